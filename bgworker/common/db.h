@@ -1,0 +1,62 @@
+/* db.h: the way to PostgreSQL: a small pool of libpq connections in pipeline mode, and one that LISTENs.
+ *
+ * Every request is one call of a function in rt_api, in a transaction of its own, prepared once a
+ * connection.  Calls that wait while no connection is up are kept up to a limit, then answered
+ * `unavailable`; so is a call whose connection breaks before its answer (it may have been carried out:
+ * what must not happen twice carries its own key, as clientId does). */
+#ifndef RT_DB_H
+#define RT_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "result.h"
+
+struct rt_loop;
+struct rt_db;
+
+/* What a call came to.  Lent for the time of the callback. */
+struct rt_db_reply
+{
+	bool ok;
+	const char *json;    /* ok: the function's result; "null" if it gave none */
+	size_t json_len;
+	const char *code;    /* !ok: code of the wire contract, static */
+	const char *message; /* !ok: for people */
+	const char *sqlstate;
+};
+
+typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
+typedef void (*rt_db_notify_cb)(void *arg, const char *payload, size_t len);
+typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
+
+/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them. */
+enum rt_db_lane
+{
+	RT_DB_FAST,
+	RT_DB_SLOW
+};
+
+struct rt_db_options
+{
+	const char *conninfo;
+	int fast_connections; /* 4 */
+	int slow_connections; /* 1 */
+	size_t max_waiting;   /* calls, 10,000 */
+};
+
+enum rt_result rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o);
+void rt_db_free(struct rt_db *db); /* callbacks of open calls are run with `unavailable` */
+
+/* rt_api.<fn>(actor, req).  fn is a literal; actor may be NULL; req is JSON text, copied. */
+void rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
+                size_t req_len, rt_db_cb cb, void *arg);
+
+/* One channel; the callbacks run from the loop. */
+void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,
+                  void *arg);
+
+bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
+
+#endif

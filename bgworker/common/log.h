@@ -1,0 +1,24 @@
+/* log.h: one line an event, on standard error, which the supervisor copies to the server log.
+ * Never a token, password, key or message content. */
+#ifndef RT_LOG_H
+#define RT_LOG_H
+
+enum rt_log_level
+{
+	RT_LOG_DEBUG,
+	RT_LOG_INFO, /* the server's LOG */
+	RT_LOG_WARNING,
+	RT_LOG_ERROR
+};
+
+void rt_log_set_level(enum rt_log_level least);
+
+/* "<LEVEL> <module>: <text>\n" in one write.  Control characters of the text are escaped. */
+void rt_log(enum rt_log_level level, const char *module, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Memory of a size that we chose; logs and exits when there is none. */
+void *rt_alloc(unsigned long size); /* zeroed */
+char *rt_strdup(const char *s);
+
+#endif

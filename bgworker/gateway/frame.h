@@ -1,0 +1,28 @@
+/* frame.h: one encoded Engine.IO message packet, built once, sent to many.
+ *
+ * Holds the packet's text as a WebSocket server frame (RFC 6455, section 5.2: FIN, text, unmasked), so a
+ * websocket sends it as it lies there and polling takes the payload alone.  Counts references; the
+ * one object in the programs that does. */
+#ifndef RT_FRAME_H
+#define RT_FRAME_H
+
+#include <stddef.h>
+
+struct rt_frame;
+
+/* The packet's text is the concatenation of the n parts, e.g. `42["name",` `{...}` `,"offset"]`. One reference. */
+struct rt_frame_part
+{
+	const char *data;
+	size_t len;
+};
+struct rt_frame *rt_frame_new(const struct rt_frame_part *parts, int n);
+struct rt_frame *rt_frame_new_binary(const void *data, size_t len); /* an attachment */
+
+struct rt_frame *rt_frame_ref(struct rt_frame *f);
+void rt_frame_unref(struct rt_frame *f); /* NULL is fine */
+
+const char *rt_frame_text(const struct rt_frame *f, size_t *len); /* without the WebSocket header; lent */
+const char *rt_frame_wire(const struct rt_frame *f, size_t *len); /* with it; lent */
+
+#endif

@@ -1,0 +1,101 @@
+/* rt_shmem.h: every type in shared memory, for the extension and for the two background workers.
+ *
+ * One rt_shared in all; one rt_database for each served database, in slots that are taken under
+ * rt_shared.lock and freed only when the database is gone.  The ring's bytes lie behind the slots.
+ * Each field says its lock or its one writer. */
+#ifndef RT_SHMEM_H
+#define RT_SHMEM_H
+
+#include "postgres.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#define RT_MAX_PROGRAMS 64 /* children of one supervisor, gateways and media workers together */
+#define RT_SECRET_LEN 43   /* base64url of 32 random bytes */
+
+/* States of a ring record.  RESERVED -> COMMITTED or ABORTED by the backend that reserved it. */
+enum rt_ring_state
+{
+	RT_RING_RESERVED = 1,
+	RT_RING_COMMITTED,
+	RT_RING_ABORTED
+};
+
+/* Byte ring of records, each MAXALIGNed.  head is moved by backends under lock; tail by the relay alone.
+ * Both only grow; a position's place in data is position % size.  A record never wraps: the space up to
+ * the end is then filled with an ABORTED record. */
+typedef struct rt_ring
+{
+	LWLock lock;
+	uint64 size;                  /* bytes in data; constant */
+	uint64 head;                  /* lock */
+	pg_atomic_uint64 tail;        /* relay writes */
+	pg_atomic_uint64 published;   /* records committed, for statistics */
+	pg_atomic_uint64 lost;        /* records dropped because the ring was full; the relay rescans when it rises */
+	pg_atomic_uint64 high_water;  /* most bytes ever in use */
+} rt_ring;
+
+/* What a supervisor knows of one program.  Written by the supervisor alone; readers take rt_database.lock. */
+typedef struct rt_program
+{
+	int pid;                      /* 0: not running */
+	int kind;                     /* 0 gateway, 1 media */
+	int worker;
+	int restarts;
+	bool ready;
+	TimestampTz started_at;
+} rt_program;
+
+typedef struct rt_database
+{
+	LWLock lock;                  /* protects what does not name another writer */
+	Oid oid;                      /* InvalidOid: slot is free.  rt_shared.lock */
+	bool wanted;                  /* launcher: workers should run.  rt_shared.lock */
+	int suspended;                /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
+	bool recheck;                 /* CREATE or DROP EXTENSION committed here.  rt_shared.lock */
+	bool absent;                  /* a worker looked: no extension rt here.  rt_shared.lock */
+	int relay_pid;                /* 0: not running.  lock */
+	int supervisor_pid;           /* lock */
+	Latch *relay_latch;           /* NULL: not running.  lock; set by backends without it through relay_procno */
+	pg_atomic_uint32 relay_procno;/* the relay's pgprocno + 1, 0: none.  relay writes */
+	pg_atomic_uint32 relay_wakeup;/* 1: a backend has set the latch and the relay has not looked yet */
+	rt_program programs[RT_MAX_PROGRAMS];
+
+	/* relay's figures; the relay writes, anybody reads */
+	pg_atomic_uint64 last_pos;
+	pg_atomic_uint64 events;
+	pg_atomic_uint64 batches;
+	pg_atomic_uint64 largest_batch;
+	pg_atomic_uint64 rescans;
+	pg_atomic_uint64 rescued;     /* messages that a rescan found */
+	pg_atomic_uint64 notify_failures;
+	pg_atomic_uint64 lag_us;      /* age of the oldest event of the last batch */
+
+	rt_ring ring;
+} rt_database;
+
+typedef struct rt_shared
+{
+	LWLock lock;
+	int ndatabases;               /* constant: rt.max_databases */
+	int launcher_pid;             /* lock */
+	Latch *launcher_latch;        /* lock */
+	ConditionVariable changed;    /* broadcast when workers come or go */
+	char gateway_secret[RT_SECRET_LEN + 1]; /* made at server start; never logged, never in argv */
+	char media_secret[RT_SECRET_LEN + 1];
+	/* rt_database databases[ndatabases], then the rings' bytes */
+} rt_shared;
+
+/* NULL where rt is not in shared_preload_libraries. */
+extern rt_shared *rt_shared_state;
+
+extern rt_database *rt_database_slot(int i);
+extern char *rt_ring_data(rt_database *db);
+
+/* The slot of a database, or NULL.  With create, takes a free one; error if there is none
+ * ("too many databases", hint rt.max_databases). */
+extern rt_database *rt_database_find(Oid oid, bool create);
+
+#endif
