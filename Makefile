@@ -1,0 +1,87 @@
+# rt: builds rt.so by PGXS, and the two programs by rules of their own.
+#
+#   make                build everything          make SANITIZE=1 ...  the programs under ASan and UBSan
+#   make install        install it                make WERROR=1 ...    warnings are errors
+
+EXTENSION = rt
+EXTVERSION = 1.0
+MODULE_big = rt
+DATA_built = rt--$(EXTVERSION).sql
+DATA = $(wildcard extension/upgrade/rt--*.sql)
+OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c bgworker/*.c))
+
+REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS_OPTS = --temp-config=test/regress.conf
+ISOLATION = $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=test --outputdir=output_iso
+
+PG_CONFIG ?= pg_config
+PKG_CONFIG ?= pkg-config
+
+SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libjwt jansson libcrypto)
+EXTRA_CLEAN = rt_gateway rt_media build rt--$(EXTVERSION).sql
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+override CPPFLAGS += -I$(srcdir) $(shell $(PKG_CONFIG) --cflags libjwt jansson libcrypto)
+override CFLAGS += -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement
+ifdef WERROR
+override CFLAGS += -Werror
+endif
+
+# The SQL of the extension, joined in the order of the files' names.
+rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
+	(echo '\echo Use "CREATE EXTENSION rt CASCADE" to load this file. \quit'; cat $^) > $@
+
+# ---- the programs -----------------------------------------------------------
+# Objects of a sanitized build lie beside the others, so that the two can be mixed in one tree.
+PROG_BUILD = build/$(if $(SANITIZE),sanitize,plain)
+PROG_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer -fstack-protector-strong -D_GNU_SOURCE -I.
+ifdef WERROR
+PROG_CFLAGS += -Werror
+endif
+ifdef SANITIZE
+PROG_CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+PROG_LDFLAGS += -fsanitize=address,undefined
+else
+PROG_CFLAGS += -D_FORTIFY_SOURCE=2
+endif
+
+COMMON_PKGS = libuv jansson libpq
+GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl
+MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
+
+common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c))
+gateway_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/gateway/*.c))
+media_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/media/*.c))
+
+$(PROG_BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PROG_CFLAGS) $(shell $(PKG_CONFIG) --cflags $(GATEWAY_PKGS) $(MEDIA_PKGS)) -MMD -MP -c -o $@ $<
+
+-include $(common_OBJS:.o=.d) $(gateway_OBJS:.o=.d) $(media_OBJS:.o=.d)
+
+$(PROG_BUILD)/rt_gateway: $(gateway_OBJS) $(common_OBJS)
+	$(CC) $(PROG_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(GATEWAY_PKGS)) -lm -ldl -lpthread
+
+$(PROG_BUILD)/rt_media: $(media_OBJS) $(common_OBJS)
+	$(CC) $(PROG_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(MEDIA_PKGS)) -lm -lpthread
+
+# A program is built where it has a main.
+PROGRAMS_BUILT = $(foreach p,gateway media,$(if $(wildcard bgworker/$(p)/main.c),$(PROG_BUILD)/rt_$(p)))
+
+.PHONY: programs install-programs
+programs: $(PROGRAMS_BUILT)
+all: programs
+
+# Beside rt.so, where the supervisor looks for them.
+install: install-programs
+install-programs: $(PROGRAMS_BUILT)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	for p in $(PROGRAMS_BUILT); do $(INSTALL_PROGRAM) $$p '$(DESTDIR)$(pkglibdir)/' || exit 1; done
+
+uninstall: uninstall-programs
+.PHONY: uninstall-programs
+uninstall-programs:
+	rm -f '$(DESTDIR)$(pkglibdir)/rt_gateway' '$(DESTDIR)$(pkglibdir)/rt_media'
