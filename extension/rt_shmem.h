@@ -14,6 +14,7 @@
 
 #define RT_MAX_PROGRAMS 64 /* children of one supervisor, gateways and media workers together */
 #define RT_SECRET_LEN 43   /* base64url of 32 random bytes */
+#define RT_MAX_RECHECK 32  /* databases that wait for the launcher's look; more of them: it looks at all */
 
 /* States of a ring record.  RESERVED -> COMMITTED or ABORTED by the backend that reserved it. */
 enum rt_ring_state
@@ -54,8 +55,10 @@ typedef struct rt_database
 	Oid oid;                      /* InvalidOid: slot is free.  rt_shared.lock */
 	bool wanted;                  /* launcher: workers should run.  rt_shared.lock */
 	int suspended;                /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
-	bool recheck;                 /* CREATE or DROP EXTENSION committed here.  rt_shared.lock */
+	bool quiet;                   /* launcher: suspended, and nothing runs nor starts.  rt_shared.lock */
 	bool absent;                  /* a worker looked: no extension rt here.  rt_shared.lock */
+	int port;                     /* launcher: the gateway's; 0: another database has it.  rt_shared.lock */
+	int media_port;               /* launcher: the first media worker's; likewise.  rt_shared.lock */
 	int relay_pid;                /* 0: not running.  lock */
 	int supervisor_pid;           /* lock */
 	Latch *relay_latch;           /* NULL: not running.  lock; set by backends without it through relay_procno */
@@ -83,6 +86,10 @@ typedef struct rt_shared
 	int launcher_pid;             /* lock */
 	Latch *launcher_latch;        /* lock */
 	ConditionVariable changed;    /* broadcast when workers come or go */
+	Oid recheck[RT_MAX_RECHECK];  /* CREATE or DROP EXTENSION committed there.  lock */
+	int nrecheck;                 /* above RT_MAX_RECHECK: look at every database.  lock */
+	Oid probe_oid;                /* database that "rt probe" looks at, or InvalidOid.  lock */
+	bool probe_found;             /* what it saw.  lock */
 	char gateway_secret[RT_SECRET_LEN + 1]; /* made at server start; never logged, never in argv */
 	char media_secret[RT_SECRET_LEN + 1];
 	/* rt_database databases[ndatabases], then the rings' bytes */
