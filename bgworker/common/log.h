@@ -3,6 +3,8 @@
 #ifndef RT_LOG_H
 #define RT_LOG_H
 
+#include <stdbool.h>
+
 enum rt_log_level
 {
 	RT_LOG_DEBUG,
@@ -12,13 +14,17 @@ enum rt_log_level
 };
 
 void rt_log_set_level(enum rt_log_level least);
+bool rt_log_wants(enum rt_log_level level); /* where preparing a line would cost */
 
-/* "<LEVEL> <module>: <text>\n" in one write.  Control characters of the text are escaped. */
+/* "<LEVEL> <module>: <text>\n" in one write; without a module "<LEVEL> <text>\n".  Control characters of the
+ * text are replaced. */
 void rt_log(enum rt_log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Memory of a size that we chose; logs and exits when there is none. */
 void *rt_alloc(unsigned long size); /* zeroed */
+void *rt_realloc(void *p, unsigned long size);
 char *rt_strdup(const char *s);
+char *rt_strndup(const char *s, unsigned long len);
 
 #endif

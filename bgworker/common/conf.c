@@ -1,0 +1,196 @@
+/* conf.c: see conf.h.  The line holds a password: it is wiped once it is parsed. */
+#include "conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "log.h"
+
+#define LINE_LIMIT_BYTES (1024 * 1024)
+#define CHUNK_BYTES 4096
+
+struct rt_conf
+{
+	int fd;
+	char *line; /* what has come of the next line */
+	size_t len;
+	json_t *root;
+	struct rt_watch *watch;
+	rt_conf_cb on_reload;
+	rt_conf_cb on_end;
+	void *arg;
+};
+
+/* RT_OK: some bytes came; RT_AGAIN: none now; RT_GONE: end of file. */
+static enum rt_result
+read_some(struct rt_conf *c)
+{
+	ssize_t n;
+
+	if (c->len + CHUNK_BYTES > LINE_LIMIT_BYTES)
+		return RT_LIMIT;
+	c->line = rt_realloc(c->line, c->len + CHUNK_BYTES);
+	n = read(c->fd, c->line + c->len, CHUNK_BYTES);
+	if (n == 0)
+		return RT_GONE;
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? RT_AGAIN : RT_GONE;
+	c->len += (size_t) n;
+	return RT_OK;
+}
+
+/* Takes a whole line, if there is one, and makes it the configuration. */
+static enum rt_result
+take_line(struct rt_conf *c)
+{
+	char *end = c->len == 0 ? NULL : memchr(c->line, '\n', c->len);
+	size_t used;
+	json_t *root;
+
+	if (end == NULL)
+		return RT_AGAIN;
+	used = (size_t) (end - c->line) + 1;
+	root = rt_json_parse_object(c->line, used - 1);
+	explicit_bzero(c->line, used);
+	memmove(c->line, c->line + used, c->len - used);
+	c->len -= used;
+	if (root == NULL)
+		return RT_BAD_INPUT;
+	json_decref(c->root);
+	c->root = root;
+	return RT_OK;
+}
+
+enum rt_result
+rt_conf_read(struct rt_conf **cp, int fd)
+{
+	struct rt_conf *c = rt_alloc(sizeof(*c));
+	enum rt_result rc;
+
+	c->fd = fd;
+	do
+	{
+		rc = read_some(c);
+		if (rc == RT_OK)
+			rc = take_line(c);
+	} while (rc == RT_AGAIN);
+	if (rc == RT_OK)
+		*cp = c;
+	else
+		rt_conf_free(c);
+	return rc;
+}
+
+void
+rt_conf_free(struct rt_conf *c)
+{
+	if (c == NULL)
+		return;
+	rt_watch_free(c->watch);
+	json_decref(c->root);
+	free(c->line);
+	free(c);
+}
+
+static void
+on_readable(void *arg, int events)
+{
+	struct rt_conf *c = arg;
+	enum rt_result rc = read_some(c);
+
+	if (rc == RT_AGAIN)
+		return;
+	if (rc != RT_OK)
+	{
+		rt_watch_set(c->watch, 0);
+		c->on_end(c->arg);
+		return;
+	}
+	while ((rc = take_line(c)) != RT_AGAIN)
+	{
+		if (rc == RT_OK)
+			c->on_reload(c->arg);
+		else
+			rt_log(RT_LOG_ERROR, "conf", "a reload line is no JSON object");
+	}
+}
+
+enum rt_result
+rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end, void *arg)
+{
+	int flags = fcntl(c->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return RT_INTERNAL;
+	c->on_reload = on_reload;
+	c->on_end = on_end;
+	c->arg = arg;
+	c->watch = rt_watch_new(l, c->fd, on_readable, c);
+	if (c->watch == NULL)
+		return RT_INTERNAL;
+	rt_watch_set(c->watch, RT_READABLE);
+	return RT_OK;
+}
+
+const char *
+rt_conf_database(const struct rt_conf *c)
+{
+	const char *name = rt_json_str(c->root, "database");
+
+	return name == NULL ? "" : name;
+}
+
+const char *
+rt_conf_conninfo(const struct rt_conf *c)
+{
+	const char *conninfo = rt_json_str(c->root, "conninfo");
+
+	return conninfo == NULL ? "" : conninfo;
+}
+
+int
+rt_conf_worker(const struct rt_conf *c)
+{
+	return (int) rt_json_int(c->root, "worker", 0);
+}
+
+int
+rt_conf_workers(const struct rt_conf *c)
+{
+	return (int) rt_json_int(c->root, "workers", 1);
+}
+
+int
+rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max)
+{
+	json_t *list = rt_json_array(c->root, "socket_fds");
+	int n = (int) json_array_size(list);
+
+	for (int i = 0; i < n && i < max; i++)
+		fds[i] = (int) json_integer_value(json_array_get(list, (size_t) i));
+	return n;
+}
+
+int64_t
+rt_conf_int(const struct rt_conf *c, const char *name, int64_t otherwise)
+{
+	return rt_json_int(rt_json_object(c->root, "settings"), name, otherwise);
+}
+
+bool
+rt_conf_bool(const struct rt_conf *c, const char *name, bool otherwise)
+{
+	return rt_json_bool(rt_json_object(c->root, "settings"), name, otherwise);
+}
+
+const char *
+rt_conf_str(const struct rt_conf *c, const char *name, const char *otherwise)
+{
+	const char *value = rt_json_str(rt_json_object(c->root, "settings"), name);
+
+	return value == NULL ? otherwise : value;
+}

@@ -1,0 +1,33 @@
+/* conf.h: what the supervisor hands over: one line of JSON on descriptor 3 at the start, further ones later. */
+#ifndef RT_CONF_H
+#define RT_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop.h"
+#include "result.h"
+
+struct rt_conf;
+
+typedef void (*rt_conf_cb)(void *arg); /* the settings have changed */
+
+/* Waits for the first line. */
+enum rt_result rt_conf_read(struct rt_conf **cp, int fd);
+void rt_conf_free(struct rt_conf *c); /* NULL is fine */
+
+/* From then on reads reload lines.  on_end: the pipe was closed, the supervisor is gone. */
+enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end, void *arg);
+
+const char *rt_conf_database(const struct rt_conf *c);
+const char *rt_conf_conninfo(const struct rt_conf *c);
+int rt_conf_worker(const struct rt_conf *c);
+int rt_conf_workers(const struct rt_conf *c);
+int rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max); /* how many there are */
+
+/* Settings by their names without "rt."; lent until the next reload. */
+int64_t rt_conf_int(const struct rt_conf *c, const char *name, int64_t otherwise);
+bool rt_conf_bool(const struct rt_conf *c, const char *name, bool otherwise);
+const char *rt_conf_str(const struct rt_conf *c, const char *name, const char *otherwise);
+
+#endif

@@ -1,0 +1,23 @@
+/* result.c: see result.h */
+#include "result.h"
+
+const char *
+rt_result_name(enum rt_result rc)
+{
+	switch (rc)
+	{
+		case RT_OK:
+			return "ok";
+		case RT_AGAIN:
+			return "more input needed";
+		case RT_BAD_INPUT:
+			return "bad input";
+		case RT_LIMIT:
+			return "limit exceeded";
+		case RT_GONE:
+			return "peer gone";
+		case RT_INTERNAL:
+			return "internal error";
+	}
+	return "unknown result";
+}
