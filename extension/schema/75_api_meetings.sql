@@ -1,0 +1,60 @@
+-- Meetings, as the gateway asks for them.  Every function is rt_api.<name>(actor text, req jsonb) RETURNS json.
+--
+-- EVENTS.  The request is the client's payload; the gateway puts these keys over whatever the client sent:
+--
+--   sid       the socket's id                    gateway   the gateway's name, as in gateway_start
+--
+-- The result is the acknowledgement's content, and the payload of the event that goes to the caller, where
+-- there is one.
+--
+--   event of the client       function              result
+--   join-meeting              meeting_join          { meeting, participantId, participants, webrtcConfig }  -> meeting-joined
+--   leave-meeting             meeting_leave         { meetingId, participantId }
+--   media-status-update       meeting_media         { meetingId, participantId, userId, video, audio, screenSharing }
+--   send-message              meeting_say           { meetingId, message }
+--   typing                    meeting_typing        { meetingId, userId, userName, typing, ... }
+--   send-reaction             meeting_react         { meetingId, participantId, userId, userName, reaction, timestamp }
+--   raise-hand                meeting_hand          { meetingId, participantId, userId, userName, raised, timestamp, hands }
+--   mute-participant          meeting_mute          { meetingId, participantId, kind, muted }
+--   remove-participant        meeting_remove        { meetingId, participantId, reason }
+--   update-participant-role   meeting_role          { meetingId, participantId, userId, role, by }
+--   lock-meeting              meeting_lock          { meetingId, meeting }
+--   end-meeting               meeting_close         { meetingId, meeting }
+--   toggle-recording          meeting_record        { meetingId, recording, startedBy }
+--
+-- What the others see leaves through the bus, from triggers.  Two events are for the gateways alone, in the
+-- same order as the rest, and say which sockets a route {"meeting": ...} reaches:
+--
+--   rt:meeting-member  { meetingId, participantId, userId, sid, gateway, member: true | false }
+--   rt:meeting-closed  { meetingId }       the meeting has ended or is gone: nobody is in it any more
+--
+-- A socket belongs to the meeting from rt:meeting-member with member true on; what a gateway gets before the
+-- acknowledgement of meeting_join, but after that event, goes to the socket behind meeting-joined.  `participants`
+-- of meeting-joined is exactly the state at that event.  With member false it gets what comes before, its own
+-- removed-from-meeting included, and nothing after.
+--
+-- CONNECTIONS
+--
+--   meeting_disconnected  { sid, gateway }  the socket dropped: its places are kept for rt.meeting_grace
+--                                           -> { meetings: [{ meetingId, participantId }] }
+--   meeting_resume        { sid, gateway }  a socket was recovered under its old id: it takes its places back
+--                                           -> { meetings: [{ meetingId, participantId }] }
+--   meeting_sweep         { }               each gateway, about once a second (actor NULL): ends the places whose
+--                                           grace is over, those of dead gateways included, gives up dead media
+--                                           workers.  -> { left, workersLost }
+--
+-- REST.  The request is body, path and query in one object; the result { status, data, ... }.
+--
+--   GET    /api/meetings                    meetings_list           limit, before, status -> count, hasMore beside data
+--   POST   /api/meetings                    meeting_create          201
+--   GET    /api/meetings/:meetingId         meeting_get
+--   PATCH  /api/meetings/:meetingId         meeting_update          title, password (null: none), maxParticipants, startsAt,
+--                                                                   access, roomId, locked, inviteeIds (invites them, again)
+--   DELETE /api/meetings/:meetingId         meeting_delete
+--   POST   /api/meetings/:meetingId/start   meeting_start
+--   POST   /api/meetings/:meetingId/end     meeting_end
+--   POST   /api/meetings/:meetingId/join    meeting_check_join      password
+--   GET    .../:meetingId/participants      meeting_participants
+--   GET    .../:meetingId/messages          meeting_messages        limit, before (a message's id)
+--   GET    .../:meetingId/webrtc-config     meeting_webrtc_config
+--   GET    .../:meetingId/recordings        meeting_recordings

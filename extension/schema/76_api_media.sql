@@ -1,0 +1,74 @@
+-- Media signalling.  Every function is rt_api.<name>(actor text, req jsonb) RETURNS json.
+--
+-- THE GATEWAY'S SIDE
+--
+--   media_request  the client's payload, over which the gateway puts
+--                    op       the client's event: create-transport, connect-transport, restart-ice, produce, consume,
+--                             resume-consumer, pause-consumer, close-consumer, pause-producer, resume-producer,
+--                             close-producer, set-preferred-layers, request-keyframe, get-stats
+--                    sid      the socket's id          gateway  the gateway's name
+--                    tag      the gateway's own name for this request, up to 64 characters
+--                  -> { pending: "<request id>", event: "transport-created" | ... | null }, or an error at once.
+--                  `event` is what the caller gets beside the acknowledgement.
+--
+-- The answer comes over the bus, possibly before the result of media_request is read (hence the tag):
+--
+--   rt:media-answer  route {"gateway":true,"to":"<gateway>"}
+--     { requestId, to, sid, tag, event, ack: {...} }        acknowledge with ack, and emit event with it
+--     { requestId, to, sid, tag, error: { code, message } } acknowledge with the error
+--     { requestId, to, sid, tag, stored: true }             fetch it: it is long, or holds an ICE password
+--
+--   media_result   { requestIds: [..] }  -> { answers: [{ requestId, sid, tag, event, ack | error }] }, once each.
+--
+-- The gateway gives up after 5 s (unavailable); an answer that comes later than that is not accepted either.
+--
+-- THE MEDIA WORKER'S SIDE (actor NULL)
+--
+--   media_start      { worker, slot, addresses: [".."], udpPort, tcpPort, capacity, fingerprint: { algorithm, value },
+--                      canRecord? } -> { heartbeatMs }
+--                    `worker` is new with each start of the program, `slot` says which worker of which host it is: a
+--                    start in the same slot gives up the one before it.  capacity counts producers and consumers.
+--   media_stop       { worker }  it is going: its meetings are placed anew at once
+--   media_heartbeat  { worker, load, stats?: [{ type: "transport" | "producer" | "consumer", id, ...figures }] }
+--                    once a second or oftener -> { known: true | false }.  Not known: the database has given it up
+--                    (silent for over 3 s); it drops everything and calls media_start with a new name.
+--                    Figures that rt.stat_media shows: packets, bytes, lost, jitterMs, rttMs, bitrateBps, estimateBps,
+--                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.
+--   rt:media-request route {"media":"<worker>"} { requestId }: something waits; call media_fetch, unless one is
+--                    under way (then once more after it).
+--   media_fetch      { worker, again? } -> { requests: [REQUEST] } in order.  Each is handed out once; with again: true
+--                    (after the connection broke) also those that were handed out and not answered.  At most 200 a
+--                    call: with 200, call again.
+--   media_answer     { worker, answers: [{ requestId, ok: true, result: {..} } | { requestId, ok: false, error: {code, message} }] }
+--                    -> { void: ["<request id>"] }: requests that nobody waits for any more (the participant left, or
+--                    5 s are over).  The worker undoes what it made for them.
+--   media_event      { worker, events: [EVENT] } -> { }
+--
+-- REQUEST: { requestId, op, reply: true | false, meetingId, routerId, participantId, ... }; with reply false it is a command
+-- that wants no answer.  Ids of new objects are made here and handed to the worker.
+--
+--   op                    has besides                                             result
+--   create-transport      transportId, direction                                  iceParameters, iceCandidates, dtlsParameters
+--   connect-transport     transportId, dtlsParameters                             -
+--   restart-ice           transportId                                             iceParameters
+--   produce               transportId, producerId, kind, source, rtpParameters,   type ("simple" | "simulcast" | "svc")
+--                         paused, muted
+--   consume               transportId, consumerId, producerId, rtpCapabilities    rtpParameters, type
+--   resume-consumer, pause-consumer, close-consumer, request-keyframe             -
+--                         consumerId
+--   pause-producer, resume-producer, close-producer                               -
+--                         producerId
+--   set-preferred-layers  consumerId, spatialLayer, temporalLayer (or null)       -
+--   get-stats             transportId | producerId | consumerId                   stats: [..]
+--
+--   commands: close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
+--             mute-producer { producerId, muted } (stops it whatever `paused` says), close-router { routerId }
+--   A router comes into being with the first request that names it.  Closing a transport closes what is on it, and
+--   closing a producer its consumers; no event or answer is due for those.
+--
+-- EVENT: { type, ... }
+--   active-speaker     { routerId, producerId, volume }
+--   consumer-score     { consumerId, score, producerScore? }
+--   layers-changed     { consumerId, spatialLayer, temporalLayer } (both null: nothing is forwarded)
+--   transport-closed   { transportId, reason }          idle, DTLS failed, ...
+--   transport-state    { transportId, iceState?, dtlsState? }
