@@ -1,5 +1,7 @@
 /* db.h: the way to PostgreSQL: a small pool of libpq connections in pipeline mode, and one that LISTENs.
  *
+ * The callback may run before rt_db_call() returns, when the call is refused at once.
+ *
  * Every request is one call of a function in rt_api, in a transaction of its own, prepared once a
  * connection.  Calls that wait while no connection is up are kept up to a limit, then answered
  * `unavailable`; so is a call whose connection breaks before its answer (it may have been carried out:
@@ -58,5 +60,8 @@ void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_noti
                   void *arg);
 
 bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
+
+size_t rt_db_waiting(const struct rt_db *db); /* calls that no connection has taken yet */
+uint64_t rt_db_calls(const struct rt_db *db); /* ever */
 
 #endif

@@ -1,0 +1,246 @@
+/* db.c: see db.h.  Here are the pool and what waits for it; a connection's pipeline is dbpipe.c's. */
+#include "db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dblisten.h"
+#include "dbpipe.h"
+#include "log.h"
+#include "loop.h"
+
+#define MAX_PIPES 32
+#define WAIT_LIMIT_MS 8000 /* a call that no connection took by then is refused */
+#define CHECK_EVERY_MS 1000
+
+static const int statement_timeout_ms[] = {[RT_DB_FAST] = 10000, [RT_DB_SLOW] = 30000};
+
+/* The connections of one lane and the calls that wait for them; bounded by max_waiting over both lanes. */
+struct lane
+{
+	struct rt_dbpipe *pipes[MAX_PIPES];
+	int npipes;
+	struct rt_dbcall *head;
+	struct rt_dbcall **tail;
+};
+
+struct rt_db
+{
+	struct rt_loop *loop;
+	char *conninfo;
+	struct lane lanes[2];
+	struct rt_dblisten *listener;
+	struct rt_timer *timer;
+	size_t waiting;
+	size_t max_waiting;
+	uint64_t calls;
+	bool dispatching;
+	bool closing;
+};
+
+static void
+append(struct rt_db *db, struct rt_dbcall *call)
+{
+	struct lane *lane = &db->lanes[call->lane];
+
+	call->next = NULL;
+	*lane->tail = call;
+	lane->tail = &call->next;
+	db->waiting++;
+}
+
+static struct rt_dbcall *
+pop(struct rt_db *db, struct lane *lane)
+{
+	struct rt_dbcall *call = lane->head;
+
+	if (call == NULL)
+		return NULL;
+	lane->head = call->next;
+	if (lane->head == NULL)
+		lane->tail = &lane->head;
+	call->next = NULL;
+	db->waiting--;
+	return call;
+}
+
+static struct rt_dbpipe *
+shallowest(const struct lane *lane)
+{
+	struct rt_dbpipe *best = NULL;
+
+	for (int i = 0; i < lane->npipes; i++)
+	{
+		struct rt_dbpipe *p = lane->pipes[i];
+
+		if (rt_dbpipe_has_room(p) && (best == NULL || rt_dbpipe_depth(p) < rt_dbpipe_depth(best)))
+			best = p;
+	}
+	return best;
+}
+
+static void
+dispatch_lane(struct rt_db *db, struct lane *lane)
+{
+	struct rt_dbpipe *p;
+
+	while (lane->head != NULL && (p = shallowest(lane)) != NULL)
+		rt_dbpipe_send(p, pop(db, lane));
+	for (int i = 0; i < lane->npipes; i++)
+		rt_dbpipe_flush(lane->pipes[i]);
+}
+
+static void
+dispatch(struct rt_db *db)
+{
+	/* A connection that breaks while it is written to answers its calls, and those may call again. */
+	if (db->dispatching || db->closing)
+		return;
+	db->dispatching = true;
+	dispatch_lane(db, &db->lanes[RT_DB_FAST]);
+	dispatch_lane(db, &db->lanes[RT_DB_SLOW]);
+	db->dispatching = false;
+}
+
+static void
+on_room(void *arg)
+{
+	dispatch(arg);
+}
+
+static void
+on_retry(void *arg, struct rt_dbcall *call)
+{
+	struct rt_db *db = arg;
+
+	append(db, call);
+	dispatch(db);
+}
+
+static void
+refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
+{
+	while (lane->head != NULL && now_ms > lane->head->since_ms + WAIT_LIMIT_MS)
+		rt_dbcall_refuse(pop(db, lane));
+}
+
+static void
+on_check(void *arg)
+{
+	struct rt_db *db = arg;
+	uint64_t now_ms = rt_loop_now_ms(db->loop);
+
+	for (int i = 0; i < 2; i++)
+	{
+		for (int j = 0; j < db->lanes[i].npipes; j++)
+			rt_dbpipe_check(db->lanes[i].pipes[j], now_ms);
+		refuse_late(db, &db->lanes[i], now_ms);
+	}
+	rt_timer_start(db->timer, CHECK_EVERY_MS);
+}
+
+static void
+open_lane(struct rt_db *db, enum rt_db_lane which, int n)
+{
+	struct lane *lane = &db->lanes[which];
+	struct rt_dbpipe_owner owner = {.on_room = on_room, .on_retry = on_retry, .arg = db};
+
+	lane->tail = &lane->head;
+	lane->npipes = n < 1 ? 1 : n > MAX_PIPES ? MAX_PIPES : n;
+	for (int i = 0; i < lane->npipes; i++)
+		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, statement_timeout_ms[which], &owner);
+}
+
+enum rt_result
+rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
+{
+	struct rt_db *db = rt_alloc(sizeof(*db));
+
+	db->loop = l;
+	db->conninfo = rt_strdup(o->conninfo);
+	db->max_waiting = o->max_waiting;
+	open_lane(db, RT_DB_FAST, o->fast_connections);
+	open_lane(db, RT_DB_SLOW, o->slow_connections);
+	db->timer = rt_timer_new(l, on_check, db);
+	rt_timer_start(db->timer, CHECK_EVERY_MS);
+	*dbp = db;
+	return RT_OK;
+}
+
+void
+rt_db_free(struct rt_db *db)
+{
+	struct rt_dbcall *call;
+
+	if (db == NULL)
+		return;
+	db->closing = true;
+	rt_timer_free(db->timer);
+	rt_dblisten_free(db->listener);
+	for (int i = 0; i < 2; i++)
+	{
+		for (int j = 0; j < db->lanes[i].npipes; j++)
+			rt_dbpipe_free(db->lanes[i].pipes[j]);
+		while ((call = pop(db, &db->lanes[i])) != NULL)
+			rt_dbcall_refuse(call);
+	}
+	explicit_bzero(db->conninfo, strlen(db->conninfo));
+	free(db->conninfo);
+	free(db);
+}
+
+void
+rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
+           size_t req_len, rt_db_cb cb, void *arg)
+{
+	struct rt_dbcall *call = rt_alloc(sizeof(*call));
+
+	call->lane = lane;
+	call->fn = fn;
+	call->actor = actor == NULL ? NULL : rt_strdup(actor);
+	call->req = rt_strndup(req, req_len);
+	call->cb = cb;
+	call->arg = arg;
+	call->since_ms = rt_loop_now_ms(db->loop);
+	db->calls++;
+	if (db->closing || db->waiting >= db->max_waiting)
+	{
+		rt_dbcall_refuse(call);
+		return;
+	}
+	append(db, call);
+	dispatch(db);
+}
+
+void
+rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg)
+{
+	db->listener = rt_dblisten_new(db->loop, db->conninfo, channel, on_notify, on_listen, arg);
+}
+
+bool
+rt_db_up(const struct rt_db *db)
+{
+	const struct lane *fast = &db->lanes[RT_DB_FAST];
+
+	if (db->listener == NULL || !rt_dblisten_up(db->listener))
+		return false;
+	for (int i = 0; i < fast->npipes; i++)
+	{
+		if (rt_dbpipe_up(fast->pipes[i]))
+			return true;
+	}
+	return false;
+}
+
+size_t
+rt_db_waiting(const struct rt_db *db)
+{
+	return db->waiting;
+}
+
+uint64_t
+rt_db_calls(const struct rt_db *db)
+{
+	return db->calls;
+}

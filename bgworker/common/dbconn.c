@@ -1,0 +1,282 @@
+/* dbconn.c: see dbconn.h */
+#include "dbconn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_MOST_MS 3000
+#define CONNECT_TIMEOUT_MS 10000
+#define COMPLAIN_EVERY_MS 30000 /* a server that is down must not fill the log */
+
+enum state
+{
+	DOWN, /* waits for the next attempt */
+	CONNECTING,
+	SETTING, /* the session's settings are on their way */
+	UP
+};
+
+struct rt_dbconn
+{
+	struct rt_loop *loop;
+	struct rt_dbconn_user user;
+	char *conninfo;
+	int statement_timeout_ms;
+	enum state state;
+	PGconn *pg;
+	struct rt_watch *watch;
+	struct rt_timer *timer; /* next attempt, or end of this one */
+	uint64_t backoff_ms;
+	uint64_t complained_ms;
+	bool reached; /* the server answered during this attempt */
+};
+
+static void on_socket(void *arg, int events);
+
+static void
+close_connection(struct rt_dbconn *c)
+{
+	rt_watch_free(c->watch);
+	c->watch = NULL;
+	PQfinish(c->pg);
+	c->pg = NULL;
+}
+
+static void
+try_later(struct rt_dbconn *c)
+{
+	c->state = DOWN;
+	rt_timer_start(c->timer, c->backoff_ms);
+	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : c->backoff_ms * 2;
+}
+
+/* The server refuses while it starts or stops; that says nothing about the login. */
+static bool
+server_is_changing(const char *reason)
+{
+	return strstr(reason, "starting up") != NULL || strstr(reason, "shutting down") != NULL ||
+	       strstr(reason, "not yet accepting") != NULL || strstr(reason, "recovery mode") != NULL;
+}
+
+static void
+complain(struct rt_dbconn *c, const char *reason)
+{
+	uint64_t now = rt_loop_now_ms(c->loop);
+	char first_line[400];
+
+	if (c->complained_ms != 0 && now - c->complained_ms < COMPLAIN_EVERY_MS)
+		return;
+	c->complained_ms = now;
+	snprintf(first_line, sizeof(first_line), "%.*s", (int) strcspn(reason, "\n"), reason);
+	if (c->reached && !server_is_changing(reason))
+		rt_log(RT_LOG_ERROR, "db", "login failed: %s", first_line);
+	else
+		rt_log(RT_LOG_WARNING, "db", "connection failed: %s", first_line);
+}
+
+static void
+fail_attempt(struct rt_dbconn *c, const char *reason)
+{
+	complain(c, reason);
+	close_connection(c);
+	try_later(c);
+}
+
+void
+rt_dbconn_drop(struct rt_dbconn *c, const char *why)
+{
+	bool was_up = c->state == UP;
+
+	if (c->state == DOWN)
+		return;
+	if (!was_up)
+	{
+		fail_attempt(c, why);
+		return;
+	}
+	rt_log(RT_LOG_WARNING, "db", "connection lost: %.*s", (int) strcspn(why, "\n"), why);
+	close_connection(c);
+	try_later(c);
+	c->user.on_down(c->user.arg);
+}
+
+static void
+set_watch(struct rt_dbconn *c, int events)
+{
+	if (c->watch == NULL)
+		c->watch = rt_watch_new(c->loop, PQsocket(c->pg), on_socket, c);
+	rt_watch_set(c->watch, events);
+}
+
+void
+rt_dbconn_flush(struct rt_dbconn *c)
+{
+	int rc;
+
+	if (c->pg == NULL)
+		return;
+	rc = PQflush(c->pg);
+	if (rc < 0)
+		rt_dbconn_drop(c, PQerrorMessage(c->pg));
+	else
+		set_watch(c, rc == 0 ? RT_READABLE : RT_READABLE | RT_WRITABLE);
+}
+
+static void
+send_settings(struct rt_dbconn *c)
+{
+	char sql[200];
+
+	snprintf(sql, sizeof(sql),
+	         "SELECT pg_catalog.set_config('statement_timeout', '%d', false),"
+	         " pg_catalog.set_config('jit', 'off', false)",
+	         c->statement_timeout_ms);
+	c->state = SETTING;
+	PQsetnonblocking(c->pg, 1);
+	if (!PQsendQuery(c->pg, sql))
+		rt_dbconn_drop(c, PQerrorMessage(c->pg));
+	else
+		rt_dbconn_flush(c);
+}
+
+static void
+finish_settings(struct rt_dbconn *c)
+{
+	PGresult *result;
+
+	while (!PQisBusy(c->pg))
+	{
+		result = PQgetResult(c->pg);
+		if (result == NULL)
+		{
+			rt_timer_stop(c->timer);
+			c->state = UP;
+			c->backoff_ms = BACKOFF_FIRST_MS;
+			c->complained_ms = 0;
+			c->user.on_up(c->user.arg);
+			return;
+		}
+		if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		{
+			PQclear(result);
+			rt_dbconn_drop(c, PQerrorMessage(c->pg));
+			return;
+		}
+		PQclear(result);
+	}
+}
+
+/* libpq may close its descriptor and open another one between two polls, so the watch is made anew. */
+static void
+go_on_connecting(struct rt_dbconn *c)
+{
+	PostgresPollingStatusType status;
+
+	rt_watch_free(c->watch);
+	c->watch = NULL;
+	status = PQconnectPoll(c->pg);
+	if (PQstatus(c->pg) == CONNECTION_AWAITING_RESPONSE || PQstatus(c->pg) == CONNECTION_AUTH_OK)
+		c->reached = true;
+	if (status == PGRES_POLLING_OK)
+		send_settings(c);
+	else if (status == PGRES_POLLING_FAILED)
+		fail_attempt(c, PQerrorMessage(c->pg));
+	else
+		set_watch(c, status == PGRES_POLLING_READING ? RT_READABLE : RT_WRITABLE);
+}
+
+static void
+read_input(struct rt_dbconn *c)
+{
+	if (!PQconsumeInput(c->pg))
+		rt_dbconn_drop(c, PQerrorMessage(c->pg));
+	else if (c->state == SETTING)
+		finish_settings(c);
+	else
+		c->user.on_input(c->user.arg);
+}
+
+static void
+on_socket(void *arg, int events)
+{
+	struct rt_dbconn *c = arg;
+
+	if (c->state == CONNECTING)
+	{
+		go_on_connecting(c);
+		return;
+	}
+	if (events & RT_READABLE)
+		read_input(c);
+	if ((events & RT_WRITABLE) && c->state >= SETTING)
+		rt_dbconn_flush(c);
+}
+
+static void
+start_attempt(struct rt_dbconn *c)
+{
+	c->state = CONNECTING;
+	c->reached = false;
+	c->pg = PQconnectStart(c->conninfo);
+	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
+	{
+		fail_attempt(c, c->pg == NULL ? "out of memory" : PQerrorMessage(c->pg));
+		return;
+	}
+	rt_timer_start(c->timer, CONNECT_TIMEOUT_MS);
+	set_watch(c, RT_WRITABLE);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_dbconn *c = arg;
+
+	if (c->state == DOWN)
+		start_attempt(c);
+	else if (c->state != UP)
+		rt_dbconn_drop(c, "no answer in time");
+}
+
+struct rt_dbconn *
+rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, const struct rt_dbconn_user *user)
+{
+	struct rt_dbconn *c = rt_alloc(sizeof(*c));
+
+	c->loop = l;
+	c->user = *user;
+	c->conninfo = rt_strdup(conninfo);
+	c->statement_timeout_ms = statement_timeout_ms;
+	c->backoff_ms = BACKOFF_FIRST_MS;
+	c->timer = rt_timer_new(l, on_timer, c);
+	rt_timer_start(c->timer, 0);
+	return c;
+}
+
+void
+rt_dbconn_free(struct rt_dbconn *c)
+{
+	if (c == NULL)
+		return;
+	close_connection(c);
+	rt_timer_free(c->timer);
+	explicit_bzero(c->conninfo, strlen(c->conninfo));
+	free(c->conninfo);
+	free(c);
+}
+
+bool
+rt_dbconn_up(const struct rt_dbconn *c)
+{
+	return c->state == UP;
+}
+
+PGconn *
+rt_dbconn_pg(struct rt_dbconn *c)
+{
+	return c->pg;
+}

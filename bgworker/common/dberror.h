@@ -1,0 +1,12 @@
+/* dberror.h: from SQLSTATE to the codes of the wire contract; the table of docs/architecture.md. */
+#ifndef RT_DBERROR_H
+#define RT_DBERROR_H
+
+#include <stdbool.h>
+
+const char *rt_dberror_code(const char *sqlstate);   /* static */
+bool rt_dberror_retry(const char *sqlstate);         /* worth one more try */
+bool rt_dberror_is_ours(const char *sqlstate);       /* raised for the client: its message may be shown */
+const char *rt_dberror_message(const char *code);    /* static; for errors whose own message stays here */
+
+#endif
