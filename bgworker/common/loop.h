@@ -25,6 +25,7 @@ void rt_loop_stop(struct rt_loop *l);
 struct uv_loop_s *rt_loop_uv(struct rt_loop *l); /* lent, for the library that shares it */
 
 uint64_t rt_loop_now_ms(const struct rt_loop *l); /* monotonic, as of this turn */
+uint64_t rt_loop_clock_us(void);                  /* monotonic, now: for work that has a budget of time */
 
 /* Runs fn(arg) when the current turn ends, before the loop waits again.  The way to free an object that
  * is still on the stack. */
@@ -36,7 +37,8 @@ void rt_timer_start(struct rt_timer *t, uint64_t delay_ms);
 void rt_timer_stop(struct rt_timer *t);
 void rt_timer_free(struct rt_timer *t); /* NULL is fine */
 
-/* Level-triggered.  events is a set of RT_READABLE and RT_WRITABLE; 0 keeps the watch and asks for nothing. */
+/* Level-triggered.  events is a set of RT_READABLE and RT_WRITABLE; 0 keeps the watch and asks for nothing.  An
+ * error on the descriptor is told as the events that were asked for.  NULL if the descriptor cannot be watched. */
 struct rt_watch *rt_watch_new(struct rt_loop *l, int fd, rt_watch_cb fn, void *arg);
 void rt_watch_set(struct rt_watch *w, int events);
 void rt_watch_free(struct rt_watch *w); /* before the descriptor is closed; NULL is fine */
