@@ -1,0 +1,269 @@
+# RtTest: what the TAP tests share.  A cluster object wraps test/rt-cluster; waiting is polling with a deadline.
+#
+#   my $cluster = RtTest->start(settings => { 'rt.ring_size' => '64kB' });     # ends with the test
+#   is($cluster->sql('SELECT 1'), '1', 'a query');                              # dies on an error
+#   my ($out, $err, $status) = $cluster->try_sql('SELECT 1/0');
+#   my $log = $cluster->psql_start('LISTEN rt_events');                         # see psql_start
+#   wait_until(sub { $cluster->pid('gateway') }, 'a gateway runs');
+package RtTest;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Temp;
+use HTTP::Tiny;
+use IPC::Open3;
+use Symbol qw(gensym);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(wait_until process_is_alive slurp run_command);
+
+my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
+my $RT_CLUSTER = "$ROOT/test/rt-cluster";
+my $WAIT_SECONDS = 30;
+
+# Clusters that are still to be stopped when the test ends, however it does.
+my @running;
+
+# ---- the cluster -------------------------------------------------------------
+
+# Options: settings => { name => value }, preload => 0, arguments => [ more of rt-cluster's ].  A server that does not
+# come up is a bail-out, unless may_fail is given: then the result is undef and the message is in $@.
+sub start
+{
+	my ($class, %option) = @_;
+	my $folder = File::Temp->newdir('rt-tap-XXXXXX', TMPDIR => 1);
+	my $self = bless { folder => $folder, dir => "$folder/c", option => \%option }, $class;
+	my $failure = $self->launch;
+	return $self unless defined $failure;
+	die $failure unless $option{may_fail};
+	$@ = $failure;
+	return undef;
+}
+
+# Starts the server of a stopped cluster again, with the same settings and ports of the same numbers.
+sub launch
+{
+	my ($self) = @_;
+	my %option = %{ $self->{option} };
+	my @arguments = ('start', '--dir', $self->{dir}, @{ $option{arguments} // [] });
+	my %settings = %{ $option{settings} // {} };
+	push @arguments, map { ('--set', "$_=$settings{$_}") } sort keys %settings;
+	push @arguments, '--no-preload' if exists $option{preload} && !$option{preload};
+	push @arguments, '--sanitize' if $ENV{RT_SANITIZE};
+	push @arguments, '--pg-port', $self->{env}{PGPORT}, '--port', $self->gateway_port if $self->{env};
+	my ($out, $err, $status) = run_command($RT_CLUSTER, @arguments);
+	return "rt-cluster start failed:\n$err" if $status != 0;
+	$self->{env} = parse_env($out);
+	push @running, $self;
+	return undef;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	@running = grep { $_ != $self } @running;
+	my (undef, $err, $status) = run_command($RT_CLUSTER, 'stop', '--dir', $self->{dir});
+	diag("rt-cluster stop: $err") if $status != 0;
+	return $status == 0;
+}
+
+END
+{
+	my $status = $?;
+	for my $cluster (@running)
+	{
+		keep_log($cluster) if $status != 0;
+		$cluster->stop;
+	}
+	$? = $status;
+}
+
+# The server's log of a failed test stays with the logs of the run.
+sub keep_log
+{
+	my ($cluster) = @_;
+	return unless $ENV{RT_TEST_LOGS};
+	(my $name = $0) =~ s{.*/}{};
+	if (open(my $out, '>>', "$ENV{RT_TEST_LOGS}/$name.server.log"))
+	{
+		print $out $cluster->log;
+		close $out;
+	}
+}
+
+sub parse_env
+{
+	my ($text) = @_;
+	my %env;
+	while ($text =~ /(\w+)=(?:"([^"]*)"|(\S*))/g)
+	{
+		$env{$1} = $2 // $3;
+	}
+	return \%env;
+}
+
+# The pids of now, the URLs and the log's path, as rt-cluster env prints them.
+sub env
+{
+	my ($self) = @_;
+	my ($out, $err, $status) = run_command($RT_CLUSTER, 'env', '--dir', $self->{dir});
+	die "rt-cluster env failed: $err" if $status != 0;
+	return parse_env($out);
+}
+
+# pid('gateway') in scalar context is the first one or 0; in list context all of them.
+sub pid
+{
+	my ($self, $kind) = @_;
+	my ($list) = $self->env->{RT_PIDS} =~ /\b$kind=([\d,]+)/;
+	my @pids = grep { $_ } split /,/, $list // '';
+	return wantarray ? @pids : $pids[0] // 0;
+}
+
+sub dir { return $_[0]{dir} }
+sub data_dir { return "$_[0]{dir}/data" }
+sub url { return $_[0]{env}{RT_URL} }
+sub port { return $_[0]{env}{PGPORT} }
+sub host { return $_[0]{env}{PGHOST} }
+sub gateway_port { return $_[0]{env}{RT_URL} =~ /:(\d+)$/ ? $1 : die 'no port in RT_URL' }
+
+sub log
+{
+	my ($self) = @_;
+	return slurp($self->{env}{RT_LOG});
+}
+
+# Runs a server command (pg_ctl, …) as the user who owns the cluster.
+sub server_command
+{
+	my ($self, $program, @arguments) = @_;
+	chomp(my $bindir = `pg_config --bindir`);
+	my @command = ("$bindir/$program", @arguments);
+	unshift @command, 'runuser', '-u', 'postgres', '--' if $> == 0;
+	return run_command(@command);
+}
+
+# ---- SQL ---------------------------------------------------------------------
+
+sub psql_command
+{
+	my ($self, %option) = @_;
+	return ('psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $self->host, '-p', $self->port,
+		'-U', $option{user} // 'postgres', '-d', $option{dbname} // 'rt');
+}
+
+sub try_sql
+{
+	my ($self, $sql, %option) = @_;
+	return run_command($self->psql_command(%option), '-c', $sql);
+}
+
+sub sql
+{
+	my ($self, $sql, %option) = @_;
+	my ($out, $err, $status) = $self->try_sql($sql, %option);
+	die "$sql\nfailed: $err" if $status != 0;
+	chomp $out;
+	return $out;
+}
+
+sub poll_sql
+{
+	my ($self, $sql, $expected, $name, %option) = @_;
+	my $got;
+	my $done = wait_for(
+		sub {
+			my ($out, undef, $status) = $self->try_sql($sql, %option);
+			chomp($got = $status == 0 ? $out : 'error');
+			return $got eq $expected;
+		}, $option{seconds});
+	return ok($done, $name) || diag("expected \"$expected\", last got \"$got\" from: $sql");
+}
+
+# A psql session that stays: write SQL with ->{in}, read what it printed with ->{read}->(); ->{finish}->() ends it and
+# gives its exit status.
+sub psql_start
+{
+	my ($self, %option) = @_;
+	my $output = File::Temp->new;
+	open(my $to_file, '>>', $output->filename) or die "cannot append: $!";
+	my $pid = open3(my $in, '>&' . fileno($to_file), '>&' . fileno($to_file), $self->psql_command(%option));
+	$in->autoflush(1);
+	return {
+		pid => $pid,
+		in => $in,
+		read => sub { return slurp($output->filename) },
+		finish => sub { close $in; waitpid($pid, 0); return $? >> 8; },
+	};
+}
+
+# ---- HTTP --------------------------------------------------------------------
+
+sub http
+{
+	my ($self, $method, $path, %option) = @_;
+	return HTTP::Tiny->new(timeout => $option{timeout} // 5)->request($method, $self->url . $path, \%option);
+}
+
+sub is_ready
+{
+	my ($self) = @_;
+	return $self->http('GET', '/readyz', timeout => 1)->{status} == 200;
+}
+
+# ---- helpers -----------------------------------------------------------------
+
+sub wait_for
+{
+	my ($condition, $seconds) = @_;
+	my $deadline = time + ($seconds // $WAIT_SECONDS);
+	while (time < $deadline)
+	{
+		return 1 if $condition->();
+		sleep 0.05;
+	}
+	return $condition->() ? 1 : 0;
+}
+
+# Polls; is a test of its own.
+sub wait_until
+{
+	my ($condition, $name, $seconds) = @_;
+	return ok(wait_for($condition, $seconds), $name);
+}
+
+# A zombie is dead; kill(0) would say otherwise.
+sub process_is_alive
+{
+	my ($pid) = @_;
+	open(my $stat, '<', "/proc/$pid/stat") or return 0;
+	my $line = <$stat> // '';
+	return $line =~ /\) [^ZX ]/ ? 1 : 0;
+}
+
+sub slurp
+{
+	my ($path) = @_;
+	open(my $file, '<', $path) or return '';
+	local $/;
+	return scalar(<$file>) // '';
+}
+
+# Result: standard output, standard error, exit status.  Both go through files, so that neither can block.
+sub run_command
+{
+	my @command = @_;
+	my ($out, $err) = (File::Temp->new, File::Temp->new);
+	open(my $null, '<', '/dev/null') or die "cannot open /dev/null: $!";
+	my $pid = open3('<&' . fileno($null), '>&' . fileno($out), '>&' . fileno($err), @command);
+	waitpid($pid, 0);
+	my $status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+	return (slurp($out->filename), slurp($err->filename), $status);
+}
+
+1;
