@@ -1,5 +1,5 @@
-/* http.h: HTTP requests that are not Socket.IO's, and the answers to them.  Wraps libwebsockets' HTTP server:
- * limits, CORS, keep-alive, static files; knows no path of the API. */
+/* http.h: HTTP requests that are not Socket.IO's, and the answers to them: limits, CORS, static files.  Knows no
+ * path of the API.  Connections are httpconn.h's. */
 #ifndef RT_HTTP_H
 #define RT_HTTP_H
 

@@ -25,6 +25,7 @@ struct rt_socketio_event
 	const char *arg;  /* JSON text of the first argument, not NUL-terminated; NULL if there is none */
 	size_t arg_len;
 	int nargs;        /* after the name */
+	const char *error; /* the event is to be answered with bad_request and this message; NULL if it is fine */
 	int64_t ack;      /* RT_NO_ACK: none is wanted */
 };
 
