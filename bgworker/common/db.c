@@ -33,6 +33,7 @@ struct rt_db
 	struct rt_timer *timer;
 	size_t waiting;
 	size_t max_waiting;
+	struct rt_dbcall *refused; /* answered at the end of the turn, so never within rt_db_call() */
 	uint64_t calls;
 	bool dispatching;
 	bool closing;
@@ -118,10 +119,41 @@ on_retry(void *arg, struct rt_dbcall *call)
 }
 
 static void
+answer_refused(void *arg)
+{
+	struct rt_db *db = arg;
+	struct rt_dbcall *list = db->refused;
+
+	db->refused = NULL;
+	while (list != NULL)
+	{
+		struct rt_dbcall *call = list;
+
+		list = call->next;
+		rt_dbcall_refuse(call);
+	}
+}
+
+static void
+refuse(struct rt_db *db, struct rt_dbcall *call)
+{
+	if (db->refused == NULL)
+		rt_loop_defer(db->loop, answer_refused, db);
+	call->next = db->refused;
+	db->refused = call;
+}
+
+static void
+on_lost(void *arg, struct rt_dbcall *call)
+{
+	refuse(arg, call);
+}
+
+static void
 refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 {
 	while (lane->head != NULL && now_ms > lane->head->since_ms + WAIT_LIMIT_MS)
-		rt_dbcall_refuse(pop(db, lane));
+		refuse(db, pop(db, lane));
 }
 
 static void
@@ -143,7 +175,7 @@ static void
 open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 {
 	struct lane *lane = &db->lanes[which];
-	struct rt_dbpipe_owner owner = {.on_room = on_room, .on_retry = on_retry, .arg = db};
+	struct rt_dbpipe_owner owner = {.on_room = on_room, .on_retry = on_retry, .on_lost = on_lost, .arg = db};
 
 	lane->tail = &lane->head;
 	lane->npipes = n < 1 ? 1 : n > MAX_PIPES ? MAX_PIPES : n;
@@ -184,9 +216,11 @@ rt_db_free(struct rt_db *db)
 		while ((call = pop(db, &db->lanes[i])) != NULL)
 			rt_dbcall_refuse(call);
 	}
+	answer_refused(db);
 	explicit_bzero(db->conninfo, strlen(db->conninfo));
 	free(db->conninfo);
-	free(db);
+	/* Behind an answer_refused() that may still be deferred. */
+	rt_loop_defer(db->loop, free, db);
 }
 
 void
@@ -205,7 +239,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	db->calls++;
 	if (db->closing || db->waiting >= db->max_waiting)
 	{
-		rt_dbcall_refuse(call);
+		refuse(db, call);
 		return;
 	}
 	append(db, call);

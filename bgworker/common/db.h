@@ -1,6 +1,6 @@
 /* db.h: the way to PostgreSQL: a small pool of libpq connections in pipeline mode, and one that LISTENs.
  *
- * The callback may run before rt_db_call() returns, when the call is refused at once.
+ * A callback never runs before rt_db_call() has returned.
  *
  * Every request is one call of a function in rt_api, in a transaction of its own, prepared once a
  * connection.  Calls that wait while no connection is up are kept up to a limit, then answered

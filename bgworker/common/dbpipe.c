@@ -192,12 +192,6 @@ forget_session(struct rt_dbpipe *p)
 	p->success = NULL;
 }
 
-static void
-refuse_all(struct rt_dbpipe *p)
-{
-	while (p->head != NULL)
-		rt_dbcall_refuse(pop_head(p));
-}
 
 static void
 on_up(void *arg)
@@ -219,7 +213,8 @@ on_down(void *arg)
 	struct rt_dbpipe *p = arg;
 
 	forget_session(p);
-	refuse_all(p);
+	while (p->head != NULL)
+		p->owner.on_lost(p->owner.arg, pop_head(p));
 }
 
 struct rt_dbpipe *
@@ -245,7 +240,8 @@ rt_dbpipe_free(struct rt_dbpipe *p)
 		return;
 	rt_dbconn_free(p->conn);
 	forget_session(p);
-	refuse_all(p);
+	while (p->head != NULL)
+		rt_dbcall_refuse(pop_head(p));
 	rt_map_free(p->prepared);
 	free(p);
 }

@@ -28,6 +28,7 @@ struct rt_dbpipe_owner
 {
 	void (*on_room)(void *arg);                           /* the pipe can take calls (again) */
 	void (*on_retry)(void *arg, struct rt_dbcall *call);  /* takes the call back */
+	void (*on_lost)(void *arg, struct rt_dbcall *call);   /* likewise; it may have been carried out */
 	void *arg;
 };
 
