@@ -2,6 +2,22 @@
 #
 #   make                build everything          make SANITIZE=1 ...  the programs under ASan and UBSan
 #   make install        install it                make WERROR=1 ...    warnings are errors
+#   make demo           a running server to look at, with users and rooms
+#   make test           build, install and run every test; make test SANITIZE=1, make test SUITES="unit tap"
+#   make bench          the table of measurements; make bench PART=a
+#   make lint           clang's opinion
+
+# These install what the rest of this file needs, so they must not need it themselves.
+SELF_SUFFICIENT = demo test bench
+.PHONY: $(SELF_SUFFICIENT)
+demo:
+	test/demo
+test:
+	test/run $(if $(SANITIZE),--sanitize) $(SUITES)
+bench:
+	test/bench/run $(PART)
+
+ifeq ($(filter $(SELF_SUFFICIENT),$(MAKECMDGOALS)),)
 
 EXTENSION = rt
 EXTVERSION = 1.0
@@ -85,3 +101,18 @@ uninstall: uninstall-programs
 .PHONY: uninstall-programs
 uninstall-programs:
 	rm -f '$(DESTDIR)$(pkglibdir)/rt_gateway' '$(DESTDIR)$(pkglibdir)/rt_media'
+
+# ---- lint -------------------------------------------------------------------
+CLANG ?= clang
+LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+
+.PHONY: lint lint-extension lint-programs
+lint: lint-extension lint-programs
+lint-extension: $(patsubst %.o,%.c,$(OBJS))
+	for f in $^; do $(CLANG) $(LINT_FLAGS) $(CPPFLAGS) $$f || exit 1; done
+lint-programs: $(wildcard bgworker/common/*.c bgworker/gateway/*.c bgworker/media/*.c)
+	for f in $^; do \
+		$(CLANG) $(LINT_FLAGS) -std=gnu11 -D_GNU_SOURCE -I. $(shell $(PKG_CONFIG) --cflags $(GATEWAY_PKGS) $(MEDIA_PKGS)) $$f || exit 1; \
+	done
+
+endif

@@ -20,7 +20,7 @@ use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(wait_until process_is_alive slurp run_command);
+our @EXPORT = qw(wait_for wait_until process_is_alive slurp run_command);
 
 my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 my $RT_CLUSTER = "$ROOT/test/rt-cluster";
