@@ -224,28 +224,6 @@ digest_of(const char *algorithm)
 	return NULL;
 }
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-parse_fingerprint(const char *value, uint8_t *out, size_t n)
-{
-	if (strlen(value) != 3 * n - 1)
-		return false;
-	for (size_t i = 0; i < n; i++)
-	{
-		int high = hex_digit(value[3 * i]), low = hex_digit(value[3 * i + 1]);
-
-		if (high < 0 || low < 0 || (i + 1 < n && value[3 * i + 2] != ':'))
-			return false;
-		out[i] = (uint8_t) (high << 4 | low);
-	}
-	return true;
-}
-
 /* The end of the handshake: connected only if the peer's certificate is the one that was announced. */
 static void
 finish(struct rt_dtls *d)
@@ -264,12 +242,13 @@ finish(struct rt_dtls *d)
 }
 
 enum rt_result
-rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const char *value)
+rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const uint8_t *digest, size_t len)
 {
 	const EVP_MD *md = digest_of(algorithm);
 
-	if (!md || !parse_fingerprint(value, d->fingerprint, (size_t) EVP_MD_get_size(md)))
+	if (!md || len != (size_t) EVP_MD_get_size(md))
 		return RT_BAD_INPUT;
+	memcpy(d->fingerprint, digest, len);
 	d->digest = md;
 	if (d->state == RT_DTLS_CONNECTING && SSL_is_init_finished(d->ssl))
 		finish(d);

@@ -51,8 +51,8 @@ const char *rt_dtls_context_fingerprint(const struct rt_dtls_context *c); /* sha
 struct rt_dtls *rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg);
 void rt_dtls_free(struct rt_dtls *d);
 
-/* algorithm "sha-1" … "sha-512", value as in SDP.  RT_BAD_INPUT: unknown or malformed. */
-enum rt_result rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const char *value);
+/* algorithm "sha-1" … "sha-512".  RT_BAD_INPUT: unknown, or a digest of another length. */
+enum rt_result rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const uint8_t *digest, size_t len);
 /* Begins a handshake as client (signalling said role "server").  Else the first datagram begins one. */
 void rt_dtls_connect(struct rt_dtls *d);
 
