@@ -6,6 +6,7 @@
 #ifndef RT_FRAME_H
 #define RT_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct rt_frame;
@@ -22,6 +23,7 @@ struct rt_frame *rt_frame_new_binary(const void *data, size_t len); /* an attach
 struct rt_frame *rt_frame_ref(struct rt_frame *f);
 void rt_frame_unref(struct rt_frame *f); /* NULL is fine */
 
+bool rt_frame_is_binary(const struct rt_frame *f);
 const char *rt_frame_text(const struct rt_frame *f, size_t *len); /* without the WebSocket header; lent */
 const char *rt_frame_wire(const struct rt_frame *f, size_t *len); /* with it; lent */
 
