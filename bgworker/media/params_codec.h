@@ -1,0 +1,21 @@
+/* params_codec.h: codecs, as capabilities and parameters both have them. */
+#ifndef RT_PARAMS_CODEC_H
+#define RT_PARAMS_CODEC_H
+
+#include "params_field.h"
+
+/* pt_key: "payloadType" or "preferredPayloadType". */
+enum rt_result rt_params_check_codec(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need,
+                                     json_t *copy);
+
+/* On codecs that were checked. */
+enum rt_kind rt_params_codec_kind(const json_t *codec);
+bool rt_params_is_rtx(const json_t *codec);
+
+/* The retransmission codec in codecs whose apt is pt; NULL if there is none. */
+json_t *rt_params_find_rtx(const json_t *codecs, json_int_t pt);
+json_int_t rt_params_apt(const json_t *codec); /* -1: none */
+
+struct rt_feedback rt_params_feedback(const json_t *codec);
+
+#endif

@@ -1,0 +1,258 @@
+/* params_producer.c: see params_producer.h
+ *
+ * A producer has one media codec and its retransmissions, which is what mediasoup-client sends. */
+#include "params_producer.h"
+
+#include "params_codec.h"
+#include "params_field.h"
+#include "params_map.h"
+#include "params_rtp.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static json_int_t
+integer_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* `to` has room: the check of the parameters bounds each of them. */
+static void
+copy_string(char *to, size_t size, const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	snprintf(to, size, "%s", value != NULL ? value : "");
+}
+
+static enum rt_result
+fail(struct rt_params_error *e, const char *key, const char *what)
+{
+	struct rt_field_scope s = {NULL, "rtpParameters", e};
+
+	return rt_field_fail(&s, key, what);
+}
+
+static enum rt_result
+check_codecs(const json_t *codecs, enum rt_kind kind, struct rt_params_error *e)
+{
+	int media = 0;
+	size_t i;
+
+	for (i = 0; i < json_array_size(codecs); i++)
+	{
+		if (rt_params_codec_kind(json_array_get(codecs, i)) != kind)
+			return fail(e, "codecs", "has a codec of the other kind");
+		media += rt_params_is_rtx(json_array_get(codecs, i)) ? 0 : 1;
+	}
+	if (media != 1 || json_array_size(codecs) > 2)
+		return fail(e, "codecs", "must be one media codec, and its retransmissions if any");
+	return RT_OK;
+}
+
+/* All of a client's tracks carry the CNAME of its first one, so that receivers play them in step. */
+static void
+set_cname(json_t *params, const struct rt_producer_context *ctx)
+{
+	json_t *rtcp = json_object_get(params, "rtcp");
+
+	if (ctx->cname != NULL)
+		json_object_set_new(rtcp, "cname", json_string(ctx->cname));
+	else if (json_string_length(json_object_get(rtcp, "cname")) == 0)
+		json_object_set_new(rtcp, "cname", json_string(ctx->default_cname));
+}
+
+static const json_t *
+find_media(const json_t *codecs)
+{
+	const json_t *first = json_array_get(codecs, 0);
+
+	return rt_params_is_rtx(first) ? json_array_get(codecs, 1) : first;
+}
+
+static enum rt_result
+read_codecs(struct rt_producer_params *p, const json_t *params, struct rt_params_error *e)
+{
+	json_t *codecs = json_object_get(params, "codecs");
+	const json_t *media = find_media(codecs);
+	const json_t *rtx = rt_params_find_rtx(codecs, integer_of(media, "payloadType"));
+
+	if (!rt_codec_find(json_string_value(json_object_get(media, "mimeType")), &p->codec))
+		return fail(e, "codecs", "has a codec that is not forwarded");
+	p->pt = integer_of(media, "payloadType");
+	p->rtx_pt = rtx != NULL ? integer_of(rtx, "payloadType") : RT_NO_PT;
+	p->clock_rate = integer_of(media, "clockRate");
+	p->feedback = rt_params_feedback(media);
+	return RT_OK;
+}
+
+static void
+read_extensions(struct rt_producer_params *p, const json_t *params)
+{
+	json_t *list = json_object_get(params, "headerExtensions");
+	enum rt_ext ext;
+	size_t i;
+
+	for (i = 0; i < json_array_size(list); i++)
+	{
+		json_t *item = json_array_get(list, i);
+
+		if (rt_ext_find(json_string_value(json_object_get(item, "uri")), &ext) && p->ext.id[ext] == 0)
+			p->ext.id[ext] = integer_of(item, "id");
+	}
+}
+
+static void
+read_encoding(struct rt_encoding *out, const json_t *encoding, uint32_t mapped_ssrc)
+{
+	out->ssrc = integer_of(encoding, "ssrc");
+	out->rtx_ssrc = integer_of(json_object_get(encoding, "rtx"), "ssrc");
+	copy_string(out->rid, sizeof(out->rid), encoding, "rid");
+	out->mapped_ssrc = mapped_ssrc;
+	out->layers = rt_scalability_parse(json_string_value(json_object_get(encoding, "scalabilityMode")));
+	out->dtx = json_is_true(json_object_get(encoding, "dtx"));
+	out->max_bitrate_bps = json_number_value(json_object_get(encoding, "maxBitrate"));
+}
+
+/* Whether each stream can be told from the others by its first packets. */
+static enum rt_result
+check_encodings(const struct rt_producer_params *p, const json_t *encodings, struct rt_params_error *e)
+{
+	int i;
+
+	for (i = 0; i < p->n_encodings; i++)
+	{
+		json_t *pt = json_object_get(json_array_get(encodings, i), "codecPayloadType");
+		bool known = p->encodings[i].ssrc != 0 || p->encodings[i].rid[0] != '\0';
+
+		if (pt != NULL && json_integer_value(pt) != p->pt)
+			return fail(e, "encodings", "has a codecPayloadType that is not the media codec's");
+		if (!known && p->n_encodings > 1)
+			return fail(e, "encodings", "each of several needs an ssrc or a rid");
+		if (!known && p->mid[0] == '\0')
+			return fail(e, "mid", "is needed where the encoding has neither ssrc nor rid");
+	}
+	return RT_OK;
+}
+
+static enum rt_result
+read_encodings(struct rt_producer_params *p, const json_t *params, uint32_t first_ssrc, struct rt_params_error *e)
+{
+	json_t *encodings = json_object_get(params, "encodings");
+	int i;
+
+	p->n_encodings = (int) json_array_size(encodings);
+	for (i = 0; i < p->n_encodings; i++)
+		read_encoding(&p->encodings[i], json_array_get(encodings, i), first_ssrc + i);
+	return check_encodings(p, encodings, e);
+}
+
+static enum rt_result
+find_simulcast(struct rt_producer_params *p, struct rt_params_error *e)
+{
+	int i;
+
+	if (p->codec != RT_CODEC_VP8 && p->codec != RT_CODEC_H264)
+		return fail(e, "encodings", "this codec is not forwarded as simulcast");
+	for (i = 0; i < p->n_encodings; i++)
+	{
+		if (p->encodings[i].layers.spatial > 1)
+			return fail(e, "encodings", "simulcast and spatial layers exclude each other");
+	}
+	p->type = RT_PRODUCER_SIMULCAST;
+	return RT_OK;
+}
+
+static enum rt_result
+find_type(struct rt_producer_params *p, struct rt_params_error *e)
+{
+	const struct rt_scalability *layers = &p->encodings[0].layers;
+
+	if (p->n_encodings > 1)
+		return find_simulcast(p, e);
+	if (layers->spatial == 1 && layers->temporal == 1)
+		p->type = RT_PRODUCER_SIMPLE;
+	else if (p->kind == RT_KIND_VIDEO)
+		p->type = RT_PRODUCER_SVC;
+	else
+		return fail(e, "encodings", "audio has no layers");
+	return RT_OK;
+}
+
+static void
+read_mapping(struct rt_producer_params *p, const json_t *mapping)
+{
+	json_t *codecs = json_object_get(mapping, "codecs");
+	size_t i;
+
+	p->mapped_rtx_pt = RT_NO_PT;
+	for (i = 0; i < json_array_size(codecs); i++)
+	{
+		json_t *item = json_array_get(codecs, i);
+
+		if (integer_of(item, "payloadType") == p->pt)
+			p->mapped_pt = integer_of(item, "mappedPayloadType");
+		else
+			p->mapped_rtx_pt = integer_of(item, "mappedPayloadType");
+	}
+}
+
+/* params: checked, and ours to change. */
+static enum rt_result
+read_params(struct rt_producer_params *p, json_t *params, const struct rt_producer_context *ctx,
+            struct rt_params_error *e)
+{
+	json_t *mapping = NULL;
+	enum rt_result rc = check_codecs(json_object_get(params, "codecs"), p->kind, e);
+
+	if (json_array_size(json_object_get(params, "encodings")) == 0)
+		json_array_append_new(json_object_get(params, "encodings"), json_object());
+	set_cname(params, ctx);
+	copy_string(p->mid, sizeof(p->mid), params, "mid");
+	copy_string(p->cname, sizeof(p->cname), json_object_get(params, "rtcp"), "cname");
+	if (rc == RT_OK)
+		rc = rt_params_map(&mapping, params, ctx->caps, ctx->first_ssrc, e);
+	if (rc == RT_OK)
+		rc = read_codecs(p, params, e);
+	if (rc == RT_OK)
+		rc = read_encodings(p, params, ctx->first_ssrc, e);
+	if (rc == RT_OK)
+		rc = find_type(p, e);
+	if (rc == RT_OK)
+	{
+		read_extensions(p, params);
+		read_mapping(p, mapping);
+		p->consumable = rt_params_consumable(p->kind, params, ctx->caps, mapping);
+	}
+	json_decref(mapping);
+	return rc;
+}
+
+enum rt_result
+rt_producer_params_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
+                        const struct rt_producer_context *ctx, struct rt_params_error *e)
+{
+	json_t *params;
+	enum rt_result rc;
+
+	memset(p, 0, sizeof(*p));
+	if (kind == NULL || !rt_kind_find(kind, &p->kind))
+	{
+		snprintf(e->message, sizeof(e->message), "kind: must be audio or video");
+		return RT_BAD_INPUT;
+	}
+	rc = rt_params_check_rtp(&params, rtp_parameters, e);
+	if (rc != RT_OK)
+		return rc;
+	rc = read_params(p, params, ctx, e);
+	json_decref(params);
+	return rc;
+}
+
+void
+rt_producer_params_fini(struct rt_producer_params *p)
+{
+	json_decref(p->consumable);
+	p->consumable = NULL;
+}

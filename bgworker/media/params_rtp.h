@@ -1,0 +1,12 @@
+/* params_rtp.h: the check of what a client says that it sends. */
+#ifndef RT_PARAMS_RTP_H
+#define RT_PARAMS_RTP_H
+
+#include <jansson.h>
+
+#include "params.h"
+
+/* A client's rtpParameters: *out is a copy (a new reference) with the known keys alone, and defaults filled in. */
+enum rt_result rt_params_check_rtp(json_t **out, const json_t *params, struct rt_params_error *e);
+
+#endif
