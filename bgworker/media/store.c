@@ -1,0 +1,51 @@
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/log.h"
+
+struct slot
+{
+	bool used;
+	struct rt_packet packet;
+	uint8_t payload[RT_STORE_PAYLOAD];
+};
+
+struct rt_store
+{
+	struct slot slots[RT_STORE_PACKETS];
+};
+
+struct rt_store *
+rt_store_new(void)
+{
+	return rt_alloc(sizeof(struct rt_store));
+}
+
+void
+rt_store_free(struct rt_store *s)
+{
+	free(s);
+}
+
+void
+rt_store_put(struct rt_store *s, const struct rt_packet *p)
+{
+	struct slot *slot = &s->slots[p->seq % RT_STORE_PACKETS];
+
+	slot->used = p->payload_len <= RT_STORE_PAYLOAD;
+	if (!slot->used)
+		return;
+	slot->packet = *p;
+	slot->packet.payload = slot->payload;
+	memcpy(slot->payload, p->payload, p->payload_len);
+}
+
+const struct rt_packet *
+rt_store_find(const struct rt_store *s, uint16_t seq)
+{
+	const struct slot *slot = &s->slots[seq % RT_STORE_PACKETS];
+
+	return slot->used && slot->packet.seq == seq ? &slot->packet : NULL;
+}
