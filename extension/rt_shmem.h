@@ -11,6 +11,7 @@
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "utils/timestamp.h"
 
 #define RT_MAX_PROGRAMS 64 /* children of one supervisor, gateways and media workers together */
 #define RT_SECRET_LEN 43   /* base64url of 32 random bytes */
@@ -26,15 +27,20 @@ enum rt_ring_state
 
 /* Byte ring of records, each MAXALIGNed.  head is moved by backends under lock; tail by the relay alone.
  * Both only grow; a position's place in data is position % size.  A record never wraps: the space up to
- * the end is then filled with an ABORTED record. */
+ * the end is then filled with an ABORTED record.
+ *
+ * Once a record has found no place, `full` keeps all others out too: what came later must not be seen before
+ * it.  The relay empties the ring, opens it again, and finds in the tables what was left out. */
 typedef struct rt_ring
 {
 	LWLock lock;
 	uint64 size;                  /* bytes in data; constant */
-	uint64 head;                  /* lock */
+	pg_atomic_uint64 head;        /* written under lock, read without */
+	bool full;                    /* lock; set by backends, cleared by the relay */
 	pg_atomic_uint64 tail;        /* relay writes */
+	pg_atomic_uint32 dropping;    /* transactions that were left out and have not ended yet */
 	pg_atomic_uint64 published;   /* records committed, for statistics */
-	pg_atomic_uint64 lost;        /* records dropped because the ring was full; the relay rescans when it rises */
+	pg_atomic_uint64 lost;        /* records left out, and committed; the relay rescans when it rises */
 	pg_atomic_uint64 high_water;  /* most bytes ever in use */
 } rt_ring;
 
@@ -100,6 +106,9 @@ extern rt_shared *rt_shared_state;
 
 extern rt_database *rt_database_slot(int i);
 extern char *rt_ring_data(rt_database *db);
+
+/* For _PG_init: asks the server for the memory, and makes and finds it once it is there. */
+extern void rt_shmem_install(void);
 
 /* The slot of a database, or NULL.  With create, takes a free one; error if there is none
  * ("too many databases", hint rt.max_databases). */

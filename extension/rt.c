@@ -1,0 +1,50 @@
+/* rt.c: what happens as the server loads the library: settings, shared memory, hooks, workers. */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+
+#include "bgworker/launcher.h"
+#include "extension/event.h"
+#include "extension/hooks.h"
+#include "extension/message.h"
+#include "extension/rt_shmem.h"
+#include "extension/settings.h"
+
+#define LAUNCHER_RESTART_S 5
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+/* It starts the relays and supervisors.  On a standby it waits for the promotion. */
+static void
+register_launcher(void)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, "rt launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "rt launcher", sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_library_name, "rt", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "rt_launcher_main", sizeof(worker.bgw_function_name));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = LAUNCHER_RESTART_S;
+	RegisterBackgroundWorker(&worker);
+}
+
+/* Loaded by a session of a server without shared_preload_libraries, the library still serves what needs no
+ * shared memory, tokens among it; events are refused with a hint (extension/event.c). */
+void
+_PG_init(void)
+{
+	rt_settings_define();
+	rt_event_install();
+	rt_message_install();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	rt_shmem_install();
+	rt_hooks_install();
+	register_launcher();
+}
