@@ -1,0 +1,400 @@
+// Contract, section 2: chat events, as each side sees them.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { Cluster } from './lib/cluster.mjs';
+import { ask, askError, askOk, closeAll, connect, event, join, received, settled, until } from './lib/client.mjs';
+
+let cluster, tokens;
+let roomNumber = 0;
+
+before(async () => {
+  cluster = await Cluster.start();
+  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
+  tokens = { alice, bob, carol };
+});
+after(() => cluster?.stop());
+afterEach(closeAll);
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+// A fresh room of alice and bob, with a joined client of each.
+async function scene() {
+  const roomId = await cluster.room(`room ${++roomNumber}`, 'alice', 'bob');
+  const alice = await connect(cluster, tokens.alice);
+  const bob = await connect(cluster, tokens.bob);
+  await join(alice, roomId);
+  await join(bob, roomId);
+  return { roomId, alice, bob };
+}
+
+async function send(roomId, senderId, content, more = {}) {
+  const reply = await cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, tokens[senderId], { content, ...more });
+  assert.equal(reply.status, 201, JSON.stringify(reply.body));
+  return reply.body.data;
+}
+
+describe('joining', () => {
+  test('chat-rooms-joined and the ack say the same', async () => {
+    const roomId = await cluster.room('joining', 'alice');
+    const alice = await connect(cluster, tokens.alice);
+    const reply = await askOk(alice, 'join-chat-rooms', { roomIds: [roomId] });
+    assert.deepEqual(reply.rooms, [roomId]);
+    assert.deepEqual(reply.failed, []);
+    assert.equal(typeof reply.message, 'string');
+    const joined = await event(alice, 'chat-rooms-joined');
+    assert.deepEqual(joined.rooms, [roomId]);
+    assert.equal(joined.success, true);
+  });
+
+  test('the alias join-rooms, and ids as numbers', async () => {
+    const roomId = await cluster.room('alias', 'alice');
+    const alice = await connect(cluster, tokens.alice);
+    const reply = await askOk(alice, 'join-rooms', { roomIds: [Number(roomId)] });
+    assert.deepEqual(reply.rooms, [roomId]);
+  });
+
+  test('partly failed', async () => {
+    const mine = await cluster.room('mine', 'alice');
+    const other = await cluster.room('not mine', 'bob');
+    const alice = await connect(cluster, tokens.alice);
+    const reply = await ask(alice, 'join-chat-rooms', { roomIds: [mine, other, '999999999'] });
+    assert.equal(reply.success, false);
+    assert.deepEqual(reply.rooms, [mine]);
+    assert.deepEqual(reply.failed.map((item) => [item.roomId, item.error.code]), [[other, 'not_found'], ['999999999', 'not_found']]);
+    assert.equal(reply.error.code, 'not_found');
+    await cluster.insert(mine, 'alice', 'still joined to mine');
+    await event(alice, 'new-chat-message', (payload) => payload.roomId === mine);
+  });
+
+  for (const [name, payload] of [['malformed id', { roomIds: ['x'] }], ['no list', {}], ['not a list', { roomIds: '1' }], ['no object', 'x'],
+    ['nothing', undefined], ['id beyond 64 bits', { roomIds: ['99999999999999999999'] }], ['negative', { roomIds: [-1] }], ['fraction', { roomIds: [1.5] }], ['null', { roomIds: [null] }]]) {
+    test(`bad_request: ${name}`, async () => {
+      const alice = await connect(cluster, tokens.alice);
+      await askError(alice, 'bad_request', 'join-chat-rooms', payload);
+    });
+  }
+
+  test('leaving ends delivery', async () => {
+    const { roomId, alice, bob } = await scene();
+    const reply = await askOk(alice, 'leave-chat-room', { roomId });
+    assert.equal(reply.roomId, roomId);
+    await event(alice, 'chat-room-left');
+    await cluster.insert(roomId, 'bob', 'after leaving');
+    await event(bob, 'new-chat-message');
+    await settled(cluster, alice);
+    assert.equal(received(alice, 'new-chat-message', (payload) => payload.roomId === roomId).length, 0);
+  });
+
+  test('removal from the room ends delivery at once and is told', async () => {
+    const { roomId, alice, bob } = await scene();
+    await cluster.sql("DELETE FROM rt.room_members WHERE room_id = $1 AND user_id = 'bob'", [roomId]);
+    await cluster.insert(roomId, 'alice', 'bob must not see this');
+    await event(alice, 'new-chat-message');
+    await settled(cluster, bob);
+    assert.equal(received(bob, 'new-chat-message', (payload) => payload.roomId === roomId).length, 0);
+    const removed = await event(bob, 'chat-notification', ({ type }) => type === 'room-removed');
+    assert.equal(removed.data.roomId, roomId);
+  });
+
+  test('a room that is deleted is told to its members', async () => {
+    const { roomId, bob } = await scene();
+    await cluster.rest('DELETE', `/api/chat/rooms/${roomId}`, tokens.alice);
+    const told = await event(bob, 'chat-notification', ({ type }) => type === 'room-deleted');
+    assert.equal(told.data.roomId, roomId);
+    await askError(bob, 'not_found', 'get-room-online-users', { roomId });
+  });
+
+  test('being added to a room is told, and a rename', async () => {
+    const bob = await connect(cluster, tokens.bob);
+    const roomId = await cluster.room('adding', 'alice');
+    await cluster.sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, 'bob')", [roomId]);
+    await event(bob, 'chat-notification', ({ type, data }) => type === 'room-added' && data.roomId === roomId);
+    await cluster.sql("UPDATE rt.rooms SET name = 'renamed' WHERE id = $1", [roomId]);
+    await event(bob, 'chat-notification', ({ type, data }) => type === 'room-updated' && data.roomId === roomId);
+  });
+});
+
+describe('messages', () => {
+  test('new-chat-message has the whole MESSAGE, for the sender too', async () => {
+    const { roomId, alice, bob } = await scene();
+    const sent = await send(roomId, 'alice', 'hällo 🙂 "quoted" \\ \n\t', { messageType: 'text', metadata: { a: [1, { b: null }] }, clientId: 'c-1' });
+    for (const client of [alice, bob]) {
+      const payload = await event(client, 'new-chat-message');
+      assert.equal(payload.type, 'new-message');
+      assert.equal(payload.roomId, roomId);
+      assert.match(payload.timestamp, ISO);
+      const message = payload.data;
+      assert.equal(message.id, `${roomId}-1`);
+      assert.equal(message.messageId, message.id);
+      assert.equal(message.roomId, roomId);
+      assert.equal(message.seq, 1);
+      assert.equal(message.senderId, 'alice');
+      assert.equal(message.userId, 'alice');
+      assert.equal(message.userName, 'Alice');
+      assert.equal(message.content, 'hällo 🙂 "quoted" \\ \n\t');
+      assert.equal(message.messageType, 'text');
+      assert.deepEqual(message.metadata, { a: [1, { b: null }] });
+      assert.equal(message.replyTo, null);
+      assert.equal(message.clientId, 'c-1');
+      assert.match(message.createdAt, ISO);
+      assert.equal(message.timestamp, message.createdAt);
+      assert.equal(message.editedAt, null);
+      assert.equal(message.deletedAt, null);
+      assert.deepEqual(message, sent);
+    }
+  });
+
+  test('all sockets of the sender get it, once each', async () => {
+    const { roomId, alice, bob } = await scene();
+    const second = await connect(cluster, tokens.alice);
+    await join(second, roomId);
+    await send(roomId, 'alice', 'to all of mine');
+    await settled(cluster, alice, bob, second);
+    for (const client of [alice, bob, second]) assert.equal(received(client, 'new-chat-message', (payload) => payload.roomId === roomId).length, 1);
+  });
+
+  test('a long message arrives whole', async () => {
+    const { roomId, bob } = await scene();
+    const content = 'ü'.repeat(30_000);
+    await send(roomId, 'alice', content);
+    assert.equal((await event(bob, 'new-chat-message')).data.content, content);
+  });
+
+  test('edit, reaction, delivery, deletion, in order', async () => {
+    const { roomId, bob } = await scene();
+    const { id } = await send(roomId, 'alice', 'first');
+    const path = `/api/chat/rooms/${roomId}/msgs/${id}`;
+    assert.equal((await cluster.rest('PATCH', path, tokens.alice, { content: 'second' })).status, 200);
+    const edited = await event(bob, 'chat-message-edited');
+    assert.equal(edited.type, 'message-edited');
+    assert.equal(edited.roomId, roomId);
+    assert.deepEqual({ ...edited.data, timestamp: undefined }, { messageId: id, roomId, newContent: 'second', editedBy: 'alice', timestamp: undefined });
+
+    assert.ok((await cluster.rest('PUT', `${path}/reactions/${encodeURIComponent('👍')}`, tokens.bob)).status < 300);
+    const added = await event(bob, 'chat-message-reaction');
+    assert.equal(added.type, 'message-reaction');
+    assert.equal(added.data.emoji, '👍');
+    assert.equal(added.data.userId, 'bob');
+    assert.equal(added.data.action, 'add');
+    assert.ok((await cluster.rest('DELETE', `${path}/reactions/${encodeURIComponent('👍')}`, tokens.bob)).status < 300);
+    await event(bob, 'chat-message-reaction', ({ data }) => data.action === 'remove');
+
+    assert.ok((await cluster.rest('PUT', `${path}/delivered`, tokens.bob)).status < 300);
+    const delivered = await event(bob, 'chat-message-delivered');
+    assert.equal(delivered.data.deliveredTo, 'bob');
+    assert.equal(delivered.data.messageId, id);
+
+    assert.equal((await cluster.rest('DELETE', path, tokens.alice)).status, 200);
+    const deleted = await event(bob, 'chat-message-deleted');
+    assert.equal(deleted.type, 'message-deleted');
+    assert.equal(deleted.data.deletedBy, 'alice');
+    assert.equal((await cluster.rest('PATCH', path, tokens.alice, { content: 'third' })).status, 410);
+    assert.equal((await cluster.rest('DELETE', path, tokens.alice)).status, 200);
+    await settled(cluster, bob);
+    assert.equal(received(bob, 'chat-message-deleted').length, 1);
+  });
+
+  test('repeated reactions and deliveries send no second event', async () => {
+    const { roomId, bob } = await scene();
+    const { id } = await send(roomId, 'alice', 'x');
+    const path = `/api/chat/rooms/${roomId}/msgs/${id}`;
+    for (let i = 0; i < 2; i++) {
+      assert.ok((await cluster.rest('PUT', `${path}/reactions/x`, tokens.bob)).status < 300);
+      assert.ok((await cluster.rest('PUT', `${path}/delivered`, tokens.bob)).status < 300);
+    }
+    await settled(cluster, bob);
+    assert.equal(received(bob, 'chat-message-reaction').length, 1);
+    assert.equal(received(bob, 'chat-message-delivered').length, 1);
+  });
+
+  test('a message in a room not joined is a notification, not for the sender', async () => {
+    const roomId = await cluster.room('not joined', 'alice', 'bob');
+    const alice = await connect(cluster, tokens.alice);
+    const bob = await connect(cluster, tokens.bob);
+    await send(roomId, 'alice', 'knock');
+    await event(bob, 'chat-notification', ({ type, data }) => type === 'new-message' && data.roomId === roomId);
+    await settled(cluster, alice, bob);
+    assert.equal(received(alice, 'chat-notification', ({ type }) => type === 'new-message').length, 0);
+    assert.equal(received(bob, 'new-chat-message', (payload) => payload.roomId === roomId).length, 0);
+  });
+
+  test('a mention is told to the mentioned, joined or not', async () => {
+    const { roomId, bob } = await scene();
+    await send(roomId, 'alice', 'hey @bob');
+    await event(bob, 'chat-notification', ({ type, data }) => type === 'mention' && data.roomId === roomId);
+    await send(roomId, 'alice', 'and again', { metadata: { mentions: ['bob'] } });
+    await until(() => received(bob, 'chat-notification', ({ type }) => type === 'mention').length === 2, 'second mention');
+  });
+});
+
+describe('typing', () => {
+  test('others see it, the sender does not, and it ends by itself once', async () => {
+    const { roomId, alice, bob } = await scene();
+    await askOk(alice, 'chat-typing', { roomId, isTyping: true });
+    const started = await event(bob, 'chat-user-typing');
+    assert.equal(started.userId, 'alice');
+    assert.equal(started.userName, 'Alice');
+    assert.equal(started.roomId, roomId);
+    assert.equal(started.isTyping, true);
+    assert.match(started.timestamp, ISO);
+    const begun = Date.now();
+    await event(bob, 'chat-user-typing', ({ isTyping }) => !isTyping, 6000);
+    const lasted = Date.now() - begun;
+    assert.ok(lasted > 2000 && lasted < 4500, `ended after ${lasted} ms`);
+    await settled(cluster, alice, bob);
+    assert.equal(received(bob, 'chat-user-typing').length, 2);
+    assert.equal(received(alice, 'chat-user-typing').length, 0);
+  });
+
+  test('ends when the socket drops', async () => {
+    const { roomId, alice, bob } = await scene();
+    await askOk(alice, 'chat-typing', { roomId, isTyping: true });
+    await event(bob, 'chat-user-typing');
+    alice.disconnect();
+    await event(bob, 'chat-user-typing', ({ isTyping }) => !isTyping, 2500);
+  });
+
+  test('ends when the socket leaves', async () => {
+    const { roomId, alice, bob } = await scene();
+    await askOk(alice, 'chat-typing', { roomId, isTyping: true });
+    await event(bob, 'chat-user-typing');
+    await askOk(alice, 'leave-chat-room', { roomId });
+    await event(bob, 'chat-user-typing', ({ isTyping }) => !isTyping, 2500);
+  });
+
+  test('repeats are told at most once a second', async () => {
+    const { roomId, alice, bob } = await scene();
+    for (let i = 0; i < 20; i++) await askOk(alice, 'chat-typing', { roomId, isTyping: true });
+    await askOk(alice, 'chat-typing', { roomId, isTyping: false });
+    await event(bob, 'chat-user-typing', ({ isTyping }) => !isTyping);
+    assert.ok(received(bob, 'chat-user-typing', ({ isTyping }) => isTyping).length <= 2);
+  });
+
+  test('without having joined: forbidden; a stranger: not_found', async () => {
+    const roomId = await cluster.room('typing', 'alice', 'bob');
+    const alice = await connect(cluster, tokens.alice);
+    const carol = await connect(cluster, tokens.carol);
+    await askError(alice, 'forbidden', 'chat-typing', { roomId, isTyping: true });
+    assert.equal((await ask(carol, 'chat-typing', { roomId, isTyping: true })).success, false);
+    await askError(alice, 'bad_request', 'chat-typing', { roomId, isTyping: 'yes' });
+    await askError(alice, 'bad_request', 'chat-typing', { roomId });
+  });
+});
+
+describe('seen', () => {
+  test('acknowledged to the caller, told to others once, only what is new', async () => {
+    const { roomId, alice, bob } = await scene();
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push((await send(roomId, 'alice', `m${i}`)).id);
+    const reply = await askOk(bob, 'mark-msgs-seen', { roomId, messageIds: ids.slice(0, 2) });
+    assert.deepEqual(reply.messageIds, ids.slice(0, 2));
+    await event(bob, 'messages-seen-acknowledged');
+    const seen = await event(alice, 'messages-seen');
+    assert.equal(seen.userId, 'bob');
+    assert.equal(seen.roomId, roomId);
+    assert.deepEqual(seen.messageIds, ids.slice(0, 2));
+    await askOk(bob, 'mark-messages-seen', { roomId, messageIds: ids });
+    await until(() => received(alice, 'messages-seen').length === 2, 'second batch');
+    assert.deepEqual(received(alice, 'messages-seen')[1].messageIds, ids.slice(2));
+    await askOk(bob, 'mark-msgs-seen', { roomId, messageIds: ids });
+    await settled(cluster, alice, bob);
+    assert.equal(received(alice, 'messages-seen').length, 2);
+    assert.equal(received(bob, 'messages-seen').length, 0);
+    assert.equal(await cluster.value("SELECT last_read_seq FROM rt.room_members WHERE room_id = $1 AND user_id = 'bob'", [roomId]), '3');
+  });
+
+  test("one's own message: no error, nothing stored; foreign and unknown ids: not_found, nothing stored", async () => {
+    const { roomId, alice, bob } = await scene();
+    const { id } = await send(roomId, 'alice', 'mine');
+    await askOk(alice, 'mark-msgs-seen', { roomId, messageIds: [id] });
+    await askError(bob, 'not_found', 'mark-msgs-seen', { roomId, messageIds: [id, `${roomId}-99`] });
+    await askError(bob, 'bad_request', 'mark-msgs-seen', { roomId, messageIds: ['nonsense'] });
+    assert.equal(await cluster.value('SELECT count(*) FROM rt.receipts WHERE room_id = $1 AND seen_at IS NOT NULL', [roomId]), '0');
+  });
+});
+
+describe('presence', () => {
+  test('online, status, offline are told to who shares a room, once', async () => {
+    const [dave, erin, frank] = await cluster.users('dave', 'erin', 'frank');
+    const roomId = await cluster.room('presence', 'dave', 'erin');
+    await cluster.room('presence two', 'dave', 'erin');
+    const erinClient = await connect(cluster, erin);
+    const frankClient = await connect(cluster, frank);
+    const daveClient = await connect(cluster, dave);
+    const ofDave = ({ userId }) => userId === 'dave';
+    const online = await event(erinClient, 'chat-user-status-update', ofDave);
+    assert.equal(online.status, 'online');
+    assert.equal(online.isOnline, true);
+    assert.equal(online.userName, 'Dave');
+    await askOk(daveClient, 'update-chat-status', { status: 'busy', statusMessage: 'thinking' });
+    const busy = await event(erinClient, 'chat-user-status-update', (payload) => ofDave(payload) && payload.status === 'busy');
+    assert.equal(busy.statusMessage, 'thinking');
+    const reply = await askOk(erinClient, 'get-room-online-users', { roomId });
+    assert.deepEqual(reply.users.map((user) => user.userId).sort(), ['dave', 'erin']);
+    assert.equal(reply.count, 2);
+    assert.equal(reply.users.find(ofDave).status, 'busy');
+    daveClient.disconnect();
+    const offline = await event(erinClient, 'chat-user-status-update', (payload) => ofDave(payload) && payload.status === 'offline', 8000);
+    assert.equal(offline.isOnline, false);
+    assert.match(offline.lastSeen, ISO);
+    await settled(cluster, erinClient, frankClient);
+    assert.equal(received(erinClient, 'chat-user-status-update', ofDave).length, 3);
+    assert.equal(received(frankClient, 'chat-user-status-update', ofDave).length, 0);
+  });
+
+  test('offline and nonsense are refused', async () => {
+    const alice = await connect(cluster, tokens.alice);
+    for (const status of ['offline', 'invisible', 7, null]) await askError(alice, 'bad_request', 'update-chat-status', { status });
+  });
+
+  test('one of two sockets going is not offline', async () => {
+    const [gina, hugo] = await cluster.users('gina', 'hugo');
+    await cluster.room('two sockets', 'gina', 'hugo');
+    const watcher = await connect(cluster, hugo);
+    const first = await connect(cluster, gina);
+    const second = await connect(cluster, gina);
+    await event(watcher, 'chat-user-status-update', ({ userId }) => userId === 'gina');
+    first.disconnect();
+    second.disconnect();
+    await event(watcher, 'chat-user-status-update', ({ userId, status }) => userId === 'gina' && status === 'offline', 8000);
+    assert.deepEqual(received(watcher, 'chat-user-status-update', ({ userId }) => userId === 'gina').map(({ status }) => status), ['online', 'offline']);
+  });
+
+  test('get-room-online-users of a stranger: not_found', async () => {
+    const roomId = await cluster.room('strangers', 'alice');
+    const carol = await connect(cluster, tokens.carol);
+    await askError(carol, 'not_found', 'get-room-online-users', { roomId });
+  });
+});
+
+describe('sync-rooms', () => {
+  test('what was missed, in order, in pages', async () => {
+    const { roomId, alice } = await scene();
+    for (let i = 1; i <= 5; i++) await cluster.insert(roomId, 'bob', `m${i}`);
+    const reply = await askOk(alice, 'sync-rooms', { rooms: [{ roomId, afterSeq: 1 }], limit: 2 });
+    assert.equal(reply.rooms.length, 1);
+    assert.deepEqual(reply.rooms[0].messages.map(({ seq }) => seq), [2, 3]);
+    assert.equal(reply.rooms[0].roomId, roomId);
+    assert.equal(reply.rooms[0].lastSeq, 5);
+    assert.equal(reply.rooms[0].hasMore, true);
+    const rest = await askOk(alice, 'sync-rooms', { rooms: [{ roomId, afterSeq: 3 }] });
+    assert.deepEqual(rest.rooms[0].messages.map(({ seq }) => seq), [4, 5]);
+    assert.equal(rest.rooms[0].hasMore, false);
+    await askError(alice, 'bad_request', 'sync-rooms', { rooms: [{ roomId, afterSeq: 1 }], limit: 0 });
+  });
+
+  test("a stranger's room refuses all", async () => {
+    const { roomId, alice } = await scene();
+    const other = await cluster.room('other', 'bob');
+    await askError(alice, 'not_found', 'sync-rooms', { rooms: [{ roomId, afterSeq: 0 }, { roomId: other, afterSeq: 0 }] });
+  });
+});
+
+test('rt.broadcast reaches who joined; rt.disconnect_user ends sockets', async () => {
+  const { roomId, alice, bob } = await scene();
+  await cluster.sql(`SELECT rt.broadcast($1, 'deploy-finished', '{"version": 7}')`, [roomId]);
+  assert.equal((await event(bob, 'deploy-finished')).version, 7);
+  await cluster.sql("SELECT rt.disconnect_user('bob', 'bye')");
+  await until(() => !bob.connected, 'bob is disconnected');
+  assert.ok(alice.connected);
+});

@@ -1,0 +1,201 @@
+// What the tests do with sockets: unmodified socket.io-client, and Engine.IO by hand where a client would not misbehave.
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { io } from 'socket.io-client';
+import WebSocket from 'ws';
+
+const open = new Set();
+
+// Polls until the condition gives something true, which is the result.
+export async function until(condition, what, ms = 10_000) {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
+    await delay(20);
+  }
+}
+
+// A connected client.  client.events holds all that has arrived, in order, as [name, ...arguments].
+export async function connect(cluster, token, options = {}) {
+  const client = dial(cluster, token, options);
+  await connected(client);
+  return client;
+}
+
+export function dial(cluster, token, options = {}) {
+  const client = io(cluster.url, {
+    auth: token === undefined ? undefined : { token }, forceNew: true, reconnection: false, transports: ['websocket'], ...options,
+  });
+  open.add(client);
+  client.events = [];
+  client.onAny((...event) => client.events.push(event));
+  return client;
+}
+
+export function connected(client, ms = 10_000) {
+  if (client.connected) return Promise.resolve(client);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no connection in time')), ms);
+    client.once('connect', () => { clearTimeout(timer); resolve(client); });
+    client.once('connect_error', (error) => { clearTimeout(timer); reject(error); });
+  });
+}
+
+// The error that refuses a connection.
+export async function refusal(client) {
+  return connected(client).then(() => assert.fail('was connected'), (error) => error);
+}
+
+// The one argument of the ack.
+export function ask(client, event, ...args) {
+  return client.timeout(10_000).emitWithAck(event, ...args);
+}
+
+export async function askOk(client, event, ...args) {
+  const reply = await ask(client, event, ...args);
+  assert.equal(reply.success, true, `${event}: ${JSON.stringify(reply)}`);
+  return reply;
+}
+
+export async function askError(client, code, event, ...args) {
+  const reply = await ask(client, event, ...args);
+  assert.equal(reply.success, false, `${event}: ${JSON.stringify(reply)}`);
+  assert.equal(reply.error.code, code, `${event}: ${JSON.stringify(reply)}`);
+  assert.equal(typeof reply.error.message, 'string');
+  return reply;
+}
+
+export function join(client, ...roomIds) {
+  return askOk(client, 'join-chat-rooms', { roomIds });
+}
+
+// The payloads of one event that have arrived so far.
+export function received(client, name, matches = () => true) {
+  return client.events.filter(([event, payload]) => event === name && matches(payload)).map(([, payload]) => payload);
+}
+
+// Waits for a payload of the event, one that arrived already included.
+export function event(client, name, matches = () => true, ms = 10_000) {
+  return until(() => received(client, name, matches)[0], `event ${name}`, ms);
+}
+
+// Proves an absence without waiting for luck: what was caused before has been delivered once a later message, to a
+// room that every given client joined for this purpose, has come through the same bus.
+export async function settled(cluster, ...clients) {
+  const stamp = `settled ${Math.random()}`;
+  for (const client of clients) {
+    client.fence ??= await makeFence(cluster, client);
+    await cluster.insert(client.fence.roomId, client.fence.userId, stamp);
+    await event(client, 'new-chat-message', (payload) => payload.data.content === stamp);
+  }
+}
+
+async function makeFence(cluster, client) {
+  const userId = JSON.parse(Buffer.from(client.auth.token.split('.')[1], 'base64url')).sub;
+  const roomId = await cluster.room('fence', userId);
+  await join(client, roomId);
+  return { roomId, userId };
+}
+
+export function closeAll() {
+  for (const client of open) client.disconnect?.() ?? client.terminate?.();
+  for (const client of open) client.terminate?.();
+  open.clear();
+}
+
+// A websocket that speaks Engine.IO by hand: packets that came are in .packets, .closed is the close code once it is shut.
+export async function rawSocket(cluster, query = '', options = {}) {
+  const url = `${cluster.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket${query}`;
+  const socket = new WebSocket(url, options);
+  open.add(socket);
+  socket.packets = [];
+  socket.closed = undefined;
+  socket.on('message', (data, isBinary) => socket.packets.push(isBinary ? data : data.toString()));
+  socket.on('close', (code) => { socket.closed = code; });
+  socket.on('error', (error) => { socket.failure = error; });
+  socket.on('unexpected-response', (request, response) => {
+    response.setEncoding('utf8');
+    let body = '';
+    response.on('data', (part) => { body += part; });
+    response.on('end', () => { socket.refused = { status: response.statusCode, body }; });
+    socket.failure = new Error(`HTTP ${response.statusCode}`);
+  });
+  await until(() => socket.failure || socket.readyState === WebSocket.OPEN, 'websocket open');
+  return socket;
+}
+
+// A raw websocket that has done CONNECT.
+export async function rawClient(cluster, token) {
+  const socket = await rawSocket(cluster);
+  await packet(socket, (text) => text[0] === '0');
+  socket.send(`40${JSON.stringify({ token })}`);
+  await packet(socket, (text) => text.startsWith('40'));
+  return socket;
+}
+
+// The first packet that matches; a string matches by its beginning.
+export function packet(socket, matches, ms = 10_000) {
+  const test = typeof matches === 'string' ? (text) => text.startsWith(matches) : matches;
+  return until(() => socket.packets.find((item) => typeof item === 'string' && test(item)), 'packet', ms);
+}
+
+export function closed(socket, ms = 10_000) {
+  return until(() => socket.closed, 'close of the connection', ms);
+}
+
+// A session by long-polling, by hand.
+export class Polling {
+  static async open(cluster, query = '', headers = {}) {
+    const session = new Polling(cluster, headers);
+    const reply = await session.request('GET', query);
+    assert.equal(reply.status, 200, reply.body);
+    session.handshake = JSON.parse(reply.body.slice(1));
+    return session;
+  }
+
+  static async connected(cluster, token) {
+    const session = await Polling.open(cluster);
+    await session.send(`40${JSON.stringify({ token })}`);
+    await session.until((text) => text.startsWith('40'));
+    return session;
+  }
+
+  constructor(cluster, headers = {}) {
+    this.cluster = cluster;
+    this.headers = headers;
+    this.packets = [];
+  }
+
+  async request(method, query = '', body = undefined, headers = {}) {
+    const sid = this.handshake ? `&sid=${this.handshake.sid}` : '';
+    const reply = await fetch(`${this.cluster.url}/socket.io/?EIO=4&transport=polling${sid}${query}`, {
+      method, body, headers: { ...this.headers, ...headers }, signal: AbortSignal.timeout(40_000),
+    });
+    return { status: reply.status, headers: reply.headers, body: await reply.text() };
+  }
+
+  send(...packets) {
+    return this.request('POST', '', packets.join('\x1e'), { 'content-type': 'text/plain;charset=UTF-8' });
+  }
+
+  // One GET; its packets are the result and join this.packets.
+  async poll() {
+    const reply = await this.request('GET');
+    assert.equal(reply.status, 200, reply.body);
+    const packets = reply.body.split('\x1e');
+    this.packets.push(...packets);
+    return packets;
+  }
+
+  async until(matches) {
+    const deadline = Date.now() + 10_000;
+    for (;;) {
+      const found = this.packets.find(matches);
+      if (found) return found;
+      assert.ok(Date.now() < deadline, 'packet by polling');
+      await this.poll();
+    }
+  }
+}

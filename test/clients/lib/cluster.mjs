@@ -1,0 +1,117 @@
+// A running server for the tests of one file, its database, its users and its REST interface.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import pg from 'pg';
+
+const run = promisify(execFile);
+const RT_CLUSTER = join(dirname(fileURLToPath(import.meta.url)), '../../rt-cluster');
+
+export class Cluster {
+  // Settings are an object of name: value.  End it with stop(), in after().
+  static async start(settings = {}) {
+    const folder = await mkdtemp(join(tmpdir(), 'rt-node-'));
+    const cluster = new Cluster(folder);
+    const args = ['start', '--dir', cluster.dir];
+    for (const [name, value] of Object.entries(settings)) args.push('--set', `${name}=${value}`);
+    if (process.env.RT_SANITIZE) args.push('--sanitize');
+    const { stdout } = await run(RT_CLUSTER, args);
+    cluster.env = parseEnv(stdout);
+    cluster.pool = cluster.connections(8);
+    return cluster;
+  }
+
+  constructor(folder) {
+    this.folder = folder;
+    this.dir = join(folder, 'c');
+  }
+
+  async stop() {
+    await this.pool.end();
+    await run(RT_CLUSTER, ['stop', '--dir', this.dir]);
+    if (process.env.RT_SANITIZE) await this.refuseSanitizerReports();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  // A report in the log of a sanitized program is a failure, whatever the test saw.
+  async refuseSanitizerReports() {
+    const reports = (await this.log()).match(/.*(ERROR: \w+Sanitizer|runtime error:).*/g);
+    if (reports) throw new Error(`sanitizer: ${reports.join('\n')}`);
+  }
+
+  get url() {
+    return this.env.RT_URL;
+  }
+
+  connections(max) {
+    const { PGHOST, PGPORT, PGUSER, PGDATABASE } = this.env;
+    const pool = new pg.Pool({ host: PGHOST, port: Number(PGPORT), user: PGUSER, database: PGDATABASE, max });
+    pool.on('error', () => {});
+    return pool;
+  }
+
+  // The rows of one statement.
+  async sql(text, values) {
+    return (await this.pool.query(text, values)).rows;
+  }
+
+  // The first column of the first row.
+  async value(text, values) {
+    const [row] = await this.sql(text, values);
+    return row && Object.values(row)[0];
+  }
+
+  log() {
+    return readFile(this.env.RT_LOG, 'utf8');
+  }
+
+  // The pid of now of "postmaster", "gateway" or "media"; 0 when there is none.
+  async pid(kind) {
+    const { stdout } = await run(RT_CLUSTER, ['env', '--dir', this.dir]);
+    return Number(parseEnv(stdout).RT_PIDS.match(new RegExp(`${kind}=(\\d+)`))[1]);
+  }
+
+  // Users with passwords like their ids and names with a capital; gives a token for each, in order.
+  async users(...ids) {
+    const tokens = [];
+    for (const id of ids) {
+      await this.sql('SELECT rt.create_user($1, $2, $3)', [id, id[0].toUpperCase() + id.slice(1), `${id}-password`]);
+      tokens.push(await this.token(id));
+    }
+    return tokens;
+  }
+
+  token(id, ttl = '1 hour') {
+    return this.value('SELECT rt.issue_token($1, $2::interval)', [id, ttl]);
+  }
+
+  // The id of a new room, as clients see it.
+  async room(name, ...members) {
+    return String(await this.value('SELECT rt.create_room($1, $2)', [name, members]));
+  }
+
+  insert(roomId, senderId, content) {
+    return this.sql('INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($1, $2, $3)', [roomId, senderId, content]);
+  }
+
+  // One request; result: { status, headers, body }, the body parsed where it is JSON.
+  async rest(method, path, token, body, headers = {}) {
+    const all = { ...headers };
+    if (token) all.authorization = `Bearer ${token}`;
+    if (body !== undefined) all['content-type'] ??= 'application/json';
+    const text = body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+    const reply = await fetch(this.url + path, { method, headers: all, body: text, signal: AbortSignal.timeout(10_000) });
+    const content = await reply.text();
+    const isJson = (reply.headers.get('content-type') ?? '').startsWith('application/json');
+    return { status: reply.status, headers: reply.headers, body: isJson && content ? JSON.parse(content) : content };
+  }
+}
+
+function parseEnv(text) {
+  const env = {};
+  for (const [, name, quoted, plain] of text.matchAll(/(\w+)=(?:"([^"]*)"|(\S*))/g)) env[name] = quoted ?? plain;
+  return env;
+}
