@@ -1,0 +1,250 @@
+/* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
+ * emits it, AFTER STATEMENT settles the numbers.  They read and write rt's tables with the rights of the owner of
+ * rt.messages, as foreign keys do: whoever may insert a message need not be able to change rt.rooms.
+ *
+ * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
+ * turns down then takes no number, and none is waiting while another trigger inserts. */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "extension/event.h"
+#include "extension/message.h"
+#include "extension/message_json.h"
+#include "extension/number.h"
+#include "extension/query.h"
+#include "extension/settings.h"
+
+#define ERRCODE_RT_BAD_REQUEST MAKE_SQLSTATE('R', 'T', '4', '0', '0')
+#define ERRCODE_RT_TOO_LARGE MAKE_SQLSTATE('R', 'T', '4', '1', '3')
+
+static struct rt_query on_mention = {
+	.sql = "SELECT rt_private.on_mention($1, $2)",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+
+PG_FUNCTION_INFO_V1(rt_messages_before_insert);
+PG_FUNCTION_INFO_V1(rt_messages_after_insert);
+PG_FUNCTION_INFO_V1(rt_messages_after_statement);
+
+/* Who the caller was, while the owner of rt.messages acts. */
+struct identity
+{
+	Oid user;
+	int context;
+};
+
+/* Need not be undone when an error is raised: the end of the (sub)transaction does it. */
+static struct identity
+become_owner(Relation messages)
+{
+	struct identity caller;
+
+	GetUserIdAndSecContext(&caller.user, &caller.context);
+	SetUserIdAndSecContext(messages->rd_rel->relowner,
+						   caller.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	return caller;
+}
+
+static void
+become_caller(struct identity caller)
+{
+	SetUserIdAndSecContext(caller.user, caller.context);
+}
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, bool as_expected)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) || !as_expected)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function is a trigger of rt.messages, and can be called as such alone")));
+	return (TriggerData *) fcinfo->context;
+}
+
+#define IS_TRIGGER(fcinfo, when, level)                                                                              \
+	(CALLED_AS_TRIGGER(fcinfo) && when(((TriggerData *) (fcinfo)->context)->tg_event) &&                             \
+	 level(((TriggerData *) (fcinfo)->context)->tg_event) &&                                                         \
+	 TRIGGER_FIRED_BY_INSERT(((TriggerData *) (fcinfo)->context)->tg_event))
+
+static Size
+metadata_bytes(Datum metadata)
+{
+	Jsonb *jsonb = DatumGetJsonbP(metadata);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	(void) JsonbToCString(&text, &jsonb->root, VARSIZE(jsonb));
+	return text.len;
+}
+
+static void
+check_size(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool no_content;
+	bool no_metadata;
+	Datum content = heap_getattr(row, c->content, desc, &no_content);
+	Datum metadata = heap_getattr(row, c->metadata, desc, &no_metadata);
+	Size bytes = no_content ? 0 : toast_raw_datum_size(content) - VARHDRSZ;
+
+	if (bytes == 0 && no_metadata)
+		ereport(ERROR,
+				(errcode(ERRCODE_RT_BAD_REQUEST), errmsg("message is empty"), errhint("Give content, or metadata.")));
+	if (!no_metadata)
+		bytes += metadata_bytes(metadata);
+	if (bytes > rt_max_message_size_bytes)
+		ereport(ERROR, (errcode(ERRCODE_RT_TOO_LARGE), errmsg("message is too large"),
+						errdetail("Content and metadata have %zu bytes; the limit, rt.max_message_size, is %d.",
+								  bytes, rt_max_message_size_bytes)));
+}
+
+static int64
+room_of(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool isnull;
+	Datum room_id = heap_getattr(row, c->room_id, desc, &isnull);
+
+	if (isnull)
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("room_id of a message must not be null")));
+	return DatumGetInt64(room_id);
+}
+
+/* The number that the row gets, or 0 if it has brought one along. */
+static int64
+take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+{
+	TupleDesc desc = RelationGetDescr(messages);
+	int64 room_id = room_of(row, desc, c);
+	bool isnull;
+	Datum given = heap_getattr(row, c->seq, desc, &isnull);
+	struct identity caller = become_owner(messages);
+	int64 seq = 0;
+
+	if (isnull)
+		seq = rt_number_take(messages, room_id);
+	else
+		rt_number_check(room_id, DatumGetInt64(given));
+	become_caller(caller);
+	return seq;
+}
+
+Datum
+rt_messages_before_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_BEFORE, TRIGGER_FIRED_FOR_ROW));
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	const struct rt_message_columns *c = rt_message_columns(desc);
+	HeapTuple row = trigger->tg_trigtuple;
+	bool nulls[2] = {false, false};
+	Datum values[2];
+	int columns[2];
+	int n = 0;
+	int64 seq;
+
+	seq = take_number(trigger->tg_relation, row, c);
+	if (seq != 0)
+	{
+		check_size(row, desc, c);
+		columns[n] = c->seq;
+		values[n++] = Int64GetDatum(seq);
+	}
+	/* Read after the room's lock was taken, so that times rise with the numbers. */
+	if (heap_attisnull(row, c->created_at, desc))
+	{
+		columns[n] = c->created_at;
+		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());
+	}
+	if (n > 0)
+		row = heap_modify_tuple_by_cols(row, desc, n, columns, values, nulls);
+	return PointerGetDatum(row);
+}
+
+static bool
+may_mention(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool isnull;
+	Datum value = heap_getattr(row, c->content, desc, &isnull);
+	Jsonb *metadata;
+
+	if (!isnull)
+	{
+		text *content = DatumGetTextPP(value);
+
+		if (memchr(VARDATA_ANY(content), '@', VARSIZE_ANY_EXHDR(content)) != NULL)
+			return true;
+	}
+	value = heap_getattr(row, c->metadata, desc, &isnull);
+	if (isnull)
+		return false;
+	metadata = DatumGetJsonbP(value);
+	return JB_ROOT_IS_OBJECT(metadata) &&
+		   getKeyJsonValueFromContainer(&metadata->root, "mentions", strlen("mentions"), NULL) != NULL;
+}
+
+static void
+emit_message(HeapTuple row, TupleDesc desc, int64 room_id, int64 seq)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	rt_message_payload(&payload, row, desc);
+	rt_event_emit_message(room_id, seq, payload.data, payload.len);
+	if (may_mention(row, desc, rt_message_columns(desc)))
+	{
+		Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
+
+		rt_query_run(&on_mention, values, NULL, false);
+	}
+}
+
+Datum
+rt_messages_after_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_AFTER, TRIGGER_FIRED_FOR_ROW));
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	const struct rt_message_columns *c = rt_message_columns(desc);
+	HeapTuple row = trigger->tg_trigtuple;
+	int64 room_id = room_of(row, desc, c);
+	struct identity caller;
+	bool isnull;
+	bool late;
+	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
+
+	if (!rt_number_confirm(room_id, seq, &late) || rt_suppress_events)
+		return PointerGetDatum(NULL);
+	if (late)
+		rt_event_sort_messages();
+	caller = become_owner(trigger->tg_relation);
+	SPI_connect();
+	emit_message(row, desc, room_id, seq);
+	SPI_finish();
+	become_caller(caller);
+	return PointerGetDatum(NULL);
+}
+
+Datum
+rt_messages_after_statement(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_AFTER, TRIGGER_FIRED_FOR_STATEMENT));
+	struct identity caller = become_owner(trigger->tg_relation);
+
+	rt_number_settle(trigger->tg_relation);
+	become_caller(caller);
+	return PointerGetDatum(NULL);
+}
+
+void
+rt_message_install(void)
+{
+	rt_number_install();
+}

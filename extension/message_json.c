@@ -1,0 +1,262 @@
+/* message_json.c: see message_json.h.  The text is put together by hand, since it is built for each message
+ * that is sent. */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "extension/message_json.h"
+#include "extension/query.h"
+
+static struct rt_query user_name = {
+	.sql = "SELECT name FROM rt.users WHERE id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.types = {TEXTOID},
+};
+
+PG_FUNCTION_INFO_V1(rt_message_json);
+PG_FUNCTION_INFO_V1(rt_message_payload_json);
+
+static AttrNumber
+column(TupleDesc desc, const char *name)
+{
+	int number = SPI_fnumber(desc, name);
+
+	if (number <= 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of rt.messages is missing", name)));
+	return number;
+}
+
+const struct rt_message_columns *
+rt_message_columns(TupleDesc desc)
+{
+	static struct rt_message_columns columns;
+	static Oid type = InvalidOid;
+	static int natts = 0;
+
+	if (type == desc->tdtypeid && natts == desc->natts)
+		return &columns;
+	type = InvalidOid;
+	columns.room_id = column(desc, "room_id");
+	columns.seq = column(desc, "seq");
+	columns.sender_id = column(desc, "sender_id");
+	columns.content = column(desc, "content");
+	columns.message_type = column(desc, "message_type");
+	columns.metadata = column(desc, "metadata");
+	columns.reply_to = column(desc, "reply_to");
+	columns.client_id = column(desc, "client_id");
+	columns.created_at = column(desc, "created_at");
+	columns.edited_at = column(desc, "edited_at");
+	columns.deleted_at = column(desc, "deleted_at");
+	type = desc->tdtypeid;
+	natts = desc->natts;
+	return &columns;
+}
+
+/* One row, deformed. */
+struct row
+{
+	const struct rt_message_columns *columns;
+	Datum *values;
+	bool *nulls;
+};
+
+static struct row
+deform(HeapTuple tuple, TupleDesc desc)
+{
+	struct row row;
+
+	row.columns = rt_message_columns(desc);
+	row.values = palloc(desc->natts * sizeof(Datum));
+	row.nulls = palloc(desc->natts * sizeof(bool));
+	heap_deform_tuple(tuple, desc, row.values, row.nulls);
+	return row;
+}
+
+static bool
+is_null(const struct row *row, AttrNumber n)
+{
+	return row->nulls[n - 1];
+}
+
+static void
+put_text(StringInfo out, const struct row *row, AttrNumber n)
+{
+	if (is_null(row, n))
+		appendStringInfoString(out, "null");
+	else
+		escape_json(out, TextDatumGetCString(row->values[n - 1]));
+}
+
+/* ISO 8601 in UTC with milliseconds. */
+static void
+put_time(StringInfo out, const struct row *row, AttrNumber n)
+{
+	TimestampTz at = is_null(row, n) ? DT_NOEND : DatumGetTimestampTz(row->values[n - 1]);
+	struct pg_tm tm;
+	fsec_t fsec;
+
+	/* Without a time zone the fields come out in UTC. */
+	if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		appendStringInfoString(out, "null");
+	else
+		appendStringInfo(out, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", tm.tm_year, tm.tm_mon, tm.tm_mday,
+						 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) (fsec / 1000));
+}
+
+static void
+put_user_name(StringInfo out, const struct row *row)
+{
+	AttrNumber n = row->columns->sender_id;
+	char *name = NULL;
+
+	if (!is_null(row, n) && rt_query_run(&user_name, &row->values[n - 1], NULL, true) > 0)
+		name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (name != NULL)
+		escape_json(out, name);
+	else
+		appendStringInfoString(out, "null");
+}
+
+static void
+put_metadata(StringInfo out, const struct row *row)
+{
+	AttrNumber n = row->columns->metadata;
+	Jsonb *metadata;
+
+	if (is_null(row, n))
+	{
+		appendStringInfoString(out, "null");
+		return;
+	}
+	metadata = DatumGetJsonbP(row->values[n - 1]);
+	(void) JsonbToCString(out, &metadata->root, VARSIZE(metadata));
+}
+
+static void
+put_reply_to(StringInfo out, const struct row *row, int64 room_id)
+{
+	AttrNumber n = row->columns->reply_to;
+
+	if (is_null(row, n))
+		appendStringInfoString(out, "null");
+	else
+		appendStringInfo(out, "\"" INT64_FORMAT "-" INT64_FORMAT "\"", room_id, DatumGetInt64(row->values[n - 1]));
+}
+
+/* A deleted message keeps its number, and nothing of what it said. */
+static void
+put_body(StringInfo out, const struct row *row, int64 room_id)
+{
+	const struct rt_message_columns *c = row->columns;
+	bool deleted = !is_null(row, c->deleted_at);
+
+	appendStringInfoString(out, ",\"content\":");
+	if (deleted)
+		appendStringInfoString(out, "\"\"");
+	else
+		put_text(out, row, c->content);
+	appendStringInfoString(out, ",\"messageType\":");
+	put_text(out, row, c->message_type);
+	appendStringInfoString(out, ",\"metadata\":");
+	if (deleted)
+		appendStringInfoString(out, "null");
+	else
+		put_metadata(out, row);
+	appendStringInfoString(out, ",\"replyTo\":");
+	put_reply_to(out, row, room_id);
+	appendStringInfoString(out, ",\"clientId\":");
+	put_text(out, row, c->client_id);
+}
+
+static void
+put_message(StringInfo out, const struct row *row)
+{
+	const struct rt_message_columns *c = row->columns;
+	int64 room_id = DatumGetInt64(row->values[c->room_id - 1]);
+	int64 seq = DatumGetInt64(row->values[c->seq - 1]);
+
+	appendStringInfo(out,
+					 "{\"id\":\"" INT64_FORMAT "-" INT64_FORMAT "\",\"messageId\":\"" INT64_FORMAT "-" INT64_FORMAT
+					 "\",\"roomId\":\"" INT64_FORMAT "\",\"seq\":" INT64_FORMAT,
+					 room_id, seq, room_id, seq, room_id, seq);
+	appendStringInfoString(out, ",\"senderId\":");
+	put_text(out, row, c->sender_id);
+	appendStringInfoString(out, ",\"userId\":");
+	put_text(out, row, c->sender_id);
+	appendStringInfoString(out, ",\"userName\":");
+	put_user_name(out, row);
+	put_body(out, row, room_id);
+	appendStringInfoString(out, ",\"createdAt\":");
+	put_time(out, row, c->created_at);
+	appendStringInfoString(out, ",\"timestamp\":");
+	put_time(out, row, c->created_at);
+	appendStringInfoString(out, ",\"editedAt\":");
+	put_time(out, row, c->edited_at);
+	appendStringInfoString(out, ",\"deletedAt\":");
+	put_time(out, row, c->deleted_at);
+	appendStringInfoChar(out, '}');
+}
+
+static void
+put_payload(StringInfo out, const struct row *row)
+{
+	appendStringInfo(out, "{\"type\":\"new-message\",\"roomId\":\"" INT64_FORMAT "\",\"data\":",
+					 DatumGetInt64(row->values[row->columns->room_id - 1]));
+	put_message(out, row);
+	appendStringInfoString(out, ",\"timestamp\":");
+	put_time(out, row, row->columns->created_at);
+	appendStringInfoChar(out, '}');
+}
+
+void
+rt_message_payload(StringInfo out, HeapTuple tuple, TupleDesc desc)
+{
+	struct row row = deform(tuple, desc);
+
+	put_payload(out, &row);
+}
+
+/* Calls put() with the row that is the SQL function's argument; its result outlives SPI. */
+static Datum
+json_of_row(FunctionCallInfo fcinfo, void (*put)(StringInfo out, const struct row *row))
+{
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+	HeapTupleData tuple = {0};
+	StringInfoData out;
+	struct row row;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_data = header;
+	initStringInfo(&out);
+	SPI_connect();
+	row = deform(&tuple, desc);
+	put(&out, &row);
+	SPI_finish();
+	ReleaseTupleDesc(desc);
+	return PointerGetDatum(cstring_to_text_with_len(out.data, out.len));
+}
+
+/* rt_private.message_json(m rt.messages) returns json */
+Datum
+rt_message_json(PG_FUNCTION_ARGS)
+{
+	return json_of_row(fcinfo, put_message);
+}
+
+/* rt_private.message_payload(m rt.messages) returns json */
+Datum
+rt_message_payload_json(PG_FUNCTION_ARGS)
+{
+	return json_of_row(fcinfo, put_payload);
+}

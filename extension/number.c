@@ -1,0 +1,353 @@
+/* number.c: see number.h.
+ *
+ * Of each room that the transaction wrote to there is a chain of versions, one for each open subtransaction that
+ * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do. */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "lib/ilist.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "extension/number.h"
+#include "extension/query.h"
+
+struct version
+{
+	int64 room_id;
+	int level;             /* nesting level of the subtransaction that made it */
+	struct version *older; /* of a lower level, or NULL */
+	dlist_node by_age;
+	dlist_node by_open; /* in `open` if held */
+	bool held;          /* numbers are counted here; else in rt.rooms */
+	int64 stored;       /* held: last_seq of rt.rooms */
+	int64 last;         /* held: the last number given out */
+	int64 pending;      /* held: the number of which it is not known whether it was used; 0: none */
+	int64 first;        /* the first number that the transaction gave out; 0: none */
+	int64 known;        /* the room has got at least so far */
+	int64 confirmed;    /* the highest number that rt_number_confirm() was told of */
+};
+
+struct room
+{
+	int64 id; /* key */
+	struct version *top;
+};
+
+/* The open transaction's; its memory is the transaction's. */
+static struct
+{
+	HTAB *rooms;         /* NULL: no message yet */
+	dlist_head versions; /* newest first, and so levels fall */
+	dlist_head open;     /* those that rt_number_settle() must look at */
+} numbers;
+
+static struct rt_query take_next = {
+	.sql = "UPDATE rt.rooms SET last_seq = last_seq OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1 "
+		   "RETURNING last_seq",
+	.nargs = 1,
+	.types = {INT8OID},
+};
+static struct rt_query store_last = {
+	.sql = "UPDATE rt.rooms SET last_seq = $2 WHERE id OPERATOR(pg_catalog.=) $1",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+static struct rt_query read_last = {
+	.sql = "SELECT last_seq FROM rt.rooms WHERE id OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.types = {INT8OID},
+};
+
+static void
+start_rooms(void)
+{
+	HASHCTL ctl = {0};
+
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(struct room);
+	ctl.hcxt = TopTransactionContext;
+	numbers.rooms = hash_create("rt rooms written to", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	dlist_init(&numbers.versions);
+	dlist_init(&numbers.open);
+}
+
+static struct version *
+find_version(int64 room_id)
+{
+	struct room *room;
+
+	if (numbers.rooms == NULL)
+		return NULL;
+	room = hash_search(numbers.rooms, &room_id, HASH_FIND, NULL);
+	return room != NULL ? room->top : NULL;
+}
+
+/* The version of the current subtransaction, made if need be. */
+static struct version *
+own_version(int64 room_id)
+{
+	int level = GetCurrentTransactionNestLevel();
+	struct version *v = find_version(room_id);
+	struct version *own;
+	struct room *room;
+
+	if (v != NULL && v->level == level)
+		return v;
+	if (numbers.rooms == NULL)
+		start_rooms();
+	own = MemoryContextAllocZero(TopTransactionContext, sizeof(*own));
+	room = hash_search(numbers.rooms, &room_id, HASH_ENTER, NULL);
+	if (v != NULL)
+	{
+		*own = *v;
+		if (v->held)
+		{
+			dlist_delete(&v->by_open);
+			dlist_push_head(&numbers.open, &own->by_open);
+		}
+	}
+	own->room_id = room_id;
+	own->level = level;
+	own->older = v;
+	dlist_push_head(&numbers.versions, &own->by_age);
+	room->top = own;
+	return own;
+}
+
+static int64
+run_for_last(struct rt_query *q, int64 room_id)
+{
+	Datum value = Int64GetDatum(room_id);
+	bool isnull;
+	int64 last;
+
+	SPI_connect();
+	if (rt_query_run(q, &value, NULL, false) == 0)
+		ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found"),
+						errdetail("There is no room " INT64_FORMAT ".", room_id)));
+	last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return last;
+}
+
+static IndexScanDesc
+begin_probe(Relation messages, Relation index)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(messages, index, SnapshotSelf, NULL, 2, 0);
+#else
+	return index_beginscan(messages, index, SnapshotSelf, 2, 0);
+#endif
+}
+
+/* Whether there is such a row, the running statement's own included. */
+static bool
+is_used(Relation messages, int64 room_id, int64 seq)
+{
+	Relation index = index_open(RelationGetPrimaryKeyIndex(messages), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(messages, NULL);
+	IndexScanDesc scan = begin_probe(messages, index);
+	ScanKeyData keys[2];
+	bool used;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(room_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(seq));
+	index_rescan(scan, keys, 2, NULL, 0);
+	used = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, AccessShareLock);
+	return used;
+}
+
+static int64
+take_first(int64 room_id)
+{
+	int64 seq = run_for_last(&take_next, room_id);
+	struct version *v = own_version(room_id);
+
+	v->held = true;
+	v->stored = seq;
+	v->last = seq;
+	v->pending = seq;
+	v->known = seq;
+	if (v->first == 0)
+		v->first = seq;
+	dlist_push_head(&numbers.open, &v->by_open);
+	return seq;
+}
+
+int64
+rt_number_take(Relation messages, int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || !v->held)
+		return take_first(room_id);
+	v = own_version(room_id);
+	if (v->pending == 0 || is_used(messages, room_id, v->pending))
+		v->last++;
+	v->pending = v->last;
+	return v->pending;
+}
+
+void
+rt_number_check(int64 room_id, int64 seq)
+{
+	struct version *v = find_version(room_id);
+	int64 last;
+
+	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0))
+		return;
+	last = run_for_last(&read_last, room_id);
+	if (seq > last)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
+						errdetail("The last_seq of room " INT64_FORMAT " is " INT64_FORMAT ".", room_id, last),
+						errhint("Leave seq out and it is assigned. To restore messages, load rt.rooms first.")));
+	own_version(room_id)->known = last;
+}
+
+bool
+rt_number_confirm(int64 room_id, int64 seq, bool *late)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || v->first == 0 || seq < v->first)
+		return false;
+	v = own_version(room_id);
+	if (v->held && v->pending == seq)
+		v->pending = 0;
+	*late = seq < v->confirmed;
+	v->confirmed = Max(v->confirmed, seq);
+	return true;
+}
+
+static void
+write_last(int64 room_id, int64 last)
+{
+	Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(last)};
+
+	SPI_connect();
+	rt_query_run(&store_last, values, NULL, false);
+	SPI_finish();
+}
+
+static void
+settle_room(Relation messages, struct version *v)
+{
+	v = own_version(v->room_id);
+	if (v->pending != 0 && !is_used(messages, v->room_id, v->pending))
+		v->last = v->pending - 1;
+	v->pending = 0;
+	if (v->last != v->stored)
+		write_last(v->room_id, v->last);
+	v->held = false;
+	v->known = v->last;
+	dlist_delete(&v->by_open);
+}
+
+void
+rt_number_settle(Relation messages)
+{
+	if (numbers.rooms == NULL)
+		return;
+	while (!dlist_is_empty(&numbers.open))
+		settle_room(messages, dlist_head_element(struct version, by_open, &numbers.open));
+}
+
+static void
+merge_into_parent(int level)
+{
+	dlist_node *node = dlist_is_empty(&numbers.versions) ? NULL : dlist_head_node(&numbers.versions);
+
+	while (node != NULL)
+	{
+		struct version *v = dlist_container(struct version, by_age, node);
+		struct version *older = v->older;
+
+		if (v->level < level)
+			return;
+		v->level = level - 1;
+		if (older != NULL && older->level == level - 1)
+		{
+			v->older = older->older;
+			dlist_delete(&older->by_age);
+			pfree(older);
+		}
+		node = dlist_has_next(&numbers.versions, node) ? dlist_next_node(&numbers.versions, node) : NULL;
+	}
+}
+
+static void
+restore_older(struct version *v)
+{
+	struct room *room = hash_search(numbers.rooms, &v->room_id, HASH_FIND, NULL);
+
+	dlist_delete(&v->by_age);
+	if (v->held)
+		dlist_delete(&v->by_open);
+	if (v->older == NULL)
+		hash_search(numbers.rooms, &v->room_id, HASH_REMOVE, NULL);
+	else
+	{
+		room->top = v->older;
+		if (v->older->held)
+			dlist_push_head(&numbers.open, &v->older->by_open);
+	}
+	pfree(v);
+}
+
+static void
+drop_aborted(int level)
+{
+	while (!dlist_is_empty(&numbers.versions))
+	{
+		struct version *v = dlist_head_element(struct version, by_age, &numbers.versions);
+
+		if (v->level < level)
+			return;
+		restore_older(v);
+	}
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (numbers.rooms == NULL)
+		return;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		if (!dlist_is_empty(&numbers.open))
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("a statement has left numbers of messages open"),
+							errhint("Enable all triggers of table rt.messages, or none.")));
+		return;
+	}
+	numbers.rooms = NULL;
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (numbers.rooms == NULL)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		merge_into_parent(GetCurrentTransactionNestLevel());
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		drop_aborted(GetCurrentTransactionNestLevel());
+}
+
+void
+rt_number_install(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
