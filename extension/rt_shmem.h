@@ -47,12 +47,14 @@ typedef struct rt_ring
 /* What a supervisor knows of one program.  Written by the supervisor alone; readers take rt_database.lock. */
 typedef struct rt_program
 {
+	bool used;
 	int pid;                      /* 0: not running */
 	int kind;                     /* 0 gateway, 1 media */
 	int worker;
+	int state;                    /* 0 waits for its start, 1 runs, 2 is told to stop */
 	int restarts;
 	bool ready;
-	TimestampTz started_at;
+	TimestampTz since;            /* of its start, or of its end */
 } rt_program;
 
 typedef struct rt_database

@@ -28,6 +28,7 @@ char *rt_ssl_cert_file;
 char *rt_ssl_key_file;
 char *rt_cors_origins;
 char *rt_metrics_address;
+char *rt_program_path;
 int rt_connect_timeout_ms;
 int rt_ping_interval_ms;
 int rt_ping_timeout_ms;
@@ -197,6 +198,9 @@ static const struct string_setting string_settings[] = {
 	{"rt.metrics_address", &rt_metrics_address, "", PGC_SIGHUP, 0, TOLD, NULL,
 	 "Sets an address:port for /metrics alone.",
 	 "Empty: it is on the gateway's port."},
+	{"rt.program_path", &rt_program_path, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, NULL,
+	 "Sets the folder of the programs rt_gateway and rt_media.",
+	 "Empty: the server's library folder, where they are installed."},
 	{"rt.user_id", &rt_user_id, "", PGC_USERSET, 0, NOT_TOLD, check_user_id,
 	 "Sets the user of rt for whom the session acts.",
 	 "Row-level security for members of rt_app goes by it, and what events say of who did something."},

@@ -25,6 +25,7 @@ extern char *rt_ssl_cert_file;
 extern char *rt_ssl_key_file;
 extern char *rt_cors_origins;
 extern char *rt_metrics_address;
+extern char *rt_program_path;
 extern int rt_connect_timeout_ms;
 extern int rt_ping_interval_ms;
 extern int rt_ping_timeout_ms;

@@ -1,0 +1,566 @@
+/* supervisor.c: starts, watches, restarts and reloads rt_gateway and rt_media for one database.
+ *
+ * It decides what should run (struct rt_runner_plan) from the settings and from the ports that the launcher gave; a
+ * runner (runner.c) makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
+ * logs.  It holds no transaction open and, but for the roles' passwords, does nothing in its database: it is
+ * connected to it so that the server counts it as one of its sessions.
+ *
+ * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock. */
+#include "postgres.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/pidfile.h"
+
+#include "bgworker/child.h"
+#include "bgworker/credential.h"
+#include "bgworker/runner.h"
+#include "bgworker/supervisor.h"
+#include "extension/rt_shmem.h"
+#include "extension/settings.h"
+
+#define MAX_WORKERS RT_CHILD_MAX_SOCKETS
+#define IDLE_MS 1000             /* how soon a smart shutdown is noticed */
+#define HINT_INTERVAL_MS 60000   /* between two hints on failed logins */
+#define EVENTS_PER_WAIT 16
+#define PID_FILE "postmaster.pid"  /* in the data directory, where the server works */
+
+StaticAssertDecl(RT_PROGRAM_KINDS * MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
+
+struct supervisor
+{
+	rt_database *db;
+	char *database;
+	struct rt_runner *runners[RT_PROGRAM_KINDS][MAX_WORKERS]; /* NULL until first wanted */
+	int pairs[MAX_WORKERS][2]; /* gateway i receives at [0]; the others send to it at [1] */
+	int npairs;
+	bool planned;      /* the lines below are those of the settings and ports of now */
+	int port;
+	int media_port;
+	char *path[RT_PROGRAM_KINDS]; /* NULL: not installed */
+	char *line[RT_PROGRAM_KINDS][MAX_WORKERS];
+	char *identity[RT_PROGRAM_KINDS];
+	MemoryContext plan_context;
+	TimestampTz hinted[RT_PROGRAM_KINDS];
+	WaitEventSet *waits;
+	int waits_changes; /* log_changes() as of when it was made */
+	bool stopping;
+	bool missing_told;
+};
+
+static volatile sig_atomic_t child_ended = false;
+
+static void
+on_sigchld(SIGNAL_ARGS)
+{
+	int saved = errno;
+
+	child_ended = true;
+	SetLatch(MyLatch);
+	errno = saved;
+}
+
+/* ---- what should run ---------------------------------------------------------- */
+
+static int
+wanted_count(const struct supervisor *s, enum rt_program_kind kind)
+{
+	if (s->stopping || s->path[kind] == NULL)
+		return 0;
+	if (kind == RT_PROGRAM_GATEWAY)
+		return s->port > 0 ? Min(rt_gateway_workers, MAX_WORKERS) : 0;
+	return s->media_port > 0 ? Min(rt_media_workers, MAX_WORKERS) : 0;
+}
+
+/* Gateway workers hand each other accepted sockets.  Both ends stay open here, so that what is on the way to a worker
+ * outlives it. */
+static void
+make_pairs(struct supervisor *s, int count)
+{
+	for (; s->npairs < count; s->npairs++)
+	{
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->pairs[s->npairs]) != 0)
+			ereport(ERROR, (errcode_for_socket_access(), errmsg("could not make a pair of sockets: %m")));
+	}
+}
+
+/* The sockets for one gateway: those to send to its siblings, and its own to receive from. */
+static int
+sockets_for(const struct supervisor *s, int worker, int count, int *sockets)
+{
+	for (int i = 0; i < count; i++)
+		sockets[i] = s->pairs[i][i == worker ? 0 : 1];
+	return count;
+}
+
+static char *
+find_program(enum rt_program_kind kind)
+{
+	bool own = rt_program_path != NULL && rt_program_path[0] != '\0';
+	char *path = psprintf("%s/%s", own ? rt_program_path : pkglib_path, rt_program_role(kind));
+
+	return access(path, X_OK) == 0 ? path : NULL;
+}
+
+static void
+append_string(StringInfo out, const char *key, const char *value)
+{
+	char *utf8 = pg_server_to_any(value, strlen(value), PG_UTF8);
+
+	appendStringInfo(out, ",\"%s\":", key);
+	escape_json(out, utf8);
+}
+
+/* The line of docs/architecture.md.  It has a secret in it. */
+static char *
+make_line(const struct supervisor *s, enum rt_program_kind kind, int worker, int count)
+{
+	StringInfoData line;
+	StringInfoData conninfo;
+
+	initStringInfo(&line);
+	initStringInfo(&conninfo);
+	rt_credential_conninfo(&conninfo, kind, s->database);
+	appendStringInfo(&line, "{\"program\":\"%s\",\"worker\":%d,\"workers\":%d", rt_program_name(kind), worker, count);
+	append_string(&line, "database", s->database);
+	append_string(&line, "conninfo", conninfo.data);
+	appendStringInfoString(&line, ",\"socket_fds\":[");
+	for (int i = 0; kind == RT_PROGRAM_GATEWAY && i < count; i++)
+		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_CONFIG_FD + 1 + i);
+	appendStringInfoString(&line, "],\"settings\":");
+	rt_settings_json(&line, s->port, s->media_port);
+	appendStringInfoChar(&line, '}');
+	return line.data;
+}
+
+/* What a running program cannot take over by a reload: its listeners, its connections, its siblings. */
+static char *
+make_identity(const struct supervisor *s, enum rt_program_kind kind, int count)
+{
+	StringInfoData identity;
+
+	initStringInfo(&identity);
+	appendStringInfo(&identity, "%s\n%s\n", s->path[kind], rt_listen_addresses);
+	rt_credential_conninfo(&identity, kind, s->database);
+	if (kind == RT_PROGRAM_GATEWAY)
+		appendStringInfo(&identity, "\n%d\n%d\n%d\n%s\n%s\n%s", s->port, count, rt_db_connections, rt_metrics_address,
+		                 rt_ssl_cert_file, rt_ssl_key_file);
+	else
+		appendStringInfo(&identity, "\n%d\n%s", s->media_port, rt_media_announced_address);
+	return identity.data;
+}
+
+static void
+read_ports(struct supervisor *s, int *port, int *media_port)
+{
+	LWLockAcquire(&rt_shared_state->lock, LW_SHARED);
+	*port = s->db->port;
+	*media_port = s->db->media_port;
+	LWLockRelease(&rt_shared_state->lock);
+}
+
+static void
+tell_missing(struct supervisor *s)
+{
+	if (s->missing_told)
+		return;
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		if (s->path[kind] != NULL || (kind == RT_PROGRAM_GATEWAY ? rt_gateway_workers : rt_media_workers) == 0)
+			continue;
+		s->missing_told = true;
+		ereport(LOG, (errmsg("%s is not installed in \"%s\", so there is none for database \"%s\"",
+		                     rt_program_role(kind), rt_program_path[0] != '\0' ? rt_program_path : pkglib_path,
+		                     s->database),
+		              errhint("Install it and reload, or set rt.%s_workers to 0.", rt_program_name(kind))));
+	}
+}
+
+static void
+make_plans(struct supervisor *s)
+{
+	MemoryContext old;
+
+	MemoryContextReset(s->plan_context);
+	old = MemoryContextSwitchTo(s->plan_context);
+	read_ports(s, &s->port, &s->media_port);
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		int count;
+
+		s->path[kind] = find_program(kind);
+		count = wanted_count(s, kind);
+		s->identity[kind] = count > 0 ? make_identity(s, kind, count) : NULL;
+		for (int i = 0; i < count; i++)
+			s->line[kind][i] = make_line(s, kind, i, count);
+	}
+	MemoryContextSwitchTo(old);
+	make_pairs(s, wanted_count(s, RT_PROGRAM_GATEWAY));
+	tell_missing(s);
+	s->planned = true;
+}
+
+/* ---- the programs ------------------------------------------------------------- */
+
+static TimestampTz
+tend_runner(struct supervisor *s, enum rt_program_kind kind, int i, int count)
+{
+	struct rt_runner **r = &s->runners[kind][i];
+	struct rt_runner_plan plan;
+	int sockets[MAX_WORKERS];
+
+	if (*r == NULL && i >= count)
+		return DT_NOEND;
+	if (*r == NULL)
+		*r = rt_runner_new(kind, i, s->database);
+	if (i >= count)
+		return rt_runner_turn(*r, NULL);
+	plan = (struct rt_runner_plan){
+	    .path = s->path[kind], .line = s->line[kind][i], .identity = s->identity[kind], .sockets = sockets};
+	if (kind == RT_PROGRAM_GATEWAY)
+		plan.nsockets = sockets_for(s, i, count, sockets);
+	return rt_runner_turn(*r, &plan);
+}
+
+static TimestampTz
+tend_runners(struct supervisor *s)
+{
+	TimestampTz next = DT_NOEND;
+
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		int count = wanted_count(s, kind);
+
+		for (int i = 0; i < MAX_WORKERS; i++)
+			next = Min(next, tend_runner(s, kind, i, count));
+	}
+	return next;
+}
+
+static bool
+is_any_running(const struct supervisor *s)
+{
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			if (s->runners[kind][i] != NULL && rt_runner_state(s->runners[kind][i]) != RT_RUNNER_IDLE)
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct rt_runner *
+find_by_pid(const struct supervisor *s, int pid)
+{
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			if (s->runners[kind][i] != NULL && rt_runner_pid(s->runners[kind][i]) == pid)
+				return s->runners[kind][i];
+		}
+	}
+	return NULL;
+}
+
+static void
+reap(struct supervisor *s)
+{
+	int status;
+	int pid;
+
+	child_ended = false;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	{
+		struct rt_runner *r = find_by_pid(s, pid);
+
+		if (r != NULL)
+			rt_runner_ended(r, status);
+	}
+}
+
+/* A DBA may have changed the role's password, so it is stored again; what else is wrong is for the DBA. */
+static void
+answer_login_failures(struct supervisor *s)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		bool failed = false;
+
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			if (s->runners[kind][i] != NULL && rt_runner_take_login_failure(s->runners[kind][i]))
+				failed = true;
+		}
+		if (!failed || !TimestampDifferenceExceeds(s->hinted[kind], now, HINT_INTERVAL_MS))
+			continue;
+		s->hinted[kind] = now;
+		rt_credential_store(kind);
+		rt_credential_hint(kind, s->database);
+	}
+}
+
+/* ---- shared memory ------------------------------------------------------------ */
+
+static void
+publish_runner(rt_program *shown, enum rt_program_kind kind, int worker, const struct rt_runner *r)
+{
+	shown->kind = kind;
+	shown->worker = worker;
+	shown->pid = rt_runner_pid(r);
+	shown->state = rt_runner_state(r);
+	shown->restarts = rt_runner_restarts(r);
+	shown->ready = rt_runner_is_ready(r);
+	shown->since = rt_runner_since(r);
+}
+
+static void
+publish(struct supervisor *s)
+{
+	LWLockAcquire(&s->db->lock, LW_EXCLUSIVE);
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		int count = wanted_count(s, kind);
+
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			rt_program *shown = &s->db->programs[kind * MAX_WORKERS + i];
+			const struct rt_runner *r = s->runners[kind][i];
+
+			shown->used = r != NULL && (i < count || rt_runner_pid(r) != 0);
+			if (shown->used)
+				publish_runner(shown, kind, i, r);
+		}
+	}
+	LWLockRelease(&s->db->lock);
+}
+
+static void
+on_exit_supervisor(int code, Datum arg)
+{
+	struct supervisor *s = (struct supervisor *) DatumGetPointer(arg);
+
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			if (s->runners[kind][i] != NULL)
+				rt_runner_kill(s->runners[kind][i]);
+		}
+	}
+	LWLockAcquire(&s->db->lock, LW_EXCLUSIVE);
+	memset(s->db->programs, 0, sizeof(s->db->programs));
+	s->db->supervisor_pid = 0;
+	LWLockRelease(&s->db->lock);
+}
+
+/* False where the database is not to be served, or is served already. */
+static bool
+announce(struct supervisor *s)
+{
+	bool welcome;
+
+	LWLockAcquire(&rt_shared_state->lock, LW_SHARED);
+	welcome = s->db->wanted && s->db->suspended == 0;
+	LWLockRelease(&rt_shared_state->lock);
+	if (!welcome)
+		return false;
+	LWLockAcquire(&s->db->lock, LW_EXCLUSIVE);
+	welcome = s->db->supervisor_pid == 0;
+	if (welcome)
+		s->db->supervisor_pid = MyProcPid;
+	LWLockRelease(&s->db->lock);
+	if (welcome)
+		before_shmem_exit(on_exit_supervisor, PointerGetDatum(s));
+	return welcome;
+}
+
+/* ---- the loop ----------------------------------------------------------------- */
+
+/* Differs from its last value if a log was opened or closed since.  (Descriptors do not tell: their numbers are used
+ * again.) */
+static int
+log_changes(const struct supervisor *s)
+{
+	int changes = 0;
+
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		for (int i = 0; i < MAX_WORKERS; i++)
+			changes += s->runners[kind][i] == NULL ? 0 : rt_runner_log_changes(s->runners[kind][i]);
+	}
+	return changes;
+}
+
+static void
+make_wait_set(struct supervisor *s)
+{
+	s->waits_changes = log_changes(s);
+	if (s->waits != NULL)
+		FreeWaitEventSet(s->waits);
+#if PG_VERSION_NUM >= 170000
+	s->waits = CreateWaitEventSet(NULL, 2 + RT_MAX_PROGRAMS);
+#else
+	s->waits = CreateWaitEventSet(TopMemoryContext, 2 + RT_MAX_PROGRAMS);
+#endif
+	AddWaitEventToSet(s->waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(s->waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	{
+		for (int i = 0; i < MAX_WORKERS; i++)
+		{
+			struct rt_runner *r = s->runners[kind][i];
+			int fd = r == NULL ? -1 : rt_runner_log_fd(r);
+
+			if (fd >= 0)
+				AddWaitEventToSet(s->waits, WL_SOCKET_READABLE, fd, NULL, r);
+		}
+	}
+}
+
+/* Until the time, at the latest. */
+static void
+wait_and_read(struct supervisor *s, TimestampTz until)
+{
+	WaitEvent events[EVENTS_PER_WAIT];
+	long timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	int count;
+
+	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT, PG_WAIT_EXTENSION);
+	for (int i = 0; i < count; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		else if (events[i].user_data != NULL)
+			rt_runner_read_log(events[i].user_data);
+	}
+}
+
+/* In a smart shutdown the server waits for its sessions to end before it signals workers, and the programs' sessions
+ * would not.  That it has begun shows in the server's pid file alone. */
+static bool
+is_server_stopping(void)
+{
+	char text[1024];
+	char *line = text;
+	int fd = OpenTransientFile(PID_FILE, O_RDONLY | PG_BINARY);
+	ssize_t len;
+
+	if (fd < 0)
+		return false;
+	len = read(fd, text, sizeof(text) - 1);
+	CloseTransientFile(fd);
+	text[Max(len, 0)] = '\0';
+	for (int i = 1; i < LOCK_FILE_LINE_PM_STATUS && line != NULL; i++)
+	{
+		line = strchr(line, '\n');
+		line = line == NULL ? NULL : line + 1;
+	}
+	return line != NULL && strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+}
+
+static void
+notice_changes(struct supervisor *s)
+{
+	int port;
+	int media_port;
+
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		s->planned = s->missing_told = false;
+	}
+	if (!s->stopping && (ShutdownRequestPending || is_server_stopping()))
+	{
+		s->stopping = true;
+		s->planned = false;
+	}
+	read_ports(s, &port, &media_port);
+	if (port != s->port || media_port != s->media_port)
+		s->planned = false;
+}
+
+static void
+run(struct supervisor *s)
+{
+	TimestampTz next;
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		notice_changes(s);
+		if (!s->planned)
+			make_plans(s);
+		if (child_ended)
+			reap(s);
+		answer_login_failures(s);
+		next = tend_runners(s);
+		publish(s);
+		if (ShutdownRequestPending && !is_any_running(s))
+			return;
+		if (s->waits == NULL || log_changes(s) != s->waits_changes)
+			make_wait_set(s);
+		wait_and_read(s, next);
+	}
+}
+
+/* True where there is a database of that number to supervise. */
+static bool
+learn_name(struct supervisor *s)
+{
+	char *name;
+
+	StartTransactionCommand();
+	name = get_database_name(MyDatabaseId);
+	if (name != NULL)
+		s->database = MemoryContextStrdup(TopMemoryContext, name);
+	CommitTransactionCommand();
+	return name != NULL;
+}
+
+void
+rt_supervisor_main(Datum main_arg)
+{
+	struct supervisor *s = MemoryContextAllocZero(TopMemoryContext, sizeof(*s));
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGCHLD, on_sigchld);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
+	pgstat_report_appname("rt supervisor");
+	SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_SESSION);
+
+	s->db = rt_database_find(MyDatabaseId, false);
+	s->plan_context = AllocSetContextCreate(TopMemoryContext, "rt plans", ALLOCSET_DEFAULT_SIZES);
+	if (s->db == NULL || !learn_name(s) || !announce(s))
+		proc_exit(0);
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+		rt_credential_store(kind);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	run(s);
+	proc_exit(0);
+}
