@@ -1,0 +1,21 @@
+-- What rt's workers and programs are doing.
+
+CREATE FUNCTION rt_private.stat_programs(
+    OUT kind text, OUT worker integer, OUT pid integer, OUT state text, OUT restarts integer, OUT since timestamptz)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rt_stat_programs';
+COMMENT ON FUNCTION rt_private.stat_programs() IS 'see rt.stat_programs';
+
+CREATE VIEW rt.stat_programs AS SELECT kind, worker, pid, state, restarts, since FROM rt_private.stat_programs();
+COMMENT ON VIEW rt.stat_programs IS 'the programs that the supervisor of this database looks after';
+COMMENT ON COLUMN rt.stat_programs.kind IS 'gateway or media';
+COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the process among those of its kind, from 0';
+COMMENT ON COLUMN rt.stat_programs.pid IS 'its process id; NULL while it does not run';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, or stopping';
+COMMENT ON COLUMN rt.stat_programs.restarts IS 'how many times it was started again since the supervisor was';
+COMMENT ON COLUMN rt.stat_programs.since IS 'when it was started or, while it does not run, when it ended';
+
+REVOKE ALL ON FUNCTION rt_private.stat_programs() FROM PUBLIC;
+REVOKE ALL ON TABLE rt.stat_programs FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rt_private.stat_programs() TO pg_monitor;
+GRANT SELECT ON TABLE rt.stat_programs TO pg_monitor;
