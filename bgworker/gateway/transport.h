@@ -12,57 +12,10 @@
 #include "../common/result.h"
 #include "http.h"
 #include "socketio.h"
+#include "transport_conf.h"
 
 struct rt_loop;
 struct rt_transport;
-
-#define RT_MAX_WORKERS 36 /* the worker's number is one base-36 digit of the session id */
-
-/* Strings are copied.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
-struct rt_transport_options
-{
-	int port;
-	const char *listen_addresses; /* comma-separated addresses, "*" for all; NULL: "127.0.0.1" */
-	const char *ssl_cert_file;    /* (r) NULL or "": no TLS */
-	const char *ssl_key_file;     /* (r) */
-	const char *cors_origins;     /* (r) comma-separated origins, "*" for any; NULL or "": none */
-	const char *static_dir;       /* GET / and /assets/…, read once; NULL: none */
-	uint32_t ping_interval_ms;    /* (r) 25,000 */
-	uint32_t ping_timeout_ms;     /* (r) 20,000 */
-	uint32_t connect_timeout_ms;  /* (r) 45,000; of Socket.IO's CONNECT */
-	size_t max_payload_bytes;     /* (r) 1,000,000; of a message, a polling body and a request's body */
-	size_t max_queued_bytes;      /* (r) 4,000,000; for one socket, above it the socket is cut off */
-	int max_connections;          /* (r, but never above that of the start) 10,000; of all kinds together */
-	int worker;                   /* this worker's number, 0 to workers - 1 */
-	int workers;
-	const int *socket_fds; /* workers > 1: SOCK_SEQPACKET; [i] sends to worker i, [worker] receives */
-	int nsocket_fds;       /* workers, or 0 */
-};
-
-/* Counters since the start, and gauges; for the metrics. */
-struct rt_transport_stats
-{
-	uint64_t connections;       /* gauge: of all kinds */
-	uint64_t websockets;        /* gauge */
-	uint64_t sessions;          /* gauge: Engine.IO's */
-	uint64_t sockets;           /* gauge: Socket.IO's, connected */
-	uint64_t queued_bytes;      /* gauge: that wait for all sockets */
-	uint64_t accepted;
-	uint64_t refused_full;      /* connections above max_connections */
-	uint64_t passed_on;         /* to another worker */
-	uint64_t http_requests;
-	uint64_t http_bad_requests;
-	uint64_t packets_in;        /* Engine.IO messages */
-	uint64_t bytes_in;
-	uint64_t frames_out;        /* Engine.IO messages */
-	uint64_t bytes_out;
-	uint64_t writes_out;        /* system calls that carried frames; below frames_out when frames were joined */
-	uint64_t cut_off;           /* sockets whose queue was full */
-	uint64_t ping_timeouts;
-	uint64_t connect_timeouts;
-	uint64_t upgrades;          /* polling to websocket */
-	uint64_t protocol_errors;   /* sessions closed for what they sent */
-};
 
 /* `app` and the callback are called from the loop, never from within these functions. */
 enum rt_result rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_transport_options *o,
