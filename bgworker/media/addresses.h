@@ -1,0 +1,13 @@
+/* addresses.h: which addresses a worker announces in its candidates. */
+#ifndef RT_ADDRESSES_H
+#define RT_ADDRESSES_H
+
+#include <jansson.h>
+
+#include "port.h"
+
+/* A new array of strings: what rt.media_announced_address lists, else what the port is bound to, where a wildcard
+ * stands for every address of the machine's interfaces that are up. */
+json_t *rt_addresses(const char *announced, const struct rt_port *port);
+
+#endif

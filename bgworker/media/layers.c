@@ -1,0 +1,286 @@
+#include "layers.h"
+
+#include "consumer.h"
+#include "producer.h"
+#include "report.h"
+
+#define ALLOT_US 200000
+#define FIRST_UPGRADE_US 2000000
+#define MAX_UPGRADE_WAIT_US 60000000
+#define TRIAL_US 3000000 /* congestion within this time after an upgrade was its fault */
+
+static bool
+is_simulcast(const struct rt_consumer *c)
+{
+	return c->producer->params.type == RT_PRODUCER_SIMULCAST;
+}
+
+static bool
+is_video(const struct rt_consumer *c)
+{
+	return c->params.kind == RT_KIND_VIDEO;
+}
+
+int
+rt_layers_spatial_count(const struct rt_consumer *c)
+{
+	return is_simulcast(c) ? c->producer->params.n_encodings : c->producer->params.encodings[0].layers.spatial;
+}
+
+int
+rt_layers_temporal_count(const struct rt_consumer *c)
+{
+	int n = c->producer->params.encodings[0].layers.temporal;
+
+	return n < 1 ? 1 : n;
+}
+
+int
+rt_layers_encoding(const struct rt_consumer *c)
+{
+	return is_simulcast(c) ? (c->target_spatial < 0 ? 0 : c->target_spatial) : 0;
+}
+
+void
+rt_layers_init(struct rt_consumer *c)
+{
+	c->preferred_spatial = (int8_t) (rt_layers_spatial_count(c) - 1);
+	c->preferred_temporal = (int8_t) (rt_layers_temporal_count(c) - 1);
+	c->target_spatial = 0;
+	c->target_temporal = c->preferred_temporal;
+	c->current_spatial = c->current_temporal = c->told_spatial = c->told_temporal = -1;
+	c->reason = "starting";
+	if (!is_simulcast(c))
+		c->target_spatial = c->preferred_spatial;
+}
+
+void
+rt_layers_restart(struct rt_consumer *c)
+{
+	c->current_spatial = c->current_temporal = -1;
+}
+
+static void
+set_current(struct rt_consumer *c, int spatial, int temporal)
+{
+	c->current_spatial = (int8_t) spatial;
+	c->current_temporal = (int8_t) temporal;
+	if (is_video(c) && (spatial != c->told_spatial || temporal != c->told_temporal))
+		rt_report_layers(c);
+}
+
+static enum rt_layers_verdict
+judge_simulcast(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (p->layer == c->target_spatial && p->layer != c->current_spatial && p->info.keyframe)
+	{
+		set_current(c, p->layer, c->target_temporal);
+		return RT_LAYERS_BEGIN;
+	}
+	return p->layer == c->current_spatial ? RT_LAYERS_FORWARD : RT_LAYERS_IGNORE;
+}
+
+static enum rt_layers_verdict
+judge_single(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (!c->need_sync)
+		return RT_LAYERS_FORWARD;
+	if (!p->info.keyframe)
+		return RT_LAYERS_IGNORE;
+	set_current(c, c->target_spatial, c->target_temporal);
+	return RT_LAYERS_BEGIN;
+}
+
+/* Up: at the start of a frame from which this layer can be decoded.  Down: at once, at a frame's start. */
+static void
+follow_temporal(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (c->current_temporal == c->target_temporal || !p->info.begin)
+		return;
+	if (c->target_temporal < c->current_temporal || p->info.tid == 0 || p->info.sync)
+		set_current(c, c->current_spatial, c->target_temporal);
+}
+
+/* SVC within one stream: up at a key picture, down at the end of a picture (its first packet). */
+static void
+follow_spatial(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (is_simulcast(c) || c->current_spatial == c->target_spatial || !p->info.begin || p->info.sid != 0)
+		return;
+	if (p->info.key_picture || (c->target_spatial < c->current_spatial && !c->producer->params.encodings[0].layers.key))
+		set_current(c, c->target_spatial, c->current_temporal);
+}
+
+static bool
+is_wanted(const struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (p->info.tid > c->current_temporal)
+		return false;
+	if (is_simulcast(c) || p->info.sid == c->current_spatial)
+		return true;
+	if (p->info.sid > c->current_spatial)
+		return false;
+	/* K-SVC: between key pictures each layer is predicted from itself alone */
+	return !c->producer->params.encodings[0].layers.key || p->info.key_picture;
+}
+
+enum rt_layers_verdict
+rt_layers_judge(struct rt_consumer *c, const struct rt_packet *p)
+{
+	enum rt_layers_verdict v;
+
+	if (!is_video(c))
+		return c->need_sync ? RT_LAYERS_BEGIN : RT_LAYERS_FORWARD;
+	v = is_simulcast(c) ? judge_simulcast(c, p) : judge_single(c, p);
+	if (v == RT_LAYERS_IGNORE)
+		return v;
+	if (v == RT_LAYERS_FORWARD)
+	{
+		follow_spatial(c, p);
+		follow_temporal(c, p);
+	}
+	return is_wanted(c, p) ? v : RT_LAYERS_DROP;
+}
+
+/* With upper spatial layers left out, the marker belongs to the last packet that is left of the picture. */
+bool
+rt_layers_marker(const struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (p->marker || c->params.codec != RT_CODEC_VP9 || rt_layers_spatial_count(c) < 2)
+		return p->marker;
+	return p->info.end && p->info.sid == c->current_spatial;
+}
+
+void
+rt_layers_prefer(struct rt_consumer *c, int spatial, int temporal)
+{
+	int max_s = rt_layers_spatial_count(c) - 1, max_t = rt_layers_temporal_count(c) - 1;
+
+	c->preferred_spatial = (int8_t) (spatial < 0 ? 0 : spatial > max_s ? max_s : spatial);
+	c->preferred_temporal = (int8_t) (temporal < 0 || temporal > max_t ? max_t : temporal);
+	c->transport->layers_us = 0; /* at the next tick */
+	c->transport->upgrade_us = 0;
+}
+
+/* ---- bandwidth ---- */
+
+static uint64_t
+cost_of(const struct rt_consumer *c, int spatial)
+{
+	return is_simulcast(c) ? rt_producer_bitrate(c->producer, spatial)
+	                       : rt_producer_bitrate(c->producer, 0) * (uint64_t) (spatial + 1) /
+	                             (uint64_t) rt_layers_spatial_count(c);
+}
+
+static bool
+is_live(const struct rt_consumer *c, int spatial)
+{
+	return !is_simulcast(c) || rt_producer_layer_live(c->producer, spatial);
+}
+
+static int
+lowest_live(const struct rt_consumer *c)
+{
+	for (int i = 0; i <= c->preferred_spatial; i++)
+		if (is_live(c, i))
+			return i;
+	for (int i = c->preferred_spatial + 1; i < rt_layers_spatial_count(c); i++)
+		if (is_live(c, i))
+			return i;
+	return 0;
+}
+
+static void
+set_target(struct rt_consumer *c, int spatial, const char *reason)
+{
+	c->reason = reason;
+	c->target_temporal = c->preferred_temporal;
+	if (spatial == c->target_spatial)
+		return;
+	c->target_spatial = (int8_t) spatial;
+	rt_consumer_want_keyframe(c);
+}
+
+/* The highest live layer up to the preferred one that fits into what is left. */
+static int
+best_fit(const struct rt_consumer *c, uint64_t budget, const char **reason)
+{
+	int best = lowest_live(c);
+
+	*reason = "preferred";
+	for (int i = best + 1; i <= c->preferred_spatial; i++)
+	{
+		if (!is_live(c, i))
+			continue;
+		if (cost_of(c, i) > budget)
+		{
+			*reason = "bandwidth";
+			break;
+		}
+		best = i;
+	}
+	if (best < c->preferred_spatial && *reason[0] == 'p')
+		*reason = "the sender does not send more";
+	return best;
+}
+
+/* The estimate grows only with what is sent: so where there was no congestion for a while, one more layer is
+ * tried, and taken back, with a longer wait, if that brings congestion. */
+static bool
+may_try_more(struct rt_transport *t)
+{
+	uint64_t now = t->engine->now_us;
+
+	if (!t->upgrade_wait_us)
+		t->upgrade_wait_us = FIRST_UPGRADE_US;
+	if (rt_bwe_congested(t->bwe))
+	{
+		if (t->upgrade_us && now - t->upgrade_us < TRIAL_US)
+			t->upgrade_wait_us = t->upgrade_wait_us * 2 > MAX_UPGRADE_WAIT_US ? MAX_UPGRADE_WAIT_US : t->upgrade_wait_us * 2;
+		t->upgrade_us = now;
+		return false;
+	}
+	return now - t->upgrade_us >= t->upgrade_wait_us;
+}
+
+void
+rt_layers_allot(struct rt_transport *t)
+{
+	uint64_t budget, now = t->engine->now_us;
+	bool limited, may_try;
+
+	if (!t->bwe || now - t->layers_us < ALLOT_US)
+		return;
+	t->layers_us = now;
+	limited = rt_bwe_known(t->bwe);
+	budget = limited ? rt_bwe_estimate(t->bwe) : UINT64_MAX;
+	may_try = may_try_more(t);
+	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	{
+		const char *reason;
+		int best;
+
+		if (!is_video(c) || c->paused || rt_layers_spatial_count(c) < 2)
+		{
+			uint64_t cost = c->bitrate_bps;
+
+			c->target_temporal = c->preferred_temporal;
+			budget -= cost < budget ? cost : budget;
+			continue;
+		}
+		best = best_fit(c, budget, &reason);
+		if (best <= c->target_spatial && best < c->preferred_spatial && may_try && is_live(c, c->target_spatial + 1) &&
+		    c->target_spatial < c->preferred_spatial)
+		{
+			best = c->target_spatial + 1;
+			reason = "trying more";
+			may_try = false;
+			t->upgrade_us = now;
+		}
+		else if (best < c->target_spatial && !rt_bwe_congested(t->bwe) && is_live(c, c->target_spatial) &&
+		         c->target_spatial <= c->preferred_spatial)
+			best = c->target_spatial; /* an estimate below what flows well is only cautious */
+		set_target(c, best, reason);
+		budget -= cost_of(c, best) < budget ? cost_of(c, best) : budget;
+	}
+}

@@ -1,0 +1,153 @@
+/* main.c: rt_media, the media forwarder.  Start, signals, stop; each part does its own work. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "../common/conf.h"
+#include "../common/db.h"
+#include "../common/log.h"
+#include "../common/loop.h"
+#include "control.h"
+#include "engine.h"
+
+#define CONF_FD 3
+#define CAPACITY 2000 /* producers and consumers that one core serves well */
+
+struct media
+{
+	struct rt_loop *loop;
+	struct rt_conf *conf;
+	struct rt_db *db;
+	struct rt_engine *engine;
+	struct rt_control *control;
+	struct rt_watch *signals;
+	int signal_fd;
+	bool stopping;
+};
+
+static void
+on_stopped(void *arg)
+{
+	struct media *m = arg;
+
+	rt_loop_stop(m->loop);
+}
+
+static void
+stop(struct media *m)
+{
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	rt_engine_close_all(m->engine);
+	rt_control_stop(m->control, on_stopped, m);
+}
+
+static void
+on_signal(void *arg, int events)
+{
+	struct media *m = arg;
+	struct signalfd_siginfo info;
+
+	(void) events;
+	while (read(m->signal_fd, &info, sizeof info) == (ssize_t) sizeof info)
+		stop(m);
+}
+
+static void
+on_supervisor_gone(void *arg)
+{
+	stop(arg);
+}
+
+static void
+on_reload(void *arg)
+{
+	struct media *m = arg;
+
+	rt_engine_set_idle_timeout(m->engine, (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000));
+}
+
+static void
+on_ready(void *arg)
+{
+	(void) arg;
+	rt_log(RT_LOG_INFO, "main", "ready");
+}
+
+/* Nothing of us may be read by a debugger of the same user, dumped, or grow into another program. */
+static void
+confine(void)
+{
+	struct rlimit none = {0, 0};
+
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static void
+watch_signals(struct media *m)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	m->signals = rt_watch_new(m->loop, m->signal_fd, on_signal, m);
+	rt_watch_set(m->signals, RT_READABLE);
+}
+
+static enum rt_result
+start(struct media *m)
+{
+	int worker = rt_conf_worker(m->conf), port = (int) rt_conf_int(m->conf, "media_port", 4502) + worker;
+	struct rt_control_options control = {worker, port, CAPACITY, rt_conf_str(m->conf, "media_announced_address", "")};
+	struct rt_engine_options engine = {rt_conf_str(m->conf, "listen_addresses", "localhost"), port,
+	                                   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000)};
+	struct rt_db_options db = {rt_conf_conninfo(m->conf), 2, 0, 1000};
+
+	if (rt_db_new(&m->db, m->loop, &db) != RT_OK)
+		return RT_INTERNAL;
+	m->control = rt_control_new(m->loop, m->db, &control, on_ready, m);
+	if (rt_engine_new(&m->engine, m->loop, &engine, rt_control_event, m->control) != RT_OK)
+		return RT_INTERNAL;
+	rt_control_set_engine(m->control, m->engine);
+	return rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m);
+}
+
+static void
+free_control(void *arg)
+{
+	rt_control_free(arg);
+}
+
+int
+main(void)
+{
+	struct media m;
+	enum rt_result rc;
+
+	memset(&m, 0, sizeof m);
+	confine();
+	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || rt_loop_new(&m.loop) != RT_OK)
+		return 1;
+	watch_signals(&m);
+	rc = start(&m);
+	if (rc == RT_OK)
+		rt_loop_run(m.loop);
+	rt_db_free(m.db);
+	rt_engine_free(m.engine);
+	rt_loop_defer(m.loop, free_control, m.control); /* after what it deferred itself */
+	rt_watch_free(m.signals);
+	rt_conf_free(m.conf);
+	rt_loop_free(m.loop);
+	return rc == RT_OK ? 0 : 1;
+}
