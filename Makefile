@@ -48,7 +48,7 @@ endif
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
-	(echo '\echo Use "CREATE EXTENSION rt CASCADE" to load this file. \quit'; cat $^) > $@
+	(printf '%s\n' '\echo Use "CREATE EXTENSION rt CASCADE" to load this file. \quit'; cat $^) > $@
 
 # ---- the programs -----------------------------------------------------------
 # Objects of a sanitized build lie beside the others, so that the two can be mixed in one tree.
