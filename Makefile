@@ -19,6 +19,8 @@ bench:
 
 ifeq ($(filter $(SELF_SUFFICIENT),$(MAKECMDGOALS)),)
 
+.DEFAULT_GOAL := all
+
 EXTENSION = rt
 EXTVERSION = 1.0
 MODULE_big = rt
