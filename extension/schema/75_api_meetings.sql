@@ -58,3 +58,375 @@
 --   GET    .../:meetingId/messages          meeting_messages        limit, before (a message's id)
 --   GET    .../:meetingId/webrtc-config     meeting_webrtc_config
 --   GET    .../:meetingId/recordings        meeting_recordings
+
+-- ---- who asks ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_act(actor text, req jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, and for the socket that asks';
+
+-- For what a crash of the server makes void anyway: signalling need not wait for the disk.
+CREATE FUNCTION rt_private.soft_commit() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM set_config('synchronous_commit', 'off', true);
+END
+$$;
+COMMENT ON FUNCTION rt_private.soft_commit() IS 'lets the transaction commit without waiting for the disk';
+
+-- The participant as whom a socket asks, in a role that may do what it asks for.
+CREATE FUNCTION rt_private.meeting_member(actor text, req jsonb, action text, lock boolean DEFAULT true)
+RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint := rt_private.req_id(req, 'meetingId');
+	status text;
+	p rt.meeting_participants;
+BEGIN
+	IF lock THEN
+		SELECT m.status INTO status FROM rt.meetings AS m WHERE m.id = meeting FOR NO KEY UPDATE;
+	ELSE
+		SELECT m.status INTO status FROM rt.meetings AS m WHERE m.id = meeting;
+	END IF;
+	IF status IS NULL THEN
+		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+	ELSIF status = 'ended' THEN
+		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	SELECT t.* INTO p
+	FROM rt.meeting_participants AS t
+	WHERE t.meeting_id = meeting AND t.socket_id = req ->> 'sid' AND t.user_id = meeting_member.actor AND t.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'you are not in the meeting' USING ERRCODE = 'RT403';
+	ELSIF NOT coalesce(action = ANY (rt_private.meeting_permissions(p.role)), true) THEN
+		RAISE EXCEPTION 'a % may not do that', p.role USING ERRCODE = 'RT403';
+	END IF;
+	RETURN p;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_member(text, jsonb, text, boolean)
+	IS 'the participant that asks, checked for what it asks; action null: anything';
+
+CREATE FUNCTION rt_private.meeting_target(p rt.meeting_participants, req jsonb) RETURNS rt.meeting_participants
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target rt.meeting_participants;
+BEGIN
+	SELECT t.* INTO target
+	FROM rt.meeting_participants AS t
+	WHERE t.id = rt_private.req_id(req, 'participantId') AND t.meeting_id = p.meeting_id AND t.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Participant not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN target;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS 'the participant of the same meeting to whom something is to be done';
+
+-- ---- joining ----------------------------------------------------------------------------------------------
+
+-- In the contract's order.  Who is in the grace returns past all that comes after "has ended".
+CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	is_host boolean := coalesce(m.host_id = actor, false);
+BEGIN
+	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
+		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
+	ELSIF m.locked AND NOT is_host THEN
+		RAISE EXCEPTION 'Meeting is locked' USING ERRCODE = 'RT403';
+	ELSIF m.password_hash IS NOT NULL AND NOT is_host
+		AND (password IS NULL OR rt_private.crypt(password, m.password_hash) <> m.password_hash)
+	THEN
+		RAISE EXCEPTION 'Wrong password' USING ERRCODE = 'RT4WP';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text, text) IS 'access, lock and password, in this order';
+
+CREATE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (SELECT count(*) FROM rt.meeting_participants AS p WHERE p.meeting_id = m.id AND p.left_at IS NULL)
+		>= m.max_participants
+	THEN
+		RAISE EXCEPTION 'Meeting is full' USING ERRCODE = 'RT4FU';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_check_capacity(rt.meetings) IS 'refuses when no place is left; with the meeting locked, no two get the last one';
+
+CREATE FUNCTION rt_private.meeting_find_open(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_find_open.meeting_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+	ELSIF m.status = 'ended' THEN
+		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_find_open(bigint) IS 'a meeting that is there and has not ended';
+
+CREATE FUNCTION rt_private.req_password(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := coalesce(nullif(req -> 'password', 'null'), nullif(req -> 'meeting_password', 'null'));
+BEGIN
+	IF jsonb_typeof(value) <> 'string' THEN
+		RAISE EXCEPTION 'password must be a string' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value #>> '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request, under either of its names; null if there is none';
+
+-- The place that a socket already has, or one of the same user's whose socket is gone.
+CREATE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT p.*
+	FROM rt.meeting_participants AS p
+	WHERE p.meeting_id = meeting_kept_place.meeting_id AND p.user_id = actor AND p.left_at IS NULL
+		AND (p.disconnected_at IS NOT NULL OR p.socket_id = sid)
+	ORDER BY p.socket_id = sid DESC NULLS LAST, p.disconnected_at DESC
+	LIMIT 1
+$$;
+COMMENT ON FUNCTION rt_private.meeting_kept_place(bigint, text, text) IS 'the place in a meeting that a socket may take back';
+
+-- Who was in it before has the role it had, so that leaving and joining anew makes nobody more than they were made.
+CREATE FUNCTION rt_private.meeting_role_for(m rt.meetings, actor text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(
+		(SELECT p.role FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = actor ORDER BY p.id DESC LIMIT 1),
+		CASE WHEN m.host_id = actor THEN 'host' END,
+		(SELECT i.role FROM rt.meeting_invitees AS i WHERE i.meeting_id = m.id AND i.user_id = actor),
+		'participant');
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_role_for(rt.meetings, text) IS 'the role in which a user joins';
+
+CREATE FUNCTION rt_private.meeting_take_place(m rt.meetings, actor text, req jsonb) RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := nullif(btrim(rt_private.req_text_opt(req, 'displayName')), '');
+	p rt.meeting_participants;
+BEGIN
+	p := rt_private.meeting_kept_place(m.id, actor, req ->> 'sid');
+	IF p.id IS NOT NULL THEN
+		UPDATE rt.meeting_participants AS t
+		SET socket_id = req ->> 'sid', gateway = req ->> 'gateway', disconnected_at = NULL,
+			display_name = coalesce(name, t.display_name)
+		WHERE t.id = p.id
+		RETURNING t.* INTO p;
+		RETURN p;
+	END IF;
+	PERFORM rt_private.meeting_check_capacity(m);
+	INSERT INTO rt.meeting_participants (meeting_id, user_id, display_name, role, socket_id, gateway)
+	VALUES (m.id, actor, name, rt_private.meeting_role_for(m, actor), req ->> 'sid', req ->> 'gateway')
+	RETURNING * INTO p;
+	RETURN p;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'makes a participant, or gives a kept place back; the meeting is locked';
+
+CREATE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('routerId', webrtc_config.router_id,
+		'rtpCapabilities', rt_private.router_rtp_capabilities(),
+		'iceServers', (
+			SELECT coalesce(json_agg(json_strip_nulls(json_build_object('urls', s.url, 'username', s.username,
+				'credential', s.credential)) ORDER BY s.url), '[]')
+			FROM rt.ice_servers AS s),
+		'iceTransportPolicy', 'all');
+END
+$$;
+COMMENT ON FUNCTION rt_private.webrtc_config(text) IS 'webrtcConfig of the wire contract';
+
+-- What costs (bcrypt) is checked before the meeting is locked; what can change in between, once more after it.
+CREATE FUNCTION rt_api.meeting_join(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+	p rt.meeting_participants;
+	router rt_private.media_routers;
+	sid text := rt_private.req_text(req, 'sid');
+	password text := rt_private.req_password(req);
+	checked text;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	m := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		PERFORM rt_private.meeting_check_access(m, actor, password);
+		checked := m.password_hash;
+	END IF;
+	m := rt_private.meeting_lock_open(m.id);
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		IF m.password_hash IS NOT DISTINCT FROM checked THEN
+			m.password_hash := NULL;
+		END IF;
+		PERFORM rt_private.meeting_check_access(m, actor, password);
+	END IF;
+	p := rt_private.meeting_take_place(m, actor, req);
+	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+	router := rt_private.media_place(m.id);
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
+	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
+		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id));
+END
+$$;
+COMMENT ON FUNCTION rt_api.meeting_join(text, jsonb) IS 'join-meeting';
+
+CREATE FUNCTION rt_api.meeting_leave(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	p := rt_private.meeting_member(actor, req, NULL);
+	UPDATE rt.meeting_participants AS t SET left_at = clock_timestamp(), left_reason = 'left' WHERE t.id = p.id;
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text);
+END
+$$;
+COMMENT ON FUNCTION rt_api.meeting_leave(text, jsonb) IS 'leave-meeting';
+
+-- ---- sockets that drop and come back --------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_grace() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT current_setting('rt.meeting_grace')::interval
+$$;
+COMMENT ON FUNCTION rt_private.meeting_grace() IS 'how long a place is kept';
+
+CREATE FUNCTION rt_private.places_json(places rt.meeting_participants[]) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('meetings', coalesce(json_agg(json_build_object('meetingId', p.meeting_id::text,
+		'participantId', p.id::text) ORDER BY p.meeting_id), '[]'))
+	FROM unnest(places) AS p
+$$;
+COMMENT ON FUNCTION rt_private.places_json(rt.meeting_participants[]) IS 'meetings and participants of a socket';
+
+-- The gateway is named too: a session that went over to another one is not its predecessor's to end.
+CREATE FUNCTION rt_api.meeting_disconnected(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	places rt.meeting_participants[];
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	WITH dropped AS (
+		UPDATE rt.meeting_participants AS p
+		SET disconnected_at = clock_timestamp()
+		WHERE p.socket_id = rt_private.req_text(req, 'sid') AND p.gateway = rt_private.req_text(req, 'gateway')
+			AND p.left_at IS NULL AND p.disconnected_at IS NULL
+		RETURNING p)
+	SELECT array_agg(d.p) INTO places FROM dropped AS d;
+	RETURN rt_private.places_json(places);
+END
+$$;
+COMMENT ON FUNCTION rt_api.meeting_disconnected(text, jsonb) IS 'a socket has dropped: its places are kept for a while';
+
+CREATE FUNCTION rt_api.meeting_resume(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	places rt.meeting_participants[];
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (
+		SELECT p.meeting_id FROM rt.meeting_participants AS p
+		WHERE p.socket_id = rt_private.req_text(req, 'sid') AND p.left_at IS NULL)
+	ORDER BY m.id FOR NO KEY UPDATE;
+	WITH resumed AS (
+		UPDATE rt.meeting_participants AS p
+		SET disconnected_at = NULL, gateway = rt_private.req_text(req, 'gateway')
+		WHERE p.socket_id = rt_private.req_text(req, 'sid') AND p.user_id = meeting_resume.actor AND p.left_at IS NULL
+		RETURNING p)
+	SELECT array_agg(r.p) INTO places FROM resumed AS r;
+	RETURN rt_private.places_json(places);
+END
+$$;
+COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'a socket was recovered: it takes its places back';
+
+-- Looks at each gateway that participants name, not at each participant: a few index probes.
+CREATE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	WITH RECURSIVE named (gateway) AS (
+		(SELECT p.gateway FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NOT NULL
+			ORDER BY p.gateway LIMIT 1)
+		UNION ALL
+		SELECT (
+			SELECT p.gateway FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway > n.gateway
+			ORDER BY p.gateway LIMIT 1)
+		FROM named AS n
+		WHERE n.gateway IS NOT NULL
+	)
+	UPDATE rt.meeting_participants AS p
+	SET disconnected_at = clock_timestamp()
+	FROM named AS n
+	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway = n.gateway
+		AND NOT rt_private.gateway_alive(n.gateway);
+	UPDATE rt.meeting_participants AS p
+	SET disconnected_at = clock_timestamp()
+	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_drop_dead_gateways() IS 'lets the grace begin for participants whose gateway is dead, or who have none';
+
+-- A hundred meetings a call at most; the next call does the rest.
+CREATE FUNCTION rt_private.meeting_end_places() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint;
+	limit_at timestamptz := clock_timestamp() - rt_private.meeting_grace();
+	ended bigint;
+	total bigint := 0;
+BEGIN
+	FOR meeting IN
+		SELECT m.id FROM rt.meetings AS m
+		WHERE m.id IN (
+			SELECT p.meeting_id FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at < limit_at)
+		ORDER BY m.id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED
+	LOOP
+		UPDATE rt.meeting_participants AS p
+		SET left_at = clock_timestamp(), left_reason = 'disconnected'
+		WHERE p.meeting_id = meeting AND p.left_at IS NULL AND p.disconnected_at < limit_at;
+		GET DIAGNOSTICS ended = ROW_COUNT;
+		total := total + ended;
+	END LOOP;
+	RETURN total;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_end_places() IS 'puts out those whose grace is over, and returns how many';
+
+CREATE FUNCTION rt_api.meeting_sweep(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone bigint;
+	lost integer;
+BEGIN
+	PERFORM rt_private.meeting_act(NULL, '{}');
+	PERFORM rt_private.soft_commit();
+	lost := rt_private.media_sweep();
+	PERFORM rt_private.meeting_drop_dead_gateways();
+	gone := rt_private.meeting_end_places();
+	RETURN json_build_object('left', gone, 'workersLost', lost);
+END
+$$;
+COMMENT ON FUNCTION rt_api.meeting_sweep(text, jsonb) IS 'ends what has been kept long enough; cheap when there is nothing';

@@ -62,7 +62,8 @@
 --   get-stats             transportId | producerId | consumerId                   stats: [..]
 --
 --   commands: close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
---             mute-producer { producerId, muted } (stops it whatever `paused` says), close-router { routerId }
+--             mute-producer { producerId, muted } (stops it whatever `paused` says), close-router { routerId },
+--             record { routerId, recording } (to workers alone that said canRecord)
 --   A router comes into being with the first request that names it.  Closing a transport closes what is on it, and
 --   closing a producer its consumers; no event or answer is due for those.
 --
@@ -72,3 +73,309 @@
 --   layers-changed     { consumerId, spatialLayer, temporalLayer } (both null: nothing is forwarded)
 --   transport-closed   { transportId, reason }          idle, DTLS failed, ...
 --   transport-state    { transportId, iceState?, dtlsState? }
+
+-- ---- the gateway's side ---------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_api.media_request(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_requests;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	PERFORM rt_private.soft_commit();
+	r := rt_private.media_ask(actor, req);
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_requests AS q WHERE q.participant_id = r.participant_id), 64,
+		'requests under way');
+	IF NOT EXISTS (
+		SELECT FROM rt_private.media_workers AS w WHERE w.id = r.worker AND rt_private.media_alive(w))
+	THEN
+		PERFORM rt_private.media_unavailable();
+	END IF;
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body, rt_private.req_text(req, 'gateway'),
+		req ->> 'sid', left(req ->> 'tag', 64))
+	RETURNING id INTO r.id;
+	PERFORM rt_private.media_wake(r.worker, r.id);
+	RETURN json_build_object('pending', r.id::text, 'event', rt_private.media_event_of(r.op));
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_request(text, jsonb) IS 'a client''s media signalling; the answer comes as rt:media-answer';
+
+CREATE FUNCTION rt_api.media_result(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	answers json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	WITH taken AS (
+		DELETE FROM rt_private.media_requests AS r
+		WHERE r.id IN (SELECT e::bigint FROM jsonb_array_elements_text(req -> 'requestIds') AS e)
+			AND r.answer IS NOT NULL
+		RETURNING r.id, r.answer)
+	SELECT coalesce(json_agg(t.answer ORDER BY t.id), '[]') INTO answers FROM taken AS t;
+	RETURN json_build_object('answers', answers);
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that did not fit, or did not belong, into a notification';
+
+-- ---- the worker's side ----------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_api.media_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	former text;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	DELETE FROM rt_private.media_workers AS w WHERE w.slot = rt_private.req_text(req, 'slot') RETURNING w.id INTO former;
+	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record)
+	VALUES (rt_private.req_text(req, 'worker'), req ->> 'slot',
+		ARRAY(SELECT jsonb_array_elements_text(req -> 'addresses')), (req ->> 'udpPort')::integer,
+		(req ->> 'tcpPort')::integer, (req ->> 'capacity')::integer, req -> 'fingerprint',
+		coalesce((req ->> 'canRecord')::boolean, false));
+	IF former IS NOT NULL THEN
+		PERFORM rt_private.media_abandon(former, 'worker-restarted');
+	END IF;
+	RETURN json_build_object('heartbeatMs', 1000);
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'a media worker registers itself';
+
+CREATE FUNCTION rt_api.media_stop(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.media_worker_lost(rt_private.req_text(req, 'worker'), 'worker-stopped');
+	RETURN '{}'::json;
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'a media worker is going';
+
+CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.media_transports AS o
+	SET stats = s - 'type' - 'id'
+	FROM jsonb_array_elements(media_store_stats.stats) AS s
+	WHERE s ->> 'type' = 'transport' AND o.id = s ->> 'id';
+	UPDATE rt_private.media_producers AS o
+	SET stats = s - 'type' - 'id'
+	FROM jsonb_array_elements(media_store_stats.stats) AS s
+	WHERE s ->> 'type' = 'producer' AND o.id = s ->> 'id';
+	UPDATE rt_private.media_consumers AS o
+	SET stats = s - 'type' - 'id'
+	FROM jsonb_array_elements(media_store_stats.stats) AS s
+	WHERE s ->> 'type' = 'consumer' AND o.id = s ->> 'id';
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'keeps the figures that a worker reports, for rt.stat_media';
+
+CREATE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known boolean;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.media_workers AS w
+	SET heartbeat_at = clock_timestamp(), load = coalesce((req ->> 'load')::integer, w.load)
+	WHERE w.id = rt_private.req_text(req, 'worker');
+	known := FOUND;
+	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
+		PERFORM rt_private.media_store_stats(req -> 'stats');
+	END IF;
+	RETURN json_build_object('known', known);
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'a media worker is alive, and how it fares';
+
+CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	again boolean := coalesce((req ->> 'again')::boolean, false);
+	waiting bigint[];
+	requests json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	waiting := ARRAY(
+		SELECT r.id FROM rt_private.media_requests AS r
+		WHERE r.worker = rt_private.req_text(req, 'worker') AND (NOT r.fetched OR again) AND r.answer IS NULL
+		ORDER BY r.id LIMIT 200);
+	SELECT coalesce(json_agg(
+		jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
+			'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body ORDER BY r.id), '[]')
+	INTO requests
+	FROM rt_private.media_requests AS r
+	WHERE r.id = ANY (waiting);
+	DELETE FROM rt_private.media_requests AS r WHERE r.id = ANY (waiting) AND r.gateway IS NULL;
+	UPDATE rt_private.media_requests AS r SET fetched = true WHERE r.id = ANY (waiting) AND NOT r.fetched;
+	RETURN json_build_object('requests', requests);
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'hands a media worker what it is to do';
+
+-- One answer.  False: nobody waits for it any more.
+CREATE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_requests;
+	ack json;
+BEGIN
+	SELECT q.* INTO r
+	FROM rt_private.media_requests AS q
+	WHERE q.id = (media_answer_one.answer ->> 'requestId')::bigint AND q.worker = media_answer_one.worker
+		AND q.answer IS NULL
+		AND q.created_at > clock_timestamp() - interval '5 seconds'
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	IF NOT (media_answer_one.answer ->> 'ok')::boolean THEN
+		PERFORM rt_private.media_reply_error(r, coalesce(media_answer_one.answer #>> '{error,code}', 'internal'),
+			coalesce(media_answer_one.answer #>> '{error,message}', 'the media worker could not do that'));
+		RETURN true;
+	END IF;
+	PERFORM set_config('rt_private.socket_id', r.socket_id, true);
+	ack := rt_private.media_settle(r, media_answer_one.answer -> 'result');
+	IF ack IS NULL THEN
+		PERFORM rt_private.media_reply_error(r, 'not_found', 'it was closed meanwhile');
+		RETURN false;
+	END IF;
+	PERFORM rt_private.media_reply(r, json_build_object('event', rt_private.media_event_of(r.op), 'ack', ack),
+		r.op IN ('create-transport', 'restart-ice'));
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_answer_one(text, json) IS 'stores what a worker did, and tells the gateway that waits';
+
+CREATE FUNCTION rt_api.media_answer(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	worker text := rt_private.req_text(req, 'worker');
+	answer jsonb;
+	void text[] := '{}';
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (
+		SELECT r.meeting_id
+		FROM jsonb_array_elements(req -> 'answers') AS a
+		JOIN rt_private.media_requests AS r ON r.id = (a ->> 'requestId')::bigint
+		WHERE rt_private.media_is_seen(r.op))
+	ORDER BY m.id FOR NO KEY UPDATE;
+	FOR answer IN SELECT a FROM jsonb_array_elements(req -> 'answers') AS a LOOP
+		IF NOT rt_private.media_answer_one(worker, answer::json) THEN
+			void := void || (answer ->> 'requestId');
+		END IF;
+	END LOOP;
+	RETURN json_build_object('void', array_to_json(void));
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'a media worker has done, or refused, what was asked';
+
+-- ---- what happens by itself ------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.media_tell_speaker(e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	SELECT o.* INTO d FROM rt_private.media_producers AS o WHERE o.id = e ->> 'producerId';
+	IF FOUND THEN
+		PERFORM rt_private.meeting_emit('active-speaker', d.meeting_id,
+			json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
+				'producerId', d.id, 'volume', e -> 'volume'), logged => false);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_tell_speaker(jsonb) IS 'emits active-speaker';
+
+CREATE FUNCTION rt_private.media_tell_consumer(event text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c rt_private.media_consumers;
+BEGIN
+	SELECT o.* INTO c FROM rt_private.media_consumers AS o WHERE o.id = e ->> 'consumerId';
+	IF FOUND THEN
+		PERFORM rt_private.meeting_emit(media_tell_consumer.event, c.meeting_id,
+			((e - 'type') || jsonb_build_object('meetingId', c.meeting_id::text, 'producerId', c.producer_id))::json,
+			participants => ARRAY[c.participant_id], logged => false);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_tell_consumer(text, jsonb) IS 'emits consumer-score or layers-changed to the consumer''s owner';
+
+CREATE FUNCTION rt_private.media_transport_closed(worker text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+BEGIN
+	DELETE FROM rt_private.media_transports AS o
+	WHERE o.id = e ->> 'transportId' AND o.worker = media_transport_closed.worker
+	RETURNING o.* INTO t;
+	IF FOUND THEN
+		PERFORM rt_private.media_emit_transport_closed(t, coalesce(e ->> 'reason', 'closed'), t.router_id);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'a transport has ended by itself: what was on it is closed';
+
+CREATE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	CASE e ->> 'type'
+		WHEN 'active-speaker' THEN PERFORM rt_private.media_tell_speaker(e);
+		WHEN 'consumer-score', 'layers-changed' THEN PERFORM rt_private.media_tell_consumer(e ->> 'type', e);
+		WHEN 'transport-closed' THEN PERFORM rt_private.media_transport_closed(worker, e);
+		WHEN 'transport-state' THEN
+			UPDATE rt_private.media_transports AS t
+			SET stats = t.stats || (e - 'type' - 'transportId')
+			WHERE t.id = e ->> 'transportId';
+		ELSE
+			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_event_one(text, jsonb) IS 'one event of a media worker';
+
+CREATE FUNCTION rt_api.media_event(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	worker text := rt_private.req_text(req, 'worker');
+	e jsonb;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM set_config('rt_private.socket_id', '', true);
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (
+		SELECT t.meeting_id
+		FROM jsonb_array_elements(req -> 'events') AS x
+		JOIN rt_private.media_transports AS t ON t.id = x ->> 'transportId'
+		WHERE x ->> 'type' = 'transport-closed')
+	ORDER BY m.id FOR NO KEY UPDATE;
+	FOR e IN SELECT x FROM jsonb_array_elements(req -> 'events') AS x LOOP
+		PERFORM rt_private.media_event_one(worker, e);
+	END LOOP;
+	RETURN '{}'::json;
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'what a media worker has seen happen';
+
+-- Part of rt_api.meeting_sweep: workers that are silent, requests that nobody came for.
+CREATE FUNCTION rt_private.media_sweep() RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	worker text;
+	lost integer := 0;
+BEGIN
+	FOR worker IN
+		SELECT w.id FROM rt_private.media_workers AS w WHERE NOT rt_private.media_alive(w) FOR UPDATE SKIP LOCKED
+	LOOP
+		PERFORM rt_private.media_worker_lost(worker, 'worker-lost');
+		lost := lost + 1;
+	END LOOP;
+	DELETE FROM rt_private.media_requests AS r
+	WHERE r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';
+	RETURN lost;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_sweep() IS 'gives up silent media workers, and returns how many';

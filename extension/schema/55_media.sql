@@ -1,0 +1,174 @@
+-- Media: which worker carries which meeting, and what is on it.
+--
+-- All of it is soft: a crash of the server ends the media workers too, so the tables are UNLOGGED and none of
+-- them refers to a logged one (that would write WAL, and make signalling wait for the disk).  What belongs to a
+-- participant is dropped by rt_private.media_participant_gone().
+
+CREATE UNLOGGED TABLE rt_private.media_workers (
+	id text PRIMARY KEY,
+	slot text NOT NULL UNIQUE,
+	addresses text[] NOT NULL,
+	udp_port integer,
+	tcp_port integer,
+	capacity integer NOT NULL CHECK (capacity > 0),
+	load integer NOT NULL DEFAULT 0 CHECK (load >= 0),
+	fingerprint jsonb,
+	can_record boolean NOT NULL DEFAULT false,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE rt_private.media_workers IS 'running media forwarders; one that is silent for over 3 s is given up';
+COMMENT ON COLUMN rt_private.media_workers.id IS 'new with each start of the program';
+COMMENT ON COLUMN rt_private.media_workers.slot IS 'which worker of which host; a start in a slot gives up the one before';
+COMMENT ON COLUMN rt_private.media_workers.capacity IS 'producers and consumers that it can carry';
+COMMENT ON COLUMN rt_private.media_workers.load IS 'producers and consumers that it carries';
+
+CREATE UNLOGGED TABLE rt_private.media_routers (
+	id text PRIMARY KEY,
+	meeting_id bigint NOT NULL UNIQUE,
+	worker text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX media_routers_worker ON rt_private.media_routers (worker);
+COMMENT ON TABLE rt_private.media_routers IS 'the placement of meetings on media workers';
+
+CREATE UNLOGGED TABLE rt_private.media_transports (
+	id text PRIMARY KEY,
+	router_id text NOT NULL,
+	worker text NOT NULL,
+	meeting_id bigint NOT NULL,
+	participant_id bigint NOT NULL,
+	socket_id text NOT NULL,
+	direction text NOT NULL CHECK (direction IN ('send', 'recv')),
+	connected boolean NOT NULL DEFAULT false,
+	stats jsonb NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX media_transports_participant ON rt_private.media_transports (participant_id);
+CREATE INDEX media_transports_meeting ON rt_private.media_transports (meeting_id);
+COMMENT ON TABLE rt_private.media_transports IS 'one peer''s way into a router';
+COMMENT ON COLUMN rt_private.media_transports.socket_id IS 'the socket that made it';
+COMMENT ON COLUMN rt_private.media_transports.connected IS 'the client has given its DTLS parameters';
+
+CREATE UNLOGGED TABLE rt_private.media_producers (
+	id text PRIMARY KEY,
+	transport_id text NOT NULL REFERENCES rt_private.media_transports (id) ON DELETE CASCADE,
+	worker text NOT NULL,
+	meeting_id bigint NOT NULL,
+	participant_id bigint NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('audio', 'video')),
+	source text NOT NULL CHECK (source IN ('camera', 'microphone', 'screen', 'screen-audio')),
+	type text NOT NULL DEFAULT 'simple',
+	paused boolean NOT NULL DEFAULT false,
+	muted boolean NOT NULL DEFAULT false,
+	stats jsonb NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX media_producers_transport ON rt_private.media_producers (transport_id);
+CREATE INDEX media_producers_participant ON rt_private.media_producers (participant_id);
+CREATE INDEX media_producers_meeting ON rt_private.media_producers (meeting_id);
+COMMENT ON TABLE rt_private.media_producers IS 'a stream that comes in';
+COMMENT ON COLUMN rt_private.media_producers.paused IS 'by its owner';
+COMMENT ON COLUMN rt_private.media_producers.muted IS 'by a host';
+
+CREATE UNLOGGED TABLE rt_private.media_consumers (
+	id text PRIMARY KEY,
+	transport_id text NOT NULL REFERENCES rt_private.media_transports (id) ON DELETE CASCADE,
+	producer_id text NOT NULL REFERENCES rt_private.media_producers (id) ON DELETE CASCADE,
+	worker text NOT NULL,
+	meeting_id bigint NOT NULL,
+	participant_id bigint NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('audio', 'video')),
+	paused boolean NOT NULL DEFAULT true,
+	stats jsonb NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX media_consumers_transport ON rt_private.media_consumers (transport_id);
+CREATE INDEX media_consumers_producer ON rt_private.media_consumers (producer_id);
+CREATE INDEX media_consumers_meeting ON rt_private.media_consumers (meeting_id);
+COMMENT ON TABLE rt_private.media_consumers IS 'a stream that goes out to one participant';
+
+CREATE UNLOGGED TABLE rt_private.media_requests (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	worker text NOT NULL,
+	op text NOT NULL,
+	meeting_id bigint NOT NULL,
+	participant_id bigint,
+	object_id text,
+	body jsonb NOT NULL,
+	gateway text,
+	socket_id text,
+	tag text,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	fetched boolean NOT NULL DEFAULT false,
+	answer json
+);
+CREATE INDEX media_requests_waiting ON rt_private.media_requests (worker, id) WHERE NOT fetched;
+CREATE INDEX media_requests_participant ON rt_private.media_requests (participant_id);
+COMMENT ON TABLE rt_private.media_requests IS 'what media workers are to do: requests of clients (with gateway), and commands (without)';
+COMMENT ON COLUMN rt_private.media_requests.object_id IS 'the transport, producer or consumer that it makes or concerns';
+COMMENT ON COLUMN rt_private.media_requests.body IS 'what the worker gets besides op and the ids of the row';
+COMMENT ON COLUMN rt_private.media_requests.tag IS 'the gateway''s own name for the request';
+COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that waits to be fetched by the gateway';
+
+-- ---- what a router can -----------------------------------------------------------------------------
+--
+-- One value for every meeting and every worker, so that a client can load its device before any worker is known.
+-- Codecs are in the order in which clients prefer them; payload types rise from 100 and never reach 127 (the probator
+-- of mediasoup-client); `direction` of an extension is the router's.
+
+CREATE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH media (n, kind, mime_type, clock_rate, channels, parameters) AS (
+		VALUES
+			(0, 'audio', 'audio/opus', 48000, 2, '{}'::jsonb),
+			(1, 'video', 'video/VP8', 90000, NULL, '{}'),
+			(2, 'video', 'video/VP9', 90000, NULL, '{"profile-id":0}'),
+			(3, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":1,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(4, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":0,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(5, 'video', 'video/AV1', 90000, NULL, '{}')
+	),
+	-- Audio takes one payload type; each video codec takes two, its own and that of its retransmissions.
+	codecs (payload_type, codec) AS (
+		SELECT p.payload_type, json_strip_nulls(json_build_object('kind', m.kind, 'mimeType', m.mime_type,
+			'preferredPayloadType', p.payload_type, 'clockRate', m.clock_rate, 'channels', m.channels,
+			'parameters', m.parameters, 'rtcpFeedback', CASE m.kind
+				WHEN 'audio' THEN '[{"type":"nack","parameter":""},{"type":"transport-cc","parameter":""}]'::json
+				ELSE '[{"type":"nack","parameter":""},{"type":"nack","parameter":"pli"},{"type":"ccm","parameter":"fir"},
+					{"type":"goog-remb","parameter":""},{"type":"transport-cc","parameter":""}]'::json
+			END))
+		FROM media AS m
+		CROSS JOIN LATERAL (SELECT CASE m.n WHEN 0 THEN 100 ELSE 99 + 2 * m.n END AS payload_type) AS p
+		UNION ALL
+		SELECT 100 + 2 * m.n, json_build_object('kind', 'video', 'mimeType', 'video/rtx',
+			'preferredPayloadType', 100 + 2 * m.n, 'clockRate', m.clock_rate,
+			'parameters', json_build_object('apt', 99 + 2 * m.n), 'rtcpFeedback', '[]'::json)
+		FROM media AS m
+		WHERE m.kind = 'video'
+	),
+	extensions (id, uri, audio, video) AS (
+		VALUES
+			(1, 'urn:ietf:params:rtp-hdrext:sdes:mid', 'sendrecv', 'sendrecv'),
+			(2, 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id', NULL, 'recvonly'),
+			(3, 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id', NULL, 'recvonly'),
+			(4, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time', 'sendrecv', 'sendrecv'),
+			(5, 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01', 'recvonly', 'sendrecv'),
+			(6, 'urn:ietf:params:rtp-hdrext:ssrc-audio-level', 'sendrecv', NULL),
+			(7, 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension', NULL, 'recvonly'),
+			(8, 'urn:3gpp:video-orientation', NULL, 'sendrecv'),
+			(9, 'urn:ietf:params:rtp-hdrext:toffset', NULL, 'sendrecv'),
+			(10, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time', 'sendrecv', 'sendrecv'),
+			(11, 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay', 'sendrecv', 'sendrecv')
+	)
+	SELECT json_build_object(
+		'codecs', (SELECT json_agg(c.codec ORDER BY c.payload_type) FROM codecs AS c),
+		'headerExtensions', (
+			SELECT json_agg(json_build_object('kind', k.kind, 'uri', e.uri, 'preferredId', e.id,
+				'preferredEncrypt', false, 'direction', k.direction) ORDER BY e.id, k.kind)
+			FROM extensions AS e
+			CROSS JOIN LATERAL (VALUES ('audio', e.audio), ('video', e.video)) AS k (kind, direction)
+			WHERE k.direction IS NOT NULL))
+$$;
+COMMENT ON FUNCTION rt_private.router_rtp_capabilities() IS 'routerRtpCapabilities for mediasoup-client; media/params_caps has the same table';

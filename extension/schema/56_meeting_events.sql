@@ -1,0 +1,478 @@
+-- Meetings: what a change of a row tells the clients.  It is the triggers that speak, so a plain statement in psql
+-- and a request of a client are heard alike.
+--
+-- Two values, local to the transaction, say who acts: rt.user_id, and rt_private.socket_id, the socket that asked
+-- (empty for SQL clients), which is left out of what goes to "the others".
+
+-- ---- JSON ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_json(m rt.meetings) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
+		'maxParticipants', m.max_participants, 'hasPassword', m.password_hash IS NOT NULL, 'locked', m.locked,
+		'recording', m.recording, 'access', m.access,
+		'startsAt', rt_private.iso(m.starts_at), 'startedAt', rt_private.iso(m.started_at),
+		'endedAt', rt_private.iso(m.ended_at), 'createdAt', rt_private.iso(m.created_at));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_json(rt.meetings) IS 'a meeting as clients see it';
+
+CREATE FUNCTION rt_private.participant_media_json(p rt.meeting_participants) RETURNS json
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('video', (p).video AND NOT (p).video_muted, 'audio', (p).audio AND NOT (p).audio_muted,
+		'screenSharing', (p).screen_sharing)
+$$;
+COMMENT ON FUNCTION rt_private.participant_media_json(rt.meeting_participants) IS 'what a participant sends; what a host has muted is off';
+
+CREATE FUNCTION rt_private.participant_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
+		'role', p.role, 'media', rt_private.participant_media_json(p),
+		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
+		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted,
+		'joinedAt', rt_private.iso(p.joined_at),
+		'permissions', array_to_json(rt_private.meeting_permissions(p.role)),
+		'producers', (
+			SELECT coalesce(json_agg(json_build_object('producerId', d.id, 'kind', d.kind, 'source', d.source,
+				'paused', d.paused OR d.muted) ORDER BY d.created_at, d.id), '[]')
+			FROM rt_private.media_producers AS d
+			WHERE d.participant_id = p.id));
+END
+$$;
+COMMENT ON FUNCTION rt_private.participant_json(rt.meeting_participants) IS 'PARTICIPANT of the wire contract';
+
+CREATE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(rt_private.participant_json(p) ORDER BY p.id), '[]')
+		FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'everybody who is in a meeting, or whose place is kept';
+
+CREATE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'id', m.id::text, 'senderId', coalesce(m.sender_participant_id::text, m.sender_id),
+		'senderUserId', m.sender_id, 'senderName', m.sender_name, 'message', m.message,
+		'recipientType', m.recipient_type, 'recipientId', coalesce(m.recipient_participant_id::text, m.recipient_id),
+		'recipientUserId', m.recipient_id, 'timestamp', rt_private.iso(m.created_at));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_message_json(rt.meeting_messages) IS 'the message of new-message';
+
+-- ---- emitting -------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_socket() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT nullif(current_setting('rt_private.socket_id', true), '')
+$$;
+COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket that asked for what this transaction does; null for SQL clients';
+
+-- Participants and the private mark go into the route, see docs/architecture.md.
+CREATE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
+	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit(meeting_emit.event,
+		json_strip_nulls(json_build_object('meeting', meeting_emit.meeting_id::text,
+			'participants', array_to_json(meeting_emit.participants::text[]),
+			'except', meeting_emit.except_socket,
+			'private', nullif(meeting_emit.private, false))),
+		meeting_emit.payload, meeting_emit.logged);
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_emit(text, bigint, json, text, bigint[], boolean, boolean)
+	IS 'emits an event to the sockets in a meeting, or to some participants alone';
+
+CREATE FUNCTION rt_private.meeting_emit_member(p rt.meeting_participants, socket_id text, member boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:meeting-member', '{"gateway":true}'::json,
+		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+			'sid', meeting_emit_member.socket_id, 'gateway', p.gateway, 'member', meeting_emit_member.member), true);
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_emit_member(rt.meeting_participants, text, boolean)
+	IS 'tells the gateways that a socket is in a meeting, or no longer';
+
+-- ---- meetings ----------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meetings_before() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		IF NEW.host_id IS NULL THEN
+			RAISE EXCEPTION 'a meeting needs a host' USING ERRCODE = 'RT400',
+				HINT = 'Give host_id, or SET rt.user_id.';
+		END IF;
+	ELSIF OLD.status = 'ended' AND NEW.status <> 'ended' THEN
+		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+	ELSIF OLD.status = 'live' AND NEW.status = 'scheduled' THEN
+		RAISE EXCEPTION 'Meeting is live already' USING ERRCODE = 'RT409';
+	END IF;
+	IF NEW.status = 'live' THEN
+		NEW.started_at := coalesce(NEW.started_at, clock_timestamp());
+		NEW.started_by := coalesce(NEW.started_by, rt_private.actor());
+	ELSIF NEW.status = 'ended' THEN
+		NEW.ended_at := coalesce(NEW.ended_at, clock_timestamp());
+		NEW.ended_by := coalesce(NEW.ended_by, rt_private.actor());
+		NEW.recording := false;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meetings_before() IS 'keeps a meeting''s lifecycle: only forward, with who and when';
+
+CREATE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.media_close_meeting(m.id);
+	UPDATE rt.meeting_participants AS p
+	SET left_at = clock_timestamp(), left_reason = 'ended'
+	WHERE p.meeting_id = m.id AND p.left_at IS NULL;
+	PERFORM rt_private.meeting_emit('meeting-ended', m.id,
+		json_build_object('meetingId', m.id::text, 'meeting', rt_private.meeting_json(m)));
+	PERFORM rt_private.emit('rt:meeting-closed', '{"gateway":true}'::json,
+		json_build_object('meetingId', m.id::text), true);
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_put_all_out(rt.meetings) IS 'ends everything in a meeting that has ended or is about to go';
+
+CREATE FUNCTION rt_private.meetings_after_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.status = 'ended' THEN
+		IF OLD.status <> 'ended' THEN
+			UPDATE rt.meeting_recordings AS r
+			SET stopped_at = clock_timestamp(), stopped_by = NEW.ended_by
+			WHERE r.meeting_id = NEW.id AND r.stopped_at IS NULL;
+			PERFORM rt_private.meeting_put_all_out(NEW);
+		END IF;
+	ELSIF rt_private.meeting_json(OLD)::text <> rt_private.meeting_json(NEW)::text THEN
+		PERFORM rt_private.meeting_emit('meeting-updated', NEW.id,
+			json_build_object('meetingId', NEW.id::text, 'meeting', rt_private.meeting_json(NEW)));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meetings_after_update() IS 'emits meeting-updated and meeting-ended';
+
+CREATE FUNCTION rt_private.meetings_before_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := OLD;
+BEGIN
+	IF m.status <> 'ended' THEN
+		m.status := 'ended';
+		m.ended_at := clock_timestamp();
+		m.ended_by := rt_private.actor();
+		PERFORM rt_private.meeting_put_all_out(m);
+	END IF;
+	RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meetings_before_delete() IS 'a meeting that is deleted ends first';
+
+CREATE TRIGGER meetings_before BEFORE INSERT OR UPDATE ON rt.meetings
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before();
+CREATE TRIGGER meetings_after_update AFTER UPDATE ON rt.meetings
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_after_update();
+CREATE TRIGGER meetings_before_delete BEFORE DELETE ON rt.meetings
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before_delete();
+
+-- ---- invitees ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_invitees_after_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt.meeting_bans AS b
+	WHERE b.meeting_id = NEW.meeting_id AND b.user_id = NEW.user_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_invitees_after_insert() IS 'an invitation lifts a ban';
+
+CREATE TRIGGER meeting_invitees_after_insert AFTER INSERT ON rt.meeting_invitees
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_invitees_after_insert();
+
+-- ---- participants -----------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.participants_before() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		NEW.display_name := coalesce(NEW.display_name, rt_private.user_name(NEW.user_id));
+	ELSIF OLD.left_at IS NOT NULL AND NEW.left_at IS NULL THEN
+		RAISE EXCEPTION 'who has left a meeting joins it anew' USING ERRCODE = 'RT409';
+	END IF;
+	IF NEW.left_at IS NOT NULL THEN
+		NEW.left_reason := coalesce(NEW.left_reason, 'left');
+		NEW.hand_raised_at := NULL;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_before() IS 'completes a participant''s row';
+
+CREATE FUNCTION rt_private.participants_joined() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit_member(NEW, NEW.socket_id, true);
+	PERFORM rt_private.meeting_emit('participant-joined', NEW.meeting_id, rt_private.participant_json(NEW),
+		except_socket => NEW.socket_id);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_joined() IS 'emits participant-joined';
+
+-- Comes back on another socket or gateway: the others never saw it leave.
+CREATE FUNCTION rt_private.participants_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF OLD.socket_id <> NEW.socket_id THEN
+		PERFORM rt_private.meeting_emit_member(OLD, OLD.socket_id, false);
+	END IF;
+	PERFORM rt_private.meeting_emit_member(NEW, NEW.socket_id, true);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_moved() IS 'tells the gateways which socket now acts for a participant';
+
+CREATE FUNCTION rt_private.participant_gone(p rt.meeting_participants, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.media_participant_gone(p.id);
+	IF participant_gone.reason = 'ended' THEN
+		RETURN; -- meeting-ended tells it to all at once
+	END IF;
+	IF participant_gone.reason = 'removed' THEN
+		PERFORM rt_private.meeting_emit('removed-from-meeting', p.meeting_id,
+			json_build_object('meetingId', p.meeting_id::text, 'reason', p.removal_reason, 'by', p.removed_by),
+			participants => ARRAY[p.id]);
+	END IF;
+	PERFORM rt_private.meeting_emit_member(p, p.socket_id, false);
+	PERFORM rt_private.meeting_emit('participant-left', p.meeting_id,
+		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+			'userName', p.display_name, 'reason', participant_gone.reason),
+		except_socket => p.socket_id);
+	PERFORM rt_private.media_close_if_empty(p.meeting_id);
+END
+$$;
+COMMENT ON FUNCTION rt_private.participant_gone(rt.meeting_participants, text)
+	IS 'frees the media of who has left, and emits participant-left';
+
+CREATE FUNCTION rt_private.participants_left() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.participant_gone(NEW, NEW.left_reason);
+	IF NEW.left_reason = 'removed' THEN
+		DELETE FROM rt.meeting_invitees AS i
+		WHERE i.meeting_id = NEW.meeting_id AND i.user_id = NEW.user_id;
+		INSERT INTO rt.meeting_bans (meeting_id, user_id, banned_by, reason)
+		VALUES (NEW.meeting_id, NEW.user_id, NEW.removed_by, NEW.removal_reason)
+		ON CONFLICT DO NOTHING;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_left() IS 'emits participant-left, and bans who was removed';
+
+CREATE FUNCTION rt_private.participants_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.participant_gone(OLD, 'removed');
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_deleted() IS 'emits participant-left for a row that was deleted; bans nobody';
+
+CREATE FUNCTION rt_private.participants_role() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('participant-role-updated', NEW.meeting_id,
+		json_build_object('meetingId', NEW.meeting_id::text, 'participantId', NEW.id::text, 'userId', NEW.user_id,
+			'userName', NEW.display_name, 'role', NEW.role, 'by', rt_private.actor(),
+			'permissions', array_to_json(rt_private.meeting_permissions(NEW.role))));
+	IF NOT 'produce' = ANY (rt_private.meeting_permissions(NEW.role)) THEN
+		PERFORM rt_private.media_close_producers(NEW.id);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; who may not produce any more is stopped';
+
+CREATE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('muted-by-host', p.meeting_id,
+		json_build_object('meetingId', p.meeting_id::text, 'muted', participant_mute.muted, 'kind', participant_mute.kind,
+			'by', rt_private.actor()),
+		participants => ARRAY[p.id]);
+	PERFORM rt_private.media_mute(p.id, participant_mute.kind, participant_mute.muted);
+END
+$$;
+COMMENT ON FUNCTION rt_private.participant_mute(rt.meeting_participants, text, boolean)
+	IS 'tells a participant that it was muted or unmuted, and the forwarder to see to it';
+
+-- A mute is told to all; what a client says of itself, to the others.
+CREATE FUNCTION rt_private.participants_media() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	by_host boolean := false;
+BEGIN
+	IF OLD.audio_muted <> NEW.audio_muted THEN
+		PERFORM rt_private.participant_mute(NEW, 'audio', NEW.audio_muted);
+		by_host := true;
+	END IF;
+	IF OLD.video_muted <> NEW.video_muted THEN
+		PERFORM rt_private.participant_mute(NEW, 'video', NEW.video_muted);
+		by_host := true;
+	END IF;
+	PERFORM rt_private.meeting_emit('participant-media-updated', NEW.meeting_id, rt_private.media_updated_json(NEW),
+		except_socket => CASE WHEN NOT by_host THEN rt_private.meeting_socket() END);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_media() IS 'emits muted-by-host and participant-media-updated';
+
+CREATE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	media json := rt_private.participant_media_json(p);
+BEGIN
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing');
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_updated_json(rt.meeting_participants) IS 'the payload of participant-media-updated';
+
+CREATE FUNCTION rt_private.hand_raised_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+		'userName', p.display_name, 'raised', p.hand_raised_at IS NOT NULL,
+		'timestamp', rt_private.iso(coalesce(p.hand_raised_at, clock_timestamp())),
+		'hands', (
+			SELECT coalesce(json_agg(o.id::text ORDER BY o.hand_raised_at, o.id), '[]')
+			FROM rt.meeting_participants AS o
+			WHERE o.meeting_id = p.meeting_id AND o.left_at IS NULL AND o.hand_raised_at IS NOT NULL));
+END
+$$;
+COMMENT ON FUNCTION rt_private.hand_raised_json(rt.meeting_participants)
+	IS 'the payload of hand-raised; hands are all raised hands, the first one first';
+
+CREATE FUNCTION rt_private.participants_hand() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('hand-raised', NEW.meeting_id, rt_private.hand_raised_json(NEW));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participants_hand() IS 'emits hand-raised';
+
+CREATE TRIGGER participants_before BEFORE INSERT OR UPDATE ON rt.meeting_participants
+	FOR EACH ROW EXECUTE FUNCTION rt_private.participants_before();
+CREATE TRIGGER participants_joined AFTER INSERT ON rt.meeting_participants
+	FOR EACH ROW WHEN (NEW.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_joined();
+CREATE TRIGGER participants_moved AFTER UPDATE ON rt.meeting_participants
+	FOR EACH ROW WHEN (NEW.left_at IS NULL AND NEW.disconnected_at IS NULL
+		AND (OLD.socket_id, OLD.gateway, OLD.disconnected_at)
+			IS DISTINCT FROM (NEW.socket_id, NEW.gateway, NEW.disconnected_at))
+	EXECUTE FUNCTION rt_private.participants_moved();
+CREATE TRIGGER participants_left AFTER UPDATE ON rt.meeting_participants
+	FOR EACH ROW WHEN (OLD.left_at IS NULL AND NEW.left_at IS NOT NULL) EXECUTE FUNCTION rt_private.participants_left();
+CREATE TRIGGER participants_deleted AFTER DELETE ON rt.meeting_participants
+	FOR EACH ROW WHEN (OLD.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_deleted();
+CREATE TRIGGER participants_role AFTER UPDATE ON rt.meeting_participants
+	FOR EACH ROW WHEN (NEW.left_at IS NULL AND OLD.role <> NEW.role) EXECUTE FUNCTION rt_private.participants_role();
+CREATE TRIGGER participants_media AFTER UPDATE ON rt.meeting_participants
+	FOR EACH ROW WHEN (NEW.left_at IS NULL
+		AND (OLD.video, OLD.audio, OLD.screen_sharing, OLD.audio_muted, OLD.video_muted)
+			IS DISTINCT FROM (NEW.video, NEW.audio, NEW.screen_sharing, NEW.audio_muted, NEW.video_muted))
+	EXECUTE FUNCTION rt_private.participants_media();
+CREATE TRIGGER participants_hand AFTER UPDATE ON rt.meeting_participants
+	FOR EACH ROW WHEN (NEW.left_at IS NULL AND (OLD.hand_raised_at IS NULL) <> (NEW.hand_raised_at IS NULL))
+	EXECUTE FUNCTION rt_private.participants_hand();
+
+-- ---- messages and recordings ------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_messages_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sender rt.meeting_participants;
+	limit_bytes integer := rt_private.max_message_size();
+BEGIN
+	IF octet_length(NEW.message) > limit_bytes THEN
+		RAISE EXCEPTION 'the message has more than % bytes', limit_bytes USING ERRCODE = 'RT413';
+	END IF;
+	IF NEW.sender_participant_id IS NULL THEN
+		SELECT p.* INTO sender
+		FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = NEW.meeting_id AND p.user_id = NEW.sender_id AND p.left_at IS NULL
+		ORDER BY p.id LIMIT 1;
+		NEW.sender_participant_id := sender.id;
+		NEW.sender_name := coalesce(NEW.sender_name, sender.display_name);
+	END IF;
+	NEW.sender_name := coalesce(NEW.sender_name, rt_private.user_name(NEW.sender_id));
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_messages_before_insert() IS 'completes a message''s sender';
+
+-- A private message leaves the server's tables only towards the two: its notification carries no text.
+CREATE FUNCTION rt_private.meeting_messages_after_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	receivers bigint[];
+BEGIN
+	IF NEW.recipient_type <> 'all' THEN
+		SELECT coalesce(array_agg(p.id ORDER BY p.id), '{}') INTO receivers
+		FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = NEW.meeting_id AND p.left_at IS NULL
+			AND (p.id = NEW.sender_participant_id
+				OR CASE NEW.recipient_type
+					WHEN 'host' THEN p.role IN ('host', 'co-host')
+					ELSE p.user_id = NEW.recipient_id
+						AND p.id = coalesce(NEW.recipient_participant_id, p.id)
+				END);
+	END IF;
+	PERFORM rt_private.meeting_emit('new-message', NEW.meeting_id,
+		json_build_object('meetingId', NEW.meeting_id::text, 'message', rt_private.meeting_message_json(NEW)),
+		participants => receivers, private => NEW.recipient_type <> 'all');
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_messages_after_insert() IS 'emits new-message to those whom it is for';
+
+CREATE TRIGGER meeting_messages_before_insert BEFORE INSERT ON rt.meeting_messages
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_before_insert();
+CREATE TRIGGER meeting_messages_after_insert AFTER INSERT ON rt.meeting_messages
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_after_insert();
+
+CREATE FUNCTION rt_private.meeting_recordings_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.meetings AS m
+	SET recording = NEW.stopped_at IS NULL
+	WHERE m.id = NEW.meeting_id AND m.recording <> (NEW.stopped_at IS NULL);
+	PERFORM rt_private.meeting_emit('recording-status-changed', NEW.meeting_id,
+		json_build_object('meetingId', NEW.meeting_id::text, 'recording', NEW.stopped_at IS NULL,
+			'startedBy', NEW.started_by, 'recordingId', NEW.id::text));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_recordings_after() IS 'emits recording-status-changed';
+
+CREATE TRIGGER meeting_recordings_started AFTER INSERT ON rt.meeting_recordings
+	FOR EACH ROW WHEN (NEW.stopped_at IS NULL) EXECUTE FUNCTION rt_private.meeting_recordings_after();
+CREATE TRIGGER meeting_recordings_stopped AFTER UPDATE ON rt.meeting_recordings
+	FOR EACH ROW WHEN (OLD.stopped_at IS NULL AND NEW.stopped_at IS NOT NULL)
+	EXECUTE FUNCTION rt_private.meeting_recordings_after();

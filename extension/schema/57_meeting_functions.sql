@@ -1,0 +1,270 @@
+-- Meetings: functions for SQL clients, and what they share with rt_api.
+--
+-- They run with the owner's rights and check for themselves: an application role acts as its rt.user_id and may do what
+-- that user may; the owner of the database may do all (rt_private.trusted()).
+
+CREATE FUNCTION rt_private.meeting_lock(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_lock.meeting_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against whatever changes what is seen of it';
+
+CREATE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock(meeting_id);
+BEGIN
+	IF m.status = 'ended' THEN
+		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_lock_open(bigint) IS 'locks a meeting that has not ended';
+
+-- ---- who may ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.meeting_banned(meeting_id bigint, user_id text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (
+		SELECT FROM rt.meeting_bans AS b
+		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id)
+$$;
+COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'was removed and not invited again';
+
+CREATE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
+		RETURN false;
+	END IF;
+	RETURN m.access = 'anyone'
+		OR m.host_id = meeting_may_join.user_id
+		OR EXISTS (
+			SELECT FROM rt.meeting_invitees AS i
+			WHERE i.meeting_id = m.id AND i.user_id = meeting_may_join.user_id)
+		OR (m.access = 'room' AND EXISTS (
+			SELECT FROM rt.room_members AS r
+			WHERE r.room_id = m.room_id AND r.user_id = meeting_may_join.user_id));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, or open to anyone; and not removed';
+
+-- Whoever has been in it may look back at it, but for who was removed.
+CREATE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(rt_private.meeting_may_join(m, meeting_may_see.user_id), false)
+		OR (NOT rt_private.meeting_banned(m.id, meeting_may_see.user_id) AND EXISTS (
+			SELECT FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = meeting_may_see.user_id));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'may read a meeting and who is in it';
+
+-- For what does not come from a participant's socket (REST, SQL): the owner, or whoever is in it in a role that may.
+CREATE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(m.host_id = meeting_user_may.user_id, false)
+		OR EXISTS (
+			SELECT FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = meeting_user_may.user_id AND p.left_at IS NULL
+				AND meeting_user_may.action = ANY (rt_private.meeting_permissions(p.role)));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'may do something in a meeting without a socket in it';
+
+CREATE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND NOT rt_private.meeting_user_may(m, rt_private.actor(), action) THEN
+		RAISE EXCEPTION 'only a host may do that' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses who may not do something in a meeting; the database''s owner may';
+
+CREATE FUNCTION rt_private.meeting_hash(password text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF password IS NULL THEN
+		RETURN NULL;
+	END IF;
+	-- 72 bytes are all that bcrypt looks at.
+	IF octet_length(password) NOT BETWEEN 1 AND 72 THEN
+		RAISE EXCEPTION 'password must have 1 to 72 bytes' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN rt_private.crypt(password, rt_private.gen_salt('bf', 6));
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'bcrypt; cheaper than for accounts, since every join checks it';
+
+-- ---- for SQL clients ----------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
+	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
+	invitees text[] DEFAULT '{}', access text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	host_id text := coalesce(create_meeting.host, rt_private.actor());
+	who_may text := coalesce(create_meeting.access, CASE WHEN room IS NOT NULL THEN 'room' ELSE 'invited' END);
+	meeting bigint;
+BEGIN
+	IF NOT rt_private.trusted() AND host_id IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'a meeting is made in one''s own name' USING ERRCODE = 'RT403';
+	END IF;
+	IF who_may = 'room' AND room IS NULL THEN
+		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
+	END IF;
+	IF room IS NOT NULL AND NOT EXISTS (
+		SELECT FROM rt.room_members AS r WHERE r.room_id = create_meeting.room AND r.user_id = host_id)
+	THEN
+		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at)
+	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
+		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at)
+	RETURNING id INTO meeting;
+	PERFORM rt_private.meeting_invite(meeting, invitees);
+	RETURN meeting;
+END
+$$;
+COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text)
+	IS 'makes a meeting and returns its id; the host is rt.user_id unless given';
+
+-- One who is invited already is so still; one who was removed may come back.
+CREATE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (
+		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id))
+	THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.meeting_invitees (meeting_id, user_id)
+	SELECT DISTINCT meeting_invite.meeting_id, w.user_id FROM unnest(meeting_invite.users) AS w (user_id)
+	ON CONFLICT DO NOTHING;
+	DELETE FROM rt.meeting_bans AS b
+	WHERE b.meeting_id = meeting_invite.meeting_id AND b.user_id = ANY (meeting_invite.users);
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_invite(bigint, text[]) IS 'invites users, again if they were removed';
+
+CREATE FUNCTION rt.start_meeting(meeting bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock_open(meeting);
+BEGIN
+	PERFORM rt_private.meeting_check_user(m, 'end');
+	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+END
+$$;
+COMMENT ON FUNCTION rt.start_meeting(bigint) IS 'makes a scheduled meeting live';
+
+CREATE FUNCTION rt.end_meeting(meeting bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock_open(meeting);
+BEGIN
+	PERFORM rt_private.meeting_check_user(m, 'end');
+	UPDATE rt.meetings AS t SET status = 'ended' WHERE t.id = m.id;
+END
+$$;
+COMMENT ON FUNCTION rt.end_meeting(bigint) IS 'ends a meeting for good and puts all out';
+
+CREATE FUNCTION rt.set_meeting_password(meeting bigint, password text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock_open(meeting);
+BEGIN
+	PERFORM rt_private.meeting_check_user(m, 'lock');
+	UPDATE rt.meetings AS t
+	SET password_hash = rt_private.meeting_hash(set_meeting_password.password)
+	WHERE t.id = m.id;
+END
+$$;
+COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets the password that joining takes; null: none';
+
+-- Finds a participant who is in a meeting, and locks the meeting.
+CREATE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+BEGIN
+	SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = participant;
+	IF FOUND THEN
+		PERFORM rt_private.meeting_lock(p.meeting_id);
+		SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = participant AND t.left_at IS NULL;
+	END IF;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Participant not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN p;
+END
+$$;
+COMMENT ON FUNCTION rt_private.participant_lock(bigint) IS 'a participant who has not left, with the meeting locked';
+
+CREATE FUNCTION rt_private.participant_remove(p rt.meeting_participants, reason text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt.meeting_participants AS t
+	SET left_at = clock_timestamp(), left_reason = 'removed', removed_by = rt_private.actor(),
+		removal_reason = participant_remove.reason
+	WHERE t.id = (p).id
+$$;
+COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'puts somebody out, who may not come back';
+
+CREATE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt.meeting_participants AS t
+	SET audio_muted = CASE participant_set_muted.kind WHEN 'audio' THEN muted ELSE t.audio_muted END,
+		video_muted = CASE participant_set_muted.kind WHEN 'video' THEN muted ELSE t.video_muted END
+	WHERE t.id = (p).id
+$$;
+COMMENT ON FUNCTION rt_private.participant_set_muted(rt.meeting_participants, text, boolean) IS 'mutes or unmutes somebody';
+
+CREATE FUNCTION rt_private.participant_check_user(p rt.meeting_participants, action text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO STRICT m FROM rt.meetings AS t WHERE t.id = p.meeting_id;
+	PERFORM rt_private.meeting_check_user(m, action);
+END
+$$;
+COMMENT ON FUNCTION rt_private.participant_check_user(rt.meeting_participants, text)
+	IS 'refuses who may not do something to a participant';
+
+CREATE FUNCTION rt.kick_participant(participant bigint, reason text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants := rt_private.participant_lock(participant);
+BEGIN
+	PERFORM rt_private.participant_check_user(p, 'remove');
+	PERFORM rt_private.participant_remove(p, reason);
+END
+$$;
+COMMENT ON FUNCTION rt.kick_participant(bigint, text) IS 'puts a participant out of its meeting; that user may not come back unless invited again';
+
+CREATE FUNCTION rt.mute_participant(participant bigint, mute boolean DEFAULT true, kind text DEFAULT 'audio') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants := rt_private.participant_lock(participant);
+BEGIN
+	IF mute IS NULL OR kind IS NULL OR kind NOT IN ('audio', 'video') THEN
+		RAISE EXCEPTION 'kind must be audio or video, mute true or false' USING ERRCODE = 'RT400';
+	END IF;
+	PERFORM rt_private.participant_check_user(p, 'mute');
+	PERFORM rt_private.participant_set_muted(p, kind, mute);
+END
+$$;
+COMMENT ON FUNCTION rt.mute_participant(bigint, boolean, text) IS 'mutes a participant''s audio or video in the forwarder, or lifts that';

@@ -1,0 +1,299 @@
+-- Media: placing meetings on workers, and closing what is on them.
+--
+-- A producer's row speaks for itself (triggers): the others hear of it when it comes, pauses, goes.  Commands to workers
+-- are rows of media_requests without a gateway.
+
+-- ---- telling workers ------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.media_wake(worker text, request bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:media-request', json_build_object('media', media_wake.worker),
+		json_build_object('requestId', media_wake.request::text), false);
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_wake(text, bigint) IS 'tells a media worker that a request waits';
+
+CREATE FUNCTION rt_private.media_command(worker text, op text, meeting_id bigint, body jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	request bigint;
+BEGIN
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, body)
+	SELECT w.id, media_command.op, media_command.meeting_id, media_command.body
+	FROM rt_private.media_workers AS w
+	WHERE w.id = media_command.worker
+	RETURNING id INTO request;
+	IF FOUND THEN
+		PERFORM rt_private.media_wake(media_command.worker, request);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'has a media worker, if it lives, do something that nobody waits for';
+
+-- ---- placement ----------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (w).heartbeat_at > clock_timestamp() - interval '3 seconds'
+$$;
+COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has been heard of within 3 s';
+
+-- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
+CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT w.id
+	FROM rt_private.media_workers AS w
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
+	WHERE rt_private.media_alive(w) AND w.load < w.capacity
+	ORDER BY greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
+	LIMIT 1
+$$;
+COMMENT ON FUNCTION rt_private.media_pick_worker() IS 'the least loaded live worker, or null';
+
+-- The meeting is locked.  Null where there is no worker.
+CREATE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_routers;
+	worker text;
+BEGIN
+	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place.meeting_id;
+	IF FOUND THEN
+		RETURN r;
+	END IF;
+	worker := rt_private.media_pick_worker();
+	IF worker IS NULL THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO rt_private.media_routers (id, meeting_id, worker)
+	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker)
+	RETURNING * INTO r;
+	RETURN r;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_place(bigint) IS 'the router of a meeting, placed if it has none';
+
+-- ---- producers speak -----------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('meetingId', (d).meeting_id::text, 'participantId', (d).participant_id::text,
+		'producerId', (d).id, 'kind', (d).kind, 'source', (d).source, 'paused', (d).paused OR (d).muted,
+		'muted', (d).muted)
+$$;
+COMMENT ON FUNCTION rt_private.producer_json(rt_private.media_producers) IS 'the payload of new-producer and of its changes';
+
+CREATE FUNCTION rt_private.producers_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+	PERFORM rt_private.meeting_emit(
+		CASE
+			WHEN TG_OP = 'INSERT' THEN 'new-producer'
+			WHEN TG_OP = 'DELETE' THEN 'producer-closed'
+			WHEN NEW.paused OR NEW.muted THEN 'producer-paused'
+			ELSE 'producer-resumed'
+		END,
+		d.meeting_id, rt_private.producer_json(d), except_socket => rt_private.meeting_socket());
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.producers_changed() IS 'emits new-producer, producer-paused, producer-resumed, producer-closed';
+
+CREATE TRIGGER producers_changed AFTER INSERT OR DELETE ON rt_private.media_producers
+	FOR EACH ROW EXECUTE FUNCTION rt_private.producers_changed();
+CREATE TRIGGER producers_paused AFTER UPDATE ON rt_private.media_producers
+	FOR EACH ROW WHEN ((OLD.paused OR OLD.muted) <> (NEW.paused OR NEW.muted))
+	EXECUTE FUNCTION rt_private.producers_changed();
+
+-- ---- closing ----------------------------------------------------------------------------------------------
+
+-- A request that is being answered at this moment is waited for: then its object is there, and is closed too.
+CREATE FUNCTION rt_private.media_participant_gone(participant_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t record;
+BEGIN
+	DELETE FROM rt_private.media_requests AS r WHERE r.participant_id = media_participant_gone.participant_id;
+	FOR t IN
+		WITH gone AS (
+			DELETE FROM rt_private.media_transports AS d
+			WHERE d.participant_id = media_participant_gone.participant_id
+			RETURNING d.id, d.worker, d.meeting_id)
+		SELECT gone.worker, gone.meeting_id, jsonb_agg(gone.id) AS ids FROM gone GROUP BY gone.worker, gone.meeting_id
+	LOOP
+		PERFORM rt_private.media_command(t.worker, 'close-transports', t.meeting_id,
+			jsonb_build_object('transportIds', t.ids));
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_participant_gone(bigint) IS 'frees the media of a participant who has left';
+
+CREATE FUNCTION rt_private.media_close_producers(participant_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
+BEGIN
+	FOR d IN
+		WITH gone AS (
+			DELETE FROM rt_private.media_producers AS p
+			WHERE p.participant_id = media_close_producers.participant_id
+			RETURNING p.id, p.worker, p.meeting_id)
+		SELECT gone.worker, gone.meeting_id, jsonb_agg(gone.id) AS ids FROM gone GROUP BY gone.worker, gone.meeting_id
+	LOOP
+		PERFORM rt_private.media_command(d.worker, 'close-producers', d.meeting_id,
+			jsonb_build_object('producerIds', d.ids));
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_close_producers(bigint) IS 'stops all that a participant sends';
+
+CREATE FUNCTION rt_private.media_mute(participant_id bigint, kind text, muted boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	FOR d IN
+		UPDATE rt_private.media_producers AS p
+		SET muted = media_mute.muted
+		WHERE p.participant_id = media_mute.participant_id AND p.kind = media_mute.kind AND p.muted <> media_mute.muted
+		RETURNING p.*
+	LOOP
+		PERFORM rt_private.media_command(d.worker, 'mute-producer', d.meeting_id,
+			jsonb_build_object('producerId', d.id, 'muted', d.muted));
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_mute(bigint, text, boolean) IS 'has the forwarder stop, or let through, what a participant sends';
+
+CREATE FUNCTION rt_private.media_close_meeting(meeting_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	DELETE FROM rt_private.media_routers AS t WHERE t.meeting_id = media_close_meeting.meeting_id RETURNING t.* INTO r;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.media_requests AS q WHERE q.meeting_id = media_close_meeting.meeting_id AND q.participant_id IS NOT NULL;
+	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = media_close_meeting.meeting_id;
+	PERFORM rt_private.media_command(r.worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.id));
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_close_meeting(bigint) IS 'closes a meeting''s router and all that is on it';
+
+CREATE FUNCTION rt_private.media_close_if_empty(meeting_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (
+		SELECT FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = media_close_if_empty.meeting_id AND p.left_at IS NULL)
+	THEN
+		PERFORM rt_private.media_close_meeting(media_close_if_empty.meeting_id);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of a meeting that nobody is in';
+
+CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
+		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
+			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id),
+		participants => ARRAY[t.participant_id]);
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_transports, text, text)
+	IS 'tells a transport''s owner that it is closed, and which router the next one will be on';
+
+-- ---- answers to gateways ------------------------------------------------------------------------------------
+
+-- Short answers travel in the notification; long ones, and those with an ICE password, wait in the row, since any role of
+-- the database may listen.
+CREATE FUNCTION rt_private.media_reply(r rt_private.media_requests, outcome json, secret boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored boolean := secret OR octet_length(outcome::text) > 6000;
+	head jsonb := jsonb_build_object('requestId', r.id::text, 'to', r.gateway, 'sid', r.socket_id, 'tag', r.tag);
+	answer json := (rtrim(head::text, '}') || ',' || ltrim(outcome::text, '{'))::json;
+BEGIN
+	IF stored THEN
+		UPDATE rt_private.media_requests AS q SET answer = media_reply.answer WHERE q.id = r.id;
+		answer := (head || '{"stored":true}')::json;
+	ELSE
+		DELETE FROM rt_private.media_requests AS q WHERE q.id = r.id;
+	END IF;
+	PERFORM rt_private.emit('rt:media-answer', json_build_object('gateway', true, 'to', r.gateway), answer, false);
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_reply(rt_private.media_requests, json, boolean) IS 'sends the answer to a request to its gateway';
+
+CREATE FUNCTION rt_private.media_reply_error(r rt_private.media_requests, code text, message text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.media_reply(r, json_build_object('error', json_build_object('code', media_reply_error.code,
+		'message', media_reply_error.message)), false)
+$$;
+COMMENT ON FUNCTION rt_private.media_reply_error(rt_private.media_requests, text, text) IS 'sends an error to the gateway of a request';
+
+-- ---- a worker is lost -----------------------------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+	next_router rt_private.media_routers;
+BEGIN
+	PERFORM FROM rt.meetings AS m WHERE m.id = r.meeting_id FOR NO KEY UPDATE;
+	DELETE FROM rt_private.media_routers AS o WHERE o.id = r.id;
+	IF NOT FOUND THEN
+		RETURN; -- the meeting ended while we waited for it
+	END IF;
+	next_router := rt_private.media_place(r.meeting_id);
+	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
+		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_replace_router(rt_private.media_routers, text)
+	IS 'places a meeting on another worker, and tells the owners of its transports';
+
+-- Meetings first, in their order, and requests after them: as everywhere.
+CREATE FUNCTION rt_private.media_abandon(worker text, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	q rt_private.media_requests;
+	r rt_private.media_routers;
+BEGIN
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
+	LOOP
+		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
+	END LOOP;
+	FOR q IN
+		SELECT t.* FROM rt_private.media_requests AS t
+		WHERE t.worker = media_abandon.worker AND t.gateway IS NOT NULL AND t.answer IS NULL
+		ORDER BY t.id FOR UPDATE
+	LOOP
+		PERFORM rt_private.media_reply_error(q, 'unavailable', 'the media worker is gone');
+	END LOOP;
+	DELETE FROM rt_private.media_requests AS t
+	WHERE t.worker = media_abandon.worker AND t.answer IS NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_abandon(text, text)
+	IS 'places the meetings of a worker that is gone anew, and answers those who wait for it';
+
+CREATE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.media_workers AS w WHERE w.id = media_worker_lost.worker;
+	IF FOUND THEN
+		PERFORM rt_private.media_abandon(media_worker_lost.worker, media_worker_lost.reason);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_worker_lost(text, text) IS 'gives up a media worker';
