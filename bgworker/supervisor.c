@@ -63,7 +63,7 @@ struct supervisor
 	WaitEventSet *waits;
 	int waits_changes; /* log_changes() as of when it was made */
 	bool stopping;
-	bool missing_told;
+	bool missing_told[RT_PROGRAM_KINDS];
 };
 
 static volatile sig_atomic_t child_ended = false;
@@ -180,13 +180,14 @@ read_ports(struct supervisor *s, int *port, int *media_port)
 static void
 tell_missing(struct supervisor *s)
 {
-	if (s->missing_told)
-		return;
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
-		if (s->path[kind] != NULL || (kind == RT_PROGRAM_GATEWAY ? rt_gateway_workers : rt_media_workers) == 0)
+		bool missing = s->path[kind] == NULL && (kind == RT_PROGRAM_GATEWAY ? rt_gateway_workers : rt_media_workers) > 0;
+		bool told = s->missing_told[kind];
+
+		s->missing_told[kind] = missing;
+		if (!missing || told)
 			continue;
-		s->missing_told = true;
 		ereport(LOG, (errmsg("%s is not installed in \"%s\", so there is none for database \"%s\"",
 		                     rt_program_role(kind), rt_program_path[0] != '\0' ? rt_program_path : pkglib_path,
 		                     s->database),
@@ -491,7 +492,7 @@ notice_changes(struct supervisor *s)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
-		s->planned = s->missing_told = false;
+		s->planned = false;
 	}
 	if (!s->stopping && (ShutdownRequestPending || is_server_stopping()))
 	{

@@ -8,6 +8,7 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -17,6 +18,7 @@
 #include "extension/suspend.h"
 
 #define QUIET_TIMEOUT_MS 10000
+#define SESSIONS_GRACE_MS 300 /* those of programs that have just ended go by themselves */
 #define SESSIONS_TIMEOUT_MS 5000
 #define SESSIONS_POLL_MS 10
 #define MAX_HELD 16
@@ -138,10 +140,10 @@ wait_for_quiet(rt_database *db)
 	return quiet;
 }
 
-/* Asks the sessions of the programs' roles in that database to end; returns how many there are.  A program that was
+/* Counts the sessions of the programs' roles in that database and, if told to, asks them to end.  A program that was
  * killed leaves a session that is still busy, and one on another host has a connection that nobody here started. */
 static int
-end_sessions(Oid oid, Oid gateway, Oid media)
+find_sessions(Oid oid, Oid gateway, Oid media, bool end)
 {
 	int count = 0;
 
@@ -150,11 +152,15 @@ end_sessions(Oid oid, Oid gateway, Oid media)
 	{
 		const PGPROC *proc = &ProcGlobal->allProcs[i];
 
-		if (proc->pid == 0 || proc->databaseId != oid || !OidIsValid(proc->roleId) ||
+		if (proc->databaseId != oid || !OidIsValid(proc->roleId) ||
 		    (proc->roleId != gateway && proc->roleId != media))
 			continue;
+		/* Entries of sessions that have ended look like those of the living. */
+		if (BackendPidGetProcWithLock(proc->pid) != proc)
+			continue;
 		count++;
-		(void) kill(proc->pid, SIGTERM);
+		if (end)
+			(void) kill(proc->pid, SIGTERM);
 	}
 	LWLockRelease(ProcArrayLock);
 	return count;
@@ -163,11 +169,14 @@ end_sessions(Oid oid, Oid gateway, Oid media)
 static void
 wait_for_sessions(Oid oid)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SESSIONS_TIMEOUT_MS);
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz patience = TimestampTzPlusMilliseconds(start, SESSIONS_GRACE_MS);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(start, SESSIONS_TIMEOUT_MS);
 	Oid gateway = get_role_oid("rt_gateway", true);
 	Oid media = get_role_oid("rt_media", true);
 
-	while (end_sessions(oid, gateway, media) > 0 && GetCurrentTimestamp() < deadline)
+	while (find_sessions(oid, gateway, media, GetCurrentTimestamp() > patience) > 0 &&
+	       GetCurrentTimestamp() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
 		                 PG_WAIT_EXTENSION);
