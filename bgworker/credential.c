@@ -2,6 +2,8 @@
 #include "postgres.h"
 
 #include <ctype.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
@@ -279,6 +281,15 @@ rt_credential_conninfo(StringInfo out, enum rt_program_kind kind, const char *da
 	pfree(made.data);
 }
 
+/* Name of the system's user as whom the server, and so the program, runs. */
+static const char *
+system_user(void)
+{
+	struct passwd *entry = getpwuid(geteuid());
+
+	return entry == NULL ? "postgres" : entry->pw_name;
+}
+
 void
 rt_credential_hint(enum rt_program_kind kind, const char *database)
 {
@@ -293,7 +304,7 @@ rt_credential_hint(enum rt_program_kind kind, const char *database)
 		              errhint("Add this line at the top of pg_hba.conf, and reload: local %s %s scram-sha-256\n"
 		                      "Or, with the line \"local %s %s peer map=rt\", add to pg_ident.conf: rt %s %s",
 		                      quote_identifier(database), role, quote_identifier(database), role,
-		                      GetUserNameFromId(BOOTSTRAP_SUPERUSERID, true), role)));
+		                      system_user(), role)));
 	else
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
 		              errhint("Add this line at the top of pg_hba.conf, and reload: host %s %s %s%s scram-sha-256",
