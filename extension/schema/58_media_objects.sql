@@ -1,7 +1,7 @@
 -- Media: placing meetings on workers, and closing what is on them.
 --
--- A producer's row speaks for itself (triggers): the others hear of it when it comes, pauses, goes.  Commands to workers
--- are rows of media_requests without a gateway.
+-- A producer's row speaks for itself (triggers): all hear of it when it comes, pauses, goes, but for its owner where it was
+-- the owner who asked.  Commands to workers are rows of media_requests without a gateway.
 
 -- ---- telling workers ------------------------------------------------------------------------------------
 
@@ -97,7 +97,9 @@ BEGIN
 			WHEN NEW.paused OR NEW.muted THEN 'producer-paused'
 			ELSE 'producer-resumed'
 		END,
-		d.meeting_id, rt_private.producer_json(d), except_socket => rt_private.meeting_socket());
+		d.meeting_id, rt_private.producer_json(d), except_socket => (
+			SELECT p.socket_id FROM rt.meeting_participants AS p
+			WHERE p.id = d.participant_id AND p.socket_id = rt_private.meeting_socket()));
 	RETURN NULL;
 END
 $$;
@@ -219,15 +221,15 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	stored boolean := secret OR octet_length(outcome::text) > 6000;
 	head jsonb := jsonb_build_object('requestId', r.id::text, 'to', r.gateway, 'sid', r.socket_id, 'tag', r.tag);
-	answer json := (rtrim(head::text, '}') || ',' || ltrim(outcome::text, '{'))::json;
+	reply json := (rtrim(head::text, '}') || ',' || ltrim(outcome::text, '{'))::json;
 BEGIN
 	IF stored THEN
-		UPDATE rt_private.media_requests AS q SET answer = media_reply.answer WHERE q.id = r.id;
-		answer := (head || '{"stored":true}')::json;
+		UPDATE rt_private.media_requests AS q SET answer = reply WHERE q.id = r.id;
+		reply := (head || '{"stored":true}')::json;
 	ELSE
 		DELETE FROM rt_private.media_requests AS q WHERE q.id = r.id;
 	END IF;
-	PERFORM rt_private.emit('rt:media-answer', json_build_object('gateway', true, 'to', r.gateway), answer, false);
+	PERFORM rt_private.emit('rt:media-answer', json_build_object('gateway', true, 'to', r.gateway), reply, false);
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_reply(rt_private.media_requests, json, boolean) IS 'sends the answer to a request to its gateway';

@@ -280,8 +280,8 @@ BEGIN
 		END IF;
 		PERFORM rt_private.meeting_check_access(m, actor, password);
 	END IF;
-	p := rt_private.meeting_take_place(m, actor, req);
 	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+	p := rt_private.meeting_take_place(m, actor, req);
 	router := rt_private.media_place(m.id);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,

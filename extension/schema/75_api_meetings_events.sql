@@ -162,19 +162,19 @@ CREATE FUNCTION rt_api.meeting_role(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	target rt.meeting_participants;
-	role text := rt_private.req_choice(req, 'role', ARRAY['host', 'co-host', 'participant', 'viewer']);
+	new_role text := rt_private.req_choice(req, 'role', ARRAY['host', 'co-host', 'participant', 'viewer']);
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	target := rt_private.meeting_target(rt_private.meeting_member(actor, req, 'role'), req);
-	IF target.role = 'host' AND role <> 'host' AND NOT EXISTS (
+	IF target.role = 'host' AND new_role <> 'host' AND NOT EXISTS (
 		SELECT FROM rt.meeting_participants AS o
 		WHERE o.meeting_id = target.meeting_id AND o.left_at IS NULL AND o.role = 'host' AND o.id <> target.id)
 	THEN
 		RAISE EXCEPTION 'a meeting keeps at least one host' USING ERRCODE = 'RT409';
 	END IF;
-	UPDATE rt.meeting_participants AS t SET role = meeting_role.role WHERE t.id = target.id;
+	UPDATE rt.meeting_participants AS t SET role = new_role WHERE t.id = target.id;
 	RETURN json_build_object('meetingId', target.meeting_id::text, 'participantId', target.id::text,
-		'userId', target.user_id, 'role', role, 'by', actor);
+		'userId', target.user_id, 'role', new_role, 'by', actor);
 END
 $$;
 COMMENT ON FUNCTION rt_api.meeting_role(text, jsonb) IS 'update-participant-role';
@@ -194,11 +194,11 @@ CREATE FUNCTION rt_api.meeting_lock(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants;
-	locked boolean := rt_private.req_bool(req, 'locked');
+	lock boolean := rt_private.req_bool(req, 'locked');
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	p := rt_private.meeting_member(actor, req, 'lock');
-	UPDATE rt.meetings AS m SET locked = meeting_lock.locked WHERE m.id = p.meeting_id;
+	UPDATE rt.meetings AS m SET locked = lock WHERE m.id = p.meeting_id;
 	RETURN rt_private.meeting_ack(p.meeting_id);
 END
 $$;

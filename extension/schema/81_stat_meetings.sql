@@ -1,0 +1,60 @@
+-- Live figures of meetings and media, as the pg_stat_* views are.
+
+CREATE VIEW rt.stat_meetings AS
+	SELECT m.id AS meeting_id, m.title, m.status, m.host_id, m.started_at,
+		p.participants, p.in_grace, p.hands,
+		o.transports, o.producers, o.consumers,
+		r.worker AS media_worker, r.id AS router_id
+	FROM rt.meetings AS m
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS participants, count(t.disconnected_at) AS in_grace, count(t.hand_raised_at) AS hands
+		FROM rt.meeting_participants AS t
+		WHERE t.meeting_id = m.id AND t.left_at IS NULL) AS p
+	CROSS JOIN LATERAL (
+		SELECT (SELECT count(*) FROM rt_private.media_transports AS t WHERE t.meeting_id = m.id) AS transports,
+			(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.meeting_id = m.id) AS producers,
+			(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.meeting_id = m.id) AS consumers) AS o
+	LEFT JOIN rt_private.media_routers AS r ON r.meeting_id = m.id
+	WHERE m.status = 'live';
+COMMENT ON VIEW rt.stat_meetings IS 'live meetings: who is in them, and what media they carry';
+
+-- The figures that media workers report with their heartbeats; null where one does not apply.
+CREATE VIEW rt.stat_media AS
+	SELECT o.worker, o.meeting_id, o.participant_id, o.object, o.id, o.kind, o.source, o.type, o.state,
+		(o.stats ->> 'packets')::bigint AS packets,
+		(o.stats ->> 'bytes')::bigint AS bytes,
+		(o.stats ->> 'lost')::bigint AS lost,
+		(o.stats ->> 'jitterMs')::float8 AS jitter_ms,
+		(o.stats ->> 'rttMs')::float8 AS rtt_ms,
+		(o.stats ->> 'bitrateBps')::bigint AS bitrate_bps,
+		(o.stats ->> 'estimateBps')::bigint AS estimate_bps,
+		(o.stats ->> 'nacks')::bigint AS nacks,
+		(o.stats ->> 'plis')::bigint AS plis,
+		(o.stats ->> 'spatialLayer')::integer AS spatial_layer,
+		(o.stats ->> 'temporalLayer')::integer AS temporal_layer,
+		(o.stats ->> 'score')::integer AS score,
+		o.stats ->> 'reason' AS reason,
+		o.created_at
+	FROM (
+		SELECT t.worker, t.meeting_id, t.participant_id, 'transport' AS object, t.id, NULL AS kind, NULL AS source,
+			t.direction AS type,
+			coalesce(t.stats ->> 'dtlsState', t.stats ->> 'iceState', CASE WHEN t.connected THEN 'connecting' ELSE 'new' END) AS state,
+			t.stats, t.created_at
+		FROM rt_private.media_transports AS t
+		UNION ALL
+		SELECT d.worker, d.meeting_id, d.participant_id, 'producer', d.id, d.kind, d.source, d.type,
+			CASE WHEN d.muted THEN 'muted' WHEN d.paused THEN 'paused' ELSE 'live' END, d.stats, d.created_at
+		FROM rt_private.media_producers AS d
+		UNION ALL
+		SELECT c.worker, c.meeting_id, c.participant_id, 'consumer', c.id, c.kind, d.source, d.type,
+			CASE WHEN c.paused THEN 'paused' WHEN d.paused OR d.muted THEN 'producer paused' ELSE 'live' END, c.stats, c.created_at
+		FROM rt_private.media_consumers AS c
+		JOIN rt_private.media_producers AS d ON d.id = c.producer_id) AS o;
+COMMENT ON VIEW rt.stat_media IS 'a row a transport, producer and consumer; reason says why a consumer gets the layer it gets';
+
+CREATE VIEW rt.stat_media_workers AS
+	SELECT w.id AS worker, w.slot, w.addresses, w.udp_port, w.tcp_port, w.capacity, w.load,
+		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS meetings,
+		rt_private.media_alive(w) AS alive, w.started_at, w.heartbeat_at
+	FROM rt_private.media_workers AS w;
+COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with their load and the meetings placed on them';

@@ -1,0 +1,97 @@
+-- Who may do what with meetings.  An application role (a member of rt_app) is let at the tables by row-level security,
+-- as the user of rt.user_id; the rest is done by the functions, which check for themselves.
+
+ALTER TABLE rt.meetings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_invitees ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_bans ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_participants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_messages ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_recordings ENABLE ROW LEVEL SECURITY;
+
+-- Policies ask functions that see past row-level security, so that they cannot call one another in a circle.
+CREATE FUNCTION rt_private.app_sees_meeting(meeting_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = app_sees_meeting.meeting_id;
+	RETURN FOUND AND rt_private.meeting_may_see(m, rt_private.actor());
+END
+$$;
+COMMENT ON FUNCTION rt_private.app_sees_meeting(bigint) IS 'policy: rt.user_id may see a meeting';
+
+CREATE FUNCTION rt_private.app_runs_meeting(meeting_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = app_runs_meeting.meeting_id;
+	RETURN FOUND AND rt_private.meeting_user_may(m, rt_private.actor(), 'end');
+END
+$$;
+COMMENT ON FUNCTION rt_private.app_runs_meeting(bigint) IS 'policy: rt.user_id is a host of a meeting';
+
+CREATE FUNCTION rt_private.app_reads_message(g rt.meeting_messages) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	reader text := rt_private.actor();
+BEGIN
+	RETURN rt_private.app_sees_meeting(g.meeting_id)
+		AND (rt_private.meeting_was_in(g.meeting_id, reader) OR rt_private.meeting_is_host(g.meeting_id, reader))
+		AND rt_private.meeting_message_visible(g, reader, rt_private.meeting_is_host(g.meeting_id, reader));
+END
+$$;
+COMMENT ON FUNCTION rt_private.app_reads_message(rt.meeting_messages) IS 'policy: rt.user_id may read a message';
+
+CREATE FUNCTION rt_private.app_speaks_in(meeting_id bigint) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (
+		SELECT FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = app_speaks_in.meeting_id AND p.user_id = rt_private.actor() AND p.left_at IS NULL
+			AND 'chat' = ANY (rt_private.meeting_permissions(p.role)))
+$$;
+COMMENT ON FUNCTION rt_private.app_speaks_in(bigint) IS 'policy: rt.user_id is in a meeting and may write there';
+
+CREATE POLICY meetings_see ON rt.meetings FOR SELECT TO rt_app
+	USING (host_id = rt_private.actor() OR rt_private.app_sees_meeting(id));
+CREATE POLICY meetings_make ON rt.meetings FOR INSERT TO rt_app WITH CHECK (host_id = rt_private.actor());
+CREATE POLICY meetings_run ON rt.meetings FOR UPDATE TO rt_app USING (rt_private.app_runs_meeting(id));
+CREATE POLICY meetings_delete ON rt.meetings FOR DELETE TO rt_app USING (rt_private.app_runs_meeting(id));
+
+CREATE POLICY meeting_invitees_see ON rt.meeting_invitees FOR SELECT TO rt_app
+	USING (user_id = rt_private.actor() OR rt_private.app_runs_meeting(meeting_id));
+CREATE POLICY meeting_invitees_run ON rt.meeting_invitees FOR ALL TO rt_app
+	USING (rt_private.app_runs_meeting(meeting_id)) WITH CHECK (rt_private.app_runs_meeting(meeting_id));
+
+CREATE POLICY meeting_bans_run ON rt.meeting_bans FOR ALL TO rt_app
+	USING (rt_private.app_runs_meeting(meeting_id)) WITH CHECK (rt_private.app_runs_meeting(meeting_id));
+
+CREATE POLICY meeting_participants_see ON rt.meeting_participants FOR SELECT TO rt_app
+	USING (rt_private.app_sees_meeting(meeting_id));
+
+CREATE POLICY meeting_messages_see ON rt.meeting_messages FOR SELECT TO rt_app
+	USING (rt_private.app_reads_message(meeting_messages));
+CREATE POLICY meeting_messages_send ON rt.meeting_messages FOR INSERT TO rt_app
+	WITH CHECK (sender_id = rt_private.actor() AND rt_private.app_speaks_in(meeting_id));
+
+CREATE POLICY meeting_recordings_see ON rt.meeting_recordings FOR SELECT TO rt_app
+	USING (rt_private.app_sees_meeting(meeting_id));
+
+GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, recording, starts_at, created_at,
+	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;
+GRANT INSERT (title, host_id, access, max_participants, starts_at) ON rt.meetings TO rt_app;
+GRANT UPDATE (title, status, access, max_participants, locked, starts_at) ON rt.meetings TO rt_app;
+GRANT DELETE ON rt.meetings TO rt_app;
+GRANT SELECT, DELETE ON rt.meeting_invitees, rt.meeting_bans TO rt_app;
+GRANT INSERT (meeting_id, user_id) ON rt.meeting_invitees TO rt_app;
+GRANT SELECT (id, meeting_id, user_id, display_name, role, video, audio, screen_sharing, audio_muted, video_muted,
+	hand_raised_at, joined_at, left_at, left_reason) ON rt.meeting_participants TO rt_app;
+GRANT SELECT ON rt.meeting_messages, rt.meeting_recordings TO rt_app;
+GRANT INSERT (meeting_id, sender_id, message, recipient_type, recipient_id) ON rt.meeting_messages TO rt_app;
+
+GRANT EXECUTE ON FUNCTION
+	rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text),
+	rt.start_meeting(bigint), rt.end_meeting(bigint), rt.set_meeting_password(bigint, text),
+	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) TO rt_app;
+
+GRANT SELECT ON rt.stat_meetings, rt.stat_media, rt.stat_media_workers TO pg_monitor;
