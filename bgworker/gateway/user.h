@@ -11,11 +11,13 @@
 
 #include "../common/limit.h"
 
+struct rt_held;
 struct rt_join;
 struct rt_membership;
 struct rt_recovery;
-struct rt_socket;
 struct rt_meeting_seat;
+struct rt_socket;
+struct rt_typing;
 struct rt_user;
 struct rt_users;
 
@@ -27,10 +29,14 @@ struct rt_client
 	struct rt_client *next, **prevp; /* of the same user */
 	struct rt_join *joins;           /* room.c */
 	struct rt_recovery *recovery;    /* recover.c; NULL: live */
+	struct rt_held *held;            /* event.c: events that wait for one that must end first */
 	struct rt_typing *typing;        /* typing.c */
 	struct rt_meeting_seat *seats;   /* meeting.c */
 	uint32_t njoins;
+	uint32_t strikes;  /* events refused by the rate limit, in a row */
+	uint32_t barriers; /* what must end before the next event is begun: a join, a leave, a recovery */
 	struct rt_limit events;
+	bool superseded;   /* another socket has taken over its session: the database is not told of its end */
 	char pid[24]; /* session of connection state recovery; empty without one */
 };
 

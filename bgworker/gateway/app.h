@@ -1,0 +1,54 @@
+/* app.h: the modules of the program, so that one finds another.  main.c makes them and owns them. */
+#ifndef RT_APP_H
+#define RT_APP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rt_auth;
+struct rt_bus;
+struct rt_conf;
+struct rt_db;
+struct rt_http;
+struct rt_joins;
+struct rt_loop;
+struct rt_presence;
+struct rt_recent;
+struct rt_recoveries;
+struct rt_rest;
+struct rt_rooms;
+struct rt_send;
+struct rt_entries;
+struct rt_socketio;
+struct rt_stat;
+struct rt_transport;
+struct rt_typings;
+struct rt_users;
+
+struct rt_app
+{
+	struct rt_loop *loop;
+	struct rt_conf *conf;
+	struct rt_db *db;
+	struct rt_transport *transport;
+	struct rt_socketio *sio; /* of transport */
+	struct rt_http *http;    /* of transport */
+	struct rt_auth *auth;
+	struct rt_users *users;
+	struct rt_rooms *rooms;
+	struct rt_joins *joins;
+	struct rt_recent *recent;
+	struct rt_recoveries *recoveries;
+	struct rt_bus *bus;
+	struct rt_entries *entries;
+	struct rt_presence *presence;
+	struct rt_typings *typings;
+	struct rt_send *send;
+	struct rt_rest *rest;
+	struct rt_stat *stat;
+	char name[40]; /* of this gateway in the database, new at each start */
+	bool draining; /* SIGTERM came: nothing new is begun */
+};
+
+#endif

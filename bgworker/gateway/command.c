@@ -1,0 +1,128 @@
+/* command.c: see command.h.  What is wrong in a command is ours: SQL wrote it. */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/json.h"
+#include "../common/log.h"
+#include "../common/text.h"
+#include "app.h"
+#include "auth.h"
+#include "joins.h"
+#include "notice.h"
+#include "room.h"
+#include "route.h"
+#include "entry.h"
+#include "user.h"
+
+#define MAX_DEFS 32
+
+static const struct rt_command_def *defs[MAX_DEFS];
+static size_t ndefs;
+
+void
+rt_commands_add_table(const struct rt_command_def *table, size_t n)
+{
+	for (size_t i = 0; i < n && ndefs < MAX_DEFS; i++)
+		defs[ndefs++] = &table[i];
+}
+
+/* A user came into a room or left it.  The end of a membership ends the delivery at once. */
+static void
+run_member(struct rt_app *app, const json_t *payload)
+{
+	const char *user = rt_json_str(payload, "userId");
+	bool member = rt_json_bool(payload, "member", false);
+	char room[RT_ID_LEN + 1];
+	struct rt_user *u;
+
+	if (user == NULL || !rt_json_get_id(payload, "roomId", room))
+		return;
+	rt_entries_note_member(app->entries, room, user, member);
+	u = rt_user_find(app->users, user);
+	if (member && u != NULL)
+		rt_room_add_member(app->rooms, room, u);
+	if (member)
+		return;
+	rt_joins_cancel(app->joins, room, user);
+	if (u != NULL)
+		rt_room_remove_member(app->rooms, room, u);
+}
+
+static void
+run_room_deleted(struct rt_app *app, const json_t *payload)
+{
+	char room[RT_ID_LEN + 1];
+
+	if (!rt_json_get_id(payload, "roomId", room))
+		return;
+	rt_entries_note_member(app->entries, room, NULL, false);
+	rt_joins_cancel(app->joins, room, NULL);
+	rt_room_delete(app->rooms, room);
+}
+
+static void
+run_keys(struct rt_app *app, const json_t *payload)
+{
+	rt_auth_refresh(app->auth);
+}
+
+static void
+run_disconnect(struct rt_app *app, const json_t *payload)
+{
+	const char *user = rt_json_str(payload, "userId");
+	const char *sid = rt_json_str(payload, "sid");
+	const char *reason = rt_json_str(payload, "reason");
+
+	if (sid != NULL)
+		rt_entry_kick_socket(app, sid);
+	else if (user != NULL)
+		rt_entry_kick_user(app, user, reason == NULL ? "disconnected" : reason);
+}
+
+static const struct rt_command_def commands[] = {
+    {"rt:member", run_member},
+    {"rt:room-deleted", run_room_deleted},
+    {"rt:keys", run_keys},
+    {"rt:disconnect", run_disconnect},
+};
+
+void
+rt_command_init(void)
+{
+	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
+}
+
+static json_t *
+payload_of(const struct rt_notice *n)
+{
+	struct rt_text t;
+	json_t *payload;
+
+	rt_text_init(&t);
+	rt_text_add(&t, "{");
+	rt_text_add_n(&t, n->body, n->body_len);
+	payload = rt_json_parse_object(t.data, t.len);
+	rt_text_fini(&t);
+	return payload;
+}
+
+void
+rt_command_run(struct rt_app *app, const struct rt_notice *n, const struct rt_route *r)
+{
+	const char *to = rt_json_str(r->json, "to");
+	json_t *payload;
+
+	if (to != NULL && strcmp(to, app->name) != 0)
+		return;
+	for (size_t i = 0; i < ndefs; i++)
+	{
+		if (!rt_notice_is(n, defs[i]->name))
+			continue;
+		payload = payload_of(n);
+		defs[i]->run(app, payload);
+		json_decref(payload);
+		return;
+	}
+}

@@ -1,0 +1,29 @@
+/* presence.h: who is online, and for whom.
+ *
+ * The database decides; here is what it cannot know: that a user's last client on this gateway has gone, and that
+ * the grace (rt.presence_grace) is over.  Going users are told of in batches.
+ *
+ * Status events for a user's contacts are sent in windows: the first one at once, those that follow within the
+ * window together at its end, and of several for one user only the last.  So N users who come back in t seconds
+ * cost each of them at most t / window writes, and not N. */
+#ifndef RT_PRESENCE_H
+#define RT_PRESENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct rt_app;
+struct rt_frame;
+struct rt_presence;
+struct rt_route;
+
+struct rt_presence *rt_presence_new(struct rt_app *app);
+void rt_presence_free(struct rt_presence *p); /* NULL is fine */
+
+/* A connection that the database knows has gone; `last`: the user has none left on this gateway. */
+void rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, bool last, bool recoverable);
+
+/* An event with a `contacts` route. */
+void rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_frame *f);
+
+#endif

@@ -1,0 +1,54 @@
+/* rest_table.c: what REST can do (the wire contract, section 4). */
+#include "rest.h"
+
+#define ROOM "/api/chat/rooms/:roomId"
+#define MESSAGES ROOM "/msgs|messages"
+#define MESSAGE MESSAGES "/:messageId"
+#define MEETING "/api/meetings/:meetingId"
+
+static const struct rt_rest_def table[] = {
+    {"POST", "/auth", "auth", RT_DB_SLOW, RT_REST_OPEN | RT_REST_LOGIN},
+    {"POST", "/auth/refresh", "auth_refresh", RT_DB_FAST, 0},
+
+    {"GET", "/api/chat/rooms", "rooms_list", RT_DB_FAST, 0},
+    {"POST", "/api/chat/rooms", "room_create", RT_DB_FAST, RT_REST_WRITES},
+    {"GET", ROOM, "room_get", RT_DB_FAST, 0},
+    {"PATCH", ROOM, "room_update", RT_DB_FAST, RT_REST_WRITES},
+    {"DELETE", ROOM, "room_delete", RT_DB_FAST, RT_REST_WRITES},
+    {"GET", ROOM "/members", "members_list", RT_DB_FAST, 0},
+    {"POST", ROOM "/members", "members_add", RT_DB_FAST, RT_REST_WRITES},
+    {"DELETE", ROOM "/members/:userId", "member_remove", RT_DB_FAST, RT_REST_WRITES},
+
+    {"GET", MESSAGES, "message_list", RT_DB_FAST, 0},
+    {"POST", MESSAGES, "message_send", RT_DB_FAST, RT_REST_SEND | RT_REST_WRITES},
+    {"PATCH", MESSAGE, "message_edit", RT_DB_FAST, RT_REST_WRITES},
+    {"DELETE", MESSAGE, "message_delete", RT_DB_FAST, RT_REST_WRITES},
+    {"PUT", MESSAGE "/reactions/:emoji", "reaction_add", RT_DB_FAST, RT_REST_WRITES},
+    {"DELETE", MESSAGE "/reactions/:emoji", "reaction_remove", RT_DB_FAST, RT_REST_WRITES},
+    {"PUT", MESSAGE "/delivered", "message_delivered", RT_DB_FAST, RT_REST_WRITES},
+    {"GET", MESSAGE "/receipts", "receipts", RT_DB_FAST, 0},
+    {"GET", "/api/chat/search", "search", RT_DB_SLOW, 0},
+
+    {"GET", "/api/users/me", "me", RT_DB_FAST, 0},
+    {"GET", "/api/users", "users_search", RT_DB_FAST, 0},
+
+    {"GET", "/api/meetings", "meetings_list", RT_DB_FAST, 0},
+    {"POST", "/api/meetings", "meeting_create", RT_DB_SLOW, RT_REST_WRITES},
+    {"GET", MEETING, "meeting_get", RT_DB_FAST, 0},
+    {"PATCH", MEETING, "meeting_update", RT_DB_SLOW, RT_REST_WRITES},
+    {"DELETE", MEETING, "meeting_delete", RT_DB_FAST, RT_REST_WRITES},
+    {"POST", MEETING "/start", "meeting_start", RT_DB_FAST, RT_REST_WRITES},
+    {"POST", MEETING "/end", "meeting_end", RT_DB_FAST, RT_REST_WRITES},
+    {"POST", MEETING "/join", "meeting_check_join", RT_DB_SLOW, RT_REST_WRITES},
+    {"GET", MEETING "/participants", "meeting_participants", RT_DB_FAST, 0},
+    {"GET", MEETING "/messages", "meeting_messages", RT_DB_FAST, 0},
+    {"GET", MEETING "/webrtc-config", "meeting_webrtc_config", RT_DB_FAST, 0},
+    {"GET", MEETING "/recordings", "meeting_recordings", RT_DB_FAST, 0},
+};
+
+const struct rt_rest_def *
+rt_rest_table(int *n)
+{
+	*n = (int) (sizeof(table) / sizeof(table[0]));
+	return table;
+}

@@ -1,0 +1,315 @@
+/* stat.c: see stat.h */
+#include "stat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/conf.h"
+#include "../common/db.h"
+#include "../common/log.h"
+#include "../common/loop.h"
+#include "../common/metric.h"
+#include "app.h"
+#include "bus.h"
+#include "recent.h"
+#include "room.h"
+#include "transport.h"
+#include "user.h"
+
+#define REPORT_EVERY_MS 1000
+#define ROOMS_MAX 1000 /* told of in one report: those with joined clients, no matter which */
+
+struct gauges
+{
+	uint64_t users;
+	uint64_t rooms;
+	uint64_t recent_bytes;
+	uint64_t db_waiting;
+	uint64_t db_calls;
+	uint64_t position;
+	uint64_t slow_turns;
+	uint64_t longest_turn_us;
+};
+
+struct rt_stat
+{
+	struct rt_app *app;
+	uint64_t counters[RT_STAT_COUNTERS];
+	struct gauges gauges;
+	struct rt_timer *timer;
+	bool started; /* the database knows this gateway */
+	bool asking;
+};
+
+static const struct
+{
+	const char *name;
+	const char *help;
+} counters[RT_STAT_COUNTERS] = {
+    [RT_STAT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections that were let in."},
+    [RT_STAT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections that were refused."},
+    [RT_STAT_DISCONNECTS] = {"rt_gateway_disconnects_total", "Socket.IO connections that have ended."},
+    [RT_STAT_EVENTS] = {"rt_gateway_client_events_total", "Events that clients have sent."},
+    [RT_STAT_EVENT_ERRORS] = {"rt_gateway_client_event_errors_total", "Events that were answered with an error."},
+    [RT_STAT_RATE_LIMITED] = {"rt_gateway_rate_limited_total", "Events and requests above a rate limit."},
+    [RT_STAT_RECOVERED] = {"rt_gateway_recovered_total", "Connections whose state was recovered."},
+    [RT_STAT_REPLAY_PAGES] = {"rt_gateway_replay_pages_total", "Pages of the event log read for recoveries."},
+    [RT_STAT_REQUESTS] = {"rt_gateway_requests_total", "REST requests."},
+    [RT_STAT_REQUEST_ERRORS] = {"rt_gateway_request_errors_total", "REST requests that were answered with an error."},
+    [RT_STAT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions for messages that came by REST."},
+    [RT_STAT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages that came by REST."},
+};
+
+void
+rt_stat_add(struct rt_stat *st, enum rt_stat_counter which, uint64_t n)
+{
+	st->counters[which] += n;
+}
+
+void
+rt_stat_count(struct rt_stat *st, enum rt_stat_counter which)
+{
+	st->counters[which]++;
+}
+
+static void
+take_gauges(struct rt_stat *st)
+{
+	struct rt_app *app = st->app;
+	struct gauges *g = &st->gauges;
+
+	g->users = rt_users_count(app->users);
+	g->rooms = rt_rooms_count(app->rooms);
+	g->recent_bytes = rt_recent_bytes(app->recent);
+	g->db_waiting = rt_db_waiting(app->db);
+	g->db_calls = rt_db_calls(app->db);
+	g->position = rt_bus_pos(app->bus);
+	rt_loop_lag(app->loop, &g->slow_turns, &g->longest_turn_us);
+}
+
+/* ---- /metrics ----------------------------------------------------------------------- */
+
+static void
+write_transport(const struct rt_transport_stats *t, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+	    {"rt_gateway_connections", "Open connections of all kinds.", RT_GAUGE, &t->connections},
+	    {"rt_gateway_websockets", "Open websockets.", RT_GAUGE, &t->websockets},
+	    {"rt_gateway_sessions", "Engine.IO sessions.", RT_GAUGE, &t->sessions},
+	    {"rt_gateway_sockets", "Connected Socket.IO sockets.", RT_GAUGE, &t->sockets},
+	    {"rt_gateway_queued_bytes", "Bytes that wait for sockets.", RT_GAUGE, &t->queued_bytes},
+	    {"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
+	    {"rt_gateway_refused_full_total", "Connections above rt.max_connections.", RT_COUNTER, &t->refused_full},
+	    {"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
+	    {"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
+	    {"rt_gateway_http_bad_requests_total", "HTTP requests that were none.", RT_COUNTER, &t->http_bad_requests},
+	    {"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
+	    {"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
+	    {"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
+	    {"rt_gateway_bytes_out_total", "Bytes sent.", RT_COUNTER, &t->bytes_out},
+	    {"rt_gateway_writes_out_total", "Writes that carried messages.", RT_COUNTER, &t->writes_out},
+	    {"rt_gateway_cut_off_total", "Sockets cut off because their queue was full.", RT_COUNTER, &t->cut_off},
+	    {"rt_gateway_ping_timeouts_total", "Sessions that fell silent.", RT_COUNTER, &t->ping_timeouts},
+	    {"rt_gateway_connect_timeouts_total", "Sessions without a CONNECT in time.", RT_COUNTER, &t->connect_timeouts},
+	    {"rt_gateway_upgrades_total", "Upgrades from polling to websocket.", RT_COUNTER, &t->upgrades},
+	    {"rt_gateway_protocol_errors_total", "Sessions closed for what they sent.", RT_COUNTER, &t->protocol_errors},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+static void
+write_bus(const struct rt_bus_stats *b, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+	    {"rt_gateway_bus_events_total", "Events that came by the bus.", RT_COUNTER, &b->events},
+	    {"rt_gateway_bus_pages_total", "Pages of the event log read by the bus.", RT_COUNTER, &b->pages},
+	    {"rt_gateway_bus_catch_ups_total", "Times that the bus fell out of live.", RT_COUNTER, &b->catch_ups},
+	    {"rt_gateway_bus_bad_notices_total", "Notifications that were none of the relay's.", RT_COUNTER,
+	     &b->bad_notices},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+static void
+write_gauges(const struct gauges *g, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+	    {"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
+	    {"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
+	    {"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
+	    {"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
+	    {"rt_gateway_db_calls_total", "Database calls.", RT_COUNTER, &g->db_calls},
+	    {"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
+	    {"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
+	    {"rt_gateway_longest_turn_microseconds", "Longest turn since the last look.", RT_GAUGE, &g->longest_turn_us},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+void
+rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
+{
+	char labels[40];
+
+	take_gauges(st);
+	snprintf(labels, sizeof(labels), "worker=\"%d\"", rt_conf_worker(st->app->conf));
+	write_transport(rt_transport_stats(st->app->transport), out, labels);
+	write_bus(rt_bus_stats(st->app->bus), out, labels);
+	write_gauges(&st->gauges, out, labels);
+	for (int i = 0; i < RT_STAT_COUNTERS; i++)
+	{
+		struct rt_metric m = {counters[i].name, counters[i].help, RT_COUNTER, &st->counters[i]};
+
+		rt_metric_write(out, &m, labels);
+	}
+}
+
+/* ---- the database's view ---------------------------------------------------------------- */
+
+static void
+write_number(struct rt_text *t, const char *key, uint64_t value)
+{
+	rt_text_addf(t, ",\"%s\":%" PRIu64, key, value);
+}
+
+static void
+write_stats(struct rt_stat *st, struct rt_text *t)
+{
+	const struct rt_transport_stats *tr = rt_transport_stats(st->app->transport);
+
+	take_gauges(st);
+	rt_text_addf(t, ",\"stats\":{\"connections\":%" PRIu64, tr->connections);
+	write_number(t, "websockets", tr->websockets);
+	write_number(t, "sockets", tr->sockets);
+	write_number(t, "users", st->gauges.users);
+	write_number(t, "rooms", st->gauges.rooms);
+	write_number(t, "events", rt_bus_stats(st->app->bus)->events);
+	write_number(t, "position", st->gauges.position);
+	write_number(t, "framesOut", tr->frames_out);
+	write_number(t, "bytesOut", tr->bytes_out);
+	write_number(t, "writesOut", tr->writes_out);
+	write_number(t, "packetsIn", tr->packets_in);
+	write_number(t, "bytesIn", tr->bytes_in);
+	write_number(t, "queuedBytes", tr->queued_bytes);
+	write_number(t, "cutOff", tr->cut_off);
+	write_number(t, "requests", st->counters[RT_STAT_REQUESTS]);
+	write_number(t, "clientEvents", st->counters[RT_STAT_EVENTS]);
+	write_number(t, "rateLimited", st->counters[RT_STAT_RATE_LIMITED]);
+	write_number(t, "recovered", st->counters[RT_STAT_RECOVERED]);
+	write_number(t, "dbCalls", st->gauges.db_calls);
+	write_number(t, "dbWaiting", st->gauges.db_waiting);
+	rt_text_add(t, "}");
+}
+
+static void
+write_rooms(struct rt_stat *st, struct rt_text *t)
+{
+	struct rt_room *r;
+	size_t at = 0;
+	int n = 0;
+
+	rt_text_add(t, ",\"rooms\":[");
+	while (n < ROOMS_MAX && (r = rt_rooms_next(st->app->rooms, &at)) != NULL)
+	{
+		if (rt_room_joined_count(r) > 0)
+			rt_text_addf(t, "%s{\"roomId\":\"%s\",\"joined\":%zu}", n++ == 0 ? "" : ",", rt_room_id(r),
+			             rt_room_joined_count(r));
+	}
+	rt_text_add(t, "]");
+}
+
+static void
+on_told(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_stat *st = arg;
+
+	st->asking = false;
+	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
+	if (reply->ok)
+		st->started = true;
+	else if (strcmp(reply->code, "not_found") == 0)
+		st->started = false;
+}
+
+static void
+tell(struct rt_stat *st, const char *fn)
+{
+	struct rt_text t;
+
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"gateway\":");
+	rt_text_quote(&t, st->app->name);
+	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(st->app->conf), (int) getpid());
+	write_number(&t, "port", (uint64_t) rt_conf_int(st->app->conf, "port", 0));
+	write_stats(st, &t);
+	write_rooms(st, &t);
+	rt_text_add(&t, "}");
+	st->asking = true;
+	rt_db_call(st->app->db, RT_DB_FAST, fn, NULL, t.data, t.len, on_told, st);
+	rt_text_fini(&t);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_stat *st = arg;
+
+	if (!st->asking)
+		tell(st, st->started ? "gateway_report" : "gateway_start");
+	rt_timer_start(st->timer, REPORT_EVERY_MS);
+}
+
+void
+rt_stat_start(struct rt_stat *st)
+{
+	rt_timer_start(st->timer, REPORT_EVERY_MS);
+	tell(st, "gateway_start");
+}
+
+void
+rt_stat_stop(struct rt_stat *st)
+{
+	rt_timer_stop(st->timer);
+	if (st->started)
+		tell(st, "gateway_stop");
+}
+
+bool
+rt_stat_asking(const struct rt_stat *st)
+{
+	return st->asking;
+}
+
+bool
+rt_stat_started(const struct rt_stat *st)
+{
+	return st->started;
+}
+
+struct rt_stat *
+rt_stat_new(struct rt_app *app)
+{
+	struct rt_stat *st = rt_alloc(sizeof(*st));
+
+	st->app = app;
+	st->timer = rt_timer_new(app->loop, on_timer, st);
+	return st;
+}
+
+void
+rt_stat_free(struct rt_stat *st)
+{
+	if (st == NULL)
+		return;
+	rt_timer_free(st->timer);
+	free(st);
+}

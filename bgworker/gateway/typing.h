@@ -1,0 +1,22 @@
+/* typing.h: who is typing where, as long as they say so again: soft state that ends by itself. */
+#ifndef RT_TYPING_H
+#define RT_TYPING_H
+
+#include <stdbool.h>
+
+struct rt_app;
+struct rt_client;
+struct rt_typings;
+
+struct rt_typings *rt_typings_new(struct rt_app *app);
+void rt_typings_free(struct rt_typings *ts); /* NULL is fine */
+
+/* The client types (on).  True if the others should be told now; false if they were within the last second. */
+bool rt_typing_start(struct rt_typings *ts, struct rt_client *c, const char *room);
+/* It stopped.  True if it was typing. */
+bool rt_typing_stop(struct rt_typings *ts, struct rt_client *c, const char *room);
+/* Stopped without saying so: the others are told, for one room, or for all when the client leaves. */
+void rt_typing_end(struct rt_typings *ts, struct rt_client *c, const char *room);
+void rt_typing_end_all(struct rt_typings *ts, struct rt_client *c);
+
+#endif
