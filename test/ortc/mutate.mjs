@@ -108,17 +108,20 @@ function withoutNull(value) {
 }
 
 /**
- * A copy of value with one place replaced: { value, described, wrong }.  wrong is the path of a field that must be
- * refused by name, or undefined where mediasoup decides on `asked`, which is value as rt reads it.
+ * Copies of value, each with one place replaced by one kind of junk: { value, described, wrong, asked }.  wrong is the
+ * path of a field that must be refused by name, or undefined where mediasoup decides on `asked`, which is value as rt
+ * reads it.
  */
-export function mutation(value, random, schema) {
-	const keys = places(value)[Math.floor(random() * places(value).length)];
-	const junk = JUNK[Math.floor(random() * JUNK.length)];
-	const copy = structuredClone(value);
-	parentOf(copy, keys)[keys.at(-1)] = structuredClone(junk);
-	const wrong = ruleOf(keys, schema) === ignored ? undefined : firstWrong(copy, keys, schema);
-	return { value: copy, asked: wrong ? undefined : withoutNull(copy), wrong: wrong && pathOf(wrong),
-		described: `${pathOf(keys)} = ${JSON.stringify(junk)}` };
+export function* mutations(value, schema) {
+	for (const keys of places(value)) {
+		for (const junk of JUNK) {
+			const copy = structuredClone(value);
+			parentOf(copy, keys)[keys.at(-1)] = structuredClone(junk);
+			const wrong = ruleOf(keys, schema) === ignored ? undefined : firstWrong(copy, keys, schema);
+			yield { value: copy, asked: wrong ? undefined : withoutNull(copy), wrong: wrong && pathOf(wrong),
+				described: `${pathOf(keys)} = ${JSON.stringify(junk)}` };
+		}
+	}
 }
 
 /** What mediasoup's worker refuses after its ortc module let it pass: what leaves a packet without one meaning. */
