@@ -216,6 +216,15 @@ on_socket(void *arg, int events)
 		rt_dbconn_flush(c);
 }
 
+/* libpq would write it to standard error as it is, and that is no line of ours. */
+static void
+on_notice(void *arg, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	rt_log(RT_LOG_DEBUG, "db", "notice %s", sqlstate == NULL ? "without a code" : sqlstate);
+}
+
 static void
 start_attempt(struct rt_dbconn *c)
 {
@@ -227,6 +236,7 @@ start_attempt(struct rt_dbconn *c)
 		fail_attempt(c, c->pg == NULL ? "out of memory" : PQerrorMessage(c->pg));
 		return;
 	}
+	PQsetNoticeReceiver(c->pg, on_notice, NULL);
 	rt_timer_start(c->timer, CONNECT_TIMEOUT_MS);
 	set_watch(c, RT_WRITABLE);
 }

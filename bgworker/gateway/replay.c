@@ -83,39 +83,32 @@ struct adding
 {
 	struct rt_recoveries *rv;
 	struct rt_recovery *r;
+	struct rt_map *joined; /* the rooms that it had joined */
 };
-
-static bool
-had_joined(const struct rt_recovery *r, const char *room)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(r->rooms, i, item)
-	{
-		char id[RT_ID_LEN + 1];
-
-		if (rt_json_id(item, id) && strcmp(id, room) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void
 add_membership(void *arg, const char *room)
 {
 	const struct adding *a = arg;
 
-	add_interest(a->rv, a->r, had_joined(a->r, room) ? 'r' : 'n', room);
+	add_interest(a->rv, a->r, rt_map_find_str(a->joined, room) != NULL ? 'r' : 'n', room);
 }
 
 static void
 add_interests(struct rt_recoveries *rv, struct rt_recovery *r)
 {
-	struct adding a = {rv, r};
+	struct adding a = {rv, r, rt_map_new()};
+	json_t *room;
+	size_t i;
 
+	json_array_foreach(r->rooms, i, room)
+	{
+		if (json_is_string(room))
+			rt_map_put_str(a.joined, json_string_value(room), room);
+	}
 	rt_rooms_each_membership(r->client->user, add_membership, &a);
 	add_interest(rv, r, 'u', r->client->user->id);
+	rt_map_free(a.joined);
 }
 
 static void
