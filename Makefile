@@ -36,13 +36,13 @@ ISOLATION_OPTS = --inputdir=test --outputdir=output_iso
 PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
 
-SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libjwt jansson libcrypto)
+SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libcrypto)
 EXTRA_CLEAN = rt_gateway rt_media build rt--$(EXTVERSION).sql
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-override CPPFLAGS += -I$(srcdir) $(shell $(PKG_CONFIG) --cflags libjwt jansson libcrypto)
+override CPPFLAGS += -I$(srcdir) $(shell $(PKG_CONFIG) --cflags libcrypto)
 override CFLAGS += -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement
 ifdef WERROR
 override CFLAGS += -Werror

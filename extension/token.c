@@ -1,91 +1,283 @@
-/* token.c: signs and verifies tokens (JSON Web Tokens, RFC 7519), and looks at keys.
+/* token.c: signs tokens and checks their signatures (JSON Web Tokens: RFC 7515, RFC 7519).
  *
- * Which key, which claims, and what an error is called, is for the SQL functions of 25_keys.sql.  Here the rule is kept
- * that no token chooses how it is verified: its alg must be the one that the key was made for. */
+ * Which key, which claims, and what an error is called, is for the SQL functions of 25_keys.sql.  The algorithm is
+ * always the key's: no token chooses how it is verified.
+ *
+ * OpenSSL alone does the work.  A JSON library such as jansson must not come into the server: it has functions of the
+ * server's names (json_object), and the server's would be called in their place. */
 #include "postgres.h"
 
-#include <jwt.h>
-#include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <openssl/hmac.h>
 
 #include "common/base64.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "extension/key.h"
 
 #define TOKEN_LIMIT_BYTES 8192
-#define RANDOM_LIMIT_BYTES 256
-#define MIN_RSA_BITS 2048
+#define SIGNATURE_LIMIT_BYTES 2048 /* RSA with 16,384 bits */
+#define PARTS 3
 
 PG_FUNCTION_INFO_V1(rt_jwt_sign);
-PG_FUNCTION_INFO_V1(rt_jwt_header);
-PG_FUNCTION_INFO_V1(rt_jwt_claims);
-PG_FUNCTION_INFO_V1(rt_pem_public);
-PG_FUNCTION_INFO_V1(rt_random_text);
+PG_FUNCTION_INFO_V1(rt_jwt_part);
+PG_FUNCTION_INFO_V1(rt_jwt_is_signed);
 
-static const struct
+struct bytes
 {
-	const char *name;
-	jwt_alg_t alg;
-	int key_type; /* EVP_PKEY_…; 0: a shared secret */
-	int bits;     /* of an elliptic curve */
-} ALGORITHMS[] = {
-    {"HS256", JWT_ALG_HS256, 0, 0},
-    {"HS384", JWT_ALG_HS384, 0, 0},
-    {"HS512", JWT_ALG_HS512, 0, 0},
-    {"RS256", JWT_ALG_RS256, EVP_PKEY_RSA, 0},
-    {"RS384", JWT_ALG_RS384, EVP_PKEY_RSA, 0},
-    {"RS512", JWT_ALG_RS512, EVP_PKEY_RSA, 0},
-    {"ES256", JWT_ALG_ES256, EVP_PKEY_EC, 256},
-    {"ES384", JWT_ALG_ES384, EVP_PKEY_EC, 384},
-    {"ES512", JWT_ALG_ES512, EVP_PKEY_EC, 521},
+	const unsigned char *data;
+	size_t len;
 };
 
-/* The row of ALGORITHMS, or an error. */
+static struct bytes
+text_bytes(const text *t)
+{
+	return (struct bytes){(const unsigned char *) VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t)};
+}
+
+/* ---- base64url without padding (RFC 7515, section 2) --------------------------- */
+
+static void
+append_base64url(StringInfo out, const void *data, int len)
+{
+	int start = out->len;
+
+	enlargeStringInfo(out, pg_b64_enc_len(len) + 1);
+	out->len += pg_b64_encode(data, len, out->data + start, pg_b64_enc_len(len));
+	while (out->len > start && out->data[out->len - 1] == '=')
+		out->len--;
+	out->data[out->len] = '\0';
+	for (int i = start; i < out->len; i++)
+		out->data[i] = out->data[i] == '+' ? '-' : out->data[i] == '/' ? '_' : out->data[i];
+}
+
+/* How much came out, or -1.  The room is for any token's part. */
 static int
-find_algorithm(const text *name)
+decode_base64url(const char *text, int len, unsigned char *out, int room)
 {
-	for (int i = 0; i < lengthof(ALGORITHMS); i++)
+	char plain[TOKEN_LIMIT_BYTES + 4];
+	int n;
+
+	if (len > TOKEN_LIMIT_BYTES || len % 4 == 1)
+		return -1;
+	for (n = 0; n < len; n++)
 	{
-		if (strlen(ALGORITHMS[i].name) == VARSIZE_ANY_EXHDR(name) &&
-		    memcmp(ALGORITHMS[i].name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == 0)
-			return i;
+		if (text[n] == '+' || text[n] == '/' || text[n] == '=')
+			return -1;
+		plain[n] = text[n] == '-' ? '+' : text[n] == '_' ? '/' : text[n];
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown algorithm \"%s\"", text_to_cstring(name)),
-	                errhint("Known are HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 and ES512.")));
-	return -1;
+	while (n % 4 != 0)
+		plain[n++] = '=';
+	return pg_b64_decode(plain, n, (void *) out, room);
 }
 
-/* The library works in UTF-8 and with malloc; frees what it gave. */
-static text *
-take_text(char *utf8)
-{
-	text *volatile result = NULL;
+/* ---- signatures ---------------------------------------------------------------- */
 
-	PG_TRY();
-	{
-		result = cstring_to_text(pg_any_to_server(utf8, strlen(utf8), PG_UTF8));
-	}
-	PG_FINALLY();
-	{
-		free(utf8);
-	}
-	PG_END_TRY();
-	return result;
+/* Both give a length, or 0 on failure; out has room for SIGNATURE_LIMIT_BYTES. */
+static size_t
+sign_with_secret(const struct rt_algorithm *algorithm, struct bytes secret, struct bytes input, unsigned char *out)
+{
+	unsigned int len = 0;
+
+	if (HMAC(algorithm->digest(), secret.data, secret.len, input.data, input.len, out, &len) == NULL)
+		return 0;
+	return len;
 }
 
-/* ---- signing ------------------------------------------------------------------ */
-
-static char *
-sign(jwt_t *jwt, jwt_alg_t alg, const char *kid, const text *key, const char *claims)
+static size_t
+sign_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct bytes input, unsigned char *out)
 {
-	if (jwt_add_header(jwt, "kid", kid) != 0 || jwt_add_grants_json(jwt, claims) != 0 ||
-	    jwt_set_alg(jwt, alg, (const unsigned char *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) != 0)
-		return NULL;
-	return jwt_encode_str(jwt);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t len = SIGNATURE_LIMIT_BYTES;
+
+	if (ctx == NULL || EVP_DigestSignInit(ctx, NULL, algorithm->digest(), NULL, key) != 1 ||
+	    EVP_DigestSign(ctx, out, &len, input.data, input.len) != 1)
+		len = 0;
+	EVP_MD_CTX_free(ctx);
+	return len;
+}
+
+/* A token has the two numbers of an ECDSA signature side by side (RFC 7518, section 3.4), OpenSSL has them in DER.
+ * Both functions rewrite the signature in place and give its new length, or 0. */
+static size_t
+curve_bytes(const struct rt_algorithm *algorithm)
+{
+	return (algorithm->curve_bits + 7) / 8;
+}
+
+static size_t
+der_to_numbers(const struct rt_algorithm *algorithm, unsigned char *signature, size_t len)
+{
+	const unsigned char *at = signature;
+	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, len);
+	int size = curve_bytes(algorithm);
+	bool done;
+
+	if (sig == NULL)
+		return 0;
+	done = BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, size) == size &&
+	       BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + size, size) == size;
+	ECDSA_SIG_free(sig);
+	return done ? 2 * size : 0;
+}
+
+static size_t
+numbers_to_der(const struct rt_algorithm *algorithm, unsigned char *signature, size_t len)
+{
+	size_t size = curve_bytes(algorithm);
+	ECDSA_SIG *sig = len == 2 * size ? ECDSA_SIG_new() : NULL;
+	BIGNUM *r = BN_bin2bn(signature, size, NULL);
+	BIGNUM *s = BN_bin2bn(signature + size, size, NULL);
+	unsigned char *at = signature;
+	int der_len = 0;
+
+	if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1)
+	{
+		der_len = i2d_ECDSA_SIG(sig, &at);
+		r = s = NULL; /* they are its own now */
+	}
+	BN_free(r);
+	BN_free(s);
+	ECDSA_SIG_free(sig);
+	return Max(der_len, 0);
+}
+
+static size_t
+make_signature(const struct rt_algorithm *algorithm, const text *key, struct bytes input, unsigned char *out)
+{
+	EVP_PKEY *pair;
+	size_t len;
+
+	if (algorithm->key_type == 0)
+		return sign_with_secret(algorithm, text_bytes(key), input, out);
+	pair = rt_key_read(key, true);
+	if (pair == NULL)
+		return 0;
+	len = sign_with_pair(algorithm, pair, input, out);
+	EVP_PKEY_free(pair);
+	if (len > 0 && algorithm->curve_bits > 0)
+		len = der_to_numbers(algorithm, out, len);
+	return len;
+}
+
+static bool
+verify_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct bytes input, const unsigned char *signature,
+                 size_t len)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool good;
+
+	good = ctx != NULL && EVP_PKEY_base_id(key) == algorithm->key_type &&
+	       EVP_DigestVerifyInit(ctx, NULL, algorithm->digest(), NULL, key) == 1 &&
+	       EVP_DigestVerify(ctx, signature, len, input.data, input.len) == 1;
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return good;
+}
+
+/* The signature is changed. */
+static bool
+is_good(const struct rt_algorithm *algorithm, const text *key, struct bytes input, unsigned char *signature, size_t len)
+{
+	EVP_PKEY *pair;
+	bool good;
+
+	if (algorithm->key_type == 0)
+	{
+		unsigned char expected[SIGNATURE_LIMIT_BYTES];
+		size_t expected_len = sign_with_secret(algorithm, text_bytes(key), input, expected);
+
+		return expected_len > 0 && expected_len == len && CRYPTO_memcmp(expected, signature, len) == 0;
+	}
+	if (algorithm->curve_bits > 0)
+		len = numbers_to_der(algorithm, signature, len);
+	pair = len == 0 ? NULL : rt_key_read(key, false);
+	if (pair == NULL)
+		return false;
+	good = verify_with_pair(algorithm, pair, input, signature, len);
+	EVP_PKEY_free(pair);
+	return good;
+}
+
+/* ---- tokens -------------------------------------------------------------------- */
+
+/* Where the three parts are; false where it is no token. */
+static bool
+split(const text *token, struct bytes parts[PARTS])
+{
+	struct bytes rest = text_bytes(token);
+
+	if (rest.len > TOKEN_LIMIT_BYTES)
+		return false;
+	for (int i = 0; i < PARTS; i++)
+	{
+		const unsigned char *dot = rest.len == 0 ? NULL : memchr(rest.data, '.', rest.len);
+
+		if ((dot == NULL) != (i == PARTS - 1))
+			return false;
+		parts[i] = (struct bytes){rest.data, dot == NULL ? rest.len : (size_t) (dot - rest.data)};
+		rest.data += parts[i].len + 1;
+		rest.len -= dot == NULL ? rest.len : parts[i].len + 1;
+	}
+	return true;
+}
+
+/* rt_private.jwt_part(token text, part integer) RETURNS text: 1 the header, 2 the claims; NULL where it is no token.
+ * An error where it is no text in UTF-8. */
+Datum
+rt_jwt_part(PG_FUNCTION_ARGS)
+{
+	text *token = PG_GETARG_TEXT_PP(0);
+	int32 part = PG_GETARG_INT32(1);
+	struct bytes parts[PARTS];
+	char decoded[TOKEN_LIMIT_BYTES + 1];
+	int len;
+
+	if (part < 1 || part >= PARTS || !split(token, parts))
+		PG_RETURN_NULL();
+	len = decode_base64url((const char *) parts[part - 1].data, parts[part - 1].len, (unsigned char *) decoded,
+	                       TOKEN_LIMIT_BYTES);
+	if (len < 0)
+		PG_RETURN_NULL();
+	decoded[len] = '\0';
+	PG_RETURN_TEXT_P(cstring_to_text(pg_any_to_server(decoded, len, PG_UTF8)));
+}
+
+/* rt_private.jwt_is_signed(token text, alg text, key text) RETURNS boolean */
+Datum
+rt_jwt_is_signed(PG_FUNCTION_ARGS)
+{
+	text *token = PG_GETARG_TEXT_PP(0);
+	const struct rt_algorithm *algorithm = rt_algorithm_find(PG_GETARG_TEXT_PP(1));
+	text *key = PG_GETARG_TEXT_PP(2);
+	struct bytes parts[PARTS];
+	struct bytes input;
+	unsigned char signature[SIGNATURE_LIMIT_BYTES];
+	int len;
+
+	if (VARSIZE_ANY_EXHDR(key) == 0 || !split(token, parts))
+		PG_RETURN_BOOL(false);
+	len = decode_base64url((const char *) parts[2].data, parts[2].len, signature, sizeof(signature));
+	if (len <= 0)
+		PG_RETURN_BOOL(false);
+	input = (struct bytes){parts[0].data, parts[0].len + 1 + parts[1].len};
+	PG_RETURN_BOOL(is_good(algorithm, key, input, signature, len));
+}
+
+static void
+append_utf8_part(StringInfo out, const char *json)
+{
+	const char *utf8 = pg_server_to_any(json, strlen(json), PG_UTF8);
+
+	append_base64url(out, utf8, strlen(utf8));
 }
 
 /* rt_private.jwt_sign(kid text, alg text, key text, claims json) RETURNS text */
@@ -93,186 +285,26 @@ Datum
 rt_jwt_sign(PG_FUNCTION_ARGS)
 {
 	char *kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	jwt_alg_t alg = ALGORITHMS[find_algorithm(PG_GETARG_TEXT_PP(1))].alg;
+	const struct rt_algorithm *algorithm = rt_algorithm_find(PG_GETARG_TEXT_PP(1));
 	text *key = PG_GETARG_TEXT_PP(2);
-	char *claims = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	jwt_t *jwt = NULL;
-	char *token = NULL;
+	unsigned char signature[SIGNATURE_LIMIT_BYTES];
+	StringInfoData header;
+	StringInfoData token;
+	size_t len;
 
-	claims = pg_server_to_any(claims, strlen(claims), PG_UTF8);
-	if (jwt_new(&jwt) == 0)
-		token = sign(jwt, alg, kid, key, claims);
-	jwt_free(jwt);
-	if (token == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("could not sign with key \"%s\"", kid)));
-	PG_RETURN_TEXT_P(take_text(token));
-}
-
-/* ---- verifying ---------------------------------------------------------------- */
-
-/* The token as a string, or NULL where it is too long to be one. */
-static char *
-token_string(const text *token)
-{
-	return VARSIZE_ANY_EXHDR(token) > TOKEN_LIMIT_BYTES ? NULL : text_to_cstring(token);
-}
-
-/* rt_private.jwt_header(token text) RETURNS json: NULL where it is no token.  Nothing is verified. */
-Datum
-rt_jwt_header(PG_FUNCTION_ARGS)
-{
-	char *token = token_string(PG_GETARG_TEXT_PP(0));
-	char *json = NULL;
-	jwt_t *jwt = NULL;
-
-	if (token != NULL && jwt_decode(&jwt, token, NULL, 0) == 0)
-	{
-		json = jwt_get_headers_json(jwt, NULL);
-		jwt_free(jwt);
-	}
-	if (json == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(take_text(json));
-}
-
-/* True where the token says that this is its algorithm. */
-static bool
-names_algorithm(const char *token, const char *name)
-{
-	jwt_t *jwt = NULL;
-	const char *alg;
-	bool same;
-
-	if (jwt_decode(&jwt, token, NULL, 0) != 0)
-		return false;
-	alg = jwt_get_header(jwt, "alg");
-	same = alg != NULL && strcmp(alg, name) == 0;
-	jwt_free(jwt);
-	return same;
-}
-
-/* rt_private.jwt_claims(token text, alg text, key text) RETURNS json: NULL where the token was not signed with it */
-Datum
-rt_jwt_claims(PG_FUNCTION_ARGS)
-{
-	char *token = token_string(PG_GETARG_TEXT_PP(0));
-	int algorithm = find_algorithm(PG_GETARG_TEXT_PP(1));
-	text *key = PG_GETARG_TEXT_PP(2);
-	char *json = NULL;
-	jwt_t *jwt = NULL;
-
-	if (token != NULL && VARSIZE_ANY_EXHDR(key) > 0 && names_algorithm(token, ALGORITHMS[algorithm].name) &&
-	    jwt_decode(&jwt, token, (const unsigned char *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) == 0)
-	{
-		if (jwt_get_alg(jwt) == ALGORITHMS[algorithm].alg)
-			json = jwt_get_grants_json(jwt, NULL);
-		jwt_free(jwt);
-	}
-	if (json == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(take_text(json));
-}
-
-/* ---- keys --------------------------------------------------------------------- */
-
-/* A key with a passphrase is refused, instead of the server's terminal being asked for it. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
-}
-
-static EVP_PKEY *
-read_key(const text *pem, bool private)
-{
-	BIO *bio = BIO_new_mem_buf(VARDATA_ANY(pem), VARSIZE_ANY_EXHDR(pem));
-	EVP_PKEY *key = NULL;
-
-	if (bio == NULL)
-		return NULL;
-	if (private)
-		key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	else
-		key = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
+	initStringInfo(&header);
+	appendStringInfo(&header, "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":", algorithm->name);
+	escape_json(&header, kid);
+	appendStringInfoChar(&header, '}');
+	initStringInfo(&token);
+	append_utf8_part(&token, header.data);
+	appendStringInfoChar(&token, '.');
+	append_utf8_part(&token, text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	len = make_signature(algorithm, key, (struct bytes){(unsigned char *) token.data, token.len}, signature);
 	ERR_clear_error();
-	return key;
-}
-
-/* The public half as PEM, from malloc; NULL if there is no memory. */
-static char *
-write_public(EVP_PKEY *key)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data;
-	long len;
-	char *pem = NULL;
-
-	if (bio != NULL && PEM_write_bio_PUBKEY(bio, key) == 1)
-	{
-		len = BIO_get_mem_data(bio, &data);
-		pem = strndup(data, len);
-	}
-	BIO_free(bio);
-	return pem;
-}
-
-static const char *
-find_fault(EVP_PKEY *key, int algorithm)
-{
-	if (ALGORITHMS[algorithm].key_type == 0)
-		return "the algorithm takes a shared secret, not a key pair";
-	if (EVP_PKEY_base_id(key) != ALGORITHMS[algorithm].key_type)
-		return "the key is of another kind";
-	if (ALGORITHMS[algorithm].bits > 0 && EVP_PKEY_bits(key) != ALGORITHMS[algorithm].bits)
-		return "the key is of another curve";
-	if (ALGORITHMS[algorithm].bits == 0 && EVP_PKEY_bits(key) < MIN_RSA_BITS)
-		return "the key is too short";
-	return NULL;
-}
-
-/* rt_private.pem_public(alg text, pem text, is_private boolean) RETURNS text: the public half; NULL where pem is not
- * such a key */
-Datum
-rt_pem_public(PG_FUNCTION_ARGS)
-{
-	int algorithm = find_algorithm(PG_GETARG_TEXT_PP(0));
-	text *pem = PG_GETARG_TEXT_PP(1);
-	EVP_PKEY *key = read_key(pem, PG_GETARG_BOOL(2));
-	const char *fault;
-	char *public = NULL;
-
-	if (key == NULL)
-		PG_RETURN_NULL();
-	fault = find_fault(key, algorithm);
-	if (fault == NULL)
-		public = write_public(key);
-	EVP_PKEY_free(key);
-	if (public == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("the key does not fit algorithm %s", ALGORITHMS[algorithm].name),
-		                errdetail("%s.", fault == NULL ? "Out of memory" : fault)));
-	PG_RETURN_TEXT_P(take_text(public));
-}
-
-/* rt_private.random_text(bytes integer) RETURNS text: base64url of that many random bytes */
-Datum
-rt_random_text(PG_FUNCTION_ARGS)
-{
-	int32 bytes = PG_GETARG_INT32(0);
-	uint8 random[RANDOM_LIMIT_BYTES];
-	char encoded[RANDOM_LIMIT_BYTES * 2];
-	int len;
-
-	if (bytes < 1 || bytes > RANDOM_LIMIT_BYTES)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("the number of bytes must be between 1 and %d", RANDOM_LIMIT_BYTES)));
-	if (!pg_strong_random(random, bytes))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
-	len = pg_b64_encode((const void *) random, bytes, encoded, sizeof(encoded));
-	while (len > 0 && encoded[len - 1] == '=')
-		len--;
-	for (int i = 0; i < len; i++)
-		encoded[i] = encoded[i] == '+' ? '-' : encoded[i] == '/' ? '_' : encoded[i];
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(encoded, len));
+	if (len == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("could not sign with key \"%s\"", kid)));
+	appendStringInfoChar(&token, '.');
+	append_base64url(&token, signature, len);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(token.data, token.len));
 }

@@ -34,14 +34,15 @@ CREATE FUNCTION rt_private.jwt_sign(kid text, alg text, key text, claims json) R
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_sign';
 COMMENT ON FUNCTION rt_private.jwt_sign(text, text, text, json) IS 'a token with these claims';
 
-CREATE FUNCTION rt_private.jwt_header(token text) RETURNS json
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_header';
-COMMENT ON FUNCTION rt_private.jwt_header(text) IS 'what a token says of itself, unverified; NULL if it is no token';
+CREATE FUNCTION rt_private.jwt_part(token text, part integer) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_part';
+COMMENT ON FUNCTION rt_private.jwt_part(text, integer) IS
+    'the text of a token''s header (1) or claims (2), unverified; NULL if it is no token';
 
-CREATE FUNCTION rt_private.jwt_claims(token text, alg text, key text) RETURNS json
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_claims';
-COMMENT ON FUNCTION rt_private.jwt_claims(text, text, text) IS
-    'a token''s claims, if it names this algorithm and this key signed it, else NULL; times are not looked at';
+CREATE FUNCTION rt_private.jwt_is_signed(token text, alg text, key text) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_is_signed';
+COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, text) IS
+    'whether this secret or public key has signed the token by this algorithm';
 
 CREATE FUNCTION rt_private.pem_public(alg text, pem text, is_private boolean) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_pem_public';
@@ -172,19 +173,20 @@ COMMENT ON FUNCTION rt.issue_token(text, interval) IS
 CREATE FUNCTION rt_private.signed_claims(token text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    header json := rt_private.jwt_header(signed_claims.token);
-    key record;
-    claims json;
+    header json := rt_private.jwt_part(signed_claims.token, 1);
 BEGIN
     -- Without a kid, whichever key fits: there are few.
-    FOR key IN
-        SELECT k.alg, coalesce(k.secret, k.public_key) AS value FROM rt_private.keys k
-        WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
-    LOOP
-        claims := rt_private.jwt_claims(signed_claims.token, key.alg, key.value);
-        EXIT WHEN claims IS NOT NULL;
-    END LOOP;
-    RETURN claims;
+    PERFORM FROM rt_private.keys k
+    WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
+        AND rt_private.jwt_is_signed(signed_claims.token, k.alg, coalesce(k.secret, k.public_key));
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN rt_private.jwt_part(signed_claims.token, 2);
+EXCEPTION
+    -- What is not JSON, or not even text, is no token.
+    WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION rt_private.signed_claims(text) IS 'a token''s claims, if one of the keys has signed it, else NULL';
@@ -219,8 +221,8 @@ COMMENT ON FUNCTION rt.verify_token(text) IS 'the user id in a valid token; erro
 REVOKE ALL ON TABLE rt_private.keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION rt_private.random_text(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rt_private.jwt_sign(text, text, text, json) FROM PUBLIC;
-REVOKE ALL ON FUNCTION rt_private.jwt_header(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION rt_private.jwt_claims(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rt_private.jwt_part(text, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rt_private.jwt_is_signed(text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rt_private.pem_public(text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rt_private.signed_claims(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION rt_private.keys_changed() FROM PUBLIC;
