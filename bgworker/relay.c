@@ -1,0 +1,493 @@
+/* relay.c: the relay's life and its loop: a batch of events (feed.c) is written in one transaction (batch.c), and the
+ * ring's bytes are given back once it has committed.
+ *
+ * A transaction that fails is tried again, with a growing pause, for as long as it takes: an event that the relay has
+ * seen is never dropped.  It holds no lock while it waits, and waits for none longer than LOCK_TIMEOUT, so
+ * that whoever wants to drop or alter its tables gets by. */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "extension/event_text.h"
+#include "extension/query.h"
+#include "extension/rt_shmem.h"
+#include "extension/settings.h"
+#include "batch.h"
+#include "feed.h"
+#include "horizon.h"
+#include "launcher.h"
+#include "relay.h"
+
+#define LOCK_TIMEOUT "200ms"
+#define FIRST_PAUSE_MS 50
+#define LONGEST_PAUSE_MS 5000
+#define HORIZON_EVERY_MS 1000
+#define HOUSEKEEPING_EVERY_MS 60000
+#define OWED_AFTER_MS 1000
+#define LAST_DRAIN_MS 2000
+#define PURGE_ROWS 10000
+
+/* More positions than can have been given out between the log's last flush and a crash: those are not given
+ * again, since somebody may have seen them. */
+#define POSITIONS_AFTER_CRASH 1000000
+
+struct relay
+{
+	rt_database *db;
+	MemoryContext context;
+	struct rt_feed *feed;
+	struct rt_batch *batch;
+	bool filled; /* the batch's transaction has failed: it is to be written again as it is */
+	struct rt_horizon horizon;
+	int64 last_pos;      /* of the last committed batch */
+	bool without_notify; /* the queue had no place for this batch */
+	bool owed;           /* a batch went without notifications, and none has come since */
+	int pause_ms;        /* after a failure; 0: none */
+	TimestampTz housekeeping_due;
+};
+
+static struct rt_query purge_log = {
+	.sql = "DELETE FROM rt.events WHERE pos IN (SELECT e.pos FROM "
+		   "(SELECT pos, at FROM rt.events ORDER BY pos LIMIT $1) e WHERE e.at < $2)",
+	.nargs = 2,
+	.types = {INT8OID, TIMESTAMPTZOID},
+};
+
+static rt_database *own_slot;
+
+/* ---- transactions ------------------------------------------------------------ */
+
+static void
+begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+#if PG_VERSION_NUM < 150000
+	ProcessCompletedNotifies();
+#endif
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* A series of failures is one line in the log. */
+static void
+complain(struct relay *r, const ErrorData *error)
+{
+	if (r->pause_ms == 0)
+		ereport(LOG, (errcode(error->sqlerrcode), errmsg("rt relay: %s", error->message),
+					  error->detail ? errdetail_internal("%s", error->detail) : 0,
+					  errhint("The relay goes on trying; no event is lost.")));
+	r->pause_ms = r->pause_ms == 0 ? FIRST_PAUSE_MS : Min(2 * r->pause_ms, LONGEST_PAUSE_MS);
+}
+
+static void
+on_failure(struct relay *r)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(r->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(r->context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (error->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED || r->without_notify)
+		complain(r, error);
+	else
+	{
+		/* The queue of notifications is full.  The log then goes on without them. */
+		r->without_notify = true;
+		pg_atomic_fetch_add_u64(&r->db->notify_failures, 1);
+	}
+	FreeErrorData(error);
+}
+
+/* False: it was rolled back. */
+static bool
+try_transaction(struct relay *r, const char *activity, void (*body)(struct relay *r))
+{
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		begin(activity);
+		body(r);
+		commit();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		on_failure(r);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(r->context);
+	return done;
+}
+
+/* ---- one batch --------------------------------------------------------------- */
+
+static void
+open_horizon(struct relay *r)
+{
+	struct rt_horizon *h = &r->horizon;
+
+	if (h->open || !TimestampDifferenceExceeds(h->stored, GetCurrentTimestamp(), HORIZON_EVERY_MS))
+		return;
+	rt_horizon_begin(h);
+	h->open = rt_feed_is_complete(r->feed, &h->head);
+}
+
+static void
+close_horizon(struct relay *r)
+{
+	if (r->horizon.open && rt_feed_position(r->feed) >= r->horizon.head)
+		rt_horizon_store(&r->horizon, rt_batch_last_pos(r->batch));
+}
+
+static void
+write_batch(struct relay *r)
+{
+	open_horizon(r);
+	if (!r->filled)
+		rt_feed_fill(r->feed, r->batch);
+	r->filled = true;
+	SPI_connect();
+	rt_batch_log(r->batch);
+	if (!r->without_notify)
+		rt_batch_notify(r->batch);
+	SPI_finish();
+	close_horizon(r);
+}
+
+static void
+note_batch(struct relay *r)
+{
+	rt_database *db = r->db;
+	uint64 count = rt_batch_count(r->batch);
+	TimestampTz oldest = rt_feed_oldest(r->feed);
+
+	pg_atomic_write_u64(&db->last_pos, r->last_pos);
+	pg_atomic_fetch_add_u64(&db->events, count);
+	pg_atomic_fetch_add_u64(&db->batches, count > 0);
+	pg_atomic_fetch_add_u64(&db->rescued, rt_feed_rescued(r->feed));
+	if (count > pg_atomic_read_u64(&db->largest_batch))
+		pg_atomic_write_u64(&db->largest_batch, count);
+	if (oldest != 0)
+		pg_atomic_write_u64(&db->lag_us, Max(GetCurrentTimestamp() - oldest, 0));
+}
+
+static void
+keep_batch(struct relay *r)
+{
+	int64 last_pos = rt_batch_last_pos(r->batch);
+
+	r->owed = r->without_notify || (r->owed && last_pos == r->last_pos);
+	r->last_pos = last_pos;
+	note_batch(r);
+	rt_batch_reset(r->batch, last_pos);
+	rt_feed_keep(r->feed);
+	r->filled = false;
+	r->without_notify = false;
+	r->pause_ms = 0;
+}
+
+static void
+relay_batch(struct relay *r)
+{
+	if (try_transaction(r, "relaying events", write_batch))
+		keep_batch(r);
+	else if (!r->filled)
+	{
+		rt_batch_reset(r->batch, r->last_pos);
+		rt_feed_undo(r->feed);
+	}
+}
+
+/* ---- what is due from time to time ------------------------------------------- */
+
+static void
+notify_position(struct relay *r)
+{
+	struct rt_event_text e = {
+		.name = "rt:position", .pos = r->last_pos, .route = "{\"gateway\":true}", .payload = "{}"};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	rt_event_text_put(&text, &e);
+	Async_Notify("rt_events", text.data);
+}
+
+/* Tells gateways that went without notifications how far the log has got. */
+static void
+pay_owed(struct relay *r)
+{
+	if (try_transaction(r, "notifying the last position", notify_position))
+	{
+		r->owed = false;
+		r->pause_ms = 0;
+	}
+}
+
+static void
+keep_house(struct relay *r)
+{
+	TimestampTz before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -(int64) rt_recovery_window_s * 1000);
+	Datum values[2] = {Int64GetDatum(PURGE_ROWS), TimestampTzGetDatum(before)};
+
+	/* First: the log may be empty afterwards. */
+	rt_horizon_mark(r->last_pos, false);
+	open_horizon(r);
+	close_horizon(r);
+	SPI_connect();
+	if (rt_query_run(&purge_log, values, NULL, false) == PURGE_ROWS)
+		r->housekeeping_due = GetCurrentTimestamp();
+	SPI_finish();
+}
+
+static void
+turn(struct relay *r)
+{
+	TimestampTz now;
+
+	if (r->filled || rt_feed_has_work(r->feed))
+		relay_batch(r);
+	else if (r->owed)
+		pay_owed(r);
+	now = GetCurrentTimestamp();
+	if (now >= r->housekeeping_due && !r->filled)
+	{
+		r->housekeeping_due = TimestampTzPlusMilliseconds(now, HOUSEKEEPING_EVERY_MS);
+		(void) try_transaction(r, "removing old events", keep_house);
+	}
+}
+
+/* ---- the worker -------------------------------------------------------------- */
+
+static void
+on_exit_relay(int code, Datum arg)
+{
+	pg_atomic_write_u32(&own_slot->relay_procno, 0);
+	LWLockAcquire(&own_slot->lock, LW_EXCLUSIVE);
+	own_slot->relay_pid = 0;
+	own_slot->relay_latch = NULL;
+	LWLockRelease(&own_slot->lock);
+	ConditionVariableBroadcast(&rt_shared_state->changed);
+}
+
+static uint32
+own_procno(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+static void
+announce(rt_database *db)
+{
+	own_slot = db;
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	db->relay_pid = MyProcPid;
+	db->relay_latch = MyLatch;
+	LWLockRelease(&db->lock);
+	before_shmem_exit(on_exit_relay, (Datum) 0);
+	pg_atomic_write_u32(&db->relay_procno, own_procno() + 1);
+	ConditionVariableBroadcast(&rt_shared_state->changed);
+	rt_launcher_wake();
+}
+
+static void
+set_session(void)
+{
+	static const char *const options[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"synchronous_commit", "off"},
+		{"lock_timeout", LOCK_TIMEOUT},
+		{"statement_timeout", "0"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"jit", "off"},
+		{"application_name", "rt relay"},
+	};
+
+	for (size_t i = 0; i < lengthof(options); i++)
+		SetConfigOption(options[i][0], options[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static bool
+has_extension(void)
+{
+	bool found;
+
+	begin("looking for extension rt");
+	found = OidIsValid(get_extension_oid("rt", true));
+	commit();
+	return found;
+}
+
+static void
+say_absent(rt_database *db)
+{
+	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
+	db->absent = true;
+	LWLockRelease(&rt_shared_state->lock);
+	rt_launcher_wake();
+}
+
+/* Where to go on numbering.  Until we end in order, what we write may be lost in a crash. */
+static int64
+find_position(rt_database *db)
+{
+	int64 mine = pg_atomic_read_u64(&db->last_pos);
+	struct rt_relay_state state;
+
+	begin("reading the last position");
+	rt_horizon_read_state(&state);
+	if (mine == 0 && !state.clean)
+		state.last_pos += POSITIONS_AFTER_CRASH;
+	rt_horizon_mark(Max(mine, state.last_pos), false);
+	ForceSyncCommit();
+	commit();
+	return Max(mine, state.last_pos);
+}
+
+static void
+init(struct relay *r, rt_database *db)
+{
+	r->db = db;
+	r->context = AllocSetContextCreate(TopMemoryContext, "rt relay", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(r->context);
+	r->last_pos = find_position(db);
+	MemoryContextSwitchTo(r->context);
+	pg_atomic_write_u64(&db->last_pos, r->last_pos);
+	r->batch = rt_batch_new(r->context);
+	rt_batch_reset(r->batch, r->last_pos);
+	r->feed = rt_feed_new(r->context, db);
+	r->housekeeping_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOUSEKEEPING_EVERY_MS);
+}
+
+static bool
+is_busy(struct relay *r)
+{
+	return r->pause_ms == 0 && (r->filled || rt_feed_has_work(r->feed));
+}
+
+static void
+wait_for_work(struct relay *r)
+{
+	long timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), r->housekeeping_due);
+
+	if (r->owed)
+		timeout = Min(timeout, OWED_AFTER_MS);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+}
+
+/* While something fails, wake-ups do not shorten the pause. */
+static void
+pause_after_failure(struct relay *r)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), r->pause_ms);
+
+	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static void
+mark_clean(struct relay *r)
+{
+	rt_horizon_mark(r->last_pos, true);
+	ForceSyncCommit();
+}
+
+/* What has committed so far still goes out. */
+static void
+drain_and_leave(struct relay *r)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_DRAIN_MS);
+
+	r->pause_ms = 0;
+	while (GetCurrentTimestamp() < until && is_busy(r))
+		relay_batch(r);
+	if (!r->filled)
+		(void) try_transaction(r, "ending", mark_clean);
+	proc_exit(0);
+}
+
+static void
+loop(struct relay *r)
+{
+	while (!ShutdownRequestPending)
+	{
+		/* Before looking: who publishes after the look sets the latch again. */
+		ResetLatch(MyLatch);
+		pg_atomic_write_u32(&r->db->relay_wakeup, 0);
+		pg_memory_barrier();
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		turn(r);
+		if (r->pause_ms > 0)
+			pause_after_failure(r);
+		else if (!is_busy(r))
+			wait_for_work(r);
+	}
+}
+
+void
+rt_relay_main(Datum main_arg)
+{
+	Oid database = DatumGetObjectId(main_arg);
+	struct relay r = {0};
+	rt_database *db;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	db = rt_database_find(database, true);
+	set_session();
+	if (!has_extension())
+	{
+		say_absent(db);
+		proc_exit(0);
+	}
+	init(&r, db);
+	announce(db);
+	loop(&r);
+	drain_and_leave(&r);
+}

@@ -1,0 +1,151 @@
+-- 60_events.sql: events on their way to the clients: emitting, the log, what gateways read from it.
+
+CREATE FUNCTION rt_private.emit(event text, route json, payload json, logged boolean DEFAULT true,
+                                room_id bigint DEFAULT NULL, seq bigint DEFAULT NULL) RETURNS void
+LANGUAGE c PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rt_emit';
+COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
+    'leaves an event, which goes to those whom route names when, and only if, the transaction commits';
+
+CREATE FUNCTION rt_private.message_json(message rt.messages) RETURNS json
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_json';
+COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message as clients see it';
+
+CREATE FUNCTION rt_private.message_payload(message rt.messages) RETURNS json
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_payload_json';
+COMMENT ON FUNCTION rt_private.message_payload(rt.messages) IS 'payload of the event new-chat-message';
+
+CREATE FUNCTION rt_private.change_payload(message rt.messages) RETURNS json
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN message.deleted_at IS NULL THEN
+        json_build_object('type', 'message-edited', 'roomId', message.room_id::text,
+            'data', json_build_object('messageId', message.room_id || '-' || message.seq,
+                'roomId', message.room_id::text, 'newContent', message.content, 'editedBy', message.sender_id,
+                'timestamp', t.iso), 'timestamp', t.iso)
+    ELSE
+        json_build_object('type', 'message-deleted', 'roomId', message.room_id::text,
+            'data', json_build_object('messageId', message.room_id || '-' || message.seq,
+                'roomId', message.room_id::text, 'deletedBy', message.sender_id,
+                'timestamp', t.iso), 'timestamp', t.iso)
+    END
+    FROM (SELECT to_char(coalesce(message.deleted_at, message.edited_at) AT TIME ZONE 'UTC',
+                         'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS t (iso)
+$$;
+COMMENT ON FUNCTION rt_private.change_payload(rt.messages) IS
+    'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
+
+CREATE TABLE rt.events (
+    pos     bigint PRIMARY KEY,
+    at      timestamptz NOT NULL,
+    event   text NOT NULL,
+    route   text,
+    room_id bigint,
+    seq     bigint,
+    payload text
+);
+COMMENT ON TABLE rt.events IS
+    'log of the events of the last rt.recovery_window, written by the relay in the order in which clients get them';
+COMMENT ON COLUMN rt.events.pos IS 'position: the offset of Socket.IO''s connection state recovery';
+COMMENT ON COLUMN rt.events.at IS 'when the transaction committed';
+COMMENT ON COLUMN rt.events.event IS 'name of the event';
+COMMENT ON COLUMN rt.events.route IS 'to whom it goes, a JSON object; null: to those who joined the room';
+COMMENT ON COLUMN rt.events.room_id IS 'room that it is about, if any';
+COMMENT ON COLUMN rt.events.seq IS 'message that it is about, if any';
+COMMENT ON COLUMN rt.events.payload IS 'what clients get, a JSON object; null: the message (room_id, seq) as it is now';
+
+-- For the relay's rescan: what of a room has been logged.
+CREATE INDEX events_message ON rt.events (room_id, seq) WHERE event = 'new-chat-message';
+CREATE INDEX events_change ON rt.events (room_id, seq)
+    WHERE event IN ('chat-message-edited', 'chat-message-deleted');
+CREATE INDEX messages_changed ON rt.messages (greatest(edited_at, deleted_at))
+    WHERE edited_at IS NOT NULL OR deleted_at IS NOT NULL;
+COMMENT ON INDEX rt.events_message IS 'the last message of a room that was logged';
+COMMENT ON INDEX rt.events_change IS 'whether a change of a message was logged';
+COMMENT ON INDEX rt.messages_changed IS 'messages that were edited or deleted lately';
+
+CREATE TABLE rt_private.relay_state (
+    one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+    last_pos   bigint NOT NULL DEFAULT 0,
+    clean      boolean NOT NULL DEFAULT true,
+    horizon    xid8,
+    horizon_at timestamptz
+);
+COMMENT ON TABLE rt_private.relay_state IS 'what the relay must know when it starts; one row';
+COMMENT ON COLUMN rt_private.relay_state.one IS 'keeps it at one row';
+COMMENT ON COLUMN rt_private.relay_state.last_pos IS 'a position that was given out, in case the log is empty';
+COMMENT ON COLUMN rt_private.relay_state.clean IS 'the last relay ended in order';
+COMMENT ON COLUMN rt_private.relay_state.horizon IS 'all that older transactions left has been logged';
+COMMENT ON COLUMN rt_private.relay_state.horizon_at IS 'transactions from horizon on began after it';
+INSERT INTO rt_private.relay_state DEFAULT VALUES;
+
+CREATE FUNCTION rt_private.event_text(pos bigint, event text, route text, room_id bigint, payload text) RETURNS text
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_event_text';
+COMMENT ON FUNCTION rt_private.event_text(bigint, text, text, bigint, text) IS
+    'an event as it is notified on channel rt_events';
+
+-- An event whose message has been removed for good keeps its position, so that positions stay gapless.
+CREATE FUNCTION rt_private.event_text(e rt.events) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(
+        rt_private.event_text(e.pos, e.event, e.route, e.room_id,
+            coalesce(e.payload, (SELECT rt_private.message_payload(m)::text FROM rt.messages m
+                                 WHERE m.room_id = e.room_id AND m.seq = e.seq))),
+        rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
+$$;
+COMMENT ON FUNCTION rt_private.event_text(rt.events) IS 'the text of a row of the log';
+
+CREATE FUNCTION rt_api.events_since(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH page AS MATERIALIZED (
+        SELECT e.pos, rt_private.event_text(e) AS line FROM rt.events e
+        WHERE e.pos > (req->>'pos')::bigint
+        ORDER BY e.pos
+        LIMIT least(greatest(coalesce((req->>'limit')::integer, 500), 1), 1000)
+    ), sized AS (
+        SELECT page.pos, page.line, sum(octet_length(page.line)) OVER (ORDER BY page.pos) - octet_length(page.line) AS before
+        FROM page
+    )
+    SELECT json_build_object(
+        'events', coalesce((SELECT json_agg(sized.line ORDER BY sized.pos) FROM sized
+                            WHERE sized.before < coalesce((req->>'bytes')::bigint, 1048576)), '[]'),
+        'first', (SELECT min(e.pos)::text FROM rt.events e),
+        'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
+                 FROM rt_private.relay_state s))
+$$;
+COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
+    'for programs: events after "pos", at most "limit" and about "bytes", with the first and last position of the log';
+
+CREATE FUNCTION rt_private.stat_relay(
+    OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
+    OUT lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint, OUT published bigint,
+    OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint)
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
+COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
+
+CREATE VIEW rt.stat_relay AS
+    SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.ring_bytes, s.ring_used, s.ring_high_water,
+           s.published, s.lost, s.rescans, s.rescued, s.notify_failures
+    FROM rt_private.stat_relay() s;
+COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does, since the server started';
+COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
+COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
+COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
+COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
+COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
+COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
+COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
+COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have ever waited';
+COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
+COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
+COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
+COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
+COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+
+REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint), rt_private.message_json(rt.messages),
+    rt_private.message_payload(rt.messages), rt_private.change_payload(rt.messages),
+    rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
+    rt_private.stat_relay(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) TO rt_gateway, rt_media;
+GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
+GRANT SELECT ON rt.stat_relay TO pg_monitor;
