@@ -1,0 +1,360 @@
+/* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3; what it has
+ * to say goes to standard error. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "../common/conf.h"
+#include "../common/db.h"
+#include "../common/log.h"
+#include "../common/loop.h"
+#include "app.h"
+#include "auth.h"
+#include "bus.h"
+#include "chat.h"
+#include "command.h"
+#include "entry.h"
+#include "event.h"
+#include "joins.h"
+#include "presence.h"
+#include "recent.h"
+#include "recover.h"
+#include "replay.h"
+#include "rest.h"
+#include "room.h"
+#include "route.h"
+#include "send.h"
+#include "stat.h"
+#include "transport.h"
+#include "typing.h"
+#include "user.h"
+
+#define CONF_FD 3
+#define RECENT_BYTES (32 * 1024 * 1024)
+#define MAX_WAITING_CALLS 10000
+#define READY_LOOK_MS 20
+#define DRAIN_LOOK_MS 50
+#define DRAIN_LIMIT_MS 4000 /* below the supervisor's patience */
+#define FAREWELL_LIMIT_MS 500
+
+struct gateway
+{
+	struct rt_app app;
+	struct rt_timer *ready;
+	struct rt_timer *drain;
+	struct rt_watch *signals;
+	int signal_fd;
+	uint64_t drain_ends_ms;
+	bool farewell; /* the connections are gone, the database is being told */
+};
+
+/* ---- settings -------------------------------------------------------------------------- */
+
+static void
+read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds)
+{
+	*o = (struct rt_transport_options) {
+	    .port = (int) rt_conf_int(c, "port", 4501),
+	    .listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
+	    .ssl_cert_file = rt_conf_str(c, "ssl_cert_file", ""),
+	    .ssl_key_file = rt_conf_str(c, "ssl_key_file", ""),
+	    .cors_origins = rt_conf_str(c, "cors_origins", ""),
+	    .static_dir = rt_conf_str(c, "static_dir", NULL),
+	    .ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
+	    .ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
+	    .connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout", 10000),
+	    .max_payload_bytes = (size_t) rt_conf_int(c, "max_payload", 1000000),
+	    .max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes", 1048576),
+	    .max_connections = (int) rt_conf_int(c, "max_connections", 20000),
+	    .worker = rt_conf_worker(c),
+	    .workers = rt_conf_workers(c),
+	    .socket_fds = fds,
+	    .nsocket_fds = rt_conf_socket_fds(c, fds, RT_MAX_WORKERS),
+	};
+}
+
+static void
+on_reload(void *arg)
+{
+	struct gateway *g = arg;
+	struct rt_transport_options o;
+	int fds[RT_MAX_WORKERS];
+
+	read_options(g->app.conf, &o, fds);
+	if (rt_transport_reload(g->app.transport, &o) != RT_OK)
+		rt_log(RT_LOG_WARNING, "main", "some of the new settings could not be applied");
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void
+say_farewell(struct gateway *g)
+{
+	g->farewell = true;
+	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + FAREWELL_LIMIT_MS;
+	rt_stat_stop(g->app.stat);
+}
+
+static void
+on_drain(void *arg)
+{
+	struct gateway *g = arg;
+	bool late = rt_loop_now_ms(g->app.loop) >= g->drain_ends_ms;
+
+	if (g->farewell && (late || !rt_stat_asking(g->app.stat)))
+	{
+		rt_loop_stop(g->app.loop);
+		return;
+	}
+	if (!g->farewell && (late || rt_transport_connections(g->app.transport) == 0))
+		say_farewell(g);
+	rt_timer_start(g->drain, g->farewell ? 5 : DRAIN_LOOK_MS);
+}
+
+static void
+drain(struct gateway *g)
+{
+	if (g->app.draining)
+		return;
+	g->app.draining = true;
+	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + DRAIN_LIMIT_MS;
+	rt_transport_drain(g->app.transport);
+	rt_timer_start(g->drain, 5);
+}
+
+static void
+on_signal(void *arg, int events)
+{
+	struct gateway *g = arg;
+	struct signalfd_siginfo info;
+
+	while (read(g->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
+		drain(g);
+}
+
+static void
+on_supervisor_gone(void *arg)
+{
+	drain(arg);
+}
+
+/* ---- the bus --------------------------------------------------------------------------------- */
+
+static void
+on_event(void *arg, const struct rt_notice *n)
+{
+	rt_route_dispatch(arg, n);
+}
+
+static void
+on_started(void *arg)
+{
+	struct rt_app *app = arg;
+
+	rt_recent_reset(app->recent, rt_bus_pos(app->bus));
+	rt_auth_refresh(app->auth);
+	rt_stat_start(app->stat);
+	rt_entries_wake(app->entries);
+}
+
+/* What we hold may be wrong in any place: begin anew, clients and all. */
+static void
+on_reset(void *arg)
+{
+	struct rt_app *app = arg;
+
+	drain((struct gateway *) ((char *) app - offsetof(struct gateway, app)));
+}
+
+static void
+on_ready_look(void *arg)
+{
+	struct gateway *g = arg;
+
+	rt_entries_wake(g->app.entries);
+	if (rt_bus_live(g->app.bus) && rt_auth_ready(g->app.auth) && rt_stat_started(g->app.stat))
+		rt_log(RT_LOG_INFO, NULL, "ready");
+	else
+		rt_timer_start(g->ready, READY_LOOK_MS);
+}
+
+/* ---- the beginning ------------------------------------------------------------------------------ */
+
+/* A program that faces the network and knows secrets: no core dumps, no new rights. */
+static void
+harden(void)
+{
+	struct rlimit none = {0, 0};
+
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static enum rt_result
+watch_signals(struct gateway *g)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (g->signal_fd < 0)
+		return RT_INTERNAL;
+	g->signals = rt_watch_new(g->app.loop, g->signal_fd, on_signal, g);
+	if (g->signals == NULL)
+		return RT_INTERNAL;
+	rt_watch_set(g->signals, RT_READABLE);
+	return RT_OK;
+}
+
+/* New at each start, so that the database can tell this gateway from its dead predecessor. */
+static void
+choose_name(struct rt_app *app)
+{
+	unsigned long long random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
+		random = (unsigned long long) getpid();
+	snprintf(app->name, sizeof(app->name), "g%d-%016llx", rt_conf_worker(app->conf), random);
+}
+
+static enum rt_result
+start_network(struct gateway *g)
+{
+	struct rt_app *app = &g->app;
+	const struct rt_socketio_app callbacks = {
+	    .on_connect = rt_entry_on_connect,
+	    .on_event = rt_event_on_event,
+	    .on_disconnect = rt_entry_on_disconnect,
+	    .arg = app,
+	};
+	struct rt_transport_options o;
+	int fds[RT_MAX_WORKERS];
+	enum rt_result rc;
+
+	read_options(app->conf, &o, fds);
+	rc = rt_transport_new(&app->transport, app->loop, &o, &callbacks, rt_rest_on_request, app);
+	if (rc != RT_OK)
+		return rc;
+	app->sio = rt_transport_socketio(app->transport);
+	app->http = rt_transport_http(app->transport);
+	return rt_transport_listen(app->transport);
+}
+
+static enum rt_result
+start_database(struct rt_app *app)
+{
+	const struct rt_db_options o = {
+	    .conninfo = rt_conf_conninfo(app->conf),
+	    .fast_connections = (int) rt_conf_int(app->conf, "db_connections", 4),
+	    .slow_connections = 1,
+	    .max_waiting = MAX_WAITING_CALLS,
+	};
+	const struct rt_bus_user bus = {
+	    .on_event = on_event, .on_started = on_started, .on_reset = on_reset, .arg = app};
+	enum rt_result rc = rt_db_new(&app->db, app->loop, &o);
+
+	if (rc == RT_OK)
+		app->bus = rt_bus_new(app, &bus);
+	return rc;
+}
+
+static void
+make_modules(struct rt_app *app)
+{
+	app->users = rt_users_new();
+	app->rooms = rt_rooms_new();
+	app->joins = rt_joins_new();
+	app->recent = rt_recent_new(RECENT_BYTES);
+	app->recoveries = rt_recoveries_new(app);
+	app->stat = rt_stat_new(app);
+	app->auth = rt_auth_new(app);
+	app->entries = rt_entries_new(app);
+	app->presence = rt_presence_new(app);
+	app->typings = rt_typings_new(app);
+	app->send = rt_send_new(app);
+	app->rest = rt_rest_new(app);
+	rt_chat_init();
+	rt_command_init();
+}
+
+static enum rt_result
+start(struct gateway *g)
+{
+	struct rt_app *app = &g->app;
+	enum rt_result rc = rt_loop_new(&app->loop);
+
+	if (rc != RT_OK)
+		return rc;
+	choose_name(app);
+	make_modules(app);
+	g->ready = rt_timer_new(app->loop, on_ready_look, g);
+	g->drain = rt_timer_new(app->loop, on_drain, g);
+	rt_timer_start(g->ready, READY_LOOK_MS);
+	if ((rc = watch_signals(g)) != RT_OK || (rc = start_database(app)) != RT_OK || (rc = start_network(g)) != RT_OK)
+		return rc;
+	return rt_conf_watch(app->conf, app->loop, on_reload, on_supervisor_gone, g);
+}
+
+/* The network first, since its ends still ask the database; then the database, whose answers still need the
+ * modules. */
+static void
+stop(struct gateway *g)
+{
+	struct rt_app *app = &g->app;
+
+	app->draining = true;
+	rt_transport_free(app->transport);
+	rt_db_free(app->db);
+	rt_bus_free(app->bus);
+	rt_rest_free(app->rest);
+	rt_send_free(app->send);
+	rt_typings_free(app->typings);
+	rt_presence_free(app->presence);
+	rt_entries_free(app->entries);
+	rt_auth_free(app->auth);
+	rt_stat_free(app->stat);
+	rt_recoveries_free(app->recoveries);
+	rt_recent_free(app->recent);
+	rt_joins_free(app->joins);
+	rt_rooms_free(app->rooms);
+	rt_users_free(app->users);
+	rt_timer_free(g->ready);
+	rt_timer_free(g->drain);
+	rt_watch_free(g->signals);
+	rt_conf_free(app->conf);
+	rt_loop_free(app->loop);
+}
+
+int
+main(void)
+{
+	struct gateway g = {.signal_fd = -1};
+	enum rt_result rc;
+
+	harden();
+	rc = rt_conf_read(&g.app.conf, CONF_FD);
+	if (rc != RT_OK)
+	{
+		rt_log(RT_LOG_ERROR, "main", "no configuration on descriptor %d; rt's supervisor starts this program", CONF_FD);
+		return 2;
+	}
+	rc = start(&g);
+	if (rc == RT_OK)
+		rt_loop_run(g.app.loop);
+	else
+		rt_log(RT_LOG_ERROR, "main", "cannot start: %s", rt_result_name(rc));
+	stop(&g);
+	return rc == RT_OK ? 0 : 1;
+}
