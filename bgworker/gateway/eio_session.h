@@ -81,12 +81,11 @@ void rt_eio_session_discard(struct rt_eio_session *s); /* one that was never ope
 void rt_eio_session_mark_dirty(struct rt_eio_session *s);
 void rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f); /* any packet */
 void rt_eio_session_end(struct rt_eio_session *s, const char *reason);  /* at once; not from within the application */
-enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len); /* RT_BAD_INPUT: it was closed */
-void rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len);
+enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len); /* RT_BAD_INPUT: it closes */
+enum rt_result rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len);
 enum rt_eio_error rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
                                struct rt_eio_session **sp); /* *sp is NULL for a handshake */
 void rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error);
-bool rt_http_method_is(const struct rt_http_head *h, const char *method);
 
 /* polling.c */
 void rt_polling_get(struct rt_eio_session *s, struct rt_httpconn *c);

@@ -165,10 +165,17 @@ rt_eio_session_mark_dirty(struct rt_eio_session *s)
 
 /* ---- sending and closing, for the application ------------------------------------ */
 
+/* Closed, or to be closed when the turn ends: what the client sends is not its business any more. */
+static bool
+is_ending(const struct rt_eio_session *s)
+{
+	return s->closed || (s->close_reason != NULL && !s->closes_when_sent);
+}
+
 static void
 close_later(struct rt_eio_session *s, const char *reason, bool when_sent)
 {
-	if (s->closed || (s->close_reason != NULL && !s->closes_when_sent))
+	if (is_ending(s))
 		return;
 	s->close_reason = reason;
 	s->closes_when_sent = when_sent;
@@ -281,13 +288,14 @@ rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len)
 			end_for_protocol_error(s, "parse error");
 			return RT_BAD_INPUT;
 	}
-	return s->closed || (s->close_reason != NULL && !s->closes_when_sent) ? RT_BAD_INPUT : RT_OK;
+	return is_ending(s) ? RT_BAD_INPUT : RT_OK;
 }
 
-void
+enum rt_result
 rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len)
 {
 	s->eio->handler.on_message(s->owner, data, len, true);
+	return is_ending(s) ? RT_BAD_INPUT : RT_OK;
 }
 
 static void
@@ -297,8 +305,8 @@ on_ws_message(void *owner, struct rt_ws *ws, const char *data, size_t len, bool 
 
 	if (ws != s->ws)
 		rt_upgrade_message(s, data, len, binary);
-	else if (s->close_reason != NULL && !s->closes_when_sent)
-		return; /* closed when the turn ends; what comes until then is not its business any more */
+	else if (is_ending(s))
+		return;
 	else if (binary)
 		rt_eio_session_binary(s, data, len);
 	else
@@ -398,12 +406,6 @@ rt_eio_session_open(struct rt_eio_session *s)
 }
 
 /* ---- requests ------------------------------------------------------------------------- */
-
-bool
-rt_http_method_is(const struct rt_http_head *h, const char *method)
-{
-	return h->method_len == strlen(method) && memcmp(h->method, method, h->method_len) == 0;
-}
 
 static bool
 has_param(const char *query, const char *name, const char *value)

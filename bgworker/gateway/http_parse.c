@@ -125,6 +125,12 @@ parse_header(struct rt_http_head *h, const char *line, size_t len)
 	return 0;
 }
 
+bool
+rt_http_method_is(const struct rt_http_head *h, const char *method)
+{
+	return h->method_len == strlen(method) && memcmp(h->method, method, h->method_len) == 0;
+}
+
 const struct rt_http_header *
 rt_http_find_header(const struct rt_http_head *h, const char *name)
 {

@@ -45,6 +45,7 @@ struct rt_http_head
  * cannot be used any more. */
 enum rt_result rt_http_parse_head(const char *data, size_t len, struct rt_http_head *h, size_t *used, int *status);
 
+bool rt_http_method_is(const struct rt_http_head *h, const char *method); /* methods know upper and lower case */
 const struct rt_http_header *rt_http_find_header(const struct rt_http_head *h, const char *name); /* first; or NULL */
 bool rt_http_header_has_token(const struct rt_http_head *h, const char *name, const char *token); /* of a list */
 

@@ -158,7 +158,7 @@ close_conn(struct rt_httpconn *c)
 	}
 	detach(c);
 	close(c->fd);
-	s->handler.on_gone(s->handler.arg);
+	s->handler.on_gone(s->handler.gone_arg);
 }
 
 /* More than this is never read, since reading stops before; one read may go beyond that. */
@@ -433,9 +433,18 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r)
 static void
 refuse(struct rt_httpconn *c, int status)
 {
+	char body[128];
+	int n;
+
 	c->server->stats->http_bad_requests++;
 	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
-	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status, .close = true});
+	n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+	             status == 413 ? "too_large" : "bad_request", reason_of(status));
+	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status,
+	                                             .content_type = "application/json",
+	                                             .body = body,
+	                                             .len = (size_t) n,
+	                                             .close = true});
 }
 
 /* The head once more: its spans moved with the buffer as the body came. */

@@ -31,8 +31,9 @@ struct rt_http_handler
 	void (*on_request)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len);
 	/* The peer left, or was too slow, before its request was answered; only where an owner was set. */
 	void (*on_abandoned)(void *arg, struct rt_httpconn *c);
-	void (*on_gone)(void *arg); /* a descriptor has been closed */
 	void *arg;
+	void (*on_gone)(void *gone_arg); /* a descriptor has been closed */
+	void *gone_arg;
 };
 
 struct rt_httpserver *rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,

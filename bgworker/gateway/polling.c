@@ -114,8 +114,7 @@ take_packet(struct rt_eio_session *s, const char *packet, size_t len)
 	if (len == 0 || packet[0] != 'b')
 		return rt_eio_session_packet(s, packet, len);
 	/* What is in an attachment concerns nobody here, so it is not decoded. */
-	rt_eio_session_binary(s, packet + 1, len - 1);
-	return s->closed ? RT_BAD_INPUT : RT_OK;
+	return rt_eio_session_binary(s, packet + 1, len - 1);
 }
 
 static enum rt_result

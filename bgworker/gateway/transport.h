@@ -27,7 +27,7 @@ enum rt_result rt_transport_reload(struct rt_transport *t, const struct rt_trans
  * a bounded number a turn. */
 void rt_transport_drain(struct rt_transport *t);
 size_t rt_transport_connections(const struct rt_transport *t);
-void rt_transport_free(struct rt_transport *t); /* before the loop is freed; NULL is fine */
+void rt_transport_free(struct rt_transport *t); /* before the loop; may still call on_disconnect; NULL is fine */
 
 struct rt_socketio *rt_transport_socketio(struct rt_transport *t); /* lent */
 struct rt_http *rt_transport_http(struct rt_transport *t);         /* lent */

@@ -383,19 +383,18 @@ rt_ws_close(struct rt_ws *ws, int code)
 /* The library sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is
  * needed, where the hard limit allows that much. */
 static void
-limit_descriptors(int max_connections)
+limit_descriptors(const struct rt_transport_options *conf)
 {
 	struct rlimit limit;
-	rlim_t wanted = (rlim_t) max_connections * 2 + 512; /* TLS takes three for a connection; see tls.c */
+	rlim_t per_connection = conf->ssl_cert_file != NULL ? 3 : 1; /* see tls.h */
+	rlim_t wanted = (rlim_t) conf->max_connections * per_connection + 512;
 
-	wanted += (rlim_t) max_connections;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
 	{
-		if (limit.rlim_max < (rlim_t) max_connections + 256)
-			rt_log(RT_LOG_WARNING, "websocket", "the limit of open files, %llu, is below max_connections, %d",
-			       (unsigned long long) limit.rlim_max, max_connections);
+		rt_log(RT_LOG_WARNING, "websocket", "%d connections need %llu open files, but the limit is %llu",
+		       conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max);
 		wanted = limit.rlim_max;
 	}
 	limit.rlim_cur = wanted;
@@ -418,7 +417,7 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 	s->conf = conf;
 	s->stats = stats;
 	s->handler = *handler;
-	limit_descriptors(conf->max_connections);
+	limit_descriptors(conf);
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
 	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;

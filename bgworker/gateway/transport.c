@@ -1,0 +1,258 @@
+/* transport.c: see transport.h.  Owns the settings and the counters, and puts the parts together:
+ *
+ *     accept → (tls) → httpconn → http ─┬→ the application
+ *                                       ├→ files
+ *                                       └→ engineio ⇄ websocket
+ *                                             └→ socketio → the application
+ */
+#include "transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/log.h"
+#include "../common/loop.h"
+#include "../common/wheel.h"
+#include "accept.h"
+#include "http_router.h"
+#include "socketio_server.h"
+#include "tls.h"
+
+struct rt_transport
+{
+	struct rt_loop *loop;
+	struct rt_wheel *wheel;
+	struct rt_transport_options conf; /* strings are our own */
+	struct rt_transport_stats stats;
+	struct rt_acceptor *acceptor;
+	struct rt_tls *tls; /* NULL: plain */
+	struct rt_http *http;
+	struct rt_socketio *sio;
+};
+
+/* ---- settings ------------------------------------------------------------------------ */
+
+static char *
+copy_or_null(const char *s)
+{
+	return s == NULL || s[0] == '\0' ? NULL : rt_strdup(s);
+}
+
+static void
+copy_strings(struct rt_transport_options *conf)
+{
+	conf->listen_addresses = copy_or_null(conf->listen_addresses);
+	conf->ssl_cert_file = copy_or_null(conf->ssl_cert_file);
+	conf->ssl_key_file = copy_or_null(conf->ssl_key_file);
+	conf->cors_origins = copy_or_null(conf->cors_origins);
+	conf->static_dir = copy_or_null(conf->static_dir);
+}
+
+static void
+free_strings(struct rt_transport_options *conf)
+{
+	free((char *) conf->listen_addresses);
+	free((char *) conf->ssl_cert_file);
+	free((char *) conf->ssl_key_file);
+	free((char *) conf->cors_origins);
+	free((char *) conf->static_dir);
+}
+
+static void
+replace_string(const char **setting, const char *value)
+{
+	free((char *) *setting);
+	*setting = copy_or_null(value);
+}
+
+/* ---- connections ----------------------------------------------------------------------- */
+
+static void
+on_descriptor_gone(void *arg)
+{
+	struct rt_transport *t = arg;
+
+	t->stats.connections--;
+}
+
+static void
+on_accept(void *arg, int fd, const char *peer)
+{
+	struct rt_transport *t = arg;
+
+	if (t->tls != NULL)
+		fd = rt_tls_wrap(t->tls, fd);
+	if (fd < 0)
+	{
+		rt_log(RT_LOG_WARNING, "tls", "cannot serve a connection: %s", strerror(errno));
+		t->stats.connections--;
+		return;
+	}
+	rt_httpserver_add(rt_http_server(t->http), fd, peer, NULL, 0);
+}
+
+static void
+on_passed(void *arg, int fd, const char *peer, const char *data, size_t len)
+{
+	struct rt_transport *t = arg;
+
+	rt_httpserver_add(rt_http_server(t->http), fd, peer, data, len);
+}
+
+static enum rt_result
+on_pass(void *arg, int worker, struct rt_httpconn *c)
+{
+	struct rt_transport *t = arg;
+	const char *data;
+	size_t len;
+	int fd;
+
+	fd = rt_httpconn_take(c, true, &data, &len);
+	if (rt_acceptor_pass(t->acceptor, worker, fd, rt_httpconn_peer(c), data, len) == RT_OK)
+		return RT_OK;
+	close(fd);
+	t->stats.connections--;
+	return RT_OK;
+}
+
+/* ---- start, reload, end ------------------------------------------------------------------ */
+
+static enum rt_result
+start_parts(struct rt_transport *t, const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg)
+{
+	struct rt_accept_handler accept_handler = {.on_accept = on_accept, .on_passed = on_passed, .arg = t};
+	struct rt_http_router router = {.on_request = on_request,
+	                                .on_request_arg = on_request_arg,
+	                                .pass = t->conf.workers > 1 ? on_pass : NULL,
+	                                .pass_arg = t,
+	                                .on_descriptor_gone = on_descriptor_gone,
+	                                .gone_arg = t};
+	enum rt_result rc;
+
+	if (t->conf.ssl_cert_file != NULL)
+	{
+		if (t->conf.ssl_key_file == NULL)
+		{
+			rt_log(RT_LOG_ERROR, "tls", "a certificate is set, but no key");
+			return RT_INTERNAL;
+		}
+		rc = rt_tls_new(&t->tls, t->loop, t->wheel, t->conf.ssl_cert_file, t->conf.ssl_key_file);
+		if (rc != RT_OK)
+			return rc;
+	}
+	rc = rt_socketio_new(&t->sio, t->loop, t->wheel, &t->conf, &t->stats, app, on_descriptor_gone, t);
+	if (rc != RT_OK)
+		return rc;
+	t->http = rt_http_new(t->loop, t->wheel, &t->conf, &t->stats, rt_socketio_engine(t->sio), &router);
+	t->acceptor = rt_acceptor_new(t->loop, &t->conf, &t->stats, &accept_handler);
+	return RT_OK;
+}
+
+enum rt_result
+rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_transport_options *o,
+                 const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg)
+{
+	struct rt_transport *t = rt_alloc(sizeof *t);
+	enum rt_result rc;
+
+	t->loop = l;
+	t->wheel = rt_wheel_new(l);
+	t->conf = *o;
+	copy_strings(&t->conf);
+	rc = start_parts(t, app, on_request, on_request_arg);
+	if (rc != RT_OK)
+	{
+		rt_transport_free(t);
+		return rc;
+	}
+	*tp = t;
+	return RT_OK;
+}
+
+enum rt_result
+rt_transport_listen(struct rt_transport *t)
+{
+	enum rt_result rc = rt_acceptor_listen(t->acceptor);
+
+	if (rc == RT_OK)
+		rt_log(RT_LOG_INFO, "transport", "listening on \"%s\", port %d%s",
+		       t->conf.listen_addresses == NULL ? "127.0.0.1" : t->conf.listen_addresses, t->conf.port,
+		       t->tls != NULL ? ", with TLS" : "");
+	return rc;
+}
+
+static enum rt_result
+reload_tls(struct rt_transport *t, const struct rt_transport_options *o)
+{
+	bool wanted = o->ssl_cert_file != NULL && o->ssl_cert_file[0] != '\0';
+
+	if (wanted != (t->tls != NULL))
+	{
+		rt_log(RT_LOG_WARNING, "tls", "TLS can be switched on or off by a restart only");
+		return RT_OK;
+	}
+	return wanted ? rt_tls_reload(t->tls, o->ssl_cert_file, o->ssl_key_file == NULL ? "" : o->ssl_key_file) : RT_OK;
+}
+
+enum rt_result
+rt_transport_reload(struct rt_transport *t, const struct rt_transport_options *o)
+{
+	t->conf.ping_interval_ms = o->ping_interval_ms;
+	t->conf.ping_timeout_ms = o->ping_timeout_ms;
+	t->conf.connect_timeout_ms = o->connect_timeout_ms;
+	t->conf.max_payload_bytes = o->max_payload_bytes;
+	t->conf.max_queued_bytes = o->max_queued_bytes;
+	if (o->max_connections < t->conf.max_connections)
+		t->conf.max_connections = o->max_connections;
+	replace_string(&t->conf.cors_origins, o->cors_origins);
+	return reload_tls(t, o);
+}
+
+void
+rt_transport_drain(struct rt_transport *t)
+{
+	rt_acceptor_stop(t->acceptor);
+	rt_httpserver_drain(rt_http_server(t->http));
+	rt_eio_drain(rt_socketio_engine(t->sio));
+}
+
+size_t
+rt_transport_connections(const struct rt_transport *t)
+{
+	return t->stats.connections;
+}
+
+void
+rt_transport_free(struct rt_transport *t)
+{
+	if (t == NULL)
+		return;
+	rt_acceptor_free(t->acceptor);
+	rt_socketio_free(t->sio); /* first, since sessions answer the requests that they hold */
+	rt_http_free(t->http);
+	rt_tls_free(t->tls);
+	rt_wheel_free(t->wheel);
+	free_strings(&t->conf);
+	free(t);
+}
+
+struct rt_socketio *
+rt_transport_socketio(struct rt_transport *t)
+{
+	return t->sio;
+}
+
+struct rt_http *
+rt_transport_http(struct rt_transport *t)
+{
+	return t->http;
+}
+
+const struct rt_transport_stats *
+rt_transport_stats(struct rt_transport *t)
+{
+	t->stats.queued_bytes = rt_eio_queued_bytes(rt_socketio_engine(t->sio));
+	return &t->stats;
+}
