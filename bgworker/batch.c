@@ -132,7 +132,7 @@ rt_batch_add(struct rt_batch *b, const struct rt_batch_event *e)
 	struct rt_event_text text = put_notification(b, e, pos);
 
 	b->bytes += b->texts.len - start;
-	if (b->texts.len - start > RT_NOTIFICATION_BYTES)
+	if (b->texts.len - start > RT_NOTIFICATION_BYTES || rt_event_text_is_private(&text))
 	{
 		/* Then the log has it in full, soft state too. */
 		text.pos = pos = b->last_pos + 1;

@@ -68,6 +68,13 @@ rt_event_text_put_truncated(StringInfo out, const struct rt_event_text *e)
 	put_numbers(out, e);
 }
 
+/* Inside a JSON string the quotes would be escaped, so this finds the key alone. */
+bool
+rt_event_text_is_private(const struct rt_event_text *e)
+{
+	return e->route != NULL && strstr(e->route, "\"private\":true") != NULL;
+}
+
 static char *
 text_or_null(FunctionCallInfo fcinfo, int n)
 {

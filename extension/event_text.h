@@ -23,7 +23,11 @@ struct rt_event_text
 /* {"event":…,"offset":…,"route":…,<the payload without its brace> */
 extern void rt_event_text_put(StringInfo out, const struct rt_event_text *e);
 
-/* The same without the payload, for one that is too long. */
+/* The same without the payload, for one that is too long, or private. */
 extern void rt_event_text_put_truncated(StringInfo out, const struct rt_event_text *e);
+
+/* The route says "private":true.  Any role may listen: such an event is notified without its payload, which
+ * programs then read from the log. */
+extern bool rt_event_text_is_private(const struct rt_event_text *e);
 
 #endif
