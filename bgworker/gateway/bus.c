@@ -105,7 +105,6 @@ reset(struct rt_bus *b, uint64_t pos)
 	       b->pos);
 	b->stats.resets++;
 	b->pos = pos;
-	b->newest = pos;
 	drop_held(b);
 	b->user.on_reset(b->user.arg);
 }
@@ -166,52 +165,50 @@ on_notify(void *arg, const char *payload, size_t len)
 
 /* ---- the event log -------------------------------------------------------------- */
 
-/* One event of a page.  False if the log has a hole there. */
-static bool
+/* One event of a page. */
+static void
 take_logged(struct rt_bus *b, const json_t *item)
 {
 	struct rt_notice n;
 
 	if (!json_is_string(item) || !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) ||
-	    !n.logged)
-		return true;
-	if (n.pos <= b->pos)
-		return true;
-	if (n.pos != b->pos + 1)
-		return false;
+	    !n.logged || n.pos <= b->pos)
+		return;
 	n.truncated = false; /* the log's text is whole, whatever it ends with */
 	dispatch(b, &n);
-	return true;
 }
 
 static void
-take_page(struct rt_bus *b, json_t *page)
+start_at(struct rt_bus *b, uint64_t pos)
 {
-	json_t *events = rt_json_array(page, "events");
+	b->pos = pos;
+	b->state = CATCHING_UP;
+	b->user.on_started(b->user.arg);
+}
+
+/* Positions that the log does not have were never used (the relay leaves some out after a crash), as long as the
+ * log reaches back to ours. */
+static void
+take_page(struct rt_bus *b, const json_t *page)
+{
+	const json_t *events = rt_json_array(page, "events");
+	uint64_t first = UINT64_MAX;
 	uint64_t last = 0;
 	json_t *item;
 	size_t i;
 
+	rt_json_pos(page, "first", &first);
 	rt_json_pos(page, "last", &last);
-	if (b->state == STARTING)
-	{
-		b->pos = last;
-		b->state = CATCHING_UP;
-		b->user.on_started(b->user.arg);
-	}
-	json_array_foreach(events, i, item)
-	{
-		if (!take_logged(b, item))
-		{
-			reset(b, last);
-			break;
-		}
-	}
-	/* Positions only grow, unless the database was set back. */
-	if (last < b->pos || (json_array_size(events) == 0 && last > b->pos))
-		reset(b, last);
 	if (last > b->newest)
 		b->newest = last;
+	if (b->state == STARTING)
+		start_at(b, last);
+	else if (last < b->pos || (first > b->pos + 1 && last > b->pos && b->state != LIVE))
+		reset(b, last);
+	json_array_foreach(events, i, item)
+	    take_logged(b, item);
+	if (json_array_size(events) == 0)
+		b->pos = last;
 }
 
 static void

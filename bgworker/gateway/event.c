@@ -192,7 +192,7 @@ rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
 /* ---- calls of the database ------------------------------------------------------------ */
 
 void
-rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply))
+rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply)
 {
 	const struct rt_client *c = rt_event_client(e);
 	const char *key = first_key(e->arg, e->arg_len);
@@ -205,9 +205,20 @@ rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, co
 	rt_text_quote(&t, rt_socket_id(c->socket));
 	rt_text_add(&t, ",\"gateway\":");
 	rt_text_quote(&t, e->app->name);
+	if (keys != NULL)
+	{
+		rt_text_add(&t, ",");
+		rt_text_add(&t, keys);
+	}
 	rt_text_add(&t, "}");
-	rt_db_call(e->app->db, RT_DB_FAST, fn, c->user->id, t.data, t.len, on_reply, e);
+	rt_db_call(e->app->db, lane, fn, c->user->id, t.data, t.len, on_reply, e);
 	rt_text_fini(&t);
+}
+
+void
+rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply))
+{
+	rt_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply);
 }
 
 static void
@@ -371,6 +382,17 @@ rt_event_lower_barrier(struct rt_app *app, struct rt_client *c)
 }
 
 void
+rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json)
+{
+	struct rt_socketio_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
+
+	if (c->barriers == 0)
+		begin(app, c, name, json, e.arg_len, RT_NO_ACK);
+	else if (!hold(c, &e))
+		rt_socket_disconnect(c->socket, "too many events wait");
+}
+
+void
 rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event *e)
 {
 	struct rt_app *app = arg;
@@ -378,7 +400,9 @@ rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event
 
 	if (c == NULL || c->user == NULL || !within_rate(app, c, e->name, e->ack))
 		return;
-	if (c->barriers == 0)
+	if (e->error != NULL)
+		send_error(app, c, e->name, e->ack, "bad_request", e->error, 0);
+	else if (c->barriers == 0)
 		begin(app, c, e->name, e->arg, e->arg_len, e->ack);
 	else if (!hold(c, e))
 		send_error(app, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);

@@ -216,14 +216,20 @@ free_recovery(struct rt_recovery *r)
 	free(r);
 }
 
-/* False if the log has a hole: events are lost, and so is this run. */
+/* False if the log does not reach back: events are lost, and so is this run. */
 static bool
 take_page(struct rt_recoveries *rv, const json_t *page)
 {
+	const json_t *events = rt_json_array(page, "events");
+	uint64_t first = UINT64_MAX;
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(rt_json_array(page, "events"), i, item)
+	if (!rt_json_pos(page, "first", &first) || first > rv->pos + 1)
+		return false;
+	if (json_array_size(events) == 0)
+		rt_json_pos(page, "last", &rv->pos);
+	json_array_foreach(events, i, item)
 	{
 		struct rt_notice n;
 
@@ -231,8 +237,6 @@ take_page(struct rt_recoveries *rv, const json_t *page)
 		    !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) || !n.logged ||
 		    n.pos <= rv->pos)
 			continue;
-		if (n.pos != rv->pos + 1)
-			return false;
 		rv->pos = n.pos;
 		take_event(rv, &n);
 	}
@@ -316,7 +320,7 @@ on_page(void *arg, const struct rt_db_reply *reply)
 		rt_timer_start(rv->timer, RETRY_MS);
 		return;
 	}
-	whole = json_array_size(rt_json_array(page, "events")) > 0 && take_page(rv, page);
+	whole = take_page(rv, page);
 	json_decref(page);
 	if (whole)
 		rt_timer_start(rv->timer, 0);
