@@ -200,7 +200,7 @@ handle_leave(struct rt_event *e)
 
 	if (read_room(e, &req, room))
 	{
-		rt_typing_end(e->app->typings, c, room);
+		rt_typing_end(e->app->typings, c, RT_TYPING_ROOM, room);
 		rt_room_leave(e->app->rooms, room, c);
 		rt_event_call(e, "leave_room", on_reply);
 	}
@@ -218,7 +218,7 @@ on_typing_told(void *arg, const struct rt_db_reply *reply)
 	struct rt_client *c = rt_event_client(e);
 
 	if (!reply->ok && c != NULL)
-		rt_typing_stop(e->app->typings, c, e->data);
+		rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, e->data);
 	free(e->data);
 	rt_event_answer_reply(e, reply);
 }
@@ -227,7 +227,8 @@ static void
 tell_typing(struct rt_event *e, const char *room, bool typing)
 {
 	struct rt_client *c = rt_event_client(e);
-	bool tell = typing ? rt_typing_start(e->app->typings, c, room) : rt_typing_stop(e->app->typings, c, room);
+	bool tell = typing ? rt_typing_start(e->app->typings, c, RT_TYPING_ROOM, room)
+	                   : rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, room);
 
 	if (tell)
 	{

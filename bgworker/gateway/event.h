@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/db.h"
 #include "socketio.h"
 
 struct rt_app;
 struct rt_client;
-struct rt_db_reply;
 struct rt_event;
 
 /* Either fn (a function of rt_api, whose result is the answer) or handle. */
@@ -48,6 +48,8 @@ struct rt_client *rt_event_client(const struct rt_event *e); /* NULL: it has lef
 
 /* Calls rt_api.<fn> with the argument, the keys "sid" and "gateway" added; on_reply with the event as arg. */
 void rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply));
+/* With more keys, as `"key":value`, which stand over the client's; NULL: none. */
+void rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply);
 
 /* The answers.  json is an object: the event def->reply gets it, the ack `{"success":true,…}` with its keys. */
 void rt_event_answer(struct rt_event *e, const char *json, size_t len);
@@ -56,6 +58,9 @@ void rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply);
 
 /* An event to one client, with its position at the end. */
 void rt_client_emit(struct rt_app *app, struct rt_client *c, const char *name, const char *json, size_t len);
+
+/* As if the client had emitted it, without an ack, behind what it waits for. */
+void rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json);
 
 /* While the client's count of barriers is above 0 its events are held, in order and up to a limit. */
 void rt_event_raise_barrier(struct rt_client *c);

@@ -19,7 +19,8 @@
 struct rt_typing
 {
 	struct rt_client *client;
-	char *room;
+	enum rt_typing_place place;
+	char *id;
 	uint64_t ends_ms;
 	uint64_t told_ms;
 	struct rt_typing *of_client;      /* next of the same client */
@@ -31,6 +32,17 @@ struct rt_typings
 	struct rt_app *app;
 	struct rt_timer *timer;
 	struct rt_typing *first, **last;
+};
+
+/* What the database is told of an end. */
+static const struct
+{
+	const char *fn;
+	const char *id_key;
+	const char *flag_key;
+} places[] = {
+    [RT_TYPING_ROOM] = {"typing", "roomId", "isTyping"},
+    [RT_TYPING_MEETING] = {"meeting_typing", "meetingId", "typing"},
 };
 
 static void
@@ -56,11 +68,11 @@ unlink_typing(struct rt_typings *ts, struct rt_typing *t)
 }
 
 static struct rt_typing *
-find(const struct rt_client *c, const char *room)
+find(const struct rt_client *c, enum rt_typing_place place, const char *id)
 {
 	struct rt_typing *t = c->typing;
 
-	while (t != NULL && strcmp(t->room, room) != 0)
+	while (t != NULL && (t->place != place || strcmp(t->id, id) != 0))
 		t = t->of_client;
 	return t;
 }
@@ -74,7 +86,7 @@ drop(struct rt_typings *ts, struct rt_typing *t)
 		link = &(*link)->of_client;
 	*link = t->of_client;
 	unlink_typing(ts, t);
-	free(t->room);
+	free(t->id);
 	free(t);
 }
 
@@ -92,10 +104,11 @@ tell_end(struct rt_typings *ts, const struct rt_typing *t)
 	struct rt_text req;
 
 	rt_text_init(&req);
-	rt_text_addf(&req, "{\"roomId\":\"%s\",\"isTyping\":false,\"sid\":", t->room);
+	rt_text_addf(&req, "{\"%s\":\"%s\",\"%s\":false,\"sid\":", places[t->place].id_key, t->id,
+	             places[t->place].flag_key);
 	rt_text_quote(&req, rt_socket_id(t->client->socket));
 	rt_text_add(&req, "}");
-	rt_db_call(ts->app->db, RT_DB_FAST, "typing", t->client->user->id, req.data, req.len, on_told, NULL);
+	rt_db_call(ts->app->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);
 	rt_text_fini(&req);
 }
 
@@ -137,17 +150,18 @@ rt_typings_free(struct rt_typings *ts)
 }
 
 bool
-rt_typing_start(struct rt_typings *ts, struct rt_client *c, const char *room)
+rt_typing_start(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
 {
 	uint64_t now_ms = rt_loop_now_ms(ts->app->loop);
-	struct rt_typing *t = find(c, room);
+	struct rt_typing *t = find(c, place, id);
 	bool tell = t == NULL || now_ms - t->told_ms >= TELL_EVERY_MS;
 
 	if (t == NULL)
 	{
 		t = rt_alloc(sizeof(*t));
 		t->client = c;
-		t->room = rt_strdup(room);
+		t->place = place;
+		t->id = rt_strdup(id);
 		t->of_client = c->typing;
 		c->typing = t;
 	}
@@ -160,9 +174,9 @@ rt_typing_start(struct rt_typings *ts, struct rt_client *c, const char *room)
 }
 
 bool
-rt_typing_stop(struct rt_typings *ts, struct rt_client *c, const char *room)
+rt_typing_stop(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
 {
-	struct rt_typing *t = find(c, room);
+	struct rt_typing *t = find(c, place, id);
 
 	if (t == NULL)
 		return false;
@@ -171,9 +185,9 @@ rt_typing_stop(struct rt_typings *ts, struct rt_client *c, const char *room)
 }
 
 void
-rt_typing_end(struct rt_typings *ts, struct rt_client *c, const char *room)
+rt_typing_end(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
 {
-	struct rt_typing *t = find(c, room);
+	struct rt_typing *t = find(c, place, id);
 
 	if (t == NULL)
 		return;
