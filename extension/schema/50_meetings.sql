@@ -88,7 +88,7 @@ CREATE TABLE rt.meeting_participants (
 	socket_id text,
 	gateway text,
 	disconnected_at timestamptz,
-	CONSTRAINT meeting_participants_name_length CHECK (char_length(display_name) BETWEEN 1 AND 200),
+	CONSTRAINT meeting_participants_name_length CHECK (octet_length(display_name) BETWEEN 1 AND 512),
 	CONSTRAINT meeting_participants_role CHECK (role IN ('host', 'co-host', 'participant', 'viewer')),
 	CONSTRAINT meeting_participants_left CHECK ((left_at IS NULL) = (left_reason IS NULL)),
 	CONSTRAINT meeting_participants_left_reason CHECK (left_reason IN ('left', 'disconnected', 'removed', 'ended')),
@@ -163,10 +163,19 @@ CREATE TABLE rt.ice_servers (
 );
 COMMENT ON TABLE rt.ice_servers IS 'STUN and TURN servers that clients in meetings are told of; none are needed where they reach the media port';
 
-SELECT pg_catalog.pg_extension_config_dump(('rt.' || t)::pg_catalog.regclass, '')
-FROM pg_catalog.unnest(ARRAY['meetings', 'meetings_id_seq', 'meeting_invitees', 'meeting_bans', 'meeting_participants',
-	'meeting_participants_id_seq', 'meeting_messages', 'meeting_messages_id_seq', 'meeting_recordings',
-	'meeting_recordings_id_seq', 'ice_servers']) AS t;
+-- One statement each: all of them change the extension's one row in the catalog.
+DO $$
+DECLARE
+	t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['meetings', 'meetings_id_seq', 'meeting_invitees', 'meeting_bans', 'meeting_participants',
+		'meeting_participants_id_seq', 'meeting_messages', 'meeting_messages_id_seq', 'meeting_recordings',
+		'meeting_recordings_id_seq', 'ice_servers']
+	LOOP
+		PERFORM pg_catalog.pg_extension_config_dump(('rt.' || t)::pg_catalog.regclass, '');
+	END LOOP;
+END
+$$;
 
 -- ---- who may do what ----------------------------------------------------------------------------
 
