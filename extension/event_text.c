@@ -72,7 +72,13 @@ rt_event_text_put_truncated(StringInfo out, const struct rt_event_text *e)
 bool
 rt_event_text_is_private(const struct rt_event_text *e)
 {
-	return e->route != NULL && strstr(e->route, "\"private\":true") != NULL;
+	const char *value = e->route == NULL ? NULL : strstr(e->route, "\"private\"");
+
+	if (value == NULL)
+		return false;
+	value += strlen("\"private\"");
+	value += strspn(value, " \t\r\n:");
+	return strncmp(value, "true", strlen("true")) == 0;
 }
 
 static char *

@@ -6,14 +6,6 @@ LANGUAGE c PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rt_emit';
 COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
     'leaves an event, which goes to those whom route names when, and only if, the transaction commits';
 
-CREATE FUNCTION rt_private.message_json(message rt.messages) RETURNS json
-LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_json';
-COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message as clients see it';
-
-CREATE FUNCTION rt_private.message_payload(message rt.messages) RETURNS json
-LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_payload_json';
-COMMENT ON FUNCTION rt_private.message_payload(rt.messages) IS 'payload of the event new-chat-message';
-
 CREATE FUNCTION rt_private.change_payload(message rt.messages) RETURNS json
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN message.deleted_at IS NULL THEN
@@ -141,8 +133,8 @@ COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages 
 COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
 COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
 
-REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint), rt_private.message_json(rt.messages),
-    rt_private.message_payload(rt.messages), rt_private.change_payload(rt.messages),
+REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
+    rt_private.change_payload(rt.messages),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
