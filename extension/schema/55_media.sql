@@ -136,8 +136,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			'preferredPayloadType', p.payload_type, 'clockRate', m.clock_rate, 'channels', m.channels,
 			'parameters', m.parameters, 'rtcpFeedback', CASE m.kind
 				WHEN 'audio' THEN '[{"type":"nack","parameter":""},{"type":"transport-cc","parameter":""}]'::json
-				ELSE '[{"type":"nack","parameter":""},{"type":"nack","parameter":"pli"},{"type":"ccm","parameter":"fir"},
-					{"type":"goog-remb","parameter":""},{"type":"transport-cc","parameter":""}]'::json
+				ELSE (
+					SELECT json_agg(json_build_object('type', f[1], 'parameter', f[2]))
+					FROM (VALUES (ARRAY['nack', '']), (ARRAY['nack', 'pli']), (ARRAY['ccm', 'fir']),
+						(ARRAY['goog-remb', '']), (ARRAY['transport-cc', ''])) AS v (f))
 			END))
 		FROM media AS m
 		CROSS JOIN LATERAL (SELECT CASE m.n WHEN 0 THEN 100 ELSE 99 + 2 * m.n END AS payload_type) AS p

@@ -94,16 +94,12 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses who may not do something in a meeting; the database''s owner may';
 
 CREATE FUNCTION rt_private.meeting_hash(password text) RETURNS text
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF password IS NULL THEN
-		RETURN NULL;
+	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
+		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
 	END IF;
-	-- 72 bytes are all that bcrypt looks at.
-	IF octet_length(password) NOT BETWEEN 1 AND 72 THEN
-		RAISE EXCEPTION 'password must have 1 to 72 bytes' USING ERRCODE = 'RT400';
-	END IF;
-	RETURN rt_private.crypt(password, rt_private.gen_salt('bf', 6));
+	RETURN rt_private.crypt(rt_private.password_bytes(password), rt_private.gen_salt('bf', 6));
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'bcrypt; cheaper than for accounts, since every join checks it';

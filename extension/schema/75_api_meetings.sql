@@ -141,7 +141,7 @@ BEGIN
 	ELSIF m.locked AND NOT is_host THEN
 		RAISE EXCEPTION 'Meeting is locked' USING ERRCODE = 'RT403';
 	ELSIF m.password_hash IS NOT NULL AND NOT is_host
-		AND (password IS NULL OR rt_private.crypt(password, m.password_hash) <> m.password_hash)
+		AND NOT rt_private.password_matches(password, m.password_hash)
 	THEN
 		RAISE EXCEPTION 'Wrong password' USING ERRCODE = 'RT4WP';
 	END IF;

@@ -55,6 +55,6 @@ COMMENT ON VIEW rt.stat_media IS 'a row a transport, producer and consumer; reas
 CREATE VIEW rt.stat_media_workers AS
 	SELECT w.id AS worker, w.slot, w.addresses, w.udp_port, w.tcp_port, w.capacity, w.load,
 		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS meetings,
-		rt_private.media_alive(w) AS alive, w.started_at, w.heartbeat_at
+		w.heartbeat_at > clock_timestamp() - interval '3 seconds' AS alive, w.started_at, w.heartbeat_at
 	FROM rt_private.media_workers AS w;
 COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with their load and the meetings placed on them';

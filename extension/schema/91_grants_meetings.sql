@@ -95,3 +95,24 @@ GRANT EXECUTE ON FUNCTION
 	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) TO rt_app;
 
 GRANT SELECT ON rt.stat_meetings, rt.stat_media, rt.stat_media_workers TO pg_monitor;
+
+-- The functions of these files are nobody's but those named here; policies are evaluated as the role that asks.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rt, rt_api, rt_private FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.app_sees_meeting(bigint), rt_private.app_runs_meeting(bigint),
+	rt_private.app_reads_message(rt.meeting_messages), rt_private.app_speaks_in(bigint) TO rt_app;
+
+GRANT EXECUTE ON FUNCTION
+	rt_api.meeting_join(text, jsonb), rt_api.meeting_leave(text, jsonb), rt_api.meeting_media(text, jsonb),
+	rt_api.meeting_say(text, jsonb), rt_api.meeting_typing(text, jsonb), rt_api.meeting_react(text, jsonb),
+	rt_api.meeting_hand(text, jsonb), rt_api.meeting_mute(text, jsonb), rt_api.meeting_remove(text, jsonb),
+	rt_api.meeting_role(text, jsonb), rt_api.meeting_lock(text, jsonb), rt_api.meeting_close(text, jsonb),
+	rt_api.meeting_record(text, jsonb), rt_api.meeting_disconnected(text, jsonb), rt_api.meeting_resume(text, jsonb),
+	rt_api.meeting_sweep(text, jsonb), rt_api.meetings_list(text, jsonb), rt_api.meeting_create(text, jsonb),
+	rt_api.meeting_get(text, jsonb), rt_api.meeting_update(text, jsonb), rt_api.meeting_delete(text, jsonb),
+	rt_api.meeting_start(text, jsonb), rt_api.meeting_end(text, jsonb), rt_api.meeting_check_join(text, jsonb),
+	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
+	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
+	rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
+GRANT EXECUTE ON FUNCTION
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
+	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) TO rt_media;
