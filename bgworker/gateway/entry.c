@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "bus.h"
 #include "event.h"
+#include "meeting_event.h"
 #include "presence.h"
 #include "recover.h"
 #include "room.h"
@@ -222,7 +223,10 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	rt_stat_count(app->stat, RT_STAT_CONNECTS);
 	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
 	if (recovered && rt_json_pos_text(w->offset, strlen(w->offset), &offset))
+	{
 		rt_recover_begin(app, c, rt_json_array(result, "joined"), offset);
+		rt_meeting_resume(app, c, rt_json_array(result, "meetings"));
+	}
 }
 
 static void
@@ -455,6 +459,7 @@ leave(struct rt_app *app, struct rt_client *c, bool clean)
 	rt_stat_count(app->stat, RT_STAT_DISCONNECTS);
 	rt_recover_cancel(c);
 	rt_typing_end_all(app->typings, c);
+	rt_meeting_gone(app, c, !c->superseded);
 	if (!c->superseded)
 		rt_presence_gone(app->presence, c->user->id, rt_socket_id(c->socket), last, !clean);
 	rt_rooms_leave_all(app->rooms, c);

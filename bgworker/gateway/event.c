@@ -192,7 +192,8 @@ rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
 /* ---- calls of the database ------------------------------------------------------------ */
 
 void
-rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply)
+rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply,
+                   void *arg)
 {
 	const struct rt_client *c = rt_event_client(e);
 	const char *key = first_key(e->arg, e->arg_len);
@@ -211,14 +212,14 @@ rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, con
 		rt_text_add(&t, keys);
 	}
 	rt_text_add(&t, "}");
-	rt_db_call(e->app->db, lane, fn, c->user->id, t.data, t.len, on_reply, e);
+	rt_db_call(e->app->db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
 	rt_text_fini(&t);
 }
 
 void
 rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply))
 {
-	rt_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply);
+	rt_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply, e);
 }
 
 static void

@@ -23,6 +23,8 @@
 #include "entry.h"
 #include "event.h"
 #include "joins.h"
+#include "meeting.h"
+#include "meeting_event.h"
 #include "presence.h"
 #include "recent.h"
 #include "recover.h"
@@ -31,7 +33,9 @@
 #include "room.h"
 #include "route.h"
 #include "send.h"
+#include "signalling.h"
 #include "stat.h"
+#include "sweep.h"
 #include "transport.h"
 #include "typing.h"
 #include "user.h"
@@ -283,10 +287,15 @@ make_modules(struct rt_app *app)
 	app->entries = rt_entries_new(app);
 	app->presence = rt_presence_new(app);
 	app->typings = rt_typings_new(app);
+	app->meetings = rt_meetings_new(app);
+	app->signals = rt_signals_new(app);
+	app->sweep = rt_sweep_new(app);
 	app->send = rt_send_new(app);
 	app->rest = rt_rest_new(app);
 	rt_chat_init();
 	rt_command_init();
+	rt_meeting_event_init();
+	rt_signalling_init();
 }
 
 static enum rt_result
@@ -320,6 +329,9 @@ stop(struct gateway *g)
 	rt_bus_free(app->bus);
 	rt_rest_free(app->rest);
 	rt_send_free(app->send);
+	rt_sweep_free(app->sweep);
+	rt_signals_free(app->signals);
+	rt_meetings_free(app->meetings);
 	rt_typings_free(app->typings);
 	rt_presence_free(app->presence);
 	rt_entries_free(app->entries);

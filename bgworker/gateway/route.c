@@ -10,6 +10,7 @@
 #include "bus.h"
 #include "command.h"
 #include "joins.h"
+#include "meeting.h"
 #include "notice.h"
 #include "presence.h"
 #include "recent.h"
@@ -45,6 +46,8 @@ kind_of(const json_t *route)
 		return RT_ROUTE_ROOM;
 	if (rt_json_array(route, "users") != NULL)
 		return RT_ROUTE_USERS;
+	if (json_object_get(route, "meeting") != NULL)
+		return RT_ROUTE_MEETING;
 	if (rt_json_bool(route, "gateway", false))
 		return RT_ROUTE_GATEWAY;
 	return RT_ROUTE_NONE;
@@ -59,6 +62,8 @@ rt_route_parse(struct rt_route *r, const char *text, size_t len)
 	r->json = rt_json_parse_object(text, len);
 	r->kind = kind_of(r->json);
 	if (r->kind == RT_ROUTE_ROOM && !rt_json_get_id(r->json, "room", r->room))
+		r->kind = RT_ROUTE_NONE;
+	if (r->kind == RT_ROUTE_MEETING && !rt_json_get_id(r->json, "meeting", r->room))
 		r->kind = RT_ROUTE_NONE;
 }
 
@@ -199,6 +204,8 @@ send_event(struct rt_app *app, const struct rt_route *r, const struct rt_notice 
 		to_room(app, r, n, f, pos);
 	else if (r->kind == RT_ROUTE_USERS)
 		to_users(app, r, n, f);
+	else if (r->kind == RT_ROUTE_MEETING)
+		rt_meeting_send(app->meetings, r->room, json_object_get(r->json, "participants"), f, except_socket(app, r));
 	else
 		rt_presence_send(app->presence, r, f);
 	rt_frame_unref(f);

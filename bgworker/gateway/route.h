@@ -23,13 +23,14 @@ enum rt_route_kind
 	RT_ROUTE_ROOM,
 	RT_ROUTE_USERS,
 	RT_ROUTE_CONTACTS,
+	RT_ROUTE_MEETING,
 	RT_ROUTE_GATEWAY
 };
 
 struct rt_route
 {
 	enum rt_route_kind kind;
-	char room[RT_ID_LEN + 1];
+	char room[RT_ID_LEN + 1]; /* or meeting */
 	json_t *json;             /* the whole route; NULL for a room without more */
 };
 
