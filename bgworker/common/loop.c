@@ -11,7 +11,7 @@
 
 #include "log.h"
 
-#define SLOW_TURN_NS 20000000u
+#define SLOW_TURN_MS 20
 
 struct deferred
 {
@@ -35,10 +35,9 @@ struct rt_loop
 	struct deferred_list waiting; /* for the next run */
 	struct deferred_list running; /* empty but during a run */
 	bool stopping;
-	uint64_t turn_began_ns;
-	uint64_t idle_ns;
+	uint64_t busy_ms; /* of this turn, until its descriptors and deferred work were done */
 	uint64_t slow_turns;
-	uint64_t longest_ns;
+	uint64_t longest_ms;
 };
 
 struct rt_timer
@@ -82,6 +81,15 @@ run_deferred(struct rt_loop *l)
 		uv_idle_stop(&l->idle);
 }
 
+/* libuv takes the time when a wait ends, and once more before it runs timers. */
+static uint64_t
+since_update_ms(const struct rt_loop *l)
+{
+	uint64_t now_ms = uv_hrtime() / 1000000;
+
+	return now_ms > uv_now(&l->uv) ? now_ms - uv_now(&l->uv) : 0;
+}
+
 static void
 on_check(uv_check_t *handle)
 {
@@ -89,6 +97,7 @@ on_check(uv_check_t *handle)
 
 	if (l->waiting.count > 0)
 		run_deferred(l);
+	l->busy_ms = since_update_ms(l);
 }
 
 /* Only its being active matters. */
@@ -98,27 +107,21 @@ on_idle(uv_idle_t *handle)
 	(void) handle;
 }
 
-/* A turn is what lies between two waits; the time inside the wait is libuv's idle time. */
+/* A turn is what lies between two waits: descriptors, deferred work, then timers. */
 static void
 on_prepare(uv_prepare_t *handle)
 {
 	struct rt_loop *l = handle->data;
-	uint64_t now_ns = uv_hrtime();
-	uint64_t idle_ns = uv_metrics_idle_time(&l->uv);
-	uint64_t busy_ns = now_ns - l->turn_began_ns - (idle_ns - l->idle_ns);
+	uint64_t turn_ms = l->busy_ms + since_update_ms(l);
 
-	if (l->turn_began_ns != 0)
+	l->busy_ms = 0;
+	if (turn_ms > SLOW_TURN_MS)
 	{
-		if (busy_ns > SLOW_TURN_NS)
-		{
-			l->slow_turns++;
-			rt_log(RT_LOG_DEBUG, "loop", "a turn took %llu ms", (unsigned long long) (busy_ns / 1000000));
-		}
-		if (busy_ns > l->longest_ns)
-			l->longest_ns = busy_ns;
+		l->slow_turns++;
+		rt_log(RT_LOG_DEBUG, "loop", "a turn took %llu ms", (unsigned long long) turn_ms);
 	}
-	l->turn_began_ns = now_ns;
-	l->idle_ns = idle_ns;
+	if (turn_ms > l->longest_ms)
+		l->longest_ms = turn_ms;
 }
 
 enum rt_result
@@ -131,7 +134,6 @@ rt_loop_new(struct rt_loop **lp)
 		free(l);
 		return RT_INTERNAL;
 	}
-	uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
 	uv_check_init(&l->uv, &l->check);
 	uv_idle_init(&l->uv, &l->idle);
 	uv_prepare_init(&l->uv, &l->prepare);
@@ -333,6 +335,6 @@ void
 rt_loop_lag(struct rt_loop *l, uint64_t *slow_turns, uint64_t *longest_us)
 {
 	*slow_turns = l->slow_turns;
-	*longest_us = l->longest_ns / 1000;
-	l->longest_ns = 0;
+	*longest_us = l->longest_ms * 1000;
+	l->longest_ms = 0;
 }
