@@ -1,0 +1,258 @@
+-- Schemas, roles, and the small functions that the other files share.
+
+DO $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT * FROM (VALUES ('rt_gateway', 'LOGIN'), ('rt_media', 'LOGIN'), ('rt_app', 'NOLOGIN')) AS v (name, how)
+	LOOP
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
+		END IF;
+	END LOOP;
+END
+$$;
+
+CREATE SCHEMA rt;
+COMMENT ON SCHEMA rt IS 'chat and meetings: tables, functions and views for applications and administrators';
+CREATE SCHEMA rt_api;
+COMMENT ON SCHEMA rt_api IS 'what the programs of rt may call: one function a request, the acting user first';
+CREATE SCHEMA rt_private;
+COMMENT ON SCHEMA rt_private IS 'internals of rt';
+REVOKE ALL ON SCHEMA rt, rt_api, rt_private FROM PUBLIC;
+
+-- Functions are for those whom a file of grants names.
+ALTER DEFAULT PRIVILEGES IN SCHEMA rt, rt_api, rt_private REVOKE ALL ON FUNCTIONS FROM PUBLIC;
+
+-- ---- who acts ----------------------------------------------------------------
+
+CREATE FUNCTION rt_private.actor() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT nullif(pg_catalog.current_setting('rt.user_id', true), '') $$;
+COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if there is none';
+
+CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true) $$;
+COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends';
+
+-- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.
+CREATE FUNCTION rt_private.caller() RETURNS name
+LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN pg_catalog.current_setting('role') = 'none' THEN session_user
+		ELSE pg_catalog.current_setting('role')::name END
+$$;
+COMMENT ON FUNCTION rt_private.caller() IS 'the role that the client acts with';
+
+CREATE FUNCTION rt_private.trusted() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
+	FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'rt'
+$$;
+COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights of the extension''s owner, and need not be a user of rt';
+
+-- ---- texts -------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.iso(t timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	SELECT pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'a time as the wire has it: ISO 8601, UTC, milliseconds';
+
+CREATE FUNCTION rt_private.max_message_size() RETURNS integer
+LANGUAGE sql STABLE AS $$
+	SELECT setting::integer FROM pg_catalog.pg_settings WHERE name = 'rt.max_message_size'
+$$;
+COMMENT ON FUNCTION rt_private.max_message_size() IS 'rt.max_message_size in bytes';
+
+-- ---- pgcrypto, in whichever schema the administrator has put it ------------------
+
+CREATE FUNCTION rt_private.crypt(password text, salt text) RETURNS text
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	hash text;
+BEGIN
+	EXECUTE format('SELECT %I.crypt($1, $2)', (SELECT n.nspname FROM pg_extension AS e
+		JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pgcrypto'))
+	INTO hash USING crypt.password, crypt.salt;
+	RETURN hash;
+END
+$$;
+COMMENT ON FUNCTION rt_private.crypt(text, text) IS 'pgcrypto''s crypt()';
+
+CREATE FUNCTION rt_private.gen_salt(kind text, rounds integer) RETURNS text
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	salt text;
+BEGIN
+	EXECUTE format('SELECT %I.gen_salt($1, $2)', (SELECT n.nspname FROM pg_extension AS e
+		JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pgcrypto'))
+	INTO salt USING gen_salt.kind, gen_salt.rounds;
+	RETURN salt;
+END
+$$;
+COMMENT ON FUNCTION rt_private.gen_salt(text, integer) IS 'pgcrypto''s gen_salt()';
+
+-- ---- checked values of a request: a key that is missing or of another type is RT400, and named --------
+
+CREATE FUNCTION rt_private.bad_request(message text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION '%', message USING ERRCODE = 'RT400';
+END
+$$;
+COMMENT ON FUNCTION rt_private.bad_request(text) IS 'raises RT400';
+
+CREATE FUNCTION rt_private.to_id(value jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	digits text := value #>> '{}';
+BEGIN
+	IF jsonb_typeof(value) NOT IN ('string', 'number') OR digits !~ '^[0-9]{1,19}$' OR digits::numeric > 9223372036854775807 THEN
+		RAISE EXCEPTION '% must be an id', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN digits::bigint;
+END
+$$;
+COMMENT ON FUNCTION rt_private.to_id(jsonb, text) IS 'an id, given as a string or a number';
+
+CREATE FUNCTION rt_private.req_id_opt(req jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RETURN NULL;
+	END IF;
+	RETURN rt_private.to_id(req -> key, key);
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_id_opt(jsonb, text) IS 'an id in a request, or null';
+
+CREATE FUNCTION rt_private.req_id(req jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RAISE EXCEPTION '% is missing', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN rt_private.to_id(req -> key, key);
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_id(jsonb, text) IS 'an id in a request';
+
+CREATE FUNCTION rt_private.req_text_opt(req jsonb, key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RETURN NULL;
+	END IF;
+	IF jsonb_typeof(req -> key) <> 'string' THEN
+		RAISE EXCEPTION '% must be a string', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN req ->> key;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'a string in a request, or null';
+
+CREATE FUNCTION rt_private.req_text(req jsonb, key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value text := rt_private.req_text_opt(req, key);
+BEGIN
+	IF coalesce(value, '') = '' THEN
+		RAISE EXCEPTION '% is missing', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'a string in a request, not empty';
+
+CREATE FUNCTION rt_private.req_name(req jsonb, key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') NOT IN ('string', 'number') OR req ->> key = '' THEN
+		RAISE EXCEPTION '% is missing', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN req ->> key;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_name(jsonb, text) IS 'a name or id in a request, as text; a number is taken too';
+
+CREATE FUNCTION rt_private.req_bool(req jsonb, key text, otherwise boolean DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF otherwise IS NOT NULL AND coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RETURN otherwise;
+	END IF;
+	IF jsonb_typeof(req -> key) IS DISTINCT FROM 'boolean' THEN
+		RAISE EXCEPTION '% must be true or false', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN (req -> key)::boolean;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_bool(jsonb, text, boolean) IS 'a boolean in a request';
+
+CREATE FUNCTION rt_private.req_choice(req jsonb, key text, allowed text[], otherwise text DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value text := coalesce(rt_private.req_text_opt(req, key), otherwise);
+BEGIN
+	IF value IS NULL OR value <> ALL (allowed) THEN
+		RAISE EXCEPTION '% must be one of %', key, array_to_string(allowed, ', ') USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_choice(jsonb, text, text[], text) IS 'one of several words in a request';
+
+CREATE FUNCTION rt_private.req_object(req jsonb, key text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF jsonb_typeof(req -> key) IS DISTINCT FROM 'object' THEN
+		RAISE EXCEPTION '% must be an object', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN req -> key;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_object(jsonb, text) IS 'an object in a request';
+
+CREATE FUNCTION rt_private.req_array(req jsonb, key text, most integer) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF jsonb_typeof(req -> key) IS DISTINCT FROM 'array' THEN
+		RAISE EXCEPTION '% must be an array', key USING ERRCODE = 'RT400';
+	END IF;
+	IF jsonb_array_length(req -> key) > most THEN
+		RAISE EXCEPTION '% may have % elements', key, most USING ERRCODE = 'RT413';
+	END IF;
+	RETURN req -> key;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_array(jsonb, text, integer) IS 'an array in a request, bounded';
+
+-- A page's length: cut to the most, refused when it is not positive.
+CREATE FUNCTION rt_private.req_limit(req jsonb, otherwise integer, most integer) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	digits text := req ->> 'limit';
+BEGIN
+	IF coalesce(jsonb_typeof(req -> 'limit'), 'null') = 'null' THEN
+		RETURN otherwise;
+	END IF;
+	IF jsonb_typeof(req -> 'limit') NOT IN ('string', 'number') OR digits !~ '^[0-9]{1,9}$' OR digits::integer = 0 THEN
+		RAISE EXCEPTION 'limit must be a positive number' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN least(digits::integer, most);
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'a page''s length in a request';
+
+-- "<room>-<seq>" of this room.  What is well formed but of another room is null: not found.
+CREATE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	parts text[] := regexp_match(value #>> '{}', '^([0-9]{1,18})-([0-9]{1,18})$');
+BEGIN
+	IF jsonb_typeof(value) IS DISTINCT FROM 'string' OR parts IS NULL THEN
+		RAISE EXCEPTION '% must be a message id', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN CASE WHEN parts[1]::bigint = to_seq.room_id THEN parts[2]::bigint END;
+END
+$$;
+COMMENT ON FUNCTION rt_private.to_seq(jsonb, text, bigint) IS 'the number of a message of a room, from its id; null if it is another room''s';

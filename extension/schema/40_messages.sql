@@ -1,0 +1,480 @@
+-- Messages, reactions and receipts.
+--
+-- A message's number is given by the triggers in C (extension/message.c): gapless, in commit order.  Nothing else may
+-- fire for each inserted row: this is the path that must be fast.
+
+CREATE TABLE rt.messages (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL CHECK (seq > 0),
+	sender_id text REFERENCES rt.users (id) ON DELETE SET NULL,
+	content text NOT NULL DEFAULT '',
+	message_type text NOT NULL DEFAULT 'text' CHECK (octet_length(message_type) BETWEEN 1 AND 64),
+	metadata jsonb CHECK (jsonb_typeof(metadata) = 'object'),
+	reply_to bigint,
+	client_id text CHECK (octet_length(client_id) BETWEEN 1 AND 128),
+	created_at timestamptz NOT NULL,
+	edited_at timestamptz,
+	deleted_at timestamptz,
+	PRIMARY KEY (room_id, seq),
+	FOREIGN KEY (room_id, reply_to) REFERENCES rt.messages (room_id, seq)
+);
+CREATE UNIQUE INDEX messages_client_id_key ON rt.messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX messages_sender_id_idx ON rt.messages (sender_id, room_id, seq);
+CREATE INDEX messages_reply_to_idx ON rt.messages (room_id, reply_to) WHERE reply_to IS NOT NULL;
+CREATE INDEX messages_search_idx ON rt.messages USING gin (to_tsvector('simple', content));
+COMMENT ON TABLE rt.messages IS 'messages; an INSERT of room_id, sender_id and content sends one';
+COMMENT ON COLUMN rt.messages.room_id IS 'the room';
+COMMENT ON COLUMN rt.messages.seq IS 'number in the room: 1, 2, 3, … in commit order, without a hole; given by rt';
+COMMENT ON COLUMN rt.messages.sender_id IS 'who sent it; null when that user was deleted';
+COMMENT ON COLUMN rt.messages.content IS 'the text; empty once it is deleted';
+COMMENT ON COLUMN rt.messages.message_type IS 'what sort of message the application says it is';
+COMMENT ON COLUMN rt.messages.metadata IS 'an object of the application''s; mentions: [user ids] notifies these';
+COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers';
+COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq';
+COMMENT ON COLUMN rt.messages.edited_at IS 'when it was changed last';
+COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was deleted; the row stays, so that no hole appears';
+COMMENT ON INDEX rt.messages_client_id_key IS 'sending again';
+COMMENT ON INDEX rt.messages_sender_id_idx IS 'deleting a user; own messages among unread ones';
+COMMENT ON INDEX rt.messages_reply_to_idx IS 'deleting for good, by retention';
+COMMENT ON INDEX rt.messages_search_idx IS 'full-text search';
+SELECT pg_catalog.pg_extension_config_dump('rt.messages', '');
+
+-- ---- JSON ----------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.message_json(m rt.messages) RETURNS json
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_json';
+COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message on the wire';
+
+CREATE FUNCTION rt_private.message_payload(m rt.messages) RETURNS json
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_payload_json';
+COMMENT ON FUNCTION rt_private.message_payload(rt.messages) IS 'the payload of new-chat-message';
+
+CREATE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT room_id::text || '-' || seq::text $$;
+COMMENT ON FUNCTION rt_private.message_id(bigint, bigint) IS 'a message''s id on the wire';
+
+-- { type, roomId, data: { messageId, roomId, …, timestamp }, timestamp }
+CREATE FUNCTION rt_private.message_event(event text, kind text, room_id bigint, seq bigint, data jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	now_text text := rt_private.iso(clock_timestamp());
+BEGIN
+	PERFORM rt_private.emit(event, rt_private.room_route(room_id),
+		json_build_object('type', kind, 'roomId', room_id::text,
+			'data', jsonb_build_object('messageId', rt_private.message_id(room_id, seq), 'roomId', room_id::text,
+				'seq', seq, 'timestamp', now_text) || data,
+			'timestamp', now_text), true, room_id, seq);
+END
+$$;
+COMMENT ON FUNCTION rt_private.message_event(text, text, bigint, bigint, jsonb) IS 'an event about a message to its room';
+
+-- ---- sending -------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.messages_before_insert() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_before_insert';
+COMMENT ON FUNCTION rt_private.messages_before_insert() IS 'checks a message and gives it its number';
+CREATE FUNCTION rt_private.messages_after_insert() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_after_insert';
+COMMENT ON FUNCTION rt_private.messages_after_insert() IS 'emits new-chat-message';
+CREATE FUNCTION rt_private.messages_after_statement() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_after_statement';
+COMMENT ON FUNCTION rt_private.messages_after_statement() IS 'settles the room''s last number';
+
+-- The last of its kind, whatever other triggers an application adds: see extension/message.c.
+CREATE TRIGGER zz_rt_before_insert BEFORE INSERT ON rt.messages FOR EACH ROW
+	EXECUTE FUNCTION rt_private.messages_before_insert();
+CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.messages FOR EACH ROW
+	EXECUTE FUNCTION rt_private.messages_after_insert();
+CREATE TRIGGER zz_rt_after_statement AFTER INSERT ON rt.messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_statement();
+
+CREATE FUNCTION rt_private.mentioned(content text, metadata jsonb, room_id bigint, sender_id text) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH named AS (
+		SELECT DISTINCT lower(m[1]) AS username FROM regexp_matches(content, '(?:^|[^[:alnum:]_@])@([^[:space:][:cntrl:]@,;:!?()"''<>]+)', 'g') AS m
+		LIMIT 100
+	), ids AS (
+		SELECT u.id FROM rt.users AS u JOIN named AS n
+			ON lower(u.username) = n.username OR lower(u.username) = rtrim(n.username, '.')
+		UNION
+		SELECT e FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(metadata -> 'mentions') = 'array'
+			THEN metadata -> 'mentions' ELSE '[]' END) AS e
+	)
+	SELECT array_agg(m.user_id ORDER BY m.user_id)
+	FROM rt.room_members AS m JOIN ids AS i ON i.id = m.user_id
+	WHERE m.room_id = mentioned.room_id AND m.user_id IS DISTINCT FROM mentioned.sender_id
+$$;
+COMMENT ON FUNCTION rt_private.mentioned(text, jsonb, bigint, text) IS 'the members whom a message mentions';
+
+CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages;
+BEGIN
+	SELECT t.* INTO m FROM rt.messages AS t WHERE t.room_id = on_mention.room_id AND t.seq = on_mention.seq;
+	PERFORM rt_private.notify_users(rt_private.mentioned(m.content, m.metadata, m.room_id, m.sender_id), 'mention',
+		json_build_object('roomId', m.room_id::text, 'messageId', rt_private.message_id(m.room_id, m.seq), 'seq', m.seq,
+			'senderId', m.sender_id, 'userName', rt_private.user_name(m.sender_id), 'content', left(m.content, 280)), m.room_id);
+END
+$$;
+COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'notifies those whom a message mentions; called for a message that may do so';
+
+CREATE FUNCTION rt.send_message(room bigint, sender text, content text, message_type text DEFAULT 'text',
+	metadata jsonb DEFAULT NULL, reply_to bigint DEFAULT NULL, client_id text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seq bigint;
+BEGIN
+	INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
+	VALUES (room, sender, coalesce(send_message.content, ''), coalesce(send_message.message_type, 'text'), send_message.metadata,
+		send_message.reply_to, send_message.client_id)
+	ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+	RETURNING m.seq INTO seq;
+	IF seq IS NULL THEN
+		SELECT m.seq INTO STRICT seq FROM rt.messages AS m
+		WHERE m.room_id = room AND m.sender_id = sender AND m.client_id = send_message.client_id;
+	END IF;
+	RETURN seq;
+END
+$$;
+COMMENT ON FUNCTION rt.send_message(bigint, text, text, text, jsonb, bigint, text) IS
+	'sends a message and returns its number; the same client_id again sends nothing and returns the first one''s';
+
+-- ---- changing and deleting -----------------------------------------------------------
+
+CREATE FUNCTION rt_private.messages_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (NEW.room_id, NEW.seq, NEW.created_at, NEW.client_id) IS DISTINCT FROM (OLD.room_id, OLD.seq, OLD.created_at, OLD.client_id)
+		OR (NEW.sender_id IS DISTINCT FROM OLD.sender_id AND NEW.sender_id IS NOT NULL) THEN
+		RAISE EXCEPTION 'the number, sender and time of a message cannot be changed' USING ERRCODE = 'RT400';
+	END IF;
+	IF OLD.deleted_at IS NOT NULL THEN
+		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
+			RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+		END IF;
+		RETURN NEW;
+	END IF;
+	IF NEW.deleted_at IS NOT NULL THEN
+		NEW.content := '';
+		NEW.metadata := NULL;
+		RETURN NEW;
+	END IF;
+	IF NEW.content IS DISTINCT FROM OLD.content OR NEW.metadata IS DISTINCT FROM OLD.metadata THEN
+		IF NEW.content = '' AND NEW.metadata IS NULL THEN
+			RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400';
+		END IF;
+		IF octet_length(NEW.content) + coalesce(octet_length(NEW.metadata::text), 0) > rt_private.max_message_size() THEN
+			RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413';
+		END IF;
+		NEW.edited_at := clock_timestamp();
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_before_update() IS 'what may change of a message, and how';
+CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.messages FOR EACH ROW
+	EXECUTE FUNCTION rt_private.messages_before_update();
+
+CREATE FUNCTION rt_private.messages_after_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	who text := coalesce(rt_private.actor(), NEW.sender_id);
+BEGIN
+	IF OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL THEN
+		PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', NEW.room_id, NEW.seq,
+			jsonb_build_object('deletedBy', who));
+	ELSIF NEW.edited_at IS DISTINCT FROM OLD.edited_at THEN
+		PERFORM rt_private.message_event('chat-message-edited', 'message-edited', NEW.room_id, NEW.seq,
+			jsonb_build_object('newContent', NEW.content, 'metadata', NEW.metadata, 'editedBy', who));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_after_update() IS 'emits chat-message-edited and chat-message-deleted';
+CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
+	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
+	EXECUTE FUNCTION rt_private.messages_after_update();
+
+-- A DELETE leaves the row without its text.  Rows really go with their room, and by retention, which suppresses events.
+CREATE FUNCTION rt_private.messages_before_delete() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF current_setting('rt.suppress_events')::boolean
+		OR NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = OLD.room_id) THEN
+		RETURN OLD;
+	END IF;
+	UPDATE rt.messages AS m SET deleted_at = clock_timestamp()
+	WHERE m.room_id = OLD.room_id AND m.seq = OLD.seq AND m.deleted_at IS NULL;
+	RETURN NULL;
+END
+$$;
+ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER;
+COMMENT ON FUNCTION rt_private.messages_before_delete() IS 'makes a DELETE leave the row and its number';
+CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.messages FOR EACH ROW
+	EXECUTE FUNCTION rt_private.messages_before_delete();
+
+-- ---- reactions -------------------------------------------------------------------
+
+CREATE TABLE rt.reactions (
+	room_id bigint NOT NULL,
+	seq bigint NOT NULL,
+	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	emoji text NOT NULL CHECK (octet_length(emoji) BETWEEN 1 AND 64 AND emoji !~ '[[:cntrl:]]'),
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (room_id, seq, user_id, emoji),
+	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
+);
+CREATE INDEX reactions_user_id_idx ON rt.reactions (user_id);
+COMMENT ON TABLE rt.reactions IS 'reactions to messages; INSERT and DELETE tell the room';
+COMMENT ON COLUMN rt.reactions.room_id IS 'the room';
+COMMENT ON COLUMN rt.reactions.seq IS 'the message';
+COMMENT ON COLUMN rt.reactions.user_id IS 'who reacted';
+COMMENT ON COLUMN rt.reactions.emoji IS 'how';
+COMMENT ON COLUMN rt.reactions.created_at IS 'when';
+COMMENT ON INDEX rt.reactions_user_id_idx IS 'deleting a user';
+SELECT pg_catalog.pg_extension_config_dump('rt.reactions', '');
+
+CREATE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m
+		WHERE m.room_id = NEW.room_id AND m.seq = NEW.seq AND m.deleted_at IS NOT NULL) THEN
+		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.reactions_before_insert() IS 'refuses a reaction to a deleted message';
+CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.reactions FOR EACH ROW
+	EXECUTE FUNCTION rt_private.reactions_before_insert();
+
+CREATE FUNCTION rt_private.reactions_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
+		RETURN NULL; -- it went with its message
+	END IF;
+	PERFORM rt_private.message_event('chat-message-reaction', 'message-reaction', r.room_id, r.seq,
+		jsonb_build_object('emoji', r.emoji, 'userId', r.user_id, 'userName', rt_private.user_name(r.user_id),
+			'action', CASE TG_OP WHEN 'INSERT' THEN 'add' ELSE 'remove' END));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.reactions_after_change() IS 'emits chat-message-reaction';
+CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.reactions FOR EACH ROW
+	EXECUTE FUNCTION rt_private.reactions_after_change();
+
+CREATE FUNCTION rt_private.reactions_before_update() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'a reaction cannot be changed' USING ERRCODE = 'RT400', HINT = 'Delete it and insert another.';
+END
+$$;
+COMMENT ON FUNCTION rt_private.reactions_before_update() IS 'refuses to change a reaction';
+CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.reactions FOR EACH ROW
+	EXECUTE FUNCTION rt_private.reactions_before_update();
+
+-- ---- receipts --------------------------------------------------------------------
+--
+-- Kept as ranges: who reads a room marks a screenful at a time, and one row holds it.  A range that follows another of
+-- the same member within ten seconds is added to it, so a receipt's time is exact to ten seconds.
+
+CREATE TABLE rt_private.receipt_ranges (
+	room_id bigint NOT NULL,
+	user_id text NOT NULL,
+	kind "char" NOT NULL CHECK (kind IN ('d', 's')),
+	seq_from bigint NOT NULL,
+	seq_to bigint NOT NULL CHECK (seq_to >= seq_from),
+	at timestamptz NOT NULL,
+	PRIMARY KEY (room_id, user_id, kind, seq_from),
+	FOREIGN KEY (room_id, user_id) REFERENCES rt.room_members (room_id, user_id) ON DELETE CASCADE
+) WITH (fillfactor = 80);
+COMMENT ON TABLE rt_private.receipt_ranges IS 'receipts of runs of messages; rt.receipts shows them one by one';
+COMMENT ON COLUMN rt_private.receipt_ranges.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'who got or saw them';
+COMMENT ON COLUMN rt_private.receipt_ranges.kind IS 'd: delivered, s: seen';
+COMMENT ON COLUMN rt_private.receipt_ranges.seq_from IS 'the first message';
+COMMENT ON COLUMN rt_private.receipt_ranges.seq_to IS 'the last message';
+COMMENT ON COLUMN rt_private.receipt_ranges.at IS 'when';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.receipt_ranges', '');
+
+-- Those of seqs that the member has no receipt of this kind for, in order.
+CREATE FUNCTION rt_private.receipts_missing(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS bigint[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(array_agg(DISTINCT s.seq), '{}')
+	FROM unnest(receipts_missing.seqs) AS s (seq)
+	WHERE NOT EXISTS (
+		SELECT FROM (
+			SELECT r.seq_to FROM rt_private.receipt_ranges AS r
+			WHERE r.room_id = receipts_missing.room_id AND r.user_id = receipts_missing.user_id
+				AND r.kind = receipts_missing.kind AND r.seq_from <= s.seq
+			ORDER BY r.seq_from DESC LIMIT 1) AS before
+		WHERE before.seq_to >= s.seq)
+$$;
+COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'which of some messages a member has no receipt for';
+
+-- seqs: none of them has one.  The member's row is locked, so two devices do not write the same.
+CREATE FUNCTION rt_private.receipts_add(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	run record;
+BEGIN
+	FOR run IN
+		SELECT min(t.seq) AS lo, max(t.seq) AS hi
+		FROM (SELECT s.seq, s.seq - row_number() OVER (ORDER BY s.seq) AS island
+			FROM (SELECT DISTINCT unnest(receipts_add.seqs) AS seq) AS s) AS t
+		GROUP BY t.island ORDER BY 1
+	LOOP
+		UPDATE rt_private.receipt_ranges AS r SET seq_to = run.hi
+		WHERE r.room_id = receipts_add.room_id AND r.user_id = receipts_add.user_id AND r.kind = receipts_add.kind
+			AND r.seq_from = (SELECT p.seq_from FROM rt_private.receipt_ranges AS p
+				WHERE p.room_id = receipts_add.room_id AND p.user_id = receipts_add.user_id
+					AND p.kind = receipts_add.kind AND p.seq_from < run.lo
+				ORDER BY p.seq_from DESC LIMIT 1)
+			AND r.seq_to = run.lo - 1 AND r.at > clock_timestamp() - interval '10 s';
+		IF NOT FOUND THEN
+			INSERT INTO rt_private.receipt_ranges (room_id, user_id, kind, seq_from, seq_to, at)
+			VALUES (receipts_add.room_id, receipts_add.user_id, receipts_add.kind, run.lo, run.hi, clock_timestamp());
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.receipts_add(bigint, text, "char", bigint[]) IS 'stores receipts that are not there yet';
+
+-- Those of seqs that are the room's; an unknown one refuses all.
+CREATE FUNCTION rt_private.receipts_check(room_id bigint, user_id text, seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	others bigint[];
+	known bigint;
+BEGIN
+	SELECT count(*), array_agg(m.seq) FILTER (WHERE m.sender_id IS DISTINCT FROM receipts_check.user_id)
+	INTO known, others
+	FROM rt.messages AS m WHERE m.room_id = receipts_check.room_id AND m.seq = ANY (receipts_check.seqs);
+	IF known <> (SELECT count(DISTINCT s) FROM unnest(receipts_check.seqs) AS s) OR array_position(receipts_check.seqs, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'Message not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN coalesce(others, '{}');
+END
+$$;
+COMMENT ON FUNCTION rt_private.receipts_check(bigint, text, bigint[]) IS 'which of a room''s messages a member can have receipts for: not the own ones';
+
+-- Locks the membership.
+CREATE FUNCTION rt_private.lock_member(room_id bigint, user_id text) RETURNS rt.room_members
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+BEGIN
+	SELECT t.* INTO m FROM rt.room_members AS t
+	WHERE t.room_id = lock_member.room_id AND t.user_id = lock_member.user_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.lock_member(bigint, text) IS 'a membership, locked; RT404 if there is none';
+
+CREATE FUNCTION rt_private.mark_seen(room bigint, user_id text, seqs bigint[], except_socket text) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members := rt_private.lock_member(room, mark_seen.user_id);
+	fresh bigint[];
+	highest bigint := (SELECT max(s) FROM unnest(seqs) AS s);
+BEGIN
+	fresh := rt_private.receipts_missing(room, mark_seen.user_id, 's', rt_private.receipts_check(room, mark_seen.user_id, seqs));
+	IF highest > m.last_read_seq THEN
+		UPDATE rt.room_members AS t SET last_read_seq = highest
+		WHERE t.room_id = room AND t.user_id = mark_seen.user_id;
+	END IF;
+	IF cardinality(fresh) > 0 THEN
+		PERFORM rt_private.receipts_add(room, mark_seen.user_id, 's', fresh);
+		PERFORM rt_private.emit('messages-seen', rt_private.room_route(room, except_socket),
+			json_build_object('userId', mark_seen.user_id, 'roomId', room::text,
+				'messageIds', (SELECT json_agg(rt_private.message_id(room, s) ORDER BY s) FROM unnest(fresh) AS s),
+				'timestamp', rt_private.iso(clock_timestamp())), true, room);
+	END IF;
+	RETURN fresh;
+END
+$$;
+COMMENT ON FUNCTION rt_private.mark_seen(bigint, text, bigint[], text) IS 'stores that a member saw messages and tells the room; returns the new ones';
+
+CREATE FUNCTION rt_private.mark_delivered(room bigint, user_id text, seqs bigint[], except_socket text) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members := rt_private.lock_member(room, mark_delivered.user_id);
+	fresh bigint[];
+BEGIN
+	fresh := rt_private.receipts_missing(m.room_id, mark_delivered.user_id, 'd',
+		rt_private.receipts_check(room, mark_delivered.user_id, seqs));
+	PERFORM rt_private.receipts_add(room, mark_delivered.user_id, 'd', fresh);
+	PERFORM rt_private.message_event('chat-message-delivered', 'message-delivered', room, s,
+		jsonb_build_object('deliveredTo', mark_delivered.user_id))
+	FROM unnest(fresh) AS s;
+	RETURN fresh;
+END
+$$;
+COMMENT ON FUNCTION rt_private.mark_delivered(bigint, text, bigint[], text) IS 'stores that messages were delivered to a member and tells the room';
+
+CREATE FUNCTION rt_private.check_self(user_id text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND check_self.user_id IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'Only the acting user may do this' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_self(text) IS 'refuses to act for another user';
+
+CREATE FUNCTION rt.mark_seen(room bigint, user_id text, seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(mark_seen.user_id);
+	RETURN rt_private.mark_seen(room, mark_seen.user_id, seqs, NULL);
+END
+$$;
+COMMENT ON FUNCTION rt.mark_seen(bigint, text, bigint[]) IS 'marks messages as seen by a member; returns those that were not yet';
+
+CREATE FUNCTION rt.mark_delivered(room bigint, user_id text, seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(mark_delivered.user_id);
+	RETURN rt_private.mark_delivered(room, mark_delivered.user_id, seqs, NULL);
+END
+$$;
+COMMENT ON FUNCTION rt.mark_delivered(bigint, text, bigint[]) IS 'marks messages as delivered to a member; returns those that were not yet';
+
+CREATE VIEW rt.receipts WITH (security_barrier) AS
+	SELECT r.room_id, s.seq, r.user_id,
+		min(r.at) FILTER (WHERE r.kind = 'd') AS delivered_at,
+		min(r.at) FILTER (WHERE r.kind = 's') AS seen_at
+	FROM rt_private.receipt_ranges AS r, LATERAL generate_series(r.seq_from, r.seq_to) AS s (seq)
+	WHERE rt_private.trusted() OR rt_private.is_member(r.room_id, rt_private.actor())
+	GROUP BY r.room_id, s.seq, r.user_id;
+COMMENT ON VIEW rt.receipts IS 'which message was delivered to whom, and seen, and when; INSERT and UPDATE mark';
+COMMENT ON COLUMN rt.receipts.room_id IS 'the room';
+COMMENT ON COLUMN rt.receipts.seq IS 'the message';
+COMMENT ON COLUMN rt.receipts.user_id IS 'the member';
+COMMENT ON COLUMN rt.receipts.delivered_at IS 'when it was delivered; null: that was not told';
+COMMENT ON COLUMN rt.receipts.seen_at IS 'when it was seen; null: not yet';
+
+CREATE FUNCTION rt_private.receipts_instead() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(NEW.user_id);
+	IF NEW.delivered_at IS NOT NULL THEN
+		PERFORM rt_private.mark_delivered(NEW.room_id, NEW.user_id, ARRAY[NEW.seq], NULL);
+	END IF;
+	IF NEW.seen_at IS NOT NULL THEN
+		PERFORM rt_private.mark_seen(NEW.room_id, NEW.user_id, ARRAY[NEW.seq], NULL);
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
+CREATE TRIGGER rt_instead INSTEAD OF INSERT OR UPDATE ON rt.receipts FOR EACH ROW
+	EXECUTE FUNCTION rt_private.receipts_instead();

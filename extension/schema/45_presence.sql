@@ -1,0 +1,138 @@
+-- Presence, and what the gateways tell of themselves.  What a crash makes void is UNLOGGED.
+
+CREATE TABLE rt.presence (
+	user_id text PRIMARY KEY REFERENCES rt.users (id) ON DELETE CASCADE,
+	status text NOT NULL DEFAULT 'offline' CHECK (status IN ('online', 'away', 'busy', 'offline')),
+	status_message text CHECK (octet_length(status_message) <= 1024),
+	last_seen timestamptz,
+	chosen text NOT NULL DEFAULT 'online' CHECK (chosen IN ('online', 'away', 'busy'))
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rt.presence IS 'who is there; a change of status is told to all who share a room';
+COMMENT ON COLUMN rt.presence.user_id IS 'the user';
+COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open, else what the user chose';
+COMMENT ON COLUMN rt.presence.status_message IS 'a text of the user''s';
+COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected: since when';
+COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected';
+SELECT pg_catalog.pg_extension_config_dump('rt.presence', '');
+
+CREATE UNLOGGED TABLE rt_private.gateways (
+	name text PRIMARY KEY,
+	slot integer NOT NULL,
+	pid integer,
+	port integer,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	reported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	stats jsonb NOT NULL DEFAULT '{}',
+	rooms jsonb NOT NULL DEFAULT '[]'
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rt_private.gateways IS 'gateways that run, by what they report each second';
+
+CREATE UNLOGGED TABLE rt_private.connections (
+	sid text PRIMARY KEY,
+	user_id text NOT NULL,
+	gateway text NOT NULL,
+	peer text,
+	transport text,
+	connected_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX connections_user_id_idx ON rt_private.connections (user_id);
+CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
+COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
+
+CREATE UNLOGGED TABLE rt_private.sessions (
+	pid text PRIMARY KEY,
+	sid text NOT NULL,
+	user_id text NOT NULL,
+	joined bigint[] NOT NULL DEFAULT '{}',
+	ended_at timestamptz
+) WITH (fillfactor = 70);
+CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
+CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at) WHERE ended_at IS NOT NULL;
+COMMENT ON TABLE rt_private.sessions IS 'what a client gets back that reconnects: its rooms';
+
+CREATE FUNCTION rt_private.gateway_alive(gateway text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt_private.gateways AS g
+		WHERE g.name = gateway_alive.gateway AND g.reported_at > clock_timestamp() - interval '10 s')
+$$;
+COMMENT ON FUNCTION rt_private.gateway_alive(text) IS 'whether a gateway has reported in the last ten seconds';
+
+CREATE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
+		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
+		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()))
+$$;
+COMMENT ON FUNCTION rt_private.presence_json(rt.presence) IS 'chat-user-status-update';
+
+CREATE FUNCTION rt_private.presence_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.status NOT IN ('offline', OLD.status) THEN
+		NEW.chosen := NEW.status;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.presence_before_update() IS 'keeps the status that was chosen';
+CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
+	EXECUTE FUNCTION rt_private.presence_before_update();
+
+CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-user-status-update',
+		json_build_object('contacts', NEW.user_id,
+			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = NEW.user_id)),
+		rt_private.presence_json(NEW), false);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells those who share a room';
+CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence FOR EACH ROW WHEN (NEW.status <> 'offline')
+	EXECUTE FUNCTION rt_private.presence_after_change();
+CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence FOR EACH ROW
+	WHEN (OLD.status <> NEW.status OR OLD.status_message IS DISTINCT FROM NEW.status_message)
+	EXECUTE FUNCTION rt_private.presence_after_change();
+
+-- In the order of the ids, so that two gateways do not lock each other out.
+CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	WITH asked AS MATERIALIZED (
+		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
+	)
+	INSERT INTO rt.presence AS p (user_id, status, last_seen)
+	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
+	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline'
+$$;
+COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'users that have a connection now';
+
+-- The rows are locked first: a connection that comes meanwhile is then seen, or waits and finds the user offline.
+CREATE FUNCTION rt_private.go_offline(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
+	UPDATE rt.presence AS p SET status = 'offline', last_seen = clock_timestamp()
+	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
+END
+$$;
+COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'those of some users that have no connection left';
+
+CREATE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(set_status.user_id);
+	IF set_status.status NOT IN ('online', 'away', 'busy') OR set_status.status IS NULL THEN
+		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
+	END IF;
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
+	VALUES (set_status.user_id, set_status.status, set_status.status_message)
+	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, status_message = set_status.status_message,
+		status = CASE WHEN p.status = 'offline' THEN 'offline' ELSE set_status.status END;
+END
+$$;
+COMMENT ON FUNCTION rt.set_status(text, text, text) IS 'what a user is while connected, and a text';

@@ -1,0 +1,303 @@
+-- The API of the gateways, first part: connections, sessions, logging in.
+--
+-- Every function is rt_api.<name>(actor text, req jsonb) RETURNS json.  Event functions return the bare result of the
+-- acknowledgement; REST functions {"status": n, "data": …, further top-level keys}.  Errors are SQLSTATEs of class RT.
+-- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
+--
+--   connect            {requests: [{user, sid, pid?, offset?, gateway, peer, transport}]} -> {results: [
+--                        {ok: true, sid, pid, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered}
+--                        | {ok: false, code, message}]}
+--   disconnect         {gateway, connections: [{sid, user, recoverable}]} -> {}
+--   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
+--   gateway_start, gateway_report, gateway_stop {gateway, slot, pid, port, stats, rooms} -> {}
+--   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
+--   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?}
+--   leave_room         {sid, roomId} -> {success, roomId}
+--   typing             {sid, roomId, isTyping} -> {roomId, isTyping}
+--   mark_seen          {sid, roomId, messageIds} -> {success, roomId, messageIds}
+--   set_status         {status, statusMessage?} -> {status, statusMessage}
+--   online_users       {roomId} -> {roomId, users: [{userId, userName, status, lastSeen}], count}
+--   sync_rooms         {rooms: [{roomId, afterSeq}], limit?} -> {rooms: [{roomId, messages, lastSeq, hasMore}]}
+--
+-- REST: rooms_list, room_create, room_get, room_update, room_delete, members_list, members_add, member_remove,
+-- message_send, message_list, message_edit, message_delete, reaction_add, reaction_remove, message_delivered, receipts,
+-- search, me, users_search.
+--
+--   message_send_batch {roomId, requests: [{actor, req}]} -> {results: [{status, data} | {status, error: {code, message}}]}
+
+-- ---- connections -----------------------------------------------------------------
+
+-- What of a session is still its user's: rooms that were left, or lost, are not given back.
+CREATE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURNS rt_private.sessions
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt_private.sessions;
+	last_pos bigint := (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events AS e))
+		FROM rt_private.relay_state AS s);
+	first_pos bigint := (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e);
+BEGIN
+	IF session_find.pid IS NULL OR pos IS NULL OR pos !~ '^[0-9]{1,18}$'
+		OR pos::bigint > last_pos OR pos::bigint < first_pos - 1 THEN
+		RETURN NULL;
+	END IF;
+	SELECT t.* INTO s FROM rt_private.sessions AS t
+	WHERE t.pid = session_find.pid AND t.user_id = session_find.user_id FOR UPDATE;
+	IF FOUND THEN
+		s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
+			WHERE m.user_id = session_find.user_id AND m.room_id = ANY (s.joined) ORDER BY m.room_id);
+	END IF;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with; null if there is none';
+
+CREATE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+	s rt_private.sessions;
+	recovered boolean;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user';
+	IF NOT FOUND THEN
+		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
+	END IF;
+	s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	recovered := s.pid IS NOT NULL;
+	IF recovered THEN
+		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
+	ELSE
+		s.pid := rt_private.random_text(15);
+		s.sid := r ->> 'sid';
+		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
+	END IF;
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, peer, transport)
+	VALUES (s.sid, u.id, r ->> 'gateway', r ->> 'peer', r ->> 'transport')
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, peer = excluded.peer, transport = excluded.transport,
+		connected_at = excluded.connected_at;
+	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
+		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
+		'user', rt_private.user_json(u)::jsonb,
+		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
+			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
+END
+$$;
+COMMENT ON FUNCTION rt_private.connect_one(jsonb) IS 'one client of rt_api.connect()';
+
+-- A session that another gateway still believes in: that one drops its socket, without ending the session.
+CREATE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}',
+		json_build_object('sid', c.sid, 'userId', c.user_id, 'gateway', c.gateway, 'reason', 'taken over'), false)
+	FROM jsonb_array_elements(requests) AS r
+	JOIN rt_private.sessions AS s ON s.pid = r ->> 'pid' AND s.user_id = r ->> 'user'
+	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway'
+$$;
+COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends sockets elsewhere whose clients have come back here';
+
+CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	requests jsonb := rt_private.req_array(req, 'requests', 1000);
+	results json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.take_over(requests);
+	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
+	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.come_online(ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r));
+	RETURN json_build_object('results', results);
+END
+$$;
+COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'lets clients in, many at once';
+
+CREATE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone jsonb := rt_private.req_array(req, 'connections', 10000);
+BEGIN
+	PERFORM rt_private.soft_commit();
+	-- only this gateway's: the client may be back through another one already
+	DELETE FROM rt_private.connections AS c USING jsonb_array_elements(gone) AS g
+	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway';
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM jsonb_array_elements(gone) AS g
+	WHERE s.sid = g ->> 'sid' AND (g ->> 'recoverable')::boolean
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	DELETE FROM rt_private.sessions AS s USING jsonb_array_elements(gone) AS g
+	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'sockets that are gone; whoever may come back keeps the session';
+
+CREATE FUNCTION rt_api.presence_sweep(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.go_offline(ARRAY(SELECT jsonb_array_elements_text(rt_private.req_array(req, 'users', 10000))));
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'after the grace: users without a connection go offline';
+
+-- ---- gateways --------------------------------------------------------------------
+
+-- Connections of gateways that are no more, and users that have had none for longer than any grace.
+CREATE FUNCTION rt_private.sweep_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	users text[];
+BEGIN
+	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < clock_timestamp() - interval '10 s';
+	DELETE FROM rt_private.connections AS c
+	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
+		AND c.connected_at < clock_timestamp() - interval '10 s';
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp()
+	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	DELETE FROM rt_private.sessions AS s
+	WHERE s.ended_at < clock_timestamp() - pg_catalog.current_setting('rt.recovery_window')::interval;
+	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
+	WHERE p.status <> 'offline' AND p.last_seen < clock_timestamp() - interval '5 s'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)
+		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s
+			WHERE s.user_id = p.user_id AND s.ended_at > clock_timestamp() - interval '5 s');
+	IF users IS NOT NULL THEN
+		PERFORM rt_private.go_offline(users);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.sweep_gateways() IS 'clears up after gateways that died';
+
+CREATE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gateway text := rt_private.req_text(req, 'gateway');
+	dead text[];
+BEGIN
+	PERFORM rt_private.soft_commit();
+	-- the one that ran in this slot before
+	WITH former AS (
+		DELETE FROM rt_private.gateways AS g
+		WHERE g.slot = (req ->> 'slot')::integer AND g.name <> gateway AND g.port IS NOT DISTINCT FROM (req ->> 'port')::integer
+		RETURNING g.name
+	)
+	SELECT array_agg(f.name) INTO dead FROM former AS f;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
+	INSERT INTO rt_private.gateways AS g (name, slot, pid, port)
+	VALUES (gateway, (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'a gateway begins to serve; its dead predecessor''s connections go';
+
+CREATE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.gateways AS g
+	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
+	WHERE g.name = rt_private.req_text(req, 'gateway');
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Gateway not found' USING ERRCODE = 'RT404';
+	END IF;
+	-- one of them clears up
+	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
+		PERFORM rt_private.sweep_gateways();
+	END IF;
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_api.gateway_report(text, jsonb) IS 'a gateway is alive, and its figures; each second';
+
+CREATE FUNCTION rt_api.gateway_stop(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM rt_private.connections AS c
+	WHERE c.gateway = req ->> 'gateway' AND s.sid = c.sid;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = req ->> 'gateway';
+	DELETE FROM rt_private.gateways AS g WHERE g.name = req ->> 'gateway';
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'a gateway ends; its clients will be back elsewhere';
+
+-- ---- logging in ------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.token_json(u rt.users) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ttl interval := current_setting('rt.token_ttl')::interval;
+BEGIN
+	RETURN json_build_object('status', 200, 'token', rt.issue_token(u.id, ttl),
+		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
+END
+$$;
+COMMENT ON FUNCTION rt_private.token_json(rt.users) IS 'what a login is answered with';
+
+CREATE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	username text := rt_private.req_text(req, 'username');
+	password text := rt_private.req_text(req, 'password');
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(auth.username);
+	IF NOT rt_private.password_matches(password, u.password_hash) THEN
+		RAISE EXCEPTION 'Wrong username or password' USING ERRCODE = 'RT401';
+	END IF;
+	RETURN rt_private.token_json(u);
+END
+$$;
+COMMENT ON FUNCTION rt_api.auth(text, jsonb) IS 'POST /auth';
+
+CREATE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+	END IF;
+	RETURN rt_private.token_json(u);
+END
+$$;
+COMMENT ON FUNCTION rt_api.auth_refresh(text, jsonb) IS 'POST /auth/refresh';
+
+CREATE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+	p rt.presence;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+	END IF;
+	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
+	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'createdAt', rt_private.iso(u.created_at)));
+END
+$$;
+COMMENT ON FUNCTION rt_api.me(text, jsonb) IS 'GET /api/users/me';
+
+CREATE FUNCTION rt_api.users_search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
+	most integer := rt_private.req_limit(req, 50, 200);
+	found_users json;
+BEGIN
+	SELECT coalesce(json_agg(rt_private.user_json(u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+		ORDER BY lower(u.username)), '[]') INTO found_users
+	FROM (SELECT t.* FROM rt.users AS t
+		WHERE prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0
+		ORDER BY lower(t.username) LIMIT most) AS u
+	LEFT JOIN rt.presence AS p ON p.user_id = u.id;
+	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users));
+END
+$$;
+COMMENT ON FUNCTION rt_api.users_search(text, jsonb) IS 'GET /api/users';

@@ -1,0 +1,312 @@
+-- The API of the gateways: rooms and members.  Not being a member and there being no such room look the same.
+
+CREATE FUNCTION rt_private.api_room(actor text, req jsonb) RETURNS rt.rooms
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = rt_private.req_id(req, 'roomId');
+	IF NOT FOUND OR NOT rt_private.is_member(r.id, actor) THEN
+		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN r;
+END
+$$;
+COMMENT ON FUNCTION rt_private.api_room(text, jsonb) IS 'the room of a request; RT404 if the actor is not in it';
+
+CREATE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+BEGIN
+	IF NOT rt_private.is_room_admin(r.id, actor) THEN
+		RAISE EXCEPTION 'Only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN r;
+END
+$$;
+COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is no admin of it';
+
+-- How many messages of others a member has not read; counted up to 1,000, so that a list of rooms stays cheap.
+CREATE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT count(*) FROM (SELECT FROM rt.messages AS t
+		WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id
+			AND t.deleted_at IS NULL
+		LIMIT 1000) AS few
+$$;
+COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'unread messages of a member, own and deleted ones left out; at most 1,000';
+
+CREATE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
+		'createdBy', r.created_by,
+		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
+		'lastSeq', r.last_seq,
+		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
+			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
+		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
+			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END)
+$$;
+COMMENT ON FUNCTION rt_private.room_json(rt.rooms, rt.room_members) IS 'a room as one of its members sees it';
+
+CREATE FUNCTION rt_private.room_json_for(r rt.rooms, actor text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.room_json(r, m) FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = actor
+$$;
+COMMENT ON FUNCTION rt_private.room_json_for(rt.rooms, text) IS 'a room as a user sees it';
+
+CREATE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	rooms json;
+BEGIN
+	SELECT coalesce(json_agg(rt_private.room_json(r, m) ORDER BY r.id), '[]') INTO rooms
+	FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id WHERE m.user_id = actor;
+	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms));
+END
+$$;
+COMMENT ON FUNCTION rt_api.rooms_list(text, jsonb) IS 'GET /api/chat/rooms';
+
+CREATE FUNCTION rt_private.req_user_ids(req jsonb, key text) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ids jsonb := rt_private.req_array(req, key, 10000);
+BEGIN
+	IF EXISTS (SELECT FROM jsonb_array_elements(ids) AS e WHERE jsonb_typeof(e) NOT IN ('string', 'number')) THEN
+		RAISE EXCEPTION '% must be an array of user ids', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN ARRAY(SELECT DISTINCT jsonb_array_elements_text(ids));
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_user_ids(jsonb, text) IS 'user ids in a request';
+
+CREATE FUNCTION rt_private.req_room_name(req jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := nullif(btrim(rt_private.req_text_opt(req, 'name')), '');
+BEGIN
+	IF octet_length(name) > 1024 THEN
+		RAISE EXCEPTION 'name is too long' USING ERRCODE = 'RT413';
+	END IF;
+	RETURN name;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_room_name(jsonb) IS 'a room''s name in a request, or null';
+
+CREATE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kind text := rt_private.req_choice(req, 'kind', ARRAY['direct', 'group'], 'group');
+	members text[] := CASE WHEN coalesce(jsonb_typeof(req -> 'memberIds'), 'null') = 'null' THEN '{}'
+		ELSE rt_private.req_user_ids(req, 'memberIds') END;
+	name text := rt_private.req_room_name(req);
+	made record;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	IF kind = 'group' AND name IS NULL THEN
+		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
+	END IF;
+	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
+	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
+		'data', rt_private.room_json_for(made.room, actor));
+END
+$$;
+COMMENT ON FUNCTION rt_api.room_create(text, jsonb) IS 'POST /api/chat/rooms';
+
+CREATE FUNCTION rt_api.room_get(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(rt_private.api_room(actor, req), actor));
+END
+$$;
+COMMENT ON FUNCTION rt_api.room_get(text, jsonb) IS 'GET /api/chat/rooms/:id';
+
+CREATE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	name text := rt_private.req_room_name(req);
+BEGIN
+	IF name IS NULL THEN
+		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
+	END IF;
+	UPDATE rt.rooms AS t SET name = room_update.name WHERE t.id = r.id RETURNING t.* INTO r;
+	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(r, actor));
+END
+$$;
+COMMENT ON FUNCTION rt_api.room_update(text, jsonb) IS 'PATCH /api/chat/rooms/:id';
+
+CREATE FUNCTION rt_api.room_delete(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+BEGIN
+	DELETE FROM rt.rooms AS t WHERE t.id = r.id;
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', r.id::text, 'roomId', r.id::text));
+END
+$$;
+COMMENT ON FUNCTION rt_api.room_delete(text, jsonb) IS 'DELETE /api/chat/rooms/:id';
+
+-- ---- members ---------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.members_json(room_id bigint, users text[] DEFAULT NULL) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('userId', u.id, 'id', u.id, 'username', u.username, 'userName', u.name,
+		'name', u.name, 'role', m.role, 'joinedAt', rt_private.iso(m.joined_at), 'lastReadSeq', m.last_read_seq,
+		'status', coalesce(p.status, 'offline'), 'lastSeen', rt_private.iso(p.last_seen)) ORDER BY m.joined_at, u.id), '[]')
+	FROM rt.room_members AS m JOIN rt.users AS u ON u.id = m.user_id LEFT JOIN rt.presence AS p ON p.user_id = u.id
+	WHERE m.room_id = members_json.room_id AND (users IS NULL OR u.id = ANY (users))
+$$;
+COMMENT ON FUNCTION rt_private.members_json(bigint, text[]) IS 'members of a room, all or some';
+
+CREATE FUNCTION rt_api.members_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	members json := rt_private.members_json(r.id);
+BEGIN
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+END
+$$;
+COMMENT ON FUNCTION rt_api.members_list(text, jsonb) IS 'GET /api/chat/rooms/:id/members';
+
+CREATE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	users text[] := rt_private.req_user_ids(req, 'userIds');
+	role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
+	members json;
+BEGIN
+	IF r.kind = 'direct' THEN
+		RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+	END IF;
+	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.room_members (room_id, user_id, role)
+	SELECT r.id, u, members_add.role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
+	members := rt_private.members_json(r.id, users);
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+END
+$$;
+COMMENT ON FUNCTION rt_api.members_add(text, jsonb) IS 'POST /api/chat/rooms/:id/members';
+
+CREATE FUNCTION rt_api.member_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	user_id text := rt_private.req_name(req, 'userId');
+BEGIN
+	IF user_id <> actor THEN
+		r := rt_private.api_admin_room(actor, req);
+	END IF;
+	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = member_remove.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Member not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', user_id));
+END
+$$;
+COMMENT ON FUNCTION rt_api.member_remove(text, jsonb) IS 'DELETE /api/chat/rooms/:id/members/:userId; anybody may leave';
+
+-- ---- sockets in rooms ----------------------------------------------------------------
+
+CREATE FUNCTION rt_api.join_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked bigint[];
+	mine bigint[];
+	failed json;
+BEGIN
+	SELECT coalesce(array_agg(rt_private.to_id(r.value, 'roomIds') ORDER BY r.n), '{}') INTO asked
+	FROM jsonb_array_elements(rt_private.req_array(req, 'roomIds', 10000)) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.soft_commit();
+	SELECT coalesce(array_agg(m.room_id), '{}') INTO mine
+	FROM rt.room_members AS m WHERE m.user_id = actor AND m.room_id = ANY (asked);
+	IF cardinality(mine) > 0 THEN
+		UPDATE rt_private.sessions AS s
+		SET joined = ARRAY(SELECT DISTINCT j FROM unnest(s.joined || mine) AS j)
+		WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND NOT s.joined @> mine;
+	END IF;
+	SELECT json_agg(json_build_object('roomId', t.id::text,
+		'error', json_build_object('code', 'not_found', 'message', 'Room not found')) ORDER BY t.n) INTO failed
+	FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+		WHERE a <> ALL (mine) GROUP BY a) AS t;
+	RETURN jsonb_strip_nulls(jsonb_build_object('success', failed IS NULL,
+		'rooms', coalesce((SELECT json_agg(t.id::text ORDER BY t.n)
+			FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+				WHERE a = ANY (mine) GROUP BY a) AS t), '[]'),
+		'failed', coalesce(failed, '[]'),
+		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
+		'error', failed -> 0 -> 'error'));
+END
+$$;
+COMMENT ON FUNCTION rt_api.join_rooms(text, jsonb) IS 'join-chat-rooms';
+
+CREATE FUNCTION rt_api.leave_room(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room bigint := rt_private.req_id(req, 'roomId');
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, room)
+	WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND room = ANY (s.joined);
+	RETURN json_build_object('success', true, 'roomId', room::text);
+END
+$$;
+COMMENT ON FUNCTION rt_api.leave_room(text, jsonb) IS 'leave-chat-room';
+
+CREATE FUNCTION rt_api.typing(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	is_typing boolean := rt_private.req_bool(req, 'isTyping');
+	r rt.rooms;
+BEGIN
+	-- the end of it is told even of one who was removed meanwhile
+	IF is_typing THEN
+		r := rt_private.api_room(actor, req);
+	END IF;
+	PERFORM rt_private.emit('chat-user-typing', rt_private.room_route(rt_private.req_id(req, 'roomId'), req ->> 'sid'),
+		json_build_object('userId', actor, 'userName', rt_private.user_name(actor), 'roomId', rt_private.req_id(req, 'roomId')::text,
+			'isTyping', is_typing, 'timestamp', rt_private.iso(clock_timestamp())), false);
+	RETURN json_build_object('roomId', rt_private.req_id(req, 'roomId')::text, 'isTyping', is_typing);
+END
+$$;
+COMMENT ON FUNCTION rt_api.typing(text, jsonb) IS 'chat-typing';
+
+-- ---- presence ------------------------------------------------------------------------
+
+CREATE FUNCTION rt_api.set_status(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	status text := rt_private.req_choice(req, 'status', ARRAY['online', 'away', 'busy']);
+	message text := rt_private.req_text_opt(req, 'statusMessage');
+BEGIN
+	IF octet_length(message) > 1024 THEN
+		RAISE EXCEPTION 'statusMessage is too long' USING ERRCODE = 'RT413';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.set_status(actor, status, message);
+	RETURN json_build_object('status', status, 'statusMessage', message);
+END
+$$;
+COMMENT ON FUNCTION rt_api.set_status(text, jsonb) IS 'update-chat-status';
+
+CREATE FUNCTION rt_api.online_users(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	users json;
+BEGIN
+	SELECT coalesce(json_agg(json_build_object('userId', u.id, 'userName', u.name, 'status', p.status,
+		'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message) ORDER BY u.id), '[]') INTO users
+	FROM rt.room_members AS m JOIN rt.users AS u ON u.id = m.user_id JOIN rt.presence AS p ON p.user_id = u.id
+	WHERE m.room_id = r.id AND p.status <> 'offline';
+	RETURN json_build_object('roomId', r.id::text, 'users', users, 'count', json_array_length(users));
+END
+$$;
+COMMENT ON FUNCTION rt_api.online_users(text, jsonb) IS 'get-room-online-users';

@@ -1,0 +1,433 @@
+-- The API of the gateways: messages, reactions, receipts, history.
+
+-- ---- sending ---------------------------------------------------------------------
+
+-- One request after the checks that need no table: {n, actor, content, message_type, metadata, reply_to, client_id, code, message}.
+CREATE TYPE rt_private.outgoing AS (
+	n bigint,
+	actor text,
+	content text,
+	message_type text,
+	metadata jsonb,
+	reply_to bigint,
+	client_id text,
+	code text,
+	problem text
+);
+COMMENT ON TYPE rt_private.outgoing IS 'a message that is to be sent, or why it cannot';
+
+-- Raises nothing: a request that is wrong must not stop the others of its batch.
+CREATE FUNCTION rt_private.read_outgoing(n bigint, actor text, req jsonb, room_id bigint, limit_bytes integer) RETURNS rt_private.outgoing
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o rt_private.outgoing;
+	reply text[];
+BEGIN
+	o.n := n;
+	o.actor := actor;
+	o.code := 'bad_request';
+	IF jsonb_typeof(req) IS DISTINCT FROM 'object' THEN
+		o.problem := 'the request must be an object';
+	ELSIF coalesce(jsonb_typeof(req -> 'content'), 'null') NOT IN ('string', 'null') THEN
+		o.problem := 'content must be a string';
+	ELSIF coalesce(jsonb_typeof(req -> 'messageType'), 'null') NOT IN ('string', 'null')
+		OR octet_length(req ->> 'messageType') NOT BETWEEN 1 AND 64 THEN
+		o.problem := 'messageType must be a string of 1 to 64 bytes';
+	ELSIF coalesce(jsonb_typeof(req -> 'metadata'), 'null') NOT IN ('object', 'null') THEN
+		o.problem := 'metadata must be an object';
+	ELSIF coalesce(jsonb_typeof(req -> 'clientId'), 'null') NOT IN ('string', 'number', 'null')
+		OR octet_length(req ->> 'clientId') NOT BETWEEN 1 AND 128 THEN
+		o.problem := 'clientId must be a string of 1 to 128 bytes';
+	ELSIF coalesce(req ->> 'content', '') = '' AND coalesce(jsonb_typeof(req -> 'metadata'), 'null') = 'null' THEN
+		o.problem := 'content is missing';
+	END IF;
+	IF o.problem IS NOT NULL THEN
+		RETURN o;
+	END IF;
+	IF coalesce(jsonb_typeof(req -> 'replyTo'), 'null') <> 'null' THEN
+		reply := regexp_match(req ->> 'replyTo', '^([0-9]{1,18})-([0-9]{1,18})$');
+		IF jsonb_typeof(req -> 'replyTo') <> 'string' OR reply IS NULL THEN
+			o.problem := 'replyTo must be a message id';
+			RETURN o;
+		END IF;
+		IF reply[1]::bigint <> room_id THEN
+			o.code := 'not_found';
+			o.problem := 'Message not found';
+			RETURN o;
+		END IF;
+		o.reply_to := reply[2]::bigint;
+	END IF;
+	o.content := coalesce(req ->> 'content', '');
+	o.message_type := coalesce(req ->> 'messageType', 'text');
+	o.metadata := CASE WHEN jsonb_typeof(req -> 'metadata') = 'object' THEN req -> 'metadata' END;
+	o.client_id := req ->> 'clientId';
+	IF octet_length(o.content) + coalesce(octet_length(o.metadata::text), 0) > limit_bytes THEN
+		o.code := 'too_large';
+		o.problem := 'message is too large';
+	ELSE
+		o.code := NULL;
+	END IF;
+	RETURN o;
+END
+$$;
+COMMENT ON FUNCTION rt_private.read_outgoing(bigint, text, jsonb, bigint, integer) IS 'reads a request to send a message';
+
+CREATE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
+LANGUAGE sql STABLE AS $$
+	SELECT CASE
+		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
+			CASE o.code WHEN 'not_found' THEN 404 WHEN 'too_large' THEN 413 ELSE 400 END,
+			'error', pg_catalog.json_build_object('code', o.code, 'message', o.problem))
+		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
+			'data', rt_private.message_json(m)) END
+$$;
+COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'one sender''s own result';
+
+-- What waits for one room goes in one transaction, with one lock of the room and one INSERT.
+CREATE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	limit_bytes integer := rt_private.max_message_size();
+	asked rt_private.outgoing[];
+	results json;
+BEGIN
+	-- The room's lock first: what is looked at below then stays so until the end.
+	PERFORM FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
+	asked := ARRAY(
+		SELECT CASE
+			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
+				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'Room not found')::rt_private.outgoing
+			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt.messages AS m
+				WHERE m.room_id = send_all.room_id AND m.seq = o.reply_to)
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'Message not found')::rt_private.outgoing
+			ELSE o::rt_private.outgoing END
+		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
+			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
+		ORDER BY r.n);
+	WITH a AS MATERIALIZED (
+		SELECT * FROM unnest(asked)
+	), sent AS (
+		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
+		SELECT send_all.room_id, a.actor, a.content, a.message_type, a.metadata, a.reply_to, a.client_id
+		FROM a WHERE a.code IS NULL ORDER BY a.n
+		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+		RETURNING m.*
+	), numbered AS (
+		-- those without a clientId come out in the order in which they went in, sender by sender
+		SELECT s AS m, s.sender_id, s.client_id, row_number() OVER (PARTITION BY s.sender_id, s.client_id ORDER BY s.seq) AS k
+		FROM sent AS s
+	), places AS (
+		SELECT a, a.n, a.actor, a.client_id, row_number() OVER (PARTITION BY a.actor, a.client_id, a.code IS NULL ORDER BY a.n) AS k
+		FROM a
+	)
+	SELECT json_agg(rt_private.send_result(p.a::rt_private.outgoing, coalesce(x.m, old.m), x.m IS NOT NULL) ORDER BY p.n) INTO results
+	FROM places AS p
+	LEFT JOIN numbered AS x ON (p.a).code IS NULL AND x.sender_id = p.actor AND x.client_id IS NOT DISTINCT FROM p.client_id
+		AND x.k = p.k
+	LEFT JOIN LATERAL (SELECT t AS m FROM rt.messages AS t
+		WHERE x.m IS NULL AND (p.a).code IS NULL AND p.client_id IS NOT NULL AND t.room_id = send_all.room_id
+			AND t.sender_id = p.actor AND t.client_id = p.client_id
+		UNION ALL
+		SELECT n.m FROM numbered AS n
+		WHERE x.m IS NULL AND (p.a).code IS NULL AND p.client_id IS NOT NULL AND n.sender_id = p.actor
+			AND n.client_id = p.client_id
+		LIMIT 1) AS old ON true;
+	RETURN results;
+END
+$$;
+COMMENT ON FUNCTION rt_private.send_all(bigint, jsonb) IS 'sends messages of several users to one room';
+
+CREATE FUNCTION rt_api.message_send_batch(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('results', coalesce(rt_private.send_all(rt_private.req_id(req, 'roomId'),
+		rt_private.req_array(req, 'requests', 1000)), '[]'));
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_send_batch(text, jsonb) IS 'POST /api/chat/rooms/:id/msgs, many at once';
+
+CREATE FUNCTION rt_api.message_send(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result json;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	result := rt_private.send_all(rt_private.req_id(req, 'roomId'),
+		jsonb_build_array(jsonb_build_object('actor', actor, 'req', req))) -> 0;
+	IF result -> 'error' IS NOT NULL THEN
+		RAISE EXCEPTION '%', result #>> '{error,message}' USING ERRCODE = 'RT' || (result ->> 'status');
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_send(text, jsonb) IS 'POST /api/chat/rooms/:id/msgs';
+
+-- ---- one message -------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.api_message(actor text, req jsonb) RETURNS rt.messages
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	m rt.messages;
+BEGIN
+	SELECT t.* INTO m FROM rt.messages AS t
+	WHERE t.room_id = r.id AND t.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Message not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.api_message(text, jsonb) IS 'the message of a request';
+
+CREATE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	content text := rt_private.req_text_opt(req, 'content');
+	metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') = 'null' THEN m.metadata
+		ELSE rt_private.req_object(req, 'metadata') END;
+BEGIN
+	IF m.sender_id IS DISTINCT FROM actor THEN
+		RAISE EXCEPTION 'Only the sender may edit a message' USING ERRCODE = 'RT403';
+	END IF;
+	IF m.deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	IF content IS NULL AND NOT req ? 'metadata' THEN
+		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
+	END IF;
+	UPDATE rt.messages AS t SET content = coalesce(message_edit.content, t.content), metadata = message_edit.metadata
+	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
+	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_edit(text, jsonb) IS 'PATCH …/msgs/:messageId';
+
+CREATE FUNCTION rt_api.message_delete(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+BEGIN
+	IF m.sender_id IS DISTINCT FROM actor AND NOT rt_private.is_room_admin(m.room_id, actor) THEN
+		RAISE EXCEPTION 'Only the sender or an admin may delete a message' USING ERRCODE = 'RT403';
+	END IF;
+	UPDATE rt.messages AS t SET deleted_at = clock_timestamp()
+	WHERE t.room_id = m.room_id AND t.seq = m.seq AND t.deleted_at IS NULL RETURNING t.* INTO m;
+	IF NOT FOUND THEN
+		m := rt_private.api_message(actor, req);
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_delete(text, jsonb) IS 'DELETE …/msgs/:messageId; again is no error';
+
+-- ---- reactions ---------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.req_emoji(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	emoji text := rt_private.req_text(req, 'emoji');
+BEGIN
+	IF octet_length(emoji) > 64 OR emoji ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'emoji must have 1 to 64 bytes' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN emoji;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_emoji(jsonb) IS 'a reaction in a request';
+
+CREATE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji))
+$$;
+COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'what a reaction is answered with';
+
+CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	emoji text := rt_private.req_emoji(req);
+BEGIN
+	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
+		AND NOT EXISTS (SELECT FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor
+			AND r.emoji = reaction_add.emoji) THEN
+		RAISE EXCEPTION 'Too many reactions' USING ERRCODE = 'RT409';
+	END IF;
+	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, emoji) ON CONFLICT DO NOTHING;
+	RETURN rt_private.reaction_data(m, actor, emoji);
+END
+$$;
+COMMENT ON FUNCTION rt_api.reaction_add(text, jsonb) IS 'PUT …/reactions/:emoji; again is no error';
+
+CREATE FUNCTION rt_api.reaction_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	emoji text := rt_private.req_emoji(req);
+BEGIN
+	DELETE FROM rt.reactions AS r
+	WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor AND r.emoji = reaction_remove.emoji;
+	RETURN rt_private.reaction_data(m, actor, emoji);
+END
+$$;
+COMMENT ON FUNCTION rt_api.reaction_remove(text, jsonb) IS 'DELETE …/reactions/:emoji; again is no error';
+
+-- ---- receipts ----------------------------------------------------------------------
+
+CREATE FUNCTION rt_api.mark_seen(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms;
+	ids jsonb := rt_private.req_array(req, 'messageIds', 10000);
+	seqs bigint[];
+BEGIN
+	SELECT coalesce(array_agg(rt_private.to_seq(i, 'messageIds', rt_private.req_id(req, 'roomId'))), '{}') INTO seqs
+	FROM jsonb_array_elements(ids) AS i;
+	r := rt_private.api_room(actor, req);
+	PERFORM rt_private.mark_seen(r.id, actor, seqs, req ->> 'sid');
+	RETURN json_build_object('success', true, 'roomId', r.id::text, 'messageIds', ids);
+END
+$$;
+COMMENT ON FUNCTION rt_api.mark_seen(text, jsonb) IS 'mark-msgs-seen';
+
+CREATE FUNCTION rt_api.message_delivered(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+BEGIN
+	PERFORM rt_private.mark_delivered(m.room_id, actor, ARRAY[m.seq], NULL);
+	RETURN json_build_object('status', 200, 'data', json_build_object('messageId', rt_private.message_id(m.room_id, m.seq),
+		'roomId', m.room_id::text, 'deliveredTo', actor));
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_delivered(text, jsonb) IS 'PUT …/delivered; again is no error';
+
+CREATE FUNCTION rt_api.receipts(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	receipts json;
+BEGIN
+	SELECT coalesce(json_agg(json_build_object('userId', t.user_id, 'userName', rt_private.user_name(t.user_id),
+		'deliveredAt', rt_private.iso(coalesce(t.delivered, t.seen)), 'seenAt', rt_private.iso(t.seen)) ORDER BY t.user_id), '[]') INTO receipts
+	FROM (
+		SELECT member.user_id, min(r.at) FILTER (WHERE r.kind = 'd') AS delivered, min(r.at) FILTER (WHERE r.kind = 's') AS seen
+		FROM rt.room_members AS member
+		CROSS JOIN (VALUES ('d'::"char"), ('s')) AS k (kind)
+		CROSS JOIN LATERAL (SELECT t.kind, t.at, t.seq_to FROM rt_private.receipt_ranges AS t
+			WHERE t.room_id = m.room_id AND t.user_id = member.user_id AND t.kind = k.kind AND t.seq_from <= m.seq
+			ORDER BY t.seq_from DESC LIMIT 1) AS r
+		WHERE member.room_id = m.room_id AND r.seq_to >= m.seq
+		GROUP BY member.user_id) AS t;
+	RETURN json_build_object('status', 200, 'data', receipts, 'count', json_array_length(receipts));
+END
+$$;
+COMMENT ON FUNCTION rt_api.receipts(text, jsonb) IS 'GET …/receipts';
+
+-- ---- history -----------------------------------------------------------------------
+
+CREATE FUNCTION rt_private.req_seq(req jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RETURN NULL;
+	END IF;
+	IF jsonb_typeof(req -> key) NOT IN ('string', 'number') OR req ->> key !~ '^[0-9]{1,18}$' THEN
+		RAISE EXCEPTION '% must be a number', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN (req ->> key)::bigint;
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_seq(jsonb, text) IS 'a message''s number in a request, or null';
+
+-- Rising; one more than asked for tells whether there are more.
+CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.n <= most), '[]'), count(*) > most
+	FROM (SELECT m, row_number() OVER (ORDER BY m.seq) AS n FROM rt.messages AS m
+		WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
+		ORDER BY m.seq LIMIT most + 1) AS t
+$$;
+COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer) IS 'messages of a room from a number on';
+
+CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most
+	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
+		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
+		ORDER BY m.seq DESC LIMIT most + 1) AS t
+$$;
+COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';
+
+CREATE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	after bigint := rt_private.req_seq(req, 'afterSeq');
+	before bigint := rt_private.req_seq(req, 'beforeSeq');
+	most integer := rt_private.req_limit(req, 50, 200);
+	found_page record;
+BEGIN
+	IF after IS NULL THEN
+		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, most);
+	ELSE
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most);
+	END IF;
+	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
+		'count', json_array_length(found_page.page), 'lastSeq', r.last_seq);
+END
+$$;
+COMMENT ON FUNCTION rt_api.message_list(text, jsonb) IS 'GET /api/chat/rooms/:id/msgs';
+
+CREATE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most integer := rt_private.req_limit(req, 200, 1000);
+	asked jsonb := rt_private.req_array(req, 'rooms', 1000);
+	answer json := '[]';
+	one jsonb;
+	parts json[] := '{}';
+	r rt.rooms;
+	found_page record;
+BEGIN
+	FOR one IN SELECT jsonb_array_elements(asked) LOOP
+		IF jsonb_typeof(one) <> 'object' THEN
+			RAISE EXCEPTION 'rooms must be an array of objects' USING ERRCODE = 'RT400';
+		END IF;
+		r := rt_private.api_room(actor, one);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, coalesce(rt_private.req_seq(one, 'afterSeq'), 0), NULL, most);
+		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
+			'hasMore', found_page.has_more);
+	END LOOP;
+	IF cardinality(parts) > 0 THEN
+		answer := array_to_json(parts);
+	END IF;
+	RETURN json_build_object('rooms', answer);
+END
+$$;
+COMMENT ON FUNCTION rt_api.sync_rooms(text, jsonb) IS 'sync-rooms';
+
+CREATE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	words tsquery := websearch_to_tsquery('simple', rt_private.req_text(req, 'q'));
+	most integer := rt_private.req_limit(req, 50, 200);
+	room bigint := rt_private.req_id_opt(req, 'roomId');
+	hits json;
+BEGIN
+	IF room IS NOT NULL THEN
+		PERFORM rt_private.api_room(actor, req);
+	END IF;
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
+	FROM (SELECT m FROM rt.messages AS m
+		WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL
+			AND m.room_id IN (SELECT mine.room_id FROM rt.room_members AS mine
+				WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room))
+		ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
+END
+$$;
+COMMENT ON FUNCTION rt_api.search(text, jsonb) IS 'GET /api/chat/search';

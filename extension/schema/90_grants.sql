@@ -1,0 +1,126 @@
+-- Who may do what with users, rooms and messages.  Nothing is PUBLIC's.
+
+-- ---- the programs ------------------------------------------------------------------
+
+GRANT USAGE ON SCHEMA rt_api TO rt_gateway, rt_media;
+DO $$
+DECLARE
+	f regprocedure;
+BEGIN
+	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace IN ('rt'::regnamespace, 'rt_api'::regnamespace, 'rt_private'::regnamespace)
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	END LOOP;
+	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace = 'rt_api'::regnamespace
+			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_fetch', 'media_answer', 'media_event')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO rt_gateway', f);
+	END LOOP;
+END
+$$;
+
+-- ---- applications: role rt_app, with SET rt.user_id ------------------------------------
+
+GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
+-- policies call these with the rights of whoever asks
+GRANT USAGE ON SCHEMA rt_private TO rt_app;
+GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.is_room_admin(bigint, text) TO rt_app;
+-- what SECURITY INVOKER triggers and functions need
+GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.trusted(), rt_private.caller() TO rt_app;
+
+GRANT SELECT (id, username, name, created_at), UPDATE (name) ON rt.users TO rt_app;
+GRANT SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms TO rt_app;
+GRANT SELECT, INSERT (room_id, user_id, role), DELETE, UPDATE (role) ON rt.room_members TO rt_app;
+GRANT SELECT, INSERT (room_id, sender_id, content, message_type, metadata, reply_to, client_id),
+	UPDATE (content, metadata, deleted_at), DELETE ON rt.messages TO rt_app;
+GRANT SELECT, INSERT (room_id, seq, user_id, emoji), DELETE ON rt.reactions TO rt_app;
+GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
+GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
+GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
+	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
+	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+
+ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.room_members ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.messages ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.reactions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.presence ENABLE ROW LEVEL SECURITY;
+
+-- The directory is open to whoever is a user, as GET /api/users is.
+CREATE POLICY users_read ON rt.users FOR SELECT TO rt_app USING (rt_private.actor() IS NOT NULL);
+CREATE POLICY users_change ON rt.users FOR UPDATE TO rt_app USING (id = rt_private.actor());
+
+CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (rt_private.is_member(id, rt_private.actor()));
+CREATE POLICY rooms_change ON rt.rooms FOR UPDATE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
+CREATE POLICY rooms_delete ON rt.rooms FOR DELETE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
+
+CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
+	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()));
+CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
+	USING (rt_private.is_room_admin(room_id, rt_private.actor()));
+CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
+	USING (user_id = rt_private.actor() OR rt_private.is_room_admin(room_id, rt_private.actor()));
+
+CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
+	WITH CHECK (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
+	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY messages_delete ON rt.messages FOR DELETE TO rt_app
+	USING ((sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
+		OR rt_private.is_room_admin(room_id, rt_private.actor()));
+
+CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY reactions_add ON rt.reactions FOR INSERT TO rt_app
+	WITH CHECK (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
+	USING (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
+
+-- Who shares a room sees who is there.
+CREATE FUNCTION rt_private.share_room(a text, b text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT a = b OR EXISTS (SELECT FROM rt.room_members AS x JOIN rt.room_members AS y ON y.room_id = x.room_id
+		WHERE x.user_id = a AND y.user_id = b)
+$$;
+COMMENT ON FUNCTION rt_private.share_room(text, text) IS 'whether two users are in a room together';
+REVOKE ALL ON FUNCTION rt_private.share_room(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rt_private.share_room(text, text) TO rt_app;
+CREATE POLICY presence_read ON rt.presence FOR SELECT TO rt_app USING (rt_private.share_room(user_id, rt_private.actor()));
+CREATE POLICY presence_change ON rt.presence FOR UPDATE TO rt_app USING (user_id = rt_private.actor());
+
+-- ---- monitoring --------------------------------------------------------------------
+
+CREATE VIEW rt.stat_gateway AS
+	SELECT g.name, g.slot, g.pid, g.port, g.started_at, g.reported_at,
+		(g.stats ->> 'connections')::bigint AS connections, (g.stats ->> 'websockets')::bigint AS websockets,
+		(g.stats ->> 'sockets')::bigint AS sockets, (g.stats ->> 'users')::bigint AS users,
+		(g.stats ->> 'rooms')::bigint AS rooms, (g.stats ->> 'events')::bigint AS events,
+		(g.stats ->> 'position')::bigint AS position, (g.stats ->> 'framesOut')::bigint AS frames_out,
+		(g.stats ->> 'bytesOut')::bigint AS bytes_out, (g.stats ->> 'writesOut')::bigint AS writes_out,
+		(g.stats ->> 'packetsIn')::bigint AS packets_in, (g.stats ->> 'bytesIn')::bigint AS bytes_in,
+		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, (g.stats ->> 'cutOff')::bigint AS cut_off,
+		(g.stats ->> 'requests')::bigint AS requests, (g.stats ->> 'clientEvents')::bigint AS client_events,
+		(g.stats ->> 'rateLimited')::bigint AS rate_limited, (g.stats ->> 'recovered')::bigint AS recovered
+	FROM rt_private.gateways AS g;
+COMMENT ON VIEW rt.stat_gateway IS 'gateways that run, with the figures of their last report, which comes each second';
+
+CREATE VIEW rt.stat_connections AS
+	SELECT c.sid, c.user_id, c.peer, c.transport, c.gateway, c.connected_at,
+		(SELECT cardinality(s.joined) FROM rt_private.sessions AS s WHERE s.sid = c.sid LIMIT 1) AS rooms
+	FROM rt_private.connections AS c;
+COMMENT ON VIEW rt.stat_connections IS 'sockets that are connected, and how many rooms they have joined';
+
+CREATE VIEW rt.stat_rooms AS
+	SELECT r.id AS room_id, r.name, r.kind, r.last_seq,
+		(SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) AS members,
+		coalesce(j.joined, 0) AS joined
+	FROM rt.rooms AS r
+	LEFT JOIN (SELECT (t ->> 'roomId')::bigint AS room_id, sum((t ->> 'joined')::bigint) AS joined
+		FROM rt_private.gateways AS g, jsonb_array_elements(g.rooms) AS t GROUP BY 1) AS j ON j.room_id = r.id;
+COMMENT ON VIEW rt.stat_rooms IS 'rooms, and how many sockets have joined each';
+
+GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;
