@@ -23,6 +23,7 @@
 #include "entry.h"
 #include "event.h"
 #include "joins.h"
+#include "metrics.h"
 #include "meeting.h"
 #include "meeting_event.h"
 #include "presence.h"
@@ -54,6 +55,7 @@ struct gateway
 	struct rt_timer *ready;
 	struct rt_timer *drain;
 	struct rt_watch *signals;
+	struct rt_metrics *metrics;
 	int signal_fd;
 	uint64_t drain_ends_ms;
 	bool farewell; /* the connections are gone, the database is being told */
@@ -253,7 +255,10 @@ start_network(struct gateway *g)
 		return rc;
 	app->sio = rt_transport_socketio(app->transport);
 	app->http = rt_transport_http(app->transport);
-	return rt_transport_listen(app->transport);
+	rc = rt_transport_listen(app->transport);
+	/* A gateway without figures still serves. */
+	rt_metrics_new(&g->metrics, app);
+	return rc;
 }
 
 static enum rt_result
@@ -325,6 +330,7 @@ stop(struct gateway *g)
 
 	app->draining = true;
 	rt_transport_free(app->transport);
+	rt_metrics_free(g->metrics);
 	rt_db_free(app->db);
 	rt_bus_free(app->bus);
 	rt_rest_free(app->rest);

@@ -13,6 +13,7 @@
 #include "app.h"
 #include "auth.h"
 #include "bus.h"
+#include "metrics.h"
 #include "rates.h"
 #include "rest_request.h"
 #include "send.h"
@@ -180,17 +181,6 @@ is_ready(const struct rt_app *app)
 	       rt_stat_started(app->stat);
 }
 
-static void
-reply_metrics(struct rt_app *app, uint64_t id)
-{
-	struct rt_text t;
-
-	rt_text_init(&t);
-	rt_stat_write_metrics(app->stat, &t);
-	rt_http_reply(app->http, id, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, t.data, t.len);
-	rt_text_fini(&t);
-}
-
 static bool
 reply_health(struct rt_app *app, const struct rt_http_request *r)
 {
@@ -207,7 +197,7 @@ reply_health(struct rt_app *app, const struct rt_http_request *r)
 		rt_http_reply(app->http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n", not_ready,
 		              sizeof(not_ready) - 1);
 	else if (strcmp(r->path, "/metrics") == 0 && rt_conf_str(app->conf, "metrics_address", "")[0] == '\0')
-		reply_metrics(app, r->id);
+		rt_metrics_reply(app, app->http, r->id);
 	else
 		return false;
 	return true;
