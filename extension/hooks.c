@@ -174,7 +174,7 @@ prepare_database_command(Node *stmt)
 	const char *name = database_of(stmt);
 	Oid oid = name == NULL ? InvalidOid : get_database_oid(name, true);
 
-	if (!OidIsValid(oid) || rt_database_find(oid, false) == NULL || !is_database_owner(oid))
+	if (!OidIsValid(oid) || !is_database_owner(oid))
 		return;
 	rt_recheck_at_commit(oid);
 	if (needs_it_empty(stmt))

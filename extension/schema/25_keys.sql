@@ -173,8 +173,9 @@ COMMENT ON FUNCTION rt.issue_token(text, interval) IS
 CREATE FUNCTION rt_private.signed_claims(token text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    header json := rt_private.jwt_part(signed_claims.token, 1);
+    header json;
 BEGIN
+    header := rt_private.jwt_part(signed_claims.token, 1);
     -- Without a kid, whichever key fits: there are few.
     PERFORM FROM rt_private.keys k
     WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
