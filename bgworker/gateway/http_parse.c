@@ -41,20 +41,22 @@ same_word(const char *a, size_t len, const char *word)
 	return len == strlen(word) && strncasecmp(a, word, len) == 0;
 }
 
-/* The next line without its CRLF. A bare LF ends no line, so it fails as a character of it. */
-static bool
+/* The next line without its CRLF.  RT_AGAIN: it is incomplete; RT_BAD_INPUT: a CR or LF stands alone. */
+static enum rt_result
 next_line(const char **p, const char *end, const char **line, size_t *len)
 {
 	const char *at = *p;
 
-	while (at < end && *at != '\r')
+	while (at < end && *at != '\r' && *at != '\n')
 		at++;
-	if (end - at < 2 || at[1] != '\n')
-		return false;
+	if (at == end || (*at == '\r' && end - at < 2))
+		return RT_AGAIN;
+	if (*at == '\n' || at[1] != '\n')
+		return RT_BAD_INPUT;
 	*line = *p;
 	*len = (size_t) (at - *p);
 	*p = at + 2;
-	return true;
+	return RT_OK;
 }
 
 static bool
@@ -216,38 +218,53 @@ read_framing(struct rt_http_head *h)
 	return status;
 }
 
+/* Line by line, up to the empty one. */
+static enum rt_result
+parse_lines(struct rt_http_head *h, const char **p, const char *end, int *status)
+{
+	const char *line;
+	size_t len;
+	enum rt_result rc = next_line(p, end, &line, &len);
+
+	if (rc == RT_OK)
+		*status = parse_request_line(h, line, len);
+	while (rc == RT_OK && *status == 0)
+	{
+		rc = next_line(p, end, &line, &len);
+		if (rc != RT_OK)
+			break;
+		if (len == 0)
+			return RT_OK;
+		*status = parse_header(h, line, len);
+	}
+	return rc;
+}
+
 enum rt_result
 rt_http_parse_head(const char *data, size_t len, struct rt_http_head *h, size_t *used, int *status)
 {
 	const char *p = data;
 	const char *end = data + (len < RT_HTTP_MAX_HEAD ? len : RT_HTTP_MAX_HEAD);
-	const char *line;
-	size_t line_len;
+	enum rt_result rc;
 
 	h->nheaders = 0;
 	h->chunked = h->has_length = h->expect_continue = false;
 	h->content_length = 0;
+	*status = 0;
 	/* An empty line before the request is to be ignored (RFC 9112, section 2.2). */
 	if (len >= 2 && p[0] == '\r' && p[1] == '\n')
 		p += 2;
-	*status = 0;
-	if (next_line(&p, end, &line, &line_len))
-	{
-		*status = parse_request_line(h, line, line_len);
-		while (*status == 0 && next_line(&p, end, &line, &line_len))
-		{
-			if (line_len == 0)
-			{
-				*used = (size_t) (p - data);
-				*status = read_framing(h);
-				return *status == 0 ? RT_OK : RT_BAD_INPUT;
-			}
-			*status = parse_header(h, line, line_len);
-		}
-	}
-	if (*status == 0 && len >= RT_HTTP_MAX_HEAD)
+	rc = parse_lines(h, &p, end, status);
+	if (rc == RT_OK && *status == 0)
+		*status = read_framing(h);
+	else if (rc == RT_BAD_INPUT && *status == 0)
+		*status = 400;
+	else if (rc == RT_AGAIN && *status == 0 && len >= RT_HTTP_MAX_HEAD)
 		*status = 431;
-	return *status == 0 ? RT_AGAIN : RT_BAD_INPUT;
+	*used = (size_t) (p - data);
+	if (*status != 0)
+		return RT_BAD_INPUT;
+	return rc;
 }
 
 /* One byte, or an escape of three; negative if it is malformed. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <uv.h>
 
 #include "../common/buf.h"
 #include "../common/log.h"
@@ -25,6 +26,7 @@
 #define FLUSH_BYTES 262144         /* at most so much for one connection a turn */
 #define TX_BYTES (64 * 1024 * 1024) /* so that the library splits no write */
 #define HANDSHAKE_BYTES 1024
+#define CLOSING_TURNS 8 /* of the loop, until the library's handles are closed */
 
 struct rt_ws
 {
@@ -41,7 +43,8 @@ struct rt_ws
 
 struct rt_ws_server
 {
-	struct lws_context *context;
+	struct lws_context *context; /* set to NULL by the library when it is gone */
+	uv_loop_t *uv;
 	struct lws_vhost *vhost;
 	const struct rt_transport_options *conf;
 	struct rt_transport_stats *stats;
@@ -417,12 +420,14 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 	s->conf = conf;
 	s->stats = stats;
 	s->handler = *handler;
+	s->uv = rt_loop_uv(l);
 	limit_descriptors(conf);
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
 	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
 	info.foreign_loops = loops;
 	info.user = s;
+	info.pcontext = &s->context;
 	info.gid = info.uid = (gid_t) -1;
 	info.retry_and_idle_policy = &no_validity_check;
 	info.timeout_secs = 10;
@@ -440,11 +445,15 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 	return RT_OK;
 }
 
+/* The library ends in two steps; in between the loop closes its handles. */
 void
 rt_ws_server_free(struct rt_ws_server *s)
 {
 	if (s == NULL)
 		return;
+	lws_context_destroy(s->context);
+	for (int turn = 0; turn < CLOSING_TURNS && s->context != NULL; turn++)
+		uv_run(s->uv, UV_RUN_NOWAIT);
 	lws_context_destroy(s->context);
 	free(s);
 }
