@@ -123,19 +123,20 @@ COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'notifies those who
 CREATE FUNCTION rt.send_message(room bigint, sender text, content text, message_type text DEFAULT 'text',
 	metadata jsonb DEFAULT NULL, reply_to bigint DEFAULT NULL, client_id text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-	seq bigint;
+	number bigint;
 BEGIN
 	INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
 	VALUES (room, sender, coalesce(send_message.content, ''), coalesce(send_message.message_type, 'text'), send_message.metadata,
 		send_message.reply_to, send_message.client_id)
 	ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
-	RETURNING m.seq INTO seq;
-	IF seq IS NULL THEN
-		SELECT m.seq INTO STRICT seq FROM rt.messages AS m
+	RETURNING m.seq INTO number;
+	IF number IS NULL THEN
+		SELECT m.seq INTO STRICT number FROM rt.messages AS m
 		WHERE m.room_id = room AND m.sender_id = sender AND m.client_id = send_message.client_id;
 	END IF;
-	RETURN seq;
+	RETURN number;
 END
 $$;
 COMMENT ON FUNCTION rt.send_message(bigint, text, text, text, jsonb, bigint, text) IS

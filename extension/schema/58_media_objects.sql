@@ -284,6 +284,11 @@ BEGIN
 	END LOOP;
 	DELETE FROM rt_private.media_requests AS t
 	WHERE t.worker = media_abandon.worker AND t.answer IS NULL;
+	-- What was answered, and not fetched yet, is void too.
+	UPDATE rt_private.media_requests AS t
+	SET answer = (t.answer::jsonb - ARRAY['ack', 'event'] || jsonb_build_object('error',
+		jsonb_build_object('code', 'unavailable', 'message', 'the media worker is gone')))::json
+	WHERE t.worker = media_abandon.worker;
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_abandon(text, text)

@@ -32,8 +32,8 @@ CREATE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURN
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s rt_private.sessions;
-	last_pos bigint := (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events AS e))
-		FROM rt_private.relay_state AS s);
+	last_pos bigint := (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e))
+		FROM rt_private.relay_state AS state);
 	first_pos bigint := (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e);
 BEGIN
 	IF session_find.pid IS NULL OR pos IS NULL OR pos !~ '^[0-9]{1,18}$'
@@ -240,11 +240,11 @@ COMMENT ON FUNCTION rt_private.token_json(rt.users) IS 'what a login is answered
 CREATE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	username text := rt_private.req_text(req, 'username');
+	given_name text := rt_private.req_text(req, 'username');
 	password text := rt_private.req_text(req, 'password');
 	u rt.users;
 BEGIN
-	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(auth.username);
+	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(given_name);
 	IF NOT rt_private.password_matches(password, u.password_hash) THEN
 		RAISE EXCEPTION 'Wrong username or password' USING ERRCODE = 'RT401';
 	END IF;

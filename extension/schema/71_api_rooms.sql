@@ -128,12 +128,12 @@ CREATE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.rooms := rt_private.api_admin_room(actor, req);
-	name text := rt_private.req_room_name(req);
+	new_name text := rt_private.req_room_name(req);
 BEGIN
-	IF name IS NULL THEN
+	IF new_name IS NULL THEN
 		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
 	END IF;
-	UPDATE rt.rooms AS t SET name = room_update.name WHERE t.id = r.id RETURNING t.* INTO r;
+	UPDATE rt.rooms AS t SET name = new_name WHERE t.id = r.id RETURNING t.* INTO r;
 	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(r, actor));
 END
 $$;
@@ -178,7 +178,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.rooms := rt_private.api_admin_room(actor, req);
 	users text[] := rt_private.req_user_ids(req, 'userIds');
-	role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
+	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
 	members json;
 BEGIN
 	IF r.kind = 'direct' THEN
@@ -188,7 +188,7 @@ BEGIN
 		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.room_members (room_id, user_id, role)
-	SELECT r.id, u, members_add.role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
+	SELECT r.id, u, new_role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
 	members := rt_private.members_json(r.id, users);
 	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
 END
@@ -199,16 +199,16 @@ CREATE FUNCTION rt_api.member_remove(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
-	user_id text := rt_private.req_name(req, 'userId');
+	whom text := rt_private.req_name(req, 'userId');
 BEGIN
-	IF user_id <> actor THEN
+	IF whom <> actor THEN
 		r := rt_private.api_admin_room(actor, req);
 	END IF;
-	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = member_remove.user_id;
+	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'Member not found' USING ERRCODE = 'RT404';
 	END IF;
-	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', user_id));
+	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
 END
 $$;
 COMMENT ON FUNCTION rt_api.member_remove(text, jsonb) IS 'DELETE /api/chat/rooms/:id/members/:userId; anybody may leave';

@@ -86,6 +86,7 @@ COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boo
 -- What waits for one room goes in one transaction, with one lock of the room and one INSERT.
 CREATE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
 	limit_bytes integer := rt_private.max_message_size();
 	asked rt_private.outgoing[];
@@ -105,34 +106,33 @@ BEGIN
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
 			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
 		ORDER BY r.n);
-	WITH a AS MATERIALIZED (
-		SELECT * FROM unnest(asked)
-	), sent AS (
+	-- What goes in in order comes out in order: the k-th message of a sender (with this clientId, if it has one) is the
+	-- sender's k-th row.
+	WITH sent AS (
 		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
-		SELECT send_all.room_id, a.actor, a.content, a.message_type, a.metadata, a.reply_to, a.client_id
-		FROM a WHERE a.code IS NULL ORDER BY a.n
+		SELECT send_all.room_id, o.actor, o.content, o.message_type, o.metadata, o.reply_to, o.client_id
+		FROM unnest(asked) AS o WHERE o.code IS NULL ORDER BY o.n
 		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
-		RETURNING m.*
+		RETURNING m AS item
 	), numbered AS (
-		-- those without a clientId come out in the order in which they went in, sender by sender
-		SELECT s AS m, s.sender_id, s.client_id, row_number() OVER (PARTITION BY s.sender_id, s.client_id ORDER BY s.seq) AS k
+		SELECT s.item, row_number() OVER (PARTITION BY (s.item).sender_id, (s.item).client_id ORDER BY (s.item).seq) AS k
 		FROM sent AS s
 	), places AS (
-		SELECT a, a.n, a.actor, a.client_id, row_number() OVER (PARTITION BY a.actor, a.client_id, a.code IS NULL ORDER BY a.n) AS k
-		FROM a
+		SELECT o AS item, o.code IS NULL AS good,
+			row_number() OVER (PARTITION BY o.actor, o.client_id, o.code IS NULL ORDER BY o.n) AS k
+		FROM unnest(asked) AS o
 	)
-	SELECT json_agg(rt_private.send_result(p.a::rt_private.outgoing, coalesce(x.m, old.m), x.m IS NOT NULL) ORDER BY p.n) INTO results
+	SELECT json_agg(rt_private.send_result(p.item, CASE WHEN x.k IS NOT NULL THEN x.item WHEN y.k IS NOT NULL THEN y.item ELSE z.item END, x.k IS NOT NULL) ORDER BY (p.item).n)
+	INTO results
 	FROM places AS p
-	LEFT JOIN numbered AS x ON (p.a).code IS NULL AND x.sender_id = p.actor AND x.client_id IS NOT DISTINCT FROM p.client_id
-		AND x.k = p.k
-	LEFT JOIN LATERAL (SELECT t AS m FROM rt.messages AS t
-		WHERE x.m IS NULL AND (p.a).code IS NULL AND p.client_id IS NOT NULL AND t.room_id = send_all.room_id
-			AND t.sender_id = p.actor AND t.client_id = p.client_id
-		UNION ALL
-		SELECT n.m FROM numbered AS n
-		WHERE x.m IS NULL AND (p.a).code IS NULL AND p.client_id IS NOT NULL AND n.sender_id = p.actor
-			AND n.client_id = p.client_id
-		LIMIT 1) AS old ON true;
+	LEFT JOIN numbered AS x ON p.good AND (x.item).sender_id = (p.item).actor
+		AND (x.item).client_id IS NOT DISTINCT FROM (p.item).client_id AND x.k = p.k
+	-- sent again: within this batch, or before
+	LEFT JOIN numbered AS y ON p.good AND p.k > 1 AND (y.item).sender_id = (p.item).actor
+		AND (y.item).client_id = (p.item).client_id
+	LEFT JOIN LATERAL (SELECT t AS item FROM rt.messages AS t
+		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND t.room_id = send_all.room_id AND t.sender_id = (p.item).actor
+			AND t.client_id = (p.item).client_id) AS z ON true;
 	RETURN results;
 END
 $$;
@@ -185,8 +185,8 @@ CREATE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.messages := rt_private.api_message(actor, req);
-	content text := rt_private.req_text_opt(req, 'content');
-	metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') = 'null' THEN m.metadata
+	new_content text := rt_private.req_text_opt(req, 'content');
+	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') = 'null' THEN m.metadata
 		ELSE rt_private.req_object(req, 'metadata') END;
 BEGIN
 	IF m.sender_id IS DISTINCT FROM actor THEN
@@ -195,10 +195,10 @@ BEGIN
 	IF m.deleted_at IS NOT NULL THEN
 		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
 	END IF;
-	IF content IS NULL AND NOT req ? 'metadata' THEN
+	IF new_content IS NULL AND NOT req ? 'metadata' THEN
 		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
 	END IF;
-	UPDATE rt.messages AS t SET content = coalesce(message_edit.content, t.content), metadata = message_edit.metadata
+	UPDATE rt.messages AS t SET content = coalesce(new_content, t.content), metadata = new_metadata
 	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
 	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
 END
@@ -249,15 +249,15 @@ CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.messages := rt_private.api_message(actor, req);
-	emoji text := rt_private.req_emoji(req);
+	reaction text := rt_private.req_emoji(req);
 BEGIN
 	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
 		AND NOT EXISTS (SELECT FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor
-			AND r.emoji = reaction_add.emoji) THEN
+			AND r.emoji = reaction) THEN
 		RAISE EXCEPTION 'Too many reactions' USING ERRCODE = 'RT409';
 	END IF;
-	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, emoji) ON CONFLICT DO NOTHING;
-	RETURN rt_private.reaction_data(m, actor, emoji);
+	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, reaction) ON CONFLICT DO NOTHING;
+	RETURN rt_private.reaction_data(m, actor, reaction);
 END
 $$;
 COMMENT ON FUNCTION rt_api.reaction_add(text, jsonb) IS 'PUT …/reactions/:emoji; again is no error';
@@ -266,11 +266,11 @@ CREATE FUNCTION rt_api.reaction_remove(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.messages := rt_private.api_message(actor, req);
-	emoji text := rt_private.req_emoji(req);
+	reaction text := rt_private.req_emoji(req);
 BEGIN
 	DELETE FROM rt.reactions AS r
-	WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor AND r.emoji = reaction_remove.emoji;
-	RETURN rt_private.reaction_data(m, actor, emoji);
+	WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor AND r.emoji = reaction;
+	RETURN rt_private.reaction_data(m, actor, reaction);
 END
 $$;
 COMMENT ON FUNCTION rt_api.reaction_remove(text, jsonb) IS 'DELETE …/reactions/:emoji; again is no error';
