@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../common/json.h"
 #include "../common/log.h"
@@ -99,15 +100,17 @@ on_started(void *arg, const struct rt_db_reply *r)
 static void
 register_worker(struct rt_control *c)
 {
-	char random[13];
+	char random[13], host[65] = "", slot[96];
 
 	if (c->starting)
 		return;
 	c->starting = true;
 	rt_ice_random(random, 12);
 	snprintf(c->worker, sizeof c->worker, "media%d-%s", c->options.slot, random);
+	gethostname(host, sizeof host - 1);
+	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
 	call(c, "media_start",
-	     json_pack("{s:s, s:i, s:O, s:i, s:i, s:i, s:{s:s, s:s}}", "worker", c->worker, "slot", c->options.slot,
+	     json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}}", "worker", c->worker, "slot", slot,
 	               "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
 	               c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
 	               rt_dtls_context_fingerprint(c->engine->dtls)),
