@@ -89,19 +89,33 @@ first_key(const char *json, size_t len)
 	return p;
 }
 
+/* Only the few answers that say so themselves are looked into. */
+static bool
+tells_success(const char *json, size_t len)
+{
+	json_t *answer;
+	bool tells;
+
+	if (memmem(json, len, "\"success\"", 9) == NULL)
+		return false;
+	answer = rt_json_parse_object(json, len);
+	tells = json_object_get(answer, "success") != NULL;
+	json_decref(answer);
+	return tells;
+}
+
 static void
 write_success(struct rt_text *t, const char *json, size_t len)
 {
 	const char *key = first_key(json, len);
-	size_t left = (size_t) (json + len - key);
 
-	if (left >= 9 && memcmp(key, "\"success\"", 9) == 0)
+	if (tells_success(json, len))
 	{
 		rt_text_add_n(t, json, len);
 		return;
 	}
 	rt_text_add(t, *key == '}' ? "{\"success\":true" : "{\"success\":true,");
-	rt_text_add_n(t, key, left);
+	rt_text_add_n(t, key, (size_t) (json + len - key));
 }
 
 static void
