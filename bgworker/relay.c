@@ -35,6 +35,7 @@
 #include "relay.h"
 
 #define LOCK_TIMEOUT "200ms"
+#define GATHER_MS 1
 #define FIRST_PAUSE_MS 50
 #define LONGEST_PAUSE_MS 5000
 #define HORIZON_EVERY_MS 1000
@@ -53,7 +54,8 @@ struct relay
 	MemoryContext context;
 	struct rt_feed *feed;
 	struct rt_batch *batch;
-	bool filled; /* the batch's transaction has failed: it is to be written again as it is */
+	bool crowded; /* the last batch had several events, and did not take all that a batch can */
+	bool filled;  /* the batch's transaction has failed: it is to be written again as it is */
 	struct rt_horizon horizon;
 	int64 last_pos;      /* of the last committed batch */
 	bool without_notify; /* the queue had no place for this batch */
@@ -209,6 +211,7 @@ keep_batch(struct relay *r)
 	r->owed = r->without_notify || (r->owed && last_pos == r->last_pos);
 	r->last_pos = last_pos;
 	note_batch(r);
+	r->crowded = rt_batch_count(r->batch) > 1 && !rt_batch_is_full(r->batch);
 	rt_batch_reset(r->batch, last_pos);
 	rt_feed_keep(r->feed);
 	r->filled = false;
@@ -424,6 +427,14 @@ pause_after_failure(struct relay *r)
 	}
 }
 
+/* Under load, lets the next batch gather.  Nobody need wake us meanwhile, which costs a writer a system call. */
+static void
+gather(struct relay *r)
+{
+	pg_atomic_write_u32(&r->db->relay_wakeup, 1);
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, PG_WAIT_EXTENSION);
+}
+
 static void
 mark_clean(struct relay *r)
 {
@@ -460,9 +471,12 @@ loop(struct relay *r)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
+		r->crowded = false;
 		turn(r);
 		if (r->pause_ms > 0)
 			pause_after_failure(r);
+		else if (r->crowded)
+			gather(r);
 		else if (!is_busy(r))
 			wait_for_work(r);
 	}

@@ -1,6 +1,5 @@
 /* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
- * emits it, AFTER STATEMENT settles the numbers.  They read and write rt's tables with the rights of the owner of
- * rt.messages, as foreign keys do: whoever may insert a message need not be able to change rt.rooms.
+ * emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be able to change rt.rooms.
  *
  * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
  * turns down then takes no number, and none is waiting while another trigger inserts. */
@@ -37,31 +36,6 @@ static struct rt_query on_mention = {
 PG_FUNCTION_INFO_V1(rt_messages_before_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_statement);
-
-/* Who the caller was, while the owner of rt.messages acts. */
-struct identity
-{
-	Oid user;
-	int context;
-};
-
-/* Need not be undone when an error is raised: the end of the (sub)transaction does it. */
-static struct identity
-become_owner(Relation messages)
-{
-	struct identity caller;
-
-	GetUserIdAndSecContext(&caller.user, &caller.context);
-	SetUserIdAndSecContext(messages->rd_rel->relowner,
-						   caller.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	return caller;
-}
-
-static void
-become_caller(struct identity caller)
-{
-	SetUserIdAndSecContext(caller.user, caller.context);
-}
 
 static TriggerData *
 trigger_data(FunctionCallInfo fcinfo, bool as_expected)
@@ -127,15 +101,11 @@ take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c
 	int64 room_id = room_of(row, desc, c);
 	bool isnull;
 	Datum given = heap_getattr(row, c->seq, desc, &isnull);
-	struct identity caller = become_owner(messages);
-	int64 seq = 0;
 
 	if (isnull)
-		seq = rt_number_take(messages, room_id);
-	else
-		rt_number_check(room_id, DatumGetInt64(given));
-	become_caller(caller);
-	return seq;
+		return rt_number_take(messages, room_id);
+	rt_number_check(room_id, DatumGetInt64(given));
+	return 0;
 }
 
 Datum
@@ -191,20 +161,21 @@ may_mention(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 		   getKeyJsonValueFromContainer(&metadata->root, "mentions", strlen("mentions"), NULL) != NULL;
 }
 
+/* With the rights of the table's owner.  These need not be given back when an error is raised: the end of the
+ * (sub)transaction does it. */
 static void
-emit_message(HeapTuple row, TupleDesc desc, int64 room_id, int64 seq)
+tell_mentioned(Relation messages, int64 room_id, int64 seq)
 {
-	StringInfoData payload;
+	Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
+	int context;
+	Oid user;
 
-	initStringInfo(&payload);
-	rt_message_payload(&payload, row, desc);
-	rt_event_emit_message(room_id, seq, payload.data, payload.len);
-	if (may_mention(row, desc, rt_message_columns(desc)))
-	{
-		Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
-
-		rt_query_run(&on_mention, values, NULL, false);
-	}
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(messages->rd_rel->relowner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	SPI_connect();
+	rt_query_run(&on_mention, values, NULL, false);
+	SPI_finish();
+	SetUserIdAndSecContext(user, context);
 }
 
 Datum
@@ -215,7 +186,7 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	const struct rt_message_columns *c = rt_message_columns(desc);
 	HeapTuple row = trigger->tg_trigtuple;
 	int64 room_id = room_of(row, desc, c);
-	struct identity caller;
+	StringInfoData payload;
 	bool isnull;
 	bool late;
 	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
@@ -224,11 +195,11 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	if (late)
 		rt_event_sort_messages();
-	caller = become_owner(trigger->tg_relation);
-	SPI_connect();
-	emit_message(row, desc, room_id, seq);
-	SPI_finish();
-	become_caller(caller);
+	initStringInfo(&payload);
+	rt_message_payload(&payload, row, desc);
+	rt_event_emit_message(room_id, seq, payload.data, payload.len);
+	if (may_mention(row, desc, c))
+		tell_mentioned(trigger->tg_relation, room_id, seq);
 	return PointerGetDatum(NULL);
 }
 
@@ -236,10 +207,8 @@ Datum
 rt_messages_after_statement(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_AFTER, TRIGGER_FIRED_FOR_STATEMENT));
-	struct identity caller = become_owner(trigger->tg_relation);
 
 	rt_number_settle(trigger->tg_relation);
-	become_caller(caller);
 	return PointerGetDatum(NULL);
 }
 

@@ -3,37 +3,21 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "access/table.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "extension/message_json.h"
-#include "extension/query.h"
-
-static struct rt_query user_name = {
-	.sql = "SELECT name FROM rt.users WHERE id OPERATOR(pg_catalog.=) $1",
-	.nargs = 1,
-	.types = {TEXTOID},
-};
+#include "extension/row.h"
 
 PG_FUNCTION_INFO_V1(rt_message_json);
 PG_FUNCTION_INFO_V1(rt_message_payload_json);
-
-static AttrNumber
-column(TupleDesc desc, const char *name)
-{
-	int number = SPI_fnumber(desc, name);
-
-	if (number <= 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of rt.messages is missing", name)));
-	return number;
-}
 
 const struct rt_message_columns *
 rt_message_columns(TupleDesc desc)
@@ -45,17 +29,17 @@ rt_message_columns(TupleDesc desc)
 	if (type == desc->tdtypeid && natts == desc->natts)
 		return &columns;
 	type = InvalidOid;
-	columns.room_id = column(desc, "room_id");
-	columns.seq = column(desc, "seq");
-	columns.sender_id = column(desc, "sender_id");
-	columns.content = column(desc, "content");
-	columns.message_type = column(desc, "message_type");
-	columns.metadata = column(desc, "metadata");
-	columns.reply_to = column(desc, "reply_to");
-	columns.client_id = column(desc, "client_id");
-	columns.created_at = column(desc, "created_at");
-	columns.edited_at = column(desc, "edited_at");
-	columns.deleted_at = column(desc, "deleted_at");
+	columns.room_id = rt_row_column(desc, "room_id");
+	columns.seq = rt_row_column(desc, "seq");
+	columns.sender_id = rt_row_column(desc, "sender_id");
+	columns.content = rt_row_column(desc, "content");
+	columns.message_type = rt_row_column(desc, "message_type");
+	columns.metadata = rt_row_column(desc, "metadata");
+	columns.reply_to = rt_row_column(desc, "reply_to");
+	columns.client_id = rt_row_column(desc, "client_id");
+	columns.created_at = rt_row_column(desc, "created_at");
+	columns.edited_at = rt_row_column(desc, "edited_at");
+	columns.deleted_at = rt_row_column(desc, "deleted_at");
 	type = desc->tdtypeid;
 	natts = desc->natts;
 	return &columns;
@@ -96,6 +80,32 @@ put_text(StringInfo out, const struct row *row, AttrNumber n)
 		escape_json(out, TextDatumGetCString(row->values[n - 1]));
 }
 
+static void
+put_int64(StringInfo out, int64 value)
+{
+	char digits[MAXINT8LEN + 1];
+
+	appendBinaryStringInfo(out, digits, pg_lltoa(value, digits));
+}
+
+static void
+put_message_id(StringInfo out, int64 room_id, int64 seq)
+{
+	appendStringInfoChar(out, '"');
+	put_int64(out, room_id);
+	appendStringInfoChar(out, '-');
+	put_int64(out, seq);
+	appendStringInfoChar(out, '"');
+}
+
+static char *
+put_number(char *to, int value, int width, char end)
+{
+	to = pg_ultostr_zeropad(to, value, width);
+	*to++ = end;
+	return to;
+}
+
 /* ISO 8601 in UTC with milliseconds. */
 static void
 put_time(StringInfo out, const struct row *row, AttrNumber n)
@@ -103,27 +113,48 @@ put_time(StringInfo out, const struct row *row, AttrNumber n)
 	TimestampTz at = is_null(row, n) ? DT_NOEND : DatumGetTimestampTz(row->values[n - 1]);
 	struct pg_tm tm;
 	fsec_t fsec;
+	char text[MAXDATELEN];
+	char *end = text;
 
 	/* Without a time zone the fields come out in UTC. */
-	if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year <= 0)
+	{
 		appendStringInfoString(out, "null");
-	else
-		appendStringInfo(out, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", tm.tm_year, tm.tm_mon, tm.tm_mday,
-						 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) (fsec / 1000));
+		return;
+	}
+	*end++ = '"';
+	end = put_number(end, tm.tm_year, 4, '-');
+	end = put_number(end, tm.tm_mon, 2, '-');
+	end = put_number(end, tm.tm_mday, 2, 'T');
+	end = put_number(end, tm.tm_hour, 2, ':');
+	end = put_number(end, tm.tm_min, 2, ':');
+	end = put_number(end, tm.tm_sec, 2, '.');
+	end = put_number(end, fsec / 1000, 3, 'Z');
+	*end++ = '"';
+	appendBinaryStringInfo(out, text, end - text);
 }
 
 static void
 put_user_name(StringInfo out, const struct row *row)
 {
 	AttrNumber n = row->columns->sender_id;
-	char *name = NULL;
+	Relation users = rt_row_open_table("users", AccessShareLock);
+	AttrNumber column = rt_row_column(RelationGetDescr(users), "name");
+	struct rt_row user;
+	bool isnull = true;
+	Datum name;
 
-	if (!is_null(row, n) && rt_query_run(&user_name, &row->values[n - 1], NULL, true) > 0)
-		name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (name != NULL)
-		escape_json(out, name);
-	else
+	if (!is_null(row, n))
+	{
+		if (rt_row_find(&user, users, GetActiveSnapshot(), 1, &row->values[n - 1]))
+			name = slot_getattr(user.slot, column, &isnull);
+		if (!isnull)
+			escape_json(out, TextDatumGetCString(name));
+		rt_row_done(&user);
+	}
+	if (isnull)
 		appendStringInfoString(out, "null");
+	table_close(users, AccessShareLock);
 }
 
 static void
@@ -149,7 +180,7 @@ put_reply_to(StringInfo out, const struct row *row, int64 room_id)
 	if (is_null(row, n))
 		appendStringInfoString(out, "null");
 	else
-		appendStringInfo(out, "\"" INT64_FORMAT "-" INT64_FORMAT "\"", room_id, DatumGetInt64(row->values[n - 1]));
+		put_message_id(out, room_id, DatumGetInt64(row->values[n - 1]));
 }
 
 /* A deleted message keeps its number, and nothing of what it said. */
@@ -184,10 +215,14 @@ put_message(StringInfo out, const struct row *row)
 	int64 room_id = DatumGetInt64(row->values[c->room_id - 1]);
 	int64 seq = DatumGetInt64(row->values[c->seq - 1]);
 
-	appendStringInfo(out,
-					 "{\"id\":\"" INT64_FORMAT "-" INT64_FORMAT "\",\"messageId\":\"" INT64_FORMAT "-" INT64_FORMAT
-					 "\",\"roomId\":\"" INT64_FORMAT "\",\"seq\":" INT64_FORMAT,
-					 room_id, seq, room_id, seq, room_id, seq);
+	appendStringInfoString(out, "{\"id\":");
+	put_message_id(out, room_id, seq);
+	appendStringInfoString(out, ",\"messageId\":");
+	put_message_id(out, room_id, seq);
+	appendStringInfoString(out, ",\"roomId\":\"");
+	put_int64(out, room_id);
+	appendStringInfoString(out, "\",\"seq\":");
+	put_int64(out, seq);
 	appendStringInfoString(out, ",\"senderId\":");
 	put_text(out, row, c->sender_id);
 	appendStringInfoString(out, ",\"userId\":");
@@ -209,8 +244,9 @@ put_message(StringInfo out, const struct row *row)
 static void
 put_payload(StringInfo out, const struct row *row)
 {
-	appendStringInfo(out, "{\"type\":\"new-message\",\"roomId\":\"" INT64_FORMAT "\",\"data\":",
-					 DatumGetInt64(row->values[row->columns->room_id - 1]));
+	appendStringInfoString(out, "{\"type\":\"new-message\",\"roomId\":\"");
+	put_int64(out, DatumGetInt64(row->values[row->columns->room_id - 1]));
+	appendStringInfoString(out, "\",\"data\":");
 	put_message(out, row);
 	appendStringInfoString(out, ",\"timestamp\":");
 	put_time(out, row, row->columns->created_at);
@@ -225,7 +261,7 @@ rt_message_payload(StringInfo out, HeapTuple tuple, TupleDesc desc)
 	put_payload(out, &row);
 }
 
-/* Calls put() with the row that is the SQL function's argument; its result outlives SPI. */
+/* Calls put() with the row that is the SQL function's argument. */
 static Datum
 json_of_row(FunctionCallInfo fcinfo, void (*put)(StringInfo out, const struct row *row))
 {
@@ -239,10 +275,8 @@ json_of_row(FunctionCallInfo fcinfo, void (*put)(StringInfo out, const struct ro
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_data = header;
 	initStringInfo(&out);
-	SPI_connect();
 	row = deform(&tuple, desc);
 	put(&out, &row);
-	SPI_finish();
 	ReleaseTupleDesc(desc);
 	return PointerGetDatum(cstring_to_text_with_len(out.data, out.len));
 }

@@ -27,7 +27,7 @@ struct rt_message_columns
 /* Looked up by name, once for each form of the row; lent. */
 extern const struct rt_message_columns *rt_message_columns(TupleDesc desc);
 
-/* Inside SPI_connect(): the sender's name is read from rt.users. */
+/* Reads the sender's name from rt.users. */
 extern void rt_message_payload(StringInfo out, HeapTuple row, TupleDesc desc);
 
 #endif

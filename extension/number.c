@@ -4,19 +4,15 @@
  * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do. */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "executor/tuptable.h"
 #include "lib/ilist.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "extension/number.h"
-#include "extension/query.h"
+#include "extension/room.h"
+#include "extension/row.h"
 
 struct version
 {
@@ -47,23 +43,6 @@ static struct
 	dlist_head versions; /* newest first, and so levels fall */
 	dlist_head open;     /* those that rt_number_settle() must look at */
 } numbers;
-
-static struct rt_query take_next = {
-	.sql = "UPDATE rt.rooms SET last_seq = last_seq OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1 "
-		   "RETURNING last_seq",
-	.nargs = 1,
-	.types = {INT8OID},
-};
-static struct rt_query store_last = {
-	.sql = "UPDATE rt.rooms SET last_seq = $2 WHERE id OPERATOR(pg_catalog.=) $1",
-	.nargs = 2,
-	.types = {INT8OID, INT8OID},
-};
-static struct rt_query read_last = {
-	.sql = "SELECT last_seq FROM rt.rooms WHERE id OPERATOR(pg_catalog.=) $1",
-	.nargs = 1,
-	.types = {INT8OID},
-};
 
 static void
 start_rooms(void)
@@ -121,56 +100,22 @@ own_version(int64 room_id)
 	return own;
 }
 
-static int64
-run_for_last(struct rt_query *q, int64 room_id)
-{
-	Datum value = Int64GetDatum(room_id);
-	bool isnull;
-	int64 last;
-
-	SPI_connect();
-	if (rt_query_run(q, &value, NULL, false) == 0)
-		ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found"),
-						errdetail("There is no room " INT64_FORMAT ".", room_id)));
-	last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	return last;
-}
-
-static IndexScanDesc
-begin_probe(Relation messages, Relation index)
-{
-#if PG_VERSION_NUM >= 180000
-	return index_beginscan(messages, index, SnapshotSelf, NULL, 2, 0);
-#else
-	return index_beginscan(messages, index, SnapshotSelf, 2, 0);
-#endif
-}
-
 /* Whether there is such a row, the running statement's own included. */
 static bool
 is_used(Relation messages, int64 room_id, int64 seq)
 {
-	Relation index = index_open(RelationGetPrimaryKeyIndex(messages), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(messages, NULL);
-	IndexScanDesc scan = begin_probe(messages, index);
-	ScanKeyData keys[2];
-	bool used;
+	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
+	struct rt_row row;
+	bool used = rt_row_find(&row, messages, SnapshotSelf, 2, keys);
 
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(room_id));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(seq));
-	index_rescan(scan, keys, 2, NULL, 0);
-	used = index_getnext_slot(scan, ForwardScanDirection, slot);
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, AccessShareLock);
+	rt_row_done(&row);
 	return used;
 }
 
 static int64
 take_first(int64 room_id)
 {
-	int64 seq = run_for_last(&take_next, room_id);
+	int64 seq = rt_room_take_seq(room_id);
 	struct version *v = own_version(room_id);
 
 	v->held = true;
@@ -206,7 +151,7 @@ rt_number_check(int64 room_id, int64 seq)
 
 	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0))
 		return;
-	last = run_for_last(&read_last, room_id);
+	last = rt_room_last_seq(room_id);
 	if (seq > last)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
@@ -231,16 +176,6 @@ rt_number_confirm(int64 room_id, int64 seq, bool *late)
 }
 
 static void
-write_last(int64 room_id, int64 last)
-{
-	Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(last)};
-
-	SPI_connect();
-	rt_query_run(&store_last, values, NULL, false);
-	SPI_finish();
-}
-
-static void
 settle_room(Relation messages, struct version *v)
 {
 	v = own_version(v->room_id);
@@ -248,7 +183,7 @@ settle_room(Relation messages, struct version *v)
 		v->last = v->pending - 1;
 	v->pending = 0;
 	if (v->last != v->stored)
-		write_last(v->room_id, v->last);
+		rt_room_set_last_seq(v->room_id, v->last);
 	v->held = false;
 	v->known = v->last;
 	dlist_delete(&v->by_open);

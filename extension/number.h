@@ -3,16 +3,12 @@
  * The first row of a statement takes the next number from rt.rooms, whose row lock is then held until the
  * transaction ends; the rows after it count on in memory.  Whether a row really came in (ON CONFLICT DO NOTHING, a
  * trigger that returns null) is known only afterwards: a number that was not used is given to the next row, and what
- * is left over at the end of the statement goes back.
- *
- * rt_number_take(), _check() and _settle() connect to SPI, and need the rights of the tables' owner. */
+ * is left over at the end of the statement goes back. */
 #ifndef RT_NUMBER_H
 #define RT_NUMBER_H
 
 #include "postgres.h"
 #include "utils/rel.h"
-
-#define RT_ERRCODE_NOT_FOUND MAKE_SQLSTATE('R', 'T', '4', '0', '4')
 
 /* For a row that is about to be inserted.  Raises RT404 if there is no such room. */
 extern int64 rt_number_take(Relation messages, int64 room_id);

@@ -1,0 +1,77 @@
+/* row.c: see row.h. */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "extension/row.h"
+
+#define MAX_KEYS 2
+
+Relation
+rt_row_open_table(const char *name, LOCKMODE lock)
+{
+	Oid table = get_relname_relid(name, get_namespace_oid("rt", false));
+
+	if (!OidIsValid(table))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table rt.%s is missing", name)));
+	return table_open(table, lock);
+}
+
+static void
+init_key(ScanKey key, Relation index, int i, Datum value)
+{
+	Oid type = TupleDescAttr(RelationGetDescr(index), i)->atttypid;
+
+	if (type != INT8OID && type != TEXTOID)
+		elog(ERROR, "unexpected type %u in a key of rt", type);
+	ScanKeyEntryInitialize(key, 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
+						   type == INT8OID ? F_INT8EQ : F_TEXTEQ, value);
+}
+
+bool
+rt_row_find(struct rt_row *row, Relation table, Snapshot snapshot, int nkeys, const Datum *keys)
+{
+	ScanKeyData scan_keys[MAX_KEYS];
+
+	row->index = index_open(RelationGetPrimaryKeyIndex(table), AccessShareLock);
+	if (nkeys > MAX_KEYS || IndexRelationGetNumberOfKeyAttributes(row->index) != nkeys)
+		elog(ERROR, "unexpected primary key of \"%s\"", RelationGetRelationName(table));
+	for (int i = 0; i < nkeys; i++)
+		init_key(&scan_keys[i], row->index, i, keys[i]);
+#if PG_VERSION_NUM >= 180000
+	row->scan = index_beginscan(table, row->index, snapshot, NULL, nkeys, 0);
+#else
+	row->scan = index_beginscan(table, row->index, snapshot, nkeys, 0);
+#endif
+	row->slot = table_slot_create(table, NULL);
+	index_rescan(row->scan, scan_keys, nkeys, NULL, 0);
+	return index_getnext_slot(row->scan, ForwardScanDirection, row->slot);
+}
+
+void
+rt_row_done(struct rt_row *row)
+{
+	ExecDropSingleTupleTableSlot(row->slot);
+	index_endscan(row->scan);
+	index_close(row->index, AccessShareLock);
+}
+
+AttrNumber
+rt_row_column(TupleDesc desc, const char *name)
+{
+	int number = SPI_fnumber(desc, name);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of a table of rt is missing", name)));
+	return number;
+}
