@@ -180,7 +180,7 @@ $$;
 -- ---- who may do what ----------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_permissions(role text) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT CASE meeting_permissions.role
 		WHEN 'host' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume', 'mute', 'remove', 'role', 'lock', 'end', 'record']
 		WHEN 'co-host' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume', 'mute', 'remove']

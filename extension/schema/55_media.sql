@@ -102,7 +102,7 @@ CREATE UNLOGGED TABLE rt_private.media_requests (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	fetched boolean NOT NULL DEFAULT false,
 	answer json
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX media_requests_waiting ON rt_private.media_requests (worker, id) WHERE NOT fetched;
 CREATE INDEX media_requests_participant ON rt_private.media_requests (participant_id);
 COMMENT ON TABLE rt_private.media_requests IS 'what media workers are to do: requests of clients (with gateway), and commands (without)';

@@ -215,7 +215,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt.meeting_participants AS t
 	SET left_at = clock_timestamp(), left_reason = 'removed', removed_by = rt_private.actor(),
 		removal_reason = participant_remove.reason
-	WHERE t.id = (p).id
+	WHERE t.id = p.id
 $$;
 COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'puts somebody out, who may not come back';
 
@@ -224,7 +224,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt.meeting_participants AS t
 	SET audio_muted = CASE participant_set_muted.kind WHEN 'audio' THEN muted ELSE t.audio_muted END,
 		video_muted = CASE participant_set_muted.kind WHEN 'video' THEN muted ELSE t.video_muted END
-	WHERE t.id = (p).id
+	WHERE t.id = p.id
 $$;
 COMMENT ON FUNCTION rt_private.participant_set_muted(rt.meeting_participants, text, boolean) IS 'mutes or unmutes somebody';
 

@@ -34,8 +34,8 @@ COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'has 
 -- ---- placement ----------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT (w).heartbeat_at > clock_timestamp() - interval '3 seconds'
+LANGUAGE sql VOLATILE AS $$
+	SELECT w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds'
 $$;
 COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has been heard of within 3 s';
 
@@ -78,10 +78,9 @@ COMMENT ON FUNCTION rt_private.media_place(bigint) IS 'the router of a meeting, 
 -- ---- producers speak -----------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT json_build_object('meetingId', (d).meeting_id::text, 'participantId', (d).participant_id::text,
-		'producerId', (d).id, 'kind', (d).kind, 'source', (d).source, 'paused', (d).paused OR (d).muted,
-		'muted', (d).muted)
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
+		'producerId', d.id, 'kind', d.kind, 'source', d.source, 'paused', d.paused OR d.muted, 'muted', d.muted)
 $$;
 COMMENT ON FUNCTION rt_private.producer_json(rt_private.media_producers) IS 'the payload of new-producer and of its changes';
 

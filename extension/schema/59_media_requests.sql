@@ -6,13 +6,13 @@
 -- row is lock enough: who leaves deletes it (rt_private.media_participant_gone).
 
 CREATE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE AS $$
 	SELECT op IN ('create-transport', 'produce', 'pause-producer', 'resume-producer', 'close-producer')
 $$;
 COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'may change what others see of a meeting: new transports take the place of old ones';
 
 CREATE FUNCTION rt_private.media_event_of(op text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE op
 		WHEN 'create-transport' THEN 'transport-created'
 		WHEN 'connect-transport' THEN 'transport-connected'
