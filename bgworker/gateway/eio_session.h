@@ -51,7 +51,7 @@ struct rt_eio_session
 	bool dirty;       /* on the list of those with something to do when the turn ends */
 	bool closes_when_sent;
 	bool closed;
-	char sid[2 + RT_ID_LEN + 1];
+	char sid[2 + RT_RANDOM_ID_LEN + 1];
 	char *peer;
 	char *bearer;
 	char *query_token;

@@ -345,7 +345,7 @@ rt_http_query_param(const char *query, const char *name, char *out, size_t out_s
 	{
 		size_t len = strcspn(query, "&");
 
-		if (len > name_len && query[name_len] == '=' && memcmp(query, name, name_len) == 0)
+		if (len > name_len + 1 && query[name_len] == '=' && memcmp(query, name, name_len) == 0)
 			return decode_param(query + name_len + 1, query + len, out, out_size);
 		query += len;
 		if (*query == '&')

@@ -54,7 +54,7 @@ bool rt_http_header_has_token(const struct rt_http_head *h, const char *name, co
 enum rt_result rt_http_decode_path(const char *raw, size_t len, char *out);
 
 /* A parameter of a query string, percent-decoded ("+" is a space) into out of out_size bytes.  False if it is not
- * there, malformed, or too long. */
+ * there, empty, malformed, or too long. */
 bool rt_http_query_param(const char *query, const char *name, char *out, size_t out_size);
 
 /* A chunked body, fed as it comes. All zero to begin with. */

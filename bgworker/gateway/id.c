@@ -7,7 +7,7 @@
 
 #include "../common/log.h"
 
-#define ID_BYTES (RT_ID_LEN / 4 * 3)
+#define ID_BYTES (RT_RANDOM_ID_LEN / 4 * 3)
 
 void
 rt_id_make(char *out)
