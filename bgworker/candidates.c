@@ -1,5 +1,5 @@
-/* candidates.c: finds databases and looks into them; see candidates.h.  Locking: rt_shared.lock for the probe's answer
- * and the requests to look again; the rest is the launcher's own. */
+/* candidates.c: finds databases and looks into them; see candidates.h.  Locking: rt_shared.lock for the probe's
+ * answer and the requests to look again; the rest is the launcher's own. */
 #include "postgres.h"
 
 #include "access/heapam.h"
@@ -90,7 +90,7 @@ list_database(struct rt_candidates *cs, List *served, Form_pg_database row)
 	int rank;
 
 	if (!row->datallowconn || row->datconnlimit == INVALID_DATABASE ||
-	    !find_served(served, NameStr(row->datname), &rank, &entry))
+		!find_served(served, NameStr(row->datname), &rank, &entry))
 		return;
 	if (rank == 0 && row->datistemplate)
 		return;
@@ -268,9 +268,9 @@ void
 rt_complain_of_workers(const char *name, const char *database)
 {
 	ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-	              errmsg("could not start \"%s\" for database \"%s\": no free background worker", name, database),
-	              errhint("Increase max_worker_processes: rt needs one worker, two more for each database that it "
-	                      "serves, and one to spare for looking into new databases.")));
+				  errmsg("could not start \"%s\" for database \"%s\": no free background worker", name, database),
+				  errhint("Increase max_worker_processes: rt needs one worker, two more for each database that it "
+						  "serves, and one to spare for looking into new databases.")));
 }
 
 static void
@@ -314,7 +314,7 @@ finish_probe(struct rt_candidates *cs)
 	c->complained = false;
 	if (!found && c->rank > 0)
 		ereport(LOG, (errmsg("database \"%s\", named by rt.databases, has no extension rt", c->name),
-		              errhint("Run CREATE EXTENSION rt CASCADE in that database.")));
+					  errhint("Run CREATE EXTENSION rt CASCADE in that database.")));
 }
 
 static bool

@@ -42,8 +42,8 @@ struct rt_candidates
 
 extern void rt_candidates_init(struct rt_candidates *cs, MemoryContext context);
 
-/* Reads pg_database where that is due or a command asked for it, goes on with the probes, and returns when it wants to
- * be called again at the latest. */
+/* Reads pg_database where that is due or a command asked for it, goes on with the probes, and returns when it wants
+ * to be called again at the latest. */
 extern TimestampTz rt_candidates_turn(struct rt_candidates *cs);
 
 extern void rt_candidates_reload(struct rt_candidates *cs); /* the settings have changed */

@@ -111,7 +111,7 @@ arrange_descriptors(const struct plan *p)
 			_exit(EXIT_NO_EXEC);
 	}
 	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0 ||
-	    dup2(config_fd, RT_CHILD_CONFIG_FD) < 0)
+		dup2(config_fd, RT_CHILD_CONFIG_FD) < 0)
 		_exit(EXIT_NO_EXEC);
 	for (int i = 0; i < p->nsockets; i++)
 	{

@@ -17,6 +17,6 @@ struct rt_child
 /* title is what ps shows.  The sockets stay open here, too.  False, with errno, where there is no child; whether the
  * program could be executed shows when it ends (exit code 127). */
 extern bool rt_child_start(struct rt_child *child, const char *path, const char *title, const int *sockets,
-                           int nsockets);
+						   int nsockets);
 
 #endif

@@ -24,9 +24,9 @@ struct rt_childlog
 	void *arg;
 	char line[RT_CHILDLOG_LINE + 1];
 	int len;
-	bool cut;            /* the line is longer than we keep */
-	int64 budget;        /* bytes that may be logged now */
-	TimestampTz filled;  /* when the budget was last raised */
+	bool cut;           /* the line is longer than we keep */
+	int64 budget;       /* bytes that may be logged now */
+	TimestampTz filled; /* when the budget was last raised */
 	uint64 bytes_left_out;
 	uint64 lines_left_out;
 	TimestampTz told;
@@ -92,8 +92,8 @@ tell_left_out(struct rt_childlog *log)
 {
 	if (log->lines_left_out > 0)
 		ereport(WARNING, (errmsg("%s: left out " UINT64_FORMAT " lines (" UINT64_FORMAT
-		                         " bytes): it writes more than the log takes",
-		                         log->name, log->lines_left_out, log->bytes_left_out)));
+								 " bytes): it writes more than the log takes",
+								 log->name, log->lines_left_out, log->bytes_left_out)));
 	log->lines_left_out = log->bytes_left_out = 0;
 	log->told = GetCurrentTimestamp();
 }

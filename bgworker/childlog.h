@@ -1,7 +1,7 @@
 /* childlog.h: what a program writes to standard error becomes lines of the server log.
  *
- * Bounded: a line has at most RT_CHILDLOG_LINE bytes (the rest of it is left out), and a program may fill the log with
- * RT_CHILDLOG_RATE bytes a second, with a burst; what is above is counted, and told once a second. */
+ * Bounded: a line has at most RT_CHILDLOG_LINE bytes (the rest of it is left out), and a program may fill the log
+ * with RT_CHILDLOG_RATE bytes a second, with a burst; what is above is counted, and told once a second. */
 #ifndef RT_CHILDLOG_H
 #define RT_CHILDLOG_H
 

@@ -68,7 +68,7 @@ is_stored(const char *role, const char *secret)
 		char *verifier = TextDatumGetCString(value);
 
 		stored = get_password_type(verifier) == PASSWORD_TYPE_SCRAM_SHA_256 &&
-		         scram_verify_plain_password(role, secret, verifier);
+				 scram_verify_plain_password(role, secret, verifier);
 	}
 	ReleaseSysCache(tuple);
 	return stored;
@@ -220,8 +220,12 @@ listen_host(void)
 	{
 		const char *listens;
 		const char *reached;
-	} KNOWN[] = {{"*", "127.0.0.1"},         {"0.0.0.0", "127.0.0.1"}, {"localhost", "127.0.0.1"},
-	             {"127.0.0.1", "127.0.0.1"}, {"::", "::1"},            {"::1", "::1"}};
+	} KNOWN[] = {{"*", "127.0.0.1"},
+				 {"0.0.0.0", "127.0.0.1"},
+				 {"localhost", "127.0.0.1"},
+				 {"127.0.0.1", "127.0.0.1"},
+				 {"::", "::1"},
+				 {"::1", "::1"}};
 	List *addresses;
 	ListCell *cell;
 
@@ -298,15 +302,15 @@ rt_credential_hint(enum rt_program_kind kind, const char *database)
 
 	if (rt_conninfo != NULL && rt_conninfo[0] != '\0')
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
-		              errhint("Check rt.conninfo, and the pg_hba.conf of the server that it names.")));
+					  errhint("Check rt.conninfo, and the pg_hba.conf of the server that it names.")));
 	else if (host == NULL)
-		ereport(LOG, (errmsg("%s cannot log in to database \"%s\" over the unix socket", role, database),
-		              errhint("Add this line at the top of pg_hba.conf, and reload: local %s %s scram-sha-256\n"
-		                      "Or, with the line \"local %s %s peer map=rt\", add to pg_ident.conf: rt %s %s",
-		                      quote_identifier(database), role, quote_identifier(database), role,
-		                      system_user(), role)));
+		ereport(LOG,
+				(errmsg("%s cannot log in to database \"%s\" over the unix socket", role, database),
+				 errhint("Add this line at the top of pg_hba.conf, and reload: local %s %s scram-sha-256\n"
+						 "Or, with the line \"local %s %s peer map=rt\", add to pg_ident.conf: rt %s %s",
+						 quote_identifier(database), role, quote_identifier(database), role, system_user(), role)));
 	else
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
-		              errhint("Add this line at the top of pg_hba.conf, and reload: host %s %s %s%s scram-sha-256",
-		                      quote_identifier(database), role, host, strchr(host, ':') != NULL ? "/128" : "/32")));
+					  errhint("Add this line at the top of pg_hba.conf, and reload: host %s %s %s%s scram-sha-256",
+							  quote_identifier(database), role, host, strchr(host, ':') != NULL ? "/128" : "/32")));
 }

@@ -122,8 +122,8 @@ assign_slots(struct launcher *l)
 		{
 			c->complained = true;
 			ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			              errmsg("database \"%s\" is not served: too many databases have extension rt", c->name),
-			              errhint("Increase rt.max_databases.")));
+						  errmsg("database \"%s\" is not served: too many databases have extension rt", c->name),
+						  errhint("Increase rt.max_databases.")));
 		}
 	}
 }
@@ -155,10 +155,10 @@ complain_of_ports(struct rt_candidate *c, bool has_port)
 		return;
 	c->complained = true;
 	ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
-	              errmsg("no %s for database \"%s\": port %d serves another database", has_port ? "media" : "gateway",
-	                     c->name, has_port ? c->media_port : c->port),
-	              errhint("Give each database ports of its own in rt.databases, as in \"%s:%d:%d\".", c->name,
-	                      has_port ? c->port : c->port + 100, c->media_port + 100)));
+				  errmsg("no %s for database \"%s\": port %d serves another database", has_port ? "media" : "gateway",
+						 c->name, has_port ? c->media_port : c->port),
+				  errhint("Give each database ports of its own in rt.databases, as in \"%s:%d:%d\".", c->name,
+						  has_port ? c->port : c->port + 100, c->media_port + 100)));
 }
 
 /* Two gateways on one port would share its clients (SO_REUSEPORT), so a port belongs to one database. */
@@ -414,6 +414,9 @@ rt_launcher_main(Datum main_arg)
 {
 	struct launcher l;
 
+	/* pg_upgrade's server is for pg_upgrade alone. */
+	if (IsBinaryUpgrade)
+		proc_exit(0);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
@@ -437,7 +440,7 @@ rt_launcher_main(Datum main_arg)
 		turn(&l);
 		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), l.next_turn);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Max(timeout_ms, 1),
-		                 PG_WAIT_EXTENSION);
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
 	/* After an exit code of 0 the postmaster would not start us again, should somebody have terminated us. */

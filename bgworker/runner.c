@@ -232,7 +232,7 @@ kill_if_due(struct rt_runner *r)
 	if (r->killed || r->kill_due > GetCurrentTimestamp())
 		return;
 	ereport(LOG, (errmsg("%s[%d] did not stop within %d s and is killed", rt_program_role(r->kind), r->pid,
-	                     STOP_TIMEOUT_MS / 1000)));
+						 STOP_TIMEOUT_MS / 1000)));
 	r->killed = true;
 	(void) kill(r->pid, SIGKILL);
 }
@@ -245,7 +245,7 @@ log_end(const struct rt_runner *r, int status)
 
 	if (WIFSIGNALED(status))
 		ereport(LOG, (errmsg("%s[%d] was terminated by signal %d: %s; %s", role, r->pid, WTERMSIG(status),
-		                     strsignal(WTERMSIG(status)), again)));
+							 strsignal(WTERMSIG(status)), again)));
 	else if (WEXITSTATUS(status) == NO_EXEC_STATUS)
 		ereport(LOG, (errmsg("%s[%d] could not be executed; %s", role, r->pid, again)));
 	else

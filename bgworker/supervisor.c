@@ -1,7 +1,7 @@
 /* supervisor.c: starts, watches, restarts and reloads rt_gateway and rt_media for one database.
  *
- * It decides what should run (struct rt_runner_plan) from the settings and from the ports that the launcher gave; a
- * runner (runner.c) makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
+ * What should run follows from the settings and from the ports that the launcher gave (plans.c); a runner (runner.c)
+ * makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
  * logs.  It holds no transaction open and, but for the roles' passwords, does nothing in its database: it is
  * connected to it so that the server counts it as one of its sessions.
  *
@@ -9,14 +9,11 @@
 #include "postgres.h"
 
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "access/xact.h"
 #include "commands/dbcommands.h"
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -26,44 +23,34 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
 
-#include "bgworker/child.h"
 #include "bgworker/credential.h"
+#include "bgworker/plans.h"
 #include "bgworker/runner.h"
 #include "bgworker/supervisor.h"
 #include "extension/rt_shmem.h"
-#include "extension/settings.h"
 
-#define MAX_WORKERS RT_CHILD_MAX_SOCKETS
-#define IDLE_MS 1000             /* how soon a smart shutdown is noticed */
-#define HINT_INTERVAL_MS 60000   /* between two hints on failed logins */
+#define MAX_WORKERS RT_PLANS_MAX_WORKERS
+#define IDLE_MS 1000           /* how soon a smart shutdown is noticed */
+#define HINT_INTERVAL_MS 60000 /* between two hints on failed logins */
 #define EVENTS_PER_WAIT 16
-#define PID_FILE "postmaster.pid"  /* in the data directory, where the server works */
+#define PID_FILE "postmaster.pid" /* in the data directory, where the server works */
 
-StaticAssertDecl(RT_PROGRAM_KINDS * MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
+StaticAssertDecl(RT_PROGRAM_KINDS *MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
 
 struct supervisor
 {
 	rt_database *db;
 	char *database;
+	struct rt_plans *plans;
+	bool planned; /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[RT_PROGRAM_KINDS][MAX_WORKERS]; /* NULL until first wanted */
-	int pairs[MAX_WORKERS][2]; /* gateway i receives at [0]; the others send to it at [1] */
-	int npairs;
-	bool planned;      /* the lines below are those of the settings and ports of now */
-	int port;
-	int media_port;
-	char *path[RT_PROGRAM_KINDS]; /* NULL: not installed */
-	char *line[RT_PROGRAM_KINDS][MAX_WORKERS];
-	char *identity[RT_PROGRAM_KINDS];
-	MemoryContext plan_context;
 	TimestampTz hinted[RT_PROGRAM_KINDS];
 	WaitEventSet *waits;
 	int waits_changes; /* log_changes() as of when it was made */
 	bool stopping;
-	bool missing_told[RT_PROGRAM_KINDS];
 };
 
 static volatile sig_atomic_t child_ended = false;
@@ -78,147 +65,6 @@ on_sigchld(SIGNAL_ARGS)
 	errno = saved;
 }
 
-/* ---- what should run ---------------------------------------------------------- */
-
-static int
-wanted_count(const struct supervisor *s, enum rt_program_kind kind)
-{
-	if (s->stopping || s->path[kind] == NULL)
-		return 0;
-	if (kind == RT_PROGRAM_GATEWAY)
-		return s->port > 0 ? Min(rt_gateway_workers, MAX_WORKERS) : 0;
-	return s->media_port > 0 ? Min(rt_media_workers, MAX_WORKERS) : 0;
-}
-
-/* Gateway workers hand each other accepted sockets.  Both ends stay open here, so that what is on the way to a worker
- * outlives it. */
-static void
-make_pairs(struct supervisor *s, int count)
-{
-	for (; s->npairs < count; s->npairs++)
-	{
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->pairs[s->npairs]) != 0)
-			ereport(ERROR, (errcode_for_socket_access(), errmsg("could not make a pair of sockets: %m")));
-	}
-}
-
-/* The sockets for one gateway: those to send to its siblings, and its own to receive from. */
-static int
-sockets_for(const struct supervisor *s, int worker, int count, int *sockets)
-{
-	for (int i = 0; i < count; i++)
-		sockets[i] = s->pairs[i][i == worker ? 0 : 1];
-	return count;
-}
-
-static char *
-find_program(enum rt_program_kind kind)
-{
-	bool own = rt_program_path != NULL && rt_program_path[0] != '\0';
-	char *path = psprintf("%s/%s", own ? rt_program_path : pkglib_path, rt_program_role(kind));
-
-	return access(path, X_OK) == 0 ? path : NULL;
-}
-
-static void
-append_string(StringInfo out, const char *key, const char *value)
-{
-	char *utf8 = pg_server_to_any(value, strlen(value), PG_UTF8);
-
-	appendStringInfo(out, ",\"%s\":", key);
-	escape_json(out, utf8);
-}
-
-/* The line of docs/architecture.md.  It has a secret in it. */
-static char *
-make_line(const struct supervisor *s, enum rt_program_kind kind, int worker, int count)
-{
-	StringInfoData line;
-	StringInfoData conninfo;
-
-	initStringInfo(&line);
-	initStringInfo(&conninfo);
-	rt_credential_conninfo(&conninfo, kind, s->database);
-	appendStringInfo(&line, "{\"program\":\"%s\",\"worker\":%d,\"workers\":%d", rt_program_name(kind), worker, count);
-	append_string(&line, "database", s->database);
-	append_string(&line, "conninfo", conninfo.data);
-	appendStringInfoString(&line, ",\"socket_fds\":[");
-	for (int i = 0; kind == RT_PROGRAM_GATEWAY && i < count; i++)
-		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_CONFIG_FD + 1 + i);
-	appendStringInfoString(&line, "],\"settings\":");
-	rt_settings_json(&line, s->port, s->media_port);
-	appendStringInfoChar(&line, '}');
-	return line.data;
-}
-
-/* What a running program cannot take over by a reload: its listeners, its connections, its siblings. */
-static char *
-make_identity(const struct supervisor *s, enum rt_program_kind kind, int count)
-{
-	StringInfoData identity;
-
-	initStringInfo(&identity);
-	appendStringInfo(&identity, "%s\n%s\n", s->path[kind], rt_listen_addresses);
-	rt_credential_conninfo(&identity, kind, s->database);
-	if (kind == RT_PROGRAM_GATEWAY)
-		appendStringInfo(&identity, "\n%d\n%d\n%d\n%s\n%s\n%s", s->port, count, rt_db_connections, rt_metrics_address,
-		                 rt_ssl_cert_file, rt_ssl_key_file);
-	else
-		appendStringInfo(&identity, "\n%d\n%s", s->media_port, rt_media_announced_address);
-	return identity.data;
-}
-
-static void
-read_ports(struct supervisor *s, int *port, int *media_port)
-{
-	LWLockAcquire(&rt_shared_state->lock, LW_SHARED);
-	*port = s->db->port;
-	*media_port = s->db->media_port;
-	LWLockRelease(&rt_shared_state->lock);
-}
-
-static void
-tell_missing(struct supervisor *s)
-{
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
-	{
-		bool missing = s->path[kind] == NULL && (kind == RT_PROGRAM_GATEWAY ? rt_gateway_workers : rt_media_workers) > 0;
-		bool told = s->missing_told[kind];
-
-		s->missing_told[kind] = missing;
-		if (!missing || told)
-			continue;
-		ereport(LOG, (errmsg("%s is not installed in \"%s\", so there is none for database \"%s\"",
-		                     rt_program_role(kind), rt_program_path[0] != '\0' ? rt_program_path : pkglib_path,
-		                     s->database),
-		              errhint("Install it and reload, or set rt.%s_workers to 0.", rt_program_name(kind))));
-	}
-}
-
-static void
-make_plans(struct supervisor *s)
-{
-	MemoryContext old;
-
-	MemoryContextReset(s->plan_context);
-	old = MemoryContextSwitchTo(s->plan_context);
-	read_ports(s, &s->port, &s->media_port);
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
-	{
-		int count;
-
-		s->path[kind] = find_program(kind);
-		count = wanted_count(s, kind);
-		s->identity[kind] = count > 0 ? make_identity(s, kind, count) : NULL;
-		for (int i = 0; i < count; i++)
-			s->line[kind][i] = make_line(s, kind, i, count);
-	}
-	MemoryContextSwitchTo(old);
-	make_pairs(s, wanted_count(s, RT_PROGRAM_GATEWAY));
-	tell_missing(s);
-	s->planned = true;
-}
-
 /* ---- the programs ------------------------------------------------------------- */
 
 static TimestampTz
@@ -226,7 +72,6 @@ tend_runner(struct supervisor *s, enum rt_program_kind kind, int i, int count)
 {
 	struct rt_runner **r = &s->runners[kind][i];
 	struct rt_runner_plan plan;
-	int sockets[MAX_WORKERS];
 
 	if (*r == NULL && i >= count)
 		return DT_NOEND;
@@ -234,10 +79,7 @@ tend_runner(struct supervisor *s, enum rt_program_kind kind, int i, int count)
 		*r = rt_runner_new(kind, i, s->database);
 	if (i >= count)
 		return rt_runner_turn(*r, NULL);
-	plan = (struct rt_runner_plan){
-	    .path = s->path[kind], .line = s->line[kind][i], .identity = s->identity[kind], .sockets = sockets};
-	if (kind == RT_PROGRAM_GATEWAY)
-		plan.nsockets = sockets_for(s, i, count, sockets);
+	plan = rt_plans_get(s->plans, kind, i);
 	return rt_runner_turn(*r, &plan);
 }
 
@@ -248,7 +90,7 @@ tend_runners(struct supervisor *s)
 
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
-		int count = wanted_count(s, kind);
+		int count = rt_plans_count(s->plans, kind);
 
 		for (int i = 0; i < MAX_WORKERS; i++)
 			next = Min(next, tend_runner(s, kind, i, count));
@@ -343,7 +185,7 @@ publish(struct supervisor *s)
 	LWLockAcquire(&s->db->lock, LW_EXCLUSIVE);
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
-		int count = wanted_count(s, kind);
+		int count = rt_plans_count(s->plans, kind);
 
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{
@@ -485,9 +327,6 @@ is_server_stopping(void)
 static void
 notice_changes(struct supervisor *s)
 {
-	int port;
-	int media_port;
-
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
@@ -499,9 +338,11 @@ notice_changes(struct supervisor *s)
 		s->stopping = true;
 		s->planned = false;
 	}
-	read_ports(s, &port, &media_port);
-	if (port != s->port || media_port != s->media_port)
+	if (rt_plans_are_outdated(s->plans))
 		s->planned = false;
+	if (!s->planned)
+		rt_plans_make(s->plans, s->stopping);
+	s->planned = true;
 }
 
 static void
@@ -513,8 +354,6 @@ run(struct supervisor *s)
 	{
 		CHECK_FOR_INTERRUPTS();
 		notice_changes(s);
-		if (!s->planned)
-			make_plans(s);
 		if (child_ended)
 			reap(s);
 		answer_login_failures(s);
@@ -556,12 +395,12 @@ rt_supervisor_main(Datum main_arg)
 	SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_SESSION);
 
 	s->db = rt_database_find(MyDatabaseId, false);
-	s->plan_context = AllocSetContextCreate(TopMemoryContext, "rt plans", ALLOCSET_DEFAULT_SIZES);
 	if (s->db == NULL || !learn_name(s) || !announce(s))
 		proc_exit(0);
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 		rt_credential_store(kind);
 	pgstat_report_activity(STATE_IDLE, NULL);
+	s->plans = rt_plans_new(s->db, s->database);
 	run(s);
 	proc_exit(0);
 }

@@ -1,8 +1,8 @@
 /* hooks.c: notices commands that concern rt's workers, and makes way for them.
  *
- * CREATE and DROP EXTENSION rt, in whatever way they come about, make the launcher look at the database once they have
- * committed.  Commands that want a database without sessions, or locks on all that rt has, first suspend the database
- * (suspend.c), but only for a user who may run them: others must not be able to disturb. */
+ * CREATE and DROP EXTENSION rt, in whatever way they come about, make the launcher look at the database once they
+ * have committed.  Commands that want a database without sessions, or locks on all that rt has, first suspend the
+ * database (suspend.c), but only for a user who may run them: others must not be able to disturb. */
 #include "postgres.h"
 
 #include "access/genam.h"
@@ -72,7 +72,7 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_i
 	if (class_id != ExtensionRelationId)
 		return;
 	if ((access == OAT_POST_CREATE && is_ours_just_created(object_id)) ||
-	    (access == OAT_DROP && is_our_name(get_extension_name(object_id))))
+		(access == OAT_DROP && is_our_name(get_extension_name(object_id))))
 	{
 		extension_changed = true;
 		rt_recheck_at_commit(MyDatabaseId);
@@ -88,7 +88,7 @@ on_transaction(XactEvent event, void *arg)
 			/* COMMIT PREPARED may come from a session that knows nothing of what it commits. */
 			if (extension_changed)
 				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				                errmsg("cannot PREPARE a transaction that created or dropped extension rt")));
+								errmsg("cannot PREPARE a transaction that created or dropped extension rt")));
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
@@ -214,7 +214,7 @@ drops_us_by_extension(const DropStmt *stmt)
 	if (names_have(stmt->objects, EXTENSION_NAME))
 		return true;
 	return stmt->behavior == DROP_CASCADE &&
-	       (names_have(stmt->objects, "pgcrypto") || names_have(stmt->objects, "plpgsql"));
+		   (names_have(stmt->objects, "pgcrypto") || names_have(stmt->objects, "plpgsql"));
 }
 
 static bool
@@ -252,7 +252,7 @@ is_drop_of_interest(Node *stmt)
 	if (IsA(stmt, DropOwnedStmt))
 		return true;
 	return IsA(stmt, DropStmt) &&
-	       (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION || ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA);
+		   (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION || ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA);
 }
 
 static bool
@@ -295,7 +295,7 @@ prepare_drop(Node *stmt)
 
 static void
 run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-            ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+			ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (previous_utility_hook)
 		previous_utility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
@@ -305,11 +305,11 @@ run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessU
 
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
-           ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node *stmt = pstmt->utilityStmt;
-	bool on_database = IsA(stmt, DropdbStmt) || IsA(stmt, RenameStmt) || IsA(stmt, AlterDatabaseStmt) ||
-	                   IsA(stmt, CreatedbStmt);
+	bool on_database =
+		IsA(stmt, DropdbStmt) || IsA(stmt, RenameStmt) || IsA(stmt, AlterDatabaseStmt) || IsA(stmt, CreatedbStmt);
 
 	/* Without a transaction that can look things up, the command will fail by itself. */
 	if (IsTransactionState())

@@ -18,15 +18,15 @@ PG_FUNCTION_INFO_V1(rt_pem_public);
 PG_FUNCTION_INFO_V1(rt_random_text);
 
 static const struct rt_algorithm ALGORITHMS[] = {
-    {"HS256", EVP_sha256, 0, 0},
-    {"HS384", EVP_sha384, 0, 0},
-    {"HS512", EVP_sha512, 0, 0},
-    {"RS256", EVP_sha256, EVP_PKEY_RSA, 0},
-    {"RS384", EVP_sha384, EVP_PKEY_RSA, 0},
-    {"RS512", EVP_sha512, EVP_PKEY_RSA, 0},
-    {"ES256", EVP_sha256, EVP_PKEY_EC, 256},
-    {"ES384", EVP_sha384, EVP_PKEY_EC, 384},
-    {"ES512", EVP_sha512, EVP_PKEY_EC, 521},
+	{"HS256", EVP_sha256, 0, 0},
+	{"HS384", EVP_sha384, 0, 0},
+	{"HS512", EVP_sha512, 0, 0},
+	{"RS256", EVP_sha256, EVP_PKEY_RSA, 0},
+	{"RS384", EVP_sha384, EVP_PKEY_RSA, 0},
+	{"RS512", EVP_sha512, EVP_PKEY_RSA, 0},
+	{"ES256", EVP_sha256, EVP_PKEY_EC, 256},
+	{"ES384", EVP_sha384, EVP_PKEY_EC, 384},
+	{"ES512", EVP_sha512, EVP_PKEY_EC, 521},
 };
 
 const struct rt_algorithm *
@@ -35,11 +35,12 @@ rt_algorithm_find(const text *name)
 	for (int i = 0; i < lengthof(ALGORITHMS); i++)
 	{
 		if (strlen(ALGORITHMS[i].name) == VARSIZE_ANY_EXHDR(name) &&
-		    memcmp(ALGORITHMS[i].name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == 0)
+			memcmp(ALGORITHMS[i].name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == 0)
 			return &ALGORITHMS[i];
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown algorithm \"%s\"", text_to_cstring(name)),
-	                errhint("Known are HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 and ES512.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown algorithm \"%s\"", text_to_cstring(name)),
+			 errhint("Known are HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 and ES512.")));
 	return NULL;
 }
 
@@ -130,11 +131,11 @@ rt_pem_public(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	fault = find_fault(key, algorithm);
 	if (fault == NULL)
-		public = write_public(key);
+	public = write_public(key);
 	EVP_PKEY_free(key);
 	if (fault != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("the key does not fit algorithm %s", algorithm->name), errdetail("%s", fault)));
+						errmsg("the key does not fit algorithm %s", algorithm->name), errdetail("%s", fault)));
 	if (public == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	PG_RETURN_TEXT_P(take_text(public));
@@ -151,7 +152,7 @@ rt_random_text(PG_FUNCTION_ARGS)
 
 	if (bytes < 1 || bytes > RANDOM_LIMIT_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("the number of bytes must be between 1 and %d", RANDOM_LIMIT_BYTES)));
+						errmsg("the number of bytes must be between 1 and %d", RANDOM_LIMIT_BYTES)));
 	if (!pg_strong_random(random, bytes))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
 	len = pg_b64_encode((const void *) random, bytes, encoded, sizeof(encoded));

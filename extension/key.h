@@ -10,8 +10,8 @@ struct rt_algorithm
 {
 	const char *name;
 	const EVP_MD *(*digest)(void);
-	int key_type;    /* EVP_PKEY_…; 0: a shared secret */
-	int curve_bits;  /* of an elliptic curve, else 0 */
+	int key_type;   /* EVP_PKEY_…; 0: a shared secret */
+	int curve_bits; /* of an elliptic curve, else 0 */
 };
 
 extern const struct rt_algorithm *rt_algorithm_find(const text *name); /* or an error */

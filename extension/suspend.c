@@ -153,7 +153,7 @@ find_sessions(Oid oid, Oid gateway, Oid media, bool end)
 		const PGPROC *proc = &ProcGlobal->allProcs[i];
 
 		if (proc->databaseId != oid || !OidIsValid(proc->roleId) ||
-		    (proc->roleId != gateway && proc->roleId != media))
+			(proc->roleId != gateway && proc->roleId != media))
 			continue;
 		/* Entries of sessions that have ended look like those of the living. */
 		if (BackendPidGetProcWithLock(proc->pid) != proc)
@@ -176,10 +176,10 @@ wait_for_sessions(Oid oid)
 	Oid media = get_role_oid("rt_media", true);
 
 	while (find_sessions(oid, gateway, media, GetCurrentTimestamp() > patience) > 0 &&
-	       GetCurrentTimestamp() < deadline)
+		   GetCurrentTimestamp() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
-		                 PG_WAIT_EXTENSION);
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -4,9 +4,9 @@
 
 #include "postgres.h"
 
-/* Asks the launcher to end what runs there, waits for it (10 s at most), and ends the sessions of roles rt_gateway and
- * rt_media there.  Holds until the transaction ends, one way or the other.  Nothing to do where the database is not
- * served. */
+/* Asks the launcher to end what runs there, waits for it (10 s at most), and ends the sessions of roles rt_gateway
+ * and rt_media there.  Holds until the transaction ends, one way or the other.  Nothing to do where the database is
+ * not served. */
 extern void rt_suspend_database(Oid oid);
 
 /* Asks the launcher to look at a database again, once the transaction has committed. */

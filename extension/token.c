@@ -99,7 +99,7 @@ sign_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct bytes
 	size_t len = SIGNATURE_LIMIT_BYTES;
 
 	if (ctx == NULL || EVP_DigestSignInit(ctx, NULL, algorithm->digest(), NULL, key) != 1 ||
-	    EVP_DigestSign(ctx, out, &len, input.data, input.len) != 1)
+		EVP_DigestSign(ctx, out, &len, input.data, input.len) != 1)
 		len = 0;
 	EVP_MD_CTX_free(ctx);
 	return len;
@@ -124,7 +124,7 @@ der_to_numbers(const struct rt_algorithm *algorithm, unsigned char *signature, s
 	if (sig == NULL)
 		return 0;
 	done = BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, size) == size &&
-	       BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + size, size) == size;
+		   BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + size, size) == size;
 	ECDSA_SIG_free(sig);
 	return done ? 2 * size : 0;
 }
@@ -169,15 +169,15 @@ make_signature(const struct rt_algorithm *algorithm, const text *key, struct byt
 }
 
 static bool
-verify_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct bytes input, const unsigned char *signature,
-                 size_t len)
+verify_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct bytes input,
+				 const unsigned char *signature, size_t len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good;
 
 	good = ctx != NULL && EVP_PKEY_base_id(key) == algorithm->key_type &&
-	       EVP_DigestVerifyInit(ctx, NULL, algorithm->digest(), NULL, key) == 1 &&
-	       EVP_DigestVerify(ctx, signature, len, input.data, input.len) == 1;
+		   EVP_DigestVerifyInit(ctx, NULL, algorithm->digest(), NULL, key) == 1 &&
+		   EVP_DigestVerify(ctx, signature, len, input.data, input.len) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
 	return good;
@@ -185,7 +185,8 @@ verify_with_pair(const struct rt_algorithm *algorithm, EVP_PKEY *key, struct byt
 
 /* The signature is changed. */
 static bool
-is_good(const struct rt_algorithm *algorithm, const text *key, struct bytes input, unsigned char *signature, size_t len)
+is_good(const struct rt_algorithm *algorithm, const text *key, struct bytes input, unsigned char *signature,
+		size_t len)
 {
 	EVP_PKEY *pair;
 	bool good;
@@ -244,7 +245,7 @@ rt_jwt_part(PG_FUNCTION_ARGS)
 	if (part < 1 || part >= PARTS || !split(token, parts))
 		PG_RETURN_NULL();
 	len = decode_base64url((const char *) parts[part - 1].data, parts[part - 1].len, (unsigned char *) decoded,
-	                       TOKEN_LIMIT_BYTES);
+						   TOKEN_LIMIT_BYTES);
 	if (len < 0)
 		PG_RETURN_NULL();
 	decoded[len] = '\0';
