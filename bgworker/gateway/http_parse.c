@@ -459,7 +459,10 @@ rt_http_chunks_feed(struct rt_http_chunks *c, const char *data, size_t len, size
 			size_t n = len - pos < c->remaining ? len - pos : (size_t) c->remaining;
 
 			if (rt_buf_put(body, data + pos, n) != RT_OK)
-				return RT_LIMIT;
+			{
+				rc = RT_LIMIT;
+				break;
+			}
 			pos += n;
 			c->remaining -= n;
 			if (c->remaining == 0)
