@@ -78,6 +78,6 @@ COMMENT ON FUNCTION rt_private.user_name(text) IS 'what the others see of a user
 
 CREATE FUNCTION rt_private.user_json(u rt.users) RETURNS json
 LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('id', u.id, 'userId', u.id, 'username', u.username, 'name', u.name)
+	SELECT pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name)
 $$;
 COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user on the wire';

@@ -63,7 +63,7 @@ BEGIN
 	PERFORM rt_private.emit(event, rt_private.room_route(room_id),
 		json_build_object('type', kind, 'roomId', room_id::text,
 			'data', jsonb_build_object('messageId', rt_private.message_id(room_id, seq), 'roomId', room_id::text,
-				'seq', seq, 'timestamp', now_text) || data,
+				'timestamp', now_text) || data,
 			'timestamp', now_text), true, room_id, seq);
 END
 $$;
@@ -188,7 +188,8 @@ BEGIN
 			jsonb_build_object('deletedBy', who));
 	ELSIF NEW.edited_at IS DISTINCT FROM OLD.edited_at THEN
 		PERFORM rt_private.message_event('chat-message-edited', 'message-edited', NEW.room_id, NEW.seq,
-			jsonb_build_object('newContent', NEW.content, 'metadata', NEW.metadata, 'editedBy', who));
+			jsonb_build_object('newContent', NEW.content, 'editedBy', who)
+				|| CASE WHEN NEW.metadata IS DISTINCT FROM OLD.metadata THEN jsonb_build_object('metadata', NEW.metadata) ELSE '{}' END);
 	END IF;
 	RETURN NULL;
 END
