@@ -150,7 +150,9 @@ DECLARE
     named record;
     signing record;
     issued_at bigint := floor(extract(epoch FROM clock_timestamp()));
-    lifetime bigint := floor(extract(epoch FROM coalesce(issue_token.ttl, current_setting('rt.token_ttl')::interval)));
+    -- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
+    ttl interval := coalesce(issue_token.ttl, current_setting('rt.token_ttl', true)::interval, interval '12 hours');
+    lifetime bigint := floor(extract(epoch FROM ttl));
 BEGIN
     SELECT u.id, u.name INTO named FROM rt.users u WHERE u.id = issue_token.user_id;
     IF NOT FOUND THEN
