@@ -22,7 +22,8 @@
 #define MAX_DEFS 80
 #define HELD_MAX 200
 #define HELD_BYTES_MAX (1024 * 1024)
-#define STRIKES_MAX 2000 /* refusals by the rate limit in a row; then the connection is cut */
+#define FAULTS_PER_S 50    /* events that earn an error without the database being asked; above, the */
+#define FAULTS_BURST 1000  /* connection is cut off */
 
 /* An event that waits for a barrier to fall. */
 struct held_event
@@ -145,6 +146,19 @@ send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ac
 	}
 	rt_text_fini(&t);
 	rt_stat_count(app->stat, RT_STAT_EVENT_ERRORS);
+}
+
+/* An event that did not get as far as the database.  Who sends nothing but these is cut off. */
+static void
+refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code,
+       const char *message, uint32_t retry_ms)
+{
+	uint32_t unused;
+
+	if (rt_limit_take(&c->faults, rt_loop_now_ms(app->loop), FAULTS_PER_S, FAULTS_BURST, &unused))
+		send_error(app, c, name, ack, code, message, retry_ms);
+	else
+		rt_socket_disconnect(c->socket, "too many bad events");
 }
 
 static void
@@ -287,14 +301,14 @@ begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg
 
 	rt_stat_count(app->stat, RT_STAT_EVENTS);
 	if (def == NULL)
-		send_error(app, c, name, ack, "bad_request", "Unknown event", 0);
+		refuse(app, c, name, ack, "bad_request", "Unknown event", 0);
 	else if (!trim_object(&arg, &len))
-		send_error(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
+		refuse(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
 	else
 		run(app, c, def, arg, len, ack);
 }
 
-/* One token a connection.  Who goes on asking without listening is cut off. */
+/* One token a connection. */
 static bool
 within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack)
 {
@@ -302,15 +316,9 @@ within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t a
 	uint32_t retry_ms;
 
 	if (rt_limit_take(&c->events, rt_loop_now_ms(app->loop), per_s, per_s * 2, &retry_ms))
-	{
-		c->strikes = 0;
 		return true;
-	}
 	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
-	if (++c->strikes > STRIKES_MAX)
-		rt_socket_disconnect(c->socket, "rate limit");
-	else
-		send_error(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
+	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
 	return false;
 }
 
@@ -416,9 +424,9 @@ rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event
 	if (c == NULL || c->user == NULL || !within_rate(app, c, e->name, e->ack))
 		return;
 	if (e->error != NULL)
-		send_error(app, c, e->name, e->ack, "bad_request", e->error, 0);
+		refuse(app, c, e->name, e->ack, "bad_request", e->error, 0);
 	else if (c->barriers == 0)
 		begin(app, c, e->name, e->arg, e->arg_len, e->ack);
 	else if (!hold(c, e))
-		send_error(app, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
+		refuse(app, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
 }

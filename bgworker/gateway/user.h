@@ -33,9 +33,9 @@ struct rt_client
 	struct rt_typing *typing;        /* typing.c */
 	struct rt_meeting_seat *seats;   /* meeting.c */
 	uint32_t njoins;
-	uint32_t strikes;  /* events refused by the rate limit, in a row */
 	uint32_t barriers; /* what must end before the next event is begun: a join, a leave, a recovery */
 	struct rt_limit events;
+	struct rt_limit faults; /* what it may get wrong before it is cut off */
 	bool superseded;   /* another socket has taken over its session: the database is not told of its end */
 	char pid[24]; /* session of connection state recovery; empty without one */
 };
