@@ -120,11 +120,13 @@ read_args(struct cursor *c, struct rt_sio_packet *p)
 static enum rt_result
 read_event(struct rt_sio_packet *p)
 {
-	struct cursor c = {p->data, p->data + p->data_len};
+	struct cursor c;
 	enum rt_result rc;
 
-	if (p->data == NULL || *c.p++ != '[')
+	if (p->data == NULL || p->data[0] != '[')
 		return RT_BAD_INPUT;
+	c.p = p->data + 1;
+	c.end = p->data + p->data_len;
 	if (rt_json_scan(&c.p, c.end, &p->name) != RT_OK)
 		return RT_BAD_INPUT;
 	if (p->name.kind != RT_JSON_STRING && p->name.kind != RT_JSON_NUMBER)
