@@ -158,6 +158,7 @@ struct rt_layer
 	struct rt_recv recv;
 	struct rt_store *store; /* video */
 	uint64_t keyframe_asked_us;
+	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
 	bool keyframe_wanted; /* asked for, and not seen yet */
 	uint8_t fir_seq;
 	uint64_t plis;

@@ -8,7 +8,8 @@
 #include "rtcp.h"
 #include "transport.h"
 
-#define KEYFRAME_AGAIN_US 500000
+#define KEYFRAME_AGAIN_US 500000 /* it was asked for and did not come */
+#define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
 
@@ -150,6 +151,15 @@ ask_keyframe(struct rt_producer *p, struct rt_layer *l)
 	rt_transport_send_rtcp(p->transport, out, n, sizeof out);
 }
 
+static void
+ask_when_due(struct rt_producer *p, struct rt_layer *l)
+{
+	if (l->keyframe_asked_us && p->transport->engine->now_us - l->keyframe_asked_us < l->keyframe_wait_us)
+		return;
+	l->keyframe_wait_us = KEYFRAME_AGAIN_US;
+	ask_keyframe(p, l);
+}
+
 void
 rt_producer_want_keyframe(struct rt_producer *p, int layer)
 {
@@ -158,9 +168,10 @@ rt_producer_want_keyframe(struct rt_producer *p, int layer)
 	if (p->params.kind != RT_KIND_VIDEO || layer < 0 || layer >= p->params.n_encodings || !rt_producer_flows(p))
 		return;
 	l = &p->layers[layer];
+	if (!l->keyframe_wanted)
+		l->keyframe_wait_us = KEYFRAME_GAP_US;
 	l->keyframe_wanted = true;
-	if (!l->keyframe_asked_us || p->transport->engine->now_us - l->keyframe_asked_us >= KEYFRAME_AGAIN_US)
-		ask_keyframe(p, l);
+	ask_when_due(p, l);
 }
 
 /* ---- packets ---- */
@@ -269,8 +280,8 @@ rt_producer_tick(struct rt_producer *p)
 
 		if (l->recv.nmissing)
 			send_nacks(p, i);
-		if (l->keyframe_wanted && p->transport->engine->now_us - l->keyframe_asked_us >= KEYFRAME_AGAIN_US)
-			ask_keyframe(p, l);
+		if (l->keyframe_wanted)
+			ask_when_due(p, l);
 	}
 }
 

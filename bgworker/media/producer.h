@@ -16,7 +16,8 @@ void rt_producer_mute(struct rt_producer *p, bool muted);
 
 /* One decrypted media packet of a layer; repair: it came by RTX. */
 void rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair);
-/* A consumer needs a key frame of this layer.  Merged: one request a half second until it comes. */
+/* A consumer needs a key frame of this layer.  Merged: one request until it comes, again after half a second,
+ * and ten a second at most. */
 void rt_producer_want_keyframe(struct rt_producer *p, int layer);
 /* Each tick: NACKs, and key frames that did not come. */
 void rt_producer_tick(struct rt_producer *p);
