@@ -76,6 +76,11 @@ export function received(client, name, matches = () => true) {
   return client.events.filter(([event, payload]) => event === name && matches(payload)).map(([, payload]) => payload);
 }
 
+// What is expected is there; the contract allows more keys beside.
+export function assertHas(actual, expected) {
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((key) => [key, actual[key]])), expected);
+}
+
 // Waits for a payload of the event, one that arrived already included.
 export function event(client, name, matches = () => true, ms = 10_000) {
   return until(() => received(client, name, matches)[0], `event ${name}`, ms);

@@ -1,0 +1,405 @@
+// Contract, section 3: joining a meeting, what is heard in it, who may do what, and what becomes of dropped sockets.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { Cluster } from './lib/cluster.mjs';
+import { ask, askError, askOk, closeAll, connect, connected, dial, event, received, settled, until } from './lib/client.mjs';
+import { createMeeting, enter } from './lib/meeting.mjs';
+
+const GRACE_MS = 2000;
+const NAMES = ['alice', 'bob', 'carol', 'dave'];
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+let cluster, tokens;
+
+before(async () => {
+  cluster = await Cluster.start({ 'rt.meeting_grace': `${GRACE_MS}ms`, 'rt.gateway_workers': 2 });
+  tokens = Object.fromEntries((await cluster.users(...NAMES)).map((token, i) => [NAMES[i], token]));
+});
+after(() => cluster?.stop());
+afterEach(closeAll);
+
+// A meeting of alice, its host, and others; each a client that has joined.
+async function scene(...names) {
+  const meetingId = await createMeeting(cluster, tokens.alice);
+  const clients = { meetingId };
+  for (const name of ['alice', ...names]) clients[name] = await enter(cluster, tokens[name], meetingId);
+  return clients;
+}
+
+const participants = (meetingId) =>
+  cluster.sql('SELECT * FROM rt.meeting_participants WHERE meeting_id = $1 AND left_at IS NULL ORDER BY id', [meetingId]);
+
+describe('join-meeting', () => {
+  test('meeting-joined, the ack and participant-joined', async () => {
+    const meetingId = await createMeeting(cluster, tokens.alice, { title: 'planning', maxParticipants: 7 });
+    const alice = await enter(cluster, tokens.alice, meetingId);
+    const bob = await enter(cluster, tokens.bob, meetingId, { join: { displayName: 'Bobby' } });
+    const joined = await event(bob, 'meeting-joined');
+    for (const seen of [joined, bob.joined]) {
+      assert.equal(seen.participantId, bob.participantId);
+      assert.equal(seen.meeting.id, meetingId);
+      assert.equal(seen.meeting.title, 'planning');
+      assert.equal(seen.meeting.status, 'live');
+      assert.equal(seen.meeting.hostId, 'alice');
+      assert.equal(seen.meeting.maxParticipants, 7);
+      assert.equal(seen.meeting.hasPassword, false);
+      assert.match(seen.meeting.startedAt, ISO);
+      assert.deepEqual(Object.keys(seen.webrtcConfig).sort(), ['iceServers', 'iceTransportPolicy', 'routerId', 'rtpCapabilities']);
+      assert.deepEqual(seen.participants.map(({ userId }) => userId), ['alice', 'bob']);
+    }
+    const other = await event(alice, 'participant-joined');
+    assert.deepEqual(other, joined.participants[1]);
+    assert.equal(other.userName, 'Bobby');
+    assert.equal(other.role, 'participant');
+    assert.deepEqual(other.media, { video: false, audio: false, screenSharing: false });
+    assert.equal(other.handRaised, false);
+    assert.deepEqual(other.producers, []);
+    assert.ok(other.permissions.includes('produce'));
+    assert.match(other.joinedAt, ISO);
+    await settled(cluster, bob);
+    assert.deepEqual(received(bob, 'participant-joined'), []);
+  });
+
+  test('refusals, in the contract\'s order', async () => {
+    const bob = await connect(cluster, tokens.bob);
+    await askError(bob, 'bad_request', 'join-meeting', {});
+    await askError(bob, 'bad_request', 'join-meeting', { meetingId: 'x' });
+    await askError(bob, 'bad_request', 'join-meeting', { meetingId: { a: 1 } });
+    assert.equal((await askError(bob, 'not_found', 'join-meeting', { meetingId: '999999999' })).error.message, 'Meeting not found');
+
+    const options = { password: 'sesame', maxParticipants: 2, access: 'invited', inviteeIds: ['bob', 'carol'] };
+    const meetingId = await createMeeting(cluster, tokens.alice, options);
+    const dave = await connect(cluster, tokens.dave);
+    assert.equal((await askError(dave, 'forbidden', 'join-meeting', { meetingId })).error.message, 'Access denied');
+    assert.equal((await askError(bob, 'wrong_password', 'join-meeting', { meetingId })).error.message, 'Wrong password');
+    await askError(bob, 'wrong_password', 'join-meeting', { meetingId, password: 'simsim' });
+    await askError(bob, 'bad_request', 'join-meeting', { meetingId, password: 7 });
+    await askOk(bob, 'join-meeting', { meetingId, meeting_password: 'sesame' });
+    await enter(cluster, tokens.alice, meetingId);
+    const carol = await connect(cluster, tokens.carol);
+    await askError(carol, 'wrong_password', 'join-meeting', { meetingId, password: 'x' });
+    assert.equal((await askError(carol, 'full', 'join-meeting', { meetingId, password: 'sesame' })).error.message, 'Meeting is full');
+    await cluster.sql('SELECT rt.end_meeting($1)', [meetingId]);
+    assert.equal((await askError(dave, 'gone', 'join-meeting', { meetingId })).error.message, 'Meeting has ended');
+  });
+
+  test('without an ack: the error event', async () => {
+    const bob = await connect(cluster, tokens.bob);
+    bob.emit('join-meeting', { meetingId: '999999999' });
+    const told = await event(bob, 'error');
+    assert.equal(told.code, 'not_found');
+    assert.equal(told.event, 'join-meeting');
+  });
+
+  test('a locked meeting: nobody but who was in it, and the host', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await askOk(alice, 'lock-meeting', { meetingId, locked: true });
+    assert.equal((await event(bob, 'meeting-updated')).meeting.locked, true);
+    const carol = await connect(cluster, tokens.carol);
+    assert.equal((await askError(carol, 'forbidden', 'join-meeting', { meetingId })).error.message, 'Meeting is locked');
+    bob.disconnect();
+    await until(async () => (await participants(meetingId)).some((p) => p.disconnected_at), 'the drop');
+    assert.equal((await enter(cluster, tokens.bob, meetingId)).participantId, bob.participantId);
+    await askOk(alice, 'lock-meeting', { meetingId, locked: false });
+    await askOk(carol, 'join-meeting', { meetingId });
+  });
+
+  test('one user on two devices is two participants', async () => {
+    const { meetingId, alice } = await scene();
+    const phone = await enter(cluster, tokens.bob, meetingId);
+    const laptop = await enter(cluster, tokens.bob, meetingId);
+    assert.notEqual(phone.participantId, laptop.participantId);
+    await askOk(phone, 'leave-meeting', { meetingId });
+    const left = await event(alice, 'participant-left');
+    assert.equal(left.participantId, phone.participantId);
+    await askOk(laptop, 'send-message', { meetingId, message: 'still here' });
+  });
+
+  test('twenty race for five places, from two gateways', async () => {
+    const sockets = await Promise.all(Array.from({ length: 20 }, (_, i) => connect(cluster, tokens[NAMES[i % 4]])));
+    for (let round = 0; round < 10; round++) {
+      const meetingId = await createMeeting(cluster, tokens.alice, { maxParticipants: 5 });
+      const replies = await Promise.all(sockets.map((socket) => ask(socket, 'join-meeting', { meetingId })));
+      assert.equal(replies.filter(({ success }) => success).length, 5);
+      for (const { success, error } of replies) assert.ok(success || error.code === 'full', JSON.stringify(error));
+      assert.equal((await participants(meetingId)).length, 5);
+      await cluster.sql('SELECT rt.end_meeting($1)', [meetingId]);
+    }
+  });
+
+  test('nothing is missed and nothing comes before meeting-joined', async () => {
+    const { meetingId, alice } = await scene();
+    let more = true;
+    const talking = (async () => {
+      for (let i = 0; more; i++) await askOk(alice, 'send-message', { meetingId, message: `${i}` });
+    })();
+    for (let round = 0; round < 10; round++) {
+      const bob = await connect(cluster, tokens.bob);
+      bob.emit('join-meeting', { meetingId });
+      const heard = await until(() => received(bob, 'new-message').length > 5 && received(bob, 'new-message'), 'messages');
+      assert.equal(bob.events.find(([name]) => name !== 'chat-user-status-update')[0], 'meeting-joined');
+      const numbers = heard.map(({ message }) => Number(message.message));
+      assert.deepEqual(numbers, numbers.map((_, i) => numbers[0] + i), 'without a hole');
+      await askOk(bob, 'leave-meeting', { meetingId });
+    }
+    more = false;
+    await talking;
+  });
+});
+
+describe('leaving', () => {
+  test('leave-meeting: participant-left once, and nothing more arrives', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    const reply = await askOk(bob, 'leave-meeting', { meetingId });
+    assert.equal(reply.meetingId, meetingId);
+    const left = await event(alice, 'participant-left');
+    assert.deepEqual(left, { meetingId, participantId: bob.participantId, userId: 'bob', userName: 'Bob', reason: 'left' });
+    await askOk(alice, 'send-message', { meetingId, message: 'to those who stayed' });
+    await event(alice, 'new-message');
+    await settled(cluster, alice, bob);
+    assert.deepEqual(received(bob, 'new-message'), []);
+    assert.equal(received(alice, 'participant-left').length, 1);
+    await askError(bob, 'forbidden', 'leave-meeting', { meetingId });
+  });
+
+  test('a dropped socket keeps its place, and takes it back', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    bob.io.engine.close();
+    await until(async () => (await participants(meetingId)).some((p) => p.disconnected_at), 'the drop');
+    const again = await enter(cluster, tokens.bob, meetingId);
+    assert.equal(again.participantId, bob.participantId);
+    await askOk(alice, 'send-message', { meetingId, message: 'welcome back' });
+    await event(again, 'new-message');
+    await until(async () => (await cluster.value('SELECT clock_timestamp() - max(joined_at) > $2::interval FROM rt.meeting_participants WHERE meeting_id = $1',
+      [meetingId, `${GRACE_MS + 2000} ms`])), 'the end of the grace');
+    await settled(cluster, alice);
+    assert.deepEqual(received(alice, 'participant-left'), []);
+    assert.equal(received(alice, 'participant-joined').length, 1);
+  });
+
+  test('after the grace: participant-left, once', async () => {
+    const { alice, bob } = await scene('bob');
+    bob.disconnect();
+    const left = await event(alice, 'participant-left', () => true, GRACE_MS + 5000);
+    assert.equal(left.participantId, bob.participantId);
+    assert.equal(left.reason, 'disconnected');
+    await settled(cluster, alice);
+    assert.equal(received(alice, 'participant-left').length, 1);
+  });
+
+  test('a session that is recovered is in its meetings again', async () => {
+    const { meetingId, alice } = await scene();
+    const bob = dial(cluster, tokens.bob, { reconnection: true, reconnectionDelay: 50 });
+    await connected(bob);
+    const { participantId } = await askOk(bob, 'join-meeting', { meetingId });
+    await askOk(alice, 'send-message', { meetingId, message: 'one' });
+    await event(bob, 'new-message');
+    bob.io.engine.close();
+    await until(() => !bob.connected, 'the drop');
+    await connected(bob);
+    assert.equal(bob.recovered, true);
+    await until(() => received(bob, 'meeting-joined').length === 2, 'meeting-joined again');
+    assert.equal(received(bob, 'meeting-joined')[1].participantId, participantId);
+    await askOk(alice, 'send-message', { meetingId, message: 'two' });
+    await event(bob, 'new-message', ({ message }) => message.message === 'two');
+    assert.deepEqual(received(alice, 'participant-left'), []);
+  });
+
+  test('a killed gateway leaves no ghosts', async () => {
+    const { meetingId } = await scene('bob', 'carol');
+    const pid = await cluster.pid('gateway');
+    process.kill(pid, 'SIGKILL');
+    const back = await until(() => connect(cluster, tokens.dave).catch(() => undefined), 'a gateway', 15_000);
+    await until(async () => (await participants(meetingId)).every((p) => p.disconnected_at || p.gateway), 'the look', 1000);
+    closeAll();
+    assert.ok(back);
+    await until(async () => (await participants(meetingId)).length === 0, 'an empty meeting', GRACE_MS + 20_000);
+  });
+
+  test('an ended or deleted meeting puts all out', async () => {
+    for (const statement of ['SELECT rt.end_meeting($1)', 'DELETE FROM rt.meetings WHERE id = $1']) {
+      const { meetingId, alice, bob } = await scene('bob');
+      await cluster.sql(statement, [meetingId]);
+      for (const client of [alice, bob]) assert.equal((await event(client, 'meeting-ended')).meeting.status, 'ended');
+      const code = statement.startsWith('DELETE') ? 'not_found' : 'gone';
+      await askError(bob, code, 'send-message', { meetingId, message: 'anyone?' });
+      assert.equal((await participants(meetingId)).length, 0);
+    }
+  });
+});
+
+describe('in the meeting', () => {
+  test('media-status-update', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await askOk(bob, 'media-status-update', { meetingId, video: true, audio: false, screenSharing: true });
+    const told = await event(alice, 'participant-media-updated');
+    assert.deepEqual(told, { meetingId, participantId: bob.participantId, userId: 'bob', video: true, audio: false, screenSharing: true });
+    const carol = await enter(cluster, tokens.carol, meetingId);
+    assert.deepEqual(carol.joined.participants[1].media, { video: true, audio: false, screenSharing: true });
+    await askError(bob, 'bad_request', 'media-status-update', { meetingId, video: 'yes' });
+  });
+
+  test('send-message: to all, to one, to the hosts', async () => {
+    const { meetingId, alice, bob, carol, dave } = await scene('bob', 'carol', 'dave');
+    await askOk(alice, 'update-participant-role', { meetingId, participantId: dave.participantId, role: 'co-host' });
+    await askOk(bob, 'send-message', { meetingId, message: 'all' });
+    await askOk(bob, 'send-message', { meetingId, message: 'carol', recipientType: 'private', recipientId: carol.participantId });
+    await askOk(bob, 'send-message', { meetingId, message: 'carol too', recipientType: 'private', recipientId: 'carol' });
+    await askOk(bob, 'send-message', { meetingId, message: 'hosts', recipientType: 'host' });
+    await settled(cluster, alice, bob, carol, dave);
+    const heard = (client) => received(client, 'new-message').map(({ message }) => message.message);
+    assert.deepEqual(heard(alice), ['all', 'hosts']);
+    assert.deepEqual(heard(bob), ['all', 'carol', 'carol too', 'hosts']);
+    assert.deepEqual(heard(carol), ['all', 'carol', 'carol too']);
+    assert.deepEqual(heard(dave), ['all', 'hosts']);
+    const { message } = received(carol, 'new-message')[1];
+    assert.equal(message.senderId, bob.participantId);
+    assert.equal(message.senderUserId, 'bob');
+    assert.equal(message.senderName, 'Bob');
+    assert.equal(message.recipientType, 'private');
+    assert.equal(message.recipientId, carol.participantId);
+    assert.match(message.timestamp, ISO);
+    await askError(bob, 'not_found', 'send-message', { meetingId, message: 'x', recipientType: 'private', recipientId: 'nobody' });
+    await askError(bob, 'bad_request', 'send-message', { meetingId, message: 'x', recipientType: 'some' });
+    await askError(bob, 'bad_request', 'send-message', { meetingId });
+  });
+
+  test('a private message is not on the channel that any role may listen to', async () => {
+    const { meetingId, bob, carol } = await scene('bob', 'carol');
+    const listener = await cluster.pool.connect();
+    const heard = [];
+    listener.on('notification', ({ payload }) => heard.push(payload));
+    await listener.query('LISTEN rt_events');
+    await askOk(bob, 'send-message', { meetingId, message: 'only-for-carol', recipientType: 'private', recipientId: carol.participantId });
+    await event(carol, 'new-message');
+    await until(() => heard.some((payload) => payload.includes('new-message')), 'its notification');
+    assert.ok(!heard.join().includes('only-for-carol'));
+    await listener.query('UNLISTEN *');
+    listener.release();
+  });
+
+  test('typing ends by itself, once', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await askOk(bob, 'typing', { meetingId, typing: true });
+    const told = await event(alice, 'user-typing');
+    assert.equal(told.userId, 'bob');
+    assert.equal(told.userName, 'Bob');
+    assert.equal(told.typing, true);
+    const begun = Date.now();
+    await event(alice, 'user-typing', ({ typing }) => !typing, 6000);
+    assert.ok(Date.now() - begun > 2000);
+    await settled(cluster, alice, bob);
+    assert.deepEqual(received(alice, 'user-typing').map(({ typing }) => typing), [true, false]);
+    assert.deepEqual(received(bob, 'user-typing'), []);
+    await askError(bob, 'bad_request', 'typing', { meetingId, typing: 1 });
+  });
+
+  test('typing ends with the socket', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await askOk(bob, 'typing', { meetingId, typing: true });
+    await event(alice, 'user-typing');
+    const begun = Date.now();
+    bob.disconnect();
+    await event(alice, 'user-typing', ({ typing }) => !typing);
+    assert.ok(Date.now() - begun < 2500);
+  });
+
+  test('reactions, and hands in their order', async () => {
+    const { meetingId, alice, bob, carol } = await scene('bob', 'carol');
+    await askOk(bob, 'send-reaction', { meetingId, reaction: '👏' });
+    for (const client of [alice, bob]) {
+      const told = await event(client, 'participant-reaction');
+      assert.equal(told.reaction, '👏');
+      assert.equal(told.participantId, bob.participantId);
+    }
+    await askOk(carol, 'raise-hand', { meetingId, raised: true });
+    await askOk(bob, 'raise-hand', { meetingId, raised: true });
+    await askOk(carol, 'raise-hand', { meetingId, raised: false });
+    await until(() => received(alice, 'hand-raised').length === 3, 'three hands');
+    assert.deepEqual(received(alice, 'hand-raised').map(({ userId, raised }) => [userId, raised]),
+      [['carol', true], ['bob', true], ['carol', false]]);
+    assert.equal(received(bob, 'hand-raised').length, 3);
+  });
+
+  test('two of one client in a row keep their order', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    for (let i = 0; i < 50; i++) bob.emit('raise-hand', { meetingId, raised: i % 2 === 0 });
+    await until(() => received(alice, 'hand-raised').length === 50, 'fifty hands');
+    received(alice, 'hand-raised').forEach(({ raised }, i) => assert.equal(raised, i % 2 === 0));
+  });
+
+  test('what SQL does is heard at once', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await cluster.sql('SELECT rt.mute_participant($1)', [bob.participantId]).catch(() =>
+      cluster.sql("SELECT rt.mute_participant($1, 'audio', true)", [bob.participantId]));
+    await event(bob, 'muted-by-host');
+    await cluster.sql('UPDATE rt.meetings SET title = $2 WHERE id = $1', [meetingId, 'renamed']);
+    assert.equal((await event(alice, 'meeting-updated')).meeting.title, 'renamed');
+    await cluster.sql('SELECT rt.kick_participant($1)', [bob.participantId]);
+    await event(bob, 'removed-from-meeting');
+    await event(alice, 'participant-left', ({ reason }) => reason === 'removed');
+  });
+});
+
+describe('who may do what', () => {
+  const doings = {
+    'send-message': { message: 'x' }, 'send-reaction': { reaction: 'x' }, 'raise-hand': { raised: true }, 'typing': { typing: false },
+    'mute-participant': { mute: true }, 'remove-participant': {}, 'update-participant-role': { role: 'participant' },
+    'lock-meeting': { locked: false }, 'toggle-recording': { start: true }, 'end-meeting': {},
+  };
+  const everybody = ['send-message', 'send-reaction', 'raise-hand', 'typing'];
+  const allowed = {
+    'host': Object.keys(doings), 'co-host': [...everybody, 'mute-participant', 'remove-participant'],
+    'participant': everybody, 'viewer': everybody,
+  };
+
+  for (const [role, may] of Object.entries(allowed)) {
+    test(role, async () => {
+      const { meetingId, alice, bob } = await scene('bob', 'carol');
+      await askOk(alice, 'update-participant-role', { meetingId, participantId: bob.participantId, role });
+      const told = await event(bob, 'participant-role-updated');
+      assert.deepEqual(told, { meetingId, participantId: bob.participantId, userId: 'bob', role, by: 'alice' });
+      for (const [name, payload] of Object.entries(doings)) {
+        const target = await enter(cluster, tokens.dave, meetingId).catch(() => undefined);
+        if (target) await cluster.sql('DELETE FROM rt.meeting_bans WHERE meeting_id = $1', [meetingId]);
+        const reply = await ask(bob, name, { meetingId, participantId: target?.participantId, ...payload });
+        const code = reply.success ? 'done' : reply.error.code;
+        const expected = may.includes(name) ? (name === 'toggle-recording' ? 'unavailable' : 'done') : 'forbidden';
+        assert.equal(code, expected, `${role}: ${name}: ${JSON.stringify(reply)}`);
+        target?.disconnect();
+        await cluster.sql('DELETE FROM rt.meeting_bans WHERE meeting_id = $1', [meetingId]);
+      }
+    });
+  }
+
+  test('who is not in it may do nothing', async () => {
+    const { meetingId } = await scene();
+    const bob = await connect(cluster, tokens.bob);
+    for (const [name, payload] of Object.entries({ ...doings, 'media-status-update': { video: true, audio: true, screenSharing: false }, 'leave-meeting': {} }))
+      await askError(bob, 'forbidden', name, { meetingId, participantId: '1', ...payload });
+  });
+
+  test('removed: told, out, and not let in again unless invited', async () => {
+    const { meetingId, alice, bob, carol } = await scene('bob', 'carol');
+    await askOk(alice, 'remove-participant', { meetingId, participantId: bob.participantId, reason: 'noise' });
+    assert.deepEqual(await event(bob, 'removed-from-meeting'), { meetingId, reason: 'noise', by: 'alice' });
+    const left = await event(carol, 'participant-left');
+    assert.equal(left.reason, 'removed');
+    await askOk(alice, 'send-message', { meetingId, message: 'now then' });
+    await event(carol, 'new-message');
+    await settled(cluster, bob);
+    assert.deepEqual(received(bob, 'new-message'), []);
+    await askError(bob, 'forbidden', 'join-meeting', { meetingId });
+    await cluster.rest('PATCH', `/api/meetings/${meetingId}`, tokens.alice, { inviteeIds: ['bob'] });
+    await askOk(bob, 'join-meeting', { meetingId });
+  });
+
+  test('end-meeting', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    await askOk(alice, 'end-meeting', { meetingId });
+    const ended = await event(bob, 'meeting-ended');
+    assert.equal(ended.meetingId, meetingId);
+    assert.match(ended.meeting.endedAt, ISO);
+    await askError(bob, 'gone', 'typing', { meetingId, typing: true });
+  });
+});
