@@ -1,4 +1,5 @@
-/* eio_session.h: what engineio.c, polling.c and upgrade.c know of a session.  For them alone. */
+/* eio_session.h: what the parts of Engine.IO (engineio.c, eio_session.c, polling.c, upgrade.c) know of a session.
+ * For them alone. */
 #ifndef RT_EIO_SESSION_H
 #define RT_EIO_SESSION_H
 
@@ -74,7 +75,7 @@ struct rt_eio
 	bool draining;
 };
 
-/* engineio.c */
+/* eio_session.c */
 struct rt_eio_session *rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *query, const char *peer);
 void rt_eio_session_open(struct rt_eio_session *s); /* announces it and queues the handshake packet */
 void rt_eio_session_discard(struct rt_eio_session *s); /* one that was never opened */
@@ -83,6 +84,12 @@ void rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f); /* any p
 void rt_eio_session_end(struct rt_eio_session *s, const char *reason);  /* at once; not from within the application */
 enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len); /* RT_BAD_INPUT: it closes */
 enum rt_result rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len);
+void rt_eio_session_on_ws_message(void *owner, struct rt_ws *ws, const char *data, size_t len, bool binary);
+void rt_eio_session_on_ws_writable(void *owner, struct rt_ws *ws);
+void rt_eio_session_on_ws_closed(void *owner, struct rt_ws *ws);
+void rt_eio_drop_dirty(struct rt_eio *e); /* frees the sessions that ended while on the dirty list */
+
+/* engineio.c */
 enum rt_eio_error rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
                                struct rt_eio_session **sp); /* *sp is NULL for a handshake */
 void rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error);
