@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include "../common/json.h"
 #include "../common/log.h"
@@ -29,6 +30,7 @@ struct rt_control
 	struct rt_control_options options;
 	char *announced;
 	char worker[48];
+	char slot[96]; /* which worker of which host: a start in it gives up the one before */
 	json_t *caps, *addresses;
 	rt_control_cb on_ready;
 	void *arg;
@@ -419,6 +421,15 @@ on_begin(void *arg)
 	register_worker(arg);
 }
 
+static void
+name_slot(struct rt_control *c)
+{
+	char host[64] = "";
+
+	gethostname(host, sizeof host - 1);
+	snprintf(c->slot, sizeof c->slot, "%s:%d", host, c->options.port);
+}
+
 struct rt_control *
 rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o, rt_control_cb on_ready,
                void *arg)
@@ -429,6 +440,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->db = db;
 	c->options = *o;
 	c->announced = rt_strdup(o->announced);
+	name_slot(c);
 	c->on_ready = on_ready;
 	c->arg = arg;
 	c->caps = rt_params_router_caps();
