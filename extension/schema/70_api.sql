@@ -5,7 +5,8 @@
 -- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
 --
 --   connect            {requests: [{user, sid, pid?, offset?, gateway, peer, transport}]} -> {results: [
---                        {ok: true, sid, pid, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered}
+--                        {ok: true, sid, pid, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
+--                         meetings: [id] | null}
 --                        | {ok: false, code, message}]}
 --   disconnect         {gateway, connections: [{sid, user, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
@@ -77,6 +78,8 @@ BEGIN
 		connected_at = excluded.connected_at;
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
+		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
+			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
 		'user', rt_private.user_json(u)::jsonb,
 		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
 			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
