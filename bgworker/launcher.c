@@ -26,6 +26,7 @@
 #include "candidates.h"
 #include "launcher.h"
 
+#define SLOT_POLL_MS 10000   /* nobody tells us that the last session of a database has ended */
 #define ADOPTED_POLL_MS 1000 /* a predecessor's workers do not signal us when they end */
 
 /* A relay or a supervisor of one slot. */
@@ -104,6 +105,38 @@ has_free_slot(void)
 	return found;
 }
 
+/* For a database without any backend that could use its ring. */
+static void
+free_slot(rt_database *db)
+{
+	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
+	db->oid = InvalidOid;
+	db->wanted = false;
+	db->quiet = false;
+	db->absent = false;
+	db->port = db->media_port = 0;
+	LWLockRelease(&rt_shared_state->lock);
+}
+
+/* A slot whose database has lost the extension stays with it, for its sessions may have it in mind; it is free once
+ * there are none. */
+static bool
+reclaim_slot(struct launcher *l)
+{
+	for (int i = 0; i < rt_shared_state->ndatabases; i++)
+	{
+		rt_database *db = rt_database_slot(i);
+		const struct rt_candidate *c = rt_candidates_find(&l->candidates, db->oid);
+
+		if (c == NULL || c->seen != RT_SEEN_ABSENT || db->suspended > 0 || l->posts[i].relay.up ||
+			l->posts[i].supervisor.up || CountDBBackends(db->oid) > 0)
+			continue;
+		free_slot(db);
+		return true;
+	}
+	return false;
+}
+
 /* Gives every database with rt a slot, as long as there are any. */
 static void
 assign_slots(struct launcher *l)
@@ -116,9 +149,13 @@ assign_slots(struct launcher *l)
 
 		if (c->seen != RT_SEEN_PRESENT || rt_database_find(c->oid, false) != NULL)
 			continue;
-		if (has_free_slot())
+		if (has_free_slot() || reclaim_slot(l))
+		{
 			(void) rt_database_find(c->oid, true);
-		else if (!c->complained)
+			continue;
+		}
+		wait_until(l, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLOT_POLL_MS));
+		if (!c->complained)
 		{
 			c->complained = true;
 			ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -209,19 +246,6 @@ set_quiet(rt_database *db, bool quiet)
 	LWLockRelease(&rt_shared_state->lock);
 	if (changed)
 		ConditionVariableBroadcast(&rt_shared_state->changed);
-}
-
-/* For a database that is gone, and with it every backend that could use its ring. */
-static void
-free_slot(rt_database *db)
-{
-	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
-	db->oid = InvalidOid;
-	db->wanted = false;
-	db->quiet = false;
-	db->absent = false;
-	db->port = db->media_port = 0;
-	LWLockRelease(&rt_shared_state->lock);
 }
 
 /* ---- workers ----------------------------------------------------------------- */

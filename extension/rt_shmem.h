@@ -1,7 +1,8 @@
 /* rt_shmem.h: every type in shared memory, for the extension and for the two background workers.
  *
  * One rt_shared in all; one rt_database for each served database, in slots that are taken under
- * rt_shared.lock and freed only when the database is gone.  The ring's bytes lie behind the slots.
+ * rt_shared.lock, and freed when no backend can use them: the database is gone, or has neither rt nor sessions.  The
+ * rings' bytes lie behind the slots.
  * Each field says its lock or its one writer. */
 #ifndef RT_SHMEM_H
 #define RT_SHMEM_H

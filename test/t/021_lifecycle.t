@@ -190,6 +190,21 @@ set('rt.databases', 'rt, three, nowhere');
 log_has(qr/database "three", named by rt.databases, has no extension rt/, 'a database without the extension is told');
 set('rt.databases', '');
 
+# With one place for a database, another one can take it over.
+$cluster->sql('ALTER SYSTEM SET rt.max_databases = 1');
+pg_ctl('-m', 'fast', 'stop');
+start_again();
+$cluster->sql('CREATE EXTENSION rt CASCADE', dbname => 'three');
+log_has(qr/database "three" is not served: too many databases have extension rt/, 'one too many is told');
+$cluster->sql('DROP EXTENSION rt');
+wait_until(sub { !$cluster->is_ready }, 'the first goes');
+$cluster->poll_sql("SELECT state FROM rt.stat_programs WHERE kind = 'gateway'", 'ready', 'the second takes its place',
+	dbname => 'three');
+$cluster->sql('DROP EXTENSION rt', dbname => 'three');
+$cluster->sql('CREATE EXTENSION rt');
+becomes_ready('and gives it back');
+$cluster->sql('ALTER SYSTEM RESET rt.max_databases');
+
 # ---- what a DBA must do --------------------------------------------------------
 
 my $hba = $cluster->data_dir . '/pg_hba.conf';
