@@ -21,7 +21,7 @@ void rt_buf_init(struct rt_buf *b, size_t limit_bytes);
 void rt_buf_fini(struct rt_buf *b); /* empty afterwards, the limit stays */
 
 size_t rt_buf_len(const struct rt_buf *b);
-char *rt_buf_peek(const struct rt_buf *b, size_t *len); /* lent until the next put or drop */
+char *rt_buf_peek(const struct rt_buf *b, size_t *len);                    /* lent until the next put or drop */
 enum rt_result rt_buf_put(struct rt_buf *b, const void *data, size_t len); /* RT_LIMIT: nothing was put */
 enum rt_result rt_buf_put_str(struct rt_buf *b, const char *s);
 void rt_buf_drop(struct rt_buf *b, size_t len); /* at most all; an empty buffer gives much memory back */

@@ -259,9 +259,9 @@ static void
 start_poll(struct rt_watch *w)
 {
 	uv_poll_start(&w->uv,
-	              ((w->events & RT_READABLE) != 0 ? UV_READABLE : 0) |
-	                  ((w->events & RT_WRITABLE) != 0 ? UV_WRITABLE : 0),
-	              on_poll);
+				  ((w->events & RT_READABLE) != 0 ? UV_READABLE : 0) |
+					  ((w->events & RT_WRITABLE) != 0 ? UV_WRITABLE : 0),
+				  on_poll);
 }
 
 static void

@@ -65,7 +65,7 @@ static void
 refuse_full(struct rt_acceptor *a, int fd)
 {
 	static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n"
-	                            "Retry-After: 5\r\n\r\n";
+								"Retry-After: 5\r\n\r\n";
 
 	a->stats->refused_full++;
 	/* A fresh socket takes so much at once; if not, the client sees a plain end. */
@@ -191,7 +191,7 @@ listen_on(struct rt_acceptor *a, const char *address)
 			add_listener(a, fd);
 		else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
 			rt_log(RT_LOG_ERROR, "accept", "cannot listen on \"%s\", port %d: %s", shown, a->conf->port,
-			       strerror(errno));
+				   strerror(errno));
 	}
 	freeaddrinfo(list);
 }
@@ -237,7 +237,7 @@ rt_acceptor_pass(struct rt_acceptor *a, int worker, int fd, const char *peer, co
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = {0}};
 	struct msghdr message = {
-	    .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+		.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
 	if (worker < 0 || worker >= RT_MAX_WORKERS || a->worker_fds[worker] < 0 || len > MAX_PASSED_BYTES)
@@ -280,7 +280,7 @@ on_passed(void *arg, int events)
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct msghdr message = {
-	    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	ssize_t n = recvmsg(a->worker_fds[a->conf->worker], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
 
@@ -307,7 +307,7 @@ on_passed(void *arg, int events)
 
 struct rt_acceptor *
 rt_acceptor_new(struct rt_loop *l, const struct rt_transport_options *conf, struct rt_transport_stats *stats,
-                const struct rt_accept_handler *handler)
+				const struct rt_accept_handler *handler)
 {
 	struct rt_acceptor *a = rt_alloc(sizeof *a);
 

@@ -43,12 +43,12 @@ add_preflight(char *out, size_t size, const struct rt_http_head *h)
 	const struct rt_http_header *asked = rt_http_find_header(h, "access-control-request-headers");
 	size_t used = strlen(out);
 	int n = snprintf(out + used, size - used,
-	                 "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
-	                 "Access-Control-Max-Age: 600\r\n");
+					 "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
+					 "Access-Control-Max-Age: 600\r\n");
 
 	if (asked != NULL && asked->value_len <= MAX_ASKED_HEADERS)
 		snprintf(out + used + n, size - used - (size_t) n, "Access-Control-Allow-Headers: %.*s\r\n",
-		         (int) asked->value_len, asked->value);
+				 (int) asked->value_len, asked->value);
 }
 
 char *
@@ -59,14 +59,14 @@ rt_cors_headers(const char *origins, const struct rt_http_head *h)
 	bool any;
 
 	if (origin == NULL || origins == NULL || origin->value_len > MAX_ORIGIN ||
-	    !is_listed(origins, origin->value, origin->value_len, &any))
+		!is_listed(origins, origin->value, origin->value_len, &any))
 		return NULL;
 	if (any)
 		snprintf(out, sizeof out, "Access-Control-Allow-Origin: *\r\n");
 	else
 		snprintf(out, sizeof out,
-		         "Access-Control-Allow-Origin: %.*s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
-		         (int) origin->value_len, origin->value);
+				 "Access-Control-Allow-Origin: %.*s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
+				 (int) origin->value_len, origin->value);
 	if (rt_http_find_header(h, "access-control-request-method") != NULL)
 		add_preflight(out, sizeof out, h);
 	else

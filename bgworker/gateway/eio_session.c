@@ -237,7 +237,8 @@ rt_eio_session_send(struct rt_eio_session *s, struct rt_frame *f)
 static void
 on_heartbeat(struct rt_wheel_entry *entry)
 {
-	struct rt_eio_session *s = (struct rt_eio_session *) ((char *) entry - offsetof(struct rt_eio_session, heartbeat));
+	struct rt_eio_session *s =
+		(struct rt_eio_session *) ((char *) entry - offsetof(struct rt_eio_session, heartbeat));
 	struct rt_eio *e = s->eio;
 
 	if (s->closes_when_sent)
@@ -400,10 +401,10 @@ rt_eio_session_open(struct rt_eio_session *s)
 
 	e->stats->sessions++;
 	part.len = (size_t) snprintf(text, sizeof text,
-	                             "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,"
-	                             "\"maxPayload\":%zu}",
-	                             s->sid, s->ws == NULL ? "\"websocket\"" : "", s->ping_interval_ms,
-	                             s->ping_timeout_ms, e->conf->max_payload_bytes);
+								 "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,"
+								 "\"maxPayload\":%zu}",
+								 s->sid, s->ws == NULL ? "\"websocket\"" : "", s->ping_interval_ms,
+								 s->ping_timeout_ms, e->conf->max_payload_bytes);
 	f = rt_frame_new(&part, 1);
 	rt_eio_session_push(s, f);
 	rt_frame_unref(f);

@@ -49,7 +49,7 @@ struct rt_eio_session
 	uint32_t ping_timeout_ms;
 	int32_t latency_ms;
 	bool awaits_pong;
-	bool dirty;       /* on the list of those with something to do when the turn ends */
+	bool dirty; /* on the list of those with something to do when the turn ends */
 	bool closes_when_sent;
 	bool closed;
 	char sid[2 + RT_RANDOM_ID_LEN + 1];
@@ -76,13 +76,15 @@ struct rt_eio
 };
 
 /* eio_session.c */
-struct rt_eio_session *rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *query, const char *peer);
-void rt_eio_session_open(struct rt_eio_session *s); /* announces it and queues the handshake packet */
+struct rt_eio_session *rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *query,
+										  const char *peer);
+void rt_eio_session_open(struct rt_eio_session *s);    /* announces it and queues the handshake packet */
 void rt_eio_session_discard(struct rt_eio_session *s); /* one that was never opened */
 void rt_eio_session_mark_dirty(struct rt_eio_session *s);
 void rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f); /* any packet */
 void rt_eio_session_end(struct rt_eio_session *s, const char *reason);  /* at once; not from within the application */
-enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len); /* RT_BAD_INPUT: it closes */
+enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet,
+									 size_t len); /* RT_BAD_INPUT: it closes */
 enum rt_result rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len);
 void rt_eio_session_on_ws_message(void *owner, struct rt_ws *ws, const char *data, size_t len, bool binary);
 void rt_eio_session_on_ws_writable(void *owner, struct rt_ws *ws);
@@ -91,21 +93,22 @@ void rt_eio_drop_dirty(struct rt_eio *e); /* frees the sessions that ended while
 
 /* engineio.c */
 enum rt_eio_error rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
-                               struct rt_eio_session **sp); /* *sp is NULL for a handshake */
+							   struct rt_eio_session **sp); /* *sp is NULL for a handshake */
 void rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error);
 
 /* polling.c */
 void rt_polling_get(struct rt_eio_session *s, struct rt_httpconn *c);
 void rt_polling_post(struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h, const char *body,
-                     size_t len);
+					 size_t len);
 enum rt_http_verdict rt_polling_post_begins(struct rt_eio_session *s, struct rt_httpconn *c);
 void rt_polling_flush(struct rt_eio_session *s);
 void rt_polling_abandoned(struct rt_eio_session *s, struct rt_httpconn *c);
-void rt_polling_end(struct rt_eio_session *s, bool by_client); /* the session ends: the requests get their last answer */
+void rt_polling_end(struct rt_eio_session *s,
+					bool by_client); /* the session ends: the requests get their last answer */
 
 /* upgrade.c */
 enum rt_http_verdict rt_upgrade_begin(struct rt_eio *e, struct rt_eio_session *s, struct rt_httpconn *c,
-                                      const struct rt_http_head *h, const char *query);
+									  const struct rt_http_head *h, const char *query);
 void rt_upgrade_message(struct rt_eio_session *s, const char *data, size_t len, bool binary);
 void rt_upgrade_end(struct rt_eio_session *s); /* gives the probe up, if there is one */
 

@@ -40,7 +40,8 @@ check_handshake(const struct rt_http_head *h, const char *query, bool websocket,
 }
 
 enum rt_eio_error
-rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade, struct rt_eio_session **sp)
+rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
+			 struct rt_eio_session **sp)
 {
 	bool websocket = has_param(query, "transport", "websocket");
 	char sid[sizeof(*sp)->sid];
@@ -67,14 +68,14 @@ void
 rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error)
 {
 	static const char *const messages[] = {"Transport unknown", "Session ID unknown", "Bad handshake method",
-	                                       "Bad request",       "Forbidden",          "Unsupported protocol version"};
+										   "Bad request",       "Forbidden",          "Unsupported protocol version"};
 	char body[80];
 	int n = snprintf(body, sizeof body, "{\"code\":%d,\"message\":\"%s\"}", (int) error, messages[error]);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = error == RT_EIO_FORBIDDEN ? 403 : 400,
-	                                             .content_type = "application/json",
-	                                             .body = body,
-	                                             .len = (size_t) n});
+												 .content_type = "application/json",
+												 .body = body,
+												 .len = (size_t) n});
 }
 
 static void
@@ -83,11 +84,11 @@ refuse_full(struct rt_httpconn *c)
 	static const char body[] = "{\"code\":4,\"message\":\"Too many sessions\"}";
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = 503,
-	                                             .content_type = "application/json",
-	                                             .headers = "Retry-After: 5\r\n",
-	                                             .body = body,
-	                                             .len = sizeof body - 1,
-	                                             .close = true});
+												 .content_type = "application/json",
+												 .headers = "Retry-After: 5\r\n",
+												 .body = body,
+												 .len = sizeof body - 1,
+												 .close = true});
 }
 
 enum rt_http_verdict
@@ -117,7 +118,7 @@ rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_hea
 
 void
 rt_eio_on_request(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query,
-                  const char *body, size_t len)
+				  const char *body, size_t len)
 {
 	struct rt_eio_session *s = rt_httpconn_owner(c);
 	enum rt_eio_error error;
@@ -186,14 +187,14 @@ new_control_frame(const char *packet)
 
 enum rt_result
 rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-           struct rt_transport_stats *stats, const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
-           void *gone_arg)
+		   struct rt_transport_stats *stats, const struct rt_eio_handler *handler,
+		   void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
 	struct rt_ws_handler ws_handler = {.on_message = rt_eio_session_on_ws_message,
-	                                   .on_writable = rt_eio_session_on_ws_writable,
-	                                   .on_closed = rt_eio_session_on_ws_closed,
-	                                   .on_gone = on_descriptor_gone,
-	                                   .arg = gone_arg};
+									   .on_writable = rt_eio_session_on_ws_writable,
+									   .on_closed = rt_eio_session_on_ws_closed,
+									   .on_gone = on_descriptor_gone,
+									   .arg = gone_arg};
 	struct rt_eio *e = rt_alloc(sizeof *e);
 	enum rt_result rc;
 

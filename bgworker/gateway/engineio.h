@@ -1,5 +1,5 @@
-/* engineio.h: the Engine.IO v4 server: sessions over long-polling and WebSocket, the handshake, the upgrade from one to
- * the other, heartbeats.  Knows of a packet's content no more than that it is a message.
+/* engineio.h: the Engine.IO v4 server: sessions over long-polling and WebSocket, the handshake, the upgrade from one
+ * to the other, heartbeats.  Knows of a packet's content no more than that it is a message.
  *
  * Errors of requests are the reference implementation's: HTTP 400 with {"code":n,"message":"…"}. */
 #ifndef RT_ENGINEIO_H
@@ -29,17 +29,18 @@ struct rt_eio_handler
 };
 
 enum rt_result rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel *w,
-                          const struct rt_transport_options *conf, struct rt_transport_stats *stats,
-                          const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg), void *gone_arg);
+						  const struct rt_transport_options *conf, struct rt_transport_stats *stats,
+						  const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
+						  void *gone_arg);
 void rt_eio_drain(struct rt_eio *e); /* closes all sessions, a bounded number a turn */
 void rt_eio_free(struct rt_eio *e);  /* NULL is fine */
 
 /* ---- requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated ---- */
 
 enum rt_http_verdict rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h,
-                                    const char *query);
+									const char *query);
 void rt_eio_on_request(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query,
-                       const char *body, size_t len);
+					   const char *body, size_t len);
 void rt_eio_on_abandoned(struct rt_httpconn *c);
 
 /* The worker whose session this query names; -1 if it names none, or a malformed one. */
@@ -49,15 +50,15 @@ int rt_eio_worker_of(const char *query);
 
 /* Queues a message packet and writes when the turn ends.  A queue that is full cuts the session off. */
 void rt_eio_session_send(struct rt_eio_session *s, struct rt_frame *f);
-void rt_eio_session_close(struct rt_eio_session *s, const char *reason);             /* when the turn ends */
-void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason);   /* what is queued goes out first */
+void rt_eio_session_close(struct rt_eio_session *s, const char *reason);           /* when the turn ends */
+void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason); /* what is queued goes out first */
 
 const char *rt_eio_session_peer(const struct rt_eio_session *s);
-const char *rt_eio_session_bearer(const struct rt_eio_session *s);      /* of the handshake's Authorization; or NULL */
+const char *rt_eio_session_bearer(const struct rt_eio_session *s); /* of the handshake's Authorization; or NULL */
 const char *rt_eio_session_query_token(const struct rt_eio_session *s); /* of the handshake's ?token=; or NULL */
 bool rt_eio_session_is_websocket(const struct rt_eio_session *s);
 size_t rt_eio_session_queued_bytes(const struct rt_eio_session *s);
 int64_t rt_eio_session_latency_ms(const struct rt_eio_session *s); /* -1: not known yet */
-uint64_t rt_eio_queued_bytes(const struct rt_eio *e);      /* of all sessions; walks them */
+uint64_t rt_eio_queued_bytes(const struct rt_eio *e);              /* of all sessions; walks them */
 
 #endif

@@ -99,18 +99,18 @@ reply_error(struct rt_httpconn *c, int status, const char *headers, const char *
 {
 	char body[256];
 	int n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
-	                 message);
+					 message);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status,
-	                                             .content_type = "application/json",
-	                                             .headers = headers,
-	                                             .body = body,
-	                                             .len = (size_t) n});
+												 .content_type = "application/json",
+												 .headers = headers,
+												 .body = body,
+												 .len = (size_t) n});
 }
 
 static enum rt_http_verdict
 refuse(struct rt_http *http, struct rt_httpconn *c, int status, const char *headers, const char *code,
-       const char *message)
+	   const char *message)
 {
 	http->stats->http_bad_requests++;
 	reply_error(c, status, headers, code, message);
@@ -136,7 +136,7 @@ judge_engineio(struct rt_http *http, struct rt_httpconn *c, const struct rt_http
 	int worker = http->pass != NULL ? rt_eio_worker_of(t->query) : -1;
 
 	if (worker >= 0 && worker != http->conf->worker && worker < http->conf->workers &&
-	    http->pass(http->pass_arg, worker, c) == RT_OK)
+		http->pass(http->pass_arg, worker, c) == RT_OK)
 		return RT_HTTP_TAKEN;
 	return rt_eio_on_head(http->eio, c, h, t->query);
 }
@@ -190,21 +190,21 @@ copy_header(const struct rt_http_head *h, const char *name)
 
 static void
 ask_application(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t,
-                const char *body, size_t len)
+				const char *body, size_t len)
 {
 	char *method = rt_strndup(h->method, h->method_len);
 	char *authorization = copy_header(h, "authorization");
 	char *content_type = copy_header(h, "content-type");
 	struct rt_http_request r = {.id = rt_httpconn_id(c),
-	                            .method = method,
-	                            .path = t->path,
-	                            .raw_path = t->raw_path,
-	                            .query = t->query,
-	                            .authorization = authorization,
-	                            .content_type = content_type,
-	                            .body = body == NULL ? "" : body,
-	                            .body_len = len,
-	                            .peer = rt_httpconn_peer(c)};
+								.method = method,
+								.path = t->path,
+								.raw_path = t->raw_path,
+								.query = t->query,
+								.authorization = authorization,
+								.content_type = content_type,
+								.body = body == NULL ? "" : body,
+								.body_len = len,
+								.peer = rt_httpconn_peer(c)};
 
 	http->on_request(http->on_request_arg, &r);
 	free(method);
@@ -223,7 +223,7 @@ on_request(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const
 	if (is_engineio(&t))
 		rt_eio_on_request(http->eio, c, h, t.query, body, len);
 	else if (!(rt_http_method_is(h, "GET") || rt_http_method_is(h, "HEAD")) ||
-	         !rt_http_static_serve(http->files, c, h, t.path))
+			 !rt_http_static_serve(http->files, c, h, t.path))
 		ask_application(http, c, h, &t, body, len);
 	free(t.raw_path);
 }
@@ -255,7 +255,7 @@ are_headers_sound(const char *headers)
 
 void
 rt_http_reply(struct rt_http *http, uint64_t id, int status, const char *content_type, const char *headers,
-              const void *body, size_t len)
+			  const void *body, size_t len)
 {
 	struct rt_httpconn *c = rt_httpserver_find(http->server, id);
 
@@ -266,21 +266,22 @@ rt_http_reply(struct rt_http *http, uint64_t id, int status, const char *content
 		rt_log(RT_LOG_ERROR, "http", "headers of a reply were malformed and left out");
 		headers = NULL;
 	}
-	rt_httpconn_reply(c, &(struct rt_http_reply){
-	                         .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
+	rt_httpconn_reply(
+		c, &(struct rt_http_reply){
+			   .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
 }
 
 struct rt_http *
 rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-            struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router)
+			struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router)
 {
 	struct rt_http *http = rt_alloc(sizeof *http);
 	struct rt_http_handler handler = {.on_head = on_head,
-	                                  .on_request = on_request,
-	                                  .on_abandoned = on_abandoned,
-	                                  .on_gone = router->on_descriptor_gone,
-	                                  .arg = http,
-	                                  .gone_arg = router->gone_arg};
+									  .on_request = on_request,
+									  .on_abandoned = on_abandoned,
+									  .on_gone = router->on_descriptor_gone,
+									  .arg = http,
+									  .gone_arg = router->gone_arg};
 
 	http->conf = conf;
 	http->stats = stats;

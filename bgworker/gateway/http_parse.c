@@ -14,7 +14,7 @@ static bool
 is_token_char(unsigned char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+		   (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static bool
@@ -168,7 +168,7 @@ rt_http_header_has_token(const struct rt_http_head *h, const char *name, const c
 {
 	for (int i = 0; i < h->nheaders; i++)
 		if (same_word(h->headers[i].name, h->headers[i].name_len, name) &&
-		    list_has_token(h->headers[i].value, h->headers[i].value_len, token))
+			list_has_token(h->headers[i].value, h->headers[i].value_len, token))
 			return true;
 	return false;
 }
@@ -214,7 +214,7 @@ read_framing(struct rt_http_head *h)
 	if (status == 0 && h->chunked && h->has_length)
 		status = 400;
 	h->keep_alive = h->minor >= 1 ? !rt_http_header_has_token(h, "connection", "close")
-	                              : rt_http_header_has_token(h, "connection", "keep-alive");
+								  : rt_http_header_has_token(h, "connection", "keep-alive");
 	return status;
 }
 

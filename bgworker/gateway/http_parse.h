@@ -66,9 +66,9 @@ struct rt_http_chunks
 	size_t extra;    /* bytes of extensions and trailers so far */
 };
 
-/* Takes bytes, puts the body's into body.  RT_OK: complete; RT_AGAIN: all was taken, more is needed; RT_LIMIT: the body
- * is larger than the buffer may get; RT_BAD_INPUT. *used bytes were taken. */
+/* Takes bytes, puts the body's into body.  RT_OK: complete; RT_AGAIN: all was taken, more is needed; RT_LIMIT: the
+ * body is larger than the buffer may get; RT_BAD_INPUT. *used bytes were taken. */
 enum rt_result rt_http_chunks_feed(struct rt_http_chunks *c, const char *data, size_t len, size_t *used,
-                                   struct rt_buf *body);
+								   struct rt_buf *body);
 
 #endif

@@ -7,7 +7,8 @@
 
 struct rt_eio;
 
-/* Passes the connection, by rt_httpconn_take(), to another worker.  Not RT_OK: it could not, and nothing was taken. */
+/* Passes the connection, by rt_httpconn_take(), to another worker.  Not RT_OK: it could not, and nothing was taken.
+ */
 typedef enum rt_result (*rt_http_pass_cb)(void *arg, int worker, struct rt_httpconn *c);
 
 struct rt_http_router
@@ -21,8 +22,9 @@ struct rt_http_router
 };
 
 struct rt_http *rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-                            struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router);
-void rt_http_free(struct rt_http *http);                     /* NULL is fine */
+							struct rt_transport_stats *stats, struct rt_eio *eio,
+							const struct rt_http_router *router);
+void rt_http_free(struct rt_http *http);                    /* NULL is fine */
 struct rt_httpserver *rt_http_server(struct rt_http *http); /* lent: where connections are added */
 
 #endif

@@ -21,9 +21,9 @@
 #define MAX_DEPTH 4
 
 /* The page talks to its own server alone, by requests and by websockets. */
-#define PAGE_HEADERS \
-	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " \
-	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n" \
+#define PAGE_HEADERS                                                                                                 \
+	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "              \
+	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"                    \
 	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 
 struct file
@@ -47,16 +47,16 @@ static const char *
 type_of(const char *path)
 {
 	static const char *const types[][2] = {{".html", "text/html; charset=utf-8"},
-	                                       {".js", "text/javascript; charset=utf-8"},
-	                                       {".mjs", "text/javascript; charset=utf-8"},
-	                                       {".css", "text/css; charset=utf-8"},
-	                                       {".json", "application/json"},
-	                                       {".map", "application/json"},
-	                                       {".svg", "image/svg+xml"},
-	                                       {".png", "image/png"},
-	                                       {".ico", "image/x-icon"},
-	                                       {".woff2", "font/woff2"},
-	                                       {".txt", "text/plain; charset=utf-8"}};
+										   {".js", "text/javascript; charset=utf-8"},
+										   {".mjs", "text/javascript; charset=utf-8"},
+										   {".css", "text/css; charset=utf-8"},
+										   {".json", "application/json"},
+										   {".map", "application/json"},
+										   {".svg", "image/svg+xml"},
+										   {".png", "image/png"},
+										   {".ico", "image/x-icon"},
+										   {".woff2", "font/woff2"},
+										   {".txt", "text/plain; charset=utf-8"}};
 	const char *dot = strrchr(path, '.');
 
 	for (size_t i = 0; dot != NULL && i < sizeof types / sizeof types[0]; i++)
@@ -144,7 +144,7 @@ add_dir(struct rt_http_static *s, const char *dir, const char *path, int depth)
 		if (entry->d_name[0] == '.' || is_gzip(entry->d_name))
 			continue;
 		if (snprintf(name, sizeof name, "%s/%s", dir, entry->d_name) >= (int) sizeof name ||
-		    snprintf(url, sizeof url, "%s/%s", path, entry->d_name) >= (int) sizeof url || lstat(name, &st) != 0)
+			snprintf(url, sizeof url, "%s/%s", path, entry->d_name) >= (int) sizeof url || lstat(name, &st) != 0)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			add_dir(s, name, url, depth + 1);
@@ -195,7 +195,7 @@ rt_http_static_free(struct rt_http_static *s)
 
 bool
 rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
-                     const char *path)
+					 const char *path)
 {
 	const struct file *f = rt_map_find_str(s->files, path);
 	struct rt_http_reply r = {.status = 200, .body_is_static = true};
@@ -207,7 +207,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 	gzip = f->gzip != NULL && rt_http_header_has_token(h, "accept-encoding", "gzip");
 	/* Files have no version in their names, so a client asks whether its copy is still good. */
 	snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
-	         f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "");
+			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "");
 	r.headers = headers;
 	if (rt_http_header_has_token(h, "if-none-match", f->etag))
 		r.status = 304;

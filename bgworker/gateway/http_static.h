@@ -14,6 +14,6 @@ void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 
 /* Answers and returns true if there is such a file. */
 bool rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
-                          const char *path);
+						  const char *path);
 
 #endif

@@ -36,8 +36,9 @@ struct rt_http_handler
 	void *gone_arg;
 };
 
-struct rt_httpserver *rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-                                        struct rt_transport_stats *stats, const struct rt_http_handler *handler);
+struct rt_httpserver *rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w,
+										const struct rt_transport_options *conf, struct rt_transport_stats *stats,
+										const struct rt_http_handler *handler);
 void rt_httpserver_drain(struct rt_httpserver *s); /* closes idle connections, the others after their reply */
 void rt_httpserver_free(struct rt_httpserver *s);  /* closes all; NULL is fine */
 

@@ -14,11 +14,10 @@
 static void
 reply_text(struct rt_httpconn *c, const char *type, const char *body, size_t len)
 {
-	rt_httpconn_reply(c, &(struct rt_http_reply){.status = 200,
-	                                             .content_type = type,
-	                                             .headers = "Cache-Control: no-store\r\n",
-	                                             .body = body,
-	                                             .len = len});
+	rt_httpconn_reply(
+		c,
+		&(struct rt_http_reply){
+			.status = 200, .content_type = type, .headers = "Cache-Control: no-store\r\n", .body = body, .len = len});
 }
 
 /* Answers the waiting GET with one packet of our own. */
@@ -137,11 +136,12 @@ is_binary_body(const struct rt_http_head *h)
 	static const char octets[] = "application/octet-stream";
 
 	return type != NULL && type->value_len >= sizeof octets - 1 &&
-	       strncasecmp(type->value, octets, sizeof octets - 1) == 0;
+		   strncasecmp(type->value, octets, sizeof octets - 1) == 0;
 }
 
 void
-rt_polling_post(struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len)
+rt_polling_post(struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h, const char *body,
+				size_t len)
 {
 	s->post = NULL;
 	rt_httpconn_set_owner(c, NULL);

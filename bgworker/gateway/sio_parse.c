@@ -186,7 +186,7 @@ rt_sio_parse(const char *text, size_t len, struct rt_sio_packet *p)
 	p->ack = -1;
 	if (len == 0 || *c.p < '0' || *c.p > '0' + RT_SIO_BINARY_ACK)
 		return RT_BAD_INPUT;
-	p->type = (enum rt_sio_type) (*c.p++ - '0');
+	p->type = (enum rt_sio_type)(*c.p++ - '0');
 	if (is_binary(p->type))
 	{
 		rc = read_attachments(&c, p);
@@ -208,7 +208,7 @@ bool
 rt_sio_is_reserved(const char *name)
 {
 	static const char *const names[] = {"connect",       "connect_error", "disconnect",
-	                                    "disconnecting", "newListener",   "removeListener"};
+										"disconnecting", "newListener",   "removeListener"};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strcmp(name, names[i]) == 0)

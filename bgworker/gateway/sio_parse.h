@@ -32,7 +32,7 @@ struct rt_sio_packet
 	int64_t ack;      /* -1: none */
 	const char *data; /* the JSON, well-formed and of the type's shape (but see too_deep); NULL: none */
 	size_t data_len;
-	bool too_deep; /* EVENT: nested too deeply, so nothing behind the name was looked at */
+	bool too_deep;            /* EVENT: nested too deeply, so nothing behind the name was looked at */
 	struct rt_json_span name; /* EVENT: a string, or a number */
 	struct rt_json_span arg;  /* EVENT: the first argument; text is NULL if there is none */
 	int nargs;

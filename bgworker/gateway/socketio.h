@@ -24,9 +24,9 @@ struct rt_socketio_event
 	const char *name; /* decoded, NUL-terminated */
 	const char *arg;  /* JSON text of the first argument, not NUL-terminated; NULL if there is none */
 	size_t arg_len;
-	int nargs;        /* after the name */
+	int nargs;         /* after the name */
 	const char *error; /* the event is to be answered with bad_request and this message; NULL if it is fine */
-	int64_t ack;      /* RT_NO_ACK: none is wanted */
+	int64_t ack;       /* RT_NO_ACK: none is wanted */
 };
 
 /* The handshake, as seen at CONNECT.  Strings are lent, and NULL where absent. */

@@ -351,14 +351,14 @@ rt_tls_wrap(struct rt_tls *t, int fd)
 /* HTTP/2 is not spoken here. */
 static int
 on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len,
-        void *arg)
+		void *arg)
 {
 	static const unsigned char ours[] = "\x08http/1.1";
 
 	(void) ssl;
 	(void) arg;
 	if (SSL_select_next_proto((unsigned char **) out, out_len, ours, sizeof ours - 1, in, in_len) !=
-	    OPENSSL_NPN_NEGOTIATED)
+		OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_NOACK;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -393,8 +393,8 @@ new_context(const char *cert_file, const char *key_file)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-	                          SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx,
+					 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)

@@ -1,7 +1,7 @@
 /* tls.h: ends TLS in front of everything else.
  *
- * Each TLS connection gets a pair of local sockets: tls.c moves bytes between the peer and one end, and the other end is
- * served, or passed to another worker, like any plain connection.  So there is one way of doing HTTP and
+ * Each TLS connection gets a pair of local sockets: tls.c moves bytes between the peer and one end, and the other end
+ * is served, or passed to another worker, like any plain connection.  So there is one way of doing HTTP and
  * websockets, and long-polling finds its worker with TLS too; the price is one more copy. */
 #ifndef RT_TLS_H
 #define RT_TLS_H
@@ -14,7 +14,7 @@ struct rt_wheel;
 
 /* Logs why it fails.  PEM files; the certificate's may have the chain behind it. */
 enum rt_result rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const char *cert_file,
-                          const char *key_file);
+						  const char *key_file);
 enum rt_result rt_tls_reload(struct rt_tls *t, const char *cert_file, const char *key_file); /* for new connections */
 void rt_tls_free(struct rt_tls *t); /* closes all; NULL is fine */
 

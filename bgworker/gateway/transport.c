@@ -124,11 +124,11 @@ start_parts(struct rt_transport *t, const struct rt_socketio_app *app, rt_http_c
 {
 	struct rt_accept_handler accept_handler = {.on_accept = on_accept, .on_passed = on_passed, .arg = t};
 	struct rt_http_router router = {.on_request = on_request,
-	                                .on_request_arg = on_request_arg,
-	                                .pass = t->conf.workers > 1 ? on_pass : NULL,
-	                                .pass_arg = t,
-	                                .on_descriptor_gone = on_descriptor_gone,
-	                                .gone_arg = t};
+									.on_request_arg = on_request_arg,
+									.pass = t->conf.workers > 1 ? on_pass : NULL,
+									.pass_arg = t,
+									.on_descriptor_gone = on_descriptor_gone,
+									.gone_arg = t};
 	enum rt_result rc;
 
 	if (t->conf.ssl_cert_file != NULL)
@@ -152,7 +152,7 @@ start_parts(struct rt_transport *t, const struct rt_socketio_app *app, rt_http_c
 
 enum rt_result
 rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_transport_options *o,
-                 const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg)
+				 const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg)
 {
 	struct rt_transport *t = rt_alloc(sizeof *t);
 	enum rt_result rc;
@@ -178,8 +178,8 @@ rt_transport_listen(struct rt_transport *t)
 
 	if (rc == RT_OK)
 		rt_log(RT_LOG_INFO, "transport", "listening on \"%s\", port %d%s",
-		       t->conf.listen_addresses == NULL ? "127.0.0.1" : t->conf.listen_addresses, t->conf.port,
-		       t->tls != NULL ? ", with TLS" : "");
+			   t->conf.listen_addresses == NULL ? "127.0.0.1" : t->conf.listen_addresses, t->conf.port,
+			   t->tls != NULL ? ", with TLS" : "");
 	return rc;
 }
 

@@ -19,7 +19,7 @@ struct rt_transport;
 
 /* `app` and the callback are called from the loop, never from within these functions. */
 enum rt_result rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_transport_options *o,
-                                const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg);
+								const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg);
 enum rt_result rt_transport_listen(struct rt_transport *t); /* logs the address and the reason when it fails */
 enum rt_result rt_transport_reload(struct rt_transport *t, const struct rt_transport_options *o);
 
@@ -29,8 +29,8 @@ void rt_transport_drain(struct rt_transport *t);
 size_t rt_transport_connections(const struct rt_transport *t);
 void rt_transport_free(struct rt_transport *t); /* before the loop; may still call on_disconnect; NULL is fine */
 
-struct rt_socketio *rt_transport_socketio(struct rt_transport *t); /* lent */
-struct rt_http *rt_transport_http(struct rt_transport *t);         /* lent */
+struct rt_socketio *rt_transport_socketio(struct rt_transport *t);           /* lent */
+struct rt_http *rt_transport_http(struct rt_transport *t);                   /* lent */
 const struct rt_transport_stats *rt_transport_stats(struct rt_transport *t); /* lent; gauges as of this call */
 
 #endif

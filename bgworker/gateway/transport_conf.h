@@ -31,10 +31,10 @@ struct rt_transport_options
 /* Counters since the start, and gauges; for the metrics. */
 struct rt_transport_stats
 {
-	uint64_t connections; /* gauge: of all kinds */
-	uint64_t websockets;  /* gauge */
-	uint64_t sessions;    /* gauge: Engine.IO's */
-	uint64_t sockets;     /* gauge: Socket.IO's, connected */
+	uint64_t connections;  /* gauge: of all kinds */
+	uint64_t websockets;   /* gauge */
+	uint64_t sessions;     /* gauge: Engine.IO's */
+	uint64_t sockets;      /* gauge: Socket.IO's, connected */
 	uint64_t queued_bytes; /* gauge: that wait for all sockets */
 	uint64_t accepted;
 	uint64_t refused_full; /* connections above max_connections */

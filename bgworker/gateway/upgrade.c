@@ -141,7 +141,7 @@ new_probe(struct rt_eio_session *s)
 
 enum rt_http_verdict
 rt_upgrade_begin(struct rt_eio *e, struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h,
-                 const char *query)
+				 const char *query)
 {
 	struct rt_ws_request r = {0};
 	bool probing = s != NULL;

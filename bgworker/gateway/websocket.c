@@ -21,9 +21,9 @@
 #include "../common/loop.h"
 #include "utf8.h"
 
-#define RX_CHUNK_BYTES 1024        /* of the library's buffer for each connection; messages may be larger */
-#define JOIN_BYTES 65536           /* at most so much in one write */
-#define FLUSH_BYTES 262144         /* at most so much for one connection a turn */
+#define RX_CHUNK_BYTES 1024         /* of the library's buffer for each connection; messages may be larger */
+#define JOIN_BYTES 65536            /* at most so much in one write */
+#define FLUSH_BYTES 262144          /* at most so much for one connection a turn */
 #define TX_BYTES (64 * 1024 * 1024) /* so that the library splits no write */
 #define HANDSHAKE_BYTES 1024
 #define CLOSING_TURNS 8 /* of the loop, until the library's handles are closed */
@@ -32,7 +32,7 @@ struct rt_ws
 {
 	struct lws *wsi;
 	struct rt_ws_server *server;
-	void *owner; /* NULL once closed */
+	void *owner;           /* NULL once closed */
 	struct rt_buf message; /* of several chunks, while it is incomplete */
 	uint16_t close_code;
 	bool in_callback;
@@ -123,9 +123,8 @@ on_receive(struct rt_ws *ws, const char *data, size_t len)
 	if (ws->ignore_rest || ws->closing)
 		return -1;
 	if (last && rt_buf_len(&ws->message) == 0)
-		return len > ws->server->conf->max_payload_bytes
-		           ? refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large")
-		           : deliver(ws, data, len, binary);
+		return len > ws->server->conf->max_payload_bytes ? refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large")
+														 : deliver(ws, data, len, binary);
 	ws->message.limit_bytes = ws->server->conf->max_payload_bytes;
 	if (rt_buf_put(&ws->message, data, len) != RT_OK)
 		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
@@ -186,7 +185,7 @@ add_subprotocol(struct rt_ws_server *s, struct lws_process_html_args *args)
 	if (s->protocol == NULL)
 		return 0;
 	n = snprintf(args->p, (size_t) args->max_len, "Sec-WebSocket-Protocol: %.*s\r\n", (int) s->protocol_len,
-	             s->protocol);
+				 s->protocol);
 	if (n < 0 || n >= args->max_len)
 		return -1;
 	args->p += n;
@@ -332,9 +331,9 @@ static size_t
 write_handshake(char *out, const struct rt_ws_request *r)
 {
 	return (size_t) snprintf(out, HANDSHAKE_BYTES,
-	                         "GET / HTTP/1.1\r\nHost: rt\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	                         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.24s\r\n\r\n",
-	                         r->key);
+							 "GET / HTTP/1.1\r\nHost: rt\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+							 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.24s\r\n\r\n",
+							 r->key);
 }
 
 struct rt_ws *
@@ -397,7 +396,7 @@ limit_descriptors(const struct rt_transport_options *conf)
 	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
 	{
 		rt_log(RT_LOG_WARNING, "websocket", "%d connections need %llu open files, but the limit is %llu",
-		       conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max);
+			   conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max);
 		wanted = limit.rlim_max;
 	}
 	limit.rlim_cur = wanted;
@@ -406,11 +405,11 @@ limit_descriptors(const struct rt_transport_options *conf)
 
 enum rt_result
 rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_transport_options *conf,
-                 struct rt_transport_stats *stats, const struct rt_ws_handler *handler)
+				 struct rt_transport_stats *stats, const struct rt_ws_handler *handler)
 {
 	static const struct lws_protocols protocols[] = {
-	    {.name = "rt", .callback = on_lws, .rx_buffer_size = RX_CHUNK_BYTES, .tx_packet_size = TX_BYTES},
-	    {.name = NULL}};
+		{.name = "rt", .callback = on_lws, .rx_buffer_size = RX_CHUNK_BYTES, .tx_packet_size = TX_BYTES},
+		{.name = NULL}};
 	/* Engine.IO has its own heartbeat; the library's would cost a timer for each connection. */
 	static const lws_retry_bo_t no_validity_check = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
 	struct rt_ws_server *s = rt_alloc(sizeof *s);

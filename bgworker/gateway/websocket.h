@@ -33,7 +33,7 @@ struct rt_ws_handler
 /* Read from the request, spans with lengths where the request ends them. */
 struct rt_ws_request
 {
-	const char *key; /* Sec-WebSocket-Key, 24 characters */
+	const char *key;      /* Sec-WebSocket-Key, 24 characters */
 	const char *protocol; /* the subprotocol to confirm, or NULL */
 	size_t protocol_len;
 	const char *rest; /* bytes that followed the request */
@@ -41,7 +41,7 @@ struct rt_ws_request
 };
 
 enum rt_result rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_transport_options *conf,
-                                struct rt_transport_stats *stats, const struct rt_ws_handler *handler);
+								struct rt_transport_stats *stats, const struct rt_ws_handler *handler);
 void rt_ws_server_free(struct rt_ws_server *s); /* closes all, runs no callbacks but on_gone; NULL is fine */
 
 /* Takes the descriptor over in any case.  NULL if the handshake failed. */

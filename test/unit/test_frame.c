@@ -29,7 +29,7 @@ has_header(size_t len, const unsigned char *expected, size_t header_len)
 	const char *wire = rt_frame_wire(f, &wire_len);
 	const char *text = rt_frame_text(f, &text_len);
 	bool same = wire_len == header_len + len && text_len == len && text == wire + header_len &&
-	            memcmp(wire, expected, header_len) == 0;
+				memcmp(wire, expected, header_len) == 0;
 
 	rt_frame_unref(f);
 	return same;
@@ -131,9 +131,9 @@ test_payload(void)
 	size_t len;
 
 	split_is("4a\x1e"
-	         "3\x1e"
-	         "4bc",
-	         8, "(4a)(3)(4bc)");
+			 "3\x1e"
+			 "4bc",
+			 8, "(4a)(3)(4bc)");
 	split_is("", 0, "()");
 	split_is("\x1e", 1, "()()");
 	split_is("4a\x1e", 3, "(4a)()");
@@ -144,10 +144,13 @@ test_payload(void)
 		rt_eio_payload_put(&body, f[i]);
 		rt_frame_unref(f[i]);
 	}
-	ok(memcmp(rt_buf_peek(&body, &len), "xx\x1e"
-	                                    "bAQIDBA==\x1e"
-	                                    "b",
-	          14) == 0 && len == 14, "joined, binary as base64");
+	ok(memcmp(rt_buf_peek(&body, &len),
+			  "xx\x1e"
+			  "bAQIDBA==\x1e"
+			  "b",
+			  14) == 0 &&
+		   len == 14,
+	   "joined, binary as base64");
 	ok(cost == len + 1, "what a frame costs is known before");
 	rt_buf_fini(&body);
 }
@@ -155,12 +158,22 @@ test_payload(void)
 static void
 test_utf8(void)
 {
-	static const char *const good[] = {"", "ascii only, longer than a word", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
-	                                   "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
-	                                   "\xf4\x8f\xbf\xbf", "12345678\xc3\xa4" "9"};
-	static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80",
-	                                  "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80",
-	                                  "\xf5\x80\x80\x80", "\xff", "\xc3(", "12345678\xe2\x82"};
+	static const char *const good[] = {"",
+									   "ascii only, longer than a word",
+									   "\xc2\x80",
+									   "\xdf\xbf",
+									   "\xe0\xa0\x80",
+									   "\xed\x9f\xbf",
+									   "\xee\x80\x80",
+									   "\xef\xbf\xbf",
+									   "\xf0\x90\x80\x80",
+									   "\xf4\x8f\xbf\xbf",
+									   "12345678\xc3\xa4"
+									   "9"};
+	static const char *const bad[] = {
+		"\x80",         "\xc0\x80",     "\xc1\xbf",         "\xc2",         "\xe0\x9f\xbf",     "\xe0\xa0",
+		"\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+		"\xff",         "\xc3(",        "12345678\xe2\x82"};
 
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		ok(rt_utf8_valid(good[i], strlen(good[i])), "well-formed, %zu", i);

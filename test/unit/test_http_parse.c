@@ -71,28 +71,28 @@ test_bad_heads(void)
 		const char *text;
 		int status;
 	} cases[] = {{"GET / HTTP/1.1\nHost: h\n\n", 400},
-	             {"GET / HTTP/1.1\r\nHost: h\r\r\n\r\n", 400},
-	             {"GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400},
-	             {"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400},
-	             {"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400},
-	             {"GET / HTTP/1.1\r\n: v\r\n\r\n", 400},
-	             {"GET / HTTP/1.1\r\nA: b\x01\r\n\r\n", 400},
-	             {"GET  / HTTP/1.1\r\n\r\n", 400},
-	             {"GET / HTTP/1.1 \r\n\r\n", 400},
-	             {"GET /\x7f HTTP/1.1\r\n\r\n", 400},
-	             {"G\xc3\x84T / HTTP/1.1\r\n\r\n", 400},
-	             {"GET /\r\n\r\n", 400},
-	             {"GET / HTTP/1.x\r\n\r\n", 400},
-	             {"GET / HTTP/2.0\r\n\r\n", 505},
-	             {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-	             {"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
-	             {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
-	             {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 501}};
+				 {"GET / HTTP/1.1\r\nHost: h\r\r\n\r\n", 400},
+				 {"GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400},
+				 {"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400},
+				 {"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400},
+				 {"GET / HTTP/1.1\r\n: v\r\n\r\n", 400},
+				 {"GET / HTTP/1.1\r\nA: b\x01\r\n\r\n", 400},
+				 {"GET  / HTTP/1.1\r\n\r\n", 400},
+				 {"GET / HTTP/1.1 \r\n\r\n", 400},
+				 {"GET /\x7f HTTP/1.1\r\n\r\n", 400},
+				 {"G\xc3\x84T / HTTP/1.1\r\n\r\n", 400},
+				 {"GET /\r\n\r\n", 400},
+				 {"GET / HTTP/1.x\r\n\r\n", 400},
+				 {"GET / HTTP/2.0\r\n\r\n", 505},
+				 {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+				 {"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
+				 {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
+				 {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 501}};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 	{
@@ -146,8 +146,15 @@ static void
 test_chunks(void)
 {
 	static const char text[] = "5\r\nhello\r\n00A;x=y\r\n, chunked \r\n0\r\nTrailer: t\r\n\r\nNEXT";
-	static const char *const bad[] = {"5\nhello\r\n0\r\n\r\n", "x\r\n",   "5\r\nhelloX\r\n", "-1\r\n", "\r\n",
-	                                  "5 \r\nhello\r\n",      "0\r\n\n", "0\r\nA\x01",      "1234567890123456\r\n"};
+	static const char *const bad[] = {"5\nhello\r\n0\r\n\r\n",
+									  "x\r\n",
+									  "5\r\nhelloX\r\n",
+									  "-1\r\n",
+									  "\r\n",
+									  "5 \r\nhello\r\n",
+									  "0\r\n\n",
+									  "0\r\nA\x01",
+									  "1234567890123456\r\n"};
 	struct rt_buf body;
 	size_t rest;
 	size_t len;
@@ -176,8 +183,8 @@ test_chunks(void)
 static void
 test_paths(void)
 {
-	static const char *const bad[] = {"/%",   "/%2",      "/%zz",     "/a%00b",  "/..",  "/../x", "/a/../b",
-	                                  "/./a", "/%2e%2e/", "/a/%2E./", "/\xff/x", "/%c0%80"};
+	static const char *const bad[] = {"/%",      "/%2",  "/%zz",     "/a%00b",   "/..",     "/../x",
+									  "/a/../b", "/./a", "/%2e%2e/", "/a/%2E./", "/\xff/x", "/%c0%80"};
 	char out[64];
 
 	ok(rt_http_decode_path("/a%20b/%C3%A4+", 14, out) == RT_OK, "a path is decoded");

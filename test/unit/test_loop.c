@@ -129,7 +129,7 @@ test_wheel(void)
 	rt_loop_run(loop);
 	for (int i = 0; i < 17; i++)
 		in_time = in_time && entries[i].fired_ms >= entries[i].wanted_ms &&
-		          entries[i].fired_ms <= entries[i].wanted_ms + RT_WHEEL_TICK_MS + 100;
+				  entries[i].fired_ms <= entries[i].wanted_ms + RT_WHEEL_TICK_MS + 100;
 	ok(in_time, "entries fire after their deadline, and soon");
 	ok(entries[17].fired_ms == 0 && entries[18].fired_ms == 0, "those that were unset do not");
 	ok(entries[19].fired_ms == 0 && rt_wheel_is_set(&entries[19].entry), "a far one waits");
@@ -148,7 +148,8 @@ test_buf(void)
 
 	memset(chunk, 'x', sizeof chunk);
 	rt_buf_init(&b, 1000);
-	ok(rt_buf_put(&b, chunk, 300) == RT_OK && rt_buf_put(&b, chunk, 300) == RT_OK && rt_buf_put(&b, chunk, 300) == RT_OK,
+	ok(rt_buf_put(&b, chunk, 300) == RT_OK && rt_buf_put(&b, chunk, 300) == RT_OK &&
+		   rt_buf_put(&b, chunk, 300) == RT_OK,
 	   "bytes are put up to the limit");
 	ok(rt_buf_put(&b, chunk, 101) == RT_LIMIT && rt_buf_len(&b) == 900, "what goes over it is refused whole");
 	rt_buf_drop(&b, 899);

@@ -35,9 +35,11 @@ static void
 test_packets(void)
 {
 	ok(parse("0") == RT_OK && packet.type == RT_SIO_CONNECT && packet.data == NULL, "CONNECT");
-	ok(parse("0{\"token\":\"t\"}") == RT_OK && span_is(packet.data, packet.data_len, "{\"token\":\"t\"}"), "with auth");
+	ok(parse("0{\"token\":\"t\"}") == RT_OK && span_is(packet.data, packet.data_len, "{\"token\":\"t\"}"),
+	   "with auth");
 	ok(parse("0/admin,{}") == RT_OK && span_is(packet.namespace, packet.namespace_len, "/admin"), "with a namespace");
-	ok(parse("0/admin") == RT_OK && span_is(packet.namespace, packet.namespace_len, "/admin"), "that ends the packet");
+	ok(parse("0/admin") == RT_OK && span_is(packet.namespace, packet.namespace_len, "/admin"),
+	   "that ends the packet");
 	ok(parse("0/,{}") == RT_OK && packet.namespace == NULL, "the main one is none");
 	ok(parse("1") == RT_OK && packet.type == RT_SIO_DISCONNECT, "DISCONNECT");
 	ok(parse("2[\"a\"]") == RT_OK && packet.nargs == 0 && packet.arg.text == NULL && packet.ack == -1, "EVENT");
@@ -51,21 +53,55 @@ test_packets(void)
 	ok(parse("52-[\"a\",{\"_placeholder\":true,\"num\":0}]") == RT_OK && packet.attachments == 2, "BINARY_EVENT");
 	ok(parse("61-9[{\"_placeholder\":true,\"num\":0}]") == RT_OK && packet.ack == 9, "BINARY_ACK");
 	ok(parse("564-[\"a\"]") == RT_OK && parse("565-[\"a\"]") == RT_LIMIT, "attachments are limited");
-	ok(parse("29007199254740992[\"a\"]") == RT_OK && parse("29007199254740993[\"a\"]") == RT_BAD_INPUT, "so are ack ids");
+	ok(parse("29007199254740992[\"a\"]") == RT_OK && parse("29007199254740993[\"a\"]") == RT_BAD_INPUT,
+	   "so are ack ids");
 }
 
 static void
 test_bad_packets(void)
 {
-	static const char *const bad[] = {"",           "7",          "x",           "9",         "2",
-	                                  "2{}",        "2[]",        "2[null]",     "2[true]",   "2[\"a\"",
-	                                  "2[\"a\",]",  "2[,\"a\"]",  "2[\"a\"]x",   "2[\"a\" 1]", "2abc[\"a\"]",
-	                                  "2-1[\"a\"]", "2[\"a\n\"]", "2[\"\\x\"]",  "2[\"a\",01]", "2[\"a\",1.]",
-	                                  "2[\"a\",.5]", "2[\"a\",+1]", "2[\"a\",tru]", "2[\"a\",{a:1}]", "2[\"a\",{\"a\"}]",
-	                                  "2[\"a\",{\"a\":1,}]", "2[\"a\",[1}]", "2[\"a\",\"\\ud8\"]", "2[\"a\",'b']", "0[]",
-	                                  "0\"x\"",     "0{}x",       "1{}",         "3",         "3{}",
-	                                  "4",          "4[]",        "5[\"a\"]",    "5-[\"a\"]", "5x-[\"a\"]",
-	                                  "51[\"a\"]",  "51-"};
+	static const char *const bad[] = {"",
+									  "7",
+									  "x",
+									  "9",
+									  "2",
+									  "2{}",
+									  "2[]",
+									  "2[null]",
+									  "2[true]",
+									  "2[\"a\"",
+									  "2[\"a\",]",
+									  "2[,\"a\"]",
+									  "2[\"a\"]x",
+									  "2[\"a\" 1]",
+									  "2abc[\"a\"]",
+									  "2-1[\"a\"]",
+									  "2[\"a\n\"]",
+									  "2[\"\\x\"]",
+									  "2[\"a\",01]",
+									  "2[\"a\",1.]",
+									  "2[\"a\",.5]",
+									  "2[\"a\",+1]",
+									  "2[\"a\",tru]",
+									  "2[\"a\",{a:1}]",
+									  "2[\"a\",{\"a\"}]",
+									  "2[\"a\",{\"a\":1,}]",
+									  "2[\"a\",[1}]",
+									  "2[\"a\",\"\\ud8\"]",
+									  "2[\"a\",'b']",
+									  "0[]",
+									  "0\"x\"",
+									  "0{}x",
+									  "1{}",
+									  "3",
+									  "3{}",
+									  "4",
+									  "4[]",
+									  "5[\"a\"]",
+									  "5-[\"a\"]",
+									  "5x-[\"a\"]",
+									  "51[\"a\"]",
+									  "51-"};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		ok(parse(bad[i]) == RT_BAD_INPUT, "refused: %s", strchr(bad[i], '\n') ? "a control character" : bad[i]);
@@ -116,9 +152,9 @@ test_strings(void)
 	is_decoded("\"\\ud83dx\"", "\xef\xbf\xbdx");
 	is_decoded("\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd");
 	is_decoded("\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
-	                                  "A");
+									 "A");
 	is_decoded("\"a\\u0000b\"", "a\xef\xbf\xbd"
-	                            "b");
+								"b");
 }
 
 static void
@@ -150,8 +186,10 @@ test_values(void)
 	ok(scans(" {\"a\" : [ 1 , -0.5e+10 , {} , [ ] ] , \"b\":null }\t\r\n", RT_JSON_OBJECT), "an object");
 	ok(scans("[[],[[]],{\"a\":{\"b\":{}}}]", RT_JSON_ARRAY), "containers in containers");
 	ok(scans("\"\"", RT_JSON_STRING) && scans("0", RT_JSON_NUMBER) && scans("true", RT_JSON_LITERAL), "scalars");
-	ok(!scans("", RT_JSON_NUMBER) && !scans("[", RT_JSON_ARRAY) && !scans("{\"a\"", RT_JSON_OBJECT), "what is cut off");
-	ok(!scans("-", RT_JSON_NUMBER) && !scans("1e", RT_JSON_NUMBER) && !scans("\"", RT_JSON_STRING), "cut off scalars");
+	ok(!scans("", RT_JSON_NUMBER) && !scans("[", RT_JSON_ARRAY) && !scans("{\"a\"", RT_JSON_OBJECT),
+	   "what is cut off");
+	ok(!scans("-", RT_JSON_NUMBER) && !scans("1e", RT_JSON_NUMBER) && !scans("\"", RT_JSON_STRING),
+	   "cut off scalars");
 }
 
 int
