@@ -15,6 +15,7 @@ struct rt_joins;
 struct rt_loop;
 struct rt_meetings;
 struct rt_presence;
+struct rt_rates;
 struct rt_recent;
 struct rt_recoveries;
 struct rt_rest;
@@ -52,6 +53,7 @@ struct rt_app
 	struct rt_sweep *sweep;
 	struct rt_send *send;
 	struct rt_rest *rest;
+	struct rt_rates *user_rates; /* of what users write, by REST and by events */
 	struct rt_stat *stat;
 	char name[40]; /* of this gateway in the database, new at each start */
 	bool draining; /* SIGTERM came: nothing new is begun */

@@ -267,8 +267,9 @@ static const struct rt_event_def events[] = {
     {.name = "mark-msgs-seen",
      .alias = "mark-messages-seen",
      .fn = "mark_seen",
-     .reply = "messages-seen-acknowledged"},
-    {.name = "update-chat-status", .fn = "set_status"},
+     .reply = "messages-seen-acknowledged",
+     .writes = true},
+    {.name = "update-chat-status", .fn = "set_status", .writes = true},
     {.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
     {.name = "sync-rooms", .fn = "sync_rooms"},
 };

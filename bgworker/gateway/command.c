@@ -74,7 +74,6 @@ run_disconnect(struct rt_app *app, const json_t *payload)
 	const char *user = rt_json_str(payload, "userId");
 	const char *sid = rt_json_str(payload, "sid");
 	const char *gateway = rt_json_str(payload, "gateway");
-	const char *reason = rt_json_str(payload, "reason");
 
 	/* A socket whose client is back elsewhere, under the same id: only its old gateway is meant. */
 	if (gateway != NULL && strcmp(gateway, app->name) != 0)
@@ -82,7 +81,7 @@ run_disconnect(struct rt_app *app, const json_t *payload)
 	if (sid != NULL)
 		rt_entry_kick_socket(app, sid);
 	else if (user != NULL)
-		rt_entry_kick_user(app, user, reason == NULL ? "disconnected" : reason);
+		rt_entry_kick_user(app, user);
 }
 
 static const struct rt_command_def commands[] = {

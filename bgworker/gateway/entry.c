@@ -487,7 +487,7 @@ rt_entry_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool 
 /* ---- ends from our side -------------------------------------------------------------------------- */
 
 void
-rt_entry_kick_user(struct rt_app *app, const char *user, const char *reason)
+rt_entry_kick_user(struct rt_app *app, const char *user)
 {
 	struct rt_user *u = rt_user_find(app->users, user);
 	struct rt_client *next;
@@ -495,7 +495,8 @@ rt_entry_kick_user(struct rt_app *app, const char *user, const char *reason)
 	for (struct rt_client *c = u == NULL ? NULL : u->clients; c != NULL; c = next)
 	{
 		next = c->next;
-		rt_socket_disconnect(c->socket, reason);
+		/* A reason after which nobody comes back by itself, and no session is kept. */
+		rt_socket_disconnect(c->socket, "server namespace disconnect");
 	}
 }
 

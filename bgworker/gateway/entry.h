@@ -27,7 +27,7 @@ void rt_entries_wake(struct rt_entries *es);
 void rt_entries_note_member(struct rt_entries *es, const char *room, const char *user, bool member);
 
 /* Ends all connections of a user, or that of one socket, whose session another socket has taken over. */
-void rt_entry_kick_user(struct rt_app *app, const char *user, const char *reason);
+void rt_entry_kick_user(struct rt_app *app, const char *user);
 void rt_entry_kick_socket(struct rt_app *app, const char *sid);
 
 #endif

@@ -14,6 +14,7 @@
 #include "../common/map.h"
 #include "../common/text.h"
 #include "app.h"
+#include "rates.h"
 #include "recover.h"
 #include "span.h"
 #include "stat.h"
@@ -294,6 +295,21 @@ run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, con
 		rt_event_call(e, def->fn, on_plain_reply);
 }
 
+/* One token a user, for what is written. */
+static bool
+within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, int64_t ack)
+{
+	double per_s = (double) rt_conf_int(app->conf, "rate_messages", 200);
+	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);
+	uint32_t retry_ms;
+
+	if (!def->writes || rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
+		return true;
+	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
+	refuse(app, c, def->name, ack, "rate_limited", "Too many events", retry_ms);
+	return false;
+}
+
 static void
 begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg, size_t len, int64_t ack)
 {
@@ -304,7 +320,7 @@ begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg
 		refuse(app, c, name, ack, "bad_request", "Unknown event", 0);
 	else if (!trim_object(&arg, &len))
 		refuse(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
-	else
+	else if (within_user_rate(app, c, def, ack))
 		run(app, c, def, arg, len, ack);
 }
 

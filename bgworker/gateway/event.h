@@ -23,6 +23,7 @@ struct rt_event_def
 	const char *fn;
 	const char *reply; /* the event that goes to the caller with the same content; NULL */
 	void (*handle)(struct rt_event *e);
+	bool writes;  /* counts against rt.rate_messages of the user */
 	bool barrier; /* later events of the client wait until this one has been answered */
 };
 

@@ -27,6 +27,7 @@
 #include "meeting.h"
 #include "meeting_event.h"
 #include "presence.h"
+#include "rates.h"
 #include "recent.h"
 #include "recover.h"
 #include "replay.h"
@@ -297,6 +298,7 @@ make_modules(struct rt_app *app)
 	app->sweep = rt_sweep_new(app);
 	app->send = rt_send_new(app);
 	app->rest = rt_rest_new(app);
+	app->user_rates = rt_rates_new();
 	rt_chat_init();
 	rt_command_init();
 	rt_meeting_event_init();
@@ -334,6 +336,7 @@ stop(struct gateway *g)
 	rt_db_free(app->db);
 	rt_bus_free(app->bus);
 	rt_rest_free(app->rest);
+	rt_rates_free(app->user_rates);
 	rt_send_free(app->send);
 	rt_sweep_free(app->sweep);
 	rt_signals_free(app->signals);

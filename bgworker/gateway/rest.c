@@ -25,7 +25,6 @@
 struct rt_rest
 {
 	struct rt_app *app;
-	struct rt_rates *users;
 	struct rt_rates *addresses;
 };
 
@@ -42,7 +41,6 @@ rt_rest_new(struct rt_app *app)
 	struct rt_rest *r = rt_alloc(sizeof(*r));
 
 	r->app = app;
-	r->users = rt_rates_new();
 	r->addresses = rt_rates_new();
 	return r;
 }
@@ -52,7 +50,6 @@ rt_rest_free(struct rt_rest *r)
 {
 	if (r == NULL)
 		return;
-	rt_rates_free(r->users);
 	rt_rates_free(r->addresses);
 	free(r);
 }
@@ -276,7 +273,7 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 		within = rt_rates_take(app->rest->addresses, r->peer, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
 	if (within && (def->flags & RT_REST_WRITES))
-		within = rt_rates_take(app->rest->users, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),
+		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),
 		                       (double) rt_conf_int(app->conf, "rate_burst", 400), &retry_ms);
 	if (!within)
 		refuse_rate(app, r->id, retry_ms);

@@ -48,7 +48,6 @@ struct rt_user
 	struct rt_membership *memberships; /* room.c */
 	uint64_t mark;                     /* of the last event that walked users; see rt_users_mark() */
 	uint32_t nclients;
-	struct rt_limit messages;
 };
 
 struct rt_users *rt_users_new(void);
