@@ -8,7 +8,8 @@
 #include "horizon.h"
 
 static struct rt_query read_state = {
-	.sql = "SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e)), s.clean FROM rt_private.relay_state s",
+	.sql = "SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e)), s.clean, s.horizon_at "
+		   "FROM rt_private.relay_state s",
 };
 static struct rt_query mark_state = {
 	.sql = "UPDATE rt_private.relay_state SET last_pos = $1, clean = $2",
@@ -34,6 +35,7 @@ rt_horizon_read_state(struct rt_relay_state *state)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("rt_private.relay_state must have one row")));
 	state->last_pos = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	state->clean = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	state->horizon_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 	SPI_finish();
 }
 
@@ -60,16 +62,16 @@ rt_horizon_begin(struct rt_horizon *h)
 	SPI_finish();
 }
 
-/* Moves horizon_at on where all transactions that began before since_at have ended. */
+/* Moves horizon_at on if all transactions that began before since_at have ended. */
 static void
 advance_time(struct rt_horizon *h)
 {
-	if (!FullTransactionIdIsValid(h->since_xid))
-		h->horizon_at = TimestampTzPlusMilliseconds(h->taken, -24L * 3600 * 1000);
-	else if (FullTransactionIdFollowsOrEquals(h->xmin, h->since_xid))
+	if (FullTransactionIdIsValid(h->since_xid))
+	{
+		if (FullTransactionIdPrecedes(h->xmin, h->since_xid))
+			return;
 		h->horizon_at = h->since_at;
-	else
-		return;
+	}
 	h->since_xid = h->xmax;
 	h->since_at = h->taken;
 }

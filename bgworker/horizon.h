@@ -19,7 +19,7 @@ struct rt_horizon
 	/* Every transaction from since_xid on began after since_at. */
 	FullTransactionId since_xid;
 	TimestampTz since_at;
-	TimestampTz horizon_at; /* every transaction of the stored horizon or younger began after it */
+	TimestampTz horizon_at; /* every transaction of the stored horizon or younger began after it; from relay_state */
 };
 
 /* What relay_state holds. */
@@ -27,6 +27,7 @@ struct rt_relay_state
 {
 	int64 last_pos; /* of it and rt.events, whichever is more */
 	bool clean;     /* the last relay ended in order, and nothing of what it wrote is lost */
+	TimestampTz horizon_at;
 };
 
 /* These run inside a transaction.  rt_horizon_begin() reads the transaction ids; the caller sets head afterwards,

@@ -365,8 +365,8 @@ say_absent(rt_database *db)
 }
 
 /* Where to go on numbering.  Until we end in order, what we write may be lost in a crash. */
-static int64
-find_position(rt_database *db)
+static void
+find_position(struct relay *r, rt_database *db)
 {
 	int64 mine = pg_atomic_read_u64(&db->last_pos);
 	struct rt_relay_state state;
@@ -375,10 +375,11 @@ find_position(rt_database *db)
 	rt_horizon_read_state(&state);
 	if (mine == 0 && !state.clean)
 		state.last_pos += POSITIONS_AFTER_CRASH;
-	rt_horizon_mark(Max(mine, state.last_pos), false);
+	r->last_pos = Max(mine, state.last_pos);
+	r->horizon.horizon_at = state.horizon_at;
+	rt_horizon_mark(r->last_pos, false);
 	ForceSyncCommit();
 	commit();
-	return Max(mine, state.last_pos);
 }
 
 static void
@@ -386,8 +387,7 @@ init(struct relay *r, rt_database *db)
 {
 	r->db = db;
 	r->context = AllocSetContextCreate(TopMemoryContext, "rt relay", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(r->context);
-	r->last_pos = find_position(db);
+	find_position(r, db);
 	MemoryContextSwitchTo(r->context);
 	pg_atomic_write_u64(&db->last_pos, r->last_pos);
 	r->batch = rt_batch_new(r->context);

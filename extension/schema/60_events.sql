@@ -58,8 +58,8 @@ CREATE TABLE rt_private.relay_state (
     one        boolean PRIMARY KEY DEFAULT true CHECK (one),
     last_pos   bigint NOT NULL DEFAULT 0,
     clean      boolean NOT NULL DEFAULT true,
-    horizon    xid8,
-    horizon_at timestamptz
+    horizon    xid8 NOT NULL,
+    horizon_at timestamptz NOT NULL
 );
 COMMENT ON TABLE rt_private.relay_state IS 'what the relay must know when it starts; one row';
 COMMENT ON COLUMN rt_private.relay_state.one IS 'keeps it at one row';
@@ -67,7 +67,8 @@ COMMENT ON COLUMN rt_private.relay_state.last_pos IS 'a position that was given 
 COMMENT ON COLUMN rt_private.relay_state.clean IS 'the last relay ended in order';
 COMMENT ON COLUMN rt_private.relay_state.horizon IS 'all that older transactions left has been logged';
 COMMENT ON COLUMN rt_private.relay_state.horizon_at IS 'transactions from horizon on began after it';
-INSERT INTO rt_private.relay_state DEFAULT VALUES;
+INSERT INTO rt_private.relay_state (horizon, horizon_at)
+VALUES (pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()), pg_catalog.clock_timestamp());
 
 CREATE FUNCTION rt_private.event_text(pos bigint, event text, route text, room_id bigint, payload text) RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_event_text';

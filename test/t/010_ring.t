@@ -1,0 +1,247 @@
+# Every committed message comes into the log exactly once and in the order of its number: with a full ring, a relay that
+# stands still or is killed, a server that crashes, and tables that are locked.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib dirname(__FILE__) . '/lib';
+use RtTest;
+
+my $cluster = RtTest->start(
+	settings => {
+		'rt.ring_size' => '64kB',
+		'rt.gateway_workers' => 0,
+		'rt.media_workers' => 0,
+		'rt.max_databases' => 1,
+		'wal_writer_delay' => '10s',    # so that a crash takes the end of the log along
+	});
+
+sub relay { return $cluster->sql('SELECT coalesce(pid, 0) FROM rt.stat_relay'); }
+
+sub relay_is_done
+{
+	return $cluster->poll_sql('SELECT ring_used = 0 AND pid IS NOT NULL FROM rt.stat_relay', 't', $_[0], seconds => 60);
+}
+
+# Everything of the tables is in the log, once, and each room's messages in their order.
+sub log_is_complete
+{
+	my ($name) = @_;
+	relay_is_done("$name: the relay has caught up");
+	$cluster->poll_sql(
+		q{SELECT count(*) FROM rt.messages m WHERE NOT EXISTS (SELECT FROM rt.events e
+			WHERE e.room_id = m.room_id AND e.seq = m.seq AND e.event = 'new-chat-message')}, '0', "$name: nothing is missing");
+	is($cluster->sql(q{SELECT count(*) FROM (SELECT FROM rt.events WHERE event = 'new-chat-message'
+		GROUP BY room_id, seq HAVING count(*) > 1) t}), '0', "$name: nothing is there twice");
+	is($cluster->sql(q{SELECT count(*) FROM (SELECT seq, lag(seq, 1, 0::bigint) OVER (PARTITION BY room_id ORDER BY pos) AS before
+		FROM rt.events WHERE event = 'new-chat-message') t WHERE seq <> before + 1}), '0', "$name: each room is in order");
+	is($cluster->sql(q{SELECT count(*) FROM rt.rooms r
+		WHERE last_seq <> (SELECT count(*) FROM rt.messages m WHERE m.room_id = r.id)
+		OR last_seq <> (SELECT coalesce(max(seq), 0) FROM rt.messages m WHERE m.room_id = r.id)}),
+		'0', "$name: no number was left out");
+}
+
+sub positions_are_gapless
+{
+	my ($name) = @_;
+	is($cluster->sql('SELECT count(*) - (max(pos) - min(pos) + 1) FROM rt.events'), '0', "$name: positions are gapless");
+}
+
+# Sends messages, each in a transaction of its own.
+sub send_some
+{
+	my ($count, $content) = @_;
+	return "DO \$\$ BEGIN PERFORM set_config('synchronous_commit', 'off', false); FOR i IN 1 .. $count LOOP "
+		. "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (i % 4 + 1, 'ann', $content); COMMIT; END LOOP; END \$\$";
+}
+
+# psql sessions that send until the server ends them; each makes sure that it has begun.
+sub start_writers
+{
+	my ($count) = @_;
+	my @writers = map { $cluster->psql_start } 1 .. $count;
+	for my $writer (@writers)
+	{
+		print { $writer->{in} } send_some(1_000_000, q{'load ' || i}) . ";\n";
+	}
+	my $before = $cluster->sql('SELECT sum(last_seq) FROM rt.rooms');
+	$cluster->poll_sql("SELECT sum(last_seq) > $before + 500 FROM rt.rooms", 't', 'writers are at work');
+	return @writers;
+}
+
+sub finish_writers { $_->{finish}->() for @_; }
+
+$cluster->sql(q{INSERT INTO rt.users (id, username, name) VALUES ('ann', 'ann', 'Ann');
+	INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE SELECT n, 'room ' || n FROM generate_series(1, 4) n});
+$cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay runs');
+
+# ---- the ring is full ----------------------------------------------------------
+
+{
+	my $pid = relay();
+	my $first = $cluster->sql('SELECT max(pos) FROM rt.events') || 0;
+	my $listener = $cluster->psql_start;
+	print { $listener->{in} } "LISTEN rt_events;\n";
+	kill 'STOP', $pid;
+	my $begun = time;
+	$cluster->sql(send_some(10_000, q{'message ' || i}));
+	$cluster->sql(q{UPDATE rt.messages SET content = 'changed' WHERE room_id = 1 AND seq = 1;
+		DELETE FROM rt.messages WHERE room_id = 2 AND seq = 1});
+	cmp_ok(time - $begun, '<', 30, 'nobody waits for a relay that stands still');
+	is($cluster->sql('SELECT count(*) > 9000 FROM rt.messages'), 't', 'the messages are there');
+	kill 'CONT', $pid;
+	log_is_complete('full ring');
+	positions_are_gapless('full ring');
+	cmp_ok($cluster->sql('SELECT lost FROM rt.stat_relay'), '>', 0, 'transactions did find the ring full');
+	is($cluster->sql(q{SELECT string_agg(event || ' ' || room_id || '-' || seq, ', ' ORDER BY pos) FROM rt.events
+		WHERE event IN ('chat-message-edited', 'chat-message-deleted')}),
+		'chat-message-edited 1-1, chat-message-deleted 2-1', 'an edit and a deletion that found no place are logged too');
+	is($cluster->sql(q{SELECT p::json->'data'->>'newContent' FROM (SELECT rt_private.event_text(e) AS p FROM rt.events e
+		WHERE event = 'chat-message-edited') t}), 'changed', 'with the new content');
+
+	# psql shows what it was notified of after each command.
+	my $last = $cluster->sql('SELECT max(pos) FROM rt.events');
+	wait_until(
+		sub {
+			print { $listener->{in} } "SELECT;\n";
+			return $listener->{read}->() =~ /"offset":"$last"/;
+		},
+		'a listener is told of the last event');
+	$listener->{finish}->();
+	my @offsets = $listener->{read}->() =~ /"offset":"(\d+)"/g;
+	is_deeply(\@offsets, [ sort { $a <=> $b } @offsets ], 'notifications come in the order of their positions');
+	is(scalar(@offsets), $last - $first, 'and all of them');
+
+	my $lost = $cluster->sql('SELECT lost FROM rt.stat_relay');
+	$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'afterwards')});
+	log_is_complete('afterwards');
+	is($cluster->sql('SELECT lost FROM rt.stat_relay'), $lost, 'the ring takes events again');
+}
+
+# One transaction that is larger than the ring: other events than messages do not fit in.
+{
+	$cluster->sql(q{BEGIN;
+		INSERT INTO rt.messages (room_id, sender_id, content) SELECT 3, 'ann', repeat('x', 500) FROM generate_series(1, 2000);
+		SELECT rt_private.emit('big', '{"room":"3"}', json_build_object('x', repeat('x', 1000))) FROM generate_series(1, 100);
+		INSERT INTO rt.messages (room_id, sender_id, content) VALUES (3, 'ann', 'the end');
+		COMMIT});
+	log_is_complete('a transaction larger than the ring');
+}
+
+# ---- many writers ----------------------------------------------------------------
+
+{
+	my @writers = map { $cluster->psql_start } 1 .. 8;
+	print { $_->{in} } send_some(500, q{'writer ' || pg_backend_pid()}) . ";\n" for @writers;
+	is(scalar(grep { $_->{finish}->() != 0 } @writers), 0, 'eight writers to four rooms');
+	log_is_complete('eight writers');
+	positions_are_gapless('eight writers');
+}
+
+# ---- the relay ends, and is started again -------------------------------------------
+
+{
+	my $pid = relay();
+	kill 'TERM', $pid;
+	$cluster->sql(send_some(200, q{'meanwhile'}));
+	wait_until(sub { !process_is_alive($pid) }, 'a relay that is told to ends', 10);
+	$cluster->poll_sql("SELECT pid IS NOT NULL AND pid <> $pid FROM rt.stat_relay", 't', 'another one comes');
+	log_is_complete('relay ended');
+	positions_are_gapless('relay ended');
+}
+
+# ---- its tables are locked ------------------------------------------------------------
+
+{
+	my $locker = $cluster->psql_start;
+	print { $locker->{in} } "BEGIN; LOCK TABLE rt.events;\nSELECT 'locked';\n";
+	wait_until(sub { $locker->{read}->() =~ /locked/ }, 'the log is locked');
+	$cluster->sql(send_some(20, q{'behind the lock'}));
+	wait_until(sub { $cluster->log =~ /rt relay: canceling statement due to lock timeout/ }, 'the relay does not wait long');
+	print { $locker->{in} } "COMMIT;\n";
+	$locker->{finish}->();
+	log_is_complete('lock');
+	positions_are_gapless('lock');
+}
+
+# ---- the server crashes -----------------------------------------------------------------
+
+{
+	my $last = $cluster->sql('SELECT max(pos) FROM rt.events');
+	my @writers = start_writers(4);
+	my $pid = relay();
+	kill 'KILL', $pid;
+	finish_writers(@writers);
+	$cluster->poll_sql("SELECT pid IS NOT NULL AND pid <> $pid FROM rt.stat_relay", 't', 'after a kill of the relay all is up again');
+	log_is_complete('killed relay');
+	cmp_ok($cluster->sql('SELECT rescued FROM rt.stat_relay'), '>', 0, 'the end of the log was lost, and found in the tables');
+	is($cluster->sql("SELECT count(*) FROM rt.events WHERE pos <= $last"), $last - $cluster->sql('SELECT min(pos) FROM rt.events') + 1,
+		'what was logged before is still there');
+
+	# What was given out and lost is not given out again: somebody may have seen it.
+	my ($end) = $cluster->sql('SELECT last_pos FROM rt.stat_relay');
+	is($cluster->sql("SELECT (rt_api.events_since(NULL, '{\"pos\":\"0\"}')->>'last')::bigint = $end"), 't', 'events_since knows the last position');
+
+	@writers = start_writers(4);
+	my (undef, $err, $status) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-m', 'immediate', '-w', 'stop');
+	is($status, 0, 'an immediate stop under load') || diag($err);
+	finish_writers(@writers);
+	(undef, $err, $status) =
+		$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-w', 'start');
+	is($status, 0, 'a start') || diag($err);
+	$cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay runs');
+	log_is_complete('crashed server');
+}
+
+# An orderly restart goes on where it was.
+{
+	my $before = $cluster->sql('SELECT max(pos) FROM rt.events');
+	my (undef, $err, $status) =
+		$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-m', 'fast', '-w', 'restart');
+	is($status, 0, 'a restart') || diag($err);
+	$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'after the restart')});
+	$cluster->poll_sql('SELECT max(pos) FROM rt.events', $before + 1, 'positions go on without a gap');
+	log_is_complete('restarted server');
+}
+
+# ---- settings -----------------------------------------------------------------------------
+
+{
+	$cluster->sql('CREATE DATABASE second', dbname => 'postgres');
+	my ($out, $err) = $cluster->try_sql('SET client_min_messages = error; CREATE EXTENSION rt CASCADE', dbname => 'second');
+	($out, $err) = $cluster->try_sql(q{SELECT rt_private.emit('x', '{}', '{}')}, dbname => 'second') if $err eq '';
+	like($err, qr/too many databases with rt.*HINT:.*rt\.max_databases/s, 'one database more than rt.max_databases is told so');
+
+	for my $bad ('rt:0', 'rt:99999', ':4501', 'rt:1:2:3', '"rt')
+	{
+		($out, $err) = $cluster->try_sql("ALTER SYSTEM SET rt.databases = '$bad'");
+		like($err, qr/invalid value for parameter "rt\.databases".*HINT/s, "rt.databases refuses $bad");
+	}
+	for my $good ('rt', 'rt:4501, other', '"a,b":1:2')
+	{
+		(undef, $err) = $cluster->try_sql("ALTER SYSTEM SET rt.databases = '$good'");
+		is($err, '', "rt.databases takes $good");
+	}
+	(undef, $err) = $cluster->try_sql("ALTER SYSTEM SET rt.cors_origins = 'https://a.example/path'");
+	like($err, qr/invalid value for parameter "rt\.cors_origins"/, 'an origin has no path');
+	(undef, $err) = $cluster->try_sql('SET rt.no_such_setting = 1');
+	like($err, qr/invalid configuration parameter name "rt\.no_such_setting"/, 'unknown settings are refused');
+}
+
+$cluster->stop;
+
+# ---- a server that does not preload it ------------------------------------------------------
+
+my $bare = RtTest->start(preload => 0, settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 }, may_fail => 1);
+SKIP:
+{
+	skip('a server without rt does not start: ' . ($@ // ''), 1) unless $bare;
+	my ($out, $err) = $bare->try_sql(q{CREATE EXTENSION IF NOT EXISTS rt CASCADE; SELECT rt_private.emit('x', '{}', '{}')});
+	like($err, qr/rt is not loaded.*HINT:  Add "rt" to shared_preload_libraries/s, 'an event is refused with a hint');
+	$bare->stop;
+}
+
+done_testing();
