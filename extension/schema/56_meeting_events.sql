@@ -434,6 +434,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	receivers bigint[];
 BEGIN
+	-- Nobody is in it any more; so a restore of old messages is silent.
+	IF EXISTS (SELECT FROM rt.meetings AS m WHERE m.id = NEW.meeting_id AND m.status = 'ended') THEN
+		RETURN NULL;
+	END IF;
 	IF NEW.recipient_type <> 'all' THEN
 		SELECT coalesce(array_agg(p.id ORDER BY p.id), '{}') INTO receivers
 		FROM rt.meeting_participants AS p
