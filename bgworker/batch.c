@@ -223,7 +223,9 @@ rt_batch_log(struct rt_batch *b)
 		return;
 	for (int i = 0; i < NCOLUMNS; i++)
 		values[i] = column_array(b, i);
+	SPI_connect();
 	rt_query_run(&insert_rows, values, NULL, false);
+	SPI_finish();
 }
 
 void

@@ -39,7 +39,7 @@ extern int64 rt_batch_last_pos(const struct rt_batch *b);
 /* Memory that lives until rt_batch_reset(). */
 extern MemoryContext rt_batch_context(const struct rt_batch *b);
 
-/* Inside a transaction, connected to SPI. */
+/* Inside a transaction. */
 extern void rt_batch_log(struct rt_batch *b);
 extern void rt_batch_notify(struct rt_batch *b);
 

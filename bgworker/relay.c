@@ -9,7 +9,6 @@
 #include <signal.h>
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -21,28 +20,24 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "extension/event_text.h"
-#include "extension/query.h"
 #include "extension/rt_shmem.h"
-#include "extension/settings.h"
 #include "batch.h"
 #include "feed.h"
 #include "horizon.h"
 #include "launcher.h"
 #include "relay.h"
+#include "retention.h"
+#include "tx.h"
 
 #define LOCK_TIMEOUT "200ms"
 #define GATHER_MS 1
-#define FIRST_PAUSE_MS 50
-#define LONGEST_PAUSE_MS 5000
 #define HORIZON_EVERY_MS 1000
 #define HOUSEKEEPING_EVERY_MS 60000
 #define OWED_AFTER_MS 1000
 #define LAST_DRAIN_MS 2000
-#define PURGE_ROWS 10000
 
 /* More positions than can have been given out between the log's last flush and a crash: those are not given
  * again, since somebody may have seen them. */
@@ -51,7 +46,7 @@
 struct relay
 {
 	rt_database *db;
-	MemoryContext context;
+	struct rt_tx tx;
 	struct rt_feed *feed;
 	struct rt_batch *batch;
 	bool crowded; /* the last batch had several events, and did not take all that a batch can */
@@ -60,96 +55,10 @@ struct relay
 	int64 last_pos;      /* of the last committed batch */
 	bool without_notify; /* the queue had no place for this batch */
 	bool owed;           /* a batch went without notifications, and none has come since */
-	int pause_ms;        /* after a failure; 0: none */
 	TimestampTz housekeeping_due;
 };
 
-static struct rt_query purge_log = {
-	.sql = "DELETE FROM rt.events WHERE pos IN (SELECT e.pos FROM "
-		   "(SELECT pos, at FROM rt.events ORDER BY pos LIMIT $1) e WHERE e.at < $2)",
-	.nargs = 2,
-	.types = {INT8OID, TIMESTAMPTZOID},
-};
-
 static rt_database *own_slot;
-
-/* ---- transactions ------------------------------------------------------------ */
-
-static void
-begin(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-#if PG_VERSION_NUM < 150000
-	ProcessCompletedNotifies();
-#endif
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-/* A series of failures is one line in the log. */
-static void
-complain(struct relay *r, const ErrorData *error)
-{
-	if (r->pause_ms == 0)
-		ereport(LOG, (errcode(error->sqlerrcode), errmsg("rt relay: %s", error->message),
-					  error->detail ? errdetail_internal("%s", error->detail) : 0,
-					  errhint("The relay goes on trying; no event is lost.")));
-	r->pause_ms = r->pause_ms == 0 ? FIRST_PAUSE_MS : Min(2 * r->pause_ms, LONGEST_PAUSE_MS);
-}
-
-static void
-on_failure(struct relay *r)
-{
-	ErrorData *error;
-
-	MemoryContextSwitchTo(r->context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(r->context);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	if (error->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED || r->without_notify)
-		complain(r, error);
-	else
-	{
-		/* The queue of notifications is full.  The log then goes on without them. */
-		r->without_notify = true;
-		pg_atomic_fetch_add_u64(&r->db->notify_failures, 1);
-	}
-	FreeErrorData(error);
-}
-
-/* False: it was rolled back. */
-static bool
-try_transaction(struct relay *r, const char *activity, void (*body)(struct relay *r))
-{
-	volatile bool done = false;
-
-	PG_TRY();
-	{
-		begin(activity);
-		body(r);
-		commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		on_failure(r);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(r->context);
-	return done;
-}
 
 /* ---- one batch --------------------------------------------------------------- */
 
@@ -172,17 +81,17 @@ close_horizon(struct relay *r)
 }
 
 static void
-write_batch(struct relay *r)
+write_batch(void *arg)
 {
+	struct relay *r = arg;
+
 	open_horizon(r);
 	if (!r->filled)
 		rt_feed_fill(r->feed, r->batch);
 	r->filled = true;
-	SPI_connect();
 	rt_batch_log(r->batch);
 	if (!r->without_notify)
 		rt_batch_notify(r->batch);
-	SPI_finish();
 	close_horizon(r);
 }
 
@@ -216,26 +125,34 @@ keep_batch(struct relay *r)
 	rt_feed_keep(r->feed);
 	r->filled = false;
 	r->without_notify = false;
-	r->pause_ms = 0;
 }
 
 static void
 relay_batch(struct relay *r)
 {
-	if (try_transaction(r, "relaying events", write_batch))
+	int queue_full = r->without_notify ? 0 : ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+
+	if (rt_tx_try(&r->tx, "relaying events", write_batch, r, queue_full))
 		keep_batch(r);
 	else if (!r->filled)
 	{
 		rt_batch_reset(r->batch, r->last_pos);
 		rt_feed_undo(r->feed);
 	}
+	else if (r->tx.sqlstate == queue_full)
+	{
+		/* The queue of notifications is full.  The log then goes on without them. */
+		r->without_notify = true;
+		pg_atomic_fetch_add_u64(&r->db->notify_failures, 1);
+	}
 }
 
 /* ---- what is due from time to time ------------------------------------------- */
 
 static void
-notify_position(struct relay *r)
+notify_position(void *arg)
 {
+	struct relay *r = arg;
 	struct rt_event_text e = {
 		.name = "rt:position", .pos = r->last_pos, .route = "{\"gateway\":true}", .payload = "{}"};
 	StringInfoData text;
@@ -249,27 +166,23 @@ notify_position(struct relay *r)
 static void
 pay_owed(struct relay *r)
 {
-	if (try_transaction(r, "notifying the last position", notify_position))
-	{
+	if (rt_tx_try(&r->tx, "notifying the last position", notify_position, r, 0))
 		r->owed = false;
-		r->pause_ms = 0;
-	}
 }
 
 static void
-keep_house(struct relay *r)
+keep_house(void *arg)
 {
-	TimestampTz before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -(int64) rt_recovery_window_s * 1000);
-	Datum values[2] = {Int64GetDatum(PURGE_ROWS), TimestampTzGetDatum(before)};
+	struct relay *r = arg;
 
 	/* First: the log may be empty afterwards. */
 	rt_horizon_mark(r->last_pos, false);
 	open_horizon(r);
 	close_horizon(r);
-	SPI_connect();
-	if (rt_query_run(&purge_log, values, NULL, false) == PURGE_ROWS)
-		r->housekeeping_due = GetCurrentTimestamp();
-	SPI_finish();
+	if (rt_retention_purge_log())
+		r->housekeeping_due = 0;
+	if (rt_retention_purge_messages())
+		r->housekeeping_due = 0;
 }
 
 static void
@@ -285,7 +198,7 @@ turn(struct relay *r)
 	if (now >= r->housekeeping_due && !r->filled)
 	{
 		r->housekeeping_due = TimestampTzPlusMilliseconds(now, HOUSEKEEPING_EVERY_MS);
-		(void) try_transaction(r, "removing old events", keep_house);
+		(void) rt_tx_try(&r->tx, "keeping house", keep_house, r, 0);
 	}
 }
 
@@ -337,6 +250,7 @@ set_session(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"jit", "off"},
+		{"rt.suppress_events", "on"}, /* what retention removes is nobody's news */
 		{"application_name", "rt relay"},
 	};
 
@@ -349,9 +263,9 @@ has_extension(void)
 {
 	bool found;
 
-	begin("looking for extension rt");
+	rt_tx_begin("looking for extension rt");
 	found = OidIsValid(get_extension_oid("rt", true));
-	commit();
+	rt_tx_commit();
 	return found;
 }
 
@@ -371,7 +285,7 @@ find_position(struct relay *r, rt_database *db)
 	int64 mine = pg_atomic_read_u64(&db->last_pos);
 	struct rt_relay_state state;
 
-	begin("reading the last position");
+	rt_tx_begin("reading the last position");
 	rt_horizon_read_state(&state);
 	if (mine == 0 && !state.clean)
 		state.last_pos += POSITIONS_AFTER_CRASH;
@@ -379,27 +293,27 @@ find_position(struct relay *r, rt_database *db)
 	r->horizon.horizon_at = state.horizon_at;
 	rt_horizon_mark(r->last_pos, false);
 	ForceSyncCommit();
-	commit();
+	rt_tx_commit();
 }
 
 static void
 init(struct relay *r, rt_database *db)
 {
 	r->db = db;
-	r->context = AllocSetContextCreate(TopMemoryContext, "rt relay", ALLOCSET_DEFAULT_SIZES);
+	r->tx.context = AllocSetContextCreate(TopMemoryContext, "rt relay", ALLOCSET_DEFAULT_SIZES);
 	find_position(r, db);
-	MemoryContextSwitchTo(r->context);
+	MemoryContextSwitchTo(r->tx.context);
 	pg_atomic_write_u64(&db->last_pos, r->last_pos);
-	r->batch = rt_batch_new(r->context);
+	r->batch = rt_batch_new(r->tx.context);
 	rt_batch_reset(r->batch, r->last_pos);
-	r->feed = rt_feed_new(r->context, db);
+	r->feed = rt_feed_new(r->tx.context, db);
 	r->housekeeping_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOUSEKEEPING_EVERY_MS);
 }
 
 static bool
 is_busy(struct relay *r)
 {
-	return r->pause_ms == 0 && (r->filled || rt_feed_has_work(r->feed));
+	return r->tx.pause_ms == 0 && (r->filled || rt_feed_has_work(r->feed));
 }
 
 static void
@@ -416,7 +330,7 @@ wait_for_work(struct relay *r)
 static void
 pause_after_failure(struct relay *r)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), r->pause_ms);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), r->tx.pause_ms);
 
 	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
 	{
@@ -436,8 +350,10 @@ gather(struct relay *r)
 }
 
 static void
-mark_clean(struct relay *r)
+mark_clean(void *arg)
 {
+	struct relay *r = arg;
+
 	rt_horizon_mark(r->last_pos, true);
 	ForceSyncCommit();
 }
@@ -448,11 +364,11 @@ drain_and_leave(struct relay *r)
 {
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_DRAIN_MS);
 
-	r->pause_ms = 0;
+	r->tx.pause_ms = 0;
 	while (GetCurrentTimestamp() < until && is_busy(r))
 		relay_batch(r);
 	if (!r->filled)
-		(void) try_transaction(r, "ending", mark_clean);
+		(void) rt_tx_try(&r->tx, "ending", mark_clean, r, 0);
 	proc_exit(0);
 }
 
@@ -470,10 +386,11 @@ loop(struct relay *r)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			r->housekeeping_due = 0;
 		}
 		r->crowded = false;
 		turn(r);
-		if (r->pause_ms > 0)
+		if (r->tx.pause_ms > 0)
 			pause_after_failure(r);
 		else if (r->crowded)
 			gather(r);

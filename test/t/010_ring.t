@@ -198,13 +198,43 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 
 # An orderly restart goes on where it was.
 {
-	my $before = $cluster->sql('SELECT max(pos) FROM rt.events');
+	my $before = $cluster->sql('SELECT last_pos FROM rt.stat_relay');
 	my (undef, $err, $status) =
 		$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-m', 'fast', '-w', 'restart');
 	is($status, 0, 'a restart') || diag($err);
 	$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'after the restart')});
 	$cluster->poll_sql('SELECT max(pos) FROM rt.events', $before + 1, 'positions go on without a gap');
 	log_is_complete('restarted server');
+}
+
+# ---- what is too old goes -------------------------------------------------------------------
+
+{
+	$cluster->sql(q{INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (9, 'old');
+		INSERT INTO rt.messages (room_id, sender_id, content, created_at) SELECT 9, 'ann', 'old', now() - interval '2 days' FROM generate_series(1, 2500);
+		INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (9, 'ann', 'answer', 2000)});
+	$cluster->sql(q{UPDATE rt.messages SET content = 'said again' WHERE room_id = 9 AND seq = 2501});
+	relay_is_done('old messages');
+	my $last = $cluster->sql('SELECT max(pos) FROM rt.events');
+	$cluster->sql(q{ALTER SYSTEM SET rt.retain_messages = '1 d'});
+	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->poll_sql(q{SELECT string_agg(seq || ' ' || content || ' ' || coalesce(reply_to::text, '-'), ', ') FROM rt.messages WHERE room_id = 9},
+		'2501 said again -', 'messages older than rt.retain_messages are removed');
+	is($cluster->sql('SELECT max(pos) FROM rt.events'), $last, 'without an event');
+	is($cluster->sql(q{SELECT count(*) FROM json_array_elements_text(rt_api.events_since(NULL, jsonb_build_object('pos', }
+			. "($last - 1002)::text, 'limit', 1000)) -> 'events') e WHERE (e::json ->> 'event') = 'rt:gone'"), '1000',
+		'their events keep their positions');
+	$cluster->sql(q{ALTER SYSTEM RESET rt.retain_messages});
+
+	my $before = $cluster->sql('SELECT count(*) FROM rt.events');
+	$cluster->sql(q{UPDATE rt.events SET at = at - interval '1 day' WHERE pos <= (SELECT min(pos) + 99 FROM rt.events)});
+	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->poll_sql('SELECT count(*) FROM rt.events', $before - 100, 'events older than rt.recovery_window are removed');
+	$cluster->sql(q{UPDATE rt.events SET at = at - interval '1 day'});
+	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->poll_sql('SELECT count(*) FROM rt.events', 0, 'all of them');
+	$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (9, 'ann', 'new')});
+	$cluster->poll_sql('SELECT max(pos) FROM rt.events', $last + 1, 'and positions still go on');
 }
 
 # ---- settings -----------------------------------------------------------------------------
