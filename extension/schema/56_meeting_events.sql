@@ -379,7 +379,7 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.participants_hand() IS 'emits hand-raised';
 
-CREATE TRIGGER participants_before BEFORE INSERT OR UPDATE ON rt.meeting_participants
+CREATE TRIGGER participants_before BEFORE INSERT OR UPDATE OF left_at, left_reason ON rt.meeting_participants
 	FOR EACH ROW EXECUTE FUNCTION rt_private.participants_before();
 CREATE TRIGGER participants_joined AFTER INSERT ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_joined();

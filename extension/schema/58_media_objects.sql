@@ -2,6 +2,8 @@
 --
 -- A producer's row speaks for itself (triggers): all hear of it when it comes, pauses, goes, but for its owner where it was
 -- the owner who asked.  Commands to workers are rows of media_requests without a gateway.
+--
+-- Locking: meetings, in the order of their ids, before requests, in the order of theirs, before what is on a router.
 
 -- ---- telling workers ------------------------------------------------------------------------------------
 
@@ -262,18 +264,15 @@ $$;
 COMMENT ON FUNCTION rt_private.media_replace_router(rt_private.media_routers, text)
 	IS 'places a meeting on another worker, and tells the owners of its transports';
 
--- Meetings first, in their order, and requests after them: as everywhere.
 CREATE FUNCTION rt_private.media_abandon(worker text, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	q rt_private.media_requests;
 	r rt_private.media_routers;
 BEGIN
-	FOR r IN
-		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
-	LOOP
-		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
-	END LOOP;
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker)
+	ORDER BY m.id FOR NO KEY UPDATE;
 	FOR q IN
 		SELECT t.* FROM rt_private.media_requests AS t
 		WHERE t.worker = media_abandon.worker AND t.gateway IS NOT NULL AND t.answer IS NULL
@@ -288,6 +287,11 @@ BEGIN
 	SET answer = (t.answer::jsonb - ARRAY['ack', 'event'] || jsonb_build_object('error',
 		jsonb_build_object('code', 'unavailable', 'message', 'the media worker is gone')))::json
 	WHERE t.worker = media_abandon.worker;
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
+	LOOP
+		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_abandon(text, text)

@@ -2,7 +2,7 @@
 -- (rt_private.media_settle_*).
 --
 -- Locking: a producer is part of what is seen of a meeting, so what makes, pauses or closes one locks the meeting
--- (rt_private.media_is_seen), and always before the request's row.  The rest concerns its owner alone; there the request's
+-- (rt_private.media_is_seen), before the requests' rows, which are locked before what is on a router.  The rest concerns its owner alone; there the request's
 -- row is lock enough: who leaves deletes it (rt_private.media_participant_gone).
 
 CREATE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean

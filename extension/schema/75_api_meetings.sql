@@ -361,9 +361,8 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'a socket was recovered: it takes its places back';
 
 -- Looks at each gateway that participants name, not at each participant: a few index probes.
-CREATE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
+CREATE FUNCTION rt_private.meeting_dead_gateways() RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE named (gateway) AS (
 		(SELECT p.gateway FROM rt.meeting_participants AS p
 			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NOT NULL
@@ -376,11 +375,21 @@ BEGIN
 		FROM named AS n
 		WHERE n.gateway IS NOT NULL
 	)
-	UPDATE rt.meeting_participants AS p
-	SET disconnected_at = clock_timestamp()
-	FROM named AS n
-	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway = n.gateway
-		AND NOT rt_private.gateway_alive(n.gateway);
+	SELECT coalesce(array_agg(n.gateway), '{}') FROM named AS n
+	WHERE n.gateway IS NOT NULL AND NOT rt_private.gateway_alive(n.gateway)
+$$;
+COMMENT ON FUNCTION rt_private.meeting_dead_gateways() IS 'gateways that participants are connected to, and that are dead';
+
+CREATE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	dead text[] := rt_private.meeting_dead_gateways();
+BEGIN
+	IF dead <> '{}' THEN
+		UPDATE rt.meeting_participants AS p
+		SET disconnected_at = clock_timestamp()
+		WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway = ANY (dead);
+	END IF;
 	UPDATE rt.meeting_participants AS p
 	SET disconnected_at = clock_timestamp()
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NULL;

@@ -262,6 +262,9 @@ BEGIN
 		JOIN rt_private.media_requests AS r ON r.id = (a ->> 'requestId')::bigint
 		WHERE rt_private.media_is_seen(r.op))
 	ORDER BY m.id FOR NO KEY UPDATE;
+	PERFORM FROM rt_private.media_requests AS r
+	WHERE r.id IN (SELECT (a ->> 'requestId')::bigint FROM jsonb_array_elements(req -> 'answers') AS a)
+	ORDER BY r.id FOR UPDATE;
 	FOR answer IN SELECT a FROM jsonb_array_elements(req -> 'answers') AS a LOOP
 		IF NOT rt_private.media_answer_one(worker, answer::json) THEN
 			void := void || (answer ->> 'requestId');
