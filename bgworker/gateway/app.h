@@ -18,6 +18,7 @@ struct rt_presence;
 struct rt_rates;
 struct rt_recent;
 struct rt_recoveries;
+struct rt_replay;
 struct rt_rest;
 struct rt_rooms;
 struct rt_send;
@@ -44,6 +45,7 @@ struct rt_app
 	struct rt_joins *joins;
 	struct rt_recent *recent;
 	struct rt_recoveries *recoveries;
+	struct rt_replay *replay;
 	struct rt_bus *bus;
 	struct rt_entries *entries;
 	struct rt_presence *presence;

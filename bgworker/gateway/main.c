@@ -288,6 +288,7 @@ make_modules(struct rt_app *app)
 	app->joins = rt_joins_new();
 	app->recent = rt_recent_new(RECENT_BYTES);
 	app->recoveries = rt_recoveries_new(app);
+	app->replay = rt_replay_new(app);
 	app->stat = rt_stat_new(app);
 	app->auth = rt_auth_new(app);
 	app->entries = rt_entries_new(app);
@@ -347,6 +348,7 @@ stop(struct gateway *g)
 	rt_auth_free(app->auth);
 	rt_stat_free(app->stat);
 	rt_recoveries_free(app->recoveries);
+	rt_replay_free(app->replay);
 	rt_recent_free(app->recent);
 	rt_joins_free(app->joins);
 	rt_rooms_free(app->rooms);

@@ -206,12 +206,12 @@ first_behind(struct tail *t, uint64_t after)
 }
 
 void
-rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, rt_recent_cb cb, void *arg)
+rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, uint64_t upto, rt_recent_cb cb, void *arg)
 {
 	struct tail *t = rt_map_find_str(r->tails, key);
 
 	if (t == NULL)
 		return;
-	for (size_t i = first_behind(t, after); i < t->count; i++)
+	for (size_t i = first_behind(t, after); i < t->count && (*place(t, i))->public.pos <= upto; i++)
 		cb(arg, &(*place(t, i))->public);
 }

@@ -1,12 +1,15 @@
-/* recover.c: see recover.h.  Here is the way of one client; reading the log for many is replay.c's. */
+/* recover.c: see recover.h */
 #include "recover.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/conf.h"
 #include "../common/json.h"
 #include "../common/log.h"
+#include "../common/loop.h"
+#include "../common/map.h"
 #include "app.h"
 #include "bus.h"
 #include "event.h"
@@ -18,48 +21,62 @@
 #include "stat.h"
 #include "user.h"
 
-/* What was found for one client; pointers into rt_recent, but for notifications. */
+#define WINDOW 5000     /* positions that are looked through at once */
+#define STEPS_A_TICK 64 /* so that a storm leaves the loop its turns */
+#define TICK_MS 4
+
+enum progress
+{
+	DONE,
+	MORE,   /* the client must first take what it was sent */
+	TOO_OLD /* rt_recent has moved on past it */
+};
+
+/* Those that are sent to from rt_recent, and cannot take it all at once. */
+struct rt_recoveries
+{
+	struct rt_app *app;
+	struct rt_recovery *first, **last;
+	size_t count;
+	struct rt_timer *timer;
+};
+
+/* What was found for one client. */
 struct found
 {
 	uint64_t pos;
 	struct rt_frame *frame; /* one reference */
 };
 
-struct collection
+struct search
 {
-	const struct rt_client *client;
+	struct rt_app *app;
+	const struct rt_recovery *recovery;
+	uint64_t upto;
 	struct found *items;
 	size_t count, space;
 };
 
+/* ---- what concerns a client --------------------------------------------------------- */
+
 static void
-collect(struct collection *k, uint64_t pos, struct rt_frame *f)
+collect(struct search *s, uint64_t pos, struct rt_frame *f)
 {
-	if (k->count == k->space)
+	if (s->count == s->space)
 	{
-		k->space = k->space == 0 ? 64 : k->space * 2;
-		k->items = rt_realloc(k->items, k->space * sizeof(*k->items));
+		s->space = s->space == 0 ? 64 : s->space * 2;
+		s->items = rt_realloc(s->items, s->space * sizeof(*s->items));
 	}
-	k->items[k->count++] = (struct found) {pos, f};
+	s->items[s->count++] = (struct found) {pos, f};
 }
 
 static void
 collect_event(void *arg, const struct rt_recent_event *e)
 {
-	struct collection *k = arg;
+	struct search *s = arg;
 
-	if (strcmp(e->except, rt_socket_id(k->client->socket)) != 0)
-		collect(k, e->pos, rt_frame_ref(e->frame));
-}
-
-static void
-collect_notification(void *arg, const struct rt_recent_event *e)
-{
-	struct collection *k = arg;
-	struct rt_frame *f = e->message ? rt_recover_notification(e->frame, e->pos, k->client->user->id) : NULL;
-
-	if (f != NULL)
-		collect(k, e->pos, f);
+	if (strcmp(e->except, rt_socket_id(s->recovery->client->socket)) != 0)
+		collect(s, e->pos, rt_frame_ref(e->frame));
 }
 
 struct rt_frame *
@@ -79,6 +96,32 @@ rt_recover_notification(const struct rt_frame *message, uint64_t pos, const char
 	return rt_notice_notification(body, (size_t) (comma - body), pos);
 }
 
+static void
+collect_notification(void *arg, const struct rt_recent_event *e)
+{
+	struct search *s = arg;
+	struct rt_frame *f = NULL;
+
+	if (e->message)
+		f = rt_recover_notification(e->frame, e->pos, s->recovery->client->user->id);
+	if (f != NULL)
+		collect(s, e->pos, f);
+}
+
+static void
+search_room(void *arg, const char *room)
+{
+	struct search *s = arg;
+	const struct rt_recovery *r = s->recovery;
+	char key[RT_RECENT_KEY_LEN];
+
+	snprintf(key, sizeof(key), "r%s", room);
+	if (rt_map_find_str(r->joined, room) != NULL)
+		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_event, s);
+	else if (rt_room_is_unjoined(s->app->rooms, room, r->client->user))
+		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_notification, s);
+}
+
 static int
 by_pos(const void *a, const void *b)
 {
@@ -88,102 +131,230 @@ by_pos(const void *a, const void *b)
 	return x->pos < y->pos ? -1 : x->pos > y->pos;
 }
 
-struct search
-{
-	struct rt_app *app;
-	struct collection *found;
-	uint64_t after;
-};
-
+/* All between the recovery's position and s->upto, in order.  A membership that has ended is not searched. */
 static void
-search_joined(void *arg, const char *room)
+search(struct search *s)
 {
-	const struct search *s = arg;
+	const struct rt_user *u = s->recovery->client->user;
 	char key[RT_RECENT_KEY_LEN];
 
-	snprintf(key, sizeof(key), "r%s", room);
-	rt_recent_each(s->app->recent, key, s->after, collect_event, s->found);
+	rt_rooms_each_membership(u, search_room, s);
+	snprintf(key, sizeof(key), "u%s", u->id);
+	rt_recent_each(s->app->recent, key, s->recovery->pos, s->upto, collect_event, s);
+	if (s->count > 1)
+		qsort(s->items, s->count, sizeof(s->items[0]), by_pos);
 }
 
-static void
-search_unjoined(void *arg, const char *room)
-{
-	const struct search *s = arg;
-	char key[RT_RECENT_KEY_LEN];
+/* ---- sending ---------------------------------------------------------------------------- */
 
-	if (!rt_room_is_unjoined(s->app->rooms, room, s->found->client->user))
-		return;
-	snprintf(key, sizeof(key), "r%s", room);
-	rt_recent_each(s->app->recent, key, s->after, collect_notification, s->found);
+size_t
+rt_recover_room(const struct rt_app *app, const struct rt_client *c)
+{
+	size_t most = (size_t) rt_conf_int(app->conf, "max_queued_bytes", 1048576) / 2;
+	size_t queued = rt_socket_queued_bytes(c->socket);
+
+	return queued > most / 4 ? 0 : most - queued;
 }
 
-static void
-send_recent(struct rt_app *app, struct rt_client *c, uint64_t after)
+/* Sends what was found as far as there is room, at least one event.  True if that was all. */
+static bool
+send_found(struct search *s, struct rt_recovery *r, size_t room)
 {
-	struct collection found = {.client = c};
-	struct search s = {app, &found, after};
-	char key[RT_RECENT_KEY_LEN];
+	size_t sent = 0;
+	size_t i;
 
-	rt_rooms_each_joined(c, search_joined, &s);
-	rt_rooms_each_membership(c->user, search_unjoined, &s);
-	snprintf(key, sizeof(key), "u%s", c->user->id);
-	rt_recent_each(app->recent, key, after, collect_event, &found);
-	if (found.count > 1)
-		qsort(found.items, found.count, sizeof(found.items[0]), by_pos);
-	for (size_t i = 0; i < found.count; i++)
+	for (i = 0; i < s->count && (sent < room || i == 0); i++)
 	{
-		rt_socket_send(c->socket, found.items[i].frame);
-		rt_frame_unref(found.items[i].frame);
+		size_t len;
+
+		rt_frame_wire(s->items[i].frame, &len);
+		sent += len;
+		rt_socket_send(r->client->socket, s->items[i].frame);
+		r->pos = s->items[i].pos;
 	}
-	free(found.items);
+	return i == s->count;
+}
+
+static bool
+send_window(struct rt_app *app, struct rt_recovery *r, size_t room)
+{
+	uint64_t end = rt_bus_pos(app->bus);
+	struct search s = {.app = app, .recovery = r, .upto = r->pos + WINDOW < end ? r->pos + WINDOW : end};
+	bool all;
+
+	search(&s);
+	all = send_found(&s, r, room);
+	for (size_t i = 0; i < s.count; i++)
+		rt_frame_unref(s.items[i].frame);
+	free(s.items);
+	if (all)
+		r->pos = s.upto;
+	return all;
+}
+
+static enum progress
+step(struct rt_app *app, struct rt_recovery *r)
+{
+	size_t room = rt_recover_room(app, r->client);
+
+	if (r->pos < rt_recent_floor(app->recent))
+		return TOO_OLD;
+	while (room > 0 && r->pos < rt_bus_pos(app->bus))
+	{
+		if (!send_window(app, r, room))
+			return MORE;
+		room = rt_recover_room(app, r->client);
+	}
+	return r->pos < rt_bus_pos(app->bus) ? MORE : DONE;
 }
 
 static void
-join_rooms(struct rt_app *app, struct rt_client *c, const json_t *rooms)
+go_live(struct rt_app *app, const struct rt_recovery *r)
 {
+	struct rt_client *c = r->client;
 	const json_t *room;
 	size_t i;
 
-	json_array_foreach(rooms, i, room)
+	json_array_foreach(r->rooms, i, room)
 	{
-		char id[RT_ID_LEN + 1];
-
 		/* A membership that has ended since the database looked is not given back. */
-		if (rt_json_id(room, id) && rt_room_is_member(app->rooms, id, c->user))
-			rt_room_join(app->rooms, id, c);
+		if (json_is_string(room) && rt_room_is_member(app->rooms, json_string_value(room), c->user))
+			rt_room_join(app->rooms, json_string_value(room), c);
+	}
+	c->recovery = NULL;
+}
+
+/* ---- those under way ------------------------------------------------------------------------ */
+
+static struct rt_recovery *
+new_recovery(struct rt_client *c, const json_t *rooms, uint64_t offset)
+{
+	struct rt_recovery *r = rt_alloc(sizeof(*r));
+	json_t *room;
+	size_t i;
+
+	r->client = c;
+	r->rooms = json_deep_copy(rooms);
+	r->joined = rt_map_new();
+	r->pos = offset;
+	json_array_foreach(r->rooms, i, room)
+	{
+		if (json_is_string(room))
+			rt_map_put_str(r->joined, json_string_value(room), room);
+	}
+	return r;
+}
+
+void
+rt_recovery_free(struct rt_recovery *r)
+{
+	rt_map_free(r->joined);
+	json_decref(r->rooms);
+	free(r);
+}
+
+/* Takes the recovery. */
+static void
+go_on(struct rt_recoveries *rv, struct rt_recovery *r)
+{
+	struct rt_client *c = r->client;
+	enum progress p = c == NULL ? DONE : step(rv->app, r);
+
+	if (p == TOO_OLD)
+		rt_replay_add(rv->app->replay, r);
+	else if (p == MORE)
+	{
+		r->next = NULL;
+		*rv->last = r;
+		rv->last = &r->next;
+		if (rv->count++ == 0)
+			rt_timer_start(rv->timer, TICK_MS);
+	}
+	else
+	{
+		if (c != NULL)
+			go_live(rv->app, r);
+		rt_recovery_free(r);
+		if (c != NULL)
+			rt_event_lower_barrier(rv->app, c);
 	}
 }
 
-bool
-rt_recover_finish(struct rt_app *app, struct rt_client *c, const json_t *rooms, uint64_t offset)
+static struct rt_recovery *
+pop(struct rt_recoveries *rv)
 {
-	if (offset < rt_recent_floor(app->recent))
-		return false;
-	join_rooms(app, c, rooms);
-	send_recent(app, c, offset);
-	return true;
+	struct rt_recovery *r = rv->first;
+
+	if (r == NULL)
+		return NULL;
+	rv->first = r->next;
+	if (rv->first == NULL)
+		rv->last = &rv->first;
+	rv->count--;
+	return r;
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_recoveries *rv = arg;
+	size_t steps = rv->count < STEPS_A_TICK ? rv->count : STEPS_A_TICK;
+
+	while (steps-- > 0)
+		go_on(rv, pop(rv));
+	if (rv->count > 0)
+		rt_timer_start(rv->timer, TICK_MS);
 }
 
 void
 rt_recover_begin(struct rt_app *app, struct rt_client *c, const json_t *rooms, uint64_t offset)
 {
 	rt_stat_count(app->stat, RT_STAT_RECOVERED);
-	if (rt_recover_finish(app, c, rooms, offset))
-		return;
 	rt_event_raise_barrier(c);
-	c->recovery = rt_replay_add(app->recoveries, c, rooms, offset);
+	c->recovery = new_recovery(c, rooms, offset);
+	go_on(app->recoveries, c->recovery);
+}
+
+void
+rt_recover_resume(struct rt_app *app, struct rt_recovery *r)
+{
+	go_on(app->recoveries, r);
 }
 
 void
 rt_recover_cancel(struct rt_client *c)
 {
 	if (c->recovery != NULL)
-		rt_replay_forget(c->recovery);
+		c->recovery->client = NULL;
 	c->recovery = NULL;
 }
 
 uint64_t
 rt_recover_pos(const struct rt_app *app, const struct rt_client *c)
 {
-	return c->recovery == NULL ? rt_bus_pos(app->bus) : rt_replay_pos(c->recovery);
+	return c->recovery == NULL ? rt_bus_pos(app->bus) : c->recovery->pos;
+}
+
+struct rt_recoveries *
+rt_recoveries_new(struct rt_app *app)
+{
+	struct rt_recoveries *rv = rt_alloc(sizeof(*rv));
+
+	rv->app = app;
+	rv->last = &rv->first;
+	rv->timer = rt_timer_new(app->loop, on_timer, rv);
+	return rv;
+}
+
+void
+rt_recoveries_free(struct rt_recoveries *rv)
+{
+	struct rt_recovery *r;
+
+	if (rv == NULL)
+		return;
+	while ((r = pop(rv)) != NULL)
+		rt_recovery_free(r);
+	rt_timer_free(rv->timer);
+	free(rv);
 }

@@ -211,7 +211,7 @@ seen_of(const struct rt_recent *r, const char *key, uint64_t after)
 {
 	struct seen seen = {.rising = true};
 
-	rt_recent_each(r, key, after, see, &seen);
+	rt_recent_each(r, key, after, UINT64_MAX, see, &seen);
 	return seen.rising ? seen.count : -1;
 }
 
@@ -222,12 +222,15 @@ test_recent(void)
 	const char *both[] = {"r1", "ua", "r1"};
 	const char *other[] = {"r2"};
 	struct rt_frame *f = frame("0123456789");
+	struct seen some = {.rising = true};
 
 	rt_recent_reset(r, 100);
 	for (uint64_t pos = 101; pos <= 200; pos++)
 		rt_recent_add(r, pos, f, NULL, false, pos % 2 ? both : other, pos % 2 ? 3 : 1);
 	ok(rt_recent_floor(r) == 100 && seen_of(r, "r1", 100) == 50 && seen_of(r, "r2", 100) == 50, "found by its keys");
 	ok(seen_of(r, "ua", 149) == 25 && seen_of(r, "ua", 150) == 25 && seen_of(r, "ua", 199) == 0, "behind a position");
+	rt_recent_each(r, "r1", 110, 120, see, &some);
+	ok(some.count == 5 && some.last == 119, "up to a position");
 	ok(seen_of(r, "r3", 0) == 0, "nothing of another key");
 	for (uint64_t pos = 201; pos <= 20000; pos++)
 		rt_recent_add(r, pos, f, NULL, false, pos % 2 ? both : other, pos % 2 ? 3 : 1);
