@@ -153,7 +153,8 @@ describe('leaving', () => {
     const reply = await askOk(bob, 'leave-meeting', { meetingId });
     assert.equal(reply.meetingId, meetingId);
     const left = await event(alice, 'participant-left');
-    assert.deepEqual(left, { meetingId, participantId: bob.participantId, userId: 'bob', userName: 'Bob', reason: 'left' });
+    for (const [key, value] of Object.entries({ meetingId, participantId: bob.participantId, userId: 'bob', userName: 'Bob', reason: 'left' }))
+      assert.equal(left[key], value);
     await askOk(alice, 'send-message', { meetingId, message: 'to those who stayed' });
     await event(alice, 'new-message');
     await settled(cluster, alice, bob);
@@ -210,9 +211,8 @@ describe('leaving', () => {
     const pid = await cluster.pid('gateway');
     process.kill(pid, 'SIGKILL');
     const back = await until(() => connect(cluster, tokens.dave).catch(() => undefined), 'a gateway', 15_000);
-    await until(async () => (await participants(meetingId)).every((p) => p.disconnected_at || p.gateway), 'the look', 1000);
-    closeAll();
     assert.ok(back);
+    closeAll();
     await until(async () => (await participants(meetingId)).length === 0, 'an empty meeting', GRACE_MS + 20_000);
   });
 
@@ -233,7 +233,8 @@ describe('in the meeting', () => {
     const { meetingId, alice, bob } = await scene('bob');
     await askOk(bob, 'media-status-update', { meetingId, video: true, audio: false, screenSharing: true });
     const told = await event(alice, 'participant-media-updated');
-    assert.deepEqual(told, { meetingId, participantId: bob.participantId, userId: 'bob', video: true, audio: false, screenSharing: true });
+    for (const [key, value] of Object.entries({ meetingId, participantId: bob.participantId, userId: 'bob', video: true, audio: false, screenSharing: true }))
+      assert.equal(told[key], value);
     const carol = await enter(cluster, tokens.carol, meetingId);
     assert.deepEqual(carol.joined.participants[1].media, { video: true, audio: false, screenSharing: true });
     await askError(bob, 'bad_request', 'media-status-update', { meetingId, video: 'yes' });
@@ -273,7 +274,7 @@ describe('in the meeting', () => {
     await askOk(bob, 'send-message', { meetingId, message: 'only-for-carol', recipientType: 'private', recipientId: carol.participantId });
     await event(carol, 'new-message');
     await until(() => heard.some((payload) => payload.includes('new-message')), 'its notification');
-    assert.ok(!heard.join().includes('only-for-carol'));
+    assert.deepEqual(heard.filter((payload) => payload.includes('only-for-carol')), []);
     await listener.query('UNLISTEN *');
     listener.release();
   });
@@ -330,8 +331,7 @@ describe('in the meeting', () => {
 
   test('what SQL does is heard at once', async () => {
     const { meetingId, alice, bob } = await scene('bob');
-    await cluster.sql('SELECT rt.mute_participant($1)', [bob.participantId]).catch(() =>
-      cluster.sql("SELECT rt.mute_participant($1, 'audio', true)", [bob.participantId]));
+    await cluster.sql('SELECT rt.mute_participant($1)', [bob.participantId]);
     await event(bob, 'muted-by-host');
     await cluster.sql('UPDATE rt.meetings SET title = $2 WHERE id = $1', [meetingId, 'renamed']);
     assert.equal((await event(alice, 'meeting-updated')).meeting.title, 'renamed');
@@ -356,9 +356,11 @@ describe('who may do what', () => {
   for (const [role, may] of Object.entries(allowed)) {
     test(role, async () => {
       const { meetingId, alice, bob } = await scene('bob', 'carol');
+      await askOk(alice, 'update-participant-role', { meetingId, participantId: bob.participantId, role: 'co-host' });
       await askOk(alice, 'update-participant-role', { meetingId, participantId: bob.participantId, role });
-      const told = await event(bob, 'participant-role-updated');
-      assert.deepEqual(told, { meetingId, participantId: bob.participantId, userId: 'bob', role, by: 'alice' });
+      const told = await event(bob, 'participant-role-updated', (payload) => payload.role === role);
+      for (const [key, value] of Object.entries({ meetingId, participantId: bob.participantId, userId: 'bob', by: 'alice' }))
+        assert.equal(told[key], value);
       for (const [name, payload] of Object.entries(doings)) {
         const target = await enter(cluster, tokens.dave, meetingId).catch(() => undefined);
         if (target) await cluster.sql('DELETE FROM rt.meeting_bans WHERE meeting_id = $1', [meetingId]);
@@ -382,7 +384,8 @@ describe('who may do what', () => {
   test('removed: told, out, and not let in again unless invited', async () => {
     const { meetingId, alice, bob, carol } = await scene('bob', 'carol');
     await askOk(alice, 'remove-participant', { meetingId, participantId: bob.participantId, reason: 'noise' });
-    assert.deepEqual(await event(bob, 'removed-from-meeting'), { meetingId, reason: 'noise', by: 'alice' });
+    const removed = await event(bob, 'removed-from-meeting');
+    assert.deepEqual([removed.meetingId, removed.reason, removed.by], [meetingId, 'noise', 'alice']);
     const left = await event(carol, 'participant-left');
     assert.equal(left.reason, 'removed');
     await askOk(alice, 'send-message', { meetingId, message: 'now then' });
