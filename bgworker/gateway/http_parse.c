@@ -195,6 +195,7 @@ static int
 read_framing(struct rt_http_head *h)
 {
 	int status = 0;
+	int hosts = 0;
 
 	for (int i = 0; i < h->nheaders && status == 0; i++)
 	{
@@ -210,8 +211,11 @@ read_framing(struct rt_http_head *h)
 		}
 		else if (same_word(header->name, header->name_len, "expect"))
 			h->expect_continue = same_word(header->value, header->value_len, "100-continue");
+		else if (same_word(header->name, header->name_len, "host"))
+			hosts++;
 	}
-	if (status == 0 && h->chunked && h->has_length)
+	/* A request with no host, or with two, is malformed (RFC 9112, section 3.2). */
+	if (status == 0 && ((h->chunked && h->has_length) || hosts > 1 || (hosts == 0 && h->minor >= 1)))
 		status = 400;
 	h->keep_alive = h->minor >= 1 ? !rt_http_header_has_token(h, "connection", "close")
 								  : rt_http_header_has_token(h, "connection", "keep-alive");

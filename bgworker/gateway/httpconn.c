@@ -46,6 +46,8 @@ rt_httpconn_forget_request(struct rt_httpconn *c)
 	if (c->id != 0)
 		rt_map_take(c->server->requests, &c->id, sizeof c->id);
 	c->id = 0;
+	c->server->stats->held_bytes -= c->reserved;
+	c->reserved = 0;
 	c->owner = NULL;
 	c->held = false;
 	free(c->headers);
@@ -160,6 +162,22 @@ dispatch(struct rt_httpconn *c)
 	s->handler.on_request(s->handler.arg, c, &head, body, body_len);
 }
 
+/* Room for a large body, out of what all may hold together. */
+static enum rt_result
+reserve(struct rt_httpconn *c)
+{
+	struct rt_httpserver *s = c->server;
+	size_t len = c->is_chunked ? s->conf->max_payload_bytes : c->body_len;
+
+	if (len <= PIPELINE_BYTES)
+		return RT_OK;
+	if (s->stats->held_bytes + len > RT_MAX_HELD_BYTES)
+		return RT_LIMIT;
+	c->reserved = len;
+	s->stats->held_bytes += len;
+	return RT_OK;
+}
+
 static void
 begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_len)
 {
@@ -178,6 +196,11 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	rt_map_put(s->requests, &c->id, sizeof c->id, c);
 	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != RT_HTTPCONN_READING_HEAD)
 		return;
+	if (reserve(c) != RT_OK)
+	{
+		rt_httpconn_refuse(c, 503);
+		return;
+	}
 	c->state = RT_HTTPCONN_READING_BODY;
 	rt_wheel_set(s->wheel, &c->timeout, BODY_TIMEOUT_MS);
 	if (h->expect_continue && rt_buf_len(&c->in) == head_len)

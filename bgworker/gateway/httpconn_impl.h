@@ -40,6 +40,7 @@ struct rt_httpconn
 	size_t tail_len;
 	size_t head_len;
 	size_t body_len; /* with a known length */
+	size_t reserved; /* of held_bytes */
 	size_t lingered;
 	uint32_t replies; /* after which the connection went on */
 	void *owner;

@@ -247,7 +247,10 @@ rt_httpconn_refuse(struct rt_httpconn *c, int status)
 	c->server->stats->http_bad_requests++;
 	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
 	n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
-				 status == 413 ? "too_large" : "bad_request", reason_of(status));
+				 status == 413   ? "too_large"
+				 : status == 503 ? "unavailable"
+								 : "bad_request",
+				 reason_of(status));
 	rt_httpconn_reply(
 		c, &(struct rt_http_reply){
 			   .status = status, .content_type = "application/json", .body = body, .len = (size_t) n, .close = true});

@@ -7,6 +7,10 @@
 
 #define RT_MAX_WORKERS 36 /* the worker's number is one base-36 digit of the session id */
 
+/* All that clients have begun to send and not yet ended, together: large messages and bodies above it are refused, so
+ * that many connections cannot take what one may. */
+#define RT_MAX_HELD_BYTES (256u << 20)
+
 /* Strings are copied.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
 struct rt_transport_options
 {
@@ -36,6 +40,7 @@ struct rt_transport_stats
 	uint64_t sessions;     /* gauge: Engine.IO's */
 	uint64_t sockets;      /* gauge: Socket.IO's, connected */
 	uint64_t queued_bytes; /* gauge: that wait for all sockets */
+	uint64_t held_bytes;   /* gauge: of messages and bodies that are not complete */
 	uint64_t accepted;
 	uint64_t refused_full; /* connections above max_connections */
 	uint64_t passed_on;    /* to another worker */

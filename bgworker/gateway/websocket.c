@@ -26,6 +26,7 @@
 #define FLUSH_BYTES 262144          /* at most so much for one connection a turn */
 #define TX_BYTES (64 * 1024 * 1024) /* so that the library splits no write */
 #define HANDSHAKE_BYTES 1024
+#define CLOSE_TRY_AGAIN_LATER 1013
 #define CLOSING_TURNS 8 /* of the loop, until the library's handles are closed */
 
 struct rt_ws
@@ -110,6 +111,27 @@ deliver(struct rt_ws *ws, const char *data, size_t len, bool binary)
 	return end_callback(ws);
 }
 
+static void
+drop_chunks(struct rt_ws *ws)
+{
+	ws->server->stats->held_bytes -= rt_buf_len(&ws->message);
+	rt_buf_fini(&ws->message);
+}
+
+static int
+keep_chunk(struct rt_ws *ws, const char *data, size_t len)
+{
+	struct rt_transport_stats *stats = ws->server->stats;
+
+	if (stats->held_bytes + len > RT_MAX_HELD_BYTES)
+		return refuse(ws, (enum lws_close_status) CLOSE_TRY_AGAIN_LATER, "too much at once");
+	ws->message.limit_bytes = ws->server->conf->max_payload_bytes;
+	if (rt_buf_put(&ws->message, data, len) != RT_OK)
+		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
+	stats->held_bytes += len;
+	return 0;
+}
+
 /* A message comes in chunks of RX_CHUNK_BYTES and in the sender's fragments; a small one in a single chunk. */
 static int
 on_receive(struct rt_ws *ws, const char *data, size_t len)
@@ -125,14 +147,12 @@ on_receive(struct rt_ws *ws, const char *data, size_t len)
 	if (last && rt_buf_len(&ws->message) == 0)
 		return len > ws->server->conf->max_payload_bytes ? refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large")
 														 : deliver(ws, data, len, binary);
-	ws->message.limit_bytes = ws->server->conf->max_payload_bytes;
-	if (rt_buf_put(&ws->message, data, len) != RT_OK)
-		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
-	if (!last)
-		return 0;
+	rc = keep_chunk(ws, data, len);
+	if (rc != 0 || !last)
+		return rc;
 	whole = rt_buf_peek(&ws->message, &whole_len);
 	rc = deliver(ws, whole, whole_len, binary);
-	rt_buf_fini(&ws->message);
+	drop_chunks(ws);
 	return rc;
 }
 
@@ -158,7 +178,7 @@ on_destroy(struct rt_ws *ws)
 		ws->closing = true;
 		s->handler.on_closed(ws->owner, ws);
 	}
-	rt_buf_fini(&ws->message);
+	drop_chunks(ws);
 	free(ws);
 	s->stats->websockets--;
 	s->handler.on_gone(s->handler.arg);
