@@ -59,7 +59,7 @@ COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'a time as the wire has it: I
 
 CREATE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE AS $$
-	SELECT setting::integer FROM pg_catalog.pg_settings WHERE name = 'rt.max_message_size'
+	SELECT pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer
 $$;
 COMMENT ON FUNCTION rt_private.max_message_size() IS 'rt.max_message_size in bytes';
 
