@@ -217,25 +217,28 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 		ts = c->last_ts + (uint32_t) (ticks ? ticks : 1);
 		c->next_seq = (uint16_t) (c->seq.highest_out + 1);
 	}
-	rt_seq_sync(&c->seq, p->seq, c->next_seq);
 	c->ts_offset = ts - p->ts;
 	c->pid_offset = (uint16_t) (c->has_last_pid ? c->last_pid + 1 - p->info.picture_id : 0);
+	rt_seq_sync(&c->seq, p->seq, c->next_seq, c->pid_offset);
 	c->tl0_offset = (uint8_t) (c->has_last_pid ? c->last_tl0 + 1 - p->info.tl0 : 0);
 	c->has_dropped_pid = false;
 	c->need_sync = false;
 }
 
-/* A packet of a temporal layer that is not sent.  Its frame takes no picture number. */
+/* A packet of a temporal layer that is not sent.  Its frame takes no picture number.  For a late one the numbers
+ * behind it have been given out already. */
 static void
 drop(struct rt_consumer *c, const struct rt_packet *p)
 {
-	rt_seq_drop(&c->seq, p->seq);
+	if (!rt_seq_newer(p->seq, c->seq.highest_in))
+		return;
 	if (p->info.has_picture_id && !(c->has_dropped_pid && c->dropped_pid == p->info.picture_id))
 	{
 		c->has_dropped_pid = true;
 		c->dropped_pid = p->info.picture_id;
 		c->pid_offset--;
 	}
+	rt_seq_drop(&c->seq, p->seq, c->pid_offset);
 }
 
 static void
@@ -255,7 +258,7 @@ void
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
 	uint8_t prefix[8], tl0;
-	uint16_t seq, pid;
+	uint16_t seq, pid, pid_offset;
 	uint32_t ts;
 	size_t prefix_len, skip;
 	struct out_header h;
@@ -273,10 +276,10 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		drop(c, p);
 		return;
 	}
-	if (!rt_seq_map(&c->seq, p->seq, &seq))
+	if (!rt_seq_map(&c->seq, p->seq, &seq, &pid_offset))
 		return;
 	ts = p->ts + c->ts_offset;
-	pid = (p->info.picture_id + c->pid_offset) & 0x7fff;
+	pid = (p->info.picture_id + pid_offset) & 0x7fff;
 	tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
 	prefix_len = rewrite_payload(c, p, pid, tl0, prefix, &skip);
 	h = (struct out_header){c->params.pt, rt_layers_marker(c, p), seq, ts, c->params.ssrc};

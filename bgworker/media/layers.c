@@ -21,10 +21,16 @@ is_video(const struct rt_consumer *c)
 	return c->params.kind == RT_KIND_VIDEO;
 }
 
+/* Of one stream only VP9's payload tells the spatial layer, and only VP8's and VP9's the temporal one: others are
+ * forwarded whole, whatever layers were announced. */
 int
 rt_layers_spatial_count(const struct rt_consumer *c)
 {
-	return is_simulcast(c) ? c->producer->params.n_encodings : c->producer->params.encodings[0].layers.spatial;
+	int n = c->producer->params.encodings[0].layers.spatial;
+
+	if (is_simulcast(c))
+		return c->producer->params.n_encodings;
+	return n < 1 || c->params.codec != RT_CODEC_VP9 ? 1 : n;
 }
 
 int
@@ -32,7 +38,7 @@ rt_layers_temporal_count(const struct rt_consumer *c)
 {
 	int n = c->producer->params.encodings[0].layers.temporal;
 
-	return n < 1 ? 1 : n;
+	return n < 1 || (c->params.codec != RT_CODEC_VP8 && c->params.codec != RT_CODEC_VP9) ? 1 : n;
 }
 
 int
@@ -114,9 +120,10 @@ follow_spatial(struct rt_consumer *c, const struct rt_packet *p)
 static bool
 is_wanted(const struct rt_consumer *c, const struct rt_packet *p)
 {
-	if (p->info.tid > c->current_temporal)
+	/* At the highest announced layer nothing is left out: some send more layers than they announce. */
+	if (p->info.tid > c->current_temporal && c->current_temporal < rt_layers_temporal_count(c) - 1)
 		return false;
-	if (is_simulcast(c) || p->info.sid == c->current_spatial)
+	if (rt_layers_spatial_count(c) == 1 || is_simulcast(c) || p->info.sid == c->current_spatial)
 		return true;
 	if (p->info.sid > c->current_spatial)
 		return false;

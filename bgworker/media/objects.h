@@ -213,7 +213,7 @@ struct rt_consumer
 	uint32_t ts_offset, last_ts;
 	uint64_t last_sent_us;
 	uint16_t next_seq;
-	uint16_t pid_offset, last_pid; /* VP8: out = in + offset */
+	uint16_t pid_offset, last_pid; /* VP8: out = in + offset, of the newest packet; older ones: the tag in seq */
 	uint8_t tl0_offset, last_tl0;
 	bool has_last_pid;
 	uint16_t dropped_pid;

@@ -202,12 +202,9 @@ on_sweep(void *arg)
 	struct rt_port *p = arg;
 	uint64_t now = rt_loop_now_ms(p->loop);
 
-	for (struct rt_tcp *t = p->tcp, *next; t; t = next)
-	{
-		next = rt_tcp_next(t);
+	for (struct rt_tcp *t = p->tcp; t; t = rt_tcp_next(t))
 		if (now - rt_tcp_heard_ms(t) > TCP_SILENT_MS)
-			on_tcp_closed(p, t);
-	}
+			rt_tcp_close(t);
 	rt_timer_start(p->sweep, 5000);
 }
 

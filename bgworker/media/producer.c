@@ -210,6 +210,15 @@ note_level(struct rt_producer *p, const struct rt_packet *packet)
 		rt_speaker_level(p->transport->router->speaker, p->id, packet->audio_level.value[0] & 0x7f);
 }
 
+/* The sender began anew, with other numbers: what was sent of the old ones says nothing of these. */
+static void
+resync_layer(struct rt_producer *p, int layer)
+{
+	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
+		if (p->params.kind == RT_KIND_AUDIO || p->params.n_encodings == 1 || c->current_spatial == layer)
+			rt_consumer_resync(c);
+}
+
 void
 rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair)
 {
@@ -244,6 +253,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		l->keyframe_wanted = false;
 	if (l->store)
 		rt_store_put(l->store, &packet);
+	if (rc == RT_RECV_BEGIN && !first)
+		resync_layer(p, layer);
 	if (rc == RT_RECV_OVERRUN || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer);
 	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)

@@ -85,7 +85,7 @@ rt_recv_packet(struct rt_recv *r, uint16_t seq, uint32_t ts, size_t bytes, uint6
 			return RT_RECV_DUPLICATE;
 		restart(r, seq);
 		count(r, ts, bytes, now_us, repair);
-		return RT_RECV_NEW;
+		return RT_RECV_BEGIN;
 	}
 	if (ahead <= 0)
 	{

@@ -41,6 +41,7 @@ struct rt_recv
 
 enum rt_recv_result
 {
+	RT_RECV_BEGIN,    /* the first one, or the numbers begin anew */
 	RT_RECV_NEW,      /* in order, or after a loss */
 	RT_RECV_LATE,     /* fills a hole */
 	RT_RECV_DUPLICATE,

@@ -38,8 +38,8 @@ on_gone(void *arg)
 	t->on_closed(t->arg, t);
 }
 
-static void
-close_later(struct rt_tcp *t)
+void
+rt_tcp_close(struct rt_tcp *t)
 {
 	if (t->closed)
 		return;
@@ -61,7 +61,7 @@ take_packets(struct rt_tcp *t)
 		if (n == 0 || n > FRAME_MAX)
 		{
 			rt_log(RT_LOG_DEBUG, "tcp", "frame of %zu bytes", n);
-			close_later(t);
+			rt_tcp_close(t);
 			return;
 		}
 		if (t->in_len < 2 + n)
@@ -85,7 +85,7 @@ read_some(struct rt_tcp *t)
 			return;
 		if (n <= 0)
 		{
-			close_later(t);
+			rt_tcp_close(t);
 			return;
 		}
 		t->in_len += (size_t) n;
@@ -104,7 +104,7 @@ write_some(struct rt_tcp *t)
 			return;
 		if (n <= 0)
 		{
-			close_later(t);
+			rt_tcp_close(t);
 			return;
 		}
 		t->out_off += (size_t) n;
@@ -186,7 +186,7 @@ rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len)
 		n = sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 	{
-		close_later(t);
+		rt_tcp_close(t);
 		return false;
 	}
 	if (n < 0)

@@ -20,6 +20,7 @@ typedef void (*rt_tcp_closed_cb)(void *arg, struct rt_tcp *t);
 struct rt_tcp *rt_tcp_new(struct rt_loop *l, int fd, const struct rt_tuple *peer, rt_tcp_packet_cb on_packet,
                           rt_tcp_closed_cb on_closed, void *arg);
 void rt_tcp_free(struct rt_tcp *t);
+void rt_tcp_close(struct rt_tcp *t); /* on_closed comes at the end of the turn */
 const struct rt_tuple *rt_tcp_tuple(const struct rt_tcp *t);
 /* False: dropped. */
 bool rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len);

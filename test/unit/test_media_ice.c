@@ -1,0 +1,272 @@
+/* test_media_ice.c: STUN requests and what is answered (RFC 5389, RFC 8445 section 7.3); the vectors of RFC 5769. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "bgworker/media/ice.h"
+#include "bgworker/media/rtp.h"
+#include "tap.h"
+
+#define PASSWORD "VOkJxbRl1RmTxUk/WvJxBt"
+
+/* RFC 5769 section 2.1: a request with SOFTWARE, PRIORITY, ICE-CONTROLLED, USERNAME, integrity and fingerprint. */
+static const uint8_t request_vector[] = {
+    0x00, 0x01, 0x00, 0x58, 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87,
+    0xdf, 0xae, 0x80, 0x22, 0x00, 0x10, 0x53, 0x54, 0x55, 0x4e, 0x20, 0x74, 0x65, 0x73, 0x74, 0x20, 0x63, 0x6c,
+    0x69, 0x65, 0x6e, 0x74, 0x00, 0x24, 0x00, 0x04, 0x6e, 0x00, 0x01, 0xff, 0x80, 0x29, 0x00, 0x08, 0x93, 0x2f,
+    0xf9, 0xb1, 0x51, 0x26, 0x3b, 0x36, 0x00, 0x06, 0x00, 0x09, 0x65, 0x76, 0x74, 0x6a, 0x3a, 0x68, 0x36, 0x76,
+    0x59, 0x20, 0x20, 0x20, 0x00, 0x08, 0x00, 0x14, 0x9a, 0xea, 0xa7, 0x0c, 0xbf, 0xd8, 0xcb, 0x56, 0x78, 0x1e,
+    0xf2, 0xb5, 0xb2, 0xd3, 0xf2, 0x49, 0xc1, 0xb5, 0x71, 0xa2, 0x80, 0x28, 0x00, 0x04, 0xe5, 0x7a, 0x3b, 0xcf};
+/* Section 2.2: a response. */
+static const uint8_t response_vector[] = {
+    0x01, 0x01, 0x00, 0x3c, 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86,
+    0xfa, 0x87, 0xdf, 0xae, 0x80, 0x22, 0x00, 0x0b, 0x74, 0x65, 0x73, 0x74, 0x20, 0x76, 0x65, 0x63,
+    0x74, 0x6f, 0x72, 0x20, 0x00, 0x20, 0x00, 0x08, 0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43,
+    0x00, 0x08, 0x00, 0x14, 0x2b, 0x91, 0xf5, 0x99, 0xfd, 0x9e, 0x90, 0xc3, 0x8c, 0x74, 0x89, 0xf9,
+    0x2a, 0xf9, 0xba, 0x53, 0xf0, 0x6b, 0xe7, 0xd7, 0x80, 0x28, 0x00, 0x04, 0xc0, 0x7d, 0x4c, 0x96};
+
+static struct rt_ice *ice;
+static struct sockaddr_in from;
+static uint8_t answer[512];
+static size_t answer_len;
+static struct rt_ice_check check;
+
+static const char *
+on_password(void *arg, const char *ufrag, size_t len)
+{
+	(void) arg;
+	return len == 4 && memcmp(ufrag, "evtj", 4) == 0 ? PASSWORD : NULL;
+}
+
+/* The error code of the answer; 0: success; -1: none. */
+static int
+ask(const uint8_t *data, size_t len, enum rt_result expected)
+{
+	uint8_t *heap = malloc(len ? len : 1); /* of its size, for the sanitizer */
+	enum rt_result rc;
+
+	memcpy(heap, data, len);
+	rc = rt_ice_answer(ice, heap, len, (struct sockaddr *) &from, sizeof from, answer, sizeof answer, &answer_len, &check);
+	free(heap);
+	if (rc != expected)
+		return -2;
+	if (answer_len < 20)
+		return -1;
+	if (rt_get16(answer) == 0x0101)
+		return 0;
+	for (size_t at = 20; at + 8 <= answer_len; at += 4 + ((size_t) rt_get16(answer + at + 2) + 3) / 4 * 4)
+		if (rt_get16(answer + at) == 0x0009)
+			return answer[at + 6] * 100 + answer[at + 7];
+	return -3;
+}
+
+/* ---- a builder of requests ---- */
+
+struct request
+{
+	uint8_t data[512];
+	size_t len;
+};
+
+static void
+set_length(struct request *r, size_t attributes)
+{
+	rt_put16(r->data + 2, (uint16_t) attributes);
+}
+
+static void
+begin(struct request *r)
+{
+	memset(r, 0, sizeof *r);
+	r->data[1] = 1;
+	rt_put32(r->data + 4, 0x2112a442);
+	memcpy(r->data + 8, "transaction1", 12);
+	r->len = 20;
+}
+
+static void
+add(struct request *r, uint16_t type, const void *value, size_t len)
+{
+	rt_put16(r->data + r->len, type);
+	rt_put16(r->data + r->len + 2, (uint16_t) len);
+	if (len)
+		memcpy(r->data + r->len + 4, value, len);
+	r->len += 4 + (len + 3) / 4 * 4;
+}
+
+static uint32_t
+crc32_of(const uint8_t *p, size_t n)
+{
+	uint32_t c = 0xffffffff;
+
+	while (n--)
+	{
+		c ^= *p++;
+		for (int k = 0; k < 8; k++)
+			c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
+	}
+	return ~c;
+}
+
+static void
+integrity(struct request *r, const char *password)
+{
+	uint8_t mac[20];
+	unsigned n = sizeof mac;
+
+	set_length(r, r->len - 20 + 24);
+	HMAC(EVP_sha1(), password, (int) strlen(password), r->data, r->len, mac, &n);
+	add(r, 0x0008, mac, 20);
+}
+
+static void
+fingerprint(struct request *r)
+{
+	uint8_t crc[4];
+
+	set_length(r, r->len - 20 + 8);
+	rt_put32(crc, crc32_of(r->data, r->len) ^ 0x5354554e);
+	add(r, 0x8028, crc, 4);
+}
+
+static void
+usual(struct request *r, const char *username)
+{
+	begin(r);
+	add(r, 0x0006, username, strlen(username));
+	add(r, 0x0024, "\x6e\x00\x01\xff", 4);
+	add(r, 0x802a, "12345678", 8); /* ICE-CONTROLLING */
+}
+
+static int
+send_request(struct request *r, enum rt_result expected)
+{
+	integrity(r, PASSWORD);
+	fingerprint(r);
+	return ask(r->data, r->len, expected);
+}
+
+/* ---- tests ---- */
+
+static void
+test_vectors(void)
+{
+	ok(ask(request_vector, sizeof request_vector, RT_BAD_INPUT) == 487,
+	   "RFC 5769 2.1 is authentic; its sender is controlled, as we are: role conflict");
+	ok(ask(response_vector, sizeof response_vector, RT_AGAIN) == -1, "RFC 5769 2.2: a response is not answered");
+}
+
+static void
+test_damage(void)
+{
+	struct request r, damaged;
+	int passed = 0;
+
+	usual(&r, "evtj:h6vY");
+	ok(send_request(&r, RT_OK) == 0, "a request");
+	for (size_t bit = 0; bit < 8 * r.len; bit++)
+	{
+		damaged = r;
+		damaged.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
+		passed += rt_ice_answer(ice, damaged.data, r.len, (struct sockaddr *) &from, sizeof from, answer, sizeof answer,
+		                        &answer_len, &check) == RT_OK;
+	}
+	ok(passed == 0, "with any bit flipped it is refused");
+	for (size_t len = 0; len < r.len; len++)
+		passed += ask(r.data, len, RT_BAD_INPUT) == 0;
+	ok(passed == 0, "cut off anywhere, too");
+}
+
+static void
+test_success(void)
+{
+	struct request r;
+	size_t at = 20;
+
+	usual(&r, "evtj:h6vY");
+	ok(send_request(&r, RT_OK) == 0 && strcmp(check.local_ufrag, "evtj") == 0 && !check.nominate, "a check is answered");
+	ok(memcmp(answer + 4, r.data + 4, 16) == 0, "with its transaction");
+	while (at < answer_len && rt_get16(answer + at) != 0x0020)
+		at += 4 + ((size_t) rt_get16(answer + at + 2) + 3) / 4 * 4;
+	ok(at < answer_len && rt_get16(answer + at + 6) == (4501 ^ 0x2112) &&
+	       rt_get32(answer + at + 8) == (0xc0000201 ^ 0x2112a442),
+	   "and tells the address it came from");
+	usual(&r, "evtj:h6vY");
+	add(&r, 0x0025, NULL, 0);
+	ok(send_request(&r, RT_OK) == 0 && check.nominate && check.nomination == 0, "USE-CANDIDATE nominates");
+	usual(&r, "evtj:h6vY");
+	add(&r, 0xc001, "\0\0\0\x05", 4);
+	ok(send_request(&r, RT_OK) == 0 && check.nominate && check.nomination == 5, "so does libwebrtc's nomination");
+	usual(&r, "evtj:h6vY");
+	add(&r, 0xc057, "\0\1\0\2", 4);
+	ok(send_request(&r, RT_OK) == 0, "an attribute that need not be understood does not matter");
+}
+
+static void
+test_refusals(void)
+{
+	struct request r;
+
+	usual(&r, "evtj:h6vY");
+	integrity(&r, "another password");
+	fingerprint(&r);
+	ok(ask(r.data, r.len, RT_BAD_INPUT) == 401, "a wrong password");
+	usual(&r, "none:h6vY");
+	ok(send_request(&r, RT_BAD_INPUT) == 401, "an unknown user");
+	usual(&r, ":h6vY");
+	ok(send_request(&r, RT_BAD_INPUT) == 401, "no local part");
+	usual(&r, "evtj");
+	ok(send_request(&r, RT_BAD_INPUT) == 401, "no colon");
+	usual(&r, "evtj:h6vY");
+	fingerprint(&r);
+	ok(ask(r.data, r.len, RT_BAD_INPUT) == 400, "no integrity");
+	begin(&r);
+	add(&r, 0x0006, "evtj:h6vY", 9);
+	ok(send_request(&r, RT_BAD_INPUT) == 400, "no priority");
+	begin(&r);
+	add(&r, 0x0024, "\x6e\x00\x01\xff", 4);
+	ok(send_request(&r, RT_BAD_INPUT) == 400, "no username");
+	usual(&r, "evtj:h6vY");
+	add(&r, 0x7abc, "what", 4);
+	ok(send_request(&r, RT_BAD_INPUT) == 420, "an attribute that must be understood, and is not");
+	usual(&r, "evtj:h6vY");
+	integrity(&r, PASSWORD);
+	ok(ask(r.data, r.len, RT_BAD_INPUT) != 0, "no fingerprint");
+	usual(&r, "evtj:h6vY");
+	r.data[1] = 0x03; /* Allocate */
+	ok(send_request(&r, RT_BAD_INPUT) == -1, "another method is not answered");
+	usual(&r, "evtj:h6vY");
+	r.data[1] = 0x11; /* indication */
+	ok(send_request(&r, RT_AGAIN) == -1, "an indication is not answered");
+	ok(answer_len <= r.len + 100, "no answer is much longer than its question");
+}
+
+static void
+test_random(void)
+{
+	char text[65];
+	int wrong = 0;
+
+	rt_ice_random(text, 64);
+	for (int i = 0; i < 64; i++)
+		wrong += !strchr("abcdefghijklmnopqrstuvwxyz0123456789", text[i]);
+	ok(wrong == 0 && text[64] == '\0', "random names have the letters that ICE allows");
+}
+
+int
+main(void)
+{
+	from.sin_family = AF_INET;
+	from.sin_port = htons(4501);
+	from.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1 */
+	ice = rt_ice_new(on_password, NULL);
+	test_vectors();
+	test_damage();
+	test_success();
+	test_refusals();
+	test_random();
+	rt_ice_free(ice);
+	return tap_done();
+}
