@@ -316,6 +316,21 @@ is_busy(struct relay *r)
 	return r->tx.pause_ms == 0 && (r->filled || rt_feed_has_work(r->feed));
 }
 
+/* What pg_stat_activity says that we wait for. */
+static uint32
+wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("RtRelayMain");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
 static void
 wait_for_work(struct relay *r)
 {
@@ -323,7 +338,7 @@ wait_for_work(struct relay *r)
 
 	if (r->owed)
 		timeout = Min(timeout, OWED_AFTER_MS);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, wait_event());
 }
 
 /* While something fails, wake-ups do not shorten the pause. */
@@ -335,7 +350,7 @@ pause_after_failure(struct relay *r)
 	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), PG_WAIT_EXTENSION);
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), wait_event());
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -346,7 +361,7 @@ static void
 gather(struct relay *r)
 {
 	pg_atomic_write_u32(&r->db->relay_wakeup, 1);
-	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, wait_event());
 }
 
 static void

@@ -51,9 +51,18 @@ last_seq_of(TupleTableSlot *slot, AttrNumber column)
 	return DatumGetInt64(slot_getattr(slot, column, &isnull));
 }
 
-/* Only when the new version did not find a place in its page. */
+/* Which indexes need to be told of a new version of a row. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes index_update;
+#define NO_INDEX TU_None
+#else
+typedef bool index_update;
+#define NO_INDEX false
+#endif
+
+/* Mostly there is none: the new version has found a place in the page of the old one. */
 static void
-add_to_indexes(Relation rooms, TupleTableSlot *slot)
+add_to_indexes(Relation rooms, TupleTableSlot *slot, index_update which)
 {
 	EState *estate = CreateExecutorState();
 	ResultRelInfo *info = makeNode(ResultRelInfo);
@@ -61,7 +70,7 @@ add_to_indexes(Relation rooms, TupleTableSlot *slot)
 	InitResultRelInfo(info, rooms, 0, NULL, 0);
 	ExecOpenIndices(info, false);
 #if PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false);
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, which == TU_Summarizing);
 #else
 	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
 #endif
@@ -83,18 +92,13 @@ update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_s
 	TM_FailureData failure;
 	LockTupleMode mode;
 	TM_Result result;
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes update_indexes;
-#else
-	bool update_indexes;
-#endif
+	index_update which;
 
 	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, 1, columns, &value, &isnull), changed, true);
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
-								InvalidSnapshot, true, &failure, &mode, &update_indexes);
-	/* TU_None is 0. */
-	if (result == TM_Ok && update_indexes)
-		add_to_indexes(rooms, changed);
+								InvalidSnapshot, true, &failure, &mode, &which);
+	if (result == TM_Ok && which != NO_INDEX)
+		add_to_indexes(rooms, changed, which);
 	ExecDropSingleTupleTableSlot(changed);
 	return result;
 }

@@ -37,12 +37,21 @@ init_key(ScanKey key, Relation index, int i, Datum value)
 						   type == INT8OID ? F_INT8EQ : F_TEXTEQ, value);
 }
 
+/* Its function in relcache.h takes other parameters from one major release to another. */
+static Oid
+primary_key_of(Relation table)
+{
+	if (!table->rd_indexvalid)
+		list_free(RelationGetIndexList(table));
+	return table->rd_pkindex;
+}
+
 bool
 rt_row_find(struct rt_row *row, Relation table, Snapshot snapshot, int nkeys, const Datum *keys)
 {
 	ScanKeyData scan_keys[MAX_KEYS];
 
-	row->index = index_open(RelationGetPrimaryKeyIndex(table), AccessShareLock);
+	row->index = index_open(primary_key_of(table), AccessShareLock);
 	if (nkeys > MAX_KEYS || IndexRelationGetNumberOfKeyAttributes(row->index) != nkeys)
 		elog(ERROR, "unexpected primary key of \"%s\"", RelationGetRelationName(table));
 	for (int i = 0; i < nkeys; i++)

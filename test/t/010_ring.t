@@ -131,6 +131,51 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 	log_is_complete('a transaction larger than the ring');
 }
 
+# ---- a commit that fails at the last moment -----------------------------------------------
+
+{
+	$cluster->sql('CREATE TABLE skew (n int)');
+	my @sessions = map { $cluster->psql_start } 1 .. 2;
+	for my $i (0, 1)
+	{
+		print { $sessions[$i]{in} } "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM skew;\n"
+			. "INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($i + 1, 'ann', 'skewed');\n"
+			. "INSERT INTO skew VALUES ($i); SELECT 'written';\n";
+		wait_until(sub { $sessions[$i]{read}->() =~ /written/ }, 'a serializable transaction has written');
+	}
+	print { $_->{in} } "COMMIT;\n" for @sessions;
+	$_->{finish}->() for @sessions;
+	like($sessions[0]{read}->() . $sessions[1]{read}->(), qr/during commit attempt/, 'one of two fails as it commits');
+	$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'next')});
+	log_is_complete('failed commit');
+}
+
+# ---- what a notification can hold ------------------------------------------------------------
+
+{
+	my $listener = $cluster->psql_start;
+	print { $listener->{in} } "LISTEN rt_events; SELECT 'listening';\n";
+	wait_until(sub { $listener->{read}->() =~ /listening/ }, 'somebody listens');
+	my $seq = $cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', repeat('long ', 5000)) RETURNING seq});
+	$cluster->sql(q{SELECT rt_private.emit('secret', '{"users": ["ann"], "private" : true}', '{"what": "hidden"}')});
+	$cluster->sql(q{SELECT rt_private.emit('widespread', json_build_object('users', (SELECT json_agg('user ' || n) FROM generate_series(1, 2000) n)),
+		'{"soft": "state"}', false)});
+	$cluster->sql(q{SELECT rt_private.emit('last-one', '{"gateway":true}', '{}', false)});
+	wait_until(sub { print { $listener->{in} } "SELECT;\n"; return $listener->{read}->() =~ /last-one/ }, 'the notifications have come');
+	$listener->{finish}->();
+	my $got = $listener->{read}->();
+	like($got, qr/\{"event":"new-chat-message","offset":"\d+","route":\{"room":"1"\},"roomId":"1","seq":$seq,"truncated":true\}/,
+		'a long message goes by reference');
+	like($got, qr/\{"event":"secret","offset":"\d+","route":\{"users": \["ann"\], "private" : true\},"truncated":true\}/,
+		'what is private goes without its payload');
+	unlike($got, qr/hidden/, 'which is not notified at all');
+	like($got, qr/\{"event":"widespread","offset":"\d+","route":\{"truncated":true\},"truncated":true\}/, 'so does a long route');
+	like($got, qr/\{"event":"last-one","route":\{"gateway":true\}\}/, 'soft state has no position');
+	is($cluster->sql(q{SELECT bool_and(length(rt_private.event_text(e)) > 7900 OR payload ~ 'hidden') FROM
+		(SELECT * FROM rt.events ORDER BY pos DESC LIMIT 3) e}), 't', 'the log has them in full');
+	positions_are_gapless('long events');
+}
+
 # ---- many writers ----------------------------------------------------------------
 
 {
