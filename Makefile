@@ -11,11 +11,11 @@
 SELF_SUFFICIENT = demo test bench
 .PHONY: $(SELF_SUFFICIENT)
 demo:
-	test/demo
+	@test/demo
 test:
-	test/run $(if $(SANITIZE),--sanitize) $(SUITES)
+	@test/run $(if $(SANITIZE),--sanitize) $(SUITES)
 bench:
-	test/bench/run $(PART)
+	@test/bench/run $(PART)
 
 ifeq ($(filter $(SELF_SUFFICIENT),$(MAKECMDGOALS)),)
 
