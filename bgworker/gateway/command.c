@@ -10,6 +10,7 @@
 #include "app.h"
 #include "auth.h"
 #include "joins.h"
+#include "leave.h"
 #include "notice.h"
 #include "room.h"
 #include "route.h"
@@ -79,9 +80,9 @@ run_disconnect(struct rt_app *app, const json_t *payload)
 	if (gateway != NULL && strcmp(gateway, app->name) != 0)
 		return;
 	if (sid != NULL)
-		rt_entry_kick_socket(app, sid);
+		rt_leave_kick_socket(app, sid);
 	else if (user != NULL)
-		rt_entry_kick_user(app, user);
+		rt_leave_kick_user(app, user);
 }
 
 static const struct rt_command_def commands[] = {

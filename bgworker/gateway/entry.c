@@ -16,13 +16,11 @@
 #include "app.h"
 #include "auth.h"
 #include "bus.h"
-#include "event.h"
 #include "meeting_event.h"
 #include "presence.h"
 #include "recover.h"
 #include "room.h"
 #include "stat.h"
-#include "typing.h"
 #include "user.h"
 
 #define BATCH_MAX 200
@@ -61,7 +59,6 @@ struct rt_entries
 	struct rt_app *app;
 	struct waiting *head, **tail;
 	int under_way;
-	size_t verifying; /* items of batches under way */
 	struct note *notes;
 	size_t nnotes, notes_space;
 	bool notes_lost;
@@ -235,9 +232,10 @@ take_result(struct rt_entries *es, const struct batch *b, const struct waiting *
 	struct rt_client *c = rt_client_find(es->app->users, w->client);
 	bool ok = rt_json_bool(result, "ok", false);
 
+	/* The client has left meanwhile; with a session from before it may come back once more. */
 	if (c == NULL && ok)
-		rt_presence_gone(es->app->presence, w->user, rt_json_str(result, "sid") ? rt_json_str(result, "sid") : w->sid,
-		                 rt_user_find(es->app->users, w->user) == NULL, false);
+		rt_presence_gone(es->app->presence, w->user, rt_json_str(result, "sid"), w->client,
+		                 rt_user_find(es->app->users, w->user) == NULL, rt_json_bool(result, "recovered", false));
 	else if (c != NULL && ok)
 		let_in(es, b, c, w, result);
 	else if (c != NULL)
@@ -304,6 +302,7 @@ write_item(struct rt_text *t, const struct rt_app *app, const struct rt_client *
 	rt_text_quote(t, app->name);
 	rt_text_add(t, ",\"peer\":");
 	rt_text_quote(t, rt_socket_peer(c->socket));
+	rt_text_addf(t, ",\"serial\":%llu", (unsigned long long) c->serial);
 	rt_text_addf(t, ",\"transport\":\"%s\"", rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
 	if (w->pid[0] != '\0')
 	{
@@ -403,7 +402,8 @@ rt_entries_wake(struct rt_entries *es)
 {
 	struct rt_app *app = es->app;
 
-	while (es->head != NULL && es->under_way < BATCHES_MAX && !app->draining && rt_auth_ready(app->auth) &&
+	/* Where notes were lost, those under way come back first. */
+	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !app->draining && rt_auth_ready(app->auth) &&
 	       rt_bus_started(app->bus))
 		send_batch(es);
 }
@@ -449,65 +449,4 @@ rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_con
 	json_decref(auth);
 	append(app->entries, w);
 	rt_entries_wake(app->entries);
-}
-
-static void
-leave(struct rt_app *app, struct rt_client *c, bool clean)
-{
-	bool last = rt_user_is_last(c);
-
-	rt_stat_count(app->stat, RT_STAT_DISCONNECTS);
-	rt_recover_cancel(c);
-	rt_typing_end_all(app->typings, c);
-	rt_meeting_gone(app, c, !c->superseded);
-	if (!c->superseded)
-		rt_presence_gone(app->presence, c->user->id, rt_socket_id(c->socket), last, !clean);
-	rt_rooms_leave_all(app->rooms, c);
-	if (last)
-		rt_rooms_forget_user(app->rooms, c->user);
-	rt_user_leave(app->users, c);
-}
-
-void
-rt_entry_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool clean)
-{
-	struct rt_app *app = arg;
-	struct rt_client *c = rt_socket_data(s);
-
-	if (c == NULL)
-		return;
-	rt_log(RT_LOG_DEBUG, "entry", "socket=%s: %s", rt_socket_id(s), reason);
-	rt_event_forget_held(c);
-	if (c->user != NULL)
-		leave(app, c, clean);
-	rt_socket_set_data(s, NULL);
-	rt_client_free(app->users, c);
-}
-
-/* ---- ends from our side -------------------------------------------------------------------------- */
-
-void
-rt_entry_kick_user(struct rt_app *app, const char *user)
-{
-	struct rt_user *u = rt_user_find(app->users, user);
-	struct rt_client *next;
-
-	for (struct rt_client *c = u == NULL ? NULL : u->clients; c != NULL; c = next)
-	{
-		next = c->next;
-		/* A reason after which nobody comes back by itself, and no session is kept. */
-		rt_socket_disconnect(c->socket, "server namespace disconnect");
-	}
-}
-
-void
-rt_entry_kick_socket(struct rt_app *app, const char *sid)
-{
-	struct rt_socket *s = rt_socket_find(app->sio, sid);
-	struct rt_client *c = s == NULL ? NULL : rt_socket_data(s);
-
-	if (c == NULL)
-		return;
-	c->superseded = true;
-	rt_socket_disconnect(s, "session taken over");
 }

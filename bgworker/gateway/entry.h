@@ -1,4 +1,4 @@
-/* entry.h: a client's way in and out: CONNECT, the database's word on it, the end of the connection.
+/* entry.h: a client's way in: CONNECT, and the database's word on it.
  *
  * CONNECTs that wait are put to the database together, so that a storm of them costs few transactions. */
 #ifndef RT_ENTRY_H
@@ -17,7 +17,6 @@ void rt_entries_free(struct rt_entries *es); /* NULL is fine */
 
 /* What the transport calls; arg is the app. */
 void rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c);
-void rt_entry_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool clean);
 
 /* Keys were read, or the bus has started: look whether anybody can go in now. */
 void rt_entries_wake(struct rt_entries *es);
@@ -25,9 +24,5 @@ void rt_entries_wake(struct rt_entries *es);
 /* A membership changed; what the database says about a CONNECT that is under way may be older.  user NULL: of
  * everybody in the room. */
 void rt_entries_note_member(struct rt_entries *es, const char *room, const char *user, bool member);
-
-/* Ends all connections of a user, or that of one socket, whose session another socket has taken over. */
-void rt_entry_kick_user(struct rt_app *app, const char *user);
-void rt_entry_kick_socket(struct rt_app *app, const char *sid);
 
 #endif

@@ -23,6 +23,7 @@
 #include "entry.h"
 #include "event.h"
 #include "joins.h"
+#include "leave.h"
 #include "metrics.h"
 #include "meeting.h"
 #include "meeting_event.h"
@@ -243,7 +244,7 @@ start_network(struct gateway *g)
 	const struct rt_socketio_app callbacks = {
 	    .on_connect = rt_entry_on_connect,
 	    .on_event = rt_event_on_event,
-	    .on_disconnect = rt_entry_on_disconnect,
+	    .on_disconnect = rt_leave_on_disconnect,
 	    .arg = app,
 	};
 	struct rt_transport_options o;

@@ -30,6 +30,7 @@ struct gone
 	struct gone *next;
 	char *user;
 	char sid[24];
+	uint64_t serial;
 	bool recoverable;
 };
 
@@ -127,7 +128,7 @@ write_gone(struct rt_text *t, const struct gone *g)
 	rt_text_quote(t, g->sid);
 	rt_text_add(t, ",\"user\":");
 	rt_text_quote(t, g->user);
-	rt_text_addf(t, ",\"recoverable\":%s}", g->recoverable ? "true" : "false");
+	rt_text_addf(t, ",\"serial\":%llu,\"recoverable\":%s}", (unsigned long long) g->serial, g->recoverable ? "true" : "false");
 }
 
 static void
@@ -231,12 +232,15 @@ begin_grace(struct rt_presence *p, const char *user)
 }
 
 void
-rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, bool last, bool recoverable)
+rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, uint64_t serial, bool last,
+                 bool recoverable)
 {
 	struct gone *g = rt_alloc(sizeof(*g));
 
 	g->user = rt_strdup(user);
-	memcpy(g->sid, sid, strnlen(sid, sizeof(g->sid) - 1));
+	if (sid != NULL)
+		memcpy(g->sid, sid, strnlen(sid, sizeof(g->sid) - 1));
+	g->serial = serial;
 	g->recoverable = recoverable;
 	if (p->ngone == GONE_MAX)
 		free_gone(pop_gone(p));

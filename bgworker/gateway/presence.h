@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct rt_app;
 struct rt_frame;
@@ -20,8 +21,10 @@ struct rt_route;
 struct rt_presence *rt_presence_new(struct rt_app *app);
 void rt_presence_free(struct rt_presence *p); /* NULL is fine */
 
-/* A connection that the database knows has gone; `last`: the user has none left on this gateway. */
-void rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, bool last, bool recoverable);
+/* A connection that the database knows has gone; `serial` is its client's, `last`: the user has none left on this
+ * gateway. */
+void rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, uint64_t serial, bool last,
+                      bool recoverable);
 
 /* An event with a `contacts` route. */
 void rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_frame *f);

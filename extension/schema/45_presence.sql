@@ -31,6 +31,7 @@ CREATE UNLOGGED TABLE rt_private.connections (
 	sid text PRIMARY KEY,
 	user_id text NOT NULL,
 	gateway text NOT NULL,
+	serial bigint NOT NULL DEFAULT 0,
 	peer text,
 	transport text,
 	connected_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -38,6 +39,8 @@ CREATE UNLOGGED TABLE rt_private.connections (
 CREATE INDEX connections_user_id_idx ON rt_private.connections (user_id);
 CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
 COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
+COMMENT ON COLUMN rt_private.connections.serial IS
+	'tells the connection from an earlier one under the same sid, whose end may be told after this one''s beginning';
 
 CREATE UNLOGGED TABLE rt_private.sessions (
 	pid text PRIMARY KEY,

@@ -4,11 +4,11 @@
 -- acknowledgement; REST functions {"status": n, "data": …, further top-level keys}.  Errors are SQLSTATEs of class RT.
 -- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
 --
---   connect            {requests: [{user, sid, pid?, offset?, gateway, peer, transport}]} -> {results: [
+--   connect            {requests: [{user, sid, pid?, offset?, gateway, serial, peer, transport}]} -> {results: [
 --                        {ok: true, sid, pid, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
 --                         meetings: [id] | null}
 --                        | {ok: false, code, message}]}
---   disconnect         {gateway, connections: [{sid, user, recoverable}]} -> {}
+--   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, slot, pid, port, stats, rooms} -> {}
 --   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
@@ -72,9 +72,9 @@ BEGIN
 		s.sid := r ->> 'sid';
 		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
 	END IF;
-	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, peer, transport)
-	VALUES (s.sid, u.id, r ->> 'gateway', r ->> 'peer', r ->> 'transport')
-	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, peer = excluded.peer, transport = excluded.transport,
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 		connected_at = excluded.connected_at;
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
@@ -120,9 +120,9 @@ DECLARE
 	gone jsonb := rt_private.req_array(req, 'connections', 10000);
 BEGIN
 	PERFORM rt_private.soft_commit();
-	-- only this gateway's: the client may be back through another one already
+	-- just these: the client may be back already, through another gateway or the same one
 	DELETE FROM rt_private.connections AS c USING jsonb_array_elements(gone) AS g
-	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway';
+	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway' AND c.serial = coalesce((g ->> 'serial')::bigint, 0);
 	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM jsonb_array_elements(gone) AS g
 	WHERE s.sid = g ->> 'sid' AND (g ->> 'recoverable')::boolean
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
