@@ -15,7 +15,9 @@
 #include "app.h"
 #include "bus.h"
 #include "recent.h"
+#include "meeting.h"
 #include "room.h"
+#include "signalling.h"
 #include "transport.h"
 #include "user.h"
 
@@ -26,6 +28,9 @@ struct gauges
 {
 	uint64_t users;
 	uint64_t rooms;
+	uint64_t meetings;
+	uint64_t seats;
+	uint64_t signals;
 	uint64_t recent_bytes;
 	uint64_t db_waiting;
 	uint64_t db_calls;
@@ -83,6 +88,9 @@ take_gauges(struct rt_stat *st)
 
 	g->users = rt_users_count(app->users);
 	g->rooms = rt_rooms_count(app->rooms);
+	g->meetings = rt_meetings_count(app->meetings);
+	g->seats = rt_meetings_seats(app->meetings);
+	g->signals = rt_signals_waiting(app->signals);
 	g->recent_bytes = rt_recent_bytes(app->recent);
 	g->db_waiting = rt_db_waiting(app->db);
 	g->db_calls = rt_db_calls(app->db);
@@ -143,6 +151,9 @@ write_gauges(const struct gauges *g, struct rt_text *out, const char *labels)
 	const struct rt_metric metrics[] = {
 	    {"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
 	    {"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
+	    {"rt_gateway_meetings", "Meetings with a connected participant.", RT_GAUGE, &g->meetings},
+	    {"rt_gateway_participants", "Connected participants of meetings.", RT_GAUGE, &g->seats},
+	    {"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
 	    {"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
 	    {"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
 	    {"rt_gateway_db_calls_total", "Database calls.", RT_COUNTER, &g->db_calls},
