@@ -273,14 +273,14 @@ is_listed(const json_t *participants, const char *participant)
 
 void
 rt_meeting_send(struct rt_meetings *ms, const char *id, const json_t *participants, struct rt_frame *f,
-                const struct rt_socket *except)
+				const struct rt_socket *except)
 {
 	const struct meeting *m = rt_map_find_str(ms->meetings, id);
 
 	for (struct rt_meeting_seat *s = m == NULL ? NULL : m->seats; s != NULL; s = s->next)
 	{
 		if (s->participant[0] == '\0' || s->client->socket == except ||
-		    (participants != NULL && !is_listed(participants, s->participant)))
+			(participants != NULL && !is_listed(participants, s->participant)))
 			continue;
 		if (s->asked)
 			hold(s, f);

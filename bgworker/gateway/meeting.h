@@ -37,6 +37,6 @@ bool rt_meeting_is_seated(const struct rt_meetings *ms, const char *id, const st
 
 /* participants: an array of ids; NULL: to all.  except: NULL, or who gets nothing. */
 void rt_meeting_send(struct rt_meetings *ms, const char *id, const json_t *participants, struct rt_frame *f,
-                     const struct rt_socket *except);
+					 const struct rt_socket *except);
 
 #endif

@@ -91,8 +91,8 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 static enum rt_db_lane
 lane_of(const json_t *req)
 {
-	bool password = json_is_string(json_object_get(req, "password")) ||
-	                json_is_string(json_object_get(req, "meeting_password"));
+	bool password =
+		json_is_string(json_object_get(req, "password")) || json_is_string(json_object_get(req, "meeting_password"));
 
 	return password ? RT_DB_SLOW : RT_DB_FAST;
 }
@@ -179,7 +179,7 @@ tell_typing(struct rt_event *e, const char *meeting, bool typing)
 {
 	struct rt_client *c = rt_event_client(e);
 	bool tell = typing ? rt_typing_start(e->app->typings, c, RT_TYPING_MEETING, meeting)
-	                   : rt_typing_stop(e->app->typings, c, RT_TYPING_MEETING, meeting);
+					   : rt_typing_stop(e->app->typings, c, RT_TYPING_MEETING, meeting);
 
 	if (tell)
 	{
@@ -233,7 +233,7 @@ run_meeting_member(struct rt_app *app, const json_t *payload)
 	char participant[RT_ID_LEN + 1];
 
 	if (c == NULL || !rt_json_get_id(payload, "meetingId", meeting) ||
-	    !rt_json_get_id(payload, "participantId", participant))
+		!rt_json_get_id(payload, "participantId", participant))
 		return;
 	if (rt_json_bool(payload, "member", false))
 		rt_meeting_enter(app->meetings, meeting, c, participant);
@@ -253,24 +253,24 @@ run_meeting_closed(struct rt_app *app, const json_t *payload)
 /* ---- the tables --------------------------------------------------------------------------------- */
 
 static const struct rt_event_def events[] = {
-    {.name = "join-meeting", .handle = handle_join, .reply = "meeting-joined", .barrier = true},
-    {.name = "leave-meeting", .handle = handle_leave, .barrier = true},
-    {.name = "typing", .handle = handle_typing, .barrier = true},
-    {.name = "media-status-update", .fn = "meeting_media", .writes = true, .barrier = true},
-    {.name = "send-message", .fn = "meeting_say", .writes = true, .barrier = true},
-    {.name = "send-reaction", .fn = "meeting_react", .writes = true, .barrier = true},
-    {.name = "raise-hand", .fn = "meeting_hand", .writes = true, .barrier = true},
-    {.name = "mute-participant", .fn = "meeting_mute", .barrier = true},
-    {.name = "remove-participant", .fn = "meeting_remove", .barrier = true},
-    {.name = "update-participant-role", .fn = "meeting_role", .barrier = true},
-    {.name = "lock-meeting", .fn = "meeting_lock", .barrier = true},
-    {.name = "end-meeting", .fn = "meeting_close", .barrier = true},
-    {.name = "toggle-recording", .fn = "meeting_record", .barrier = true},
+	{.name = "join-meeting", .handle = handle_join, .reply = "meeting-joined", .barrier = true},
+	{.name = "leave-meeting", .handle = handle_leave, .barrier = true},
+	{.name = "typing", .handle = handle_typing, .barrier = true},
+	{.name = "media-status-update", .fn = "meeting_media", .writes = true, .barrier = true},
+	{.name = "send-message", .fn = "meeting_say", .writes = true, .barrier = true},
+	{.name = "send-reaction", .fn = "meeting_react", .writes = true, .barrier = true},
+	{.name = "raise-hand", .fn = "meeting_hand", .writes = true, .barrier = true},
+	{.name = "mute-participant", .fn = "meeting_mute", .barrier = true},
+	{.name = "remove-participant", .fn = "meeting_remove", .barrier = true},
+	{.name = "update-participant-role", .fn = "meeting_role", .barrier = true},
+	{.name = "lock-meeting", .fn = "meeting_lock", .barrier = true},
+	{.name = "end-meeting", .fn = "meeting_close", .barrier = true},
+	{.name = "toggle-recording", .fn = "meeting_record", .barrier = true},
 };
 
 static const struct rt_command_def commands[] = {
-    {"rt:meeting-member", run_meeting_member},
-    {"rt:meeting-closed", run_meeting_closed},
+	{"rt:meeting-member", run_meeting_member},
+	{"rt:meeting-closed", run_meeting_closed},
 };
 
 void

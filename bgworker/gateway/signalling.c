@@ -30,7 +30,7 @@ struct request
 {
 	struct rt_signals *signals;
 	char tag[TAG_LEN + 1];
-	uint64_t client; /* serial */
+	uint64_t client;        /* serial */
 	struct rt_event *event; /* NULL: answered */
 	bool calling;           /* media_request is under way */
 	uint64_t ends_ms;
@@ -200,8 +200,7 @@ on_fetched(void *arg, const struct rt_db_reply *reply)
 	size_t i;
 
 	sg->fetching = false;
-	json_array_foreach(rt_json_array(result, "answers"), i, answer)
-		take_answer(sg, answer);
+	json_array_foreach(rt_json_array(result, "answers"), i, answer) take_answer(sg, answer);
 	json_decref(result);
 	fetch(sg);
 }
@@ -283,20 +282,20 @@ rt_signals_waiting(const struct rt_signals *sg)
 }
 
 static const struct rt_event_def events[] = {
-    {.name = "create-transport", .handle = handle_request, .reply = "transport-created"},
-    {.name = "connect-transport", .handle = handle_request, .reply = "transport-connected"},
-    {.name = "restart-ice", .handle = handle_request, .reply = "ice-restarted"},
-    {.name = "produce", .handle = handle_request, .reply = "produced"},
-    {.name = "consume", .handle = handle_request, .reply = "consumed"},
-    {.name = "resume-consumer", .handle = handle_request, .reply = "consumer-resumed"},
-    {.name = "pause-consumer", .handle = handle_request, .reply = "consumer-paused"},
-    {.name = "close-consumer", .handle = handle_request, .reply = "consumer-closed"},
-    {.name = "pause-producer", .handle = handle_request},
-    {.name = "resume-producer", .handle = handle_request},
-    {.name = "close-producer", .handle = handle_request},
-    {.name = "set-preferred-layers", .handle = handle_request},
-    {.name = "request-keyframe", .handle = handle_request},
-    {.name = "get-stats", .handle = handle_request},
+	{.name = "create-transport", .handle = handle_request, .reply = "transport-created"},
+	{.name = "connect-transport", .handle = handle_request, .reply = "transport-connected"},
+	{.name = "restart-ice", .handle = handle_request, .reply = "ice-restarted"},
+	{.name = "produce", .handle = handle_request, .reply = "produced"},
+	{.name = "consume", .handle = handle_request, .reply = "consumed"},
+	{.name = "resume-consumer", .handle = handle_request, .reply = "consumer-resumed"},
+	{.name = "pause-consumer", .handle = handle_request, .reply = "consumer-paused"},
+	{.name = "close-consumer", .handle = handle_request, .reply = "consumer-closed"},
+	{.name = "pause-producer", .handle = handle_request},
+	{.name = "resume-producer", .handle = handle_request},
+	{.name = "close-producer", .handle = handle_request},
+	{.name = "set-preferred-layers", .handle = handle_request},
+	{.name = "request-keyframe", .handle = handle_request},
+	{.name = "get-stats", .handle = handle_request},
 };
 
 static const struct rt_command_def commands[] = {{"rt:media-answer", run_media_answer}};

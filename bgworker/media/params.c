@@ -9,23 +9,23 @@ static const struct
 	const char *mime_type;
 	enum rt_codec codec;
 } codecs[] = {
-    {"audio/opus", RT_CODEC_OPUS}, {"video/VP8", RT_CODEC_VP8}, {"video/VP9", RT_CODEC_VP9},
-    {"video/H264", RT_CODEC_H264}, {"video/AV1", RT_CODEC_AV1},
+	{"audio/opus", RT_CODEC_OPUS}, {"video/VP8", RT_CODEC_VP8}, {"video/VP9", RT_CODEC_VP9},
+	{"video/H264", RT_CODEC_H264}, {"video/AV1", RT_CODEC_AV1},
 };
 
 static const char *const ext_uris[RT_EXT_COUNT] = {
-    [RT_EXT_MID] = "urn:ietf:params:rtp-hdrext:sdes:mid",
-    [RT_EXT_RID] = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-    [RT_EXT_REPAIRED_RID] = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
-    [RT_EXT_ABS_SEND_TIME] = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-    [RT_EXT_TRANSPORT_CC] = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-    [RT_EXT_AUDIO_LEVEL] = "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    [RT_EXT_DEPENDENCY_DESCRIPTOR] =
-        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
-    [RT_EXT_VIDEO_ORIENTATION] = "urn:3gpp:video-orientation",
-    [RT_EXT_TIME_OFFSET] = "urn:ietf:params:rtp-hdrext:toffset",
-    [RT_EXT_ABS_CAPTURE_TIME] = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
-    [RT_EXT_PLAYOUT_DELAY] = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+	[RT_EXT_MID] = "urn:ietf:params:rtp-hdrext:sdes:mid",
+	[RT_EXT_RID] = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+	[RT_EXT_REPAIRED_RID] = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+	[RT_EXT_ABS_SEND_TIME] = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+	[RT_EXT_TRANSPORT_CC] = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+	[RT_EXT_AUDIO_LEVEL] = "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+	[RT_EXT_DEPENDENCY_DESCRIPTOR] =
+		"https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+	[RT_EXT_VIDEO_ORIENTATION] = "urn:3gpp:video-orientation",
+	[RT_EXT_TIME_OFFSET] = "urn:ietf:params:rtp-hdrext:toffset",
+	[RT_EXT_ABS_CAPTURE_TIME] = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+	[RT_EXT_PLAYOUT_DELAY] = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
 };
 
 const char *

@@ -18,12 +18,12 @@ static const struct
 {
 	const char *mime_type;
 	int clock_rate;
-	int channels; /* 0: video */
+	int channels;           /* 0: video */
 	int packetization_mode; /* H264; -1 otherwise */
 	int profile_id;         /* VP9; -1 otherwise */
 } codecs[] = {
-    {"audio/opus", 48000, 2, -1, -1}, {"video/VP8", 90000, 0, -1, -1}, {"video/VP9", 90000, 0, -1, 0},
-    {"video/H264", 90000, 0, 1, -1},  {"video/H264", 90000, 0, 0, -1}, {"video/AV1", 90000, 0, -1, -1},
+	{"audio/opus", 48000, 2, -1, -1}, {"video/VP8", 90000, 0, -1, -1}, {"video/VP9", 90000, 0, -1, 0},
+	{"video/H264", 90000, 0, 1, -1},  {"video/H264", 90000, 0, 0, -1}, {"video/AV1", 90000, 0, -1, -1},
 };
 
 static const struct
@@ -41,17 +41,17 @@ static const struct
 	const char *audio; /* direction; NULL: not for audio */
 	const char *video;
 } extensions[] = {
-    {RT_EXT_MID, 1, "sendrecv", "sendrecv"},
-    {RT_EXT_RID, 2, NULL, "recvonly"},
-    {RT_EXT_REPAIRED_RID, 3, NULL, "recvonly"},
-    {RT_EXT_ABS_SEND_TIME, 4, "sendrecv", "sendrecv"},
-    {RT_EXT_TRANSPORT_CC, 5, "recvonly", "sendrecv"},
-    {RT_EXT_AUDIO_LEVEL, 6, "sendrecv", NULL},
-    {RT_EXT_DEPENDENCY_DESCRIPTOR, 7, NULL, "recvonly"},
-    {RT_EXT_VIDEO_ORIENTATION, 8, NULL, "sendrecv"},
-    {RT_EXT_TIME_OFFSET, 9, NULL, "sendrecv"},
-    {RT_EXT_ABS_CAPTURE_TIME, 10, "sendrecv", "sendrecv"},
-    {RT_EXT_PLAYOUT_DELAY, 11, "sendrecv", "sendrecv"},
+	{RT_EXT_MID, 1, "sendrecv", "sendrecv"},
+	{RT_EXT_RID, 2, NULL, "recvonly"},
+	{RT_EXT_REPAIRED_RID, 3, NULL, "recvonly"},
+	{RT_EXT_ABS_SEND_TIME, 4, "sendrecv", "sendrecv"},
+	{RT_EXT_TRANSPORT_CC, 5, "recvonly", "sendrecv"},
+	{RT_EXT_AUDIO_LEVEL, 6, "sendrecv", NULL},
+	{RT_EXT_DEPENDENCY_DESCRIPTOR, 7, NULL, "recvonly"},
+	{RT_EXT_VIDEO_ORIENTATION, 8, NULL, "sendrecv"},
+	{RT_EXT_TIME_OFFSET, 9, NULL, "sendrecv"},
+	{RT_EXT_ABS_CAPTURE_TIME, 10, "sendrecv", "sendrecv"},
+	{RT_EXT_PLAYOUT_DELAY, 11, "sendrecv", "sendrecv"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -61,7 +61,7 @@ codec_parameters(size_t i)
 {
 	if (codecs[i].packetization_mode >= 0)
 		return json_pack("{s:i, s:i, s:s}", "level-asymmetry-allowed", 1, "packetization-mode",
-		                 codecs[i].packetization_mode, "profile-level-id", "42e01f");
+						 codecs[i].packetization_mode, "profile-level-id", "42e01f");
 	if (codecs[i].profile_id >= 0)
 		return json_pack("{s:i}", "profile-id", codecs[i].profile_id);
 	return json_object();
@@ -74,11 +74,11 @@ codec_feedback(bool audio)
 	size_t i;
 
 	for (i = 0; audio && i < COUNT(audio_feedback); i++)
-		json_array_append_new(list, json_pack("{s:s, s:s}", "type", audio_feedback[i].type, "parameter",
-		                                      audio_feedback[i].parameter));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "type", audio_feedback[i].type, "parameter", audio_feedback[i].parameter));
 	for (i = 0; !audio && i < COUNT(video_feedback); i++)
-		json_array_append_new(list, json_pack("{s:s, s:s}", "type", video_feedback[i].type, "parameter",
-		                                      video_feedback[i].parameter));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "type", video_feedback[i].type, "parameter", video_feedback[i].parameter));
 	return list;
 }
 
@@ -87,8 +87,8 @@ media_codec(size_t i, int pt)
 {
 	bool audio = codecs[i].channels > 0;
 	json_t *codec = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "kind", audio ? "audio" : "video", "mimeType",
-	                          codecs[i].mime_type, "preferredPayloadType", pt, "clockRate", codecs[i].clock_rate,
-	                          "parameters", codec_parameters(i), "rtcpFeedback", codec_feedback(audio));
+							  codecs[i].mime_type, "preferredPayloadType", pt, "clockRate", codecs[i].clock_rate,
+							  "parameters", codec_parameters(i), "rtcpFeedback", codec_feedback(audio));
 
 	if (audio)
 		json_object_set_new(codec, "channels", json_integer(codecs[i].channels));
@@ -99,7 +99,7 @@ static json_t *
 rtx_codec(int clock_rate, int pt, int apt)
 {
 	return json_pack("{s:s, s:s, s:i, s:i, s:{s:i}, s:[]}", "kind", "video", "mimeType", "video/rtx",
-	                 "preferredPayloadType", pt, "clockRate", clock_rate, "parameters", "apt", apt, "rtcpFeedback");
+					 "preferredPayloadType", pt, "clockRate", clock_rate, "parameters", "apt", apt, "rtcpFeedback");
 }
 
 static json_t *
@@ -126,8 +126,8 @@ add_extension(json_t *list, size_t i, const char *kind, const char *direction)
 {
 	if (direction != NULL)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:b, s:s}", "kind", kind, "uri",
-		                                      rt_ext_uri(extensions[i].ext), "preferredId", extensions[i].id,
-		                                      "preferredEncrypt", 0, "direction", direction));
+											  rt_ext_uri(extensions[i].ext), "preferredId", extensions[i].id,
+											  "preferredEncrypt", 0, "direction", direction));
 }
 
 static json_t *

@@ -76,6 +76,12 @@ rt_params_check_codec(const struct rt_field_scope *s, const char *pt_key, enum r
 	return rc;
 }
 
+json_int_t
+rt_params_int(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 static const char *
 mime_type(const json_t *codec)
 {
@@ -141,7 +147,7 @@ rt_params_feedback(const json_t *codec)
 		json_t *fb = json_array_get(list, i);
 
 		add_feedback(&f, json_string_value(json_object_get(fb, "type")),
-		             json_string_value(json_object_get(fb, "parameter")));
+					 json_string_value(json_object_get(fb, "parameter")));
 	}
 	return f;
 }

@@ -6,7 +6,9 @@
 
 /* pt_key: "payloadType" or "preferredPayloadType". */
 enum rt_result rt_params_check_codec(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need,
-                                     json_t *copy);
+									 json_t *copy);
+
+json_int_t rt_params_int(const json_t *object, const char *key); /* 0 if it has none */
 
 /* On codecs that were checked. */
 enum rt_kind rt_params_codec_kind(const json_t *codec);

@@ -9,12 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static json_int_t
-integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static bool
 is_feedback(const json_t *fb, const char *type)
 {
@@ -49,7 +43,7 @@ drop_feedback(json_t *codecs, const char *type)
 		json_t *codec = json_array_get(codecs, i);
 
 		json_object_set_new(codec, "rtcpFeedback",
-		                    without_feedback(json_object_get(codec, "rtcpFeedback"), type, false));
+							without_feedback(json_object_get(codec, "rtcpFeedback"), type, false));
 	}
 }
 
@@ -86,7 +80,7 @@ has_media_pt(const json_t *codecs, json_int_t pt)
 
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
-		if (integer_of(json_array_get(codecs, i), "payloadType") == pt)
+		if (rt_params_int(json_array_get(codecs, i), "payloadType") == pt)
 			return true;
 	}
 	return false;
@@ -122,8 +116,8 @@ has_extension(const json_t *extensions, const char *id_key, json_int_t id, const
 	{
 		json_t *item = json_array_get(extensions, i);
 
-		if ((id_key == NULL || integer_of(item, id_key) == id) &&
-		    strcmp(json_string_value(json_object_get(item, "uri")), uri) == 0)
+		if ((id_key == NULL || rt_params_int(item, id_key) == id) &&
+			strcmp(json_string_value(json_object_get(item, "uri")), uri) == 0)
 			return true;
 	}
 	return false;
@@ -140,8 +134,8 @@ common_extensions(const json_t *consumable, const json_t *caps)
 	{
 		json_t *item = json_array_get(list, i);
 
-		if (has_extension(json_object_get(caps, "headerExtensions"), "preferredId", integer_of(item, "id"),
-		                  json_string_value(json_object_get(item, "uri"))))
+		if (has_extension(json_object_get(caps, "headerExtensions"), "preferredId", rt_params_int(item, "id"),
+						  json_string_value(json_object_get(item, "uri"))))
 			json_array_append(out, item);
 	}
 	return out;
@@ -182,9 +176,9 @@ set_scalability_mode(json_t *encoding, const json_t *consumable)
 	const char *mode = first_scalability_mode(encodings);
 
 	if (json_array_size(encodings) > 1)
-		json_object_set_new(encoding, "scalabilityMode",
-		                    json_sprintf("L%dT%d", (int) json_array_size(encodings),
-		                                 rt_scalability_parse(mode).temporal));
+		json_object_set_new(
+			encoding, "scalabilityMode",
+			json_sprintf("L%dT%d", (int) json_array_size(encodings), rt_scalability_parse(mode).temporal));
 	else if (mode != NULL)
 		json_object_set_new(encoding, "scalabilityMode", json_string(mode));
 }
@@ -237,7 +231,7 @@ rt_params_can_consume(const json_t *consumable, const json_t *caps)
 
 enum rt_result
 rt_params_for_consumer(json_t **rtp_parameters, const json_t *consumable, const json_t *caps, bool enable_rtx,
-                       uint32_t ssrc, struct rt_params_error *e)
+					   uint32_t ssrc, struct rt_params_error *e)
 {
 	struct rt_field_scope s = {NULL, "rtpCapabilities", e};
 	json_t *codecs = matching_codecs(consumable, caps, enable_rtx);
@@ -251,9 +245,9 @@ rt_params_for_consumer(json_t **rtp_parameters, const json_t *consumable, const 
 	}
 	extensions = common_extensions(consumable, caps);
 	reduce_feedback(codecs, extensions);
-	*rtp_parameters = json_pack("{s:o, s:o, s:[o], s:O}", "codecs", codecs, "headerExtensions", extensions,
-	                            "encodings", single_encoding(consumable, ssrc, rtx), "rtcp",
-	                            json_object_get(consumable, "rtcp"));
+	*rtp_parameters =
+		json_pack("{s:o, s:o, s:[o], s:O}", "codecs", codecs, "headerExtensions", extensions, "encodings",
+				  single_encoding(consumable, ssrc, rtx), "rtcp", json_object_get(consumable, "rtcp"));
 	if (json_object_get(consumable, "msid") != NULL)
 		json_object_set(*rtp_parameters, "msid", json_object_get(consumable, "msid"));
 	return RT_OK;
@@ -264,13 +258,13 @@ read_codecs(struct rt_consumer_params *c, const json_t *params)
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *media = json_array_get(codecs, 0);
-	json_t *rtx = rt_params_find_rtx(codecs, integer_of(media, "payloadType"));
+	json_t *rtx = rt_params_find_rtx(codecs, rt_params_int(media, "payloadType"));
 
 	/* Found: consumable parameters exist for codecs that we forward alone. */
 	(void) rt_codec_find(json_string_value(json_object_get(media, "mimeType")), &c->codec);
-	c->pt = integer_of(media, "payloadType");
-	c->rtx_pt = rtx != NULL ? integer_of(rtx, "payloadType") : RT_NO_PT;
-	c->clock_rate = integer_of(media, "clockRate");
+	c->pt = rt_params_int(media, "payloadType");
+	c->rtx_pt = rtx != NULL ? rt_params_int(rtx, "payloadType") : RT_NO_PT;
+	c->clock_rate = rt_params_int(media, "clockRate");
 	c->feedback = rt_params_feedback(media);
 }
 
@@ -286,7 +280,7 @@ read_extensions(struct rt_consumer_params *c, const json_t *params)
 		json_t *item = json_array_get(list, i);
 
 		if (rt_ext_find(json_string_value(json_object_get(item, "uri")), &ext))
-			c->ext.id[ext] = integer_of(item, "id");
+			c->ext.id[ext] = rt_params_int(item, "id");
 	}
 }
 
@@ -295,8 +289,8 @@ read_encoding(struct rt_consumer_params *c, const json_t *params)
 {
 	json_t *encoding = json_array_get(json_object_get(params, "encodings"), 0);
 
-	c->ssrc = integer_of(encoding, "ssrc");
-	c->rtx_ssrc = integer_of(json_object_get(encoding, "rtx"), "ssrc");
+	c->ssrc = rt_params_int(encoding, "ssrc");
+	c->rtx_ssrc = rt_params_int(json_object_get(encoding, "rtx"), "ssrc");
 	c->layers = rt_scalability_parse(json_string_value(json_object_get(encoding, "scalabilityMode")));
 	c->max_bitrate_bps = json_number_value(json_object_get(encoding, "maxBitrate"));
 }
@@ -315,7 +309,7 @@ read_params(struct rt_consumer_params *c, const json_t *params)
 
 enum rt_result
 rt_consumer_params_init(struct rt_consumer_params *c, enum rt_kind kind, const json_t *consumable,
-                        const json_t *rtp_capabilities, const char *mid, uint32_t ssrc, struct rt_params_error *e)
+						const json_t *rtp_capabilities, const char *mid, uint32_t ssrc, struct rt_params_error *e)
 {
 	json_t *caps;
 	enum rt_result rc = rt_params_check_caps(&caps, rtp_capabilities, e);

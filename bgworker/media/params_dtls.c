@@ -79,7 +79,7 @@ static enum rt_result
 read_role(struct rt_dtls_params *d, const struct rt_field_scope *s, json_t *copy)
 {
 	static const char *const names[] = {
-	    [RT_DTLS_AUTO] = "auto", [RT_DTLS_CLIENT] = "client", [RT_DTLS_SERVER] = "server"};
+		[RT_DTLS_AUTO] = "auto", [RT_DTLS_CLIENT] = "client", [RT_DTLS_SERVER] = "server"};
 	enum rt_result rc = rt_field_string(s, "role", RT_OPTIONAL, 16, copy);
 	const char *role = json_string_value(json_object_get(copy, "role"));
 	int i;

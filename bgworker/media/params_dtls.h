@@ -26,6 +26,6 @@ struct rt_dtls_params
 };
 
 enum rt_result rt_dtls_params_read(struct rt_dtls_params *d, const json_t *dtls_parameters,
-                                   struct rt_params_error *e);
+								   struct rt_params_error *e);
 
 #endif

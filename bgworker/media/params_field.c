@@ -83,7 +83,7 @@ rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need ne
 
 enum rt_result
 rt_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need, int64_t min, int64_t max,
-                 json_t *copy)
+				 json_t *copy)
 {
 	json_t *value = find_field(s, key);
 	char what[80];
@@ -145,7 +145,7 @@ check_item(const struct rt_field_scope *list, const char *key, size_t i, rt_fiel
 
 enum rt_result
 rt_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_items,
-              rt_field_item_cb check, json_t *copy)
+			  rt_field_item_cb check, json_t *copy)
 {
 	json_t *value = find_field(s, key);
 	json_t *out = json_array();

@@ -35,16 +35,16 @@ enum rt_result rt_field_fail(const struct rt_field_scope *s, const char *key, co
 enum rt_result rt_field_check_object(const struct rt_field_scope *s);
 
 enum rt_result rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_bytes,
-                               json_t *copy);
+							   json_t *copy);
 enum rt_result rt_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need, int64_t min,
-                                int64_t max, json_t *copy);
+								int64_t max, json_t *copy);
 enum rt_result rt_field_bitrate(const struct rt_field_scope *s, const char *key, json_t *copy);
 enum rt_result rt_field_bool(const struct rt_field_scope *s, const char *key, bool otherwise, json_t *copy);
 
 /* Checks each element of an array of objects and appends its copy to copy[key], which is [] if there is none. */
 typedef enum rt_result (*rt_field_item_cb)(const struct rt_field_scope *item, json_t *copy);
 enum rt_result rt_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_items,
-                             rt_field_item_cb check, json_t *copy);
+							 rt_field_item_cb check, json_t *copy);
 
 /* An object whose values are strings or numbers, as `parameters` is; {} if there is none. */
 enum rt_result rt_field_values(const struct rt_field_scope *s, const char *key, json_t *copy);

@@ -35,15 +35,15 @@ static const struct
 	uint8_t value;
 	enum profile profile;
 } patterns[] = {
-    {0x42, 0x4f, 0x40, CONSTRAINED_BASELINE},
-    {0x4d, 0x8f, 0x80, CONSTRAINED_BASELINE},
-    {0x58, 0xcf, 0xc0, CONSTRAINED_BASELINE},
-    {0x42, 0x4f, 0x00, BASELINE},
-    {0x58, 0xcf, 0x80, BASELINE},
-    {0x4d, 0xaf, 0x00, MAIN},
-    {0x64, 0xff, 0x00, HIGH},
-    {0x64, 0xff, 0x0c, CONSTRAINED_HIGH},
-    {0xf4, 0xff, 0x00, HIGH_444},
+	{0x42, 0x4f, 0x40, CONSTRAINED_BASELINE},
+	{0x4d, 0x8f, 0x80, CONSTRAINED_BASELINE},
+	{0x58, 0xcf, 0xc0, CONSTRAINED_BASELINE},
+	{0x42, 0x4f, 0x00, BASELINE},
+	{0x58, 0xcf, 0x80, BASELINE},
+	{0x4d, 0xaf, 0x00, MAIN},
+	{0x64, 0xff, 0x00, HIGH},
+	{0x64, 0xff, 0x0c, CONSTRAINED_HIGH},
+	{0xf4, 0xff, 0x00, HIGH_444},
 };
 
 static const uint8_t levels[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52};
@@ -136,7 +136,7 @@ static void
 print_id(const struct profile_level *pl, char id[RT_H264_ID])
 {
 	static const char *const prefixes[] = {[CONSTRAINED_BASELINE] = "42e0", [BASELINE] = "4200", [MAIN] = "4d00",
-	                                       [CONSTRAINED_HIGH] = "640c",     [HIGH] = "6400",     [HIGH_444] = "f400"};
+										   [CONSTRAINED_HIGH] = "640c",     [HIGH] = "6400",     [HIGH_444] = "f400"};
 
 	if (pl->level == LEVEL_1B)
 		print_1b(pl->profile, id);

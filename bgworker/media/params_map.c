@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static json_int_t
-integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static enum rt_result
 fail_codec(struct rt_params_error *e, size_t i, const char *what)
 {
@@ -27,8 +21,8 @@ fail_codec(struct rt_params_error *e, size_t i, const char *what)
 static void
 add_mapping(json_t *list, const json_t *codec, const json_t *cap)
 {
-	json_array_append_new(list, json_pack("{s:I, s:I}", "payloadType", integer_of(codec, "payloadType"),
-	                                      "mappedPayloadType", integer_of(cap, "preferredPayloadType")));
+	json_array_append_new(list, json_pack("{s:I, s:I}", "payloadType", rt_params_int(codec, "payloadType"),
+										  "mappedPayloadType", rt_params_int(cap, "preferredPayloadType")));
 }
 
 static json_int_t
@@ -39,8 +33,8 @@ mapped_pt(const json_t *mapping, json_int_t pt)
 
 	for (i = 0; i < json_array_size(list); i++)
 	{
-		if (integer_of(json_array_get(list, i), "payloadType") == pt)
-			return integer_of(json_array_get(list, i), "mappedPayloadType");
+		if (rt_params_int(json_array_get(list, i), "payloadType") == pt)
+			return rt_params_int(json_array_get(list, i), "mappedPayloadType");
 	}
 	return -1;
 }
@@ -107,8 +101,7 @@ map_encodings(json_t *mapping, const json_t *encodings, uint32_t first_ssrc)
 }
 
 enum rt_result
-rt_params_map(json_t **mapping, json_t *params, const json_t *caps, uint32_t first_ssrc,
-              struct rt_params_error *e)
+rt_params_map(json_t **mapping, json_t *params, const json_t *caps, uint32_t first_ssrc, struct rt_params_error *e)
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *cap_codecs = json_object_get(caps, "codecs");
@@ -131,11 +124,11 @@ rt_params_map(json_t **mapping, json_t *params, const json_t *caps, uint32_t fir
 static json_t *
 codec_of_cap(const json_t *cap, json_t *parameters)
 {
-	json_t *codec = json_pack("{s:O, s:O, s:O, s:O, s:O}", "mimeType", json_object_get(cap, "mimeType"),
-	                          "payloadType", json_object_get(cap, "preferredPayloadType"), "clockRate",
-	                          json_object_get(cap, "clockRate"), "parameters",
-	                          parameters != NULL ? parameters : json_object_get(cap, "parameters"), "rtcpFeedback",
-	                          json_object_get(cap, "rtcpFeedback"));
+	json_t *codec =
+		json_pack("{s:O, s:O, s:O, s:O, s:O}", "mimeType", json_object_get(cap, "mimeType"), "payloadType",
+				  json_object_get(cap, "preferredPayloadType"), "clockRate", json_object_get(cap, "clockRate"),
+				  "parameters", parameters != NULL ? parameters : json_object_get(cap, "parameters"), "rtcpFeedback",
+				  json_object_get(cap, "rtcpFeedback"));
 
 	if (json_object_get(cap, "channels") != NULL)
 		json_object_set(codec, "channels", json_object_get(cap, "channels"));
@@ -149,7 +142,7 @@ find_pt(const json_t *cap_codecs, json_int_t pt)
 
 	for (i = 0; i < json_array_size(cap_codecs); i++)
 	{
-		if (integer_of(json_array_get(cap_codecs, i), "preferredPayloadType") == pt)
+		if (rt_params_int(json_array_get(cap_codecs, i), "preferredPayloadType") == pt)
 			return json_array_get(cap_codecs, i);
 	}
 	return NULL;
@@ -166,7 +159,7 @@ consumable_codecs(const json_t *params, const json_t *caps, const json_t *mappin
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
 		json_t *codec = json_array_get(codecs, i);
-		json_int_t pt = mapped_pt(mapping, integer_of(codec, "payloadType"));
+		json_int_t pt = mapped_pt(mapping, rt_params_int(codec, "payloadType"));
 		json_t *rtx = rt_params_find_rtx(cap_codecs, pt);
 
 		if (rt_params_is_rtx(codec))
@@ -204,7 +197,7 @@ is_consumable(enum rt_kind kind, const json_t *cap, const json_t *params)
 		return false;
 	/* It is copied from the producer's packets: without it there, a receiver would wait for it in vain. */
 	return strcmp(uri, rt_ext_uri(RT_EXT_ABS_CAPTURE_TIME)) != 0 ||
-	       has_extension(json_object_get(params, "headerExtensions"), uri);
+		   has_extension(json_object_get(params, "headerExtensions"), uri);
 }
 
 static json_t *
@@ -220,8 +213,8 @@ consumable_extensions(enum rt_kind kind, const json_t *params, const json_t *cap
 
 		if (is_consumable(kind, cap, params))
 			json_array_append_new(out, json_pack("{s:O, s:O, s:O, s:{}}", "uri", json_object_get(cap, "uri"), "id",
-			                                     json_object_get(cap, "preferredId"), "encrypt",
-			                                     json_object_get(cap, "preferredEncrypt"), "parameters"));
+												 json_object_get(cap, "preferredId"), "encrypt",
+												 json_object_get(cap, "preferredEncrypt"), "parameters"));
 	}
 	return out;
 }
@@ -251,8 +244,8 @@ json_t *
 rt_params_consumable(enum rt_kind kind, const json_t *params, const json_t *caps, const json_t *mapping)
 {
 	json_t *out = json_pack("{s:o, s:o, s:o, s:{s:b}}", "codecs", consumable_codecs(params, caps, mapping),
-	                        "headerExtensions", consumable_extensions(kind, params, caps), "encodings",
-	                        consumable_encodings(params, mapping), "rtcp", "reducedSize", 1);
+							"headerExtensions", consumable_extensions(kind, params, caps), "encodings",
+							consumable_encodings(params, mapping), "rtcp", "reducedSize", 1);
 	json_t *cname = json_object_get(json_object_get(params, "rtcp"), "cname");
 	json_t *msid = json_object_get(params, "msid");
 

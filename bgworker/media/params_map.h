@@ -10,7 +10,7 @@
 /* *mapping: {codecs: [{payloadType, mappedPayloadType}], encodings: [{ssrc?, rid?, mappedSsrc}]}, a new reference.
  * Writes the profile-level-id that was agreed into the codecs of params.  Encodings are numbered from first_ssrc. */
 enum rt_result rt_params_map(json_t **mapping, json_t *params, const json_t *caps, uint32_t first_ssrc,
-                             struct rt_params_error *e);
+							 struct rt_params_error *e);
 
 /* The router's view, from which consumers are made: the router's payload types and extension ids, our SSRCs, and of
  * the client what a receiver must know (format parameters, layers, bitrates, CNAME).  A new reference. */

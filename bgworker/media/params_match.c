@@ -54,7 +54,7 @@ same_h264(const json_t *a, const json_t *b)
 	char answer[RT_H264_ID];
 
 	return same_parameter(a, b, "packetization-mode") &&
-	       rt_h264_match(json_object_get(a, "parameters"), json_object_get(b, "parameters"), answer);
+		   rt_h264_match(json_object_get(a, "parameters"), json_object_get(b, "parameters"), answer);
 }
 
 bool

@@ -11,12 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static json_int_t
-integer_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 /* `to` has room: the check of the parameters bounds each of them. */
 static void
 copy_string(char *to, size_t size, const json_t *object, const char *key)
@@ -76,13 +70,13 @@ read_codecs(struct rt_producer_params *p, const json_t *params, struct rt_params
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	const json_t *media = find_media(codecs);
-	const json_t *rtx = rt_params_find_rtx(codecs, integer_of(media, "payloadType"));
+	const json_t *rtx = rt_params_find_rtx(codecs, rt_params_int(media, "payloadType"));
 
 	if (!rt_codec_find(json_string_value(json_object_get(media, "mimeType")), &p->codec))
 		return fail(e, "codecs", "has a codec that is not forwarded");
-	p->pt = integer_of(media, "payloadType");
-	p->rtx_pt = rtx != NULL ? integer_of(rtx, "payloadType") : RT_NO_PT;
-	p->clock_rate = integer_of(media, "clockRate");
+	p->pt = rt_params_int(media, "payloadType");
+	p->rtx_pt = rtx != NULL ? rt_params_int(rtx, "payloadType") : RT_NO_PT;
+	p->clock_rate = rt_params_int(media, "clockRate");
 	p->feedback = rt_params_feedback(media);
 	return RT_OK;
 }
@@ -99,15 +93,15 @@ read_extensions(struct rt_producer_params *p, const json_t *params)
 		json_t *item = json_array_get(list, i);
 
 		if (rt_ext_find(json_string_value(json_object_get(item, "uri")), &ext) && p->ext.id[ext] == 0)
-			p->ext.id[ext] = integer_of(item, "id");
+			p->ext.id[ext] = rt_params_int(item, "id");
 	}
 }
 
 static void
 read_encoding(struct rt_encoding *out, const json_t *encoding, uint32_t mapped_ssrc)
 {
-	out->ssrc = integer_of(encoding, "ssrc");
-	out->rtx_ssrc = integer_of(json_object_get(encoding, "rtx"), "ssrc");
+	out->ssrc = rt_params_int(encoding, "ssrc");
+	out->rtx_ssrc = rt_params_int(json_object_get(encoding, "rtx"), "ssrc");
 	copy_string(out->rid, sizeof(out->rid), encoding, "rid");
 	out->mapped_ssrc = mapped_ssrc;
 	out->layers = rt_scalability_parse(json_string_value(json_object_get(encoding, "scalabilityMode")));
@@ -191,17 +185,17 @@ read_mapping(struct rt_producer_params *p, const json_t *mapping)
 	{
 		json_t *item = json_array_get(codecs, i);
 
-		if (integer_of(item, "payloadType") == p->pt)
-			p->mapped_pt = integer_of(item, "mappedPayloadType");
+		if (rt_params_int(item, "payloadType") == p->pt)
+			p->mapped_pt = rt_params_int(item, "mappedPayloadType");
 		else
-			p->mapped_rtx_pt = integer_of(item, "mappedPayloadType");
+			p->mapped_rtx_pt = rt_params_int(item, "mappedPayloadType");
 	}
 }
 
 /* params: checked, and ours to change. */
 static enum rt_result
 read_params(struct rt_producer_params *p, json_t *params, const struct rt_producer_context *ctx,
-            struct rt_params_error *e)
+			struct rt_params_error *e)
 {
 	json_t *mapping = NULL;
 	enum rt_result rc = check_codecs(json_object_get(params, "codecs"), p->kind, e);
@@ -231,7 +225,7 @@ read_params(struct rt_producer_params *p, json_t *params, const struct rt_produc
 
 enum rt_result
 rt_producer_params_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
-                        const struct rt_producer_context *ctx, struct rt_params_error *e)
+						const struct rt_producer_context *ctx, struct rt_params_error *e)
 {
 	json_t *params;
 	enum rt_result rc;

@@ -43,13 +43,13 @@ struct rt_producer_context
 	const json_t *caps;        /* the router's capabilities */
 	const char *cname;         /* of the transport's first producer; NULL if this is it */
 	const char *default_cname; /* random, for a client that tells none */
-	uint32_t first_ssrc;       /* random; encodings are numbered from it.  At most 2^32 - 1 - RT_PARAMS_MAX_ENCODINGS */
+	uint32_t first_ssrc; /* random; encodings are numbered from it.  At most 2^32 - 1 - RT_PARAMS_MAX_ENCODINGS */
 };
 
 /* rtp_parameters: as the client sent it.  That SSRCs, MIDs and RIDs are unique on the transport is for the caller
  * to check.  On RT_OK, rt_producer_params_fini() is due. */
 enum rt_result rt_producer_params_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
-                                       const struct rt_producer_context *ctx, struct rt_params_error *e);
+									   const struct rt_producer_context *ctx, struct rt_params_error *e);
 void rt_producer_params_fini(struct rt_producer_params *p);
 
 #endif

@@ -46,7 +46,7 @@ check_rid(const struct rt_field_scope *s, json_t *copy)
 	const char *rid = json_string_value(json_object_get(copy, "rid"));
 
 	if (rc == RT_OK && rid != NULL &&
-	    rid[strspn(rid, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] != '\0')
+		rid[strspn(rid, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] != '\0')
 		return rt_field_fail(s, "rid", "must be letters and digits");
 	return rc;
 }

@@ -60,8 +60,8 @@ op_map(const json_t *in, json_t **out, struct rt_params_error *e)
 		rc = rt_params_map(&mapping, params, argument(in, "caps"), json_integer_value(argument(in, "ssrc")), e);
 	if (rc == RT_OK)
 		*out = json_pack("{s:o, s:O, s:o}", "consumable",
-		                 rt_params_consumable(kind, params, argument(in, "caps"), mapping), "codecs",
-		                 json_object_get(params, "codecs"), "mapping", mapping);
+						 rt_params_consumable(kind, params, argument(in, "caps"), mapping), "codecs",
+						 json_object_get(params, "codecs"), "mapping", mapping);
 	json_decref(params);
 	return rc;
 }
@@ -84,7 +84,7 @@ static json_t *
 show_feedback(const struct rt_feedback *f)
 {
 	return json_pack("{s:b, s:b, s:b, s:b, s:b}", "nack", f->nack, "pli", f->pli, "fir", f->fir, "remb", f->remb,
-	                 "transportCc", f->transport_cc);
+					 "transportCc", f->transport_cc);
 }
 
 static json_t *
@@ -104,9 +104,9 @@ show_encodings(const struct rt_producer_params *p)
 		const struct rt_encoding *n = &p->encodings[i];
 
 		json_array_append_new(out, json_pack("{s:I, s:I, s:s, s:I, s:o, s:b, s:I}", "ssrc", (json_int_t) n->ssrc,
-		                                     "rtxSsrc", (json_int_t) n->rtx_ssrc, "rid", n->rid, "mappedSsrc",
-		                                     (json_int_t) n->mapped_ssrc, "layers", show_layers(&n->layers), "dtx",
-		                                     n->dtx, "maxBitrate", (json_int_t) n->max_bitrate_bps));
+											 "rtxSsrc", (json_int_t) n->rtx_ssrc, "rid", n->rid, "mappedSsrc",
+											 (json_int_t) n->mapped_ssrc, "layers", show_layers(&n->layers), "dtx",
+											 n->dtx, "maxBitrate", (json_int_t) n->max_bitrate_bps));
 	}
 	return out;
 }
@@ -115,17 +115,17 @@ static enum rt_result
 op_produce(const json_t *in, json_t **out, struct rt_params_error *e)
 {
 	struct rt_producer_context ctx = {argument(in, "caps"), text_argument(in, "cname"), "default",
-	                                  json_integer_value(argument(in, "ssrc"))};
+									  json_integer_value(argument(in, "ssrc"))};
 	struct rt_producer_params p;
 	enum rt_result rc = rt_producer_params_init(&p, text_argument(in, "kind"), argument(in, "params"), &ctx, e);
 
 	if (rc != RT_OK)
 		return rc;
 	*out = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:o, s:O}", "kind",
-	                 rt_kind_name(p.kind), "type", rt_producer_type_name(p.type), "clockRate", (int) p.clock_rate, "pt",
-	                 p.pt, "rtxPt", p.rtx_pt, "mappedPt", p.mapped_pt, "mappedRtxPt", p.mapped_rtx_pt, "feedback",
-	                 show_feedback(&p.feedback), "ext", show_exts(&p.ext), "mid", p.mid, "cname", p.cname, "encodings",
-	                 show_encodings(&p), "consumable", p.consumable);
+					 rt_kind_name(p.kind), "type", rt_producer_type_name(p.type), "clockRate", (int) p.clock_rate,
+					 "pt", p.pt, "rtxPt", p.rtx_pt, "mappedPt", p.mapped_pt, "mappedRtxPt", p.mapped_rtx_pt,
+					 "feedback", show_feedback(&p.feedback), "ext", show_exts(&p.ext), "mid", p.mid, "cname", p.cname,
+					 "encodings", show_encodings(&p), "consumable", p.consumable);
 	rt_producer_params_fini(&p);
 	return RT_OK;
 }
@@ -152,7 +152,7 @@ op_consumer(const json_t *in, json_t **out, struct rt_params_error *e)
 	if (rc != RT_OK)
 		return rc;
 	rc = rt_params_for_consumer(out, argument(in, "consumable"), caps, json_is_true(argument(in, "rtx")),
-	                            json_integer_value(argument(in, "ssrc")), e);
+								json_integer_value(argument(in, "ssrc")), e);
 	json_decref(caps);
 	return rc;
 }
@@ -166,14 +166,14 @@ op_consume(const json_t *in, json_t **out, struct rt_params_error *e)
 
 	rt_kind_find(text_argument(in, "kind"), &kind);
 	rc = rt_consumer_params_init(&c, kind, argument(in, "consumable"), argument(in, "caps"), text_argument(in, "mid"),
-	                             json_integer_value(argument(in, "ssrc")), e);
+								 json_integer_value(argument(in, "ssrc")), e);
 	if (rc != RT_OK)
 		return rc;
 	*out = json_pack("{s:i, s:i, s:i, s:I, s:I, s:o, s:o, s:s, s:s, s:o, s:I, s:O}", "clockRate", (int) c.clock_rate,
-	                 "pt", c.pt, "rtxPt", c.rtx_pt, "ssrc", (json_int_t) c.ssrc, "rtxSsrc", (json_int_t) c.rtx_ssrc,
-	                 "feedback", show_feedback(&c.feedback), "ext", show_exts(&c.ext), "mid", c.mid, "cname", c.cname,
-	                 "layers", show_layers(&c.layers), "maxBitrate", (json_int_t) c.max_bitrate_bps, "rtpParameters",
-	                 c.rtp_parameters);
+					 "pt", c.pt, "rtxPt", c.rtx_pt, "ssrc", (json_int_t) c.ssrc, "rtxSsrc", (json_int_t) c.rtx_ssrc,
+					 "feedback", show_feedback(&c.feedback), "ext", show_exts(&c.ext), "mid", c.mid, "cname", c.cname,
+					 "layers", show_layers(&c.layers), "maxBitrate", (json_int_t) c.max_bitrate_bps, "rtpParameters",
+					 c.rtp_parameters);
 	rt_consumer_params_fini(&c);
 	return RT_OK;
 }
@@ -209,9 +209,9 @@ static const struct
 	const char *name;
 	enum rt_result (*run)(const json_t *in, json_t **out, struct rt_params_error *e);
 } ops[] = {
-    {"router", op_router},           {"caps", op_caps},         {"rtp", op_rtp},         {"map", op_map},
-    {"produce", op_produce},         {"consumer", op_consumer}, {"consume", op_consume}, {"h264", op_h264},
-    {"can_consume", op_can_consume}, {"dtls", op_dtls},
+	{"router", op_router},           {"caps", op_caps},         {"rtp", op_rtp},         {"map", op_map},
+	{"produce", op_produce},         {"consumer", op_consumer}, {"consume", op_consume}, {"h264", op_h264},
+	{"can_consume", op_can_consume}, {"dtls", op_dtls},
 };
 
 static json_t *

@@ -1,5 +1,5 @@
-/* test_params.c: what the packet path reads out of ORTC parameters.  The rules themselves are compared with mediasoup's
- * in test/ortc. */
+/* test_params.c: what the packet path reads out of ORTC parameters.  The rules themselves are compared with
+ * mediasoup's in test/ortc. */
 #include <stdlib.h>
 
 #include <jansson.h>
@@ -35,12 +35,12 @@ produce(struct rt_producer_params *p, const char *kind, const char *params)
 	return rc;
 }
 
-#define VIDEO_CODECS                                                                                                  \
-	"\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,\"rtcpFeedback\":["               \
-	"{\"type\":\"nack\"},{\"type\":\"nack\",\"parameter\":\"pli\"},{\"type\":\"transport-cc\"}]},"                    \
+#define VIDEO_CODECS                                                                                                 \
+	"\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,\"rtcpFeedback\":["              \
+	"{\"type\":\"nack\"},{\"type\":\"nack\",\"parameter\":\"pli\"},{\"type\":\"transport-cc\"}]},"                   \
 	"{\"mimeType\":\"video/rtx\",\"payloadType\":97,\"clockRate\":90000,\"parameters\":{\"apt\":96}}]"
-#define EXTENSIONS                                                                                                    \
-	"\"headerExtensions\":[{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:mid\",\"id\":9},"                               \
+#define EXTENSIONS                                                                                                   \
+	"\"headerExtensions\":[{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:mid\",\"id\":9},"                              \
 	"{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\",\"id\":10},{\"uri\":\"urn:example:x\",\"id\":3}]"
 
 static void
@@ -67,9 +67,10 @@ test_scalability(void)
 		const char *mode;
 		struct rt_scalability s;
 	} cases[] = {
-	    {"L3T3", {3, 3, false}},     {"S2T1", {2, 1, false}},  {"L2T2_KEY", {2, 2, true}}, {"L12T34", {12, 34, false}},
-	    {"L3T3_KEY_SHIFT", {3, 3, true}}, {NULL, {1, 1, false}}, {"", {1, 1, false}},        {"L0T1", {1, 1, false}},
-	    {"L1", {1, 1, false}},       {"L1T", {1, 1, false}},   {"X1T1", {1, 1, false}},    {"L", {1, 1, false}},
+		{"L3T3", {3, 3, false}},     {"S2T1", {2, 1, false}},          {"L2T2_KEY", {2, 2, true}},
+		{"L12T34", {12, 34, false}}, {"L3T3_KEY_SHIFT", {3, 3, true}}, {NULL, {1, 1, false}},
+		{"", {1, 1, false}},         {"L0T1", {1, 1, false}},          {"L1", {1, 1, false}},
+		{"L1T", {1, 1, false}},      {"X1T1", {1, 1, false}},          {"L", {1, 1, false}},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -86,27 +87,37 @@ test_producer(void)
 {
 	struct rt_producer_params p;
 
-	ok(produce(&p, "video", "{\"mid\":\"7\"," VIDEO_CODECS "," EXTENSIONS ",\"encodings\":["
-	                        "{\"rid\":\"lo\",\"maxBitrate\":100000.5},{\"rid\":\"hi\",\"scalabilityMode\":\"L1T2\",\"dtx\":true}]}") == RT_OK,
+	ok(produce(
+		   &p, "video",
+		   "{\"mid\":\"7\"," VIDEO_CODECS "," EXTENSIONS ",\"encodings\":["
+		   "{\"rid\":\"lo\",\"maxBitrate\":100000.5},{\"rid\":\"hi\",\"scalabilityMode\":\"L1T2\",\"dtx\":true}]}") ==
+		   RT_OK,
 	   "a simulcast producer");
 	ok(p.kind == RT_KIND_VIDEO && p.codec == RT_CODEC_VP8 && p.type == RT_PRODUCER_SIMULCAST, "what it is");
 	ok(p.pt == 96 && p.rtx_pt == 97 && p.mapped_pt == 101 && p.mapped_rtx_pt == 102, "its payload types and ours");
-	ok(p.ext.id[RT_EXT_MID] == 9 && p.ext.id[RT_EXT_RID] == 10 && p.ext.id[RT_EXT_ABS_SEND_TIME] == 0, "its extension ids");
-	ok(p.feedback.nack && p.feedback.pli && p.feedback.transport_cc && !p.feedback.fir && !p.feedback.remb, "its feedback");
+	ok(p.ext.id[RT_EXT_MID] == 9 && p.ext.id[RT_EXT_RID] == 10 && p.ext.id[RT_EXT_ABS_SEND_TIME] == 0,
+	   "its extension ids");
+	ok(p.feedback.nack && p.feedback.pli && p.feedback.transport_cc && !p.feedback.fir && !p.feedback.remb,
+	   "its feedback");
 	is_str(p.mid, "7", "its mid");
 	is_str(p.cname, "made", "a CNAME for who tells none");
-	ok(p.n_encodings == 2 && p.encodings[0].mapped_ssrc == 500000000 && p.encodings[1].mapped_ssrc == 500000001, "our SSRCs");
+	ok(p.n_encodings == 2 && p.encodings[0].mapped_ssrc == 500000000 && p.encodings[1].mapped_ssrc == 500000001,
+	   "our SSRCs");
 	is_str(p.encodings[1].rid, "hi", "its rids");
-	ok(p.encodings[0].max_bitrate_bps == 100000 && p.encodings[1].layers.temporal == 2 && p.encodings[1].dtx, "its layers");
+	ok(p.encodings[0].max_bitrate_bps == 100000 && p.encodings[1].layers.temporal == 2 && p.encodings[1].dtx,
+	   "its layers");
 	rt_producer_params_fini(&p);
 
-	ok(produce(&p, "video", "{" VIDEO_CODECS ",\"encodings\":[{\"ssrc\":4294967295,\"rtx\":{\"ssrc\":4294967294}}]}") == RT_OK &&
-	       p.encodings[0].ssrc == 4294967295 && p.encodings[0].rtx_ssrc == 4294967294 && p.type == RT_PRODUCER_SIMPLE,
+	ok(produce(&p, "video",
+			   "{" VIDEO_CODECS ",\"encodings\":[{\"ssrc\":4294967295,\"rtx\":{\"ssrc\":4294967294}}]}") == RT_OK &&
+		   p.encodings[0].ssrc == 4294967295 && p.encodings[0].rtx_ssrc == 4294967294 && p.type == RT_PRODUCER_SIMPLE,
 	   "SSRCs have 32 bits");
 	rt_producer_params_fini(&p);
 
-	ok(produce(&p, "audio", "{\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"audio/opus\",\"payloadType\":111,\"clockRate\":48000,\"channels\":2}]}") == RT_OK &&
-	       p.rtx_pt == RT_NO_PT && p.mapped_rtx_pt == RT_NO_PT && p.mapped_pt == 100 && p.n_encodings == 1,
+	ok(produce(&p, "audio",
+			   "{\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"audio/"
+			   "opus\",\"payloadType\":111,\"clockRate\":48000,\"channels\":2}]}") == RT_OK &&
+		   p.rtx_pt == RT_NO_PT && p.mapped_rtx_pt == RT_NO_PT && p.mapped_pt == 100 && p.n_encodings == 1,
 	   "audio has no retransmissions");
 	rt_producer_params_fini(&p);
 	ok(produce(&p, "video", "{\"codecs\":[]}") == RT_BAD_INPUT, "no codec");
@@ -121,19 +132,23 @@ test_consumer(void)
 	struct rt_consumer_params c;
 	json_t *none = parse("{}");
 
-	produce(&p, "video", "{\"mid\":\"7\"," VIDEO_CODECS ",\"encodings\":[{\"rid\":\"a\",\"maxBitrate\":5},{\"rid\":\"b\",\"maxBitrate\":900000}]}");
+	produce(&p, "video",
+			"{\"mid\":\"7\"," VIDEO_CODECS
+			",\"encodings\":[{\"rid\":\"a\",\"maxBitrate\":5},{\"rid\":\"b\",\"maxBitrate\":900000}]}");
 	ok(rt_consumer_params_init(&c, RT_KIND_VIDEO, p.consumable, caps, "3", 700000000, &error) == RT_OK, "a consumer");
 	ok(c.pt == 101 && c.rtx_pt == 102 && c.ssrc == 700000000 && c.rtx_ssrc == 700000001, "its numbers");
 	ok(c.ext.id[RT_EXT_MID] == 1 && c.ext.id[RT_EXT_TRANSPORT_CC] == 5 && c.ext.id[RT_EXT_RID] == 0 &&
-	       c.ext.id[RT_EXT_ABS_CAPTURE_TIME] == 0,
+		   c.ext.id[RT_EXT_ABS_CAPTURE_TIME] == 0,
 	   "the extensions that go to a receiver");
-	ok(c.feedback.transport_cc && !c.feedback.remb && c.feedback.nack && c.feedback.pli && c.feedback.fir, "its feedback");
+	ok(c.feedback.transport_cc && !c.feedback.remb && c.feedback.nack && c.feedback.pli && c.feedback.fir,
+	   "its feedback");
 	ok(c.layers.spatial == 2 && c.layers.temporal == 1 && c.max_bitrate_bps == 900000, "its layers");
 	is_str(c.mid, "3", "its mid");
 	is_str(c.cname, "made", "the producer's CNAME");
 	is_str(json_string_value(json_object_get(c.rtp_parameters, "mid")), "3", "which the client is told");
 	rt_consumer_params_fini(&c);
-	ok(rt_consumer_params_init(&c, RT_KIND_VIDEO, p.consumable, none, "3", 1, &error) == RT_BAD_INPUT && c.rtp_parameters == NULL,
+	ok(rt_consumer_params_init(&c, RT_KIND_VIDEO, p.consumable, none, "3", 1, &error) == RT_BAD_INPUT &&
+		   c.rtp_parameters == NULL,
 	   "a client that can play nothing");
 	rt_producer_params_fini(&p);
 	json_decref(none);
@@ -144,10 +159,10 @@ test_dtls(void)
 {
 	struct rt_dtls_params d;
 	json_t *json = parse("{\"role\":\"client\",\"fingerprints\":[{\"algorithm\":\"sha-1\","
-	                     "\"value\":\"00:01:02:03:04:05:06:07:08:09:0a:0B:0c:0D:0e:0F:10:11:12:ff\"}]}");
+						 "\"value\":\"00:01:02:03:04:05:06:07:08:09:0a:0B:0c:0D:0e:0F:10:11:12:ff\"}]}");
 
 	ok(rt_dtls_params_read(&d, json, &error) == RT_OK && d.role == RT_DTLS_CLIENT && d.digest_len == 20 &&
-	       d.digest[10] == 0x0a && d.digest[19] == 0xff,
+		   d.digest[10] == 0x0a && d.digest[19] == 0xff,
 	   "a fingerprint");
 	json_decref(json);
 	ok(rt_dtls_params_read(&d, NULL, &error) == RT_BAD_INPUT, "none");
