@@ -118,7 +118,7 @@ COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that waits to b
 -- of mediasoup-client); `direction` of an extension is the router's.
 
 CREATE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	WITH media (n, kind, mime_type, clock_rate, channels, parameters) AS (
 		VALUES
 			(0, 'audio', 'audio/opus', 48000, 2, '{}'::jsonb),

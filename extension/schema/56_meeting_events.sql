@@ -7,7 +7,7 @@
 -- ---- JSON ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_json(m rt.meetings) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
@@ -41,7 +41,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_json(rt.meeting_participants, json) IS 'PARTICIPANT of the wire contract';
 
 CREATE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN (
 		SELECT coalesce(json_agg(rt_private.participant_json(p, d.producers) ORDER BY p.id), '[]')
@@ -58,7 +58,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'everybody who is in a meeting, or whose place is kept';
 
 CREATE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'senderId', coalesce(m.sender_participant_id::text, m.sender_id),
@@ -80,7 +80,7 @@ COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket that asked for wh
 -- Participants and the private mark go into the route, see docs/architecture.md.
 CREATE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
 	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.emit(meeting_emit.event,
 		json_strip_nulls(json_build_object('meeting', meeting_emit.meeting_id::text,
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION rt_private.meeting_emit(text, bigint, json, text, bigint[], 
 	IS 'emits an event to the sockets in a meeting, or to some participants alone';
 
 CREATE FUNCTION rt_private.meeting_emit_member(p rt.meeting_participants, socket_id text, member boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.emit('rt:meeting-member', '{"gateway":true}'::json,
 		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
@@ -133,7 +133,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meetings_before() IS 'keeps a meeting''s lifecycle: only forward, with who and when';
 
 CREATE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.media_close_meeting(m.id);
 	UPDATE rt.meeting_participants AS p
@@ -248,7 +248,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_moved() IS 'tells the gateways which socket now acts for a participant';
 
 CREATE FUNCTION rt_private.participant_gone(p rt.meeting_participants, reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.media_participant_gone(p.id);
 	IF participant_gone.reason = 'ended' THEN
@@ -311,7 +311,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; who may not produce any more is stopped';
 
 CREATE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('muted-by-host', p.meeting_id,
 		json_build_object('meetingId', p.meeting_id::text, 'muted', participant_mute.muted, 'kind', participant_mute.kind,
@@ -345,7 +345,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_media() IS 'emits muted-by-host and participant-media-updated';
 
 CREATE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	media json := rt_private.participant_media_json(p);
 BEGIN
@@ -356,7 +356,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_updated_json(rt.meeting_participants) IS 'the payload of participant-media-updated';
 
 CREATE FUNCTION rt_private.hand_raised_json(p rt.meeting_participants) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
 		'userName', p.display_name, 'raised', p.hand_raised_at IS NOT NULL,

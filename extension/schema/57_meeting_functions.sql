@@ -4,7 +4,7 @@
 -- that user may; the owner of the database may do all (rt_private.trusted()).
 
 CREATE FUNCTION rt_private.meeting_lock(meeting_id bigint) RETURNS rt.meetings
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
@@ -18,7 +18,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against whatever changes what is seen of it';
 
 CREATE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_lock(meeting_id);
 BEGIN
@@ -33,7 +33,7 @@ COMMENT ON FUNCTION rt_private.meeting_lock_open(bigint) IS 'locks a meeting tha
 -- ---- who may ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_banned(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT EXISTS (
 		SELECT FROM rt.meeting_bans AS b
 		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id)
@@ -41,7 +41,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'was removed and not invited again';
 
 CREATE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
 		RETURN false;
@@ -60,7 +60,7 @@ COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has acces
 
 -- Whoever has been in it may look back at it, but for who was removed.
 CREATE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN coalesce(rt_private.meeting_may_join(m, meeting_may_see.user_id), false)
 		OR (NOT rt_private.meeting_banned(m.id, meeting_may_see.user_id) AND EXISTS (
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'may read a
 
 -- For what does not come from a participant's socket (REST, SQL): the owner, or whoever is in it in a role that may.
 CREATE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN coalesce(m.host_id = meeting_user_may.user_id, false)
 		OR EXISTS (
@@ -84,7 +84,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'may do something in a meeting without a socket in it';
 
 CREATE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND NOT rt_private.meeting_user_may(m, rt_private.actor(), action) THEN
 		RAISE EXCEPTION 'only a host may do that' USING ERRCODE = 'RT403';
@@ -94,7 +94,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses who may not do something in a meeting; the database''s owner may';
 
 CREATE FUNCTION rt_private.meeting_hash(password text) RETURNS text
-LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STRICT AS $$
 BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
@@ -139,7 +139,7 @@ COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bi
 
 -- One who is invited already is so still; one who was removed may come back.
 CREATE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF EXISTS (
 		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
@@ -193,7 +193,7 @@ COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets the password 
 
 -- Finds a participant who is in a meeting, and locks the meeting.
 CREATE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	p rt.meeting_participants;
 BEGIN
@@ -211,7 +211,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_lock(bigint) IS 'a participant who has not left, with the meeting locked';
 
 CREATE FUNCTION rt_private.participant_remove(p rt.meeting_participants, reason text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql AS $$
 	UPDATE rt.meeting_participants AS t
 	SET left_at = clock_timestamp(), left_reason = 'removed', removed_by = rt_private.actor(),
 		removal_reason = participant_remove.reason
@@ -220,7 +220,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'puts somebody out, who may not come back';
 
 CREATE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql AS $$
 	UPDATE rt.meeting_participants AS t
 	SET audio_muted = CASE participant_set_muted.kind WHEN 'audio' THEN muted ELSE t.audio_muted END,
 		video_muted = CASE participant_set_muted.kind WHEN 'video' THEN muted ELSE t.video_muted END
@@ -229,7 +229,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_set_muted(rt.meeting_participants, text, boolean) IS 'mutes or unmutes somebody';
 
 CREATE FUNCTION rt_private.participant_check_user(p rt.meeting_participants, action text) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	m rt.meetings;
 BEGIN

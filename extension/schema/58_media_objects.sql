@@ -8,7 +8,7 @@
 -- ---- telling workers ------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_wake(worker text, request bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.emit('rt:media-request', json_build_object('media', media_wake.worker),
 		json_build_object('requestId', media_wake.request::text), false);
@@ -17,7 +17,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_wake(text, bigint) IS 'tells a media worker that a request waits';
 
 CREATE FUNCTION rt_private.media_command(worker text, op text, meeting_id bigint, body jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	request bigint;
 BEGIN
@@ -43,7 +43,7 @@ COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has bee
 
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
 CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql VOLATILE AS $$
 	SELECT w.id
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION rt_private.media_pick_worker() IS 'the least loaded live wor
 
 -- The meeting is locked.  Null where there is no worker.
 CREATE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	r rt_private.media_routers;
 	worker text;
@@ -116,7 +116,7 @@ CREATE TRIGGER producers_paused AFTER UPDATE ON rt_private.media_producers
 
 -- A request that is being answered at this moment is waited for: then its object is there, and is closed too.
 CREATE FUNCTION rt_private.media_participant_gone(participant_id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
 	t record;
 BEGIN
@@ -136,7 +136,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_participant_gone(bigint) IS 'frees the media of a participant who has left';
 
 CREATE FUNCTION rt_private.media_close_producers(participant_id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
 	d record;
 BEGIN
@@ -155,7 +155,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_producers(bigint) IS 'stops all that a participant sends';
 
 CREATE FUNCTION rt_private.media_mute(participant_id bigint, kind text, muted boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -173,7 +173,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_mute(bigint, text, boolean) IS 'has the forwarder stop, or let through, what a participant sends';
 
 CREATE FUNCTION rt_private.media_close_meeting(meeting_id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
 	r rt_private.media_routers;
 BEGIN
@@ -189,7 +189,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_meeting(bigint) IS 'closes a meeting''s router and all that is on it';
 
 CREATE FUNCTION rt_private.media_close_if_empty(meeting_id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF NOT EXISTS (
 		SELECT FROM rt.meeting_participants AS p
@@ -202,7 +202,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of a meeting that nobody is in';
 
 CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
 		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
@@ -218,7 +218,7 @@ COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_tran
 -- Short answers travel in the notification; long ones, and those with an ICE password, wait in the row, since any role of
 -- the database may listen.
 CREATE FUNCTION rt_private.media_reply(r rt_private.media_requests, outcome json, secret boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	stored boolean := secret OR octet_length(outcome::text) > 6000;
 	head jsonb := jsonb_build_object('requestId', r.id::text, 'to', r.gateway, 'sid', r.socket_id, 'tag', r.tag);
@@ -236,7 +236,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_reply(rt_private.media_requests, json, boolean) IS 'sends the answer to a request to its gateway';
 
 CREATE FUNCTION rt_private.media_reply_error(r rt_private.media_requests, code text, message text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql AS $$
 	SELECT rt_private.media_reply(r, json_build_object('error', json_build_object('code', media_reply_error.code,
 		'message', media_reply_error.message)), false)
 $$;
@@ -245,7 +245,7 @@ COMMENT ON FUNCTION rt_private.media_reply_error(rt_private.media_requests, text
 -- ---- a worker is lost -----------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	t rt_private.media_transports;
 	next_router rt_private.media_routers;
@@ -265,7 +265,7 @@ COMMENT ON FUNCTION rt_private.media_replace_router(rt_private.media_routers, te
 	IS 'places a meeting on another worker, and tells the owners of its transports';
 
 CREATE FUNCTION rt_private.media_abandon(worker text, reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
 	q rt_private.media_requests;
 	r rt_private.media_routers;
@@ -298,7 +298,7 @@ COMMENT ON FUNCTION rt_private.media_abandon(text, text)
 	IS 'places the meetings of a worker that is gone anew, and answers those who wait for it';
 
 CREATE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	DELETE FROM rt_private.media_workers AS w WHERE w.id = media_worker_lost.worker;
 	IF FOUND THEN

@@ -30,7 +30,7 @@ COMMENT ON FUNCTION rt_private.media_event_of(text) IS 'the event that the calle
 
 -- What is not there and what is somebody else's are the same to the client, so that ids cannot be probed.
 CREATE FUNCTION rt_private.media_own_transport(actor text, req jsonb) RETURNS rt_private.media_transports
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	t rt_private.media_transports;
 BEGIN
@@ -48,7 +48,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_own_transport(text, jsonb) IS 'the caller''s transport that a request names';
 
 CREATE FUNCTION rt_private.media_own_producer(actor text, req jsonb) RETURNS rt_private.media_producers
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -66,7 +66,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_own_producer(text, jsonb) IS 'the caller''s producer that a request names';
 
 CREATE FUNCTION rt_private.media_own_consumer(actor text, req jsonb) RETURNS rt_private.media_consumers
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	c rt_private.media_consumers;
 BEGIN
@@ -89,7 +89,7 @@ COMMENT ON FUNCTION rt_private.media_own_consumer(text, jsonb) IS 'the caller''s
 
 CREATE FUNCTION rt_private.media_row(op text, worker text, meeting_id bigint, participant_id bigint, object_id text,
 	body jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	r rt_private.media_requests;
 BEGIN
@@ -105,7 +105,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_row(text, text, bigint, bigint, text, jsonb) IS 'a request that is not stored yet';
 
 CREATE FUNCTION rt_private.media_unavailable() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE EXCEPTION 'no media worker is available' USING ERRCODE = 'RT503';
 END
@@ -113,7 +113,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_unavailable() IS 'raises the error for that no worker can be asked';
 
 CREATE FUNCTION rt_private.media_check_room(held bigint, allowed integer, what text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	IF held >= allowed THEN
 		RAISE EXCEPTION 'a participant can have % % at most', allowed, what USING ERRCODE = 'RT429';
@@ -123,7 +123,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses more than a participant may have of something';
 
 CREATE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume');
 	direction text := rt_private.req_choice(req, 'direction', ARRAY['send', 'recv']);
@@ -143,7 +143,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_create_transport(text, jsonb) IS 'create-transport';
 
 CREATE FUNCTION rt_private.media_ask_connect_transport(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
@@ -158,7 +158,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_connect_transport(text, jsonb) IS 'connect-transport';
 
 CREATE FUNCTION rt_private.media_ask_restart_ice(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
@@ -169,7 +169,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_restart_ice(text, jsonb) IS 'restart-ice';
 
 CREATE FUNCTION rt_private.media_source(req jsonb, kind text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	source text := rt_private.req_choice(req, 'source', ARRAY['camera', 'microphone', 'screen', 'screen-audio'],
 		CASE kind WHEN 'audio' THEN 'microphone' ELSE 'camera' END);
@@ -183,7 +183,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_source(jsonb, text) IS 'where a new producer''s stream comes from';
 
 CREATE FUNCTION rt_private.media_ask_produce(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'produce');
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
@@ -209,7 +209,7 @@ COMMENT ON FUNCTION rt_private.media_ask_produce(text, jsonb) IS 'produce';
 
 -- The producer by its id, or the newest one of a participant and kind.
 CREATE FUNCTION rt_private.media_find_producer(meeting_id bigint, req jsonb) RETURNS rt_private.media_producers
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	d rt_private.media_producers;
 	by_owner boolean := NOT req ? 'producerId' AND req ? 'producerParticipantId';
@@ -235,7 +235,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_find_producer(bigint, jsonb) IS 'the producer that consume names';
 
 CREATE FUNCTION rt_private.media_ask_consume(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume', false);
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
@@ -258,7 +258,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_consume(text, jsonb) IS 'consume';
 
 CREATE FUNCTION rt_private.media_ask_producer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	d rt_private.media_producers := rt_private.media_own_producer(actor, req);
 BEGIN
@@ -271,7 +271,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_producer(text, jsonb, text) IS 'pause-producer, resume-producer, close-producer';
 
 CREATE FUNCTION rt_private.media_ask_consumer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	c rt_private.media_consumers := rt_private.media_own_consumer(actor, req);
 	body jsonb := jsonb_build_object('consumerId', c.id);
@@ -288,7 +288,7 @@ COMMENT ON FUNCTION rt_private.media_ask_consumer(text, jsonb, text)
 	IS 'resume-consumer, pause-consumer, close-consumer, set-preferred-layers, request-keyframe';
 
 CREATE FUNCTION rt_private.req_layer(req jsonb, key text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	value jsonb := req -> key;
 BEGIN
@@ -301,7 +301,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_layer(jsonb, text) IS 'a layer''s number in a request';
 
 CREATE FUNCTION rt_private.media_ask_stats(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	t rt_private.media_transports;
 	d rt_private.media_producers;
@@ -324,7 +324,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_stats(text, jsonb) IS 'get-stats';
 
 CREATE FUNCTION rt_private.media_ask(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	op text := req ->> 'op';
 BEGIN
@@ -351,7 +351,7 @@ COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s med
 
 -- A participant that is back on another socket and makes a transport has lost the ones it had: its page was loaded anew.
 CREATE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	old rt_private.media_transports;
 BEGIN
@@ -368,7 +368,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'closes the transports that a new one takes the place of';
 
 CREATE FUNCTION rt_private.media_settle_transport(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt_private.media_routers AS o WHERE o.id = r.body ->> 'routerId') THEN
 		RETURN NULL;
@@ -384,7 +384,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_transport(rt_private.media_requests, json) IS 'a transport was made';
 
 CREATE FUNCTION rt_private.media_settle_produce(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	p rt.meeting_participants;
 	muted boolean;
@@ -411,7 +411,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_produce(rt_private.media_requests, json) IS 'a producer was made';
 
 CREATE FUNCTION rt_private.media_settle_consume(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -433,7 +433,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_consume(rt_private.media_requests, json) IS 'a consumer was made';
 
 CREATE FUNCTION rt_private.media_settle_producer(r rt_private.media_requests) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF r.op = 'close-producer' THEN
 		DELETE FROM rt_private.media_producers AS d WHERE d.id = r.object_id;
@@ -446,7 +446,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_producer(rt_private.media_requests) IS 'a producer was paused, resumed or closed';
 
 CREATE FUNCTION rt_private.media_settle_consumer(r rt_private.media_requests) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF r.op = 'close-consumer' THEN
 		DELETE FROM rt_private.media_consumers AS c WHERE c.id = r.object_id;
@@ -459,7 +459,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_consumer(rt_private.media_requests) IS 'a consumer was paused, resumed, closed or set';
 
 CREATE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	CASE r.op
 		WHEN 'create-transport' THEN RETURN rt_private.media_settle_transport(r, result);

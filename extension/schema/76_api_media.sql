@@ -74,10 +74,13 @@
 --   transport-closed   { transportId, reason }          idle, DTLS failed, ...
 --   transport-state    { transportId, iceState?, dtlsState? }
 
+-- Tables of media are small and change all the time: a plan that was made while one was empty must not scan it whole when
+-- what was deleted has filled it up.  Hence enable_seqscan, here and where other requests come to these tables.
+
 -- ---- the gateway's side ---------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_api.media_request(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	r rt_private.media_requests;
 BEGIN
@@ -103,7 +106,7 @@ $$;
 COMMENT ON FUNCTION rt_api.media_request(text, jsonb) IS 'a client''s media signalling; the answer comes as rt:media-answer';
 
 CREATE FUNCTION rt_api.media_result(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	answers json;
 BEGIN
@@ -122,7 +125,7 @@ COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that did not fi
 -- ---- the worker's side ----------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_api.media_start(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	former text;
 BEGIN
@@ -152,7 +155,7 @@ $$;
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'a media worker is going';
 
 CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE rt_private.media_transports AS o
 	SET stats = s - 'type' - 'id'
@@ -171,7 +174,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'keeps the figures that a worker reports, for rt.stat_media';
 
 CREATE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	known boolean;
 BEGIN
@@ -189,7 +192,7 @@ $$;
 COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'a media worker is alive, and how it fares';
 
 CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	again boolean := coalesce((req ->> 'again')::boolean, false);
 	waiting bigint[];
@@ -215,7 +218,7 @@ COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'hands a media worker wha
 
 -- One answer.  False: nobody waits for it any more.
 CREATE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	r rt_private.media_requests;
 	ack json;
@@ -248,7 +251,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_answer_one(text, json) IS 'stores what a worker did, and tells the gateway that waits';
 
 CREATE FUNCTION rt_api.media_answer(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	worker text := rt_private.req_text(req, 'worker');
 	answer jsonb;
@@ -278,7 +281,7 @@ COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'a media worker has done
 -- ---- what happens by itself ------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_tell_speaker(e jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -293,7 +296,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_tell_speaker(jsonb) IS 'emits active-speaker';
 
 CREATE FUNCTION rt_private.media_tell_consumer(event text, e jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	c rt_private.media_consumers;
 BEGIN
@@ -308,7 +311,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_tell_consumer(text, jsonb) IS 'emits consumer-score or layers-changed to the consumer''s owner';
 
 CREATE FUNCTION rt_private.media_transport_closed(worker text, e jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	t rt_private.media_transports;
 BEGIN
@@ -323,7 +326,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'a transport has ended by itself: what was on it is closed';
 
 CREATE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	CASE e ->> 'type'
 		WHEN 'active-speaker' THEN PERFORM rt_private.media_tell_speaker(e);
@@ -341,7 +344,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_event_one(text, jsonb) IS 'one event of a media worker';
 
 CREATE FUNCTION rt_api.media_event(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	worker text := rt_private.req_text(req, 'worker');
 	e jsonb;
@@ -365,7 +368,7 @@ COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'what a media worker has 
 
 -- Part of rt_api.meeting_sweep: workers that are silent, requests that nobody came for.
 CREATE FUNCTION rt_private.media_sweep() RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	worker text;
 	lost integer := 0;
@@ -377,7 +380,8 @@ BEGIN
 		lost := lost + 1;
 	END LOOP;
 	DELETE FROM rt_private.media_requests AS r
-	WHERE r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';
+	WHERE r.id IN (SELECT o.id FROM rt_private.media_requests AS o ORDER BY o.id LIMIT 1000)
+		AND r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';
 	RETURN lost;
 END
 $$;

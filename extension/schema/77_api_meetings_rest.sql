@@ -2,7 +2,7 @@
 -- somebody who has access.
 
 CREATE FUNCTION rt_private.meeting_find(req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
@@ -16,7 +16,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_find(jsonb) IS 'the meeting that a request names';
 
 CREATE FUNCTION rt_private.meeting_visible(actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find(req);
 BEGIN
@@ -29,7 +29,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_visible(text, jsonb) IS 'the meeting that a request names, if the caller may see it';
 
 CREATE FUNCTION rt_private.meeting_managed(actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_lock(rt_private.req_id(req, 'meetingId'));
 BEGIN
@@ -42,7 +42,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_managed(text, jsonb) IS 'the meeting that a request names, locked, if the caller is a host of it';
 
 CREATE FUNCTION rt_private.meeting_answer(meeting_id bigint, status integer DEFAULT 200) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
@@ -53,7 +53,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_answer(bigint, integer) IS 'a REST answer that is a meeting';
 
 CREATE FUNCTION rt_private.req_timestamp(req jsonb, key text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	value text := rt_private.req_text_opt(req, key);
 BEGIN
@@ -69,7 +69,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_timestamp(jsonb, text) IS 'a time in a request, or null';
 
 CREATE FUNCTION rt_private.req_capacity(req jsonb) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	value jsonb := nullif(req -> 'maxParticipants', 'null');
 BEGIN
@@ -84,7 +84,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_capacity(jsonb) IS 'maxParticipants in a request, or null';
 
 CREATE FUNCTION rt_private.req_title(req jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	title text := btrim(rt_private.req_text(req, 'title'));
 BEGIN
@@ -97,7 +97,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_title(jsonb) IS 'the title in a request';
 
 CREATE FUNCTION rt_private.req_users(req jsonb, key text) RETURNS text[]
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	value jsonb := nullif(req -> key, 'null');
 BEGIN
@@ -171,7 +171,7 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_get(text, jsonb) IS 'GET /api/meetings/:id';
 
 CREATE FUNCTION rt_private.meeting_change(m rt.meetings, actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
 	IF req ? 'title' THEN
 		m.title := rt_private.req_title(req);
@@ -307,7 +307,7 @@ COMMENT ON FUNCTION rt_private.meeting_message_visible(rt.meeting_messages, text
 	IS 'may be read by a user; hosts: they are, or were, a host or co-host';
 
 CREATE FUNCTION rt_private.meeting_is_host(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT EXISTS (SELECT FROM rt.meetings AS m
 			WHERE m.id = meeting_is_host.meeting_id AND m.host_id = meeting_is_host.user_id)
 		OR EXISTS (SELECT FROM rt.meeting_participants AS p
@@ -317,7 +317,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_is_host(bigint, text) IS 'is, or was, host or co-host';
 
 CREATE FUNCTION rt_private.meeting_was_in(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT EXISTS (SELECT FROM rt.meeting_participants AS p
 		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
 $$;
