@@ -1,0 +1,214 @@
+// Calls between tabs of Chromium, with unmodified mediasoup-client.  Chromium's own statistics are the judge.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Cluster } from '../clients/lib/cluster.mjs';
+import { Relay } from './lib/relay.mjs';
+import { launch, servePage, Tab, until } from './lib/browser.mjs';
+
+let cluster, page, browser, relay, tokens;
+const names = ['anna', 'ben', 'cleo', 'dan'];
+
+before(async () => {
+  cluster = await Cluster.start({ 'rt.cors_origins': '*' });
+  tokens = await cluster.users(...names);
+  page = await servePage();
+  browser = await launch();
+  relay = await Relay.start(Number(cluster.env.RT_MEDIA.split(":")[1]), { seed: 20 });
+});
+
+after(async () => {
+  relay?.stop();
+  await browser?.close();
+  page?.close();
+  await cluster?.stop();
+});
+
+// A meeting with n tabs in it; the first is its host.  They are closed when the test ends.
+async function meeting(t, n, options = {}) {
+  const reply = await cluster.rest('POST', '/api/meetings', tokens[0], { title: t.name, access: 'anyone' });
+  const tabs = [];
+  t.after(() => Promise.all(tabs.map((tab) => tab.close())));
+  for (let i = 0; i < n; i++)
+    tabs.push(await Tab.open(browser, page.origin, { url: cluster.url, token: tokens[i], meetingId: reply.body.data.id, ...options }));
+  return tabs;
+}
+
+// The number of packets of a stream does not change for a while.
+async function stands(tab, from, source) {
+  let last = -1, since = Date.now();
+  await until(`silence of the ${source}`, async () => {
+    const { packets } = await tab.stream(from, source);
+    if (packets !== last) since = Date.now();
+    last = packets;
+    return Date.now() - since > 1500;
+  });
+}
+
+test('two tabs see and hear each other', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  for (const tab of [a, b]) {
+    await tab.do('produceCamera', { codec: 'vp8' });
+    await tab.do('produceMicrophone');
+  }
+  for (const [to, from] of [[a, b], [b, a]]) {
+    const picture = await to.frames(from);
+    assert.equal(picture.videoWidth, 320);
+    assert.equal(picture.codec, 'video/VP8');
+    assert.ok((await to.sound(from)).energy > 0);
+  }
+  assert.equal(await a.do('protocol', 'recv'), 'udp');
+  assert.deepEqual([...a.errors, ...b.errors], []);
+});
+
+test('the one who speaks becomes the active speaker', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await b.do('produceTone');
+  const [told] = await until('an active speaker', async () => {
+    const events = await a.events('active-speaker');
+    return events.length > 0 && events;
+  });
+  assert.equal(told.payload.participantId, b.participantId);
+  assert.ok(told.payload.volume > -60 && told.payload.volume <= 0, `volume ${told.payload.volume}`);
+});
+
+for (const codec of ['h264', 'vp9', 'av1'])
+  test(`${codec} is forwarded`, async (t) => {
+    const [a, b] = await meeting(t, 2);
+    if (!(await a.do('produceCamera', { codec }))) return t.skip('this Chromium does not encode it');
+    const picture = await b.frames(a);
+    assert.equal(picture.codec.toLowerCase(), `video/${codec}`);
+    assert.equal(picture.videoWidth, 320);
+  });
+
+test('VP9 with three spatial layers in one stream: down and up', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera', { codec: 'vp9', width: 640, height: 480, encodings: [{ scalabilityMode: 'L2T2_KEY', maxBitrate: 600_000 }] });
+  const { consumerId } = await b.frames(a);
+  for (const [spatialLayer, width] of [[0, 320], [1, 640]]) {
+    await b.ask('set-preferred-layers', { consumerId, spatialLayer });
+    await until(`a width of ${width}`, async () => (await b.stream(a, 'camera')).frameWidth === width);
+    await b.frames(a);
+  }
+});
+
+test('four tabs', async (t) => {
+  const tabs = await meeting(t, 4);
+  for (const tab of tabs) await tab.do('produceCamera', { codec: 'vp8', width: 160, height: 120, frameRate: 8 });
+  for (const to of tabs)
+    for (const from of tabs) if (to !== from) await to.frames(from, 'camera', 8, 40_000);
+});
+
+test('what the host mutes stops in the forwarder, whatever the client does', async (t) => {
+  const [host, b] = await meeting(t, 2);
+  await b.do('produceMicrophone');
+  await b.do('produceCamera');
+  await host.sound(b);
+  await host.frames(b);
+  const mute = (kind, on) => host.ask('mute-participant', { meetingId: b.options.meetingId, participantId: b.participantId, mute: on, kind });
+  await mute('audio', true);
+  await stands(host, b, 'microphone');
+  await host.frames(b);
+  await mute('video', true);
+  await stands(host, b, 'camera');
+  await mute('audio', false);
+  await mute('video', false);
+  await host.sound(b);
+  await host.frames(b);
+});
+
+test('a screen beside the camera', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera');
+  await a.do('produceScreen');
+  assert.equal((await b.frames(a, 'screen')).videoWidth, 400);
+  assert.equal((await b.frames(a, 'camera')).videoWidth, 320);
+  await a.do('closeProducer', 'screen');
+  await until('the end of the screen', async () => !(await b.stream(a, 'screen')));
+  await b.frames(a, 'camera');
+});
+
+test('simulcast: down and up again, without a freeze', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera', {
+    codec: 'vp8', width: 640, height: 480,
+    encodings: [{ scaleResolutionDownBy: 2, maxBitrate: 150_000 }, { scaleResolutionDownBy: 1, maxBitrate: 500_000 }],
+  });
+  await b.frames(a);
+  const width = (wanted) => until(`a width of ${wanted}`, async () => (await b.stream(a, 'camera')).frameWidth === wanted);
+  const { consumerId } = await b.stream(a, 'camera');
+  await width(640);
+  await b.do('forgetGaps');
+  await b.ask('set-preferred-layers', { consumerId, spatialLayer: 0 });
+  await width(320);
+  await b.frames(a);
+  await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1 });
+  await width(640);
+  const { longestGapMs } = await b.frames(a);
+  assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
+  const told = (await b.events('layers-changed')).map((e) => e.payload.spatialLayer);
+  assert.deepEqual(told.slice(-2), [0, 1]);
+});
+
+test('ICE restart', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera');
+  await b.frames(a);
+  await a.do('restartIce');
+  await b.do('restartIce');
+  await b.frames(a, 'camera', 60);
+  assert.equal(await b.page.evaluate(() => window.peer.recv.connectionState), 'connected');
+});
+
+test('TCP alone', async (t) => {
+  const [a, b] = await meeting(t, 2, { protocol: 'tcp' });
+  await a.do('produceCamera');
+  await a.do('produceMicrophone');
+  await b.frames(a);
+  await b.sound(a);
+  assert.equal(await a.do('protocol', 'send'), 'tcp');
+  assert.equal(await b.do('protocol', 'recv'), 'tcp');
+});
+
+test('one packet of twenty is lost, and repaired', async (t) => {
+  const [a, b] = await meeting(t, 2, { protocol: 'udp', relayPort: relay.port });
+  await a.do('produceCamera', { codec: 'vp8' });
+  await b.frames(a);
+  t.after(() => { relay.loss = 0; });
+  relay.loss = 0.05;
+  await b.do('forgetGaps');
+  const before = await b.stream(a, 'camera');
+  await b.frames(a, 'camera', 120, 40_000);
+  const s = await b.stream(a, 'camera');
+  assert.ok(relay.lost > 20, `${relay.lost} packets were lost`);
+  assert.ok(s.nacks > before.nacks, 'the receiver asked again');
+  assert.ok(s.repaired > 0, 'and got it by RTX');
+  assert.ok(s.longestGapMs < 1000, `${s.longestGapMs} ms without a picture`);
+});
+
+test('a tab is loaded anew', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera');
+  await b.do('produceCamera');
+  await a.frames(b);
+  await b.load();
+  await b.do('produceCamera');
+  await b.frames(a);
+  await a.frames(b);
+});
+
+test('the media worker is killed in mid-call: the picture is back within 5 s', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera');
+  await b.frames(a);
+  const pid = await cluster.pid('media');
+  process.kill(pid, 'SIGKILL');
+  const killed = Date.now();
+  await until('a picture through another worker', async () => {
+    const s = await b.stream(a, 'camera');
+    return (await b.page.evaluate(() => window.peer.rebuilt)) > 0 && s?.frames > 0;
+  });
+  const took = Date.now() - killed;
+  assert.ok(took < 5000, `${took} ms`);
+  assert.notEqual(await cluster.pid('media'), pid);
+  await b.frames(a);
+});
