@@ -33,10 +33,12 @@ COMMENT ON FUNCTION rt_private.meeting_lock_open(bigint) IS 'locks a meeting tha
 -- ---- who may ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_banned(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (
 		SELECT FROM rt.meeting_bans AS b
-		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id)
+		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id);
+END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'was removed and not invited again';
 

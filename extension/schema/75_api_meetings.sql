@@ -192,13 +192,18 @@ COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request
 
 -- The place that a socket already has, or one of the same user's whose socket is gone.
 CREATE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
-LANGUAGE sql STABLE AS $$
-	SELECT p.*
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	kept rt.meeting_participants;
+BEGIN
+	SELECT p.* INTO kept
 	FROM rt.meeting_participants AS p
 	WHERE p.meeting_id = meeting_kept_place.meeting_id AND p.user_id = actor AND p.left_at IS NULL
 		AND (p.disconnected_at IS NOT NULL OR p.socket_id = sid)
 	ORDER BY p.socket_id = sid DESC NULLS LAST, p.disconnected_at DESC
-	LIMIT 1
+	LIMIT 1;
+	RETURN kept;
+END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_kept_place(bigint, text, text) IS 'the place in a meeting that a socket may take back';
 
