@@ -1,0 +1,212 @@
+/* test_auth.c: tokens that are let in, and all those that are not.  The database is a stand-in that hands out keys. */
+#include <jansson.h>
+#include <jwt.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/auth.h"
+#include "tap.h"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+static char *keys_json;
+static int asked;
+
+/* The keys' answer comes at once; nothing of auth.c is on the stack that minds. */
+void
+rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
+           size_t req_len, rt_db_cb cb, void *arg)
+{
+	struct rt_db_reply reply = {.ok = true, .json = keys_json, .json_len = strlen(keys_json)};
+
+	asked += strcmp(fn, "keys") == 0;
+	cb(arg, &reply);
+}
+
+struct rt_timer *
+rt_timer_new(struct rt_loop *l, rt_loop_cb fn, void *arg)
+{
+	return NULL;
+}
+
+void
+rt_timer_start(struct rt_timer *t, uint64_t delay_ms)
+{
+}
+
+void
+rt_timer_free(struct rt_timer *t)
+{
+}
+
+static void
+make_pair(EVP_PKEY *pkey, char **private_pem, char **public_pem)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	char *data;
+	long len;
+
+	PEM_write_bio_PrivateKey(b, pkey, NULL, NULL, 0, NULL, NULL);
+	len = BIO_get_mem_data(b, &data);
+	*private_pem = strndup(data, (size_t) len);
+	BIO_free(b);
+	b = BIO_new(BIO_s_mem());
+	PEM_write_bio_PUBKEY(b, pkey);
+	len = BIO_get_mem_data(b, &data);
+	*public_pem = strndup(data, (size_t) len);
+	BIO_free(b);
+	EVP_PKEY_free(pkey);
+}
+
+/* A token with these claims; the caller free()s it. */
+static char *
+sign(jwt_alg_t alg, const char *key, const char *kid, const char *claims)
+{
+	jwt_t *jwt;
+	char *token;
+
+	jwt_new(&jwt);
+	jwt_add_grants_json(jwt, claims);
+	if (kid != NULL)
+		jwt_add_header(jwt, "kid", kid);
+	jwt_set_alg(jwt, alg, (const unsigned char *) key, alg == JWT_ALG_NONE ? 0 : (int) strlen(key));
+	token = jwt_encode_str(jwt);
+	jwt_free(jwt);
+	return token;
+}
+
+static struct rt_auth *auth;
+
+/* Takes the token. */
+static enum rt_auth_verdict
+verdict(char *token, const char *expected_user)
+{
+	char *user = NULL;
+	enum rt_auth_verdict v = rt_auth_verify(auth, token, &user);
+
+	if (v == RT_AUTH_OK && expected_user != NULL && strcmp(user, expected_user) != 0)
+		v = RT_AUTH_INVALID;
+	free(user);
+	free(token);
+	return v;
+}
+
+static char *
+claims(const char *sub, long exp_in, const char *more)
+{
+	static char text[300];
+
+	snprintf(text, sizeof(text), "{\"sub\":%s,\"exp\":%ld%s}", sub, (long) time(NULL) + exp_in, more);
+	return text;
+}
+
+static char *
+hs(const char *text)
+{
+	return sign(JWT_ALG_HS256, SECRET, "h", text);
+}
+
+static void
+test_times(void)
+{
+	ok(verdict(hs(claims("\"alice\"", 60, "")), "alice") == RT_AUTH_OK, "a good token");
+	ok(verdict(hs("{\"sub\":\"alice\"}"), "alice") == RT_AUTH_OK, "one that never ends");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"nbf\":1.5")), "alice") == RT_AUTH_OK, "times may have fractions");
+	ok(verdict(hs(claims("\"alice\"", -1, "")), NULL) == RT_AUTH_EXPIRED, "an expired one");
+	ok(verdict(hs("{\"sub\":\"alice\",\"exp\":-5}"), NULL) == RT_AUTH_EXPIRED, "expired before 1970");
+	ok(verdict(hs("{\"sub\":\"alice\",\"exp\":\"9999999999\"}"), NULL) == RT_AUTH_INVALID, "exp is no number");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"nbf\":99999999999")), NULL) == RT_AUTH_INVALID, "not valid yet");
+}
+
+static void
+test_claims(void)
+{
+	ok(verdict(hs(claims("5", 60, "")), NULL) == RT_AUTH_INVALID, "sub is a number");
+	ok(verdict(hs(claims("\"\"", 60, "")), NULL) == RT_AUTH_INVALID, "sub is empty");
+	ok(verdict(hs("{\"exp\":9999999999}"), NULL) == RT_AUTH_INVALID, "no sub");
+}
+
+static void
+test_keys(const char *rsa_private, const char *rsa_public, const char *ec_private)
+{
+	const char *good = "{\"sub\":\"alice\",\"exp\":9999999999}";
+
+	ok(verdict(sign(JWT_ALG_RS256, rsa_private, "r", good), "alice") == RT_AUTH_OK, "RS256");
+	ok(verdict(sign(JWT_ALG_ES256, ec_private, "e", good), "alice") == RT_AUTH_OK, "ES256");
+	ok(verdict(sign(JWT_ALG_HS256, SECRET, NULL, good), "alice") == RT_AUTH_OK, "without a kid, the key that fits");
+	ok(verdict(sign(JWT_ALG_NONE, "", "h", good), NULL) == RT_AUTH_INVALID, "alg none");
+	ok(verdict(sign(JWT_ALG_NONE, "", NULL, good), NULL) == RT_AUTH_INVALID, "alg none without a kid");
+	ok(verdict(sign(JWT_ALG_HS256, rsa_public, "r", good), NULL) == RT_AUTH_INVALID, "a public key taken for a secret");
+	ok(verdict(sign(JWT_ALG_HS256, rsa_public, NULL, good), NULL) == RT_AUTH_INVALID, "the same without a kid");
+	ok(verdict(sign(JWT_ALG_HS512, SECRET SECRET, "h", good), NULL) == RT_AUTH_INVALID, "another algorithm of the family");
+	ok(verdict(sign(JWT_ALG_HS256, SECRET "x", "h", good), NULL) == RT_AUTH_INVALID, "another secret");
+	ok(verdict(sign(JWT_ALG_HS256, SECRET, "gone", good), NULL) == RT_AUTH_INVALID, "an unknown kid");
+	ok(verdict(sign(JWT_ALG_HS256, SECRET, "r", good), NULL) == RT_AUTH_INVALID, "the kid of another key");
+}
+
+static char *
+without_end(char *token, size_t n)
+{
+	token[strlen(token) - n] = '\0';
+	return token;
+}
+
+static void
+test_malformed(void)
+{
+	static const char *const bad[] = {".", "..", "...", "a.b.c", "e30.e30.", "e30.e30.e30", "bnVsbA.e30.AA", "W10.e30.AA",
+	                                  "eyJhbGciOiJIUzI1NiJ9", "eyJhbGciOiJIUzI1NiJ9.", "\xff\xfe.a.b", "%00.a.b", "=.=.=",
+	                                  "eyJhbGciOjV9.e30.AA", "eyJraWQiOjV9.e30.AA"};
+	const char *good = "{\"sub\":\"alice\",\"exp\":9999999999}";
+	char *huge = malloc(100001);
+
+	memset(huge, 'a', 100000);
+	huge[100000] = '\0';
+	huge[2000] = '.';
+	ok(verdict(NULL, NULL) == RT_AUTH_MISSING && verdict(strdup(""), NULL) == RT_AUTH_MISSING, "no token");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(verdict(strdup(bad[i]), NULL) == RT_AUTH_INVALID, "malformed %zu", i);
+	ok(verdict(huge, NULL) == RT_AUTH_INVALID, "100,000 bytes");
+	ok(verdict(without_end(hs(good), 1), NULL) == RT_AUTH_INVALID, "a signature that is cut");
+	ok(verdict(without_end(hs(good), 43), NULL) == RT_AUTH_INVALID, "no signature");
+	ok(verdict(without_end(hs(good), 44), NULL) == RT_AUTH_INVALID, "two parts");
+}
+
+int
+main(void)
+{
+	struct rt_app app = {0};
+	char *rsa_private, *rsa_public, *ec_private, *ec_public;
+	json_t *keys;
+
+	make_pair(EVP_RSA_gen(2048), &rsa_private, &rsa_public);
+	make_pair(EVP_EC_gen("P-256"), &ec_private, &ec_public);
+	keys = json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s}]", "kid", "h", "alg", "HS256", "key", SECRET, "kid",
+	                 "r", "alg", "RS256", "key", rsa_public, "kid", "e", "alg", "ES256", "key", ec_public, "kid", "not usable");
+	keys_json = json_dumps(keys, 0);
+	json_decref(keys);
+	auth = rt_auth_new(&app);
+	ok(!rt_auth_ready(auth), "not ready without keys");
+	rt_auth_refresh(auth);
+	ok(rt_auth_ready(auth) && asked == 1, "ready with them");
+	test_times();
+	test_claims();
+	test_keys(rsa_private, rsa_public, ec_private);
+	test_malformed();
+	free(keys_json);
+	keys_json = strdup("[]");
+	rt_auth_refresh(auth);
+	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "a key that was retired");
+	rt_auth_free(auth);
+	free(keys_json);
+	free(rsa_private);
+	free(rsa_public);
+	free(ec_private);
+	free(ec_public);
+	return tap_done();
+}
