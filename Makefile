@@ -104,6 +104,27 @@ uninstall: uninstall-programs
 uninstall-programs:
 	rm -f '$(DESTDIR)$(pkglibdir)/rt_gateway' '$(DESTDIR)$(pkglibdir)/rt_media'
 
+# ---- the application that the gateway serves ------------------------------------
+# Bundled by npm's esbuild into files that need no network, beside the programs.  Without npm GET / finds nothing.
+WWW = build/www/index.html
+$(WWW): $(wildcard bgworker/www/src/*) bgworker/www/build bgworker/www/package-lock.json
+	@bgworker/www/build $(@D)
+
+.PHONY: www install-www uninstall-www
+www: $(WWW)
+all: www
+install: install-www
+install-www: www
+	rm -rf '$(DESTDIR)$(pkglibdir)/rt_www'
+	if [ -e $(WWW) ]; then \
+		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' && \
+		$(INSTALL_DATA) build/www/index.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
+		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/'; \
+	fi
+uninstall: uninstall-www
+uninstall-www:
+	rm -rf '$(DESTDIR)$(pkglibdir)/rt_www'
+
 # ---- lint -------------------------------------------------------------------
 CLANG ?= clang
 LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers

@@ -1,6 +1,7 @@
 /* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3; what it has
  * to say goes to standard error. */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,16 +66,34 @@ struct gateway
 
 /* ---- settings -------------------------------------------------------------------------- */
 
+/* The application that GET / answers with lies beside the program.  Empty where it cannot be told. */
 static void
-read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds)
+find_www(char *dir, size_t size)
 {
+	static const char folder[] = "/rt_www";
+	ssize_t len = readlink("/proc/self/exe", dir, size - 1);
+	char *slash;
+
+	dir[len > 0 ? len : 0] = '\0';
+	slash = strrchr(dir, '/');
+	if (slash != NULL && (size_t) (slash - dir) + sizeof(folder) <= size)
+		memcpy(slash, folder, sizeof(folder));
+	else
+		dir[0] = '\0';
+}
+
+/* `www` has PATH_MAX bytes; the options point into it and into the settings. */
+static void
+read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds, char *www)
+{
+	find_www(www, PATH_MAX);
 	*o = (struct rt_transport_options) {
 	    .port = (int) rt_conf_int(c, "port", 4501),
 	    .listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
 	    .ssl_cert_file = rt_conf_str(c, "ssl_cert_file", ""),
 	    .ssl_key_file = rt_conf_str(c, "ssl_key_file", ""),
 	    .cors_origins = rt_conf_str(c, "cors_origins", ""),
-	    .static_dir = rt_conf_str(c, "static_dir", NULL),
+	    .static_dir = www,
 	    .ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
 	    .ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
 	    .connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout", 10000),
@@ -94,8 +113,9 @@ on_reload(void *arg)
 	struct gateway *g = arg;
 	struct rt_transport_options o;
 	int fds[RT_MAX_WORKERS];
+	char www[PATH_MAX];
 
-	read_options(g->app.conf, &o, fds);
+	read_options(g->app.conf, &o, fds, www);
 	if (rt_transport_reload(g->app.transport, &o) != RT_OK)
 		rt_log(RT_LOG_WARNING, "main", "some of the new settings could not be applied");
 }
@@ -249,9 +269,10 @@ start_network(struct gateway *g)
 	};
 	struct rt_transport_options o;
 	int fds[RT_MAX_WORKERS];
+	char www[PATH_MAX];
 	enum rt_result rc;
 
-	read_options(app->conf, &o, fds);
+	read_options(app->conf, &o, fds, www);
 	rc = rt_transport_new(&app->transport, app->loop, &o, &callbacks, rt_rest_on_request, app);
 	if (rc != RT_OK)
 		return rc;

@@ -1,0 +1,219 @@
+// The media of one meeting: what we send, what we receive.  mediasoup-client does WebRTC, this module its signalling.
+import { Device } from 'mediasoup-client';
+import { emit, rest } from './api.js';
+
+// A camera goes out in three sizes; who shows it small gets the small one.
+const CAMERA = {
+  encodings: [
+    { rid: 'r0', scaleResolutionDownBy: 4, maxBitrate: 100_000 },
+    { rid: 'r1', scaleResolutionDownBy: 2, maxBitrate: 300_000 },
+    { rid: 'r2', scaleResolutionDownBy: 1, maxBitrate: 900_000 },
+  ],
+  codecOptions: { videoGoogleStartBitrate: 600 },
+};
+const OPTIONS = { camera: CAMERA, microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true }, screen: {} };
+const RETRY_MS = 1000;
+
+export class Call {
+  // on: { stream(entry), streamGone(entry), own(source, track or null), problem(words) }
+  constructor(meetingId, on) {
+    Object.assign(this, { meetingId, on, closed: false });
+    this.own = new Map(); // source -> { track, producer, paused }
+    this.streams = new Map(); // producer id -> { consumer, track, participantId, source }
+    this.turn = Promise.resolve();
+  }
+
+  // Signalling that depends on what was made before it goes one after the other.
+  inTurn(work) {
+    this.turn = this.turn.then(() => (this.closed ? undefined : work())).catch((error) => {
+      if (!this.closed) this.on.problem(error.message);
+    });
+    return this.turn;
+  }
+
+  // `joined` is what join-meeting acknowledged.
+  start(joined) {
+    return this.inTurn(async () => {
+      this.participantId = joined.participantId;
+      this.iceServers = joined.webrtcConfig.iceServers;
+      this.device = new Device();
+      await this.device.load({ routerRtpCapabilities: joined.webrtcConfig.rtpCapabilities });
+      await this.openTransports();
+      await this.consumeAll(joined.participants);
+    });
+  }
+
+  // ---- transports ------------------------------------------------------------------
+
+  // The forwarder may be about to be started again: then we wait for it.
+  async patiently(work) {
+    for (let told = false; !this.closed; told = true) {
+      try {
+        return await work();
+      } catch (error) {
+        if (error.code !== 'unavailable') throw error;
+        if (!told) this.on.problem('Sound and pictures are not available now; they come as soon as they can.');
+        await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
+      }
+    }
+    return null;
+  }
+
+  async openTransports() {
+    this.sender = await this.patiently(() => this.open('send'));
+    this.receiver = await this.patiently(() => this.open('recv'));
+  }
+
+  async open(direction) {
+    const offer = await emit('create-transport', { meetingId: this.meetingId, direction });
+    const options = { ...offer, sctpParameters: undefined, iceServers: this.iceServers };
+    const transport = direction === 'send' ? this.device.createSendTransport(options) : this.device.createRecvTransport(options);
+    transport.on('connect', ({ dtlsParameters }, done, failed) => {
+      emit('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
+    });
+    transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
+      emit('produce', { meetingId: this.meetingId, transportId: transport.id, kind, rtpParameters, source: appData.source, paused: appData.paused })
+        .then(done, failed);
+    });
+    transport.on('connectionstatechange', (state) => { if (state === 'failed') this.restartIce(transport); });
+    return transport;
+  }
+
+  restartIce(transport) {
+    return this.inTurn(async () => {
+      if (transport.closed) return;
+      try {
+        const { iceParameters } = await emit('restart-ice', { transportId: transport.id });
+        await transport.restartIce({ iceParameters });
+      } catch {
+        await this.rebuild();
+      }
+    });
+  }
+
+  // The server closed a transport, as when the forwarder's process has died: all is made anew on the next one.
+  transportClosed(transportId) {
+    this.inTurn(async () => {
+      if (transportId === this.sender?.id || transportId === this.receiver?.id) await this.rebuild();
+    });
+  }
+
+  async rebuild() {
+    this.sender?.close();
+    this.receiver?.close();
+    [...this.streams.keys()].forEach((id) => this.forget(id));
+    await this.openTransports();
+    for (const [source, { track, paused }] of [...this.own]) await this.produce(source, track, paused);
+    await this.refresh();
+  }
+
+  // What the others send now; for after a time in which events were missed.
+  async refresh() {
+    const { data } = await rest('GET', `/api/meetings/${this.meetingId}/participants`);
+    const there = new Set(data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)));
+    for (const id of [...this.streams.keys()]) if (!there.has(id)) this.forget(id);
+    await this.consumeAll(data);
+  }
+
+  // ---- what we send ----------------------------------------------------------------
+
+  send(source, track, paused = false) {
+    return this.inTurn(() => this.produce(source, track, paused));
+  }
+
+  async produce(source, track, paused) {
+    const producer = await this.sender.produce({ ...OPTIONS[source], track, stopTracks: false, appData: { source, paused } });
+    if (paused) producer.pause();
+    this.own.set(source, { track, producer, paused });
+    track.onended = () => this.stop(source);
+    this.on.own(source, track);
+  }
+
+  // Also when the server has closed it: a viewer sends nothing.
+  stop(source, told = true) {
+    return this.inTurn(async () => {
+      const entry = this.own.get(source);
+      if (!entry) return;
+      this.own.delete(source);
+      entry.track.stop();
+      entry.producer.close();
+      this.on.own(source, null);
+      if (told) await emit('close-producer', { producerId: entry.producer.id });
+    });
+  }
+
+  pause(source, paused) {
+    return this.inTurn(async () => {
+      const entry = this.own.get(source);
+      if (!entry || entry.paused === paused) return;
+      entry.paused = paused;
+      if (paused) entry.producer.pause(); else entry.producer.resume();
+      await emit(paused ? 'pause-producer' : 'resume-producer', { producerId: entry.producer.id });
+    });
+  }
+
+  sends(source) {
+    const entry = this.own.get(source);
+    return Boolean(entry && !entry.paused);
+  }
+
+  // ---- what we receive ---------------------------------------------------------------
+
+  async consumeAll(participants) {
+    for (const participant of participants)
+      for (const producer of participant.producers) await this.consume({ ...producer, participantId: participant.participantId });
+  }
+
+  receive(producer) {
+    this.inTurn(() => this.consume(producer));
+  }
+
+  async consume({ producerId, participantId, source, paused }) {
+    if (participantId === this.participantId || this.streams.has(producerId)) return;
+    let offer;
+    try {
+      offer = await emit('consume', {
+        meetingId: this.meetingId, transportId: this.receiver.id, producerId, rtpCapabilities: this.device.rtpCapabilities,
+      });
+    } catch (error) {
+      if (error.code === 'not_found') return; // it was closed meanwhile
+      throw error;
+    }
+    const consumer = await this.receiver.consume(offer);
+    const entry = { consumer, producerId, participantId, source, kind: consumer.kind, track: consumer.track, paused, layer: null };
+    this.streams.set(producerId, entry);
+    this.on.stream(entry);
+    await emit('resume-consumer', { consumerId: consumer.id });
+  }
+
+  // The server has closed it, or whoever sends it has left.
+  forget(producerId) {
+    const entry = this.streams.get(producerId);
+    if (entry) {
+      this.streams.delete(producerId);
+      entry.consumer.close();
+      this.on.streamGone(entry);
+      return;
+    }
+    const [source] = [...this.own].find(([, { producer }]) => producer.id === producerId) ?? [];
+    if (source) this.stop(source, false);
+  }
+
+  forgetParticipant(participantId) {
+    for (const [id, entry] of [...this.streams]) if (entry.participantId === participantId) this.forget(id);
+  }
+
+  // The size at which a picture is shown decides which one we ask for.
+  preferLayer(entry, spatialLayer) {
+    if (entry.layer === spatialLayer || entry.source !== 'camera') return;
+    entry.layer = spatialLayer;
+    emit('set-preferred-layers', { consumerId: entry.consumer.id, spatialLayer }).catch(() => { entry.layer = null; });
+  }
+
+  close() {
+    this.closed = true;
+    for (const { track } of this.own.values()) track.stop();
+    this.sender?.close();
+    this.receiver?.close();
+  }
+}

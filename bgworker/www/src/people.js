@@ -1,0 +1,107 @@
+// Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
+import { ask, h, iconButton, replace, timeOf } from './dom.js';
+
+const ROLES = ['host', 'co-host', 'participant', 'viewer'];
+
+// act(event, payload) asks the server and shows a refusal.  `people` is the meeting's map of participants.
+export class People {
+  constructor(act, people, ownId) {
+    Object.assign(this, { act, people, ownId });
+    this.list = h('ul', { class: 'people' });
+    this.node = h('section', { class: 'panel', 'aria-label': 'Participants', hidden: true }, this.list);
+    this.draw();
+  }
+
+  may(what) {
+    return this.people.get(this.ownId)?.permissions.includes(what);
+  }
+
+  async remove(who) {
+    const answer = await ask(`Remove ${who.userName}?`, { reason: { label: 'Reason (they see it)', maxlength: 200 } }, 'Remove');
+    if (answer) await this.act('remove-participant', { participantId: who.participantId, reason: answer.reason || undefined });
+  }
+
+  muteButton(who, kind) {
+    const muted = kind === 'audio' ? who.audioMuted : who.videoMuted;
+    const words = `${muted ? 'Allow' : 'Stop'} the ${kind === 'audio' ? 'microphone' : 'camera'} of ${who.userName}`;
+    return iconButton(kind === 'audio' ? '🎤' : '📷', words,
+      () => this.act('mute-participant', { participantId: who.participantId, kind, mute: !muted }), { 'aria-pressed': String(!muted) });
+  }
+
+  roleSelect(who) {
+    const select = h('select', {
+      'aria-label': `Role of ${who.userName}`,
+      onchange: () => this.act('update-participant-role', { participantId: who.participantId, role: select.value }).then((ok) => ok || this.draw()),
+    }, ROLES.map((role) => h('option', { value: role, selected: role === who.role }, role)));
+    return select;
+  }
+
+  row(who) {
+    const other = who.participantId !== this.ownId;
+    return h('li', {},
+      h('span', { dir: 'auto' }, who.userName, !other && ' (you)', who.handRaised && ' ✋'),
+      this.may('role') && other ? this.roleSelect(who) : h('small', {}, who.role),
+      other && this.may('mute') && [this.muteButton(who, 'audio'), this.muteButton(who, 'video')],
+      other && this.may('remove') && iconButton('✕', `Remove ${who.userName}`, () => this.remove(who)));
+  }
+
+  draw() {
+    replace(this.list, [...this.people.values()].map((who) => this.row(who)));
+  }
+}
+
+export class Talk {
+  constructor(act, people, ownId) {
+    Object.assign(this, { act, people, ownId, typing: new Map() });
+    this.lines = h('ol', { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' },
+      h('li', { class: 'empty' }, 'Nothing was said yet.'));
+    this.to = h('select', { 'aria-label': 'To whom' });
+    this.input = h('input', { 'aria-label': 'Message to the meeting', placeholder: 'Write a message', dir: 'auto', maxlength: 5000, autocomplete: 'off' });
+    this.typingLine = h('p', { class: 'typing', role: 'status' });
+    this.node = h('section', { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true }, this.lines, this.typingLine,
+      h('form', { class: 'talk', onsubmit: (event) => this.submit(event) }, this.to, h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, 'Send'))));
+    this.input.addEventListener('input', () => this.tellTyping(this.input.value !== ''));
+    this.draw();
+  }
+
+  tellTyping(typing) {
+    if (typing && Date.now() - (this.told ?? 0) < 1500) return;
+    if (!typing && !this.told) return;
+    this.told = typing ? Date.now() : 0;
+    this.act('typing', { typing });
+  }
+
+  async submit(event) {
+    event.preventDefault();
+    const message = this.input.value.trim();
+    if (!message) return;
+    const [recipientType, recipientId] = this.to.value.split(':');
+    this.input.value = '';
+    this.tellTyping(false);
+    if (!(await this.act('send-message', { message, recipientType, recipientId }))) this.input.value ||= message;
+  }
+
+  // The choice of recipients follows who is there.
+  draw() {
+    const value = this.to.value || 'all';
+    replace(this.to, h('option', { value: 'all' }, 'To everybody'), h('option', { value: 'host' }, 'To the hosts'),
+      [...this.people.values()].filter((who) => who.participantId !== this.ownId)
+        .map((who) => h('option', { value: `private:${who.participantId}` }, `To ${who.userName} alone`)));
+    this.to.value = value;
+    if (!this.to.value) this.to.value = 'all';
+  }
+
+  add(m) {
+    this.lines.querySelector('.empty')?.remove();
+    const whom = m.recipientType === 'all' ? '' : m.recipientType === 'host' ? ' to the hosts' : ` to ${this.people.get(m.recipientId)?.userName ?? 'one'} alone`;
+    this.lines.append(h('li', {}, h('strong', { dir: 'auto' }, m.senderName), h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
+      h('span', { class: 'said', dir: 'auto' }, m.message)));
+    this.lines.scrollTop = this.lines.scrollHeight;
+  }
+
+  showTyping({ userId, userName, typing }) {
+    if (typing) this.typing.set(userId, userName); else this.typing.delete(userId);
+    const names = [...this.typing.values()];
+    this.typingLine.textContent = names.length ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …` : '';
+  }
+}
