@@ -175,6 +175,18 @@ rt_dtls_context_fingerprint(const struct rt_dtls_context *c)
 
 /* ---- endpoint ---- */
 
+#define TIMER_FIRST_US 100000 /* a second, as RFC 6347 has it, is long for people who wait to see each other */
+#define TIMER_MAX_US 4000000
+
+static unsigned
+on_timer(SSL *ssl, unsigned last_us)
+{
+	(void) ssl;
+	if (last_us == 0)
+		return TIMER_FIRST_US;
+	return 2 * last_us < TIMER_MAX_US ? 2 * last_us : TIMER_MAX_US;
+}
+
 struct rt_dtls *
 rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg)
 {
@@ -194,6 +206,7 @@ rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg)
 	BIO_set_data(out, d);
 	SSL_set_bio(d->ssl, d->in, out);
 	SSL_set_mtu(d->ssl, RT_DTLS_MTU);
+	DTLS_set_timer_cb(d->ssl, on_timer);
 	SSL_set_accept_state(d->ssl);
 	return d;
 }

@@ -144,7 +144,9 @@ class Peer {
       context.fillStyle = `hsl(${performance.now() % 360} 80% 50%)`;
       context.fillRect(Math.random() * 300, Math.random() * 200, 100, 100);
     }, 100);
-    return this.produceTrack(canvas.captureStream(10).getVideoTracks()[0], 'screen');
+    const [track] = canvas.captureStream(10).getVideoTracks();
+    track.contentHint = 'detail'; // text: never scaled down
+    return this.produceTrack(track, 'screen');
   }
 
   async produceTrack(track, source, options = {}) {
