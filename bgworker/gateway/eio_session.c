@@ -15,6 +15,7 @@
 #define FLUSH_BUDGET_US 5000 /* then events are looked at in between, and what they bring joins what waits */
 #define FLUSH_CLOCK_EVERY 16 /* sessions between two looks at the clock */
 #define MAX_TOKEN_BYTES 8192
+#define CACHE_LINE 64
 #define CLOSE_WAIT_MS 10000 /* for the last packets of a session that closes */
 
 /* ---- the end of a session ----------------------------------------------------- */
@@ -132,6 +133,25 @@ defer_flush(struct rt_eio *e)
 	rt_loop_defer(e->loop, flush, e);
 }
 
+/* With very many sessions each of them is a cache miss or several, which together cost as much as our part of the
+ * write; so what comes next is fetched while the kernel is busy with this one. */
+static void
+prefetch(const struct rt_eio_session *next)
+{
+	const struct rt_eio_session *second = next == NULL ? NULL : next->next_dirty;
+	const struct rt_eio_session *third = second == NULL ? NULL : second->next_dirty;
+
+	if (next != NULL && next->ws != NULL)
+		rt_ws_prefetch(next->ws);
+	if (second != NULL)
+		__builtin_prefetch(second->ws);
+	if (third != NULL)
+	{
+		__builtin_prefetch(third, 1);
+		__builtin_prefetch((const char *) third + CACHE_LINE, 1);
+	}
+}
+
 static void
 flush(void *arg)
 {
@@ -142,6 +162,7 @@ flush(void *arg)
 	e->flush_deferred = false;
 	for (int n = 1; (s = take_dirty(e)) != NULL; n++)
 	{
+		prefetch(e->first_dirty);
 		if (s->closed)
 			free_session(s);
 		else

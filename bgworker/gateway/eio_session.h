@@ -32,26 +32,27 @@ struct rt_probe
 	bool answered; /* 2probe came, 3probe went */
 };
 
+/* What a delivery touches stands first, so that it lies in two lines of the cache. */
 struct rt_eio_session
 {
 	struct rt_eio *eio;
-	void *owner;
 	struct rt_ws *ws; /* NULL while on polling */
+	struct rt_eio_session *next_dirty;
+	const char *close_reason; /* to be closed; static */
+	struct rt_outq queue;
+	bool dirty; /* on the list of those with something to do when the turn ends */
+	bool closes_when_sent;
+	bool closed;
+	bool awaits_pong;
+	int32_t latency_ms;
+	void *owner;
 	struct rt_probe *probe;
 	struct rt_httpconn *poll; /* the GET that waits for packets */
 	struct rt_httpconn *post; /* the POST that is being read */
-	struct rt_outq queue;
-	struct rt_eio_session *next_dirty;
-	const char *close_reason; /* to be closed; static */
 	struct rt_wheel_entry heartbeat;
 	uint64_t ping_sent_ms;
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
-	int32_t latency_ms;
-	bool awaits_pong;
-	bool dirty; /* on the list of those with something to do when the turn ends */
-	bool closes_when_sent;
-	bool closed;
 	char sid[2 + RT_RANDOM_ID_LEN + 1];
 	char *peer;
 	char *bearer;

@@ -27,6 +27,8 @@
 #define TX_BYTES (64 * 1024 * 1024) /* so that the library splits no write */
 #define HANDSHAKE_BYTES 1024
 #define CLOSE_TRY_AGAIN_LATER 1013
+#define CACHE_LINE 64
+#define WSI_BYTES 768   /* about the size of the library's struct for a connection */
 #define CLOSING_TURNS 8 /* of the loop, until the library's handles are closed */
 
 struct rt_ws
@@ -337,6 +339,13 @@ rt_ws_flush(struct rt_ws *ws, struct rt_outq *q)
 		}
 	}
 	return RT_OK;
+}
+
+void
+rt_ws_prefetch(const struct rt_ws *ws)
+{
+	for (size_t offset = 0; offset < WSI_BYTES; offset += CACHE_LINE)
+		__builtin_prefetch((const char *) ws->wsi + offset, 1);
 }
 
 size_t

@@ -52,6 +52,7 @@ void rt_ws_set_owner(struct rt_ws *ws, void *owner);
  * RT_GONE: the peer left, the connection is to be closed. */
 enum rt_result rt_ws_flush(struct rt_ws *ws, struct rt_outq *q);
 
+void rt_ws_prefetch(const struct rt_ws *ws);       /* before a flush that comes soon */
 size_t rt_ws_unsent_bytes(const struct rt_ws *ws); /* taken from a queue, but not by the kernel yet */
 
 /* Sends a close frame with the code and lets go: no callback comes after this, and ws is not valid any more. */
