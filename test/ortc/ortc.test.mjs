@@ -99,16 +99,18 @@ for (const browser of browsers) {
 			for (const { name, kind, params } of productions(browser, routerCaps)) {
 				const made = await compareMap(kind, params, routerCaps, name);
 				assert.ok(made, `${name}: mediasoup refuses its own client`);
-				for (const other of browsers) {
+				for (const other of routerCaps === OFFERED ? browsers : [browser]) {
 					const caps = recvCapabilities(other, routerCaps);
-					for (const some of routerCaps === OFFERED ? [...poorer(caps), other.native()] : [caps]) {
+					/* What a receiver lacks and how many streams there are do not meet in any rule. */
+					const all = routerCaps === OFFERED && /one stream$|three by rid$/.test(name);
+					for (const some of all ? [...poorer(caps), other.native()] : [caps]) {
 						await compareConsume(made.consumable, some, `${name} → ${other.name}`);
 						compared++;
 					}
 				}
 			}
 		}
-		assert.ok(compared > 100, `${compared} compared`);
+		assert.ok(compared > 60, `${compared} compared`);
 	});
 
 	test(`${browser.name}: its client accepts what consume answers`, async () => {
