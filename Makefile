@@ -48,6 +48,9 @@ ifdef WERROR
 override CFLAGS += -Werror
 endif
 
+# PGXS knows of no headers: any change of one builds all anew.
+$(OBJS): $(wildcard extension/*.h bgworker/*.h)
+
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
 	(printf '%s\n' '\echo Use "CREATE EXTENSION rt CASCADE" to load this file. \quit'; cat $^) > $@

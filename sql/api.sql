@@ -91,7 +91,7 @@ SELECT rt_api.search('a-bob', '{"q": ""}');
 -- receipts and unread
 SELECT r ->> 'unreadCount' AS unread FROM json_array_elements(rt_api.rooms_list('a-bob', '{}') -> 'data') r WHERE r ->> 'name' = 'Renamed';
 SELECT rt_api.mark_seen('a-bob', jsonb_build_object('roomId', :room, 'messageIds', jsonb_build_array(:'room' || '-1', :'room' || '-2'))) ->> 'success' AS ok;
-SELECT rt_api.mark_seen('a-bob', jsonb_build_object('roomId', :room, 'messageIds', jsonb_build_array(:'room' || '-1', '1-1')));
+SELECT rt_api.mark_seen('a-bob', jsonb_build_object('roomId', :room, 'messageIds', jsonb_build_array(:'room' || '-1', '987654321-1')));
 SELECT rt_api.mark_seen('a-bob', jsonb_build_object('roomId', :room, 'messageIds', jsonb_build_array('x')));
 SELECT rt_api.mark_seen('a-eve', jsonb_build_object('roomId', :room, 'messageIds', '[]'::jsonb));
 SELECT r ->> 'unreadCount' AS unread, r ->> 'lastReadSeq' AS last_read FROM json_array_elements(rt_api.rooms_list('a-bob', '{}') -> 'data') r WHERE r ->> 'name' = 'Renamed';
