@@ -8,6 +8,11 @@ BEGIN
 	LOOP
 		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
 			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
+			-- A refusal is an error to the server, and clients could fill its log with them.  The programs log what is not
+			-- the client's fault.
+			IF r.how = 'LOGIN' THEN
+				EXECUTE pg_catalog.format('ALTER ROLE %I SET log_min_messages = fatal', r.name);
+			END IF;
 		END IF;
 	END LOOP;
 END
