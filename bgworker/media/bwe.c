@@ -6,7 +6,7 @@
 
 #include "../common/log.h"
 
-#define HISTORY 2048      /* packets in flight that can be recognised */
+#define HISTORY 1024      /* packets in flight that can be recognised: half a second at 20 Mbit/s */
 #define GROUP_US 5000     /* packets sent within this time are one burst */
 #define TREND_WINDOW 20
 #define OVERUSE_US 10000
@@ -21,10 +21,9 @@ enum signal
 
 struct sent
 {
-	uint64_t at_us;
-	uint32_t bytes;
+	uint32_t at_us; /* wraps after an hour: see sent_at() */
+	uint16_t bytes; /* 0: waits for no feedback */
 	uint16_t seq;
-	bool waiting; /* for its feedback */
 };
 
 struct group
@@ -79,7 +78,13 @@ rt_bwe_free(struct rt_bwe *b)
 void
 rt_bwe_sent(struct rt_bwe *b, uint16_t seq, size_t bytes, uint64_t now_us)
 {
-	b->sent[seq % HISTORY] = (struct sent){.at_us = now_us, .bytes = (uint32_t) bytes, .seq = seq, .waiting = true};
+	b->sent[seq % HISTORY] = (struct sent){.at_us = (uint32_t) now_us, .bytes = (uint16_t) bytes, .seq = seq};
+}
+
+static uint64_t
+sent_at(const struct rt_bwe *b, const struct sent *s)
+{
+	return b->now_us - (uint32_t) ((uint32_t) b->now_us - s->at_us);
 }
 
 /* ---- delay gradient ---- */
@@ -234,7 +239,7 @@ on_status(void *arg, uint16_t seq, bool received, int32_t delta_250us)
 	struct sent *s = &b->sent[seq % HISTORY];
 
 	b->clock_us += (int64_t) delta_250us * 250;
-	if (!s->waiting || s->seq != seq)
+	if (s->bytes == 0 || s->seq != seq)
 		return;
 	b->window_total++;
 	if (!received)
@@ -242,9 +247,9 @@ on_status(void *arg, uint16_t seq, bool received, int32_t delta_250us)
 		b->window_lost++; /* it may still be told as received later: rare, and it only makes us careful */
 		return;
 	}
-	s->waiting = false;
 	note_acked(b, s->bytes);
-	add_to_group(b, s->at_us, b->clock_us);
+	s->bytes = 0;
+	add_to_group(b, sent_at(b, s), b->clock_us);
 }
 
 bool

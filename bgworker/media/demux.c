@@ -90,8 +90,8 @@ note_twcc(struct rt_transport *t, const struct rt_producer *p, const struct rt_r
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_TRANSPORT_CC], &len);
 
-	if (v && len == 2)
-		rt_twcc_received(&t->twcc, rt_get16(v), rtp->ssrc, t->engine->now_us);
+	if (t->twcc && v && len == 2)
+		rt_twcc_received(t->twcc, rt_get16(v), rtp->ssrc, t->engine->now_us);
 }
 
 /* RFC 4588 section 4: the original number, then the original payload. */

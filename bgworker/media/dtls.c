@@ -268,7 +268,8 @@ rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const uint8_t 
 	return RT_OK;
 }
 
-/* Drives the handshake, or reads what follows it: we expect no application data, only alerts. */
+/* Drives the handshake, or reads what follows it: we expect no application data, only alerts, and those seldom; so
+ * the buffers for records, 34 kB, are not kept.  Reading makes new ones before anything is written. */
 static enum rt_result
 advance(struct rt_dtls *d)
 {
@@ -284,6 +285,7 @@ advance(struct rt_dtls *d)
 		if (rc == 1)
 		{
 			finish(d);
+			SSL_free_buffers(d->ssl);
 			return d->state == RT_DTLS_FAILED ? RT_BAD_INPUT : RT_OK;
 		}
 	}
@@ -291,6 +293,8 @@ advance(struct rt_dtls *d)
 		while ((rc = SSL_read(d->ssl, scratch, sizeof scratch)) > 0)
 			;
 	err = SSL_get_error(d->ssl, rc);
+	if (SSL_is_init_finished(d->ssl))
+		SSL_free_buffers(d->ssl);
 	if (err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE)
 		return RT_OK;
 	d->state = err == SSL_ERROR_ZERO_RETURN ? RT_DTLS_CLOSED : RT_DTLS_FAILED;
@@ -370,8 +374,13 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 void
 rt_dtls_close(struct rt_dtls *d)
 {
+	char scratch;
+
 	ERR_clear_error();
 	if (d->state == RT_DTLS_CONNECTED)
+	{
+		SSL_read(d->ssl, &scratch, sizeof scratch); /* brings back the buffers: OpenSSL 3.0 writes through none */
 		SSL_shutdown(d->ssl);
+	}
 	d->state = RT_DTLS_CLOSED;
 }

@@ -73,7 +73,7 @@ send_twcc(struct rt_transport *t)
 	uint8_t out[RTCP_ROOM];
 	size_t n;
 
-	while ((n = rt_twcc_feedback(&t->twcc, out, sizeof out - RT_SRTP_OVERHEAD, 1)))
+	while ((n = rt_twcc_feedback(t->twcc, out, sizeof out - RT_SRTP_OVERHEAD, 1)))
 		rt_transport_send_rtcp(t, out, n, sizeof out);
 }
 
@@ -164,7 +164,7 @@ tick_transport(struct rt_transport *t, uint64_t tick)
 	for (struct rt_producer *p = t->producers; p; p = p->next)
 		rt_producer_tick(p);
 	rt_layers_allot(t);
-	if (tick % TWCC_TICKS == 0)
+	if (t->twcc && tick % TWCC_TICKS == 0)
 		send_twcc(t);
 	if (second)
 	{

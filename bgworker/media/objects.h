@@ -131,7 +131,7 @@ struct rt_transport
 	/* demux.c */
 	struct rt_stream_ref streams[RT_MAX_STREAMS];
 	int nstreams;
-	struct rt_twcc twcc;
+	struct rt_twcc *twcc; /* NULL: the client does not send on it */
 	uint64_t srtp_failures;
 
 	/* producer.c, consumer.c */
@@ -186,9 +186,9 @@ struct rt_sent
 	uint32_t ts; /* out */
 	uint16_t picture_id;
 	uint8_t tl0;
-	uint8_t layer;
+	uint8_t layer : 7;
+	uint8_t used : 1;
 	uint32_t again_ms; /* when it was sent last, wraps */
-	bool used;
 };
 
 struct rt_consumer

@@ -12,12 +12,19 @@
 #define TAG_LEN 16
 #define SALT_LEN 12
 
+/* What encrypts one kind of packets that go out. */
+struct gcm
+{
+	EVP_CIPHER_CTX *cipher;
+	uint8_t salt[SALT_LEN];
+};
+
 struct rt_srtp
 {
 	srtp_t in;
-	srtp_t out;
-	EVP_CIPHER_CTX *gcm; /* NULL: libsrtp2 encrypts */
-	uint8_t salt[SALT_LEN];
+	srtp_t out; /* NULL: by OpenSSL */
+	struct gcm rtp, rtcp;
+	uint32_t rtcp_index; /* 31 bits; of the last packet */
 };
 
 enum rt_result
@@ -43,17 +50,25 @@ derive(const uint8_t *master, uint8_t label, uint8_t *out, size_t len)
 	return ok;
 }
 
+/* The labels are those of RFC 3711 section 4.3.2: of the key; that of the salt is two above. */
 static bool
-set_up_gcm(struct rt_srtp *s, const uint8_t *master)
+set_up_gcm(struct gcm *g, const uint8_t *master, uint8_t label)
 {
 	uint8_t key[16];
 	bool ok;
 
-	s->gcm = EVP_CIPHER_CTX_new();
-	ok = s->gcm && derive(master, 0x00, key, sizeof key) && derive(master, 0x02, s->salt, SALT_LEN) &&
-	     EVP_EncryptInit_ex(s->gcm, EVP_aes_128_gcm(), NULL, key, NULL) == 1;
+	g->cipher = EVP_CIPHER_CTX_new();
+	ok = g->cipher && derive(master, label, key, sizeof key) && derive(master, label + 2, g->salt, SALT_LEN) &&
+	     EVP_EncryptInit_ex(g->cipher, EVP_aes_128_gcm(), NULL, key, NULL) == 1;
 	OPENSSL_cleanse(key, sizeof key);
 	return ok;
+}
+
+static void
+free_gcm(struct gcm *g)
+{
+	EVP_CIPHER_CTX_free(g->cipher);
+	OPENSSL_cleanse(g->salt, sizeof g->salt);
 }
 
 static bool
@@ -79,14 +94,20 @@ set_up_libsrtp(srtp_t *session, enum rt_srtp_profile profile, const uint8_t *key
 	return srtp_create(session, &policy) == srtp_err_status_ok;
 }
 
+static bool
+set_up_sending(struct rt_srtp *s, const struct rt_dtls_keys *keys)
+{
+	if (keys->profile != RT_SRTP_AEAD_AES_128_GCM)
+		return set_up_libsrtp(&s->out, keys->profile, keys->local, ssrc_any_outbound);
+	return set_up_gcm(&s->rtp, keys->local, 0x00) && set_up_gcm(&s->rtcp, keys->local, 0x03);
+}
+
 enum rt_result
 rt_srtp_new(struct rt_srtp **sp, const struct rt_dtls_keys *keys)
 {
 	struct rt_srtp *s = rt_alloc(sizeof *s);
 
-	if (!set_up_libsrtp(&s->in, keys->profile, keys->remote, ssrc_any_inbound) ||
-	    !set_up_libsrtp(&s->out, keys->profile, keys->local, ssrc_any_outbound) ||
-	    (keys->profile == RT_SRTP_AEAD_AES_128_GCM && !set_up_gcm(s, keys->local)))
+	if (!set_up_libsrtp(&s->in, keys->profile, keys->remote, ssrc_any_inbound) || !set_up_sending(s, keys))
 	{
 		rt_log(RT_LOG_ERROR, "srtp", "cannot set up the session");
 		rt_srtp_free(s);
@@ -105,8 +126,8 @@ rt_srtp_free(struct rt_srtp *s)
 		srtp_dealloc(s->in);
 	if (s->out)
 		srtp_dealloc(s->out);
-	EVP_CIPHER_CTX_free(s->gcm);
-	OPENSSL_cleanse(s->salt, sizeof s->salt);
+	free_gcm(&s->rtp);
+	free_gcm(&s->rtcp);
 	free(s);
 }
 
@@ -132,11 +153,80 @@ rt_srtp_unprotect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 	return RT_OK;
 }
 
+/* RFC 7714 sections 8.1 and 9.1: the two have one layout. */
+static void
+make_iv(uint8_t *iv, const uint8_t *salt, uint32_t ssrc, uint32_t high, uint16_t low)
+{
+	iv[0] = iv[1] = 0;
+	rt_put32(iv + 2, ssrc);
+	rt_put32(iv + 6, high);
+	rt_put16(iv + 10, low);
+	for (int i = 0; i < SALT_LEN; i++)
+		iv[i] ^= salt[i];
+}
+
+static bool
+begin_gcm(struct gcm *g, const uint8_t *iv, const uint8_t *header, size_t len)
+{
+	int n;
+
+	return EVP_EncryptInit_ex(g->cipher, NULL, NULL, NULL, iv) == 1 &&
+	       EVP_EncryptUpdate(g->cipher, NULL, &n, header, (int) len) == 1;
+}
+
+static bool
+add_gcm(struct gcm *g, uint8_t **at, const uint8_t *data, size_t len)
+{
+	int n;
+
+	if (len == 0)
+		return true;
+	if (EVP_EncryptUpdate(g->cipher, *at, &n, data, (int) len) != 1)
+		return false;
+	*at += n;
+	return true;
+}
+
+static bool
+end_gcm(struct gcm *g, uint8_t **at)
+{
+	int n;
+
+	if (EVP_EncryptFinal_ex(g->cipher, *at, &n) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(g->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, *at) != 1)
+		return false;
+	*at += TAG_LEN;
+	return true;
+}
+
+/* RFC 7714 section 9: header and index are authenticated; the index goes behind the tag, with the E flag. */
+static enum rt_result
+protect_rtcp_gcm(struct rt_srtp *s, uint8_t *data, size_t *len)
+{
+	uint8_t iv[SALT_LEN], word[4], *at = data + 8;
+	uint32_t index = s->rtcp_index + 1;
+	int n;
+
+	if (*len < 8 || index > 0x7fffffff)
+		return RT_INTERNAL;
+	s->rtcp_index = index;
+	rt_put32(word, 0x80000000 | index);
+	make_iv(iv, s->rtcp.salt, rt_get32(data + 4), index >> 16, (uint16_t) index);
+	if (!begin_gcm(&s->rtcp, iv, data, 8) || EVP_EncryptUpdate(s->rtcp.cipher, NULL, &n, word, sizeof word) != 1 ||
+	    !add_gcm(&s->rtcp, &at, data + 8, *len - 8) || !end_gcm(&s->rtcp, &at))
+		return RT_INTERNAL;
+	memcpy(at, word, sizeof word);
+	*len = (size_t) (at - data) + sizeof word;
+	return RT_OK;
+}
+
 enum rt_result
 rt_srtp_protect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
 	int n = (int) *len;
 
+	if (!s->out)
+		return protect_rtcp_gcm(s, data, len);
 	if (srtp_protect_rtcp(s->out, data, &n) != srtp_err_status_ok)
 		return RT_INTERNAL;
 	*len = (size_t) n;
@@ -163,18 +253,6 @@ rollover_of(struct rt_srtp_roc *r, uint16_t seq)
 	return r->roc;
 }
 
-/* RFC 7714 section 8.1 */
-static void
-make_iv(uint8_t *iv, const uint8_t *salt, uint32_t ssrc, uint32_t roc, uint16_t seq)
-{
-	iv[0] = iv[1] = 0;
-	rt_put32(iv + 2, ssrc);
-	rt_put32(iv + 6, roc);
-	rt_put16(iv + 10, seq);
-	for (int i = 0; i < SALT_LEN; i++)
-		iv[i] ^= salt[i];
-}
-
 static size_t
 protect_by_libsrtp(struct rt_srtp *s, uint8_t *out, size_t header_len, const uint8_t *prefix, size_t prefix_len,
                    const uint8_t *payload, size_t payload_len)
@@ -193,27 +271,12 @@ rt_srtp_protect(struct rt_srtp *s, struct rt_srtp_roc *roc, uint8_t *out, size_t
 {
 	uint16_t seq = rt_get16(out + 2);
 	uint8_t iv[SALT_LEN], *at = out + header_len;
-	int n;
 
-	if (!s->gcm)
+	if (s->out)
 		return protect_by_libsrtp(s, out, header_len, prefix, prefix_len, payload, payload_len);
-	make_iv(iv, s->salt, rt_get32(out + 8), rollover_of(roc, seq), seq);
-	if (EVP_EncryptInit_ex(s->gcm, NULL, NULL, NULL, iv) != 1 ||
-	    EVP_EncryptUpdate(s->gcm, NULL, &n, out, (int) header_len) != 1)
+	make_iv(iv, s->rtp.salt, rt_get32(out + 8), rollover_of(roc, seq), seq);
+	if (!begin_gcm(&s->rtp, iv, out, header_len) || !add_gcm(&s->rtp, &at, prefix, prefix_len) ||
+	    !add_gcm(&s->rtp, &at, payload, payload_len) || !end_gcm(&s->rtp, &at))
 		return 0;
-	if (prefix_len)
-	{
-		if (EVP_EncryptUpdate(s->gcm, at, &n, prefix, (int) prefix_len) != 1)
-			return 0;
-		at += n;
-	}
-	if (payload_len)
-	{
-		if (EVP_EncryptUpdate(s->gcm, at, &n, payload, (int) payload_len) != 1)
-			return 0;
-		at += n;
-	}
-	if (EVP_EncryptFinal_ex(s->gcm, at, &n) != 1 || EVP_CIPHER_CTX_ctrl(s->gcm, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, at) != 1)
-		return 0;
-	return (size_t) (at - out) + TAG_LEN;
+	return (size_t) (at - out);
 }

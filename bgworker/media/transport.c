@@ -299,6 +299,7 @@ rt_transport_new(struct rt_router *r, const char *id, const char *participant_id
 	t->dtls = rt_dtls_new(r->engine->dtls, on_dtls_send, t);
 	t->dtls_timer = rt_timer_new(r->engine->loop, on_dtls_timer, t);
 	t->bwe = sends ? NULL : rt_bwe_new();
+	t->twcc = sends ? rt_alloc(sizeof *t->twcc) : NULL;
 	t->next = r->transports;
 	r->transports = t;
 	rt_map_put_str(r->engine->transports, t->id, t);
@@ -314,6 +315,7 @@ free_transport(void *arg)
 	rt_dtls_free(t->dtls);
 	rt_srtp_free(t->srtp);
 	rt_bwe_free(t->bwe);
+	free(t->twcc);
 	free(t);
 }
 

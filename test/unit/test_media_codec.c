@@ -11,7 +11,8 @@ read_info(enum rt_codec codec, const uint8_t *p, size_t len, struct rt_codec_inf
 	uint8_t *heap = malloc(len ? len : 1);
 	bool read;
 
-	memcpy(heap, p, len);
+	if (len)
+		memcpy(heap, p, len);
 	read = rt_codec_read(codec, heap, len, info);
 	free(heap);
 	return read;
