@@ -343,15 +343,22 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.req_seq(jsonb, text) IS 'a message''s number in a request, or null';
 
--- Rising; one more than asked for tells whether there are more.
-CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+-- Rising; one more than asked for tells whether there are more.  The first message comes whatever its size, if anything
+-- may come at all; size is what was taken.
+CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
+	OUT page json, OUT has_more boolean, OUT size bigint)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.n <= most), '[]'), count(*) > most
-	FROM (SELECT m, row_number() OVER (ORDER BY m.seq) AS n FROM rt.messages AS m
-		WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
-		ORDER BY m.seq LIMIT most + 1) AS t
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
+		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
+	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
+		FROM (SELECT m, row_number() OVER w AS n,
+				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
+			FROM rt.messages AS m
+			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
+			WINDOW w AS (ORDER BY m.seq)
+			ORDER BY m.seq LIMIT most + 1) AS s) AS t
 $$;
-COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer) IS 'messages of a room from a number on';
+COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
 
 CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -374,7 +381,7 @@ BEGIN
 	IF after IS NULL THEN
 		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, most);
 	ELSE
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
 		'count', json_array_length(found_page.page), 'lastSeq', r.last_seq);
@@ -386,6 +393,8 @@ CREATE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most integer := rt_private.req_limit(req, 200, 1000);
+	-- An answer must fit into what a gateway keeps for one socket; what does not is asked for again.
+	bytes_left bigint := 800000;
 	asked jsonb := rt_private.req_array(req, 'rooms', 1000);
 	answer json := '[]';
 	one jsonb;
@@ -398,7 +407,9 @@ BEGIN
 			RAISE EXCEPTION 'rooms must be an array of objects' USING ERRCODE = 'RT400';
 		END IF;
 		r := rt_private.api_room(actor, one);
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, coalesce(rt_private.req_seq(one, 'afterSeq'), 0), NULL, most);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, coalesce(rt_private.req_seq(one, 'afterSeq'), 0), NULL, most,
+			bytes_left);
+		bytes_left := bytes_left - found_page.size;
 		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
 			'hasMore', found_page.has_more);
 	END LOOP;
