@@ -167,7 +167,7 @@ static const struct int_setting int_settings[] = {
 	{"rt.rate_burst", &rt_rate_burst, 400, 1, 1000000, PGC_SIGHUP, 0, TOLD,
 	 "Sets how many messages one user may send at once.", NULL},
 	{"rt.rate_events", &rt_rate_events, 500, 0, 1000000, PGC_SIGHUP, 0, TOLD,
-	 "Sets how many events a second one connection may send.",
+	 "Sets how many events a second one connection may send, and how many reading requests one user.",
 	 "0 means no limit."},
 	{"rt.rate_logins", &rt_rate_logins, 120, 0, 1000000, PGC_SIGHUP, 0, TOLD,
 	 "Sets how many logins by password a minute one address may try.",

@@ -287,10 +287,11 @@ start_network(struct gateway *g)
 static enum rt_result
 start_database(struct rt_app *app)
 {
+	int connections = (int) rt_conf_int(app->conf, "db_connections", 4);
 	const struct rt_db_options o = {
 	    .conninfo = rt_conf_conninfo(app->conf),
-	    .fast_connections = (int) rt_conf_int(app->conf, "db_connections", 4),
-	    .slow_connections = 1,
+	    .fast_connections = connections,
+	    .slow_connections = (connections + 1) / 2,
 	    .max_waiting = MAX_WAITING_CALLS,
 	};
 	const struct rt_bus_user bus = {

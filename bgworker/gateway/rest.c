@@ -25,7 +25,8 @@
 struct rt_rest
 {
 	struct rt_app *app;
-	struct rt_rates *addresses;
+	struct rt_rates *readers;   /* by user: what only reads has a limit of its own, rt.rate_events */
+	struct rt_rates *addresses; /* for logins */
 };
 
 /* A request that waits for the database. */
@@ -41,6 +42,7 @@ rt_rest_new(struct rt_app *app)
 	struct rt_rest *r = rt_alloc(sizeof(*r));
 
 	r->app = app;
+	r->readers = rt_rates_new();
 	r->addresses = rt_rates_new();
 	return r;
 }
@@ -50,6 +52,7 @@ rt_rest_free(struct rt_rest *r)
 {
 	if (r == NULL)
 		return;
+	rt_rates_free(r->readers);
 	rt_rates_free(r->addresses);
 	free(r);
 }
@@ -272,9 +275,15 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 
 		within = rt_rates_take(app->rest->addresses, r->peer, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
-	if (within && (def->flags & RT_REST_WRITES))
+	else if (def->flags & RT_REST_WRITES)
 		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),
 		                       (double) rt_conf_int(app->conf, "rate_burst", 400), &retry_ms);
+	else
+	{
+		double per_s = (double) rt_conf_int(app->conf, "rate_events", 500);
+
+		within = rt_rates_take(app->rest->readers, user, now_ms, per_s, per_s * 2, &retry_ms);
+	}
 	if (!within)
 		refuse_rate(app, r->id, retry_ms);
 	return within;
