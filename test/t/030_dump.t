@@ -1,0 +1,53 @@
+# A dump holds all that users wrote; restored into another database, rooms go on with their next number and tokens of
+# before are still good.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Temp;
+use Test::More;
+
+use lib dirname(__FILE__) . '/lib';
+use RtTest;
+
+my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
+
+$cluster->sql(<<'END');
+SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
+SELECT rt.create_room('Team', ARRAY['ann', 'bob']), rt.create_direct_room('ann', 'bob');
+INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, 50) i;
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (1, 'bob', 'hi @ann', 7);
+UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
+DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', '👍');
+SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]), rt.mark_delivered(1, 'bob', ARRAY[5]::bigint[]);
+SELECT rt.set_status('bob', 'away', 'out');
+SELECT rt.create_meeting('Standup', host => 'ann', room => 1, password => 'pw');
+END
+my $token = $cluster->sql("SELECT rt.issue_token('ann')");
+
+# All rows of all tables that are the users', as one text.
+my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
+	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
+my $before = $cluster->sql($everything);
+like($before, qr/message 50/, 'there is something to dump');
+
+my $file = File::Temp->new(SUFFIX => '.dump');
+my $env = $cluster->env;
+my @server = ('-h', $env->{PGHOST}, '-p', $env->{PGPORT}, '-U', 'postgres');
+my (undef, $err, $status) = run_command('pg_dump', @server, '-Fc', '-f', "$file", 'rt');
+is($status, 0, 'pg_dump') || diag($err);
+$cluster->sql('CREATE DATABASE copy', dbname => 'postgres');
+(undef, $err, $status) = run_command('pg_restore', @server, '-d', 'copy', '--exit-on-error', "$file");
+is($status, 0, 'pg_restore') || diag($err);
+
+is($cluster->sql($everything, dbname => 'copy'), $before, 'every row is there, as it was');
+is($cluster->sql("SELECT rt.send_message(1, 'bob', 'next')", dbname => 'copy'), 52, 'the room goes on with its next number');
+is($cluster->sql("SELECT rt.create_room('New', ARRAY['ann'])", dbname => 'copy'), 3, 'and rooms with theirs');
+is($cluster->sql("SELECT rt.verify_token('$token')", dbname => 'copy'), 'ann', 'a token of before is good');
+is($cluster->sql("SELECT count(*) FROM rt_private.password_matches('secret', (SELECT password_hash FROM rt.users WHERE id = 'ann')) AS ok WHERE ok", dbname => 'copy'),
+	1, 'and so is the password');
+is($cluster->sql("SELECT count(*) FROM rt.messages WHERE room_id = 1 AND seq <> 1 AND NOT EXISTS (SELECT FROM rt.messages p WHERE p.room_id = 1 AND p.seq = messages.seq - 1)", dbname => 'copy'),
+	0, 'numbers have no hole');
+
+done_testing();
