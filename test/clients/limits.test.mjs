@@ -1,0 +1,86 @@
+// Limits: what one client may take, and what happens to the one that takes more.
+import assert from 'node:assert/strict';
+import { connect as connectTcp } from 'node:net';
+import { after, afterEach, before, test } from 'node:test';
+import { Cluster } from './lib/cluster.mjs';
+import { ask, closeAll, closed, connect, dial, join, rawClient, refusal, until } from './lib/client.mjs';
+
+let cluster, alice, bob, roomId;
+
+before(async () => {
+  cluster = await Cluster.start({
+    'rt.max_connections': 100, 'rt.max_connections_per_user': 5, 'rt.rate_messages': 5, 'rt.rate_burst': 10, 'rt.rate_events': 20, 'rt.rate_logins': 10,
+  });
+  [alice, bob] = await cluster.users('alice', 'bob');
+  roomId = await cluster.room('limits', 'alice', 'bob');
+});
+after(() => cluster?.stop());
+afterEach(closeAll);
+
+test('connections a user', async () => {
+  for (let i = 0; i < 5; i++) await connect(cluster, alice);
+  const error = await refusal(dial(cluster, alice));
+  assert.ok(error.message);
+  await connect(cluster, bob);
+});
+
+test('connections in all: those beyond are refused, and room comes back', async () => {
+  const { hostname, port } = new URL(cluster.url);
+  const sockets = Array.from({ length: 150 }, () => {
+    const socket = connectTcp(Number(port), hostname);
+    socket.on('error', () => {});
+    socket.on('close', () => { socket.ended = true; });
+    socket.resume();
+    return socket;
+  });
+  try {
+    await until(() => sockets.filter(({ ended }) => ended).length >= 50, 'some are refused');
+    assert.ok(sockets.filter(({ ended }) => !ended).length >= 80, 'some are not');
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+  await until(async () => (await cluster.rest('GET', '/healthz').catch(() => ({ status: 0 }))).status === 200, 'served again');
+});
+
+test('messages a user: 429 with Retry-After, and later again 201', async () => {
+  const send = () => cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, { content: 'x' });
+  const replies = await Promise.all(Array.from({ length: 30 }, send));
+  const refused = replies.filter(({ status }) => status === 429);
+  assert.ok(refused.length >= 10, `${refused.length} of 30 refused`);
+  assert.ok(replies.some(({ status }) => status === 201));
+  for (const { headers, body } of refused) {
+    assert.ok(Number(headers.get('retry-after')) >= 1);
+    assert.equal(body.error.code, 'rate_limited');
+  }
+  await until(async () => (await send()).status === 201, 'allowed again');
+});
+
+test('events a connection: rate_limited, the session lives', async () => {
+  const client = await connect(cluster, bob);
+  const replies = await Promise.all(Array.from({ length: 100 }, () => ask(client, 'get-room-online-users', { roomId })));
+  assert.ok(replies.some(({ success }) => success));
+  assert.ok(replies.some(({ error }) => error?.code === 'rate_limited'));
+  assert.ok(client.connected);
+  await until(async () => (await ask(client, 'get-room-online-users', { roomId })).success, 'allowed again');
+});
+
+test('logins an address', async () => {
+  const replies = await Promise.all(Array.from({ length: 15 }, () => cluster.rest('POST', '/auth', undefined, { username: 'alice', password: 'guess' })));
+  assert.ok(replies.some(({ status }) => status === 429));
+});
+
+test('a reader that does not read is cut off, the others get everything', async () => {
+  const slow = await rawClient(cluster, bob);
+  slow.send(`421["join-chat-rooms",{"roomIds":["${roomId}"]}]`);
+  await until(() => slow.packets.some((packet) => String(packet).startsWith('431')), 'joined');
+  slow.pause();
+  const quick = await connect(cluster, alice);
+  await join(quick, roomId);
+  // More than the kernel's buffers of both sides take.
+  const total = 400;
+  const content = 'w'.repeat(60_000);
+  for (let i = 0; i < total; i++) await cluster.insert(roomId, 'alice', content);
+  await until(() => quick.events.filter(([name]) => name === 'new-chat-message').length >= total, 'the quick one has all', 30_000);
+  slow.resume();
+  await closed(slow, 20_000);
+});
