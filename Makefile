@@ -4,11 +4,12 @@
 #   make install        install it                make WERROR=1 ...    warnings are errors
 #   make demo           a running server to look at, with users and rooms
 #   make test           build, install and run every test; make test SANITIZE=1, make test SUITES="unit tap"
+#   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
 #   make lint           clang's opinion
 
 # These install what the rest of this file needs, so they must not need it themselves.
-SELF_SUFFICIENT = demo test bench
+SELF_SUFFICIENT = demo test bench fuzz
 .PHONY: $(SELF_SUFFICIENT)
 demo:
 	@test/demo
