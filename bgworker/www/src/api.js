@@ -2,6 +2,9 @@
 import { io } from 'socket.io-client';
 
 const KEY = 'rt-token';
+const RENEW_RETRY_MS = 30_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const ANSWER_MS = 15_000;
 let token = localStorage.getItem(KEY);
 let refresh;
 
@@ -16,10 +19,13 @@ export function hasToken() {
 function keep(answer) {
   token = answer.token;
   localStorage.setItem(KEY, token);
-  clearTimeout(refresh);
-  const half = (new Date(answer.expiresAt) - Date.now()) / 2;
-  refresh = setTimeout(() => rest('POST', '/auth/refresh').then(keep, () => {}), Math.min(half, 2 ** 31 - 1));
+  renewAfter((new Date(answer.expiresAt) - Date.now()) / 2);
   return answer;
+}
+
+function renewAfter(ms) {
+  clearTimeout(refresh);
+  refresh = setTimeout(() => rest('POST', '/auth/refresh').then(keep, () => renewAfter(RENEW_RETRY_MS)), Math.min(ms, LONGEST_TIMER_MS));
 }
 
 export async function rest(method, path, body) {
@@ -29,6 +35,7 @@ export async function rest(method, path, body) {
       method,
       headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) },
       body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
   } catch {
     throw failure();
@@ -36,6 +43,14 @@ export async function rest(method, path, body) {
   const answer = await response.json().catch(() => ({}));
   if (!answer.success) throw failure(answer.error);
   return answer;
+}
+
+// The id of the user with that name, to the letter.
+export async function findUser(username) {
+  const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=20`);
+  const user = data.find((one) => one.username.toLowerCase() === username.toLowerCase());
+  if (!user) throw new Error(`There is no user “${username}”.`);
+  return user.id;
 }
 
 export async function signIn(username, password) {

@@ -1,11 +1,10 @@
 // Starts the page: signing in, the frame around the views, and which view the address names.
-import { hasToken, resume, rest, signIn, signOut, socket } from './api.js';
-import { announce, ask, h, iconButton, replace, toast } from './dom.js';
+import { emit, findUser, hasToken, resume, rest, signIn, signOut, socket } from './api.js';
+import { announce, ask, h, iconButton, openDialog, replace, toast } from './dom.js';
 import { openMeeting } from './meeting.js';
 import { openRoom } from './room.js';
 import { roomList } from './rooms.js';
-import { emit } from './api.js';
-import { listen, loadRooms, startStore, state, title } from './store.js';
+import { joinRoom, listen, loadRooms, startStore, state, title } from './store.js';
 
 const root = document.getElementById('app');
 let close = () => {};
@@ -55,16 +54,18 @@ async function newDirect() {
   });
 }
 
-async function findUser(username) {
-  const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=20`);
-  const user = data.find((one) => one.username.toLowerCase() === username.toLowerCase());
-  if (!user) throw new Error(`There is no user “${username}”.`);
-  return user.id;
+async function newMeeting() {
+  const answer = await ask('New meeting', { title: { label: 'Title', required: true, maxlength: 200 }, password: { label: 'Password (may be left out)', maxlength: 72 } }, 'Create');
+  if (!answer) return;
+  await guarded(async () => {
+    const { data } = await rest('POST', '/api/meetings', { title: answer.title, password: answer.password || undefined, access: 'anyone' });
+    location.hash = `#/meeting/${data.id}`;
+  });
 }
 
 async function enter(id) {
   await loadRooms();
-  await emit('join-chat-rooms', { roomIds: [id] });
+  await joinRoom(id);
   location.hash = `#/room/${id}`;
 }
 
@@ -91,16 +92,13 @@ async function search(event) {
 }
 
 function showHits(q, hits) {
-  const dialog = h('dialog', { 'aria-label': `Messages with ${q}` },
+  const dialog = openDialog(`Messages with ${q}`,
     h('h2', {}, `Messages with “${q}”`),
     hits.length ? h('ul', { class: 'hits' }, hits.map((m) => h('li', {},
       h('a', { href: `#/room/${m.roomId}`, onclick: () => dialog.close() },
         h('strong', {}, m.userName ?? 'Somebody'), ' · ', title(state.rooms.get(m.roomId) ?? {}),
         h('span', { class: 'snippet', dir: 'auto' }, m.content))))) : h('p', {}, 'Nothing was found.'),
     h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')));
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 function frame(me) {
@@ -112,12 +110,13 @@ function frame(me) {
     h('nav', { class: 'side', 'aria-label': 'Rooms' },
       h('header', {},
         h('strong', { class: 'me', dir: 'auto' }, me.name), status,
-        iconButton('⎋', 'Sign out', signOut)),
+        iconButton('out', 'Sign out', signOut)),
       h('form', { class: 'search', role: 'search', onsubmit: search },
         h('input', { name: 'q', type: 'search', placeholder: 'Search messages', 'aria-label': 'Search messages' })),
       h('div', { class: 'row' },
         h('button', { type: 'button', onclick: newRoom }, 'New room'),
-        h('button', { type: 'button', onclick: newDirect }, 'Message')),
+        h('button', { type: 'button', onclick: newDirect }, 'Message'),
+        h('button', { type: 'button', onclick: newMeeting }, 'Meeting')),
       roomList()),
     h('div', { class: 'content' }, banner, view)));
   listen('online', () => { banner.hidden = state.online; });
@@ -147,7 +146,15 @@ function unreadTitle() {
 function notify({ message }) {
   if (!message || message.senderId === state.me.id || !document.hidden) return;
   announce(`${message.userName}: ${message.content}`);
-  if (globalThis.Notification?.permission === 'granted') new Notification(message.userName, { body: message.content, tag: message.roomId });
+  if (globalThis.Notification?.permission !== 'granted') return;
+  try {
+    new Notification(message.userName, { body: message.content, tag: message.roomId }).onclick = () => {
+      window.focus();
+      location.hash = `#/room/${message.roomId}`;
+    };
+  } catch {
+    // browsers of phones want a service worker for it
+  }
 }
 
 async function start(me) {

@@ -1,26 +1,30 @@
 // The few lines that a framework would be used for.
+import { icon } from './icons.js';
+
+const AS_PROPERTY = new Set(['value', 'srcObject', 'muted']);
+const isThere = (child) => child !== undefined && child !== null && child !== false;
 
 // h('button', { class: 'x', onclick: f }, 'text', child): attributes, handlers ("on…"), properties of form fields.
 export function h(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(props)) {
-    if (value === undefined || value === null || value === false) continue;
+    if (!isThere(value)) continue;
     if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
-    else if (key === 'value' || key === 'srcObject' || key === 'muted') node[key] = value;
+    else if (AS_PROPERTY.has(key)) node[key] = value;
     else node.setAttribute(key, value === true ? '' : value);
   }
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  node.append(...children.flat().filter(isThere));
   return node;
 }
 
 export function replace(parent, ...children) {
-  parent.replaceChildren(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  parent.replaceChildren(...children.flat().filter(isThere));
 }
 
-// A button that is an icon to the eye and words to a screen reader.
-export function iconButton(icon, label, onclick, props = {}) {
+// A button that is an icon to the eye and words to a screen reader.  The icon is one of icons.js, or an emoji.
+export function iconButton(name, label, onclick, props = {}) {
   return h('button', { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick, ...props },
-    h('span', { 'aria-hidden': 'true' }, icon));
+    icon(name) ?? h('span', { 'aria-hidden': 'true' }, name));
 }
 
 export function announce(text) {
@@ -30,26 +34,39 @@ export function announce(text) {
 // A short message at the bottom of the window, for refusals and the like.
 export function toast(text) {
   const node = h('div', { class: 'toast', role: 'alert' }, text);
+  document.querySelectorAll('.toast').forEach((old) => old.remove());
   document.body.append(node);
-  setTimeout(() => node.remove(), 5000);
+  setTimeout(() => node.remove(), 6000);
 }
 
-// Asks with a native dialog: fields are inputs by name; resolves to their values, or null.
+// A modal dialog that is gone from the page when it closes.
+export function openDialog(label, ...children) {
+  const dialog = h('dialog', { 'aria-label': label }, ...children);
+  dialog.addEventListener('close', () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+function field(name, { label, rows, ...props }) {
+  return h(rows ? 'textarea' : 'input', { ...props, rows, name, dir: 'auto', autocomplete: 'off' });
+}
+
+// Asks with a native dialog: fields are inputs by name, several lines where `rows` is given; resolves to their
+// values, or null.
 export function ask(title, fields, action = 'OK') {
   return new Promise((resolve) => {
-    const inputs = Object.entries(fields).map(([name, field]) => [name, h('input', { ...field, name, autocomplete: 'off' })]);
+    const inputs = Object.entries(fields).map(([name, options]) => [name, field(name, options)]);
+    let answer = null;
     const form = h('form', { method: 'dialog' },
       h('h2', {}, title),
       inputs.map(([name, input]) => h('label', {}, fields[name].label, input)),
       h('div', { class: 'row end' },
         h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
         h('button', { type: 'submit', class: 'primary' }, action)));
-    const dialog = h('dialog', { 'aria-label': title }, form);
-    let answer = null;
     form.addEventListener('submit', () => { answer = Object.fromEntries(inputs.map(([name, input]) => [name, input.value])); });
-    dialog.addEventListener('close', () => { dialog.remove(); resolve(answer); });
-    document.body.append(dialog);
-    dialog.showModal();
+    const dialog = openDialog(title, form);
+    dialog.addEventListener('close', () => resolve(answer));
   });
 }
 

@@ -3,6 +3,7 @@ import { emit, rest, socket } from './api.js';
 import { Call } from './call.js';
 import { openCamera, openMicrophone, openScreen } from './devices.js';
 import { announce, ask, h, iconButton, replace, toast } from './dom.js';
+import { icon } from './icons.js';
 import { openLobby } from './lobby.js';
 import { People, Talk } from './people.js';
 import { Stage } from './stage.js';
@@ -177,18 +178,18 @@ function runMeeting(view, { joined, request, tracks }) {
     announce(words);
   }
 
-  const control = (icon, label, onclick) => h('button', { type: 'button', class: 'control', 'aria-label': label, title: label, onclick }, h('span', { 'aria-hidden': 'true' }, icon));
+  const control = (name, label, onclick) => iconButton(name, label, onclick, { class: 'control' });
   const controls = {
-    microphone: control('🎤', 'Microphone', () => toggle('microphone', openMicrophone)),
-    camera: control('📷', 'Camera', () => toggle('camera', openCamera)),
-    screen: control('🖥', 'Show the screen', () => toggle('screen', openScreen)),
-    hand: control('✋', 'Raise the hand', () => act('raise-hand', { raised: !me().handRaised })),
-    talk: control('💬', 'Chat', () => show('talk')),
-    people: control('👥', 'Participants', () => show('people')),
-    lock: control('🔒', 'Lock the meeting', () => act('lock-meeting', { locked: !meeting.locked })),
+    microphone: control('microphone', 'Microphone', () => toggle('microphone', openMicrophone)),
+    camera: control('camera', 'Camera', () => toggle('camera', openCamera)),
+    screen: control('screen', 'Show the screen', () => toggle('screen', openScreen)),
+    hand: control('hand', 'Raise the hand', () => act('raise-hand', { raised: !me().handRaised })),
+    talk: control('talk', 'Chat', () => show('talk')),
+    people: control('people', 'Participants', () => show('people')),
+    lock: control('lock', 'Lock the meeting', () => act('lock-meeting', { locked: !meeting.locked })),
     end: h('button', { type: 'button', class: 'danger', onclick: endForAll }, 'End for all'),
   };
-  const reactions = h('details', { class: 'reactions-menu' }, h('summary', { class: 'control', 'aria-label': 'Reactions', title: 'Reactions' }, h('span', { 'aria-hidden': 'true' }, '☺')),
+  const reactions = h('details', { class: 'reactions-menu' }, h('summary', { class: 'control', 'aria-label': 'Reactions', title: 'Reactions' }, icon('smile')),
     h('div', { class: 'menu' }, REACTIONS.map((reaction) => iconButton(reaction, `React with ${reaction}`, () => { reactions.open = false; act('send-reaction', { reaction }); }))));
   const heading = h('h1', { dir: 'auto' }, meeting.title);
   const notes = h('span', { class: 'state', role: 'status' });
@@ -305,7 +306,7 @@ function runMeeting(view, { joined, request, tracks }) {
   // ---- together ------------------------------------------------------------------------
 
   replace(view,
-    h('header', { class: 'bar' }, heading, notes, iconButton('🔗', 'Copy the link', copyLink)),
+    h('header', { class: 'bar' }, heading, notes, iconButton('link', 'Copy the link', copyLink)),
     h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
     h('div', { class: 'controls', role: 'toolbar', 'aria-label': 'Meeting' },
       controls.microphone, controls.camera, controls.screen, controls.hand, reactions, controls.talk, controls.people, controls.lock, leave, controls.end));

@@ -1,5 +1,6 @@
 // Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
 import { ask, h, iconButton, replace, timeOf } from './dom.js';
+import { icon } from './icons.js';
 
 const ROLES = ['host', 'co-host', 'participant', 'viewer'];
 
@@ -24,7 +25,7 @@ export class People {
   muteButton(who, kind) {
     const muted = kind === 'audio' ? who.audioMuted : who.videoMuted;
     const words = `${muted ? 'Allow' : 'Stop'} the ${kind === 'audio' ? 'microphone' : 'camera'} of ${who.userName}`;
-    return iconButton(kind === 'audio' ? '🎤' : '📷', words,
+    return iconButton(kind === 'audio' ? 'microphone' : 'camera', words,
       () => this.act('mute-participant', { participantId: who.participantId, kind, mute: !muted }), { 'aria-pressed': String(!muted) });
   }
 
@@ -39,10 +40,10 @@ export class People {
   row(who) {
     const other = who.participantId !== this.ownId;
     return h('li', {},
-      h('span', { dir: 'auto' }, who.userName, !other && ' (you)', who.handRaised && ' ✋'),
+      h('span', { dir: 'auto' }, who.userName, !other && ' (you)', ...(who.handRaised ? [' ', h('span', { role: 'img', 'aria-label': 'hand raised' }, icon('hand'))] : [])),
       this.may('role') && other ? this.roleSelect(who) : h('small', {}, who.role),
       other && this.may('mute') && [this.muteButton(who, 'audio'), this.muteButton(who, 'video')],
-      other && this.may('remove') && iconButton('✕', `Remove ${who.userName}`, () => this.remove(who)));
+      other && this.may('remove') && iconButton('close', `Remove ${who.userName}`, () => this.remove(who)));
   }
 
   draw() {

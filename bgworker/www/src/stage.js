@@ -1,5 +1,6 @@
 // The pictures of a meeting: a tile for each participant, and one for each screen that is shown.
 import { h, initials } from './dom.js';
+import { icon } from './icons.js';
 
 const SMALL_PX = 220;
 const MEDIUM_PX = 480;
@@ -88,7 +89,7 @@ export class Stage {
   // Few tiles are large, many are small: the grid's columns follow from their number.
   count() {
     const n = this.tiles.size;
-    this.node.dataset.size = n <= 1 ? 'one' : n <= 4 ? 'few' : n <= 9 ? 'some' : 'many';
+    this.node.dataset.size = n <= 1 ? 'one' : n === 2 ? 'two' : n <= 4 ? 'few' : n <= 9 ? 'some' : 'many';
   }
 
   // A stream of somebody else.
@@ -121,8 +122,8 @@ export class Stage {
   sign(participant) {
     const tile = this.tiles.get(participant.participantId);
     if (!tile) return;
-    const signs = [participant.handRaised && ['✋', 'hand raised'], !participant.media.audio && ['🔇', 'muted']].filter(Boolean);
-    tile.signs.replaceChildren(...signs.map(([icon, words]) => h('span', { role: 'img', 'aria-label': words }, icon)));
+    const signs = [participant.handRaised && ['hand', 'hand raised'], !participant.media.audio && ['microphone', 'muted']].filter(Boolean);
+    tile.signs.replaceChildren(...signs.map(([name, words]) => h('span', { role: 'img', 'aria-label': words }, icon(name))));
   }
 
   speak(participantId) {

@@ -1,6 +1,11 @@
 // What the page knows: rooms, their messages, who is there.  Views listen; the wire's events come in here alone.
 import { emit, rest, socket } from './api.js';
 
+const PAGE = 50;
+const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
+const DELIVERED_IN = 20; // members up to which a receipt of delivery is worth a request
+const RETRY_MS = 2000;
+
 export const bus = new EventTarget();
 export const state = { me: null, rooms: new Map(), members: new Map(), online: false, presence: new Map() };
 
@@ -15,7 +20,7 @@ export function listen(what, handler) {
 }
 
 function emptyRoom(data) {
-  return { ...data, messages: new Map(), pending: new Map(), typing: new Map(), oldest: Infinity, hasMore: true };
+  return { ...data, messages: new Map(), pending: new Map(), outbox: Promise.resolve(), typing: new Map(), oldest: Infinity, hasMore: true };
 }
 
 export function title(room) {
@@ -35,19 +40,36 @@ export async function loadRooms() {
   changed('rooms');
 }
 
+export async function joinRoom(id) {
+  await emit('join-chat-rooms', { roomIds: [id] }).catch(() => {});
+}
+
 async function joinAll() {
   const roomIds = [...state.rooms.keys()];
   if (roomIds.length) await emit('join-chat-rooms', { roomIds }).catch(() => {});
 }
 
+function keepPresence(who) {
+  state.presence.set(who.userId, { ...state.presence.get(who.userId), status: who.status, lastSeen: who.lastSeen, statusMessage: who.statusMessage });
+}
+
 export async function loadMembers(id) {
   const { data } = await rest('GET', `/api/chat/rooms/${id}/members`);
   state.members.set(id, new Map(data.map((member) => [member.userId, member])));
-  for (const member of data) state.presence.set(member.userId, member);
+  data.forEach(keepPresence);
   changed('members', id);
+  changed('presence');
+}
+
+// Of the others in direct rooms, whose dots stand in the list; and of the rooms that are known already, who read what.
+async function refreshMembers() {
+  const wanted = [...state.rooms.values()].filter((room) => room.kind === 'direct').slice(0, DIRECT_ROOMS).map((room) => room.id);
+  for (const id of new Set([...wanted, ...state.members.keys()])) if (state.rooms.has(id)) await loadMembers(id).catch(() => {});
 }
 
 // ---- messages ------------------------------------------------------------------
+
+const seqOf = (messageId) => Number(messageId.split('-').at(-1));
 
 function put(room, message) {
   const known = room.messages.get(message.seq);
@@ -56,50 +78,80 @@ function put(room, message) {
   if (message.clientId && message.senderId === state.me.id) room.pending.delete(message.clientId);
 }
 
-export async function loadOlder(id, limit = 50) {
+// Reactions stand beside a page of messages; a message that the page has none for has none.
+function putPage(room, { data, reactions = [] }) {
+  for (const message of data) put(room, { ...message, reactions: new Map() });
+  for (const { messageId, emoji, userIds } of reactions) room.messages.get(seqOf(messageId))?.reactions.set(emoji, new Set(userIds));
+}
+
+export async function loadOlder(id) {
   const room = state.rooms.get(id);
   const before = room.oldest === Infinity ? '' : `&beforeSeq=${room.oldest}`;
-  const { data, hasMore } = await rest('GET', `/api/chat/rooms/${id}/msgs?limit=${limit}${before}`);
-  data.forEach((message) => put(room, message));
-  room.hasMore = hasMore;
-  changed('messages', { id, older: true });
+  const page = await rest('GET', `/api/chat/rooms/${id}/msgs?limit=${PAGE}${before}`);
+  putPage(room, page);
+  room.hasMore = page.hasMore;
+  changed('messages', { id });
 }
 
-// After a connection that was not recovered: what was missed, room by room.
+// After a connection that was not recovered: what was missed, room by room.  What was changed meanwhile is in the
+// latest page, as far as somebody is likely to look.
 async function catchUp() {
-  const asked = [...state.rooms.values()].filter((room) => room.messages.size)
-    .map((room) => ({ roomId: room.id, afterSeq: Math.max(...room.messages.keys()) }));
-  for (let rooms = asked; rooms.length;) {
+  const asked = [...state.rooms.values()].filter((room) => room.messages.size);
+  let rooms = asked.map((room) => ({ roomId: room.id, afterSeq: Math.max(...room.messages.keys()) }));
+  while (rooms.length) {
     const answer = await emit('sync-rooms', { rooms });
     for (const part of answer.rooms) part.messages.forEach((message) => put(state.rooms.get(part.roomId), message));
-    rooms = answer.rooms.filter((part) => part.hasMore)
+    rooms = answer.rooms.filter((part) => part.hasMore && part.messages.length)
       .map((part) => ({ roomId: part.roomId, afterSeq: part.messages.at(-1).seq }));
   }
-  for (const { roomId } of asked) changed('messages', { id: roomId });
+  for (const room of asked) {
+    putPage(room, await rest('GET', `/api/chat/rooms/${room.id}/msgs?limit=${PAGE}`));
+    changed('messages', { id: room.id });
+    changed('members', room.id);
+  }
 }
 
-// Shown at once; settles when the message comes back with its number.
-export async function send(id, content, options = {}) {
-  const room = state.rooms.get(id);
+// Shown at once; settles when the message comes back with its number.  One after the other, so that the order stays.
+export function send(id, content, options = {}) {
   const clientId = crypto.randomUUID();
   const body = { content, clientId, ...options };
-  room.pending.set(clientId, { ...body, senderId: state.me.id, userName: state.me.name, createdAt: new Date().toISOString() });
+  state.rooms.get(id).pending.set(clientId, { ...body, body, senderId: state.me.id, userName: state.me.name, createdAt: new Date().toISOString() });
   changed('messages', { id });
-  await deliver(room, clientId, body);
+  resend(id, clientId);
 }
 
-// clientId makes it safe to send again.
-async function deliver(room, clientId, body) {
-  try {
-    const { data } = await rest('POST', `/api/chat/rooms/${room.id}/msgs`, body);
-    put(room, data);
-  } catch (error) {
-    const pending = room.pending.get(clientId);
-    if (!pending) return;
-    pending.failed = error.code === 'unavailable' ? null : error.message;
-    if (error.code === 'unavailable') setTimeout(() => deliver(room, clientId, body), 2000);
+export function resend(id, clientId) {
+  const room = state.rooms.get(id);
+  const pending = room.pending.get(clientId);
+  if (pending.failed) {
+    pending.failed = null;
+    changed('messages', { id, changed: pending });
   }
-  changed('messages', { id: room.id });
+  room.outbox = room.outbox.then(() => deliver(room, clientId));
+}
+
+export function discard(id, clientId) {
+  state.rooms.get(id).pending.delete(clientId);
+  changed('messages', { id });
+}
+
+// Tries until the server has said yes or no: clientId makes it safe to send again.
+async function deliver(room, clientId) {
+  for (let pending; (pending = room.pending.get(clientId)) && state.rooms.has(room.id);) {
+    try {
+      const { data } = await rest('POST', `/api/chat/rooms/${room.id}/msgs`, pending.body);
+      put(room, data);
+      changed('messages', { id: room.id });
+      return;
+    } catch (error) {
+      if (error.code !== 'unavailable' && error.code !== 'rate_limited') {
+        pending.failed = error.message;
+        changed('messages', { id: room.id, changed: pending });
+        return;
+      }
+      await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
+    }
+  }
 }
 
 const path = (message) => `/api/chat/rooms/${message.roomId}/msgs/${message.id}`;
@@ -126,7 +178,10 @@ function onMessage({ roomId, data }) {
   room.lastSeq = Math.max(room.lastSeq, data.seq);
   room.lastMessage = data;
   room.typing.delete(data.senderId);
-  if (data.senderId !== state.me.id) room.unreadCount += 1;
+  if (data.senderId !== state.me.id) {
+    room.unreadCount += 1;
+    if (room.memberCount <= DELIVERED_IN) rest('PUT', `${path(data)}/delivered`).catch(() => {});
+  }
   changed('messages', { id: roomId, message: data });
   changed('rooms');
 }
@@ -134,7 +189,7 @@ function onMessage({ roomId, data }) {
 function change(event, apply) {
   socket.on(event, ({ roomId, data }) => {
     const room = state.rooms.get(roomId);
-    const message = room && [...room.messages.values()].find((m) => m.id === data.messageId);
+    const message = room?.messages.get(seqOf(data.messageId)) ?? (room?.lastMessage?.id === data.messageId ? room.lastMessage : null);
     if (!message) return;
     apply(message, data);
     if (room.lastMessage?.id === message.id) room.lastMessage = message;
@@ -144,6 +199,7 @@ function change(event, apply) {
 }
 
 function onReaction(message, { emoji, userId, action }) {
+  if (!message.reactions) return; // known from the list of rooms alone
   const users = message.reactions.get(emoji) ?? new Set();
   if (action === 'add') users.add(userId); else users.delete(userId);
   message.reactions.set(emoji, users);
@@ -156,10 +212,17 @@ async function onNotification({ type, data }) {
     changed('room-gone', data.roomId);
   } else if (type === 'room-added' || type === 'room-updated') {
     await loadRooms();
-    if (type === 'room-added') await emit('join-chat-rooms', { roomIds: [data.roomId] }).catch(() => {});
+    if (type === 'room-added') await joinRoom(data.roomId);
   } else if (type === 'mention') {
     changed('mention', data);
   }
+}
+
+async function begin() {
+  await loadRooms();
+  await joinAll();
+  await catchUp();
+  await refreshMembers();
 }
 
 export function startStore(me) {
@@ -171,7 +234,7 @@ export function startStore(me) {
   change('chat-message-delivered', (m, data) => { (m.delivered ??= new Set()).add(data.deliveredTo); });
   socket.on('messages-seen', ({ userId, roomId, messageIds }) => {
     const member = state.members.get(roomId)?.get(userId);
-    const highest = Math.max(...messageIds.map((id) => Number(id.split('-').at(-1))));
+    const highest = Math.max(...messageIds.map(seqOf));
     if (member) member.lastReadSeq = Math.max(member.lastReadSeq, highest);
     changed('seen', roomId);
   });
@@ -182,17 +245,15 @@ export function startStore(me) {
     changed('typing', roomId);
   });
   socket.on('chat-user-status-update', (who) => {
-    state.presence.set(who.userId, { ...state.presence.get(who.userId), ...who });
-    changed('presence', who.userId);
+    keepPresence(who);
+    changed('presence');
   });
   socket.on('chat-notification', (note) => { onNotification(note).catch(() => {}); });
   socket.on('connect', async () => {
     state.online = true;
     changed('online');
     if (socket.recovered) return;
-    await loadRooms();
-    await joinAll();
-    await catchUp();
+    await begin().catch(() => socket.disconnect().connect());
   });
   socket.on('disconnect', () => { state.online = false; changed('online'); });
   socket.on('connect_error', () => { state.online = false; changed('online'); });

@@ -1,0 +1,42 @@
+// The icons of the buttons, drawn as strokes in a box of 24 by 24, so that they look alike whatever fonts there are.
+const SVG = 'http://www.w3.org/2000/svg';
+
+const MICROPHONE = 'M12 2a3 3 0 0 1 3 3v6a3 3 0 0 1-6 0V5a3 3 0 0 1 3-3zM5 11a7 7 0 0 0 14 0M12 18v4M8 22h8';
+const CAMERA = 'M4 6h10a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H4a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2zM16 11l6-4v10l-6-4';
+const SHAPES = {
+  microphone: MICROPHONE,
+  camera: CAMERA,
+  people: 'M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM1 21v-2a5 5 0 0 1 5-5h6a5 5 0 0 1 5 5v2M16 3a4 4 0 0 1 0 8M19 14a5 5 0 0 1 4 5v2',
+  screen: 'M3 4h18a1 1 0 0 1 1 1v11a1 1 0 0 1-1 1H3a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1zM8 21h8M12 17v4',
+  hand: 'M7 14V6a1.5 1.5 0 0 1 3 0v5V4a1.5 1.5 0 0 1 3 0v7V5a1.5 1.5 0 0 1 3 0v7V8a1.5 1.5 0 0 1 3 0v7a7 7 0 0 1-7 7c-3 0-4.5-1.5-6-4l-2.5-4.5A1.5 1.5 0 0 1 5 12.5L7 15',
+  talk: 'M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2H9l-5 4v-4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z',
+  lock: 'M6 11h12a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-8a1 1 0 0 1 1-1zM8 11V7a4 4 0 0 1 8 0v4',
+  link: 'M10 14a4 4 0 0 0 6 0l4-4a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-4 4a4 4 0 0 0 6 6l1-1',
+  smile: 'M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM8 14a5 5 0 0 0 8 0M9 9h.01M15 9h.01',
+  reply: 'M9 6L3 12l6 6M3 12h11a6 6 0 0 1 6 6v1',
+  edit: 'M4 20h4L19 9l-4-4L4 16v4zM13 7l4 4',
+  trash: 'M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v6M14 11v6',
+  close: 'M6 6l12 12M18 6L6 18',
+  out: 'M9 4H5a1 1 0 0 0-1 1v14a1 1 0 0 0 1 1h4M15 8l4 4-4 4M19 12H9',
+  chart: 'M4 20V10M10 20V4M16 20v-7M22 20H2',
+};
+const SLASH = 'M3 3l18 18';
+
+function path(d, className) {
+  const node = document.createElementNS(SVG, 'path');
+  node.setAttribute('d', d);
+  if (className) node.setAttribute('class', className);
+  return node;
+}
+
+// An icon by its name, or null.  The slash of a device's icon shows while its button is not pressed.
+export function icon(name) {
+  if (!SHAPES[name]) return null;
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'drawn');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.append(path(SHAPES[name]));
+  if (name === 'microphone' || name === 'camera') svg.append(path(SLASH, 'slash'));
+  return svg;
+}
