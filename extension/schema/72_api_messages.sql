@@ -369,6 +369,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';
 
+-- What a page of messages lacks, since a reaction is no part of a message: [{ messageId, emoji, userIds }], rising.
+CREATE FUNCTION rt_private.page_reactions(room_id bigint, page json) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('messageId', rt_private.message_id(t.room_id, t.seq), 'emoji', t.emoji,
+		'userIds', t.users) ORDER BY t.seq, t.first), '[]')
+	FROM (SELECT r.room_id, r.seq, r.emoji, json_agg(r.user_id ORDER BY r.created_at, r.user_id) AS users, min(r.created_at) AS first
+		FROM rt.reactions AS r
+		WHERE r.room_id = page_reactions.room_id
+			AND r.seq BETWEEN (page -> 0 ->> 'seq')::bigint AND (page -> -1 ->> 'seq')::bigint
+		GROUP BY r.room_id, r.seq, r.emoji) AS t
+$$;
+COMMENT ON FUNCTION rt_private.page_reactions(bigint, json) IS 'the reactions to a page of messages';
+
 CREATE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -384,7 +397,8 @@ BEGIN
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
-		'count', json_array_length(found_page.page), 'lastSeq', r.last_seq);
+		'count', json_array_length(found_page.page), 'lastSeq', r.last_seq,
+		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;
 COMMENT ON FUNCTION rt_api.message_list(text, jsonb) IS 'GET /api/chat/rooms/:id/msgs';
