@@ -144,6 +144,8 @@ make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int c
 	initStringInfo(&conninfo);
 	rt_credential_conninfo(&conninfo, kind, p->database);
 	appendStringInfo(&line, "{\"program\":\"%s\",\"worker\":%d,\"workers\":%d", rt_program_name(kind), worker, count);
+	/* So that every reload is told: a file that a setting names, like the certificate, may have changed. */
+	appendStringInfo(&line, ",\"loaded\":" INT64_FORMAT, PgReloadTime);
 	append_string(&line, "database", p->database);
 	append_string(&line, "conninfo", conninfo.data);
 	appendStringInfoString(&line, ",\"socket_fds\":[");

@@ -228,15 +228,28 @@ rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason)
 	}
 }
 
-void
-rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f)
+/* Within the limit, what is written to a websocket but not yet taken by the kernel included. */
+static enum rt_result
+queue_frame(struct rt_eio_session *s, struct rt_frame *f)
 {
 	size_t limit_bytes = s->eio->conf->max_queued_bytes;
 	size_t unsent = s->queue.count > 0 && s->ws != NULL ? rt_ws_unsent_bytes(s->ws) : 0;
 
+	return unsent > limit_bytes ? RT_LIMIT : rt_outq_push(&s->queue, f, limit_bytes - unsent);
+}
+
+void
+rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f)
+{
+	enum rt_result rc;
+
 	if (s->closed || s->close_reason != NULL)
 		return;
-	if (unsent > limit_bytes || rt_outq_push(&s->queue, f, limit_bytes - unsent) != RT_OK)
+	rc = queue_frame(s, f);
+	/* So much in one turn that the end of the turn cannot be waited for: a client that reads must not suffer. */
+	if (rc == RT_LIMIT && s->ws != NULL && rt_ws_flush(s->ws, &s->queue) != RT_GONE)
+		rc = queue_frame(s, f);
+	if (rc != RT_OK)
 	{
 		s->eio->stats->cut_off++;
 		rt_log(RT_LOG_DEBUG, "engineio", "peer=%s: cut off: it reads too slowly", s->peer);
