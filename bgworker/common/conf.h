@@ -17,7 +17,8 @@ enum rt_result rt_conf_read(struct rt_conf **cp, int fd);
 void rt_conf_free(struct rt_conf *c); /* NULL is fine */
 
 /* From then on reads reload lines.  on_end: the pipe was closed, the supervisor is gone. */
-enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end, void *arg);
+enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end,
+							 void *arg);
 
 const char *rt_conf_database(const struct rt_conf *c);
 const char *rt_conf_conninfo(const struct rt_conf *c);

@@ -224,8 +224,8 @@ rt_db_free(struct rt_db *db)
 }
 
 void
-rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
-           size_t req_len, rt_db_cb cb, void *arg)
+rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
+		   rt_db_cb cb, void *arg)
 {
 	struct rt_dbcall *call = rt_alloc(sizeof(*call));
 

@@ -22,7 +22,7 @@ struct rt_db;
 struct rt_db_reply
 {
 	bool ok;
-	const char *json;    /* ok: the function's result; "null" if it gave none */
+	const char *json; /* ok: the function's result; "null" if it gave none */
 	size_t json_len;
 	const char *code;    /* !ok: code of the wire contract, static */
 	const char *message; /* !ok: for people */
@@ -53,11 +53,11 @@ void rt_db_free(struct rt_db *db); /* callbacks of open calls are run with `unav
 
 /* rt_api.<fn>(actor, req).  fn is a literal; actor may be NULL; req is JSON text, copied. */
 void rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
-                size_t req_len, rt_db_cb cb, void *arg);
+				size_t req_len, rt_db_cb cb, void *arg);
 
 /* One channel; the callbacks run from the loop. */
 void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,
-                  void *arg);
+				  void *arg);
 
 bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
 

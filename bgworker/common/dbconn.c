@@ -59,7 +59,7 @@ static bool
 server_is_changing(const char *reason)
 {
 	return strstr(reason, "starting up") != NULL || strstr(reason, "shutting down") != NULL ||
-	       strstr(reason, "not yet accepting") != NULL || strstr(reason, "recovery mode") != NULL;
+		   strstr(reason, "not yet accepting") != NULL || strstr(reason, "recovery mode") != NULL;
 }
 
 static void
@@ -132,9 +132,9 @@ send_settings(struct rt_dbconn *c)
 	char sql[200];
 
 	snprintf(sql, sizeof(sql),
-	         "SELECT pg_catalog.set_config('statement_timeout', '%d', false),"
-	         " pg_catalog.set_config('jit', 'off', false)",
-	         c->statement_timeout_ms);
+			 "SELECT pg_catalog.set_config('statement_timeout', '%d', false),"
+			 " pg_catalog.set_config('jit', 'off', false)",
+			 c->statement_timeout_ms);
 	c->state = SETTING;
 	PQsetnonblocking(c->pg, 1);
 	if (!PQsendQuery(c->pg, sql))

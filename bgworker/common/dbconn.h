@@ -19,12 +19,12 @@ struct rt_dbconn_user
 };
 
 struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
-                                const struct rt_dbconn_user *user);
+								const struct rt_dbconn_user *user);
 void rt_dbconn_free(struct rt_dbconn *c); /* without on_down; NULL is fine */
 
 bool rt_dbconn_up(const struct rt_dbconn *c);
-PGconn *rt_dbconn_pg(struct rt_dbconn *c);            /* lent while up */
-void rt_dbconn_flush(struct rt_dbconn *c);            /* after anything was sent */
+PGconn *rt_dbconn_pg(struct rt_dbconn *c);                 /* lent while up */
+void rt_dbconn_flush(struct rt_dbconn *c);                 /* after anything was sent */
 void rt_dbconn_drop(struct rt_dbconn *c, const char *why); /* on_down comes at once; reconnects */
 
 #endif

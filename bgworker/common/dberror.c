@@ -11,12 +11,12 @@ struct mapping
 };
 
 static const struct mapping mappings[] = {
-    {"RT400", "bad_request"},  {"RT401", "unauthorized"}, {"RT403", "forbidden"},    {"RT404", "not_found"},
-    {"RT409", "conflict"},     {"RT410", "gone"},         {"RT413", "too_large"},    {"RT429", "rate_limited"},
-    {"RT4FU", "full"},         {"RT4WP", "wrong_password"}, {"RT503", "unavailable"}, {"22", "bad_request"},
-    {"54", "bad_request"},     {"23502", "bad_request"},  {"23514", "bad_request"},  {"23505", "conflict"},
-    {"23503", "not_found"},    {"42501", "forbidden"},    {"40001", "unavailable"},  {"40P01", "unavailable"},
-    {"55P03", "unavailable"},  {"08", "unavailable"},     {"53", "unavailable"},     {"57", "unavailable"},
+	{"RT400", "bad_request"}, {"RT401", "unauthorized"},   {"RT403", "forbidden"},   {"RT404", "not_found"},
+	{"RT409", "conflict"},    {"RT410", "gone"},           {"RT413", "too_large"},   {"RT429", "rate_limited"},
+	{"RT4FU", "full"},        {"RT4WP", "wrong_password"}, {"RT503", "unavailable"}, {"22", "bad_request"},
+	{"54", "bad_request"},    {"23502", "bad_request"},    {"23514", "bad_request"}, {"23505", "conflict"},
+	{"23503", "not_found"},   {"42501", "forbidden"},      {"40001", "unavailable"}, {"40P01", "unavailable"},
+	{"55P03", "unavailable"}, {"08", "unavailable"},       {"53", "unavailable"},    {"57", "unavailable"},
 };
 
 struct text
@@ -26,9 +26,12 @@ struct text
 };
 
 static const struct text texts[] = {
-    {"bad_request", "Invalid value"},        {"conflict", "Already there"},
-    {"not_found", "Not found"},              {"forbidden", "Not allowed"},
-    {"unavailable", "Temporarily unavailable"}, {"internal", "Internal error"},
+	{"bad_request", "Invalid value"},
+	{"conflict", "Already there"},
+	{"not_found", "Not found"},
+	{"forbidden", "Not allowed"},
+	{"unavailable", "Temporarily unavailable"},
+	{"internal", "Internal error"},
 };
 
 const char *
@@ -46,7 +49,7 @@ bool
 rt_dberror_retry(const char *sqlstate)
 {
 	return strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || strcmp(sqlstate, "55P03") == 0 ||
-	       strcmp(sqlstate, "26000") == 0; /* our own prepared statement is not there: it is prepared again */
+		   strcmp(sqlstate, "26000") == 0; /* our own prepared statement is not there: it is prepared again */
 }
 
 bool

@@ -4,9 +4,9 @@
 
 #include <stdbool.h>
 
-const char *rt_dberror_code(const char *sqlstate);   /* static */
-bool rt_dberror_retry(const char *sqlstate);         /* worth one more try */
-bool rt_dberror_is_ours(const char *sqlstate);       /* raised for the client: its message may be shown */
-const char *rt_dberror_message(const char *code);    /* static; for errors whose own message stays here */
+const char *rt_dberror_code(const char *sqlstate); /* static */
+bool rt_dberror_retry(const char *sqlstate);       /* worth one more try */
+bool rt_dberror_is_ours(const char *sqlstate);     /* raised for the client: its message may be shown */
+const char *rt_dberror_message(const char *code);  /* static; for errors whose own message stays here */
 
 #endif

@@ -13,8 +13,8 @@
 #include "log.h"
 
 #define NOTIFICATIONS_A_TURN 500
-#define QUIET_MS 10000        /* then it is asked */
-#define ANSWER_MS 5000        /* and must answer */
+#define QUIET_MS 10000 /* then it is asked */
+#define ANSWER_MS 5000 /* and must answer */
 #define STATEMENT_TIMEOUT_MS 10000
 
 struct rt_dblisten
@@ -153,7 +153,7 @@ on_down(void *arg)
 
 struct rt_dblisten *
 rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel, rt_db_notify_cb on_notify,
-                rt_db_listen_cb on_listen, void *arg)
+				rt_db_listen_cb on_listen, void *arg)
 {
 	struct rt_dblisten *d = rt_alloc(sizeof(*d));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = d};

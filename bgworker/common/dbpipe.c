@@ -46,7 +46,7 @@ void
 rt_dbcall_refuse(struct rt_dbcall *call)
 {
 	struct rt_db_reply reply = {
-	    .code = "unavailable", .message = rt_dberror_message("unavailable"), .sqlstate = "08006"};
+		.code = "unavailable", .message = rt_dberror_message("unavailable"), .sqlstate = "08006"};
 
 	rt_dbcall_answer(call, &reply);
 }
@@ -86,8 +86,7 @@ answer_failure(struct rt_dbcall *call, PGresult *result)
 	struct rt_db_reply reply = {.sqlstate = sqlstate == NULL ? "XX000" : sqlstate};
 
 	reply.code = rt_dberror_code(reply.sqlstate);
-	reply.message =
-	    rt_dberror_is_ours(reply.sqlstate) && primary != NULL ? primary : rt_dberror_message(reply.code);
+	reply.message = rt_dberror_is_ours(reply.sqlstate) && primary != NULL ? primary : rt_dberror_message(reply.code);
 	if (strcmp(reply.code, "internal") == 0)
 		rt_log(RT_LOG_ERROR, "db", "rt_api.%s: %s: %s", call->fn, reply.sqlstate, primary ? primary : "");
 	else
@@ -192,7 +191,6 @@ forget_session(struct rt_dbpipe *p)
 	p->success = NULL;
 }
 
-
 static void
 on_up(void *arg)
 {
@@ -218,8 +216,7 @@ on_down(void *arg)
 }
 
 struct rt_dbpipe *
-rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
-              const struct rt_dbpipe_owner *owner)
+rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, const struct rt_dbpipe_owner *owner)
 {
 	struct rt_dbpipe *p = rt_alloc(sizeof(*p));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = p};
@@ -290,7 +287,7 @@ rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call)
 	p->tail = &call->next;
 	p->depth++;
 	sent = send_prepare(p, call) && PQsendQueryPrepared(pg, call->fn, 2, values, NULL, NULL, 0) == 1 &&
-	       PQpipelineSync(pg) == 1;
+		   PQpipelineSync(pg) == 1;
 	/* A call that could not be sent waits for an answer that never comes: the connection is of no more use. */
 	if (!sent)
 		rt_dbconn_drop(p->conn, PQerrorMessage(pg));

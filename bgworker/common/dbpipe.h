@@ -26,22 +26,22 @@ struct rt_dbpipe;
 
 struct rt_dbpipe_owner
 {
-	void (*on_room)(void *arg);                           /* the pipe can take calls (again) */
-	void (*on_retry)(void *arg, struct rt_dbcall *call);  /* takes the call back */
-	void (*on_lost)(void *arg, struct rt_dbcall *call);   /* likewise; it may have been carried out */
+	void (*on_room)(void *arg);                          /* the pipe can take calls (again) */
+	void (*on_retry)(void *arg, struct rt_dbcall *call); /* takes the call back */
+	void (*on_lost)(void *arg, struct rt_dbcall *call);  /* likewise; it may have been carried out */
 	void *arg;
 };
 
 struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
-                                const struct rt_dbpipe_owner *owner);
+								const struct rt_dbpipe_owner *owner);
 void rt_dbpipe_free(struct rt_dbpipe *p); /* answers what is under way with `unavailable`; NULL is fine */
 
 bool rt_dbpipe_up(const struct rt_dbpipe *p);
-int rt_dbpipe_depth(const struct rt_dbpipe *p);               /* calls under way */
-bool rt_dbpipe_has_room(const struct rt_dbpipe *p);           /* up, and not too deep */
+int rt_dbpipe_depth(const struct rt_dbpipe *p);                   /* calls under way */
+bool rt_dbpipe_has_room(const struct rt_dbpipe *p);               /* up, and not too deep */
 void rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call); /* takes the call */
-void rt_dbpipe_flush(struct rt_dbpipe *p);                    /* after one or several calls were sent */
-void rt_dbpipe_check(struct rt_dbpipe *p, uint64_t now_ms);   /* drops a connection that has stopped answering */
+void rt_dbpipe_flush(struct rt_dbpipe *p);                        /* after one or several calls were sent */
+void rt_dbpipe_check(struct rt_dbpipe *p, uint64_t now_ms);       /* drops a connection that has stopped answering */
 
 void rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply); /* and frees it */
 void rt_dbcall_refuse(struct rt_dbcall *call);                                  /* `unavailable`; frees it */

@@ -50,7 +50,7 @@ rt_log(enum rt_log_level level, const char *module, const char *fmt, ...)
 		return;
 	/* "ready" stands alone: it is a word of the protocol with the supervisor. */
 	n = module == NULL ? snprintf(line, LINE_MAX_BYTES, "%s ", level_names[level])
-	                   : snprintf(line, LINE_MAX_BYTES, "%s %s: ", level_names[level], module);
+					   : snprintf(line, LINE_MAX_BYTES, "%s %s: ", level_names[level], module);
 	va_start(args, fmt);
 	vsnprintf(line + n, LINE_MAX_BYTES - (size_t) n, fmt, args);
 	va_end(args);

@@ -18,8 +18,7 @@ bool rt_log_wants(enum rt_log_level level); /* where preparing a line would cost
 
 /* "<LEVEL> <module>: <text>\n" in one write; without a module "<LEVEL> <text>\n".  Control characters of the
  * text are replaced. */
-void rt_log(enum rt_log_level level, const char *module, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void rt_log(enum rt_log_level level, const char *module, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Memory of a size that we chose; logs and exits when there is none. */
 void *rt_alloc(unsigned long size); /* zeroed */

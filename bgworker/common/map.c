@@ -125,7 +125,7 @@ rt_map_put(struct rt_map *m, const void *key, size_t len, void *value)
 		grow(m);
 		s = slot_of(m, key, len, hash);
 	}
-	*s = (struct slot) {.key = key, .value = value, .hash = hash, .len = (uint32_t) len};
+	*s = (struct slot){.key = key, .value = value, .hash = hash, .len = (uint32_t) len};
 	m->count++;
 	return true;
 }

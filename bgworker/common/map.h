@@ -12,9 +12,9 @@ struct rt_map;
 struct rt_map *rt_map_new(void);
 void rt_map_free(struct rt_map *m); /* not the values; NULL is fine */
 
-void *rt_map_find(const struct rt_map *m, const void *key, size_t len); /* NULL if it is not there */
+void *rt_map_find(const struct rt_map *m, const void *key, size_t len);      /* NULL if it is not there */
 bool rt_map_put(struct rt_map *m, const void *key, size_t len, void *value); /* false: the key was there already */
-void *rt_map_take(struct rt_map *m, const void *key, size_t len); /* removes; NULL if it was not there */
+void *rt_map_take(struct rt_map *m, const void *key, size_t len);            /* removes; NULL if it was not there */
 size_t rt_map_count(const struct rt_map *m);
 
 /* The same with a NUL-terminated key. */

@@ -11,7 +11,7 @@
 void
 rt_text_init(struct rt_text *t)
 {
-	*t = (struct rt_text) {0};
+	*t = (struct rt_text){0};
 }
 
 void

@@ -91,8 +91,7 @@ on_keys(void *arg, const struct rt_db_reply *reply)
 		return;
 	}
 	drop_keys(a);
-	json_array_foreach(list, i, item)
-	    add_key(a, item);
+	json_array_foreach(list, i, item) add_key(a, item);
 	json_decref(root);
 	a->ready = true;
 	if (a->again)

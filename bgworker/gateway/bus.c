@@ -71,7 +71,7 @@ hold(struct rt_bus *b, const char *text, size_t len)
 {
 	if (b->nheld == HELD_MAX || b->held_bytes + len > HELD_BYTES_MAX)
 		drop_held(b);
-	b->held[b->nheld++] = (struct held) {rt_strndup(text, len), len};
+	b->held[b->nheld++] = (struct held){rt_strndup(text, len), len};
 	b->held_bytes += len;
 }
 
@@ -102,7 +102,7 @@ static void
 reset(struct rt_bus *b, uint64_t pos)
 {
 	rt_log(RT_LOG_WARNING, "bus", "the event log does not reach back to position %" PRIu64 ": clients start afresh",
-	       b->pos);
+		   b->pos);
 	b->stats.resets++;
 	b->pos = pos;
 	drop_held(b);
@@ -172,7 +172,7 @@ take_logged(struct rt_bus *b, const json_t *item)
 	struct rt_notice n;
 
 	if (!json_is_string(item) || !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) ||
-	    !n.logged || n.pos <= b->pos)
+		!n.logged || n.pos <= b->pos)
 		return;
 	n.truncated = false; /* the log's text is whole, whatever it ends with */
 	dispatch(b, &n);
@@ -205,8 +205,7 @@ take_page(struct rt_bus *b, const json_t *page)
 		start_at(b, last);
 	else if (last < b->pos || (first > b->pos + 1 && last > b->pos && b->state != LIVE))
 		reset(b, last);
-	json_array_foreach(events, i, item)
-	    take_logged(b, item);
+	json_array_foreach(events, i, item) take_logged(b, item);
 	if (json_array_size(events) == 0)
 		b->pos = last;
 }
@@ -255,7 +254,7 @@ read_page(struct rt_bus *b)
 		len = snprintf(req, sizeof(req), "{\"limit\":0}");
 	else
 		len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%d}", b->pos, PAGE_EVENTS,
-		               PAGE_BYTES);
+					   PAGE_BYTES);
 	rt_db_call(b->app->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, b);
 }
 

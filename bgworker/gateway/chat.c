@@ -228,7 +228,7 @@ tell_typing(struct rt_event *e, const char *room, bool typing)
 {
 	struct rt_client *c = rt_event_client(e);
 	bool tell = typing ? rt_typing_start(e->app->typings, c, RT_TYPING_ROOM, room)
-	                   : rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, room);
+					   : rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, room);
 
 	if (tell)
 	{
@@ -257,21 +257,21 @@ handle_typing(struct rt_event *e)
 }
 
 static const struct rt_event_def events[] = {
-    {.name = "join-chat-rooms",
-     .alias = "join-rooms",
-     .handle = handle_join,
-     .reply = "chat-rooms-joined",
-     .barrier = true},
-    {.name = "leave-chat-room", .handle = handle_leave, .reply = "chat-room-left", .barrier = true},
-    {.name = "chat-typing", .handle = handle_typing},
-    {.name = "mark-msgs-seen",
-     .alias = "mark-messages-seen",
-     .fn = "mark_seen",
-     .reply = "messages-seen-acknowledged",
-     .writes = true},
-    {.name = "update-chat-status", .fn = "set_status", .writes = true},
-    {.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
-    {.name = "sync-rooms", .fn = "sync_rooms"},
+	{.name = "join-chat-rooms",
+	 .alias = "join-rooms",
+	 .handle = handle_join,
+	 .reply = "chat-rooms-joined",
+	 .barrier = true},
+	{.name = "leave-chat-room", .handle = handle_leave, .reply = "chat-room-left", .barrier = true},
+	{.name = "chat-typing", .handle = handle_typing},
+	{.name = "mark-msgs-seen",
+	 .alias = "mark-messages-seen",
+	 .fn = "mark_seen",
+	 .reply = "messages-seen-acknowledged",
+	 .writes = true},
+	{.name = "update-chat-status", .fn = "set_status", .writes = true},
+	{.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
+	{.name = "sync-rooms", .fn = "sync_rooms"},
 };
 
 void

@@ -24,8 +24,8 @@
 #include "user.h"
 
 #define BATCH_MAX 200
-#define BATCHES_MAX 2      /* under way */
-#define NOTES_MAX 50000    /* beyond it the batches under way are asked anew */
+#define BATCHES_MAX 2   /* under way */
+#define NOTES_MAX 50000 /* beyond it the batches under way are asked anew */
 #define OFFSET_LEN 20
 
 struct waiting
@@ -130,8 +130,7 @@ rt_entries_note_member(struct rt_entries *es, const char *room, const char *user
 		es->notes_space = es->notes_space == 0 ? 16 : es->notes_space * 2;
 		es->notes = rt_realloc(es->notes, es->notes_space * sizeof(*es->notes));
 	}
-	es->notes[es->nnotes++] =
-	    (struct note) {user == NULL ? NULL : rt_strdup(user), rt_strdup(room), member};
+	es->notes[es->nnotes++] = (struct note){user == NULL ? NULL : rt_strdup(user), rt_strdup(room), member};
 }
 
 /* ---- refusals --------------------------------------------------------------------------- */
@@ -198,7 +197,7 @@ end_predecessor(struct rt_app *app, const struct rt_client *c, const char *pid)
 
 static void
 let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const struct waiting *w,
-       const json_t *result)
+	   const json_t *result)
 {
 	struct rt_app *app = es->app;
 	const json_t *user = rt_json_object(result, "user");
@@ -235,12 +234,12 @@ take_result(struct rt_entries *es, const struct batch *b, const struct waiting *
 	/* The client has left meanwhile; with a session from before it may come back once more. */
 	if (c == NULL && ok)
 		rt_presence_gone(es->app->presence, w->user, rt_json_str(result, "sid"), w->client,
-		                 rt_user_find(es->app->users, w->user) == NULL, rt_json_bool(result, "recovered", false));
+						 rt_user_find(es->app->users, w->user) == NULL, rt_json_bool(result, "recovered", false));
 	else if (c != NULL && ok)
 		let_in(es, b, c, w, result);
 	else if (c != NULL)
 		refuse(es->app, c, rt_json_str(result, "message") ? rt_json_str(result, "message") : "Invalid token",
-		       rt_json_str(result, "code") ? rt_json_str(result, "code") : "unauthorized");
+			   rt_json_str(result, "code") ? rt_json_str(result, "code") : "unauthorized");
 }
 
 static void
@@ -403,8 +402,8 @@ rt_entries_wake(struct rt_entries *es)
 	struct rt_app *app = es->app;
 
 	/* Where notes were lost, those under way come back first. */
-	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !app->draining && rt_auth_ready(app->auth) &&
-	       rt_bus_started(app->bus))
+	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !app->draining &&
+		   rt_auth_ready(app->auth) && rt_bus_started(app->bus))
 		send_batch(es);
 }
 

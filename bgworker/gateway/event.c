@@ -23,8 +23,9 @@
 #define MAX_DEFS 80
 #define HELD_MAX 200
 #define HELD_BYTES_MAX (1024 * 1024)
-#define FAULTS_PER_S 50    /* events that earn an error without the database being asked; above, the */
-#define FAULTS_BURST 1000  /* connection is cut off */
+/* Events that earn an error without the database being asked; above, the connection is cut off. */
+#define FAULTS_PER_S 50
+#define FAULTS_BURST 1000
 
 /* An event that waits for a barrier to fall. */
 struct held_event
@@ -72,7 +73,7 @@ rt_client_emit(struct rt_app *app, struct rt_client *c, const char *name, const 
 	char tail[32];
 	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", rt_recover_pos(app, c));
 	struct rt_frame_part parts[] = {
-	    {"42[\"", 4}, {name, strlen(name)}, {"\",", 2}, {json, len}, {tail, (size_t) tail_len}};
+		{"42[\"", 4}, {name, strlen(name)}, {"\",", 2}, {json, len}, {tail, (size_t) tail_len}};
 	struct rt_frame *f = rt_frame_new(parts, 5);
 
 	rt_socket_send(c->socket, f);
@@ -122,7 +123,7 @@ write_success(struct rt_text *t, const char *json, size_t len)
 
 static void
 send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code,
-           const char *message, uint32_t retry_ms)
+		   const char *message, uint32_t retry_ms)
 {
 	struct rt_text t;
 
@@ -151,8 +152,8 @@ send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ac
 
 /* An event that did not get as far as the database.  Who sends nothing but these is cut off. */
 static void
-refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code,
-       const char *message, uint32_t retry_ms)
+refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code, const char *message,
+	   uint32_t retry_ms)
 {
 	uint32_t unused;
 
@@ -222,7 +223,7 @@ rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
 
 void
 rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply,
-                   void *arg)
+				   void *arg)
 {
 	const struct rt_client *c = rt_event_client(e);
 	const char *key = first_key(e->arg, e->arg_len);
@@ -276,8 +277,7 @@ trim_object(const char **arg, size_t *len)
 }
 
 static void
-run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *arg, size_t len,
-    int64_t ack)
+run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *arg, size_t len, int64_t ack)
 {
 	struct rt_event *e = rt_alloc(sizeof(*e));
 
@@ -303,7 +303,8 @@ within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_
 	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);
 	uint32_t retry_ms;
 
-	if (!def->writes || rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
+	if (!def->writes ||
+		rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
 		return true;
 	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
 	refuse(app, c, def->name, ack, "rate_limited", "Too many events", retry_ms);

@@ -51,7 +51,7 @@ struct rt_client *rt_event_client(const struct rt_event *e); /* NULL: it has lef
 void rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply));
 /* With more keys, as `"key":value`, which stand over the client's; NULL: none.  on_reply gets arg. */
 void rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply,
-                        void *arg);
+						void *arg);
 
 /* The answers.  json is an object: the event def->reply gets it, the ack `{"success":true,…}` with its keys. */
 void rt_event_answer(struct rt_event *e, const char *json, size_t len);

@@ -96,7 +96,7 @@ deliver_noted(const struct rt_pending_join *p, struct rt_client *c, uint64_t pos
 
 bool
 rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms *rooms, struct rt_client *c,
-                uint64_t pos)
+				uint64_t pos)
 {
 	bool cancelled = p->cancelled;
 

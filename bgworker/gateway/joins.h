@@ -25,7 +25,7 @@ struct rt_pending_join *rt_joins_begin(struct rt_joins *js, const char *room, co
 /* Ends it.  With `rooms`, and unless it was cancelled, the client is joined there and gets what was noted, with
  * `pos` as the position.  False if it was cancelled. */
 bool rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms *rooms, struct rt_client *c,
-                     uint64_t pos);
+					 uint64_t pos);
 
 void rt_joins_note(struct rt_joins *js, const char *room, struct rt_frame *f);
 void rt_joins_cancel(struct rt_joins *js, const char *room, const char *user); /* user NULL: all of the room */

@@ -87,23 +87,23 @@ static void
 read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds, char *www)
 {
 	find_www(www, PATH_MAX);
-	*o = (struct rt_transport_options) {
-	    .port = (int) rt_conf_int(c, "port", 4501),
-	    .listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
-	    .ssl_cert_file = rt_conf_str(c, "ssl_cert_file", ""),
-	    .ssl_key_file = rt_conf_str(c, "ssl_key_file", ""),
-	    .cors_origins = rt_conf_str(c, "cors_origins", ""),
-	    .static_dir = www,
-	    .ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
-	    .ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
-	    .connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout", 10000),
-	    .max_payload_bytes = (size_t) rt_conf_int(c, "max_payload", 1000000),
-	    .max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes", 1048576),
-	    .max_connections = (int) rt_conf_int(c, "max_connections", 20000),
-	    .worker = rt_conf_worker(c),
-	    .workers = rt_conf_workers(c),
-	    .socket_fds = fds,
-	    .nsocket_fds = rt_conf_socket_fds(c, fds, RT_MAX_WORKERS),
+	*o = (struct rt_transport_options){
+		.port = (int) rt_conf_int(c, "port", 4501),
+		.listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
+		.ssl_cert_file = rt_conf_str(c, "ssl_cert_file", ""),
+		.ssl_key_file = rt_conf_str(c, "ssl_key_file", ""),
+		.cors_origins = rt_conf_str(c, "cors_origins", ""),
+		.static_dir = www,
+		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
+		.ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
+		.connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout", 10000),
+		.max_payload_bytes = (size_t) rt_conf_int(c, "max_payload", 1000000),
+		.max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes", 1048576),
+		.max_connections = (int) rt_conf_int(c, "max_connections", 20000),
+		.worker = rt_conf_worker(c),
+		.workers = rt_conf_workers(c),
+		.socket_fds = fds,
+		.nsocket_fds = rt_conf_socket_fds(c, fds, RT_MAX_WORKERS),
 	};
 }
 
@@ -262,10 +262,10 @@ start_network(struct gateway *g)
 {
 	struct rt_app *app = &g->app;
 	const struct rt_socketio_app callbacks = {
-	    .on_connect = rt_entry_on_connect,
-	    .on_event = rt_event_on_event,
-	    .on_disconnect = rt_leave_on_disconnect,
-	    .arg = app,
+		.on_connect = rt_entry_on_connect,
+		.on_event = rt_event_on_event,
+		.on_disconnect = rt_leave_on_disconnect,
+		.arg = app,
 	};
 	struct rt_transport_options o;
 	int fds[RT_MAX_WORKERS];
@@ -289,13 +289,12 @@ start_database(struct rt_app *app)
 {
 	int connections = (int) rt_conf_int(app->conf, "db_connections", 4);
 	const struct rt_db_options o = {
-	    .conninfo = rt_conf_conninfo(app->conf),
-	    .fast_connections = connections,
-	    .slow_connections = (connections + 1) / 2,
-	    .max_waiting = MAX_WAITING_CALLS,
+		.conninfo = rt_conf_conninfo(app->conf),
+		.fast_connections = connections,
+		.slow_connections = (connections + 1) / 2,
+		.max_waiting = MAX_WAITING_CALLS,
 	};
-	const struct rt_bus_user bus = {
-	    .on_event = on_event, .on_started = on_started, .on_reset = on_reset, .arg = app};
+	const struct rt_bus_user bus = {.on_event = on_event, .on_started = on_started, .on_reset = on_reset, .arg = app};
 	enum rt_result rc = rt_db_new(&app->db, app->loop, &o);
 
 	if (rc == RT_OK)
@@ -393,7 +392,8 @@ main(void)
 	rc = rt_conf_read(&g.app.conf, CONF_FD);
 	if (rc != RT_OK)
 	{
-		rt_log(RT_LOG_ERROR, "main", "no configuration on descriptor %d; rt's supervisor starts this program", CONF_FD);
+		rt_log(RT_LOG_ERROR, "main", "no configuration on descriptor %d; rt's supervisor starts this program",
+			   CONF_FD);
 		return 2;
 	}
 	rc = start(&g);

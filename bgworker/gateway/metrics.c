@@ -26,7 +26,8 @@ rt_metrics_reply(struct rt_app *app, struct rt_http *h, uint64_t id)
 
 	rt_text_init(&t);
 	rt_stat_write_metrics(app->stat, &t);
-	rt_http_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n", t.data, t.len);
+	rt_http_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n", t.data,
+				  t.len);
 	rt_text_fini(&t);
 }
 
@@ -86,17 +87,17 @@ static enum rt_result
 listen_on(struct rt_metrics *m, const char *host, int port)
 {
 	const struct rt_socketio_app nobody = {
-	    .on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = m};
+		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = m};
 	const struct rt_transport_options o = {
-	    .port = port,
-	    .listen_addresses = host[0] == '\0' ? NULL : host,
-	    .ping_interval_ms = 25000,
-	    .ping_timeout_ms = 20000,
-	    .connect_timeout_ms = 5000,
-	    .max_payload_bytes = 10000,
-	    .max_queued_bytes = 1000000,
-	    .max_connections = CONNECTIONS_MAX,
-	    .workers = 1,
+		.port = port,
+		.listen_addresses = host[0] == '\0' ? NULL : host,
+		.ping_interval_ms = 25000,
+		.ping_timeout_ms = 20000,
+		.connect_timeout_ms = 5000,
+		.max_payload_bytes = 10000,
+		.max_queued_bytes = 1000000,
+		.max_connections = CONNECTIONS_MAX,
+		.workers = 1,
 	};
 	enum rt_result rc = rt_transport_new(&m->transport, m->app->loop, &o, &nobody, on_request, m);
 

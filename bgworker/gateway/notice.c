@@ -52,7 +52,7 @@ rt_notice_parse(struct rt_notice *n, const char *text, size_t len)
 	if (!rt_span_skip(&c, "{\"event\":\"") || !take_plain_string(&c, &n->event, &n->event_len))
 		return false;
 	if (!take_offset(&c, n) || !rt_span_skip(&c, ",\"route\":") || c.p == c.end || *c.p != '{' ||
-	    !rt_span_take_nested(&c, &route))
+		!rt_span_take_nested(&c, &route))
 		return false;
 	n->route = route.p;
 	n->route_len = (size_t) (route.end - route.p);
@@ -60,7 +60,7 @@ rt_notice_parse(struct rt_notice *n, const char *text, size_t len)
 	n->body = c.p;
 	n->body_len = (size_t) (c.end - c.p);
 	n->truncated = ends_with(n->body, n->body_len, "\"truncated\":true}") ||
-	               (n->route_len == 18 && memcmp(n->route, "{\"truncated\":true}", 18) == 0);
+				   (n->route_len == 18 && memcmp(n->route, "{\"truncated\":true}", 18) == 0);
 	return n->body_len > 0 && n->body[n->body_len - 1] == '}';
 }
 
@@ -76,7 +76,7 @@ rt_notice_frame(const struct rt_notice *n, uint64_t pos)
 	char tail[32];
 	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", pos);
 	struct rt_frame_part parts[] = {
-	    {"42[\"", 4}, {n->event, n->event_len}, {"\",{", 3}, {n->body, n->body_len}, {tail, (size_t) tail_len}};
+		{"42[\"", 4}, {n->event, n->event_len}, {"\",{", 3}, {n->body, n->body_len}, {tail, (size_t) tail_len}};
 
 	return rt_frame_new(parts, 5);
 }

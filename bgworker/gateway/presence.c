@@ -128,7 +128,8 @@ write_gone(struct rt_text *t, const struct gone *g)
 	rt_text_quote(t, g->sid);
 	rt_text_add(t, ",\"user\":");
 	rt_text_quote(t, g->user);
-	rt_text_addf(t, ",\"serial\":%llu,\"recoverable\":%s}", (unsigned long long) g->serial, g->recoverable ? "true" : "false");
+	rt_text_addf(t, ",\"serial\":%llu,\"recoverable\":%s}", (unsigned long long) g->serial,
+				 g->recoverable ? "true" : "false");
 }
 
 static void
@@ -233,7 +234,7 @@ begin_grace(struct rt_presence *p, const char *user)
 
 void
 rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, uint64_t serial, bool last,
-                 bool recoverable)
+				 bool recoverable)
 {
 	struct gone *g = rt_alloc(sizeof(*g));
 

@@ -24,7 +24,7 @@ void rt_presence_free(struct rt_presence *p); /* NULL is fine */
 /* A connection that the database knows has gone; `serial` is its client's, `last`: the user has none left on this
  * gateway. */
 void rt_presence_gone(struct rt_presence *p, const char *user, const char *sid, uint64_t serial, bool last,
-                      bool recoverable);
+					  bool recoverable);
 
 /* An event with a `contacts` route. */
 void rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_frame *f);

@@ -13,6 +13,6 @@ void rt_rates_free(struct rt_rates *r); /* NULL is fine */
 
 /* As rt_limit_take(). */
 bool rt_rates_take(struct rt_rates *r, const char *name, uint64_t now_ms, double per_s, double burst,
-                   uint32_t *retry_ms);
+				   uint32_t *retry_ms);
 
 #endif

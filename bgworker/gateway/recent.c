@@ -159,7 +159,7 @@ append(struct rt_recent *r, struct event *e)
 
 void
 rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char *except, bool message,
-              const char *const *keys, size_t nkeys)
+			  const char *const *keys, size_t nkeys)
 {
 	struct event *e = rt_alloc(sizeof(*e) + nkeys * sizeof(e->tails[0]));
 	size_t frame_bytes;

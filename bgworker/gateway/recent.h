@@ -32,12 +32,12 @@ uint64_t rt_recent_floor(const struct rt_recent *r); /* the event at this positi
 
 /* In the order of positions.  References the frame. */
 void rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char *except, bool message,
-                   const char *const *keys, size_t nkeys);
+				   const char *const *keys, size_t nkeys);
 
 /* The events of one key from behind `after` up to `upto`, the oldest first.  Lent until the next rt_recent_add(). */
 typedef void (*rt_recent_cb)(void *arg, const struct rt_recent_event *e);
 void rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, uint64_t upto, rt_recent_cb cb,
-                    void *arg);
+					void *arg);
 
 size_t rt_recent_bytes(const struct rt_recent *r);
 

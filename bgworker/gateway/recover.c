@@ -67,7 +67,7 @@ collect(struct search *s, uint64_t pos, struct rt_frame *f)
 		s->space = s->space == 0 ? 64 : s->space * 2;
 		s->items = rt_realloc(s->items, s->space * sizeof(*s->items));
 	}
-	s->items[s->count++] = (struct found) {pos, f};
+	s->items[s->count++] = (struct found){pos, f};
 }
 
 static void
@@ -91,7 +91,7 @@ rt_recover_notification(const struct rt_frame *message, uint64_t pos, const char
 	size_t sender_len;
 
 	if (!rt_notice_find_string(text, len, "senderId", &sender, &sender_len) ||
-	    (strlen(user) == sender_len && memcmp(user, sender, sender_len) == 0))
+		(strlen(user) == sender_len && memcmp(user, sender, sender_len) == 0))
 		return NULL;
 	return rt_notice_notification(body, (size_t) (comma - body), pos);
 }

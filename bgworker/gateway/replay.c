@@ -29,7 +29,7 @@
 #define PAGE_EVENTS 1000
 #define PAGE_BYTES 1000000
 #define RETRY_MS 300
-#define LOOK_MS 5       /* whether the clients have taken what they were sent */
+#define LOOK_MS 5        /* whether the clients have taken what they were sent */
 #define PATIENCE_MS 2000 /* with those that do not */
 #define GATHER_MS 50
 #define HAND_BACK_A_TURN 100
@@ -48,7 +48,7 @@ struct rt_replay
 	struct rt_recovery *ended;   /* the run has done its part for them */
 	struct rt_recovery *waiting; /* for the next run */
 	struct rt_map *interests;
-	uint64_t pos; /* up to where this run has read */
+	uint64_t pos;              /* up to where this run has read */
 	uint64_t patience_ends_ms; /* 0: all could take what they were sent */
 	struct rt_timer *timer;
 };
@@ -135,8 +135,8 @@ hand_out(struct rt_replay *rp, char kind, const char *id, const struct rt_notice
 		struct rt_client *c = in->list[i]->client;
 
 		if (c == NULL || !in->list[i]->in_run || in->list[i]->pos >= n->pos ||
-		    (except != NULL && strcmp(except, rt_socket_id(c->socket)) == 0) ||
-		    (kind == 'r' && !rt_room_is_member(rp->app->rooms, id, c->user)))
+			(except != NULL && strcmp(except, rt_socket_id(c->socket)) == 0) ||
+			(kind == 'r' && !rt_room_is_member(rp->app->rooms, id, c->user)))
 			continue;
 		rt_socket_send(c->socket, f);
 	}
@@ -160,7 +160,8 @@ hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_no
 		struct rt_client *c = in->list[i]->client;
 		struct rt_frame *f = NULL;
 
-		if (c != NULL && in->list[i]->in_run && in->list[i]->pos < n->pos && rt_room_is_unjoined(rp->app->rooms, room, c->user))
+		if (c != NULL && in->list[i]->in_run && in->list[i]->pos < n->pos &&
+			rt_room_is_unjoined(rp->app->rooms, room, c->user))
 			f = rt_recover_notification(message, n->pos, c->user->id);
 		if (f != NULL)
 			rt_socket_send(c->socket, f);
@@ -329,9 +330,8 @@ take_page(struct rt_replay *rp, const json_t *page)
 	{
 		struct rt_notice n;
 
-		if (!json_is_string(item) ||
-		    !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) || !n.logged ||
-		    n.pos <= rp->pos)
+		if (!json_is_string(item) || !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) ||
+			!n.logged || n.pos <= rp->pos)
 			continue;
 		rp->pos = n.pos;
 		take_event(rp, &n);
@@ -370,8 +370,8 @@ read_page(struct rt_replay *rp)
 {
 	int64_t bytes = rt_conf_int(rp->app->conf, "max_queued_bytes", 1048576) / 4;
 	char req[120];
-	int len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%lld}", rp->pos, PAGE_EVENTS,
-	                   (long long) (bytes < PAGE_BYTES ? bytes : PAGE_BYTES));
+	int len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%lld}", rp->pos,
+					   PAGE_EVENTS, (long long) (bytes < PAGE_BYTES ? bytes : PAGE_BYTES));
 
 	rt_stat_count(rp->app->stat, RT_STAT_REPLAY_PAGES);
 	rt_db_call(rp->app->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, rp);

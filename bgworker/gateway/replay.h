@@ -1,7 +1,8 @@
 /* replay.h: reads the event log for clients whose offset is older than what rt_recent has: once for all that wait.
  *
  * A run begins at the smallest offset and hands out page after page, until rt_recent takes over.  Who comes with
- * an offset behind which the run has already gone waits for the next run, and so does who is too slow for the rest. */
+ * an offset behind which the run has already gone waits for the next run, and so does who is too slow for the rest.
+ */
 #ifndef RT_REPLAY_H
 #define RT_REPLAY_H
 

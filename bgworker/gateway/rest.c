@@ -67,9 +67,9 @@ status_of(const char *code)
 		const char *code;
 		int status;
 	} statuses[] = {
-	    {"bad_request", 400}, {"unauthorized", 401}, {"wrong_password", 401}, {"forbidden", 403},
-	    {"not_found", 404},   {"conflict", 409},     {"full", 409},           {"gone", 410},
-	    {"too_large", 413},   {"rate_limited", 429}, {"unavailable", 503},
+		{"bad_request", 400}, {"unauthorized", 401}, {"wrong_password", 401}, {"forbidden", 403},
+		{"not_found", 404},   {"conflict", 409},     {"full", 409},           {"gone", 410},
+		{"too_large", 413},   {"rate_limited", 429}, {"unavailable", 503},
 	};
 
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
@@ -81,8 +81,7 @@ status_of(const char *code)
 }
 
 static void
-reply_error(struct rt_app *app, uint64_t id, int status, const char *code, const char *message,
-            const char *headers)
+reply_error(struct rt_app *app, uint64_t id, int status, const char *code, const char *message, const char *headers)
 {
 	struct rt_text t;
 
@@ -178,7 +177,7 @@ static bool
 is_ready(const struct rt_app *app)
 {
 	return !app->draining && rt_db_up(app->db) && rt_bus_live(app->bus) && rt_auth_ready(app->auth) &&
-	       rt_stat_started(app->stat);
+		   rt_stat_started(app->stat);
 }
 
 static bool
@@ -195,7 +194,7 @@ reply_health(struct rt_app *app, const struct rt_http_request *r)
 		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
 	else if (strcmp(r->path, "/readyz") == 0)
 		rt_http_reply(app->http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n", not_ready,
-		              sizeof(not_ready) - 1);
+					  sizeof(not_ready) - 1);
 	else if (strcmp(r->path, "/metrics") == 0 && rt_conf_str(app->conf, "metrics_address", "")[0] == '\0')
 		rt_metrics_reply(app, app->http, r->id);
 	else
@@ -277,7 +276,7 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 	}
 	else if (def->flags & RT_REST_WRITES)
 		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),
-		                       (double) rt_conf_int(app->conf, "rate_burst", 400), &retry_ms);
+							   (double) rt_conf_int(app->conf, "rate_burst", 400), &retry_ms);
 	else
 	{
 		double per_s = (double) rt_conf_int(app->conf, "rate_events", 500);
@@ -291,7 +290,7 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 
 static bool
 send_grouped(struct rt_app *app, const struct rt_http_request *r, const struct rt_rest_param *room, const char *user,
-             const struct rt_text *req)
+			 const struct rt_text *req)
 {
 	uint64_t number;
 	char id[RT_ID_LEN + 1];
@@ -305,7 +304,7 @@ send_grouped(struct rt_app *app, const struct rt_http_request *r, const struct r
 
 static void
 run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_request *r,
-    const struct rt_rest_param *params, int nparams, const char *user)
+	const struct rt_rest_param *params, int nparams, const char *user)
 {
 	struct rt_text req;
 

@@ -43,7 +43,7 @@ rt_rest_match(const char *pattern, const char *path, struct rt_rest_param params
 		{
 			if (len == 0 || n == RT_REST_PARAMS_MAX)
 				return -1;
-			params[n++] = (struct rt_rest_param) {pattern + 1, pattern_len - 1, path, len};
+			params[n++] = (struct rt_rest_param){pattern + 1, pattern_len - 1, path, len};
 		}
 		else if (!segment_fits(pattern, pattern_len, path, len))
 			return -1;
@@ -129,7 +129,7 @@ write_query(struct rt_text *t, const char *query)
 		size_t key_len = equals == NULL ? len : (size_t) (equals - query);
 
 		if (equals != NULL && is_plain_key(query, key_len) &&
-		    !write_pair(t, query, key_len, equals + 1, len - key_len - 1, true))
+			!write_pair(t, query, key_len, equals + 1, len - key_len - 1, true))
 			return false;
 		query += len;
 		query += *query == '&';
@@ -175,7 +175,7 @@ write_body(struct rt_text *t, const char *body, size_t len)
 
 bool
 rt_rest_request_write(struct rt_text *t, const char *body, size_t body_len, const char *query,
-                      const struct rt_rest_param *params, int nparams)
+					  const struct rt_rest_param *params, int nparams)
 {
 	rt_text_add(t, "{");
 	if (!write_body(t, body, body_len) || !write_query(t, query))

@@ -228,7 +228,7 @@ rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c)
 	rt_map_put(rs->joins, &j->room, sizeof(struct pair), j);
 	r->receivers = make_room_for(r->receivers, r->nreceivers, &r->receivers_room, sizeof(*r->receivers));
 	j->place = r->nreceivers;
-	r->receivers[r->nreceivers++] = (struct receiver) {c->socket, j};
+	r->receivers[r->nreceivers++] = (struct receiver){c->socket, j};
 	count_joined(need_membership(rs, r, c->user), true);
 }
 

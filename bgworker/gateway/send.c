@@ -90,7 +90,7 @@ answer_batch(struct queue *q, const struct rt_db_reply *reply)
 	struct rt_span item;
 	struct message *m;
 	bool ok = reply->ok && rt_span_skip(&s, "{") && rt_span_skip(&s, "\"results\"") && rt_span_skip(&s, ":") &&
-	          rt_span_skip(&s, "[");
+			  rt_span_skip(&s, "[");
 
 	while ((m = pop_batch(q)) != NULL)
 	{
@@ -180,7 +180,7 @@ need_queue(struct rt_send *s, const char *room)
 
 void
 rt_send_message(struct rt_send *s, const char *room, const char *actor, const char *req, size_t len, rt_send_cb cb,
-                void *arg)
+				void *arg)
 {
 	struct queue *q = need_queue(s, room);
 	struct message *m;

@@ -18,6 +18,6 @@ void rt_send_free(struct rt_send *s); /* the database's callbacks must have ende
 
 /* req is the text of a JSON object that has been checked to be one; copied. */
 void rt_send_message(struct rt_send *s, const char *room, const char *actor, const char *req, size_t len,
-                     rt_send_cb cb, void *arg);
+					 rt_send_cb cb, void *arg);
 
 #endif

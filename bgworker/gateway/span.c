@@ -63,7 +63,7 @@ rt_span_take_nested(struct rt_span *s, struct rt_span *value)
 	}
 	if (p == NULL || depth != 0 || p == s->p || (*s->p != '{' && *s->p != '['))
 		return false;
-	*value = (struct rt_span) {s->p, p};
+	*value = (struct rt_span){s->p, p};
 	s->p = p;
 	return true;
 }

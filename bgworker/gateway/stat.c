@@ -54,18 +54,18 @@ static const struct
 	const char *name;
 	const char *help;
 } counters[RT_STAT_COUNTERS] = {
-    [RT_STAT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections that were let in."},
-    [RT_STAT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections that were refused."},
-    [RT_STAT_DISCONNECTS] = {"rt_gateway_disconnects_total", "Socket.IO connections that have ended."},
-    [RT_STAT_EVENTS] = {"rt_gateway_client_events_total", "Events that clients have sent."},
-    [RT_STAT_EVENT_ERRORS] = {"rt_gateway_client_event_errors_total", "Events that were answered with an error."},
-    [RT_STAT_RATE_LIMITED] = {"rt_gateway_rate_limited_total", "Events and requests above a rate limit."},
-    [RT_STAT_RECOVERED] = {"rt_gateway_recovered_total", "Connections whose state was recovered."},
-    [RT_STAT_REPLAY_PAGES] = {"rt_gateway_replay_pages_total", "Pages of the event log read for recoveries."},
-    [RT_STAT_REQUESTS] = {"rt_gateway_requests_total", "REST requests."},
-    [RT_STAT_REQUEST_ERRORS] = {"rt_gateway_request_errors_total", "REST requests that were answered with an error."},
-    [RT_STAT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions for messages that came by REST."},
-    [RT_STAT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages that came by REST."},
+	[RT_STAT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections that were let in."},
+	[RT_STAT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections that were refused."},
+	[RT_STAT_DISCONNECTS] = {"rt_gateway_disconnects_total", "Socket.IO connections that have ended."},
+	[RT_STAT_EVENTS] = {"rt_gateway_client_events_total", "Events that clients have sent."},
+	[RT_STAT_EVENT_ERRORS] = {"rt_gateway_client_event_errors_total", "Events that were answered with an error."},
+	[RT_STAT_RATE_LIMITED] = {"rt_gateway_rate_limited_total", "Events and requests above a rate limit."},
+	[RT_STAT_RECOVERED] = {"rt_gateway_recovered_total", "Connections whose state was recovered."},
+	[RT_STAT_REPLAY_PAGES] = {"rt_gateway_replay_pages_total", "Pages of the event log read for recoveries."},
+	[RT_STAT_REQUESTS] = {"rt_gateway_requests_total", "REST requests."},
+	[RT_STAT_REQUEST_ERRORS] = {"rt_gateway_request_errors_total", "REST requests that were answered with an error."},
+	[RT_STAT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions for messages that came by REST."},
+	[RT_STAT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages that came by REST."},
 };
 
 void
@@ -104,26 +104,27 @@ static void
 write_transport(const struct rt_transport_stats *t, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
-	    {"rt_gateway_connections", "Open connections of all kinds.", RT_GAUGE, &t->connections},
-	    {"rt_gateway_websockets", "Open websockets.", RT_GAUGE, &t->websockets},
-	    {"rt_gateway_sessions", "Engine.IO sessions.", RT_GAUGE, &t->sessions},
-	    {"rt_gateway_sockets", "Connected Socket.IO sockets.", RT_GAUGE, &t->sockets},
-	    {"rt_gateway_queued_bytes", "Bytes that wait for sockets.", RT_GAUGE, &t->queued_bytes},
-	    {"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
-	    {"rt_gateway_refused_full_total", "Connections above rt.max_connections.", RT_COUNTER, &t->refused_full},
-	    {"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
-	    {"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
-	    {"rt_gateway_http_bad_requests_total", "HTTP requests that were none.", RT_COUNTER, &t->http_bad_requests},
-	    {"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
-	    {"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
-	    {"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
-	    {"rt_gateway_bytes_out_total", "Bytes sent.", RT_COUNTER, &t->bytes_out},
-	    {"rt_gateway_writes_out_total", "Writes that carried messages.", RT_COUNTER, &t->writes_out},
-	    {"rt_gateway_cut_off_total", "Sockets cut off because their queue was full.", RT_COUNTER, &t->cut_off},
-	    {"rt_gateway_ping_timeouts_total", "Sessions that fell silent.", RT_COUNTER, &t->ping_timeouts},
-	    {"rt_gateway_connect_timeouts_total", "Sessions without a CONNECT in time.", RT_COUNTER, &t->connect_timeouts},
-	    {"rt_gateway_upgrades_total", "Upgrades from polling to websocket.", RT_COUNTER, &t->upgrades},
-	    {"rt_gateway_protocol_errors_total", "Sessions closed for what they sent.", RT_COUNTER, &t->protocol_errors},
+		{"rt_gateway_connections", "Open connections of all kinds.", RT_GAUGE, &t->connections},
+		{"rt_gateway_websockets", "Open websockets.", RT_GAUGE, &t->websockets},
+		{"rt_gateway_sessions", "Engine.IO sessions.", RT_GAUGE, &t->sessions},
+		{"rt_gateway_sockets", "Connected Socket.IO sockets.", RT_GAUGE, &t->sockets},
+		{"rt_gateway_queued_bytes", "Bytes that wait for sockets.", RT_GAUGE, &t->queued_bytes},
+		{"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
+		{"rt_gateway_refused_full_total", "Connections above rt.max_connections.", RT_COUNTER, &t->refused_full},
+		{"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
+		{"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
+		{"rt_gateway_http_bad_requests_total", "HTTP requests that were none.", RT_COUNTER, &t->http_bad_requests},
+		{"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
+		{"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
+		{"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
+		{"rt_gateway_bytes_out_total", "Bytes sent.", RT_COUNTER, &t->bytes_out},
+		{"rt_gateway_writes_out_total", "Writes that carried messages.", RT_COUNTER, &t->writes_out},
+		{"rt_gateway_cut_off_total", "Sockets cut off because their queue was full.", RT_COUNTER, &t->cut_off},
+		{"rt_gateway_ping_timeouts_total", "Sessions that fell silent.", RT_COUNTER, &t->ping_timeouts},
+		{"rt_gateway_connect_timeouts_total", "Sessions without a CONNECT in time.", RT_COUNTER,
+		 &t->connect_timeouts},
+		{"rt_gateway_upgrades_total", "Upgrades from polling to websocket.", RT_COUNTER, &t->upgrades},
+		{"rt_gateway_protocol_errors_total", "Sessions closed for what they sent.", RT_COUNTER, &t->protocol_errors},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -134,11 +135,12 @@ static void
 write_bus(const struct rt_bus_stats *b, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
-	    {"rt_gateway_bus_events_total", "Events that came by the bus.", RT_COUNTER, &b->events},
-	    {"rt_gateway_bus_pages_total", "Pages of the event log read by the bus.", RT_COUNTER, &b->pages},
-	    {"rt_gateway_bus_catch_ups_total", "Times that the bus fell out of live.", RT_COUNTER, &b->catch_ups},
-	    {"rt_gateway_bus_bad_notices_total", "Notifications that were none of the relay's.", RT_COUNTER,
-	     &b->bad_notices},
+		{"rt_gateway_bus_events_total", "Events that came by the bus.", RT_COUNTER, &b->events},
+		{"rt_gateway_bus_pages_total", "Pages of the event log read by the bus.", RT_COUNTER, &b->pages},
+		{"rt_gateway_bus_catch_ups_total", "Times that the bus fell out of live.", RT_COUNTER, &b->catch_ups},
+		{"rt_gateway_bus_resets_total", "Times that the event log did not reach back.", RT_COUNTER, &b->resets},
+		{"rt_gateway_bus_bad_notices_total", "Notifications that were none of the relay's.", RT_COUNTER,
+		 &b->bad_notices},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -149,17 +151,17 @@ static void
 write_gauges(const struct gauges *g, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
-	    {"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
-	    {"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
-	    {"rt_gateway_meetings", "Meetings with a connected participant.", RT_GAUGE, &g->meetings},
-	    {"rt_gateway_participants", "Connected participants of meetings.", RT_GAUGE, &g->seats},
-	    {"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
-	    {"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
-	    {"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
-	    {"rt_gateway_db_calls_total", "Database calls.", RT_COUNTER, &g->db_calls},
-	    {"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
-	    {"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
-	    {"rt_gateway_longest_turn_microseconds", "Longest turn since the last look.", RT_GAUGE, &g->longest_turn_us},
+		{"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
+		{"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
+		{"rt_gateway_meetings", "Meetings with a connected participant.", RT_GAUGE, &g->meetings},
+		{"rt_gateway_participants", "Connected participants of meetings.", RT_GAUGE, &g->seats},
+		{"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
+		{"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
+		{"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
+		{"rt_gateway_db_calls_total", "Database calls.", RT_COUNTER, &g->db_calls},
+		{"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
+		{"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
+		{"rt_gateway_longest_turn_microseconds", "Longest turn since the last look.", RT_GAUGE, &g->longest_turn_us},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -233,7 +235,7 @@ write_rooms(struct rt_stat *st, struct rt_text *t)
 	{
 		if (rt_room_joined_count(r) > 0)
 			rt_text_addf(t, "%s{\"roomId\":\"%s\",\"joined\":%zu}", n++ == 0 ? "" : ",", rt_room_id(r),
-			             rt_room_joined_count(r));
+						 rt_room_joined_count(r));
 	}
 	rt_text_add(t, "]");
 }

@@ -23,8 +23,8 @@ struct rt_typing
 	char *id;
 	uint64_t ends_ms;
 	uint64_t told_ms;
-	struct rt_typing *of_client;      /* next of the same client */
-	struct rt_typing *next, **prevp;  /* in the order of their ends */
+	struct rt_typing *of_client;     /* next of the same client */
+	struct rt_typing *next, **prevp; /* in the order of their ends */
 };
 
 struct rt_typings
@@ -41,8 +41,8 @@ static const struct
 	const char *id_key;
 	const char *flag_key;
 } places[] = {
-    [RT_TYPING_ROOM] = {"typing", "roomId", "isTyping"},
-    [RT_TYPING_MEETING] = {"meeting_typing", "meetingId", "typing"},
+	[RT_TYPING_ROOM] = {"typing", "roomId", "isTyping"},
+	[RT_TYPING_MEETING] = {"meeting_typing", "meetingId", "typing"},
 };
 
 static void
@@ -105,7 +105,7 @@ tell_end(struct rt_typings *ts, const struct rt_typing *t)
 
 	rt_text_init(&req);
 	rt_text_addf(&req, "{\"%s\":\"%s\",\"%s\":false,\"sid\":", places[t->place].id_key, t->id,
-	             places[t->place].flag_key);
+				 places[t->place].flag_key);
 	rt_text_quote(&req, rt_socket_id(t->client->socket));
 	rt_text_add(&req, "}");
 	rt_db_call(ts->app->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);

@@ -36,8 +36,8 @@ struct rt_client
 	uint32_t barriers; /* what must end before the next event is begun: a join, a leave, a recovery */
 	struct rt_limit events;
 	struct rt_limit faults; /* what it may get wrong before it is cut off */
-	bool superseded;   /* another socket has taken over its session: the database is not told of its end */
-	char pid[24]; /* session of connection state recovery; empty without one */
+	bool superseded;        /* another socket has taken over its session: the database is not told of its end */
+	char pid[24];           /* session of connection state recovery; empty without one */
 };
 
 struct rt_user
@@ -54,17 +54,18 @@ struct rt_users *rt_users_new(void);
 void rt_users_free(struct rt_users *us); /* after the last client; NULL is fine */
 
 struct rt_client *rt_client_new(struct rt_users *us, struct rt_socket *s);
-void rt_client_free(struct rt_users *us, struct rt_client *c); /* rooms and user must have been left */
+void rt_client_free(struct rt_users *us, struct rt_client *c);          /* rooms and user must have been left */
 struct rt_client *rt_client_find(struct rt_users *us, uint64_t serial); /* NULL if it is gone */
 
 /* Binds the client to its user, who is made if this is their first client: then *first is true. */
-struct rt_user *rt_user_enter(struct rt_users *us, struct rt_client *c, const char *id, const char *name, bool *first);
+struct rt_user *rt_user_enter(struct rt_users *us, struct rt_client *c, const char *id, const char *name,
+							  bool *first);
 /* Unbinds; the user goes with the last client and must have left the rooms by then: *last tells. */
 bool rt_user_is_last(const struct rt_client *c);
 void rt_user_leave(struct rt_users *us, struct rt_client *c);
 
 struct rt_user *rt_user_find(struct rt_users *us, const char *id); /* NULL if not connected here */
-uint64_t rt_users_mark(struct rt_users *us); /* a number that no user bears as mark yet */
+uint64_t rt_users_mark(struct rt_users *us);                       /* a number that no user bears as mark yet */
 size_t rt_users_count(const struct rt_users *us);
 
 /* Walks all users; the set must not change meanwhile. */

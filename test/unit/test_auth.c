@@ -1,4 +1,5 @@
-/* test_auth.c: tokens that are let in, and all those that are not.  The database is a stand-in that hands out keys. */
+/* test_auth.c: tokens that are let in, and all those that are not.  The database is a stand-in that hands out keys.
+ */
 #include <jansson.h>
 #include <jwt.h>
 #include <openssl/evp.h>
@@ -19,8 +20,8 @@ static int asked;
 
 /* The keys' answer comes at once; nothing of auth.c is on the stack that minds. */
 void
-rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
-           size_t req_len, rt_db_cb cb, void *arg)
+rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
+		   rt_db_cb cb, void *arg)
 {
 	struct rt_db_reply reply = {.ok = true, .json = keys_json, .json_len = strlen(keys_json)};
 
@@ -141,9 +142,11 @@ test_keys(const char *rsa_private, const char *rsa_public, const char *ec_privat
 	ok(verdict(sign(JWT_ALG_HS256, SECRET, NULL, good), "alice") == RT_AUTH_OK, "without a kid, the key that fits");
 	ok(verdict(sign(JWT_ALG_NONE, "", "h", good), NULL) == RT_AUTH_INVALID, "alg none");
 	ok(verdict(sign(JWT_ALG_NONE, "", NULL, good), NULL) == RT_AUTH_INVALID, "alg none without a kid");
-	ok(verdict(sign(JWT_ALG_HS256, rsa_public, "r", good), NULL) == RT_AUTH_INVALID, "a public key taken for a secret");
+	ok(verdict(sign(JWT_ALG_HS256, rsa_public, "r", good), NULL) == RT_AUTH_INVALID,
+	   "a public key taken for a secret");
 	ok(verdict(sign(JWT_ALG_HS256, rsa_public, NULL, good), NULL) == RT_AUTH_INVALID, "the same without a kid");
-	ok(verdict(sign(JWT_ALG_HS512, SECRET SECRET, "h", good), NULL) == RT_AUTH_INVALID, "another algorithm of the family");
+	ok(verdict(sign(JWT_ALG_HS512, SECRET SECRET, "h", good), NULL) == RT_AUTH_INVALID,
+	   "another algorithm of the family");
 	ok(verdict(sign(JWT_ALG_HS256, SECRET "x", "h", good), NULL) == RT_AUTH_INVALID, "another secret");
 	ok(verdict(sign(JWT_ALG_HS256, SECRET, "gone", good), NULL) == RT_AUTH_INVALID, "an unknown kid");
 	ok(verdict(sign(JWT_ALG_HS256, SECRET, "r", good), NULL) == RT_AUTH_INVALID, "the kid of another key");
@@ -159,9 +162,21 @@ without_end(char *token, size_t n)
 static void
 test_malformed(void)
 {
-	static const char *const bad[] = {".", "..", "...", "a.b.c", "e30.e30.", "e30.e30.e30", "bnVsbA.e30.AA", "W10.e30.AA",
-	                                  "eyJhbGciOiJIUzI1NiJ9", "eyJhbGciOiJIUzI1NiJ9.", "\xff\xfe.a.b", "%00.a.b", "=.=.=",
-	                                  "eyJhbGciOjV9.e30.AA", "eyJraWQiOjV9.e30.AA"};
+	static const char *const bad[] = {".",
+									  "..",
+									  "...",
+									  "a.b.c",
+									  "e30.e30.",
+									  "e30.e30.e30",
+									  "bnVsbA.e30.AA",
+									  "W10.e30.AA",
+									  "eyJhbGciOiJIUzI1NiJ9",
+									  "eyJhbGciOiJIUzI1NiJ9.",
+									  "\xff\xfe.a.b",
+									  "%00.a.b",
+									  "=.=.=",
+									  "eyJhbGciOjV9.e30.AA",
+									  "eyJraWQiOjV9.e30.AA"};
 	const char *good = "{\"sub\":\"alice\",\"exp\":9999999999}";
 	char *huge = malloc(100001);
 
@@ -186,8 +201,9 @@ main(void)
 
 	make_pair(EVP_RSA_gen(2048), &rsa_private, &rsa_public);
 	make_pair(EVP_EC_gen("P-256"), &ec_private, &ec_public);
-	keys = json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s}]", "kid", "h", "alg", "HS256", "key", SECRET, "kid",
-	                 "r", "alg", "RS256", "key", rsa_public, "kid", "e", "alg", "ES256", "key", ec_public, "kid", "not usable");
+	keys = json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s}]", "kid", "h", "alg", "HS256", "key", SECRET,
+					 "kid", "r", "alg", "RS256", "key", rsa_public, "kid", "e", "alg", "ES256", "key", ec_public,
+					 "kid", "not usable");
 	keys_json = json_dumps(keys, 0);
 	json_decref(keys);
 	auth = rt_auth_new(&app);

@@ -82,7 +82,7 @@ test_limit(void)
 		taken += rt_limit_take(&l, 1110 + 10000, 10, 20, &retry);
 	ok(taken == 20, "never more than the burst");
 	ok(rt_limit_take(&l, 0, 0, 0, &retry), "a rate of 0 is no limit");
-	l = (struct rt_limit) {.stamp_ms = UINT32_MAX - 50, .spent = 20};
+	l = (struct rt_limit){.stamp_ms = UINT32_MAX - 50, .spent = 20};
 	ok(rt_limit_take(&l, (uint64_t) UINT32_MAX + 150, 10, 20, &retry), "the clock's stamp may wrap");
 }
 

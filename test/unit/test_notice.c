@@ -35,11 +35,13 @@ test_notice(void)
 	ok(rt_notice_is(&n, "new-chat-message") && n.logged && n.pos == 12 && !n.truncated, "its name and position");
 	ok(n.route_len == 12 && memcmp(n.route, "{\"room\":\"1\"}", 12) == 0, "its route");
 	ok(frame_is(rt_notice_frame(&n, 12), "42[\"new-chat-message\",{\"type\":\"x\"},\"12\"]"), "its frame");
-	ok(parses(&n, "{\"event\":\"a\",\"route\":{\"users\":[\"}\\\"{\"]},\"x\":1}") && !n.logged, "braces within strings");
+	ok(parses(&n, "{\"event\":\"a\",\"route\":{\"users\":[\"}\\\"{\"]},\"x\":1}") && !n.logged,
+	   "braces within strings");
 	ok(parses(&n, "{\"event\":\"rt:keys\",\"offset\":\"3\",\"route\":{\"gateway\":true}}"), "an empty payload");
 	ok(frame_is(rt_notice_frame(&n, 3), "42[\"rt:keys\",{},\"3\"]"), "is an empty object");
-	ok(parses(&n, "{\"event\":\"a\",\"offset\":\"3\",\"route\":{\"room\":\"1\"},\"roomId\":\"1\",\"seq\":4,\"truncated\":true}") &&
-	       n.truncated,
+	ok(parses(&n, "{\"event\":\"a\",\"offset\":\"3\",\"route\":{\"room\":\"1\"},\"roomId\":\"1\",\"seq\":4,"
+				  "\"truncated\":true}") &&
+		   n.truncated,
 	   "cut for its length");
 	ok(parses(&n, "{\"event\":\"a\",\"offset\":\"3\",\"route\":{\"truncated\":true},\"x\":1}") && n.truncated,
 	   "cut for its route's length");
@@ -49,18 +51,18 @@ static void
 test_bad_notices(void)
 {
 	static const char *const bad[] = {
-	    "",
-	    "hello",
-	    "{}",
-	    "{\"event\":\"a\"}",
-	    "{\"event\":\"a\",\"route\":5}",
-	    "{\"event\":\"a\",\"route\":{\"room\":\"1\"}",
-	    "{\"event\":\"a\",\"route\":{\"room\":\"1",
-	    "{\"event\":\"a\",\"offset\":\"x\",\"route\":{},\"a\":1}",
-	    "{\"event\":\"a\",\"offset\":\"-5\",\"route\":{},\"a\":1}",
-	    "{\"event\":\"a\\\"b\",\"route\":{},\"a\":1}",
-	    "{\"offset\":\"1\",\"event\":\"a\",\"route\":{},\"a\":1}",
-	    "[\"event\"]",
+		"",
+		"hello",
+		"{}",
+		"{\"event\":\"a\"}",
+		"{\"event\":\"a\",\"route\":5}",
+		"{\"event\":\"a\",\"route\":{\"room\":\"1\"}",
+		"{\"event\":\"a\",\"route\":{\"room\":\"1",
+		"{\"event\":\"a\",\"offset\":\"x\",\"route\":{},\"a\":1}",
+		"{\"event\":\"a\",\"offset\":\"-5\",\"route\":{},\"a\":1}",
+		"{\"event\":\"a\\\"b\",\"route\":{},\"a\":1}",
+		"{\"offset\":\"1\",\"event\":\"a\",\"route\":{},\"a\":1}",
+		"[\"event\"]",
 	};
 	struct rt_notice n;
 
@@ -71,23 +73,25 @@ test_bad_notices(void)
 static void
 test_frames(void)
 {
-	static const char payload[] =
-	    "\"type\":\"new-message\",\"roomId\":\"1\",\"data\":{\"id\":\"1-2\",\"senderId\":\"bob\",\"content\":\"\\\"data\\\":{\"},"
-	    "\"timestamp\":\"T\"}";
+	static const char payload[] = "\"type\":\"new-message\",\"roomId\":\"1\",\"data\":{\"id\":\"1-2\",\"senderId\":"
+								  "\"bob\",\"content\":\"\\\"data\\\":{\"},"
+								  "\"timestamp\":\"T\"}";
 	struct rt_frame_part part = {"42[\"a\",{\"x\":\"1,2\"},\"7\"]", 22};
 	struct rt_frame *f = rt_frame_new(&part, 1);
 	const char *sender;
 	size_t len;
 
-	ok(frame_is(rt_notice_reframe(f, 123), "42[\"a\",{\"x\":\"1,2\"},\"123\"]"), "the same event at another position");
+	ok(frame_is(rt_notice_reframe(f, 123), "42[\"a\",{\"x\":\"1,2\"},\"123\"]"),
+	   "the same event at another position");
 	rt_frame_unref(f);
 	ok(frame_is(rt_notice_notification(payload, sizeof(payload) - 1, 9),
-	            "42[\"chat-notification\",{\"type\":\"new-message\",\"data\":{\"id\":\"1-2\",\"senderId\":\"bob\",\"content\":"
-	            "\"\\\"data\\\":{\"},\"timestamp\":\"T\"},\"9\"]"),
+				"42[\"chat-notification\",{\"type\":\"new-message\",\"data\":{\"id\":\"1-2\",\"senderId\":\"bob\","
+				"\"content\":"
+				"\"\\\"data\\\":{\"},\"timestamp\":\"T\"},\"9\"]"),
 	   "a message's notification");
 	ok(rt_notice_notification("\"x\":1}", 6, 9) == NULL, "what is no message has none");
 	ok(rt_notice_find_string(payload, sizeof(payload) - 1, "senderId", &sender, &len) && len == 3 &&
-	       memcmp(sender, "bob", 3) == 0,
+		   memcmp(sender, "bob", 3) == 0,
 	   "who sent it");
 	ok(!rt_notice_find_string("{\"content\":\"\\\"senderId\\\":\\\"x\\\"\"}", 32, "senderId", &sender, &len),
 	   "a key within a string is none");
@@ -100,7 +104,7 @@ enter_is(const char *json, long expected_status, const char *rest)
 	long status = 200;
 
 	return rt_span_enter(&s, &status) && status == expected_status && (size_t) (s.end - s.p) == strlen(rest) &&
-	       memcmp(s.p, rest, strlen(rest)) == 0;
+		   memcmp(s.p, rest, strlen(rest)) == 0;
 }
 
 static void
@@ -113,10 +117,10 @@ test_spans(void)
 	ok(rt_span_take_nested(&s, &v) && v.end - v.p == 20, "an object with brackets within strings");
 	ok(rt_span_skip(&s, ",") && rt_span_take_nested(&s, &v) && v.end - v.p == 3, "then an array");
 	ok(!rt_span_take_nested(&s, &v), "then nothing");
-	s = (struct rt_span) {"{\"a\":\"\\", NULL};
+	s = (struct rt_span){"{\"a\":\"\\", NULL};
 	s.end = s.p + strlen(s.p);
 	ok(!rt_span_take_nested(&s, &v), "a cut escape");
-	s = (struct rt_span) {"]", NULL};
+	s = (struct rt_span){"]", NULL};
 	s.end = s.p + 1;
 	ok(!rt_span_take_nested(&s, &v), "a closing bracket alone");
 	ok(enter_is("{\"status\" : 201, \"data\" : {}}", 201, "\"data\" : {}}"), "a status and a rest");
@@ -132,7 +136,8 @@ test_paths(void)
 	ok(rt_rest_match("/api/rooms", "/api/rooms", p) == 0, "a plain path");
 	ok(rt_rest_match("/api/rooms", "/api/rooms/", p) == 0, "a slash at the end");
 	ok(rt_rest_match("/api/rooms", "/api/rooms//", p) < 0, "not two");
-	ok(rt_rest_match("/api/rooms", "/api/room", p) < 0 && rt_rest_match("/api/rooms", "/api/rooms/5", p) < 0, "others");
+	ok(rt_rest_match("/api/rooms", "/api/room", p) < 0 && rt_rest_match("/api/rooms", "/api/rooms/5", p) < 0,
+	   "others");
 	ok(rt_rest_match("/r/:id/msgs|messages/:m", "/r/5/messages/5-1", p) == 2 && p[1].value_len == 3, "parameters");
 	ok(rt_rest_match("/r/:id/msgs|messages/:m", "/r/5/msg/5-1", p) < 0, "no prefix of an alternative");
 	ok(rt_rest_match("/r/:id", "/r/", p) < 0, "an empty parameter is none");
@@ -160,8 +165,10 @@ test_requests(void)
 	ok(request_is("", "", "{\"roomId\":\"7/8\"}"), "a parameter, decoded");
 	ok(request_is(" {\"a\" : 1} ", "", "{\"a\" : 1,\"roomId\":\"7/8\"}"), "behind the body's keys");
 	ok(request_is("{ }", "limit=5&x", "{\"limit\":\"5\",\"roomId\":\"7/8\"}"), "an empty body, a query");
-	ok(request_is("", "q=a+b%22%C3%A4&a%22b=1", "{\"q\":\"a b\\\"\xc3\xa4\",\"roomId\":\"7/8\"}"), "decoded and quoted");
-	ok(request_is("", "q=%00", NULL) && request_is("", "q=%4", NULL) && request_is("", "q=%zz", NULL), "bad encodings");
+	ok(request_is("", "q=a+b%22%C3%A4&a%22b=1", "{\"q\":\"a b\\\"\xc3\xa4\",\"roomId\":\"7/8\"}"),
+	   "decoded and quoted");
+	ok(request_is("", "q=%00", NULL) && request_is("", "q=%4", NULL) && request_is("", "q=%zz", NULL),
+	   "bad encodings");
 	ok(request_is("", "q=%ff", NULL), "no UTF-8");
 	ok(request_is("[]", "", NULL) && request_is("x", "", NULL) && request_is("{\"a\":1", "", NULL), "no object");
 	ok(request_is("{\"a\":1},{\"b\":2}", "", NULL), "more than an object");

@@ -97,7 +97,8 @@ test_membership(void)
 	rt_room_join(rooms, "1", b);
 	rt_room_delete(rooms, "1");
 	rt_room_delete(rooms, "2");
-	ok(rt_rooms_count(rooms) == 0 && a1->joins == NULL && b->user->memberships == NULL, "deleted rooms leave nothing");
+	ok(rt_rooms_count(rooms) == 0 && a1->joins == NULL && b->user->memberships == NULL,
+	   "deleted rooms leave nothing");
 	rt_frame_unref(f);
 	leave(a1);
 	leave(a2);
@@ -108,7 +109,11 @@ test_membership(void)
 static void
 test_random_joins(void)
 {
-	enum { N = 60, ROOMS = 7 };
+	enum
+	{
+		N = 60,
+		ROOMS = 7
+	};
 	static struct rt_socket s[N];
 	static bool joined[N][ROOMS];
 	struct rt_client *c[N];
@@ -158,7 +163,11 @@ test_random_joins(void)
 static void
 test_fan_out_cost(void)
 {
-	enum { N = 10000, ROUNDS = 200 };
+	enum
+	{
+		N = 10000,
+		ROUNDS = 200
+	};
 	struct rt_socket *s = calloc(N, sizeof(*s));
 	struct rt_client **c = calloc(N, sizeof(*c));
 	struct rt_frame *f = frame("x");
@@ -235,7 +244,8 @@ test_recent(void)
 	for (uint64_t pos = 201; pos <= 20000; pos++)
 		rt_recent_add(r, pos, f, NULL, false, pos % 2 ? both : other, pos % 2 ? 3 : 1);
 	ok(rt_recent_bytes(r) <= 1 << 20 && rt_recent_floor(r) > 200, "it is bounded");
-	ok(seen_of(r, "r1", 0) + seen_of(r, "r2", 0) == (int) (20000 - rt_recent_floor(r)), "all behind the floor is there");
+	ok(seen_of(r, "r1", 0) + seen_of(r, "r2", 0) == (int) (20000 - rt_recent_floor(r)),
+	   "all behind the floor is there");
 	rt_recent_reset(r, 7);
 	ok(rt_recent_floor(r) == 7 && rt_recent_bytes(r) == 0 && seen_of(r, "r1", 0) == 0, "started over");
 	rt_recent_free(r);
