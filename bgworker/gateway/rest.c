@@ -176,7 +176,7 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 static bool
 is_ready(const struct rt_app *app)
 {
-	return !app->draining && rt_db_up(app->db) && rt_bus_live(app->bus) && rt_auth_ready(app->auth) &&
+	return !app->draining && rt_db_up(app->db) && rt_bus_started(app->bus) && rt_auth_ready(app->auth) &&
 		   rt_stat_started(app->stat);
 }
 
