@@ -20,7 +20,7 @@ function ticks(room, m) {
   if (m.senderId !== state.me.id || m.deletedAt) return null;
   if (!m.seq) return m.failed ? failure(room, m) : h('span', { class: 'ticks', role: 'img', 'aria-label': 'sending' }, '…');
   const seen = seenBy(room, m);
-  const label = seen.length ? `seen by ${seen.map((who) => who.name).join(', ')}` : m.delivered?.size ? 'delivered' : 'sent';
+  const label = seen.length ? `seen by ${seen.map((who) => who.name).join(', ')}` : room.deliveredSeq >= m.seq ? 'delivered' : 'sent';
   return h('span', { class: `ticks ${seen.length ? 'seen' : ''}`, role: 'img', 'aria-label': label, title: label }, label === 'sent' ? '✓' : '✓✓');
 }
 

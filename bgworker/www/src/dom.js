@@ -70,13 +70,11 @@ export function ask(title, fields, action = 'OK') {
   });
 }
 
-export function timeOf(iso) {
-  return new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-}
+const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' });
 
-export function dayOf(iso) {
-  return new Date(iso).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long' });
-}
+export const timeOf = (iso) => CLOCK.format(new Date(iso));
+export const dayOf = (iso) => DAY.format(new Date(iso));
 
 export function initials(name) {
   return [...(name || '?').trim()].slice(0, 1).join('').toUpperCase();

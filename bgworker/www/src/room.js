@@ -4,8 +4,10 @@ import { bubble } from './bubble.js';
 import { openCompose } from './compose.js';
 import { announce, dayOf, h, iconButton, replace, toast } from './dom.js';
 import { lastSeen, showMembers } from './members.js';
-import { listen, loadMembers, loadOlder, markSeen, send, state, title } from './store.js';
+import { latest, listen, loadMembers, loadOlder, markSeen, send, state, title } from './store.js';
 
+const WINDOW = 150;
+const WIDER = 50;
 const NEAR_PX = 120;
 const SEEN_REDRAWN = 60;
 
@@ -15,6 +17,7 @@ export function openRoom(view, id) {
   const scroller = h('div', { class: 'scroller', tabindex: '0', role: 'log', 'aria-label': 'Conversation' }, list);
   const typing = h('p', { class: 'typing', role: 'status' });
   const nodes = new Map();
+  let width = WINDOW;
   let loading = false;
 
   const guarded = (work) => work().catch((error) => toast(error.message));
@@ -24,9 +27,11 @@ export function openRoom(view, id) {
 
   const render = (m) => bubble(room, m, compose.replyTo);
 
-  // Only what is new or changed is made anew: ten thousand messages stay where they are.
+  // Of what is loaded, the page has the newest `width` messages; scrolling up widens it, being at its end narrows
+  // it again.  Only what is new or changed is made anew.
   function draw() {
-    const wanted = [...room.messages.values()].sort((a, b) => a.seq - b.seq).concat([...room.pending.values()]);
+    if (stuck) width = WINDOW;
+    const wanted = latest(room, width).concat([...room.pending.values()]);
     const keys = new Set(wanted.map((m) => m.seq ?? m.clientId));
     for (const [key, node] of nodes) if (!keys.has(key)) { node.remove(); nodes.delete(key); }
     let before = list.firstElementChild;
@@ -63,10 +68,14 @@ export function openRoom(view, id) {
   }
 
   async function more() {
-    if (loading || !room.hasMore) return;
+    if (loading) return;
+    const isHidden = room.messages.size > width;
+    if (!isHidden && !room.hasMore) return;
     loading = true;
     const fromEnd = scroller.scrollHeight - scroller.scrollTop;
-    await guarded(() => loadOlder(id));
+    width += WIDER;
+    if (!isHidden) await guarded(() => loadOlder(id));
+    draw();
     scroller.scrollTop = scroller.scrollHeight - fromEnd;
     loading = false;
   }
@@ -118,19 +127,35 @@ export function openRoom(view, id) {
     typing.textContent = names.length ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …` : '';
   }
 
+  // Once a frame: a burst of a thousand messages is drawn once.
+  const stale = new Set();
+  let planned = false;
+
   function onMessages({ message, changed }) {
-    if (changed) redraw(changed);
-    else draw();
-    if (stuck) toEnd();
+    if (changed) stale.add(changed);
     if (message && message.senderId !== state.me.id) announce(`${message.userName}: ${message.content}`);
+    if (!planned) requestAnimationFrame(drawAll);
+    planned = true;
+  }
+
+  function drawAll() {
+    planned = false;
+    if (!list.isConnected) return;
+    draw();
+    for (const m of stale) {
+      redraw(m);
+      if (m.seq) latest(room, width).filter((one) => one.replyTo === m.id).forEach(redraw);
+    }
+    stale.clear();
+    if (stuck) toEnd();
     seeAll();
   }
 
   const mine = (handle) => (what) => { if ((what?.id ?? what) === id) handle(what); };
   const off = [
     listen('messages', mine(onMessages)),
-    listen('seen', mine(() => [...room.messages.values()].slice(-SEEN_REDRAWN).filter((m) => m.senderId === state.me.id).forEach(redraw))),
-    listen('members', mine(() => [...room.messages.values()].forEach(redraw))),
+    listen('seen', mine(() => latest(room, SEEN_REDRAWN).filter((m) => m.senderId === state.me.id).forEach(redraw))),
+    listen('members', mine(() => latest(room, width).forEach(redraw))),
     listen('typing', mine(drawTyping)),
     listen('rooms', drawHeading),
     listen('presence', drawHeading),

@@ -18,24 +18,41 @@ export function dot(userId) {
   return h('span', { class: `dot ${status}`, title: status, role: 'img', 'aria-label': status });
 }
 
-function item(room) {
-  const current = location.hash === `#/room/${room.id}`;
-  return h('li', {}, h('a', { href: `#/room/${room.id}`, 'aria-current': current ? 'page' : undefined },
+function fill(link, room) {
+  const parts = [
     h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(title(room))),
     h('span', { class: 'who', dir: 'auto' }, title(room), room.kind === 'direct' && room.peer && dot(room.peer.id)),
     h('time', { datetime: lastTime(room) }, timeOf(lastTime(room))),
     h('span', { class: 'snippet', dir: 'auto' }, snippet(room)),
-    room.unreadCount > 0 && h('span', { class: 'badge', 'aria-label': `${room.unreadCount} unread` }, room.unreadCount > 99 ? '99+' : String(room.unreadCount))));
+    room.unreadCount > 0 && h('span', { class: 'badge', role: 'img', 'aria-label': `${room.unreadCount} unread` }, room.unreadCount > 99 ? '99+' : String(room.unreadCount)),
+  ].filter(Boolean);
+  if (location.hash === `#/room/${room.id}`) link.setAttribute('aria-current', 'page');
+  else link.removeAttribute('aria-current');
+  const html = parts.map((part) => part.outerHTML).join('');
+  if (link.innerHTML !== html) replace(link, parts);
 }
 
+// What stays stays the same element, so that a click or the keyboard's place is not lost under a busy list.
 export function roomList() {
   const list = h('ul', { class: 'rooms' });
+  const items = new Map(); // room id -> li
   let planned = false;
-  const draw = () => {
+
+  function draw() {
     planned = false;
-    const rooms = [...state.rooms.values()].sort((a, b) => lastTime(b).localeCompare(lastTime(a)));
-    replace(list, rooms.map(item));
-  };
+    const focused = list.contains(document.activeElement) && document.activeElement;
+    for (const [id, node] of items) if (!state.rooms.has(id)) { node.remove(); items.delete(id); }
+    let before = list.firstElementChild;
+    for (const room of [...state.rooms.values()].sort((a, b) => lastTime(b).localeCompare(lastTime(a)))) {
+      if (!items.has(room.id)) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
+      const node = items.get(room.id);
+      fill(node.firstElementChild, room);
+      if (node === before) before = before.nextElementSibling;
+      else list.insertBefore(node, before);
+    }
+    if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  }
+
   const plan = () => { if (!planned) { planned = true; requestAnimationFrame(draw); } };
   for (const what of ['rooms', 'typing', 'presence']) listen(what, plan);
   addEventListener('hashchange', plan);

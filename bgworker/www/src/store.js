@@ -2,8 +2,10 @@
 import { emit, rest, socket } from './api.js';
 
 const PAGE = 50;
+const SEEN_AT_ONCE = 200; // whoever jumps over more than that has not seen it
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
 const DELIVERED_IN = 20; // members up to which a receipt of delivery is worth a request
+const DELIVERED_MS = 300;
 const RETRY_MS = 2000;
 
 export const bus = new EventTarget();
@@ -20,7 +22,7 @@ export function listen(what, handler) {
 }
 
 function emptyRoom(data) {
-  return { ...data, messages: new Map(), pending: new Map(), outbox: Promise.resolve(), typing: new Map(), oldest: Infinity, hasMore: true };
+  return { ...data, messages: new Map(), pending: new Map(), outbox: Promise.resolve(), typing: new Map(), deliveredSeq: 0, oldest: Infinity, hasMore: true };
 }
 
 export function title(room) {
@@ -82,6 +84,14 @@ function put(room, message) {
 function putPage(room, { data, reactions = [] }) {
   for (const message of data) put(room, { ...message, reactions: new Map() });
   for (const { messageId, emoji, userIds } of reactions) room.messages.get(seqOf(messageId))?.reactions.set(emoji, new Set(userIds));
+}
+
+// The newest messages of those that are loaded, rising.
+export function latest(room, count) {
+  const newest = [];
+  const last = Math.max(room.lastSeq, ...[...room.messages.keys()].slice(-1));
+  for (let seq = last; seq >= room.oldest && newest.length < count; seq--) if (room.messages.has(seq)) newest.push(room.messages.get(seq));
+  return newest.reverse();
 }
 
 export async function loadOlder(id) {
@@ -161,12 +171,21 @@ export const react = (message, emoji, on) => rest(on ? 'PUT' : 'DELETE', `${path
 
 export async function markSeen(id) {
   const room = state.rooms.get(id);
-  const fresh = [...room.messages.values()].filter((m) => m.seq > room.lastReadSeq && m.senderId !== state.me.id);
+  if (room.lastSeq <= room.lastReadSeq && !room.unreadCount) return;
+  const fresh = latest(room, SEEN_AT_ONCE).filter((m) => m.seq > room.lastReadSeq && m.senderId !== state.me.id);
   if (!fresh.length) return;
   room.lastReadSeq = Math.max(...fresh.map((m) => m.seq));
   room.unreadCount = 0;
   changed('rooms');
   await emit('mark-msgs-seen', { roomId: id, messageIds: fresh.map((m) => m.id) }).catch(() => {});
+}
+
+// One receipt for all that came within a moment: what is before a delivered message is delivered too.
+function tellDelivered(room) {
+  room.delivering ??= setTimeout(() => {
+    room.delivering = undefined;
+    rest('PUT', `${path(room.lastMessage)}/delivered`).catch(() => {});
+  }, DELIVERED_MS);
 }
 
 // ---- what the server tells ---------------------------------------------------------
@@ -180,7 +199,7 @@ function onMessage({ roomId, data }) {
   room.typing.delete(data.senderId);
   if (data.senderId !== state.me.id) {
     room.unreadCount += 1;
-    if (room.memberCount <= DELIVERED_IN) rest('PUT', `${path(data)}/delivered`).catch(() => {});
+    if (room.memberCount <= DELIVERED_IN) tellDelivered(room);
   }
   changed('messages', { id: roomId, message: data });
   changed('rooms');
@@ -231,7 +250,12 @@ export function startStore(me) {
   change('chat-message-edited', (m, data) => Object.assign(m, { content: data.newContent, editedAt: data.timestamp }));
   change('chat-message-deleted', (m, data) => Object.assign(m, { content: '', metadata: null, deletedAt: data.timestamp }));
   change('chat-message-reaction', onReaction);
-  change('chat-message-delivered', (m, data) => { (m.delivered ??= new Set()).add(data.deliveredTo); });
+  socket.on('chat-message-delivered', ({ roomId, data }) => {
+    const room = state.rooms.get(roomId);
+    if (!room) return;
+    room.deliveredSeq = Math.max(room.deliveredSeq, seqOf(data.messageId));
+    changed('seen', roomId);
+  });
   socket.on('messages-seen', ({ userId, roomId, messageIds }) => {
     const member = state.members.get(roomId)?.get(userId);
     const highest = Math.max(...messageIds.map(seqOf));

@@ -1,0 +1,146 @@
+// A person at the application that the gateway serves, in a browser window of their own.
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { until } from './browser.mjs';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const SCREENSHOTS = fileURLToPath(new URL('../../../build/screenshots/', import.meta.url));
+
+export const DESKTOP = { viewport: { width: 1100, height: 720 } };
+export const PHONE = { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true };
+
+export class Person {
+  static async open(browser, cluster, options = DESKTOP) {
+    const context = await browser.newContext(options);
+    const person = new Person(context, await context.newPage());
+    person.page.setDefaultTimeout(15_000);
+    person.page.on('pageerror', (error) => person.errors.push(String(error)));
+    await person.page.goto(cluster.url);
+    return person;
+  }
+
+  // In, with the password that Cluster.users gives; the rooms are there.
+  static async signedIn(browser, cluster, name, options) {
+    const person = await Person.open(browser, cluster, options);
+    await person.signIn(name, `${name}-password`);
+    await person.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+    return person;
+  }
+
+  constructor(context, page) {
+    Object.assign(this, { context, page, errors: [] });
+  }
+
+  async signIn(name, password) {
+    await this.page.getByLabel('User name').fill(name);
+    await this.page.getByLabel('Password').fill(password);
+    await this.button('Sign in').click();
+  }
+
+  button(name) {
+    return this.page.getByRole('button', { name, exact: true });
+  }
+
+  go(hash) {
+    return this.page.evaluate((wanted) => { location.hash = wanted; }, hash);
+  }
+
+  // ---- chat ----
+
+  roomLink(name) {
+    return this.page.locator('.rooms a', { has: this.page.locator('.who', { hasText: name }) });
+  }
+
+  async openRoom(name) {
+    await this.roomLink(name).click();
+    await this.page.getByRole('heading', { name, exact: true }).waitFor();
+  }
+
+  get input() {
+    return this.page.getByLabel('Message', { exact: true });
+  }
+
+  async say(text) {
+    await this.input.fill(text);
+    await this.input.press('Enter');
+  }
+
+  // The bubble with exactly this text.
+  bubble(text) {
+    return this.page.locator('.messages > li', { has: this.page.locator('.text', { hasText: new RegExp(`^${RegExp.escape?.(text) ?? text}$`) }) });
+  }
+
+  texts() {
+    return this.page.locator('.messages .text').allTextContents();
+  }
+
+  // The tools of a bubble show themselves to whoever points at it.
+  async use(text, tool) {
+    await this.bubble(text).hover();
+    await this.bubble(text).getByRole('button', { name: tool }).click();
+  }
+
+  ticks(text) {
+    return this.bubble(text).locator('.ticks').getAttribute('aria-label');
+  }
+
+  // ---- meetings ----
+
+  async join(meetingId, { password } = {}) {
+    await this.go(`#/meeting/${meetingId}`);
+    await this.button('Join').waitFor();
+    if (password) await this.page.getByLabel('Password of the meeting').fill(password);
+    await this.ready();
+    await this.button('Join').click();
+    await this.page.getByRole('toolbar', { name: 'Meeting' }).waitFor();
+  }
+
+  // The lobby has both devices.
+  async ready() {
+    for (const device of ['Camera', 'Microphone'])
+      await until(`the ${device}`, async () => (await this.button(device).getAttribute('aria-pressed')) === 'true');
+  }
+
+  tile(name) {
+    return this.page.locator('.tile', { has: this.page.locator('.name', { hasText: name }) });
+  }
+
+  // Waits until the picture of a tile moves on.
+  async sees(name) {
+    const video = this.tile(name).locator('video');
+    await video.waitFor();
+    const time = () => video.evaluate((element) => (element.videoWidth > 0 ? element.currentTime : 0));
+    const before = await time();
+    await until(`a picture of ${name}`, async () => (await time()) > before);
+  }
+
+  async toast() {
+    return (await this.page.locator('.toast').allTextContents()).join(' ');
+  }
+
+  // ---- judging ----
+
+  async screenshot(name) {
+    await this.page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
+  }
+
+  // What axe finds that keeps people out; [] is good.
+  async faults() {
+    await this.page.evaluate(axe);
+    return this.page.evaluate(async () => {
+      const { violations } = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] });
+      return violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+        .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.html} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
+    });
+  }
+
+  // Whether anything is wider than the window.
+  overflows() {
+    return this.page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  }
+
+  close() {
+    return this.context.close();
+  }
+}
