@@ -17,6 +17,9 @@ test:
 	@test/run $(if $(SANITIZE),--sanitize) $(SUITES)
 bench:
 	@test/bench/run $(PART)
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(MAKE) -C test/unit fuzz SECONDS=$(FUZZ_SECONDS)
 
 ifeq ($(filter $(SELF_SUFFICIENT),$(MAKECMDGOALS)),)
 

@@ -2,11 +2,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "bgworker/media/ice.h"
-#include "bgworker/media/rtp.h"
+#include "stun_request.h"
 #include "tap.h"
 
 #define PASSWORD "VOkJxbRl1RmTxUk/WvJxBt"
@@ -62,89 +60,11 @@ ask(const uint8_t *data, size_t len, enum rt_result expected)
 	return -3;
 }
 
-/* ---- a builder of requests ---- */
-
-struct request
-{
-	uint8_t data[512];
-	size_t len;
-};
-
-static void
-set_length(struct request *r, size_t attributes)
-{
-	rt_put16(r->data + 2, (uint16_t) attributes);
-}
-
-static void
-begin(struct request *r)
-{
-	memset(r, 0, sizeof *r);
-	r->data[1] = 1;
-	rt_put32(r->data + 4, 0x2112a442);
-	memcpy(r->data + 8, "transaction1", 12);
-	r->len = 20;
-}
-
-static void
-add(struct request *r, uint16_t type, const void *value, size_t len)
-{
-	rt_put16(r->data + r->len, type);
-	rt_put16(r->data + r->len + 2, (uint16_t) len);
-	if (len)
-		memcpy(r->data + r->len + 4, value, len);
-	r->len += 4 + (len + 3) / 4 * 4;
-}
-
-static uint32_t
-crc32_of(const uint8_t *p, size_t n)
-{
-	uint32_t c = 0xffffffff;
-
-	while (n--)
-	{
-		c ^= *p++;
-		for (int k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
-	}
-	return ~c;
-}
-
-static void
-integrity(struct request *r, const char *password)
-{
-	uint8_t mac[20];
-	unsigned n = sizeof mac;
-
-	set_length(r, r->len - 20 + 24);
-	HMAC(EVP_sha1(), password, (int) strlen(password), r->data, r->len, mac, &n);
-	add(r, 0x0008, mac, 20);
-}
-
-static void
-fingerprint(struct request *r)
-{
-	uint8_t crc[4];
-
-	set_length(r, r->len - 20 + 8);
-	rt_put32(crc, crc32_of(r->data, r->len) ^ 0x5354554e);
-	add(r, 0x8028, crc, 4);
-}
-
-static void
-usual(struct request *r, const char *username)
-{
-	begin(r);
-	add(r, 0x0006, username, strlen(username));
-	add(r, 0x0024, "\x6e\x00\x01\xff", 4);
-	add(r, 0x802a, "12345678", 8); /* ICE-CONTROLLING */
-}
-
 static int
-send_request(struct request *r, enum rt_result expected)
+send_request(struct stun_request *r, enum rt_result expected)
 {
-	integrity(r, PASSWORD);
-	fingerprint(r);
+	stun_integrity(r, PASSWORD);
+	stun_fingerprint(r);
 	return ask(r->data, r->len, expected);
 }
 
@@ -161,10 +81,10 @@ test_vectors(void)
 static void
 test_damage(void)
 {
-	struct request r, damaged;
+	struct stun_request r, damaged;
 	int passed = 0;
 
-	usual(&r, "evtj:h6vY");
+	stun_check(&r, "evtj:h6vY");
 	ok(send_request(&r, RT_OK) == 0, "a request");
 	for (size_t bit = 0; bit < 8 * r.len; bit++)
 	{
@@ -182,10 +102,10 @@ test_damage(void)
 static void
 test_success(void)
 {
-	struct request r;
+	struct stun_request r;
 	size_t at = 20;
 
-	usual(&r, "evtj:h6vY");
+	stun_check(&r, "evtj:h6vY");
 	ok(send_request(&r, RT_OK) == 0 && strcmp(check.local_ufrag, "evtj") == 0 && !check.nominate, "a check is answered");
 	ok(memcmp(answer + 4, r.data + 4, 16) == 0, "with its transaction");
 	while (at < answer_len && rt_get16(answer + at) != 0x0020)
@@ -193,51 +113,51 @@ test_success(void)
 	ok(at < answer_len && rt_get16(answer + at + 6) == (4501 ^ 0x2112) &&
 	       rt_get32(answer + at + 8) == (0xc0000201 ^ 0x2112a442),
 	   "and tells the address it came from");
-	usual(&r, "evtj:h6vY");
-	add(&r, 0x0025, NULL, 0);
+	stun_check(&r, "evtj:h6vY");
+	stun_add(&r, 0x0025, NULL, 0);
 	ok(send_request(&r, RT_OK) == 0 && check.nominate && check.nomination == 0, "USE-CANDIDATE nominates");
-	usual(&r, "evtj:h6vY");
-	add(&r, 0xc001, "\0\0\0\x05", 4);
+	stun_check(&r, "evtj:h6vY");
+	stun_add(&r, 0xc001, "\0\0\0\x05", 4);
 	ok(send_request(&r, RT_OK) == 0 && check.nominate && check.nomination == 5, "so does libwebrtc's nomination");
-	usual(&r, "evtj:h6vY");
-	add(&r, 0xc057, "\0\1\0\2", 4);
+	stun_check(&r, "evtj:h6vY");
+	stun_add(&r, 0xc057, "\0\1\0\2", 4);
 	ok(send_request(&r, RT_OK) == 0, "an attribute that need not be understood does not matter");
 }
 
 static void
 test_refusals(void)
 {
-	struct request r;
+	struct stun_request r;
 
-	usual(&r, "evtj:h6vY");
-	integrity(&r, "another password");
-	fingerprint(&r);
+	stun_check(&r, "evtj:h6vY");
+	stun_integrity(&r, "another password");
+	stun_fingerprint(&r);
 	ok(ask(r.data, r.len, RT_BAD_INPUT) == 401, "a wrong password");
-	usual(&r, "none:h6vY");
+	stun_check(&r, "none:h6vY");
 	ok(send_request(&r, RT_BAD_INPUT) == 401, "an unknown user");
-	usual(&r, ":h6vY");
+	stun_check(&r, ":h6vY");
 	ok(send_request(&r, RT_BAD_INPUT) == 401, "no local part");
-	usual(&r, "evtj");
+	stun_check(&r, "evtj");
 	ok(send_request(&r, RT_BAD_INPUT) == 401, "no colon");
-	usual(&r, "evtj:h6vY");
-	fingerprint(&r);
+	stun_check(&r, "evtj:h6vY");
+	stun_fingerprint(&r);
 	ok(ask(r.data, r.len, RT_BAD_INPUT) == 400, "no integrity");
-	begin(&r);
-	add(&r, 0x0006, "evtj:h6vY", 9);
+	stun_begin(&r);
+	stun_add(&r, 0x0006, "evtj:h6vY", 9);
 	ok(send_request(&r, RT_BAD_INPUT) == 400, "no priority");
-	begin(&r);
-	add(&r, 0x0024, "\x6e\x00\x01\xff", 4);
+	stun_begin(&r);
+	stun_add(&r, 0x0024, "\x6e\x00\x01\xff", 4);
 	ok(send_request(&r, RT_BAD_INPUT) == 400, "no username");
-	usual(&r, "evtj:h6vY");
-	add(&r, 0x7abc, "what", 4);
+	stun_check(&r, "evtj:h6vY");
+	stun_add(&r, 0x7abc, "what", 4);
 	ok(send_request(&r, RT_BAD_INPUT) == 420, "an attribute that must be understood, and is not");
-	usual(&r, "evtj:h6vY");
-	integrity(&r, PASSWORD);
+	stun_check(&r, "evtj:h6vY");
+	stun_integrity(&r, PASSWORD);
 	ok(ask(r.data, r.len, RT_BAD_INPUT) != 0, "no fingerprint");
-	usual(&r, "evtj:h6vY");
+	stun_check(&r, "evtj:h6vY");
 	r.data[1] = 0x03; /* Allocate */
 	ok(send_request(&r, RT_BAD_INPUT) == -1, "another method is not answered");
-	usual(&r, "evtj:h6vY");
+	stun_check(&r, "evtj:h6vY");
 	r.data[1] = 0x11; /* indication */
 	ok(send_request(&r, RT_AGAIN) == -1, "an indication is not answered");
 	ok(answer_len <= r.len + 100, "no answer is much longer than its question");

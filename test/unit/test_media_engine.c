@@ -1,0 +1,536 @@
+/* test_media_engine.c: the whole way of a packet through the engine, over sockets: ICE, DTLS, SRTP, forwarding,
+ * layers, retransmission, and what strangers send.  The peers are made of the engine's own DTLS and SRTP, which have
+ * tests against others. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "bgworker/media/consumer.h"
+#include "bgworker/media/engine.h"
+#include "bgworker/media/layers.h"
+#include "bgworker/media/producer.h"
+#include "bgworker/media/rtcp.h"
+#include "bgworker/media/transport.h"
+#include "stun_request.h"
+#include "tap.h"
+
+#define MAX_PEERS 4
+
+struct got
+{
+	uint32_t ssrc, ts;
+	uint16_t seq, picture_id;
+	uint8_t pt, mark; /* mark: the payload's last byte */
+	uint16_t original; /* RTX */
+};
+
+struct peer
+{
+	char id[8], ufrag[32], pwd[64];
+	int fd;
+	struct rt_dtls *dtls;
+	struct rt_srtp *srtp;
+	struct rt_srtp_roc roc[2];
+	int answers, plis, n;
+	struct got got[512];
+	uint8_t sent[1600]; /* the last packet, as it went out */
+	size_t sent_len;
+};
+
+static struct rt_loop *loop;
+static struct rt_engine *engine;
+static struct rt_dtls_context *certificate;
+static struct peer *peers[MAX_PEERS];
+static char events[8192];
+static int port;
+/* Others for each producer: SRTP remembers the numbers of an SSRC. */
+static uint32_t ssrc_in = 1000; /* of the lower layer; the upper one is the next */
+static uint32_t ssrc_out = 5000;
+
+/* ---- the network ---- */
+
+static void
+on_event(void *arg, const char *json)
+{
+	(void) arg;
+	strncat(events, json, sizeof events - strlen(events) - 1);
+}
+
+static int
+open_socket(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *) &to, sizeof to) == 0 ? fd : -1;
+}
+
+static void
+on_dtls_send(void *arg, const uint8_t *data, size_t len)
+{
+	struct peer *p = arg;
+
+	(void) !send(p->fd, data, len, 0);
+}
+
+static void
+take_rtp(struct peer *p, uint8_t *data, size_t len)
+{
+	struct rt_codec_info info;
+	struct rt_rtp rtp;
+	struct got *g = &p->got[p->n];
+	size_t skip;
+
+	if (rt_srtp_unprotect(p->srtp, data, &len) != RT_OK || rt_rtp_parse(data, len, &rtp) != RT_OK || p->n == 512)
+		return;
+	skip = rtp.ssrc == ssrc_out + 1 ? 2 : 0;
+	*g = (struct got){.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1]};
+	if (skip)
+		g->original = rt_get16(data + rtp.payload_off);
+	rt_codec_read(RT_CODEC_VP8, data + rtp.payload_off + skip, rtp.payload_len - skip, &info);
+	g->picture_id = info.picture_id;
+	p->n++;
+}
+
+static void
+take_rtcp(struct peer *p, uint8_t *data, size_t len)
+{
+	struct rt_rtcp packet;
+	size_t off = 0;
+
+	if (rt_srtp_unprotect_rtcp(p->srtp, data, &len) != RT_OK)
+		return;
+	while (rt_rtcp_next(data, len, &off, &packet) == RT_OK)
+		p->plis += packet.type == RT_RTCP_PSFB && packet.count == RT_PSFB_PLI;
+}
+
+static void
+take(struct peer *p, uint8_t *data, size_t len)
+{
+	switch (rt_packet_kind(data, len))
+	{
+		case RT_PACKET_STUN:
+			p->answers += rt_get16(data) == 0x0101;
+			return;
+		case RT_PACKET_DTLS:
+			rt_dtls_receive(p->dtls, data, len);
+			return;
+		case RT_PACKET_RTP:
+			if (p->srtp)
+				take_rtp(p, data, len);
+			return;
+		case RT_PACKET_RTCP:
+			if (p->srtp)
+				take_rtcp(p, data, len);
+			return;
+		case RT_PACKET_UNKNOWN:
+			return;
+	}
+}
+
+static void
+turn(void)
+{
+	uint8_t data[2048];
+	ssize_t n;
+
+	uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	for (int i = 0; i < MAX_PEERS; i++)
+		while (peers[i] && (n = recv(peers[i]->fd, data, sizeof data, 0)) > 0)
+			take(peers[i], data, (size_t) n);
+}
+
+/* Turns until the condition holds, at most five seconds; UNTIL gives whether it does. */
+#define UNTIL(condition)                                                            \
+	({                                                                              \
+		uint64_t end_us = rt_loop_clock_us() + 5000000;                             \
+		while (!(condition) && rt_loop_clock_us() < end_us)                         \
+		{                                                                           \
+			turn();                                                                 \
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);                 \
+		}                                                                           \
+		(condition);                                                                \
+	})
+
+/* All that is on its way has come: nothing new for 30 ms. */
+static void
+settle(void)
+{
+	uint64_t end_us = rt_loop_clock_us() + 30000;
+
+	while (rt_loop_clock_us() < end_us)
+		turn();
+}
+
+/* ---- peers ---- */
+
+static void
+read_digest(uint8_t *digest, size_t *len, const char *fingerprint)
+{
+	*len = 0;
+	for (const char *p = fingerprint; *p; p += p[2] ? 3 : 2)
+		digest[(*len)++] = (uint8_t) strtoul(p, NULL, 16);
+}
+
+static void
+check(struct peer *p, bool nominate)
+{
+	struct stun_request r;
+	char username[64];
+
+	snprintf(username, sizeof username, "%.31s:them", p->ufrag);
+	stun_check(&r, username);
+	if (nominate)
+		stun_add(&r, 0x0025, NULL, 0);
+	stun_integrity(&r, p->pwd);
+	stun_fingerprint(&r);
+	(void) !send(p->fd, r.data, r.len, 0);
+}
+
+static struct peer *
+new_peer(int place, bool sends)
+{
+	struct peer *p = calloc(1, sizeof *p);
+	struct rt_transport *t;
+
+	snprintf(p->id, sizeof p->id, "t%d", place);
+	t = rt_transport_new(rt_engine_router(engine, "router"), p->id, p->id, sends);
+	strcpy(p->ufrag, t->ufrag->ufrag);
+	strcpy(p->pwd, t->ufrag->pwd);
+	p->fd = open_socket();
+	p->dtls = rt_dtls_new(certificate, on_dtls_send, p);
+	peers[place] = p;
+	return p;
+}
+
+static void
+announce(struct peer *p, const char *fingerprint)
+{
+	struct rt_dtls_params params = {.role = RT_DTLS_CLIENT, .algorithm = "sha-256"};
+	uint8_t digest[64];
+	size_t n;
+
+	read_digest(params.digest, &params.digest_len, fingerprint);
+	rt_transport_connect(rt_engine_transport(engine, p->id), &params);
+	read_digest(digest, &n, rt_dtls_context_fingerprint(engine->dtls));
+	rt_dtls_set_fingerprint(p->dtls, "sha-256", digest, n);
+}
+
+static bool
+join(struct peer *p)
+{
+	struct rt_dtls_keys keys;
+
+	announce(p, rt_dtls_context_fingerprint(certificate));
+	check(p, true);
+	if (!UNTIL(p->answers > 0))
+		return false;
+	rt_dtls_connect(p->dtls);
+	return UNTIL(rt_dtls_state(p->dtls) == RT_DTLS_CONNECTED) && rt_dtls_keys(p->dtls, &keys) &&
+	       rt_srtp_new(&p->srtp, &keys) == RT_OK && UNTIL(rt_transport_ready(rt_engine_transport(engine, p->id)));
+}
+
+static void
+free_peer(int place)
+{
+	struct peer *p = peers[place];
+
+	rt_dtls_free(p->dtls);
+	rt_srtp_free(p->srtp);
+	close(p->fd);
+	free(p);
+	peers[place] = NULL;
+}
+
+/* One frame of one packet: VP8 with picture id, TL0 and TID. */
+static void
+send_frame(struct peer *p, int layer, uint16_t seq, bool key, uint8_t tid, uint8_t mark)
+{
+	uint8_t payload[] = {0x90, 0xe0, (uint8_t) (0x80 | seq >> 8), (uint8_t) seq, 1, (uint8_t) (tid << 6), !key, 0, mark};
+	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, seq * 3000u, ssrc_in + (uint32_t) layer, NULL, 0);
+
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[layer], p->sent, n, NULL, 0, payload, sizeof payload);
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+}
+
+static struct rt_producer *
+produce(struct peer *p, int layers)
+{
+	struct rt_producer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 96};
+	struct rt_producer *producer = NULL;
+
+	params.type = layers > 1 ? RT_PRODUCER_SIMULCAST : RT_PRODUCER_SIMPLE;
+	params.rtx_pt = RT_NO_PT;
+	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
+	params.n_encodings = layers;
+	for (int i = 0; i < layers; i++)
+		params.encodings[i] = (struct rt_encoding){.ssrc = ssrc_in + (uint32_t) i, .layers = {1, 2, false}};
+	rt_producer_new(&producer, rt_engine_transport(engine, p->id), "p", &params);
+	return producer;
+}
+
+static struct rt_consumer *
+consume(struct peer *p, struct rt_producer *producer)
+{
+	struct rt_consumer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 101};
+	struct rt_consumer *consumer = NULL;
+
+	params.rtx_pt = 102;
+	params.ssrc = ssrc_out;
+	params.rtx_ssrc = ssrc_out + 1;
+	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
+	strcpy(params.mid, "0");
+	rt_consumer_new(&consumer, rt_engine_transport(engine, p->id), producer, "c", &params);
+	return consumer;
+}
+
+/* From `from` on, each packet has the number and the picture behind the one before. */
+static bool
+gapless(const struct peer *p, int from)
+{
+	for (int i = from + 1; i < p->n; i++)
+		if ((uint16_t) (p->got[i].seq - p->got[i - 1].seq) != 1 ||
+		    ((p->got[i].picture_id - p->got[i - 1].picture_id) & 0x7fff) != 1 || p->got[i].ts == p->got[i - 1].ts)
+			return false;
+	return true;
+}
+
+/* ---- tests ---- */
+
+static void
+test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, struct rt_consumer *c)
+{
+	struct rt_engine *e = engine;
+	uint64_t refused;
+	uint8_t nack[64 + RT_SRTP_OVERHEAD];
+	size_t n;
+
+	send_frame(a, 0, 100, true, 0, 1);
+	settle();
+	ok(b->n == 0, "a consumer starts paused");
+	rt_engine_touch(e);
+	rt_consumer_pause(c, false);
+	ok(UNTIL(a->plis > 0), "resuming asks for a key frame");
+	send_frame(a, 0, 101, false, 0, 2);
+	send_frame(a, 0, 102, true, 0, 3);
+	send_frame(a, 0, 103, false, 0, 4);
+	ok(UNTIL(b->n == 2) && b->got[0].mark == 3 && b->got[1].mark == 4, "and begins with it");
+	ok(b->got[0].ssrc == ssrc_out && b->got[0].pt == 101 && gapless(b, 0), "under the consumer's numbers");
+	refused = e->bad_srtp;
+	(void) !send(a->fd, a->sent, a->sent_len, 0);
+	ok(UNTIL(e->bad_srtp > refused) && b->n == 2, "a replay is not forwarded");
+	n = rt_rtcp_write_nack(nack, 64, 7, ssrc_out, &b->got[0].seq, 1);
+	rt_srtp_protect_rtcp(b->srtp, nack, &n);
+	(void) !send(b->fd, nack, n, 0);
+	ok(UNTIL(b->n == 3) && b->got[2].ssrc == ssrc_out + 1 && b->got[2].pt == 102 &&
+	       b->got[2].original == b->got[0].seq && b->got[2].mark == 3,
+	   "what was lost is sent again, as RTX");
+	rt_producer_mute(producer, true);
+	send_frame(a, 0, 104, true, 0, 5);
+	settle();
+	ok(b->n == 3, "of a muted producer nothing passes");
+	a->plis = 0;
+	rt_producer_mute(producer, false);
+	ok(UNTIL(a->plis > 0), "unmuted, a key frame is asked for");
+	send_frame(a, 0, 105, true, 0, 6);
+	ok(UNTIL(b->n == 4) && b->got[3].seq == (uint16_t) (b->got[1].seq + 1), "and the numbers go on where they were");
+	send_frame(a, 0, 20000, true, 0, 7);
+	send_frame(a, 0, 20001, false, 0, 8);
+	ok(UNTIL(b->n == 6) && gapless(b, 3), "a sender that begins anew is followed");
+}
+
+static void
+test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
+{
+	uint16_t seq = 200;
+	int before;
+
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	b->n = 0;
+	send_frame(a, 0, seq, true, 0, 0);
+	ok(UNTIL(b->n == 1), "the lower layer flows first");
+	for (; seq < 230; seq++)
+	{
+		send_frame(a, 0, (uint16_t) (seq + 1), seq % 8 == 0, 0, 0);
+		send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
+		settle();
+	}
+	ok(c->target_spatial == 1 && c->current_spatial == 0 && b->n == 31 && b->got[30].mark == 0,
+	   "the upper one is wanted, but has sent no key frame");
+	send_frame(a, 1, (uint16_t) (seq + 5000), true, 0, 1);
+	seq++;
+	ok(UNTIL(b->n == 32) && b->got[31].mark == 1 && c->current_spatial == 1, "with a key frame it goes out");
+	for (int i = 0; i < 4; i++, seq++)
+	{
+		send_frame(a, 0, (uint16_t) (seq + 1), true, 0, 0);
+		send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
+	}
+	ok(UNTIL(b->n == 36) && b->got[35].mark == 1, "alone");
+	rt_layers_prefer(c, 0, 1);
+	ok(UNTIL(c->target_spatial == 0), "down again");
+	send_frame(a, 0, (uint16_t) (seq + 1), false, 0, 0);
+	send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
+	ok(UNTIL(b->n == 37) && b->got[36].mark == 1, "not before a key frame");
+	seq++;
+	send_frame(a, 0, (uint16_t) (seq + 1), true, 0, 0);
+	ok(UNTIL(b->n == 38) && b->got[37].mark == 0, "then at once");
+	ok(gapless(b, 0), "over both switches: no hole in numbers and pictures");
+	rt_bwe_remb(rt_engine_transport(engine, b->id)->bwe, 1);
+	before = b->n;
+	for (int i = 0; i < 30; i++)
+	{
+		seq++;
+		send_frame(a, 0, (uint16_t) (seq + 1), false, (uint8_t) (i % 2), 0);
+		settle();
+	}
+	ok(b->n == before + 30, "the lowest layer flows, whatever the estimate says");
+	rt_layers_prefer(c, 0, 0);
+	ok(UNTIL(c->target_temporal == 0), "the lower temporal layer alone");
+	before = b->n;
+	for (int i = 0; i < 20; i++)
+	{
+		seq++;
+		send_frame(a, 0, (uint16_t) (seq + 1), false, (uint8_t) (i % 2), 0);
+	}
+	ok(UNTIL(b->n == before + 10) && gapless(b, before - 1), "half of the frames, and no hole");
+	ok(strstr(events, "layers-changed") != NULL, "the change of layers was told");
+}
+
+static void
+test_moving(struct peer *a, struct peer *b)
+{
+	int before = b->n, old = b->fd;
+
+	b->fd = open_socket();
+	b->answers = 0;
+	check(b, true);
+	ok(UNTIL(b->answers == 1), "a check from another address");
+	send_frame(a, 0, 300, true, 0, 9);
+	ok(UNTIL(b->n == before + 1), "the call has moved there");
+	close(old);
+}
+
+static void
+test_strangers(struct peer *a, struct peer *b)
+{
+	struct peer stranger = {.fd = open_socket(), .pwd = "a password that is not theirs"};
+	struct rt_transport *t;
+	uint8_t junk[1200];
+	uint64_t bad = engine->bad_stun, stray = engine->stray;
+	int before = b->n, used = 0;
+
+	strcpy(stranger.ufrag, b->ufrag);
+	stranger.dtls = rt_dtls_new(certificate, on_dtls_send, &stranger);
+	rt_dtls_connect(stranger.dtls);
+	srandom(12);
+	for (size_t i = 0; i < sizeof junk; i++)
+		junk[i] = (uint8_t) random();
+	for (int i = 0; i < 4000; i++)
+	{
+		check(&stranger, true);
+		junk[0] = (uint8_t) random();
+		(void) !send(stranger.fd, junk, 20 + (size_t) random() % 1000, 0);
+		(void) !send(stranger.fd, a->sent, a->sent_len, 0);
+		if (i % 50 == 0)
+			turn();
+	}
+	settle();
+	t = rt_engine_transport(engine, b->id);
+	for (int i = 0; t && i < RT_MAX_TUPLES; i++)
+		used += t->tuples[i].used;
+	ok(engine->bad_stun >= bad + 4000 && engine->stray > stray + 4000, "12,000 packets of a stranger are counted");
+	ok(used == 2, "and none has made its address known");
+	send_frame(a, 0, 301, false, 0, 10);
+	ok(UNTIL(b->n == before + 1), "the call goes on");
+	for (int i = 0; i < 4000; i++)
+		(void) !send(a->fd, a->sent, a->sent_len, 0);
+	settle();
+	send_frame(a, 0, 302, false, 0, 11);
+	ok(UNTIL(b->n == before + 2) && b->got[b->n - 1].mark == 11, "4,000 replays change nothing");
+	rt_dtls_free(stranger.dtls);
+	close(stranger.fd);
+}
+
+static void
+test_wrong_certificate(void)
+{
+	struct peer *p = new_peer(2, false);
+
+	announce(p, rt_dtls_context_fingerprint(engine->dtls));
+	check(p, true);
+	UNTIL(p->answers > 0);
+	rt_dtls_connect(p->dtls);
+	ok(UNTIL(!rt_engine_transport(engine, p->id)) && strstr(events, "DTLS failed"),
+	   "another certificate than was announced ends the transport");
+	free_peer(2);
+}
+
+static void
+test_idle(struct peer *b)
+{
+	new_peer(3, false);
+	announce(peers[3], rt_dtls_context_fingerprint(certificate));
+	check(b, false);
+	settle();
+	rt_engine_set_idle_timeout(engine, 1500);
+	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t3") == NULL; })), "who never comes is not waited for");
+	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t0") == NULL; })), "who says nothing any more is gone");
+	ok(rt_engine_transport(engine, b->id) != NULL, "who checks is not");
+	ok(UNTIL(!rt_engine_transport(engine, b->id)) && strstr(events, "no answer from the peer"), "until he ceases to");
+	free_peer(3);
+}
+
+static int
+free_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	socklen_t len = sizeof a;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *) &a, sizeof a) == 0)
+		getsockname(fd, (struct sockaddr *) &a, &len);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
+int
+main(void)
+{
+	struct rt_engine_options options = {"127.0.0.1", port = free_port(), 30000};
+	struct rt_producer *producer;
+	struct rt_consumer *consumer;
+	struct peer *a, *b;
+
+	certificate = rt_dtls_context_new();
+	ok(rt_loop_new(&loop) == RT_OK && rt_engine_new(&engine, loop, &options, on_event, NULL) == RT_OK, "an engine");
+	a = new_peer(0, true);
+	b = new_peer(1, false);
+	ok(join(a) && join(b), "two peers by ICE and DTLS");
+	producer = produce(a, 1);
+	consumer = consume(b, producer);
+	test_forwarding(a, b, producer, consumer);
+	rt_producer_close(producer);
+	ssrc_in += 100;
+	ssrc_out += 100;
+	memset(a->roc, 0, sizeof a->roc);
+	producer = produce(a, 2);
+	consumer = consume(b, producer);
+	test_simulcast(a, b, consumer);
+	rt_layers_prefer(consumer, 0, 1);
+	test_moving(a, b);
+	test_strangers(a, b);
+	test_wrong_certificate();
+	test_idle(b);
+	free_peer(0);
+	free_peer(1);
+	rt_engine_free(engine);
+	rt_loop_free(loop);
+	rt_dtls_context_free(certificate);
+	return tap_done();
+}
