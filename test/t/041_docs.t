@@ -1,0 +1,75 @@
+# The pages in docs/ that are made from the catalog are up to date, what they show runs, and links lead somewhere.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use DocTest;
+use File::Basename qw(dirname);
+use RtTest;
+use Test::More;
+
+my $root = DocTest::root();
+my $cluster = RtTest->start;
+local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($cluster->host, $cluster->port, 'postgres', 'rt');
+
+for my $page (qw(settings views))
+{
+	my ($out, $err, $status) = run_command("$root/test/docs/$page");
+	is($status, 0, "test/docs/$page") || diag($err);
+	is($out, slurp("$root/docs/$page.md"), "docs/$page.md is what the catalog says") ||
+		diag("make it anew: test/docs/$page > docs/$page.md");
+	unlike($out, qr/\| *\|/, "docs/$page.md leaves nothing undescribed");
+}
+
+# SQL that a page marks "run" runs, as the superuser; "run rt_app" as such a role.  Alice, Bob and a room are there.
+$cluster->sql(q{
+	SELECT rt.create_user('alice', 'Alice', 'wonderland'), rt.create_user('bob', 'Bob', 'can-we-fix-it');
+	SELECT rt.create_room('General', ARRAY['alice', 'bob']);
+	SELECT rt.send_message(1, 'alice', 'hello');
+});
+for my $page (qw(api security troubleshooting tuning))
+{
+	for my $block (grep { $_->{kind} eq 'sql' && ($_->{words}[0] // '') eq 'run' } DocTest::blocks("docs/$page.md"))
+	{
+		my (undef, $err, $status) = $cluster->try_sql($block->{text});
+		is($status, 0, "docs/$page.md, line $block->{line}: runs") || diag($err);
+	}
+}
+
+# Every setting and every view that a page names is there.
+my %known = map { $_ => 1 } split /\n/, $cluster->sql(q{
+	SELECT name FROM pg_settings WHERE name LIKE 'rt.%'
+	UNION SELECT format('rt.%s', relname) FROM pg_class WHERE relnamespace = 'rt'::regnamespace
+	UNION SELECT format('rt.%s', proname) FROM pg_proc WHERE pronamespace = 'rt'::regnamespace
+	UNION SELECT format('rt.%s.%s', c.relname, a.attname) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+		WHERE c.relnamespace = 'rt'::regnamespace
+});
+my @pages = map { s{^\Q$root\E/}{}r } ("$root/README.md", sort glob("$root/docs/*.md"));
+for my $page (@pages)
+{
+	my $text = slurp("$root/$page");
+	my @strange = grep { !$known{$_} && !/^rt\.(so|c|control)$/ && !/_$/ } $text =~ /(?<![\w.\/-])(rt\.[a-z]\w*(?:\.[a-z]\w*)?)(?![\w*(]*\.c\b)/g;
+	is("@strange", '', "$page names only what is there");
+	my @broken = grep { !-e "$root/" . dirname($page) . "/$_" } map { s/#.*//r } grep { !/^(https?:|#)/ } $text =~ /\]\(([^)\s]+)\)/g;
+	is("@broken", '', "$page has no broken link");
+}
+
+# A line of the log that troubleshooting.md explains is one that the programs write.
+my $source = join "\n", map { slurp($_) } glob("$root/bgworker/*.c $root/bgworker/*/*.c $root/extension/*.c $root/extension/schema/*.sql");
+$source =~ s/"\s*\n\s*"//g;
+for my $line (slurp("$root/docs/troubleshooting.md") =~ /^### `(.*)`$/mg)
+{
+	my $pattern = join '.*', map { quotemeta } grep { $_ ne '' } split /\s*…\s*/, $line =~ s/"/\\"/gr;
+	ok($source =~ /$pattern/, "troubleshooting.md: $line");
+}
+
+# Every event that clients may send, or get, is on the page of events.
+my $page = slurp("$root/docs/api.md");
+my %events = map { $_ => 1 } ($source =~ /\{\.name = "([\w-]+)"/g, $source =~ /\.(?:alias|reply) = "([\w-]+)"/g,
+	$source =~ /(?:meeting_emit|message_event|\bemit)\('([\w-]+)'/g, $source =~ /(?:THEN|ELSE) '((?:new-)?producer-?\w*)'/g);
+cmp_ok(scalar(keys %events), '>', 60, 'events were found in the source');
+my @untold = grep { $page !~ /`\Q$_\E`/ } sort keys %events;
+is("@untold", '', 'docs/api.md has them all');
+
+done_testing();
