@@ -80,7 +80,7 @@ for (const codec of ['h264', 'vp9', 'av1'])
     assert.equal(picture.videoWidth, 320);
   });
 
-test('VP9 with three spatial layers in one stream: down and up', async (t) => {
+test('VP9 with two spatial layers in one stream: down and up', async (t) => {
   const [a, b] = await meeting(t, 2);
   await a.do('produceCamera', { codec: 'vp9', width: 640, height: 480, encodings: [{ scalabilityMode: 'L2T2_KEY', maxBitrate: 600_000 }] });
   const { consumerId } = await b.frames(a);
