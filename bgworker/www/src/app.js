@@ -140,7 +140,8 @@ function route(view) {
 
 function unreadTitle() {
   const unread = [...state.rooms.values()].reduce((sum, room) => sum + room.unreadCount, 0);
-  document.title = unread ? `(${unread}) rt` : 'rt';
+  const wanted = unread > 99 ? '(99+) rt' : unread ? `(${unread}) rt` : 'rt';
+  if (document.title !== wanted) document.title = wanted;
 }
 
 function notify({ message }) {

@@ -2,13 +2,12 @@
 import { Device } from 'mediasoup-client';
 import { emit, rest } from './api.js';
 
-// A camera goes out in three sizes; who shows it small gets the small one.
+// A camera goes out in three sizes, from a weak machine in two; who shows it small gets the small one.
+const SIZES = navigator.hardwareConcurrency > 2
+  ? [{ scaleResolutionDownBy: 4, maxBitrate: 100_000 }, { scaleResolutionDownBy: 2, maxBitrate: 300_000 }, { scaleResolutionDownBy: 1, maxBitrate: 900_000 }]
+  : [{ scaleResolutionDownBy: 4, maxBitrate: 100_000 }, { scaleResolutionDownBy: 1, maxBitrate: 700_000 }];
 const CAMERA = {
-  encodings: [
-    { rid: 'r0', scaleResolutionDownBy: 4, maxBitrate: 100_000 },
-    { rid: 'r1', scaleResolutionDownBy: 2, maxBitrate: 300_000 },
-    { rid: 'r2', scaleResolutionDownBy: 1, maxBitrate: 900_000 },
-  ],
+  encodings: SIZES.map((size, i) => ({ rid: `r${i}`, ...size })),
   codecOptions: { videoGoogleStartBitrate: 600 },
 };
 const OPTIONS = { camera: CAMERA, microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true }, screen: {} };
@@ -129,8 +128,8 @@ export class Call {
     this.on.own(source, track);
   }
 
-  // Also when the server has closed it: a viewer sends nothing.
-  stop(source, told = true) {
+  // With `isGone` the server has closed it already: a viewer sends nothing.
+  stop(source, isGone = false) {
     return this.inTurn(async () => {
       const entry = this.own.get(source);
       if (!entry) return;
@@ -138,7 +137,7 @@ export class Call {
       entry.track.stop();
       entry.producer.close();
       this.on.own(source, null);
-      if (told) await emit('close-producer', { producerId: entry.producer.id });
+      if (!isGone) await emit('close-producer', { producerId: entry.producer.id });
     });
   }
 
@@ -186,17 +185,14 @@ export class Call {
     await emit('resume-consumer', { consumerId: consumer.id });
   }
 
-  // The server has closed it, or whoever sends it has left.
+  // The server has closed it, or whoever sends it has left.  Of our own we need not be told: with a transport that is
+  // lost all is made anew, and who may not send any more is told that.
   forget(producerId) {
     const entry = this.streams.get(producerId);
-    if (entry) {
-      this.streams.delete(producerId);
-      entry.consumer.close();
-      this.on.streamGone(entry);
-      return;
-    }
-    const [source] = [...this.own].find(([, { producer }]) => producer.id === producerId) ?? [];
-    if (source) this.stop(source, false);
+    if (!entry) return;
+    this.streams.delete(producerId);
+    entry.consumer.close();
+    this.on.streamGone(entry);
   }
 
   forgetParticipant(participantId) {

@@ -217,7 +217,9 @@ function runMeeting(view, { joined, request, tracks }) {
     'participant-media-updated': update((who, { video, audio, screenSharing }) => { who.media = { video, audio, screenSharing }; }),
     'participant-role-updated': update((who, { role, permissions }) => {
       Object.assign(who, { role, permissions });
-      if (who.participantId === ownId) toast(`You are ${role} now.`);
+      if (who.participantId !== ownId) return;
+      toast(`You are ${role} now.`);
+      if (!permissions.includes('produce')) [...call.own.keys()].forEach((source) => call.stop(source, true));
     }),
     'hand-raised': update((who, { raised }) => { who.handRaised = raised; }),
     'participant-reaction': ({ participantId, userName, reaction }) => { stage.react(participantId, reaction); announce(`${userName}: ${reaction}`); },

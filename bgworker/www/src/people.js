@@ -54,12 +54,12 @@ export class People {
 export class Talk {
   constructor(act, people, ownId) {
     Object.assign(this, { act, people, ownId, typing: new Map() });
-    this.lines = h('ol', { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' },
-      h('li', { class: 'empty' }, 'Nothing was said yet.'));
+    this.lines = h('ol', {}, h('li', { class: 'empty' }, 'Nothing was said yet.'));
+    this.scroller = h('div', { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' }, this.lines);
     this.to = h('select', { 'aria-label': 'To whom' });
     this.input = h('input', { 'aria-label': 'Message to the meeting', placeholder: 'Write a message', dir: 'auto', maxlength: 5000, autocomplete: 'off' });
     this.typingLine = h('p', { class: 'typing', role: 'status' });
-    this.node = h('section', { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true }, this.lines, this.typingLine,
+    this.node = h('section', { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true }, this.scroller, this.typingLine,
       h('form', { class: 'talk', onsubmit: (event) => this.submit(event) }, this.to, h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, 'Send'))));
     this.input.addEventListener('input', () => this.tellTyping(this.input.value !== ''));
     this.draw();
@@ -97,7 +97,7 @@ export class Talk {
     const whom = m.recipientType === 'all' ? '' : m.recipientType === 'host' ? ' to the hosts' : ` to ${this.people.get(m.recipientId)?.userName ?? 'one'} alone`;
     this.lines.append(h('li', {}, h('strong', { dir: 'auto' }, m.senderName), h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
       h('span', { class: 'said', dir: 'auto' }, m.message)));
-    this.lines.scrollTop = this.lines.scrollHeight;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
   showTyping({ userId, userName, typing }) {

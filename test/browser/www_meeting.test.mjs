@@ -1,0 +1,201 @@
+// The application that the gateway serves: meetings, with Chromium's own fake cameras and microphones.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { Cluster } from '../clients/lib/cluster.mjs';
+import { DESKTOP, Person, PHONE } from './lib/app.mjs';
+import { launch, until } from './lib/browser.mjs';
+
+let cluster, browser, anna, ben, tokens;
+const everybody = () => [anna, ben];
+
+before(async () => {
+  cluster = await Cluster.start({ 'rt.meeting_grace': '2s' });
+  tokens = await cluster.users('anna', 'ben', 'cleo', 'dan');
+  await cluster.room('General', 'anna', 'ben');
+  browser = await launch();
+  anna = await Person.signedIn(browser, cluster, 'anna');
+  ben = await Person.signedIn(browser, cluster, 'ben', { ...DESKTOP, colorScheme: 'dark' });
+});
+
+after(async () => {
+  await browser?.close();
+  await cluster?.stop();
+});
+
+afterEach(() => {
+  assert.deepEqual(everybody().flatMap((person) => person.errors.splice(0)), []);
+});
+
+// A meeting of Anna's.
+async function meeting(options = {}) {
+  const reply = await cluster.rest('POST', '/api/meetings', tokens[0], { title: 'Standup', access: 'anyone', ...options });
+  return reply.body.data.id;
+}
+
+async function together(t, options) {
+  const id = await meeting(options);
+  t.after(async () => { for (const person of everybody()) await person.go('#/'); });
+  for (const person of everybody()) await person.join(id);
+  return id;
+}
+
+const heading = (person, words) => person.page.getByRole('heading', { name: words }).waitFor();
+
+test('a meeting that starts from a room: the others find it there, and all see one another', async (t) => {
+  t.after(async () => { for (const person of everybody()) await person.go('#/'); });
+  for (const person of everybody()) await person.openRoom('General');
+  await anna.button('Start a meeting').click();
+  await anna.ready();
+  await anna.screenshot('lobby');
+  assert.deepEqual(await anna.faults(), []);
+  await anna.button('Join').click();
+  await ben.page.getByRole('link', { name: 'Join the meeting' }).click();
+  await ben.ready();
+  await ben.button('Join').click();
+  await Promise.all([anna.sees('Ben'), ben.sees('Anna'), anna.sees('Anna (you)')]);
+  await until('who speaks', async () => (await anna.page.locator('.tile.speaking').count()) > 0);
+});
+
+test('four meet, one of them at a phone, and see each other', async (t) => {
+  const id = await together(t);
+  const cleo = await Person.signedIn(browser, cluster, 'cleo', PHONE);
+  t.after(() => cleo.close());
+  const dan = await Person.signedIn(browser, cluster, 'dan');
+  t.after(() => dan.close());
+  await cleo.join(id);
+  await dan.join(id);
+  const all = { Anna: anna, Ben: ben, Cleo: cleo, Dan: dan };
+  for (const [who, person] of Object.entries(all))
+    for (const other of Object.keys(all)) if (other !== who) await person.sees(other);
+  assert.equal(await anna.page.locator('.tile').count(), 4);
+  await cleo.screenshot('meeting-phone');
+  assert.equal(await cleo.overflows(), false);
+  assert.deepEqual(await cleo.faults(), []);
+  await dan.close();
+  await anna.tile('Dan').waitFor({ state: 'hidden' });
+});
+
+test('microphone, camera, screen, hand, reaction, chat: each does what it says', async (t) => {
+  await together(t);
+  await anna.sees('Ben');
+  await ben.button('Microphone').click();
+  await anna.tile('Ben').getByLabel('muted').waitFor();
+  await ben.button('Microphone').click();
+  await anna.tile('Ben').getByLabel('muted').waitFor({ state: 'hidden' });
+
+  await ben.button('Camera').click();
+  await anna.tile('Ben').locator('video').waitFor({ state: 'hidden' });
+  await ben.button('Camera').click();
+  await anna.sees('Ben');
+
+  await ben.button('Show the screen').click();
+  await anna.sees('Ben shows');
+  await anna.screenshot('meeting-screen');
+  await ben.button('Show the screen').click();
+  await anna.tile('Ben shows').waitFor({ state: 'hidden' });
+
+  await ben.button('Raise the hand').click();
+  await anna.tile('Ben').getByLabel('hand raised').waitFor();
+  await ben.page.getByLabel('Reactions').click();
+  await ben.button('React with 👏').click();
+  await anna.tile('Ben').locator('.reaction', { hasText: '👏' }).waitFor();
+
+  await ben.button('Chat').click();
+  await ben.page.getByLabel('Message to the meeting').fill('a question');
+  await ben.page.getByLabel('Message to the meeting').press('Enter');
+  await anna.button('Chat').click();
+  await anna.page.locator('.said', { hasText: 'a question' }).waitFor();
+  await anna.button('Participants').click();
+  for (const [person, name] of [[anna, 'meeting-people'], [ben, 'meeting-chat-dark']]) {
+    await person.screenshot(name);
+    assert.deepEqual(await person.faults(), [], name);
+  }
+});
+
+test('what a host can do: mute, make a viewer, remove, end', async (t) => {
+  const id = await together(t);
+  await anna.sees('Ben');
+  await anna.button('Participants').click();
+  await anna.button('Stop the microphone of Ben').click();
+  await until('words', async () => (await ben.toast()).includes('The host has switched off your microphone.'));
+  await until('a button that is off', () => ben.button('Microphone').isDisabled());
+
+  await anna.page.getByLabel('Role of Ben').selectOption('viewer');
+  await anna.tile('Ben').locator('video').waitFor({ state: 'hidden' });
+  await until('a button that is off', () => ben.button('Camera').isDisabled());
+
+  await anna.button('Remove Ben').click();
+  await anna.page.getByLabel('Reason').fill('too loud');
+  await anna.button('Remove').click();
+  await heading(ben, 'The host has removed you from the meeting: too loud');
+  await anna.tile('Ben').waitFor({ state: 'hidden' });
+  await ben.go('#/');
+  await ben.go(`#/meeting/${id}`);
+  await heading(ben, 'You are not invited to this meeting.');
+
+  await anna.button('End for all').click();
+  await anna.button('End it').click();
+  await heading(anna, 'The meeting has ended.');
+});
+
+test('every refusal has its words', async () => {
+  const ended = await meeting();
+  await cluster.rest('POST', `/api/meetings/${ended}/end`, tokens[0]);
+  const full = await meeting({ maxParticipants: 1 });
+  const locked = await meeting();
+  const secret = await meeting({ password: 'sesame' });
+  const closed = await meeting({ access: 'invited' });
+  await cluster.sql('UPDATE rt.meetings SET locked = true WHERE id = $1', [locked]);
+
+  for (const [id, words] of [['999999', 'There is no such meeting.'], [ended, 'This meeting has ended.'], [closed, 'You are not invited to this meeting.']]) {
+    await ben.go(`#/meeting/${id}`);
+    await heading(ben, words);
+  }
+  await anna.join(full);
+  for (const [id, words, password] of [
+    [full, 'This meeting is full.'], [locked, 'The host has locked this meeting'], [secret, 'That is not the password of this meeting.', 'wrong']]) {
+    await ben.go(`#/meeting/${id}`);
+    await ben.ready();
+    if (password) await ben.page.getByLabel('Password of the meeting').fill(password);
+    await ben.button('Join').click();
+    await ben.page.getByText(words).waitFor();
+    await ben.go('#/');
+  }
+  await ben.join(secret, { password: 'sesame' });
+  await ben.screenshot('meeting-alone');
+  for (const person of everybody()) await person.go('#/');
+});
+
+test('a meeting made from the list has a password, and its host needs none', async () => {
+  await anna.button('Meeting').click();
+  await anna.page.getByLabel('Title').fill('Secret talk');
+  await anna.page.getByLabel('Password (').fill('sesame');
+  await anna.button('Create').click();
+  await heading(anna, 'Secret talk');
+  await anna.ready();
+  assert.equal(await anna.page.getByLabel('Password of the meeting').count(), 0);
+  await ben.page.evaluate((hash) => { location.hash = hash; }, new URL(anna.page.url()).hash);
+  await ben.page.getByLabel('Password of the meeting').waitFor();
+  for (const person of everybody()) await person.go('#/');
+});
+
+test('the forwarder is killed: the pictures are back', async (t) => {
+  await together(t);
+  await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
+  const pictures = [anna.tile('Ben').locator('video'), ben.tile('Anna').locator('video')];
+  await Promise.all(pictures.map((video) => video.evaluate((element) => { element.id = 'of-before'; })));
+  process.kill(await cluster.pid('media'), 'SIGKILL');
+  for (const person of everybody()) await person.page.locator('#of-before').waitFor({ state: 'detached' });
+  await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
+});
+
+test('the gateway is killed: the meeting goes on', async (t) => {
+  await together(t);
+  await anna.sees('Ben');
+  process.kill(await cluster.pid('gateway'), 'SIGKILL');
+  await anna.page.getByText('You are offline.').waitFor();
+  await anna.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
+  await ben.button('Raise the hand').click();
+  await anna.tile('Ben').getByLabel('hand raised').waitFor();
+});
