@@ -30,7 +30,8 @@ struct rt_db_reply
 };
 
 typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
-typedef void (*rt_db_notify_cb)(void *arg, const char *payload, size_t len);
+/* pid: of the server process that notified.  Any role may NOTIFY on any channel: only the pid tells who it was. */
+typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t len);
 typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
 
 /* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them. */

@@ -38,7 +38,7 @@ hand_on(struct rt_dblisten *d)
 
 	while (left > 0 && (n = PQnotifies(rt_dbconn_pg(d->conn))) != NULL)
 	{
-		d->on_notify(d->arg, n->extra, strlen(n->extra));
+		d->on_notify(d->arg, n->be_pid, n->extra, strlen(n->extra));
 		PQfreemem(n);
 		left--;
 	}

@@ -2,7 +2,11 @@
  *
  * Logged events are dispatched strictly one after the other; while the log is read, those that arrive are held,
  * up to a bound, and beyond it dropped: the log has them.  Events without a position (soft state) are dispatched
- * as they come. */
+ * as they come.
+ *
+ * Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the log tells
+ * which one that is.  Another one's notification makes the bus ask the log, a few times a second at most: it may be a
+ * new relay's. */
 #include "bus.h"
 
 #include <inttypes.h>
@@ -23,6 +27,7 @@
 #define HELD_MAX 2000
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
 #define RETRY_MS 200
+#define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
 #define QUIET_MS 5000 /* without an event: a NOTIFY may have failed, so the log is asked */
 
 enum state
@@ -46,10 +51,13 @@ struct rt_bus
 	uint64_t pos;
 	uint64_t newest; /* position that notifications have told of */
 	bool reading;    /* a page is under way */
+	int relay_pid;   /* 0: not known, or none runs */
 	struct held held[HELD_MAX];
 	size_t nheld, held_bytes;
 	struct rt_timer *retry;
 	struct rt_timer *quiet;
+	struct rt_timer *stranger;
+	bool stranger_waits;
 	struct rt_bus_stats stats;
 };
 
@@ -136,14 +144,38 @@ offer_held(struct rt_bus *b)
 }
 
 static void
-on_notify(void *arg, const char *payload, size_t len)
+on_stranger_timer(void *arg)
+{
+	struct rt_bus *b = arg;
+
+	b->stranger_waits = false;
+	catch_up(b);
+}
+
+static void
+note_stranger(struct rt_bus *b, int pid)
+{
+	b->stats.bad_notices++;
+	rt_log(RT_LOG_DEBUG, "bus", "a notification of process %d, which is not the relay", pid);
+	if (b->stranger_waits)
+		return;
+	b->stranger_waits = true;
+	rt_timer_start(b->stranger, STRANGER_MS);
+}
+
+static void
+on_notify(void *arg, int pid, const char *payload, size_t len)
 {
 	struct rt_bus *b = arg;
 	struct rt_notice n;
 
+	if (pid != b->relay_pid)
+	{
+		note_stranger(b, pid);
+		return;
+	}
 	if (!rt_notice_parse(&n, payload, len))
 	{
-		/* Any role may NOTIFY on this channel. */
 		b->stats.bad_notices++;
 		rt_log(RT_LOG_DEBUG, "bus", "a notification of %zu bytes is none of the relay's", len);
 		return;
@@ -199,6 +231,7 @@ take_page(struct rt_bus *b, const json_t *page)
 
 	rt_json_pos(page, "first", &first);
 	rt_json_pos(page, "last", &last);
+	b->relay_pid = (int) rt_json_int(page, "relay", 0);
 	if (last > b->newest)
 		b->newest = last;
 	if (b->state == STARTING)
@@ -296,6 +329,7 @@ rt_bus_new(struct rt_app *app, const struct rt_bus_user *user)
 	b->user = *user;
 	b->retry = rt_timer_new(app->loop, on_retry, b);
 	b->quiet = rt_timer_new(app->loop, on_quiet, b);
+	b->stranger = rt_timer_new(app->loop, on_stranger_timer, b);
 	rt_timer_start(b->quiet, QUIET_MS);
 	rt_db_listen(app->db, CHANNEL, on_notify, on_listen, b);
 	return b;
@@ -309,6 +343,7 @@ rt_bus_free(struct rt_bus *b)
 	drop_held(b);
 	rt_timer_free(b->retry);
 	rt_timer_free(b->quiet);
+	rt_timer_free(b->stranger);
 	free(b);
 }
 

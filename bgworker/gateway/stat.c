@@ -257,10 +257,14 @@ static void
 tell(struct rt_stat *st, const char *fn)
 {
 	struct rt_text t;
+	char host[65] = "";
 
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"gateway\":");
 	rt_text_quote(&t, st->app->name);
+	gethostname(host, sizeof(host) - 1);
+	rt_text_add(&t, ",\"host\":");
+	rt_text_quote(&t, host);
 	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(st->app->conf), (int) getpid());
 	write_number(&t, "port", (uint64_t) rt_conf_int(st->app->conf, "port", 0));
 	write_stats(st, &t);

@@ -312,13 +312,15 @@ fetch(struct rt_control *c)
 	c->refetch = false;
 }
 
+/* Whoever sent it: it makes the worker look at what the database has for it, no more. */
 static void
-on_notify(void *arg, const char *payload, size_t len)
+on_notify(void *arg, int pid, const char *payload, size_t len)
 {
 	struct rt_control *c = arg;
 	json_t *notice;
 	const char *worker;
 
+	(void) pid;
 	if (len < sizeof REQUEST_PREFIX || memcmp(payload, REQUEST_PREFIX, sizeof REQUEST_PREFIX - 1) != 0)
 		return;
 	notice = rt_json_parse_object(payload, len);

@@ -17,6 +17,7 @@ SELECT pg_catalog.pg_extension_config_dump('rt.presence', '');
 
 CREATE UNLOGGED TABLE rt_private.gateways (
 	name text PRIMARY KEY,
+	host text,
 	slot integer NOT NULL,
 	pid integer,
 	port integer,
@@ -50,7 +51,7 @@ CREATE UNLOGGED TABLE rt_private.sessions (
 	ended_at timestamptz
 ) WITH (fillfactor = 70);
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
-CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at);
 COMMENT ON TABLE rt_private.sessions IS 'what a client gets back that reconnects: its rooms';
 
 CREATE FUNCTION rt_private.gateway_alive(gateway text) RETURNS boolean

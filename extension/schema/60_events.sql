@@ -102,12 +102,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT json_build_object(
         'events', coalesce((SELECT json_agg(sized.line ORDER BY sized.pos) FROM sized
                             WHERE sized.before < coalesce((req->>'bytes')::bigint, 1048576)), '[]'),
+        'relay', (SELECT r.pid FROM rt_private.stat_relay() r),
         'first', (SELECT min(e.pos)::text FROM rt.events e),
         'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
                  FROM rt_private.relay_state s))
 $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'for programs: events after "pos", at most "limit" and about "bytes", with the first and last position of the log';
+    'for programs: events after "pos", at most "limit" and about "bytes"; the log''s first and last position; the relay''s process';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,

@@ -10,7 +10,7 @@
 --                        | {ok: false, code, message}]}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
---   gateway_start, gateway_report, gateway_stop {gateway, slot, pid, port, stats, rooms} -> {}
+--   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms} -> {}
 --   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?}
 --   leave_room         {sid, roomId} -> {success, roomId}
@@ -147,24 +147,28 @@ COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'after the grace: user
 -- ---- gateways --------------------------------------------------------------------
 
 -- Connections of gateways that are no more, and users that have had none for longer than any grace.
+--
+-- Runs each second over all that is connected, so it must be linear whatever the statistics say: joins by hashing, and
+-- the time in a variable, since a volatile function would make a subquery run once a row.
 CREATE FUNCTION rt_private.sweep_gateways() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
+	swept_at timestamptz := clock_timestamp();
 	users text[];
 BEGIN
-	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < clock_timestamp() - interval '10 s';
+	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s';
 	DELETE FROM rt_private.connections AS c
 	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
-		AND c.connected_at < clock_timestamp() - interval '10 s';
-	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp()
+		AND c.connected_at < swept_at - interval '10 s';
+	UPDATE rt_private.sessions AS s SET ended_at = swept_at
 	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	DELETE FROM rt_private.sessions AS s
-	WHERE s.ended_at < clock_timestamp() - pg_catalog.current_setting('rt.recovery_window')::interval;
+	WHERE s.ended_at < swept_at - pg_catalog.current_setting('rt.recovery_window')::interval;
 	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
-	WHERE p.status <> 'offline' AND p.last_seen < clock_timestamp() - interval '5 s'
+	WHERE p.status <> 'offline' AND p.last_seen < swept_at - interval '5 s'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)
 		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s
-			WHERE s.user_id = p.user_id AND s.ended_at > clock_timestamp() - interval '5 s');
+			WHERE s.user_id = p.user_id AND s.ended_at > swept_at - interval '5 s');
 	IF users IS NOT NULL THEN
 		PERFORM rt_private.go_offline(users);
 	END IF;
@@ -183,12 +187,13 @@ BEGIN
 	WITH former AS (
 		DELETE FROM rt_private.gateways AS g
 		WHERE g.slot = (req ->> 'slot')::integer AND g.name <> gateway AND g.port IS NOT DISTINCT FROM (req ->> 'port')::integer
+			AND g.host IS NOT DISTINCT FROM req ->> 'host'
 		RETURNING g.name
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
-	INSERT INTO rt_private.gateways AS g (name, slot, pid, port)
-	VALUES (gateway, (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
+	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
 	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
 	RETURN '{}';
 END

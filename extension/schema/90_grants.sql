@@ -95,7 +95,7 @@ CREATE POLICY presence_change ON rt.presence FOR UPDATE TO rt_app USING (user_id
 -- ---- monitoring --------------------------------------------------------------------
 
 CREATE VIEW rt.stat_gateway AS
-	SELECT g.name, g.slot, g.pid, g.port, g.started_at, g.reported_at,
+	SELECT g.name, g.host, g.slot, g.pid, g.port, g.started_at, g.reported_at,
 		(g.stats ->> 'connections')::bigint AS connections, (g.stats ->> 'websockets')::bigint AS websockets,
 		(g.stats ->> 'sockets')::bigint AS sockets, (g.stats ->> 'users')::bigint AS users,
 		(g.stats ->> 'rooms')::bigint AS rooms, (g.stats ->> 'events')::bigint AS events,

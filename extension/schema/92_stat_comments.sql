@@ -1,6 +1,7 @@
 -- What the columns of the views of figures mean; docs/views.md is made of these.
 
 COMMENT ON COLUMN rt.stat_gateway.name IS 'name that the gateway gave itself, new at each start';
+COMMENT ON COLUMN rt.stat_gateway.host IS 'host that it runs on';
 COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway worker, from 0';
 COMMENT ON COLUMN rt.stat_gateway.pid IS 'its process id';
 COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port that it listens on';

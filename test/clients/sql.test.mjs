@@ -169,3 +169,20 @@ test('live figures are views', async () => {
   assert.equal(await cluster.value('SELECT count(*) FROM rt.stat_gateway'), '1');
   await cluster.sql('SELECT * FROM rt.stat_rooms');
 });
+
+test('what another role notifies on the channel reaches nobody', async () => {
+  const { roomId, client } = await watched();
+  await session([
+    ['CREATE ROLE forger'],
+    ['SET ROLE forger'],
+    ["SELECT pg_notify('rt_events', $1)", [JSON.stringify({ event: 'new-chat-message', route: { room: roomId }, roomId, data: { content: 'forged' } })]],
+    ["SELECT pg_notify('rt_events', $1)", [JSON.stringify({ event: 'new-chat-message', offset: '999999', route: { room: roomId }, roomId, data: { content: 'forged' } })]],
+    ["SELECT pg_notify('rt_events', $1)", [JSON.stringify({ event: 'rt:disconnect', route: { gateway: true }, userId: 'bob' })]],
+    ['RESET ROLE'],
+    [INSERT, [roomId, 'alice', 'real']],
+  ]);
+  await event(client, 'new-chat-message', (payload) => payload.roomId === roomId);
+  await settled(cluster, client);
+  assert.deepEqual(contents(client, roomId), ['real']);
+  assert.ok(client.connected);
+});

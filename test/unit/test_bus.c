@@ -25,7 +25,7 @@ struct rt_timer
 	void *arg;
 	bool running;
 };
-static struct rt_timer timers[2];
+static struct rt_timer timers[3];
 static int ntimers;
 
 void
@@ -48,7 +48,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 struct rt_timer *
 rt_timer_new(struct rt_loop *l, rt_loop_cb fn, void *arg)
 {
-	struct rt_timer *t = &timers[ntimers++ % 2];
+	struct rt_timer *t = &timers[ntimers++ % 3];
 
 	*t = (struct rt_timer){fn, arg, false};
 	return t;
@@ -104,10 +104,19 @@ traced(const char *expected)
 	return same;
 }
 
+#define RELAY_PID 77
+static int relay_pid = RELAY_PID; /* what the log answers */
+
+static void
+notify_as(int pid, const char *text)
+{
+	on_notify(listen_arg, pid, text, strlen(text));
+}
+
 static void
 notify(const char *text)
 {
-	on_notify(listen_arg, text, strlen(text));
+	notify_as(RELAY_PID, text);
 }
 
 static void
@@ -134,7 +143,8 @@ answer(int from, int to, int first, int last)
 			"%s\"{\\\"event\\\":\\\"a\\\",\\\"offset\\\":\\\"%d\\\",\\\"route\\\":{\\\"room\\\":\\\"1\\\"},"
 			"\\\"truncated\\\":true}\"",
 			pos == from ? "" : ",", pos);
-	len += (size_t) snprintf(json + len, sizeof(json) - len, "],\"first\":\"%d\",\"last\":\"%d\"}", first, last);
+	len += (size_t) snprintf(json + len, sizeof(json) - len, "],\"first\":\"%d\",\"last\":\"%d\",\"relay\":%d}", first, last,
+							relay_pid);
 	reply.json_len = len;
 	page_cb = NULL;
 	cb(page_arg, &reply);
@@ -265,6 +275,25 @@ test_failure(void)
 	rt_bus_free(bus);
 }
 
+static void
+test_stranger(void)
+{
+	start(10);
+	timers[2].running = false;
+	notify_as(666, "{\"event\":\"a\",\"offset\":\"11\",\"route\":{\"room\":\"1\"},\"x\":1}");
+	notify_as(666, "{\"event\":\"rt:disconnect\",\"route\":{\"gateway\":true},\"x\":1}");
+	ok(traced("") && page_cb == NULL && timers[2].running, "what another process notifies is not taken");
+	timers[2].fn(timers[2].arg);
+	ok(page_cb != NULL, "but makes the bus ask the log, later");
+	relay_pid = 666;
+	answer(11, 11, 1, 11);
+	notify_as(RELAY_PID, "{\"event\":\"a\",\"offset\":\"12\",\"route\":{\"room\":\"1\"},\"x\":1}");
+	notify_as(666, "{\"event\":\"a\",\"offset\":\"12\",\"route\":{\"room\":\"1\"},\"x\":1}");
+	ok(traced("11 12 ") && rt_bus_live(bus), "which says that it is the relay now");
+	relay_pid = RELAY_PID;
+	rt_bus_free(bus);
+}
+
 int
 main(void)
 {
@@ -275,5 +304,6 @@ main(void)
 	test_overflow();
 	test_reconnect();
 	test_failure();
+	test_stranger();
 	return tap_done();
 }
