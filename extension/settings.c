@@ -49,7 +49,6 @@ int rt_rate_messages;
 int rt_rate_burst;
 int rt_rate_events;
 int rt_rate_logins;
-bool rt_websocket_compression;
 bool rt_suppress_events;
 char *rt_user_id;
 
@@ -207,9 +206,6 @@ static const struct string_setting string_settings[] = {
 };
 
 static const struct bool_setting bool_settings[] = {
-	{"rt.websocket_compression", &rt_websocket_compression, false, PGC_SIGHUP, TOLD,
-	 "Offers permessage-deflate to websocket clients.",
-	 "It saves bandwidth and costs memory and time for each connection."},
 	{"rt.suppress_events", &rt_suppress_events, false, PGC_SUSET, NOT_TOLD,
 	 "Keeps the session's changes from clients: no event leaves.",
 	 "For imports. Messages are numbered all the same."},

@@ -46,7 +46,6 @@ extern int rt_rate_messages;
 extern int rt_rate_burst;
 extern int rt_rate_events;
 extern int rt_rate_logins;
-extern bool rt_websocket_compression;
 
 /* of a session */
 extern bool rt_suppress_events;
