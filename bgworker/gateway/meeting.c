@@ -8,6 +8,7 @@
 #include "../common/log.h"
 #include "../common/map.h"
 #include "app.h"
+#include "notice.h"
 #include "socketio.h"
 #include "user.h"
 
@@ -179,8 +180,18 @@ rt_meeting_expect(struct rt_meetings *ms, const char *id, struct rt_client *c)
 	get_seat(ms, id, c)->asked = true;
 }
 
+/* The client may have got later events meanwhile: with its own position the frame would lead it back behind those. */
+static void
+send_late(struct rt_client *c, const struct rt_frame *held, uint64_t pos)
+{
+	struct rt_frame *f = rt_notice_reframe(held, pos);
+
+	rt_socket_send(c->socket, f);
+	rt_frame_unref(f);
+}
+
 void
-rt_meeting_settle(struct rt_meetings *ms, const char *id, struct rt_client *c, bool joined)
+rt_meeting_settle(struct rt_meetings *ms, const char *id, struct rt_client *c, bool joined, uint64_t pos)
 {
 	struct rt_meeting_seat *s = find_seat(c, id);
 
@@ -189,7 +200,7 @@ rt_meeting_settle(struct rt_meetings *ms, const char *id, struct rt_client *c, b
 	s->asked = false;
 	s->joined |= joined;
 	for (const struct held_frame *h = s->held; h != NULL; h = h->next)
-		rt_socket_send(c->socket, h->frame);
+		send_late(c, h->frame, pos);
 	drop_held(s);
 	if (s->participant[0] == '\0' && !s->joined)
 		drop_seat(ms, s);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "frame.h"
 
@@ -22,10 +23,11 @@ void rt_meetings_free(struct rt_meetings *ms); /* when all have left; NULL is fi
 size_t rt_meetings_count(const struct rt_meetings *ms);
 size_t rt_meetings_seats(const struct rt_meetings *ms);
 
-/* A join is put to the database, and it has been answered.  From one to the other nothing is sent.  Who has joined
- * counts as seated, though nothing is sent before rt_meeting_enter(). */
+/* A join is put to the database, and it has been answered.  From one to the other nothing is sent, but
+ * afterwards, with `pos` as the position.  Who has joined counts as seated, though nothing is sent before
+ * rt_meeting_enter(). */
 void rt_meeting_expect(struct rt_meetings *ms, const char *id, struct rt_client *c);
-void rt_meeting_settle(struct rt_meetings *ms, const char *id, struct rt_client *c, bool joined);
+void rt_meeting_settle(struct rt_meetings *ms, const char *id, struct rt_client *c, bool joined, uint64_t pos);
 
 /* The client acts for a participant; for another one than before, if it did. */
 void rt_meeting_enter(struct rt_meetings *ms, const char *id, struct rt_client *c, const char *participant);

@@ -17,6 +17,7 @@
 #include "event.h"
 #include "meeting.h"
 #include "typing.h"
+#include "recover.h"
 #include "user.h"
 
 /* ---- dropped sockets ---------------------------------------------------------------------- */
@@ -83,7 +84,7 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 		tell_dropped(app, j->user, j->sid);
 	rt_event_answer_reply(e, reply);
 	if (c != NULL)
-		rt_meeting_settle(app->meetings, j->meeting, c, joined);
+		rt_meeting_settle(app->meetings, j->meeting, c, joined, rt_recover_pos(app, c));
 	free_join(j);
 }
 

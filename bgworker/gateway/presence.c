@@ -12,7 +12,9 @@
 #include "../common/map.h"
 #include "../common/text.h"
 #include "app.h"
+#include "bus.h"
 #include "frame.h"
+#include "notice.h"
 #include "room.h"
 #include "route.h"
 #include "socketio.h"
@@ -320,6 +322,17 @@ wait_for_window(struct rt_presence *p, const char *user, json_t *rooms, struct r
 	ws->rooms = json_incref(rooms);
 }
 
+/* What came before it is behind it now: with the position that it had then, a client that breaks off here would get
+ * the events in between a second time. */
+static void
+send_late(struct rt_presence *p, const struct waiting_status *ws)
+{
+	struct rt_frame *f = rt_notice_reframe(ws->frame, rt_bus_pos(p->app->bus));
+
+	send_to_contacts(p, ws->user, ws->rooms, f);
+	rt_frame_unref(f);
+}
+
 static void
 on_window(void *arg)
 {
@@ -336,7 +349,7 @@ on_window(void *arg)
 		struct waiting_status *next = ws->next;
 
 		rt_map_take_str(p->waiting, ws->user);
-		send_to_contacts(p, ws->user, ws->rooms, ws->frame);
+		send_late(p, ws);
 		free_waiting(ws);
 		ws = next;
 	}

@@ -8,7 +8,8 @@
 
 struct rt_socket
 {
-	char got[64]; /* the first byte of each frame */
+	char got[64];  /* the first byte of each frame */
+	char last[64]; /* the last frame */
 	bool cut;
 };
 
@@ -23,6 +24,7 @@ rt_socket_send(struct rt_socket *s, struct rt_frame *f)
 
 	if (strlen(s->got) < sizeof(s->got) - 1)
 		strncat(s->got, text, 1);
+	snprintf(s->last, sizeof(s->last), "%.*s", (int) len, text);
 }
 
 void
@@ -55,8 +57,8 @@ leave(struct rt_client *c)
 static void
 say(const char *text, const json_t *participants, const struct rt_socket *except)
 {
-	struct rt_frame_part part = {text, strlen(text)};
-	struct rt_frame *f = rt_frame_new(&part, 1);
+	struct rt_frame_part parts[] = {{text, strlen(text)}, {",\"1\"]", 5}};
+	struct rt_frame *f = rt_frame_new(parts, 2);
 
 	rt_meeting_send(meetings, "5", participants, f, except);
 	rt_frame_unref(f);
@@ -65,7 +67,7 @@ say(const char *text, const json_t *participants, const struct rt_socket *except
 static void
 test_who(void)
 {
-	struct rt_socket s[3] = {{{0}, false}};
+	struct rt_socket s[3] = {{{0}, {0}, false}};
 	struct rt_client *a = enter(&s[0]);
 	struct rt_client *b = enter(&s[1]);
 	struct rt_client *other = enter(&s[2]);
@@ -98,7 +100,7 @@ test_who(void)
 static void
 test_order(void)
 {
-	struct rt_socket s = {{0}, false};
+	struct rt_socket s = {{0}, {0}, false};
 	struct rt_client *c = enter(&s);
 
 	rt_meeting_expect(meetings, "5", c);
@@ -108,14 +110,15 @@ test_order(void)
 	say("c", NULL, NULL);
 	is_str(s.got, "", "nothing before the answer");
 	strcpy(s.got, "!");
-	rt_meeting_settle(meetings, "5", c, true);
+	rt_meeting_settle(meetings, "5", c, true, 7);
 	is_str(s.got, "!bc", "behind the answer what came behind the join");
+	is_str(s.last, "c,\"7\"]", "with the position that the client has by then");
 	say("d", NULL, NULL);
 	is_str(s.got, "!bcd", "and then at once");
 	rt_meeting_leave(meetings, "5", c, "11");
 
 	rt_meeting_expect(meetings, "5", c);
-	rt_meeting_settle(meetings, "5", c, true);
+	rt_meeting_settle(meetings, "5", c, true, 7);
 	say("e", NULL, NULL);
 	is_str(s.got, "!bcd", "an answer that is first: nothing yet");
 	ok(rt_meeting_is_seated(meetings, "5", c), "but it counts as in it");
@@ -125,7 +128,7 @@ test_order(void)
 	rt_meeting_leave(meetings, "5", c, NULL);
 
 	rt_meeting_expect(meetings, "5", c);
-	rt_meeting_settle(meetings, "5", c, false);
+	rt_meeting_settle(meetings, "5", c, false, 7);
 	ok(!rt_meeting_is_seated(meetings, "5", c) && rt_meetings_count(meetings) == 0, "a refusal leaves nothing");
 
 	rt_meeting_expect(meetings, "5", c);
@@ -133,7 +136,7 @@ test_order(void)
 	say("g", NULL, NULL);
 	rt_meeting_leave(meetings, "5", c, "15");
 	say("h", NULL, NULL);
-	rt_meeting_settle(meetings, "5", c, false);
+	rt_meeting_settle(meetings, "5", c, false, 7);
 	is_str(s.got, "!bcdfg", "in and out before the answer");
 	ok(rt_meetings_count(meetings) == 0, "and out it is");
 	leave(c);
@@ -142,7 +145,7 @@ test_order(void)
 static void
 test_limit(void)
 {
-	struct rt_socket s = {{0}, false};
+	struct rt_socket s = {{0}, {0}, false};
 	struct rt_client *c = enter(&s);
 
 	rt_meeting_expect(meetings, "5", c);
