@@ -44,6 +44,10 @@ static const struct rt_rest_def table[] = {
 	{"GET", MEETING "/messages", "meeting_messages", RT_DB_FAST, 0},
 	{"GET", MEETING "/webrtc-config", "meeting_webrtc_config", RT_DB_FAST, 0},
 	{"GET", MEETING "/recordings", "meeting_recordings", RT_DB_FAST, 0},
+
+	{"GET", "/api/admin/stats", "admin_stats", RT_DB_SLOW, 0},
+	{"DELETE", "/api/admin/users/:userId/connections", "admin_disconnect", RT_DB_FAST, RT_REST_WRITES},
+	{"POST", "/api/admin/meetings/:meetingId/end", "admin_end_meeting", RT_DB_FAST, RT_REST_WRITES},
 };
 
 const struct rt_rest_def *

@@ -5,6 +5,7 @@ CREATE TABLE rt.users (
 	username text NOT NULL CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]@]'),
 	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 512),
 	password_hash text,
+	is_admin boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE UNIQUE INDEX users_username_key ON rt.users (lower(username));
@@ -13,6 +14,7 @@ COMMENT ON COLUMN rt.users.id IS 'the subject of the user''s tokens';
 COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions; unique whatever the case';
 COMMENT ON COLUMN rt.users.name IS 'what the others see';
 COMMENT ON COLUMN rt.users.password_hash IS 'bcrypt; null: cannot log in by password';
+COMMENT ON COLUMN rt.users.is_admin IS 'may see the server''s figures, disconnect users and end meetings';
 COMMENT ON COLUMN rt.users.created_at IS 'when the user was created';
 COMMENT ON INDEX rt.users_username_key IS 'logging in and mentions';
 SELECT pg_catalog.pg_extension_config_dump('rt.users', '');

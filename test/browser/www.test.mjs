@@ -276,6 +276,28 @@ test('long names, text from right to left, a phone, the dark: nothing overflows,
   }
 });
 
+test('behind the glass: administrators alone see the figures, and disconnect', async (t) => {
+  await anna.go('#/admin');
+  await anna.page.getByText('Only administrators may look here.').waitFor();
+  await anna.openRoom('General');
+  await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'cleo'");
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.page.getByRole('link', { name: 'Behind the glass' }).click();
+  await cleo.page.getByRole('cell', { name: 'gateway', exact: true }).waitFor();
+  await until('rates', async () => !(await cleo.page.locator('.figure strong').allTextContents()).includes('–'));
+  await cleo.screenshot('admin');
+  assert.deepEqual(await cleo.faults(), []);
+  const dropped = ben.page.evaluate(() => new Promise((resolve) => {
+    new MutationObserver(() => !document.querySelector('.banner').hidden && resolve(true)).observe(document.querySelector('.banner'), { attributes: true });
+  }));
+  await cleo.button('Disconnect ben').click();
+  await cleo.button('Yes').click();
+  assert.equal(await dropped, true);
+  await ben.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  assert.deepEqual(cleo.errors, []);
+});
+
 test('the keyboard is enough', async () => {
   await anna.page.getByLabel('Search messages').focus();
   for (let i = 0; i < 20; i++) {

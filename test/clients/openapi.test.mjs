@@ -210,6 +210,23 @@ describe('what the gateway answers', () => {
     await call('deleteMeeting', 200, 'alice', { params });
   });
 
+  test('administration', async () => {
+    const meeting = await call('createMeeting', 201, 'bob', { body: { title: 'too long' } });
+    const params = { meetingId: meeting.id };
+    await call('getStats', 403, 'alice');
+    await call('disconnectUser', 403, 'alice', { params: { userId: 'bob' } });
+    await call('endAnyMeeting', 403, 'alice', { params });
+    await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'alice'");
+    const bob = await connect(cluster, tokens.bob);
+    const stats = await call('getStats', 200, 'alice');
+    assert.equal(stats.gateways.length, 1);
+    await call('disconnectUser', 200, 'alice', { params: { userId: 'bob' } });
+    await new Promise((resolve) => { if (bob.connected) bob.on('disconnect', resolve); else resolve(); });
+    await call('disconnectUser', 404, 'alice', { params: { userId: 'nobody' } });
+    assert.equal((await call('endAnyMeeting', 200, 'alice', { params })).status, 'ended');
+    await call('endAnyMeeting', 404, 'alice', { params: { meetingId: '999999' } });
+  });
+
   test('without a token: 401, wherever one is needed', async () => {
     const params = { roomId: '1', messageId: '1-1', meetingId: '1', userId: 'x', emoji: 'x' };
     for (const [id, operation] of operations) if (!operation.security) await call(id, 401, undefined, { params });

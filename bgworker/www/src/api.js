@@ -54,7 +54,8 @@ export async function findUser(username) {
 }
 
 export async function signIn(username, password) {
-  return keep(await rest('POST', '/auth', { username, password })).user;
+  keep(await rest('POST', '/auth', { username, password }));
+  return (await rest('GET', '/api/users/me')).data;
 }
 
 export async function resume() {

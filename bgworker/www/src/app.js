@@ -1,7 +1,9 @@
 // Starts the page: signing in, the frame around the views, and which view the address names.
 import { emit, findUser, hasToken, resume, rest, signIn, signOut, socket } from './api.js';
 import { announce, ask, h, iconButton, openDialog, replace, toast } from './dom.js';
+import { openAdmin } from './admin.js';
 import { openMeeting } from './meeting.js';
+import { icon } from './icons.js';
 import { openRoom } from './room.js';
 import { roomList } from './rooms.js';
 import { joinRoom, listen, loadRooms, startStore, state, title } from './store.js';
@@ -110,6 +112,7 @@ function frame(me) {
     h('nav', { class: 'side', 'aria-label': 'Rooms' },
       h('header', {},
         h('strong', { class: 'me', dir: 'auto' }, me.name), status,
+        me.isAdmin && h('a', { class: 'icon', href: '#/admin', 'aria-label': 'Behind the glass', title: 'Behind the glass' }, icon('chart')),
         iconButton('out', 'Sign out', signOut)),
       h('form', { class: 'search', role: 'search', onsubmit: search },
         h('input', { name: 'q', type: 'search', placeholder: 'Search messages', 'aria-label': 'Search messages' })),
@@ -131,6 +134,7 @@ function route(view) {
   close = () => {};
   document.body.classList.toggle('in-view', Boolean(kind));
   if (kind === 'room' && state.rooms.has(id)) close = openRoom(view, id);
+  else if (kind === 'admin') close = openAdmin(view);
   else if (kind === 'meeting' && /^\d+$/.test(id ?? '')) close = openMeeting(view, id);
   else {
     replace(view, h('p', { class: 'empty' }, state.rooms.size ? 'Choose a room.' : 'You are in no room yet. Make one, or message somebody.'));

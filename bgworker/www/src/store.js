@@ -279,7 +279,12 @@ export function startStore(me) {
     if (socket.recovered) return;
     await begin().catch(() => socket.disconnect().connect());
   });
-  socket.on('disconnect', () => { state.online = false; changed('online'); });
+  socket.on('disconnect', (reason) => {
+    state.online = false;
+    changed('online');
+    // When the server has closed it on purpose, the library leaves it to us to come back.
+    if (reason === 'io server disconnect') setTimeout(() => socket.connect(), RETRY_MS);
+  });
   socket.on('connect_error', () => { state.online = false; changed('online'); });
   socket.connect();
 }

@@ -1,0 +1,68 @@
+-- For administrators (rt.users.is_admin): live figures by REST, and the two things that somebody who watches needs to do.
+
+CREATE FUNCTION rt_private.check_admin(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin) THEN
+		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses who is no administrator';
+
+-- The rows of rt.stat_*, as they are; of the long lists the first few.
+CREATE FUNCTION rt_api.admin_stats(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	RETURN json_build_object('status', 200, 'data', json_build_object(
+		'at', rt_private.iso(clock_timestamp()),
+		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', round(extract(epoch FROM s.lag) * 1000)) FROM rt.stat_relay AS s),
+		'gateways', (SELECT coalesce(json_agg(g ORDER BY g.slot, g.name), '[]') FROM rt.stat_gateway AS g),
+		'programs', (SELECT coalesce(json_agg(p ORDER BY p.kind, p.worker), '[]') FROM rt.stat_programs AS p),
+		'workers', (SELECT coalesce(json_agg(w ORDER BY w.slot), '[]') FROM rt.stat_media_workers AS w),
+		'media', (SELECT json_build_object('streams', count(*) FILTER (WHERE m.object <> 'transport'),
+				'packets', coalesce(sum(m.packets), 0), 'bytes', coalesce(sum(m.bytes), 0),
+				'bitrateBps', coalesce(sum(m.bitrate_bps) FILTER (WHERE m.object = 'consumer'), 0))
+			FROM rt.stat_media AS m),
+		'meetings', (SELECT coalesce(json_agg(m), '[]') FROM (
+			SELECT s.meeting_id::text AS "meetingId", s.title, s.participants, s.producers, s.consumers, rt_private.iso(s.started_at) AS "startedAt"
+			FROM rt.stat_meetings AS s ORDER BY s.participants DESC, s.meeting_id LIMIT 50) AS m),
+		'rooms', (SELECT coalesce(json_agg(r), '[]') FROM (
+			SELECT s.room_id::text AS "roomId", s.name, s.kind, s.members, s.joined, s.last_seq AS "lastSeq"
+			FROM rt.stat_rooms AS s WHERE s.joined > 0 ORDER BY s.joined DESC, s.room_id LIMIT 20) AS r),
+		'connections', (SELECT coalesce(json_agg(c), '[]') FROM (
+			SELECT s.user_id AS "userId", count(*) AS sockets, min(s.transport) AS transport, rt_private.iso(min(s.connected_at)) AS since
+			FROM rt.stat_connections AS s GROUP BY s.user_id ORDER BY count(*) DESC, s.user_id LIMIT 100) AS c)));
+END
+$$;
+COMMENT ON FUNCTION rt_api.admin_stats(text, jsonb) IS 'GET /api/admin/stats';
+
+CREATE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target text := rt_private.req_text(req, 'userId');
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
+	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));
+END
+$$;
+COMMENT ON FUNCTION rt_api.admin_disconnect(text, jsonb) IS 'DELETE /api/admin/users/:userId/connections';
+
+CREATE FUNCTION rt_api.admin_end_meeting(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	PERFORM rt_private.act_as(actor);
+	m := rt_private.meeting_lock_open(rt_private.req_id(req, 'meetingId'));
+	UPDATE rt.meetings AS t SET status = 'ended' WHERE t.id = m.id;
+	RETURN rt_private.meeting_answer(m.id);
+END
+$$;
+COMMENT ON FUNCTION rt_api.admin_end_meeting(text, jsonb) IS 'POST /api/admin/meetings/:meetingId/end';
