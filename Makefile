@@ -121,8 +121,8 @@ $(WWW): $(wildcard bgworker/www/src/*) bgworker/www/build bgworker/www/package-l
 www: $(WWW)
 all: www
 install: install-www
+# File by file over what is there: a gateway may start at this moment.
 install-www: www
-	rm -rf '$(DESTDIR)$(pkglibdir)/rt_www'
 	if [ -e $(WWW) ]; then \
 		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' && \
 		$(INSTALL_DATA) build/www/index.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \

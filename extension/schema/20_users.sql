@@ -5,8 +5,8 @@ CREATE TABLE rt.users (
 	username text NOT NULL CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]@]'),
 	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 512),
 	password_hash text,
-	is_admin boolean NOT NULL DEFAULT false,
-	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	is_admin boolean NOT NULL DEFAULT false
 );
 CREATE UNIQUE INDEX users_username_key ON rt.users (lower(username));
 COMMENT ON TABLE rt.users IS 'who may log in';

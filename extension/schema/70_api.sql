@@ -287,7 +287,8 @@ BEGIN
 	END IF;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
-		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'createdAt', rt_private.iso(u.created_at)));
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
+		'createdAt', rt_private.iso(u.created_at)));
 END
 $$;
 COMMENT ON FUNCTION rt_api.me(text, jsonb) IS 'GET /api/users/me';
