@@ -52,6 +52,19 @@ test('missed messages come in order, without holes and doubles, and the rooms ar
   assert.deepEqual(contents(client, roomId), ['before', ...Array.from({ length: 50 }, (_, i) => `missed ${i}`), 'after']);
 });
 
+test('what is sent late does not lead a client back', async () => {
+  const { client, roomId } = await joinedClient();
+  const other = await connect(cluster, bob);
+  const offsets = [];
+  client.onAny((name, ...args) => offsets.push(BigInt(args.at(-1))));
+  // The first status opens a window; the next one waits for its end, and messages overtake it.
+  for (const status of ['away', 'busy']) other.emit('update-chat-status', { status });
+  for (let i = 0; i < 5; i++) await cluster.insert(roomId, 'bob', `overtakes ${i}`);
+  await event(client, 'chat-user-status-update', ({ userId, status }) => userId === 'bob' && status === 'busy');
+  await event(client, 'new-chat-message', ({ data }) => data.content === 'overtakes 4');
+  assert.deepEqual(offsets, [...offsets].sort((a, b) => Number(a - b)));
+});
+
 test('a restart of the gateway is recovered from', async () => {
   const { client, roomId } = await joinedClient();
   const gateway = await cluster.pid('gateway');
