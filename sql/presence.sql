@@ -1,0 +1,20 @@
+-- Presence after a gateway has died with many users on it: the sweep must end long before the gateways' statement timeout.
+\set VERBOSITY sqlstate
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS rt CASCADE;
+
+BEGIN;
+SET LOCAL rt.suppress_events = on;
+INSERT INTO rt.users (id, username, name) SELECT 'p-' || i, 'p-' || i, 'P' FROM generate_series(1, 5000) AS i;
+INSERT INTO rt.presence (user_id, status, last_seen) SELECT 'p-' || i, 'online', now() - interval '1 min' FROM generate_series(1, 5000) AS i;
+INSERT INTO rt_private.sessions (pid, sid, user_id, ended_at)
+SELECT 'p-' || i, 'p-' || i, 'p-' || i % 5000 + 1, now() - interval '1 min' FROM generate_series(1, 20000) AS i;
+-- of two users one is connected, the other one was until just now
+INSERT INTO rt_private.gateways (name, slot) VALUES ('p-gw', 0);
+INSERT INTO rt_private.connections (sid, user_id, gateway) VALUES ('p-1', 'p-1', 'p-gw');
+INSERT INTO rt_private.sessions (pid, sid, user_id, ended_at) VALUES ('p-just', 'p-just', 'p-2', clock_timestamp());
+SET LOCAL statement_timeout = '5s';
+SELECT rt_private.sweep_gateways();
+SELECT status, count(*) FROM rt.presence WHERE user_id LIKE 'p-%' GROUP BY 1 ORDER BY 1;
+SELECT user_id FROM rt.presence WHERE user_id LIKE 'p-%' AND status = 'online' ORDER BY 1;
+ROLLBACK;
