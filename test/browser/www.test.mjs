@@ -160,14 +160,17 @@ test('the gateway is killed: it is said, nothing is missing afterwards, nothing 
   assert.ok(now.indexOf('written offline, first') < now.indexOf('written offline, second'));
 });
 
-test('a network that was away for long: what changed meanwhile is there too', async () => {
+test('a connection that cannot be recovered: what came and what was changed meanwhile is there too', async () => {
   await anna.say('to be changed meanwhile');
   await ben.bubble('to be changed meanwhile').waitFor();
-  await anna.context.setOffline(true);
+  process.kill(await cluster.pid('gateway'), 'SIGKILL');
+  await cluster.sql('DELETE FROM rt_private.sessions');
   await cluster.sql("UPDATE rt.messages SET content = 'changed meanwhile' WHERE room_id = $1 AND content = 'to be changed meanwhile'", [general]);
-  await anna.context.setOffline(false);
-  await anna.page.reload();
-  await anna.bubble('changed meanwhile').waitFor();
+  await cluster.insert(general, 'ben', 'come meanwhile');
+  for (const person of [anna, ben]) for (const text of ['changed meanwhile', 'come meanwhile']) await person.bubble(text).waitFor();
+  await anna.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await anna.say('joined again');
+  await ben.bubble('joined again').waitFor();
 });
 
 // ---- rooms -----------------------------------------------------------------------------------
