@@ -62,8 +62,9 @@ phase_figure()
 	jq -r "(.phases[] | select(.name == \"${3:-$1}\")) | $2" "$SCRATCH/$1.json"
 }
 
-# A message goes alone when the next is sent once all have it; "full" keeps four in flight.
-fanout_phases=(--phase alone:w=1,warm=0.5,dur=3 --phase full:w=4,warm=0.5,dur=3)
+# A message goes alone when the next is sent once all have it; "full" keeps four in flight.  The generator naps between
+# its looks, at the gateway and at the floor alike: waking it is not the server's work.
+fanout_phases=(--nap 100 --phase alone:w=1,warm=0.5,dur=3 --phase full:w=4,warm=0.5,dur=3)
 
 load_floor()
 {
