@@ -1,5 +1,6 @@
 #include "speaker.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@
 struct voice
 {
 	char id[ID_LEN];
-	uint32_t sum, samples;
+	double power; /* the sum; full scale is 1 */
+	uint32_t samples;
 };
 
 struct rt_speaker
@@ -58,7 +60,7 @@ rt_speaker_level(struct rt_speaker *s, const char *producer_id, uint8_t level)
 		memset(v, 0, sizeof *v);
 		strncpy(v->id, producer_id, ID_LEN - 1);
 	}
-	v->sum += level;
+	v->power += pow(10, -(level & 0x7f) / 10.0);
 	v->samples++;
 }
 
@@ -73,6 +75,15 @@ rt_speaker_remove(struct rt_speaker *s, const char *producer_id)
 		s->active[0] = '\0';
 }
 
+/* -dBov, 127 for silence. */
+static uint32_t
+mean_level(const struct voice *v)
+{
+	double level = v->samples >= MIN_SAMPLES ? -10 * log10(v->power / v->samples) : 127;
+
+	return level < 0 ? 0 : level > 127 ? 127 : (uint32_t) lround(level);
+}
+
 bool
 rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume)
 {
@@ -82,7 +93,7 @@ rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume)
 	for (int i = 0; i < s->n; i++)
 	{
 		struct voice *v = &s->voices[i];
-		uint32_t mean = v->samples >= MIN_SAMPLES ? v->sum / v->samples : 127;
+		uint32_t mean = mean_level(v);
 
 		if (strcmp(v->id, s->active) == 0)
 			active_level = mean;
@@ -91,7 +102,8 @@ rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume)
 			level = mean;
 			loudest = v;
 		}
-		v->sum = v->samples = 0;
+		v->power = 0;
+		v->samples = 0;
 	}
 	if (!loudest || strcmp(loudest->id, s->active) == 0 || (active_level < SILENCE && level + MARGIN > active_level))
 		return false;

@@ -1,7 +1,7 @@
 /* speaker.h: who is loudest in a meeting, from the audio level extension (RFC 6464).
  *
- * Levels are averaged over half a second; another one becomes the active speaker when louder by a margin, or when
- * the present one has fallen silent. */
+ * What counts is the mean power over half a second, so that short sounds are heard among silence; another one becomes
+ * the active speaker when louder by a margin, or when the present one has fallen silent. */
 #ifndef RT_SPEAKER_H
 #define RT_SPEAKER_H
 

@@ -221,6 +221,10 @@ test_speaker(void)
 
 	speak(s, "a", 127, 25);
 	ok(!rt_speaker_turn(s, &id, &volume), "in silence nobody speaks");
+	speak(s, "c", 10, 1);
+	speak(s, "c", 127, 24);
+	ok(rt_speaker_turn(s, &id, &volume) && strcmp(id, "c") == 0 && volume == -24, "a short sound among silence is heard");
+	rt_speaker_remove(s, "c");
 	speak(s, "a", 30, 25);
 	speak(s, "b", 33, 25);
 	ok(rt_speaker_turn(s, &id, &volume) && strcmp(id, "a") == 0 && volume == -30, "the louder one");
