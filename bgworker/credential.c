@@ -9,8 +9,6 @@
 #include "catalog/pg_authid.h"
 #include "commands/user.h"
 #include "libpq/crypt.h"
-#include "libpq/libpq.h"
-#include "libpq/scram.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
@@ -66,9 +64,10 @@ is_stored(const char *role, const char *secret)
 	if (!isnull)
 	{
 		char *verifier = TextDatumGetCString(value);
+		const char *detail = NULL;
 
 		stored = get_password_type(verifier) == PASSWORD_TYPE_SCRAM_SHA_256 &&
-				 scram_verify_plain_password(role, secret, verifier);
+				 plain_crypt_verify(role, verifier, secret, &detail) == STATUS_OK;
 	}
 	ReleaseSysCache(tuple);
 	return stored;
@@ -80,7 +79,7 @@ store(const char *role, const char *secret)
 {
 	AlterRoleStmt *stmt = makeNode(AlterRoleStmt);
 	RoleSpec *spec = makeNode(RoleSpec);
-	char *verifier = pg_be_scram_build_secret(secret);
+	char *verifier = encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, role, secret);
 
 	spec->roletype = ROLESPEC_CSTRING;
 	spec->rolename = pstrdup(role);
