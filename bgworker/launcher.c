@@ -22,6 +22,7 @@
 
 #include "extension/rt_shmem.h"
 #include "extension/settings.h"
+#include "extension/settings_check.h"
 #include "backoff.h"
 #include "candidates.h"
 #include "launcher.h"
@@ -185,12 +186,26 @@ is_taken(const rt_database *mine, int port, int count)
 	return false;
 }
 
+/* The media processes listen by TCP too. */
+static bool
+is_own_media_port(const struct rt_candidate *c)
+{
+	return c->port >= c->media_port && c->port < c->media_port + Max(rt_media_workers, 1);
+}
+
 static void
 complain_of_ports(struct rt_candidate *c, bool has_port)
 {
 	if (c->complained)
 		return;
 	c->complained = true;
+	if (has_port && is_own_media_port(c))
+	{
+		ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
+					  errmsg("no media for database \"%s\": the gateway's port %d is one of its media ports", c->name, c->port),
+					  errhint("%d media processes take as many ports, from rt.media_port on.", rt_media_workers)));
+		return;
+	}
 	ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
 				  errmsg("no %s for database \"%s\": port %d serves another database", has_port ? "media" : "gateway",
 						 c->name, has_port ? c->media_port : c->port),
@@ -210,7 +225,9 @@ assign_ports(struct rt_candidate *c, rt_database *db, int supervisor_pid)
 
 	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
 	port = is_taken(db, c->port, 1) ? 0 : c->port;
-	media_port = port == 0 || is_taken(db, c->media_port, Max(rt_media_workers, 1)) ? 0 : c->media_port;
+	media_port = c->media_port;
+	if (port == 0 || is_own_media_port(c) || is_taken(db, media_port, Max(rt_media_workers, 1)))
+		media_port = 0;
 	db->port = port;
 	db->media_port = media_port;
 	LWLockRelease(&rt_shared_state->lock);
@@ -450,6 +467,7 @@ rt_launcher_main(Datum main_arg)
 	rt_candidates_init(&l.candidates, TopMemoryContext);
 	l.posts = MemoryContextAllocZero(TopMemoryContext, sizeof(struct post) * rt_shared_state->ndatabases);
 	announce();
+	rt_settings_compare();
 	while (!ShutdownRequestPending)
 	{
 		long timeout_ms;
@@ -460,6 +478,7 @@ rt_launcher_main(Datum main_arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			rt_candidates_reload(&l.candidates);
+			rt_settings_compare();
 		}
 		turn(&l);
 		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), l.next_turn);

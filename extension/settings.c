@@ -1,8 +1,6 @@
 /* settings.c: the table of settings rt.*.  One row each: from it the GUCs are defined, and the object
- * is written that the supervisor hands to the programs. */
+ * is written that the supervisor hands to the programs.  What a string may be is settings_check.c's to say. */
 #include "postgres.h"
-
-#include <ctype.h>
 
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -10,9 +8,10 @@
 
 #include "extension/rt_shmem.h"
 #include "extension/settings.h"
+#include "extension/settings_check.h"
 
-#define MAX_WORKERS 32
-#define HIGHEST_PORT 65535
+#define MAX_WORKERS RT_SETTINGS_MAX_WORKERS
+#define HIGHEST_PORT RT_SETTINGS_HIGHEST_PORT
 
 int rt_max_databases;
 int rt_ring_size_kb;
@@ -97,11 +96,6 @@ struct bool_setting
 	const char *detail;
 };
 
-static bool check_databases(char **newval, void **extra, GucSource source);
-static bool check_addresses(char **newval, void **extra, GucSource source);
-static bool check_origins(char **newval, void **extra, GucSource source);
-static bool check_user_id(char **newval, void **extra, GucSource source);
-
 /* clang-format off */
 static const struct int_setting int_settings[] = {
 	{"rt.max_databases", &rt_max_databases, 4, 1, 64, PGC_POSTMASTER, 0, NOT_TOLD,
@@ -174,33 +168,34 @@ static const struct int_setting int_settings[] = {
 };
 
 static const struct string_setting string_settings[] = {
-	{"rt.databases", &rt_databases, "", PGC_SIGHUP, 0, NOT_TOLD, check_databases,
+	{"rt.databases", &rt_databases, "", PGC_SIGHUP, 0, NOT_TOLD, rt_check_databases,
 	 "Lists the databases to serve, as name[:port[:media_port]], separated by commas.",
 	 "Empty: every database that has the extension. A name with a comma or a colon is put in double quotes."},
-	{"rt.listen_addresses", &rt_listen_addresses, "localhost", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, check_addresses,
+	{"rt.listen_addresses", &rt_listen_addresses, "localhost", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_listen_addresses,
 	 "Lists the addresses that the gateway and the media processes listen on.",
 	 "* means all of them."},
-	{"rt.media_announced_address", &rt_media_announced_address, "", PGC_SIGHUP, 0, TOLD, NULL,
-	 "Sets the address at which browsers reach the media processes, where it is not the one they listen on.",
+	{"rt.media_announced_address", &rt_media_announced_address, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD,
+	 rt_check_announced_address,
+	 "Lists the addresses at which browsers reach the media processes, where they are not those they listen on.",
 	 "Needed behind network address translation."},
-	{"rt.conninfo", &rt_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, NULL,
+	{"rt.conninfo", &rt_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_conninfo,
 	 "Sets how the programs connect to this server, as a libpq connection string.",
 	 "Empty: over the loopback address, with a password that is made at each server start."},
-	{"rt.ssl_cert_file", &rt_ssl_cert_file, "", PGC_SIGHUP, 0, TOLD, NULL,
+	{"rt.ssl_cert_file", &rt_ssl_cert_file, "", PGC_SIGHUP, 0, TOLD, rt_check_file,
 	 "Sets the file with the gateway's certificate chain.",
 	 "Empty: no TLS. A relative name is taken from the data directory."},
-	{"rt.ssl_key_file", &rt_ssl_key_file, "", PGC_SIGHUP, 0, TOLD, NULL,
+	{"rt.ssl_key_file", &rt_ssl_key_file, "", PGC_SIGHUP, 0, TOLD, rt_check_file,
 	 "Sets the file with the key of rt.ssl_cert_file.", NULL},
-	{"rt.cors_origins", &rt_cors_origins, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, check_origins,
+	{"rt.cors_origins", &rt_cors_origins, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_cors_origins,
 	 "Lists the foreign origins whose pages may use the gateway, as https://app.example.com.",
 	 "Empty: none. * means all of them."},
-	{"rt.metrics_address", &rt_metrics_address, "", PGC_SIGHUP, 0, TOLD, NULL,
+	{"rt.metrics_address", &rt_metrics_address, "", PGC_SIGHUP, 0, TOLD, rt_check_metrics_address,
 	 "Sets an address:port for /metrics alone.",
-	 "Empty: it is on the gateway's port."},
-	{"rt.program_path", &rt_program_path, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, NULL,
+	 "Empty: it is on the gateway's port. A port alone is on 127.0.0.1. Gateway process n listens on port + n."},
+	{"rt.program_path", &rt_program_path, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_program_path,
 	 "Sets the folder of the programs rt_gateway and rt_media.",
 	 "Empty: the server's library folder, where they are installed."},
-	{"rt.user_id", &rt_user_id, "", PGC_USERSET, 0, NOT_TOLD, check_user_id,
+	{"rt.user_id", &rt_user_id, "", PGC_USERSET, 0, NOT_TOLD, rt_check_user_id,
 	 "Sets the user of rt for whom the session acts.",
 	 "Row-level security for members of rt_app goes by it, and what events say of who did something."},
 };
@@ -211,186 +206,6 @@ static const struct bool_setting bool_settings[] = {
 	 "For imports. Messages are numbered all the same."},
 };
 /* clang-format on */
-
-/* Copies the next item of the list into item and moves *at behind its comma.  In double quotes a
- * comma is no separator, and the quotes stay.  False: the list has ended. */
-static bool
-next_item(const char **at, StringInfo item)
-{
-	const char *p = *at;
-	bool quoted = false;
-
-	resetStringInfo(item);
-	if (*p == '\0')
-		return false;
-	while (isspace((unsigned char) *p))
-		p++;
-	for (; *p != '\0' && (quoted || *p != ','); p++)
-	{
-		if (*p == '"')
-			quoted = !quoted;
-		appendStringInfoChar(item, *p);
-	}
-	while (item->len > 0 && isspace((unsigned char) item->data[item->len - 1]))
-		item->data[--item->len] = '\0';
-	*at = *p == ',' ? p + 1 : p;
-	return true;
-}
-
-/* A port after a colon.  False: it is none. */
-static bool
-parse_port(const char **at, int *port)
-{
-	char *end;
-	long value;
-
-	if (!isdigit((unsigned char) (*at)[1]))
-		return false;
-	value = strtol(*at + 1, &end, 10);
-	if (value < 1 || value > HIGHEST_PORT || (*end != '\0' && *end != ':'))
-		return false;
-	*port = (int) value;
-	*at = end;
-	return true;
-}
-
-/* Takes the database's name off the item, its quotes removed.  NULL: there is no proper one. */
-static char *
-parse_name(const char **at)
-{
-	StringInfoData name;
-	const char *p = *at;
-
-	initStringInfo(&name);
-	if (*p != '"')
-	{
-		size_t len = strcspn(p, ":\"");
-
-		appendBinaryStringInfo(&name, p, len);
-		*at = p + len;
-		return name.len > 0 && name.len < NAMEDATALEN && p[len] != '"' ? name.data : NULL;
-	}
-	for (p++; *p != '\0' && (*p != '"' || p[1] == '"'); p++)
-	{
-		if (*p == '"')
-			p++;
-		appendStringInfoChar(&name, *p);
-	}
-	*at = p + 1;
-	return *p == '"' && name.len > 0 && name.len < NAMEDATALEN ? name.data : NULL;
-}
-
-/* NULL: the item is not of the form. */
-static struct rt_served *
-parse_served(const char *item)
-{
-	struct rt_served *served = palloc(sizeof(*served));
-	const char *at = item;
-
-	served->port = rt_port;
-	served->media_port = rt_media_port;
-	served->name = parse_name(&at);
-	if (served->name == NULL)
-		return NULL;
-	if (*at == ':' && !parse_port(&at, &served->port))
-		return NULL;
-	if (*at == ':' && !parse_port(&at, &served->media_port))
-		return NULL;
-	return *at == '\0' ? served : NULL;
-}
-
-List *
-rt_settings_served(void)
-{
-	List *list = NIL;
-	StringInfoData item;
-	const char *at = rt_databases;
-
-	initStringInfo(&item);
-	while (next_item(&at, &item))
-	{
-		struct rt_served *served = parse_served(item.data);
-
-		if (served != NULL)
-			list = lappend(list, served);
-	}
-	return list;
-}
-
-static bool
-check_databases(char **newval, void **extra, GucSource source)
-{
-	StringInfoData item;
-	const char *at = *newval;
-
-	initStringInfo(&item);
-	while (next_item(&at, &item))
-	{
-		if (parse_served(item.data) != NULL)
-			continue;
-		GUC_check_errdetail("\"%s\" is not of the form name[:port[:media_port]].", item.data);
-		GUC_check_errhint("Ports are from 1 to %d. Put a name that has a comma or a colon in double quotes.",
-						  HIGHEST_PORT);
-		return false;
-	}
-	return true;
-}
-
-/* Every item of the list must be without white space and quotes, and what accept() takes. */
-static bool
-check_list(const char *list, bool (*accept)(const char *item), const char *expected)
-{
-	StringInfoData item;
-	const char *at = list;
-
-	initStringInfo(&item);
-	while (next_item(&at, &item))
-	{
-		if (item.len > 0 && strpbrk(item.data, " \t\r\n\"'\\") == NULL && accept(item.data))
-			continue;
-		GUC_check_errdetail("\"%s\" is not %s.", item.data, expected);
-		GUC_check_errhint("Separate several with commas.");
-		return false;
-	}
-	return true;
-}
-
-static bool
-is_address(const char *item)
-{
-	return strchr(item, '/') == NULL;
-}
-
-static bool
-is_origin(const char *item)
-{
-	const char *host = strstr(item, "://");
-
-	if (strcmp(item, "*") == 0)
-		return true;
-	return host != NULL && host > item && host[3] != '\0' && strchr(host + 3, '/') == NULL;
-}
-
-static bool
-check_addresses(char **newval, void **extra, GucSource source)
-{
-	return check_list(*newval, is_address, "an address or a host name");
-}
-
-static bool
-check_origins(char **newval, void **extra, GucSource source)
-{
-	return check_list(*newval, is_origin, "an origin such as https://app.example.com (without a path)");
-}
-
-static bool
-check_user_id(char **newval, void **extra, GucSource source)
-{
-	if (strlen(*newval) <= 255)
-		return true;
-	GUC_check_errdetail("A user's id has at most 255 bytes.");
-	return false;
-}
 
 void
 rt_settings_define(void)
