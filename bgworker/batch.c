@@ -15,7 +15,11 @@
 
 #define RT_BATCH_EVENTS 500
 #define RT_BATCH_BYTES (1024 * 1024)
+
+/* Media workers hear of nothing but what waits for them: each event of the bus would wake them. */
 #define CHANNEL "rt_events"
+#define MEDIA_CHANNEL "rt_media"
+#define MEDIA_EVENT "rt:media-request"
 
 /* Of rt.events, in the order of the statement's parameters. */
 enum column
@@ -42,6 +46,7 @@ struct rt_batch
 	bool nulls[NCOLUMNS][RT_BATCH_EVENTS];
 	StringInfoData texts; /* notifications, each with its NUL */
 	int starts[RT_BATCH_EVENTS];
+	const char *channels[RT_BATCH_EVENTS];
 	Size bytes; /* of all payloads: those of the log may be longer than texts */
 };
 
@@ -140,6 +145,7 @@ rt_batch_add(struct rt_batch *b, const struct rt_batch_event *e)
 		rt_event_text_put_truncated(&b->texts, &text);
 	}
 	appendStringInfoChar(&b->texts, '\0');
+	b->channels[b->count] = strcmp(e->name, MEDIA_EVENT) == 0 ? MEDIA_CHANNEL : CHANNEL;
 	b->starts[b->count++] = start;
 	if (pos != 0)
 	{
@@ -232,5 +238,5 @@ void
 rt_batch_notify(struct rt_batch *b)
 {
 	for (int i = 0; i < b->count; i++)
-		Async_Notify(CHANNEL, b->texts.data + b->starts[i]);
+		Async_Notify(b->channels[i], b->texts.data + b->starts[i]);
 }

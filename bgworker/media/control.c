@@ -19,7 +19,7 @@
 #define MAX_STAT_ROWS 4000
 #define ANSWER_TRIES 8
 #define STOP_MS 1000
-#define BUS "rt_events"
+#define CHANNEL "rt_media"
 #define REQUEST_PREFIX "{\"event\":\"rt:media-request\""
 
 struct rt_control
@@ -458,7 +458,7 @@ rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 {
 	c->engine = e;
 	c->addresses = rt_addresses(c->announced, e->port);
-	rt_db_listen(c->db, BUS, on_notify, on_listen, c);
+	rt_db_listen(c->db, CHANNEL, on_notify, on_listen, c);
 	rt_loop_defer(c->loop, on_begin, c);
 }
 

@@ -160,6 +160,20 @@ describe('transport options', () => {
     await listener.query('UNLISTEN *');
     listener.release();
   });
+
+  test('media workers are woken on a channel of their own', async () => {
+    const listener = await cluster.pool.connect();
+    const heard = { rt_events: [], rt_media: [] };
+    listener.on('notification', ({ channel, payload }) => heard[channel].push(JSON.parse(payload).event));
+    await listener.query('LISTEN rt_events; LISTEN rt_media');
+    const { alice } = await pair();
+    await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    await until(() => heard.rt_events.includes('rt:media-answer'), 'the answer on the channel');
+    assert.deepEqual([...new Set(heard.rt_media)], ['rt:media-request']);
+    assert.ok(!heard.rt_events.includes('rt:media-request'));
+    await listener.query('UNLISTEN *');
+    listener.release();
+  });
 });
 
 describe('refusals', () => {
