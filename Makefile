@@ -26,10 +26,10 @@ ifeq ($(filter $(SELF_SUFFICIENT),$(MAKECMDGOALS)),)
 .DEFAULT_GOAL := all
 
 EXTENSION = rt
-EXTVERSION = 1.0
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rt.control)
 MODULE_big = rt
 DATA_built = rt--$(EXTVERSION).sql
-DATA = $(wildcard extension/upgrade/rt--*.sql)
+DATA = $(wildcard extension/released/rt--*.sql extension/upgrade/rt--*.sql)
 OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c bgworker/*.c))
 
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
@@ -53,7 +53,7 @@ override CFLAGS += -Werror
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard extension/*.h bgworker/*.h)
+$(OBJS): $(wildcard extension/*.h bgworker/*.h) bgworker/common/version.h
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))

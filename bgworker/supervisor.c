@@ -2,8 +2,8 @@
  *
  * What should run follows from the settings and from the ports that the launcher gave (plans.c); a runner (runner.c)
  * makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
- * logs.  It holds no transaction open and, but for the roles' passwords, does nothing in its database: it is
- * connected to it so that the server counts it as one of its sessions.
+ * logs.  It holds no transaction open and, but for the roles' passwords and the extension's version, does nothing in
+ * its database: it is connected to it so that the server counts it as one of its sessions.
  *
  * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock. */
 #include "postgres.h"
@@ -30,6 +30,7 @@
 #include "bgworker/plans.h"
 #include "bgworker/runner.h"
 #include "bgworker/supervisor.h"
+#include "bgworker/version.h"
 #include "extension/rt_shmem.h"
 
 #define MAX_WORKERS RT_PLANS_MAX_WORKERS
@@ -45,6 +46,7 @@ struct supervisor
 	rt_database *db;
 	char *database;
 	struct rt_plans *plans;
+	bool matched; /* the database has the extension in the library's version */
 	bool planned; /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[RT_PROGRAM_KINDS][MAX_WORKERS]; /* NULL until first wanted */
 	TimestampTz hinted[RT_PROGRAM_KINDS];
@@ -338,10 +340,15 @@ notice_changes(struct supervisor *s)
 		s->stopping = true;
 		s->planned = false;
 	}
+	if (!s->matched && !s->stopping && rt_version_matches(s->database))
+	{
+		s->matched = true;
+		s->planned = false;
+	}
 	if (rt_plans_are_outdated(s->plans))
 		s->planned = false;
 	if (!s->planned)
-		rt_plans_make(s->plans, s->stopping);
+		rt_plans_make(s->plans, s->stopping || !s->matched);
 	s->planned = true;
 }
 

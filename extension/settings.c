@@ -6,6 +6,7 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 
+#include "bgworker/common/version.h"
 #include "extension/rt_shmem.h"
 #include "extension/settings.h"
 #include "extension/settings_check.h"
@@ -28,6 +29,7 @@ char *rt_ssl_key_file;
 char *rt_cors_origins;
 char *rt_metrics_address;
 char *rt_program_path;
+static char *rt_version;
 int rt_connect_timeout_ms;
 int rt_ping_interval_ms;
 int rt_ping_timeout_ms;
@@ -195,6 +197,9 @@ static const struct string_setting string_settings[] = {
 	{"rt.program_path", &rt_program_path, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_program_path,
 	 "Sets the folder of the programs rt_gateway and rt_media.",
 	 "Empty: the server's library folder, where they are installed."},
+	{"rt.version", &rt_version, RT_VERSION, PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, TOLD, NULL,
+	 "Shows the version of the library.",
+	 "Programs and extension must be of the same one."},
 	{"rt.user_id", &rt_user_id, "", PGC_USERSET, 0, NOT_TOLD, rt_check_user_id,
 	 "Sets the user of rt for whom the session acts.",
 	 "Row-level security for members of rt_app goes by it, and what events say of who did something."},

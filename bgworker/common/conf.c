@@ -9,6 +9,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "version.h"
 
 #define LINE_LIMIT_BYTES (1024 * 1024)
 #define CHUNK_BYTES 4096
@@ -83,6 +84,19 @@ rt_conf_read(struct rt_conf **cp, int fd)
 	else
 		rt_conf_free(c);
 	return rc;
+}
+
+/* A server that was not restarted after an update starts the new programs with the settings of the old library. */
+bool
+rt_conf_is_current(const struct rt_conf *c)
+{
+	const char *version = rt_conf_str(c, "version", "1.0");
+
+	if (strcmp(version, RT_VERSION) == 0)
+		return true;
+	rt_log(RT_LOG_ERROR, "conf", "the server runs version %s of rt, this program is version %s: restart the server",
+		   version, RT_VERSION);
+	return false;
 }
 
 void

@@ -14,6 +14,7 @@ typedef void (*rt_conf_cb)(void *arg); /* the settings have changed */
 
 /* Waits for the first line. */
 enum rt_result rt_conf_read(struct rt_conf **cp, int fd);
+bool rt_conf_is_current(const struct rt_conf *c); /* false, and logged: the server's library is of another version */
 void rt_conf_free(struct rt_conf *c); /* NULL is fine */
 
 /* From then on reads reload lines.  on_end: the pipe was closed, the supervisor is gone. */

@@ -396,6 +396,11 @@ main(void)
 			   CONF_FD);
 		return 2;
 	}
+	if (!rt_conf_is_current(g.app.conf))
+	{
+		rt_conf_free(g.app.conf);
+		return 2;
+	}
 	rc = start(&g);
 	if (rc == RT_OK)
 		rt_loop_run(g.app.loop);

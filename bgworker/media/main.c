@@ -137,7 +137,7 @@ main(void)
 
 	memset(&m, 0, sizeof m);
 	confine();
-	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || rt_loop_new(&m.loop) != RT_OK)
+	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf) || rt_loop_new(&m.loop) != RT_OK)
 		return 1;
 	watch_signals(&m);
 	rc = start(&m);

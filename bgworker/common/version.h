@@ -1,0 +1,7 @@
+/* version.h: the version of this source tree, as in rt.control. */
+#ifndef RT_VERSION_H
+#define RT_VERSION_H
+
+#define RT_VERSION "1.1"
+
+#endif

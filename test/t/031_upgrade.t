@@ -1,0 +1,123 @@
+# From each release to this version: the catalog becomes that of a fresh install, the data stay, sessions, numbers and
+# tokens go on.  Until the update the programs wait; SQL works, and its events reach SQL listeners.
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use JSON::PP;
+use Test::More;
+
+use lib dirname(__FILE__) . '/lib';
+use RtCatalog;
+use RtTest;
+
+my $ROOT = abs_path(dirname(__FILE__) . '/../..');
+my ($version) = slurp("$ROOT/rt.control") =~ /^default_version = '(.*)'/m;
+my @released = map { /rt--(.*)\.sql$/ } glob("$ROOT/extension/released/rt--*.sql");
+cmp_ok(scalar @released, '>=', 1, 'there are releases');
+
+my $cluster = RtTest->start(settings => { 'rt.databases' => 'rt' });
+my $serving = "SELECT count(*) FROM rt.stat_programs WHERE state = 'ready'";
+$cluster->poll_sql($serving, '2', 'both programs serve');
+$cluster->sql('CREATE DATABASE fresh', dbname => 'postgres');
+$cluster->sql('SET client_min_messages = warning; CREATE EXTENSION rt CASCADE', dbname => 'fresh');
+my @fresh = RtCatalog::lines($cluster, 'fresh');
+cmp_ok(scalar(grep { /^function rt_api\./ } @fresh), '>', 50, 'the catalog is read');
+
+sub write_data
+{
+	$cluster->sql(<<'END');
+SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
+SELECT rt.create_room('Team', ARRAY['ann', 'bob']), rt.create_direct_room('ann', 'bob');
+INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, 20) i;
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (1, 'bob', 'hi @ann', 7);
+UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
+DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', '👍');
+SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]), rt.mark_delivered(1, 'bob', ARRAY[5]::bigint[]);
+SELECT rt.set_status('bob', 'away', 'out');
+SELECT rt.create_meeting('Standup', host => 'ann', room => 1, password => 'pw');
+END
+}
+
+# The columns of the tables as the release has them; what the update adds is not looked at.
+sub columns_query
+{
+	return join(' UNION ALL ', map { "SELECT '$_->[0]', (SELECT x FROM (SELECT $_->[1]) AS x)::text FROM $_->[0] AS t" } map { [ split /\|/ ] }
+		  split /\n/, $cluster->sql("SELECT attrelid::regclass || '|' || string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum)
+			FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
+				AND attrelid IN (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'rt')
+				AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r') GROUP BY attrelid")) . ' ORDER BY 1, 2';
+}
+
+sub post_message
+{
+	my ($token, $content) = @_;
+	return $cluster->http('POST', '/api/chat/rooms/1/msgs', content => encode_json({ content => $content }),
+		headers => { Authorization => "Bearer $token", 'Content-Type' => 'application/json' });
+}
+
+sub update_from
+{
+	my ($old) = @_;
+	$cluster->sql('DROP EXTENSION rt');
+	$cluster->sql("CREATE EXTENSION rt VERSION '$old'");
+	wait_until(sub { $cluster->log =~ /WARNING:  extension rt has version \Q$old\E in database "rt", its library is version \Q$version\E/ },
+		'the log tells of the old version');
+	like($cluster->log, qr/HINT:  Run "ALTER EXTENSION rt UPDATE" in this database\./, 'and what to do');
+
+	my ($listener, $session) = ($cluster->psql_start, $cluster->psql_start);
+	write_data();
+	print { $listener->{in} } "LISTEN rt_events;\nSELECT 'listens';\n";
+	wait_until(sub { $listener->{read}->() =~ /listens/ }, 'somebody listens');
+	print { $session->{in} } "PREPARE say (text) AS SELECT 'said ' || rt.send_message(1, 'bob', \$1);\n";
+	is($cluster->sql($serving), 0, 'the programs wait');
+	print { $session->{in} } "EXECUTE say('before');\n";
+	wait_until(sub { $session->{read}->() =~ /said 22\b/ }, 'a session writes');
+	wait_until(sub { print { $listener->{in} } "SELECT;\n"; $listener->{read}->() =~ /"content" ?: ?"before"/ }, 'and a SQL listener sees it');
+	my $token = $cluster->sql("SELECT rt.issue_token('ann')");
+	my $query = columns_query();
+	my $before = $cluster->sql($query);
+	like($before, qr/message 20/, 'there are data');
+
+	$cluster->sql('ALTER EXTENSION rt UPDATE');
+	my @differences = RtCatalog::differences(\@fresh, [ RtCatalog::lines($cluster, 'rt') ]);
+	is(scalar @differences, 0, 'the catalog is that of a fresh install (else: extension/upgrade/draft)') || diag(join("\n", map { tr/\x01/\n/r } @differences));
+	is($cluster->sql($query), $before, 'the data are as they were');
+	print { $session->{in} } "EXECUTE say('after');\n";
+	wait_until(sub { $session->{read}->() =~ /said 23\b/ }, 'the session goes on, with the next number');
+	wait_until(sub { print { $listener->{in} } "SELECT;\n"; $listener->{read}->() =~ /"content" ?: ?"after"/ }, 'and so does the listener');
+	wait_until(sub { $cluster->is_ready }, 'the programs serve');
+	my $answer = post_message($token, 'by REST');
+	is($answer->{status}, 201, 'a token of before is good') || diag($answer->{content});
+	is(decode_json($answer->{content})->{data}{seq}, 24, 'and gets the next number');
+	$_->{finish}->() for $session, $listener;
+}
+
+for my $old (@released)
+{
+	subtest "from $old" => sub { update_from($old) };
+}
+
+# ---- one that is not restarted ----------------------------------------------------
+
+# The library of another version, as far as the step can see it.
+for my $step (glob("$ROOT/extension/upgrade/rt--*--$version.sql"))
+{
+	my ($guard) = slurp($step) =~ /^(DO \$\$.*?\$\$;)/ms;
+	$guard =~ s/'\Q$version\E'/'0.9'/g;
+	my (undef, $err) = $cluster->try_sql($guard);
+	like($err, qr/ERROR:  the server runs another version of rt.*\n.*HINT:  Restart the server/s, 'a server that was not restarted refuses the update');
+}
+
+# A program that finds the settings of an older library on descriptor 3.
+chomp(my $folder = `pg_config --pkglibdir`);
+for my $program ('rt_gateway', 'rt_media')
+{
+	my (undef, $err, $status) = run_command('sh', '-c', qq{printf '%s\\n' '{"settings":{"port":1}}' | "$folder/$program" 3<&0});
+	isnt($status, 0, "$program does not serve an older library");
+	like($err, qr/the server runs version 1\.0 of rt, this program is version \Q$version\E: restart the server/, 'and says why');
+}
+
+done_testing();
