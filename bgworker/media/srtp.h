@@ -1,8 +1,4 @@
-/* srtp.h: one peer's SRTP and SRTCP (RFC 3711, RFC 7714).
- *
- * libsrtp2 does all but one thing: what goes out under AES-128-GCM is encrypted by OpenSSL, RTP straight from the
- * stored packet into the outgoing buffer.  libsrtp2 costs about twice as much there, encrypts in place only, and keeps
- * 18 kB for each peer.  test/unit compares the two, packet for packet. */
+/* srtp.h: one peer's SRTP and SRTCP (RFC 3711): AES-128-GCM by gcm.h, AES-CM by libsrtp2. */
 #ifndef RT_SRTP_H
 #define RT_SRTP_H
 
