@@ -148,6 +148,9 @@ make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int c
 	appendStringInfo(&line, ",\"loaded\":" INT64_FORMAT, PgReloadTime);
 	append_string(&line, "database", p->database);
 	append_string(&line, "conninfo", conninfo.data);
+	/* See runner.h: a gateway that drains is replaced at once. */
+	if (kind == RT_PROGRAM_GATEWAY)
+		appendStringInfoString(&line, ",\"successor\":true");
 	appendStringInfoString(&line, ",\"socket_fds\":[");
 	for (int i = 0; kind == RT_PROGRAM_GATEWAY && i < count; i++)
 		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_CONFIG_FD + 1 + i);

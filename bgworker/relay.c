@@ -96,6 +96,20 @@ write_batch(void *arg)
 }
 
 static void
+note_lag(rt_database *db, uint64 lag_us)
+{
+	int bucket = 0;
+
+	while (bucket < RT_LAG_BUCKETS - 1 && lag_us > rt_lag_bounds_us[bucket])
+		bucket++;
+	pg_atomic_write_u64(&db->lag_us, lag_us);
+	pg_atomic_fetch_add_u64(&db->lag_sum_us, lag_us);
+	pg_atomic_fetch_add_u64(&db->lag_counts[bucket], 1);
+	if (lag_us > pg_atomic_read_u64(&db->largest_lag_us))
+		pg_atomic_write_u64(&db->largest_lag_us, lag_us);
+}
+
+static void
 note_batch(struct relay *r)
 {
 	rt_database *db = r->db;
@@ -109,7 +123,7 @@ note_batch(struct relay *r)
 	if (count > pg_atomic_read_u64(&db->largest_batch))
 		pg_atomic_write_u64(&db->largest_batch, count);
 	if (oldest != 0)
-		pg_atomic_write_u64(&db->lag_us, Max(GetCurrentTimestamp() - oldest, 0));
+		note_lag(db, Max(GetCurrentTimestamp() - oldest, 0));
 }
 
 static void

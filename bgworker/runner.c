@@ -17,6 +17,8 @@
 #define STOP_TIMEOUT_MS 5000
 #define WRITE_RETRY_MS 100
 #define NO_EXEC_STATUS 127 /* see child.c */
+#define MAX_DRAIN_MS 3600000
+#define DRAIN_EXTRA_MS 10000 /* after the time that it wanted */
 
 struct rt_runner
 {
@@ -30,6 +32,8 @@ struct rt_runner
 	bool ready;
 	bool login_failed;
 	bool killed; /* by us, since it did not stop in time */
+	bool leaving;
+	TimestampTz leave_due; /* when it must be gone */
 	TimestampTz since;
 	TimestampTz kill_due;
 	struct rt_backoff backoff;
@@ -42,19 +46,33 @@ struct rt_runner
 	bool outdated; /* told is not yet in unsent */
 };
 
-struct rt_runner *
-rt_runner_new(enum rt_program_kind kind, int worker, const char *database)
+static TimestampTz
+after_ms(int ms)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+}
+
+static struct rt_runner *
+new_runner(enum rt_program_kind kind, int worker)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	struct rt_runner *r = palloc0(sizeof(*r));
 
 	r->kind = kind;
 	r->worker = worker;
-	snprintf(r->title, sizeof(r->title), "%s: %s %d", rt_program_role(kind), database, worker);
 	r->config_fd = -1;
 	r->since = GetCurrentTimestamp();
 	initStringInfo(&r->unsent);
 	MemoryContextSwitchTo(old);
+	return r;
+}
+
+struct rt_runner *
+rt_runner_new(enum rt_program_kind kind, int worker, const char *database)
+{
+	struct rt_runner *r = new_runner(kind, worker);
+
+	snprintf(r->title, sizeof(r->title), "%s: %s %d", rt_program_role(kind), database, worker);
 	return r;
 }
 
@@ -88,22 +106,31 @@ rt_runner_since(const struct rt_runner *r)
 	return r->since;
 }
 
-static TimestampTz
-after_ms(int ms)
-{
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
-}
-
 /* ---- its log ------------------------------------------------------------------ */
+
+/* Only once: what a program that was taken over writes must not make more of them. */
+static void
+note_drain(struct rt_runner *r, const char *text)
+{
+	int ms = atoi(text);
+
+	if (r->leaving || r->state != RT_RUNNER_RUNNING)
+		return;
+	r->leaving = true;
+	r->leave_due = after_ms(Min(Max(ms, 0), MAX_DRAIN_MS) + DRAIN_EXTRA_MS);
+}
 
 /* "LOG ready", "ERROR db: login failed: …": the module's name before the text is optional. */
 static void
 on_line(void *arg, const char *text)
 {
+	static const char draining[] = "draining for ";
 	struct rt_runner *r = arg;
 	const char *ready = strstr(text, "ready");
 
-	if (strstr(text, "login failed") != NULL)
+	if (strncmp(text, draining, strlen(draining)) == 0)
+		note_drain(r, text + strlen(draining));
+	else if (strstr(text, "login failed") != NULL)
 		r->login_failed = true;
 	else if (ready != NULL && strcmp(ready, "ready") == 0 && (ready == text || ready[-1] == ' '))
 		r->ready = true;
@@ -209,7 +236,7 @@ start(struct rt_runner *r, const struct rt_runner_plan *plan)
 	r->log_changes++;
 	r->state = RT_RUNNER_RUNNING;
 	r->restarts += r->starts++ > 0;
-	r->ready = r->login_failed = r->killed = false;
+	r->ready = r->login_failed = r->killed = r->leaving = false;
 	r->since = GetCurrentTimestamp();
 	resetStringInfo(&r->unsent);
 	replace_string(&r->identity, plan->identity);
@@ -241,7 +268,7 @@ static void
 log_end(const struct rt_runner *r, int status)
 {
 	const char *role = rt_program_role(r->kind);
-	const char *again = psprintf("it is started again in %d ms", r->backoff.pause_ms);
+	const char *again = r->leaving ? "it was draining" : psprintf("it is started again in %d ms", r->backoff.pause_ms);
 
 	if (WIFSIGNALED(status))
 		ereport(LOG, (errmsg("%s[%d] was terminated by signal %d: %s; %s", role, r->pid, WTERMSIG(status),
@@ -270,8 +297,12 @@ release(struct rt_runner *r)
 void
 rt_runner_ended(struct rt_runner *r, int wait_status)
 {
-	if (r->state == RT_RUNNER_STOPPING)
+	if (r->state == RT_RUNNER_STOPPING || r->leaving)
+	{
 		rt_backoff_reset(&r->backoff);
+		if (r->leaving && r->state != RT_RUNNER_STOPPING)
+			log_end(r, wait_status);
+	}
 	else
 	{
 		long lived_ms = TimestampDifferenceMilliseconds(r->since, GetCurrentTimestamp());
@@ -293,6 +324,54 @@ rt_runner_kill(struct rt_runner *r)
 	while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	r->pid = 0;
+}
+
+/* ---- its successor -------------------------------------------------------------- */
+
+bool
+rt_runner_is_leaving(const struct rt_runner *r)
+{
+	return r->leaving;
+}
+
+struct rt_runner *
+rt_runner_successor(const struct rt_runner *r)
+{
+	struct rt_runner *next = new_runner(r->kind, r->worker);
+
+	strlcpy(next->title, r->title, sizeof(next->title));
+	next->starts = r->starts;
+	next->restarts = r->restarts;
+	return next;
+}
+
+TimestampTz
+rt_runner_leave(struct rt_runner *r, bool stopping)
+{
+	TimestampTz next = r->leave_due;
+
+	if (r->state == RT_RUNNER_RUNNING && (stopping || r->leave_due <= GetCurrentTimestamp()))
+		stop(r);
+	if (r->state == RT_RUNNER_STOPPING)
+	{
+		kill_if_due(r);
+		next = r->killed ? DT_NOEND : r->kill_due;
+	}
+	if (r->log != NULL && rt_childlog_settle(r->log))
+		next = Min(next, after_ms(1000));
+	return next;
+}
+
+void
+rt_runner_free(struct rt_runner *r)
+{
+	Assert(r->state == RT_RUNNER_IDLE);
+	if (r->identity != NULL)
+		pfree(r->identity);
+	if (r->told != NULL)
+		pfree(r->told);
+	pfree(r->unsent.data);
+	pfree(r);
 }
 
 /* ---- its turn ----------------------------------------------------------------- */

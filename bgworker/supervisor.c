@@ -37,9 +37,12 @@
 #define IDLE_MS 1000           /* how soon a smart shutdown is noticed */
 #define HINT_INTERVAL_MS 60000 /* between two hints on failed logins */
 #define EVENTS_PER_WAIT 16
+#define SETS (RT_PROGRAM_KINDS + 1) /* of runners: one a kind, and those that leave */
+#define LEAVING RT_PROGRAM_KINDS
+#define SHOWN_AS_DRAINING 3 /* rt_program.state */
 #define PID_FILE "postmaster.pid" /* in the data directory, where the server works */
 
-StaticAssertDecl(RT_PROGRAM_KINDS *MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
+StaticAssertDecl((RT_PROGRAM_KINDS + 1) * MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
 
 struct supervisor
 {
@@ -48,10 +51,11 @@ struct supervisor
 	struct rt_plans *plans;
 	bool matched; /* the database has the extension in the library's version */
 	bool planned; /* the plans are those of the settings and ports of now */
-	struct rt_runner *runners[RT_PROGRAM_KINDS][MAX_WORKERS]; /* NULL until first wanted */
+	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
 	TimestampTz hinted[RT_PROGRAM_KINDS];
 	WaitEventSet *waits;
 	int waits_changes; /* log_changes() as of when it was made */
+	int log_changes;   /* of runners that are no more */
 	bool stopping;
 };
 
@@ -68,6 +72,32 @@ on_sigchld(SIGNAL_ARGS)
 }
 
 /* ---- the programs ------------------------------------------------------------- */
+
+/* The successor starts while the gateway that drains still has clients.  One at a time for each place. */
+static void
+make_way(struct supervisor *s, int i)
+{
+	struct rt_runner *r = s->runners[RT_PROGRAM_GATEWAY][i];
+
+	if (r == NULL || !rt_runner_is_leaving(r) || rt_runner_state(r) != RT_RUNNER_RUNNING || s->runners[LEAVING][i] != NULL)
+		return;
+	s->runners[LEAVING][i] = r;
+	s->runners[RT_PROGRAM_GATEWAY][i] = rt_runner_successor(r);
+}
+
+static TimestampTz
+tend_leaving(struct supervisor *s, int i)
+{
+	struct rt_runner **r = &s->runners[LEAVING][i];
+
+	if (*r != NULL && rt_runner_state(*r) == RT_RUNNER_IDLE)
+	{
+		s->log_changes += rt_runner_log_changes(*r);
+		rt_runner_free(*r);
+		*r = NULL;
+	}
+	return *r == NULL ? DT_NOEND : rt_runner_leave(*r, s->stopping);
+}
 
 static TimestampTz
 tend_runner(struct supervisor *s, enum rt_program_kind kind, int i, int count)
@@ -90,6 +120,11 @@ tend_runners(struct supervisor *s)
 {
 	TimestampTz next = DT_NOEND;
 
+	for (int i = 0; i < MAX_WORKERS; i++)
+	{
+		next = Min(next, tend_leaving(s, i));
+		make_way(s, i);
+	}
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
 		int count = rt_plans_count(s->plans, kind);
@@ -103,7 +138,7 @@ tend_runners(struct supervisor *s)
 static bool
 is_any_running(const struct supervisor *s)
 {
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	for (int kind = 0; kind < SETS; kind++)
 	{
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{
@@ -117,7 +152,7 @@ is_any_running(const struct supervisor *s)
 static struct rt_runner *
 find_by_pid(const struct supervisor *s, int pid)
 {
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	for (int kind = 0; kind < SETS; kind++)
 	{
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{
@@ -199,6 +234,18 @@ publish(struct supervisor *s)
 				publish_runner(shown, kind, i, r);
 		}
 	}
+	for (int i = 0; i < MAX_WORKERS; i++)
+	{
+		rt_program *shown = &s->db->programs[LEAVING * MAX_WORKERS + i];
+		const struct rt_runner *r = s->runners[LEAVING][i];
+
+		shown->used = r != NULL && rt_runner_pid(r) != 0;
+		if (!shown->used)
+			continue;
+		publish_runner(shown, RT_PROGRAM_GATEWAY, i, r);
+		if (rt_runner_state(r) == RT_RUNNER_RUNNING)
+			shown->state = SHOWN_AS_DRAINING;
+	}
 	LWLockRelease(&s->db->lock);
 }
 
@@ -207,7 +254,7 @@ on_exit_supervisor(int code, Datum arg)
 {
 	struct supervisor *s = (struct supervisor *) DatumGetPointer(arg);
 
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	for (int kind = 0; kind < SETS; kind++)
 	{
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{
@@ -249,9 +296,9 @@ announce(struct supervisor *s)
 static int
 log_changes(const struct supervisor *s)
 {
-	int changes = 0;
+	int changes = s->log_changes;
 
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	for (int kind = 0; kind < SETS; kind++)
 	{
 		for (int i = 0; i < MAX_WORKERS; i++)
 			changes += s->runners[kind][i] == NULL ? 0 : rt_runner_log_changes(s->runners[kind][i]);
@@ -272,7 +319,7 @@ make_wait_set(struct supervisor *s)
 #endif
 	AddWaitEventToSet(s->waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(s->waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+	for (int kind = 0; kind < SETS; kind++)
 	{
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{

@@ -2,18 +2,21 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "extension/event.h"
 #include "extension/rt_shmem.h"
 
-#define COLUMNS 14
+#define COLUMNS 18
 
 PG_FUNCTION_INFO_V1(rt_stat_relay);
+PG_FUNCTION_INFO_V1(rt_reset_relay_stats);
 
 static Datum
 figure(pg_atomic_uint64 *value)
@@ -30,15 +33,36 @@ microseconds(uint64 us)
 	return IntervalPGetDatum(interval);
 }
 
-static int
-relay_pid(rt_database *db)
+/* What is under the slot's lock. */
+struct locked
 {
-	int pid;
+	int relay_pid;
+	uint64 lost;
+	TimestampTz stats_reset;
+};
+
+static struct locked
+read_locked(rt_database *db)
+{
+	struct locked l;
 
 	LWLockAcquire(&db->lock, LW_SHARED);
-	pid = db->relay_pid;
+	l.relay_pid = db->relay_pid;
+	l.lost = pg_atomic_read_u64(&db->ring.lost) - db->lost_before;
+	l.stats_reset = db->stats_reset;
 	LWLockRelease(&db->lock);
-	return pid;
+	return l;
+}
+
+/* Batches by their lag, each bucket for itself. */
+static Datum
+lag_counts(rt_database *db)
+{
+	Datum counts[RT_LAG_BUCKETS];
+
+	for (int i = 0; i < RT_LAG_BUCKETS; i++)
+		counts[i] = figure(&db->lag_counts[i]);
+	return PointerGetDatum(construct_array(counts, RT_LAG_BUCKETS, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* Tail first: it never passes the head that is read after it. */
@@ -68,21 +92,43 @@ rt_stat_relay(PG_FUNCTION_ARGS)
 	memset(nulls, db == NULL, sizeof(nulls));
 	if (db != NULL)
 	{
-		nulls[n] = relay_pid(db) == 0;
-		values[n++] = Int32GetDatum(relay_pid(db));
+		struct locked l = read_locked(db);
+
+		nulls[n] = l.relay_pid == 0;
+		values[n++] = Int32GetDatum(l.relay_pid);
 		values[n++] = figure(&db->last_pos);
 		values[n++] = figure(&db->events);
 		values[n++] = figure(&db->batches);
 		values[n++] = figure(&db->largest_batch);
 		values[n++] = microseconds(pg_atomic_read_u64(&db->lag_us));
+		values[n++] = microseconds(pg_atomic_read_u64(&db->largest_lag_us));
 		values[n++] = Int64GetDatum((int64) db->ring.size);
 		values[n++] = bytes_used(&db->ring);
 		values[n++] = figure(&db->ring.high_water);
 		values[n++] = figure(&db->ring.published);
-		values[n++] = figure(&db->ring.lost);
+		values[n++] = Int64GetDatum((int64) l.lost);
 		values[n++] = figure(&db->rescans);
 		values[n++] = figure(&db->rescued);
 		values[n++] = figure(&db->notify_failures);
+		values[n++] = TimestampTzGetDatum(l.stats_reset);
+		values[n++] = microseconds(pg_atomic_read_u64(&db->lag_sum_us));
+		values[n++] = lag_counts(db);
 	}
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* rt_private.reset_relay_stats() returns void */
+Datum
+rt_reset_relay_stats(PG_FUNCTION_ARGS)
+{
+	rt_database *db;
+
+	rt_event_require_loaded();
+	db = rt_database_find(MyDatabaseId, false);
+	if (db == NULL)
+		PG_RETURN_VOID();
+	LWLockAcquire(&db->lock, LW_EXCLUSIVE);
+	rt_database_reset_figures(db);
+	LWLockRelease(&db->lock);
+	PG_RETURN_VOID();
 }

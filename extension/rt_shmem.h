@@ -14,8 +14,9 @@
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
-#define RT_MAX_PROGRAMS 64 /* children of one supervisor, gateways and media workers together */
+#define RT_MAX_PROGRAMS 96 /* children of one supervisor: gateways, media workers, and gateways that drain */
 #define RT_SECRET_LEN 43   /* base64url of 32 random bytes */
+#define RT_LAG_BUCKETS 12  /* of the relay's lag; the last one has no upper bound */
 #define RT_MAX_RECHECK 32  /* databases that wait for the launcher's look; more of them: it looks at all */
 
 /* States of a ring record.  RESERVED -> COMMITTED or ABORTED by the backend that reserved it. */
@@ -52,7 +53,7 @@ typedef struct rt_program
 	int pid;                      /* 0: not running */
 	int kind;                     /* 0 gateway, 1 media */
 	int worker;
-	int state;                    /* 0 waits for its start, 1 runs, 2 is told to stop */
+	int state;                    /* 0 waits for its start, 1 runs, 2 is told to stop, 3 drains */
 	int restarts;
 	bool ready;
 	TimestampTz since;            /* of its start, or of its end */
@@ -84,6 +85,13 @@ typedef struct rt_database
 	pg_atomic_uint64 rescued;     /* messages that a rescan found */
 	pg_atomic_uint64 notify_failures;
 	pg_atomic_uint64 lag_us;      /* age of the oldest event of the last batch */
+	pg_atomic_uint64 largest_lag_us;
+	pg_atomic_uint64 lag_sum_us;
+	pg_atomic_uint64 lag_counts[RT_LAG_BUCKETS]; /* batches by their lag: see rt_lag_bounds_us */
+
+	/* what rt.reset_stats() leaves */
+	TimestampTz stats_reset;      /* lock */
+	uint64 lost_before;           /* of ring.lost, which the relay needs as it is.  lock */
 
 	rt_ring ring;
 } rt_database;
@@ -107,8 +115,14 @@ typedef struct rt_shared
 /* NULL where rt is not in shared_preload_libraries. */
 extern rt_shared *rt_shared_state;
 
+/* Upper bounds of the buckets of lag_counts. */
+extern const uint64 rt_lag_bounds_us[RT_LAG_BUCKETS - 1];
+
 extern rt_database *rt_database_slot(int i);
 extern char *rt_ring_data(rt_database *db);
+
+/* Sets what rt.stat_relay counts back to 0; the lock of the slot is held, or nobody has it yet. */
+extern void rt_database_reset_figures(rt_database *db);
 
 /* For _PG_init: asks the server for the memory, and makes and finds it once it is there. */
 extern void rt_shmem_install(void);

@@ -12,6 +12,9 @@
 
 rt_shared *rt_shared_state = NULL;
 
+const uint64 rt_lag_bounds_us[RT_LAG_BUCKETS - 1] = {1000,  2500,   5000,   10000,   25000,  50000,
+													 100000, 250000, 500000, 1000000, 5000000};
+
 #if PG_VERSION_NUM >= 150000
 static shmem_request_hook_type previous_request_hook;
 #endif
@@ -98,22 +101,35 @@ reset_ring(rt_ring *ring)
 	ring->full = false;
 	pg_atomic_write_u64(&ring->tail, 0);
 	pg_atomic_write_u32(&ring->dropping, 0);
-	pg_atomic_write_u64(&ring->published, 0);
 	pg_atomic_write_u64(&ring->lost, 0);
-	pg_atomic_write_u64(&ring->high_water, 0);
 }
 
-static void
-reset_figures(rt_database *db)
+void
+rt_database_reset_figures(rt_database *db)
 {
-	pg_atomic_write_u64(&db->last_pos, 0);
 	pg_atomic_write_u64(&db->events, 0);
 	pg_atomic_write_u64(&db->batches, 0);
 	pg_atomic_write_u64(&db->largest_batch, 0);
 	pg_atomic_write_u64(&db->rescans, 0);
 	pg_atomic_write_u64(&db->rescued, 0);
 	pg_atomic_write_u64(&db->notify_failures, 0);
+	pg_atomic_write_u64(&db->largest_lag_us, 0);
+	pg_atomic_write_u64(&db->lag_sum_us, 0);
+	for (int i = 0; i < RT_LAG_BUCKETS; i++)
+		pg_atomic_write_u64(&db->lag_counts[i], 0);
+	pg_atomic_write_u64(&db->ring.published, 0);
+	pg_atomic_write_u64(&db->ring.high_water, 0);
+	db->lost_before = pg_atomic_read_u64(&db->ring.lost);
+	db->stats_reset = GetCurrentTimestamp();
+}
+
+static void
+reset_slot(rt_database *db)
+{
+	reset_ring(&db->ring);
+	pg_atomic_write_u64(&db->last_pos, 0);
 	pg_atomic_write_u64(&db->lag_us, 0);
+	rt_database_reset_figures(db);
 }
 
 static int
@@ -145,8 +161,7 @@ init_shared(void)
 		LWLockInitialize(&db->ring.lock, ring_tranche);
 		pg_atomic_init_u32(&db->relay_procno, 0);
 		pg_atomic_init_u32(&db->relay_wakeup, 0);
-		reset_ring(&db->ring);
-		reset_figures(db);
+		reset_slot(db);
 	}
 }
 
@@ -199,8 +214,7 @@ take_slot(rt_database *db, Oid oid)
 	db->suspended = 0;
 	db->absent = false;
 	pg_atomic_write_u32(&db->relay_wakeup, 0);
-	reset_ring(&db->ring);
-	reset_figures(db);
+	reset_slot(db);
 	db->oid = oid;
 }
 

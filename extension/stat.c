@@ -24,6 +24,8 @@ state_name(const rt_program *program)
 			return "waiting";
 		case 1:
 			return program->ready ? "ready" : "starting";
+		case 3:
+			return "draining";
 		default:
 			return "stopping";
 	}

@@ -178,6 +178,12 @@ rt_conf_workers(const struct rt_conf *c)
 	return (int) rt_json_int(c->root, "workers", 1);
 }
 
+bool
+rt_conf_has_successor(const struct rt_conf *c)
+{
+	return rt_json_bool(c->root, "successor", false);
+}
+
 int
 rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max)
 {

@@ -25,6 +25,7 @@ const char *rt_conf_database(const struct rt_conf *c);
 const char *rt_conf_conninfo(const struct rt_conf *c);
 int rt_conf_worker(const struct rt_conf *c);
 int rt_conf_workers(const struct rt_conf *c);
+bool rt_conf_has_successor(const struct rt_conf *c); /* one is started as soon as we drain: see gateway/drain.h */
 int rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max); /* how many there are */
 
 /* Settings by their names without "rt."; lent until the next reload. */

@@ -224,6 +224,17 @@ rt_acceptor_stop(struct rt_acceptor *a)
 	}
 }
 
+void
+rt_acceptor_leave(struct rt_acceptor *a)
+{
+	/* What the kernel has accepted for us would be reset. */
+	for (int i = 0; i < a->nlisteners; i++)
+		on_acceptable(&a->listeners[i], RT_READABLE);
+	rt_acceptor_stop(a);
+	if (a->passed_watch != NULL)
+		rt_watch_set(a->passed_watch, 0);
+}
+
 /* ---- between workers ------------------------------------------------------------------- */
 
 enum rt_result

@@ -10,6 +10,7 @@ struct rt_auth;
 struct rt_bus;
 struct rt_conf;
 struct rt_db;
+struct rt_drain;
 struct rt_http;
 struct rt_joins;
 struct rt_loop;
@@ -19,6 +20,7 @@ struct rt_rates;
 struct rt_recent;
 struct rt_recoveries;
 struct rt_replay;
+struct rt_report;
 struct rt_rest;
 struct rt_rooms;
 struct rt_send;
@@ -57,6 +59,8 @@ struct rt_app
 	struct rt_rest *rest;
 	struct rt_rates *user_rates; /* of what users write, by REST and by events */
 	struct rt_stat *stat;
+	struct rt_report *report;
+	struct rt_drain *drain;
 	char name[40]; /* of this gateway in the database, new at each start */
 	bool draining; /* SIGTERM came: nothing new is begun */
 };

@@ -9,6 +9,7 @@
 #include "../common/text.h"
 #include "app.h"
 #include "auth.h"
+#include "drain.h"
 #include "joins.h"
 #include "leave.h"
 #include "notice.h"
@@ -85,11 +86,22 @@ run_disconnect(struct rt_app *app, const json_t *payload)
 		rt_leave_kick_user(app, user);
 }
 
+static void
+run_drain(struct rt_app *app, const json_t *payload)
+{
+	const char *gateway = rt_json_str(payload, "gateway");
+	int64_t spread_ms = rt_json_int(payload, "spreadMs", -1);
+
+	if (gateway != NULL && strcmp(gateway, app->name) == 0 && spread_ms >= 0)
+		rt_drain_begin(app->drain, (uint64_t) spread_ms);
+}
+
 static const struct rt_command_def commands[] = {
 	{"rt:member", run_member},
 	{"rt:room-deleted", run_room_deleted},
 	{"rt:keys", run_keys},
 	{"rt:disconnect", run_disconnect},
+	{"rt:drain", run_drain},
 };
 
 void

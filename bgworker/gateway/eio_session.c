@@ -54,7 +54,7 @@ end_session(struct rt_eio_session *s, const char *reason, bool by_client)
 	rt_upgrade_end(s);
 	rt_polling_end(s, by_client);
 	if (s->ws != NULL)
-		rt_ws_close(s->ws, e->draining ? RT_WS_GOING_AWAY : RT_WS_NORMAL);
+		rt_ws_close(s->ws, e->draining || e->refusing ? RT_WS_GOING_AWAY : RT_WS_NORMAL);
 	s->ws = NULL;
 	e->stats->sessions--;
 	e->handler.on_close(s->owner, reason);
@@ -287,7 +287,7 @@ on_heartbeat(struct rt_wheel_entry *entry)
 		return;
 	}
 	s->awaits_pong = true;
-	s->ping_sent_ms = rt_loop_now_ms(e->loop);
+	s->ping_sent_us = rt_loop_clock_us();
 	rt_wheel_set(e->wheel, &s->heartbeat, s->ping_timeout_ms);
 	rt_eio_session_push(s, e->ping);
 }
@@ -298,7 +298,7 @@ on_pong(struct rt_eio_session *s)
 	if (!s->awaits_pong || s->closes_when_sent)
 		return;
 	s->awaits_pong = false;
-	s->latency_ms = (int32_t) (rt_loop_now_ms(s->eio->loop) - s->ping_sent_ms);
+	s->latency_us = (int64_t) (rt_loop_clock_us() - s->ping_sent_us);
 	rt_wheel_set(s->eio->wheel, &s->heartbeat, s->ping_interval_ms);
 }
 
@@ -411,7 +411,7 @@ rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *q
 	struct rt_eio_session *s = rt_alloc(sizeof *s);
 
 	s->eio = e;
-	s->latency_ms = -1;
+	s->latency_us = -1;
 	s->ping_interval_ms = e->conf->ping_interval_ms;
 	s->ping_timeout_ms = e->conf->ping_timeout_ms;
 	s->heartbeat.fn = on_heartbeat;
@@ -479,7 +479,7 @@ rt_eio_session_queued_bytes(const struct rt_eio_session *s)
 }
 
 int64_t
-rt_eio_session_latency_ms(const struct rt_eio_session *s)
+rt_eio_session_latency_us(const struct rt_eio_session *s)
 {
-	return s->latency_ms;
+	return s->latency_us;
 }

@@ -44,13 +44,13 @@ struct rt_eio_session
 	bool closes_when_sent;
 	bool closed;
 	bool awaits_pong;
-	int32_t latency_ms;
 	void *owner;
 	struct rt_probe *probe;
 	struct rt_httpconn *poll; /* the GET that waits for packets */
 	struct rt_httpconn *post; /* the POST that is being read */
 	struct rt_wheel_entry heartbeat;
-	uint64_t ping_sent_ms;
+	uint64_t ping_sent_us;
+	int64_t latency_us;
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
 	char sid[2 + RT_RANDOM_ID_LEN + 1];
@@ -74,6 +74,7 @@ struct rt_eio
 	struct rt_frame *noop;
 	bool flush_deferred;
 	bool draining;
+	bool refusing; /* new sessions */
 };
 
 /* eio_session.c */

@@ -79,15 +79,16 @@ rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error)
 }
 
 static void
-refuse_full(struct rt_httpconn *c)
+refuse_new(struct rt_httpconn *c, const char *why)
 {
-	static const char body[] = "{\"code\":4,\"message\":\"Too many sessions\"}";
+	char body[80];
+	int n = snprintf(body, sizeof body, "{\"code\":4,\"message\":\"%s\"}", why);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = 503,
 												 .content_type = "application/json",
 												 .headers = "Retry-After: 5\r\n",
 												 .body = body,
-												 .len = sizeof body - 1,
+												 .len = (size_t) n,
 												 .close = true});
 }
 
@@ -104,9 +105,9 @@ rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_hea
 		return RT_HTTP_ANSWERED;
 	}
 	/* A session on polling outlives its connections, so sessions are limited too. */
-	if (s == NULL && (e->draining || e->stats->sessions >= (uint64_t) e->conf->max_connections))
+	if (s == NULL && (e->draining || e->refusing || e->stats->sessions >= (uint64_t) e->conf->max_connections))
 	{
-		refuse_full(c);
+		refuse_new(c, e->draining || e->refusing ? "Server shutting down" : "Too many sessions");
 		return RT_HTTP_ANSWERED;
 	}
 	if (upgrade)
@@ -239,6 +240,27 @@ rt_eio_drain(struct rt_eio *e)
 		return;
 	e->draining = true;
 	rt_loop_defer(e->loop, end_some, e);
+}
+
+void
+rt_eio_refuse_sessions(struct rt_eio *e)
+{
+	e->refusing = true;
+}
+
+void
+rt_eio_end_some(struct rt_eio *e, uint64_t n)
+{
+	struct rt_eio_session *s;
+	size_t pos = 0;
+
+	while (n > 0 && (s = rt_map_next(e->sessions, &pos)) != NULL)
+	{
+		/* One that is closing already counts: it is still among those that are there. */
+		if (s->close_reason == NULL)
+			rt_eio_session_close_when_sent(s, "server shutting down");
+		n--;
+	}
 }
 
 void

@@ -33,6 +33,8 @@ enum rt_result rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel
 						  const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
 						  void *gone_arg);
 void rt_eio_drain(struct rt_eio *e); /* closes all sessions, a bounded number a turn */
+void rt_eio_refuse_sessions(struct rt_eio *e);        /* new ones, with 503 */
+void rt_eio_end_some(struct rt_eio *e, uint64_t n);   /* what is queued for them goes out first */
 void rt_eio_free(struct rt_eio *e);  /* NULL is fine */
 
 /* ---- requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated ---- */
@@ -58,7 +60,7 @@ const char *rt_eio_session_bearer(const struct rt_eio_session *s); /* of the han
 const char *rt_eio_session_query_token(const struct rt_eio_session *s); /* of the handshake's ?token=; or NULL */
 bool rt_eio_session_is_websocket(const struct rt_eio_session *s);
 size_t rt_eio_session_queued_bytes(const struct rt_eio_session *s);
-int64_t rt_eio_session_latency_ms(const struct rt_eio_session *s); /* -1: not known yet */
+int64_t rt_eio_session_latency_us(const struct rt_eio_session *s); /* -1: not known yet */
 uint64_t rt_eio_queued_bytes(const struct rt_eio *e);              /* of all sessions; walks them */
 
 #endif

@@ -291,8 +291,9 @@ on_connected(void *arg, const struct rt_db_reply *reply)
 /* ---- the question --------------------------------------------------------------------------- */
 
 static void
-write_item(struct rt_text *t, const struct rt_app *app, const struct rt_client *c, const struct waiting *w)
+write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, const struct waiting *w)
 {
+	c->told.websocket = rt_socket_is_websocket(c->socket);
 	rt_text_add(t, "{\"user\":");
 	rt_text_quote(t, w->user);
 	rt_text_add(t, ",\"sid\":");
@@ -302,7 +303,7 @@ write_item(struct rt_text *t, const struct rt_app *app, const struct rt_client *
 	rt_text_add(t, ",\"peer\":");
 	rt_text_quote(t, rt_socket_peer(c->socket));
 	rt_text_addf(t, ",\"serial\":%llu", (unsigned long long) c->serial);
-	rt_text_addf(t, ",\"transport\":\"%s\"", rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
+	rt_text_addf(t, ",\"transport\":\"%s\"", c->told.websocket ? "websocket" : "polling");
 	if (w->pid[0] != '\0')
 	{
 		rt_text_add(t, ",\"pid\":");

@@ -21,6 +21,7 @@
 #include "bus.h"
 #include "chat.h"
 #include "command.h"
+#include "drain.h"
 #include "entry.h"
 #include "event.h"
 #include "joins.h"
@@ -33,6 +34,7 @@
 #include "recent.h"
 #include "recover.h"
 #include "replay.h"
+#include "report.h"
 #include "rest.h"
 #include "room.h"
 #include "route.h"
@@ -127,7 +129,7 @@ say_farewell(struct gateway *g)
 {
 	g->farewell = true;
 	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + FAREWELL_LIMIT_MS;
-	rt_stat_stop(g->app.stat);
+	rt_report_stop(g->app.report);
 }
 
 static void
@@ -136,7 +138,7 @@ on_drain(void *arg)
 	struct gateway *g = arg;
 	bool late = rt_loop_now_ms(g->app.loop) >= g->drain_ends_ms;
 
-	if (g->farewell && (late || !rt_stat_asking(g->app.stat)))
+	if (g->farewell && (late || !rt_report_asking(g->app.report)))
 	{
 		rt_loop_stop(g->app.loop);
 		return;
@@ -155,6 +157,23 @@ drain(struct gateway *g)
 	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + DRAIN_LIMIT_MS;
 	rt_transport_drain(g->app.transport);
 	rt_timer_start(g->drain, 5);
+}
+
+/* rt.drain(): a successor is about to listen where we do. */
+static void
+on_drain_begin(void *arg)
+{
+	struct gateway *g = arg;
+
+	rt_transport_stop_listening(g->app.transport);
+	rt_metrics_free(g->metrics);
+	g->metrics = NULL;
+}
+
+static void
+on_drain_over(void *arg)
+{
+	drain(arg);
 }
 
 static void
@@ -188,7 +207,7 @@ on_started(void *arg)
 
 	rt_recent_reset(app->recent, rt_bus_pos(app->bus));
 	rt_auth_refresh(app->auth);
-	rt_stat_start(app->stat);
+	rt_report_start(app->report);
 	rt_entries_wake(app->entries);
 }
 
@@ -207,7 +226,7 @@ on_ready_look(void *arg)
 	struct gateway *g = arg;
 
 	rt_entries_wake(g->app.entries);
-	if (rt_bus_live(g->app.bus) && rt_auth_ready(g->app.auth) && rt_stat_started(g->app.stat))
+	if (rt_bus_live(g->app.bus) && rt_auth_ready(g->app.auth) && rt_report_started(g->app.report))
 		rt_log(RT_LOG_INFO, NULL, "ready");
 	else
 		rt_timer_start(g->ready, READY_LOOK_MS);
@@ -312,6 +331,7 @@ make_modules(struct rt_app *app)
 	app->recoveries = rt_recoveries_new(app);
 	app->replay = rt_replay_new(app);
 	app->stat = rt_stat_new(app);
+	app->report = rt_report_new(app);
 	app->auth = rt_auth_new(app);
 	app->entries = rt_entries_new(app);
 	app->presence = rt_presence_new(app);
@@ -340,6 +360,7 @@ start(struct gateway *g)
 	make_modules(app);
 	g->ready = rt_timer_new(app->loop, on_ready_look, g);
 	g->drain = rt_timer_new(app->loop, on_drain, g);
+	app->drain = rt_drain_new(app, on_drain_begin, on_drain_over, g);
 	rt_timer_start(g->ready, READY_LOOK_MS);
 	if ((rc = watch_signals(g)) != RT_OK || (rc = start_database(app)) != RT_OK || (rc = start_network(g)) != RT_OK)
 		return rc;
@@ -368,6 +389,7 @@ stop(struct gateway *g)
 	rt_presence_free(app->presence);
 	rt_entries_free(app->entries);
 	rt_auth_free(app->auth);
+	rt_report_free(app->report);
 	rt_stat_free(app->stat);
 	rt_recoveries_free(app->recoveries);
 	rt_replay_free(app->replay);
@@ -377,6 +399,7 @@ stop(struct gateway *g)
 	rt_users_free(app->users);
 	rt_timer_free(g->ready);
 	rt_timer_free(g->drain);
+	rt_drain_free(app->drain);
 	rt_watch_free(g->signals);
 	rt_conf_free(app->conf);
 	rt_loop_free(app->loop);

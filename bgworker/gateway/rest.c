@@ -13,8 +13,10 @@
 #include "app.h"
 #include "auth.h"
 #include "bus.h"
+#include "drain.h"
 #include "metrics.h"
 #include "rates.h"
+#include "report.h"
 #include "rest_request.h"
 #include "send.h"
 #include "span.h"
@@ -176,8 +178,8 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 static bool
 is_ready(const struct rt_app *app)
 {
-	return !app->draining && rt_db_up(app->db) && rt_bus_started(app->bus) && rt_auth_ready(app->auth) &&
-		   rt_stat_started(app->stat);
+	return !app->draining && !rt_drain_begun(app->drain) && rt_db_up(app->db) && rt_bus_started(app->bus) && rt_auth_ready(app->auth) &&
+		   rt_report_started(app->report);
 }
 
 static bool

@@ -166,7 +166,7 @@ rt_socket_queued_bytes(const struct rt_socket *s)
 }
 
 int64_t
-rt_socket_latency_ms(const struct rt_socket *s)
+rt_socket_latency_us(const struct rt_socket *s)
 {
-	return rt_eio_session_latency_ms(s->session);
+	return rt_eio_session_latency_us(s->session);
 }

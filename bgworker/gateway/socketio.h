@@ -59,7 +59,7 @@ void *rt_socket_data(const struct rt_socket *s);
 const char *rt_socket_peer(const struct rt_socket *s);
 bool rt_socket_is_websocket(const struct rt_socket *s); /* as of now: an upgrade changes it */
 size_t rt_socket_queued_bytes(const struct rt_socket *s);
-int64_t rt_socket_latency_ms(const struct rt_socket *s); /* of the last heartbeat; -1: none yet */
+int64_t rt_socket_latency_us(const struct rt_socket *s); /* of the last heartbeat; -1: none yet */
 
 /* Answers CONNECT: `40{"sid":"…","pid":"…"}`; pid NULL leaves it out. The id may be given (recovery), else
  * it is made.  Frames may be sent from then on. */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../common/conf.h"
 #include "../common/db.h"
@@ -21,32 +20,11 @@
 #include "transport.h"
 #include "user.h"
 
-#define REPORT_EVERY_MS 1000
-#define ROOMS_MAX 1000 /* told of in one report: those with joined clients, no matter which */
-
-struct gauges
-{
-	uint64_t users;
-	uint64_t rooms;
-	uint64_t meetings;
-	uint64_t seats;
-	uint64_t signals;
-	uint64_t recent_bytes;
-	uint64_t db_waiting;
-	uint64_t db_calls;
-	uint64_t position;
-	uint64_t slow_turns;
-	uint64_t longest_turn_us;
-};
-
 struct rt_stat
 {
 	struct rt_app *app;
 	uint64_t counters[RT_STAT_COUNTERS];
-	struct gauges gauges;
-	struct rt_timer *timer;
-	bool started; /* the database knows this gateway */
-	bool asking;
+	struct rt_stat_gauges gauges;
 };
 
 static const struct
@@ -80,11 +58,17 @@ rt_stat_count(struct rt_stat *st, enum rt_stat_counter which)
 	st->counters[which]++;
 }
 
-static void
-take_gauges(struct rt_stat *st)
+uint64_t
+rt_stat_get(const struct rt_stat *st, enum rt_stat_counter which)
+{
+	return st->counters[which];
+}
+
+const struct rt_stat_gauges *
+rt_stat_take_gauges(struct rt_stat *st)
 {
 	struct rt_app *app = st->app;
-	struct gauges *g = &st->gauges;
+	struct rt_stat_gauges *g = &st->gauges;
 
 	g->users = rt_users_count(app->users);
 	g->rooms = rt_rooms_count(app->rooms);
@@ -96,6 +80,7 @@ take_gauges(struct rt_stat *st)
 	g->db_calls = rt_db_calls(app->db);
 	g->position = rt_bus_pos(app->bus);
 	rt_loop_lag(app->loop, &g->slow_turns, &g->longest_turn_us);
+	return g;
 }
 
 /* ---- /metrics ----------------------------------------------------------------------- */
@@ -148,7 +133,7 @@ write_bus(const struct rt_bus_stats *b, struct rt_text *out, const char *labels)
 }
 
 static void
-write_gauges(const struct gauges *g, struct rt_text *out, const char *labels)
+write_gauges(const struct rt_stat_gauges *g, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
 		{"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
@@ -173,7 +158,7 @@ rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 {
 	char labels[40];
 
-	take_gauges(st);
+	rt_stat_take_gauges(st);
 	snprintf(labels, sizeof(labels), "worker=\"%d\"", rt_conf_worker(st->app->conf));
 	write_transport(rt_transport_stats(st->app->transport), out, labels);
 	write_bus(rt_bus_stats(st->app->bus), out, labels);
@@ -186,147 +171,17 @@ rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 	}
 }
 
-/* ---- the database's view ---------------------------------------------------------------- */
-
-static void
-write_number(struct rt_text *t, const char *key, uint64_t value)
-{
-	rt_text_addf(t, ",\"%s\":%" PRIu64, key, value);
-}
-
-static void
-write_stats(struct rt_stat *st, struct rt_text *t)
-{
-	const struct rt_transport_stats *tr = rt_transport_stats(st->app->transport);
-
-	take_gauges(st);
-	rt_text_addf(t, ",\"stats\":{\"connections\":%" PRIu64, tr->connections);
-	write_number(t, "websockets", tr->websockets);
-	write_number(t, "sockets", tr->sockets);
-	write_number(t, "users", st->gauges.users);
-	write_number(t, "rooms", st->gauges.rooms);
-	write_number(t, "events", rt_bus_stats(st->app->bus)->events);
-	write_number(t, "position", st->gauges.position);
-	write_number(t, "framesOut", tr->frames_out);
-	write_number(t, "bytesOut", tr->bytes_out);
-	write_number(t, "writesOut", tr->writes_out);
-	write_number(t, "packetsIn", tr->packets_in);
-	write_number(t, "bytesIn", tr->bytes_in);
-	write_number(t, "queuedBytes", tr->queued_bytes);
-	write_number(t, "cutOff", tr->cut_off);
-	write_number(t, "requests", st->counters[RT_STAT_REQUESTS]);
-	write_number(t, "clientEvents", st->counters[RT_STAT_EVENTS]);
-	write_number(t, "rateLimited", st->counters[RT_STAT_RATE_LIMITED]);
-	write_number(t, "recovered", st->counters[RT_STAT_RECOVERED]);
-	write_number(t, "dbCalls", st->gauges.db_calls);
-	write_number(t, "dbWaiting", st->gauges.db_waiting);
-	rt_text_add(t, "}");
-}
-
-static void
-write_rooms(struct rt_stat *st, struct rt_text *t)
-{
-	struct rt_room *r;
-	size_t at = 0;
-	int n = 0;
-
-	rt_text_add(t, ",\"rooms\":[");
-	while (n < ROOMS_MAX && (r = rt_rooms_next(st->app->rooms, &at)) != NULL)
-	{
-		if (rt_room_joined_count(r) > 0)
-			rt_text_addf(t, "%s{\"roomId\":\"%s\",\"joined\":%zu}", n++ == 0 ? "" : ",", rt_room_id(r),
-						 rt_room_joined_count(r));
-	}
-	rt_text_add(t, "]");
-}
-
-static void
-on_told(void *arg, const struct rt_db_reply *reply)
-{
-	struct rt_stat *st = arg;
-
-	st->asking = false;
-	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
-	if (reply->ok)
-		st->started = true;
-	else if (strcmp(reply->code, "not_found") == 0)
-		st->started = false;
-}
-
-static void
-tell(struct rt_stat *st, const char *fn)
-{
-	struct rt_text t;
-	char host[65] = "";
-
-	rt_text_init(&t);
-	rt_text_add(&t, "{\"gateway\":");
-	rt_text_quote(&t, st->app->name);
-	gethostname(host, sizeof(host) - 1);
-	rt_text_add(&t, ",\"host\":");
-	rt_text_quote(&t, host);
-	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(st->app->conf), (int) getpid());
-	write_number(&t, "port", (uint64_t) rt_conf_int(st->app->conf, "port", 0));
-	write_stats(st, &t);
-	write_rooms(st, &t);
-	rt_text_add(&t, "}");
-	st->asking = true;
-	rt_db_call(st->app->db, RT_DB_FAST, fn, NULL, t.data, t.len, on_told, st);
-	rt_text_fini(&t);
-}
-
-static void
-on_timer(void *arg)
-{
-	struct rt_stat *st = arg;
-
-	if (!st->asking)
-		tell(st, st->started ? "gateway_report" : "gateway_start");
-	rt_timer_start(st->timer, REPORT_EVERY_MS);
-}
-
-void
-rt_stat_start(struct rt_stat *st)
-{
-	rt_timer_start(st->timer, REPORT_EVERY_MS);
-	tell(st, "gateway_start");
-}
-
-void
-rt_stat_stop(struct rt_stat *st)
-{
-	rt_timer_stop(st->timer);
-	if (st->started)
-		tell(st, "gateway_stop");
-}
-
-bool
-rt_stat_asking(const struct rt_stat *st)
-{
-	return st->asking;
-}
-
-bool
-rt_stat_started(const struct rt_stat *st)
-{
-	return st->started;
-}
-
 struct rt_stat *
 rt_stat_new(struct rt_app *app)
 {
 	struct rt_stat *st = rt_alloc(sizeof(*st));
 
 	st->app = app;
-	st->timer = rt_timer_new(app->loop, on_timer, st);
 	return st;
 }
 
 void
 rt_stat_free(struct rt_stat *st)
 {
-	if (st == NULL)
-		return;
-	rt_timer_free(st->timer);
 	free(st);
 }

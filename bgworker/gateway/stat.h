@@ -1,9 +1,7 @@
-/* stat.h: live figures: for /metrics, and for rt.stat_gateway through a report once a second, which is also this
- * gateway's sign of life in the database. */
+/* stat.h: live figures: for /metrics, and for the reports to the database (report.h). */
 #ifndef RT_STAT_H
 #define RT_STAT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,18 +28,31 @@ enum rt_stat_counter
 	RT_STAT_COUNTERS
 };
 
+/* What is looked up when it is asked for. */
+struct rt_stat_gauges
+{
+	uint64_t users;
+	uint64_t rooms;
+	uint64_t meetings;
+	uint64_t seats;
+	uint64_t signals;
+	uint64_t recent_bytes;
+	uint64_t db_waiting;
+	uint64_t db_calls;
+	uint64_t position;
+	uint64_t slow_turns;
+	uint64_t longest_turn_us;
+};
+
 struct rt_stat *rt_stat_new(struct rt_app *app);
 void rt_stat_free(struct rt_stat *st); /* NULL is fine */
 
 void rt_stat_count(struct rt_stat *st, enum rt_stat_counter which);
 void rt_stat_add(struct rt_stat *st, enum rt_stat_counter which, uint64_t n);
 
-void rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out);
+uint64_t rt_stat_get(const struct rt_stat *st, enum rt_stat_counter which);
+const struct rt_stat_gauges *rt_stat_take_gauges(struct rt_stat *st); /* lent */
 
-/* Tells the database that this gateway is there, then reports; and that it goes. */
-void rt_stat_start(struct rt_stat *st);
-void rt_stat_stop(struct rt_stat *st);
-bool rt_stat_asking(const struct rt_stat *st);  /* a call is under way */
-bool rt_stat_started(const struct rt_stat *st); /* the database knows this gateway */
+void rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out);
 
 #endif

@@ -218,6 +218,24 @@ rt_transport_drain(struct rt_transport *t)
 	rt_eio_drain(rt_socketio_engine(t->sio));
 }
 
+void
+rt_transport_refuse_sessions(struct rt_transport *t)
+{
+	rt_eio_refuse_sessions(rt_socketio_engine(t->sio));
+}
+
+void
+rt_transport_stop_listening(struct rt_transport *t)
+{
+	rt_acceptor_leave(t->acceptor);
+}
+
+void
+rt_transport_end_some(struct rt_transport *t, uint64_t n)
+{
+	rt_eio_end_some(rt_socketio_engine(t->sio), n);
+}
+
 size_t
 rt_transport_connections(const struct rt_transport *t)
 {

@@ -26,6 +26,13 @@ enum rt_result rt_transport_reload(struct rt_transport *t, const struct rt_trans
 /* Stops listening, closes idle connections at once and every session with the reason "server shutting down",
  * a bounded number a turn. */
 void rt_transport_drain(struct rt_transport *t);
+
+/* For an end that takes longer: no new sessions from now on; no listening either; the end of n sessions, some of them
+ * rather than others by chance. */
+void rt_transport_refuse_sessions(struct rt_transport *t);
+void rt_transport_stop_listening(struct rt_transport *t);
+void rt_transport_end_some(struct rt_transport *t, uint64_t n);
+
 size_t rt_transport_connections(const struct rt_transport *t);
 void rt_transport_free(struct rt_transport *t); /* before the loop; may still call on_disconnect; NULL is fine */
 

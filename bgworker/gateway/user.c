@@ -42,6 +42,7 @@ rt_client_new(struct rt_users *us, struct rt_socket *s)
 	struct rt_client *c = rt_alloc(sizeof(*c));
 
 	c->socket = s;
+	c->told.latency_us = -1;
 	c->serial = ++us->last_serial;
 	rt_map_put(us->by_serial, &c->serial, sizeof(c->serial), c);
 	return c;
@@ -53,6 +54,18 @@ rt_client_free(struct rt_users *us, struct rt_client *c)
 	assert(c->user == NULL && c->joins == NULL);
 	rt_map_take(us->by_serial, &c->serial, sizeof(c->serial));
 	free(c);
+}
+
+struct rt_client *
+rt_clients_next(const struct rt_users *us, size_t *pos)
+{
+	return rt_map_next(us->by_serial, pos);
+}
+
+size_t
+rt_clients_count(const struct rt_users *us)
+{
+	return rt_map_count(us->by_serial);
 }
 
 struct rt_client *

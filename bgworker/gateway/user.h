@@ -21,6 +21,14 @@ struct rt_typing;
 struct rt_user;
 struct rt_users;
 
+/* What the database knows of a client's connection: see report.c. */
+struct rt_told
+{
+	int64_t latency_us;
+	size_t queued_bytes;
+	bool websocket;
+};
+
 struct rt_client
 {
 	uint64_t serial; /* names the client across a database reply; never reused */
@@ -37,7 +45,8 @@ struct rt_client
 	struct rt_limit events;
 	struct rt_limit faults; /* what it may get wrong before it is cut off */
 	bool superseded;        /* another socket has taken over its session: the database is not told of its end */
-	char pid[24];           /* session of connection state recovery; empty without one */
+	struct rt_told told;
+	char pid[24]; /* session of connection state recovery; empty without one */
 };
 
 struct rt_user
@@ -56,6 +65,11 @@ void rt_users_free(struct rt_users *us); /* after the last client; NULL is fine 
 struct rt_client *rt_client_new(struct rt_users *us, struct rt_socket *s);
 void rt_client_free(struct rt_users *us, struct rt_client *c);          /* rooms and user must have been left */
 struct rt_client *rt_client_find(struct rt_users *us, uint64_t serial); /* NULL if it is gone */
+
+/* Walks all clients, from *pos on, which begins with 0; NULL at the end.  They may change between two calls: one is then
+ * left out or met twice. */
+struct rt_client *rt_clients_next(const struct rt_users *us, size_t *pos);
+size_t rt_clients_count(const struct rt_users *us);
 
 /* Binds the client to its user, who is made if this is their first client: then *first is true. */
 struct rt_user *rt_user_enter(struct rt_users *us, struct rt_client *c, const char *id, const char *name,

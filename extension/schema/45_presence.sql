@@ -24,9 +24,14 @@ CREATE UNLOGGED TABLE rt_private.gateways (
 	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	reported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	stats jsonb NOT NULL DEFAULT '{}',
-	rooms jsonb NOT NULL DEFAULT '[]'
+	rooms jsonb NOT NULL DEFAULT '[]',
+	stats_before jsonb NOT NULL DEFAULT '{}',
+	stats_reset timestamptz NOT NULL DEFAULT clock_timestamp(),
+	draining_until timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE rt_private.gateways IS 'gateways that run, by what they report each second';
+COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
+COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stats(): views show what has been counted since';
 
 CREATE UNLOGGED TABLE rt_private.connections (
 	sid text PRIMARY KEY,
@@ -35,13 +40,16 @@ CREATE UNLOGGED TABLE rt_private.connections (
 	serial bigint NOT NULL DEFAULT 0,
 	peer text,
 	transport text,
-	connected_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
+	connected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	queued_bytes bigint NOT NULL DEFAULT 0,
+	latency interval
+) WITH (fillfactor = 70);
 CREATE INDEX connections_user_id_idx ON rt_private.connections (user_id);
 CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
 COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
 COMMENT ON COLUMN rt_private.connections.serial IS
 	'tells the connection from an earlier one under the same sid, whose end may be told after this one''s beginning';
+COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
 
 CREATE UNLOGGED TABLE rt_private.sessions (
 	pid text PRIMARY KEY,

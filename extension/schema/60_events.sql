@@ -112,35 +112,45 @@ COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
-    OUT lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint, OUT published bigint,
-    OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint)
+    OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
+    OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
+    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
 COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
 
+CREATE FUNCTION rt_private.reset_relay_stats() RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_reset_relay_stats';
+COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay begin anew';
+
 CREATE VIEW rt.stat_relay AS
-    SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.ring_bytes, s.ring_used, s.ring_high_water,
-           s.published, s.lost, s.rescans, s.rescued, s.notify_failures
-    FROM rt_private.stat_relay() s;
-COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does, since the server started';
+    SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
+           s.largest_lag, s.ring_bytes, s.ring_used, s.ring_high_water, s.published, s.lost, s.rescans, s.rescued,
+           s.notify_failures, s.stats_reset
+    FROM rt_private.stat_relay() s
+    CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
+COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
 COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
 COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
 COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
 COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
 COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
 COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
+COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean of that over all batches; null: there was none';
+COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'highest of that';
 COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
 COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
-COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have ever waited';
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have waited';
 COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
 COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
 COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
 COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
 COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
     rt_private.change_payload(rt.messages),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
-    rt_private.stat_relay(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) TO rt_gateway, rt_media;
 GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;

@@ -10,7 +10,8 @@
 --                        | {ok: false, code, message}]}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
---   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms} -> {}
+--   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
+--                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}]} -> {}
 --   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?}
 --   leave_room         {sid, roomId} -> {success, roomId}
@@ -75,7 +76,7 @@ BEGIN
 	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
-		connected_at = excluded.connected_at;
+		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
@@ -187,7 +188,7 @@ BEGIN
 	WITH former AS (
 		DELETE FROM rt_private.gateways AS g
 		WHERE g.slot = (req ->> 'slot')::integer AND g.name <> gateway AND g.port IS NOT DISTINCT FROM (req ->> 'port')::integer
-			AND g.host IS NOT DISTINCT FROM req ->> 'host'
+			AND g.host IS NOT DISTINCT FROM req ->> 'host' AND g.draining_until IS NULL
 		RETURNING g.name
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
@@ -200,6 +201,16 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'a gateway begins to serve; its dead predecessor''s connections go';
 
+-- Those whose figures have changed, some at a time.  No index has these columns, so that the rows stay where they are.
+CREATE FUNCTION rt_private.note_connections(gateway text, reports jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt_private.connections AS c
+	SET transport = r.transport, queued_bytes = r."queuedBytes", latency = r."latencyUs" * interval '1 microsecond'
+	FROM jsonb_to_recordset(reports) AS r (sid text, serial bigint, transport text, "queuedBytes" bigint, "latencyUs" bigint)
+	WHERE c.sid = r.sid AND c.serial = r.serial AND c.gateway = note_connections.gateway
+$$;
+COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'what a gateway reports of its sockets, for rt.stat_connections';
+
 CREATE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -209,6 +220,9 @@ BEGIN
 	WHERE g.name = rt_private.req_text(req, 'gateway');
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'Gateway not found' USING ERRCODE = 'RT404';
+	END IF;
+	IF req ? 'connections' THEN
+		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
 	END IF;
 	-- one of them clears up
 	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN

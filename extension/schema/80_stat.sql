@@ -11,7 +11,7 @@ COMMENT ON VIEW rt.stat_programs IS 'the programs that the supervisor of this da
 COMMENT ON COLUMN rt.stat_programs.kind IS 'gateway or media';
 COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the process among those of its kind, from 0';
 COMMENT ON COLUMN rt.stat_programs.pid IS 'its process id; NULL while it does not run';
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, or stopping';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), or stopping';
 COMMENT ON COLUMN rt.stat_programs.restarts IS 'how many times it was started again since the supervisor was';
 COMMENT ON COLUMN rt.stat_programs.since IS 'when it was started or, while it does not run, when it ended';
 

@@ -94,25 +94,35 @@ CREATE POLICY presence_change ON rt.presence FOR UPDATE TO rt_app USING (user_id
 
 -- ---- monitoring --------------------------------------------------------------------
 
+CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+	SELECT (g.stats ->> counter)::pg_catalog.int8 OPERATOR(pg_catalog.-) coalesce((g.stats_before ->> counter)::pg_catalog.int8, 0)
+$$;
+COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'what a gateway has counted since rt.reset_stats()';
+REVOKE ALL ON FUNCTION rt_private.since_reset(rt_private.gateways, text) FROM PUBLIC;
+
 CREATE VIEW rt.stat_gateway AS
-	SELECT g.name, g.host, g.slot, g.pid, g.port, g.started_at, g.reported_at,
+	SELECT g.name, g.host, g.slot, g.pid, g.port, g.started_at, g.reported_at, g.draining_until,
 		(g.stats ->> 'connections')::bigint AS connections, (g.stats ->> 'websockets')::bigint AS websockets,
 		(g.stats ->> 'sockets')::bigint AS sockets, (g.stats ->> 'users')::bigint AS users,
-		(g.stats ->> 'rooms')::bigint AS rooms, (g.stats ->> 'events')::bigint AS events,
-		(g.stats ->> 'position')::bigint AS position, (g.stats ->> 'framesOut')::bigint AS frames_out,
-		(g.stats ->> 'bytesOut')::bigint AS bytes_out, (g.stats ->> 'writesOut')::bigint AS writes_out,
-		(g.stats ->> 'packetsIn')::bigint AS packets_in, (g.stats ->> 'bytesIn')::bigint AS bytes_in,
-		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, (g.stats ->> 'cutOff')::bigint AS cut_off,
-		(g.stats ->> 'requests')::bigint AS requests, (g.stats ->> 'clientEvents')::bigint AS client_events,
-		(g.stats ->> 'rateLimited')::bigint AS rate_limited, (g.stats ->> 'recovered')::bigint AS recovered
+		(g.stats ->> 'rooms')::bigint AS rooms, rt_private.since_reset(g, 'events') AS events,
+		(g.stats ->> 'position')::bigint AS position, rt_private.since_reset(g, 'framesOut') AS frames_out,
+		rt_private.since_reset(g, 'bytesOut') AS bytes_out, rt_private.since_reset(g, 'writesOut') AS writes_out,
+		rt_private.since_reset(g, 'packetsIn') AS packets_in, rt_private.since_reset(g, 'bytesIn') AS bytes_in,
+		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, rt_private.since_reset(g, 'cutOff') AS cut_off,
+		rt_private.since_reset(g, 'requests') AS requests, rt_private.since_reset(g, 'clientEvents') AS client_events,
+		rt_private.since_reset(g, 'rateLimited') AS rate_limited, rt_private.since_reset(g, 'recovered') AS recovered,
+		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset
 	FROM rt_private.gateways AS g;
 COMMENT ON VIEW rt.stat_gateway IS 'gateways that run, with the figures of their last report, which comes each second';
 
 CREATE VIEW rt.stat_connections AS
 	SELECT c.sid, c.user_id, c.peer, c.transport, c.gateway, c.connected_at,
-		(SELECT cardinality(s.joined) FROM rt_private.sessions AS s WHERE s.sid = c.sid LIMIT 1) AS rooms
+		(SELECT cardinality(s.joined) FROM rt_private.sessions AS s WHERE s.sid = c.sid LIMIT 1) AS rooms,
+		c.queued_bytes, c.latency
 	FROM rt_private.connections AS c;
-COMMENT ON VIEW rt.stat_connections IS 'sockets that are connected, and how many rooms they have joined';
+COMMENT ON VIEW rt.stat_connections IS
+	'sockets that are connected; the last two columns, and an upgraded transport, as of the gateway''s last report';
 
 CREATE VIEW rt.stat_rooms AS
 	SELECT r.id AS room_id, r.name, r.kind, r.last_seq,

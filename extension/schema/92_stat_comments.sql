@@ -7,32 +7,40 @@ COMMENT ON COLUMN rt.stat_gateway.pid IS 'its process id';
 COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port that it listens on';
 COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it began to serve';
 COMMENT ON COLUMN rt.stat_gateway.reported_at IS 'when it reported last; above ten seconds ago it is taken for dead';
+COMMENT ON COLUMN rt.stat_gateway.draining_until IS 'by when it will have ended its clients, and itself, after rt.drain(); else null';
 COMMENT ON COLUMN rt.stat_gateway.connections IS 'open TCP connections of all kinds';
 COMMENT ON COLUMN rt.stat_gateway.websockets IS 'those of them that are websockets';
 COMMENT ON COLUMN rt.stat_gateway.sockets IS 'clients that are connected by Socket.IO';
 COMMENT ON COLUMN rt.stat_gateway.users IS 'users with such a client';
 COMMENT ON COLUMN rt.stat_gateway.rooms IS 'rooms with such a user among their members';
-COMMENT ON COLUMN rt.stat_gateway.events IS 'events that came from the relay since the start';
+COMMENT ON COLUMN rt.stat_gateway.events IS 'events that came from the relay';
 COMMENT ON COLUMN rt.stat_gateway.position IS 'position in rt.events that it has reached; compare with rt.stat_relay.last_pos';
-COMMENT ON COLUMN rt.stat_gateway.frames_out IS 'messages sent to clients since the start';
+COMMENT ON COLUMN rt.stat_gateway.frames_out IS 'messages sent to clients';
 COMMENT ON COLUMN rt.stat_gateway.bytes_out IS 'bytes of these';
 COMMENT ON COLUMN rt.stat_gateway.writes_out IS 'system calls that carried them';
-COMMENT ON COLUMN rt.stat_gateway.packets_in IS 'messages received from clients since the start';
+COMMENT ON COLUMN rt.stat_gateway.packets_in IS 'messages received from clients';
 COMMENT ON COLUMN rt.stat_gateway.bytes_in IS 'bytes of these';
 COMMENT ON COLUMN rt.stat_gateway.queued_bytes IS 'bytes that wait for clients now';
 COMMENT ON COLUMN rt.stat_gateway.cut_off IS 'clients that were cut off for reading too slowly, see rt.max_queued_bytes';
-COMMENT ON COLUMN rt.stat_gateway.requests IS 'REST requests since the start';
-COMMENT ON COLUMN rt.stat_gateway.client_events IS 'events sent by clients since the start';
+COMMENT ON COLUMN rt.stat_gateway.requests IS 'REST requests';
+COMMENT ON COLUMN rt.stat_gateway.client_events IS 'events sent by clients';
 COMMENT ON COLUMN rt.stat_gateway.rate_limited IS 'events and requests that were above a rate limit';
 COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that came back and got what they had missed';
+
+COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api that it made';
+COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls that wait for a connection of its pool now, see rt.db_connections';
+COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'since when it counts: rt.reset_stats() or its start';
 
 COMMENT ON COLUMN rt.stat_connections.sid IS 'id of the socket';
 COMMENT ON COLUMN rt.stat_connections.user_id IS 'whose it is';
 COMMENT ON COLUMN rt.stat_connections.peer IS 'address that it comes from';
-COMMENT ON COLUMN rt.stat_connections.transport IS 'websocket or polling, as it was when it connected';
+COMMENT ON COLUMN rt.stat_connections.transport IS 'websocket or polling';
 COMMENT ON COLUMN rt.stat_connections.gateway IS 'name of its gateway';
 COMMENT ON COLUMN rt.stat_connections.connected_at IS 'when it connected';
 COMMENT ON COLUMN rt.stat_connections.rooms IS 'how many rooms it has joined';
+COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes that wait for it in the gateway; at rt.max_queued_bytes it is cut off';
+COMMENT ON COLUMN rt.stat_connections.latency IS
+	'how long the answer to the last heartbeat took, see rt.ping_interval; null before the first one';
 
 COMMENT ON COLUMN rt.stat_rooms.room_id IS 'the room';
 COMMENT ON COLUMN rt.stat_rooms.name IS 'its name; null for a direct room';

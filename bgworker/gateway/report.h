@@ -1,0 +1,20 @@
+/* report.h: once a second the database is told the figures of this gateway, for the views rt.stat_*; which is also the
+ * gateway's sign of life. */
+#ifndef RT_REPORT_H
+#define RT_REPORT_H
+
+#include <stdbool.h>
+
+struct rt_app;
+struct rt_report;
+
+struct rt_report *rt_report_new(struct rt_app *app);
+void rt_report_free(struct rt_report *rp); /* NULL is fine */
+
+/* Tells the database that this gateway is there, then reports; and that it goes. */
+void rt_report_start(struct rt_report *rp);
+void rt_report_stop(struct rt_report *rp);
+bool rt_report_asking(const struct rt_report *rp);  /* a call is under way */
+bool rt_report_started(const struct rt_report *rp); /* the database knows this gateway */
+
+#endif

@@ -1,0 +1,37 @@
+-- What an administrator does while it runs.
+
+CREATE FUNCTION rt.reset_stats() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.reset_relay_stats();
+	UPDATE rt_private.gateways AS g SET stats_before = g.stats, stats_reset = clock_timestamp();
+$$;
+COMMENT ON FUNCTION rt.reset_stats() IS
+	'lets the counts of rt.stat_relay and rt.stat_gateway begin anew, as pg_stat_reset() does; /metrics goes on';
+
+-- Returns at once; who wants to wait looks at rt.stat_gateway.  The events go by name, and are logged, so that a gateway
+-- that cannot listen at the moment finds them, and one that starts meanwhile is not meant.
+CREATE FUNCTION rt.drain(spread interval DEFAULT '30 s', gateway text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told integer;
+BEGIN
+	IF spread IS NULL OR spread < interval '0' OR spread > interval '1 hour' THEN
+		RAISE EXCEPTION 'spread must be between 0 and one hour' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF drain.gateway IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = drain.gateway) THEN
+		RAISE EXCEPTION 'gateway "%" does not run', drain.gateway
+			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_gateway has the names of those that do.';
+	END IF;
+	WITH draining AS (
+		UPDATE rt_private.gateways AS g SET draining_until = least(g.draining_until, clock_timestamp() + spread)
+		WHERE g.name = coalesce(drain.gateway, g.name)
+		RETURNING g.name
+	)
+	SELECT count(*) INTO told FROM draining AS d, LATERAL rt_private.emit('rt:drain', '{"gateway":true}',
+		json_build_object('gateway', d.name, 'spreadMs', (extract(epoch FROM spread) * 1000)::bigint)) AS e;
+	RETURN told;
+END
+$$;
+COMMENT ON FUNCTION rt.drain(interval, text) IS
+	'restarts gateways (all of this database, or one by its name in rt.stat_gateway) without dropping anybody: a successor takes '
+	'new clients, those of the old one are moved over, spread evenly over the time; returns how many gateways were told, at once';

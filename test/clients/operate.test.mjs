@@ -1,0 +1,182 @@
+// What an administrator does and sees while clients are connected: figures of connections, resetting, rolling restarts.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { Cluster } from './lib/cluster.mjs';
+import { Polling, closeAll, connect, connected, dial, join, rawClient, until } from './lib/client.mjs';
+
+const RECONNECTING = { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 500 };
+
+describe('figures', () => {
+  let cluster, alice;
+  before(async () => {
+    cluster = await Cluster.start({ 'rt.ping_interval': '500ms', 'rt.media_workers': 0 });
+    [alice] = await cluster.users('alice');
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  const row = async (sid) => (await cluster.sql(
+    `SELECT *, extract(epoch FROM latency) * 1000 AS latency_ms FROM rt.stat_connections WHERE sid = $1`, [sid]))[0];
+
+  test('rt.stat_connections has the latency of the heartbeat, and the transport of now', async () => {
+    const roomId = await cluster.room('figures', 'alice');
+    const client = dial(cluster, alice, { transports: ['polling', 'websocket'] });
+    await connected(client);
+    await join(client, roomId);
+    await until(async () => (await row(client.id))?.transport === 'websocket', 'the upgrade is told');
+    const first = await until(async () => { const now = await row(client.id); return now.latency_ms !== null && now; }, 'a latency');
+    assert.ok(first.latency_ms >= 0 && first.latency_ms < 400, `${first.latency_ms} ms`);
+    assert.equal(first.user_id, 'alice');
+    assert.equal(first.rooms, 1);
+    // A client that answers late is seen to do so.
+    const slow = await rawClient(cluster, alice);
+    const sid = JSON.parse(slow.packets.find((text) => text.startsWith('40')).slice(2)).sid;
+    slow.on('message', (text) => { if (text.toString() === '2') setTimeout(() => slow.send('3'), 300); });
+    await until(async () => (await row(sid))?.latency_ms >= 300, 'a late answer');
+    assert.ok((await row(client.id)).latency_ms < 300);
+  });
+
+  test('rt.stat_connections has what waits for a client that does not read', async () => {
+    const roomId = await cluster.room('slow', 'alice');
+    const session = await Polling.connected(cluster, alice);
+    await session.send(`42${JSON.stringify(['join-chat-rooms', { roomIds: [roomId] }])}`);
+    const sid = JSON.parse(session.packets.find((text) => text.startsWith('40')).slice(2)).sid;
+    await until(async () => (await row(sid))?.rooms === 1, 'the room is joined');
+    await cluster.insert(roomId, 'alice', 'x'.repeat(5000));
+    await until(async () => Number((await row(sid)).queued_bytes) > 5000, 'bytes that wait');
+    assert.ok(Number(await cluster.value('SELECT queued_bytes FROM rt.stat_gateway')) > 5000);
+    await session.until((text) => text.includes('new-chat-message'));
+    await until(async () => Number((await row(sid)).queued_bytes) === 0, 'nothing waits any more');
+  });
+
+  test('rt.reset_stats lets counts begin anew, and leaves what is now', async () => {
+    const roomId = await cluster.room('counted', 'alice');
+    const client = await connect(cluster, alice);
+    await join(client, roomId);
+    for (let i = 0; i < 20; i++) await cluster.insert(roomId, 'alice', `${i}`);
+    const before = await until(async () => {
+      const [r] = await cluster.sql('SELECT r.*, g.frames_out, g.client_events, g.sockets, g.stats_reset AS gateway_reset FROM rt.stat_relay AS r, rt.stat_gateway AS g');
+      return Number(r.frames_out) >= 20 && Number(r.client_events) >= 1 && r;
+    }, 'counts');
+    assert.ok(Number(before.events) >= 20 && before.mean_lag && before.largest_lag);
+    await cluster.sql('SELECT rt.reset_stats()');
+    const [after] = await cluster.sql('SELECT r.*, g.frames_out, g.client_events, g.sockets, g.stats_reset AS gateway_reset FROM rt.stat_relay AS r, rt.stat_gateway AS g');
+    for (const name of ['events', 'batches', 'largest_batch', 'published', 'lost']) assert.ok(Number(after[name]) <= 3, `${name}: ${after[name]}`);
+    for (const name of ['frames_out', 'client_events']) assert.equal(after[name], '0', name);
+    assert.ok(after.stats_reset > before.stats_reset && after.gateway_reset > before.gateway_reset, 'stats_reset moves');
+    assert.equal(after.sockets, before.sockets, 'gauges stay');
+    assert.ok(BigInt(after.last_pos) >= BigInt(before.last_pos), 'positions go on');
+    await cluster.insert(roomId, 'alice', 'one more');
+    await until(async () => Number(await cluster.value('SELECT frames_out FROM rt.stat_gateway')) >= 1, 'they count again');
+    await assert.rejects(cluster.sql(`SET ROLE pg_monitor; SELECT rt.reset_stats()`), /permission denied/);
+  });
+});
+
+// Clients in a room, a writer that numbers its messages, and what each client got.
+async function load(cluster, count) {
+  const [alice, bob] = await cluster.users('alice', 'bob');
+  const roomId = await cluster.room('load', 'alice', 'bob');
+  const clients = [];
+  for (let i = 0; i < count; i++) {
+    const client = dial(cluster, i % 2 ? alice : bob, { ...RECONNECTING, transports: i % 5 === 4 ? ['polling'] : ['websocket'] });
+    clients.push(client);
+    client.got = [];
+    client.ends = [];
+    client.fresh = 0;
+    client.on('new-chat-message', ({ data }) => client.got.push(data.content));
+    client.on('disconnect', () => client.ends.push(Date.now()));
+    client.io.on('reconnect', () => { client.comes = (client.comes ?? 0) + 1; });
+    client.on('connect', () => { if (client.ends.length > 0 && !client.recovered) client.fresh++; });
+  }
+  await Promise.all(clients.map((client) => connected(client)));
+  await Promise.all(clients.map((client) => join(client, roomId)));
+  let written = 0;
+  let going = true;
+  const writing = (async () => { while (going) { await cluster.insert(roomId, 'alice', `${written++}`); await new Promise((next) => { setTimeout(next, 5); }); } })();
+  await until(() => written > 20, 'writing');
+  return {
+    clients,
+    async finish() {
+      going = false;
+      await writing;
+      const all = Array.from({ length: written }, (_, i) => `${i}`);
+      await until(() => clients.every((client) => client.got.length >= written), 'everything has arrived', 20_000);
+      for (const client of clients) {
+        assert.deepEqual(client.got, all, 'without holes, in order, without doubles');
+        assert.equal(client.fresh, 0, 'every session was recovered');
+      }
+    },
+  };
+}
+
+const gateways = (cluster) => cluster.sql('SELECT name, pid, slot, sockets::int, draining_until FROM rt.stat_gateway ORDER BY slot, started_at');
+
+describe('rt.drain', () => {
+  let cluster;
+  afterEach(async () => {
+    closeAll();
+    await cluster?.stop();
+    cluster = undefined;
+  });
+
+  test('restarts the only gateway: clients move over evenly, and miss nothing', async () => {
+    cluster = await Cluster.start({ 'rt.media_workers': 0 });
+    const { clients, finish } = await load(cluster, 40);
+    const [old] = await gateways(cluster);
+    const began = Date.now();
+    assert.equal(await cluster.value("SELECT rt.drain('4 s')"), 1);
+    await until(async () => (await gateways(cluster)).length === 2, 'both are there');
+    const [draining, next] = await gateways(cluster);
+    assert.equal(draining.name, old.name);
+    assert.ok(draining.draining_until && !next.draining_until);
+    assert.deepEqual(await cluster.sql("SELECT state FROM rt.stat_programs ORDER BY (state = 'draining') DESC LIMIT 1"), [{ state: 'draining' }]);
+    await until(async () => (await cluster.rest('GET', '/readyz')).status === 200, 'the successor is ready');
+    await until(() => clients.every(({ ends }) => ends.length > 0), 'all have been moved', 15_000);
+    await until(async () => { const now = await gateways(cluster); return now.length === 1 && now[0].name === next.name && now[0].sockets === 40; }, 'all are at the successor', 15_000);
+    await finish();
+    const times = clients.map(({ ends }) => ends[0] - began).sort((a, b) => a - b);
+    assert.ok(times.at(-1) < 6000, `the last one went after ${times.at(-1)} ms`);
+    assert.ok(times[30] - times[10] > 700, `not all at once: ${times.join(' ')}`);
+    assert.ok(clients.every(({ ends }) => ends.length === 1), 'each has moved once');
+    const log = await cluster.log();
+    assert.match(log, new RegExp(`rt_gateway\\[${old.pid}\\]: draining for 4000 ms`));
+    assert.match(log, new RegExp(`rt_gateway\\[${old.pid}\\] ended with exit code 0; it was draining`));
+    assert.equal(await cluster.value("SELECT restarts FROM rt.stat_programs WHERE kind = 'gateway'"), 1);
+  });
+
+  test('one of two gateways by its name, and both, again and again', async () => {
+    cluster = await Cluster.start({ 'rt.media_workers': 0, 'rt.gateway_workers': 2 });
+    const { clients, finish } = await load(cluster, 30);
+    const [first, second] = await gateways(cluster);
+    assert.equal(await cluster.value("SELECT rt.drain('1500 ms', $1)", [first.name]), 1);
+    await until(async () => !(await gateways(cluster)).some(({ name }) => name === first.name), 'the first has gone', 15_000);
+    assert.ok((await gateways(cluster)).some(({ name }) => name === second.name), 'the other one was left alone');
+    await until(() => clients.every(({ connected: there }) => there), 'all are back');
+    assert.equal(await cluster.value("SELECT rt.drain('1 s')"), 2);
+    assert.equal(await cluster.value("SELECT rt.drain('1 s')"), 2, 'a second call does no harm');
+    await until(async () => { const now = await gateways(cluster); return now.length === 2 && now.every(({ pid, draining_until: until_ }) => !until_ && pid !== second.pid); }, 'both are new', 15_000);
+    await until(() => clients.every(({ connected: there }) => there), 'all are back', 15_000);
+    await finish();
+  });
+
+  test('refuses what it cannot do, and whom it does not know', async () => {
+    cluster = await Cluster.start({ 'rt.media_workers': 0 });
+    await assert.rejects(cluster.sql("SELECT rt.drain('2 hours')"), /between 0 and one hour/);
+    await assert.rejects(cluster.sql("SELECT rt.drain('-1 s')"), /between 0 and one hour/);
+    await assert.rejects(cluster.sql("SELECT rt.drain('1 s', 'nobody')"), /gateway "nobody" does not run/);
+    await assert.rejects(cluster.sql("SET ROLE pg_monitor; SELECT rt.drain('1 s')"), /permission denied/);
+    const [{ pid }] = await gateways(cluster);
+    await cluster.sql("BEGIN; SELECT rt.drain('0 s'); ROLLBACK");
+    await cluster.sql("SELECT rt.drain('0')");
+    await until(async () => { const now = await gateways(cluster); return now.length === 1 && now[0].pid !== pid; }, 'at once');
+    assert.equal((await cluster.log()).match(/draining for/g).length, 1, 'what was rolled back has not happened');
+    // A server that stops does not wait for a drain.
+    await dial(cluster, (await cluster.users('carol'))[0]);
+    await cluster.sql("SELECT rt.drain('1 hour')");
+    await until(async () => /draining for 3600000 ms/.test(await cluster.log()), 'a long drain');
+    const began = Date.now();
+    await cluster.stop();
+    assert.ok(Date.now() - began < 8000, 'the server stops at once');
+    cluster = undefined;
+  });
+});
