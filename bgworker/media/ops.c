@@ -257,6 +257,7 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	const char *id = id_of(req, "consumerId");
 	struct rt_consumer_params params;
 	struct rt_consumer *c;
+	json_t *rtp_parameters;
 	char mid[16];
 	enum rt_result rc;
 
@@ -281,8 +282,9 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "full", "Too many consumers");
 	}
 	t->next_mid++;
-	return json_pack("{s:O, s:s}", "rtpParameters", c->params.rtp_parameters, "type",
-	                 rt_producer_type_name(p->params.type));
+	rtp_parameters = c->params.rtp_parameters;
+	c->params.rtp_parameters = NULL; /* the client is told once, and they are large */
+	return json_pack("{s:o, s:s}", "rtpParameters", rtp_parameters, "type", rt_producer_type_name(p->params.type));
 }
 
 static json_t *

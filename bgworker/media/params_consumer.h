@@ -21,7 +21,7 @@ struct rt_consumer_params
 	char cname[RT_PARAMS_MAX_CNAME + 1];
 	struct rt_scalability layers; /* layers of all streams of the producer together */
 	uint64_t max_bitrate_bps;     /* 0: not told */
-	json_t *rtp_parameters;       /* owned: what the client is told */
+	json_t *rtp_parameters;       /* owned: what the client is told; NULL when it was */
 };
 
 /* rtp_capabilities: as the client sent it.  mid is unique on the transport and neither reused nor "probator";

@@ -39,6 +39,14 @@ struct udp_socket
 	char address[INET6_ADDRSTRLEN];
 };
 
+/* For recvmmsg(), prepared once. */
+struct batch_in
+{
+	struct mmsghdr msgs[BATCH_IN];
+	struct iovec iov[BATCH_IN];
+	struct rt_tuple from[BATCH_IN];
+};
+
 struct out_packet
 {
 	uint16_t len;
@@ -61,6 +69,7 @@ struct rt_port
 	struct out_packet packets[OUT_BUFFERS];
 	uint8_t (*out)[RT_PORT_BUFFER];
 	uint8_t (*in)[RT_PORT_BUFFER];
+	struct batch_in batch;
 };
 
 /* ---- tuples ---- */
@@ -124,26 +133,27 @@ now_us(void)
 	return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
+static void
+prepare_batch(struct batch_in *b, uint8_t (*buffers)[RT_PORT_BUFFER])
+{
+	for (int i = 0; i < BATCH_IN; i++)
+	{
+		b->iov[i] = (struct iovec){buffers[i], RT_PORT_BUFFER};
+		b->msgs[i].msg_hdr.msg_iov = &b->iov[i];
+		b->msgs[i].msg_hdr.msg_iovlen = 1;
+		b->msgs[i].msg_hdr.msg_name = &b->from[i].addr;
+		b->msgs[i].msg_hdr.msg_namelen = sizeof b->from[i].addr;
+	}
+}
+
 static int
 read_batch(struct rt_port *p, struct udp_socket *s)
 {
-	struct mmsghdr msgs[BATCH_IN];
-	struct iovec iov[BATCH_IN];
-	struct rt_tuple from[BATCH_IN];
+	struct mmsghdr *msgs = p->batch.msgs;
+	struct rt_tuple *from = p->batch.from;
 	uint64_t now;
 	int n;
 
-	memset(msgs, 0, sizeof msgs);
-	memset(from, 0, sizeof from);
-	for (int i = 0; i < BATCH_IN; i++)
-	{
-		iov[i].iov_base = p->in[i];
-		iov[i].iov_len = RT_PORT_BUFFER;
-		msgs[i].msg_hdr.msg_iov = &iov[i];
-		msgs[i].msg_hdr.msg_iovlen = 1;
-		msgs[i].msg_hdr.msg_name = &from[i].addr;
-		msgs[i].msg_hdr.msg_namelen = sizeof from[i].addr;
-	}
 	n = recvmmsg(s->fd, msgs, BATCH_IN, MSG_DONTWAIT, NULL);
 	if (n <= 0)
 		return 0;
@@ -152,6 +162,7 @@ read_batch(struct rt_port *p, struct udp_socket *s)
 	{
 		p->stats.packets_in++;
 		p->stats.bytes_in += msgs[i].msg_len;
+		msgs[i].msg_hdr.msg_namelen = sizeof from[i].addr; /* the kernel has written the peer's */
 		if (msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
 			continue;
 		from[i].socket = (uint8_t) (s - p->sockets);
@@ -539,6 +550,7 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 	p->handler = *handler;
 	p->out = rt_alloc(OUT_BUFFERS * sizeof *p->out);
 	p->in = rt_alloc(BATCH_IN * sizeof *p->in);
+	prepare_batch(&p->batch, p->in);
 	snprintf(service, sizeof service, "%d", port);
 	for (char *host = strtok_r(list, ", ", &save); host; host = strtok_r(NULL, ", ", &save))
 		open_host(p, host, service);

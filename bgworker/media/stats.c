@@ -62,11 +62,12 @@ rt_stats_transport(const struct rt_transport *t)
 }
 
 static void
-name_track(json_t *o, enum rt_kind kind, const json_t *rtp_parameters)
+name_track(json_t *o, const struct rt_producer *p)
 {
-	json_object_set_new(o, "kind", json_string(rt_kind_name(kind)));
-	json_object_set(o, "mimeType",
-	                json_object_get(json_array_get(json_object_get(rtp_parameters, "codecs"), 0), "mimeType"));
+	const json_t *codecs = json_object_get(p->params.consumable, "codecs");
+
+	json_object_set_new(o, "kind", json_string(rt_kind_name(p->params.kind)));
+	json_object_set(o, "mimeType", json_object_get(json_array_get(codecs, 0), "mimeType"));
 }
 
 static json_t *
@@ -77,7 +78,7 @@ layer_stats(const struct rt_producer *p, int i)
 	json_t *o = begin("inbound-rtp", p->id);
 	int64_t lost = rt_recv_lost(r);
 
-	name_track(o, p->params.kind, p->params.consumable);
+	name_track(o, p);
 	set_int(o, "ssrc", r->ssrc);
 	set_int(o, "encodingIdx", (uint64_t) i);
 	if (p->params.encodings[i].rid[0])
@@ -122,7 +123,7 @@ rt_stats_consumer(const struct rt_consumer *c)
 {
 	json_t *o = begin("outbound-rtp", c->id), *list;
 
-	name_track(o, c->params.kind, c->params.rtp_parameters);
+	name_track(o, c->producer);
 	json_object_set_new(o, "producerId", json_string(c->producer->id));
 	set_int(o, "ssrc", c->params.ssrc);
 	set_int(o, "packetsSent", c->packets);

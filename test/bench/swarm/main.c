@@ -15,6 +15,7 @@ static const struct
     {"presence", presence_run},
     {"reconnect", reconnect_run},
     {"meetings", meetings_run},
+    {"watchers", watchers_run},
 };
 
 static void

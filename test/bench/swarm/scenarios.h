@@ -28,4 +28,7 @@ void reconnect_run(const struct scenario *sc);
 /* Clients join meetings at a steady rate, then some ask for transports.  Meetings are numbered like rooms. */
 void meetings_run(const struct scenario *sc);
 
+/* Clients join meetings and watch what one sends in each; "rate" is how many are at it at a time. */
+void watchers_run(const struct scenario *sc);
+
 #endif
