@@ -1,5 +1,5 @@
 /* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
- * emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be able to change rt.rooms.
+ * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be able to change rt.rooms.
  *
  * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
  * turns down then takes no number, and none is waiting while another trigger inserts. */
@@ -22,6 +22,7 @@
 #include "extension/message_json.h"
 #include "extension/number.h"
 #include "extension/query.h"
+#include "extension/reference.h"
 #include "extension/settings.h"
 
 #define ERRCODE_RT_BAD_REQUEST MAKE_SQLSTATE('R', 'T', '4', '0', '0')
@@ -178,6 +179,18 @@ tell_mentioned(Relation messages, int64 room_id, int64 seq)
 	SetUserIdAndSecContext(user, context);
 }
 
+static void
+check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+{
+	TupleDesc desc = RelationGetDescr(messages);
+	bool isnull;
+	Datum sender_id = heap_getattr(row, c->sender_id, desc, &isnull);
+
+	rt_reference_check_room(messages, room_of(row, desc, c));
+	if (!isnull)
+		rt_reference_check_sender(messages, sender_id);
+}
+
 Datum
 rt_messages_after_insert(PG_FUNCTION_ARGS)
 {
@@ -191,6 +204,7 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	bool late;
 	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
 
+	check_references(trigger->tg_relation, row, c);
 	if (!rt_number_confirm(room_id, seq, &late) || rt_suppress_events)
 		return PointerGetDatum(NULL);
 	if (late)

@@ -161,6 +161,14 @@ rt_number_check(int64 room_id, int64 seq)
 }
 
 bool
+rt_number_is_taken_in(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	return v != NULL && v->first != 0;
+}
+
+bool
 rt_number_confirm(int64 room_id, int64 seq, bool *late)
 {
 	struct version *v = find_version(room_id);

@@ -19,6 +19,9 @@ extern void rt_number_check(int64 room_id, int64 seq);
 /* The row was inserted.  False: it had brought its number along.  *late: after one of a higher number. */
 extern bool rt_number_confirm(int64 room_id, int64 seq, bool *late);
 
+/* Whether the transaction has taken a number in the room, and so holds the lock of its row. */
+extern bool rt_number_is_taken_in(int64 room_id);
+
 /* The statement has ended: rt.rooms gets the numbers as they are. */
 extern void rt_number_settle(Relation messages);
 

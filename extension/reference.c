@@ -1,0 +1,72 @@
+/* reference.c: see reference.h.  As the server's own triggers do, it sees what has committed by now under READ COMMITTED,
+ * and what the transaction sees under the higher levels; either way it locks the row FOR KEY SHARE. */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "extension/number.h"
+#include "extension/reference.h"
+#include "extension/row.h"
+
+static bool
+lock_row(Relation table, TupleTableSlot *slot)
+{
+	ItemPointerData tid = slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result = table_tuple_lock(table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
+										LockTupleKeyShare, LockWaitBlock,
+										IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+
+	if (result != TM_Ok && IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent update")));
+	return result == TM_Ok;
+}
+
+static bool
+is_there(const char *table_name, Datum key)
+{
+	Relation table = rt_row_open_table(table_name, RowShareLock);
+	struct rt_row row;
+	bool found;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
+	found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
+	rt_row_done(&row);
+	PopActiveSnapshot();
+	table_close(table, NoLock);
+	return found;
+}
+
+static void
+refuse(Relation messages, const char *constraint, const char *column, const char *value, const char *table)
+{
+	ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
+						   RelationGetRelationName(messages), constraint),
+					errdetail("Key (%s)=(%s) is not present in table \"%s\".", column, value, table),
+					errtableconstraint(messages, constraint)));
+}
+
+void
+rt_reference_check_room(Relation messages, int64 room_id)
+{
+	char text[32];
+
+	if (rt_number_is_taken_in(room_id) || is_there("rooms", Int64GetDatum(room_id)))
+		return;
+	snprintf(text, sizeof(text), INT64_FORMAT, room_id);
+	refuse(messages, "messages_room_id_fkey", "room_id", text, "rooms");
+}
+
+void
+rt_reference_check_sender(Relation messages, Datum sender_id)
+{
+	if (!is_there("users", sender_id))
+		refuse(messages, "messages_sender_id_fkey", "sender_id", TextDatumGetCString(sender_id), "users");
+}
