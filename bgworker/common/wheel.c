@@ -6,13 +6,15 @@
 #include "log.h"
 #include "loop.h"
 
-#define SLOTS 1024 /* power of two; deadlines beyond a turn of the wheel (102 s) stay for another one */
+#define SLOTS 4096 /* of a millisecond; deadlines beyond a turn of the wheel stay for another one */
+#define MAX_GRAIN_MS 128
 
 struct rt_wheel
 {
 	struct rt_loop *loop;
 	struct rt_timer *timer;
-	uint64_t tick; /* all slots up to this one have been served */
+	uint64_t served_ms; /* all slots up to this one have been served */
+	uint64_t wakes_ms;  /* what the timer is set to, if count > 0 */
 	uint64_t count;
 	struct rt_wheel_entry slots[SLOTS]; /* heads of circular lists */
 };
@@ -66,21 +68,40 @@ serve_slot(struct rt_wheel *w, struct rt_wheel_entry *head, uint64_t now_ms)
 }
 
 static void
-on_tick(void *arg)
+wake_at(struct rt_wheel *w, uint64_t at_ms)
+{
+	uint64_t now_ms = rt_loop_now_ms(w->loop);
+
+	w->wakes_ms = at_ms;
+	rt_timer_start(w->timer, at_ms > now_ms ? at_ms - now_ms : 0);
+}
+
+/* To the next slot that is not empty. */
+static void
+wake_next(struct rt_wheel *w)
+{
+	uint64_t next_ms = w->served_ms + 1;
+
+	while (next_ms < w->served_ms + SLOTS && w->slots[next_ms % SLOTS].next == &w->slots[next_ms % SLOTS])
+		next_ms++;
+	wake_at(w, next_ms);
+}
+
+static void
+on_timer(void *arg)
 {
 	struct rt_wheel *w = arg;
 	uint64_t now_ms = rt_loop_now_ms(w->loop);
-	uint64_t now_tick = now_ms / RT_WHEEL_TICK_MS;
 
-	if (now_tick - w->tick > SLOTS) /* the process was stopped: one turn of the wheel serves all */
-		w->tick = now_tick - SLOTS;
-	while (w->tick < now_tick)
+	if (now_ms - w->served_ms > SLOTS) /* the process was stopped: one turn of the wheel serves all */
+		w->served_ms = now_ms - SLOTS;
+	while (w->served_ms < now_ms)
 	{
-		w->tick++;
-		serve_slot(w, &w->slots[w->tick % SLOTS], now_ms);
+		w->served_ms++;
+		serve_slot(w, &w->slots[w->served_ms % SLOTS], now_ms);
 	}
 	if (w->count > 0)
-		rt_timer_start(w->timer, RT_WHEEL_TICK_MS);
+		wake_next(w);
 }
 
 struct rt_wheel *
@@ -89,7 +110,7 @@ rt_wheel_new(struct rt_loop *l)
 	struct rt_wheel *w = rt_alloc(sizeof *w);
 
 	w->loop = l;
-	w->timer = rt_timer_new(l, on_tick, w);
+	w->timer = rt_timer_new(l, on_timer, w);
 	for (int i = 0; i < SLOTS; i++)
 		make_empty(&w->slots[i]);
 	return w;
@@ -104,25 +125,37 @@ rt_wheel_free(struct rt_wheel *w)
 	free(w);
 }
 
+/* Long delays end at multiples of a grain. */
+static uint64_t
+deadline_of(uint64_t now_ms, uint64_t delay_ms)
+{
+	uint64_t grain_ms = 1;
+
+	while (grain_ms < MAX_GRAIN_MS && grain_ms * 2 <= delay_ms / 200)
+		grain_ms *= 2;
+	return (now_ms + delay_ms + grain_ms - 1) / grain_ms * grain_ms;
+}
+
 void
 rt_wheel_set(struct rt_wheel *w, struct rt_wheel_entry *e, uint64_t delay_ms)
 {
 	uint64_t now_ms = rt_loop_now_ms(w->loop);
-	uint64_t tick;
+	uint64_t slot_ms;
 
 	rt_wheel_unset(w, e);
 	if (w->count == 0)
 	{
-		w->tick = now_ms / RT_WHEEL_TICK_MS;
-		rt_timer_start(w->timer, RT_WHEEL_TICK_MS);
+		w->served_ms = now_ms;
+		w->wakes_ms = UINT64_MAX;
 	}
-	e->deadline_ms = now_ms + delay_ms;
-	/* The first tick that begins at or after the deadline. */
-	tick = (e->deadline_ms + RT_WHEEL_TICK_MS - 1) / RT_WHEEL_TICK_MS;
-	if (tick <= w->tick)
-		tick = w->tick + 1;
-	link_before(&w->slots[tick % SLOTS], e);
+	e->deadline_ms = deadline_of(now_ms, delay_ms);
+	slot_ms = e->deadline_ms > w->served_ms ? e->deadline_ms : w->served_ms + 1;
+	link_before(&w->slots[slot_ms % SLOTS], e);
 	w->count++;
+	if (slot_ms > w->served_ms + SLOTS)
+		slot_ms = w->served_ms + SLOTS;
+	if (slot_ms < w->wakes_ms)
+		wake_at(w, slot_ms);
 }
 
 void

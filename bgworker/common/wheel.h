@@ -1,7 +1,8 @@
 /* wheel.h: very many timeouts over one timer: heartbeats, connect timeouts, slow requests.
  *
- * A hashed wheel: an entry lies in the slot of its deadline; adding, moving and removing are O(1).  A deadline is
- * met up to RT_WHEEL_TICK_MS late, never early. */
+ * A hashed wheel: an entry lies in the slot of its deadline; adding, moving and removing are O(1).  A deadline is never
+ * met early, and late by a two-hundredth of its delay at most, so that many long ones share a wake-up.  Nobody is woken for
+ * an empty slot. */
 #ifndef RT_WHEEL_H
 #define RT_WHEEL_H
 
@@ -11,8 +12,6 @@
 struct rt_loop;
 struct rt_wheel;
 struct rt_wheel_entry;
-
-#define RT_WHEEL_TICK_MS 100
 
 typedef void (*rt_wheel_cb)(struct rt_wheel_entry *e);
 
