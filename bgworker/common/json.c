@@ -100,7 +100,7 @@ rt_json_id(const json_t *value, char id[RT_ID_LEN + 1])
 {
 	uint64_t n;
 
-	if (!value_pos(value, &n) || n == 0)
+	if (!value_pos(value, &n) || n == 0 || (json_is_string(value) && json_string_value(value)[0] == '0'))
 		return false;
 	snprintf(id, RT_ID_LEN + 1, "%llu", (unsigned long long) n);
 	return true;

@@ -15,6 +15,7 @@
 #include "event.h"
 #include "joins.h"
 #include "room.h"
+#include "snapshot.h"
 #include "typing.h"
 #include "user.h"
 
@@ -105,27 +106,26 @@ joined_set(const json_t *answer)
 	return set;
 }
 
-/* Ends all that was begun; with an answer, joins what the database let us.  True if the answer was changed. */
-static bool
+/* Ends all that was begun; with an answer, joins what the database let us. */
+static void
 finish_joins(struct rt_app *app, struct join_batch *batch, struct rt_client *c, json_t *answer)
 {
+	struct rt_snapshot *seen = rt_snapshot_new(rt_json_str(answer, "snapshot"));
 	struct rt_map *set = joined_set(answer);
-	bool changed = false;
 
 	for (size_t i = 0; i < batch->count; i++)
 	{
 		struct join *j = &batch->joins[i];
 		bool joined = c != NULL && rt_map_find_str(set, j->room) != NULL;
 
-		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, rt_bus_pos(app->bus)) || !joined)
+		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, seen, rt_bus_pos(app->bus)) || !joined)
 			continue;
 		rt_map_take_str(set, j->room);
 		take_back(answer, j->room);
-		changed = true;
 	}
 	rt_map_free(set);
+	rt_snapshot_unref(seen);
 	free(batch);
-	return changed;
 }
 
 static void
@@ -135,9 +135,13 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	char *text = NULL;
 
-	if (finish_joins(e->app, e->data, rt_event_client(e), answer))
+	finish_joins(e->app, e->data, rt_event_client(e), answer);
+	if (answer != NULL)
+	{
+		json_object_del(answer, "snapshot"); /* is for us alone */
 		text = json_dumps(answer, JSON_COMPACT);
-	json_decref(answer);
+		json_decref(answer);
+	}
 	if (text != NULL)
 		rt_event_answer(e, text, strlen(text));
 	else
@@ -249,6 +253,8 @@ handle_typing(struct rt_event *e)
 		rt_event_fail(e, "bad_request", "roomId must be a room's id");
 	else if (!json_is_boolean(json_object_get(req, "isTyping")))
 		rt_event_fail(e, "bad_request", "isTyping must be true or false");
+	else if (!rt_room_is_member(e->app->rooms, room, rt_event_client(e)->user))
+		rt_event_fail(e, "not_found", "Room not found");
 	else if (!rt_room_is_joined(e->app->rooms, room, rt_event_client(e)))
 		rt_event_fail(e, "forbidden", "Join the room first");
 	else

@@ -37,6 +37,7 @@ run_member(struct rt_app *app, const json_t *payload)
 	const char *user = rt_json_str(payload, "userId");
 	bool member = rt_json_bool(payload, "member", false);
 	char room[RT_ID_LEN + 1];
+	uint64_t xid = 0;
 	struct rt_user *u;
 
 	if (user == NULL || !rt_json_get_id(payload, "roomId", room))
@@ -47,9 +48,10 @@ run_member(struct rt_app *app, const json_t *payload)
 		rt_room_add_member(app->rooms, room, u);
 	if (member)
 		return;
-	rt_joins_cancel(app->joins, room, user);
+	(void) rt_json_pos(payload, "xid", &xid);
+	rt_joins_end_membership(app->joins, room, user, xid);
 	if (u != NULL)
-		rt_room_remove_member(app->rooms, room, u);
+		rt_room_remove_member(app->rooms, room, u, xid);
 }
 
 static void
@@ -60,7 +62,7 @@ run_room_deleted(struct rt_app *app, const json_t *payload)
 	if (!rt_json_get_id(payload, "roomId", room))
 		return;
 	rt_entries_note_member(app->entries, room, NULL, false);
-	rt_joins_cancel(app->joins, room, NULL);
+	rt_joins_end_membership(app->joins, room, NULL, 0);
 	rt_room_delete(app->rooms, room);
 }
 

@@ -175,7 +175,7 @@ enter_rooms(struct rt_entries *es, const struct batch *b, struct rt_user *u, con
 		if (n->member)
 			rt_room_add_member(rooms, n->room, u);
 		else
-			rt_room_remove_member(rooms, n->room, u);
+			rt_room_remove_member(rooms, n->room, u, 0);
 	}
 }
 

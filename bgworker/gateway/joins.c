@@ -8,10 +8,12 @@
 #include "../common/map.h"
 #include "notice.h"
 #include "room.h"
+#include "snapshot.h"
 #include "socketio.h"
 #include "user.h"
 
 #define NOTED_MAX 4096 /* events a join; a room that is faster than that is not joined now */
+#define ENDS_MAX 8     /* of the membership, while one join is under way; beyond it the join is cancelled */
 
 struct rt_pending_join
 {
@@ -20,6 +22,8 @@ struct rt_pending_join
 	struct rt_pending_join *next; /* of the same room */
 	struct rt_frame **noted;
 	size_t count, space;
+	uint64_t ends[ENDS_MAX]; /* transactions */
+	size_t nends;
 	bool cancelled;
 };
 
@@ -94,11 +98,22 @@ deliver_noted(const struct rt_pending_join *p, struct rt_client *c, uint64_t pos
 	}
 }
 
+static bool
+is_cancelled(const struct rt_pending_join *p, const struct rt_snapshot *seen)
+{
+	for (size_t i = 0; i < p->nends; i++)
+	{
+		if (!rt_snapshot_sees(seen, p->ends[i]))
+			return true;
+	}
+	return p->cancelled;
+}
+
 bool
 rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms *rooms, struct rt_client *c,
-				uint64_t pos)
+				struct rt_snapshot *seen, uint64_t pos)
 {
-	bool cancelled = p->cancelled;
+	bool cancelled = is_cancelled(p, seen);
 
 	unlink_join(js, p);
 	if (rooms != NULL && !cancelled)
@@ -106,7 +121,7 @@ rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms 
 		/* Whoever was joined already has got them. */
 		if (!rt_room_is_joined(rooms, p->room, c))
 			deliver_noted(p, c, pos);
-		rt_room_join(rooms, p->room, c);
+		rt_room_join(rooms, p->room, c, seen);
 	}
 	forget_noted(p);
 	free(p->room);
@@ -145,13 +160,16 @@ rt_joins_note(struct rt_joins *js, const char *room, struct rt_frame *f)
 }
 
 void
-rt_joins_cancel(struct rt_joins *js, const char *room, const char *user)
+rt_joins_end_membership(struct rt_joins *js, const char *room, const char *user, uint64_t xid)
 {
 	for (struct rt_pending_join *p = rt_map_find_str(js->by_room, room); p != NULL; p = p->next)
 	{
 		if (user != NULL && strcmp(p->user, user) != 0)
 			continue;
-		p->cancelled = true;
+		if (p->nends < ENDS_MAX)
+			p->ends[p->nends++] = xid;
+		else
+			p->cancelled = true;
 		forget_noted(p);
 	}
 }

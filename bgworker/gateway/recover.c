@@ -219,7 +219,7 @@ go_live(struct rt_app *app, const struct rt_recovery *r)
 	{
 		/* A membership that has ended since the database looked is not given back. */
 		if (json_is_string(room) && rt_room_is_member(app->rooms, json_string_value(room), c->user))
-			rt_room_join(app->rooms, json_string_value(room), c);
+			rt_room_join(app->rooms, json_string_value(room), c, NULL);
 	}
 	c->recovery = NULL;
 }

@@ -11,6 +11,7 @@
 
 #include "../common/log.h"
 #include "../common/map.h"
+#include "snapshot.h"
 #include "socketio.h"
 #include "user.h"
 
@@ -20,6 +21,7 @@ struct rt_join
 	struct rt_room *room;
 	struct rt_client *client;
 	struct rt_join *next, **prevp; /* of the same client */
+	struct rt_snapshot *seen;      /* an end of a membership that is older than the join does not end it */
 	size_t place;
 };
 
@@ -208,15 +210,28 @@ drop_membership(struct rt_rooms *rs, struct rt_membership *m)
 
 /* ---- joined clients ----------------------------------------------------------- */
 
+static void
+set_seen(struct rt_join *j, struct rt_snapshot *seen)
+{
+	struct rt_snapshot *before = j->seen;
+
+	j->seen = rt_snapshot_ref(seen);
+	rt_snapshot_unref(before);
+}
+
 void
-rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c)
+rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c, struct rt_snapshot *seen)
 {
 	struct rt_room *r = need_room(rs, id);
-	struct rt_join *j;
+	struct rt_join *j = find_pair(rs->joins, r, c);
 
-	if (find_pair(rs->joins, r, c) != NULL)
+	if (j != NULL)
+	{
+		set_seen(j, seen);
 		return;
+	}
 	j = rt_alloc(sizeof(*j));
+	set_seen(j, seen);
 	j->room = r;
 	j->client = c;
 	j->next = c->joins;
@@ -247,6 +262,7 @@ drop_join(struct rt_rooms *rs, struct rt_join *j)
 	if (j->next != NULL)
 		j->next->prevp = j->prevp;
 	c->njoins--;
+	rt_snapshot_unref(j->seen);
 	free(j);
 }
 
@@ -280,32 +296,33 @@ rt_room_add_member(struct rt_rooms *rs, const char *id, struct rt_user *u)
 }
 
 static void
-remove_membership(struct rt_rooms *rs, struct rt_membership *m)
+remove_membership(struct rt_rooms *rs, struct rt_membership *m, uint64_t xid)
 {
 	for (struct rt_client *c = m->user->clients; c != NULL && m->njoined > 0; c = c->next)
 	{
 		struct rt_join *j = find_pair(rs->joins, m->room, c);
 
-		if (j != NULL)
+		if (j != NULL && !rt_snapshot_sees(j->seen, xid))
 			drop_join(rs, j);
 	}
-	drop_membership(rs, m);
+	if (m->njoined == 0)
+		drop_membership(rs, m);
 }
 
 void
-rt_room_remove_member(struct rt_rooms *rs, const char *id, struct rt_user *u)
+rt_room_remove_member(struct rt_rooms *rs, const char *id, struct rt_user *u, uint64_t xid)
 {
 	struct rt_membership *m = find_pair(rs->memberships, find_room(rs, id), u);
 
 	if (m != NULL)
-		remove_membership(rs, m);
+		remove_membership(rs, m, xid);
 }
 
 void
 rt_rooms_forget_user(struct rt_rooms *rs, struct rt_user *u)
 {
 	while (u->memberships != NULL)
-		remove_membership(rs, u->memberships);
+		remove_membership(rs, u->memberships, 0);
 }
 
 void
@@ -315,7 +332,7 @@ rt_room_delete(struct rt_rooms *rs, const char *id)
 
 	/* It goes with its last member. */
 	while ((r = find_room(rs, id)) != NULL)
-		remove_membership(rs, r->members[r->nmembers - 1]);
+		remove_membership(rs, r->members[r->nmembers - 1], 0);
 }
 
 bool

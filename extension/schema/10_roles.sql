@@ -112,7 +112,7 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	digits text := value #>> '{}';
 BEGIN
-	IF jsonb_typeof(value) NOT IN ('string', 'number') OR digits !~ '^[0-9]{1,19}$' OR digits::numeric > 9223372036854775807 THEN
+	IF jsonb_typeof(value) NOT IN ('string', 'number') OR digits !~ '^(0|[1-9][0-9]{0,18})$' OR digits::numeric > 9223372036854775807 THEN
 		RAISE EXCEPTION '% must be an id', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN digits::bigint;
@@ -253,7 +253,7 @@ COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'a page''s 
 CREATE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	parts text[] := regexp_match(value #>> '{}', '^([0-9]{1,18})-([0-9]{1,18})$');
+	parts text[] := regexp_match(value #>> '{}', '^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$');
 BEGIN
 	IF jsonb_typeof(value) IS DISTINCT FROM 'string' OR parts IS NULL THEN
 		RAISE EXCEPTION '% must be a message id', key USING ERRCODE = 'RT400';

@@ -92,7 +92,8 @@ COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'what a notification tells
 CREATE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
-		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member), true, room_id)
+		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
+			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
 COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways who is in a room';
 

@@ -12,7 +12,7 @@ COMMENT ON COLUMN rt.presence.user_id IS 'the user';
 COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open, else what the user chose';
 COMMENT ON COLUMN rt.presence.status_message IS 'a text of the user''s';
 COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected: since when';
-COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected';
+COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected: online, until another status is set';
 SELECT pg_catalog.pg_extension_config_dump('rt.presence', '');
 
 CREATE UNLOGGED TABLE rt_private.gateways (
@@ -124,7 +124,7 @@ CREATE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
-	UPDATE rt.presence AS p SET status = 'offline', last_seen = clock_timestamp()
+	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', last_seen = clock_timestamp()
 	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END

@@ -13,7 +13,8 @@
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}]} -> {}
 --   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
---   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?}
+--   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, snapshot}: the last
+--                        for the gateway, which tells by it whether an rt:member was known already
 --   leave_room         {sid, roomId} -> {success, roomId}
 --   typing             {sid, roomId, isTyping} -> {roomId, isTyping}
 --   mark_seen          {sid, roomId, messageIds} -> {success, roomId, messageIds}

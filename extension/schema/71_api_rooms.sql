@@ -221,11 +221,12 @@ DECLARE
 	asked bigint[];
 	mine bigint[];
 	failed json;
+	seen pg_snapshot;
 BEGIN
 	SELECT coalesce(array_agg(rt_private.to_id(r.value, 'roomIds') ORDER BY r.n), '{}') INTO asked
 	FROM jsonb_array_elements(rt_private.req_array(req, 'roomIds', 10000)) WITH ORDINALITY AS r (value, n);
 	PERFORM rt_private.soft_commit();
-	SELECT coalesce(array_agg(m.room_id), '{}') INTO mine
+	SELECT coalesce(array_agg(m.room_id), '{}'), pg_current_snapshot() INTO mine, seen
 	FROM rt.room_members AS m WHERE m.user_id = actor AND m.room_id = ANY (asked);
 	IF cardinality(mine) > 0 THEN
 		UPDATE rt_private.sessions AS s
@@ -242,7 +243,7 @@ BEGIN
 				WHERE a = ANY (mine) GROUP BY a) AS t), '[]'),
 		'failed', coalesce(failed, '[]'),
 		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
-		'error', failed -> 0 -> 'error'));
+		'error', failed -> 0 -> 'error', 'snapshot', seen::text));
 END
 $$;
 COMMENT ON FUNCTION rt_api.join_rooms(text, jsonb) IS 'join-chat-rooms';

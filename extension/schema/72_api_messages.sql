@@ -412,6 +412,7 @@ DECLARE
 	asked jsonb := rt_private.req_array(req, 'rooms', 1000);
 	answer json := '[]';
 	one jsonb;
+	after bigint;
 	parts json[] := '{}';
 	r rt.rooms;
 	found_page record;
@@ -420,9 +421,12 @@ BEGIN
 		IF jsonb_typeof(one) <> 'object' THEN
 			RAISE EXCEPTION 'rooms must be an array of objects' USING ERRCODE = 'RT400';
 		END IF;
+		after := rt_private.req_seq(one, 'afterSeq');
+		IF after IS NULL THEN
+			RAISE EXCEPTION 'afterSeq is missing' USING ERRCODE = 'RT400';
+		END IF;
 		r := rt_private.api_room(actor, one);
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, coalesce(rt_private.req_seq(one, 'afterSeq'), 0), NULL, most,
-			bytes_left);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, NULL, most, bytes_left);
 		bytes_left := bytes_left - found_page.size;
 		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
 			'hasMore', found_page.has_more);

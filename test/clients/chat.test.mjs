@@ -114,6 +114,24 @@ describe('joining', () => {
   });
 });
 
+// All before the gateway has heard of the removal, so it hears of the join first, or of both at once.
+test('removed, added again, joined again', async () => {
+  const { roomId, bob } = await scene();
+  for (let i = 0; i < 30; i++) {
+    await cluster.sql(`DELETE FROM rt.room_members WHERE room_id = ${roomId} AND user_id = 'bob'; COMMIT;
+      INSERT INTO rt.room_members (room_id, user_id) VALUES (${roomId}, 'bob'); COMMIT`);
+    await join(bob, roomId);
+    await send(roomId, 'alice', `round ${i}`);
+    await event(bob, 'new-chat-message', ({ data }) => data.content === `round ${i}`, 3_000);
+  }
+  await cluster.sql("DELETE FROM rt.room_members WHERE room_id = $1 AND user_id = 'bob'", [roomId]);
+  await event(bob, 'chat-notification', ({ type, data }, all = received(bob, 'chat-notification')) => type === 'room-removed' &&
+    data.roomId === roomId && all.filter((other) => other.type === 'room-removed').length === 31);
+  await send(roomId, 'alice', 'not for him');
+  await settled(cluster, bob);
+  assert.equal(received(bob, 'new-chat-message', ({ data }) => data.content === 'not for him').length, 0);
+});
+
 describe('messages', () => {
   test('new-chat-message has the whole MESSAGE, for the sender too', async () => {
     const { roomId, alice, bob } = await scene();
@@ -276,7 +294,8 @@ describe('typing', () => {
     const alice = await connect(cluster, tokens.alice);
     const carol = await connect(cluster, tokens.carol);
     await askError(alice, 'forbidden', 'chat-typing', { roomId, isTyping: true });
-    assert.equal((await ask(carol, 'chat-typing', { roomId, isTyping: true })).success, false);
+    await askError(carol, 'not_found', 'chat-typing', { roomId, isTyping: true });
+    await askError(carol, 'not_found', 'chat-typing', { roomId: '999999', isTyping: true });
     await askError(alice, 'bad_request', 'chat-typing', { roomId, isTyping: 'yes' });
     await askError(alice, 'bad_request', 'chat-typing', { roomId });
   });
@@ -341,6 +360,10 @@ describe('presence', () => {
     await settled(cluster, erinClient, frankClient);
     assert.equal(received(erinClient, 'chat-user-status-update', ofDave).length, 3);
     assert.equal(received(frankClient, 'chat-user-status-update', ofDave).length, 0);
+    await connect(cluster, await cluster.token('dave'));
+    const back = () => received(erinClient, 'chat-user-status-update', ofDave).length === 4;
+    await until(back, 'back again');
+    assert.equal(received(erinClient, 'chat-user-status-update', ofDave)[3].status, 'online', 'a new connection is online, whatever was chosen before');
   });
 
   test('offline and nonsense are refused', async () => {
@@ -382,6 +405,11 @@ describe('sync-rooms', () => {
     assert.deepEqual(rest.rooms[0].messages.map(({ seq }) => seq), [4, 5]);
     assert.equal(rest.rooms[0].hasMore, false);
     await askError(alice, 'bad_request', 'sync-rooms', { rooms: [{ roomId, afterSeq: 1 }], limit: 0 });
+  });
+
+  test('without afterSeq', async () => {
+    const { roomId, alice } = await scene();
+    for (const afterSeq of [undefined, null, -1, 'x', {}]) await askError(alice, 'bad_request', 'sync-rooms', { rooms: [{ roomId, afterSeq }] });
   });
 
   test("a stranger's room refuses all", async () => {

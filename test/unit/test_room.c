@@ -3,7 +3,9 @@
 #include <time.h>
 
 #include "bgworker/gateway/recent.h"
+#include "bgworker/gateway/joins.h"
 #include "bgworker/gateway/room.h"
+#include "bgworker/gateway/snapshot.h"
 #include "bgworker/gateway/user.h"
 #include "tap.h"
 
@@ -78,9 +80,9 @@ test_membership(void)
 	rt_room_add_member(rooms, "1", a1->user);
 	rt_room_add_member(rooms, "1", b->user);
 	ok(unjoined("1") == 2, "two members, none joined");
-	rt_room_join(rooms, "1", a1);
-	rt_room_join(rooms, "1", a1);
-	rt_room_join(rooms, "1", a2);
+	rt_room_join(rooms, "1", a1, NULL);
+	rt_room_join(rooms, "1", a1, NULL);
+	rt_room_join(rooms, "1", a2, NULL);
 	ok(unjoined("1") == 1 && rt_room_is_unjoined(rooms, "1", b->user), "joined once or twice, it is one member less");
 	ok(rt_room_send(rooms, "1", f, &s[0]) == 1 && s[0].got == 0 && s[1].got == 1 && s[2].got == 0,
 	   "an event goes to the joined but one");
@@ -89,12 +91,12 @@ test_membership(void)
 	rt_room_leave(rooms, "1", a2);
 	rt_room_leave(rooms, "1", a2);
 	ok(unjoined("1") == 2 && rt_room_send(rooms, "1", f, NULL) == 0, "all have left");
-	rt_room_join(rooms, "1", a1);
-	rt_room_join(rooms, "2", a1);
-	rt_room_remove_member(rooms, "1", a1->user);
+	rt_room_join(rooms, "1", a1, NULL);
+	rt_room_join(rooms, "2", a1, NULL);
+	rt_room_remove_member(rooms, "1", a1->user, 7);
 	ok(!rt_room_is_joined(rooms, "1", a1) && rt_room_is_joined(rooms, "2", a1), "who is removed has left that room");
 	ok(rt_room_is_member(rooms, "2", a1->user), "joining makes a member");
-	rt_room_join(rooms, "1", b);
+	rt_room_join(rooms, "1", b, NULL);
 	rt_room_delete(rooms, "1");
 	rt_room_delete(rooms, "2");
 	ok(rt_rooms_count(rooms) == 0 && a1->joins == NULL && b->user->memberships == NULL,
@@ -104,6 +106,90 @@ test_membership(void)
 	leave(a2);
 	leave(b);
 	ok(rt_users_count(users) == 0, "nor do users");
+}
+
+static bool
+sees(const char *text, uint64_t xid)
+{
+	struct rt_snapshot *s = rt_snapshot_new(text);
+	bool seen = rt_snapshot_sees(s, xid);
+
+	rt_snapshot_unref(s);
+	return seen;
+}
+
+static void
+test_snapshots(void)
+{
+	char many[2000] = "10:9000:10";
+
+	ok(sees("10:20:", 9) && sees("10:20:12,15", 11) && sees("10:20:12,15", 16), "a snapshot sees what had committed");
+	ok(!sees("10:20:12,15", 12) && !sees("10:20:12,15", 15) && !sees("10:20:", 20) && !sees("10:20:", 21),
+	   "not what ran, or came later");
+	ok(!sees("10:20:", 0), "an unknown transaction is not seen");
+	for (int i = 0; i < 400; i++)
+		strcat(many, ",11");
+	ok(!sees(NULL, 1) && !sees("", 1) && !sees("10", 1) && !sees("10:20", 1) && !sees("a:b:", 1) && !sees("10:20:1x", 1) &&
+		   !sees("-1:20:", 1) && !sees(many, 1),
+	   "what is no snapshot sees nothing");
+}
+
+static int
+got_after(struct rt_socket *s, struct rt_frame *f)
+{
+	int before = s->got;
+
+	rt_room_send(rooms, "1", f, NULL);
+	return s->got - before;
+}
+
+/* Removed by transaction 15, added again by another, and joined anew, in every order in which we may learn of it. */
+static void
+test_removed_and_back(void)
+{
+	struct rt_socket s[2] = {{0}};
+	struct rt_client *a = enter(&s[0], "a");
+	struct rt_client *b = enter(&s[1], "a");
+	struct rt_joins *joins = rt_joins_new();
+	struct rt_snapshot *early = rt_snapshot_new("15:16:15");
+	struct rt_snapshot *late = rt_snapshot_new("17:17:");
+	struct rt_frame *f = frame("42[\"x\",{},\"1\"]");
+	struct rt_pending_join *p;
+
+	rt_room_join(rooms, "1", a, early);
+	rt_room_join(rooms, "1", b, early);
+	rt_room_join(rooms, "1", a, late);
+	rt_room_remove_member(rooms, "1", a->user, 15);
+	ok(rt_room_is_joined(rooms, "1", a) && !rt_room_is_joined(rooms, "1", b) && rt_room_is_member(rooms, "1", a->user),
+	   "the end of a membership ends what was joined before it");
+	ok(got_after(&s[0], f) == 1, "and nothing else");
+	rt_room_remove_member(rooms, "1", a->user, 17);
+	ok(!rt_room_is_joined(rooms, "1", a) && !rt_room_is_member(rooms, "1", a->user), "the next one ends that too");
+
+	p = rt_joins_begin(joins, "1", "a");
+	rt_joins_note(joins, "1", f);
+	rt_joins_end_membership(joins, "1", "a", 15);
+	rt_joins_note(joins, "1", f);
+	s[0].got = 0;
+	ok(rt_joins_finish(joins, p, rooms, a, late, 1) && s[0].got == 1, "known to the database, it does not cancel a join");
+	rt_room_remove_member(rooms, "1", a->user, 0);
+	ok(!rt_room_is_joined(rooms, "1", a), "of an unknown time, it ends any");
+
+	p = rt_joins_begin(joins, "1", "a");
+	rt_joins_end_membership(joins, "1", "a", 15);
+	ok(!rt_joins_finish(joins, p, rooms, a, early, 1) && !rt_room_is_joined(rooms, "1", a), "unknown to it, it does");
+	p = rt_joins_begin(joins, "1", "a");
+	for (uint64_t xid = 1; xid < 15; xid++)
+		rt_joins_end_membership(joins, "1", "a", xid);
+	ok(!rt_joins_finish(joins, p, rooms, a, late, 1), "and so do more than are remembered");
+
+	rt_snapshot_unref(early);
+	rt_snapshot_unref(late);
+	rt_frame_unref(f);
+	rt_joins_free(joins);
+	leave(a);
+	leave(b);
+	ok(rt_rooms_count(rooms) == 0, "nothing is left");
 }
 
 static void
@@ -134,7 +220,7 @@ test_random_joins(void)
 		snprintf(id, sizeof(id), "%d", r + 1);
 		joined[i][r] = !joined[i][r];
 		if (joined[i][r])
-			rt_room_join(rooms, id, c[i]);
+			rt_room_join(rooms, id, c[i], NULL);
 		else
 			rt_room_leave(rooms, id, c[i]);
 	}
@@ -179,7 +265,7 @@ test_fan_out_cost(void)
 	{
 		snprintf(id, sizeof(id), "u%d", i);
 		c[i] = enter(&s[i], id);
-		rt_room_join(rooms, "1", c[i]);
+		rt_room_join(rooms, "1", c[i], NULL);
 	}
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 	for (int i = 0; i < ROUNDS; i++)
@@ -258,6 +344,8 @@ main(void)
 	users = rt_users_new();
 	rooms = rt_rooms_new();
 	test_membership();
+	test_snapshots();
+	test_removed_and_back();
 	test_random_joins();
 	test_fan_out_cost();
 	test_recent();
