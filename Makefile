@@ -4,17 +4,20 @@
 #   make install        install it                make WERROR=1 ...    warnings are errors
 #   make demo           a running server to look at, with users and rooms
 #   make test           build, install and run every test; make test SANITIZE=1, make test SUITES="unit tap"
+#   make test-versions  the same for other releases of PostgreSQL; make test-versions VERSIONS="17 18"
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
 #   make lint           clang's opinion
 
 # These install what the rest of this file needs, so they must not need it themselves.
-SELF_SUFFICIENT = demo test bench fuzz
+SELF_SUFFICIENT = demo test test-versions bench fuzz
 .PHONY: $(SELF_SUFFICIENT)
 demo:
 	@test/demo
 test:
 	@test/run $(if $(SANITIZE),--sanitize) $(SUITES)
+test-versions:
+	@test/versions $(VERSIONS)
 bench:
 	@test/bench/run $(PART)
 FUZZ_SECONDS ?= 60

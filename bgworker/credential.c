@@ -286,7 +286,7 @@ rt_credential_conninfo(StringInfo out, enum rt_program_kind kind, const char *da
 
 /* Name of the system's user as whom the server, and so the program, runs. */
 static const char *
-system_user(void)
+server_user(void)
 {
 	struct passwd *entry = getpwuid(geteuid());
 
@@ -307,7 +307,7 @@ rt_credential_hint(enum rt_program_kind kind, const char *database)
 				(errmsg("%s cannot log in to database \"%s\" over the unix socket", role, database),
 				 errhint("Add this line at the top of pg_hba.conf, and reload: local %s %s scram-sha-256\n"
 						 "Or, with the line \"local %s %s peer map=rt\", add to pg_ident.conf: rt %s %s",
-						 quote_identifier(database), role, quote_identifier(database), role, system_user(), role)));
+						 quote_identifier(database), role, quote_identifier(database), role, server_user(), role)));
 	else
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
 					  errhint("Add this line at the top of pg_hba.conf, and reload: host %s %s %s%s scram-sha-256",

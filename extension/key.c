@@ -8,6 +8,9 @@
 #include "common/base64.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "extension/key.h"
 
