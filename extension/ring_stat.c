@@ -75,44 +75,77 @@ bytes_used(rt_ring *ring)
 	return Int64GetDatum((int64) (pg_atomic_read_u64(&ring->head) - tail));
 }
 
-/* rt_private.stat_relay() returns a row; of nulls, while nothing has been emitted in this database */
+struct column
+{
+	const char *name;
+	Datum value;
+	bool isnull;
+};
+
+static void
+read_columns(rt_database *db, struct column *columns)
+{
+	struct locked l = read_locked(db);
+	const struct column read[COLUMNS] = {
+		{"pid", Int32GetDatum(l.relay_pid), l.relay_pid == 0},
+		{"last_pos", figure(&db->last_pos)},
+		{"events", figure(&db->events)},
+		{"batches", figure(&db->batches)},
+		{"largest_batch", figure(&db->largest_batch)},
+		{"lag", microseconds(pg_atomic_read_u64(&db->lag_us))},
+		{"largest_lag", microseconds(pg_atomic_read_u64(&db->largest_lag_us))},
+		{"ring_bytes", Int64GetDatum((int64) db->ring.size)},
+		{"ring_used", bytes_used(&db->ring)},
+		{"ring_high_water", figure(&db->ring.high_water)},
+		{"published", figure(&db->ring.published)},
+		{"lost", Int64GetDatum((int64) l.lost)},
+		{"rescans", figure(&db->rescans)},
+		{"rescued", figure(&db->rescued)},
+		{"notify_failures", figure(&db->notify_failures)},
+		{"stats_reset", TimestampTzGetDatum(l.stats_reset)},
+		{"lag_sum", microseconds(pg_atomic_read_u64(&db->lag_sum_us))},
+		{"lag_counts", lag_counts(db)},
+	};
+
+	memcpy(columns, read, sizeof(read));
+}
+
+static const struct column *
+find_column(const struct column *columns, const char *name)
+{
+	for (int i = 0; i < COLUMNS; i++)
+	{
+		if (columns[i].name != NULL && strcmp(columns[i].name, name) == 0)
+			return &columns[i];
+	}
+	return NULL;
+}
+
+/* rt_private.stat_relay() returns a row; of nulls, while nothing has been emitted in this database.  Its columns go by
+ * their names: those of an extension that has not been updated yet are others. */
 Datum
 rt_stat_relay(PG_FUNCTION_ARGS)
 {
 	rt_database *db;
 	TupleDesc desc;
-	Datum values[COLUMNS] = {0};
-	bool nulls[COLUMNS];
-	int n = 0;
+	struct column columns[COLUMNS] = {{0}};
+	Datum *values;
+	bool *nulls;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != COLUMNS)
-		elog(ERROR, "rt_stat_relay must return a row of %d columns", COLUMNS);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "rt_stat_relay must return a row");
 	rt_event_require_loaded();
 	db = rt_database_find(MyDatabaseId, false);
-	memset(nulls, db == NULL, sizeof(nulls));
 	if (db != NULL)
+		read_columns(db, columns);
+	values = palloc0(desc->natts * sizeof(Datum));
+	nulls = palloc(desc->natts * sizeof(bool));
+	for (int i = 0; i < desc->natts; i++)
 	{
-		struct locked l = read_locked(db);
+		const struct column *c = find_column(columns, NameStr(TupleDescAttr(desc, i)->attname));
 
-		nulls[n] = l.relay_pid == 0;
-		values[n++] = Int32GetDatum(l.relay_pid);
-		values[n++] = figure(&db->last_pos);
-		values[n++] = figure(&db->events);
-		values[n++] = figure(&db->batches);
-		values[n++] = figure(&db->largest_batch);
-		values[n++] = microseconds(pg_atomic_read_u64(&db->lag_us));
-		values[n++] = microseconds(pg_atomic_read_u64(&db->largest_lag_us));
-		values[n++] = Int64GetDatum((int64) db->ring.size);
-		values[n++] = bytes_used(&db->ring);
-		values[n++] = figure(&db->ring.high_water);
-		values[n++] = figure(&db->ring.published);
-		values[n++] = Int64GetDatum((int64) l.lost);
-		values[n++] = figure(&db->rescans);
-		values[n++] = figure(&db->rescued);
-		values[n++] = figure(&db->notify_failures);
-		values[n++] = TimestampTzGetDatum(l.stats_reset);
-		values[n++] = microseconds(pg_atomic_read_u64(&db->lag_sum_us));
-		values[n++] = lag_counts(db);
+		nulls[i] = c == NULL || c->isnull;
+		values[i] = nulls[i] ? (Datum) 0 : c->value;
 	}
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }

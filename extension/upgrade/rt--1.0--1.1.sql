@@ -15,5 +15,350 @@ BEGIN
 END
 $$;
 
+DROP VIEW rt.stat_relay;
+DROP VIEW rt.stat_gateway;
+DROP FUNCTION rt_private.stat_relay();
+
+ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE rt_private.gateways ADD COLUMN stats_reset timestamptz NOT NULL DEFAULT clock_timestamp();
+ALTER TABLE rt_private.gateways ADD COLUMN draining_until timestamptz;
+ALTER TABLE rt_private.connections SET (fillfactor = 70);
+ALTER TABLE rt_private.connections ADD COLUMN queued_bytes bigint NOT NULL DEFAULT 0;
+ALTER TABLE rt_private.connections ADD COLUMN latency interval;
+
 -- ---- by hand ----------------------------------------------------------------
 -- ---- end of what is by hand --------------------------------------------------
+
+DO $$
+DECLARE
+	name name;
+BEGIN
+	FOR name IN
+		SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid OPERATOR(pg_catalog.=) t.tgconstraint
+		WHERE t.tgrelid OPERATOR(pg_catalog.=) 'rt.messages'::pg_catalog.regclass
+			AND t.tgfoid OPERATOR(pg_catalog.=) 'pg_catalog."RI_FKey_check_ins"'::pg_catalog.regproc
+			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE rt.messages DISABLE TRIGGER %I', name);
+	END LOOP;
+END
+$$;
+
+COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
+
+COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stats(): views show what has been counted since';
+
+COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
+
+CREATE FUNCTION rt_private.stat_relay(
+    OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
+    OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
+    OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
+    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[])
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
+
+COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
+
+CREATE FUNCTION rt_private.reset_relay_stats() RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_reset_relay_stats';
+
+COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay begin anew';
+
+CREATE VIEW rt.stat_relay AS
+    SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
+           s.largest_lag, s.ring_bytes, s.ring_used, s.ring_high_water, s.published, s.lost, s.rescans, s.rescued,
+           s.notify_failures, s.stats_reset
+    FROM rt_private.stat_relay() s
+    CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
+
+COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
+
+COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
+
+COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
+
+COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
+
+COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
+
+COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
+
+COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
+
+COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean of that over all batches; null: there was none';
+
+COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'highest of that';
+
+COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
+
+COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
+
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have waited';
+
+COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
+
+COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
+
+COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
+
+COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
+
+COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+
+COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
+
+REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
+    rt_private.change_payload(rt.messages),
+    rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
+    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
+
+GRANT SELECT ON rt.stat_relay TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+	s rt_private.sessions;
+	recovered boolean;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user';
+	IF NOT FOUND THEN
+		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
+	END IF;
+	s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	recovered := s.pid IS NOT NULL;
+	IF recovered THEN
+		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
+	ELSE
+		s.pid := rt_private.random_text(15);
+		s.sid := r ->> 'sid';
+		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
+	END IF;
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
+		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
+	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
+		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
+		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
+			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
+		'user', rt_private.user_json(u)::jsonb,
+		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
+			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gateway text := rt_private.req_text(req, 'gateway');
+	dead text[];
+BEGIN
+	PERFORM rt_private.soft_commit();
+	-- the one that ran in this slot before
+	WITH former AS (
+		DELETE FROM rt_private.gateways AS g
+		WHERE g.slot = (req ->> 'slot')::integer AND g.name <> gateway AND g.port IS NOT DISTINCT FROM (req ->> 'port')::integer
+			AND g.host IS NOT DISTINCT FROM req ->> 'host' AND g.draining_until IS NULL
+		RETURNING g.name
+	)
+	SELECT array_agg(f.name) INTO dead FROM former AS f;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
+	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
+	RETURN '{}';
+END
+$$;
+
+CREATE FUNCTION rt_private.note_connections(gateway text, reports jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt_private.connections AS c
+	SET transport = r.transport, queued_bytes = r."queuedBytes", latency = r."latencyUs" * interval '1 microsecond'
+	FROM jsonb_to_recordset(reports) AS r (sid text, serial bigint, transport text, "queuedBytes" bigint, "latencyUs" bigint)
+	WHERE c.sid = r.sid AND c.serial = r.serial AND c.gateway = note_connections.gateway
+$$;
+
+COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'what a gateway reports of its sockets, for rt.stat_connections';
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.gateways AS g
+	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
+	WHERE g.name = rt_private.req_text(req, 'gateway');
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'Gateway not found' USING ERRCODE = 'RT404';
+	END IF;
+	IF req ? 'connections' THEN
+		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
+	END IF;
+	-- one of them clears up
+	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
+		PERFORM rt_private.sweep_gateways();
+	END IF;
+	RETURN '{}';
+END
+$$;
+
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), or stopping';
+
+CREATE FUNCTION rt.reset_stats() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.reset_relay_stats();
+	UPDATE rt_private.gateways AS g SET stats_before = g.stats, stats_reset = clock_timestamp();
+$$;
+
+COMMENT ON FUNCTION rt.reset_stats() IS
+	'lets the counts of rt.stat_relay and rt.stat_gateway begin anew, as pg_stat_reset() does; /metrics goes on';
+
+CREATE FUNCTION rt.drain(spread interval DEFAULT '30 s', gateway text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told integer;
+BEGIN
+	IF spread IS NULL OR spread < interval '0' OR spread > interval '1 hour' THEN
+		RAISE EXCEPTION 'spread must be between 0 and one hour' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF drain.gateway IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = drain.gateway) THEN
+		RAISE EXCEPTION 'gateway "%" does not run', drain.gateway
+			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_gateway has the names of those that do.';
+	END IF;
+	WITH draining AS (
+		UPDATE rt_private.gateways AS g SET draining_until = least(g.draining_until, clock_timestamp() + spread)
+		WHERE g.name = coalesce(drain.gateway, g.name)
+		RETURNING g.name
+	)
+	SELECT count(*) INTO told FROM draining AS d, LATERAL rt_private.emit('rt:drain', '{"gateway":true}',
+		json_build_object('gateway', d.name, 'spreadMs', (extract(epoch FROM spread) * 1000)::bigint)) AS e;
+	RETURN told;
+END
+$$;
+
+COMMENT ON FUNCTION rt.drain(interval, text) IS
+	'restarts gateways (all of this database, or one by its name in rt.stat_gateway) without dropping anybody: a successor takes '
+	'new clients, those of the old one are moved over, spread evenly over the time; returns how many gateways were told, at once';
+
+DO $$
+DECLARE
+	f regprocedure;
+BEGIN
+	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace IN ('rt'::regnamespace, 'rt_api'::regnamespace, 'rt_private'::regnamespace)
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	END LOOP;
+	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace = 'rt_api'::regnamespace
+			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_fetch', 'media_answer', 'media_event')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO rt_gateway', f);
+	END LOOP;
+END
+$$;
+
+CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+	SELECT (g.stats ->> counter)::pg_catalog.int8 OPERATOR(pg_catalog.-) coalesce((g.stats_before ->> counter)::pg_catalog.int8, 0)
+$$;
+
+COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'what a gateway has counted since rt.reset_stats()';
+
+REVOKE ALL ON FUNCTION rt_private.since_reset(rt_private.gateways, text) FROM PUBLIC;
+
+CREATE VIEW rt.stat_gateway AS
+	SELECT g.name, g.host, g.slot, g.pid, g.port, g.started_at, g.reported_at, g.draining_until,
+		(g.stats ->> 'connections')::bigint AS connections, (g.stats ->> 'websockets')::bigint AS websockets,
+		(g.stats ->> 'sockets')::bigint AS sockets, (g.stats ->> 'users')::bigint AS users,
+		(g.stats ->> 'rooms')::bigint AS rooms, rt_private.since_reset(g, 'events') AS events,
+		(g.stats ->> 'position')::bigint AS position, rt_private.since_reset(g, 'framesOut') AS frames_out,
+		rt_private.since_reset(g, 'bytesOut') AS bytes_out, rt_private.since_reset(g, 'writesOut') AS writes_out,
+		rt_private.since_reset(g, 'packetsIn') AS packets_in, rt_private.since_reset(g, 'bytesIn') AS bytes_in,
+		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, rt_private.since_reset(g, 'cutOff') AS cut_off,
+		rt_private.since_reset(g, 'requests') AS requests, rt_private.since_reset(g, 'clientEvents') AS client_events,
+		rt_private.since_reset(g, 'rateLimited') AS rate_limited, rt_private.since_reset(g, 'recovered') AS recovered,
+		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset
+	FROM rt_private.gateways AS g;
+
+COMMENT ON VIEW rt.stat_gateway IS 'gateways that run, with the figures of their last report, which comes each second';
+
+CREATE OR REPLACE VIEW rt.stat_connections AS
+	SELECT c.sid, c.user_id, c.peer, c.transport, c.gateway, c.connected_at,
+		(SELECT cardinality(s.joined) FROM rt_private.sessions AS s WHERE s.sid = c.sid LIMIT 1) AS rooms,
+		c.queued_bytes, c.latency
+	FROM rt_private.connections AS c;
+
+COMMENT ON VIEW rt.stat_connections IS
+	'sockets that are connected; the last two columns, and an upgraded transport, as of the gateway''s last report';
+
+GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;
+
+COMMENT ON COLUMN rt.stat_gateway.name IS 'name that the gateway gave itself, new at each start';
+
+COMMENT ON COLUMN rt.stat_gateway.host IS 'host that it runs on';
+
+COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway worker, from 0';
+
+COMMENT ON COLUMN rt.stat_gateway.pid IS 'its process id';
+
+COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port that it listens on';
+
+COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it began to serve';
+
+COMMENT ON COLUMN rt.stat_gateway.reported_at IS 'when it reported last; above ten seconds ago it is taken for dead';
+
+COMMENT ON COLUMN rt.stat_gateway.draining_until IS 'by when it will have ended its clients, and itself, after rt.drain(); else null';
+
+COMMENT ON COLUMN rt.stat_gateway.connections IS 'open TCP connections of all kinds';
+
+COMMENT ON COLUMN rt.stat_gateway.websockets IS 'those of them that are websockets';
+
+COMMENT ON COLUMN rt.stat_gateway.sockets IS 'clients that are connected by Socket.IO';
+
+COMMENT ON COLUMN rt.stat_gateway.users IS 'users with such a client';
+
+COMMENT ON COLUMN rt.stat_gateway.rooms IS 'rooms with such a user among their members';
+
+COMMENT ON COLUMN rt.stat_gateway.events IS 'events that came from the relay';
+
+COMMENT ON COLUMN rt.stat_gateway.position IS 'position in rt.events that it has reached; compare with rt.stat_relay.last_pos';
+
+COMMENT ON COLUMN rt.stat_gateway.frames_out IS 'messages sent to clients';
+
+COMMENT ON COLUMN rt.stat_gateway.bytes_out IS 'bytes of these';
+
+COMMENT ON COLUMN rt.stat_gateway.writes_out IS 'system calls that carried them';
+
+COMMENT ON COLUMN rt.stat_gateway.packets_in IS 'messages received from clients';
+
+COMMENT ON COLUMN rt.stat_gateway.bytes_in IS 'bytes of these';
+
+COMMENT ON COLUMN rt.stat_gateway.queued_bytes IS 'bytes that wait for clients now';
+
+COMMENT ON COLUMN rt.stat_gateway.cut_off IS 'clients that were cut off for reading too slowly, see rt.max_queued_bytes';
+
+COMMENT ON COLUMN rt.stat_gateway.requests IS 'REST requests';
+
+COMMENT ON COLUMN rt.stat_gateway.client_events IS 'events sent by clients';
+
+COMMENT ON COLUMN rt.stat_gateway.rate_limited IS 'events and requests that were above a rate limit';
+
+COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that came back and got what they had missed';
+
+COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api that it made';
+
+COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls that wait for a connection of its pool now, see rt.db_connections';
+
+COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'since when it counts: rt.reset_stats() or its start';
+
+COMMENT ON COLUMN rt.stat_connections.transport IS 'websocket or polling';
+
+COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes that wait for it in the gateway; at rt.max_queued_bytes it is cut off';
+
+COMMENT ON COLUMN rt.stat_connections.latency IS
+	'how long the answer to the last heartbeat took, see rt.ping_interval; null before the first one';

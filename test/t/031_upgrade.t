@@ -76,6 +76,11 @@ sub update_from
 	print { $session->{in} } "EXECUTE say('before');\n";
 	wait_until(sub { $session->{read}->() =~ /said 22\b/ }, 'a session writes');
 	wait_until(sub { print { $listener->{in} } "SELECT;\n"; $listener->{read}->() =~ /"content" ?: ?"before"/ }, 'and a SQL listener sees it');
+	for my $view (split /\n/, $cluster->sql("SELECT oid::regclass FROM pg_class WHERE relkind = 'v' AND relnamespace = 'rt'::regnamespace ORDER BY 1"))
+	{
+		my (undef, $err, $status) = $cluster->try_sql("SELECT * FROM $view");
+		is($status, 0, "$view can be read") || diag($err);
+	}
 	my $token = $cluster->sql("SELECT rt.issue_token('ann')");
 	my $query = columns_query();
 	my $before = $cluster->sql($query);

@@ -51,6 +51,8 @@ my @FACTS = (
 	[ 'index', 'pg_get_indexdef(i.indexrelid), i.indisclustered, i.indisreplident, i.indisvalid',
 		'pg_index AS i WHERE i.indrelid IN (SELECT oid FROM rel)' ],
 	[ 'trigger', 'pg_get_triggerdef(t.oid), t.tgenabled', 'pg_trigger AS t WHERE t.tgrelid IN (SELECT oid FROM rel) AND NOT t.tgisinternal' ],
+	[ 'constraint trigger', 'c.conrelid::regclass, c.conname, t.tgrelid::regclass, t.tgfoid::regproc, t.tgenabled',
+		'pg_trigger AS t JOIN pg_constraint AS c ON c.oid = t.tgconstraint WHERE t.tgrelid IN (SELECT oid FROM rel) AND t.tgisinternal' ],
 	[ 'policy', q{p.polrelid::regclass, p.polname, p.polcmd, p.polpermissive, (SELECT array_agg(r::regrole::text ORDER BY 1) FROM unnest(p.polroles) AS r),
 		pg_get_expr(p.polqual, p.polrelid), '/', pg_get_expr(p.polwithcheck, p.polrelid)}, 'pg_policy AS p WHERE p.polrelid IN (SELECT oid FROM rel)' ],
 	[ 'rule', 'r.ev_class::regclass, pg_get_ruledef(r.oid), r.ev_enabled', 'pg_rewrite AS r WHERE r.ev_class IN (SELECT oid FROM rel)' ],
