@@ -29,6 +29,37 @@ ALTER TABLE rt_private.connections ADD COLUMN latency interval;
 -- ---- by hand ----------------------------------------------------------------
 -- ---- end of what is by hand --------------------------------------------------
 
+CREATE OR REPLACE FUNCTION rt_private.to_id(value jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	digits text := value #>> '{}';
+BEGIN
+	IF jsonb_typeof(value) NOT IN ('string', 'number') OR digits !~ '^(0|[1-9][0-9]{0,18})$' OR digits::numeric > 9223372036854775807 THEN
+		RAISE EXCEPTION '% must be an id', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN digits::bigint;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	parts text[] := regexp_match(value #>> '{}', '^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$');
+BEGIN
+	IF jsonb_typeof(value) IS DISTINCT FROM 'string' OR parts IS NULL THEN
+		RAISE EXCEPTION '% must be a message id', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN CASE WHEN parts[1]::bigint = to_seq.room_id THEN parts[2]::bigint END;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
+LANGUAGE sql AS $$
+	SELECT rt_private.emit('rt:member', '{"gateway":true}',
+		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
+			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
+$$;
+
 DO $$
 DECLARE
 	name name;
@@ -44,11 +75,23 @@ BEGIN
 END
 $$;
 
+COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected: online, until another status is set';
+
 COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
 
 COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stats(): views show what has been counted since';
 
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
+
+CREATE OR REPLACE FUNCTION rt_private.go_offline(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
+	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', last_seen = clock_timestamp()
+	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
+END
+$$;
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -203,6 +246,73 @@ BEGIN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
 	RETURN '{}';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.join_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked bigint[];
+	mine bigint[];
+	failed json;
+	seen pg_snapshot;
+BEGIN
+	SELECT coalesce(array_agg(rt_private.to_id(r.value, 'roomIds') ORDER BY r.n), '{}') INTO asked
+	FROM jsonb_array_elements(rt_private.req_array(req, 'roomIds', 10000)) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.soft_commit();
+	SELECT coalesce(array_agg(m.room_id), '{}'), pg_current_snapshot() INTO mine, seen
+	FROM rt.room_members AS m WHERE m.user_id = actor AND m.room_id = ANY (asked);
+	IF cardinality(mine) > 0 THEN
+		UPDATE rt_private.sessions AS s
+		SET joined = ARRAY(SELECT DISTINCT j FROM unnest(s.joined || mine) AS j)
+		WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND NOT s.joined @> mine;
+	END IF;
+	SELECT json_agg(json_build_object('roomId', t.id::text,
+		'error', json_build_object('code', 'not_found', 'message', 'Room not found')) ORDER BY t.n) INTO failed
+	FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+		WHERE a <> ALL (mine) GROUP BY a) AS t;
+	RETURN jsonb_strip_nulls(jsonb_build_object('success', failed IS NULL,
+		'rooms', coalesce((SELECT json_agg(t.id::text ORDER BY t.n)
+			FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+				WHERE a = ANY (mine) GROUP BY a) AS t), '[]'),
+		'failed', coalesce(failed, '[]'),
+		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
+		'error', failed -> 0 -> 'error', 'snapshot', seen::text));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most integer := rt_private.req_limit(req, 200, 1000);
+	-- An answer must fit into what a gateway keeps for one socket; what does not is asked for again.
+	bytes_left bigint := 800000;
+	asked jsonb := rt_private.req_array(req, 'rooms', 1000);
+	answer json := '[]';
+	one jsonb;
+	after bigint;
+	parts json[] := '{}';
+	r rt.rooms;
+	found_page record;
+BEGIN
+	FOR one IN SELECT jsonb_array_elements(asked) LOOP
+		IF jsonb_typeof(one) <> 'object' THEN
+			RAISE EXCEPTION 'rooms must be an array of objects' USING ERRCODE = 'RT400';
+		END IF;
+		after := rt_private.req_seq(one, 'afterSeq');
+		IF after IS NULL THEN
+			RAISE EXCEPTION 'afterSeq is missing' USING ERRCODE = 'RT400';
+		END IF;
+		r := rt_private.api_room(actor, one);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, NULL, most, bytes_left);
+		bytes_left := bytes_left - found_page.size;
+		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
+			'hasMore', found_page.has_more);
+	END LOOP;
+	IF cardinality(parts) > 0 THEN
+		answer := array_to_json(parts);
+	END IF;
+	RETURN json_build_object('rooms', answer);
 END
 $$;
 
