@@ -7,6 +7,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -23,6 +24,7 @@
 #include "extension/number.h"
 #include "extension/query.h"
 #include "extension/reference.h"
+#include "extension/row.h"
 #include "extension/settings.h"
 
 #define ERRCODE_RT_BAD_REQUEST MAKE_SQLSTATE('R', 'T', '4', '0', '0')
@@ -37,6 +39,8 @@ static struct rt_query on_mention = {
 PG_FUNCTION_INFO_V1(rt_messages_before_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_statement);
+PG_FUNCTION_INFO_V1(rt_import_number);
+PG_FUNCTION_INFO_V1(rt_import_settle);
 
 static TriggerData *
 trigger_data(FunctionCallInfo fcinfo, bool as_expected)
@@ -224,6 +228,24 @@ rt_messages_after_statement(PG_FUNCTION_ARGS)
 
 	rt_number_settle(trigger->tg_relation);
 	return PointerGetDatum(NULL);
+}
+
+/* ---- numbers without triggers, for rt.import_messages() ------------------------ */
+
+Datum
+rt_import_number(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(rt_number_take_used(PG_GETARG_INT64(0)));
+}
+
+Datum
+rt_import_settle(PG_FUNCTION_ARGS)
+{
+	Relation messages = rt_row_open_table("messages", RowExclusiveLock);
+
+	rt_number_settle(messages);
+	table_close(messages, NoLock);
+	PG_RETURN_VOID();
 }
 
 void

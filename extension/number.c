@@ -143,6 +143,27 @@ rt_number_take(Relation messages, int64 room_id)
 	return v->pending;
 }
 
+int64
+rt_number_take_used(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || !v->held)
+	{
+		(void) take_first(room_id);
+		v = find_version(room_id);
+	}
+	else if (v->pending != 0)
+		elog(ERROR, "numbers taken within a statement that inserts messages");
+	else
+	{
+		v = own_version(room_id);
+		v->last++;
+	}
+	v->pending = 0;
+	return v->last;
+}
+
 void
 rt_number_check(int64 room_id, int64 seq)
 {

@@ -13,6 +13,9 @@
 /* For a row that is about to be inserted.  Raises RT404 if there is no such room. */
 extern int64 rt_number_take(Relation messages, int64 room_id);
 
+/* For a row that will certainly come in, and will not be confirmed. */
+extern int64 rt_number_take_used(int64 room_id);
+
 /* For a row that brings its number along, as a restored one does: raises unless the room has got that far. */
 extern void rt_number_check(int64 room_id, int64 seq);
 

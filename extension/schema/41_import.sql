@@ -1,0 +1,94 @@
+-- Messages by the million.  What fires for each row (numbers, keys, events) would cost more than the row itself, so the
+-- triggers are left out and what they check is checked for all rows together.
+
+CREATE FUNCTION rt_private.import_number(room_id bigint) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
+COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number of a room, which is locked; import_settle() must follow';
+
+CREATE FUNCTION rt_private.import_settle() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_settle';
+COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() gave';
+
+-- The column, or what stands in its place where the source has none.
+CREATE FUNCTION rt_private.import_column(source regclass, name text, otherwise text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = source AND a.attnum > 0
+			AND NOT a.attisdropped AND a.attname = name)
+		THEN format('s.%I', name) ELSE otherwise END
+$$;
+COMMENT ON FUNCTION rt_private.import_column(regclass, text, text) IS 'how import_messages() reads a column';
+
+-- Raises for the first row that the tables would not take.
+CREATE FUNCTION rt_private.import_check(rows text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing text;
+	bad record;
+BEGIN
+	EXECUTE format('SELECT s.sender_id FROM (SELECT DISTINCT sender_id FROM (%s) AS r WHERE sender_id IS NOT NULL) AS s
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.sender_id) LIMIT 1', rows) INTO missing;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
+	END IF;
+	-- As the foreign key does: they stay until the transaction ends.
+	EXECUTE format('SELECT count(*) FROM (SELECT FROM rt.users AS u
+		WHERE u.id IN (SELECT sender_id FROM (%s) AS r) FOR KEY SHARE) AS locked', rows) INTO missing;
+	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled FROM (SELECT room_id, created_at, deleted_at,
+			octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
+		WHERE room_id IS NULL OR created_at IS NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+	INTO bad USING rt_private.max_message_size();
+	IF bad IS NULL THEN
+		RETURN;
+	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
+		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF bad.filled THEN
+		RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413',
+			DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+	END IF;
+	RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400',
+		DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+END
+$$;
+COMMENT ON FUNCTION rt_private.import_check(text) IS 'what triggers and foreign keys would check of imported messages';
+
+-- Runs with the caller's rights, of which a superuser alone has enough: it sets session_replication_role.
+CREATE FUNCTION rt.import_messages(source regclass, rebuild_indexes boolean DEFAULT false) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
+SET work_mem = '256MB' SET maintenance_work_mem = '512MB' SET gin_pending_list_limit = '256MB' AS $$
+DECLARE
+	rows text := format('SELECT s.room_id::bigint, s.sender_id::text, coalesce(s.content::text, '''') AS content,
+			%s::text AS message_type, %s::jsonb AS metadata, %s::text AS client_id, s.created_at::timestamptz,
+			%s::timestamptz AS edited_at, %s::timestamptz AS deleted_at, %s AS id FROM %s AS s',
+		rt_private.import_column(source, 'message_type', '''text'''), rt_private.import_column(source, 'metadata', 'NULL'),
+		rt_private.import_column(source, 'client_id', 'NULL'), rt_private.import_column(source, 'edited_at', 'NULL'),
+		rt_private.import_column(source, 'deleted_at', 'NULL'), rt_private.import_column(source, 'id', '0'), source);
+	again text[] := '{}';
+	imported bigint;
+	index record;
+BEGIN
+	PERFORM rt_private.import_check(rows);
+	IF rebuild_indexes THEN
+		FOR index IN SELECT c.oid::regclass AS name, pg_get_indexdef(c.oid) AS definition, obj_description(c.oid, 'pg_class') AS comment
+			FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass)
+		LOOP
+			again := again || index.definition || format('COMMENT ON INDEX %s IS %L', index.name, index.comment);
+			EXECUTE format('DROP INDEX %s', index.name);
+		END LOOP;
+	END IF;
+	-- The inner order is the order in which the numbers are taken.
+	EXECUTE format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata, client_id, created_at,
+			edited_at, deleted_at)
+		SELECT r.room_id, rt_private.import_number(r.room_id), r.sender_id,
+			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
+			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
+		FROM (%s ORDER BY s.created_at, id OFFSET 0) AS r', rows);
+	GET DIAGNOSTICS imported = ROW_COUNT;
+	PERFORM rt_private.import_settle();
+	FOR i IN 1 .. cardinality(again) LOOP
+		EXECUTE again[i];
+	END LOOP;
+	RETURN imported;
+END
+$$;
+COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
+	'superusers: takes all messages of a table over, in the order of created_at and id, and tells nobody; returns their number';
