@@ -6,6 +6,8 @@
 #include "postgres.h"
 #include "utils/timestamp.h"
 
+#include "bgworker/clock.h"
+
 #define RT_BACKOFF_MIN_MS 100
 #define RT_BACKOFF_MAX_MS 10000
 #define RT_BACKOFF_STEADY_MS 1000 /* who lived that long after coming up did not die of coming up */
@@ -31,13 +33,13 @@ rt_backoff_ended(struct rt_backoff *b, long lived_ms, bool served)
 		b->pause_ms = RT_BACKOFF_MIN_MS;
 	else if (!served)
 		b->pause_ms = Min(b->pause_ms * 2, RT_BACKOFF_MAX_MS);
-	b->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), b->pause_ms);
+	b->due = TimestampTzPlusMilliseconds(rt_clock_now(), b->pause_ms);
 }
 
 static inline bool
 rt_backoff_is_due(const struct rt_backoff *b)
 {
-	return b->due <= GetCurrentTimestamp();
+	return b->due <= rt_clock_now();
 }
 
 #endif

@@ -18,6 +18,8 @@
 #include "extension/settings.h"
 #include "backoff.h"
 #include "candidates.h"
+#include "clock.h"
+#include "session.h"
 
 #define SCAN_INTERVAL_MS 60000 /* databases that became connectable are noticed at the latest then */
 #define PROBE_RETRY_MS 10000   /* after a probe that could not connect */
@@ -163,7 +165,7 @@ scan(struct rt_candidates *cs)
 
 	forget_unlisted(cs);
 	list_sort(cs->list, compare);
-	cs->next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SCAN_INTERVAL_MS);
+	cs->next_scan = TimestampTzPlusMilliseconds(rt_clock_now(), SCAN_INTERVAL_MS);
 }
 
 void
@@ -224,6 +226,7 @@ rt_probe_main(Datum main_arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	rt_session_set("0");
 	StartTransactionCommand();
 	found = OidIsValid(get_extension_oid("rt", true));
 	CommitTransactionCommand();
@@ -286,7 +289,7 @@ start_probe(struct rt_candidates *cs, struct rt_candidate *c)
 	if (!c->complained)
 		rt_complain_of_workers("rt probe", c->name);
 	c->complained = true;
-	c->probe_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RT_BACKOFF_MAX_MS);
+	c->probe_due = TimestampTzPlusMilliseconds(rt_clock_now(), RT_BACKOFF_MAX_MS);
 }
 
 /* Takes the answer of a probe that has ended. */
@@ -307,7 +310,7 @@ finish_probe(struct rt_candidates *cs)
 		return;
 	if (!answered)
 	{
-		c->probe_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PROBE_RETRY_MS);
+		c->probe_due = TimestampTzPlusMilliseconds(rt_clock_now(), PROBE_RETRY_MS);
 		return;
 	}
 	c->seen = found ? RT_SEEN_PRESENT : RT_SEEN_ABSENT;
@@ -335,7 +338,7 @@ is_suspended(Oid oid)
 static TimestampTz
 probe_next(struct rt_candidates *cs)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = rt_clock_now();
 	TimestampTz next = DT_NOEND;
 	ListCell *cell;
 	pid_t pid;
@@ -364,7 +367,7 @@ rt_candidates_turn(struct rt_candidates *cs)
 	TimestampTz next;
 
 	take_rechecks(cs);
-	if (cs->next_scan <= GetCurrentTimestamp())
+	if (cs->next_scan <= rt_clock_now())
 		scan(cs);
 	next = probe_next(cs);
 	return Min(next, cs->next_scan);

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "childlog.h"
+#include "clock.h"
 
 #define READ_BYTES 8192
 #define READS_PER_TURN 8
@@ -49,7 +50,7 @@ rt_childlog_new(int fd, const char *name, rt_childlog_cb on_line, void *arg)
 	log->on_line = on_line;
 	log->arg = arg;
 	log->budget = RT_CHILDLOG_BURST;
-	log->filled = log->told = GetCurrentTimestamp();
+	log->filled = log->told = rt_clock_now();
 	return log;
 }
 
@@ -64,7 +65,7 @@ rt_childlog_fd(const struct rt_childlog *log)
 static void
 fill_budget(struct rt_childlog *log)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = rt_clock_now();
 	long passed_ms = TimestampDifferenceMilliseconds(log->filled, now);
 
 	if (passed_ms < 10)
@@ -95,13 +96,13 @@ tell_left_out(struct rt_childlog *log)
 								 " bytes): it writes more than the log takes",
 								 log->name, log->lines_left_out, log->bytes_left_out)));
 	log->lines_left_out = log->bytes_left_out = 0;
-	log->told = GetCurrentTimestamp();
+	log->told = rt_clock_now();
 }
 
 bool
 rt_childlog_settle(struct rt_childlog *log)
 {
-	if (log->lines_left_out > 0 && TimestampDifferenceExceeds(log->told, GetCurrentTimestamp(), TELL_INTERVAL_MS))
+	if (log->lines_left_out > 0 && TimestampDifferenceExceeds(log->told, rt_clock_now(), TELL_INTERVAL_MS))
 		tell_left_out(log);
 	return log->lines_left_out > 0;
 }

@@ -5,6 +5,7 @@
 #include "utils/xid8.h"
 
 #include "extension/query.h"
+#include "clock.h"
 #include "horizon.h"
 
 static struct rt_query read_state = {
@@ -89,5 +90,5 @@ rt_horizon_store(struct rt_horizon *h, int64 last_pos)
 	rt_query_run(&store_state, values, NULL, false);
 	SPI_finish();
 	h->open = false;
-	h->stored = GetCurrentTimestamp();
+	h->stored = rt_clock_now();
 }

@@ -15,7 +15,7 @@ struct rt_horizon
 	FullTransactionId xmax;
 	uint64 head;
 	TimestampTz taken;
-	TimestampTz stored; /* when one was stored last */
+	TimestampTz stored; /* when one was stored last, by clock.h */
 	/* Every transaction from since_xid on began after since_at. */
 	FullTransactionId since_xid;
 	TimestampTz since_at;

@@ -25,7 +25,9 @@
 #include "extension/settings_check.h"
 #include "backoff.h"
 #include "candidates.h"
+#include "clock.h"
 #include "launcher.h"
+#include "session.h"
 
 #define SLOT_POLL_MS 10000   /* nobody tells us that the last session of a database has ended */
 #define ADOPTED_POLL_MS 1000 /* a predecessor's workers do not signal us when they end */
@@ -155,7 +157,7 @@ assign_slots(struct launcher *l)
 			(void) rt_database_find(c->oid, true);
 			continue;
 		}
-		wait_until(l, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLOT_POLL_MS));
+		wait_until(l, TimestampTzPlusMilliseconds(rt_clock_now(), SLOT_POLL_MS));
 		if (!c->complained)
 		{
 			c->complained = true;
@@ -288,7 +290,7 @@ look_after(struct launcher *l, struct worker *w, int announced_pid)
 
 	if (w->up && !up)
 	{
-		long lived_ms = TimestampDifferenceMilliseconds(w->started, GetCurrentTimestamp());
+		long lived_ms = TimestampDifferenceMilliseconds(w->started, rt_clock_now());
 
 		if (w->stopping)
 			rt_backoff_reset(&w->backoff);
@@ -298,7 +300,7 @@ look_after(struct launcher *l, struct worker *w, int announced_pid)
 	}
 	w->up = up;
 	if (up && w->handle == NULL)
-		wait_until(l, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ADOPTED_POLL_MS));
+		wait_until(l, TimestampTzPlusMilliseconds(rt_clock_now(), ADOPTED_POLL_MS));
 }
 
 static void
@@ -311,7 +313,7 @@ start_worker(struct launcher *l, struct worker *w, const struct rt_candidate *c)
 		wait_until(l, w->backoff.due);
 		return;
 	}
-	w->started = GetCurrentTimestamp();
+	w->started = rt_clock_now();
 	w->stopping = false;
 	if (rt_register_worker(w->name, w->function, c->oid, &w->handle))
 	{
@@ -463,6 +465,7 @@ rt_launcher_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("rt launcher");
+	rt_session_set("0");
 
 	rt_candidates_init(&l.candidates, TopMemoryContext);
 	l.posts = MemoryContextAllocZero(TopMemoryContext, sizeof(struct post) * rt_shared_state->ndatabases);
@@ -481,7 +484,7 @@ rt_launcher_main(Datum main_arg)
 			rt_settings_compare();
 		}
 		turn(&l);
-		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), l.next_turn);
+		timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), l.next_turn);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Max(timeout_ms, 1),
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

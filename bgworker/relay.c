@@ -25,11 +25,13 @@
 #include "extension/event_text.h"
 #include "extension/rt_shmem.h"
 #include "batch.h"
+#include "clock.h"
 #include "feed.h"
 #include "horizon.h"
 #include "launcher.h"
 #include "relay.h"
 #include "retention.h"
+#include "session.h"
 #include "tx.h"
 
 #define LOCK_TIMEOUT "200ms"
@@ -67,7 +69,7 @@ open_horizon(struct relay *r)
 {
 	struct rt_horizon *h = &r->horizon;
 
-	if (h->open || !TimestampDifferenceExceeds(h->stored, GetCurrentTimestamp(), HORIZON_EVERY_MS))
+	if (h->open || !TimestampDifferenceExceeds(h->stored, rt_clock_now(), HORIZON_EVERY_MS))
 		return;
 	rt_horizon_begin(h);
 	h->open = rt_feed_is_complete(r->feed, &h->head);
@@ -208,7 +210,7 @@ turn(struct relay *r)
 		relay_batch(r);
 	else if (r->owed)
 		pay_owed(r);
-	now = GetCurrentTimestamp();
+	now = rt_clock_now();
 	if (now >= r->housekeeping_due && !r->filled)
 	{
 		r->housekeeping_due = TimestampTzPlusMilliseconds(now, HOUSEKEEPING_EVERY_MS);
@@ -257,17 +259,12 @@ static void
 set_session(void)
 {
 	static const char *const options[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
-		{"lock_timeout", LOCK_TIMEOUT},
-		{"statement_timeout", "0"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"jit", "off"},
 		{"rt.suppress_events", "on"}, /* what retention removes is nobody's news */
 		{"application_name", "rt relay"},
 	};
 
+	rt_session_set(LOCK_TIMEOUT);
 	for (size_t i = 0; i < lengthof(options); i++)
 		SetConfigOption(options[i][0], options[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
@@ -321,7 +318,7 @@ init(struct relay *r, rt_database *db)
 	r->batch = rt_batch_new(r->tx.context);
 	rt_batch_reset(r->batch, r->last_pos);
 	r->feed = rt_feed_new(r->tx.context, db);
-	r->housekeeping_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOUSEKEEPING_EVERY_MS);
+	r->housekeeping_due = TimestampTzPlusMilliseconds(rt_clock_now(), HOUSEKEEPING_EVERY_MS);
 }
 
 static bool
@@ -348,7 +345,7 @@ wait_event(void)
 static void
 wait_for_work(struct relay *r)
 {
-	long timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), r->housekeeping_due);
+	long timeout = TimestampDifferenceMilliseconds(rt_clock_now(), r->housekeeping_due);
 
 	if (r->owed)
 		timeout = Min(timeout, OWED_AFTER_MS);
@@ -359,12 +356,12 @@ wait_for_work(struct relay *r)
 static void
 pause_after_failure(struct relay *r)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), r->tx.pause_ms);
+	TimestampTz until = TimestampTzPlusMilliseconds(rt_clock_now(), r->tx.pause_ms);
 
-	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
+	while (!ShutdownRequestPending && rt_clock_now() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until), wait_event());
+						 TimestampDifferenceMilliseconds(rt_clock_now(), until), wait_event());
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -391,10 +388,10 @@ mark_clean(void *arg)
 static void
 drain_and_leave(struct relay *r)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_DRAIN_MS);
+	TimestampTz until = TimestampTzPlusMilliseconds(rt_clock_now(), LAST_DRAIN_MS);
 
 	r->tx.pause_ms = 0;
-	while (GetCurrentTimestamp() < until && is_busy(r))
+	while (rt_clock_now() < until && is_busy(r))
 		relay_batch(r);
 	if (!r->filled)
 		(void) rt_tx_try(&r->tx, "ending", mark_clean, r, 0);

@@ -12,6 +12,7 @@
 #include "backoff.h"
 #include "child.h"
 #include "childlog.h"
+#include "clock.h"
 #include "runner.h"
 
 #define STOP_TIMEOUT_MS 5000
@@ -33,8 +34,9 @@ struct rt_runner
 	bool login_failed;
 	bool killed; /* by us, since it did not stop in time */
 	bool leaving;
+	TimestampTz since;     /* of its start, or of its end: for people */
+	TimestampTz started;   /* by clock.h, as all that follows */
 	TimestampTz leave_due; /* when it must be gone */
-	TimestampTz since;
 	TimestampTz kill_due;
 	struct rt_backoff backoff;
 	int config_fd;
@@ -49,7 +51,7 @@ struct rt_runner
 static TimestampTz
 after_ms(int ms)
 {
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	return TimestampTzPlusMilliseconds(rt_clock_now(), ms);
 }
 
 static struct rt_runner *
@@ -238,6 +240,7 @@ start(struct rt_runner *r, const struct rt_runner_plan *plan)
 	r->restarts += r->starts++ > 0;
 	r->ready = r->login_failed = r->killed = r->leaving = false;
 	r->since = GetCurrentTimestamp();
+	r->started = rt_clock_now();
 	resetStringInfo(&r->unsent);
 	replace_string(&r->identity, plan->identity);
 	tell(r, plan->line);
@@ -256,7 +259,7 @@ stop(struct rt_runner *r)
 static void
 kill_if_due(struct rt_runner *r)
 {
-	if (r->killed || r->kill_due > GetCurrentTimestamp())
+	if (r->killed || r->kill_due > rt_clock_now())
 		return;
 	ereport(LOG, (errmsg("%s[%d] did not stop within %d s and is killed", rt_program_role(r->kind), r->pid,
 						 STOP_TIMEOUT_MS / 1000)));
@@ -305,7 +308,7 @@ rt_runner_ended(struct rt_runner *r, int wait_status)
 	}
 	else
 	{
-		long lived_ms = TimestampDifferenceMilliseconds(r->since, GetCurrentTimestamp());
+		long lived_ms = TimestampDifferenceMilliseconds(r->started, rt_clock_now());
 
 		rt_backoff_ended(&r->backoff, lived_ms, r->ready && lived_ms >= RT_BACKOFF_STEADY_MS);
 		log_end(r, wait_status);
@@ -350,7 +353,7 @@ rt_runner_leave(struct rt_runner *r, bool stopping)
 {
 	TimestampTz next = r->leave_due;
 
-	if (r->state == RT_RUNNER_RUNNING && (stopping || r->leave_due <= GetCurrentTimestamp()))
+	if (r->state == RT_RUNNER_RUNNING && (stopping || r->leave_due <= rt_clock_now()))
 		stop(r);
 	if (r->state == RT_RUNNER_STOPPING)
 	{

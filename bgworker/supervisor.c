@@ -26,14 +26,17 @@
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
 
+#include "bgworker/clock.h"
 #include "bgworker/credential.h"
 #include "bgworker/plans.h"
 #include "bgworker/runner.h"
+#include "bgworker/session.h"
 #include "bgworker/supervisor.h"
 #include "bgworker/version.h"
 #include "extension/rt_shmem.h"
 
 #define MAX_WORKERS RT_PLANS_MAX_WORKERS
+#define LOCK_TIMEOUT "5s"
 #define IDLE_MS 1000           /* how soon a smart shutdown is noticed */
 #define HINT_INTERVAL_MS 60000 /* between two hints on failed logins */
 #define EVENTS_PER_WAIT 16
@@ -183,7 +186,7 @@ reap(struct supervisor *s)
 static void
 answer_login_failures(struct supervisor *s)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = rt_clock_now();
 
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
@@ -194,7 +197,7 @@ answer_login_failures(struct supervisor *s)
 			if (s->runners[kind][i] != NULL && rt_runner_take_login_failure(s->runners[kind][i]))
 				failed = true;
 		}
-		if (!failed || !TimestampDifferenceExceeds(s->hinted[kind], now, HINT_INTERVAL_MS))
+		if (!failed || (s->hinted[kind] != 0 && !TimestampDifferenceExceeds(s->hinted[kind], now, HINT_INTERVAL_MS)))
 			continue;
 		s->hinted[kind] = now;
 		rt_credential_store(kind);
@@ -337,7 +340,7 @@ static void
 wait_and_read(struct supervisor *s, TimestampTz until)
 {
 	WaitEvent events[EVENTS_PER_WAIT];
-	long timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	long timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), until);
 	int count;
 
 	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT, PG_WAIT_EXTENSION);
@@ -446,7 +449,7 @@ rt_supervisor_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 	pgstat_report_appname("rt supervisor");
-	SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_SESSION);
+	rt_session_set(LOCK_TIMEOUT);
 
 	s->db = rt_database_find(MyDatabaseId, false);
 	if (s->db == NULL || !learn_name(s) || !announce(s))

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "bgworker/clock.h"
 #include "bgworker/launcher.h"
 #include "extension/rt_shmem.h"
 #include "extension/suspend.h"
@@ -124,13 +125,13 @@ is_quiet(rt_database *db)
 static bool
 wait_for_quiet(rt_database *db)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), QUIET_TIMEOUT_MS);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(rt_clock_now(), QUIET_TIMEOUT_MS);
 	bool quiet;
 
 	ConditionVariablePrepareToSleep(&rt_shared_state->changed);
 	while (!(quiet = is_quiet(db)))
 	{
-		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left_ms = TimestampDifferenceMilliseconds(rt_clock_now(), deadline);
 
 		if (left_ms <= 0)
 			break;
@@ -169,14 +170,14 @@ find_sessions(Oid oid, Oid gateway, Oid media, bool end)
 static void
 wait_for_sessions(Oid oid)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = rt_clock_now();
 	TimestampTz patience = TimestampTzPlusMilliseconds(start, SESSIONS_GRACE_MS);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(start, SESSIONS_TIMEOUT_MS);
 	Oid gateway = get_role_oid("rt_gateway", true);
 	Oid media = get_role_oid("rt_media", true);
 
-	while (find_sessions(oid, gateway, media, GetCurrentTimestamp() > patience) > 0 &&
-		   GetCurrentTimestamp() < deadline)
+	while (find_sessions(oid, gateway, media, rt_clock_now() > patience) > 0 &&
+		   rt_clock_now() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
 						 PG_WAIT_EXTENSION);

@@ -126,14 +126,20 @@ rt_dbconn_flush(struct rt_dbconn *c)
 		set_watch(c, rc == 0 ? RT_READABLE : RT_READABLE | RT_WRITABLE);
 }
 
+/* What may be set for the database or in postgresql.conf is meant for people: limits of time would cut us off, and a
+ * read-only or serializable session could not do our work. */
 static void
 send_settings(struct rt_dbconn *c)
 {
-	char sql[200];
+	char sql[700];
 
 	snprintf(sql, sizeof(sql),
-			 "SELECT pg_catalog.set_config('statement_timeout', '%d', false),"
-			 " pg_catalog.set_config('jit', 'off', false)",
+			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
+			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '0'), ('transaction_timeout', '0'),"
+			 " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
+			 " ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),"
+			 " ('default_transaction_deferrable', 'off'), ('jit', 'off')) AS s (name, value)"
+			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
 			 c->statement_timeout_ms);
 	c->state = SETTING;
 	PQsetnonblocking(c->pg, 1);

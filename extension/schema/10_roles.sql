@@ -1,5 +1,15 @@
 -- Schemas, roles, and the small functions that the other files share.
 
+-- The wire is UTF-8, and the triggers write it: in another encoding they would write something else.
+DO $$
+BEGIN
+	IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+		RAISE EXCEPTION 'rt needs a database with encoding UTF8, this one has %', pg_catalog.getdatabaseencoding()
+			USING ERRCODE = 'feature_not_supported', HINT = 'Create the database with TEMPLATE template0 ENCODING ''UTF8''.';
+	END IF;
+END
+$$;
+
 DO $$
 DECLARE
 	r record;

@@ -1,0 +1,8 @@
+/* session.h: a worker's settings are its own, whatever the database, a role or postgresql.conf say. */
+#ifndef RT_SESSION_H
+#define RT_SESSION_H
+
+/* Once the worker is connected.  lock_timeout: how long it waits for a lock, as in postgresql.conf. */
+extern void rt_session_set(const char *lock_timeout);
+
+#endif
