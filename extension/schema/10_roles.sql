@@ -46,7 +46,11 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT nullif(pg_catalog.current_setting
 COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if there is none';
 
 CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
-LANGUAGE sql AS $$ SELECT pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true) $$;
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
+END
+$$;
 COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends';
 
 -- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.

@@ -75,7 +75,11 @@ $$;
 COMMENT ON FUNCTION rt.set_password(text, text) IS 'sets a user''s password; null: none lets them in';
 
 CREATE FUNCTION rt_private.user_name(user_id text) RETURNS text
-LANGUAGE sql STABLE AS $$ SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id $$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
+END
+$$;
 COMMENT ON FUNCTION rt_private.user_name(text) IS 'what the others see of a user';
 
 CREATE FUNCTION rt_private.user_json(u rt.users) RETURNS json

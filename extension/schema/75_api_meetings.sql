@@ -328,13 +328,15 @@ COMMENT ON FUNCTION rt_private.places_json(rt.meeting_participants[]) IS 'meetin
 CREATE FUNCTION rt_api.meeting_disconnected(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	sid text := rt_private.req_text(req, 'sid');
+	from_gateway text := rt_private.req_text(req, 'gateway');
 	places rt.meeting_participants[];
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	WITH dropped AS (
 		UPDATE rt.meeting_participants AS p
 		SET disconnected_at = clock_timestamp()
-		WHERE p.socket_id = rt_private.req_text(req, 'sid') AND p.gateway = rt_private.req_text(req, 'gateway')
+		WHERE p.socket_id = sid AND p.gateway = from_gateway
 			AND p.left_at IS NULL AND p.disconnected_at IS NULL
 		RETURNING p)
 	SELECT array_agg(d.p) INTO places FROM dropped AS d;

@@ -195,14 +195,22 @@ CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	again boolean := coalesce((req ->> 'again')::boolean, false);
+	asker text := rt_private.req_text(req, 'worker');
 	waiting bigint[];
 	requests json;
 BEGIN
 	PERFORM rt_private.soft_commit();
-	waiting := ARRAY(
-		SELECT r.id FROM rt_private.media_requests AS r
-		WHERE r.worker = rt_private.req_text(req, 'worker') AND (NOT r.fetched OR again) AND r.answer IS NULL
-		ORDER BY r.id LIMIT 200);
+	IF again THEN
+		waiting := ARRAY(
+			SELECT r.id FROM rt_private.media_requests AS r
+			WHERE r.worker = asker AND r.answer IS NULL
+			ORDER BY r.id LIMIT 200);
+	ELSE -- by the index of those that are not fetched
+		waiting := ARRAY(
+			SELECT r.id FROM rt_private.media_requests AS r
+			WHERE r.worker = asker AND NOT r.fetched AND r.answer IS NULL
+			ORDER BY r.id LIMIT 200);
+	END IF;
 	SELECT coalesce(json_agg(
 		jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
 			'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body ORDER BY r.id), '[]')
