@@ -156,7 +156,8 @@ CREATE FUNCTION rt_private.members_json(room_id bigint, users text[] DEFAULT NUL
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(json_agg(json_build_object('userId', u.id, 'id', u.id, 'username', u.username, 'userName', u.name,
 		'name', u.name, 'role', m.role, 'joinedAt', rt_private.iso(m.joined_at), 'lastReadSeq', m.last_read_seq,
-		'status', coalesce(p.status, 'offline'), 'lastSeen', rt_private.iso(p.last_seen)) ORDER BY m.joined_at, u.id), '[]')
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message,
+		'lastSeen', rt_private.iso(p.last_seen)) ORDER BY m.joined_at, u.id), '[]')
 	FROM rt.room_members AS m JOIN rt.users AS u ON u.id = m.user_id LEFT JOIN rt.presence AS p ON p.user_id = u.id
 	WHERE m.room_id = members_json.room_id AND (users IS NULL OR u.id = ANY (users))
 $$;

@@ -19,6 +19,7 @@ before(async () => {
   const big = await cluster.room('Big', 'ben', 'anna');
   await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content)
     SELECT $1, CASE WHEN i % 3 = 0 THEN 'anna' ELSE 'ben' END, 'number ' || i || repeat(' and more words', i % 9) FROM generate_series(1, 10000) AS i`, [big]);
+  await cluster.sql("UPDATE rt.room_members SET last_read_seq = 10000 WHERE room_id = $1 AND user_id = 'anna'", [big]);
   browser = await launch();
   anna = await Person.signedIn(browser, cluster, 'anna');
   ben = await Person.signedIn(browser, cluster, 'ben', { ...DESKTOP, colorScheme: 'dark' });
@@ -95,11 +96,12 @@ test('editing, reacting, replying, deleting', async () => {
 
   await ben.use('no mistake', 'Reply');
   await ben.say('indeed');
-  await anna.bubble('indeed').locator('blockquote', { hasText: 'Anna: no mistake' }).waitFor();
+  await anna.bubble('indeed').locator('.quote', { hasText: 'Anna: no mistake' }).waitFor();
 
   await anna.use('no mistake', 'Delete');
+  await anna.answer('Delete');
   await ben.page.getByText('This message was deleted.').waitFor();
-  await ben.bubble('indeed').locator('blockquote', { hasText: 'Anna: deleted' }).waitFor();
+  await ben.bubble('indeed').locator('.quote', { hasText: 'Anna: deleted' }).waitFor();
 });
 
 test('a mention is offered, taken, marked', async () => {
@@ -117,33 +119,47 @@ test('text is text, whatever it looks like', async () => {
   assert.equal(await anna.page.evaluate(() => window.stolen), undefined);
 });
 
-test('a row inserted by SQL appears within 200 ms', async () => {
-  const took = [];
-  for (let i = 0; i < 7; i++) {
-    const shown = anna.page.evaluate((text) => new Promise((resolve) => {
-      const observer = new MutationObserver(() => {
-        if (![...document.querySelectorAll('.messages .text')].some((node) => node.textContent === text)) return;
-        observer.disconnect();
-        resolve(performance.timeOrigin + performance.now());
-      });
-      observer.observe(document.querySelector('.messages'), { childList: true });
-      window.watching = text;
-    }), `from SQL ${i}`);
-    await anna.page.waitForFunction((text) => window.watching === text, `from SQL ${i}`);
-    const started = performance.timeOrigin + performance.now();
-    await cluster.insert(general, 'ben', `from SQL ${i}`);
-    took.push((await shown) - started);
+// How long after the INSERT was sent the text is in Anna's page, in milliseconds.
+async function timeOfInsert(text) {
+  const shown = anna.page.evaluate((wanted) => new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(`${wanted} does not come`)), 10_000);
+    const observer = new MutationObserver(() => {
+      if (![...document.querySelectorAll('.messages .text')].some((node) => node.textContent === wanted)) return;
+      observer.disconnect();
+      resolve(performance.timeOrigin + performance.now());
+    });
+    observer.observe(document.querySelector('.messages'), { childList: true });
+    window.watching = wanted;
+  }), text);
+  await anna.page.waitForFunction((wanted) => window.watching === wanted, text);
+  const started = performance.timeOrigin + performance.now();
+  await cluster.insert(general, 'ben', text);
+  return (await shown) - started;
+}
+
+// The bound is for the median of nine. A machine that is busy with something else gets up to five tries, so that what
+// fails is a server that is slow, not a moment that was.
+test('a row inserted by SQL appears within 200 ms', async (t) => {
+  const medians = [];
+  while (medians.length < 5 && !(medians.at(-1) < 200)) {
+    const took = [];
+    for (let i = 0; i < 9; i++) took.push(await timeOfInsert(`from SQL ${medians.length}.${i}`));
+    medians.push(took.sort((a, b) => a - b)[4]);
   }
-  const median = took.sort((a, b) => a - b)[3];
-  assert.ok(median < 200, `${took.map(Math.round)} ms`);
+  t.diagnostic(`INSERT to page: median ${medians.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+  assert.ok(medians.at(-1) < 200, `${medians} ms`);
 });
 
 // ---- breaks ---------------------------------------------------------------------------------
 
 test('the gateway is killed: it is said, nothing is missing afterwards, nothing is doubled', async () => {
   const before = await anna.texts();
+  await ben.input.pressSequentially('I was about to');
+  await anna.page.getByText('Ben is typing …').waitFor();
   process.kill(await cluster.pid('gateway'), 'SIGKILL');
   await anna.page.getByText('You are offline.').waitFor();
+  assert.equal(await anna.page.locator('#view .typing').textContent(), '');
+  await ben.input.fill('');
   await cluster.insert(general, 'ben', 'while you were away');
   await anna.say('written offline, first');
   await anna.say('written offline, second');
@@ -173,6 +189,74 @@ test('a connection that cannot be recovered: what came and what was changed mean
   await ben.bubble('joined again').waitFor();
 });
 
+test('more is missed than a page has, and one message overtakes the rest: there is no hole', async () => {
+  const held = [];
+  let hold = false;
+  // The acknowledgement of joining comes late, so that what is new arrives before what was missed is asked for.
+  await ben.page.routeWebSocket(/socket\.io/, (route) => {
+    const server = route.connectToServer();
+    route.onMessage((message) => server.send(message));
+    server.onMessage((message) => (hold && /^43\d/.test(message) ? held.push(() => route.send(message)) : route.send(message)));
+  });
+  await ben.page.reload();
+  await ben.bubble('joined again').waitFor();
+  hold = true;
+  process.kill(await cluster.pid('gateway'), 'SIGKILL');
+  await cluster.sql('DELETE FROM rt_private.sessions');
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'anna', 'missed ' || i FROM generate_series(1, 120) AS i`, [general]);
+  await until('the acknowledgement', () => held.length > 0);
+  await cluster.insert(general, 'anna', 'the one that overtakes');
+  await anna.bubble('the one that overtakes').waitFor();
+  hold = false;
+  held.splice(0).forEach((send) => send());
+  await ben.bubble('the one that overtakes').waitFor();
+  const wanted = [...Array.from({ length: 120 }, (_, i) => `missed ${i + 1}`), 'the one that overtakes'];
+  await until('all of them in order', async () => (await ben.texts()).slice(-121).join() === wanted.join());
+  await ben.page.unrouteAll();
+  await ben.page.reload();
+  await ben.bubble('the one that overtakes').waitFor();
+});
+
+test('a room that was not open when something came has its history, too', async () => {
+  const room = await cluster.room('Attic', 'anna', 'ben');
+  await anna.roomLink('Attic').waitFor();
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'ben', 'old ' || i FROM generate_series(1, 9) AS i`, [room]);
+  await anna.roomLink('Attic').getByLabel('9 unread').waitFor();
+  await anna.page.reload();
+  await anna.roomLink('Attic').getByLabel('9 unread').waitFor();
+  await cluster.insert(room, 'ben', 'new 10');
+  await anna.roomLink('Attic').getByLabel('10 unread').waitFor();
+  await anna.openRoom('Attic');
+  await until('all ten', async () => (await anna.texts()).length === 10);
+  await anna.page.getByText('This is where it begins.').waitFor();
+  await anna.roomLink('Attic').getByLabel('unread').waitFor({ state: 'hidden' });
+  await anna.openRoom('General');
+});
+
+test('nobody looks: what comes stays unread, is in the title, and is told', async (t) => {
+  await anna.context.grantPermissions(['notifications'], { origin: cluster.url });
+  await anna.page.evaluate(() => {
+    window.notes = [];
+    window.RealNotification = Notification;
+    window.Notification = class { static permission = 'granted'; constructor(title, options) { window.notes.push([title, options.body]); } };
+    document.hasFocus = () => false;
+  });
+  t.after(() => anna.page.evaluate(() => {
+    delete document.hasFocus;
+    window.Notification = window.RealNotification;
+    window.dispatchEvent(new Event('focus'));
+  }));
+  assert.equal(await anna.page.title(), 'rt');
+  await ben.say('are you there');
+  await anna.bubble('are you there').waitFor();
+  await until('the title', async () => (await anna.page.title()) === '(1) rt');
+  assert.deepEqual(await anna.page.evaluate(() => window.notes), [['Ben', 'are you there']]);
+  await until('delivered', async () => (await ben.ticks('are you there')) === 'delivered');
+  await anna.page.evaluate(() => { delete document.hasFocus; window.dispatchEvent(new Event('focus')); });
+  await until('seen', async () => (await ben.ticks('are you there')) === 'seen by Anna');
+  assert.equal(await anna.page.title(), 'rt');
+});
+
 // ---- rooms -----------------------------------------------------------------------------------
 
 test('a new room with a member, unread counts, the title, removing and leaving', async () => {
@@ -195,7 +279,8 @@ test('a new room with a member, unread counts, the title, removing and leaving',
   await ben.roomLink('Garden').waitFor({ state: 'hidden' });
   await ben.page.getByText('Choose a room.').waitFor();
   await anna.button('Members').click();
-  await anna.button('Leave the room').click();
+  await anna.answer('Leave');
+  await anna.answer('Leave');
   await anna.roomLink('Garden').waitFor({ state: 'hidden' });
 });
 
@@ -206,10 +291,66 @@ test('a direct message, with presence', async (t) => {
   await anna.button('Open').click();
   await anna.page.getByRole('heading', { name: 'Cleo' }).waitFor();
   await anna.page.locator('.under', { hasText: 'online' }).waitFor();
-  await cleo.page.getByLabel('Your status').selectOption('busy');
-  await anna.page.locator('.under', { hasText: 'busy' }).waitFor();
+  await cleo.page.locator('.me', { hasText: 'online' }).click();
+  await cleo.page.getByRole('dialog').getByRole('combobox').selectOption('busy');
+  await cleo.field('Message (may be left out)').fill('in the garden');
+  await cleo.answer('Set');
+  await cleo.page.locator('.me', { hasText: 'in the garden' }).waitFor();
+  await anna.page.locator('.under', { hasText: 'busy: in the garden' }).waitFor();
+  await anna.page.reload();
+  await anna.page.locator('.under', { hasText: 'busy: in the garden' }).waitFor();
   await cleo.close();
   await anna.page.locator('.under', { hasText: 'last seen' }).waitFor();
+});
+
+test('search leads to what it finds, a reply to what it answers, wherever that is', async () => {
+  const isInSight = (text) => anna.bubble(text).evaluate((node) => {
+    const [{ top, bottom }, box] = [node.getBoundingClientRect(), node.closest('.scroller').getBoundingClientRect()];
+    return top >= box.top && bottom <= box.bottom;
+  });
+  const seek = async (words) => {
+    await anna.page.getByLabel('Search messages').fill(words);
+    await anna.page.getByLabel('Search messages').press('Enter');
+    await anna.page.getByRole('dialog').locator('.hits button').click();
+  };
+  await anna.openRoom('General');
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content)
+    SELECT id, 'ben', CASE i WHEN 50 THEN 'the needle' ELSE 'straw ' || i END FROM rt.rooms, generate_series(1, 600) AS i WHERE name = 'Attic'`);
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content, reply_to)
+    SELECT room_id, 'ben', 'about that', seq - 30 FROM rt.messages WHERE content = 'straw 600'`);
+  await anna.page.reload();
+  await anna.page.getByRole('heading', { name: 'General' }).waitFor();
+  await seek('needle'); // in another room, far back
+  await until('the needle in sight', async () => (await anna.bubble('the needle').count()) && isInSight('the needle'));
+  await anna.page.locator('.found').waitFor();
+  const around = (await anna.texts()).filter((text) => /straw|needle/.test(text));
+  assert.ok(around.includes('straw 49') && around.includes('straw 51'));
+  await anna.button('To the newest message').click();
+  await anna.bubble('about that').waitFor();
+  await anna.page.locator('.quote', { hasText: 'Ben: straw 570' }).click();
+  await until('the quoted one in sight', () => isInSight('straw 570'));
+  await seek('needle'); // in this room
+  await until('the needle in sight', () => isInSight('the needle'));
+  // Down again through what is not loaded, without a hole.
+  const scroller = anna.page.getByLabel('Conversation');
+  await until('the way down', async () => {
+    await scroller.evaluate((node) => { node.scrollTop += 4000; });
+    return (await anna.texts()).some((text) => text === 'straw 400');
+  });
+  const numbers = (await anna.texts()).map((text) => Number(/^straw (\d+)/.exec(text)?.[1] ?? 50));
+  assert.deepEqual(numbers, numbers.map((_, i) => numbers[0] + i));
+  await anna.openRoom('General');
+});
+
+test('a quoted message that is long gone from sight is quoted all the same, and found', async () => {
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content, reply_to)
+    SELECT room_id, 'ben', 'remember?', seq FROM rt.messages WHERE content = 'the needle'`);
+  await anna.page.reload();
+  await anna.openRoom('Attic');
+  await anna.page.locator('.quote', { hasText: 'Ben: the needle' }).click();
+  await until('the needle in sight', async () => (await anna.bubble('the needle').count()) > 0);
+  assert.ok((await anna.texts()).includes('straw 51'));
+  await anna.openRoom('General');
 });
 
 test('search finds, and says when it does not', async () => {
@@ -230,30 +371,56 @@ test('a refused name is told in words', async () => {
 
 // ---- many, long, the other way round --------------------------------------------------------------
 
-test('10,000 messages: history comes as one scrolls, in order, without a jolt', async () => {
+test('10,000 messages: history comes as one scrolls, in order, without a jolt', async (t) => {
   await anna.openRoom('Big');
   await anna.page.getByText(/^number 10000 /).waitFor();
   const scroller = anna.page.getByLabel('Conversation');
-  for (let wanted = 200; wanted <= 600; wanted += 200) {
-    await until(`${wanted} messages`, async () => {
+  const first = async () => Number(/^number (\d+)/.exec((await anna.texts())[0])[1]);
+
+  // What the reader looks at stays where it is while more comes in above it.
+  const jolts = await scroller.evaluate(async (node) => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const jolts = [];
+    for (let i = 0; i < 150; i++) {
+      node.scrollTop -= 300;
+      const [top] = [node.getBoundingClientRect().top];
+      const mark = [...node.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().top >= top);
+      const before = mark.getBoundingClientRect().top;
+      await frame();
+      await frame();
+      if (mark.isConnected) jolts.push(Math.abs(mark.getBoundingClientRect().top - before));
+    }
+    return jolts.sort((a, b) => a - b);
+  });
+  t.diagnostic(`moved by itself: p50 ${jolts[75].toFixed(1)} px, longest ${jolts.at(-1).toFixed(1)} px`);
+  assert.ok(jolts.at(-1) < 60, `${jolts.slice(-5)} px`);
+  assert.ok((await first()) < 9700);
+
+  for (let wanted = 9600; wanted >= 8800; wanted -= 200)
+    await until(`number ${wanted}`, async () => {
       await scroller.evaluate((node) => { node.scrollTop = 0; });
-      return (await anna.texts()).length >= wanted;
+      return (await first()) <= wanted;
     });
-  }
   const numbers = (await anna.texts()).map((text) => Number(/^number (\d+)/.exec(text)[1]));
-  assert.deepEqual(numbers, numbers.map((_, i) => 10000 - numbers.length + 1 + i));
+  assert.deepEqual(numbers, numbers.map((_, i) => numbers[0] + i));
+  assert.ok(numbers.length <= 450, `${numbers.length} bubbles in the page`);
   await anna.screenshot('big');
-  const longest = await scroller.evaluate(async (node) => {
-    let slowest = 0, last = performance.now();
-    for (let i = 0; i < 60; i++) {
-      node.scrollTop += 400;
+
+  const frames = await scroller.evaluate(async (node) => {
+    const times = [];
+    let last = performance.now();
+    for (let i = 0; i < 120; i++) {
+      node.scrollTop += 300;
       await new Promise(requestAnimationFrame);
-      slowest = Math.max(slowest, performance.now() - last);
+      times.push(performance.now() - last);
       last = performance.now();
     }
-    return slowest;
+    return times.sort((a, b) => a - b);
   });
-  assert.ok(longest < 400, `a frame took ${longest} ms`);
+  t.diagnostic(`frames while scrolling: p50 ${frames[60].toFixed(1)} ms, p95 ${frames[114].toFixed(1)} ms, longest ${frames.at(-1).toFixed(1)} ms`);
+  assert.ok(frames[60] < 50 && frames.at(-1) < 400, `p50 ${frames[60]} ms, longest ${frames.at(-1)} ms`);
+  await anna.button('To the newest message').click();
+  await anna.page.getByText(/^number 10000 /).waitFor();
   await anna.openRoom('General');
 });
 

@@ -20,7 +20,11 @@ const FIGURES = [
   { label: 'Bytes out a second', of: (s) => sum(s.gateways, 'bytes_out'), isRate: true },
   { label: 'Answer to this page', unit: 'ms', of: (s) => s.answerMs },
   { label: 'Relay behind by', unit: 'ms', of: (s) => s.relay?.lagMs ?? 0 },
-  { label: 'Ring in use', unit: '%', of: (s) => (s.relay?.ring_bytes ? (100 * s.relay.ring_used) / s.relay.ring_bytes : 0) },
+  {
+    label: 'Ring in use',
+    unit: '%',
+    of: (s) => (s.relay?.ring_bytes ? (100 * s.relay.ring_used) / s.relay.ring_bytes : 0),
+  },
   { label: 'Meetings', of: (s) => s.meetings.length },
   { label: 'Streams', of: (s) => s.media.streams },
   { label: 'Media out', unit: 'bit/s', of: (s) => s.media.bitrateBps },
@@ -37,7 +41,15 @@ function chart() {
   svg.append(line);
   function draw(samples) {
     const top = Math.max(1e-9, ...samples);
-    line.setAttribute('points', samples.map((value, i) => `${(WIDTH * (i + KEPT - samples.length)) / (KEPT - 1)},${HEIGHT - 2 - ((HEIGHT - 4) * value) / top}`).join(' '));
+    line.setAttribute(
+      'points',
+      samples
+        .map(
+          (value, i) =>
+            `${(WIDTH * (i + KEPT - samples.length)) / (KEPT - 1)},${HEIGHT - 2 - ((HEIGHT - 4) * value) / top}`,
+        )
+        .join(' '),
+    );
   }
   return { svg, draw };
 }
@@ -50,7 +62,9 @@ function figure({ label, unit = '', of, isRate }) {
   const node = h('li', { class: 'figure' }, h('span', {}, label), value, svg);
   function add(stats) {
     const now = { at: Date.parse(stats.at), raw: of(stats) };
-    const shown = isRate ? former && (1000 * Math.max(0, now.raw - former.raw)) / Math.max(1, now.at - former.at) : now.raw;
+    const shown = isRate
+      ? former && (1000 * Math.max(0, now.raw - former.raw)) / Math.max(1, now.at - former.at)
+      : now.raw;
     former = now;
     if (shown === null) return;
     samples.push(shown);
@@ -62,11 +76,37 @@ function figure({ label, unit = '', of, isRate }) {
 }
 
 function table(caption, heads, rows) {
-  return h('div', { class: 'wide', tabindex: '0', role: 'region', 'aria-label': caption }, h('table', {},
-    h('caption', {}, caption),
-    h('thead', {}, h('tr', {}, heads.map((head) => h('th', { scope: 'col' }, head)))),
-    h('tbody', {}, rows.length ? rows.map((cells) => h('tr', {}, cells.map((cell) => h('td', { dir: 'auto' }, cell ?? '–'))))
-      : h('tr', {}, h('td', { colspan: heads.length }, 'None')))));
+  return h(
+    'div',
+    { class: 'wide', tabindex: '0', role: 'region', 'aria-label': caption },
+    h(
+      'table',
+      {},
+      h('caption', {}, caption),
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          heads.map((head) => h('th', { scope: 'col' }, head)),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
+        rows.length
+          ? rows.map((cells) =>
+              h(
+                'tr',
+                {},
+                cells.map((cell) => h('td', { dir: 'auto' }, cell ?? '–')),
+              ),
+            )
+          : h('tr', {}, h('td', { colspan: heads.length }, 'None')),
+      ),
+    ),
+  );
 }
 
 export function openAdmin(view) {
@@ -81,18 +121,40 @@ export function openAdmin(view) {
     await rest(method, path).then(look, (error) => toast(error.message));
   }
 
-  const disconnect = ({ userId }) => iconButton('close', `Disconnect ${userId}`,
-    () => act(`Disconnect ${userId}?`, 'DELETE', `/api/admin/users/${encodeURIComponent(userId)}/connections`));
-  const end = ({ meetingId, title }) => iconButton('close', `End ${title}`,
-    () => act(`End the meeting “${title}” for everybody?`, 'POST', `/api/admin/meetings/${meetingId}/end`));
+  const disconnect = ({ userId }) =>
+    iconButton('close', `Disconnect ${userId}`, () =>
+      act(`Disconnect ${userId}?`, 'DELETE', `/api/admin/users/${encodeURIComponent(userId)}/connections`),
+    );
+  const end = ({ meetingId, title }) =>
+    iconButton('close', `End ${title}`, () =>
+      act(`End the meeting “${title}” for everybody?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
+    );
 
   function drawTables(s) {
     if (tables.contains(document.activeElement) || document.querySelector('dialog')) return; // somebody is about to press something
-    replace(tables,
-      table('Programs', ['Kind', 'No.', 'State', 'Restarts', 'Since'], s.programs.map((p) => [p.kind, p.worker, p.state, p.restarts, p.since && timeOf(p.since)])),
-      table('Meetings', ['Title', 'Participants', 'Sent', 'Received', ''], s.meetings.map((m) => [m.title, m.participants, m.producers, m.consumers, end(m)])),
-      table('Rooms that are open', ['Name', 'Joined', 'Members', 'Messages'], s.rooms.map((r) => [r.name ?? 'direct', r.joined, r.members, r.lastSeq])),
-      table('Connections', ['User', 'Sockets', 'By', 'Since', ''], s.connections.map((c) => [c.userId, c.sockets, c.transport, timeOf(c.since), disconnect(c)])));
+    replace(
+      tables,
+      table(
+        'Programs',
+        ['Kind', 'No.', 'State', 'Restarts', 'Since'],
+        s.programs.map((p) => [p.kind, p.worker, p.state, p.restarts, p.since && timeOf(p.since)]),
+      ),
+      table(
+        'Meetings',
+        ['Title', 'Participants', 'Sent', 'Received', ''],
+        s.meetings.map((m) => [m.title, m.participants, m.producers, m.consumers, end(m)]),
+      ),
+      table(
+        'Rooms that are open',
+        ['Name', 'Joined', 'Members', 'Messages'],
+        s.rooms.map((r) => [r.name ?? 'direct', r.joined, r.members, r.lastSeq]),
+      ),
+      table(
+        'Connections',
+        ['User', 'Sockets', 'By', 'Since', ''],
+        s.connections.map((c) => [c.userId, c.sockets, c.transport, timeOf(c.since), disconnect(c)]),
+      ),
+    );
   }
 
   async function look() {
@@ -111,12 +173,31 @@ export function openAdmin(view) {
     if (!over) timer = setTimeout(look, EVERY_MS);
   }
 
-  replace(view,
-    h('header', { class: 'bar' }, h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'), h('h1', {}, 'Behind the glass')),
-    h('div', { class: 'admin', tabindex: '0', role: 'region', 'aria-label': 'Figures' }, problem, h('ul', { class: 'figures' }, figures.map(({ node }) => node)), tables));
+  replace(
+    view,
+    h(
+      'header',
+      { class: 'bar' },
+      h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
+      h('h1', {}, 'Behind the glass'),
+    ),
+    h(
+      'div',
+      { class: 'admin', tabindex: '0', role: 'region', 'aria-label': 'Figures' },
+      problem,
+      h(
+        'ul',
+        { class: 'figures' },
+        figures.map(({ node }) => node),
+      ),
+      tables,
+    ),
+  );
   look();
-  return () => {
-    over = true;
-    clearTimeout(timer);
+  return {
+    close() {
+      over = true;
+      clearTimeout(timer);
+    },
   };
 }

@@ -9,7 +9,9 @@ let token = localStorage.getItem(KEY);
 let refresh;
 
 function failure(error) {
-  return Object.assign(new Error(error?.message ?? 'The server did not answer'), { code: error?.code ?? 'unavailable' });
+  return Object.assign(new Error(error?.message ?? 'The server did not answer'), {
+    code: error?.code ?? 'unavailable',
+  });
 }
 
 export function hasToken() {
@@ -25,7 +27,10 @@ function keep(answer) {
 
 function renewAfter(ms) {
   clearTimeout(refresh);
-  refresh = setTimeout(() => rest('POST', '/auth/refresh').then(keep, () => renewAfter(RENEW_RETRY_MS)), Math.min(ms, LONGEST_TIMER_MS));
+  refresh = setTimeout(
+    () => rest('POST', '/auth/refresh').then(keep, () => renewAfter(RENEW_RETRY_MS)),
+    Math.min(ms, LONGEST_TIMER_MS),
+  );
 }
 
 export async function rest(method, path, body) {
@@ -33,7 +38,10 @@ export async function rest(method, path, body) {
   try {
     response = await fetch(path, {
       method,
-      headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) },
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body && { 'content-type': 'application/json' }),
+      },
       body: body && JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_MS),
     });
@@ -68,7 +76,11 @@ export function signOut() {
   location.assign('/');
 }
 
-export const socket = io({ autoConnect: false, auth: (give) => give({ token }), transports: ['websocket', 'polling'] });
+export const socket = io({
+  autoConnect: false,
+  auth: (give) => give({ token }),
+  transports: ['websocket', 'polling'],
+});
 
 // Emits and waits for the acknowledgement.
 export async function emit(event, payload) {

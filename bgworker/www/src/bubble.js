@@ -1,74 +1,193 @@
 // One message as it is shown.
-import { ask, h, iconButton, timeOf, toast } from './dom.js';
+import { ask, guarded, h, iconButton, openDialog, timeOf, whenOf } from './dom.js';
 import { withMentions } from './mention.js';
-import { discard, edit, react, remove, resend, state } from './store.js';
+import { edit, react, receipts, remove, seqOf } from './messages.js';
+import { discard, resend } from './outbox.js';
+import { seenBy } from './receipts.js';
+import { membersOf, state } from './state.js';
 
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮'];
-const guarded = (work) => work().catch((error) => toast(error.message));
 
-function seenBy(room, m) {
-  return [...(state.members.get(room.id)?.values() ?? [])].filter((who) => who.userId !== state.me.id && who.lastReadSeq >= m.seq);
+// ---- how far it has got -----------------------------------------------------------
+
+function reach(room, m) {
+  if (!m.seq) return m.accepted ? 'sent' : 'sending';
+  const seen = seenBy(room, m);
+  if (seen.length) return `seen by ${seen.map((who) => who.name).join(', ')}`;
+  return room.deliveredSeq >= m.seq ? 'delivered' : 'sent';
 }
 
-function failure(room, m) {
-  return h('span', { class: 'error' }, m.failed, ' ',
-    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, 'Send again'),
-    h('button', { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) }, 'Discard'));
+async function showReceipts(m) {
+  const { data } = await receipts(m);
+  const others = data.filter((one) => one.userId !== state.me.id);
+  const row = (one) =>
+    h(
+      'li',
+      {},
+      h('span', { dir: 'auto' }, one.userName),
+      h('small', {}, one.seenAt ? `seen ${whenOf(one.seenAt)}` : `delivered ${whenOf(one.deliveredAt)}`),
+    );
+  const dialog = openDialog(
+    'Who has it',
+    h('h2', {}, 'Who has it'),
+    others.length ? h('ul', { class: 'members' }, others.map(row)) : h('p', {}, 'Nobody yet.'),
+    h(
+      'div',
+      { class: 'row end' },
+      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Close'),
+    ),
+  );
 }
 
 function ticks(room, m) {
-  if (m.senderId !== state.me.id || m.deletedAt) return null;
-  if (!m.seq) return m.failed ? failure(room, m) : h('span', { class: 'ticks', role: 'img', 'aria-label': 'sending' }, '…');
-  const seen = seenBy(room, m);
-  const label = seen.length ? `seen by ${seen.map((who) => who.name).join(', ')}` : room.deliveredSeq >= m.seq ? 'delivered' : 'sent';
-  return h('span', { class: `ticks ${seen.length ? 'seen' : ''}`, role: 'img', 'aria-label': label, title: label }, label === 'sent' ? '✓' : '✓✓');
+  const words = reach(room, m);
+  const signs = { sending: '…', sent: '✓' }[words] ?? '✓✓';
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: `ticks ${words.startsWith('seen') ? 'seen' : ''}`,
+      'aria-label': words,
+      title: words,
+      disabled: !m.seq,
+      onclick: () => guarded(() => showReceipts(m)),
+    },
+    signs,
+  );
 }
+
+// Receipts come often: only the ticks are made anew, and only when they say something else.
+export function refreshTicks(node, room, m) {
+  const old = node.querySelector('.ticks');
+  if (!old || old.title === reach(room, m)) return;
+  const hadFocus = old === document.activeElement;
+  const fresh = ticks(room, m);
+  old.replaceWith(fresh);
+  if (hadFocus) fresh.focus({ preventScroll: true });
+}
+
+function failure(room, m) {
+  return h(
+    'span',
+    { class: 'error' },
+    m.failed,
+    ' ',
+    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, 'Send again'),
+    h('button', { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) }, 'Discard'),
+  );
+}
+
+function meta(room, m) {
+  const isOwn = m.senderId === state.me.id && !m.deletedAt;
+  return h(
+    'span',
+    { class: 'meta' },
+    m.editedAt && !m.deletedAt && 'edited · ',
+    h('time', { datetime: m.createdAt }, timeOf(m.createdAt)),
+    isOwn && (m.failed ? failure(room, m) : ticks(room, m)),
+  );
+}
+
+// ---- what it says -----------------------------------------------------------------
 
 function reactions(m) {
-  const given = [...m.reactions ?? []].filter(([, users]) => users.size);
-  return given.length > 0 && !m.deletedAt && h('div', { class: 'reactions' }, given.map(([emoji, users]) => h('button', {
-    type: 'button', 'aria-pressed': String(users.has(state.me.id)), 'aria-label': `${emoji} ${users.size}`,
-    onclick: () => guarded(() => react(m, emoji, !users.has(state.me.id))),
-  }, `${emoji} ${users.size}`)));
+  const given = [...(m.reactions ?? [])].filter(([, users]) => users.size);
+  if (!given.length || m.deletedAt) return null;
+  const button = ([emoji, users]) => {
+    const isMine = users.has(state.me.id);
+    return h(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': String(isMine),
+        'aria-label': `${emoji} ${users.size}`,
+        title: nameAll(m.roomId, users),
+        onclick: () => guarded(() => react(m, emoji, !isMine)),
+      },
+      `${emoji} ${users.size}`,
+    );
+  };
+  return h('div', { class: 'reactions' }, given.map(button));
 }
 
-function quote(room, m) {
-  if (!m.replyTo) return null;
-  const original = room.messages.get(Number(m.replyTo.split('-').at(-1)));
-  if (!original) return h('blockquote', {}, 'An earlier message');
-  return h('blockquote', { dir: 'auto' }, `${original.userName ?? 'Somebody'}: ${original.deletedAt ? 'deleted' : original.content.slice(0, 200)}`);
+function nameAll(roomId, userIds) {
+  const members = state.members.get(roomId);
+  return [...userIds].map((id) => members?.get(id)?.name ?? 'somebody').join(', ');
 }
+
+function quote(room, m, onQuote) {
+  if (!m.replyTo) return null;
+  const seq = seqOf(m.replyTo);
+  const original = room.messages.get(seq);
+  const said = original?.deletedAt ? 'deleted' : original?.content.slice(0, 200);
+  const words = original ? `${original.userName ?? 'Somebody'}: ${said}` : 'An earlier message';
+  return h(
+    'button',
+    { type: 'button', class: 'quote', title: 'Show it', dir: 'auto', onclick: () => onQuote(seq) },
+    words,
+  );
+}
+
+function content(room, m, onQuote) {
+  if (m.deletedAt) return h('p', { class: 'deleted' }, 'This message was deleted.');
+  const meeting = m.metadata?.meetingId;
+  return h(
+    'div',
+    {},
+    quote(room, m, onQuote),
+    h('p', { class: 'text', dir: 'auto' }, withMentions(m.content, membersOf(room.id), state.me.id)),
+    /^\d+$/.test(meeting ?? '') &&
+      h('a', { class: 'button join', href: `#/meeting/${meeting}` }, 'Join the meeting'),
+  );
+}
+
+// ---- what one can do with it --------------------------------------------------------
 
 async function change(m) {
-  const answer = await ask('Edit the message', { content: { label: 'Text', value: m.content, required: true, rows: 4 } }, 'Save');
+  const field = { label: 'Text', value: m.content, required: true, rows: 4 };
+  const answer = await ask('Edit the message', { content: field }, 'Save');
   if (answer && answer.content !== m.content) await guarded(() => edit(m, answer.content));
+}
+
+async function askRemove(m) {
+  if (await ask('Delete the message for everybody?', {}, 'Delete')) await guarded(() => remove(m));
 }
 
 function tools(room, m, onReply) {
   if (!m.seq || m.deletedAt) return null;
-  const own = m.senderId === state.me.id;
-  return h('div', { class: 'tools' },
-    EMOJI.map((emoji) => iconButton(emoji, `React with ${emoji}`, () => guarded(() => react(m, emoji, true)), { class: 'icon emoji' })),
+  const isOwn = m.senderId === state.me.id;
+  const emoji = (sign) =>
+    iconButton(sign, `React with ${sign}`, () => guarded(() => react(m, sign, true)), {
+      class: 'icon emoji',
+    });
+  return h(
+    'div',
+    { class: 'tools', role: 'group', 'aria-label': 'What to do with the message' },
+    EMOJI.map(emoji),
     iconButton('reply', 'Reply', () => onReply(m)),
-    own && iconButton('edit', 'Edit', () => change(m)),
-    (own || room.role === 'admin') && iconButton('trash', 'Delete', () => guarded(() => remove(m))));
+    isOwn && iconButton('edit', 'Edit', () => change(m)),
+    (isOwn || room.role === 'admin') && iconButton('trash', 'Delete', () => askRemove(m)),
+  );
 }
 
-function content(room, m) {
-  if (m.deletedAt) return h('p', { class: 'deleted' }, 'This message was deleted.');
-  const meeting = m.metadata?.meetingId;
-  const members = [...(state.members.get(room.id)?.values() ?? [])];
-  return h('div', {}, quote(room, m), h('p', { class: 'text', dir: 'auto' }, withMentions(m.content, members, state.me.id)),
-    meeting && /^\d+$/.test(meeting) && h('a', { class: 'button', href: `#/meeting/${meeting}` }, 'Join the meeting'));
-}
-
-export function bubble(room, m, onReply) {
-  const own = m.senderId === state.me.id;
-  return h('li', { class: own ? 'own' : '', 'data-seq': m.seq },
-    h('div', { class: 'bubble' },
-      !own && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? 'Somebody'),
-      content(room, m),
-      h('span', { class: 'meta' }, m.editedAt && !m.deletedAt ? 'edited · ' : '', h('time', { datetime: m.createdAt }, timeOf(m.createdAt)), ticks(room, m)),
-      reactions(m)),
-    tools(room, m, onReply));
+// onReply(message) and onQuote(number) are called when somebody wants to answer it, or to see what it answers.
+export function bubble(room, m, { onReply, onQuote }) {
+  const isOwn = m.senderId === state.me.id;
+  const isEmoji =
+    !m.deletedAt &&
+    !m.replyTo &&
+    /^\p{Extended_Pictographic}[\p{Extended_Pictographic}\p{M}\u200d\ufe0f\s]{0,12}$/u.test(m.content);
+  return h(
+    'li',
+    { class: `message ${isOwn ? 'own' : ''}`, 'data-seq': m.seq, tabindex: '-1' },
+    h(
+      'div',
+      { class: `bubble ${isEmoji ? 'emoji-only' : ''}` },
+      !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? 'Somebody'),
+      content(room, m, onQuote),
+      meta(room, m),
+      reactions(m),
+    ),
+    tools(room, m, onReply),
+  );
 }

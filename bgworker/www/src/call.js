@@ -3,14 +3,26 @@ import { Device } from 'mediasoup-client';
 import { emit, rest } from './api.js';
 
 // A camera goes out in three sizes, from a weak machine in two; who shows it small gets the small one.
-const SIZES = navigator.hardwareConcurrency > 2
-  ? [{ scaleResolutionDownBy: 4, maxBitrate: 100_000 }, { scaleResolutionDownBy: 2, maxBitrate: 300_000 }, { scaleResolutionDownBy: 1, maxBitrate: 900_000 }]
-  : [{ scaleResolutionDownBy: 4, maxBitrate: 100_000 }, { scaleResolutionDownBy: 1, maxBitrate: 700_000 }];
+const SIZES =
+  navigator.hardwareConcurrency > 2
+    ? [
+        { scaleResolutionDownBy: 4, maxBitrate: 100_000 },
+        { scaleResolutionDownBy: 2, maxBitrate: 300_000 },
+        { scaleResolutionDownBy: 1, maxBitrate: 900_000 },
+      ]
+    : [
+        { scaleResolutionDownBy: 4, maxBitrate: 100_000 },
+        { scaleResolutionDownBy: 1, maxBitrate: 700_000 },
+      ];
 const CAMERA = {
   encodings: SIZES.map((size, i) => ({ rid: `r${i}`, ...size })),
   codecOptions: { videoGoogleStartBitrate: 600 },
 };
-const OPTIONS = { camera: CAMERA, microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true }, screen: {} };
+const OPTIONS = {
+  camera: CAMERA,
+  microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true },
+  screen: {},
+};
 const RETRY_MS = 1000;
 
 export class Call {
@@ -24,9 +36,11 @@ export class Call {
 
   // Signalling that depends on what was made before it goes one after the other.
   inTurn(work) {
-    this.turn = this.turn.then(() => (this.closed ? undefined : work())).catch((error) => {
-      if (!this.closed) this.on.problem(error.message);
-    });
+    this.turn = this.turn
+      .then(() => (this.closed ? undefined : work()))
+      .catch((error) => {
+        if (!this.closed) this.on.problem(error.message);
+      });
     return this.turn;
   }
 
@@ -51,8 +65,11 @@ export class Call {
         return await work();
       } catch (error) {
         if (error.code !== 'unavailable') throw error;
-        if (!told) this.on.problem('Sound and pictures are not available now; they come as soon as they can.');
-        await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
+        if (!told)
+          this.on.problem('Sound and pictures are not available now; they come as soon as they can.');
+        await new Promise((resolve) => {
+          setTimeout(resolve, RETRY_MS);
+        });
       }
     }
     return null;
@@ -66,15 +83,26 @@ export class Call {
   async open(direction) {
     const offer = await emit('create-transport', { meetingId: this.meetingId, direction });
     const options = { ...offer, sctpParameters: undefined, iceServers: this.iceServers };
-    const transport = direction === 'send' ? this.device.createSendTransport(options) : this.device.createRecvTransport(options);
+    const transport =
+      direction === 'send'
+        ? this.device.createSendTransport(options)
+        : this.device.createRecvTransport(options);
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       emit('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
     });
     transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
-      emit('produce', { meetingId: this.meetingId, transportId: transport.id, kind, rtpParameters, source: appData.source, paused: appData.paused })
-        .then(done, failed);
+      emit('produce', {
+        meetingId: this.meetingId,
+        transportId: transport.id,
+        kind,
+        rtpParameters,
+        source: appData.source,
+        paused: appData.paused,
+      }).then(done, failed);
     });
-    transport.on('connectionstatechange', (state) => { if (state === 'failed') this.restartIce(transport); });
+    transport.on('connectionstatechange', (state) => {
+      if (state === 'failed') this.restartIce(transport);
+    });
     return transport;
   }
 
@@ -109,7 +137,9 @@ export class Call {
   // What the others send now; for after a time in which events were missed.
   async refresh() {
     const { data } = await rest('GET', `/api/meetings/${this.meetingId}/participants`);
-    const there = new Set(data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)));
+    const there = new Set(
+      data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)),
+    );
     for (const id of [...this.streams.keys()]) if (!there.has(id)) this.forget(id);
     await this.consumeAll(data);
   }
@@ -121,7 +151,12 @@ export class Call {
   }
 
   async produce(source, track, paused) {
-    const producer = await this.sender.produce({ ...OPTIONS[source], track, stopTracks: false, appData: { source, paused } });
+    const producer = await this.sender.produce({
+      ...OPTIONS[source],
+      track,
+      stopTracks: false,
+      appData: { source, paused },
+    });
     if (paused) producer.pause();
     this.own.set(source, { track, producer, paused });
     track.onended = () => this.stop(source);
@@ -146,7 +181,8 @@ export class Call {
       const entry = this.own.get(source);
       if (!entry || entry.paused === paused) return;
       entry.paused = paused;
-      if (paused) entry.producer.pause(); else entry.producer.resume();
+      if (paused) entry.producer.pause();
+      else entry.producer.resume();
       await emit(paused ? 'pause-producer' : 'resume-producer', { producerId: entry.producer.id });
     });
   }
@@ -160,7 +196,8 @@ export class Call {
 
   async consumeAll(participants) {
     for (const participant of participants)
-      for (const producer of participant.producers) await this.consume({ ...producer, participantId: participant.participantId });
+      for (const producer of participant.producers)
+        await this.consume({ ...producer, participantId: participant.participantId });
   }
 
   receive(producer) {
@@ -172,14 +209,26 @@ export class Call {
     let offer;
     try {
       offer = await emit('consume', {
-        meetingId: this.meetingId, transportId: this.receiver.id, producerId, rtpCapabilities: this.device.rtpCapabilities,
+        meetingId: this.meetingId,
+        transportId: this.receiver.id,
+        producerId,
+        rtpCapabilities: this.device.rtpCapabilities,
       });
     } catch (error) {
       if (error.code === 'not_found') return; // it was closed meanwhile
       throw error;
     }
     const consumer = await this.receiver.consume(offer);
-    const entry = { consumer, producerId, participantId, source, kind: consumer.kind, track: consumer.track, paused, layer: null };
+    const entry = {
+      consumer,
+      producerId,
+      participantId,
+      source,
+      kind: consumer.kind,
+      track: consumer.track,
+      paused,
+      layer: null,
+    };
     this.streams.set(producerId, entry);
     this.on.stream(entry);
     await emit('resume-consumer', { consumerId: consumer.id });
@@ -203,7 +252,9 @@ export class Call {
   preferLayer(entry, spatialLayer) {
     if (entry.layer === spatialLayer || entry.source !== 'camera') return;
     entry.layer = spatialLayer;
-    emit('set-preferred-layers', { consumerId: entry.consumer.id, spatialLayer }).catch(() => { entry.layer = null; });
+    emit('set-preferred-layers', { consumerId: entry.consumer.id, spatialLayer }).catch(() => {
+      entry.layer = null;
+    });
   }
 
   close() {

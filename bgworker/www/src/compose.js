@@ -2,16 +2,26 @@
 import { emit } from './api.js';
 import { h, iconButton, replace } from './dom.js';
 import { offerMentions } from './mention.js';
-import { send, state } from './store.js';
+import { send } from './outbox.js';
+import { membersOf, state } from './state.js';
 
 const TYPING_AGAIN_MS = 1500;
 const TALLEST_PX = 160;
 
 // Result: { node, focus(), replyTo(message), close() }; onSent() is called when something was sent.
-export function openCompose(id, onSent) {
-  const input = h('textarea', { rows: 1, 'aria-label': 'Message', placeholder: 'Write a message', dir: 'auto', maxlength: 20000 });
+// What is not sent when it closes is there when it opens again.
+export function openCompose(room, onSent) {
+  const { id } = room;
+  const input = h('textarea', {
+    rows: 1,
+    'aria-label': 'Message',
+    placeholder: 'Write a message',
+    dir: 'auto',
+    maxlength: 20000,
+    value: room.draft ?? '',
+  });
   const replying = h('div', { class: 'replying', hidden: true });
-  const offer = offerMentions(input, () => [...(state.members.get(id)?.values() ?? [])].filter((who) => who.userId !== state.me.id));
+  const offer = offerMentions(input, () => membersOf(id).filter((who) => who.userId !== state.me.id));
   let answered = null;
   let typingSent = 0;
 
@@ -19,7 +29,11 @@ export function openCompose(id, onSent) {
     answered = m;
     replying.hidden = !m;
     if (!m) return;
-    replace(replying, h('span', { dir: 'auto' }, `Reply to ${m.userName}: ${m.content.slice(0, 80)}`), iconButton('close', 'Do not reply', () => replyTo(null)));
+    replace(
+      replying,
+      h('span', { dir: 'auto' }, `Reply to ${m.userName}: ${m.content.slice(0, 80)}`),
+      iconButton('close', 'Do not reply', () => replyTo(null)),
+    );
     input.focus();
   }
 
@@ -47,7 +61,10 @@ export function openCompose(id, onSent) {
     onSent();
   }
 
-  input.addEventListener('input', () => { grow(); tellTyping(input.value !== ''); });
+  input.addEventListener('input', () => {
+    grow();
+    tellTyping(input.value !== '');
+  });
   input.addEventListener('keydown', (event) => {
     if (offer.onKey(event)) return;
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event);
@@ -55,9 +72,26 @@ export function openCompose(id, onSent) {
   });
 
   return {
-    node: h('form', { class: 'write', onsubmit: submit }, replying, offer.node, h('div', { class: 'row' }, input, h('button', { class: 'primary', type: 'submit' }, 'Send'))),
-    focus: () => input.focus({ preventScroll: true }),
+    node: h(
+      'form',
+      { class: 'write', onsubmit: submit },
+      replying,
+      offer.node,
+      h(
+        'div',
+        { class: 'row' },
+        input,
+        iconButton('send', 'Send', null, { class: 'primary round', type: 'submit' }),
+      ),
+    ),
+    focus() {
+      grow();
+      input.focus({ preventScroll: true });
+    },
     replyTo,
-    close: () => tellTyping(false),
+    close() {
+      room.draft = input.value;
+      tellTyping(false);
+    },
   };
 }

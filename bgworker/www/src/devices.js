@@ -3,14 +3,16 @@
 const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 24, max: 30 } };
 
 function words(error, what) {
-  if (error.name === 'NotAllowedError') return `This page may not use the ${what}. Allow it in the browser's settings for this page.`;
+  if (error.name === 'NotAllowedError')
+    return `This page may not use the ${what}. Allow it in the browser's settings for this page.`;
   if (error.name === 'NotFoundError' || error.name === 'OverconstrainedError') return `There is no ${what}.`;
   if (error.name === 'NotReadableError') return `The ${what} is in use by another program.`;
   return `The ${what} cannot be used.`;
 }
 
 async function only(what, open) {
-  if (!navigator.mediaDevices) throw new Error(`A browser gives the ${what} only to pages that come by https.`);
+  if (!navigator.mediaDevices)
+    throw new Error(`A browser gives the ${what} only to pages that come by https.`);
   try {
     return (await open()).getTracks()[0];
   } catch (error) {
@@ -34,6 +36,8 @@ export function openScreen() {
 
 // The devices of a kind ("videoinput", "audioinput"); without a permission the browser tells no names.
 export async function devices(kind) {
-  const all = await navigator.mediaDevices?.enumerateDevices() ?? [];
-  return all.filter((one) => one.kind === kind && one.deviceId).map((one, i) => ({ id: one.deviceId, label: one.label || `${i + 1}` }));
+  const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return all
+    .filter((one) => one.kind === kind && one.deviceId)
+    .map((one, i) => ({ id: one.deviceId, label: one.label || `${i + 1}` }));
 }

@@ -17,14 +17,27 @@ export function h(tag, props = {}, ...children) {
   return node;
 }
 
+// Does what makes parts of a node anew; what has the focus is found again by its data-key, or its label.
+export function keepFocus(node, work) {
+  const active = node.contains(document.activeElement) ? document.activeElement : null;
+  const name = ['data-key', 'aria-label'].find((one) => active?.hasAttribute(one));
+  const value = active?.getAttribute(name);
+  work();
+  if (name && !active.isConnected)
+    node.querySelector(`[${name}="${CSS.escape(value)}"]`)?.focus({ preventScroll: true });
+}
+
 export function replace(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(isThere));
 }
 
 // A button that is an icon to the eye and words to a screen reader.  The icon is one of icons.js, or an emoji.
 export function iconButton(name, label, onclick, props = {}) {
-  return h('button', { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick, ...props },
-    icon(name) ?? h('span', { 'aria-hidden': 'true' }, name));
+  return h(
+    'button',
+    { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick, ...props },
+    icon(name) ?? h('span', { 'aria-hidden': 'true' }, name),
+  );
 }
 
 export function announce(text) {
@@ -48,34 +61,97 @@ export function openDialog(label, ...children) {
   return dialog;
 }
 
-function field(name, { label, rows, ...props }) {
-  return h(rows ? 'textarea' : 'input', { ...props, rows, name, dir: 'auto', autocomplete: 'off' });
+function field(name, { label, rows, options, value, ...props }) {
+  if (options)
+    return h(
+      'select',
+      { name },
+      options.map((one) => h('option', { value: one, selected: one === value }, one)),
+    );
+  return h(rows ? 'textarea' : 'input', { ...props, value, rows, name, dir: 'auto', autocomplete: 'off' });
 }
 
-// Asks with a native dialog: fields are inputs by name, several lines where `rows` is given; resolves to their
-// values, or null.
+// Asks with a native dialog: fields are inputs by name, several lines where `rows` is given, a choice where `options`
+// are; resolves to their values, or null.
 export function ask(title, fields, action = 'OK') {
   return new Promise((resolve) => {
     const inputs = Object.entries(fields).map(([name, options]) => [name, field(name, options)]);
     let answer = null;
-    const form = h('form', { method: 'dialog' },
+    const form = h(
+      'form',
+      { method: 'dialog' },
       h('h2', {}, title),
       inputs.map(([name, input]) => h('label', {}, fields[name].label, input)),
-      h('div', { class: 'row end' },
+      h(
+        'div',
+        { class: 'row end' },
         h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
-        h('button', { type: 'submit', class: 'primary' }, action)));
-    form.addEventListener('submit', () => { answer = Object.fromEntries(inputs.map(([name, input]) => [name, input.value])); });
+        h('button', { type: 'submit', class: 'primary' }, action),
+      ),
+    );
+    form.addEventListener('submit', () => {
+      answer = Object.fromEntries(inputs.map(([name, input]) => [name, input.value]));
+    });
     const dialog = openDialog(title, form);
     dialog.addEventListener('close', () => resolve(answer));
   });
 }
 
+// Does it; a refusal is shown.
+export async function guarded(work) {
+  try {
+    await work();
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+// ---- times -----------------------------------------------------------------------
+
 const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
 const DAY = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' });
+const DAY_AND_YEAR = new Intl.DateTimeFormat([], { day: 'numeric', month: 'long', year: 'numeric' });
+const SHORT_DAY = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short' });
+const DAY_MS = 86_400_000;
+
+const isSameDay = (a, b) => a.toDateString() === b.toDateString();
 
 export const timeOf = (iso) => CLOCK.format(new Date(iso));
-export const dayOf = (iso) => DAY.format(new Date(iso));
 
-export function initials(name) {
-  return [...(name || '?').trim()].slice(0, 1).join('').toUpperCase();
+export function dayOf(iso) {
+  const [date, now] = [new Date(iso), new Date()];
+  if (isSameDay(date, now)) return 'Today';
+  if (isSameDay(date, new Date(now - DAY_MS))) return 'Yesterday';
+  return (date.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR).format(date);
+}
+
+// The time of today, the day of what is older.
+export function briefOf(iso) {
+  const date = new Date(iso);
+  return isSameDay(date, new Date()) ? CLOCK.format(date) : SHORT_DAY.format(date);
+}
+
+export function whenOf(iso) {
+  const date = new Date(iso);
+  return isSameDay(date, new Date())
+    ? CLOCK.format(date)
+    : `${SHORT_DAY.format(date)}, ${CLOCK.format(date)}`;
+}
+
+export function brand() {
+  return h('img', { class: 'brand', src: '/assets/icon.svg', alt: '', width: 48, height: 48 });
+}
+
+// ---- faces -----------------------------------------------------------------------
+
+function hueOf(text) {
+  return [...text].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
+}
+
+// A round sign with the first letter of a name, in the colour of an id.
+export function avatar(name, id) {
+  const letter = [...(name || '?').trim()].slice(0, 1).join('').toUpperCase();
+  const node = h('span', { class: 'avatar', 'aria-hidden': 'true' }, letter);
+  node.style.setProperty('--hue', hueOf(String(id)));
+  return node;
 }

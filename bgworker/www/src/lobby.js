@@ -1,6 +1,8 @@
 // Before a meeting: a look at oneself, the choice of devices, and the password where one is asked for.
 import { devices, openCamera, openMicrophone } from './devices.js';
-import { h, replace } from './dom.js';
+import { avatar, h, replace } from './dom.js';
+import { icon } from './icons.js';
+import { state } from './state.js';
 
 const OPEN = { camera: openCamera, microphone: openMicrophone };
 const KIND = { camera: 'videoinput', microphone: 'audioinput' };
@@ -17,7 +19,9 @@ export function openLobby(view, meeting, { asksPassword, join }) {
 
   function show() {
     preview.srcObject = tracks.camera && new MediaStream([tracks.camera]);
-    for (const [what, { toggle }] of Object.entries(fields)) toggle.setAttribute('aria-pressed', String(Boolean(tracks[what])));
+    preview.hidden = !tracks.camera;
+    for (const [what, { toggle }] of Object.entries(fields))
+      toggle.setAttribute('aria-pressed', String(Boolean(tracks[what])));
   }
 
   function stop(what) {
@@ -41,16 +45,38 @@ export function openLobby(view, meeting, { asksPassword, join }) {
   async function offer(what) {
     const current = tracks[what]?.getSettings().deviceId;
     const { select } = fields[what];
-    replace(select, (await devices(KIND[what])).map(({ id, label }) => h('option', { value: id, selected: id === current }, label)));
+    replace(
+      select,
+      (await devices(KIND[what])).map(({ id, label }) =>
+        h('option', { value: id, selected: id === current }, label),
+      ),
+    );
     select.disabled = !select.options.length;
   }
 
+  function turn(what) {
+    problem.textContent = '';
+    if (!tracks[what]) {
+      open(what, fields[what].select.value);
+      return;
+    }
+    stop(what);
+    show();
+  }
+
   function field(what, label) {
-    const select = h('select', { disabled: true, onchange: () => open(what, select.value) });
-    const toggle = h('button', {
-      type: 'button', 'aria-pressed': 'false', onclick: () => { if (tracks[what]) { stop(what); show(); } else open(what, select.value); },
-    }, label);
-    return { select, toggle, row: h('div', { class: 'row' }, toggle, h('label', { class: 'grow' }, h('span', { class: 'hidden' }, `${label}: which one`), select)) };
+    const select = h('select', {
+      'aria-label': `${label}: which one`,
+      disabled: true,
+      onchange: () => open(what, select.value),
+    });
+    const toggle = h(
+      'button',
+      { type: 'button', 'aria-pressed': 'false', onclick: () => turn(what) },
+      icon(what),
+      label,
+    );
+    return { select, toggle, row: h('div', { class: 'row' }, toggle, select) };
   }
 
   const fields = { camera: field('camera', 'Camera'), microphone: field('microphone', 'Microphone') };
@@ -69,10 +95,25 @@ export function openLobby(view, meeting, { asksPassword, join }) {
     }
   }
 
-  replace(view,
-    h('header', { class: 'bar' }, h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'), h('h1', { dir: 'auto' }, meeting.title)),
-    h('form', { class: 'lobby', onsubmit: submit }, preview, fields.camera.row, fields.microphone.row,
-      asksPassword && h('label', {}, 'Password of the meeting', password), problem, button));
+  replace(
+    view,
+    h(
+      'header',
+      { class: 'bar' },
+      h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
+      h('h1', { dir: 'auto' }, meeting.title),
+    ),
+    h(
+      'form',
+      { class: 'lobby', onsubmit: submit },
+      h('div', { class: 'preview' }, avatar(state.me.name, state.me.id), preview),
+      fields.camera.row,
+      fields.microphone.row,
+      asksPassword && h('label', {}, 'Password of the meeting', password),
+      problem,
+      button,
+    ),
+  );
   // One after the other: browsers that ask for permission ask once at a time.
   open('camera').then(() => !over && open('microphone'));
 

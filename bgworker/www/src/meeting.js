@@ -1,33 +1,10 @@
-// A meeting, from its address to the end of it: the lobby, the view while it lasts, and words for what is refused.
+// A meeting, from its address to the end of it: is it there, the lobby, and in.
 import { emit, rest, socket } from './api.js';
-import { Call } from './call.js';
-import { openCamera, openMicrophone, openScreen } from './devices.js';
-import { announce, ask, h, iconButton, replace, toast } from './dom.js';
-import { icon } from './icons.js';
+import { h, replace } from './dom.js';
 import { openLobby } from './lobby.js';
-import { People, Talk } from './people.js';
-import { Stage } from './stage.js';
-import { state } from './store.js';
-
-const REACTIONS = ['👍', '👏', '❤️', '😂', '🎉'];
-
-// What a refusal means to the person who reads it.
-function refusal({ code, message }) {
-  if (code === 'forbidden' && /locked/.test(message)) return 'The host has locked this meeting: nobody new can come in now.';
-  return {
-    not_found: 'There is no such meeting. Is the link complete?',
-    gone: 'This meeting has ended.',
-    forbidden: 'You are not invited to this meeting. Ask its host for an invitation.',
-    wrong_password: 'That is not the password of this meeting.',
-    full: 'This meeting is full. Try again when somebody has left.',
-    unavailable: 'The server cannot be reached now. Try again in a moment.',
-    rate_limited: 'That was too often. Wait a moment, then try again.',
-  }[code] ?? message;
-}
-
-function showEnd(view, words) {
-  replace(view, h('div', { class: 'empty end' }, h('h1', {}, words), h('p', {}, h('a', { class: 'button', href: '#/' }, 'Back to the rooms'))));
-}
+import { refusal, showEnd } from './refusal.js';
+import { runMeeting } from './session.js';
+import { state } from './state.js';
 
 export function openMeeting(view, id) {
   let end = () => {};
@@ -37,7 +14,10 @@ export function openMeeting(view, id) {
     const { data: meeting } = await rest('GET', `/api/meetings/${id}`);
     if (over) return;
     if (meeting.status === 'ended') throw Object.assign(new Error(), { code: 'gone' });
-    end = openLobby(view, meeting, { asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id, join });
+    end = openLobby(view, meeting, {
+      asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id,
+      join,
+    });
   }
 
   async function join({ tracks, password }) {
@@ -56,269 +36,13 @@ export function openMeeting(view, id) {
   }
 
   replace(view, h('p', { class: 'empty' }, 'One moment …'));
-  start().catch((error) => { if (!over) showEnd(view, refusal(error)); });
-  return () => {
-    over = true;
-    end();
-  };
-}
-
-// ---- while it lasts ------------------------------------------------------------------
-
-function runMeeting(view, { joined, request, tracks }) {
-  const id = joined.meeting.id;
-  let meeting = joined.meeting;
-  let ownId = joined.participantId;
-  let over = false;
-  const people = new Map(joined.participants.map((who) => [who.participantId, who]));
-  const stage = new Stage((entry, layer) => call.preferLayer(entry, layer));
-  const me = () => people.get(ownId);
-  const name = (participantId) => people.get(participantId)?.userName ?? 'Somebody';
-
-  // Asks the server; a refusal is shown.  Result: whether it was done.
-  async function act(event, payload = {}) {
-    try {
-      await emit(event, { meetingId: id, ...payload });
-      return true;
-    } catch (error) {
-      toast(error.code === 'forbidden' || error.code === 'conflict' ? `Not allowed: ${error.message}.` : refusal(error));
-      return false;
-    }
-  }
-
-  const panels = { people: new People(act, people, ownId), talk: new Talk(act, people, ownId) };
-
-  const call = new Call(id, {
-    stream: (entry) => stage.show(entry, name(entry.participantId)),
-    streamGone: (entry) => stage.drop(entry),
-    own: (source, track) => {
-      if (source === 'camera') showOwnCamera(track);
-      tellMedia();
-    },
-    problem: toast,
+  start().catch((error) => {
+    if (!over) showEnd(view, refusal(error));
   });
-
-  // ---- what we show ----------------------------------------------------------------
-
-  let ownPicture = null;
-  function showOwnCamera(track) {
-    const tile = stage.add(ownId, `${me().userName} (you)`, { mirror: true });
-    if (ownPicture) tile.drop(ownPicture);
-    ownPicture = track;
-    if (track) tile.show(track);
-  }
-
-  function draw() {
-    for (const who of people.values()) {
-      stage.add(who.participantId, who.participantId === ownId ? `${who.userName} (you)` : who.userName, { mirror: who.participantId === ownId });
-      stage.sign(who);
-    }
-    panels.people.draw();
-    panels.talk.draw();
-    drawControls();
-  }
-
-  function drawControls() {
-    const mayProduce = me().permissions.includes('produce');
-    const pressed = { microphone: call.sends('microphone'), camera: call.sends('camera'), screen: call.sends('screen'), hand: me().handRaised };
-    for (const [what, on] of Object.entries(pressed)) controls[what].setAttribute('aria-pressed', String(Boolean(on)));
-    for (const what of ['microphone', 'camera', 'screen']) controls[what].disabled = !mayProduce;
-    if (me().audioMuted) controls.microphone.disabled = true;
-    if (me().videoMuted) controls.camera.disabled = true;
-    controls.lock.hidden = !me().permissions.includes('lock');
-    controls.lock.setAttribute('aria-pressed', String(meeting.locked));
-    controls.end.hidden = !me().permissions.includes('end');
-    heading.textContent = meeting.title;
-    notes.textContent = [meeting.locked && '🔒 locked', meeting.recording && '⏺ being recorded'].filter(Boolean).join(' · ');
-  }
-
-  function tellMedia() {
-    const media = { audio: call.sends('microphone'), video: call.sends('camera'), screenSharing: call.sends('screen') };
-    me().media = media;
-    emit('media-status-update', { meetingId: id, ...media }).catch(() => {});
-    draw();
-  }
-
-  // ---- what one can do -----------------------------------------------------------------
-
-  async function toggle(source, open) {
-    try {
-      if (source === 'microphone' && call.own.has(source)) {
-        await call.pause(source, call.sends(source));
-        tellMedia();
-      } else if (call.own.has(source)) await call.stop(source);
-      else await call.send(source, await open());
-    } catch (error) {
-      if (!(source === 'screen' && error.name === 'NotAllowedError')) toast(error.message); // who cancels knows it
-    }
-  }
-
-  function show(which) {
-    for (const [key, panel] of Object.entries(panels)) {
-      panel.node.hidden = key !== which || !panel.node.hidden;
-      controls[key].setAttribute('aria-pressed', String(!panel.node.hidden));
-    }
-    if (!panels.talk.node.hidden) {
-      controls.talk.dataset.news = '';
-      panels.talk.input.focus();
-    }
-  }
-
-  async function endForAll() {
-    if (await ask('End the meeting for everybody?', {}, 'End it')) await act('end-meeting');
-  }
-
-  async function copyLink() {
-    await navigator.clipboard.writeText(location.href).then(() => toast('The link is copied.'), () => toast(location.href));
-  }
-
-  function finish(words) {
-    close();
-    showEnd(view, words);
-    announce(words);
-  }
-
-  const control = (name, label, onclick) => iconButton(name, label, onclick, { class: 'control' });
-  const controls = {
-    microphone: control('microphone', 'Microphone', () => toggle('microphone', openMicrophone)),
-    camera: control('camera', 'Camera', () => toggle('camera', openCamera)),
-    screen: control('screen', 'Show the screen', () => toggle('screen', openScreen)),
-    hand: control('hand', 'Raise the hand', () => act('raise-hand', { raised: !me().handRaised })),
-    talk: control('talk', 'Chat', () => show('talk')),
-    people: control('people', 'Participants', () => show('people')),
-    lock: control('lock', 'Lock the meeting', () => act('lock-meeting', { locked: !meeting.locked })),
-    end: h('button', { type: 'button', class: 'danger', onclick: endForAll }, 'End for all'),
-  };
-  const reactions = h('details', { class: 'reactions-menu' }, h('summary', { class: 'control', 'aria-label': 'Reactions', title: 'Reactions' }, icon('smile')),
-    h('div', { class: 'menu' }, REACTIONS.map((reaction) => iconButton(reaction, `React with ${reaction}`, () => { reactions.open = false; act('send-reaction', { reaction }); }))));
-  const heading = h('h1', { dir: 'auto' }, meeting.title);
-  const notes = h('span', { class: 'state', role: 'status' });
-  const leave = h('a', { class: 'button danger', href: meeting.roomId && state.rooms.has(meeting.roomId) ? `#/room/${meeting.roomId}` : '#/' }, 'Leave');
-
-  // ---- what the server tells ---------------------------------------------------------------
-
-  // Changes one participant and shows it.
-  const update = (change) => (payload) => {
-    const who = people.get(payload.participantId);
-    if (!who) return;
-    change(who, payload);
-    draw();
-  };
-
-  const handlers = {
-    'participant-joined': (who) => { people.set(who.participantId, who); announce(`${who.userName} has joined`); draw(); },
-    'participant-left': ({ participantId, userName }) => {
-      call.forgetParticipant(participantId);
-      people.delete(participantId);
-      stage.remove(participantId);
-      announce(`${userName} has left`);
-      draw();
+  return {
+    close() {
+      over = true;
+      end();
     },
-    'participant-media-updated': update((who, { video, audio, screenSharing }) => { who.media = { video, audio, screenSharing }; }),
-    'participant-role-updated': update((who, { role, permissions }) => {
-      Object.assign(who, { role, permissions });
-      if (who.participantId !== ownId) return;
-      toast(`You are ${role} now.`);
-      if (!permissions.includes('produce')) [...call.own.keys()].forEach((source) => call.stop(source, true));
-    }),
-    'hand-raised': update((who, { raised }) => { who.handRaised = raised; }),
-    'participant-reaction': ({ participantId, userName, reaction }) => { stage.react(participantId, reaction); announce(`${userName}: ${reaction}`); },
-    'muted-by-host': ({ kind, muted }) => {
-      me()[kind === 'audio' ? 'audioMuted' : 'videoMuted'] = muted;
-      toast(`The host has ${muted ? 'switched off' : 'given back'} your ${kind === 'audio' ? 'microphone' : 'camera'}.`);
-      draw();
-    },
-    'meeting-updated': (payload) => { meeting = payload.meeting; draw(); },
-    'recording-status-changed': ({ recording }) => { meeting.recording = recording; draw(); },
-    'meeting-ended': () => finish('The meeting has ended.'),
-    'removed-from-meeting': ({ reason }) => finish(`The host has removed you from the meeting${reason ? `: ${reason}` : '.'}`),
-    'new-message': ({ message }) => {
-      panels.talk.add(message);
-      if (panels.talk.node.hidden) {
-        controls.talk.dataset.news = '•';
-        announce(`${message.senderName}: ${message.message}`);
-      }
-    },
-    'user-typing': (payload) => panels.talk.showTyping(payload),
-    'new-producer': (payload) => call.receive(payload),
-    'producer-closed': ({ producerId }) => call.inTurn(() => call.forget(producerId)),
-    'producer-paused': ({ producerId }) => setPaused(producerId, true),
-    'producer-resumed': ({ producerId }) => setPaused(producerId, false),
-    'active-speaker': ({ participantId }) => stage.speak(participantId),
-    'consumer-score': ({ consumerId, score }) => {
-      const entry = [...call.streams.values()].find(({ consumer }) => consumer.id === consumerId);
-      if (entry) stage.score(entry.participantId, score);
-    },
-    'transport-closed': ({ transportId }) => call.transportClosed(transportId),
-  };
-
-  // Who mutes somebody sees it in the list at once: the event about it goes to all.
-  function setPaused(producerId, paused) {
-    const entry = call.streams.get(producerId);
-    if (!entry) return;
-    stage.pause(entry, paused);
-  }
-
-  const listeners = Object.entries(handlers).map(([event, handle]) => {
-    const on = (payload) => { if (!payload.meetingId || payload.meetingId === id) handle(payload); };
-    socket.on(event, on);
-    return () => socket.off(event, on);
-  });
-
-  // After a break that Socket.IO could not bridge we ask for our place again; in the grace it is the same one.
-  async function onConnect() {
-    if (socket.recovered) return;
-    try {
-      const again = await emit('join-meeting', request);
-      if (!over) await resume(again);
-    } catch (error) {
-      if (!over) finish(refusal(error));
-    }
-  }
-
-  async function resume(again) {
-    const isSame = again.participantId === ownId;
-    for (const key of people.keys()) if (!again.participants.some((who) => who.participantId === key)) stage.remove(key);
-    people.clear();
-    for (const who of again.participants) people.set(who.participantId, who);
-    meeting = again.meeting;
-    ownId = again.participantId;
-    panels.people.ownId = ownId;
-    panels.talk.ownId = ownId;
-    call.participantId = ownId;
-    draw();
-    await call.inTurn(() => (isSame ? call.refresh() : call.rebuild()));
-    tellMedia();
-  }
-
-  const leaveNow = () => socket.emit('leave-meeting', { meetingId: id });
-  socket.on('connect', onConnect);
-  addEventListener('pagehide', leaveNow);
-
-  function close() {
-    if (over) return;
-    over = true;
-    listeners.forEach((stop) => stop());
-    socket.off('connect', onConnect);
-    removeEventListener('pagehide', leaveNow);
-    call.close();
-    stage.close();
-  }
-
-  // ---- together ------------------------------------------------------------------------
-
-  replace(view,
-    h('header', { class: 'bar' }, heading, notes, iconButton('link', 'Copy the link', copyLink)),
-    h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
-    h('div', { class: 'controls', role: 'toolbar', 'aria-label': 'Meeting' },
-      controls.microphone, controls.camera, controls.screen, controls.hand, reactions, controls.talk, controls.people, controls.lock, leave, controls.end));
-  draw();
-  call.start(joined);
-  for (const [source, track] of Object.entries(tracks)) if (track) call.send(source, track);
-  rest('GET', `/api/meetings/${id}/messages`).then(({ data }) => data.forEach((m) => panels.talk.add(m)), () => {});
-
-  return () => {
-    if (!over) leaveNow();
-    close();
   };
 }

@@ -6,13 +6,22 @@ const OFFERED = 6;
 
 // Offers members() above a text field.  Result: { node, onKey(event) }; onKey tells whether the key was for the offer.
 export function offerMentions(input, members) {
-  const node = h('div', { class: 'row offer', role: 'group', 'aria-label': 'Members to mention', hidden: true });
+  const node = h('div', {
+    class: 'row offer',
+    role: 'group',
+    'aria-label': 'Members to mention',
+    hidden: true,
+  });
 
   function matches() {
     const written = BEING_WRITTEN.exec(input.value.slice(0, input.selectionStart));
     if (!written) return [];
     const start = written[1].toLowerCase();
-    return members().filter((who) => who.username.toLowerCase().startsWith(start) || who.name.toLowerCase().startsWith(start)).slice(0, OFFERED);
+    return members()
+      .filter(
+        (who) => who.username.toLowerCase().startsWith(start) || who.name.toLowerCase().startsWith(start),
+      )
+      .slice(0, OFFERED);
   }
 
   function take(who) {
@@ -25,7 +34,17 @@ export function offerMentions(input, members) {
   input.addEventListener('input', () => {
     const found = matches();
     node.hidden = !found.length;
-    replace(node, found.map((who) => h('button', { type: 'button', onclick: () => take(who) }, h('bdi', {}, who.name), ` @${who.username}`)));
+    replace(
+      node,
+      found.map((who) =>
+        h(
+          'button',
+          { type: 'button', onclick: () => take(who) },
+          h('bdi', {}, who.name),
+          ` @${who.username}`,
+        ),
+      ),
+    );
   });
 
   function onKey(event) {
@@ -44,7 +63,16 @@ export function offerMentions(input, members) {
 export function withMentions(text, members, ownId) {
   const byName = new Map(members.map((who) => [who.username.toLowerCase(), who]));
   return text.split(/(@[^\s@]+)/u).map((part) => {
-    const who = part[0] === '@' && byName.get(part.slice(1).toLowerCase().replace(/[.,:;!?)]+$/u, ''));
-    return who ? h('span', { class: `mention ${who.userId === ownId ? 'me' : ''}`, title: who.name }, part) : part;
+    const who =
+      part[0] === '@' &&
+      byName.get(
+        part
+          .slice(1)
+          .toLowerCase()
+          .replace(/[.,:;!?)]+$/u, ''),
+      );
+    return who
+      ? h('span', { class: `mention ${who.userId === ownId ? 'me' : ''}`, title: who.name }, part)
+      : part;
   });
 }

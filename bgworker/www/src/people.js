@@ -1,5 +1,5 @@
 // Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
-import { ask, h, iconButton, replace, timeOf } from './dom.js';
+import { ask, avatar, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
 import { icon } from './icons.js';
 
 const ROLES = ['host', 'co-host', 'participant', 'viewer'];
@@ -18,36 +18,76 @@ export class People {
   }
 
   async remove(who) {
-    const answer = await ask(`Remove ${who.userName}?`, { reason: { label: 'Reason (they see it)', maxlength: 200 } }, 'Remove');
-    if (answer) await this.act('remove-participant', { participantId: who.participantId, reason: answer.reason || undefined });
+    const answer = await ask(
+      `Remove ${who.userName}?`,
+      { reason: { label: 'Reason (they see it)', maxlength: 200 } },
+      'Remove',
+    );
+    if (answer)
+      await this.act('remove-participant', {
+        participantId: who.participantId,
+        reason: answer.reason || undefined,
+      });
   }
 
   muteButton(who, kind) {
+    const { participantId } = who;
     const muted = kind === 'audio' ? who.audioMuted : who.videoMuted;
-    const words = `${muted ? 'Allow' : 'Stop'} the ${kind === 'audio' ? 'microphone' : 'camera'} of ${who.userName}`;
-    return iconButton(kind === 'audio' ? 'microphone' : 'camera', words,
-      () => this.act('mute-participant', { participantId: who.participantId, kind, mute: !muted }), { 'aria-pressed': String(!muted) });
+    const device = kind === 'audio' ? 'microphone' : 'camera';
+    return iconButton(
+      device,
+      `${muted ? 'Allow' : 'Stop'} the ${device} of ${who.userName}`,
+      () => this.act('mute-participant', { participantId, kind, mute: !muted }),
+      { 'aria-pressed': String(!muted), 'data-key': `${participantId} ${kind}` },
+    );
   }
 
-  roleSelect(who) {
-    const select = h('select', {
-      'aria-label': `Role of ${who.userName}`,
-      onchange: () => this.act('update-participant-role', { participantId: who.participantId, role: select.value }).then((ok) => ok || this.draw()),
-    }, ROLES.map((role) => h('option', { value: role, selected: role === who.role }, role)));
+  roleSelect({ participantId, userName, role }) {
+    const select = h(
+      'select',
+      { 'aria-label': `Role of ${userName}`, onchange: () => this.setRole(participantId, select.value) },
+      ROLES.map((one) => h('option', { value: one, selected: one === role }, one)),
+    );
     return select;
   }
 
+  async setRole(participantId, role) {
+    if (!(await this.act('update-participant-role', { participantId, role }))) this.draw();
+  }
+
   row(who) {
-    const other = who.participantId !== this.ownId;
-    return h('li', {},
-      h('span', { dir: 'auto' }, who.userName, !other && ' (you)', ...(who.handRaised ? [' ', h('span', { role: 'img', 'aria-label': 'hand raised' }, icon('hand'))] : [])),
-      this.may('role') && other ? this.roleSelect(who) : h('small', {}, who.role),
-      other && this.may('mute') && [this.muteButton(who, 'audio'), this.muteButton(who, 'video')],
-      other && this.may('remove') && iconButton('close', `Remove ${who.userName}`, () => this.remove(who)));
+    const isOther = who.participantId !== this.ownId;
+    const may = (what) => isOther && this.may(what);
+    const hand = () => h('span', { role: 'img', 'aria-label': 'hand raised' }, icon('hand'));
+    return h(
+      'li',
+      {},
+      avatar(who.userName, who.userId),
+      h(
+        'span',
+        { class: 'who' },
+        h('span', { dir: 'auto' }, who.userName),
+        !isOther && ' (you)',
+        !may('role') && h('small', {}, who.role),
+        who.handRaised && hand(),
+      ),
+      h(
+        'span',
+        { class: 'what' },
+        may('role') && this.roleSelect(who),
+        may('mute') && [this.muteButton(who, 'audio'), this.muteButton(who, 'video')],
+        may('remove') && iconButton('close', `Remove ${who.userName}`, () => this.remove(who)),
+      ),
+    );
   }
 
   draw() {
-    replace(this.list, [...this.people.values()].map((who) => this.row(who)));
+    keepFocus(this.list, () =>
+      replace(
+        this.list,
+        [...this.people.values()].map((who) => this.row(who)),
+      ),
+    );
   }
 }
 
@@ -55,12 +95,32 @@ export class Talk {
   constructor(act, people, ownId) {
     Object.assign(this, { act, people, ownId, typing: new Map() });
     this.lines = h('ol', {}, h('li', { class: 'empty' }, 'Nothing was said yet.'));
-    this.scroller = h('div', { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' }, this.lines);
+    this.scroller = h(
+      'div',
+      { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' },
+      this.lines,
+    );
     this.to = h('select', { 'aria-label': 'To whom' });
-    this.input = h('input', { 'aria-label': 'Message to the meeting', placeholder: 'Write a message', dir: 'auto', maxlength: 5000, autocomplete: 'off' });
+    this.input = h('input', {
+      'aria-label': 'Message to the meeting',
+      placeholder: 'Write a message',
+      dir: 'auto',
+      maxlength: 5000,
+      autocomplete: 'off',
+    });
     this.typingLine = h('p', { class: 'typing', role: 'status' });
-    this.node = h('section', { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true }, this.scroller, this.typingLine,
-      h('form', { class: 'talk', onsubmit: (event) => this.submit(event) }, this.to, h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, 'Send'))));
+    this.node = h(
+      'section',
+      { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true },
+      this.scroller,
+      this.typingLine,
+      h(
+        'form',
+        { class: 'talk', onsubmit: (event) => this.submit(event) },
+        this.to,
+        h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, 'Send')),
+      ),
+    );
     this.input.addEventListener('input', () => this.tellTyping(this.input.value !== ''));
     this.draw();
   }
@@ -79,30 +139,51 @@ export class Talk {
     const [recipientType, recipientId] = this.to.value.split(':');
     this.input.value = '';
     this.tellTyping(false);
-    if (!(await this.act('send-message', { message, recipientType, recipientId }))) this.input.value ||= message;
+    if (!(await this.act('send-message', { message, recipientType, recipientId })))
+      this.input.value ||= message;
   }
 
   // The choice of recipients follows who is there.
   draw() {
     const value = this.to.value || 'all';
-    replace(this.to, h('option', { value: 'all' }, 'To everybody'), h('option', { value: 'host' }, 'To the hosts'),
-      [...this.people.values()].filter((who) => who.participantId !== this.ownId)
-        .map((who) => h('option', { value: `private:${who.participantId}` }, `To ${who.userName} alone`)));
+    replace(
+      this.to,
+      h('option', { value: 'all' }, 'To everybody'),
+      h('option', { value: 'host' }, 'To the hosts'),
+      [...this.people.values()]
+        .filter((who) => who.participantId !== this.ownId)
+        .map((who) => h('option', { value: `private:${who.participantId}` }, `To ${who.userName} alone`)),
+    );
     this.to.value = value;
     if (!this.to.value) this.to.value = 'all';
   }
 
   add(m) {
     this.lines.querySelector('.empty')?.remove();
-    const whom = m.recipientType === 'all' ? '' : m.recipientType === 'host' ? ' to the hosts' : ` to ${this.people.get(m.recipientId)?.userName ?? 'one'} alone`;
-    this.lines.append(h('li', {}, h('strong', { dir: 'auto' }, m.senderName), h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
-      h('span', { class: 'said', dir: 'auto' }, m.message)));
+    const whom =
+      m.recipientType === 'all'
+        ? ''
+        : m.recipientType === 'host'
+          ? ' to the hosts'
+          : ` to ${this.people.get(m.recipientId)?.userName ?? 'one'} alone`;
+    this.lines.append(
+      h(
+        'li',
+        {},
+        h('strong', { dir: 'auto' }, m.senderName),
+        h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
+        h('span', { class: 'said', dir: 'auto' }, m.message),
+      ),
+    );
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
   showTyping({ userId, userName, typing }) {
-    if (typing) this.typing.set(userId, userName); else this.typing.delete(userId);
+    if (typing) this.typing.set(userId, userName);
+    else this.typing.delete(userId);
     const names = [...this.typing.values()];
-    this.typingLine.textContent = names.length ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …` : '';
+    this.typingLine.textContent = names.length
+      ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …`
+      : '';
   }
 }

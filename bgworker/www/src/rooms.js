@@ -1,6 +1,6 @@
 // The list of rooms: the newest first, with what was said last and how much is unread.
-import { h, initials, replace, timeOf } from './dom.js';
-import { listen, state, title } from './store.js';
+import { avatar, briefOf, h, replace } from './dom.js';
+import { listen, state, title } from './state.js';
 
 function lastTime(room) {
   return room.lastMessage?.createdAt ?? room.createdAt;
@@ -8,9 +8,12 @@ function lastTime(room) {
 
 function snippet(room) {
   if (room.typing.size) return h('span', { class: 'typing' }, `${[...room.typing.values()].join(', ')} …`);
+  if (room.draft?.trim()) return [h('em', {}, 'Draft: '), room.draft];
   const m = room.lastMessage;
   if (!m) return 'Nothing was said yet';
-  return m.deletedAt ? 'A message was deleted' : `${m.senderId === state.me.id ? 'You' : m.userName ?? 'Somebody'}: ${m.content}`;
+  if (m.deletedAt) return 'A message was deleted';
+  const who = m.senderId === state.me.id ? 'You' : (m.userName ?? 'Somebody');
+  return room.kind === 'direct' && m.senderId !== state.me.id ? m.content : `${who}: ${m.content}`;
 }
 
 export function dot(userId) {
@@ -18,15 +21,31 @@ export function dot(userId) {
   return h('span', { class: `dot ${status}`, title: status, role: 'img', 'aria-label': status });
 }
 
+function badge(room) {
+  const count = room.unreadCount;
+  if (!count) return null;
+  return h(
+    'span',
+    { class: 'badge', role: 'img', 'aria-label': `${count} unread` },
+    count > 99 ? '99+' : String(count),
+  );
+}
+
 function fill(link, room) {
   const parts = [
-    h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(title(room))),
-    h('span', { class: 'who', dir: 'auto' }, title(room), room.kind === 'direct' && room.peer && dot(room.peer.id)),
-    h('time', { datetime: lastTime(room) }, timeOf(lastTime(room))),
+    h(
+      'span',
+      { class: 'face' },
+      avatar(title(room), room.peer?.id ?? room.id),
+      room.kind === 'direct' && room.peer && dot(room.peer.id),
+    ),
+    h('span', { class: 'who', dir: 'auto' }, title(room)),
+    h('time', { datetime: lastTime(room) }, briefOf(lastTime(room))),
     h('span', { class: 'snippet', dir: 'auto' }, snippet(room)),
-    room.unreadCount > 0 && h('span', { class: 'badge', role: 'img', 'aria-label': `${room.unreadCount} unread` }, room.unreadCount > 99 ? '99+' : String(room.unreadCount)),
+    badge(room),
   ].filter(Boolean);
-  if (location.hash === `#/room/${room.id}`) link.setAttribute('aria-current', 'page');
+  if (location.hash.split('/')[2] === room.id && location.hash.startsWith('#/room/'))
+    link.setAttribute('aria-current', 'page');
   else link.removeAttribute('aria-current');
   const html = parts.map((part) => part.outerHTML).join('');
   if (link.innerHTML !== html) replace(link, parts);
@@ -41,7 +60,11 @@ export function roomList() {
   function draw() {
     planned = false;
     const focused = list.contains(document.activeElement) && document.activeElement;
-    for (const [id, node] of items) if (!state.rooms.has(id)) { node.remove(); items.delete(id); }
+    for (const [id, node] of items)
+      if (!state.rooms.has(id)) {
+        node.remove();
+        items.delete(id);
+      }
     let before = list.firstElementChild;
     for (const room of [...state.rooms.values()].sort((a, b) => lastTime(b).localeCompare(lastTime(a)))) {
       if (!items.has(room.id)) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
@@ -53,7 +76,12 @@ export function roomList() {
     if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 
-  const plan = () => { if (!planned) { planned = true; requestAnimationFrame(draw); } };
+  const plan = () => {
+    if (!planned) {
+      planned = true;
+      requestAnimationFrame(draw);
+    }
+  };
   for (const what of ['rooms', 'typing', 'presence']) listen(what, plan);
   addEventListener('hashchange', plan);
   return list;

@@ -1,64 +1,54 @@
-// The pictures of a meeting: a tile for each participant, and one for each screen that is shown.
-import { h, initials } from './dom.js';
-import { icon } from './icons.js';
+// The pictures of a meeting: a tile for each participant, and above them one for each screen that is shown.
+import { h } from './dom.js';
+import { Tile } from './tile.js';
 
 const SMALL_PX = 220;
 const MEDIUM_PX = 480;
-const REACTION_MS = 4000;
+const GAP_PX = 8;
+const WIDEST = 16 / 9;
+const NARROWEST = 3 / 4;
+const LEAST_PX = 130; // tiles that would be smaller are this wide, and one scrolls
 
 function layerFor(width) {
   const pixels = width * devicePixelRatio;
   return pixels <= SMALL_PX ? 0 : pixels <= MEDIUM_PX ? 1 : 2;
 }
 
-function qualityOf(score) {
-  return score >= 7 ? 'good' : score >= 4 ? 'fair' : 'poor';
-}
-
-class Tile {
-  constructor(name, { mirror = false, screen = false } = {}) {
-    this.label = h('span', { dir: 'auto' }, name);
-    this.signs = h('span', { class: 'signs' });
-    this.quality = h('span', { class: 'quality', role: 'img' });
-    this.avatar = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
-    this.node = h('li', { class: `tile ${mirror ? 'mirror' : ''} ${screen ? 'screen' : ''}` }, this.avatar,
-      h('div', { class: 'name' }, this.signs, this.label, this.quality));
-    this.media = new Map(); // track -> element
+// The largest tile of a bearable shape of which n fit into a box.
+function sizeFor(n, width, height) {
+  let best = { width: LEAST_PX, height: LEAST_PX / WIDEST };
+  for (let columns = 1; columns <= n; columns++) {
+    const rows = Math.ceil(n / columns);
+    const cell = {
+      width: (width - GAP_PX * (columns - 1)) / columns,
+      height: (height - GAP_PX * (rows - 1)) / rows,
+    };
+    const tile = {
+      width: Math.min(cell.width, cell.height * WIDEST),
+      height: Math.min(cell.height, cell.width / NARROWEST),
+    };
+    if (tile.width >= LEAST_PX && tile.width * tile.height > best.width * best.height) best = tile;
   }
-
-  show(track) {
-    const element = h(track.kind, { autoplay: true, playsinline: true, muted: track.kind === 'video', srcObject: new MediaStream([track]) });
-    this.media.set(track, element);
-    this.node.prepend(element);
-    element.play().catch(() => {}); // a browser that wants a click first got one: "Join"
-    this.avatar.hidden = this.hasPicture();
-  }
-
-  drop(track) {
-    this.media.get(track)?.remove();
-    this.media.delete(track);
-    this.avatar.hidden = this.hasPicture();
-  }
-
-  hasPicture() {
-    return [...this.media.keys()].some((track) => track.kind === 'video' && !this.media.get(track).hidden);
-  }
-
-  hide(track, hidden) {
-    const element = this.media.get(track);
-    if (element) element.hidden = hidden;
-    this.avatar.hidden = this.hasPicture();
-  }
+  return best;
 }
 
 export class Stage {
   // preferLayer(entry, layer) is called when the size of a picture asks for another one.
   constructor(preferLayer) {
     this.preferLayer = preferLayer;
-    this.node = h('ul', { class: 'grid', 'aria-label': 'Pictures' });
+    this.screens = h('ul', { class: 'tiles screens', 'aria-label': 'Screens', hidden: true });
+    this.faces = h('ul', { class: 'tiles faces', 'aria-label': 'Participants’ pictures' });
+    this.node = h('div', { class: 'stage' }, this.screens, this.faces);
     this.tiles = new Map(); // participant id, or producer id of a screen -> Tile
     this.entries = new Map(); // tile's node -> entry of its picture
-    this.sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => this.measure(target)));
+    this.sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => this.resized(target)));
+    this.sizes.observe(this.screens);
+    this.sizes.observe(this.faces);
+  }
+
+  resized(node) {
+    if (node === this.screens || node === this.faces) this.layOut(node);
+    else this.measure(node);
   }
 
   measure(node) {
@@ -66,13 +56,26 @@ export class Stage {
     if (entry) this.preferLayer(entry, layerFor(node.clientWidth));
   }
 
-  add(id, name, options) {
+  layOut(list) {
+    const { width, height } = sizeFor(list.childElementCount, list.clientWidth - 1, list.clientHeight - 1);
+    list.style.setProperty('--tile-width', `${Math.floor(width)}px`);
+    list.style.setProperty('--tile-height', `${Math.floor(height)}px`);
+  }
+
+  layOutAll() {
+    this.screens.hidden = !this.screens.childElementCount;
+    this.layOut(this.screens);
+    this.layOut(this.faces);
+  }
+
+  // `who` is for the tile, see there.
+  add(id, who) {
     if (this.tiles.has(id)) return this.tiles.get(id);
-    const tile = new Tile(name, options);
+    const tile = new Tile(who);
     this.tiles.set(id, tile);
-    if (options?.screen) this.node.prepend(tile.node); else this.node.append(tile.node);
+    (who.isScreen ? this.screens : this.faces).append(tile.node);
     this.sizes.observe(tile.node);
-    this.count();
+    this.layOutAll();
     return tile;
   }
 
@@ -83,33 +86,29 @@ export class Stage {
     this.entries.delete(tile.node);
     tile.node.remove();
     this.tiles.delete(id);
-    this.count();
+    this.layOutAll();
   }
 
-  // Few tiles are large, many are small: the grid's columns follow from their number.
-  count() {
-    const n = this.tiles.size;
-    this.node.dataset.size = n <= 1 ? 'one' : n === 2 ? 'two' : n <= 4 ? 'few' : n <= 9 ? 'some' : 'many';
-  }
-
-  // A stream of somebody else.
-  show(entry, name) {
-    const screen = entry.source === 'screen';
-    const tile = screen ? this.add(entry.producerId, `${name} shows`, { screen }) : this.add(entry.participantId, name);
+  // A stream of somebody else: { producerId, participantId, source, kind, track, paused }.
+  show(entry, who) {
+    const isScreen = entry.source === 'screen';
+    const id = isScreen ? entry.producerId : entry.participantId;
+    const tile = this.add(id, { ...who, isScreen });
     tile.show(entry.track);
-    if (entry.kind === 'video') {
-      tile.hide(entry.track, Boolean(entry.paused));
-      this.entries.set(tile.node, entry);
-      this.measure(tile.node);
-    }
+    if (entry.kind !== 'video') return;
+    tile.hide(entry.track, Boolean(entry.paused));
+    this.entries.set(tile.node, entry);
+    this.measure(tile.node);
   }
 
   drop(entry) {
-    if (entry.source === 'screen') return this.remove(entry.producerId);
+    if (entry.source === 'screen') {
+      this.remove(entry.producerId);
+      return;
+    }
     const tile = this.tiles.get(entry.participantId);
     tile?.drop(entry.track);
     if (tile && entry.kind === 'video') this.entries.delete(tile.node);
-    return undefined;
   }
 
   pause(entry, paused) {
@@ -118,12 +117,8 @@ export class Stage {
     if (entry.kind === 'video') this.tiles.get(id)?.hide(entry.track, paused);
   }
 
-  // What a tile says besides the name: a raised hand, a microphone that is off.
   sign(participant) {
-    const tile = this.tiles.get(participant.participantId);
-    if (!tile) return;
-    const signs = [participant.handRaised && ['hand', 'hand raised'], !participant.media.audio && ['microphone', 'muted']].filter(Boolean);
-    tile.signs.replaceChildren(...signs.map(([name, words]) => h('span', { role: 'img', 'aria-label': words }, icon(name))));
+    this.tiles.get(participant.participantId)?.sign(participant);
   }
 
   speak(participantId) {
@@ -131,19 +126,11 @@ export class Stage {
   }
 
   score(participantId, score) {
-    const quality = this.tiles.get(participantId)?.quality;
-    if (!quality) return;
-    quality.className = `quality ${qualityOf(score)}`;
-    quality.setAttribute('aria-label', `connection ${qualityOf(score)}`);
-    quality.title = `connection ${qualityOf(score)}`;
+    this.tiles.get(participantId)?.score(score);
   }
 
   react(participantId, reaction) {
-    const tile = this.tiles.get(participantId);
-    if (!tile) return;
-    const node = h('span', { class: 'reaction', 'aria-hidden': 'true' }, reaction);
-    tile.node.append(node);
-    setTimeout(() => node.remove(), REACTION_MS);
+    this.tiles.get(participantId)?.react(reaction);
   }
 
   close() {

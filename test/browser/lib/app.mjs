@@ -75,6 +75,16 @@ export class Person {
     return this.page.locator('.messages .text').allTextContents();
   }
 
+  // The text field of a dialog that asks.
+  field(label) {
+    return this.page.getByRole('dialog').getByLabel(label, { exact: true });
+  }
+
+  // Answers a dialog that asks.
+  async answer(button) {
+    await this.page.getByRole('dialog').getByRole('button', { name: button, exact: true }).click();
+  }
+
   // The tools of a bubble show themselves to whoever points at it.
   async use(text, tool) {
     await this.bubble(text).hover();
@@ -93,7 +103,7 @@ export class Person {
     if (password) await this.page.getByLabel('Password of the meeting').fill(password);
     await this.ready();
     await this.button('Join').click();
-    await this.page.getByRole('toolbar', { name: 'Meeting' }).waitFor();
+    await this.page.getByRole('group', { name: 'Meeting' }).waitFor();
   }
 
   // The lobby has both devices.
@@ -125,8 +135,17 @@ export class Person {
     await this.page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
   }
 
-  // What axe finds that keeps people out; [] is good.
+  // What axe finds that keeps people out, by day and by night; [] is good.
   async faults() {
+    const found = [];
+    for (const colorScheme of ['light', 'dark', null]) {
+      await this.page.emulateMedia({ colorScheme });
+      if (colorScheme) found.push(...(await this.faultsNow()).map((fault) => `${colorScheme}: ${fault}`));
+    }
+    return found;
+  }
+
+  async faultsNow() {
     await this.page.evaluate(axe);
     return this.page.evaluate(async () => {
       const { violations } = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] });

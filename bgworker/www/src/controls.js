@@ -1,0 +1,85 @@
+// The buttons below a meeting.
+import { h, iconButton } from './dom.js';
+import { icon } from './icons.js';
+
+const REACTIONS = ['👍', '👏', '❤️', '😂', '🎉'];
+
+export class Controls {
+  // `on` has a handler for each button, and `afterwards`: the address that one goes to by leaving.
+  constructor(on) {
+    const button = (name, label) => iconButton(name, label, on[name], { class: 'control' });
+    this.buttons = {
+      microphone: button('microphone', 'Microphone'),
+      camera: button('camera', 'Camera'),
+      screen: button('screen', 'Show the screen'),
+      hand: button('hand', 'Raise the hand'),
+      talk: button('talk', 'Chat'),
+      people: button('people', 'Participants'),
+      lock: button('lock', 'Lock the meeting'),
+    };
+    const { microphone, camera, screen, hand, talk, people, lock } = this.buttons;
+    screen.hidden = !navigator.mediaDevices?.getDisplayMedia; // phones cannot
+    this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, 'End for all');
+    const leave = h(
+      'a',
+      { class: 'button danger hang-up', href: on.afterwards, 'aria-label': 'Leave', title: 'Leave' },
+      icon('leave'),
+      h('span', { class: 'words' }, 'Leave'),
+    );
+    this.node = h('div', { class: 'controls', role: 'group', 'aria-label': 'Meeting' }, [
+      microphone,
+      camera,
+      screen,
+      hand,
+      this.reactions(on.react),
+      talk,
+      people,
+      lock,
+      leave,
+      this.end,
+    ]);
+  }
+
+  reactions(react) {
+    const menu = h('div', { class: 'menu' });
+    const node = h(
+      'details',
+      { class: 'reactions-menu' },
+      h('summary', { class: 'control', 'aria-label': 'Reactions', title: 'Reactions' }, icon('smile')),
+      menu,
+    );
+    const choose = (reaction) => {
+      node.open = false;
+      react(reaction);
+    };
+    menu.append(
+      ...REACTIONS.map((reaction) => iconButton(reaction, `React with ${reaction}`, () => choose(reaction))),
+    );
+    return node;
+  }
+
+  press(name, pressed) {
+    this.buttons[name].setAttribute('aria-pressed', String(Boolean(pressed)));
+  }
+
+  // Something was said that is not in sight.
+  showNews(isNew) {
+    this.buttons.talk.dataset.news = isNew ? 'new' : '';
+    this.buttons.talk.title = isNew ? 'Chat: new messages' : 'Chat';
+  }
+
+  // me: the own participant; sends(source): whether that is sent now.
+  draw(me, meeting, sends) {
+    const may = (what) => me.permissions.includes(what);
+    for (const source of ['microphone', 'camera', 'screen']) {
+      this.press(source, sends(source));
+      this.buttons[source].disabled = !may('produce');
+    }
+    if (me.audioMuted) this.buttons.microphone.disabled = true;
+    if (me.videoMuted) this.buttons.camera.disabled = true;
+    this.press('hand', me.handRaised);
+    this.press('lock', meeting.locked);
+    this.buttons.lock.hidden = !may('lock');
+    this.end.hidden = !may('end');
+  }
+}

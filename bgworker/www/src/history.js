@@ -1,0 +1,282 @@
+// The part of a conversation that the page has: a window over the loaded messages, which follows the reader.
+//
+// It shows `count` messages up to `last`; where `last` is null, up to the newest and what is being sent.  Scrolling
+// near an edge moves the window, and loads what is not there.
+import { bubble, refreshTicks } from './bubble.js';
+import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
+import { after, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
+import { state } from './state.js';
+
+const WINDOW = 150;
+const STEP = 50;
+const MOST = 400;
+const NEAR_END_PX = 120;
+const NEAR_EDGE_PX = 600;
+const SAME_SPEAKER_MS = 5 * 60_000;
+const TICKS_REFRESHED = 60;
+const FLASH_MS = 2000;
+
+// onReply(message); onEnd() when the reader has the newest in sight.
+export class History {
+  constructor(room, { onReply, onEnd }) {
+    Object.assign(this, { room, onReply, onEnd, last: null, count: WINDOW, moving: false, lastTop: 0 });
+    this.stuck = true; // stays at the end, whatever comes, until the reader scrolls up
+    this.nodes = new Map(); // by key: a message's number, what is being sent, a line between
+    this.quoted = new Set(); // numbers that were asked for
+    this.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
+    this.list = h('ol', { class: 'messages', 'aria-label': 'Messages' });
+    this.scroller = h(
+      'div',
+      { class: 'scroller', tabindex: '0', role: 'log', 'aria-label': 'Conversation' },
+      this.list,
+    );
+    this.down = iconButton('down', 'To the newest message', () => this.toNewest(), {
+      class: 'icon to-end',
+      hidden: true,
+    });
+    this.node = h('div', { class: 'history' }, this.scroller, this.down);
+    this.scroller.addEventListener('scroll', () => this.onScroll());
+    // Bubbles get their true height when they come into sight, so the end moves on while we look at it.
+    this.sizes = new ResizeObserver(() => this.stuck && this.toEnd());
+    this.sizes.observe(this.list);
+    this.sizes.observe(this.scroller);
+  }
+
+  close() {
+    this.sizes.disconnect();
+  }
+
+  // ---- drawing -----------------------------------------------------------------------
+
+  shown() {
+    return run(this.room, this.count, this.last ?? this.room.newest);
+  }
+
+  // What stands in the list, in order: { key, make() }.
+  *entries(messages) {
+    let former = null;
+    if (messages[0] && messages[0].seq <= this.room.first)
+      yield { key: 'start', make: () => line('start', 'This is where it begins.') };
+    for (const m of messages) {
+      const day = dayOf(m.createdAt);
+      if (!former || dayOf(former.createdAt) !== day)
+        yield { key: `day ${day}`, make: () => line('day', day) };
+      if (former && former.seq < this.unreadFrom && m.seq >= this.unreadFrom)
+        yield { key: 'new', make: () => line('new', 'New') };
+      yield { key: m.seq ?? m.clientId, make: () => this.render(m), continues: continues(former, m) };
+      former = m;
+    }
+    if (!former)
+      yield {
+        key: 'empty',
+        make: () =>
+          line('empty', this.room.first === null ? 'One moment …' : 'Nothing was said yet. Say hello.'),
+      };
+  }
+
+  render(m) {
+    this.findQuoted(m);
+    return bubble(this.room, m, { onReply: this.onReply, onQuote: (seq) => this.jump(seq) });
+  }
+
+  async findQuoted(m) {
+    const seq = m.replyTo && seqOf(m.replyTo);
+    if (!seq || this.room.messages.has(seq) || this.quoted.has(seq)) return;
+    this.quoted.add(seq);
+    await loadOne(this.room, seq).catch(() => {}); // then it says "An earlier message"
+    if (this.room.messages.has(seq)) this.redraw(this.room.messages.get(seq));
+  }
+
+  // Only what is new is made anew, so that a click, the focus or a selection is not lost under a busy list.
+  draw() {
+    if (this.stuck) Object.assign(this, { last: null, count: WINDOW });
+    const messages = this.shown();
+    if (this.last === null) messages.push(...this.room.pending.values());
+    const entries = [...this.entries(messages)];
+    const keys = new Set(entries.map(({ key }) => key));
+    for (const [key, node] of this.nodes) {
+      if (keys.has(key)) continue;
+      node.remove();
+      this.nodes.delete(key);
+    }
+    let before = this.list.firstElementChild;
+    for (const { key, make, continues: isMore } of entries) {
+      if (!this.nodes.has(key)) this.nodes.set(key, make());
+      const node = this.nodes.get(key);
+      node.classList.toggle('continues', Boolean(isMore));
+      if (node === before) before = before.nextElementSibling;
+      else this.list.insertBefore(node, before);
+    }
+    this.showDown();
+  }
+
+  // A message that has changed, and those that quote it.
+  redraw(m) {
+    this.redrawOne(m);
+    if (m.seq)
+      this.shown()
+        .filter((one) => one.replyTo === m.id)
+        .forEach((one) => this.redrawOne(one));
+  }
+
+  redrawOne(m) {
+    const key = m.seq ?? m.clientId;
+    const old = this.nodes.get(key);
+    if (!old) return;
+    const node = this.render(m);
+    node.classList.toggle('continues', old.classList.contains('continues'));
+    this.nodes.set(key, node);
+    keepFocus(this.list, () => old.replaceWith(node));
+  }
+
+  redrawAll() {
+    this.shown().forEach((m) => this.redrawOne(m));
+  }
+
+  refreshTicks() {
+    for (const m of run(this.room, TICKS_REFRESHED, this.last ?? this.room.newest)) {
+      const node = this.nodes.get(m.seq);
+      if (node && m.senderId === state.me.id) refreshTicks(node, this.room, m);
+    }
+  }
+
+  // ---- where we are ------------------------------------------------------------------
+
+  toEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  isNearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return this.last === null && scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  toNewest() {
+    this.stuck = true;
+    this.draw();
+    this.toEnd();
+    this.onEnd();
+  }
+
+  showDown() {
+    this.down.hidden = this.stuck || this.isNearEnd();
+  }
+
+  onScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    if (this.isNearEnd()) this.stuck = true;
+    else if (scrollTop < this.lastTop) this.stuck = false;
+    this.lastTop = scrollTop;
+    this.showDown();
+    if (!this.stuck && scrollTop < NEAR_EDGE_PX) this.move(() => this.moveUp());
+    else if (this.last !== null && scrollHeight - scrollTop - clientHeight < NEAR_EDGE_PX)
+      this.move(() => this.moveDown());
+    if (this.isNearEnd()) this.onEnd();
+  }
+
+  // What is drawn may be less than a window full: then there is no edge to scroll to.
+  async fill() {
+    while (this.scroller.clientHeight && this.scroller.scrollHeight < 2 * this.scroller.clientHeight) {
+      const before = this.shown().length;
+      await this.move(() => this.moveUp());
+      if (this.shown().length === before) return;
+    }
+  }
+
+  // One move at a time; what the reader sees stays where it is.
+  async move(work) {
+    if (this.moving) return;
+    this.moving = true;
+    try {
+      if (!(await work())) return;
+      this.keepPlace(() => this.draw());
+    } catch (error) {
+      toast(error.message);
+    } finally {
+      this.moving = false;
+    }
+  }
+
+  keepPlace(work) {
+    const { top } = this.scroller.getBoundingClientRect();
+    const mark = [...this.list.children].find(
+      (node) => node.dataset.seq && node.getBoundingClientRect().bottom > top,
+    );
+    const before = mark?.getBoundingClientRect().top;
+    work();
+    if (this.stuck) this.toEnd();
+    else if (mark?.isConnected) this.scroller.scrollTop += mark.getBoundingClientRect().top - before;
+  }
+
+  // Result of both: whether the window has moved.
+  async moveUp() {
+    const [oldest] = this.shown();
+    if (!oldest || oldest.seq <= this.room.first) return false;
+    if (!oldest.older) await loadBefore(this.room, oldest.seq);
+    if (!oldest.older) return true; // it was the first; now we know
+    const { length } = this.shown();
+    this.count = Math.max(this.count, length) + STEP;
+    if (this.count > MOST && !this.stuck) this.dropBelow();
+    return true;
+  }
+
+  dropBelow() {
+    const messages = this.shown();
+    if (messages.length <= MOST) return;
+    this.last = messages[MOST - 1].seq;
+    this.count = MOST;
+  }
+
+  async moveDown() {
+    const { last } = this;
+    if (!this.room.messages.get(last).newer && last < this.room.newest) await loadAfter(this.room, last);
+    const to = after(this.room, last, STEP);
+    this.count = Math.min(MOST, this.count + STEP);
+    this.last = to === this.room.newest ? null : to;
+    return true;
+  }
+
+  // Brings a message into sight, loaded or not, and points it out.
+  async jump(seq) {
+    try {
+      if (!this.nodes.has(seq) && !(await loadAround(this.room, seq))) {
+        toast('That message is no longer there.');
+        return;
+      }
+    } catch (error) {
+      toast(error.message);
+      return;
+    }
+    this.stuck = false;
+    if (!this.nodes.has(seq)) this.moveTo(seq);
+    const node = this.nodes.get(seq);
+    node.scrollIntoView({ block: 'center' });
+    // Now that those around it have their true height.
+    requestAnimationFrame(() => node.scrollIntoView({ block: 'center' }));
+    node.focus({ preventScroll: true });
+    node.classList.add('found');
+    setTimeout(() => node.classList.remove('found'), FLASH_MS);
+  }
+
+  moveTo(seq) {
+    const last = after(this.room, seq, STEP / 2);
+    this.last = last === this.room.newest ? null : last;
+    this.count = MOST;
+    const position = this.shown().findIndex((m) => m.seq === seq);
+    this.count = this.shown().length - Math.max(0, position - STEP / 2);
+    this.draw();
+  }
+}
+
+// Whether a message goes on with what the same person has just said.
+function continues(former, m) {
+  return (
+    former?.senderId === m.senderId &&
+    dayOf(former.createdAt) === dayOf(m.createdAt) &&
+    new Date(m.createdAt) - new Date(former.createdAt) < SAME_SPEAKER_MS
+  );
+}
+
+function line(kind, words) {
+  return h('li', { class: `line ${kind}` }, h('span', {}, words));
+}

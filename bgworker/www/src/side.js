@@ -1,0 +1,197 @@
+// Beside the views: who one is, search, what can be begun, and the list of rooms.
+import { emit, findUser, rest, signOut } from './api.js';
+import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } from './dom.js';
+import { icon } from './icons.js';
+import { dot, roomList } from './rooms.js';
+import { listen, state, title } from './state.js';
+import { joinRoom, loadRooms } from './store.js';
+
+// ---- beginning something ------------------------------------------------------------
+
+async function enter(id) {
+  await loadRooms();
+  await joinRoom(id);
+  location.hash = `#/room/${id}`;
+}
+
+async function newRoom() {
+  const answer = await ask(
+    'New room',
+    {
+      name: { label: 'Name', required: true, maxlength: 100 },
+      members: { label: 'Members (user names, separated by commas)' },
+    },
+    'Create',
+  );
+  if (!answer) return;
+  await guarded(async () => {
+    const names = answer.members
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean);
+    const memberIds = await Promise.all(names.map(findUser));
+    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name: answer.name, memberIds });
+    await enter(data.id);
+  });
+}
+
+async function newDirect() {
+  const answer = await ask('Message somebody', { who: { label: 'User name', required: true } }, 'Open');
+  if (!answer) return;
+  await guarded(async () => {
+    const memberIds = [await findUser(answer.who.trim())];
+    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
+    await enter(data.id);
+  });
+}
+
+async function newMeeting() {
+  const answer = await ask(
+    'New meeting',
+    {
+      title: { label: 'Title', required: true, maxlength: 200 },
+      password: { label: 'Password (may be left out)', maxlength: 72 },
+    },
+    'Create',
+  );
+  if (!answer) return;
+  await guarded(async () => {
+    const wanted = { title: answer.title, password: answer.password || undefined, access: 'anyone' };
+    const { data } = await rest('POST', '/api/meetings', wanted);
+    location.hash = `#/meeting/${data.id}`;
+  });
+}
+
+const BEGIN = [
+  ['plus', 'New room', newRoom],
+  ['mail', 'Message', newDirect],
+  ['camera', 'Meeting', newMeeting],
+];
+
+export function beginButtons() {
+  return h(
+    'div',
+    { class: 'row begin' },
+    BEGIN.map(([sign, words, work]) =>
+      h('button', { type: 'button', class: 'plain', onclick: work }, icon(sign), words),
+    ),
+  );
+}
+
+// ---- search -------------------------------------------------------------------------
+
+// goTo(roomId, seq) is called for the message that somebody wants to see.
+function searchForm(goTo) {
+  async function search(event) {
+    event.preventDefault();
+    const q = new FormData(event.target).get('q').trim();
+    if (!q) return;
+    await guarded(async () => {
+      const { data } = await rest('GET', `/api/chat/search?${new URLSearchParams({ q })}`);
+      showHits(q, data, goTo);
+    });
+  }
+  return h(
+    'form',
+    { class: 'search', role: 'search', onsubmit: search },
+    icon('search'),
+    h('input', {
+      name: 'q',
+      type: 'search',
+      placeholder: 'Search messages',
+      'aria-label': 'Search messages',
+    }),
+  );
+}
+
+function showHits(q, hits, goTo) {
+  const hit = (m) => {
+    const show = () => {
+      dialog.close();
+      goTo(m.roomId, m.seq);
+    };
+    return h(
+      'li',
+      {},
+      h(
+        'button',
+        { type: 'button', onclick: show },
+        avatar(m.userName, m.senderId),
+        h(
+          'span',
+          { class: 'grow' },
+          h('strong', { dir: 'auto' }, m.userName ?? 'Somebody'),
+          h('small', {}, ` in ${title(state.rooms.get(m.roomId) ?? {})}`),
+          h('span', { class: 'snippet', dir: 'auto' }, m.content),
+        ),
+        h('time', { datetime: m.createdAt }, briefOf(m.createdAt)),
+      ),
+    );
+  };
+  const dialog = openDialog(
+    `Messages with ${q}`,
+    h('h2', {}, `Messages with “${q}”`),
+    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, 'Nothing was found.'),
+    h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')),
+  );
+}
+
+// ---- oneself ------------------------------------------------------------------------
+
+async function changeStatus() {
+  const own = state.presence.get(state.me.id);
+  const answer = await ask(
+    'Your status',
+    {
+      status: { label: 'Status', options: ['online', 'away', 'busy'], value: own?.status },
+      statusMessage: { label: 'Message (may be left out)', value: own?.statusMessage ?? '', maxlength: 100 },
+    },
+    'Set',
+  );
+  if (answer)
+    await guarded(() =>
+      emit('update-chat-status', { ...answer, statusMessage: answer.statusMessage || null }),
+    );
+}
+
+function ownLine(me) {
+  const words = h('small', {});
+  const face = h('span', { class: 'face' });
+  function draw() {
+    const { status = 'offline', statusMessage } = (state.online && state.presence.get(me.id)) || {};
+    words.textContent = statusMessage || status;
+    replace(face, avatar(me.name, me.id), dot(state.online ? me.id : ''));
+  }
+  listen('presence', draw);
+  listen('online', draw);
+  draw();
+  return h(
+    'button',
+    { type: 'button', class: 'me', title: 'Your status', onclick: changeStatus },
+    face,
+    h('span', { class: 'grow' }, h('strong', { dir: 'auto' }, me.name), words),
+  );
+}
+
+export function side(me, goTo) {
+  const glass = {
+    class: 'icon',
+    href: '#/admin',
+    'aria-label': 'Behind the glass',
+    title: 'Behind the glass',
+  };
+  return h(
+    'nav',
+    { class: 'side', 'aria-label': 'Rooms' },
+    h(
+      'header',
+      {},
+      ownLine(me),
+      me.isAdmin && h('a', glass, icon('chart')),
+      iconButton('out', 'Sign out', signOut),
+    ),
+    searchForm(goTo),
+    beginButtons(),
+    roomList(),
+  );
+}

@@ -1,0 +1,28 @@
+// What the page knows, and how views hear that it has changed.
+const bus = new EventTarget();
+
+export const state = { me: null, rooms: new Map(), members: new Map(), online: false, presence: new Map() };
+
+export function changed(what, detail) {
+  bus.dispatchEvent(new CustomEvent(what, { detail }));
+}
+
+// The result stops it.
+export function listen(what, handler) {
+  const on = (event) => handler(event.detail);
+  bus.addEventListener(what, on);
+  return () => bus.removeEventListener(what, on);
+}
+
+export function title(room) {
+  return room.name || room.peer?.name || 'Conversation';
+}
+
+export function membersOf(roomId) {
+  return [...(state.members.get(roomId)?.values() ?? [])];
+}
+
+// Whether somebody looks at the page.
+export function isInFront() {
+  return !document.hidden && document.hasFocus();
+}

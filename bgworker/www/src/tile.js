@@ -1,0 +1,89 @@
+// One picture of a meeting, with the name of whom it shows and what there is to say about them.
+import { avatar, h } from './dom.js';
+import { icon } from './icons.js';
+
+const REACTION_MS = 4000;
+
+function qualityOf(score) {
+  return score >= 7 ? 'good' : score >= 4 ? 'fair' : 'poor';
+}
+
+export class Tile {
+  // who: { name, userId, isOwn?, isScreen? }; one sees oneself as in a mirror.
+  constructor({ name, userId, isOwn = false, isScreen = false }) {
+    this.isScreen = isScreen;
+    this.signs = h('span', { class: 'signs' });
+    this.quality = h('span', { class: 'quality', role: 'img', hidden: true });
+    this.avatar = avatar(name, userId);
+    this.media = new Map(); // track -> element
+    this.node = h(
+      'li',
+      { class: `tile ${isOwn ? 'mirror' : ''} ${isScreen ? 'screen' : ''}` },
+      this.avatar,
+      h(
+        'div',
+        { class: 'name' },
+        this.signs,
+        h(
+          'span',
+          { class: 'label', dir: 'auto' },
+          isOwn ? `${name} (you)` : isScreen ? `${name} shows` : name,
+        ),
+        this.quality,
+      ),
+    );
+  }
+
+  show(track) {
+    const element = h(track.kind, {
+      autoplay: true,
+      playsinline: true,
+      muted: track.kind === 'video',
+      srcObject: new MediaStream([track]),
+    });
+    this.media.set(track, element);
+    this.node.prepend(element);
+    element.play().catch(() => {}); // a browser that wants a click first got one: "Join"
+    this.avatar.hidden = this.hasPicture();
+  }
+
+  drop(track) {
+    this.media.get(track)?.remove();
+    this.media.delete(track);
+    this.avatar.hidden = this.hasPicture();
+  }
+
+  hasPicture() {
+    return [...this.media.keys()].some((track) => track.kind === 'video' && !this.media.get(track).hidden);
+  }
+
+  hide(track, hidden) {
+    const element = this.media.get(track);
+    if (element) element.hidden = hidden;
+    this.avatar.hidden = this.hasPicture();
+  }
+
+  // What it says besides the name: a raised hand, a microphone that is off.
+  sign({ handRaised, media }) {
+    const signs = [handRaised && ['hand', 'hand raised'], !media.audio && ['microphone', 'muted']];
+    this.signs.replaceChildren(
+      ...signs
+        .filter(Boolean)
+        .map(([name, words]) => h('span', { role: 'img', 'aria-label': words, title: words }, icon(name))),
+    );
+  }
+
+  score(score) {
+    const words = `connection ${qualityOf(score)}`;
+    this.quality.hidden = false;
+    this.quality.className = `quality ${qualityOf(score)}`;
+    this.quality.setAttribute('aria-label', words);
+    this.quality.title = words;
+  }
+
+  react(reaction) {
+    const node = h('span', { class: 'reaction', 'aria-hidden': 'true' }, reaction);
+    this.node.append(node);
+    setTimeout(() => node.remove(), REACTION_MS);
+  }
+}
