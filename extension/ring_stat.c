@@ -13,7 +13,7 @@
 #include "extension/event.h"
 #include "extension/rt_shmem.h"
 
-#define COLUMNS 18
+#define COLUMNS 19
 
 PG_FUNCTION_INFO_V1(rt_stat_relay);
 PG_FUNCTION_INFO_V1(rt_reset_relay_stats);
@@ -31,6 +31,12 @@ microseconds(uint64 us)
 
 	interval->time = us;
 	return IntervalPGetDatum(interval);
+}
+
+static Datum
+bigint_array(Datum *values, int n)
+{
+	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* What is under the slot's lock. */
@@ -62,7 +68,17 @@ lag_counts(rt_database *db)
 
 	for (int i = 0; i < RT_LAG_BUCKETS; i++)
 		counts[i] = figure(&db->lag_counts[i]);
-	return PointerGetDatum(construct_array(counts, RT_LAG_BUCKETS, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return bigint_array(counts, RT_LAG_BUCKETS);
+}
+
+static Datum
+lag_bounds(void)
+{
+	Datum bounds[RT_LAG_BUCKETS - 1];
+
+	for (int i = 0; i < RT_LAG_BUCKETS - 1; i++)
+		bounds[i] = Int64GetDatum((int64) rt_lag_bounds_us[i]);
+	return bigint_array(bounds, RT_LAG_BUCKETS - 1);
 }
 
 /* Tail first: it never passes the head that is read after it. */
@@ -105,6 +121,7 @@ read_columns(rt_database *db, struct column *columns)
 		{"stats_reset", TimestampTzGetDatum(l.stats_reset)},
 		{"lag_sum", microseconds(pg_atomic_read_u64(&db->lag_sum_us))},
 		{"lag_counts", lag_counts(db)},
+		{"lag_bounds_us", lag_bounds()},
 	};
 
 	memcpy(columns, read, sizeof(read));

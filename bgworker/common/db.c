@@ -8,6 +8,7 @@
 #include "dbpipe.h"
 #include "log.h"
 #include "loop.h"
+#include "metric.h"
 
 #define MAX_PIPES 32
 #define WAIT_LIMIT_MS 8000 /* a call that no connection took by then is refused */
@@ -34,7 +35,7 @@ struct rt_db
 	size_t waiting;
 	size_t max_waiting;
 	struct rt_dbcall *refused; /* answered at the end of the turn, so never within rt_db_call() */
-	uint64_t calls;
+	struct rt_histogram durations[2];
 	bool dispatching;
 	bool closing;
 };
@@ -236,7 +237,8 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	call->cb = cb;
 	call->arg = arg;
 	call->since_ms = rt_loop_now_ms(db->loop);
-	db->calls++;
+	call->began_us = rt_loop_clock_us();
+	call->durations = &db->durations[lane];
 	if (db->closing || db->waiting >= db->max_waiting)
 	{
 		refuse(db, call);
@@ -273,8 +275,8 @@ rt_db_waiting(const struct rt_db *db)
 	return db->waiting;
 }
 
-uint64_t
-rt_db_calls(const struct rt_db *db)
+const struct rt_histogram *
+rt_db_durations(const struct rt_db *db, enum rt_db_lane lane)
 {
-	return db->calls;
+	return &db->durations[lane];
 }

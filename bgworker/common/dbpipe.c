@@ -14,6 +14,7 @@
 #include "dberror.h"
 #include "log.h"
 #include "map.h"
+#include "metric.h"
 
 #define DEPTH_MAX 64
 #define ANSWER_GRACE_MS 5000 /* beyond the statement's own limit */
@@ -36,6 +37,7 @@ struct rt_dbpipe
 void
 rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply)
 {
+	rt_histogram_add(call->durations, rt_loop_clock_us() - call->began_us);
 	call->cb(call->arg, reply);
 	free(call->actor);
 	free(call->req);

@@ -17,6 +17,8 @@ struct rt_dbcall
 	rt_db_cb cb;
 	void *arg;
 	uint64_t since_ms; /* when it came, then when it was sent */
+	uint64_t began_us; /* when it came */
+	struct rt_histogram *durations;
 	enum rt_db_lane lane;
 	bool retried;
 	bool prepares; /* its Prepare has not succeeded yet */

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "log.h"
+#include "metric.h"
 
 #define SLOW_TURN_MS 20
 
@@ -37,7 +38,7 @@ struct rt_loop
 	bool stopping;
 	uint64_t busy_ms; /* of this turn, until its descriptors and deferred work were done */
 	uint64_t slow_turns;
-	uint64_t longest_ms;
+	struct rt_histogram turns;
 };
 
 struct rt_timer
@@ -120,8 +121,7 @@ on_prepare(uv_prepare_t *handle)
 		l->slow_turns++;
 		rt_log(RT_LOG_DEBUG, "loop", "a turn took %llu ms", (unsigned long long) turn_ms);
 	}
-	if (turn_ms > l->longest_ms)
-		l->longest_ms = turn_ms;
+	rt_histogram_add(&l->turns, turn_ms * 1000);
 }
 
 enum rt_result
@@ -331,10 +331,14 @@ rt_watch_free(struct rt_watch *w)
 	uv_close((uv_handle_t *) &w->uv, on_watch_closed);
 }
 
-void
-rt_loop_lag(struct rt_loop *l, uint64_t *slow_turns, uint64_t *longest_us)
+const struct rt_histogram *
+rt_loop_turns(const struct rt_loop *l)
 {
-	*slow_turns = l->slow_turns;
-	*longest_us = l->longest_ms * 1000;
-	l->longest_ms = 0;
+	return &l->turns;
+}
+
+uint64_t
+rt_loop_slow_turns(const struct rt_loop *l)
+{
+	return l->slow_turns;
 }

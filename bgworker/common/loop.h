@@ -7,6 +7,7 @@
 
 #include "result.h"
 
+struct rt_histogram;
 struct rt_loop;
 struct rt_timer;
 struct rt_watch;
@@ -43,7 +44,8 @@ struct rt_watch *rt_watch_new(struct rt_loop *l, int fd, rt_watch_cb fn, void *a
 void rt_watch_set(struct rt_watch *w, int events);
 void rt_watch_free(struct rt_watch *w); /* before the descriptor is closed; NULL is fine */
 
-/* Turns that took longer than 20 ms, and the longest since the last call, for the metrics. */
-void rt_loop_lag(struct rt_loop *l, uint64_t *slow_turns, uint64_t *longest_us);
+/* Turns by their length, to a millisecond, and how many took longer than 20 ms; for the metrics. */
+const struct rt_histogram *rt_loop_turns(const struct rt_loop *l);
+uint64_t rt_loop_slow_turns(const struct rt_loop *l);
 
 #endif

@@ -299,6 +299,7 @@ on_pong(struct rt_eio_session *s)
 		return;
 	s->awaits_pong = false;
 	s->latency_us = (int64_t) (rt_loop_clock_us() - s->ping_sent_us);
+	rt_histogram_add(&s->eio->stats->answers, (uint64_t) s->latency_us);
 	rt_wheel_set(s->eio->wheel, &s->heartbeat, s->ping_interval_ms);
 }
 

@@ -29,6 +29,7 @@
 #include "metrics.h"
 #include "meeting.h"
 #include "meeting_event.h"
+#include "notice.h"
 #include "presence.h"
 #include "rates.h"
 #include "recent.h"
@@ -197,7 +198,11 @@ on_supervisor_gone(void *arg)
 static void
 on_event(void *arg, const struct rt_notice *n)
 {
-	rt_route_dispatch(arg, n);
+	struct rt_app *app = arg;
+
+	if (n->logged)
+		rt_report_note_event(app->report, n->pos);
+	rt_route_dispatch(app, n);
 }
 
 static void

@@ -4,10 +4,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../common/conf.h"
 #include "../common/db.h"
+#include "../common/json.h"
 #include "../common/log.h"
 #include "../common/loop.h"
 #include "../common/text.h"
@@ -28,6 +30,9 @@ struct rt_report
 	struct rt_app *app;
 	struct rt_timer *timer;
 	size_t next_client;
+	json_t *answer; /* to the last report */
+	uint64_t seen_pos; /* 0: none since the last report */
+	uint64_t seen_at_us;
 	bool started; /* the database knows this gateway */
 	bool asking;
 };
@@ -136,6 +141,47 @@ write_connections(struct rt_report *rp, struct rt_text *t)
 	rt_text_add(t, "]");
 }
 
+void
+rt_report_note_event(struct rt_report *rp, uint64_t pos)
+{
+	struct timespec now;
+
+	if (rp->seen_pos != 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	rp->seen_pos = pos;
+	rp->seen_at_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static void
+write_seen(struct rt_report *rp, struct rt_text *t)
+{
+	if (rp->seen_pos == 0)
+		return;
+	write_number(t, "seenPos", rp->seen_pos);
+	write_number(t, "seenAtUs", rp->seen_at_us);
+	rp->seen_pos = 0;
+}
+
+static void
+take_answer(struct rt_report *rp, json_t *answer)
+{
+	int64_t delay_us = rt_json_int(answer, "delayUs", -1);
+
+	if (answer == NULL)
+		return;
+	json_decref(rp->answer);
+	rp->answer = answer;
+	if (delay_us >= 0)
+		rt_stat_observe(rp->app->stat, RT_STAT_DELIVERY, (uint64_t) delay_us);
+}
+
+json_t *
+rt_report_relay(const struct rt_report *rp)
+{
+	return rt_json_object(rp->answer, "relay");
+}
+
 static void
 on_told(void *arg, const struct rt_db_reply *reply)
 {
@@ -144,7 +190,10 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	rp->asking = false;
 	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
 	if (reply->ok)
+	{
 		rp->started = true;
+		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
+	}
 	else if (strcmp(reply->code, "not_found") == 0)
 		rp->started = false;
 }
@@ -166,6 +215,7 @@ tell(struct rt_report *rp, const char *fn)
 	write_stats(rp, &t);
 	write_rooms(rp, &t);
 	write_connections(rp, &t);
+	write_seen(rp, &t);
 	rt_text_add(&t, "}");
 	rp->asking = true;
 	rt_db_call(rp->app->db, RT_DB_FAST, fn, NULL, t.data, t.len, on_told, rp);
@@ -225,5 +275,6 @@ rt_report_free(struct rt_report *rp)
 	if (rp == NULL)
 		return;
 	rt_timer_free(rp->timer);
+	json_decref(rp->answer);
 	free(rp);
 }

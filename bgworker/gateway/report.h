@@ -3,7 +3,9 @@
 #ifndef RT_REPORT_H
 #define RT_REPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct rt_app;
 struct rt_report;
@@ -15,6 +17,11 @@ void rt_report_free(struct rt_report *rp); /* NULL is fine */
 void rt_report_start(struct rt_report *rp);
 void rt_report_stop(struct rt_report *rp);
 bool rt_report_asking(const struct rt_report *rp);  /* a call is under way */
+/* One event is noted for each report, and the database tells how old it was: for rt_gateway_delivery_delay_seconds. */
+void rt_report_note_event(struct rt_report *rp, uint64_t pos);
+
+json_t *rt_report_relay(const struct rt_report *rp); /* the relay's figures; lent; NULL before the first answer */
+
 bool rt_report_started(const struct rt_report *rp); /* the database knows this gateway */
 
 #endif

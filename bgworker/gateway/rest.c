@@ -36,6 +36,8 @@ struct waiting
 {
 	struct rt_app *app;
 	uint64_t id;
+	uint64_t began_us;
+	enum rt_db_lane lane;
 };
 
 struct rt_rest *
@@ -140,13 +142,23 @@ reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
 }
 
 static struct waiting *
-wait_for(struct rt_app *app, uint64_t id)
+wait_for(struct rt_app *app, uint64_t id, enum rt_db_lane lane)
 {
 	struct waiting *w = rt_alloc(sizeof(*w));
 
 	w->app = app;
 	w->id = id;
+	w->lane = lane;
+	w->began_us = rt_loop_clock_us();
 	return w;
+}
+
+static void
+end_wait(struct waiting *w)
+{
+	rt_stat_observe(w->app->stat, w->lane == RT_DB_SLOW ? RT_STAT_REQUEST_SLOW : RT_STAT_REQUEST_FAST,
+					rt_loop_clock_us() - w->began_us);
+	free(w);
 }
 
 static void
@@ -158,7 +170,7 @@ on_reply(void *arg, const struct rt_db_reply *reply)
 		reply_result(w->app, w->id, reply->json, reply->json_len);
 	else
 		refuse(w->app, w->id, reply->code, reply->message);
-	free(w);
+	end_wait(w);
 }
 
 static void
@@ -170,13 +182,13 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 		reply_result(w->app, w->id, item, len);
 	else
 		refuse(w->app, w->id, code, message);
-	free(w);
+	end_wait(w);
 }
 
 /* ---- what needs no database --------------------------------------------------------------- */
 
-static bool
-is_ready(const struct rt_app *app)
+bool
+rt_rest_is_ready(const struct rt_app *app)
 {
 	return !app->draining && !rt_drain_begun(app->drain) && rt_db_up(app->db) && rt_bus_started(app->bus) && rt_auth_ready(app->auth) &&
 		   rt_report_started(app->report);
@@ -192,7 +204,7 @@ reply_health(struct rt_app *app, const struct rt_http_request *r)
 		return false;
 	if (strcmp(r->path, "/healthz") == 0)
 		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
-	else if (strcmp(r->path, "/readyz") == 0 && is_ready(app))
+	else if (strcmp(r->path, "/readyz") == 0 && rt_rest_is_ready(app))
 		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
 	else if (strcmp(r->path, "/readyz") == 0)
 		rt_http_reply(app->http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n", not_ready,
@@ -300,7 +312,7 @@ send_grouped(struct rt_app *app, const struct rt_http_request *r, const struct r
 	if (!rt_json_pos_text(room->value, room->value_len, &number) || number == 0)
 		return false;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long) number);
-	rt_send_message(app->send, id, user, req->data, req->len, on_sent, wait_for(app, r->id));
+	rt_send_message(app->send, id, user, req->data, req->len, on_sent, wait_for(app, r->id, RT_DB_FAST));
 	return true;
 }
 
@@ -314,7 +326,7 @@ run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_requ
 	if (!rt_rest_request_write(&req, r->body, r->body_len, r->query, params, nparams))
 		refuse(app, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
 	else if (!(def->flags & RT_REST_SEND) || !send_grouped(app, r, &params[0], user, &req))
-		rt_db_call(app->db, def->lane, def->fn, user, req.data, req.len, on_reply, wait_for(app, r->id));
+		rt_db_call(app->db, def->lane, def->fn, user, req.data, req.len, on_reply, wait_for(app, r->id, def->lane));
 	rt_text_fini(&req);
 }
 

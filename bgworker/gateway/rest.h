@@ -30,6 +30,9 @@ void rt_rest_free(struct rt_rest *r); /* the database's callbacks must have ende
 /* What the transport calls; arg is the app. */
 void rt_rest_on_request(void *arg, const struct rt_http_request *r);
 
+/* /readyz: the database and the bus are there, and it is not about to end. */
+bool rt_rest_is_ready(const struct rt_app *app);
+
 /* The table: rest_table.c. */
 const struct rt_rest_def *rt_rest_table(int *n);
 

@@ -11,10 +11,16 @@
 #include "../common/log.h"
 #include "../common/loop.h"
 #include "../common/metric.h"
+#include "../common/process.h"
+#include "../common/version.h"
 #include "app.h"
 #include "bus.h"
+#include "drain.h"
 #include "meeting.h"
 #include "recent.h"
+#include "relaystat.h"
+#include "report.h"
+#include "rest.h"
 #include "room.h"
 #include "signalling.h"
 #include "transport.h"
@@ -25,6 +31,9 @@ struct rt_stat
 	struct rt_app *app;
 	uint64_t counters[RT_STAT_COUNTERS];
 	struct rt_stat_gauges gauges;
+	struct rt_histogram durations[RT_STAT_DURATIONS];
+	struct rt_process *process;
+	struct rt_text labels; /* of every sample */
 };
 
 static const struct
@@ -77,9 +86,12 @@ rt_stat_take_gauges(struct rt_stat *st)
 	g->signals = rt_signals_waiting(app->signals);
 	g->recent_bytes = rt_recent_bytes(app->recent);
 	g->db_waiting = rt_db_waiting(app->db);
-	g->db_calls = rt_db_calls(app->db);
+	g->db_calls = rt_histogram_count(rt_db_durations(app->db, RT_DB_FAST)) +
+				  rt_histogram_count(rt_db_durations(app->db, RT_DB_SLOW));
 	g->position = rt_bus_pos(app->bus);
-	rt_loop_lag(app->loop, &g->slow_turns, &g->longest_turn_us);
+	g->slow_turns = rt_loop_slow_turns(app->loop);
+	g->ready = rt_rest_is_ready(app);
+	g->draining = rt_drain_begun(app->drain);
 	return g;
 }
 
@@ -143,23 +155,81 @@ write_gauges(const struct rt_stat_gauges *g, struct rt_text *out, const char *la
 		{"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
 		{"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
 		{"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
-		{"rt_gateway_db_calls_total", "Database calls.", RT_COUNTER, &g->db_calls},
 		{"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
 		{"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
-		{"rt_gateway_longest_turn_microseconds", "Longest turn since the last look.", RT_GAUGE, &g->longest_turn_us},
+		{"rt_gateway_ready", "Whether /readyz answers 200.", RT_GAUGE, &g->ready},
+		{"rt_gateway_draining", "Whether rt.drain() ends this gateway.", RT_GAUGE, &g->draining},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		rt_metric_write(out, &metrics[i], labels);
 }
 
+/* ---- histograms ----------------------------------------------------------------------- */
+
+static void
+write_histogram(struct rt_text *out, const char *name, const char *help, const char *labels, const struct rt_histogram *h)
+{
+	rt_metric_write_head(out, name, help, "histogram");
+	rt_histogram_write(out, name, labels, h);
+}
+
+/* Passwords and searches take long by nature, so they must not hide what is slow else. */
+static void
+write_lanes(struct rt_text *out, const char *name, const char *help, const char *labels, const struct rt_histogram *fast,
+			const struct rt_histogram *slow)
+{
+	struct rt_text with_lane;
+
+	rt_metric_write_head(out, name, help, "histogram");
+	for (int i = 0; i < 2; i++)
+	{
+		rt_text_init(&with_lane);
+		rt_text_add(&with_lane, labels);
+		rt_metric_label(&with_lane, "lane", i == 0 ? "fast" : "slow");
+		rt_histogram_write(out, name, with_lane.data, i == 0 ? fast : slow);
+		rt_text_fini(&with_lane);
+	}
+}
+
+static void
+write_durations(struct rt_stat *st, struct rt_text *out, const char *labels)
+{
+	const struct rt_app *app = st->app;
+
+	write_lanes(out, "rt_gateway_request_duration_seconds", "REST requests that asked the database, until their answer.",
+				labels, &st->durations[RT_STAT_REQUEST_FAST], &st->durations[RT_STAT_REQUEST_SLOW]);
+	write_lanes(out, "rt_gateway_db_call_duration_seconds", "Database calls, their waiting for a connection included.",
+				labels, rt_db_durations(app->db, RT_DB_FAST), rt_db_durations(app->db, RT_DB_SLOW));
+	write_histogram(out, "rt_gateway_delivery_delay_seconds", "From an event's commit to its dispatch here; one a second.",
+					labels, &st->durations[RT_STAT_DELIVERY]);
+	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Until clients answered a heartbeat.", labels,
+					&rt_transport_stats(app->transport)->answers);
+	write_histogram(out, "rt_gateway_turn_duration_seconds", "Turns of the event loop, to a millisecond.", labels,
+					rt_loop_turns(app->loop));
+}
+
+void
+rt_stat_observe(struct rt_stat *st, enum rt_stat_duration which, uint64_t us)
+{
+	rt_histogram_add(&st->durations[which], us);
+}
+
+static void
+write_build(struct rt_text *out)
+{
+	rt_metric_write_head(out, "rt_build_info", "1, labelled with the version.", "gauge");
+	rt_text_add(out, "rt_build_info{version=\"" RT_VERSION "\"} 1\n");
+}
+
 void
 rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 {
-	char labels[40];
+	const char *labels = st->labels.data;
+	struct rt_text database;
 
 	rt_stat_take_gauges(st);
-	snprintf(labels, sizeof(labels), "worker=\"%d\"", rt_conf_worker(st->app->conf));
+	write_build(out);
 	write_transport(rt_transport_stats(st->app->transport), out, labels);
 	write_bus(rt_bus_stats(st->app->bus), out, labels);
 	write_gauges(&st->gauges, out, labels);
@@ -169,6 +239,12 @@ rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 
 		rt_metric_write(out, &m, labels);
 	}
+	write_durations(st, out, labels);
+	rt_process_write(st->process, out, labels);
+	rt_text_init(&database);
+	rt_metric_label(&database, "database", rt_conf_database(st->app->conf));
+	rt_relaystat_write(rt_report_relay(st->app->report), out, database.data);
+	rt_text_fini(&database);
 }
 
 struct rt_stat *
@@ -176,12 +252,23 @@ rt_stat_new(struct rt_app *app)
 {
 	struct rt_stat *st = rt_alloc(sizeof(*st));
 
+	char worker[12];
+
 	st->app = app;
+	st->process = rt_process_new();
+	snprintf(worker, sizeof(worker), "%d", rt_conf_worker(app->conf));
+	rt_text_init(&st->labels);
+	rt_metric_label(&st->labels, "database", rt_conf_database(app->conf));
+	rt_metric_label(&st->labels, "worker", worker);
 	return st;
 }
 
 void
 rt_stat_free(struct rt_stat *st)
 {
+	if (st == NULL)
+		return;
+	rt_process_free(st->process);
+	rt_text_fini(&st->labels);
 	free(st);
 }

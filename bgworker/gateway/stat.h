@@ -28,6 +28,15 @@ enum rt_stat_counter
 	RT_STAT_COUNTERS
 };
 
+/* Durations that have no better home. */
+enum rt_stat_duration
+{
+	RT_STAT_REQUEST_FAST, /* by the lane of the database that they took */
+	RT_STAT_REQUEST_SLOW,
+	RT_STAT_DELIVERY,
+	RT_STAT_DURATIONS
+};
+
 /* What is looked up when it is asked for. */
 struct rt_stat_gauges
 {
@@ -41,7 +50,8 @@ struct rt_stat_gauges
 	uint64_t db_calls;
 	uint64_t position;
 	uint64_t slow_turns;
-	uint64_t longest_turn_us;
+	uint64_t ready;
+	uint64_t draining;
 };
 
 struct rt_stat *rt_stat_new(struct rt_app *app);
@@ -49,6 +59,8 @@ void rt_stat_free(struct rt_stat *st); /* NULL is fine */
 
 void rt_stat_count(struct rt_stat *st, enum rt_stat_counter which);
 void rt_stat_add(struct rt_stat *st, enum rt_stat_counter which, uint64_t n);
+
+void rt_stat_observe(struct rt_stat *st, enum rt_stat_duration which, uint64_t us);
 
 uint64_t rt_stat_get(const struct rt_stat *st, enum rt_stat_counter which);
 const struct rt_stat_gauges *rt_stat_take_gauges(struct rt_stat *st); /* lent */

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/metric.h"
+
 #define RT_MAX_WORKERS 36 /* the worker's number is one base-36 digit of the session id */
 
 /* All that clients have begun to send and not yet ended, together: large messages and bodies above it are refused, so
@@ -55,7 +57,8 @@ struct rt_transport_stats
 	uint64_t ping_timeouts;
 	uint64_t connect_timeouts;
 	uint64_t upgrades;        /* polling to websocket */
-	uint64_t protocol_errors; /* sessions closed for what they sent */
+	uint64_t protocol_errors;    /* sessions closed for what they sent */
+	struct rt_histogram answers; /* to heartbeats: how long they took */
 };
 
 #endif

@@ -114,7 +114,7 @@ CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
     OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
     OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
-    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[])
+    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
 COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
 

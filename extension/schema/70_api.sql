@@ -11,7 +11,8 @@
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
---                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}]} -> {}
+--                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
+--                        -> {relay, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
 --   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, snapshot}: the last
 --                        for the gateway, which tells by it whether an rt:member was known already
@@ -212,6 +213,17 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'what a gateway reports of its sockets, for rt.stat_connections';
 
+-- For the gateways' /metrics.
+CREATE FUNCTION rt_private.relay_figures() RETURNS json
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('up', (r.pid IS NOT NULL)::integer, 'position', r.last_pos, 'events', r.events, 'batches', r.batches,
+		'published', r.published, 'lost', r.lost, 'rescans', r.rescans, 'rescued', r.rescued, 'notifyFailures', r.notify_failures,
+		'ringBytes', r.ring_bytes, 'ringUsed', r.ring_used, 'ringHighWater', r.ring_high_water,
+		'lagSumUs', (extract(epoch FROM r.lag_sum) * 1000000)::bigint, 'lagCounts', r.lag_counts, 'lagBoundsUs', r.lag_bounds_us)
+	FROM rt_private.stat_relay() AS r
+$$;
+COMMENT ON FUNCTION rt_private.relay_figures() IS 'what rt.stat_relay shows, for metrics';
+
 CREATE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -229,7 +241,9 @@ BEGIN
 	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
-	RETURN '{}';
+	RETURN json_build_object('relay', rt_private.relay_figures(),
+		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
+			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END
 $$;
 COMMENT ON FUNCTION rt_api.gateway_report(text, jsonb) IS 'a gateway is alive, and its figures; each second';

@@ -133,4 +133,5 @@ CREATE VIEW rt.stat_rooms AS
 		FROM rt_private.gateways AS g, jsonb_array_elements(g.rooms) AS t GROUP BY 1) AS j ON j.room_id = r.id;
 COMMENT ON VIEW rt.stat_rooms IS 'rooms, and how many sockets have joined each';
 
+GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text) TO pg_monitor;
 GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;

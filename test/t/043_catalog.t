@@ -1,0 +1,64 @@
+# The catalog as a DBA reads it: nothing is PUBLIC's, monitoring sees figures and nothing else, everything is described.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use RtTest;
+use Test::More;
+
+my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
+$cluster->sql(q{
+	CREATE ROLE stranger LOGIN;
+	CREATE ROLE watcher LOGIN IN ROLE pg_monitor;
+	SELECT rt.create_user('alice', 'Alice', 'wonderland');
+	SELECT rt.create_room('General', ARRAY['alice']);
+});
+
+sub none { my ($sql, $name) = @_; return is($cluster->sql($sql), '', $name); }
+
+my $OURS = q{('rt', 'rt_api', 'rt_private')};
+my $RELATIONS = "pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN $OURS";
+my $FUNCTIONS = "pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname IN $OURS";
+
+# ---- PUBLIC, and whoever may log in ----------------------------------------------------------------
+
+cmp_ok($cluster->sql("SELECT count(*) FROM $FUNCTIONS"), '>', 150, 'functions are looked at');
+none("SELECT string_agg(nspname, ', ') FROM pg_namespace WHERE nspname IN $OURS AND has_schema_privilege('stranger', oid, 'USAGE, CREATE')",
+	'no schema is anybody\'s');
+none("SELECT string_agg(c.oid::regclass::text, ', ') FROM $RELATIONS
+	WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND (has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+		OR has_any_column_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES'))
+	OR c.relkind = 'S' AND has_sequence_privilege('stranger', c.oid, 'USAGE, SELECT, UPDATE')", 'no table, view or sequence is anybody\'s');
+none("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $FUNCTIONS WHERE has_function_privilege('stranger', p.oid, 'EXECUTE')",
+	'no function is anybody\'s');
+like(($cluster->try_sql('SELECT * FROM rt.messages', user => 'stranger'))[1], qr/permission denied/, 'and so it is when tried');
+is($cluster->sql(q{SELECT count(*) FROM pg_settings WHERE name = 'rt.conninfo'}, user => 'stranger'), 0, 'rt.conninfo, which may hold a password, is not shown');
+like(($cluster->try_sql('SHOW rt.conninfo', user => 'stranger'))[1], qr/must be .*superuser|permission denied/, 'nor told');
+
+# ---- pg_monitor ----------------------------------------------------------------------------------------
+
+my @views = split /\n/, $cluster->sql("SELECT c.oid::regclass FROM $RELATIONS WHERE n.nspname = 'rt' AND c.relkind = 'v' AND c.relname LIKE 'stat\\_%' ORDER BY 1");
+cmp_ok(scalar(@views), '>=', 8, 'views of figures are found');
+for my $view (@views)
+{
+	is(($cluster->try_sql("SELECT * FROM $view", user => 'watcher'))[1], '', "pg_monitor reads $view");
+}
+none("SELECT string_agg(c.oid::regclass::text, ', ') FROM $RELATIONS WHERE c.relkind IN ('r', 'v', 'm', 'p') AND c.relname NOT LIKE 'stat\\_%'
+	AND has_any_column_privilege('watcher', c.oid, 'SELECT, INSERT, UPDATE')", 'and nothing else');
+none("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $FUNCTIONS WHERE has_function_privilege('watcher', p.oid, 'EXECUTE')
+	AND p.proname NOT LIKE 'stat\\_%' AND p.proname <> 'since_reset'", 'it runs nothing but what those views need');
+
+# ---- descriptions ----------------------------------------------------------------------------------------
+
+none("SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY 1) FROM $RELATIONS WHERE c.relkind IN ('r', 'v', 'm', 'p') AND obj_description(c.oid, 'pg_class') IS NULL",
+	'every table and view is described');
+none("SELECT string_agg(format('%s.%s', c.oid::regclass, a.attname), ', ' ORDER BY 1) FROM $RELATIONS JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE n.nspname = 'rt' AND c.relkind IN ('r', 'v', 'p') AND col_description(c.oid, a.attnum) IS NULL", 'every column of schema rt too');
+none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTIONS WHERE obj_description(p.oid, 'pg_proc') IS NULL", 'every function');
+none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTIONS
+	WHERE n.nspname = 'rt' AND p.pronargs > 0 AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))", 'arguments of functions of schema rt have names');
+none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTIONS WHERE p.prosecdef
+	AND NOT coalesce(p.proconfig::text LIKE '%search\\_path=pg\\_catalog, pg\\_temp%', false)", 'SECURITY DEFINER functions have a search_path');
+
+done_testing();
