@@ -1,5 +1,5 @@
 # Part a: INSERT throughput and p99 with rt, against the same table without triggers, and against the same triggers with
-# pg_notify in the writer's transaction.  A thousand rooms, one row a transaction.
+# pg_notify in the writer's transaction.  A thousand rooms, two hundred senders, one row a transaction.
 
 INSERT_CLIENTS=(1 8 32)
 INSERT_SECONDS=3
@@ -18,7 +18,7 @@ insert_round()
 	sql -c CHECKPOINT
 	rm -f "$SCRATCH"/latency.*
 	out=$(PGOPTIONS=$options pgbench -n -M prepared -c "$clients" -j "$(nproc)" -T "$INSERT_SECONDS" -l --log-prefix "$SCRATCH/latency" \
-		-D first="$FIRST_ROOM" -f <(sed "s/TABLE/$table/" "$BENCH/insert.pgbench") 2>&1) || { echo "$out" >&2; die 'pgbench failed'; }
+		-D first="$FIRST_ROOM" -D users="$USERS" -f <(sed "s/TABLE/$table/" "$BENCH/insert.pgbench") 2>&1) || { echo "$out" >&2; die 'pgbench failed'; }
 	[ "$mode" != notify ] || sql -c 'ALTER TABLE rt.messages DISABLE TRIGGER bench_notify'
 	echo "$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' <<< "$out") $(cat "$SCRATCH"/latency.* | awk '{ print $3 }' | sort -n |
 		awk '{ v[NR] = $1 } END { printf "%.2f", v[int(NR * 0.99) + (NR * 0.99 > int(NR * 0.99))] / 1000 }')"
