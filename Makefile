@@ -5,12 +5,14 @@
 #   make demo           a running server to look at, with users and rooms
 #   make test           build, install and run every test; make test SANITIZE=1, make test SUITES="unit tap"
 #   make test-versions  the same for other releases of PostgreSQL; make test-versions VERSIONS="17 18"
+#   make test-package   builds the Debian package in a chroot, installs and tries it
+#   make dist           the source of a release, build/dist/rt-VERSION.tar.gz
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
 #   make lint           clang's opinion
 
 # These install what the rest of this file needs, so they must not need it themselves.
-SELF_SUFFICIENT = demo test test-versions bench fuzz
+SELF_SUFFICIENT = demo test test-versions test-package bench fuzz
 .PHONY: $(SELF_SUFFICIENT)
 demo:
 	@test/demo
@@ -18,6 +20,8 @@ test:
 	@test/run $(if $(SANITIZE),--sanitize) $(SUITES)
 test-versions:
 	@test/versions $(VERSIONS)
+test-package:
+	@test/package
 bench:
 	@test/bench/run $(PART)
 FUZZ_SECONDS ?= 60
@@ -44,7 +48,7 @@ PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
 
 SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libcrypto)
-EXTRA_CLEAN = rt_gateway rt_media build rt--$(EXTVERSION).sql
+EXTRA_CLEAN = build/plain build/sanitize build/www build/dist rt--$(EXTVERSION).sql
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -74,6 +78,7 @@ PROG_CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PROG_LDFLAGS += -fsanitize=address,undefined
 else
 PROG_CFLAGS += -D_FORTIFY_SOURCE=2
+PROG_LDFLAGS += -Wl,-z,relro,-z,now
 endif
 
 COMMON_PKGS = libuv jansson libpq
@@ -120,7 +125,7 @@ WWW = build/www/index.html
 $(WWW): $(wildcard bgworker/www/src/*) bgworker/www/build bgworker/www/package-lock.json
 	@bgworker/www/build $(@D)
 
-.PHONY: www install-www uninstall-www
+.PHONY: www install-www uninstall-www dist
 www: $(WWW)
 all: www
 install: install-www
@@ -134,6 +139,17 @@ install-www: www
 uninstall: uninstall-www
 uninstall-www:
 	rm -rf '$(DESTDIR)$(pkglibdir)/rt_www'
+
+# ---- the source of a release --------------------------------------------------
+# What git has, and the bundled application, so that building from it needs neither npm nor a network.
+DIST = rt-$(EXTVERSION)
+dist: www
+	test -e $(WWW)
+	rm -rf build/dist
+	mkdir -p build/dist/$(DIST)
+	git archive HEAD | tar -x -C build/dist/$(DIST)
+	cp -r build/www build/dist/$(DIST)/bgworker/www/dist
+	tar -C build/dist -czf build/dist/$(DIST).tar.gz --owner=root:0 --group=root:0 $(DIST)
 
 # ---- lint -------------------------------------------------------------------
 CLANG ?= clang
