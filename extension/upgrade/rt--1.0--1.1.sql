@@ -25,9 +25,28 @@ ALTER TABLE rt_private.gateways ADD COLUMN draining_until timestamptz;
 ALTER TABLE rt_private.connections SET (fillfactor = 70);
 ALTER TABLE rt_private.connections ADD COLUMN queued_bytes bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.connections ADD COLUMN latency interval;
+ALTER TABLE rt_private.media_transports SET (fillfactor = 40);
+ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
+ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
 
 -- ---- by hand ----------------------------------------------------------------
 -- ---- end of what is by hand --------------------------------------------------
+
+DO $$
+BEGIN
+	IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+		RAISE EXCEPTION 'rt needs a database with encoding UTF8, this one has %', pg_catalog.getdatabaseencoding()
+			USING ERRCODE = 'feature_not_supported', HINT = 'Create the database with TEMPLATE template0 ENCODING ''UTF8''.';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.act_as(actor text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.to_id(value jsonb, key text) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -53,6 +72,13 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.user_name(user_id text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
@@ -75,6 +101,100 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.import_number(room_id bigint) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
+
+COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number of a room, which is locked; import_settle() must follow';
+
+CREATE FUNCTION rt_private.import_settle() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_settle';
+
+COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() gave';
+
+CREATE FUNCTION rt_private.import_column(source regclass, name text, otherwise text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = source AND a.attnum > 0
+			AND NOT a.attisdropped AND a.attname = name)
+		THEN format('s.%I', name) ELSE otherwise END
+$$;
+
+COMMENT ON FUNCTION rt_private.import_column(regclass, text, text) IS 'how import_messages() reads a column';
+
+CREATE FUNCTION rt_private.import_check(rows text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing text;
+	bad record;
+BEGIN
+	EXECUTE format('SELECT s.sender_id FROM (SELECT DISTINCT sender_id FROM (%s) AS r WHERE sender_id IS NOT NULL) AS s
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.sender_id) LIMIT 1', rows) INTO missing;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
+	END IF;
+	-- As the foreign key does: they stay until the transaction ends.
+	EXECUTE format('SELECT count(*) FROM (SELECT FROM rt.users AS u
+		WHERE u.id IN (SELECT sender_id FROM (%s) AS r) FOR KEY SHARE) AS locked', rows) INTO missing;
+	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled FROM (SELECT room_id, created_at, deleted_at,
+			octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
+		WHERE room_id IS NULL OR created_at IS NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+	INTO bad USING rt_private.max_message_size();
+	IF bad IS NULL THEN
+		RETURN;
+	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
+		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF bad.filled THEN
+		RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413',
+			DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+	END IF;
+	RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400',
+		DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.import_check(text) IS 'what triggers and foreign keys would check of imported messages';
+
+CREATE FUNCTION rt.import_messages(source regclass, rebuild_indexes boolean DEFAULT false) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
+SET work_mem = '256MB' SET maintenance_work_mem = '512MB' SET gin_pending_list_limit = '256MB' AS $$
+DECLARE
+	rows text := format('SELECT s.room_id::bigint, s.sender_id::text, coalesce(s.content::text, '''') AS content,
+			%s::text AS message_type, %s::jsonb AS metadata, %s::text AS client_id, s.created_at::timestamptz,
+			%s::timestamptz AS edited_at, %s::timestamptz AS deleted_at, %s AS id FROM %s AS s',
+		rt_private.import_column(source, 'message_type', '''text'''), rt_private.import_column(source, 'metadata', 'NULL'),
+		rt_private.import_column(source, 'client_id', 'NULL'), rt_private.import_column(source, 'edited_at', 'NULL'),
+		rt_private.import_column(source, 'deleted_at', 'NULL'), rt_private.import_column(source, 'id', '0'), source);
+	again text[] := '{}';
+	imported bigint;
+	index record;
+BEGIN
+	PERFORM rt_private.import_check(rows);
+	IF rebuild_indexes THEN
+		FOR index IN SELECT c.oid::regclass AS name, pg_get_indexdef(c.oid) AS definition, obj_description(c.oid, 'pg_class') AS comment
+			FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass)
+		LOOP
+			again := again || index.definition || format('COMMENT ON INDEX %s IS %L', index.name, index.comment);
+			EXECUTE format('DROP INDEX %s', index.name);
+		END LOOP;
+	END IF;
+	-- The inner order is the order in which the numbers are taken.
+	EXECUTE format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata, client_id, created_at,
+			edited_at, deleted_at)
+		SELECT r.room_id, rt_private.import_number(r.room_id), r.sender_id,
+			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
+			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
+		FROM (%s ORDER BY s.created_at, id OFFSET 0) AS r', rows);
+	GET DIAGNOSTICS imported = ROW_COUNT;
+	PERFORM rt_private.import_settle();
+	FOR i IN 1 .. cardinality(again) LOOP
+		EXECUTE again[i];
+	END LOOP;
+	RETURN imported;
+END
+$$;
+
+COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
+	'superusers: takes all messages of a table over, in the order of created_at and id, and tells nobody; returns their number';
+
 COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected: online, until another status is set';
 
 COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
@@ -93,11 +213,27 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(rt_private.participant_json(p, d.producers) ORDER BY p.id), '[]')
+		FROM rt.meeting_participants AS p
+		LEFT JOIN (
+			SELECT t.participant_id, json_agg(json_build_object('producerId', t.id, 'kind', t.kind, 'source', t.source,
+				'paused', t.paused OR t.muted) ORDER BY t.created_at, t.id) AS producers
+			FROM rt_private.media_producers AS t
+			WHERE t.meeting_id = participants_json.meeting_id
+			GROUP BY t.participant_id) AS d ON d.participant_id = p.id
+		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
+END
+$$;
+
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
     OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
     OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
-    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[])
+    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
 
 COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
@@ -228,6 +364,17 @@ $$;
 
 COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'what a gateway reports of its sockets, for rt.stat_connections';
 
+CREATE FUNCTION rt_private.relay_figures() RETURNS json
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('up', (r.pid IS NOT NULL)::integer, 'position', r.last_pos, 'events', r.events, 'batches', r.batches,
+		'published', r.published, 'lost', r.lost, 'rescans', r.rescans, 'rescued', r.rescued, 'notifyFailures', r.notify_failures,
+		'ringBytes', r.ring_bytes, 'ringUsed', r.ring_used, 'ringHighWater', r.ring_high_water,
+		'lagSumUs', (extract(epoch FROM r.lag_sum) * 1000000)::bigint, 'lagCounts', r.lag_counts, 'lagBoundsUs', r.lag_bounds_us)
+	FROM rt_private.stat_relay() AS r
+$$;
+
+COMMENT ON FUNCTION rt_private.relay_figures() IS 'what rt.stat_relay shows, for metrics';
+
 CREATE OR REPLACE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -245,8 +392,20 @@ BEGIN
 	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
-	RETURN '{}';
+	RETURN json_build_object('relay', rt_private.relay_figures(),
+		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
+			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.members_json(room_id bigint, users text[] DEFAULT NULL) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('userId', u.id, 'id', u.id, 'username', u.username, 'userName', u.name,
+		'name', u.name, 'role', m.role, 'joinedAt', rt_private.iso(m.joined_at), 'lastReadSeq', m.last_read_seq,
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message,
+		'lastSeen', rt_private.iso(p.last_seen)) ORDER BY m.joined_at, u.id), '[]')
+	FROM rt.room_members AS m JOIN rt.users AS u ON u.id = m.user_id LEFT JOIN rt.presence AS p ON p.user_id = u.id
+	WHERE m.room_id = members_json.room_id AND (users IS NULL OR u.id = ANY (users))
 $$;
 
 CREATE OR REPLACE FUNCTION rt_api.join_rooms(actor text, req jsonb) RETURNS json
@@ -313,6 +472,57 @@ BEGIN
 		answer := array_to_json(parts);
 	END IF;
 	RETURN json_build_object('rooms', answer);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_disconnected(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sid text := rt_private.req_text(req, 'sid');
+	from_gateway text := rt_private.req_text(req, 'gateway');
+	places rt.meeting_participants[];
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	WITH dropped AS (
+		UPDATE rt.meeting_participants AS p
+		SET disconnected_at = clock_timestamp()
+		WHERE p.socket_id = sid AND p.gateway = from_gateway
+			AND p.left_at IS NULL AND p.disconnected_at IS NULL
+		RETURNING p)
+	SELECT array_agg(d.p) INTO places FROM dropped AS d;
+	RETURN rt_private.places_json(places);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	again boolean := coalesce((req ->> 'again')::boolean, false);
+	asker text := rt_private.req_text(req, 'worker');
+	waiting bigint[];
+	requests json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	IF again THEN
+		waiting := ARRAY(
+			SELECT r.id FROM rt_private.media_requests AS r
+			WHERE r.worker = asker AND r.answer IS NULL
+			ORDER BY r.id LIMIT 200);
+	ELSE -- by the index of those that are not fetched
+		waiting := ARRAY(
+			SELECT r.id FROM rt_private.media_requests AS r
+			WHERE r.worker = asker AND NOT r.fetched AND r.answer IS NULL
+			ORDER BY r.id LIMIT 200);
+	END IF;
+	SELECT coalesce(json_agg(
+		jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
+			'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body ORDER BY r.id), '[]')
+	INTO requests
+	FROM rt_private.media_requests AS r
+	WHERE r.id = ANY (waiting);
+	DELETE FROM rt_private.media_requests AS r WHERE r.id = ANY (waiting) AND r.gateway IS NULL;
+	UPDATE rt_private.media_requests AS r SET fetched = true WHERE r.id = ANY (waiting) AND NOT r.fetched;
+	RETURN json_build_object('requests', requests);
 END
 $$;
 
@@ -405,6 +615,8 @@ CREATE OR REPLACE VIEW rt.stat_connections AS
 
 COMMENT ON VIEW rt.stat_connections IS
 	'sockets that are connected; the last two columns, and an upgraded transport, as of the gateway''s last report';
+
+GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text) TO pg_monitor;
 
 GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;
 
