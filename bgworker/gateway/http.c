@@ -222,9 +222,12 @@ on_request(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const
 		return; /* on_head saw the same bytes and found them fine */
 	if (is_engineio(&t))
 		rt_eio_on_request(http->eio, c, h, t.query, body, len);
-	else if (!(rt_http_method_is(h, "GET") || rt_http_method_is(h, "HEAD")) ||
-			 !rt_http_static_serve(http->files, c, h, t.path))
+	else if (!rt_http_static_has(http->files, t.path))
 		ask_application(http, c, h, &t, body, len);
+	else if (rt_http_method_is(h, "GET") || rt_http_method_is(h, "HEAD"))
+		rt_http_static_serve(http->files, c, h, t.path);
+	else
+		refuse(http, c, 405, "Allow: GET, HEAD\r\n", "bad_request", "Method not allowed");
 	free(t.raw_path);
 }
 

@@ -194,6 +194,12 @@ rt_http_static_free(struct rt_http_static *s)
 }
 
 bool
+rt_http_static_has(const struct rt_http_static *s, const char *path)
+{
+	return rt_map_find_str(s->files, path) != NULL;
+}
+
+bool
 rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
 					 const char *path)
 {

@@ -12,6 +12,8 @@ struct rt_http_static;
 struct rt_http_static *rt_http_static_new(const char *dir);
 void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 
+bool rt_http_static_has(const struct rt_http_static *s, const char *path);
+
 /* Answers and returns true if there is such a file. */
 bool rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
 						  const char *path);

@@ -194,25 +194,34 @@ rt_rest_is_ready(const struct rt_app *app)
 		   rt_report_started(app->report);
 }
 
-static bool
-reply_health(struct rt_app *app, const struct rt_http_request *r)
+static void
+reply_ready(struct rt_app *app, const struct rt_http_request *r, bool ready)
 {
 	static const char ok[] = "{\"status\":\"ok\"}";
 	static const char not_ready[] = "{\"status\":\"not ready\"}";
 
-	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
-		return false;
-	if (strcmp(r->path, "/healthz") == 0)
+	if (ready)
 		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
-	else if (strcmp(r->path, "/readyz") == 0 && rt_rest_is_ready(app))
-		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
-	else if (strcmp(r->path, "/readyz") == 0)
+	else
 		rt_http_reply(app->http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n", not_ready,
 					  sizeof(not_ready) - 1);
-	else if (strcmp(r->path, "/metrics") == 0 && rt_conf_str(app->conf, "metrics_address", "")[0] == '\0')
-		rt_metrics_reply(app, app->http, r->id);
-	else
+}
+
+static bool
+reply_health(struct rt_app *app, const struct rt_http_request *r)
+{
+	bool live = strcmp(r->path, "/healthz") == 0;
+	bool ready = strcmp(r->path, "/readyz") == 0;
+
+	if (!live && !ready &&
+		(strcmp(r->path, "/metrics") != 0 || rt_conf_str(app->conf, "metrics_address", "")[0] != '\0'))
 		return false;
+	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+		reply_error(app, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
+	else if (live || ready)
+		reply_ready(app, r, live || rt_rest_is_ready(app));
+	else
+		rt_metrics_reply(app, app->http, r->id);
 	return true;
 }
 

@@ -99,16 +99,12 @@ COMMENT ON FUNCTION rt_private.req_room_name(jsonb) IS 'a room''s name in a requ
 CREATE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	kind text := rt_private.req_choice(req, 'kind', ARRAY['direct', 'group'], 'group');
-	members text[] := CASE WHEN coalesce(jsonb_typeof(req -> 'memberIds'), 'null') = 'null' THEN '{}'
-		ELSE rt_private.req_user_ids(req, 'memberIds') END;
+	kind text := rt_private.req_choice(req, 'kind', ARRAY['direct', 'group']);
+	members text[] := rt_private.req_user_ids(req, 'memberIds');
 	name text := rt_private.req_room_name(req);
 	made record;
 BEGIN
 	PERFORM rt_private.act_as(actor);
-	IF kind = 'group' AND name IS NULL THEN
-		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
-	END IF;
 	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
 	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
 		'data', rt_private.room_json_for(made.room, actor));

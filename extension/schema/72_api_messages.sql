@@ -439,23 +439,65 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.sync_rooms(text, jsonb) IS 'sync-rooms';
 
+-- A common word is in so many messages that finding and sorting them takes long; but then the newest of each room have
+-- enough of them.  The answer is exact if that many are newer than all that was not looked at, else it is null.
+CREATE FUNCTION rt_private.search_newest(rooms bigint[], words tsquery, most integer) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most_messages CONSTANT integer := 4000;
+	most_bytes CONSTANT integer := 2000000;
+	nrooms integer := greatest(cardinality(rooms), 1);
+	a_room integer := most_messages / nrooms;
+	hits json;
+	found_hits bigint;
+	is_all boolean;
+BEGIN
+	IF a_room < 10 THEN
+		RETURN NULL;
+	END IF;
+	WITH page AS (
+		SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
+		FROM unnest(rooms) AS r (id)
+		CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
+		WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
+	), unseen AS (
+		SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
+	), newest AS (
+		SELECT p.m FROM page AS p, unseen AS u
+		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
+			AND (p.m).deleted_at IS NULL AND to_tsvector('simple', (p.m).content) @@ words
+		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
+	)
+	SELECT count(n.m), coalesce(json_agg(rt_private.message_json(n.m) ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '[]'),
+		(SELECT u.newest IS NULL FROM unseen AS u)
+	INTO found_hits, hits, is_all FROM newest AS n;
+	RETURN CASE WHEN is_all OR found_hits = most THEN hits END;
+END
+$$;
+COMMENT ON FUNCTION rt_private.search_newest(bigint[], tsquery, integer) IS
+	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+
 CREATE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	words tsquery := websearch_to_tsquery('simple', rt_private.req_text(req, 'q'));
 	most integer := rt_private.req_limit(req, 50, 200);
 	room bigint := rt_private.req_id_opt(req, 'roomId');
+	rooms bigint[];
 	hits json;
 BEGIN
 	IF room IS NOT NULL THEN
 		PERFORM rt_private.api_room(actor, req);
 	END IF;
-	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
-	FROM (SELECT m FROM rt.messages AS m
-		WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL
-			AND m.room_id IN (SELECT mine.room_id FROM rt.room_members AS mine
-				WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room))
-		ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
+		WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room));
+	hits := rt_private.search_newest(rooms, words, most);
+	IF hits IS NULL THEN
+		SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
+		FROM (SELECT m FROM rt.messages AS m
+			WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
+			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	END IF;
 	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
 END
 $$;

@@ -145,8 +145,15 @@ describe('rooms', () => {
     await refused('alice', 'POST', `/api/chat/rooms/${id}/members`, { userIds: ['no-such-user'] }, 404, 'not_found');
   });
 
+  test('a group needs no name', async () => {
+    const room = (await ok('alice', 'POST', '/api/chat/rooms', { kind: 'group', memberIds: ['bob'] }, 201)).data;
+    assert.equal(room.name, null);
+    assert.equal(room.memberCount, 2);
+  });
+
   test('bad requests', async () => {
-    for (const body of [{}, { kind: 'club', memberIds: [] }, { kind: 'group', memberIds: 'bob' }, { kind: 'direct', memberIds: [] }, { kind: 'group', memberIds: [7, {}] }]) {
+    for (const body of [{}, { kind: 'club', memberIds: [] }, { kind: 'group', memberIds: 'bob' }, { kind: 'direct', memberIds: [] }, { kind: 'group', memberIds: [7, {}] },
+      { kind: 'group', name: 'no members key' }, { name: 'no kind', memberIds: ['bob'] }]) {
       const reply = await cluster.rest('POST', '/api/chat/rooms', tokens.alice, body);
       assert.equal(reply.status, 400, JSON.stringify([body, reply.body]));
     }
@@ -231,6 +238,25 @@ describe('messages', () => {
     await refused('alice', 'GET', `${base}/nonsense/receipts`, undefined, 400, 'bad_request');
   });
 
+  test('search gives the newest, be the word common, rare, or only in old messages', async () => {
+    const rooms = [await cluster.room('busy', 'alice'), await cluster.room('calm', 'alice')];
+    for (const [i, count] of [[0, 3000], [1, 300], [0, 3000]]) {
+      await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'alice', 'common' ||
+        CASE WHEN i % 1000 = 1 THEN ' rare' WHEN i % 50 = 0 THEN ' medium' ELSE '' END || CASE WHEN $3 AND i < 900 THEN ' early' ELSE '' END
+        FROM generate_series(1, $2) AS i`, [rooms[i], count, i === 0]);
+    }
+    await cluster.sql('DELETE FROM rt.messages WHERE room_id = $1 AND seq = 6000', [rooms[0]]);
+    for (const word of ['common', 'rare', 'medium', 'early', 'absent', '"common rare"', 'common -medium']) {
+      for (const limit of [1, 50, 200]) {
+        const { data } = await ok('alice', 'GET', `/api/chat/search?q=${encodeURIComponent(word)}&limit=${limit}`);
+        const expected = await cluster.sql(`SELECT room_id || '-' || seq AS id FROM rt.messages WHERE room_id = ANY ($1)
+          AND deleted_at IS NULL AND to_tsvector('simple', content) @@ websearch_to_tsquery('simple', $2)
+          ORDER BY created_at DESC, room_id, seq DESC LIMIT $3`, [rooms, word, limit]);
+        assert.deepEqual(data.map(({ id }) => id), expected.map(({ id }) => id), `${word} ${limit}`);
+      }
+    }
+  });
+
   test('search finds only in rooms of the caller', async () => {
     const { id } = await newRoom('alice', []);
     await ok('alice', 'POST', `/api/chat/rooms/${id}/msgs`, { content: 'the zebra crosses' }, 201);
@@ -266,6 +292,10 @@ describe('the server itself', () => {
     assert.match(reply.headers.get('allow'), /GET/);
     assert.match(reply.headers.get('allow'), /POST/);
     await refused('alice', 'GET', '/api/no/such/path', undefined, 404, 'not_found');
+    for (const path of ['/', '/healthz', '/readyz', '/metrics']) {
+      const { headers } = await refused('alice', 'POST', path, {}, 405, 'bad_request');
+      assert.equal(headers.get('allow'), 'GET, HEAD');
+    }
   });
 
   test('30 senders at once', async () => {
