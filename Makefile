@@ -81,7 +81,7 @@ PROG_CFLAGS += -D_FORTIFY_SOURCE=2
 PROG_LDFLAGS += -Wl,-z,relro,-z,now
 endif
 
-COMMON_PKGS = libuv jansson libpq
+COMMON_PKGS = libuv jansson libpq libseccomp
 GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl
 MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
 

@@ -7,12 +7,14 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "bgworker/plans.h"
 #include "extension/settings.h"
 
+#define MAX_PEM_BYTES (64 * 1024) /* two of them, escaped, fit into a line that the program takes */
 #define MAX_WORKERS RT_PLANS_MAX_WORKERS
 
 struct rt_plans
@@ -133,7 +135,46 @@ append_string(StringInfo out, const char *key, const char *value)
 	escape_json(out, utf8);
 }
 
-/* The line of docs/architecture.md.  It has a secret in it. */
+/* A file of PEM as a string, or null.  Between its blocks may be remarks in any encoding, which are none of JSON's. */
+static void
+append_pem(StringInfo out, const char *key, const char *setting, const char *file)
+{
+	char *text = palloc0(MAX_PEM_BYTES + 1);
+	FILE *f = AllocateFile(file, "r");
+
+	appendStringInfo(out, "\"%s\":", key);
+	if (f == NULL || (fread(text, 1, MAX_PEM_BYTES, f) == 0 && ferror(f)))
+	{
+		ereport(LOG, (errcode_for_file_access(), errmsg("could not read %s \"%s\": %m", setting, file),
+					  errhint("The gateway takes it over at the next reload.")));
+		appendStringInfoString(out, "null");
+	}
+	else
+	{
+		for (char *c = text; *c != '\0'; c++)
+			*c = *c & 0x80 ? '?' : *c;
+		escape_json(out, text);
+	}
+	if (f != NULL)
+		FreeFile(f);
+	explicit_bzero(text, MAX_PEM_BYTES);
+	pfree(text);
+}
+
+/* A confined gateway opens no file of the server's, so it is given what is in these. */
+static void
+append_tls(StringInfo out)
+{
+	if (rt_ssl_cert_file[0] == '\0')
+		return;
+	appendStringInfoString(out, ",\"tls\":{");
+	append_pem(out, "cert", "rt.ssl_cert_file", rt_ssl_cert_file);
+	appendStringInfoChar(out, ',');
+	append_pem(out, "key", "rt.ssl_key_file", rt_ssl_key_file);
+	appendStringInfoChar(out, '}');
+}
+
+/* The line of docs/architecture.md.  It has secrets in it. */
 static char *
 make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int count)
 {
@@ -154,7 +195,10 @@ make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int c
 	appendStringInfoString(&line, ",\"socket_fds\":[");
 	for (int i = 0; kind == RT_PROGRAM_GATEWAY && i < count; i++)
 		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_CONFIG_FD + 1 + i);
-	appendStringInfoString(&line, "],\"settings\":");
+	appendStringInfoChar(&line, ']');
+	if (kind == RT_PROGRAM_GATEWAY)
+		append_tls(&line);
+	appendStringInfoString(&line, ",\"settings\":");
 	rt_settings_json(&line, p->port, p->media_port);
 	appendStringInfoChar(&line, '}');
 	return line.data;
@@ -167,7 +211,7 @@ make_identity(const struct rt_plans *p, enum rt_program_kind kind, int count)
 	StringInfoData identity;
 
 	initStringInfo(&identity);
-	appendStringInfo(&identity, "%s\n%s\n", p->path[kind], rt_listen_addresses);
+	appendStringInfo(&identity, "%s\n%s\n%d\n", p->path[kind], rt_listen_addresses, rt_confine);
 	rt_credential_conninfo(&identity, kind, p->database);
 	if (kind == RT_PROGRAM_GATEWAY)
 		appendStringInfo(&identity, "\n%d\n%d\n%d\n%s\n%s\n%s", p->port, count, rt_db_connections, rt_metrics_address,

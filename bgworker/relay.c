@@ -199,6 +199,8 @@ keep_house(void *arg)
 		r->housekeeping_due = 0;
 	if (rt_retention_purge_messages())
 		r->housekeeping_due = 0;
+	if (rt_retention_purge_audit())
+		r->housekeeping_due = 0;
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #define LOG_ROWS 10000
 #define MESSAGE_ROWS 1000
+#define AUDIT_ROWS 10000
 
 /* Positions and times rise together, so the old ones lie at the index's beginning.  A clock that was set back breaks
  * that: rows from the future go when one behind them is old. */
@@ -32,6 +33,12 @@ static struct rt_query purge_messages = {
 	.types = {INT8OID, TIMESTAMPTZOID},
 };
 
+static struct rt_query purge_audit = {
+	.sql = "DELETE FROM rt.audit WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM rt.audit a WHERE a.at < $2 ORDER BY a.at LIMIT $1))",
+	.nargs = 2,
+	.types = {INT8OID, TIMESTAMPTZOID},
+};
+
 static bool
 purge(struct rt_query *query, int64 rows, int age_s)
 {
@@ -49,6 +56,12 @@ bool
 rt_retention_purge_log(void)
 {
 	return purge(&purge_log, LOG_ROWS, rt_recovery_window_s);
+}
+
+bool
+rt_retention_purge_audit(void)
+{
+	return rt_retain_audit_s > 0 && purge(&purge_audit, AUDIT_ROWS, rt_retain_audit_s);
 }
 
 bool

@@ -6,5 +6,6 @@
  * more. */
 extern bool rt_retention_purge_log(void);      /* rt.recovery_window */
 extern bool rt_retention_purge_messages(void); /* rt.retain_messages */
+extern bool rt_retention_purge_audit(void);    /* rt.retain_audit */
 
 #endif

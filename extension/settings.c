@@ -26,6 +26,7 @@ char *rt_media_announced_address;
 char *rt_conninfo;
 char *rt_ssl_cert_file;
 char *rt_ssl_key_file;
+char *rt_ssl_min_protocol_version;
 char *rt_cors_origins;
 char *rt_metrics_address;
 char *rt_program_path;
@@ -39,6 +40,7 @@ int rt_media_idle_timeout_ms;
 int rt_recovery_window_s;
 int rt_token_ttl_s;
 int rt_retain_messages_s;
+int rt_retain_audit_s;
 int rt_max_payload_bytes;
 int rt_max_message_size_bytes;
 int rt_max_queued_bytes;
@@ -50,6 +52,7 @@ int rt_rate_messages;
 int rt_rate_burst;
 int rt_rate_events;
 int rt_rate_logins;
+bool rt_confine;
 bool rt_suppress_events;
 char *rt_user_id;
 
@@ -140,6 +143,9 @@ static const struct int_setting int_settings[] = {
 	{"rt.retain_messages", &rt_retain_messages_s, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, TOLD,
 	 "Sets the age at which messages are removed for good.",
 	 "0 keeps them for ever."},
+	{"rt.retain_audit", &rt_retain_audit_s, 7776000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NOT_TOLD,
+	 "Sets the age at which rows of rt.audit are removed.",
+	 "0 keeps them for ever."},
 	{"rt.max_payload", &rt_max_payload_bytes, 1000000, 1024, 100000000, PGC_SIGHUP, GUC_UNIT_BYTE, TOLD,
 	 "Sets the size of the largest packet or request body that the gateway takes.", NULL},
 	{"rt.max_message_size", &rt_max_message_size_bytes, 65536, 1, 10485760, PGC_SIGHUP, GUC_UNIT_BYTE, TOLD,
@@ -185,9 +191,11 @@ static const struct string_setting string_settings[] = {
 	 "Empty: over the loopback address, with a password that is made at each server start."},
 	{"rt.ssl_cert_file", &rt_ssl_cert_file, "", PGC_SIGHUP, 0, TOLD, rt_check_file,
 	 "Sets the file with the gateway's certificate chain.",
-	 "Empty: no TLS. A relative name is taken from the data directory."},
+	 "Empty: no TLS. A relative name is taken from the data directory. The file is read again at each reload."},
 	{"rt.ssl_key_file", &rt_ssl_key_file, "", PGC_SIGHUP, 0, TOLD, rt_check_file,
 	 "Sets the file with the key of rt.ssl_cert_file.", NULL},
+	{"rt.ssl_min_protocol_version", &rt_ssl_min_protocol_version, "TLSv1.2", PGC_SIGHUP, 0, TOLD, rt_check_tls_version,
+	 "Sets the oldest version of TLS that the gateway speaks: TLSv1.2 or TLSv1.3.", NULL},
 	{"rt.cors_origins", &rt_cors_origins, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_cors_origins,
 	 "Lists the foreign origins whose pages may use the gateway, as https://app.example.com.",
 	 "Empty: none. * means all of them."},
@@ -206,6 +214,9 @@ static const struct string_setting string_settings[] = {
 };
 
 static const struct bool_setting bool_settings[] = {
+	{"rt.confine", &rt_confine, true, PGC_SIGHUP, TOLD,
+	 "Takes from the programs what they do not need once they run: system calls, files, processes.",
+	 "Off only where a platform's libraries need more."},
 	{"rt.suppress_events", &rt_suppress_events, false, PGC_SUSET, NOT_TOLD,
 	 "Keeps the session's changes from clients: no event leaves.",
 	 "For imports. Messages are numbered all the same."},

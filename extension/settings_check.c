@@ -374,6 +374,15 @@ rt_check_program_path(char **newval, void **extra, GucSource source)
 }
 
 bool
+rt_check_tls_version(char **newval, void **extra, GucSource source)
+{
+	if (strcmp(*newval, "TLSv1.2") == 0 || strcmp(*newval, "TLSv1.3") == 0)
+		return true;
+	GUC_check_errhint("Available values: TLSv1.2, TLSv1.3.");
+	return false;
+}
+
+bool
 rt_check_user_id(char **newval, void **extra, GucSource source)
 {
 	if (strlen(*newval) <= MAX_USER_ID_LEN)

@@ -21,6 +21,7 @@ extern bool rt_check_cors_origins(char **newval, void **extra, GucSource source)
 extern bool rt_check_conninfo(char **newval, void **extra, GucSource source);
 extern bool rt_check_file(char **newval, void **extra, GucSource source);
 extern bool rt_check_program_path(char **newval, void **extra, GucSource source);
+extern bool rt_check_tls_version(char **newval, void **extra, GucSource source);
 extern bool rt_check_user_id(char **newval, void **extra, GucSource source);
 
 /* Logs a warning for each pair of settings of which one makes nonsense of the other. */

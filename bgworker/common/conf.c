@@ -166,6 +166,12 @@ rt_conf_conninfo(const struct rt_conf *c)
 	return conninfo == NULL ? "" : conninfo;
 }
 
+const char *
+rt_conf_pem(const struct rt_conf *c, const char *name)
+{
+	return rt_json_str(rt_json_object(c->root, "tls"), name);
+}
+
 int
 rt_conf_worker(const struct rt_conf *c)
 {

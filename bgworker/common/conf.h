@@ -23,6 +23,7 @@ enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on
 
 const char *rt_conf_database(const struct rt_conf *c);
 const char *rt_conf_conninfo(const struct rt_conf *c);
+const char *rt_conf_pem(const struct rt_conf *c, const char *name); /* "cert" or "key"; NULL: none could be read */
 int rt_conf_worker(const struct rt_conf *c);
 int rt_conf_workers(const struct rt_conf *c);
 bool rt_conf_has_successor(const struct rt_conf *c); /* one is started as soon as we drain: see gateway/drain.h */

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "../common/conf.h"
+#include "../common/confine.h"
 #include "../common/db.h"
 #include "../common/log.h"
 #include "../common/loop.h"
@@ -93,8 +92,10 @@ read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds, 
 	*o = (struct rt_transport_options){
 		.port = (int) rt_conf_int(c, "port", 4501),
 		.listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
-		.ssl_cert_file = rt_conf_str(c, "ssl_cert_file", ""),
-		.ssl_key_file = rt_conf_str(c, "ssl_key_file", ""),
+		.tls = rt_conf_str(c, "ssl_cert_file", "")[0] != '\0',
+		.tls_cert = rt_conf_pem(c, "cert"),
+		.tls_key = rt_conf_pem(c, "key"),
+		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version", "TLSv1.2"),
 		.cors_origins = rt_conf_str(c, "cors_origins", ""),
 		.static_dir = www,
 		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
@@ -239,18 +240,6 @@ on_ready_look(void *arg)
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
 
-/* A program that faces the network and knows secrets: no core dumps, no new rights. */
-static void
-harden(void)
-{
-	struct rlimit none = {0, 0};
-
-	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
-	signal(SIGPIPE, SIG_IGN);
-}
-
 static enum rt_result
 watch_signals(struct gateway *g)
 {
@@ -369,7 +358,10 @@ start(struct gateway *g)
 	rt_timer_start(g->ready, READY_LOOK_MS);
 	if ((rc = watch_signals(g)) != RT_OK || (rc = start_database(app)) != RT_OK || (rc = start_network(g)) != RT_OK)
 		return rc;
-	return rt_conf_watch(app->conf, app->loop, on_reload, on_supervisor_gone, g);
+	rc = rt_conf_watch(app->conf, app->loop, on_reload, on_supervisor_gone, g);
+	if (rc == RT_OK && rt_conf_bool(app->conf, "confine", true))
+		rt_confine(rt_conf_conninfo(app->conf));
+	return rc;
 }
 
 /* The network first, since its ends still ask the database; then the database, whose answers still need the
@@ -416,7 +408,7 @@ main(void)
 	struct gateway g = {.signal_fd = -1};
 	enum rt_result rc;
 
-	harden();
+	rt_confine_early();
 	rc = rt_conf_read(&g.app.conf, CONF_FD);
 	if (rc != RT_OK)
 	{

@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@
 #include "../common/log.h"
 #include "../common/loop.h"
 #include "../common/wheel.h"
+#include "transport_conf.h"
 
 #define RECORD_BYTES 16384
 #define RECORDS_A_TURN 8
@@ -375,32 +376,79 @@ on_passphrase(char *buf, int size, int writing, void *arg)
 }
 
 static void
-log_openssl_error(const char *what, const char *file)
+log_openssl_error(const char *what)
 {
 	char reason[256];
 
 	ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
 	ERR_clear_error();
-	rt_log(RT_LOG_ERROR, "tls", "cannot use the %s \"%s\": %s", what, file, reason);
+	rt_log(RT_LOG_ERROR, "tls", "cannot use the %s: %s", what, reason);
 }
 
-static SSL_CTX *
-new_context(const char *cert_file, const char *key_file)
+/* The server's certificate, and those behind it as its chain. */
+static bool
+use_certificates(SSL_CTX *ctx, const char *pem)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+	bool used = cert != NULL && SSL_CTX_use_certificate(ctx, cert) == 1;
+	unsigned long end;
 
+	X509_free(cert);
+	while (used && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+	{
+		used = SSL_CTX_add0_chain_cert(ctx, cert) == 1;
+		if (!used)
+			X509_free(cert);
+	}
+	BIO_free(bio);
+	end = ERR_peek_last_error();
+	if (!used || ERR_GET_LIB(end) != ERR_LIB_PEM || ERR_GET_REASON(end) != PEM_R_NO_START_LINE)
+		return false;
+	ERR_clear_error();
+	return true;
+}
+
+static bool
+use_key(SSL_CTX *ctx, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, NULL);
+	bool used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return used;
+}
+
+/* Nothing is resumed, as in PostgreSQL itself: a ticket's key would live as long as the certificate, and what was
+ * sent before could be read by whoever gets it.  Under TLS 1.2, forward secrecy and authenticated encryption alone. */
+static SSL_CTX *
+new_context(const struct rt_transport_options *o)
+{
+	SSL_CTX *ctx;
+
+	if (o->tls_cert == NULL || o->tls_key == NULL)
+	{
+		rt_log(RT_LOG_ERROR, "tls", "there is no certificate with its key that could be read");
+		return NULL;
+	}
+	ctx = SSL_CTX_new(TLS_server_method());
 	if (ctx == NULL)
 		return NULL;
-	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_min_proto_version(ctx, strcmp(o->tls_min_version, "TLSv1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+								 SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_mode(ctx,
 					 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-	SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
-		log_openssl_error("certificate", cert_file);
-	else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		log_openssl_error("private key", key_file);
+	if (!use_certificates(ctx, o->tls_cert))
+		log_openssl_error("certificate of rt.ssl_cert_file");
+	else if (!use_key(ctx, o->tls_key))
+		log_openssl_error("key of rt.ssl_key_file");
 	else
 		return ctx;
 	SSL_CTX_free(ctx);
@@ -408,15 +456,13 @@ new_context(const char *cert_file, const char *key_file)
 }
 
 enum rt_result
-rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const char *cert_file, const char *key_file)
+rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *o)
 {
-	SSL_CTX *ctx = new_context(cert_file, key_file);
+	SSL_CTX *ctx = new_context(o);
 	struct rt_tls *t;
 
 	if (ctx == NULL)
 		return RT_INTERNAL;
-	/* OpenSSL writes to sockets without MSG_NOSIGNAL. */
-	signal(SIGPIPE, SIG_IGN);
 	t = rt_alloc(sizeof *t);
 	t->loop = l;
 	t->wheel = w;
@@ -426,12 +472,15 @@ rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const char
 }
 
 enum rt_result
-rt_tls_reload(struct rt_tls *t, const char *cert_file, const char *key_file)
+rt_tls_reload(struct rt_tls *t, const struct rt_transport_options *o)
 {
-	SSL_CTX *ctx = new_context(cert_file, key_file);
+	SSL_CTX *ctx = new_context(o);
 
 	if (ctx == NULL)
+	{
+		rt_log(RT_LOG_WARNING, "tls", "the certificate stays that was there before");
 		return RT_INTERNAL;
+	}
 	SSL_CTX_free(t->ctx); /* connections hold references of their own */
 	t->ctx = ctx;
 	return RT_OK;

@@ -10,12 +10,13 @@
 
 struct rt_loop;
 struct rt_tls;
+struct rt_transport_options;
 struct rt_wheel;
 
-/* Logs why it fails.  PEM files; the certificate's may have the chain behind it. */
-enum rt_result rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const char *cert_file,
-						  const char *key_file);
-enum rt_result rt_tls_reload(struct rt_tls *t, const char *cert_file, const char *key_file); /* for new connections */
+/* By tls_cert, tls_key and tls_min_version.  Log why they fail; a reload that fails leaves all as it is. */
+enum rt_result rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w,
+						  const struct rt_transport_options *o);
+enum rt_result rt_tls_reload(struct rt_tls *t, const struct rt_transport_options *o); /* for new connections */
 void rt_tls_free(struct rt_tls *t); /* closes all; NULL is fine */
 
 /* Takes the descriptor over.  The inner end, non-blocking; -1 if there is none, then the descriptor was closed. */

@@ -44,8 +44,6 @@ static void
 copy_strings(struct rt_transport_options *conf)
 {
 	conf->listen_addresses = copy_or_null(conf->listen_addresses);
-	conf->ssl_cert_file = copy_or_null(conf->ssl_cert_file);
-	conf->ssl_key_file = copy_or_null(conf->ssl_key_file);
 	conf->cors_origins = copy_or_null(conf->cors_origins);
 	conf->static_dir = copy_or_null(conf->static_dir);
 }
@@ -54,8 +52,6 @@ static void
 free_strings(struct rt_transport_options *conf)
 {
 	free((char *) conf->listen_addresses);
-	free((char *) conf->ssl_cert_file);
-	free((char *) conf->ssl_key_file);
 	free((char *) conf->cors_origins);
 	free((char *) conf->static_dir);
 }
@@ -131,17 +127,13 @@ start_parts(struct rt_transport *t, const struct rt_socketio_app *app, rt_http_c
 									.gone_arg = t};
 	enum rt_result rc;
 
-	if (t->conf.ssl_cert_file != NULL)
+	if (t->conf.tls)
 	{
-		if (t->conf.ssl_key_file == NULL)
-		{
-			rt_log(RT_LOG_ERROR, "tls", "a certificate is set, but no key");
-			return RT_INTERNAL;
-		}
-		rc = rt_tls_new(&t->tls, t->loop, t->wheel, t->conf.ssl_cert_file, t->conf.ssl_key_file);
+		rc = rt_tls_new(&t->tls, t->loop, t->wheel, &t->conf);
 		if (rc != RT_OK)
 			return rc;
 	}
+	t->conf.tls_cert = t->conf.tls_key = t->conf.tls_min_version = NULL; /* they were lent */
 	rc = rt_socketio_new(&t->sio, t->loop, t->wheel, &t->conf, &t->stats, app, on_descriptor_gone, t);
 	if (rc != RT_OK)
 		return rc;
@@ -186,14 +178,12 @@ rt_transport_listen(struct rt_transport *t)
 static enum rt_result
 reload_tls(struct rt_transport *t, const struct rt_transport_options *o)
 {
-	bool wanted = o->ssl_cert_file != NULL && o->ssl_cert_file[0] != '\0';
-
-	if (wanted != (t->tls != NULL))
+	if (o->tls != (t->tls != NULL))
 	{
 		rt_log(RT_LOG_WARNING, "tls", "TLS can be switched on or off by a restart only");
 		return RT_OK;
 	}
-	return wanted ? rt_tls_reload(t->tls, o->ssl_cert_file, o->ssl_key_file == NULL ? "" : o->ssl_key_file) : RT_OK;
+	return o->tls ? rt_tls_reload(t->tls, o) : RT_OK;
 }
 
 enum rt_result

@@ -2,6 +2,7 @@
 #ifndef RT_TRANSPORT_CONF_H
 #define RT_TRANSPORT_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,13 +14,15 @@
  * that many connections cannot take what one may. */
 #define RT_MAX_HELD_BYTES (256u << 20)
 
-/* Strings are copied.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
+/* Strings are copied but where it says otherwise.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
 struct rt_transport_options
 {
 	int port;
 	const char *listen_addresses; /* comma-separated addresses, "*" for all; NULL: "127.0.0.1" */
-	const char *ssl_cert_file;    /* (r) NULL or "": no TLS; whether there is TLS at all cannot change */
-	const char *ssl_key_file;     /* (r) */
+	bool tls;                     /* cannot change */
+	const char *tls_cert;         /* (r) PEM, with the chain behind it; NULL: could not be read.  Not copied */
+	const char *tls_key;          /* (r) PEM; the same */
+	const char *tls_min_version;  /* (r) "TLSv1.2" or "TLSv1.3".  Not copied */
 	const char *cors_origins;     /* (r) comma-separated origins, "*" for any; NULL or "": none */
 	const char *static_dir;       /* GET / and /assets/…, read once; NULL: none */
 	uint32_t ping_interval_ms;    /* (r) 25,000 */

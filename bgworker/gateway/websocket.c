@@ -417,7 +417,7 @@ static void
 limit_descriptors(const struct rt_transport_options *conf)
 {
 	struct rlimit limit;
-	rlim_t per_connection = conf->ssl_cert_file != NULL ? 3 : 1; /* see tls.h */
+	rlim_t per_connection = conf->tls ? 3 : 1; /* see tls.h */
 	rlim_t wanted = (rlim_t) conf->max_connections * per_connection + 512;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)

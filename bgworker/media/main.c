@@ -2,12 +2,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "../common/conf.h"
+#include "../common/confine.h"
 #include "../common/db.h"
 #include "../common/log.h"
 #include "../common/loop.h"
@@ -79,17 +78,6 @@ on_ready(void *arg)
 	rt_log(RT_LOG_INFO, "main", "ready");
 }
 
-/* Nothing of us may be read by a debugger of the same user, dumped, or grow into another program. */
-static void
-confine(void)
-{
-	struct rlimit none = {0, 0};
-
-	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
-}
-
 static void
 watch_signals(struct media *m)
 {
@@ -99,7 +87,6 @@ watch_signals(struct media *m)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	m->signals = rt_watch_new(m->loop, m->signal_fd, on_signal, m);
 	rt_watch_set(m->signals, RT_READABLE);
@@ -120,7 +107,11 @@ start(struct media *m)
 	if (rt_engine_new(&m->engine, m->loop, &engine, rt_control_event, m->control) != RT_OK)
 		return RT_INTERNAL;
 	rt_control_set_engine(m->control, m->engine);
-	return rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m);
+	if (rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m) != RT_OK)
+		return RT_INTERNAL;
+	if (rt_conf_bool(m->conf, "confine", true))
+		rt_confine(rt_conf_conninfo(m->conf));
+	return RT_OK;
 }
 
 static void
@@ -136,7 +127,7 @@ main(void)
 	enum rt_result rc;
 
 	memset(&m, 0, sizeof m);
-	confine();
+	rt_confine_early();
 	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf) || rt_loop_new(&m.loop) != RT_OK)
 		return 1;
 	watch_signals(&m);

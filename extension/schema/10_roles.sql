@@ -1,5 +1,9 @@
 -- Schemas, roles, and the small functions that the other files share.
 
+-- Until the extension is made.  CREATE EXTENSION's own path has the schema public in it, where others may have left a
+-- function or operator that fits better than pg_catalog's.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- The wire is UTF-8, and the triggers write it: in another encoding they would write something else.
 DO $$
 BEGIN
@@ -14,7 +18,8 @@ DO $$
 DECLARE
 	r record;
 BEGIN
-	FOR r IN SELECT * FROM (VALUES ('rt_gateway', 'LOGIN'), ('rt_media', 'LOGIN'), ('rt_app', 'NOLOGIN')) AS v (name, how)
+	FOR r IN SELECT * FROM (VALUES ('rt_gateway', 'LOGIN'), ('rt_media', 'LOGIN'), ('rt_app', 'NOLOGIN'),
+		('rt_auditor', 'NOLOGIN')) AS v (name, how)
 	LOOP
 		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
 			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
@@ -41,8 +46,12 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA rt, rt_api, rt_private REVOKE ALL ON FUNCTION
 
 -- ---- who acts ----------------------------------------------------------------
 
+-- Policies and views ask these with whatever path the caller has, so they name the schema of operators, too.
 CREATE FUNCTION rt_private.actor() RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT nullif(pg_catalog.current_setting('rt.user_id', true), '') $$;
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+	SELECT CASE WHEN pg_catalog.current_setting('rt.user_id', true) OPERATOR(pg_catalog.<>) ''
+		THEN pg_catalog.current_setting('rt.user_id', true) END
+$$;
 COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if there is none';
 
 CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
@@ -56,7 +65,7 @@ COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one unti
 -- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.
 CREATE FUNCTION rt_private.caller() RETURNS name
 LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN pg_catalog.current_setting('role') = 'none' THEN session_user
+	SELECT CASE WHEN pg_catalog.current_setting('role') OPERATOR(pg_catalog.=) 'none' THEN session_user
 		ELSE pg_catalog.current_setting('role')::name END
 $$;
 COMMENT ON FUNCTION rt_private.caller() IS 'the role that the client acts with';
@@ -64,7 +73,7 @@ COMMENT ON FUNCTION rt_private.caller() IS 'the role that the client acts with';
 CREATE FUNCTION rt_private.trusted() RETURNS boolean
 LANGUAGE sql STABLE AS $$
 	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
-	FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'rt'
+	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
 $$;
 COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights of the extension''s owner, and need not be a user of rt';
 

@@ -144,17 +144,17 @@ COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS 'the keys that verify tokens: [{
 
 -- ---- tokens --------------------------------------------------------------------
 
-CREATE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION rt_private.make_token(user_id text, ttl interval) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     named record;
     signing record;
     issued_at bigint := floor(extract(epoch FROM clock_timestamp()));
     -- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
-    ttl interval := coalesce(issue_token.ttl, current_setting('rt.token_ttl', true)::interval, interval '12 hours');
+    ttl interval := coalesce(make_token.ttl, current_setting('rt.token_ttl', true)::interval, interval '12 hours');
     lifetime bigint := floor(extract(epoch FROM ttl));
 BEGIN
-    SELECT u.id, u.name INTO named FROM rt.users u WHERE u.id = issue_token.user_id;
+    SELECT u.id, u.name INTO named FROM rt.users u WHERE u.id = make_token.user_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
     END IF;
@@ -167,6 +167,17 @@ BEGIN
     RETURN rt_private.jwt_sign(signing.kid, signing.alg, signing.key,
         json_build_object('sub', named.id, 'name', named.name, 'iat', issued_at, 'exp', issued_at + lifetime,
                           'jti', rt_private.random_text(9)));
+END
+$$;
+COMMENT ON FUNCTION rt_private.make_token(text, interval) IS 'a token of a user, signed by the newest key';
+
+CREATE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    token text := rt_private.make_token(issue_token.user_id, issue_token.ttl);
+BEGIN
+    PERFORM rt_private.audit('token-issued', jsonb_build_object('userId', issue_token.user_id));
+    RETURN token;
 END
 $$;
 COMMENT ON FUNCTION rt.issue_token(text, interval) IS

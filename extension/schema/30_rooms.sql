@@ -135,7 +135,7 @@ CREATE TRIGGER room_members_after_delete AFTER DELETE ON rt.room_members
 	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_delete();
 
 CREATE FUNCTION rt_private.room_members_before_update() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'a membership cannot be moved to another room or user'
 		USING ERRCODE = 'RT400', HINT = 'Delete it and insert a new one.';
@@ -265,8 +265,11 @@ $$;
 COMMENT ON FUNCTION rt.broadcast(bigint, text, jsonb) IS 'sends an event of your own to the sockets that joined a room';
 
 CREATE FUNCTION rt.disconnect_user(user_id text, reason text DEFAULT NULL) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}',
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
 		json_build_object('userId', disconnect_user.user_id, 'reason', coalesce(disconnect_user.reason, 'disconnected')), false);
+	PERFORM rt_private.audit('user-disconnected', jsonb_build_object('userId', disconnect_user.user_id, 'reason', disconnect_user.reason));
+END
 $$;
 COMMENT ON FUNCTION rt.disconnect_user(text, text) IS 'closes every connection of a user';

@@ -287,7 +287,7 @@ CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.reactions FOR EACH R
 	EXECUTE FUNCTION rt_private.reactions_after_change();
 
 CREATE FUNCTION rt_private.reactions_before_update() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'a reaction cannot be changed' USING ERRCODE = 'RT400', HINT = 'Delete it and insert another.';
 END

@@ -13,7 +13,8 @@
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
 --                        -> {relay, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
---   auth               {username, password} -> {status, token, expiresAt, user}       auth_refresh {} -> the same
+--   auth               {username, password, address, gateway} -> {status, token, expiresAt, user}; refused: {status, error}
+--   auth_refresh       {} -> the same
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, snapshot}: the last
 --                        for the gateway, which tells by it whether an rt:member was known already
 --   leave_room         {sid, roomId} -> {success, roomId}
@@ -268,12 +269,13 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ttl interval := current_setting('rt.token_ttl')::interval;
 BEGIN
-	RETURN json_build_object('status', 200, 'token', rt.issue_token(u.id, ttl),
+	RETURN json_build_object('status', 200, 'token', rt_private.make_token(u.id, ttl),
 		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
 END
 $$;
 COMMENT ON FUNCTION rt_private.token_json(rt.users) IS 'what a login is answered with';
 
+-- A refusal is an answer and no error, which would undo that it was written down.
 CREATE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -283,8 +285,10 @@ DECLARE
 BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(given_name);
 	IF NOT rt_private.password_matches(password, u.password_hash) THEN
-		RAISE EXCEPTION 'Wrong username or password' USING ERRCODE = 'RT401';
+		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN '{"status": 401, "error": {"code": "unauthorized", "message": "Wrong username or password"}}';
 	END IF;
+	PERFORM rt_private.audit_login('login', u.id, req ->> 'address', req ->> 'gateway');
 	RETURN rt_private.token_json(u);
 END
 $$;

@@ -47,6 +47,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
 		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
 	END IF;
+	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
 	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));
 END

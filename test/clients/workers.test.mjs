@@ -1,7 +1,7 @@
 // Several workers behind one port, and TLS: any client by any transport, whichever worker its connections come to.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import tls from 'node:tls';
@@ -64,13 +64,23 @@ describe('TLS', () => {
     return [file('crt'), file('key')];
   }
 
-  async function subject(url) {
+  async function handshake(url, options = {}) {
     const { hostname, port } = new URL(url);
-    const socket = tls.connect({ host: hostname, port: Number(port), rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });
+    const socket = tls.connect({ host: hostname, port: Number(port), rejectUnauthorized: false, ...options });
     await new Promise((resolve, reject) => { socket.once('secureConnect', resolve); socket.once('error', reject); });
-    const found = { name: socket.getPeerCertificate().subject.CN, alpn: socket.alpnProtocol };
+    const found = { name: socket.getPeerCertificate().subject.CN, alpn: socket.alpnProtocol, version: socket.getProtocol(), cipher: socket.getCipher().name };
     socket.destroy();
     return found;
+  }
+
+  async function subject(url) {
+    const { name, alpn } = await handshake(url, { ALPNProtocols: ['h2', 'http/1.1'] });
+    return { name, alpn };
+  }
+
+  async function reload(settings = {}) {
+    for (const [name, value] of Object.entries(settings)) await cluster.sql(`ALTER SYSTEM SET ${name} = '${value}'`);
+    await cluster.sql('SELECT pg_reload_conf()');
   }
 
   test('clients of every transport, on two workers; a new certificate is used after a reload', async () => {
@@ -84,9 +94,50 @@ describe('TLS', () => {
     const roomId = await cluster.room('tls', 'alice');
     await useAll(cluster, url, alice, roomId);
     assert.deepEqual(await subject(url), { name: 'first', alpn: 'http/1.1' });
+    const before = io(url, { auth: { token: alice }, forceNew: true, reconnection: false, transports: ['websocket'], rejectUnauthorized: false });
+    await connected(before);
+    let seen = 0;
+    before.on('new-chat-message', () => { seen++; });
+    await before.emitWithAck('join-chat-rooms', { roomIds: [roomId] });
     await copyFile(cert2, cert);
     await copyFile(key2, key);
-    await cluster.sql('SELECT pg_reload_conf()');
+    await reload();
     await until(async () => (await subject(url)).name === 'second', 'the new certificate');
+    await cluster.insert(roomId, 'alice', 'to a connection from before');
+    await until(() => seen === 1, 'the connection from before lives on');
+    before.disconnect();
+  });
+
+  test('a file that is broken, or gone, leaves the certificate of before', async () => {
+    const url = cluster.url.replace('http:', 'https:');
+    const cert = joinPath(folder, 'first.crt');
+    const complaints = async (pattern) => (await cluster.log()).match(pattern)?.length ?? 0;
+    await writeFile(cert, '-----BEGIN CERTIFICATE-----\n\u00fc\u0000 no base64 \n-----END CERTIFICATE-----\n');
+    await reload();
+    await until(async () => await complaints(/tls: cannot use the certificate of rt\.ssl_cert_file: /g) >= 2, 'both workers complain');
+    assert.ok(await complaints(/tls: the certificate stays that was there before/g) >= 2);
+    assert.equal((await subject(url)).name, 'second');
+    await rm(cert);
+    await reload();
+    await until(async () => await complaints(/could not read rt\.ssl_cert_file .*: No such file or directory/g) > 0, 'it is missed');
+    assert.equal((await subject(url)).name, 'second');
+    const [cert3, key3] = await makeCertificate('third');
+    await copyFile(key3, joinPath(folder, 'first.key'));
+    await copyFile(cert3, cert);
+    await reload();
+    await until(async () => (await subject(url)).name === 'third', 'one that is whole again');
+  });
+
+  test('TLS 1.2 with forward secrecy at the least, 1.3 alone if that is wanted; nothing is resumed', async () => {
+    const url = cluster.url.replace('http:', 'https:');
+    assert.equal((await handshake(url)).version, 'TLSv1.3');
+    const old = await handshake(url, { maxVersion: 'TLSv1.2' });
+    assert.match(`${old.version} ${old.cipher}`, /^TLSv1\.2 ECDHE-.*(GCM|CHACHA20)/);
+    await assert.rejects(handshake(url, { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' }));
+    await assert.rejects(handshake(url, { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' }));
+    await assert.rejects(cluster.sql("ALTER SYSTEM SET rt.ssl_min_protocol_version = 'TLSv1'"), /invalid value/);
+    await reload({ 'rt.ssl_min_protocol_version': 'TLSv1.3' });
+    await until(() => handshake(url, { maxVersion: 'TLSv1.2' }).then(() => false, () => true), 'TLS 1.2 is refused');
+    assert.equal((await handshake(url)).version, 'TLSv1.3');
   });
 });
