@@ -182,6 +182,12 @@ rt_report_relay(const struct rt_report *rp)
 	return rt_json_object(rp->answer, "relay");
 }
 
+json_t *
+rt_report_media(const struct rt_report *rp)
+{
+	return rt_json_array(rp->answer, "media");
+}
+
 static void
 on_told(void *arg, const struct rt_db_reply *reply)
 {

@@ -16,6 +16,7 @@
 #include "app.h"
 #include "bus.h"
 #include "drain.h"
+#include "media_metrics.h"
 #include "meeting.h"
 #include "recent.h"
 #include "relaystat.h"
@@ -244,6 +245,7 @@ rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 	rt_text_init(&database);
 	rt_metric_label(&database, "database", rt_conf_database(st->app->conf));
 	rt_relaystat_write(rt_report_relay(st->app->report), out, database.data);
+	rt_media_metrics_write(rt_report_media(st->app->report), out, database.data);
 	rt_text_fini(&database);
 }
 

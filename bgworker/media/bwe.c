@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/log.h"
+#include "rtp.h"
 
 #define HISTORY 1024      /* packets in flight that can be recognised: half a second at 20 Mbit/s */
 #define GROUP_US 5000     /* packets sent within this time are one burst */
@@ -55,6 +56,7 @@ struct rt_bwe
 	bool known;
 	/* of the feedback that is being read */
 	int64_t clock_us;
+	int64_t reference_64ms; /* its base time, which wraps at 2^24, counted on */
 	uint64_t now_us;
 };
 
@@ -262,7 +264,9 @@ rt_bwe_feedback(struct rt_bwe *b, const struct rt_rtcp *p, uint64_t now_us)
 	b->now_us = now_us;
 	b->known = true;
 	/* the base time comes before the deltas: see rt_rtcp_read_twcc() */
-	b->clock_us = (int64_t) ((uint32_t) p->body[12] << 16 | (uint32_t) p->body[13] << 8 | p->body[14]) * 64000;
+	reference = rt_get24(p->body + 12);
+	b->reference_64ms += (int32_t) ((reference - (uint32_t) b->reference_64ms) << 8) >> 8;
+	b->clock_us = b->reference_64ms * 64000;
 	if (!rt_rtcp_read_twcc(p, &reference, on_status, b))
 		return false;
 	control_rate(b);

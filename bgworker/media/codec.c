@@ -22,6 +22,7 @@ read_vp8(const uint8_t *p, size_t len, struct rt_codec_info *info)
 			if (at + n > len)
 				return false;
 			info->has_picture_id = true;
+			info->short_picture_id = n == 1;
 			info->picture_id = n == 2 ? (uint16_t) ((p[at] & 0x7f) << 8 | p[at + 1]) : p[at];
 			at += n;
 		}

@@ -20,6 +20,7 @@ struct rt_codec_info
 	/* VP8: what a consumer rewrites */
 	uint8_t descriptor_len; /* 0: nothing to rewrite */
 	bool has_picture_id;
+	bool short_picture_id; /* 7 bits */
 	bool has_tl0;
 	bool has_tid;
 	uint16_t picture_id; /* 7 or 15 bits */

@@ -13,6 +13,7 @@
 
 #define NTP_EPOCH 2208988800u /* seconds from 1900 to 1970 */
 #define SR_INTERVAL_US 1000000
+#define RESENDS 10 /* of one packet: a receiver that asks more often only floods itself */
 
 /* Below 2^15, so that a loss of the first packets around a wrap does not make the receiver guess its rollover
  * counter wrong. */
@@ -116,6 +117,24 @@ rt_consumer_want_keyframe(struct rt_consumer *c)
 
 /* ---- sending ---- */
 
+/* The dependency descriptor, which tells what this consumer gets (section A.4.4 of its specification): in each packet,
+ * once it was less than all, so that no loss can hide it. */
+static struct rt_rtp_ext_out
+make_descriptor(const struct rt_consumer *c, const struct rt_packet *p, uint8_t *scratch)
+{
+	struct rt_rtp_ext_out ext = {c->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR], p->descriptor_len, p->descriptor};
+	size_t len = 0;
+
+	if (ext.id && p->has_dd && c->restricted)
+		len = rt_dd_write(scratch, p->descriptor, p->descriptor_len, &p->dd, rt_layers_targets(c));
+	if (len)
+	{
+		ext.len = (uint8_t) len;
+		ext.value = scratch;
+	}
+	return ext;
+}
+
 /* The header extensions that this consumer agreed to, with values from the packet and of this moment. */
 static int
 make_exts(struct rt_consumer *c, const struct rt_packet *p, struct rt_rtp_ext_out *ext, uint8_t *scratch)
@@ -142,6 +161,8 @@ make_exts(struct rt_consumer *c, const struct rt_packet *p, struct rt_rtp_ext_ou
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_VIDEO_ORIENTATION], p->orientation.len, p->orientation.value};
 	if (p->playout_delay.len)
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_PLAYOUT_DELAY], p->playout_delay.len, p->playout_delay.value};
+	if (p->descriptor_len)
+		ext[n++] = make_descriptor(c, p, scratch + 5);
 	return n;
 }
 
@@ -159,11 +180,11 @@ send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_h
             const uint8_t *prefix, size_t prefix_len, const uint8_t *body, size_t body_len)
 {
 	struct rt_transport *t = c->transport;
-	uint8_t scratch[8], *out;
+	uint8_t scratch[5 + RT_DD_MAX_LEN], *out;
 	struct rt_rtp_ext_out ext[8];
 	size_t header, len;
 
-	if (prefix_len + body_len + 200 > RT_PORT_BUFFER)
+	if (prefix_len + body_len + (p->descriptor_len ? RT_DD_MAX_LEN : 0) + 200 > RT_PORT_BUFFER)
 		return;
 	out = rt_port_buffer(t->engine->port);
 	header = rt_rtp_write_header(out, h->pt, h->marker, h->seq, h->ts, h->ssrc, ext, make_exts(c, p, ext, scratch));
@@ -190,17 +211,17 @@ rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t
 }
 
 static void
-remember(struct rt_consumer *c, const struct rt_packet *p, uint16_t seq, uint32_t ts, uint16_t pid, uint8_t tl0)
+remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0)
 {
 	if (c->history)
-		c->history[seq % RT_HISTORY] = (struct rt_sent){.seq = seq,
-		                                                .in_seq = p->seq,
-		                                                .ts = ts,
-		                                                .picture_id = pid,
-		                                                .tl0 = tl0,
-		                                                .layer = p->layer,
-		                                                .again_ms = 0,
-		                                                .used = true};
+		c->history[h->seq % RT_HISTORY] = (struct rt_sent){.seq = h->seq,
+		                                                   .in_seq = p->seq,
+		                                                   .ts = h->ts,
+		                                                   .picture_id = pid,
+		                                                   .tl0 = tl0,
+		                                                   .layer = p->layer & 3,
+		                                                   .marker = h->marker,
+		                                                   .used = true};
 }
 
 /* This packet begins the stream that goes out: the first one, or another layer's.  Time goes on by what the clock
@@ -254,7 +275,13 @@ count(struct rt_consumer *c, size_t bytes, uint64_t now_us)
 	c->window_bytes = 0;
 }
 
-void
+uint64_t
+rt_consumer_bitrate(const struct rt_consumer *c)
+{
+	return c->transport->engine->now_us - c->last_sent_us < 1000000 ? c->bitrate_bps : 0;
+}
+
+bool
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
 	uint8_t prefix[8], tl0;
@@ -265,26 +292,26 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	enum rt_layers_verdict verdict;
 
 	if (c->paused || !rt_transport_ready(c->transport))
-		return;
+		return false;
 	verdict = rt_layers_judge(c, p);
 	if (verdict == RT_LAYERS_IGNORE)
-		return;
+		return false;
 	if (verdict == RT_LAYERS_BEGIN)
 		begin_stream(c, p);
 	if (verdict == RT_LAYERS_DROP || p->payload_len == 0)
 	{
 		drop(c, p);
-		return;
+		return false;
 	}
 	if (!rt_seq_map(&c->seq, p->seq, &seq, &pid_offset))
-		return;
+		return false;
 	ts = p->ts + c->ts_offset;
 	pid = (p->info.picture_id + pid_offset) & 0x7fff;
 	tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
 	prefix_len = rewrite_payload(c, p, pid, tl0, prefix, &skip);
 	h = (struct out_header){c->params.pt, rt_layers_marker(c, p), seq, ts, c->params.ssrc};
 	send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
-	remember(c, p, seq, ts, pid, tl0);
+	remember(c, p, &h, pid, tl0);
 	if (seq == c->seq.highest_out)
 	{
 		c->last_ts = ts;
@@ -294,6 +321,7 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		c->has_last_pid = p->info.has_picture_id;
 	}
 	count(c, p->payload_len, p->arrival_us);
+	return verdict == RT_LAYERS_BEGIN;
 }
 
 void
@@ -306,15 +334,18 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	size_t skip, n = 0;
 	struct out_header h;
 
-	if (!s || !s->used || s->seq != seq || !rt_consumer_flows(c))
+	if (!s || !s->used || s->seq != seq || s->tries == RESENDS || !rt_consumer_flows(c))
 		return;
+	if (!c->params.rtx_ssrc && rt_srtp_is_aead(c->transport->srtp))
+		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
 	if (s->again_ms && now_ms - s->again_ms < (rtt > 20 ? rtt : 20))
 		return; /* the last one is still on its way */
 	p = rt_store_find(c->producer->layers[s->layer].store, s->in_seq);
 	if (!p)
 		return;
 	s->again_ms = now_ms;
-	h = (struct out_header){c->params.pt, rt_layers_marker(c, p), seq, s->ts, c->params.ssrc};
+	s->tries++;
+	h = (struct out_header){c->params.pt, s->marker, seq, s->ts, c->params.ssrc};
 	if (c->params.rtx_ssrc)
 	{
 		rt_put16(prefix, seq); /* RFC 4588 section 4 */
@@ -326,6 +357,7 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	n += rewrite_payload(c, p, s->picture_id, s->tl0, prefix + n, &skip);
 	send_packet(c, p, &h, c->params.rtx_ssrc ? &c->rtx_roc : &c->roc, prefix, n, p->payload + skip, p->payload_len - skip);
 	c->retransmitted++;
+	c->transport->engine->retransmitted++;
 }
 
 static uint64_t
@@ -360,7 +392,7 @@ rt_consumer_sender_report(struct rt_consumer *c, uint8_t *out, size_t cap)
 		return 0;
 	c->sr_us = now;
 	sr.ntp = ntp_now();
-	sr.rtp_ts = ts_now(c, &c->producer->layers[rt_layers_encoding(c)].recv);
+	sr.rtp_ts = ts_now(c, &c->producer->layers[rt_layers_outgoing(c)].recv);
 	sr.packets = (uint32_t) c->packets;
 	sr.octets = (uint32_t) c->bytes;
 	n = rt_rtcp_write_sr(out, cap, &sr);

@@ -14,7 +14,11 @@ void rt_consumer_pause(struct rt_consumer *c, bool paused);
 void rt_consumer_resync(struct rt_consumer *c);
 bool rt_consumer_flows(const struct rt_consumer *c);
 
-void rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p);
+/* Bits a second now; one that is silent for a second has none. */
+uint64_t rt_consumer_bitrate(const struct rt_consumer *c);
+
+/* True: it began a stream. */
+bool rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p);
 /* The receiver lost it; by RTX where that was agreed. */
 void rt_consumer_resend(struct rt_consumer *c, uint16_t seq);
 /* The receiver cannot decode. */

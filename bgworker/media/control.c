@@ -150,7 +150,8 @@ on_beat(void *arg)
 {
 	struct rt_control *c = arg;
 	size_t load = rt_stats_load(c->engine);
-	json_t *req = json_pack("{s:s, s:I}", "worker", c->worker, "load", (json_int_t) load);
+	json_t *req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) load, "totals",
+	                        rt_stats_totals(c->engine));
 
 	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));

@@ -205,7 +205,10 @@ on_nack(struct rt_consumer *c, const struct rt_rtcp *p, int *resends)
 	for (int i = 0; rt_rtcp_read_nack(p, i, &pid, &blp); i++)
 		for (int k = 0; k <= 16; k++)
 			if ((k == 0 || blp >> (k - 1) & 1) && (*resends)++ < MAX_RESENDS)
+			{
+				c->transport->engine->nacks_received++;
 				rt_consumer_resend(c, (uint16_t) (pid + k));
+			}
 }
 
 static void

@@ -21,8 +21,14 @@ is_video(const struct rt_consumer *c)
 	return c->params.kind == RT_KIND_VIDEO;
 }
 
-/* Of one stream only VP9's payload tells the spatial layer, and only VP8's and VP9's the temporal one: others are
- * forwarded whole, whatever layers were announced. */
+static bool
+has_descriptors(const struct rt_consumer *c)
+{
+	return c->producer->layers[0].dd != NULL;
+}
+
+/* Of one stream only VP9's payload tells the spatial layer, and only VP8's and VP9's the temporal one, of AV1 the
+ * dependency descriptor both: others are forwarded whole, whatever layers were announced. */
 int
 rt_layers_spatial_count(const struct rt_consumer *c)
 {
@@ -30,7 +36,7 @@ rt_layers_spatial_count(const struct rt_consumer *c)
 
 	if (is_simulcast(c))
 		return c->producer->params.n_encodings;
-	return n < 1 || c->params.codec != RT_CODEC_VP9 ? 1 : n;
+	return n < 1 || (c->params.codec != RT_CODEC_VP9 && !has_descriptors(c)) ? 1 : n;
 }
 
 int
@@ -38,13 +44,19 @@ rt_layers_temporal_count(const struct rt_consumer *c)
 {
 	int n = c->producer->params.encodings[0].layers.temporal;
 
-	return n < 1 || (c->params.codec != RT_CODEC_VP8 && c->params.codec != RT_CODEC_VP9) ? 1 : n;
+	return n < 1 || (c->params.codec != RT_CODEC_VP8 && c->params.codec != RT_CODEC_VP9 && !has_descriptors(c)) ? 1 : n;
 }
 
 int
 rt_layers_encoding(const struct rt_consumer *c)
 {
 	return is_simulcast(c) ? (c->target_spatial < 0 ? 0 : c->target_spatial) : 0;
+}
+
+int
+rt_layers_outgoing(const struct rt_consumer *c)
+{
+	return is_simulcast(c) && c->current_spatial >= 0 ? c->current_spatial : rt_layers_encoding(c);
 }
 
 void
@@ -72,7 +84,10 @@ set_current(struct rt_consumer *c, int spatial, int temporal)
 	c->current_spatial = (int8_t) spatial;
 	c->current_temporal = (int8_t) temporal;
 	if (is_video(c) && (spatial != c->told_spatial || temporal != c->told_temporal))
+	{
+		c->transport->engine->layer_changes++;
 		rt_report_layers(c);
+	}
 }
 
 static enum rt_layers_verdict
@@ -123,12 +138,109 @@ is_wanted(const struct rt_consumer *c, const struct rt_packet *p)
 	/* At the highest announced layer nothing is left out: some send more layers than they announce. */
 	if (p->info.tid > c->current_temporal && c->current_temporal < rt_layers_temporal_count(c) - 1)
 		return false;
+	if (c->params.codec == RT_CODEC_AV1)
+		return true; /* without descriptors: all of it */
 	if (rt_layers_spatial_count(c) == 1 || is_simulcast(c) || p->info.sid == c->current_spatial)
 		return true;
 	if (p->info.sid > c->current_spatial)
 		return false;
 	/* K-SVC: between key pictures each layer is predicted from itself alone */
 	return !c->producer->params.encodings[0].layers.key || p->info.key_picture;
+}
+
+/* ---- AV1: decode targets, by the dependency descriptor ---- */
+
+static int
+wanted_target(const struct rt_consumer *c)
+{
+	const struct rt_layer *l = &c->producer->layers[0];
+	bool all_spatial = c->target_spatial >= rt_layers_spatial_count(c) - 1;
+	bool all_temporal = c->target_temporal >= rt_layers_temporal_count(c) - 1;
+
+	/* At the highest announced layer nothing is left out: some send more layers than they announce. */
+	return rt_dd_best(l->dd, l->dd_active, all_spatial ? RT_DD_SPATIAL : c->target_spatial,
+	                  all_temporal ? RT_DD_TEMPORAL : c->target_temporal);
+}
+
+static void
+set_decode_target(struct rt_consumer *c, int target)
+{
+	const struct rt_dd_structure *s = c->producer->layers[0].dd;
+
+	c->decode_target = (int8_t) target;
+	set_current(c, s->target_spatial[target], s->target_temporal[target]);
+	c->restricted |= rt_layers_targets(c) != (uint32_t) (((uint64_t) 1 << s->ntargets) - 1);
+}
+
+/* The receiver has all that this frame needs. */
+static bool
+is_decodable(const struct rt_consumer *c, const struct rt_dd *d)
+{
+	int ahead = (int16_t) (d->frame - c->frame);
+	uint64_t sent = ahead >= 1 && ahead <= 64 ? c->frames << (ahead - 1) : 0; /* bit i: d->frame - 1 - i */
+
+	return !d->far_refs && ahead >= 1 && (d->refs & ~sent) == 0;
+}
+
+static void
+note_frame(struct rt_consumer *c, uint16_t frame)
+{
+	int ahead = (int16_t) (frame - c->frame);
+
+	if (ahead > 0)
+	{
+		c->frames = ahead < 64 ? c->frames << ahead : 0;
+		c->frame = frame;
+	}
+	if (ahead > -64)
+		c->frames |= (uint64_t) 1 << (ahead > 0 ? 0 : -ahead);
+}
+
+static enum rt_layers_verdict
+begin_targets(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (!p->has_dd || !p->dd.start || !p->dd.has_structure || p->dd.refs || p->dd.far_refs)
+		return RT_LAYERS_IGNORE;
+	set_decode_target(c, wanted_target(c));
+	c->frame = p->dd.frame;
+	c->frames = 1;
+	return RT_LAYERS_BEGIN;
+}
+
+/* To another target at a frame that allows it: one with a switch indication, that the receiver can decode. */
+static void
+follow_target(struct rt_consumer *c, const struct rt_packet *p)
+{
+	int target = wanted_target(c);
+
+	if (!p->dd.start || !rt_seq_newer(p->seq, c->seq.highest_in))
+		return;
+	if (p->dd.has_structure && !p->dd.refs) /* targets may have other numbers from here on */
+		set_decode_target(c, target);
+	else if (target != c->decode_target && rt_dd_dti(&p->dd, target) == RT_DTI_SWITCH && is_decodable(c, &p->dd))
+		set_decode_target(c, target);
+}
+
+static enum rt_layers_verdict
+judge_targets(struct rt_consumer *c, const struct rt_packet *p)
+{
+	if (c->need_sync)
+		return begin_targets(c, p);
+	if (!p->has_dd)
+		return RT_LAYERS_FORWARD; /* of a key frame whose first packet is late: all of it may be needed */
+	follow_target(c, p);
+	if (rt_dd_dti(&p->dd, c->decode_target) == RT_DTI_NOT_PRESENT)
+		return RT_LAYERS_DROP;
+	note_frame(c, p->dd.frame);
+	return RT_LAYERS_FORWARD;
+}
+
+uint32_t
+rt_layers_targets(const struct rt_consumer *c)
+{
+	const struct rt_layer *l = &c->producer->layers[0];
+
+	return rt_dd_within(l->dd, c->current_spatial, c->current_temporal) & l->dd_active;
 }
 
 enum rt_layers_verdict
@@ -138,6 +250,8 @@ rt_layers_judge(struct rt_consumer *c, const struct rt_packet *p)
 
 	if (!is_video(c))
 		return c->need_sync ? RT_LAYERS_BEGIN : RT_LAYERS_FORWARD;
+	if (has_descriptors(c) && p->descriptor_len)
+		return judge_targets(c, p);
 	v = is_simulcast(c) ? judge_simulcast(c, p) : judge_single(c, p);
 	if (v == RT_LAYERS_IGNORE)
 		return v;
@@ -153,8 +267,12 @@ rt_layers_judge(struct rt_consumer *c, const struct rt_packet *p)
 bool
 rt_layers_marker(const struct rt_consumer *c, const struct rt_packet *p)
 {
-	if (p->marker || c->params.codec != RT_CODEC_VP9 || rt_layers_spatial_count(c) < 2)
+	if (p->marker || rt_layers_spatial_count(c) < 2)
 		return p->marker;
+	if (p->has_dd)
+		return p->dd.end && p->dd.spatial == c->current_spatial;
+	if (c->params.codec != RT_CODEC_VP9)
+		return false;
 	return p->info.end && p->info.sid == c->current_spatial;
 }
 
@@ -208,27 +326,67 @@ set_target(struct rt_consumer *c, int spatial, const char *reason)
 	rt_consumer_want_keyframe(c);
 }
 
-/* The highest live layer up to the preferred one that fits into what is left. */
+/* The next better layer that it may have; -1: none. */
 static int
-best_fit(const struct rt_consumer *c, uint64_t budget, const char **reason)
+next_live(const struct rt_consumer *c, int above)
 {
-	int best = lowest_live(c);
+	for (int i = above + 1; i <= c->preferred_spatial; i++)
+		if (is_live(c, i))
+			return i;
+	return -1;
+}
 
-	*reason = "preferred";
-	for (int i = best + 1; i <= c->preferred_spatial; i++)
+static const char *
+why(const struct rt_consumer *c)
+{
+	if (c->allotted >= c->preferred_spatial)
+		return "preferred";
+	return next_live(c, c->allotted) >= 0 ? "bandwidth" : "the sender does not send more";
+}
+
+static void
+spend(uint64_t *budget, uint64_t cost)
+{
+	*budget -= cost < *budget ? cost : *budget;
+}
+
+static bool
+has_choice(const struct rt_consumer *c)
+{
+	return is_video(c) && !c->paused && rt_layers_spatial_count(c) > 1;
+}
+
+/* One layer more, if what is left allows it. */
+static bool
+raise_layer(struct rt_consumer *c, uint64_t *budget)
+{
+	int next = has_choice(c) ? next_live(c, c->allotted) : -1;
+	uint64_t now = cost_of(c, c->allotted), then = next < 0 ? 0 : cost_of(c, next);
+
+	if (next < 0 || (then > now && then - now > *budget))
+		return false;
+	spend(budget, then > now ? then - now : 0);
+	c->allotted = (int8_t) next;
+	return true;
+}
+
+/* The lowest layer for each; what is left raises them, one after the other, until nobody can be raised. */
+static void
+share(struct rt_transport *t, uint64_t budget)
+{
+	bool raised;
+
+	for (struct rt_consumer *c = t->consumers; c; c = c->next)
 	{
-		if (!is_live(c, i))
-			continue;
-		if (cost_of(c, i) > budget)
-		{
-			*reason = "bandwidth";
-			break;
-		}
-		best = i;
+		c->allotted = has_choice(c) ? (int8_t) lowest_live(c) : 0;
+		spend(&budget, has_choice(c) ? cost_of(c, c->allotted) : rt_consumer_bitrate(c));
 	}
-	if (best < c->preferred_spatial && *reason[0] == 'p')
-		*reason = "the sender does not send more";
-	return best;
+	do
+	{
+		raised = false;
+		for (struct rt_consumer *c = t->consumers; c; c = c->next)
+			raised |= raise_layer(c, &budget);
+	} while (raised);
 }
 
 /* The estimate grows only with what is sent: so where there was no congestion for a while, one more layer is
@@ -253,41 +411,29 @@ may_try_more(struct rt_transport *t)
 void
 rt_layers_allot(struct rt_transport *t)
 {
-	uint64_t budget, now = t->engine->now_us;
-	bool limited, may_try;
+	uint64_t now = t->engine->now_us;
+	bool may_try;
 
 	if (!t->bwe || now - t->layers_us < ALLOT_US)
 		return;
 	t->layers_us = now;
-	limited = rt_bwe_known(t->bwe);
-	budget = limited ? rt_bwe_estimate(t->bwe) : UINT64_MAX;
+	share(t, rt_bwe_known(t->bwe) ? rt_bwe_estimate(t->bwe) : UINT64_MAX);
 	may_try = may_try_more(t);
 	for (struct rt_consumer *c = t->consumers; c; c = c->next)
 	{
-		const char *reason;
-		int best;
-
-		if (!is_video(c) || c->paused || rt_layers_spatial_count(c) < 2)
-		{
-			uint64_t cost = c->bitrate_bps;
-
+		if (!has_choice(c))
 			c->target_temporal = c->preferred_temporal;
-			budget -= cost < budget ? cost : budget;
-			continue;
-		}
-		best = best_fit(c, budget, &reason);
-		if (best <= c->target_spatial && best < c->preferred_spatial && may_try && is_live(c, c->target_spatial + 1) &&
-		    c->target_spatial < c->preferred_spatial)
+		else if (c->allotted <= c->target_spatial && may_try && is_live(c, c->target_spatial + 1) &&
+		         c->target_spatial < c->preferred_spatial)
 		{
-			best = c->target_spatial + 1;
-			reason = "trying more";
+			set_target(c, c->target_spatial + 1, "trying more");
 			may_try = false;
 			t->upgrade_us = now;
 		}
-		else if (best < c->target_spatial && !rt_bwe_congested(t->bwe) && is_live(c, c->target_spatial) &&
+		else if (c->allotted < c->target_spatial && !rt_bwe_congested(t->bwe) && is_live(c, c->target_spatial) &&
 		         c->target_spatial <= c->preferred_spatial)
-			best = c->target_spatial; /* an estimate below what flows well is only cautious */
-		set_target(c, best, reason);
-		budget -= cost_of(c, best) < budget ? cost_of(c, best) : budget;
+			set_target(c, c->target_spatial, why(c)); /* an estimate below what flows well is only cautious */
+		else
+			set_target(c, c->allotted, why(c));
 	}
 }

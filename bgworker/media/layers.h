@@ -19,14 +19,17 @@ enum rt_layers_verdict
 void rt_layers_init(struct rt_consumer *c);
 void rt_layers_restart(struct rt_consumer *c); /* the next packet must be a key frame */
 enum rt_layers_verdict rt_layers_judge(struct rt_consumer *c, const struct rt_packet *p);
+/* The decode targets of which it gets all frames, as a mask. */
+uint32_t rt_layers_targets(const struct rt_consumer *c);
 bool rt_layers_marker(const struct rt_consumer *c, const struct rt_packet *p);
-int rt_layers_encoding(const struct rt_consumer *c); /* index of the incoming stream that matters now */
+int rt_layers_encoding(const struct rt_consumer *c); /* index of the incoming stream that is wanted */
+int rt_layers_outgoing(const struct rt_consumer *c); /* of the one that goes out, until a key frame of that comes */
 int rt_layers_spatial_count(const struct rt_consumer *c);
 int rt_layers_temporal_count(const struct rt_consumer *c);
 
 /* Clamped; temporal < 0: the highest. */
 void rt_layers_prefer(struct rt_consumer *c, int spatial, int temporal);
-/* Shares the transport's estimate among its video consumers; each tick, does something five times a second. */
+/* Shares the transport's estimate fairly among its video consumers; each tick, does something five times a second. */
 void rt_layers_allot(struct rt_transport *t);
 
 #endif

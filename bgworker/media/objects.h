@@ -59,6 +59,8 @@ struct rt_engine
 	void *arg;
 	/* refused packets, for the metrics */
 	uint64_t bad_stun, bad_srtp, bad_rtp, bad_rtcp, stray, unknown_ssrc;
+	/* of all that ever were, for the metrics */
+	uint64_t nacks_sent, nacks_received, retransmitted, keyframes_asked, layer_changes;
 };
 
 struct rt_router
@@ -120,7 +122,7 @@ struct rt_transport
 	bool selected; /* the outlet's tuple is valid */
 	struct rt_outlet outlet;
 	uint32_t nomination;
-	uint64_t created_us, stun_us, packet_us;
+	uint64_t created_us, reached_us, stun_us, packet_us; /* reached: the first check came */
 
 	/* transport.c: DTLS and SRTP */
 	struct rt_dtls *dtls;
@@ -140,6 +142,7 @@ struct rt_transport
 	int nproducers, nconsumers;
 	char cname[RT_PARAMS_MAX_CNAME + 1];
 	uint32_t next_mid;
+	uint32_t next_ssrc; /* of a consumer, and the next one for its RTX: none is used twice under one SRTP key */
 
 	/* consumer.c, layers.c */
 	uint16_t twcc_seq;
@@ -161,6 +164,9 @@ struct rt_layer
 	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
 	bool keyframe_wanted; /* asked for, and not seen yet */
 	uint8_t fir_seq;
+	uint16_t picture_id; /* VP8: the newest */
+	struct rt_dd_structure *dd; /* AV1 with dependency descriptors */
+	uint32_t dd_active; /* the decode targets that the sender produces */
 	uint64_t plis;
 };
 
@@ -186,8 +192,10 @@ struct rt_sent
 	uint32_t ts; /* out */
 	uint16_t picture_id;
 	uint8_t tl0;
-	uint8_t layer : 7;
+	uint8_t layer : 2;
 	uint8_t used : 1;
+	uint8_t marker : 1;
+	uint8_t tries : 4; /* how often it was sent again */
 	uint32_t again_ms; /* when it was sent last, wraps */
 };
 
@@ -203,8 +211,13 @@ struct rt_consumer
 	/* layers.c: indexes of encodings or of SVC layers; -1: nothing */
 	int8_t preferred_spatial, preferred_temporal;
 	int8_t target_spatial, target_temporal;
+	int8_t allotted; /* the spatial layer that the estimate allows */
 	int8_t current_spatial, current_temporal;
 	int8_t told_spatial, told_temporal;
+	int8_t decode_target; /* AV1 with dependency descriptors */
+	bool restricted; /* not all decode targets were sent, at some time */
+	uint16_t frame; /* the newest that was sent, and of those before it: bit i: frame - i was sent */
+	uint64_t frames;
 	const char *reason; /* why this layer: static text for get-stats */
 
 	/* consumer.c */

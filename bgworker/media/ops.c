@@ -273,7 +273,7 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "conflict", "Consumer exists");
 	snprintf(mid, sizeof mid, "%u", t->next_mid);
 	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable, json_object_get(req, "rtpCapabilities"),
-	                             mid, random32(100000000, 900000000), &e->text);
+	                             mid, t->next_ssrc, &e->text);
 	if (rc != RT_OK)
 		return fail_params(e, rc);
 	if (rt_consumer_new(&c, t, p, id, &params) != RT_OK)
@@ -282,6 +282,7 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "full", "Too many consumers");
 	}
 	t->next_mid++;
+	t->next_ssrc += 2;
 	rtp_parameters = c->params.rtp_parameters;
 	c->params.rtp_parameters = NULL; /* the client is told once, and they are large */
 	return json_pack("{s:o, s:s}", "rtpParameters", rtp_parameters, "type", rt_producer_type_name(p->params.type));

@@ -47,7 +47,7 @@ static const struct
 	{RT_EXT_ABS_SEND_TIME, 4, "sendrecv", "sendrecv"},
 	{RT_EXT_TRANSPORT_CC, 5, "recvonly", "sendrecv"},
 	{RT_EXT_AUDIO_LEVEL, 6, "sendrecv", NULL},
-	{RT_EXT_DEPENDENCY_DESCRIPTOR, 7, NULL, "recvonly"},
+	{RT_EXT_DEPENDENCY_DESCRIPTOR, 7, NULL, "sendrecv"},
 	{RT_EXT_VIDEO_ORIENTATION, 8, NULL, "sendrecv"},
 	{RT_EXT_TIME_OFFSET, 9, NULL, "sendrecv"},
 	{RT_EXT_ABS_CAPTURE_TIME, 10, "sendrecv", "sendrecv"},

@@ -10,6 +10,7 @@
 
 #define KEYFRAME_AGAIN_US 500000 /* it was asked for and did not come */
 #define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
+#define LAYER_SILENCE_US 700000  /* behind the others of the track: the sender has stopped this one */
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
 
@@ -56,6 +57,8 @@ rt_producer_new(struct rt_producer **pp, struct rt_transport *t, const char *id,
 		p->layers[i].recv.clock_rate = params->clock_rate;
 		if (params->kind == RT_KIND_VIDEO)
 			p->layers[i].store = rt_store_new();
+		if (params->codec == RT_CODEC_AV1 && params->ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR])
+			p->layers[i].dd = rt_alloc(sizeof *p->layers[i].dd);
 	}
 	if (!t->cname[0])
 		memcpy(t->cname, params->cname, sizeof t->cname);
@@ -73,7 +76,10 @@ free_producer(void *arg)
 	struct rt_producer *p = arg;
 
 	for (int i = 0; i < p->params.n_encodings; i++)
+	{
 		rt_store_free(p->layers[i].store);
+		free(p->layers[i].dd);
+	}
 	rt_producer_params_fini(&p->params);
 	free(p);
 }
@@ -145,6 +151,7 @@ ask_keyframe(struct rt_producer *p, struct rt_layer *l)
 		return; /* nothing came yet; the first packet will ask */
 	l->keyframe_asked_us = p->transport->engine->now_us;
 	l->plis++;
+	p->transport->engine->keyframes_asked++;
 	n = p->params.feedback.pli || !p->params.feedback.fir
 	        ? rt_rtcp_write_pli(out, sizeof out, 1, l->recv.ssrc)
 	        : rt_rtcp_write_fir(out, sizeof out, 1, l->recv.ssrc, l->fir_seq++);
@@ -203,6 +210,31 @@ read_exts(struct rt_producer *p, const struct rt_rtp *rtp, struct rt_packet *pac
 		copy_ext(rtp, ids[RT_EXT_VIDEO_ORIENTATION], &packet->orientation);
 }
 
+/* AV1: what the frame needs, and who needs it.  Without a structure, that may come later. */
+static void
+read_descriptor(struct rt_layer *l, struct rt_packet *p)
+{
+	p->has_dd = rt_dd_read(&p->dd, l->dd, p->descriptor, p->descriptor_len) == RT_OK;
+	if (!p->has_dd)
+		return;
+	if (p->dd.has_structure)
+		l->dd_active = UINT32_MAX;
+	if (p->dd.has_active)
+		l->dd_active = p->dd.active;
+}
+
+static void
+find_descriptor(const struct rt_producer *p, const struct rt_rtp *rtp, struct rt_packet *packet)
+{
+	size_t len;
+	const uint8_t *v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR], &len);
+
+	if (!v || len > RT_DD_MAX_LEN)
+		return;
+	packet->descriptor = v;
+	packet->descriptor_len = (uint8_t) len;
+}
+
 static void
 note_level(struct rt_producer *p, const struct rt_packet *packet)
 {
@@ -217,6 +249,39 @@ resync_layer(struct rt_producer *p, int layer)
 	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
 		if (p->params.kind == RT_KIND_AUDIO || p->params.n_encodings == 1 || c->current_spatial == layer)
 			rt_consumer_resync(c);
+}
+
+/* A stream began with a packet that came late: those behind it are here already, and were not wanted then. */
+static void
+catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
+{
+	while (l->store && seq++ != l->recv.highest)
+	{
+		const struct rt_packet *stored = rt_store_find(l->store, seq);
+		struct rt_packet packet;
+
+		if (!stored)
+			continue;
+		packet = *stored;
+		packet.arrival_us = c->transport->engine->now_us;
+		if (packet.descriptor_len && !packet.has_dd)
+			read_descriptor(l, &packet); /* its structure was late */
+		rt_consumer_forward(c, &packet);
+	}
+}
+
+/* Picture numbers of 7 bits (RFC 7741 section 4.2) become 15, which is what goes out. */
+static void
+widen_picture_id(struct rt_layer *l, struct rt_codec_info *info)
+{
+	int ahead = (int8_t) ((unsigned) (info->picture_id - l->picture_id) << 1) / 2;
+
+	if (!info->has_picture_id)
+		return;
+	if (info->short_picture_id)
+		info->picture_id = (uint16_t) ((l->picture_id + ahead) & 0x7fff);
+	if (!info->short_picture_id || ahead > 0)
+		l->picture_id = info->picture_id;
 }
 
 void
@@ -247,7 +312,12 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		e->bad_rtp++;
 		return;
 	}
+	widen_picture_id(l, &packet.info);
 	read_exts(p, rtp, &packet);
+	if (l->dd)
+		find_descriptor(p, rtp, &packet);
+	if (packet.descriptor_len)
+		read_descriptor(l, &packet);
 	note_level(p, &packet);
 	if (packet.info.keyframe)
 		l->keyframe_wanted = false;
@@ -258,7 +328,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if (rc == RT_RECV_OVERRUN || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer);
 	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
-		rt_consumer_forward(c, &packet);
+		if (rt_consumer_forward(c, &packet) && packet.seq != l->recv.highest)
+			catch_up(c, l, packet.seq);
 }
 
 /* ---- each tick ---- */
@@ -272,6 +343,7 @@ send_nacks(struct rt_producer *p, int layer)
 	bool give_up;
 	int n = rt_recv_due(&l->recv, p->transport->engine->now_us, p->transport->rtt_ms, seqs, MAX_NACK, &give_up);
 
+	p->transport->engine->nacks_sent += (uint64_t) n;
 	if (n)
 		rt_transport_send_rtcp(p->transport, out,
 		                       rt_rtcp_write_nack(out, sizeof out - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
@@ -306,6 +378,10 @@ bool
 rt_producer_layer_live(const struct rt_producer *p, int layer)
 {
 	const struct rt_recv *r = &p->layers[layer].recv;
+	uint64_t newest_us = 0;
 
-	return r->started && p->transport->engine->now_us - r->last_packet_us < 2000000;
+	for (int i = 0; i < p->params.n_encodings; i++)
+		if (p->layers[i].recv.last_packet_us > newest_us)
+			newest_us = p->layers[i].recv.last_packet_us;
+	return r->started && newest_us - r->last_packet_us < LAYER_SILENCE_US;
 }

@@ -23,6 +23,7 @@ void rt_producer_want_keyframe(struct rt_producer *p, int layer);
 void rt_producer_tick(struct rt_producer *p);
 /* Bits a second of a layer now; 0: it does not flow. */
 uint64_t rt_producer_bitrate(const struct rt_producer *p, int layer);
+/* Its packets come as those of the other layers do: a still picture may send few, of all of them. */
 bool rt_producer_layer_live(const struct rt_producer *p, int layer);
 
 #endif

@@ -16,9 +16,11 @@ restart(struct rt_recv *r, uint16_t seq)
 	r->highest = seq;
 	r->cycles = 0;
 	r->base_seq = seq;
-	r->expected_prior = r->received_prior = 0;
-	r->packets = 0;
+	r->expected_prior = 0;
+	r->packets_before = r->packets;
+	r->received_prior = r->packets;
 	r->nmissing = 0;
+	r->sr_at_us = 0;
 }
 
 static void
@@ -143,7 +145,7 @@ rt_recv_due(struct rt_recv *r, uint64_t now_us, uint32_t rtt_ms, uint16_t *seqs,
 int64_t
 rt_recv_lost(const struct rt_recv *r)
 {
-	return r->started ? (int64_t) (r->cycles + r->highest - r->base_seq + 1) - (int64_t) r->packets : 0;
+	return r->started ? (int64_t) (r->cycles + r->highest - r->base_seq + 1) - (int64_t) (r->packets - r->packets_before) : 0;
 }
 
 void

@@ -26,6 +26,7 @@ struct rt_recv
 	uint16_t highest;
 	uint32_t cycles; /* times 2^16 */
 	uint32_t base_seq;
+	uint64_t packets_before; /* of the streams before this one */
 	uint64_t packets, bytes, repaired, discarded, nacks, nacked_packets;
 	uint64_t expected_prior, received_prior;
 	uint32_t transit;

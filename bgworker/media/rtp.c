@@ -133,6 +133,7 @@ rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_
                     const struct rt_rtp_ext_out *ext, int n)
 {
 	uint8_t *start = out + RT_RTP_HEADER + 4, *e = start;
+	bool two_byte = false;
 	size_t words;
 
 	out[0] = 0x80;
@@ -141,10 +142,14 @@ rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_
 	rt_put32(out + 4, ts);
 	rt_put32(out + 8, ssrc);
 	for (int i = 0; i < n; i++)
+		two_byte |= ext[i].id && ext[i].len > 16;
+	for (int i = 0; i < n; i++)
 	{
 		if (ext[i].id == 0)
 			continue;
-		*e++ = (uint8_t) (ext[i].id << 4 | (ext[i].len - 1));
+		if (two_byte)
+			*e++ = ext[i].id;
+		*e++ = two_byte ? ext[i].len : (uint8_t) (ext[i].id << 4 | (ext[i].len - 1));
 		memcpy(e, ext[i].value, ext[i].len);
 		e += ext[i].len;
 	}
@@ -154,7 +159,7 @@ rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_
 	while ((e - start) % 4)
 		*e++ = 0;
 	words = (size_t) (e - start) / 4;
-	rt_put16(out + RT_RTP_HEADER, 0xBEDE);
+	rt_put16(out + RT_RTP_HEADER, two_byte ? 0x1000 : 0xBEDE);
 	rt_put16(out + RT_RTP_HEADER + 2, (uint16_t) words);
 	return RT_RTP_HEADER + 4 + 4 * words;
 }

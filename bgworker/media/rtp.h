@@ -40,11 +40,12 @@ const uint8_t *rt_rtp_ext(const struct rt_rtp *p, uint8_t id, size_t *len);
 struct rt_rtp_ext_out
 {
 	uint8_t id;
-	uint8_t len; /* 1 to 16 */
+	uint8_t len; /* at least 1; one above 16 makes all of them two-byte ones */
 	const uint8_t *value;
 };
 
-/* Writes header and one-byte extension block; out has room for RT_RTP_HEADER + 4 + 17 * n bytes.  Returns its length. */
+/* Writes header and extension block; out has room for RT_RTP_HEADER + 4 + 3, and 2 bytes and the value of each.
+ * Returns its length. */
 size_t rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
                            const struct rt_rtp_ext_out *ext, int n);
 

@@ -79,6 +79,7 @@ rt_seq_drop(struct rt_seq *s, uint16_t in, uint16_t tag)
 	if (!rt_seq_newer(in, s->highest_in))
 		return; /* late: its number was passed over as a loss already */
 	s->highest_in = in;
+	s->highest_out = (uint16_t) (in + s->changes[s->newest].offset - 1); /* holes before it keep their numbers */
 	change(s, (uint16_t) (in + 1), (uint16_t) (s->changes[s->newest].offset - 1), tag);
 	keep_in_reach(s);
 }

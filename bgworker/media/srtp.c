@@ -7,11 +7,18 @@
 #include "../common/log.h"
 #include "gcm.h"
 #include "replay.h"
+#include "rtp.h"
+
+/* libsrtp2 keeps a context for each SSRC that it has seen, in a list, and loses memory when one is taken out.  Beyond
+ * so many, packets of new ones are refused. */
+#define MAX_SOURCES 256
 
 struct rt_srtp
 {
 	struct rt_gcm *gcm; /* or, for AES-CM: */
 	srtp_t in, out;
+	uint32_t *sources;
+	int nsources;
 };
 
 enum rt_result
@@ -40,6 +47,7 @@ set_up(struct rt_srtp *s, const struct rt_dtls_keys *keys)
 {
 	if (keys->profile == RT_SRTP_AEAD_AES_128_GCM)
 		return (s->gcm = rt_gcm_new(keys->local, keys->remote));
+	s->sources = rt_alloc(MAX_SOURCES * sizeof *s->sources);
 	return set_up_libsrtp(&s->in, keys->remote, ssrc_any_inbound) && set_up_libsrtp(&s->out, keys->local, ssrc_any_outbound);
 }
 
@@ -68,33 +76,55 @@ rt_srtp_free(struct rt_srtp *s)
 	if (s->out)
 		srtp_dealloc(s->out);
 	rt_gcm_free(s->gcm);
+	free(s->sources);
 	free(s);
+}
+
+bool
+rt_srtp_is_aead(const struct rt_srtp *s)
+{
+	return s->gcm != NULL;
+}
+
+static bool
+is_known(const struct rt_srtp *s, uint32_t ssrc)
+{
+	for (int i = 0; i < s->nsources; i++)
+		if (s->sources[i] == ssrc)
+			return true;
+	return false;
+}
+
+static enum rt_result
+open_by_libsrtp(struct rt_srtp *s, uint8_t *data, size_t *len, size_t ssrc_at,
+                srtp_err_status_t (*open)(srtp_t, void *, int *))
+{
+	int n = (int) *len;
+	uint32_t ssrc;
+	bool known;
+
+	if (*len < ssrc_at + 4)
+		return RT_BAD_INPUT;
+	ssrc = rt_get32(data + ssrc_at);
+	known = is_known(s, ssrc);
+	if ((!known && s->nsources == MAX_SOURCES) || open(s->in, data, &n) != srtp_err_status_ok)
+		return RT_BAD_INPUT;
+	if (!known)
+		s->sources[s->nsources++] = ssrc;
+	*len = (size_t) n;
+	return RT_OK;
 }
 
 enum rt_result
 rt_srtp_unprotect(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
-	int n = (int) *len;
-
-	if (s->gcm)
-		return rt_gcm_unprotect(s->gcm, data, len);
-	if (srtp_unprotect(s->in, data, &n) != srtp_err_status_ok)
-		return RT_BAD_INPUT;
-	*len = (size_t) n;
-	return RT_OK;
+	return s->gcm ? rt_gcm_unprotect(s->gcm, data, len) : open_by_libsrtp(s, data, len, 8, srtp_unprotect);
 }
 
 enum rt_result
 rt_srtp_unprotect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
-	int n = (int) *len;
-
-	if (s->gcm)
-		return rt_gcm_unprotect_rtcp(s->gcm, data, len);
-	if (srtp_unprotect_rtcp(s->in, data, &n) != srtp_err_status_ok)
-		return RT_BAD_INPUT;
-	*len = (size_t) n;
-	return RT_OK;
+	return s->gcm ? rt_gcm_unprotect_rtcp(s->gcm, data, len) : open_by_libsrtp(s, data, len, 4, srtp_unprotect_rtcp);
 }
 
 enum rt_result

@@ -26,6 +26,9 @@ enum rt_result rt_srtp_startup(void); /* once a program */
 enum rt_result rt_srtp_new(struct rt_srtp **sp, const struct rt_dtls_keys *keys);
 void rt_srtp_free(struct rt_srtp *s);
 
+/* Whether what goes out is under AES-GCM, where a sequence number must never be used twice. */
+bool rt_srtp_is_aead(const struct rt_srtp *s);
+
 /* In place; *len becomes the clear packet's.  RT_BAD_INPUT: not authentic, or a replay. */
 enum rt_result rt_srtp_unprotect(struct rt_srtp *s, uint8_t *data, size_t *len);
 enum rt_result rt_srtp_unprotect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len);

@@ -2,6 +2,7 @@
 
 #include <sys/time.h>
 
+#include "consumer.h"
 #include "engine.h"
 #include "layers.h"
 #include "producer.h"
@@ -128,7 +129,7 @@ rt_stats_consumer(const struct rt_consumer *c)
 	set_int(o, "ssrc", c->params.ssrc);
 	set_int(o, "packetsSent", c->packets);
 	set_int(o, "bytesSent", c->bytes);
-	set_int(o, "bitrate", c->bitrate_bps);
+	set_int(o, "bitrate", rt_consumer_bitrate(c));
 	set_int(o, "retransmittedPacketsSent", c->retransmitted);
 	set_int(o, "nackCount", c->nacks);
 	set_int(o, "pliCount", c->plis);
@@ -213,7 +214,7 @@ consumer_row(const struct rt_consumer *c)
 	json_object_set_new(o, "lost", json_integer(c->lost));
 	json_object_set_new(o, "jitterMs", json_real(1000.0 * c->jitter / c->params.clock_rate));
 	set_int(o, "rttMs", c->transport->rtt_ms);
-	set_int(o, "bitrateBps", c->bitrate_bps);
+	set_int(o, "bitrateBps", rt_consumer_bitrate(c));
 	set_int(o, "nacks", c->nacks);
 	set_int(o, "plis", c->plis);
 	set_int(o, "score", c->score);
@@ -237,6 +238,37 @@ rt_stats_rows(const struct rt_engine *e)
 			json_array_append_new(rows, consumer_row(c));
 	}
 	return rows;
+}
+
+json_t *
+rt_stats_totals(const struct rt_engine *e)
+{
+	const struct rt_port_stats *p = rt_port_stats(e->port);
+	json_t *o = json_object();
+
+	set_int(o, "transports", rt_map_count(e->transports));
+	set_int(o, "producers", rt_map_count(e->producers));
+	set_int(o, "consumers", rt_map_count(e->consumers));
+	set_int(o, "tcpConnections", p->tcp_connections);
+	set_int(o, "packetsIn", p->packets_in);
+	set_int(o, "bytesIn", p->bytes_in);
+	set_int(o, "packetsOut", p->packets_out);
+	set_int(o, "bytesOut", p->bytes_out);
+	set_int(o, "writesOut", p->sends);
+	set_int(o, "dropped", p->dropped);
+	set_int(o, "retransmitted", e->retransmitted);
+	set_int(o, "nacksSent", e->nacks_sent);
+	set_int(o, "nacksReceived", e->nacks_received);
+	set_int(o, "keyframesAsked", e->keyframes_asked);
+	set_int(o, "layerChanges", e->layer_changes);
+	set_int(o, "badStun", e->bad_stun);
+	set_int(o, "badSrtp", e->bad_srtp);
+	set_int(o, "badRtp", e->bad_rtp);
+	set_int(o, "badRtcp", e->bad_rtcp);
+	set_int(o, "stray", e->stray);
+	set_int(o, "unknownSsrc", e->unknown_ssrc);
+	set_int(o, "slowTurns", rt_loop_slow_turns(e->loop));
+	return o;
 }
 
 size_t

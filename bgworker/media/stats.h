@@ -14,6 +14,8 @@ json_t *rt_stats_consumer(const struct rt_consumer *c);
 
 /* The stats of one heartbeat: all objects of the engine. */
 json_t *rt_stats_rows(const struct rt_engine *e);
+/* What the worker did since it started, one object of numbers, for the metrics. */
+json_t *rt_stats_totals(const struct rt_engine *e);
 /* Producers and consumers: what rt.stat_media calls load. */
 size_t rt_stats_load(const struct rt_engine *e);
 

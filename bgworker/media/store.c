@@ -34,12 +34,15 @@ rt_store_put(struct rt_store *s, const struct rt_packet *p)
 {
 	struct slot *slot = &s->slots[p->seq % RT_STORE_PACKETS];
 
-	slot->used = p->payload_len <= RT_STORE_PAYLOAD;
+	slot->used = p->payload_len + p->descriptor_len <= RT_STORE_PAYLOAD;
 	if (!slot->used)
 		return;
 	slot->packet = *p;
 	slot->packet.payload = slot->payload;
 	memcpy(slot->payload, p->payload, p->payload_len);
+	slot->packet.descriptor = slot->payload + p->payload_len;
+	if (p->descriptor_len)
+		memcpy(slot->payload + p->payload_len, p->descriptor, p->descriptor_len);
 }
 
 const struct rt_packet *

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "codec.h"
+#include "dd.h"
 #include "rtp.h"
 
 #define RT_STORE_PACKETS 1024
@@ -31,6 +32,10 @@ struct rt_packet
 	const uint8_t *payload;
 	uint16_t payload_len;
 	struct rt_codec_info info;
+	bool has_dd;    /* AV1: dd is what descriptor says */
+	uint8_t descriptor_len;
+	struct rt_dd dd;
+	const uint8_t *descriptor;
 	struct rt_ext_value orientation, audio_level, playout_delay, capture_time;
 };
 

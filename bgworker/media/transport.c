@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/rand.h>
 
 #include "../common/log.h"
 #include "consumer.h"
@@ -174,6 +175,8 @@ rt_transport_stun(struct rt_engine *e, const struct rt_tuple *from, uint8_t *dat
 		if (u == t->ufrag)
 			free_ufrag(t, &t->old_ufrag);
 		t->stun_us = e->now_us;
+		if (!t->reached_us)
+			t->reached_us = e->now_us;
 		add_tuple(t, from);
 		if (!t->selected || (check.nominate && check.nomination >= t->nomination))
 		{
@@ -284,6 +287,15 @@ rt_transport_connect(struct rt_transport *t, const struct rt_dtls_params *p)
 
 /* ---- life ---- */
 
+static uint32_t
+first_ssrc(void)
+{
+	uint32_t r = 0;
+
+	RAND_bytes((unsigned char *) &r, sizeof r);
+	return 100000000 + r % 900000000;
+}
+
 struct rt_transport *
 rt_transport_new(struct rt_router *r, const char *id, const char *participant_id, bool sends)
 {
@@ -300,6 +312,7 @@ rt_transport_new(struct rt_router *r, const char *id, const char *participant_id
 	t->dtls_timer = rt_timer_new(r->engine->loop, on_dtls_timer, t);
 	t->bwe = sends ? NULL : rt_bwe_new();
 	t->twcc = sends ? rt_alloc(sizeof *t->twcc) : NULL;
+	t->next_ssrc = first_ssrc();
 	t->next = r->transports;
 	r->transports = t;
 	rt_map_put_str(r->engine->transports, t->id, t);
@@ -379,10 +392,11 @@ rt_transport_expire(struct rt_transport *t)
 	/* One that was made ahead of its first producer or consumer has not been told to connect: it may wait longer. */
 	if (!t->stun_us && !t->connect_told)
 		limit *= 20;
-	if (t->engine->now_us - since < limit)
-		return false;
-	rt_report_transport_closed(t, t->stun_us ? "no answer from the peer" : "the peer never came");
-	return true;
+	if (t->engine->now_us - since >= limit)
+		rt_report_transport_closed(t, t->stun_us ? "no answer from the peer" : "the peer never came");
+	else if (t->stun_us && !t->srtp && t->engine->now_us - t->reached_us >= limit)
+		rt_report_transport_closed(t, "no DTLS from the peer");
+	return t->closing;
 }
 
 void

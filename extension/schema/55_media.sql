@@ -14,6 +14,7 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	load integer NOT NULL DEFAULT 0 CHECK (load >= 0),
 	fingerprint jsonb,
 	can_record boolean NOT NULL DEFAULT false,
+	totals jsonb NOT NULL DEFAULT '{}',
 	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -22,6 +23,7 @@ COMMENT ON COLUMN rt_private.media_workers.id IS 'new with each start of the pro
 COMMENT ON COLUMN rt_private.media_workers.slot IS 'which worker of which host; a start in a slot gives up the one before';
 COMMENT ON COLUMN rt_private.media_workers.capacity IS 'producers and consumers that it can carry';
 COMMENT ON COLUMN rt_private.media_workers.load IS 'producers and consumers that it carries';
+COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
 
 CREATE UNLOGGED TABLE rt_private.media_routers (
 	id text PRIMARY KEY,

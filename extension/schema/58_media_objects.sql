@@ -41,6 +41,14 @@ LANGUAGE sql VOLATILE AS $$
 $$;
 COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has been heard of within 3 s';
 
+CREATE FUNCTION rt_private.media_totals() RETURNS json
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('slot', w.slot, 'totals', w.totals) ORDER BY w.slot), '[]')
+	FROM rt_private.media_workers AS w
+	WHERE rt_private.media_alive(w)
+$$;
+COMMENT ON FUNCTION rt_private.media_totals() IS 'what the living media workers did since they started';
+
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
 CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
 LANGUAGE sql VOLATILE AS $$

@@ -242,7 +242,7 @@ BEGIN
 	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
-	RETURN json_build_object('relay', rt_private.relay_figures(),
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END

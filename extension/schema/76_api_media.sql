@@ -29,11 +29,13 @@
 --                    `worker` is new with each start of the program, `slot` says which worker of which host it is: a
 --                    start in the same slot gives up the one before it.  capacity counts producers and consumers.
 --   media_stop       { worker }  it is going: its meetings are placed anew at once
---   media_heartbeat  { worker, load, stats?: [{ type: "transport" | "producer" | "consumer", id, ...figures }] }
+--   media_heartbeat  { worker, load, totals?: {..numbers..},
+--                      stats?: [{ type: "transport" | "producer" | "consumer", id, ...figures }] }
 --                    once a second or oftener -> { known: true | false }.  Not known: the database has given it up
 --                    (silent for over 3 s); it drops everything and calls media_start with a new name.
 --                    Figures that rt.stat_media shows: packets, bytes, lost, jitterMs, rttMs, bitrateBps, estimateBps,
---                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.
+--                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.  The totals
+--                    are for the gateways' /metrics, which have them of gateway_report.
 --   rt:media-request route {"media":"<worker>"} { requestId }: something waits; call media_fetch, unless one is
 --                    under way (then once more after it).
 --   media_fetch      { worker, again? } -> { requests: [REQUEST] } in order.  Each is handed out once; with again: true
@@ -180,7 +182,8 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	UPDATE rt_private.media_workers AS w
-	SET heartbeat_at = clock_timestamp(), load = coalesce((req ->> 'load')::integer, w.load)
+	SET heartbeat_at = clock_timestamp(), load = coalesce((req ->> 'load')::integer, w.load),
+		totals = coalesce(req -> 'totals', w.totals)
 	WHERE w.id = rt_private.req_text(req, 'worker');
 	known := FOUND;
 	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN

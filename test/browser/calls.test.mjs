@@ -23,15 +23,33 @@ after(async () => {
   await cluster?.stop();
 });
 
-// A meeting with n tabs in it; the first is its host.  They are closed when the test ends.
+// A meeting with n tabs in it; the first is its host.  They are closed when the test ends.  options: of all tabs, or a
+// function of the tab's number.
 async function meeting(t, n, options = {}) {
   const reply = await cluster.rest('POST', '/api/meetings', tokens[0], { title: t.name, access: 'anyone' });
   const tabs = [];
   t.after(() => Promise.all(tabs.map((tab) => tab.close())));
   for (let i = 0; i < n; i++)
-    tabs.push(await Tab.open(browser, page.origin, { url: cluster.url, token: tokens[i], meetingId: reply.body.data.id, ...options }));
+    tabs.push(await Tab.open(browser, page.origin, {
+      url: cluster.url, token: tokens[i], meetingId: reply.body.data.id, ...(typeof options === 'function' ? options(i) : options),
+    }));
   return tabs;
 }
+
+// Options of tabs that are behind the relay, which is good again when the test ends.
+function badNetwork(t) {
+  relay.heal();
+  t.after(() => relay.heal());
+  return { protocol: 'udp', relayPort: relay.port };
+}
+
+const width = (tab, from, wanted, timeoutMs) =>
+  until(`a width of ${wanted}`, async () => (await tab.stream(from, 'camera')).frameWidth === wanted, timeoutMs);
+
+const twoLayers = {
+  codec: 'vp8', width: 640, height: 480,
+  encodings: [{ scaleResolutionDownBy: 2, maxBitrate: 150_000 }, { scaleResolutionDownBy: 1, maxBitrate: 500_000 }],
+};
 
 // The number of packets of a stream does not change for a while.
 async function stands(tab, from, source) {
@@ -58,6 +76,20 @@ test('two tabs see and hear each other', async (t) => {
   }
   assert.equal(await a.do('protocol', 'recv'), 'udp');
   assert.deepEqual([...a.errors, ...b.errors], []);
+});
+
+test('the media worker has figures on /metrics', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera');
+  await b.frames(a);
+  const figures = await until('figures of this call', async () => {
+    const { body } = await cluster.rest('GET', '/metrics');
+    const found = Object.fromEntries([...body.matchAll(/^rt_media_(\w+)\{[^}]*worker="[^"]+\/0"\} (\d+)$/gm)].map(([, name, n]) => [name, Number(n)]));
+    return found.consumers === 1 && found.packets_out_total > 100 && found;
+  });
+  assert.equal(figures.producers, 1);
+  assert.equal(figures.transports, 4);
+  assert.ok(figures.packets_in_total > 100 && figures.bytes_out_total > 10_000 && figures.keyframes_asked_total > 0, JSON.stringify(figures));
 });
 
 test('the one who speaks becomes the active speaker', async (t) => {
@@ -129,20 +161,16 @@ test('a screen beside the camera', async (t) => {
 
 test('simulcast: down and up again, without a freeze', async (t) => {
   const [a, b] = await meeting(t, 2);
-  await a.do('produceCamera', {
-    codec: 'vp8', width: 640, height: 480,
-    encodings: [{ scaleResolutionDownBy: 2, maxBitrate: 150_000 }, { scaleResolutionDownBy: 1, maxBitrate: 500_000 }],
-  });
+  await a.do('produceCamera', twoLayers);
   await b.frames(a);
-  const width = (wanted) => until(`a width of ${wanted}`, async () => (await b.stream(a, 'camera')).frameWidth === wanted);
   const { consumerId } = await b.stream(a, 'camera');
-  await width(640);
+  await width(b, a, 640);
   await b.do('forgetGaps');
   await b.ask('set-preferred-layers', { consumerId, spatialLayer: 0 });
-  await width(320);
+  await width(b, a, 320);
   await b.frames(a);
   await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1 });
-  await width(640);
+  await width(b, a, 640);
   const { longestGapMs } = await b.frames(a);
   assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
   const told = (await b.events('layers-changed')).map((e) => e.payload.spatialLayer);
@@ -170,10 +198,9 @@ test('TCP alone', async (t) => {
 });
 
 test('one packet of twenty is lost, and repaired', async (t) => {
-  const [a, b] = await meeting(t, 2, { protocol: 'udp', relayPort: relay.port });
+  const [a, b] = await meeting(t, 2, badNetwork(t));
   await a.do('produceCamera', { codec: 'vp8' });
   await b.frames(a);
-  t.after(() => { relay.loss = 0; });
   relay.loss = 0.05;
   await b.do('forgetGaps');
   const before = await b.stream(a, 'camera');
@@ -183,6 +210,51 @@ test('one packet of twenty is lost, and repaired', async (t) => {
   assert.ok(s.nacks > before.nacks, 'the receiver asked again');
   assert.ok(s.repaired > 0, 'and got it by RTX');
   assert.ok(s.longestGapMs < 1000, `${s.longestGapMs} ms without a picture`);
+});
+
+test('a way that carries too little: a lower layer, and the higher one again', async (t) => {
+  const behind = badNetwork(t);
+  const [a, b] = await meeting(t, 2, (i) => (i === 1 ? behind : {}));
+  await a.do('produceCamera', twoLayers);
+  await b.frames(a);
+  await width(b, a, 640);
+  await b.do('forgetGaps');
+  relay.rate = 260_000;
+  await width(b, a, 320, 30_000);
+  const { consumerId } = await b.frames(a);
+  const { stats: [{ reason, spatialLayer }] } = await b.ask('get-stats', { consumerId });
+  assert.equal(spatialLayer, 0);
+  assert.match(reason, /bandwidth|trying more/);
+  relay.rate = 0;
+  await width(b, a, 640, 40_000);
+  const { longestGapMs } = await b.frames(a);
+  assert.ok(longestGapMs < 3000, `${longestGapMs} ms without a picture`);
+});
+
+test('packets that are late, out of order and doubled: a picture without a freeze, nothing shown twice', async (t) => {
+  const [a, b] = await meeting(t, 2, badNetwork(t));
+  await a.do('produceCamera', { codec: 'vp8' });
+  await b.frames(a);
+  Object.assign(relay, { delayMs: 30, jitterMs: 40, duplicate: 0.1 });
+  await b.frames(a, 'camera', 30);
+  await b.do('forgetGaps');
+  const { longestGapMs, shown, shownTwice, frames } = await b.frames(a, 'camera', 90, 40_000);
+  assert.ok(relay.reordered > 100 && relay.doubled > 50, `${relay.reordered} out of order, ${relay.doubled} doubled`);
+  assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
+  assert.ok(shown > 100, `${shown} of ${frames} frames were shown`);
+  assert.equal(shownTwice, 0);
+});
+
+test('the network changes in mid-call: no ICE restart, and the picture is back', async (t) => {
+  const [a, b] = await meeting(t, 2, badNetwork(t));
+  await a.do('produceCamera', { codec: 'vp8' });
+  await b.frames(a);
+  const tuple = async () => (await a.ask('get-stats', { transportId: await a.page.evaluate(() => window.peer.send.id) })).stats[0].selectedTuple;
+  const before = await tuple();
+  relay.move();
+  await b.frames(a, 'camera', 40);
+  assert.notEqual(await tuple(), before);
+  assert.equal(await a.page.evaluate(() => window.peer.send.connectionState), 'connected');
 });
 
 test('a tab is loaded anew', async (t) => {

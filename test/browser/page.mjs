@@ -171,7 +171,7 @@ class Peer {
     });
     const consumer = await this.recv.consume(reply);
     const element = document.createElement(consumer.kind);
-    const entry = { consumer, element, participantId, source, longestGapMs: 0 };
+    const entry = { consumer, element, participantId, source, longestGapMs: 0, shown: new Set(), shownTwice: 0 };
     this.consumers.set(producerId, entry);
     Object.assign(element, { autoplay: true, muted: consumer.kind === 'video', srcObject: new MediaStream([consumer.track]) });
     document.body.append(element);
@@ -180,12 +180,15 @@ class Peer {
     await this.ask('resume-consumer', { consumerId: consumer.id });
   }
 
-  // The longest time between two shown frames, since it was set to 0 last.
+  // The longest time between two shown frames, since it was set to 0 last, and the frames that were shown before: each
+  // has an RTP time of its own.
   watchFrames(entry) {
     let last;
-    const onFrame = (now) => {
+    const onFrame = (now, { rtpTimestamp }) => {
       if (last) entry.longestGapMs = Math.max(entry.longestGapMs, now - last);
       last = now;
+      if (entry.shown.has(rtpTimestamp)) entry.shownTwice++;
+      entry.shown.add(rtpTimestamp);
       entry.element.requestVideoFrameCallback(onFrame);
     };
     entry.element.requestVideoFrameCallback(onFrame);
@@ -206,15 +209,16 @@ class Peer {
   // What arrives now: one object a consumer.
   async received() {
     const all = [];
-    for (const [producerId, { consumer, element, participantId, source, longestGapMs }] of this.consumers) {
+    for (const [producerId, { consumer, element, participantId, source, longestGapMs, shown, shownTwice }] of this.consumers) {
       const stats = [...(await consumer.getStats()).values()];
       const rtp = stats.find((s) => s.type === 'inbound-rtp') ?? {};
       const codec = stats.find((s) => s.id === rtp.codecId);
       all.push({
         producerId, participantId, source, kind: consumer.kind, consumerId: consumer.id, longestGapMs,
+        shown: shown.size, shownTwice,
         videoWidth: element.videoWidth, codec: codec?.mimeType, frames: rtp.framesDecoded ?? 0, frameWidth: rtp.frameWidth,
         packets: rtp.packetsReceived ?? 0, lost: rtp.packetsLost, nacks: rtp.nackCount, repaired: rtp.retransmittedPacketsReceived,
-        energy: rtp.totalAudioEnergy ?? 0, freezes: rtp.freezeCount, decoder: rtp.decoderImplementation,
+        energy: rtp.totalAudioEnergy ?? 0, freezes: rtp.freezeCount, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
       });
     }
     return all;

@@ -285,6 +285,7 @@ describe('the server itself', () => {
     assert.match(headers.get('content-type'), /^text\/plain/);
     assert.match(body, /^# TYPE rt_gateway_connections gauge$/m);
     assert.match(body, /^rt_gateway_connections(\{[^}]*\})? \d+$/m);
+    assert.match(body, /^# TYPE rt_media_packets_in_total counter$/m);
   });
 
   test('405 has Allow; unknown paths are 404', async () => {

@@ -2,7 +2,7 @@
 //
 // Where rt differs, it means to: it refuses what mediasoup's worker would refuse later, fields of a wrong type that
 // JavaScript takes for absent, and what is too large or would not stand in an SDP (mutate.mjs tells field by field);
-// it leaves out mediasoup's private packet-id extension; and of two H.264 levels it knows 1b to be below 1.1, as
+// it leaves out mediasoup's private packet-id extension, and sends dependency descriptors to receivers too; and of two H.264 levels it knows 1b to be below 1.1, as
 // libwebrtc does, where the npm module takes every other level for lower.
 
 import assert from 'node:assert/strict';
@@ -21,7 +21,11 @@ const video = (name, params = {}) => ({ kind: 'video', mimeType: `video/${name}`
 const h264Codec = (id, mode) => video('H264', { 'packetization-mode': mode, 'profile-level-id': id, 'level-asymmetry-allowed': 1 });
 
 // What rt offers, and others, so that the rules are tried on more than its own list.
-const OFFERED = router([opus, video('VP8'), video('VP9', { 'profile-id': 0 }), h264Codec('42e01f', 1), h264Codec('42e01f', 0), video('AV1')]);
+const withDescriptors = (caps) => ({
+	...caps,
+	headerExtensions: caps.headerExtensions.map((ext) => (ext.uri.includes('dependency-descriptor') ? { ...ext, direction: 'sendrecv' } : ext)),
+});
+const OFFERED = withDescriptors(router([opus, video('VP8'), video('VP9', { 'profile-id': 0 }), h264Codec('42e01f', 1), h264Codec('42e01f', 0), video('AV1')]));
 const ROUTERS = [
 	OFFERED,
 	router([opus, h264Codec('640032', 1), h264Codec('4d0032', 1), h264Codec('42e01f', 1), video('VP9', { 'profile-id': 2 }), video('VP9')]),

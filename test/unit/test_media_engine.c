@@ -34,7 +34,8 @@ struct peer
 	struct rt_dtls *dtls;
 	struct rt_srtp *srtp;
 	struct rt_srtp_roc roc[2];
-	int answers, plis, n;
+	int answers, plis, n, reports;
+	struct rt_rtcp_sr report; /* the last one */
 	struct got got[512];
 	uint8_t sent[1600]; /* the last packet, as it went out */
 	size_t sent_len;
@@ -105,7 +106,10 @@ take_rtcp(struct peer *p, uint8_t *data, size_t len)
 	if (rt_srtp_unprotect_rtcp(p->srtp, data, &len) != RT_OK)
 		return;
 	while (rt_rtcp_next(data, len, &off, &packet) == RT_OK)
+	{
 		p->plis += packet.type == RT_RTCP_PSFB && packet.count == RT_PSFB_PLI;
+		p->reports += rt_rtcp_read_sr(&packet, &p->report);
+	}
 }
 
 static void
@@ -257,6 +261,34 @@ send_frame(struct peer *p, int layer, uint16_t seq, bool key, uint8_t tid, uint8
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
 }
 
+static void
+send_rtcp(struct peer *p, const uint8_t *data, size_t len)
+{
+	uint8_t out[512];
+
+	memcpy(out, data, len);
+	rt_srtp_protect_rtcp(p->srtp, out, &len);
+	(void) !send(p->fd, out, len, 0);
+}
+
+/* Its clock says rtp_ts now. */
+static void
+send_report(struct peer *p, int layer, uint32_t rtp_ts)
+{
+	struct rt_rtcp_sr sr = {.ssrc = ssrc_in + (uint32_t) layer, .ntp = 1, .rtp_ts = rtp_ts};
+	uint8_t out[64];
+
+	send_rtcp(p, out, rt_rtcp_write_sr(out, sizeof out, &sr));
+}
+
+static void
+send_nack(struct peer *p, uint16_t seq)
+{
+	uint8_t out[64];
+
+	send_rtcp(p, out, rt_rtcp_write_nack(out, sizeof out, 7, ssrc_out, &seq, 1));
+}
+
 static struct rt_producer *
 produce(struct peer *p, int layers)
 {
@@ -343,6 +375,69 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	ok(UNTIL(b->n == 6) && gapless(b, 3), "a sender that begins anew is followed");
 }
 
+/* A key frame's first packet comes behind those that follow it: they are not lost on who waited for it. */
+static void
+test_late_keyframe(struct peer *a, struct peer *b, struct rt_consumer *c)
+{
+	int before;
+
+	rt_consumer_resync(c);
+	before = b->n;
+	send_frame(a, 0, 20003, false, 0, 3);
+	send_frame(a, 0, 20004, false, 0, 4);
+	settle();
+	ok(b->n == before, "nothing before the key frame");
+	send_frame(a, 0, 20002, true, 0, 2);
+	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 2 && b->got[before + 2].mark == 4 && gapless(b, before - 1),
+	   "a late key frame, and what came before it");
+}
+
+/* Picture numbers of 7 bits wrap soon; what goes out has 15. */
+static void
+test_short_picture_ids(struct peer *a, struct peer *b)
+{
+	int before = b->n;
+
+	for (int i = 0; i < 200; i++)
+	{
+		uint16_t seq = (uint16_t) (20005 + i);
+		uint8_t payload[] = {0x90, 0x80, (uint8_t) (seq & 0x7f), 1, 0, (uint8_t) i};
+		size_t n = rt_rtp_write_header(a->sent, 96, true, seq, seq * 3000u, ssrc_in, NULL, 0);
+
+		n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof payload);
+		(void) !send(a->fd, a->sent, n, 0);
+		turn();
+	}
+	ok(UNTIL(b->n == before + 200) && gapless(b, before), "7 bits of picture number go on as 15");
+}
+
+/* Who asks for the same packet again and again gets it some times. */
+static void
+test_greed(struct peer *a, struct peer *b, struct rt_consumer *c)
+{
+	uint64_t before = c->retransmitted;
+	uint16_t seq = b->got[b->n - 1].seq;
+
+	for (int i = 0; i < 40; i++)
+	{
+		send_nack(b, seq);
+		send_frame(a, 0, (uint16_t) (20300 + i), false, 0, 1);
+		nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+		turn();
+	}
+	settle();
+	ok(c->retransmitted > before + 2 && c->retransmitted <= before + 10, "a packet is sent again so often: %d",
+	   (int) (c->retransmitted - before));
+	c->params.rtx_ssrc = 0;
+	before = c->retransmitted;
+	send_nack(b, (uint16_t) (seq - 1));
+	settle();
+	ok(c->retransmitted == before, "without RTX never: under AES-GCM a number goes out once");
+	c->params.rtx_ssrc = ssrc_out + 1;
+	ok(rt_consumer_bitrate(c) > 0, "a bit rate");
+	ok(UNTIL(rt_consumer_bitrate(c) == 0), "a consumer that stands has none, and takes none from others");
+}
+
 static void
 test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
@@ -376,6 +471,11 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_frame(a, 0, (uint16_t) (seq + 1), false, 0, 0);
 	send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
 	ok(UNTIL(b->n == 37) && b->got[36].mark == 1, "not before a key frame");
+	b->reports = 0;
+	send_report(a, 0, 0x70000000); /* the streams of one track begin at times of their own */
+	send_report(a, 1, (uint32_t) (seq + 5000) * 3000u);
+	ok(UNTIL(b->reports > 0) && b->report.rtp_ts - b->got[36].ts < 90000,
+	   "a sender report has the time of the stream that goes out: %u after it", b->report.rtp_ts - b->got[36].ts);
 	seq++;
 	send_frame(a, 0, (uint16_t) (seq + 1), true, 0, 0);
 	ok(UNTIL(b->n == 38) && b->got[37].mark == 0, "then at once");
@@ -479,6 +579,12 @@ test_idle(struct peer *b)
 	settle();
 	rt_engine_set_idle_timeout(engine, 1500);
 	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t3") == NULL; })), "who never comes is not waited for");
+	free_peer(3);
+	new_peer(3, false);
+	announce(peers[3], rt_dtls_context_fingerprint(certificate));
+	ok(UNTIL(({ check(b, false); check(peers[3], true); rt_engine_transport(engine, "t3") == NULL; })) &&
+	       strstr(events, "no DTLS"),
+	   "nor who only knocks");
 	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t0") == NULL; })), "who says nothing any more is gone");
 	ok(rt_engine_transport(engine, b->id) != NULL, "who checks is not");
 	ok(UNTIL(!rt_engine_transport(engine, b->id)) && strstr(events, "no answer from the peer"), "until he ceases to");
@@ -515,6 +621,9 @@ main(void)
 	producer = produce(a, 1);
 	consumer = consume(b, producer);
 	test_forwarding(a, b, producer, consumer);
+	test_late_keyframe(a, b, consumer);
+	test_short_picture_ids(a, b);
+	test_greed(a, b, consumer);
 	rt_producer_close(producer);
 	ssrc_in += 100;
 	ssrc_out += 100;

@@ -60,6 +60,7 @@ test_overrun(void)
 	ok(rt_recv_packet(&r, 40000, 0, 10, 5 * MS, true, true) == RT_RECV_DUPLICATE && r.highest == 100,
 	   "what comes by RTX begins nothing");
 	ok(rt_recv_lost(&r) == 0, "and nothing counts as lost");
+	ok(r.packets == 4, "the packets of all streams are counted");
 }
 
 /* 20 % lost, reordering, duplicates, over several wraps: nothing is handed on twice, and loss is counted right. */

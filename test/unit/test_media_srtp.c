@@ -4,6 +4,7 @@
 
 #include "bgworker/media/gcm.h"
 #include "bgworker/media/replay.h"
+#include "bgworker/media/rtcp.h"
 #include "bgworker/media/rtp.h"
 #include "bgworker/media/srtp.h"
 #include "tap.h"
@@ -311,6 +312,36 @@ test_rtcp(enum rt_srtp_profile profile, const char *name)
 	rt_srtp_free(in);
 }
 
+/* A client that makes up one SSRC after the other: each costs libsrtp2 a context and longer searches. */
+static void
+test_many_sources(void)
+{
+	struct rt_dtls_keys a = make_keys(RT_SRTP_AES128_CM_SHA1_80, false), b = make_keys(RT_SRTP_AES128_CM_SHA1_80, true);
+	struct rt_srtp_roc steady = {0};
+	struct rt_srtp *out, *in;
+	uint8_t p[200], body[20] = {0};
+	int lost = 0, taken = 0;
+
+	rt_srtp_new(&out, &a);
+	rt_srtp_new(&in, &b);
+	for (int i = 0; i < 2000; i++)
+	{
+		struct rt_srtp_roc roc = {0};
+		size_t n = rt_srtp_protect(out, &steady, p, make_header(p, (uint16_t) (65000 + i), 7), NULL, 0, body, sizeof body);
+
+		lost += rt_srtp_unprotect(in, p, &n) != RT_OK;
+		n = rt_srtp_protect(out, &roc, p, make_header(p, 1, 1000000u + (uint32_t) i), NULL, 0, body, sizeof body);
+		taken += rt_srtp_unprotect(in, p, &n) == RT_OK;
+		n = rt_rtcp_write_pli(p, 100, 3000000u + (uint32_t) i, 1);
+		rt_srtp_protect_rtcp(out, p, &n);
+		taken += rt_srtp_unprotect_rtcp(in, p, &n) == RT_OK;
+	}
+	ok(taken > 100 && taken < 300, "AES-CM: of 4,000 sources %d are followed", taken);
+	ok(lost == 0, "AES-CM: the first one to the end");
+	rt_srtp_free(out);
+	rt_srtp_free(in);
+}
+
 int
 main(void)
 {
@@ -325,6 +356,7 @@ main(void)
 	test_pair(RT_SRTP_AES128_CM_SHA1_80, "AES-CM");
 	test_rtcp(RT_SRTP_AEAD_AES_128_GCM, "GCM");
 	test_rtcp(RT_SRTP_AES128_CM_SHA1_80, "AES-CM");
+	test_many_sources();
 	srtp_shutdown();
 	return tap_done();
 }
