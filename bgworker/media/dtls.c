@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 
 #include "../common/log.h"
+#include "alert.h"
 
 struct rt_dtls_context
 {
@@ -25,8 +26,9 @@ struct rt_dtls_context
 
 struct rt_dtls
 {
-	SSL *ssl;
+	SSL *ssl; /* NULL: settled */
 	BIO *in; /* owned by ssl */
+	struct rt_alerts *alerts; /* settled */
 	rt_dtls_send_cb send;
 	void *arg;
 	enum rt_dtls_state state;
@@ -217,6 +219,7 @@ rt_dtls_free(struct rt_dtls *d)
 	if (!d)
 		return;
 	SSL_free(d->ssl);
+	rt_alerts_free(d->alerts);
 	OPENSSL_cleanse(d, sizeof *d);
 	free(d);
 }
@@ -311,11 +314,31 @@ rt_dtls_connect(struct rt_dtls *d)
 	advance(d);
 }
 
+/* When settled. */
+static enum rt_result
+take_alerts(struct rt_dtls *d, const uint8_t *data, size_t len)
+{
+	switch (rt_alerts_read(d->alerts, data, len))
+	{
+		case RT_ALERT_NONE:
+			return RT_OK;
+		case RT_ALERT_CLOSE:
+			d->state = RT_DTLS_CLOSED;
+			return RT_GONE;
+		case RT_ALERT_FATAL:
+			d->state = RT_DTLS_FAILED;
+			return RT_BAD_INPUT;
+	}
+	return RT_INTERNAL;
+}
+
 enum rt_result
 rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len)
 {
 	if (d->state == RT_DTLS_FAILED || d->state == RT_DTLS_CLOSED)
 		return RT_GONE;
+	if (d->alerts)
+		return take_alerts(d, data, len);
 	if (BIO_write(d->in, data, (int) len) != (int) len)
 		return RT_INTERNAL;
 	return advance(d);
@@ -372,12 +395,37 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 }
 
 void
+rt_dtls_settle(struct rt_dtls *d)
+{
+	if (!d->ssl || d->state != RT_DTLS_CONNECTED)
+		return;
+	d->alerts = rt_alerts_new(d->ssl);
+	if (!d->alerts)
+		return; /* it stays with libssl */
+	SSL_free(d->ssl);
+	d->ssl = NULL;
+	d->in = NULL;
+}
+
+static void
+say_goodbye(struct rt_dtls *d)
+{
+	uint8_t datagram[RT_ALERT_MAX];
+	size_t n = rt_alerts_write_close(d->alerts, datagram);
+
+	if (n)
+		d->send(d->arg, datagram, n);
+}
+
+void
 rt_dtls_close(struct rt_dtls *d)
 {
 	char scratch;
 
 	ERR_clear_error();
-	if (d->state == RT_DTLS_CONNECTED)
+	if (d->state == RT_DTLS_CONNECTED && d->alerts)
+		say_goodbye(d);
+	else if (d->state == RT_DTLS_CONNECTED)
 	{
 		SSL_read(d->ssl, &scratch, sizeof scratch); /* brings back the buffers: OpenSSL 3.0 writes through none */
 		SSL_shutdown(d->ssl);

@@ -262,11 +262,11 @@ on_dtls_timer(void *arg)
 	note_dtls_state(t);
 }
 
+/* Before signalling has told the peer's fingerprint too: a browser whose first packet is not answered waits 50 ms until
+ * it sends it again.  Nothing is sent or taken under keys whose owner is not known. */
 void
 rt_transport_dtls(struct rt_transport *t, const uint8_t *data, size_t len)
 {
-	if (!t->connect_told)
-		return; /* signalling is on its way; DTLS sends again */
 	rt_dtls_receive(t->dtls, data, len);
 	note_dtls_state(t);
 }
@@ -281,7 +281,7 @@ rt_transport_connect(struct rt_transport *t, const struct rt_dtls_params *p)
 	t->connect_told = true;
 	if (p->role == RT_DTLS_SERVER)
 		rt_dtls_connect(t->dtls);
-	arm_dtls_timer(t);
+	note_dtls_state(t);
 	return RT_OK;
 }
 

@@ -215,13 +215,30 @@ static void
 announce(struct peer *p, const char *fingerprint)
 {
 	struct rt_dtls_params params = {.role = RT_DTLS_CLIENT, .algorithm = "sha-256"};
-	uint8_t digest[64];
-	size_t n;
 
 	read_digest(params.digest, &params.digest_len, fingerprint);
 	rt_transport_connect(rt_engine_transport(engine, p->id), &params);
+}
+
+static void
+trust_engine(struct peer *p)
+{
+	uint8_t digest[64];
+	size_t n;
+
 	read_digest(digest, &n, rt_dtls_context_fingerprint(engine->dtls));
 	rt_dtls_set_fingerprint(p->dtls, "sha-256", digest, n);
+}
+
+static bool
+shake_hands(struct peer *p)
+{
+	trust_engine(p);
+	check(p, true);
+	if (!UNTIL(p->answers > 0))
+		return false;
+	rt_dtls_connect(p->dtls);
+	return UNTIL(rt_dtls_state(p->dtls) == RT_DTLS_CONNECTED);
 }
 
 static bool
@@ -230,11 +247,7 @@ join(struct peer *p)
 	struct rt_dtls_keys keys;
 
 	announce(p, rt_dtls_context_fingerprint(certificate));
-	check(p, true);
-	if (!UNTIL(p->answers > 0))
-		return false;
-	rt_dtls_connect(p->dtls);
-	return UNTIL(rt_dtls_state(p->dtls) == RT_DTLS_CONNECTED) && rt_dtls_keys(p->dtls, &keys) &&
+	return shake_hands(p) && rt_dtls_keys(p->dtls, &keys) &&
 	       rt_srtp_new(&p->srtp, &keys) == RT_OK && UNTIL(rt_transport_ready(rt_engine_transport(engine, p->id)));
 }
 
@@ -562,11 +575,49 @@ test_wrong_certificate(void)
 	struct peer *p = new_peer(2, false);
 
 	announce(p, rt_dtls_context_fingerprint(engine->dtls));
-	check(p, true);
-	UNTIL(p->answers > 0);
-	rt_dtls_connect(p->dtls);
+	shake_hands(p);
 	ok(UNTIL(!rt_engine_transport(engine, p->id)) && strstr(events, "DTLS failed"),
 	   "another certificate than was announced ends the transport");
+	free_peer(2);
+}
+
+/* Signalling takes longer than the first packets. */
+static void
+test_early_handshake(void)
+{
+	struct peer *p = new_peer(2, false);
+	struct rt_transport *t = rt_engine_transport(engine, p->id);
+
+	ok(shake_hands(p) && !rt_transport_ready(t), "a handshake before connect-transport; nothing is sent yet");
+	announce(p, rt_dtls_context_fingerprint(certificate));
+	ok(rt_transport_ready(t), "connect-transport completes it");
+	rt_transport_close(t);
+	free_peer(2);
+	p = new_peer(2, false);
+	t = rt_engine_transport(engine, p->id);
+	events[0] = '\0';
+	ok(shake_hands(p) && !rt_transport_ready(t), "another one");
+	announce(p, rt_dtls_context_fingerprint(engine->dtls));
+	ok(!rt_engine_transport(engine, p->id) && strstr(events, "DTLS failed"), "whose certificate is not what connect-transport says");
+	free_peer(2);
+}
+
+/* Whose handshake has been put away is heard all the same. */
+static void
+test_goodbye(void)
+{
+	struct peer *p = new_peer(2, false);
+	struct rt_transport *t = rt_engine_transport(engine, p->id);
+	uint8_t report[64] = {0x80, 201, 0, 1, 0, 0, 0, 9};
+	size_t n = 8;
+
+	ok(join(p) && !t->settled, "one more peer");
+	rt_srtp_protect_rtcp(p->srtp, report, &n);
+	(void) !send(p->fd, report, n, 0);
+	ok(UNTIL(t->settled), "it has sent under its keys");
+	events[0] = '\0';
+	rt_dtls_close(p->dtls);
+	ok(UNTIL(!rt_engine_transport(engine, p->id)) && strstr(events, "closed by the peer"), "it says goodbye");
 	free_peer(2);
 }
 
@@ -635,6 +686,8 @@ main(void)
 	test_moving(a, b);
 	test_strangers(a, b);
 	test_wrong_certificate();
+	test_early_handshake();
+	test_goodbye();
 	test_idle(b);
 	free_peer(0);
 	free_peer(1);
