@@ -127,9 +127,15 @@ COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to read the
 INSERT INTO rt_private.keys (kid, alg, secret, can_sign)
 VALUES (rt_private.random_text(9), 'HS256', rt_private.random_text(32), true);
 
-CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt_private.keys
-FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
+-- Of a subscriber too, to which replication brings the publisher's keys: it fires triggers for rows alone, and of these
+-- those that are always enabled.
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
 COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
+CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
+FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
+COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.keys', '');
 

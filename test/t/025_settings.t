@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
+use IO::Socket::INET;
 use JSON::PP;
 use Test::More;
 
@@ -63,17 +64,22 @@ $cluster->sql("ALTER SYSTEM RESET $_") for 'rt.retain_messages', keys %hostile;
 delete $ENV{PGOPTIONS};
 $cluster->sql('SELECT pg_reload_conf()', dbname => 'postgres');
 
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
+	return $socket->sockport;
+}
+
 # ---- names and owners ----------------------------------------------------------
 
 {
 	my $name = q{It's "odd" \\ näme};
 	(my $quoted = $name) =~ s/"/""/g;
-	(my $list = $name) =~ s/"/""/g;
-	my ($port, $media) = ($cluster->gateway_port + 1, 0);
+	my $port = free_port();
 	$cluster->sql(qq{CREATE ROLE "the owner" LOGIN}, dbname => 'postgres');
 	$cluster->sql(qq{CREATE DATABASE "$quoted" OWNER "the owner"}, dbname => 'postgres');
 	$cluster->sql('SET client_min_messages = error; CREATE EXTENSION rt CASCADE', dbname => $name);
-	(my $value = qq{rt, "$list":$port}) =~ s/'/''/g;
+	(my $value = qq{rt, "$quoted":$port}) =~ s/'/''/g;
 	$cluster->sql("ALTER SYSTEM SET rt.databases = '$value'", dbname => 'postgres');
 	$cluster->sql('SELECT pg_reload_conf()', dbname => 'postgres');
 	$cluster->poll_sql("SELECT state FROM rt.stat_programs WHERE kind = 'gateway'", 'ready', 'a database of an odd name is served', dbname => $name);

@@ -8,6 +8,7 @@ use File::Temp;
 use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
+use DocTest;
 use RtTest;
 
 my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
@@ -49,5 +50,27 @@ is($cluster->sql("SELECT count(*) FROM rt_private.password_matches('secret', (SE
 	1, 'and so is the password');
 is($cluster->sql("SELECT count(*) FROM rt.messages WHERE room_id = 1 AND seq <> 1 AND NOT EXISTS (SELECT FROM rt.messages p WHERE p.room_id = 1 AND p.seq = messages.seq - 1)", dbname => 'copy'),
 	0, 'numbers have no hole');
+
+# ---- the commands of docs/backup.md ----------------------------------------------
+
+{
+	my $work = File::Temp->newdir('rt-dump-XXXXXX', TMPDIR => 1);
+	local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($env->{PGHOST}, $env->{PGPORT}, 'postgres', 'rt');
+	$cluster->sql('DROP DATABASE copy', dbname => 'postgres');
+	my @blocks = grep { "$_->{kind} @{$_->{words}}" eq 'sh run dump' } DocTest::blocks('docs/backup.md');
+	is(scalar(@blocks), 4, 'the page has commands');
+	for my $block (@blocks)
+	{
+		(undef, $err, $status) = run_command('sh', '-ec', "cd $work\n$block->{text}");
+		is($status, 0, "docs/backup.md, line $block->{line}: runs") || diag($err);
+		$cluster->sql(q{SELECT rt.send_message(1, 'bob', 'not in the dump')}, dbname => 'copy') if $block == $blocks[0];
+	}
+	is($cluster->sql($everything, dbname => 'copy'), $before, 'a restore over what is there leaves what is in the dump');
+	is($cluster->sql($everything, dbname => 'parallel'), $before, 'so does one in parallel');
+	is($cluster->sql($everything, dbname => 'data'), $before, 'and one of data alone');
+	is($cluster->sql(q{SELECT count(*) FROM rt.events WHERE event <> 'rt:keys'}, dbname => 'data'), 0, 'which is announced to nobody');
+	is($cluster->sql(q{SELECT rt.send_message(1, 'bob', 'next')}, dbname => $_), 52, "rooms go on in $_") for qw(copy parallel data);
+	is($cluster->sql("SELECT rt.verify_token('$token')", dbname => 'data'), 'ann', 'and tokens are good');
+}
 
 done_testing();

@@ -1,0 +1,75 @@
+# Logical replication: the subscriber has the publisher's messages under their numbers and tells nobody of them; after a
+# failover its rooms go on.  The commands are those of docs/backup.md.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use DocTest;
+use RtTest;
+use Test::More;
+
+my %settings = ('rt.media_workers' => 0, 'rt.gateway_workers' => 0);
+my $publisher = RtTest->start(settings => { %settings, wal_level => 'logical' });
+my $subscriber = RtTest->start(settings => { %settings, 'rt.gateway_workers' => 1 });
+my %on = (publisher => $publisher, subscriber => $subscriber);
+
+# Blocks "sql replication publisher", "sql replication subscriber", "sql failover subscriber".
+sub run_blocks
+{
+	my ($when, $where) = @_;
+	for my $block (grep { $_->{kind} eq 'sql' && "@{$_->{words}}" eq "$when $where" } DocTest::blocks('docs/backup.md'))
+	{
+		(my $sql = $block->{text}) =~ s/host=publisher dbname=rt/host=@{[$publisher->host]} port=@{[$publisher->port]} user=postgres dbname=rt/;
+		for my $statement (split /;[^;\n]*\n/, $sql)
+		{
+			my (undef, $err, $status) = $on{$where}->try_sql($statement);
+			is($status, 0, "docs/backup.md, line $block->{line}: " . substr($statement =~ s/\s+/ /gr, 0, 50)) || diag($err);
+		}
+	}
+}
+
+$publisher->sql(q{
+	SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
+	SELECT rt.create_room('Room', ARRAY['ann', 'bob']), rt.create_room('Other', ARRAY['ann']);
+	INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, 50) i;
+	SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]);
+	SELECT rt.create_meeting('Standup', host => 'ann', room => 1)});
+my $token = $publisher->sql("SELECT rt.issue_token('ann')");
+run_blocks('replication', $_) for 'publisher', 'subscriber';
+$subscriber->poll_sql('SELECT count(*) FROM rt.messages', 50, 'what was there is copied');
+$subscriber->poll_sql(q{SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'}, 0, 'all tables are in step', seconds => 60);
+
+$publisher->sql(q{
+	INSERT INTO rt.messages (room_id, sender_id, content, reply_to) SELECT 1, 'bob', 'more ' || i, 7 FROM generate_series(1, 10) i;
+	UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
+	DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
+	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', 'x')});
+my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
+	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
+my $expected = $publisher->sql($everything);
+$subscriber->poll_sql($everything, $expected, 'and what comes after, as it is');
+is($subscriber->sql(q{SELECT count(*) FROM rt.events WHERE room_id = 1}), 0, 'nobody is told on the subscriber');
+is($subscriber->sql("SELECT rt.verify_token('$token')"), 'ann', 'tokens are good on both');
+wait_until(
+	sub {
+		my $page = $subscriber->http('GET', '/api/chat/rooms/1/msgs?limit=1', headers => { authorization => "Bearer $token" });
+		return $page->{content} =~ /more 10/;
+	}, 'its gateway knows the keys and serves readers', 10);
+my $kid = $publisher->sql('SELECT rt.rotate_key()');
+$token = $publisher->sql("SELECT rt.issue_token('ann')");
+wait_until(
+	sub {
+		return $subscriber->http('GET', '/api/users/me', headers => { authorization => "Bearer $token" })->{status} == 200;
+	}, 'and the next one', 10);
+
+# ---- the publisher is gone -----------------------------------------------------------
+
+$publisher->stop;
+run_blocks('failover', 'subscriber');
+is($subscriber->sql(q{SELECT rt.send_message(1, 'ann', 'after')}), 61, 'the room goes on with its next number');
+is($subscriber->sql(q{SELECT rt.create_room('New', ARRAY['ann'])}), 3, 'and rooms with theirs');
+is($subscriber->sql(q{SELECT rt.create_meeting('Next', host => 'ann')}), 2, 'and meetings');
+$subscriber->poll_sql(q{SELECT max(seq) FROM rt.events WHERE event = 'new-chat-message' AND room_id = 1}, 61, 'which is told');
+
+done_testing();
