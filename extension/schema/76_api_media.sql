@@ -156,21 +156,37 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'a media worker is going';
 
+-- Never waits: answers take the same rows in another order.  What is being changed gets its figures a second later.
 CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE rt_private.media_transports AS o
-	SET stats = s - 'type' - 'id'
-	FROM jsonb_array_elements(media_store_stats.stats) AS s
-	WHERE s ->> 'type' = 'transport' AND o.id = s ->> 'id';
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_transports AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'transport'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
 	UPDATE rt_private.media_producers AS o
-	SET stats = s - 'type' - 'id'
-	FROM jsonb_array_elements(media_store_stats.stats) AS s
-	WHERE s ->> 'type' = 'producer' AND o.id = s ->> 'id';
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_producers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'producer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
 	UPDATE rt_private.media_consumers AS o
-	SET stats = s - 'type' - 'id'
-	FROM jsonb_array_elements(media_store_stats.stats) AS s
-	WHERE s ->> 'type' = 'consumer' AND o.id = s ->> 'id';
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_consumers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'consumer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'keeps the figures that a worker reports, for rt.stat_media';
@@ -344,9 +360,10 @@ BEGIN
 		WHEN 'consumer-score', 'layers-changed' THEN PERFORM rt_private.media_tell_consumer(e ->> 'type', e);
 		WHEN 'transport-closed' THEN PERFORM rt_private.media_transport_closed(worker, e);
 		WHEN 'transport-state' THEN
-			UPDATE rt_private.media_transports AS t
+			UPDATE rt_private.media_transports AS t -- like figures, which tell it too
 			SET stats = t.stats || (e - 'type' - 'transportId')
-			WHERE t.id = e ->> 'transportId';
+			WHERE t.id = (SELECT o.id FROM rt_private.media_transports AS o WHERE o.id = e ->> 'transportId'
+				FOR NO KEY UPDATE SKIP LOCKED);
 		ELSE
 			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
 	END CASE;

@@ -142,18 +142,20 @@ measure_is_ready(const struct measure *m)
 	return ready;
 }
 
+/* Of all its series together. */
 static double
 metric(const char *text, const char *name)
 {
 	char line[100];
-	const char *at;
+	const char *at = text;
+	double sum = 0;
 	int len = snprintf(line, sizeof(line), "\n%s{", name);
 
-	at = strstr(text, line);
-	at = at == NULL ? NULL : strchr(at + len, ' ');
-	if (at == NULL)
+	if (strstr(text, line) == NULL)
 		errx(1, "/metrics has no %s", name);
-	return strtod(at, NULL);
+	while ((at = strstr(at, line)) != NULL && (at = strchr(at + len, ' ')) != NULL)
+		sum += strtod(at, NULL);
+	return sum;
 }
 
 void
@@ -164,7 +166,7 @@ measure_read(const struct measure *m, struct measure_reading *r)
 	r->frames = metric(text, "rt_gateway_frames_out_total");
 	r->writes = metric(text, "rt_gateway_writes_out_total");
 	r->bytes = metric(text, "rt_gateway_bytes_out_total");
-	r->db_calls = metric(text, "rt_gateway_db_calls_total");
+	r->db_calls = metric(text, "rt_gateway_db_call_duration_seconds_count");
 	r->replay_pages = metric(text, "rt_gateway_replay_pages_total");
 	r->cut_off = metric(text, "rt_gateway_cut_off_total");
 	free(text);
