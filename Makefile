@@ -6,13 +6,14 @@
 #   make test           build, install and run every test; make test SANITIZE=1, make test SUITES="unit tap"
 #   make test-versions  the same for other releases of PostgreSQL; make test-versions VERSIONS="17 18"
 #   make test-package   builds the Debian package in a chroot, installs and tries it
+#   make test-container  builds the container's image and runs it
 #   make dist           the source of a release, build/dist/rt-VERSION.tar.gz
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
 #   make lint           clang's opinion
 
 # These install what the rest of this file needs, so they must not need it themselves.
-SELF_SUFFICIENT = demo test test-versions test-package bench fuzz
+SELF_SUFFICIENT = demo test test-versions test-package test-container bench fuzz
 .PHONY: $(SELF_SUFFICIENT)
 demo:
 	@test/demo
@@ -22,6 +23,8 @@ test-versions:
 	@test/versions $(VERSIONS)
 test-package:
 	@test/package
+test-container:
+	@test/container
 bench:
 	@test/bench/run $(PART)
 FUZZ_SECONDS ?= 60
