@@ -64,7 +64,11 @@ is_stored(const char *role, const char *secret)
 	if (!isnull)
 	{
 		char *verifier = TextDatumGetCString(value);
+#if PG_VERSION_NUM >= 150000
 		const char *detail = NULL;
+#else
+		char *detail = NULL;
+#endif
 
 		stored = get_password_type(verifier) == PASSWORD_TYPE_SCRAM_SHA_256 &&
 				 plain_crypt_verify(role, verifier, secret, &detail) == STATUS_OK;

@@ -14,9 +14,9 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	load integer NOT NULL DEFAULT 0 CHECK (load >= 0),
 	fingerprint jsonb,
 	can_record boolean NOT NULL DEFAULT false,
-	totals jsonb NOT NULL DEFAULT '{}',
 	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	totals jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE rt_private.media_workers IS 'running media forwarders; one that is silent for over 3 s is given up';
 COMMENT ON COLUMN rt_private.media_workers.id IS 'new with each start of the program';

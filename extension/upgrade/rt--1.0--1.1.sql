@@ -25,12 +25,15 @@ ALTER TABLE rt_private.gateways ADD COLUMN draining_until timestamptz;
 ALTER TABLE rt_private.connections SET (fillfactor = 70);
 ALTER TABLE rt_private.connections ADD COLUMN queued_bytes bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.connections ADD COLUMN latency interval;
+ALTER TABLE rt_private.media_workers ADD COLUMN totals jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE rt_private.media_transports SET (fillfactor = 40);
 ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
 ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
 
 -- ---- by hand ----------------------------------------------------------------
 -- ---- end of what is by hand --------------------------------------------------
+
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
 BEGIN
@@ -41,11 +44,48 @@ BEGIN
 END
 $$;
 
+DO $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT * FROM (VALUES ('rt_gateway', 'LOGIN'), ('rt_media', 'LOGIN'), ('rt_app', 'NOLOGIN'),
+		('rt_auditor', 'NOLOGIN')) AS v (name, how)
+	LOOP
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
+			-- A refusal is an error to the server, and clients could fill its log with them.  The programs log what is not
+			-- the client's fault.
+			IF r.how = 'LOGIN' THEN
+				EXECUTE pg_catalog.format('ALTER ROLE %I SET log_min_messages = fatal', r.name);
+			END IF;
+		END IF;
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+	SELECT CASE WHEN pg_catalog.current_setting('rt.user_id', true) OPERATOR(pg_catalog.<>) ''
+		THEN pg_catalog.current_setting('rt.user_id', true) END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.act_as(actor text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
 END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.caller() RETURNS name
+LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN pg_catalog.current_setting('role') OPERATOR(pg_catalog.=) 'none' THEN session_user
+		ELSE pg_catalog.current_setting('role')::name END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.trusted() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
+	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
 $$;
 
 CREATE OR REPLACE FUNCTION rt_private.to_id(value jsonb, key text) RETURNS bigint
@@ -79,11 +119,66 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.make_token(user_id text, ttl interval) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    named record;
+    signing record;
+    issued_at bigint := floor(extract(epoch FROM clock_timestamp()));
+    -- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
+    ttl interval := coalesce(make_token.ttl, current_setting('rt.token_ttl', true)::interval, interval '12 hours');
+    lifetime bigint := floor(extract(epoch FROM ttl));
+BEGIN
+    SELECT u.id, u.name INTO named FROM rt.users u WHERE u.id = make_token.user_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+    END IF;
+    SELECT k.kid, k.alg, coalesce(k.secret, k.private_key) AS key INTO signing
+    FROM rt_private.keys k WHERE k.can_sign AND k.retired_at IS NULL
+    ORDER BY k.created_at DESC, k.kid LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no key to sign with' USING ERRCODE = 'RT503', HINT = 'Run rt.rotate_key().';
+    END IF;
+    RETURN rt_private.jwt_sign(signing.kid, signing.alg, signing.key,
+        json_build_object('sub', named.id, 'name', named.name, 'iat', issued_at, 'exp', issued_at + lifetime,
+                          'jti', rt_private.random_text(9)));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.make_token(text, interval) IS 'a token of a user, signed by the newest key';
+
+CREATE OR REPLACE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    token text := rt_private.make_token(issue_token.user_id, issue_token.ttl);
+BEGIN
+    PERFORM rt_private.audit('token-issued', jsonb_build_object('userId', issue_token.user_id));
+    RETURN token;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
 		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'a membership cannot be moved to another room or user'
+		USING ERRCODE = 'RT400', HINT = 'Delete it and insert a new one.';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.disconnect_user(user_id text, reason text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
+		json_build_object('userId', disconnect_user.user_id, 'reason', coalesce(disconnect_user.reason, 'disconnected')), false);
+	PERFORM rt_private.audit('user-disconnected', jsonb_build_object('userId', disconnect_user.user_id, 'reason', disconnect_user.reason));
+END
 $$;
 
 DO $$
@@ -98,6 +193,13 @@ BEGIN
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE rt.messages DISABLE TRIGGER %I', name);
 	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.reactions_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'a reaction cannot be changed' USING ERRCODE = 'RT400', HINT = 'Delete it and insert another.';
 END
 $$;
 
@@ -213,6 +315,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
+
 CREATE OR REPLACE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -228,6 +332,15 @@ BEGIN
 		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
 END
 $$;
+
+CREATE FUNCTION rt_private.media_totals() RETURNS json
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('slot', w.slot, 'totals', w.totals) ORDER BY w.slot), '[]')
+	FROM rt_private.media_workers AS w
+	WHERE rt_private.media_alive(w)
+$$;
+
+COMMENT ON FUNCTION rt_private.media_totals() IS 'what the living media workers did since they started';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -392,9 +505,51 @@ BEGIN
 	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
-	RETURN json_build_object('relay', rt_private.relay_figures(),
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.token_json(u rt.users) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ttl interval := current_setting('rt.token_ttl')::interval;
+BEGIN
+	RETURN json_build_object('status', 200, 'token', rt_private.make_token(u.id, ttl),
+		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	given_name text := rt_private.req_text(req, 'username');
+	password text := rt_private.req_text(req, 'password');
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(given_name);
+	IF NOT rt_private.password_matches(password, u.password_hash) THEN
+		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN '{"status": 401, "error": {"code": "unauthorized", "message": "Wrong username or password"}}';
+	END IF;
+	PERFORM rt_private.audit_login('login', u.id, req ->> 'address', req ->> 'gateway');
+	RETURN rt_private.token_json(u);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kind text := rt_private.req_choice(req, 'kind', ARRAY['direct', 'group']);
+	members text[] := rt_private.req_user_ids(req, 'memberIds');
+	name text := rt_private.req_room_name(req);
+	made record;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
+	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
+		'data', rt_private.room_json_for(made.room, actor));
 END
 $$;
 
@@ -475,6 +630,68 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.search_newest(rooms bigint[], words tsquery, most integer) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most_messages CONSTANT integer := 4000;
+	most_bytes CONSTANT integer := 2000000;
+	nrooms integer := greatest(cardinality(rooms), 1);
+	a_room integer := most_messages / nrooms;
+	hits json;
+	found_hits bigint;
+	is_all boolean;
+BEGIN
+	IF a_room < 10 THEN
+		RETURN NULL;
+	END IF;
+	WITH page AS (
+		SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
+		FROM unnest(rooms) AS r (id)
+		CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
+		WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
+	), unseen AS (
+		SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
+	), newest AS (
+		SELECT p.m FROM page AS p, unseen AS u
+		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
+			AND (p.m).deleted_at IS NULL AND to_tsvector('simple', (p.m).content) @@ words
+		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
+	)
+	SELECT count(n.m), coalesce(json_agg(rt_private.message_json(n.m) ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '[]'),
+		(SELECT u.newest IS NULL FROM unseen AS u)
+	INTO found_hits, hits, is_all FROM newest AS n;
+	RETURN CASE WHEN is_all OR found_hits = most THEN hits END;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_newest(bigint[], tsquery, integer) IS
+	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+
+CREATE OR REPLACE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	words tsquery := websearch_to_tsquery('simple', rt_private.req_text(req, 'q'));
+	most integer := rt_private.req_limit(req, 50, 200);
+	room bigint := rt_private.req_id_opt(req, 'roomId');
+	rooms bigint[];
+	hits json;
+BEGIN
+	IF room IS NOT NULL THEN
+		PERFORM rt_private.api_room(actor, req);
+	END IF;
+	rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
+		WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room));
+	hits := rt_private.search_newest(rooms, words, most);
+	IF hits IS NULL THEN
+		SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
+		FROM (SELECT m FROM rt.messages AS m
+			WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
+			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	END IF;
+	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.meeting_disconnected(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -491,6 +708,24 @@ BEGIN
 		RETURNING p)
 	SELECT array_agg(d.p) INTO places FROM dropped AS d;
 	RETURN rt_private.places_json(places);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	known boolean;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.media_workers AS w
+	SET heartbeat_at = clock_timestamp(), load = coalesce((req ->> 'load')::integer, w.load),
+		totals = coalesce(req -> 'totals', w.totals)
+	WHERE w.id = rt_private.req_text(req, 'worker');
+	known := FOUND;
+	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
+		PERFORM rt_private.media_store_stats(req -> 'stats');
+	END IF;
+	RETURN json_build_object('known', known);
 END
 $$;
 
@@ -525,6 +760,279 @@ BEGIN
 	RETURN json_build_object('requests', requests);
 END
 $$;
+
+CREATE OR REPLACE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target text := rt_private.req_text(req, 'userId');
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
+	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));
+END
+$$;
+
+CREATE TABLE rt.audit (
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	action text NOT NULL,
+	user_id text,
+	role name NOT NULL,
+	address text,
+	gateway text,
+	detail jsonb NOT NULL DEFAULT '{}'
+);
+
+CREATE INDEX audit_at ON rt.audit (at);
+
+CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
+	coalesce(address, '')) WHERE action IN ('login', 'login-failed');
+
+COMMENT ON TABLE rt.audit IS 'who logged in, and who did what to others; kept for rt.retain_audit';
+
+COMMENT ON COLUMN rt.audit.at IS 'when; of logins in the same minute the first one''s';
+
+COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, token-issued, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
+
+COMMENT ON COLUMN rt.audit.user_id IS 'the user who did it, or whose login it was; null: nobody''s, as in plain SQL, or a login for a name that is no user''s';
+
+COMMENT ON COLUMN rt.audit.role IS 'the role that the client had: rt_gateway for what came by event or REST';
+
+COMMENT ON COLUMN rt.audit.address IS 'the client''s address, of logins';
+
+COMMENT ON COLUMN rt.audit.gateway IS 'the gateway that it came by, of logins';
+
+COMMENT ON COLUMN rt.audit.detail IS 'what it was done to, by ids; of logins count, and last, the time of the last one';
+
+COMMENT ON INDEX rt.audit_at IS 'what is older than rt.retain_audit';
+
+COMMENT ON INDEX rt.audit_logins IS 'counting logins';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.audit', '');
+
+CREATE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
+LANGUAGE sql AS $$
+	INSERT INTO rt.audit (action, user_id, role, detail)
+	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
+$$;
+
+COMMENT ON FUNCTION rt_private.audit(text, jsonb) IS 'writes down what the acting user does';
+
+CREATE FUNCTION rt_private.audit_login(action text, user_id text, address text, gateway text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	most CONSTANT integer := 100;
+	this_minute timestamp := date_trunc('minute', clock_timestamp() AT TIME ZONE 'UTC');
+	crowded boolean := audit_login.action = 'login-failed' AND (SELECT count(*) FROM (SELECT FROM rt.audit AS a
+		WHERE date_trunc('minute', a.at AT TIME ZONE 'UTC') = this_minute AND a.action = 'login-failed' LIMIT most) AS t) >= most;
+BEGIN
+	INSERT INTO rt.audit AS a (action, user_id, role, address, gateway, detail)
+	VALUES (audit_login.action, CASE WHEN NOT crowded THEN audit_login.user_id END, rt_private.caller(),
+		CASE WHEN NOT crowded THEN audit_login.address END, audit_login.gateway, '{"count": 1}')
+	ON CONFLICT (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''), coalesce(address, ''))
+		WHERE action IN ('login', 'login-failed')
+	DO UPDATE SET detail = jsonb_build_object('count', (a.detail ->> 'count')::bigint + 1, 'last', rt_private.iso(clock_timestamp()));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_login(text, text, text, text) IS 'writes down or counts a login';
+
+CREATE FUNCTION rt_private.audit_users_made() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit('user-created', jsonb_build_object('userId', u.id))
+	FROM made AS u WHERE u.created_at >= transaction_timestamp();
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_users_made() IS 'audits new users';
+
+CREATE TRIGGER audit_users_made AFTER INSERT ON rt.users
+	REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_users_made();
+
+CREATE FUNCTION rt_private.audit_users_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit('user-deleted', jsonb_build_object('userId', u.id)) FROM gone AS u;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_users_gone() IS 'audits users that are deleted';
+
+CREATE TRIGGER audit_users_gone AFTER DELETE ON rt.users
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_users_gone();
+
+CREATE FUNCTION rt_private.audit_users_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.password_hash IS DISTINCT FROM OLD.password_hash THEN
+		PERFORM rt_private.audit('password-changed', jsonb_build_object('userId', NEW.id, 'hasPassword', NEW.password_hash IS NOT NULL));
+	END IF;
+	IF NEW.is_admin <> OLD.is_admin THEN
+		PERFORM rt_private.audit('admin-changed', jsonb_build_object('userId', NEW.id, 'isAdmin', NEW.is_admin));
+	END IF;
+	IF (NEW.id, NEW.username) <> (OLD.id, OLD.username) THEN
+		PERFORM rt_private.audit('user-renamed', jsonb_build_object('userId', NEW.id, 'username', NEW.username,
+			'wasUserId', OLD.id, 'wasUsername', OLD.username));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits what changes who gets in, and as whom';
+
+CREATE TRIGGER audit_users_changed AFTER UPDATE OF password_hash, is_admin, id, username ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
+
+CREATE FUNCTION rt_private.audit_keys() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k rt_private.keys := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+	action text := CASE WHEN TG_OP = 'INSERT' THEN 'key-added' WHEN TG_OP = 'DELETE' THEN 'key-deleted'
+		WHEN NEW.retired_at IS NOT NULL AND OLD.retired_at IS NULL THEN 'key-retired' ELSE 'key-changed' END;
+BEGIN
+	IF TG_OP <> 'INSERT' OR k.created_at >= transaction_timestamp() THEN
+		PERFORM rt_private.audit(action, jsonb_build_object('kid', k.kid, 'alg', k.alg, 'canSign', k.can_sign));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_keys() IS 'audits the keys of tokens';
+
+CREATE TRIGGER audit_keys AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
+	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_keys();
+
+CREATE FUNCTION rt_private.audit_rooms() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit('room-deleted', jsonb_build_object('roomId', OLD.id::text, 'kind', OLD.kind, 'name', OLD.name));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_rooms() IS 'audits rooms that are deleted';
+
+CREATE TRIGGER audit_rooms AFTER DELETE ON rt.rooms FOR EACH ROW EXECUTE FUNCTION rt_private.audit_rooms();
+
+CREATE FUNCTION rt_private.audit_members_removed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit('member-removed', jsonb_build_object('roomId', m.room_id::text, 'userId', m.user_id))
+	FROM removed AS m
+	WHERE m.user_id IS DISTINCT FROM rt_private.actor()
+		AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = m.room_id)
+		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = m.user_id);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_members_removed() IS 'audits members that others remove';
+
+CREATE TRIGGER audit_members_removed AFTER DELETE ON rt.room_members
+	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_members_removed();
+
+CREATE FUNCTION rt_private.audit_member_role() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit('member-role', jsonb_build_object('roomId', NEW.room_id::text, 'userId', NEW.user_id, 'role', NEW.role));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_member_role() IS 'audits a member''s new role';
+
+CREATE TRIGGER audit_member_role AFTER UPDATE OF role ON rt.room_members FOR EACH ROW WHEN (OLD.role <> NEW.role)
+	EXECUTE FUNCTION rt_private.audit_member_role();
+
+CREATE FUNCTION rt_private.audit_meetings() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	what jsonb := jsonb_build_object('meetingId', OLD.id::text);
+BEGIN
+	IF TG_OP = 'DELETE' THEN
+		PERFORM rt_private.audit('meeting-deleted', what || jsonb_build_object('title', OLD.title));
+		RETURN NULL;
+	END IF;
+	IF NEW.status = 'ended' AND OLD.status <> 'ended' THEN
+		PERFORM rt_private.audit('meeting-ended', what);
+	END IF;
+	IF NEW.locked <> OLD.locked THEN
+		PERFORM rt_private.audit('meeting-locked', what || jsonb_build_object('locked', NEW.locked));
+	END IF;
+	IF NEW.password_hash IS DISTINCT FROM OLD.password_hash THEN
+		PERFORM rt_private.audit('meeting-password', what || jsonb_build_object('hasPassword', NEW.password_hash IS NOT NULL));
+	END IF;
+	IF NEW.host_id IS DISTINCT FROM OLD.host_id THEN
+		PERFORM rt_private.audit('meeting-host', what || jsonb_build_object('userId', NEW.host_id));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_meetings() IS 'audits what a host does to a meeting';
+
+CREATE TRIGGER audit_meetings_changed AFTER UPDATE ON rt.meetings FOR EACH ROW
+	WHEN ((OLD.status, OLD.locked, OLD.password_hash, OLD.host_id)
+		IS DISTINCT FROM (NEW.status, NEW.locked, NEW.password_hash, NEW.host_id))
+	EXECUTE FUNCTION rt_private.audit_meetings();
+
+CREATE TRIGGER audit_meetings_deleted AFTER DELETE ON rt.meetings FOR EACH ROW EXECUTE FUNCTION rt_private.audit_meetings();
+
+CREATE FUNCTION rt_private.audit_participants() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	who jsonb := jsonb_build_object('meetingId', NEW.meeting_id::text, 'participantId', NEW.id::text, 'userId', NEW.user_id);
+BEGIN
+	IF NEW.role <> OLD.role THEN
+		PERFORM rt_private.audit('participant-role', who || jsonb_build_object('role', NEW.role));
+	END IF;
+	IF NEW.audio_muted <> OLD.audio_muted THEN
+		PERFORM rt_private.audit('participant-muted', who || jsonb_build_object('kind', 'audio', 'muted', NEW.audio_muted));
+	END IF;
+	IF NEW.video_muted <> OLD.video_muted THEN
+		PERFORM rt_private.audit('participant-muted', who || jsonb_build_object('kind', 'video', 'muted', NEW.video_muted));
+	END IF;
+	IF NEW.left_reason = 'removed' AND OLD.left_reason IS DISTINCT FROM 'removed' THEN
+		PERFORM rt_private.audit('participant-removed', who || jsonb_build_object('reason', NEW.removal_reason));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_participants() IS 'audits what a host does to participants';
+
+CREATE TRIGGER audit_participants AFTER UPDATE ON rt.meeting_participants FOR EACH ROW
+	WHEN (NEW.role <> OLD.role OR NEW.audio_muted <> OLD.audio_muted OR NEW.video_muted <> OLD.video_muted
+		OR (NEW.left_reason = 'removed' AND OLD.left_reason IS DISTINCT FROM 'removed'))
+	EXECUTE FUNCTION rt_private.audit_participants();
+
+CREATE FUNCTION rt_private.audit_recordings() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.audit(CASE WHEN NEW.stopped_at IS NULL THEN 'recording-started' ELSE 'recording-stopped' END,
+		jsonb_build_object('meetingId', NEW.meeting_id::text, 'recordingId', NEW.id::text));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_recordings() IS 'audits recordings';
+
+CREATE TRIGGER audit_recordings_started AFTER INSERT ON rt.meeting_recordings FOR EACH ROW
+	WHEN (NEW.stopped_at IS NULL) EXECUTE FUNCTION rt_private.audit_recordings();
+
+CREATE TRIGGER audit_recordings_stopped AFTER UPDATE ON rt.meeting_recordings FOR EACH ROW
+	WHEN (OLD.stopped_at IS NULL AND NEW.stopped_at IS NOT NULL) EXECUTE FUNCTION rt_private.audit_recordings();
+
+GRANT USAGE ON SCHEMA rt TO rt_auditor;
+
+GRANT SELECT ON rt.audit TO rt_auditor;
 
 COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), or stopping';
 
