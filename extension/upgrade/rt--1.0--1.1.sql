@@ -17,6 +17,7 @@ $$;
 
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_gateway;
+DROP TRIGGER keys_changed ON rt_private.keys;
 DROP FUNCTION rt_private.stat_relay();
 
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
@@ -118,6 +119,16 @@ BEGIN
 	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
 END
 $$;
+
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+
+ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
+
+CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
+FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
+
+COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways';
 
 CREATE FUNCTION rt_private.make_token(user_id text, ttl interval) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -316,6 +327,63 @@ END
 $$;
 
 COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
+
+CREATE OR REPLACE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	WITH media (n, kind, mime_type, clock_rate, channels, parameters) AS (
+		VALUES
+			(0, 'audio', 'audio/opus', 48000, 2, '{}'::jsonb),
+			(1, 'video', 'video/VP8', 90000, NULL, '{}'),
+			(2, 'video', 'video/VP9', 90000, NULL, '{"profile-id":0}'),
+			(3, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":1,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(4, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":0,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(5, 'video', 'video/AV1', 90000, NULL, '{}')
+	),
+	-- Audio takes one payload type; each video codec takes two, its own and that of its retransmissions.
+	codecs (payload_type, codec) AS (
+		SELECT p.payload_type, json_strip_nulls(json_build_object('kind', m.kind, 'mimeType', m.mime_type,
+			'preferredPayloadType', p.payload_type, 'clockRate', m.clock_rate, 'channels', m.channels,
+			'parameters', m.parameters, 'rtcpFeedback', CASE m.kind
+				WHEN 'audio' THEN '[{"type":"nack","parameter":""},{"type":"transport-cc","parameter":""}]'::json
+				ELSE (
+					SELECT json_agg(json_build_object('type', f[1], 'parameter', f[2]))
+					FROM (VALUES (ARRAY['nack', '']), (ARRAY['nack', 'pli']), (ARRAY['ccm', 'fir']),
+						(ARRAY['goog-remb', '']), (ARRAY['transport-cc', ''])) AS v (f))
+			END))
+		FROM media AS m
+		CROSS JOIN LATERAL (SELECT CASE m.n WHEN 0 THEN 100 ELSE 99 + 2 * m.n END AS payload_type) AS p
+		UNION ALL
+		SELECT 100 + 2 * m.n, json_build_object('kind', 'video', 'mimeType', 'video/rtx',
+			'preferredPayloadType', 100 + 2 * m.n, 'clockRate', m.clock_rate,
+			'parameters', json_build_object('apt', 99 + 2 * m.n), 'rtcpFeedback', '[]'::json)
+		FROM media AS m
+		WHERE m.kind = 'video'
+	),
+	extensions (id, uri, audio, video) AS (
+		VALUES
+			(1, 'urn:ietf:params:rtp-hdrext:sdes:mid', 'sendrecv', 'sendrecv'),
+			(2, 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id', NULL, 'recvonly'),
+			(3, 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id', NULL, 'recvonly'),
+			(4, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time', 'sendrecv', 'sendrecv'),
+			(5, 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01', 'recvonly', 'sendrecv'),
+			(6, 'urn:ietf:params:rtp-hdrext:ssrc-audio-level', 'sendrecv', NULL),
+			(7, 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension', NULL, 'sendrecv'),
+			(8, 'urn:3gpp:video-orientation', NULL, 'sendrecv'),
+			(9, 'urn:ietf:params:rtp-hdrext:toffset', NULL, 'sendrecv'),
+			(10, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time', 'sendrecv', 'sendrecv'),
+			(11, 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay', 'sendrecv', 'sendrecv')
+	)
+	SELECT json_build_object(
+		'codecs', (SELECT json_agg(c.codec ORDER BY c.payload_type) FROM codecs AS c),
+		'headerExtensions', (
+			SELECT json_agg(json_build_object('kind', k.kind, 'uri', e.uri, 'preferredId', e.id,
+				'preferredEncrypt', false, 'direction', k.direction) ORDER BY e.id, k.kind)
+			FROM extensions AS e
+			CROSS JOIN LATERAL (VALUES ('audio', e.audio), ('video', e.video)) AS k (kind, direction)
+			WHERE k.direction IS NOT NULL))
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
