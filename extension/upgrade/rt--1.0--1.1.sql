@@ -125,6 +125,8 @@ FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
 
 ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
 
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
+
 CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
 FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
 
