@@ -781,6 +781,39 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE rt_private.media_transports AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_transports AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'transport'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+	UPDATE rt_private.media_producers AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_producers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'producer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+	UPDATE rt_private.media_consumers AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_consumers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'consumer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -828,6 +861,24 @@ BEGIN
 	DELETE FROM rt_private.media_requests AS r WHERE r.id = ANY (waiting) AND r.gateway IS NULL;
 	UPDATE rt_private.media_requests AS r SET fetched = true WHERE r.id = ANY (waiting) AND NOT r.fetched;
 	RETURN json_build_object('requests', requests);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	CASE e ->> 'type'
+		WHEN 'active-speaker' THEN PERFORM rt_private.media_tell_speaker(e);
+		WHEN 'consumer-score', 'layers-changed' THEN PERFORM rt_private.media_tell_consumer(e ->> 'type', e);
+		WHEN 'transport-closed' THEN PERFORM rt_private.media_transport_closed(worker, e);
+		WHEN 'transport-state' THEN
+			UPDATE rt_private.media_transports AS t -- like figures, which tell it too
+			SET stats = t.stats || (e - 'type' - 'transportId')
+			WHERE t.id = (SELECT o.id FROM rt_private.media_transports AS o WHERE o.id = e ->> 'transportId'
+				FOR NO KEY UPDATE SKIP LOCKED);
+		ELSE
+			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
+	END CASE;
 END
 $$;
 
