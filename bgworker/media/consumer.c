@@ -184,7 +184,7 @@ send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_h
 	struct rt_rtp_ext_out ext[8];
 	size_t header, len;
 
-	if (prefix_len + body_len + (p->descriptor_len ? RT_DD_MAX_LEN : 0) + 200 > RT_PORT_BUFFER)
+	if (prefix_len + body_len + p->descriptor_len + 200 > RT_PORT_BUFFER) /* what we add is far less than 200 */
 		return;
 	out = rt_port_buffer(t->engine->port);
 	header = rt_rtp_write_header(out, h->pt, h->marker, h->seq, h->ts, h->ssrc, ext, make_exts(c, p, ext, scratch));

@@ -123,6 +123,27 @@ test('VP9 with two spatial layers in one stream: down and up', async (t) => {
   }
 });
 
+for (const scalabilityMode of ['L2T2', 'L2T3_KEY'])
+  test(`AV1 ${scalabilityMode}, by the dependency descriptor: down and up`, async (t) => {
+    const [a, b] = await meeting(t, 2);
+    const camera = { codec: 'av1', width: 640, height: 480, frameRate: 12, encodings: [{ scalabilityMode, maxBitrate: 600_000 }] };
+    if (!(await a.do('produceCamera', camera))) return t.skip('this Chromium does not encode it');
+    const { consumerId } = await b.frames(a);
+    await width(b, a, 640);
+    await b.do('forgetGaps');
+    for (const [spatialLayer, wanted] of [[0, 320], [1, 640]]) {
+      await b.ask('set-preferred-layers', { consumerId, spatialLayer });
+      await width(b, a, wanted);
+      await b.frames(a, 'camera', 10);
+    }
+    await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1, temporalLayer: 0 });
+    await until('half of the frames', async () => (await b.stream(a, 'camera')).fps <= 7);
+    const { longestGapMs, shownTwice, frameWidth } = await b.frames(a, 'camera', 10);
+    assert.equal(frameWidth, 640);
+    assert.ok(longestGapMs < 1500, `${longestGapMs} ms without a picture`);
+    assert.equal(shownTwice, 0);
+  });
+
 test('four tabs', async (t) => {
   const tabs = await meeting(t, 4);
   for (const tab of tabs) await tab.do('produceCamera', { codec: 'vp8', width: 160, height: 120, frameRate: 8 });

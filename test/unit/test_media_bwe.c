@@ -138,6 +138,22 @@ test_limits(void)
 	rt_bwe_free(b);
 }
 
+/* The times in feedback wrap every twelve days. */
+static void
+test_wrap(void)
+{
+	struct network n = {.capacity_bps = 1e8};
+	struct rt_bwe *b = rt_bwe_new();
+	uint64_t now = 64000ull * (1 << 24) - 2000000;
+	double before, got;
+
+	before = run(&n, b, &now, 1, 1e9);
+	run(&n, b, &now, 2, 1e9);
+	got = run(&n, b, &now, 3, 1e9);
+	ok(got > 1.2 * before, "growth goes on over the wrap of the clock: from %.0f to %.0f kbit/s", before / 1000, got / 1000);
+	rt_bwe_free(b);
+}
+
 int
 main(void)
 {
@@ -146,5 +162,6 @@ main(void)
 	test_bottleneck(1500000);
 	test_loss();
 	test_limits();
+	test_wrap();
 	return tap_done();
 }

@@ -25,6 +25,8 @@ struct got
 	uint16_t seq, picture_id;
 	uint8_t pt, mark; /* mark: the payload's last byte */
 	uint16_t original; /* RTX */
+	bool marker, has_dd;
+	struct rt_dd dd;
 };
 
 struct peer
@@ -33,7 +35,8 @@ struct peer
 	int fd;
 	struct rt_dtls *dtls;
 	struct rt_srtp *srtp;
-	struct rt_srtp_roc roc[2];
+	struct rt_srtp_roc roc[4];
+	struct rt_dd_structure structure; /* AV1: the one that came last */
 	int answers, plis, n, reports;
 	struct rt_rtcp_sr report; /* the last one */
 	struct got got[512];
@@ -78,6 +81,18 @@ on_dtls_send(void *arg, const uint8_t *data, size_t len)
 	(void) !send(p->fd, data, len, 0);
 }
 
+#define DD_IN 5
+#define DD_OUT 7
+
+static void
+take_descriptor(struct peer *p, const struct rt_rtp *rtp, struct got *g)
+{
+	size_t len;
+	const uint8_t *v = rt_rtp_ext(rtp, DD_OUT, &len);
+
+	g->has_dd = v && rt_dd_read(&g->dd, &p->structure, v, len) == RT_OK;
+}
+
 static void
 take_rtp(struct peer *p, uint8_t *data, size_t len)
 {
@@ -89,7 +104,8 @@ take_rtp(struct peer *p, uint8_t *data, size_t len)
 	if (rt_srtp_unprotect(p->srtp, data, &len) != RT_OK || rt_rtp_parse(data, len, &rtp) != RT_OK || p->n == 512)
 		return;
 	skip = rtp.ssrc == ssrc_out + 1 ? 2 : 0;
-	*g = (struct got){.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1]};
+	*g = (struct got){.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1], .marker = rtp.marker};
+	take_descriptor(p, &rtp, g);
 	if (skip)
 		g->original = rt_get16(data + rtp.payload_off);
 	rt_codec_read(RT_CODEC_VP8, data + rtp.payload_off + skip, rtp.payload_len - skip, &info);
@@ -319,7 +335,7 @@ produce(struct peer *p, int layers)
 }
 
 static struct rt_consumer *
-consume(struct peer *p, struct rt_producer *producer)
+consume(struct peer *p, struct rt_producer *producer, const char *id)
 {
 	struct rt_consumer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 101};
 	struct rt_consumer *consumer = NULL;
@@ -329,7 +345,7 @@ consume(struct peer *p, struct rt_producer *producer)
 	params.rtx_ssrc = ssrc_out + 1;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	strcpy(params.mid, "0");
-	rt_consumer_new(&consumer, rt_engine_transport(engine, p->id), producer, "c", &params);
+	rt_consumer_new(&consumer, rt_engine_transport(engine, p->id), producer, id, &params);
 	return consumer;
 }
 
@@ -514,6 +530,152 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	ok(strstr(events, "layers-changed") != NULL, "the change of layers was told");
 }
 
+/* ---- AV1 ---- */
+
+/* The structure L2T1 of the AV1 RTP payload specification, section A.6.2.2, with a key frame; its templates are from 60
+ * on.  Target 0 has both layers, target 1 the lower one. */
+static const uint8_t l2t1_key[] = {0xfc, 0x00, 0x00, 0x87, 0x81, 0x08, 0xeb, 0xaa, 0x31, 0x14,
+                                   0x50, 0x46, 0x0e, 0x00, 0x21, 0x21, 0x11, 0x11, 0x00};
+enum
+{
+	KEY,
+	LOWER,        /* the lower layer: "RS" */
+	LOWER_SWITCH, /* "SS": the receiver may go up here */
+	UPPER_FIRST,  /* the upper layer, without reference to the picture before */
+	UPPER
+};
+
+static void
+send_av1(struct peer *p, uint16_t number, int template, bool last)
+{
+	uint8_t dd[sizeof l2t1_key], payload[1180] = {template == KEY ? 0x18 : 0x10, 1}; /* as large as browsers send them */
+	struct rt_rtp_ext_out ext = {DD_IN, template == KEY ? sizeof l2t1_key : 3, dd};
+	size_t n;
+
+	payload[sizeof payload - 1] = (uint8_t) number;
+	memcpy(dd, l2t1_key, sizeof dd);
+	dd[0] = (uint8_t) (0xc0 | (60 + template) % 64);
+	rt_put16(dd + 1, number);
+	n = rt_rtp_write_header(p->sent, 96, last, number, number / 2 * 3000u, ssrc_in, &ext, 1);
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof payload);
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+}
+
+static struct rt_producer *
+produce_av1(struct peer *p)
+{
+	struct rt_producer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_AV1, .clock_rate = 90000, .pt = 96};
+	struct rt_producer *producer = NULL;
+
+	params.type = RT_PRODUCER_SVC;
+	params.rtx_pt = RT_NO_PT;
+	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
+	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_IN;
+	params.n_encodings = 1;
+	params.encodings[0] = (struct rt_encoding){.ssrc = ssrc_in, .layers = {2, 1, false}};
+	rt_producer_new(&producer, rt_engine_transport(engine, p->id), "av1", &params);
+	return producer;
+}
+
+static bool
+numbers_go_on(const struct peer *p)
+{
+	for (int i = 1; i < p->n; i++)
+		if ((uint16_t) (p->got[i].seq - p->got[i - 1].seq) != 1)
+			return false;
+	return true;
+}
+
+static void
+test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
+{
+	uint16_t n = 2000;
+
+	c->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_OUT;
+	c->params.codec = RT_CODEC_AV1;
+	b->n = 0;
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	send_av1(a, n++, LOWER, false);
+	send_av1(a, n++, UPPER, true);
+	settle();
+	ok(b->n == 0, "AV1: nothing before a key frame");
+	send_av1(a, (uint16_t) (n + 1), UPPER_FIRST, true);
+	send_av1(a, n, KEY, false);
+	n += 2;
+	ok(UNTIL(b->n == 2) && b->got[0].has_dd && b->got[0].dd.has_structure && b->got[0].dd.frame == 2002 && b->got[1].dd.spatial == 1 &&
+	       !b->got[0].marker && b->got[1].marker && !b->got[1].dd.has_active,
+	   "then both layers, though the key frame was late; its descriptor is longer than one-byte extensions can be");
+	rt_layers_prefer(c, 0, -1);
+	UNTIL(c->target_spatial == 0);
+	for (int i = 0; i < 5; i++)
+	{
+		send_av1(a, n++, LOWER, false);
+		send_av1(a, n++, UPPER, true);
+	}
+	ok(UNTIL(b->n == 7) && numbers_go_on(b) && b->got[6].dd.spatial == 0 && b->got[6].marker, "the lower layer alone");
+	ok(b->got[2].dd.has_active && b->got[6].dd.active == 2, "and the receiver is told that there is no other");
+	rt_layers_prefer(c, 1, -1);
+	UNTIL(c->target_spatial == 1);
+	send_av1(a, n++, LOWER, false);
+	send_av1(a, n++, UPPER, true);
+	ok(UNTIL(b->n == 8) && b->got[7].dd.spatial == 0, "not up where it could not be decoded");
+	send_av1(a, n++, LOWER_SWITCH, false);
+	send_av1(a, n++, UPPER_FIRST, true);
+	send_av1(a, n++, LOWER, false);
+	send_av1(a, n++, UPPER, true);
+	ok(UNTIL(b->n == 12) && numbers_go_on(b) && b->got[9].dd.spatial == 1 && !b->got[8].marker && b->got[9].marker &&
+	       b->got[11].dd.active == 3,
+	   "up at a switching point, without a key frame");
+}
+
+/* ---- bandwidth ---- */
+
+/* A packet of each of three layers: 20, 80 and 200 kbit/s at 25 a second. */
+static void
+send_layers(struct peer *a, uint16_t number)
+{
+	static const size_t sizes[] = {100, 400, 1000};
+	uint8_t payload[1000] = {0x10, 1};
+
+	for (int layer = 0; layer < 3; layer++)
+	{
+		size_t n = rt_rtp_write_header(a->sent, 96, true, number, number * 3600u, ssrc_in + (uint32_t) layer, NULL, 0);
+
+		n = rt_srtp_protect(a->srtp, &a->roc[layer], a->sent, n, NULL, 0, payload, sizes[layer]);
+		(void) !send(a->fd, a->sent, n, 0);
+	}
+	turn();
+	nanosleep(&(struct timespec){.tv_nsec = 40000000}, NULL);
+}
+
+/* Three layers of a track to two consumers of one transport: what there is does not go to the first alone. */
+static void
+test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
+{
+	struct rt_transport *t = rt_engine_transport(engine, b->id);
+	struct rt_consumer *c[2];
+	uint16_t number = 100;
+
+	while (number < 200 && (number < 110 || rt_producer_bitrate(producer, 2) == 0))
+		send_layers(a, number++);
+	rt_bwe_remb(t->bwe, 220000);
+	for (int i = 0; i < 2; i++)
+	{
+		c[i] = consume(b, producer, i ? "second" : "first");
+		c[i]->params.ssrc += 10u * (uint32_t) i;
+		rt_consumer_pause(c[i], false);
+	}
+	for (int k = 0; k < 20; k++)
+	{
+		t->upgrade_us = engine->now_us; /* nothing is tried */
+		send_layers(a, number++);
+	}
+	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1, "the middle layer for both: %d and %d of 220 kbit/s",
+	   c[0]->target_spatial, c[1]->target_spatial);
+	ok(strcmp(c[0]->reason, "bandwidth") == 0, "and it says why: %s", c[0]->reason);
+}
+
 static void
 test_moving(struct peer *a, struct peer *b)
 {
@@ -656,6 +818,16 @@ free_port(void)
 	return ntohs(a.sin_port);
 }
 
+/* Closes the producer; the next one has other SSRCs. */
+static void
+another(struct peer *a, struct rt_producer *old)
+{
+	rt_producer_close(old);
+	ssrc_in += 100;
+	ssrc_out += 100;
+	memset(a->roc, 0, sizeof a->roc);
+}
+
 int
 main(void)
 {
@@ -670,17 +842,21 @@ main(void)
 	b = new_peer(1, false);
 	ok(join(a) && join(b), "two peers by ICE and DTLS");
 	producer = produce(a, 1);
-	consumer = consume(b, producer);
+	consumer = consume(b, producer, "c");
 	test_forwarding(a, b, producer, consumer);
 	test_late_keyframe(a, b, consumer);
 	test_short_picture_ids(a, b);
 	test_greed(a, b, consumer);
-	rt_producer_close(producer);
-	ssrc_in += 100;
-	ssrc_out += 100;
-	memset(a->roc, 0, sizeof a->roc);
+	another(a, producer);
+	producer = produce_av1(a);
+	consumer = consume(b, producer, "c");
+	test_av1(a, b, consumer);
+	another(a, producer);
+	producer = produce(a, 3);
+	test_fairness(a, b, producer);
+	another(a, producer);
 	producer = produce(a, 2);
-	consumer = consume(b, producer);
+	consumer = consume(b, producer, "c");
 	test_simulcast(a, b, consumer);
 	rt_layers_prefer(consumer, 0, 1);
 	test_moving(a, b);
