@@ -271,6 +271,14 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 		'their events keep their positions');
 	$cluster->sql(q{ALTER SYSTEM RESET rt.retain_messages});
 
+	$cluster->sql(q{UPDATE rt.audit SET at = now() - interval '3 days' WHERE action = 'user-created'});
+	my $kept = $cluster->sql(q{SELECT count(*) FROM rt.audit WHERE at > now() - interval '1 day'});
+	$cluster->sql(q{ALTER SYSTEM SET rt.retain_audit = '2 d'});
+	$cluster->sql('SELECT pg_reload_conf()');
+	$cluster->poll_sql(q{SELECT count(*) FROM rt.audit WHERE action = 'user-created'}, '0', 'what is older than rt.retain_audit is removed');
+	is($cluster->sql('SELECT count(*) FROM rt.audit'), $kept, 'and nothing else');
+	$cluster->sql(q{ALTER SYSTEM RESET rt.retain_audit});
+
 	my $before = $cluster->sql('SELECT count(*) FROM rt.events');
 	$cluster->sql(q{UPDATE rt.events SET at = at - interval '1 day' WHERE pos <= (SELECT min(pos) + 99 FROM rt.events)});
 	$cluster->sql('SELECT pg_reload_conf()');

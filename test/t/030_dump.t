@@ -29,7 +29,7 @@ my $token = $cluster->sql("SELECT rt.issue_token('ann')");
 
 # All rows of all tables that are the users', as one text.
 my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
-	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
+	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt.audit rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
 my $before = $cluster->sql($everything);
 like($before, qr/message 50/, 'there is something to dump');
 
