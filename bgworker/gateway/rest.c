@@ -23,6 +23,8 @@
 #include "stat.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
+/* Of one user, tokens among it: nobody keeps it, and no browser takes it for anything but what it says it is. */
+#define PRIVATE "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 
 struct rt_rest
 {
@@ -137,7 +139,7 @@ reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
 	rt_text_add_n(&t, s.p, (size_t) (s.end - s.p));
 	if (status >= 400)
 		rt_stat_count(app->stat, RT_STAT_REQUEST_ERRORS);
-	rt_http_reply(app->http, id, (int) status, JSON_TYPE, NULL, t.data, t.len);
+	rt_http_reply(app->http, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
 	rt_text_fini(&t);
 }
 

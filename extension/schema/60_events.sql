@@ -152,6 +152,6 @@ REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) TO rt_gateway, rt_media;
+GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) TO rt_gateway;
 GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
 GRANT SELECT ON rt.stat_relay TO pg_monitor;

@@ -25,6 +25,9 @@ test('logins: where they come from is the gateway\'s to say', async () => {
   assert.deepEqual(refused.body, { success: false, error: { code: 'unauthorized', message: 'Wrong username or password' } });
   assert.equal((await logIn({ username: 'nobody', password: 'wrong' })).status, 401);
   assert.equal((await logIn({ username: 'alice', password: 'alice-password', address: '203.0.113.7' })).status, 200);
+  const answer = await logIn({ username: 'bob', password: 'bob-password' });
+  assert.equal(answer.headers.get('cache-control'), 'no-store', 'a token is kept by no cache');
+  assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
   const [login] = await audited('login');
   assert.deepEqual({ ...login, gateway: undefined }, { user_id: 'alice', role: 'rt_gateway', address: '127.0.0.1', gateway: undefined, detail: { count: 1 } });
   const running = await cluster.sql('SELECT name FROM rt.stat_gateway');
