@@ -351,7 +351,8 @@ DECLARE
 	media json := rt_private.participant_media_json(p);
 BEGIN
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
-		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing');
+		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing',
+		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted);
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_updated_json(rt.meeting_participants) IS 'the payload of participant-media-updated';

@@ -10,6 +10,12 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses who is no administrator';
 
+CREATE FUNCTION rt_private.milliseconds(i interval) RETURNS numeric
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT round((extract(epoch FROM i) * 1000)::numeric, 1)
+$$;
+COMMENT ON FUNCTION rt_private.milliseconds(interval) IS 'an interval in milliseconds';
+
 -- The rows of rt.stat_*, as they are; of the long lists the first few.
 CREATE FUNCTION rt_api.admin_stats(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -17,7 +23,8 @@ BEGIN
 	PERFORM rt_private.check_admin(actor);
 	RETURN json_build_object('status', 200, 'data', json_build_object(
 		'at', rt_private.iso(clock_timestamp()),
-		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', round(extract(epoch FROM s.lag) * 1000)) FROM rt.stat_relay AS s),
+		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', rt_private.milliseconds(s.lag)) FROM rt.stat_relay AS s),
+		'latencyMs', (SELECT rt_private.milliseconds(percentile_cont(0.5) WITHIN GROUP (ORDER BY c.latency)) FROM rt.stat_connections AS c),
 		'gateways', (SELECT coalesce(json_agg(g ORDER BY g.slot, g.name), '[]') FROM rt.stat_gateway AS g),
 		'programs', (SELECT coalesce(json_agg(p ORDER BY p.kind, p.worker), '[]') FROM rt.stat_programs AS p),
 		'workers', (SELECT coalesce(json_agg(w ORDER BY w.slot), '[]') FROM rt.stat_media_workers AS w),
@@ -32,7 +39,8 @@ BEGIN
 			SELECT s.room_id::text AS "roomId", s.name, s.kind, s.members, s.joined, s.last_seq AS "lastSeq"
 			FROM rt.stat_rooms AS s WHERE s.joined > 0 ORDER BY s.joined DESC, s.room_id LIMIT 20) AS r),
 		'connections', (SELECT coalesce(json_agg(c), '[]') FROM (
-			SELECT s.user_id AS "userId", count(*) AS sockets, min(s.transport) AS transport, rt_private.iso(min(s.connected_at)) AS since
+			SELECT s.user_id AS "userId", count(*) AS sockets, min(s.transport) AS transport, rt_private.iso(min(s.connected_at)) AS since,
+				coalesce(sum(s.queued_bytes), 0) AS "queuedBytes", rt_private.milliseconds(max(s.latency)) AS "latencyMs"
 			FROM rt.stat_connections AS s GROUP BY s.user_id ORDER BY count(*) DESC, s.user_id LIMIT 100) AS c)));
 END
 $$;

@@ -1,7 +1,9 @@
 // The application that the gateway serves: chat, as two people at two browsers have it.
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
 import { after, afterEach, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import prettier from 'prettier';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { DESKTOP, Person, PHONE } from './lib/app.mjs';
 import { launch, until } from './lib/browser.mjs';
@@ -35,7 +37,7 @@ afterEach(() => {
   assert.deepEqual([...anna.errors.splice(0), ...ben.errors.splice(0)], []);
 });
 
-// ---- how it comes --------------------------------------------------------------------
+// ---- how it is made, and how it comes --------------------------------------------------------------------
 
 test('the files are small, compressed, and no other origin may have a part in them', async () => {
   let total = 0;
@@ -44,6 +46,8 @@ test('the files are small, compressed, and no other origin may have a part in th
     assert.equal(reply.status, 200, path);
     assert.equal(reply.headers.get('content-encoding'), 'gzip', path);
     assert.match(reply.headers.get('content-security-policy'), /^default-src 'self';(?!.*unsafe)/);
+    assert.equal(reply.headers.get('cache-control'), 'no-cache', path); // kept, and asked about
+    assert.match(reply.headers.get('vary'), /accept-encoding/i, path);
     total += gzipSync(Buffer.from(await reply.arrayBuffer())).length;
     const again = await fetch(cluster.url + path, { headers: { 'if-none-match': reply.headers.get('etag') } });
     assert.equal(again.status, 304, path);
@@ -51,16 +55,27 @@ test('the files are small, compressed, and no other origin may have a part in th
   assert.ok(total < LARGEST_BYTES, `${total} bytes`);
 });
 
+test('its source is formatted as it says', async () => {
+  const folder = new URL('../../bgworker/www/', import.meta.url);
+  const options = JSON.parse(await readFile(new URL('.prettierrc', folder), 'utf8'));
+  const untidy = [];
+  for (const name of await readdir(new URL('src/', folder))) {
+    if (!/\.(js|css)$/.test(name)) continue;
+    const text = await readFile(new URL(`src/${name}`, folder), 'utf8');
+    if (!(await prettier.check(text, { ...options, filepath: name }))) untidy.push(name);
+  }
+  assert.deepEqual(untidy, []);
+});
+
 test('a wrong password is refused in words; a reload keeps one signed in; signing out ends it', async (t) => {
   const cleo = await Person.open(browser, cluster);
   t.after(() => cleo.close());
-  assert.deepEqual(await cleo.faults(), []);
-  await cleo.screenshot('login');
+  assert.deepEqual(await cleo.faults('login'), []);
   await cleo.signIn('cleo', 'wrong');
   await cleo.page.getByText('That user name and password do not fit.').waitFor();
   await cleo.signIn('cleo', 'cleo-password');
   await cleo.page.getByText('You are in no room yet.').waitFor();
-  await cleo.screenshot('no-rooms');
+  assert.deepEqual(await cleo.faults('no-rooms'), []);
   await cleo.page.reload();
   await cleo.page.getByText('You are in no room yet.').waitFor();
   await cleo.button('Sign out').click();
@@ -274,7 +289,7 @@ test('a new room with a member, unread counts, the title, removing and leaving',
   await ben.roomLink('Garden').getByLabel('2 unread').waitFor({ state: 'hidden' });
 
   await anna.button('Members').click();
-  await anna.screenshot('members');
+  assert.deepEqual(await anna.faults('members'), []);
   await anna.button('Remove Ben').click();
   await ben.roomLink('Garden').waitFor({ state: 'hidden' });
   await ben.page.getByText('Choose a room.').waitFor();
@@ -392,8 +407,8 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
     }
     return jolts.sort((a, b) => a - b);
   });
-  t.diagnostic(`moved by itself: p50 ${jolts[75].toFixed(1)} px, longest ${jolts.at(-1).toFixed(1)} px`);
-  assert.ok(jolts.at(-1) < 60, `${jolts.slice(-5)} px`);
+  t.diagnostic(`moved by itself: p50 ${jolts[75].toFixed(1)} px, p95 ${jolts[142].toFixed(1)} px, longest ${jolts.at(-1).toFixed(1)} px`);
+  assert.ok(jolts[142] < 20 && jolts.at(-1) < 150, `${jolts.slice(-5)} px`);
   assert.ok((await first()) < 9700);
 
   for (let wanted = 9600; wanted >= 8800; wanted -= 200)
@@ -406,10 +421,15 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
   assert.ok(numbers.length <= 450, `${numbers.length} bubbles in the page`);
   await anna.screenshot('big');
 
+  // What a frame costs while one scrolls fast: the page's own time on a processor, whatever else this machine does.
+  const cdp = await anna.context.newCDPSession(anna.page);
+  await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const spent = async () => (await cdp.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value * 1000;
+  const before = await spent();
   const frames = await scroller.evaluate(async (node) => {
     const times = [];
     let last = performance.now();
-    for (let i = 0; i < 120; i++) {
+    for (let i = 0; i < 100; i++) {
       node.scrollTop += 300;
       await new Promise(requestAnimationFrame);
       times.push(performance.now() - last);
@@ -417,8 +437,9 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
     }
     return times.sort((a, b) => a - b);
   });
-  t.diagnostic(`frames while scrolling: p50 ${frames[60].toFixed(1)} ms, p95 ${frames[114].toFixed(1)} ms, longest ${frames.at(-1).toFixed(1)} ms`);
-  assert.ok(frames[60] < 50 && frames.at(-1) < 400, `p50 ${frames[60]} ms, longest ${frames.at(-1)} ms`);
+  const cost = ((await spent()) - before) / frames.length;
+  t.diagnostic(`a frame while scrolling: ${cost.toFixed(1)} ms of work; by the clock p50 ${frames[50].toFixed(1)} ms, p95 ${frames[95].toFixed(1)} ms`);
+  assert.ok(cost < 16, `${cost} ms of work a frame`);
   await anna.button('To the newest message').click();
   await anna.page.getByText(/^number 10000 /).waitFor();
   await anna.openRoom('General');
@@ -429,21 +450,13 @@ test('long names, text from right to left, a phone, the dark: nothing overflows,
   await cluster.insert(general, 'ben', `https://example.com/${'very'.repeat(40)}long`);
   const phone = await Person.signedIn(browser, cluster, 'hubert', PHONE);
   t.after(() => phone.close());
-  await phone.screenshot('rooms-phone');
-  assert.deepEqual(await phone.faults(), []);
-  assert.equal(await phone.overflows(), false);
+  assert.deepEqual(await phone.faults('rooms-phone'), []);
   await phone.openRoom('General');
   await phone.bubble('مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار').waitFor();
   assert.equal(await phone.bubble('مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار').locator('.text').evaluate((node) => getComputedStyle(node).direction), 'rtl');
-  await phone.screenshot('room-phone');
-  assert.equal(await phone.overflows(), false);
-  assert.deepEqual(await phone.faults(), []);
-  for (const [person, name] of [[anna, 'room'], [ben, 'room-dark']]) {
-    await person.openRoom('General');
-    await person.screenshot(name);
-    assert.equal(await person.overflows(), false);
-    assert.deepEqual(await person.faults(), [], name);
-  }
+  assert.deepEqual(await phone.faults('room-phone'), []);
+  await anna.openRoom('General');
+  assert.deepEqual(await anna.faults('room'), []);
 });
 
 test('behind the glass: administrators alone see the figures, and disconnect', async (t) => {
@@ -456,8 +469,11 @@ test('behind the glass: administrators alone see the figures, and disconnect', a
   await cleo.page.getByRole('link', { name: 'Behind the glass' }).click();
   await cleo.page.getByRole('cell', { name: 'gateway', exact: true }).waitFor();
   await until('rates', async () => !(await cleo.page.locator('.figure strong').allTextContents()).includes('–'));
-  await cleo.screenshot('admin');
-  assert.deepEqual(await cleo.faults(), []);
+  await until('a line', () => cleo.page.locator('.chart canvas').first().evaluate((canvas) => canvas.width > 100));
+  assert.deepEqual(await cleo.faults('admin'), []);
+  await cleo.page.setViewportSize(PHONE.viewport);
+  assert.deepEqual(await cleo.faults('admin-phone'), []);
+  await cleo.page.setViewportSize(DESKTOP.viewport);
   const dropped = ben.page.evaluate(() => new Promise((resolve) => {
     new MutationObserver(() => !document.querySelector('.banner').hidden && resolve(true)).observe(document.querySelector('.banner'), { attributes: true });
   }));

@@ -1,81 +1,92 @@
 // Behind the glass: the server's figures as they change, for administrators.
 import { rest } from './api.js';
-import { ask, h, iconButton, replace, timeOf, toast } from './dom.js';
+import { chart } from './chart.js';
+import { ask, guarded, h, iconButton, replace, timeOf } from './dom.js';
 
 const EVERY_MS = 2000;
-const KEPT = 90; // samples of a chart
-const SVG = 'http://www.w3.org/2000/svg';
-const WIDTH = 180;
-const HEIGHT = 40;
+const KEPT = 90; // samples of a figure
 
-const NUMBER = new Intl.NumberFormat([], { maximumFractionDigits: 1, notation: 'compact' });
+const SHORT = new Intl.NumberFormat([], { maximumFractionDigits: 1, notation: 'compact' });
+const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const sum = (rows, key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
+const short = (value) => SHORT.format(value);
 
 // Each figure: words, unit, and how it comes from the figures of now; a rate is per second, from one look to the next.
 const FIGURES = [
-  { label: 'Connections', of: (s) => sum(s.gateways, 'sockets') },
-  { label: 'Users', of: (s) => sum(s.gateways, 'users') },
-  { label: 'Events a second', of: (s) => s.relay?.events ?? 0, isRate: true },
-  { label: 'Frames out a second', of: (s) => sum(s.gateways, 'frames_out'), isRate: true },
-  { label: 'Bytes out a second', of: (s) => sum(s.gateways, 'bytes_out'), isRate: true },
-  { label: 'Answer to this page', unit: 'ms', of: (s) => s.answerMs },
-  { label: 'Relay behind by', unit: 'ms', of: (s) => s.relay?.lagMs ?? 0 },
-  {
-    label: 'Ring in use',
-    unit: '%',
-    of: (s) => (s.relay?.ring_bytes ? (100 * s.relay.ring_used) / s.relay.ring_bytes : 0),
-  },
-  { label: 'Meetings', of: (s) => s.meetings.length },
-  { label: 'Streams', of: (s) => s.media.streams },
-  { label: 'Media out', unit: 'bit/s', of: (s) => s.media.bitrateBps },
+  { label: 'Connections', of: (s) => sum(s.gateways, 'sockets'), least: 4 },
+  { label: 'Users', of: (s) => sum(s.gateways, 'users'), least: 4 },
+  { label: 'Events a second', of: (s) => s.relay?.events ?? 0, isRate: true, least: 4 },
+  { label: 'Frames out a second', of: (s) => sum(s.gateways, 'frames_out'), isRate: true, least: 4 },
+  { label: 'Bytes out a second', of: (s) => sum(s.gateways, 'bytes_out'), isRate: true, least: 1000 },
+  { label: 'Bytes that wait for clients', of: (s) => sum(s.gateways, 'queued_bytes'), least: 1000 },
+  { label: 'Heartbeat, there and back', unit: 'ms', of: (s) => s.latencyMs ?? 0, least: 20 },
+  { label: 'Answer to this page', unit: 'ms', of: (s) => s.answerMs, least: 20 },
+  { label: 'Relay behind by', unit: 'ms', of: (s) => s.relay?.lagMs ?? 0, least: 20 },
+  { label: 'Ring in use', unit: '%', of: ringPercent, least: 10 },
+  { label: 'Streams of media', of: (s) => s.media.streams, least: 4 },
+  { label: 'Media out', unit: 'bit/s', of: (s) => s.media.bitrateBps, least: 1000 },
 ];
 
-// A line through the samples, from 0 to their highest.
-function chart() {
-  const svg = document.createElementNS(SVG, 'svg');
-  const line = document.createElementNS(SVG, 'polyline');
-  svg.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`);
-  svg.setAttribute('preserveAspectRatio', 'none');
-  svg.setAttribute('class', 'chart');
-  svg.setAttribute('aria-hidden', 'true');
-  svg.append(line);
-  function draw(samples) {
-    const top = Math.max(1e-9, ...samples);
-    line.setAttribute(
-      'points',
-      samples
-        .map(
-          (value, i) =>
-            `${(WIDTH * (i + KEPT - samples.length)) / (KEPT - 1)},${HEIGHT - 2 - ((HEIGHT - 4) * value) / top}`,
-        )
-        .join(' '),
-    );
-  }
-  return { svg, draw };
+function ringPercent({ relay }) {
+  return relay?.ring_bytes ? (100 * relay.ring_used) / relay.ring_bytes : 0;
 }
 
-function figure({ label, unit = '', of, isRate }) {
-  const value = h('strong', {}, '–');
-  const { svg, draw } = chart();
-  const samples = [];
-  let former = null;
-  const node = h('li', { class: 'figure' }, h('span', {}, label), value, svg);
-  function add(stats) {
-    const now = { at: Date.parse(stats.at), raw: of(stats) };
-    const shown = isRate
-      ? former && (1000 * Math.max(0, now.raw - former.raw)) / Math.max(1, now.at - former.at)
-      : now.raw;
-    former = now;
-    if (shown === null) return;
-    samples.push(shown);
-    if (samples.length > KEPT) samples.shift();
-    value.textContent = `${NUMBER.format(shown)} ${unit}`;
-    draw(samples);
+// ---- figures ----------------------------------------------------------------------
+
+class Figure {
+  constructor({ label, unit = '', of, isRate = false, least }) {
+    Object.assign(this, { unit, of, isRate, former: null, times: [], values: [], pointed: null });
+    this.value = h('strong', {}, '–');
+    this.when = h('small', {});
+    this.chart = chart({ format: short, least, onPoint: (index) => this.point(index) });
+    this.node = h('li', { class: 'figure' }, h('span', {}, label, this.when), this.value, this.chart.node);
   }
-  return { node, add };
+
+  add(stats) {
+    const at = Date.parse(stats.at) / 1000;
+    const value = this.valueOf(at, this.of(stats));
+    if (value === null) return;
+    this.times.push(at);
+    this.values.push(value);
+    if (this.times.length > KEPT) {
+      this.times.shift();
+      this.values.shift();
+    }
+    this.chart.draw(this.times, this.values);
+    this.say();
+  }
+
+  // A rate is known from the second look on.
+  valueOf(at, raw) {
+    const { former } = this;
+    this.former = { at, raw };
+    if (!this.isRate) return raw;
+    return former && Math.max(0, raw - former.raw) / Math.max(0.001, at - former.at);
+  }
+
+  point(index) {
+    this.pointed = index;
+    this.say();
+  }
+
+  say() {
+    const index = this.pointed ?? this.values.length - 1;
+    if (this.values[index] === undefined) return;
+    this.value.textContent = `${short(this.values[index])} ${this.unit}`;
+    this.when.textContent = this.pointed === null ? '' : ` at ${CLOCK.format(this.times[index] * 1000)}`;
+  }
 }
+
+// ---- tables -----------------------------------------------------------------------
 
 function table(caption, heads, rows) {
+  const line = (cells) =>
+    h(
+      'tr',
+      {},
+      cells.map((cell) => h('td', { dir: 'auto' }, cell ?? '–')),
+    );
+  const none = h('tr', {}, h('td', { colspan: heads.length, class: 'none' }, 'None'));
   return h(
     'div',
     { class: 'wide', tabindex: '0', role: 'region', 'aria-label': caption },
@@ -89,28 +100,68 @@ function table(caption, heads, rows) {
         h(
           'tr',
           {},
-          heads.map((head) => h('th', { scope: 'col' }, head)),
+          heads.map((head) => h('th', { scope: 'col' }, head || h('span', { class: 'hidden' }, 'Do'))),
         ),
       ),
-      h(
-        'tbody',
-        {},
-        rows.length
-          ? rows.map((cells) =>
-              h(
-                'tr',
-                {},
-                cells.map((cell) => h('td', { dir: 'auto' }, cell ?? '–')),
-              ),
-            )
-          : h('tr', {}, h('td', { colspan: heads.length }, 'None')),
-      ),
+      h('tbody', {}, rows.length ? rows.map(line) : none),
     ),
   );
 }
 
+const milliseconds = (value) => (value === null ? null : `${short(value)} ms`);
+
+const TABLES = [
+  (s) =>
+    table(
+      'Programs',
+      ['Kind', 'No.', 'State', 'Restarts', 'Since'],
+      s.programs.map((p) => [p.kind, p.worker, p.state, p.restarts, p.since && timeOf(p.since)]),
+    ),
+  (s) =>
+    table(
+      'Gateways',
+      ['No.', 'Clients', 'Cut off', 'Refused by rate', 'Came back', 'Ends by'],
+      s.gateways.map((g) => [
+        g.slot,
+        g.sockets,
+        g.cut_off,
+        g.rate_limited,
+        g.recovered,
+        g.draining_until && timeOf(g.draining_until),
+      ]),
+    ),
+  (s, { end }) =>
+    table(
+      'Meetings',
+      ['Title', 'Participants', 'Sent', 'Received', ''],
+      s.meetings.map((m) => [m.title, m.participants, m.producers, m.consumers, end(m)]),
+    ),
+  (s) =>
+    table(
+      'Rooms that are open',
+      ['Name', 'Joined', 'Members', 'Messages'],
+      s.rooms.map((r) => [r.name ?? 'direct', r.joined, r.members, short(r.lastSeq)]),
+    ),
+  (s, { disconnect }) =>
+    table(
+      'Connections',
+      ['User', 'Sockets', 'By', 'Heartbeat', 'Waiting', 'Since', ''],
+      s.connections.map((c) => [
+        c.userId,
+        c.sockets,
+        c.transport,
+        milliseconds(c.latencyMs),
+        `${short(c.queuedBytes)} B`,
+        timeOf(c.since),
+        disconnect(c),
+      ]),
+    ),
+];
+
+// ---- together ---------------------------------------------------------------------
+
 export function openAdmin(view) {
-  const figures = FIGURES.map(figure);
+  const figures = FIGURES.map((figure) => new Figure(figure));
   const tables = h('div', { class: 'tables' });
   const problem = h('p', { class: 'error', role: 'status' });
   let timer;
@@ -118,42 +169,28 @@ export function openAdmin(view) {
 
   async function act(question, method, path) {
     if (!(await ask(question, {}, 'Yes'))) return;
-    await rest(method, path).then(look, (error) => toast(error.message));
+    await guarded(async () => {
+      await rest(method, path);
+      await look();
+    });
   }
 
-  const disconnect = ({ userId }) =>
-    iconButton('close', `Disconnect ${userId}`, () =>
-      act(`Disconnect ${userId}?`, 'DELETE', `/api/admin/users/${encodeURIComponent(userId)}/connections`),
-    );
-  const end = ({ meetingId, title }) =>
-    iconButton('close', `End ${title}`, () =>
-      act(`End the meeting “${title}” for everybody?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
-    );
+  const actions = {
+    disconnect: ({ userId }) =>
+      iconButton('close', `Disconnect ${userId}`, () =>
+        act(`Disconnect ${userId}?`, 'DELETE', `/api/admin/users/${encodeURIComponent(userId)}/connections`),
+      ),
+    end: ({ meetingId, title }) =>
+      iconButton('close', `End ${title}`, () =>
+        act(`End the meeting “${title}” for everybody?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
+      ),
+  };
 
-  function drawTables(s) {
+  function drawTables(stats) {
     if (tables.contains(document.activeElement) || document.querySelector('dialog')) return; // somebody is about to press something
     replace(
       tables,
-      table(
-        'Programs',
-        ['Kind', 'No.', 'State', 'Restarts', 'Since'],
-        s.programs.map((p) => [p.kind, p.worker, p.state, p.restarts, p.since && timeOf(p.since)]),
-      ),
-      table(
-        'Meetings',
-        ['Title', 'Participants', 'Sent', 'Received', ''],
-        s.meetings.map((m) => [m.title, m.participants, m.producers, m.consumers, end(m)]),
-      ),
-      table(
-        'Rooms that are open',
-        ['Name', 'Joined', 'Members', 'Messages'],
-        s.rooms.map((r) => [r.name ?? 'direct', r.joined, r.members, r.lastSeq]),
-      ),
-      table(
-        'Connections',
-        ['User', 'Sockets', 'By', 'Since', ''],
-        s.connections.map((c) => [c.userId, c.sockets, c.transport, timeOf(c.since), disconnect(c)]),
-      ),
+      TABLES.map((draw) => draw(stats, actions)),
     );
   }
 
@@ -162,9 +199,10 @@ export function openAdmin(view) {
     try {
       const started = performance.now();
       const { data } = await rest('GET', '/api/admin/stats');
+      if (over) return;
       data.answerMs = performance.now() - started;
       problem.textContent = '';
-      figures.forEach((one) => one.add(data));
+      figures.forEach((figure) => figure.add(data));
       drawTables(data);
     } catch (error) {
       problem.textContent = error.code === 'forbidden' ? 'Only administrators may look here.' : error.message;
@@ -198,6 +236,7 @@ export function openAdmin(view) {
     close() {
       over = true;
       clearTimeout(timer);
+      figures.forEach((figure) => figure.chart.close());
     },
   };
 }

@@ -144,8 +144,10 @@ export function brand() {
 
 // ---- faces -----------------------------------------------------------------------
 
+// Ids that differ by one lie far apart on the wheel of colours.
 function hueOf(text) {
-  return [...text].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
+  const hash = [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 65_536, 0);
+  return Math.round(hash * 137.5) % 360;
 }
 
 // A round sign with the first letter of a name, in the colour of an id.

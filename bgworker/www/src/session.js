@@ -174,8 +174,8 @@ export function runMeeting(view, { joined, request, tracks }) {
       announce(`${userName} has left`);
       draw();
     },
-    'participant-media-updated': update((who, { video, audio, screenSharing }) => {
-      who.media = { video, audio, screenSharing };
+    'participant-media-updated': update((who, { video, audio, screenSharing, audioMuted, videoMuted }) => {
+      Object.assign(who, { media: { video, audio, screenSharing }, audioMuted, videoMuted });
     }),
     'participant-role-updated': update((who, { role, permissions }) => {
       Object.assign(who, { role, permissions });

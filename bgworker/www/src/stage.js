@@ -6,7 +6,7 @@ const SMALL_PX = 220;
 const MEDIUM_PX = 480;
 const GAP_PX = 8;
 const WIDEST = 16 / 9;
-const NARROWEST = 3 / 4;
+const NARROWEST = 1;
 const LEAST_PX = 130; // tiles that would be smaller are this wide, and one scrolls
 
 function layerFor(width) {

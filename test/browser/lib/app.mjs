@@ -135,17 +135,20 @@ export class Person {
     await this.page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
   }
 
-  // What axe finds that keeps people out, by day and by night; [] is good.
-  async faults() {
+  // What is wrong with the view, by day and by night; [] is good.  Leaves a picture of both.
+  async faults(name) {
     const found = [];
-    for (const colorScheme of ['light', 'dark', null]) {
+    for (const colorScheme of ['light', 'dark']) {
       await this.page.emulateMedia({ colorScheme });
-      if (colorScheme) found.push(...(await this.faultsNow()).map((fault) => `${colorScheme}: ${fault}`));
+      await this.screenshot(colorScheme === 'dark' ? `${name}-dark` : name);
+      for (const fault of [...(await this.barriers()), ...(await this.overflows())]) found.push(`${colorScheme}: ${fault}`);
     }
+    await this.page.emulateMedia({ colorScheme: null });
     return found;
   }
 
-  async faultsNow() {
+  // What axe finds that keeps people out.
+  async barriers() {
     await this.page.evaluate(axe);
     return this.page.evaluate(async () => {
       const { violations } = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] });
@@ -154,9 +157,19 @@ export class Person {
     });
   }
 
-  // Whether anything is wider than the window.
+  // Where the page is wider than the window, and which buttons and pictures reach out of it.
   overflows() {
-    return this.page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+    return this.page.evaluate(() => {
+      const { scrollWidth, clientWidth, clientHeight } = document.documentElement;
+      const isOut = (node) => {
+        const { left, right, bottom, width } = node.getBoundingClientRect();
+        const isOver = left < -1 || right > clientWidth + 1;
+        if (node.closest('.wide')) return false; // a table that scrolls by itself
+        return width > 0 && (isOver || (bottom > clientHeight + 1 && node.matches('.tile, .controls *')));
+      };
+      const out = [...document.querySelectorAll('button, a.button, input, .bubble, .tile')].filter(isOut);
+      return [...(scrollWidth > clientWidth ? ['the page is too wide'] : []), ...out.map((node) => `out of sight: ${node.outerHTML.slice(0, 80)}`)];
+    });
   }
 
   close() {
