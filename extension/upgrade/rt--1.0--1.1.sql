@@ -15,6 +15,7 @@ BEGIN
 END
 $$;
 
+REVOKE EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) FROM rt_gateway, rt_media;
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_gateway;
 DROP TRIGGER keys_changed ON rt_private.keys;
@@ -403,6 +404,17 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	media json := rt_private.participant_media_json(p);
+BEGIN
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing',
+		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted);
+END
+$$;
+
 CREATE FUNCTION rt_private.media_totals() RETURNS json
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(json_agg(json_build_object('slot', w.slot, 'totals', w.totals) ORDER BY w.slot), '[]')
@@ -475,6 +487,8 @@ REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) TO rt_gateway;
 
 GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
 
@@ -879,6 +893,41 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
 	END CASE;
+END
+$$;
+
+CREATE FUNCTION rt_private.milliseconds(i interval) RETURNS numeric
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT round((extract(epoch FROM i) * 1000)::numeric, 1)
+$$;
+
+COMMENT ON FUNCTION rt_private.milliseconds(interval) IS 'an interval in milliseconds';
+
+CREATE OR REPLACE FUNCTION rt_api.admin_stats(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	RETURN json_build_object('status', 200, 'data', json_build_object(
+		'at', rt_private.iso(clock_timestamp()),
+		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', rt_private.milliseconds(s.lag)) FROM rt.stat_relay AS s),
+		'latencyMs', (SELECT rt_private.milliseconds(percentile_cont(0.5) WITHIN GROUP (ORDER BY c.latency)) FROM rt.stat_connections AS c),
+		'gateways', (SELECT coalesce(json_agg(g ORDER BY g.slot, g.name), '[]') FROM rt.stat_gateway AS g),
+		'programs', (SELECT coalesce(json_agg(p ORDER BY p.kind, p.worker), '[]') FROM rt.stat_programs AS p),
+		'workers', (SELECT coalesce(json_agg(w ORDER BY w.slot), '[]') FROM rt.stat_media_workers AS w),
+		'media', (SELECT json_build_object('streams', count(*) FILTER (WHERE m.object <> 'transport'),
+				'packets', coalesce(sum(m.packets), 0), 'bytes', coalesce(sum(m.bytes), 0),
+				'bitrateBps', coalesce(sum(m.bitrate_bps) FILTER (WHERE m.object = 'consumer'), 0))
+			FROM rt.stat_media AS m),
+		'meetings', (SELECT coalesce(json_agg(m), '[]') FROM (
+			SELECT s.meeting_id::text AS "meetingId", s.title, s.participants, s.producers, s.consumers, rt_private.iso(s.started_at) AS "startedAt"
+			FROM rt.stat_meetings AS s ORDER BY s.participants DESC, s.meeting_id LIMIT 50) AS m),
+		'rooms', (SELECT coalesce(json_agg(r), '[]') FROM (
+			SELECT s.room_id::text AS "roomId", s.name, s.kind, s.members, s.joined, s.last_seq AS "lastSeq"
+			FROM rt.stat_rooms AS s WHERE s.joined > 0 ORDER BY s.joined DESC, s.room_id LIMIT 20) AS r),
+		'connections', (SELECT coalesce(json_agg(c), '[]') FROM (
+			SELECT s.user_id AS "userId", count(*) AS sockets, min(s.transport) AS transport, rt_private.iso(min(s.connected_at)) AS since,
+				coalesce(sum(s.queued_bytes), 0) AS "queuedBytes", rt_private.milliseconds(max(s.latency)) AS "latencyMs"
+			FROM rt.stat_connections AS s GROUP BY s.user_id ORDER BY count(*) DESC, s.user_id LIMIT 100) AS c)));
 END
 $$;
 
