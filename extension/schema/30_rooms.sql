@@ -56,6 +56,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.is_member(bigint, text) IS 'whether a user is in a room';
 
+-- For policies: a statement asks once, not once a row.
+CREATE FUNCTION rt_private.own_rooms() RETURNS bigint[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY(SELECT m.room_id FROM rt.room_members AS m WHERE m.user_id = rt_private.actor())
+$$;
+COMMENT ON FUNCTION rt_private.own_rooms() IS 'the rooms of the acting user';
+
 CREATE FUNCTION rt_private.is_room_admin(room_id bigint, user_id text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.room_members AS m

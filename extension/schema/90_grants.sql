@@ -26,7 +26,8 @@ $$;
 GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
 -- policies call these with the rights of whoever asks
 GRANT USAGE ON SCHEMA rt_private TO rt_app;
-GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.is_room_admin(bigint, text) TO rt_app;
+GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
+	rt_private.is_room_admin(bigint, text) TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
 GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -53,11 +54,11 @@ ALTER TABLE rt.presence ENABLE ROW LEVEL SECURITY;
 CREATE POLICY users_read ON rt.users FOR SELECT TO rt_app USING (rt_private.actor() IS NOT NULL);
 CREATE POLICY users_change ON rt.users FOR UPDATE TO rt_app USING (id = rt_private.actor());
 
-CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (rt_private.is_member(id, rt_private.actor()));
+CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 CREATE POLICY rooms_change ON rt.rooms FOR UPDATE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
 CREATE POLICY rooms_delete ON rt.rooms FOR DELETE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
 
-CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
 	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()));
 CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
@@ -65,7 +66,7 @@ CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR rt_private.is_room_admin(room_id, rt_private.actor()));
 
-CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
 CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
@@ -74,7 +75,7 @@ CREATE POLICY messages_delete ON rt.messages FOR DELETE TO rt_app
 	USING ((sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
 		OR rt_private.is_room_admin(room_id, rt_private.actor()));
 
-CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (rt_private.is_member(room_id, rt_private.actor()));
+CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 CREATE POLICY reactions_add ON rt.reactions FOR INSERT TO rt_app
 	WITH CHECK (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
 CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
