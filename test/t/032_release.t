@@ -58,6 +58,17 @@ is($header, $version, 'so has the library');
 my @changes = slurp("$ROOT/CHANGELOG.md") =~ /^## (\S+)/mg;
 is($changes[0], $version, 'so has the newest part of CHANGELOG.md');
 
+# ---- what building needs -------------------------------------------------------------
+
+my ($build) = slurp("$ROOT/test/install-deps") =~ /^BUILD=\((.*?)\)/ms;
+my @libraries = grep { /^lib.*-dev$/ } split ' ', $build;
+cmp_ok(scalar @libraries, '>', 5, 'building needs libraries');
+for my $page ('debian/control.in', 'Containerfile', 'docs/install.md')
+{
+	my $text = slurp("$ROOT/$page");
+	is_deeply([ grep { $text !~ /\Q$_\E\b/ } @libraries ], [], "$page names them all");
+}
+
 # ---- releases ------------------------------------------------------------------------
 
 my %sum = map { reverse split /\s+/ } split /\n/, slurp("$ROOT/extension/released/SHA256SUMS");
