@@ -16,9 +16,14 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) FROM rt_gateway, rt_media;
+REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.is_room_admin(bigint, text) FROM rt_app;
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_gateway;
 DROP TRIGGER keys_changed ON rt_private.keys;
+DROP POLICY rooms_read ON rt.rooms;
+DROP POLICY members_read ON rt.room_members;
+DROP POLICY messages_read ON rt.messages;
+DROP POLICY reactions_read ON rt.reactions;
 DROP FUNCTION rt_private.stat_relay();
 
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
@@ -171,6 +176,13 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.own_rooms() RETURNS bigint[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY(SELECT m.room_id FROM rt.room_members AS m WHERE m.user_id = rt_private.actor())
+$$;
+
+COMMENT ON FUNCTION rt_private.own_rooms() IS 'the rooms of the acting user';
+
 CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
@@ -216,6 +228,14 @@ BEGIN
 	RAISE EXCEPTION 'a reaction cannot be changed' USING ERRCODE = 'RT400', HINT = 'Delete it and insert another.';
 END
 $$;
+
+CREATE OR REPLACE VIEW rt.receipts WITH (security_barrier) AS
+	SELECT r.room_id, s.seq, r.user_id,
+		min(r.at) FILTER (WHERE r.kind = 'd') AS delivered_at,
+		min(r.at) FILTER (WHERE r.kind = 's') AS seen_at
+	FROM rt_private.receipt_ranges AS r, LATERAL generate_series(r.seq_from, r.seq_to) AS s (seq)
+	WHERE (SELECT rt_private.trusted()) OR r.room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	GROUP BY r.room_id, s.seq, r.user_id;
 
 CREATE FUNCTION rt_private.import_number(room_id bigint) RETURNS bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
@@ -1259,6 +1279,17 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
+	rt_private.is_room_admin(bigint, text) TO rt_app;
+
+CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
 CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE AS $$
