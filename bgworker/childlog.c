@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "childlog.h"
+#include "extension/settings.h"
 #include "clock.h"
 
 #define READ_BYTES 8192
@@ -33,12 +34,13 @@ struct rt_childlog
 	TimestampTz told;
 };
 
-/* The levels of docs/architecture.md. */
+/* The levels of docs/architecture.md, in the order of enum rt_log_min.  Debug lines come only where rt.log_min_messages
+ * asks for them, so they are logged as they are: the whole server need not talk for that. */
 static const struct
 {
 	const char *name;
 	int level;
-} LEVELS[] = {{"DEBUG ", DEBUG1}, {"LOG ", LOG}, {"WARNING ", WARNING}, {"ERROR ", ERROR}};
+} LEVELS[] = {{"DEBUG ", LOG}, {"LOG ", LOG}, {"WARNING ", WARNING}, {"ERROR ", ERROR}};
 
 struct rt_childlog *
 rt_childlog_new(int fd, const char *name, rt_childlog_cb on_line, void *arg)
@@ -139,10 +141,10 @@ split_level(const char **text)
 		if (strncmp(*text, LEVELS[i].name, len) == 0)
 		{
 			*text += len;
-			return LEVELS[i].level;
+			return i;
 		}
 	}
-	return LOG;
+	return RT_LOG_MIN_LOG;
 }
 
 /* A line of level ERROR, without what an error does. */
@@ -168,14 +170,16 @@ static void
 finish_line(struct rt_childlog *log)
 {
 	const char *text = log->line;
+	int rank;
 	int level;
 
 	log->line[log->len] = '\0';
 	clean(log->line);
-	level = split_level(&text);
+	rank = split_level(&text);
+	level = LEVELS[rank].level;
 	if (*text != '\0')
 		log->on_line(log->arg, text);
-	if (*text != '\0' && message_level_is_interesting(level) && spend(log, log->len))
+	if (*text != '\0' && rank >= rt_log_min_messages && message_level_is_interesting(level) && spend(log, log->len))
 	{
 		if (level == ERROR)
 			log_error(log->name, text);

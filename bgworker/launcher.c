@@ -23,6 +23,7 @@
 #include "extension/rt_shmem.h"
 #include "extension/settings.h"
 #include "extension/settings_check.h"
+#include "extension/wait.h"
 #include "backoff.h"
 #include "candidates.h"
 #include "clock.h"
@@ -486,7 +487,7 @@ rt_launcher_main(Datum main_arg)
 		turn(&l);
 		timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), l.next_turn);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Max(timeout_ms, 1),
-						 PG_WAIT_EXTENSION);
+						 rt_wait_event(RT_WAIT_LAUNCHER));
 		ResetLatch(MyLatch);
 	}
 	/* After an exit code of 0 the postmaster would not start us again, should somebody have terminated us. */

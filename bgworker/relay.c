@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "commands/async.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -20,10 +21,12 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/ps_status.h"
 #include "utils/timestamp.h"
 
 #include "extension/event_text.h"
 #include "extension/rt_shmem.h"
+#include "extension/wait.h"
 #include "batch.h"
 #include "clock.h"
 #include "feed.h"
@@ -271,12 +274,17 @@ set_session(void)
 		SetConfigOption(options[i][0], options[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+/* Shows the database in the list of processes, while it is at it. */
 static bool
 has_extension(void)
 {
 	bool found;
+	char *database;
 
 	rt_tx_begin("looking for extension rt");
+	database = get_database_name(MyDatabaseId);
+	if (database != NULL)
+		set_ps_display(database);
 	found = OidIsValid(get_extension_oid("rt", true));
 	rt_tx_commit();
 	return found;
@@ -329,21 +337,6 @@ is_busy(struct relay *r)
 	return r->tx.pause_ms == 0 && (r->filled || rt_feed_has_work(r->feed));
 }
 
-/* What pg_stat_activity says that we wait for. */
-static uint32
-wait_event(void)
-{
-#if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("RtRelayMain");
-	return event;
-#else
-	return PG_WAIT_EXTENSION;
-#endif
-}
-
 static void
 wait_for_work(struct relay *r)
 {
@@ -351,7 +344,7 @@ wait_for_work(struct relay *r)
 
 	if (r->owed)
 		timeout = Min(timeout, OWED_AFTER_MS);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, wait_event());
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, rt_wait_event(RT_WAIT_RELAY));
 }
 
 /* While something fails, wake-ups do not shorten the pause. */
@@ -363,7 +356,7 @@ pause_after_failure(struct relay *r)
 	while (!ShutdownRequestPending && rt_clock_now() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 TimestampDifferenceMilliseconds(rt_clock_now(), until), wait_event());
+						 TimestampDifferenceMilliseconds(rt_clock_now(), until), rt_wait_event(RT_WAIT_RELAY));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -374,7 +367,7 @@ static void
 gather(struct relay *r)
 {
 	pg_atomic_write_u32(&r->db->relay_wakeup, 1);
-	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, wait_event());
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, rt_wait_event(RT_WAIT_RELAY));
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
+#include "utils/ps_status.h"
 
 #include "bgworker/clock.h"
 #include "bgworker/credential.h"
@@ -34,6 +35,7 @@
 #include "bgworker/supervisor.h"
 #include "bgworker/version.h"
 #include "extension/rt_shmem.h"
+#include "extension/wait.h"
 
 #define MAX_WORKERS RT_PLANS_MAX_WORKERS
 #define LOCK_TIMEOUT "5s"
@@ -343,7 +345,7 @@ wait_and_read(struct supervisor *s, TimestampTz until)
 	long timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), until);
 	int count;
 
-	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT, PG_WAIT_EXTENSION);
+	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT, rt_wait_event(RT_WAIT_SUPERVISOR));
 	for (int i = 0; i < count; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
@@ -433,7 +435,10 @@ learn_name(struct supervisor *s)
 	StartTransactionCommand();
 	name = get_database_name(MyDatabaseId);
 	if (name != NULL)
+	{
 		s->database = MemoryContextStrdup(TopMemoryContext, name);
+		set_ps_display(name);
+	}
 	CommitTransactionCommand();
 	return name != NULL;
 }

@@ -53,6 +53,10 @@ int rt_rate_burst;
 int rt_rate_events;
 int rt_rate_logins;
 bool rt_confine;
+char *rt_trusted_proxies;
+bool rt_log_connections;
+bool rt_disconnect_on_token_expiry;
+int rt_log_min_messages;
 bool rt_suppress_events;
 char *rt_user_id;
 
@@ -99,6 +103,14 @@ struct bool_setting
 	enum told told;
 	const char *summary;
 	const char *detail;
+};
+
+static const struct config_enum_entry log_levels[] = {
+	{"debug", RT_LOG_MIN_DEBUG, false},
+	{"log", RT_LOG_MIN_LOG, false},
+	{"warning", RT_LOG_MIN_WARNING, false},
+	{"error", RT_LOG_MIN_ERROR, false},
+	{NULL, 0, false},
 };
 
 /* clang-format off */
@@ -199,6 +211,9 @@ static const struct string_setting string_settings[] = {
 	{"rt.cors_origins", &rt_cors_origins, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_cors_origins,
 	 "Lists the foreign origins whose pages may use the gateway, as https://app.example.com.",
 	 "Empty: none. * means all of them."},
+	{"rt.trusted_proxies", &rt_trusted_proxies, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_trusted_proxies,
+	 "Lists the addresses and networks of reverse proxies whose X-Forwarded-For is believed.",
+	 "The client's address counts for rt.rate_logins, rt.stat_connections and the log. Empty: none is believed."},
 	{"rt.metrics_address", &rt_metrics_address, "", PGC_SIGHUP, 0, TOLD, rt_check_metrics_address,
 	 "Sets an address:port for /metrics alone.",
 	 "Empty: it is on the gateway's port. A port alone is on 127.0.0.1. Gateway process n listens on port + n."},
@@ -217,6 +232,12 @@ static const struct bool_setting bool_settings[] = {
 	{"rt.confine", &rt_confine, true, PGC_SIGHUP, TOLD,
 	 "Takes from the programs what they do not need once they run: system calls, files, processes.",
 	 "Off only where a platform's libraries need more."},
+	{"rt.log_connections", &rt_log_connections, false, PGC_SIGHUP, TOLD,
+	 "Logs each client that connects, is refused, or leaves.",
+	 "With the id of rt.stat_connections, the user, the address, and at the end the reason and the time."},
+	{"rt.disconnect_on_token_expiry", &rt_disconnect_on_token_expiry, false, PGC_SIGHUP, TOLD,
+	 "Ends a client's connection when the token expires that it connected with.",
+	 "A client that has a new token comes back by itself, and misses nothing."},
 	{"rt.suppress_events", &rt_suppress_events, false, PGC_SUSET, NOT_TOLD,
 	 "Keeps the session's changes from clients: no event leaves.",
 	 "For imports. Messages are numbered all the same."},
@@ -250,6 +271,9 @@ rt_settings_define(void)
 		DefineCustomBoolVariable(s->name, s->summary, s->detail, s->variable, s->boot, s->context, 0, NULL, NULL,
 								 NULL);
 	}
+	DefineCustomEnumVariable("rt.log_min_messages", "Sets the least level of the lines of rt's programs that are logged.",
+							 "They are logged at the level of the same name, debug at LOG; the server's log_min_messages applies too.",
+							 &rt_log_min_messages, RT_LOG_MIN_LOG, log_levels, PGC_SIGHUP, 0, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("rt");
 #else
@@ -316,5 +340,7 @@ rt_settings_json(StringInfo out, int port, int media_port)
 		append_key(out, s->name);
 		appendStringInfoString(out, *s->variable ? "true" : "false");
 	}
+	append_key(out, "rt.log_min_messages");
+	escape_json(out, log_levels[rt_log_min_messages].name);
 	appendStringInfoChar(out, '}');
 }

@@ -8,6 +8,15 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
+/* In the order of the levels of bgworker/common/log.h. */
+enum rt_log_min
+{
+	RT_LOG_MIN_DEBUG,
+	RT_LOG_MIN_LOG,
+	RT_LOG_MIN_WARNING,
+	RT_LOG_MIN_ERROR
+};
+
 /* set at server start */
 extern int rt_max_databases;
 extern int rt_ring_size_kb;
@@ -49,6 +58,11 @@ extern int rt_rate_messages;
 extern int rt_rate_burst;
 extern int rt_rate_events;
 extern int rt_rate_logins;
+
+extern char *rt_trusted_proxies;
+extern bool rt_log_connections;
+extern bool rt_disconnect_on_token_expiry;
+extern int rt_log_min_messages; /* enum rt_log_min */
 
 /* of a session */
 extern bool rt_suppress_events;

@@ -17,6 +17,7 @@
 #include "bgworker/launcher.h"
 #include "extension/rt_shmem.h"
 #include "extension/suspend.h"
+#include "extension/wait.h"
 
 #define QUIET_TIMEOUT_MS 10000
 #define SESSIONS_GRACE_MS 300 /* those of programs that have just ended go by themselves */
@@ -135,7 +136,7 @@ wait_for_quiet(rt_database *db)
 
 		if (left_ms <= 0)
 			break;
-		(void) ConditionVariableTimedSleep(&rt_shared_state->changed, left_ms, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&rt_shared_state->changed, left_ms, rt_wait_event(RT_WAIT_SUSPEND));
 	}
 	ConditionVariableCancelSleep();
 	return quiet;
@@ -180,7 +181,7 @@ wait_for_sessions(Oid oid)
 		   rt_clock_now() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
-						 PG_WAIT_EXTENSION);
+						 rt_wait_event(RT_WAIT_SUSPEND));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

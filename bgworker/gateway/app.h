@@ -11,6 +11,7 @@ struct rt_bus;
 struct rt_conf;
 struct rt_db;
 struct rt_drain;
+struct rt_expiry;
 struct rt_http;
 struct rt_joins;
 struct rt_loop;
@@ -61,6 +62,7 @@ struct rt_app
 	struct rt_stat *stat;
 	struct rt_report *report;
 	struct rt_drain *drain;
+	struct rt_expiry *expiry;
 	char name[40]; /* of this gateway in the database, new at each start */
 	bool draining; /* SIGTERM came: nothing new is begun */
 };

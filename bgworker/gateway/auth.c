@@ -226,7 +226,7 @@ check_times(const json_t *claims, double now)
 }
 
 enum rt_auth_verdict
-rt_auth_verify(struct rt_auth *a, const char *token, char **user)
+rt_auth_verify(struct rt_auth *a, const char *token, char **user, double *expires_s)
 {
 	json_t *claims;
 	const char *sub;
@@ -245,6 +245,8 @@ rt_auth_verify(struct rt_auth *a, const char *token, char **user)
 		v = RT_AUTH_INVALID;
 	if (v == RT_AUTH_OK)
 		*user = rt_strdup(sub);
+	if (v == RT_AUTH_OK && expires_s != NULL)
+		*expires_s = json_number_value(json_object_get(claims, "exp"));
 	json_decref(claims);
 	return v;
 }

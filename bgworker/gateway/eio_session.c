@@ -72,7 +72,7 @@ static void
 end_for_protocol_error(struct rt_eio_session *s, const char *reason)
 {
 	s->eio->stats->protocol_errors++;
-	rt_log(RT_LOG_DEBUG, "engineio", "peer=%s: session closed: %s", s->peer, reason);
+	rt_log(RT_LOG_DEBUG, "engineio", "socket=%s peer=%s: session closed: %s", s->name, s->peer, reason);
 	rt_eio_session_end(s, reason);
 }
 
@@ -252,7 +252,7 @@ rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f)
 	if (rc != RT_OK)
 	{
 		s->eio->stats->cut_off++;
-		rt_log(RT_LOG_DEBUG, "engineio", "peer=%s: cut off: it reads too slowly", s->peer);
+		rt_log(RT_LOG_DEBUG, "engineio", "socket=%s peer=%s: cut off: it reads too slowly", s->name, s->peer);
 		rt_eio_session_close(s, "transport error");
 		return;
 	}
@@ -416,6 +416,7 @@ rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *q
 	s->ping_interval_ms = e->conf->ping_interval_ms;
 	s->ping_timeout_ms = e->conf->ping_timeout_ms;
 	s->heartbeat.fn = on_heartbeat;
+	s->name = "";
 	s->peer = rt_strdup(peer);
 	s->bearer = copy_bearer(h);
 	s->query_token = copy_query_token(query);
@@ -448,6 +449,12 @@ rt_eio_session_open(struct rt_eio_session *s)
 }
 
 /* ---- what the layer above asks ---------------------------------------------------------- */
+
+void
+rt_eio_session_set_name(struct rt_eio_session *s, const char *name)
+{
+	s->name = name;
+}
 
 const char *
 rt_eio_session_peer(const struct rt_eio_session *s)

@@ -54,6 +54,7 @@ struct rt_eio_session
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
 	char sid[2 + RT_RANDOM_ID_LEN + 1];
+	const char *name; /* of the layer above; "" until it has one */
 	char *peer;
 	char *bearer;
 	char *query_token;

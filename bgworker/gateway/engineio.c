@@ -140,7 +140,7 @@ rt_eio_on_request(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_
 	}
 	if (s == NULL)
 	{
-		s = rt_eio_session_new(e, h, query, rt_httpconn_peer(c));
+		s = rt_eio_session_new(e, h, query, rt_httpconn_client(c));
 		rt_eio_session_open(s);
 	}
 	rt_polling_get(s, c);

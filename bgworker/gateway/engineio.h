@@ -55,6 +55,9 @@ void rt_eio_session_send(struct rt_eio_session *s, struct rt_frame *f);
 void rt_eio_session_close(struct rt_eio_session *s, const char *reason);           /* when the turn ends */
 void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason); /* what is queued goes out first */
 
+/* What the log calls the session: the Socket.IO id, which rt.stat_connections has too.  Ours must stay secret. */
+void rt_eio_session_set_name(struct rt_eio_session *s, const char *name); /* lent until the session ends */
+
 const char *rt_eio_session_peer(const struct rt_eio_session *s);
 const char *rt_eio_session_bearer(const struct rt_eio_session *s); /* of the handshake's Authorization; or NULL */
 const char *rt_eio_session_query_token(const struct rt_eio_session *s); /* of the handshake's ?token=; or NULL */

@@ -12,6 +12,7 @@
 #include "../common/db.h"
 #include "../common/json.h"
 #include "../common/log.h"
+#include "../common/loop.h"
 #include "../common/text.h"
 #include "app.h"
 #include "auth.h"
@@ -141,6 +142,9 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 	struct rt_text t;
 
 	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
+	if (rt_conf_bool(app->conf, "log_connections", false))
+		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket), rt_socket_peer(c->socket),
+			   message);
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"code\":");
 	rt_text_quote(&t, code);
@@ -218,6 +222,11 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	}
 	rt_stat_count(app->stat, RT_STAT_CONNECTS);
 	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
+	c->entered_ms = rt_loop_now_ms(app->loop);
+	if (rt_conf_bool(app->conf, "log_connections", false))
+		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
+			   rt_socket_peer(c->socket), c->user->id, recovered ? "recovered" : "connected",
+			   rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
 	if (recovered && rt_json_pos_text(w->offset, strlen(w->offset), &offset))
 	{
 		rt_recover_begin(app, c, rt_json_array(result, "joined"), offset);
@@ -331,7 +340,7 @@ has_too_many(const struct rt_entries *es, const struct batch *b, const char *use
 static bool
 verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct waiting *w)
 {
-	enum rt_auth_verdict v = w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user);
+	enum rt_auth_verdict v = w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user, &c->token_expires_s);
 
 	if (v != RT_AUTH_OK)
 		refuse(es->app, c, rt_auth_message(v), "unauthorized");

@@ -12,6 +12,7 @@
 #include "engineio.h"
 #include "http_router.h"
 #include "http_static.h"
+#include "proxies.h"
 
 #define ALLOWED "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -22,6 +23,7 @@ struct rt_http
 	struct rt_httpserver *server;
 	struct rt_eio *eio;
 	struct rt_http_static *files;
+	struct rt_proxies *proxies;
 	rt_http_cb on_request;
 	void *on_request_arg;
 	rt_http_pass_cb pass;
@@ -166,7 +168,10 @@ on_head(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
 	struct rt_http *http = arg;
 	struct target t;
 	enum rt_http_verdict verdict;
+	char client[RT_PEER_BYTES];
 
+	rt_proxies_client(http->proxies, rt_httpconn_peer(c), h, client);
+	rt_httpconn_set_client(c, client);
 	rt_httpconn_set_headers(c, rt_cors_headers(http->conf->cors_origins, h));
 	if (rt_http_method_is(h, "OPTIONS") && h->target_len == 1 && h->target[0] == '*')
 	{
@@ -204,7 +209,7 @@ ask_application(struct rt_http *http, struct rt_httpconn *c, const struct rt_htt
 								.content_type = content_type,
 								.body = body == NULL ? "" : body,
 								.body_len = len,
-								.peer = rt_httpconn_peer(c)};
+								.peer = rt_httpconn_client(c)};
 
 	http->on_request(http->on_request_arg, &r);
 	free(method);
@@ -294,8 +299,16 @@ rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_opt
 	http->pass = router->pass;
 	http->pass_arg = router->pass_arg;
 	http->files = rt_http_static_new(conf->static_dir);
+	http->proxies = rt_proxies_new(conf->trusted_proxies);
 	http->server = rt_httpserver_new(l, w, conf, stats, &handler);
 	return http;
+}
+
+void
+rt_http_reload(struct rt_http *http)
+{
+	rt_proxies_free(http->proxies);
+	http->proxies = rt_proxies_new(http->conf->trusted_proxies);
 }
 
 struct rt_httpserver *
@@ -311,5 +324,6 @@ rt_http_free(struct rt_http *http)
 		return;
 	rt_httpserver_free(http->server);
 	rt_http_static_free(http->files);
+	rt_proxies_free(http->proxies);
 	free(http);
 }

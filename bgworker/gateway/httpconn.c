@@ -184,6 +184,7 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	struct rt_httpserver *s = c->server;
 
 	s->stats->http_requests++;
+	c->client[0] = '\0';
 	c->head_len = head_len;
 	c->body_len = (size_t) h->content_length;
 	c->is_chunked = h->chunked;
@@ -403,6 +404,18 @@ const char *
 rt_httpconn_peer(const struct rt_httpconn *c)
 {
 	return c->peer;
+}
+
+void
+rt_httpconn_set_client(struct rt_httpconn *c, const char *client)
+{
+	snprintf(c->client, sizeof c->client, "%s", client);
+}
+
+const char *
+rt_httpconn_client(const struct rt_httpconn *c)
+{
+	return c->client[0] != '\0' ? c->client : c->peer;
 }
 
 void

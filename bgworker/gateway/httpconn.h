@@ -59,7 +59,11 @@ struct rt_http_reply
 /* Answers the request.  HEAD gets no body. */
 void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r);
 
-const char *rt_httpconn_peer(const struct rt_httpconn *c);
+const char *rt_httpconn_peer(const struct rt_httpconn *c); /* the address at the other end of the connection */
+
+/* Who asks, which behind a proxy is somebody else with each request; the peer until it is set.  Copied. */
+void rt_httpconn_set_client(struct rt_httpconn *c, const char *client);
+const char *rt_httpconn_client(const struct rt_httpconn *c);
 
 /* What the owner of the request keeps with it, until the reply. */
 void rt_httpconn_set_owner(struct rt_httpconn *c, void *owner);

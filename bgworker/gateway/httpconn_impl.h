@@ -54,6 +54,7 @@ struct rt_httpconn
 	bool processing; /* process() is on the stack */
 	bool resuming;   /* process() is deferred */
 	char peer[46];
+	char client[46]; /* of the current request; empty: the peer */
 };
 
 struct rt_httpserver

@@ -1,7 +1,9 @@
 /* leave.c: see leave.h */
 #include "leave.h"
 
+#include "../common/conf.h"
 #include "../common/log.h"
+#include "../common/loop.h"
 #include "app.h"
 #include "event.h"
 #include "meeting_event.h"
@@ -38,7 +40,9 @@ rt_leave_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool 
 
 	if (c == NULL)
 		return;
-	rt_log(RT_LOG_DEBUG, "leave", "socket=%s: %s", rt_socket_id(s), reason);
+	if (c->user != NULL && rt_conf_bool(app->conf, "log_connections", false))
+		rt_log(RT_LOG_INFO, "leave", "socket=%s peer=%s user=\"%s\": disconnected after %.3f s: %s", rt_socket_id(s),
+			   rt_socket_peer(s), c->user->id, (double) (rt_loop_now_ms(app->loop) - c->entered_ms) / 1000, reason);
 	rt_event_forget_held(c);
 	if (c->user != NULL)
 		take_leave(app, c, clean);

@@ -23,6 +23,7 @@
 #include "drain.h"
 #include "entry.h"
 #include "event.h"
+#include "expiry.h"
 #include "joins.h"
 #include "leave.h"
 #include "metrics.h"
@@ -97,6 +98,7 @@ read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds, 
 		.tls_key = rt_conf_pem(c, "key"),
 		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version", "TLSv1.2"),
 		.cors_origins = rt_conf_str(c, "cors_origins", ""),
+		.trusted_proxies = rt_conf_str(c, "trusted_proxies", ""),
 		.static_dir = www,
 		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
 		.ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
@@ -326,6 +328,7 @@ make_modules(struct rt_app *app)
 	app->replay = rt_replay_new(app);
 	app->stat = rt_stat_new(app);
 	app->report = rt_report_new(app);
+	app->expiry = rt_expiry_new(app);
 	app->auth = rt_auth_new(app);
 	app->entries = rt_entries_new(app);
 	app->presence = rt_presence_new(app);
@@ -386,6 +389,7 @@ stop(struct gateway *g)
 	rt_presence_free(app->presence);
 	rt_entries_free(app->entries);
 	rt_auth_free(app->auth);
+	rt_expiry_free(app->expiry);
 	rt_report_free(app->report);
 	rt_stat_free(app->stat);
 	rt_recoveries_free(app->recoveries);

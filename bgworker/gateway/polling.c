@@ -73,7 +73,7 @@ static void
 refuse_overlap(struct rt_eio_session *s, struct rt_httpconn *c)
 {
 	s->eio->stats->protocol_errors++;
-	rt_log(RT_LOG_DEBUG, "engineio", "peer=%s: two requests at once", s->peer);
+	rt_log(RT_LOG_DEBUG, "engineio", "socket=%s peer=%s: two requests at once", s->name, s->peer);
 	rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
 	rt_eio_session_end(s, "transport error");
 }

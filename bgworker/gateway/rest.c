@@ -280,7 +280,7 @@ authenticate(struct rt_app *app, const struct rt_http_request *r)
 		header += 7 + strspn(header + 7, " ");
 	else if (header != NULL)
 		header = *header == '\0' ? NULL : "no bearer token";
-	v = rt_auth_verify(app->auth, header, &user);
+	v = rt_auth_verify(app->auth, header, &user, NULL);
 	if (v != RT_AUTH_OK)
 		reply_error(app, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
 	return user;

@@ -123,6 +123,16 @@ rt_socket_disconnect(struct rt_socket *s, const char *reason)
 	rt_eio_session_close_when_sent(s->session, reason);
 }
 
+void
+rt_socket_break(struct rt_socket *s, const char *reason)
+{
+	if (s->state == RT_SOCKET_IDLE || s->state == RT_SOCKET_LEAVING)
+		return;
+	s->state = RT_SOCKET_LEAVING;
+	s->leave_reason = reason;
+	rt_eio_session_close_when_sent(s->session, reason);
+}
+
 struct rt_socket *
 rt_socket_find(struct rt_socketio *sio, const char *id)
 {

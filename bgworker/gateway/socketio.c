@@ -23,7 +23,7 @@ static void
 close_for_error(struct rt_socket *s, const char *why)
 {
 	s->sio->stats->protocol_errors++;
-	rt_log(RT_LOG_DEBUG, "socketio", "peer=%s: session closed: %s", rt_socket_peer(s), why);
+	rt_log(RT_LOG_DEBUG, "socketio", "socket=%s peer=%s: session closed: %s", s->id, rt_socket_peer(s), why);
 	rt_eio_session_close(s->session, "parse error");
 }
 
@@ -110,6 +110,7 @@ take_connect(struct rt_socket *s, const struct rt_sio_packet *p)
 	}
 	s->state = RT_SOCKET_CONNECTING;
 	rt_id_make(s->id);
+	rt_eio_session_set_name(s->session, s->id);
 	rt_map_put_str(sio->sockets, s->id, s);
 	sio->app.on_connect(sio->app.arg, s, &c);
 }

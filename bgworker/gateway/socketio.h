@@ -76,6 +76,9 @@ void rt_socket_ack(struct rt_socket *s, int64_t ack, const char *json, size_t le
 /* `41`, then the transport is closed once that is written. */
 void rt_socket_disconnect(struct rt_socket *s, const char *reason);
 
+/* Without `41`: to the client the transport has broken, so that it comes back by itself. */
+void rt_socket_break(struct rt_socket *s, const char *reason);
+
 /* By rt_socket_id(); NULL if it is gone.  What an answer from the database must use. */
 struct rt_socket *rt_socket_find(struct rt_socketio *sio, const char *id);
 

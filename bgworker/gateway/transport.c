@@ -45,6 +45,7 @@ copy_strings(struct rt_transport_options *conf)
 {
 	conf->listen_addresses = copy_or_null(conf->listen_addresses);
 	conf->cors_origins = copy_or_null(conf->cors_origins);
+	conf->trusted_proxies = copy_or_null(conf->trusted_proxies);
 	conf->static_dir = copy_or_null(conf->static_dir);
 }
 
@@ -53,6 +54,7 @@ free_strings(struct rt_transport_options *conf)
 {
 	free((char *) conf->listen_addresses);
 	free((char *) conf->cors_origins);
+	free((char *) conf->trusted_proxies);
 	free((char *) conf->static_dir);
 }
 
@@ -197,6 +199,8 @@ rt_transport_reload(struct rt_transport *t, const struct rt_transport_options *o
 	if (o->max_connections < t->conf.max_connections)
 		t->conf.max_connections = o->max_connections;
 	replace_string(&t->conf.cors_origins, o->cors_origins);
+	replace_string(&t->conf.trusted_proxies, o->trusted_proxies);
+	rt_http_reload(t->http);
 	return reload_tls(t, o);
 }
 

@@ -24,6 +24,7 @@ struct rt_transport_options
 	const char *tls_key;          /* (r) PEM; the same */
 	const char *tls_min_version;  /* (r) "TLSv1.2" or "TLSv1.3".  Not copied */
 	const char *cors_origins;     /* (r) comma-separated origins, "*" for any; NULL or "": none */
+	const char *trusted_proxies;  /* (r) comma-separated addresses and networks; NULL or "": none */
 	const char *static_dir;       /* GET / and /assets/…, read once; NULL: none */
 	uint32_t ping_interval_ms;    /* (r) 25,000 */
 	uint32_t ping_timeout_ms;     /* (r) 20,000 */

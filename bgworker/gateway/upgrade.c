@@ -155,7 +155,7 @@ rt_upgrade_begin(struct rt_eio *e, struct rt_eio_session *s, struct rt_httpconn 
 	}
 	choose_subprotocol(h, &r);
 	if (!probing)
-		s = rt_eio_session_new(e, h, query, rt_httpconn_peer(c));
+		s = rt_eio_session_new(e, h, query, rt_httpconn_client(c));
 	fd = rt_httpconn_take(c, false, &r.rest, &r.rest_len);
 	ws = rt_ws_adopt(e->ws_server, fd, &r, s);
 	if (ws == NULL)

@@ -46,6 +46,8 @@ struct rt_client
 	struct rt_limit faults; /* what it may get wrong before it is cut off */
 	bool superseded;        /* another socket has taken over its session: the database is not told of its end */
 	struct rt_told told;
+	double token_expires_s; /* since 1970; 0: never */
+	uint64_t entered_ms;    /* when it was let in */
 	char pid[24]; /* session of connection state recovery; empty without one */
 };
 

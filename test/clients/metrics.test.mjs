@@ -14,6 +14,8 @@ let cluster, alice;
 before(async () => {
   cluster = await Cluster.start({ 'rt.ping_interval': '300ms' });
   [alice] = await cluster.users('alice');
+  // Media workers come with their first heartbeat, the relay with the first report's answer.
+  await until(async () => { const families = await metrics(); return families.rt_relay_up && Object.values(families).every(({ samples }) => samples.length > 0); }, 'samples of everything');
 });
 after(() => cluster?.stop());
 afterEach(closeAll);

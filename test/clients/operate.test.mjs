@@ -180,3 +180,107 @@ describe('rt.drain', () => {
     cluster = undefined;
   });
 });
+
+describe('clients in the log, behind a proxy, and with a token that ends', () => {
+  let cluster, alice;
+  before(async () => {
+    cluster = await Cluster.start({ 'rt.media_workers': 0, 'rt.rate_logins': 2, 'rt.trusted_proxies': '127.0.0.0/8' });
+    [alice] = await cluster.users('alice');
+  });
+  after(() => cluster?.stop());
+  afterEach(closeAll);
+
+  async function set(name, value) {
+    await cluster.sql(`ALTER SYSTEM SET ${name} = ${value}`);
+    await cluster.sql('SELECT pg_reload_conf()');
+  }
+  const proxied = (address) => ({ extraHeaders: { 'X-Forwarded-For': address } });
+  const peers = () => cluster.sql('SELECT peer FROM rt.stat_connections').then((rows) => rows.map(({ peer }) => peer));
+
+  test('rt.trusted_proxies: the address of a client is that which the proxy saw', async () => {
+    const client = await connect(cluster, alice, proxied('6.6.6.6, 203.0.113.9'));
+    assert.deepEqual(await peers(), ['203.0.113.9']);
+    client.disconnect();
+    const login = async (address) => (await cluster.rest('POST', '/auth', undefined, { username: 'alice', password: 'wrong' }, { 'x-forwarded-for': address })).status;
+    assert.deepEqual([await login('203.0.113.1'), await login('203.0.113.1'), await login('203.0.113.1')], [401, 401, 429]);
+    assert.equal(await login('203.0.113.2'), 401, 'another client of the same proxy');
+    assert.equal(await login('203.0.113.2, 203.0.113.1'), 429, 'what a client writes itself does not help');
+    await set('rt.trusted_proxies', "'10.0.0.0/8'");
+    await until(async () => {
+      const other = await connect(cluster, alice, proxied('203.0.113.9'));
+      const [peer] = (await cluster.sql('SELECT peer FROM rt.stat_connections WHERE sid = $1', [other.id])).map((row) => row.peer);
+      other.disconnect();
+      return peer === '127.0.0.1';
+    }, 'no proxy is trusted any more');
+  });
+
+  test('rt.log_connections, with the ids of rt.stat_connections', async () => {
+    const quiet = await connect(cluster, alice);
+    const quietId = quiet.id;
+    quiet.disconnect();
+    await set('rt.log_connections', 'on');
+    await until(async () => {
+      const client = await connect(cluster, alice);
+      const { id } = client;
+      client.disconnect();
+      return (await cluster.log()).includes(`socket=${id} peer=127.0.0.1 user="alice": connected by websocket`) && id;
+    }, 'the setting is taken over');
+    const client = await connect(cluster, alice);
+    const sid = await cluster.value('SELECT sid FROM rt.stat_connections WHERE sid = $1', [client.id]);
+    client.disconnect();
+    await until(async () => new RegExp(`socket=${sid} peer=127\\.0\\.0\\.1 user="alice": disconnected after \\d+\\.\\d{3} s: client namespace disconnect`).test(await cluster.log()), 'its end');
+    const stranger = dial(cluster, 'no token');
+    await assert.rejects(connected(stranger));
+    await until(async () => /socket=\S+ peer=127\.0\.0\.1: refused: Invalid token/.test(await cluster.log()), 'a refusal');
+    const log = await cluster.log();
+    assert.ok(!log.includes(quietId) && !log.includes('no token') && !log.includes(alice), 'nothing before it was on, and no token ever');
+  });
+
+  test('rt.log_min_messages lets the programs say more, or less', async () => {
+    await set('rt.log_min_messages', 'debug');
+    const bad = async () => {
+      const socket = await rawClient(cluster, alice);
+      const sid = JSON.parse(socket.packets.find((text) => text.startsWith('40')).slice(2)).sid;
+      socket.send('4nonsense');
+      await until(() => socket.closed, 'closed');
+      return sid;
+    };
+    await until(async () => { const sid = await bad(); return new RegExp(`LOG: {2}rt_gateway.*socket=${sid} peer=127\\.0\\.0\\.1: session closed`).test(await cluster.log()); }, 'lines of debugging, with the id');
+    await set('rt.log_min_messages', 'warning');
+    const lines = async () => (await cluster.log()).match(/connected by websocket/g).length;
+    await until(async () => { const before_ = await lines(); (await connect(cluster, alice)).disconnect(); await bad(); return await lines() === before_; }, 'no more lines of level log');
+    assert.equal((await cluster.sql("SELECT state FROM rt.stat_programs WHERE kind = 'gateway'"))[0].state, 'ready');
+    await set('rt.log_min_messages', 'log');
+  });
+
+  test('rt.disconnect_on_token_expiry', async () => {
+    let token = await cluster.token('alice', '2 seconds');
+    const staying = await connect(cluster, token);
+    await until(async () => (await cluster.rest('GET', '/api/users/me', token)).status === 401, 'the token has expired');
+    assert.ok(staying.connected, 'by default a connection outlives its token');
+    await set('rt.disconnect_on_token_expiry', 'on');
+    await until(() => !staying.connected, 'then it does not');
+    // A client that has a new token comes back by itself, and misses nothing.
+    const roomId = await cluster.room('expiry', 'alice');
+    token = await cluster.token('alice', '2 seconds');
+    const client = dial(cluster, undefined, { ...RECONNECTING, auth: (give) => give({ token }) });
+    await connected(client);
+    await join(client, roomId);
+    await cluster.insert(roomId, 'alice', 'before');
+    token = await cluster.token('alice', '1 hour');
+    let reason;
+    client.on('disconnect', (why) => { reason = why; });
+    await until(() => reason !== undefined, 'the end');
+    assert.equal(reason, 'transport close');
+    await cluster.insert(roomId, 'alice', 'after');
+    await until(() => client.connected && client.events.some(([name, payload]) => name === 'new-chat-message' && payload.data.content === 'after'), 'it is back');
+    assert.equal(client.recovered, true);
+    // One that has none is told so.
+    const late = await cluster.token('alice', '2 seconds');
+    const old = dial(cluster, late, RECONNECTING);
+    await connected(old);
+    const error = await new Promise((resolve) => { old.on('connect_error', resolve); });
+    assert.equal(error.message, 'Token expired');
+    assert.ok(client.connected);
+  });
+});

@@ -40,6 +40,8 @@ my %wrong = (
 	'rt.databases' => [ 'rt:0', 'rt:99999', ':4501', 'rt:1:2:3', 'rt, app, rt' ],
 	'rt.listen_addresses' => [ '', '10.0.0.1:4501', '300.1.1.1', 'http://host', 'a host', '10.0.0.0/8' ],
 	'rt.media_announced_address' => [ '*', '0.0.0.0', '::', '203.0.113.7:4502', '1.2.3' ],
+	'rt.trusted_proxies' => [ 'proxy', '10.0.0.0/33', '10.0.0.0/', '10.0.0.1:80', '::/129', '*' ],
+	'rt.log_min_messages' => ['loud'],
 	'rt.cors_origins' => [ 'app.example.com', 'https://app.example.com/', 'https://*.example.com', 'https://a b' ],
 	'rt.metrics_address' => [ 'here', ':9187', '10.0.0.1', '10.0.0.1:0', '10.0.0.1:65535', '::1:9187', '[10.0.0.1]:9187' ],
 	'rt.conninfo' => [ 'localhost', 'hots=/tmp', "host='/tmp", 'host=/tmp port' ],
@@ -54,6 +56,8 @@ my %right = (
 	'rt.databases' => [ 'rt', 'rt:4501, other', '"a,b":1:2', '"a:b"' ],
 	'rt.listen_addresses' => [ '*', 'localhost, 127.0.0.1, ::1', 'fe80::1%eth0', 'chat-1.example.com' ],
 	'rt.media_announced_address' => [ '', '203.0.113.7', '203.0.113.7, 2001:db8::7', 'media.example.com' ],
+	'rt.trusted_proxies' => [ '', '127.0.0.1', '10.0.0.0/8, 2001:db8::/32, ::1' ],
+	'rt.log_min_messages' => [ 'debug', 'error' ],
 	'rt.cors_origins' => [ '*', 'https://app.example.com, http://localhost:3000, capacitor://localhost' ],
 	'rt.metrics_address' => [ '', '9187', '127.0.0.1:9187', '*:9187', '[::1]:9187', 'localhost:9187' ],
 	'rt.conninfo' => [ '', 'host=/tmp port = 5432', q{host='/var/run/a b' password='it\\'s'}, 'postgresql://localhost/rt' ],
@@ -66,7 +70,7 @@ sub alter { my ($name, $value) = @_; $value =~ s/'/''/g; return ($cluster->try_s
 
 for my $name (sort keys %wrong)
 {
-	my $numeric = $name =~ /port$|interval|payload/;
+	my $numeric = $name =~ /port$|interval|payload|min_messages/;
 	for my $value (@{ $wrong{$name} })
 	{
 		my $err = alter($name, $value);

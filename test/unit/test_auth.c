@@ -88,7 +88,7 @@ static enum rt_auth_verdict
 verdict(char *token, const char *expected_user)
 {
 	char *user = NULL;
-	enum rt_auth_verdict v = rt_auth_verify(auth, token, &user);
+	enum rt_auth_verdict v = rt_auth_verify(auth, token, &user, NULL);
 
 	if (v == RT_AUTH_OK && expected_user != NULL && strcmp(user, expected_user) != 0)
 		v = RT_AUTH_INVALID;
