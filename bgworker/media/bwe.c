@@ -12,6 +12,7 @@
 #define TREND_WINDOW 20
 #define OVERUSE_US 10000
 #define MAX_BPS 100000000.0
+#define MAX_REFERENCE ((int64_t) 1 << 40) /* in 64 ms; in microseconds it fits into 63 bits */
 
 enum signal
 {
@@ -266,6 +267,8 @@ rt_bwe_feedback(struct rt_bwe *b, const struct rt_rtcp *p, uint64_t now_us)
 	/* the base time comes before the deltas: see rt_rtcp_read_twcc() */
 	reference = rt_get24(p->body + 12);
 	b->reference_64ms += (int32_t) ((reference - (uint32_t) b->reference_64ms) << 8) >> 8;
+	if (b->reference_64ms > MAX_REFERENCE || b->reference_64ms < -MAX_REFERENCE)
+		b->reference_64ms = reference; /* no clock runs that far */
 	b->clock_us = b->reference_64ms * 64000;
 	if (!rt_rtcp_read_twcc(p, &reference, on_status, b))
 		return false;

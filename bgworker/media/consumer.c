@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <openssl/rand.h>
 
 #include "../common/log.h"
@@ -11,7 +10,6 @@
 #include "rtcp.h"
 #include "transport.h"
 
-#define NTP_EPOCH 2208988800u /* seconds from 1900 to 1970 */
 #define SR_INTERVAL_US 1000000
 #define RESENDS 10 /* of one packet: a receiver that asks more often only floods itself */
 
@@ -360,15 +358,6 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	c->transport->engine->retransmitted++;
 }
 
-static uint64_t
-ntp_now(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (uint64_t) (tv.tv_sec + NTP_EPOCH) << 32 | ((uint64_t) tv.tv_usec << 32) / 1000000;
-}
-
 /* The producer's clock at this moment.  Its last sender report ties its media time to its wall clock; audio and video
  * of one peer then stay together, for both reports refer to that clock.  Without one yet: by the last packet. */
 static uint32_t
@@ -391,7 +380,7 @@ rt_consumer_sender_report(struct rt_consumer *c, uint8_t *out, size_t cap)
 	if (!c->last_sent_us || now - c->sr_us < SR_INTERVAL_US || !rt_consumer_flows(c) || c->need_sync)
 		return 0;
 	c->sr_us = now;
-	sr.ntp = ntp_now();
+	sr.ntp = rt_rtcp_ntp_now();
 	sr.rtp_ts = ts_now(c, &c->producer->layers[rt_layers_outgoing(c)].recv);
 	sr.packets = (uint32_t) c->packets;
 	sr.octets = (uint32_t) c->bytes;

@@ -1,7 +1,6 @@
 #include "demux.h"
 
 #include <string.h>
-#include <sys/time.h>
 
 #include "consumer.h"
 #include "producer.h"
@@ -164,13 +163,14 @@ find_consumer(const struct rt_transport *t, uint32_t ssrc)
 	return NULL;
 }
 
-static uint32_t
-ntp_middle_now(void)
+/* What came was sent at the time `then`, the middle 32 bits of our clock, and stayed for `delay` there. */
+static void
+note_rtt(struct rt_transport *t, uint32_t then, uint32_t delay)
 {
-	struct timeval tv;
+	uint32_t rtt = (uint32_t) (rt_rtcp_ntp_now() >> 16) - then - delay; /* in 1/65536 s */
 
-	gettimeofday(&tv, NULL);
-	return (uint32_t) (((uint64_t) tv.tv_sec + 2208988800u) << 16) | (uint32_t) (((uint64_t) tv.tv_usec << 16) / 1000000);
+	if (then && rtt < 10 * 65536)
+		t->rtt_ms = rtt * 1000 / 65536;
 }
 
 static void
@@ -184,13 +184,7 @@ on_report(struct rt_transport *t, const struct rt_rtcp_report *r)
 	c->lost = r->lost;
 	c->jitter = r->jitter;
 	c->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
-	if (r->lsr)
-	{
-		uint32_t rtt = ntp_middle_now() - r->lsr - r->dlsr; /* in 1/65536 s */
-
-		if (rtt < 10 * 65536)
-			t->rtt_ms = rtt * 1000 / 65536;
-	}
+	note_rtt(t, r->lsr, r->dlsr);
 }
 
 static void
@@ -270,6 +264,20 @@ on_payload_feedback(struct rt_transport *t, const struct rt_rtcp *p)
 		rt_bwe_remb(t->bwe, bps);
 }
 
+/* A sender's answer to our reference time. */
+static void
+on_extended_report(struct rt_transport *t, const struct rt_rtcp *p)
+{
+	uint32_t ssrc, lrr, dlrr;
+
+	for (int i = 0; rt_rtcp_read_dlrr(p, i, &ssrc, &lrr, &dlrr); i++)
+		if (ssrc == RT_OUR_SSRC)
+		{
+			note_rtt(t, lrr, dlrr);
+			return;
+		}
+}
+
 void
 rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len)
 {
@@ -291,6 +299,8 @@ rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len)
 	{
 		if (p.type == RT_RTCP_SR)
 			on_sender_report(t, &p);
+		else if (p.type == RT_RTCP_XR)
+			on_extended_report(t, &p);
 		for (int i = 0; rt_rtcp_read_report(&p, i, &report); i++)
 			on_report(t, &report);
 		if (p.type == RT_RTCP_RTPFB)

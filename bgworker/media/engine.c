@@ -101,7 +101,7 @@ write_remb(struct rt_transport *t, uint8_t *out, size_t cap)
 	return rt_rtcp_write_remb(out, cap, 1, bps < 300000 ? 300000 : bps, ssrcs, n);
 }
 
-/* One compound: receiver reports on all that comes, and REMB. */
+/* One compound: receiver reports on all that comes, our time, which the sender answers with the round trip, and REMB. */
 static void
 send_receiver_report(struct rt_transport *t)
 {
@@ -121,7 +121,8 @@ send_receiver_report(struct rt_transport *t)
 			}
 	if (count == 0)
 		return;
-	n = rt_rtcp_write_rr(out, cap, 1, reports, count);
+	n = rt_rtcp_write_rr(out, cap, RT_OUR_SSRC, reports, count);
+	n += rt_rtcp_write_rrtr(out + n, cap - n, RT_OUR_SSRC, rt_rtcp_ntp_now());
 	n += write_remb(t, out + n, cap - n);
 	rt_transport_send_rtcp(t, out, n, sizeof out);
 }

@@ -27,6 +27,7 @@
 #include "twcc.h"
 
 #define RT_OBJECT_ID 40
+#define RT_OUR_SSRC 1 /* of what we say as a receiver */
 #define RT_MAX_TUPLES 8
 #define RT_MAX_STREAMS 64   /* incoming SSRCs a transport */
 #define RT_MAX_PRODUCERS 32 /* a transport */

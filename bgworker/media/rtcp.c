@@ -1,8 +1,20 @@
 #include "rtcp.h"
 
 #include <string.h>
+#include <sys/time.h>
 
 #include "rtp.h"
+
+#define NTP_EPOCH 2208988800u /* seconds from 1900 to 1970 */
+
+uint64_t
+rt_rtcp_ntp_now(void)
+{
+	struct timeval tv;
+
+	gettimeofday(&tv, NULL);
+	return ((uint64_t) tv.tv_sec + NTP_EPOCH) << 32 | ((uint64_t) tv.tv_usec << 32) / 1000000;
+}
 
 enum rt_result
 rt_rtcp_next(const uint8_t *data, size_t len, size_t *off, struct rt_rtcp *p)
@@ -96,6 +108,36 @@ rt_rtcp_read_fir(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint8_t *seq)
 	*ssrc = rt_get32(p->body + off);
 	*seq = p->body[off + 4];
 	return true;
+}
+
+#define XR_RRTR 4
+#define XR_DLRR 5
+
+bool
+rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t *lrr, uint32_t *dlrr)
+{
+	for (size_t at = 4, end; p->type == RT_RTCP_XR && at + 4 <= p->len; at = end)
+	{
+		const uint8_t *item = p->body + at + 4 + 12 * (size_t) i;
+		int n;
+
+		end = at + 4 + 4 * (size_t) rt_get16(p->body + at + 2);
+		if (end > p->len)
+			return false;
+		if (p->body[at] != XR_DLRR)
+			continue;
+		n = (int) (end - at - 4) / 12;
+		if (i >= n)
+		{
+			i -= n;
+			continue;
+		}
+		*ssrc = rt_get32(item);
+		*lrr = rt_get32(item + 4);
+		*dlrr = rt_get32(item + 8);
+		return true;
+	}
+	return false;
 }
 
 bool
@@ -288,6 +330,21 @@ rt_rtcp_write_fir(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint8
 	rt_put32(b + 4, 0);
 	rt_put32(b + 8, media);
 	rt_put32(b + 12, (uint32_t) seq << 24);
+	return 20;
+}
+
+size_t
+rt_rtcp_write_rrtr(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t ntp)
+{
+	uint8_t *b;
+
+	if (cap < 20)
+		return 0;
+	b = begin(out, 0, RT_RTCP_XR, 20);
+	rt_put32(b, ssrc);
+	rt_put32(b + 4, (uint32_t) XR_RRTR << 24 | 2);
+	rt_put32(b + 8, (uint32_t) (ntp >> 32));
+	rt_put32(b + 12, (uint32_t) ntp);
 	return 20;
 }
 

@@ -16,7 +16,8 @@ enum rt_rtcp_type
 	RT_RTCP_SDES = 202,
 	RT_RTCP_BYE = 203,
 	RT_RTCP_RTPFB = 205,
-	RT_RTCP_PSFB = 206
+	RT_RTCP_PSFB = 206,
+	RT_RTCP_XR = 207
 };
 #define RT_RTPFB_NACK 1
 #define RT_RTPFB_TWCC 15
@@ -35,6 +36,9 @@ struct rt_rtcp
 
 /* Takes the next packet at *off.  RT_OK; RT_AGAIN at the end; RT_BAD_INPUT for a header that overruns. */
 enum rt_result rt_rtcp_next(const uint8_t *data, size_t len, size_t *off, struct rt_rtcp *p);
+
+/* Wall clock, 32.32 fixed point, seconds since 1900. */
+uint64_t rt_rtcp_ntp_now(void);
 
 struct rt_rtcp_sr
 {
@@ -64,6 +68,9 @@ bool rt_rtcp_read_feedback(const struct rt_rtcp *p, uint32_t *sender, uint32_t *
 bool rt_rtcp_read_nack(const struct rt_rtcp *p, int i, uint16_t *pid, uint16_t *blp);
 /* The i-th entry of a FIR (RFC 5104 section 4.3.1). */
 bool rt_rtcp_read_fir(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint8_t *seq);
+/* The i-th answer to receiver reference times in an extended report (DLRR, RFC 3611 section 4.5); false past the last.
+ * lrr: the middle 32 bits of the time that is answered; dlrr: the delay since, in 1/65536 s. */
+bool rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t *lrr, uint32_t *dlrr);
 /* Bits per second of a REMB; false if the feedback is none. */
 bool rt_rtcp_read_remb(const struct rt_rtcp *p, uint64_t *bps);
 
@@ -81,6 +88,8 @@ size_t rt_rtcp_write_pli(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media
 size_t rt_rtcp_write_fir(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint8_t seq);
 /* seqs in rising order (mod 2^16), n >= 1. */
 size_t rt_rtcp_write_nack(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, const uint16_t *seqs, int n);
+/* An extended report with a receiver reference time (RRTR, RFC 3611 section 4.4): a sender answers it. */
+size_t rt_rtcp_write_rrtr(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t ntp);
 size_t rt_rtcp_write_remb(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t bps, const uint32_t *media, int n);
 
 /* Transport-cc feedback: the packets base .. base + n - 1; arrival_us[i] is monotonic time or 0 for not received.

@@ -95,6 +95,7 @@ layer_stats(const struct rt_producer *p, int i)
 	set_int(o, "packetsRepaired", r->repaired);
 	set_int(o, "packetsDiscarded", r->discarded);
 	set_int(o, "pliCount", l->plis);
+	set_int(o, "roundTripTime", p->transport->rtt_ms);
 	set_int(o, "score", p->score);
 	return o;
 }
@@ -197,6 +198,7 @@ producer_row(const struct rt_producer *p)
 	set_int(o, "bytes", bytes);
 	json_object_set_new(o, "lost", json_integer(lost));
 	json_object_set_new(o, "jitterMs", json_real(jitter_ms));
+	set_int(o, "rttMs", p->transport->rtt_ms);
 	set_int(o, "bitrateBps", bitrate);
 	set_int(o, "nacks", nacks);
 	set_int(o, "plis", plis);

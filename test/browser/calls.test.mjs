@@ -263,6 +263,10 @@ test('packets that are late, out of order and doubled: a picture without a freez
   assert.ok(relay.reordered > 100 && relay.doubled > 50, `${relay.reordered} out of order, ${relay.doubled} doubled`);
   assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
   assert.ok(shown > 100, `${shown} of ${frames} frames were shown`);
+  for (const [tab, way] of [[a, 'send'], [b, 'recv']]) {
+    const { roundTripTime } = (await tab.ask('get-stats', { transportId: await tab.do('transportId', way) })).stats[0];
+    assert.ok(roundTripTime >= 55 && roundTripTime < 600, `${roundTripTime} ms there and back on ${way}`);
+  }
   assert.equal(shownTwice, 0);
 });
 
@@ -270,7 +274,7 @@ test('the network changes in mid-call: no ICE restart, and the picture is back',
   const [a, b] = await meeting(t, 2, badNetwork(t));
   await a.do('produceCamera', { codec: 'vp8' });
   await b.frames(a);
-  const tuple = async () => (await a.ask('get-stats', { transportId: await a.page.evaluate(() => window.peer.send.id) })).stats[0].selectedTuple;
+  const tuple = async () => (await a.ask('get-stats', { transportId: await a.do('transportId', 'send') })).stats[0].selectedTuple;
   const before = await tuple();
   relay.move();
   await b.frames(a, 'camera', 40);

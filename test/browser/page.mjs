@@ -224,6 +224,10 @@ class Peer {
     return all;
   }
 
+  transportId(direction) {
+    return this[direction].id;
+  }
+
   // The protocol of the pair of candidates that is in use.
   async protocol(direction) {
     const stats = await this[direction].getStats();

@@ -39,6 +39,8 @@ read_packet(const struct rt_rtcp *p, struct rt_bwe *b)
 		;
 	for (int i = 0; rt_rtcp_read_fir(p, i, &x, &seq); i++)
 		;
+	for (int i = 0; rt_rtcp_read_dlrr(p, i, &x, &y, &x); i++)
+		;
 	if (rt_rtcp_read_remb(p, &bps))
 		rt_bwe_remb(b, bps);
 	rt_rtcp_read_twcc(p, &x, on_status, &n);

@@ -267,6 +267,33 @@ test_malformed(void)
 	ok(rt_rtcp_next(p, 8, &(size_t){0}, &(struct rt_rtcp){0}) == RT_BAD_INPUT, "more padding than there is");
 }
 
+/* RFC 3611: an answer among other blocks, behind an answer to somebody else. */
+static void
+test_reference_times(void)
+{
+	static const uint8_t xr[] = {0x80, 207, 0, 12, 0, 0, 0, 9, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 5, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 1,
+	                             0, 0, 0, 2, 0, 0, 0, 1, 0x11, 0x22, 0x33, 0x44, 0, 1, 0, 0, 5, 0, 0, 0};
+	struct rt_rtcp p;
+	uint32_t ssrc, lrr, dlrr;
+	uint8_t out[32], broken[sizeof xr];
+	size_t off = 0;
+
+	ok(rt_rtcp_next(xr, sizeof xr, &off, &p) == RT_OK && rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr) && ssrc == 7 &&
+	       rt_rtcp_read_dlrr(&p, 1, &ssrc, &lrr, &dlrr) && ssrc == 1 && lrr == 0x11223344 && dlrr == 65536,
+	   "answers to a reference time");
+	ok(!rt_rtcp_read_dlrr(&p, 2, &ssrc, &lrr, &dlrr), "and no third");
+	memcpy(broken, xr, sizeof xr);
+	broken[23] = 200;
+	off = 0;
+	rt_rtcp_next(broken, sizeof broken, &off, &p);
+	ok(!rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr), "a block that overruns");
+	off = 0;
+	ok(rt_rtcp_write_rrtr(out, 19, 1, 5) == 0 && rt_rtcp_write_rrtr(out, sizeof out, 1, 0x1122334455667788) == 20 &&
+	       rt_rtcp_next(out, 20, &off, &p) == RT_OK && p.type == RT_RTCP_XR && off == 20 && out[8] == 4 &&
+	       memcmp(out + 12, "\x11\x22\x33\x44\x55\x66\x77\x88", 8) == 0,
+	   "a reference time");
+}
+
 int
 main(void)
 {
@@ -277,5 +304,6 @@ main(void)
 	test_twcc();
 	test_twcc_chunks();
 	test_malformed();
+	test_reference_times();
 	return tap_done();
 }
