@@ -18,6 +18,7 @@
 #define SPEAKER_TICKS 25 /* half a second */
 #define SECOND_TICKS 50
 #define RTCP_ROOM 1200
+#define MAX_REPORTS 31 /* of one packet: RFC 3550 section 6.4.1 */
 
 void
 rt_engine_touch(struct rt_engine *e)
@@ -101,30 +102,46 @@ write_remb(struct rt_transport *t, uint8_t *out, size_t cap)
 	return rt_rtcp_write_remb(out, cap, 1, bps < 300000 ? 300000 : bps, ssrcs, n);
 }
 
-/* One compound: receiver reports on all that comes, our time, which the sender answers with the round trip, and REMB. */
+/* One compound: receiver reports; the last one has our time too, which the sender answers with the round trip, and REMB. */
 static void
-send_receiver_report(struct rt_transport *t)
+send_reports(struct rt_transport *t, const struct rt_rtcp_report *reports, int count, bool last)
 {
-	struct rt_rtcp_report reports[31];
 	uint8_t out[RTCP_ROOM];
 	size_t n, cap = sizeof out - RT_SRTP_OVERHEAD;
+
+	n = rt_rtcp_write_rr(out, cap, RT_OUR_SSRC, reports, count);
+	if (last)
+	{
+		n += rt_rtcp_write_rrtr(out + n, cap - n, RT_OUR_SSRC, rt_rtcp_ntp_now());
+		n += write_remb(t, out + n, cap - n);
+	}
+	rt_transport_send_rtcp(t, out, n, sizeof out);
+}
+
+/* On all that comes, in as many compounds as it takes. */
+static void
+send_receiver_reports(struct rt_transport *t)
+{
+	struct rt_rtcp_report reports[MAX_REPORTS];
 	int count = 0;
 
 	for (struct rt_producer *p = t->producers; p; p = p->next)
-		for (int i = 0; i < p->params.n_encodings && count < 31; i++)
-			if (p->layers[i].recv.started)
-			{
-				struct rt_recv *r = &p->layers[i].recv;
+		for (int i = 0; i < p->params.n_encodings; i++)
+		{
+			struct rt_recv *r = &p->layers[i].recv;
 
-				rt_recv_report(r, t->engine->now_us, &reports[count++]);
-				p->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
+			if (!r->started)
+				continue;
+			if (count == MAX_REPORTS)
+			{
+				send_reports(t, reports, count, false);
+				count = 0;
 			}
-	if (count == 0)
-		return;
-	n = rt_rtcp_write_rr(out, cap, RT_OUR_SSRC, reports, count);
-	n += rt_rtcp_write_rrtr(out + n, cap - n, RT_OUR_SSRC, rt_rtcp_ntp_now());
-	n += write_remb(t, out + n, cap - n);
-	rt_transport_send_rtcp(t, out, n, sizeof out);
+			rt_recv_report(r, t->engine->now_us, &reports[count++]);
+			p->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
+		}
+	if (count)
+		send_reports(t, reports, count, true);
 }
 
 static void
@@ -169,7 +186,7 @@ tick_transport(struct rt_transport *t, uint64_t tick)
 		send_twcc(t);
 	if (second)
 	{
-		send_receiver_report(t);
+		send_receiver_reports(t);
 		tell_scores(t);
 	}
 	if (tick % (SECOND_TICKS / 5) == 0)

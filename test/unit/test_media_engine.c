@@ -39,6 +39,8 @@ struct peer
 	struct rt_dd_structure structure; /* AV1: the one that came last */
 	int answers, plis, n, reports;
 	struct rt_rtcp_sr report; /* the last one */
+	uint32_t watched;         /* whether a receiver report was on this SSRC */
+	bool watched_told;
 	struct got got[512];
 	uint8_t sent[1600]; /* the last packet, as it went out */
 	size_t sent_len;
@@ -116,6 +118,7 @@ take_rtp(struct peer *p, uint8_t *data, size_t len)
 static void
 take_rtcp(struct peer *p, uint8_t *data, size_t len)
 {
+	struct rt_rtcp_report block;
 	struct rt_rtcp packet;
 	size_t off = 0;
 
@@ -125,6 +128,8 @@ take_rtcp(struct peer *p, uint8_t *data, size_t len)
 	{
 		p->plis += packet.type == RT_RTCP_PSFB && packet.count == RT_PSFB_PLI;
 		p->reports += rt_rtcp_read_sr(&packet, &p->report);
+		for (int i = 0; rt_rtcp_read_report(&packet, i, &block); i++)
+			p->watched_told |= block.ssrc == p->watched;
 	}
 }
 
@@ -678,6 +683,28 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	ok(strcmp(c[0]->reason, "bandwidth") == 0, "and it says why: %s", c[0]->reason);
 }
 
+/* More streams than one report has room for. */
+static void
+test_many_streams(struct peer *a)
+{
+	struct rt_producer *producers[9];
+
+	a->watched = ssrc_in;
+	for (int i = 0; i < 9; i++, ssrc_in += 10)
+	{
+		producers[i] = produce(a, 4);
+		snprintf(producers[i]->id, sizeof producers[i]->id, "many%d", i);
+		memset(a->roc, 0, sizeof a->roc);
+		for (int layer = 0; layer < 4; layer++)
+			send_frame(a, layer, 1, true, 0, 0);
+		settle();
+	}
+	a->watched_told = false;
+	ok(UNTIL(a->watched_told), "of 36 streams all are reported on");
+	for (int i = 0; i < 9; i++)
+		rt_producer_close(producers[i]);
+}
+
 static void
 test_moving(struct peer *a, struct peer *b)
 {
@@ -857,6 +884,8 @@ main(void)
 	producer = produce(a, 3);
 	test_fairness(a, b, producer);
 	another(a, producer);
+	test_many_streams(a);
+	memset(a->roc, 0, sizeof a->roc);
 	producer = produce(a, 2);
 	consumer = consume(b, producer, "c");
 	test_simulcast(a, b, consumer);
