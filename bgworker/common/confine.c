@@ -34,7 +34,7 @@ set_limit(int resource, rlim_t most)
 {
 	struct rlimit limit = {most, most};
 
-	setrlimit((__rlimit_resource_t) resource, &limit);
+	setrlimit(resource, &limit);
 }
 
 void

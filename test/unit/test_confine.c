@@ -40,7 +40,9 @@ result(long rc)
 	return rc < 0 ? errno : 0;
 }
 
-/* ---- attempts ------------------------------------------------------------------------------- */
+/* ---- attempts ------------------------------------------------------------------------------- *
+ *
+ * On one line each where they are one call, so that they read as the list that they are. */
 
 static int read_data(void) { return result(open("secret", O_RDONLY)); }
 static int read_passwd(void) { return result(open("/etc/passwd", O_RDONLY)); }
