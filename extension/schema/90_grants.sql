@@ -97,7 +97,8 @@ CREATE POLICY presence_change ON rt.presence FOR UPDATE TO rt_app USING (user_id
 
 CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-	SELECT (g.stats ->> counter)::pg_catalog.int8 OPERATOR(pg_catalog.-) coalesce((g.stats_before ->> counter)::pg_catalog.int8, 0)
+	SELECT (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
+		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0)
 $$;
 COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'what a gateway has counted since rt.reset_stats()';
 REVOKE ALL ON FUNCTION rt_private.since_reset(rt_private.gateways, text) FROM PUBLIC;

@@ -23,7 +23,7 @@ WHERE p.pronamespace::regnamespace::text IN ('rt', 'rt_api') AND l.lanname <> 'c
 END
 # What anybody but the owner may call, or is made to call by a policy, with whatever path.  These are in it since they are
 # put into queries: they name every operator's schema, too.
-is($cluster->sql(<<"END"), join("\n", map { "rt_private.$_()" } qw(actor caller max_message_size trusted)), 'so have what others may call, with stated exceptions');
+is($cluster->sql(<<"END"), join("\n", map { "rt_private.$_" } "actor()", "caller()", "max_message_size()", "since_reset(rt_private.gateways,text)", "trusted()"), 'so have what others may call, with stated exceptions');
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE $ours AND l.lanname <> 'c' AND NOT $fixed
 	AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner) ORDER BY 1
@@ -171,7 +171,7 @@ splice @statements, 0, scalar @temporary;
 
 # The owner, too, may have a bad path: what rt itself does then is safe, and what it makes of other events.
 $output = attack('evil, pg_catalog', 'postgres', "SELECT rt.create_user('new', 'New', 'secret'), rt.set_password('new', 'other'), rt.issue_token('new'), rt.rotate_key(), rt.disconnect_user('new')",
-	"SELECT rt.verify_token('x')", 'SELECT * FROM rt.stat_gateway, rt.stat_rooms, rt.stat_connections, rt.stat_meetings', "DELETE FROM rt.users WHERE id OPERATOR(pg_catalog.=) 'new'");
+	"SELECT rt.verify_token('x')", (map { "SELECT * FROM rt.$_" } qw(stat_gateway stat_rooms stat_connections stat_meetings stat_media stat_media_workers stat_programs stat_relay)), "DELETE FROM rt.users WHERE id OPERATOR(pg_catalog.=) 'new'");
 unlike($output, qr/TRAPPED/, 'nothing ran as the owner who has the traps in his own path') || diag($output =~ /(TRAPPED.*)/);
 
 # By event and REST: the role of the gateway, with a path that somebody gave it.
