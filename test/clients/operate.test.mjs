@@ -1,5 +1,7 @@
 // What an administrator does and sees while clients are connected: figures of connections, resetting, rolling restarts.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readlink } from 'node:fs/promises';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Polling, closeAll, connect, connected, dial, join, rawClient, until } from './lib/client.mjs';
@@ -109,6 +111,22 @@ async function load(cluster, count) {
   };
 }
 
+// As on another host: a gateway with a configuration of its own, without the promise of a successor.  As superuser, since
+// rt_gateway has no password that a test could know.
+async function foreignGateway(cluster) {
+  const exe = await readlink(`/proc/${(await gateways(cluster))[0].pid}/exe`);
+  const port = 20000 + Math.floor(Math.random() * 10000);
+  const child = spawn(exe, [], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
+  const other = { url: `http://127.0.0.1:${port}`, ended: undefined };
+  child.on('exit', (code, signal) => { other.ended = signal ?? `exit code ${code}`; });
+  child.stdio[3].write(`${JSON.stringify({
+    program: 'gateway', worker: 0, workers: 1, database: 'rt', socket_fds: [],
+    conninfo: `host=${cluster.dir} port=${cluster.env.PGPORT} dbname=rt user=postgres application_name=rt_gateway`,
+    settings: { version: await cluster.value('SHOW rt.version'), port, listen_addresses: '127.0.0.1' },
+  })}\n`);
+  return other;
+}
+
 const gateways = (cluster) => cluster.sql('SELECT name, pid, slot, sockets::int, draining_until FROM rt.stat_gateway ORDER BY slot, started_at');
 
 describe('rt.drain', () => {
@@ -157,6 +175,26 @@ describe('rt.drain', () => {
     await until(async () => { const now = await gateways(cluster); return now.length === 2 && now.every(({ pid, draining_until: until_ }) => !until_ && pid !== second.pid); }, 'both are new', 15_000);
     await until(() => clients.every(({ connected: there }) => there), 'all are back', 15_000);
     await finish();
+  });
+
+  test('a gateway that something else starts tells its load balancer, and ends when it has nobody left', async () => {
+    cluster = await Cluster.start({ 'rt.media_workers': 0 });
+    const [alice] = await cluster.users('alice');
+    const [own] = await gateways(cluster);
+    const other = await foreignGateway(cluster);
+    const rest = (path) => fetch(other.url + path, { signal: AbortSignal.timeout(5000) });
+    await until(async () => (await rest('/readyz').catch(() => ({}))).status === 200, 'it is ready');
+    const client = await connect(other, alice);
+    const [foreign] = (await gateways(cluster)).filter(({ name }) => name !== own.name);
+    await cluster.sql("SELECT rt.drain('3 s', $1)", [foreign.name]);
+    await until(async () => (await rest('/readyz')).status === 503, 'it is not ready any more, and says so');
+    const refused = await rest('/socket.io/?EIO=4&transport=polling');
+    assert.equal(refused.status, 503);
+    assert.ok(refused.headers.get('retry-after'));
+    assert.ok(client.connected, 'who is there may stay for a while');
+    await until(() => !client.connected, 'then it is ended');
+    assert.equal(await until(() => other.ended, 'the program has ended'), 'exit code 0');
+    assert.deepEqual((await gateways(cluster)).map(({ name }) => name), [own.name], 'and is not shown any more');
   });
 
   test('refuses what it cannot do, and whom it does not know', async () => {
