@@ -1293,7 +1293,8 @@ CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id
 
 CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-	SELECT (g.stats ->> counter)::pg_catalog.int8 OPERATOR(pg_catalog.-) coalesce((g.stats_before ->> counter)::pg_catalog.int8, 0)
+	SELECT (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
+		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0)
 $$;
 
 COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'what a gateway has counted since rt.reset_stats()';
