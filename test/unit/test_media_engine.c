@@ -327,6 +327,8 @@ static struct rt_producer *
 produce(struct peer *p, int layers)
 {
 	struct rt_producer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 96};
+	static int number;
+	char id[16];
 	struct rt_producer *producer = NULL;
 
 	params.type = layers > 1 ? RT_PRODUCER_SIMULCAST : RT_PRODUCER_SIMPLE;
@@ -335,7 +337,8 @@ produce(struct peer *p, int layers)
 	params.n_encodings = layers;
 	for (int i = 0; i < layers; i++)
 		params.encodings[i] = (struct rt_encoding){.ssrc = ssrc_in + (uint32_t) i, .layers = {1, 2, false}};
-	rt_producer_new(&producer, rt_engine_transport(engine, p->id), "p", &params);
+	snprintf(id, sizeof id, "p%d", number++);
+	rt_producer_new(&producer, rt_engine_transport(engine, p->id), id, &params);
 	return producer;
 }
 
@@ -693,7 +696,6 @@ test_many_streams(struct peer *a)
 	for (int i = 0; i < 9; i++, ssrc_in += 10)
 	{
 		producers[i] = produce(a, 4);
-		snprintf(producers[i]->id, sizeof producers[i]->id, "many%d", i);
 		memset(a->roc, 0, sizeof a->roc);
 		for (int layer = 0; layer < 4; layer++)
 			send_frame(a, layer, 1, true, 0, 0);
