@@ -19,9 +19,11 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "extension/hooks.h"
@@ -285,12 +287,26 @@ drops_us(Node *stmt)
 	return drops;
 }
 
+/* Whoever sends a message locks this table first and those of rooms and users while it does; the drop would take them in
+ * an order of its own. */
+static void
+lock_writers_out(void)
+{
+	Oid schema = get_namespace_oid("rt", true);
+	Oid messages = OidIsValid(schema) ? get_relname_relid("messages", schema) : InvalidOid;
+
+	if (OidIsValid(messages))
+		LockRelationOid(messages, AccessExclusiveLock);
+}
+
 /* The drop takes exclusive locks on all tables one by one, which the gateway's transactions could cross. */
 static void
 prepare_drop(Node *stmt)
 {
-	if (is_drop_of_interest(stmt) && rt_database_find(MyDatabaseId, false) != NULL && drops_us(stmt))
-		rt_suspend_database(MyDatabaseId);
+	if (!is_drop_of_interest(stmt) || rt_database_find(MyDatabaseId, false) == NULL || !drops_us(stmt))
+		return;
+	rt_suspend_database(MyDatabaseId);
+	lock_writers_out();
 }
 
 static void

@@ -50,8 +50,6 @@ CREATE INDEX events_change ON rt.events (room_id, seq)
     WHERE event IN ('chat-message-edited', 'chat-message-deleted');
 CREATE INDEX messages_changed ON rt.messages (greatest(edited_at, deleted_at))
     WHERE edited_at IS NOT NULL OR deleted_at IS NOT NULL;
-CREATE INDEX messages_created_at ON rt.messages USING brin (created_at);
-COMMENT ON INDEX rt.messages_created_at IS 'messages older than rt.retain_messages';
 COMMENT ON INDEX rt.events_message IS 'the last message of a room that was logged';
 COMMENT ON INDEX rt.events_change IS 'whether a change of a message was logged';
 COMMENT ON INDEX rt.messages_changed IS 'messages that were edited or deleted lately';

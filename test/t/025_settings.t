@@ -53,7 +53,7 @@ is($cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN (
 # Sessions that wait are not cut off: the gateway's are older than idle_session_timeout.
 $cluster->poll_sql(q{SELECT count(*) > 3 FROM pg_stat_activity WHERE usename = 'rt_gateway' AND backend_start < now() - interval '2 s'}, 't',
 	'connections of the gateway stay');
-$cluster->sql(q{INSERT INTO rt.messages (room_id, sender_id, content, created_at) VALUES (1, 'ann', 'old', now() - interval '1 year')});
+$cluster->sql(q{SELECT rt.create_room('Old', ARRAY['ann']); INSERT INTO rt.messages (room_id, sender_id, content, created_at) VALUES (2, 'ann', 'old', now() - interval '1 year')});
 $cluster->sql(q{ALTER SYSTEM SET rt.retain_messages = '1 d'});
 $cluster->sql('SELECT pg_reload_conf()');
 $cluster->poll_sql(q{SELECT count(*) FROM rt.messages WHERE content = 'old'}, 0, 'and retention does its work');

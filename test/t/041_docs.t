@@ -28,7 +28,7 @@ $cluster->sql(q{
 	SELECT rt.create_room('General', ARRAY['alice', 'bob']);
 	SELECT rt.send_message(1, 'alice', 'hello');
 });
-for my $page (qw(api monitoring security troubleshooting tuning))
+for my $page (qw(api monitoring security troubleshooting sizing tuning))
 {
 	for my $block (grep { $_->{kind} eq 'sql' && ($_->{words}[0] // '') eq 'run' } DocTest::blocks("docs/$page.md"))
 	{
