@@ -67,6 +67,17 @@ rt_feed_new(MemoryContext parent, rt_database *db)
 	return f;
 }
 
+void
+rt_feed_discard(struct rt_feed *f)
+{
+	struct rt_ring_record *record;
+
+	while ((record = rt_ring_peek(f->db, &f->at.pos)) != NULL)
+		f->at.pos += record->len;
+	f->kept = f->at;
+	rt_ring_release(f->db, f->at.pos);
+}
+
 static void
 forget_rescan(struct rt_feed *f)
 {

@@ -299,15 +299,18 @@ say_absent(rt_database *db)
 	rt_launcher_wake();
 }
 
-/* Where to go on numbering.  Until we end in order, what we write may be lost in a crash. */
-static void
+/* Where to go on numbering.  Until we end in order, what we write may be lost in a crash.  True: nothing has been
+ * numbered since the extension was created. */
+static bool
 find_position(struct relay *r, rt_database *db)
 {
 	int64 mine = pg_atomic_read_u64(&db->last_pos);
 	struct rt_relay_state state;
+	bool first;
 
 	rt_tx_begin("reading the last position");
 	rt_horizon_read_state(&state);
+	first = state.clean && state.last_pos == 0;
 	if (mine == 0 && !state.clean)
 		state.last_pos += POSITIONS_AFTER_CRASH;
 	r->last_pos = Max(mine, state.last_pos);
@@ -315,19 +318,25 @@ find_position(struct relay *r, rt_database *db)
 	rt_horizon_mark(r->last_pos, false);
 	ForceSyncCommit();
 	rt_tx_commit();
+	return first;
 }
 
 static void
 init(struct relay *r, rt_database *db)
 {
+	bool first;
+
 	r->db = db;
 	r->tx.context = AllocSetContextCreate(TopMemoryContext, "rt relay", ALLOCSET_DEFAULT_SIZES);
-	find_position(r, db);
+	first = find_position(r, db);
 	MemoryContextSwitchTo(r->tx.context);
 	pg_atomic_write_u64(&db->last_pos, r->last_pos);
 	r->batch = rt_batch_new(r->tx.context);
 	rt_batch_reset(r->batch, r->last_pos);
 	r->feed = rt_feed_new(r->tx.context, db);
+	/* What lies in the ring may be of an extension that was dropped; the messages of this one are found by the rescan. */
+	if (first)
+		rt_feed_discard(r->feed);
 	r->housekeeping_due = TimestampTzPlusMilliseconds(rt_clock_now(), HOUSEKEEPING_EVERY_MS);
 }
 

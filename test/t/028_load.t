@@ -53,6 +53,7 @@ for my $round (1, 2)
 }
 $cluster->sql($PEOPLE);
 wait_until(sub { $cluster->is_ready }, 'and the extension serves again');
+is($cluster->sql(q{SELECT count(*) FROM rt.events WHERE event = 'new-chat-message'}), 0, 'nothing is told of messages that went with the one before');
 
 # ---- copies --------------------------------------------------------------------------
 
