@@ -17,10 +17,8 @@ chomp(my $old_bin = `$old_config --bindir`);
 chomp(my $new_bin = `pg_config --bindir`);
 
 # The programs of the old server may lack their libraries here.
-my $cluster = do {
-	local $ENV{PG_CONFIG} = $old_config;
-	RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0, jit => 'off' });
-};
+$ENV{PG_CONFIG} = $old_config;
+my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0, jit => 'off' });
 diag('from ' . $cluster->sql('SHOW server_version'));
 $cluster->sql(<<'END');
 SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
@@ -40,6 +38,7 @@ my $dump = $cluster->dir . '/dump';
 my (undef, $err, $status) = run_command("$new_bin/pg_dump", '-h', $cluster->host, '-p', $cluster->port, '-U', 'postgres', '-Fc', '-f', $dump, 'rt');
 is($status, 0, 'the new pg_dump reads the old server') || diag($err);
 ok($cluster->stop, 'the old server stops');
+delete $ENV{PG_CONFIG};
 
 # ---- pg_upgrade -------------------------------------------------------------------
 
