@@ -33,6 +33,10 @@ struct rt_confine_needs
 /* The Landlock ABI that is in force; 0: the kernel has none, -1: it failed (errno). */
 int rt_confine_landlock(const struct rt_confine_needs *needs);
 
+/* Later releases of libuv would enter the kernel by a ring, which no filter sees, and end when one that they have is
+ * refused: they must find that there is none.  Before the loop is made. */
+void rt_confine_no_ring(void);
+
 /* 0, or an errno: ENOSYS where the kernel has no filters. */
 int rt_confine_syscalls(const struct rt_confine_needs *needs);
 
