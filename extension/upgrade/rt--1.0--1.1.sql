@@ -24,6 +24,7 @@ DROP POLICY rooms_read ON rt.rooms;
 DROP POLICY members_read ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY reactions_read ON rt.reactions;
+DROP INDEX rt.messages_created_at;
 DROP FUNCTION rt_private.stat_relay();
 
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
@@ -301,16 +302,16 @@ DECLARE
 		rt_private.import_column(source, 'deleted_at', 'NULL'), rt_private.import_column(source, 'id', '0'), source);
 	again text[] := '{}';
 	imported bigint;
-	index record;
+	indexes text;
 BEGIN
 	PERFORM rt_private.import_check(rows);
 	IF rebuild_indexes THEN
-		FOR index IN SELECT c.oid::regclass AS name, pg_get_indexdef(c.oid) AS definition, obj_description(c.oid, 'pg_class') AS comment
-			FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass)
-		LOOP
-			again := again || index.definition || format('COMMENT ON INDEX %s IS %L', index.name, index.comment);
-			EXECUTE format('DROP INDEX %s', index.name);
-		END LOOP;
+		-- All definitions are read before anything is dropped.
+		SELECT array_agg(pg_get_indexdef(c.oid)) || array_agg(format('COMMENT ON INDEX %s IS %L', c.oid::regclass, obj_description(c.oid, 'pg_class'))),
+			string_agg(c.oid::regclass::text, ', ')
+		INTO again, indexes
+		FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass);
+		EXECUTE 'DROP INDEX ' || indexes;
 	END IF;
 	-- The inner order is the order in which the numbers are taken.
 	EXECUTE format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata, client_id, created_at,
