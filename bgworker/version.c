@@ -1,7 +1,7 @@
 /* version.c: see version.h.
  *
- * After an update of the package the programs are newer than the SQL that they call, until a DBA updates the extension.
- * What would go wrong then is unknown, so they wait. */
+ * After an update of the package the programs are newer than the SQL that they call, until a DBA updates the
+ * extension. What would go wrong then is unknown, so they wait. */
 #include "postgres.h"
 
 #include "access/genam.h"
@@ -49,8 +49,8 @@ installed_version(void)
 static void
 tell(const char *database, const char *version)
 {
-	ereport(WARNING, (errmsg("extension rt has version %s in database \"%s\", its library is version %s", version, database,
-							 RT_VERSION),
+	ereport(WARNING, (errmsg("extension rt has version %s in database \"%s\", its library is version %s", version,
+							 database, RT_VERSION),
 					  errdetail("The gateway and the media forwarder of this database wait."),
 					  errhint("Run \"ALTER EXTENSION rt UPDATE\" in this database.")));
 }

@@ -138,8 +138,8 @@ find_column(const struct column *columns, const char *name)
 	return NULL;
 }
 
-/* rt_private.stat_relay() returns a row; of nulls, while nothing has been emitted in this database.  Its columns go by
- * their names: those of an extension that has not been updated yet are others. */
+/* rt_private.stat_relay() returns a row; of nulls, while nothing has been emitted in this database.  Its columns go
+ * by their names: those of an extension that has not been updated yet are others. */
 Datum
 rt_stat_relay(PG_FUNCTION_ARGS)
 {
