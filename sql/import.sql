@@ -36,7 +36,7 @@ SAVEPOINT s;
 UPDATE old_chat SET sender_id = 'imp-nobody' WHERE id = 2;
 SELECT rt.import_messages('old_chat');
 ROLLBACK TO s;
-UPDATE old_chat SET room_id = 9999, created_at = '2019-01-01' WHERE id = 2;
+UPDATE old_chat SET room_id = 8999, created_at = '2019-01-01' WHERE id = 2;
 SELECT rt.import_messages('old_chat');
 ROLLBACK TO s;
 UPDATE old_chat SET content = '' WHERE id = 2;
