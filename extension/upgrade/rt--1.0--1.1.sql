@@ -313,13 +313,13 @@ BEGIN
 		FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass);
 		EXECUTE 'DROP INDEX ' || indexes;
 	END IF;
-	-- The inner order is the order in which the numbers are taken.
+	-- The inner order is the order in which the numbers are taken: by rooms, since the primary key then grows at one place.
 	EXECUTE format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata, client_id, created_at,
 			edited_at, deleted_at)
 		SELECT r.room_id, rt_private.import_number(r.room_id), r.sender_id,
 			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
 			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
-		FROM (%s ORDER BY s.created_at, id OFFSET 0) AS r', rows);
+		FROM (%s ORDER BY s.room_id, s.created_at, id OFFSET 0) AS r', rows);
 	GET DIAGNOSTICS imported = ROW_COUNT;
 	PERFORM rt_private.import_settle();
 	FOR i IN 1 .. cardinality(again) LOOP
@@ -330,7 +330,7 @@ END
 $$;
 
 COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
-	'superusers: takes all messages of a table over, in the order of created_at and id, and tells nobody; returns their number';
+	'superusers: takes all messages of a table over, in each room in the order of created_at and id, and tells nobody; returns their number';
 
 COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected: online, until another status is set';
 
