@@ -44,7 +44,6 @@ rt_confine_early(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	set_limit(RLIMIT_CORE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	rt_confine_no_ring();
 }
 
 /* No file grows, no process or thread is made, and descriptors stay as many as were asked for.  Pipes, where the log

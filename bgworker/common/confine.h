@@ -34,7 +34,7 @@ struct rt_confine_needs
 int rt_confine_landlock(const struct rt_confine_needs *needs);
 
 /* Later releases of libuv would enter the kernel by a ring, which no filter sees, and end when one that they have is
- * refused: they must find that there is none.  Before the loop is made. */
+ * refused: a program that will be confined must find that there is none.  Before the loop is made. */
 void rt_confine_no_ring(void);
 
 /* 0, or an errno: ENOSYS where the kernel has no filters. */

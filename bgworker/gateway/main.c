@@ -425,6 +425,8 @@ main(void)
 		rt_conf_free(g.app.conf);
 		return 2;
 	}
+	if (rt_conf_bool(g.app.conf, "confine", true))
+		rt_confine_no_ring();
 	rc = start(&g);
 	if (rc == RT_OK)
 		rt_loop_run(g.app.loop);

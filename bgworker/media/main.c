@@ -128,7 +128,11 @@ main(void)
 
 	memset(&m, 0, sizeof m);
 	rt_confine_early();
-	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf) || rt_loop_new(&m.loop) != RT_OK)
+	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf))
+		return 1;
+	if (rt_conf_bool(m.conf, "confine", true))
+		rt_confine_no_ring();
+	if (rt_loop_new(&m.loop) != RT_OK)
 		return 1;
 	watch_signals(&m);
 	rc = start(&m);
