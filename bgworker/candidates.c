@@ -225,6 +225,7 @@ rt_probe_main(Datum main_arg)
 
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+	rt_session_prepare();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	rt_session_set("0");
 	StartTransactionCommand();

@@ -439,6 +439,7 @@ rt_relay_main(Datum main_arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
+	rt_session_prepare();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	db = rt_database_find(database, true);
 	set_session();

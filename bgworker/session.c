@@ -22,6 +22,14 @@ static const char *const OPTIONS[][2] = {
 };
 
 void
+rt_session_prepare(void)
+{
+#if PG_VERSION_NUM >= 170000
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#endif
+}
+
+void
 rt_session_set(const char *lock_timeout)
 {
 	for (size_t i = 0; i < lengthof(OPTIONS); i++)

@@ -2,6 +2,9 @@
 #ifndef RT_SESSION_H
 #define RT_SESSION_H
 
+/* Before the worker connects: connecting is a transaction, which a short transaction_timeout would end. */
+extern void rt_session_prepare(void);
+
 /* Once the worker is connected.  lock_timeout: how long it waits for a lock, as in postgresql.conf. */
 extern void rt_session_set(const char *lock_timeout);
 

@@ -452,6 +452,7 @@ rt_supervisor_main(Datum main_arg)
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGCHLD, on_sigchld);
 	BackgroundWorkerUnblockSignals();
+	rt_session_prepare();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(main_arg), InvalidOid, 0);
 	pgstat_report_appname("rt supervisor");
 	rt_session_set(LOCK_TIMEOUT);
