@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include "../common/json.h"
 #include "../common/log.h"
@@ -30,7 +29,6 @@ struct rt_control
 	struct rt_control_options options;
 	char *announced;
 	char worker[48];
-	char slot[96]; /* which worker of which host: a start in it gives up the one before */
 	json_t *caps, *addresses;
 	rt_control_cb on_ready;
 	void *arg;
@@ -102,7 +100,8 @@ on_started(void *arg, const struct rt_db_reply *r)
 static void
 register_worker(struct rt_control *c)
 {
-	char random[13], host[65] = "", slot[96];
+	char random[13], host[65] = "";
+	char slot[96]; /* which worker of which host: a start in it gives up the one before */
 
 	if (c->starting)
 		return;
@@ -424,15 +423,6 @@ on_begin(void *arg)
 	register_worker(arg);
 }
 
-static void
-name_slot(struct rt_control *c)
-{
-	char host[64] = "";
-
-	gethostname(host, sizeof host - 1);
-	snprintf(c->slot, sizeof c->slot, "%s:%d", host, c->options.port);
-}
-
 struct rt_control *
 rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o, rt_control_cb on_ready,
                void *arg)
@@ -443,7 +433,6 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->db = db;
 	c->options = *o;
 	c->announced = rt_strdup(o->announced);
-	name_slot(c);
 	c->on_ready = on_ready;
 	c->arg = arg;
 	c->caps = rt_params_router_caps();
