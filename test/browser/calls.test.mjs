@@ -262,13 +262,21 @@ test('packets that are late, out of order and doubled: a picture without a freez
   Object.assign(relay, { delayMs: 30, jitterMs: 40, duplicate: 0.1 });
   await b.frames(a, 'camera', 30);
   await b.do('forgetGaps');
-  const { longestGapMs, shown, shownTwice, frames } = await b.frames(a, 'camera', 90, 40_000);
-  assert.ok(relay.reordered > 100 && relay.doubled > 50, `${relay.reordered} out of order, ${relay.doubled} doubled`);
+  const before = await b.stream(a, 'camera');
+  // How many packets a frame has is the machine's affair; so it goes on until enough of them have suffered.
+  let counted;
+  const { longestGapMs, shownTwice } = await until(() => `enough of what suffers and is shown: ${JSON.stringify(counted)}`, async () => {
+    const s = await b.stream(a, 'camera');
+    counted = { reordered: relay.reordered, doubled: relay.doubled, shown: s.shown - before.shown, decoded: s.frames - before.frames };
+    return counted.reordered > 100 && counted.doubled > 50 && counted.shown > 60 && counted.decoded >= 90 && s;
+  }, 90_000);
   assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
-  assert.ok(shown > 100, `${shown} of ${frames} frames were shown`);
   for (const [tab, way] of [[a, 'send'], [b, 'recv']]) {
-    const { roundTripTime } = (await tab.ask('get-stats', { transportId: await tab.do('transportId', way) })).stats[0];
-    assert.ok(roundTripTime >= 55 && roundTripTime < 600, `${roundTripTime} ms there and back on ${way}`);
+    let roundTripTime;
+    await until(() => `55 to 600 ms there and back on ${way}, not ${roundTripTime}`, async () => {
+      ({ roundTripTime } = (await tab.ask('get-stats', { transportId: await tab.do('transportId', way) })).stats[0]);
+      return roundTripTime >= 55 && roundTripTime < 600;
+    });
   }
   assert.equal(shownTwice, 0);
 });

@@ -34,7 +34,7 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs: ['--headless'] });
 }
 
-// Asks until the answer is truthy; gives it.  The last one is in the error.
+// Asks until the answer is truthy; gives it.  what may be a function, called for the error's text.
 export async function until(what, ask, timeoutMs = 20_000) {
   const end = Date.now() + timeoutMs;
   let last;
@@ -43,7 +43,7 @@ export async function until(what, ask, timeoutMs = 20_000) {
     if (last) return last;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`in vain for ${timeoutMs} ms: ${what}`);
+  throw new Error(`in vain for ${timeoutMs} ms: ${typeof what === 'function' ? what() : what}`);
 }
 
 // One tab of a context of its own: one participant.
