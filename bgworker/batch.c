@@ -1,17 +1,19 @@
 /* batch.c: see batch.h.  Bounded by RT_BATCH_EVENTS and RT_BATCH_BYTES, which one event may overstep. */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "executor/tuptable.h"
 #include "lib/stringinfo.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "batch.h"
 #include "extension/event_text.h"
 #include "extension/query.h"
+#include "extension/row.h"
 
 #define RT_BATCH_EVENTS 500
 #define RT_BATCH_BYTES (1024 * 1024)
@@ -21,7 +23,7 @@
 #define MEDIA_CHANNEL "rt_media"
 #define MEDIA_EVENT "rt:media-request"
 
-/* Of rt.events, in the order of the statement's parameters. */
+/* Of rt.events. */
 enum column
 {
 	COL_POS,
@@ -34,7 +36,7 @@ enum column
 	NCOLUMNS
 };
 
-static const Oid element_types[NCOLUMNS] = {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID};
+static const char *const column_names[NCOLUMNS] = {"pos", "at", "event", "route", "room_id", "seq", "payload"};
 
 struct rt_batch
 {
@@ -42,22 +44,13 @@ struct rt_batch
 	int64 last_pos;
 	int count; /* events */
 	int nrows; /* those of them that are logged */
-	Datum values[NCOLUMNS][RT_BATCH_EVENTS];
-	bool nulls[NCOLUMNS][RT_BATCH_EVENTS];
+	NullableDatum values[RT_BATCH_EVENTS][NCOLUMNS];
 	StringInfoData texts; /* notifications, each with its NUL */
 	int starts[RT_BATCH_EVENTS];
 	const char *channels[RT_BATCH_EVENTS];
 	Size bytes; /* of all payloads: those of the log may be longer than texts */
 };
 
-/* The worker's search_path is pg_catalog, and unnest of several arrays must be written without a schema. */
-static struct rt_query insert_rows = {
-	.sql = "INSERT INTO rt.events (pos, at, event, route, room_id, seq, payload) "
-		   "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
-	.nargs = NCOLUMNS,
-	.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-			  TEXTARRAYOID},
-};
 static struct rt_query read_range = {
 	.sql = "SELECT m.seq, rt_private.message_payload(m)::text FROM rt.messages m "
 		   "WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3 ORDER BY m.seq LIMIT $4",
@@ -90,32 +83,36 @@ rt_batch_reset(struct rt_batch *b, int64 last_pos)
 	b->bytes = 0;
 }
 
-static void
-set_text(struct rt_batch *b, enum column column, const char *text)
+static NullableDatum
+text_or_null(const char *text)
 {
-	b->nulls[column][b->nrows] = text == NULL;
-	b->values[column][b->nrows] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+	NullableDatum datum = {.isnull = text == NULL};
+
+	if (text != NULL)
+		datum.value = CStringGetTextDatum(text);
+	return datum;
 }
 
-static void
-set_int64(struct rt_batch *b, enum column column, int64 value)
+static NullableDatum
+number_or_null(int64 value)
 {
-	b->nulls[column][b->nrows] = value == 0;
-	b->values[column][b->nrows] = Int64GetDatum(value);
+	NullableDatum datum = {Int64GetDatum(value), value == 0};
+
+	return datum;
 }
 
 static void
 add_row(struct rt_batch *b, const struct rt_batch_event *e, int64 pos)
 {
-	set_int64(b, COL_POS, pos);
-	b->nulls[COL_AT][b->nrows] = false;
-	b->values[COL_AT][b->nrows] = TimestampTzGetDatum(e->at);
-	set_text(b, COL_EVENT, e->name);
-	set_text(b, COL_ROUTE, e->route);
-	set_int64(b, COL_ROOM_ID, e->room_id);
-	set_int64(b, COL_SEQ, e->seq);
-	set_text(b, COL_PAYLOAD, e->message ? NULL : e->payload);
-	b->nrows++;
+	NullableDatum *row = b->values[b->nrows++];
+
+	row[COL_POS] = number_or_null(pos);
+	row[COL_AT] = (NullableDatum){TimestampTzGetDatum(e->at), false};
+	row[COL_EVENT] = text_or_null(e->name);
+	row[COL_ROUTE] = text_or_null(e->route);
+	row[COL_ROOM_ID] = number_or_null(e->room_id);
+	row[COL_SEQ] = number_or_null(e->seq);
+	row[COL_PAYLOAD] = text_or_null(e->message ? NULL : e->payload);
 }
 
 /* Writes the notification and gives back what it wrote of. */
@@ -205,33 +202,46 @@ rt_batch_context(const struct rt_batch *b)
 	return b->context;
 }
 
-static Datum
-column_array(struct rt_batch *b, enum column column)
+static TupleTableSlot *
+row_slot(Relation events, const AttrNumber *columns, const NullableDatum *row)
 {
-	Oid type = element_types[column];
-	int dims[1] = {b->nrows};
-	int bounds[1] = {1};
-	int16 len;
-	bool by_value;
-	char align;
+	TupleTableSlot *slot = table_slot_create(events, NULL);
 
-	get_typlenbyvalalign(type, &len, &by_value, &align);
-	return PointerGetDatum(
-		construct_md_array(b->values[column], b->nulls[column], 1, dims, bounds, type, len, by_value, align));
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, RelationGetDescr(events)->natts * sizeof(bool));
+	for (int i = 0; i < NCOLUMNS; i++)
+	{
+		slot->tts_values[columns[i] - 1] = row[i].value;
+		slot->tts_isnull[columns[i] - 1] = row[i].isnull;
+	}
+	return ExecStoreVirtualTuple(slot);
+}
+
+static void
+insert_rows(Relation events, const struct rt_batch *b)
+{
+	TupleTableSlot *slots[RT_BATCH_EVENTS];
+	AttrNumber columns[NCOLUMNS];
+
+	for (int i = 0; i < NCOLUMNS; i++)
+		columns[i] = rt_row_column(RelationGetDescr(events), column_names[i]);
+	for (int i = 0; i < b->nrows; i++)
+		slots[i] = row_slot(events, columns, b->values[i]);
+	rt_row_insert(events, slots, b->nrows);
+	for (int i = 0; i < b->nrows; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
 }
 
 void
 rt_batch_log(struct rt_batch *b)
 {
-	Datum values[NCOLUMNS];
+	Relation events;
 
 	if (b->nrows == 0)
 		return;
-	for (int i = 0; i < NCOLUMNS; i++)
-		values[i] = column_array(b, i);
-	SPI_connect();
-	rt_query_run(&insert_rows, values, NULL, false);
-	SPI_finish();
+	events = rt_row_open_table("events", RowExclusiveLock);
+	insert_rows(events, b);
+	table_close(events, NoLock);
 }
 
 void

@@ -5,7 +5,6 @@
  * turns down then takes no number, and none is waiting while another trigger inserts. */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
@@ -20,15 +19,13 @@
 
 #include "extension/event.h"
 #include "extension/message.h"
+#include "extension/message_check.h"
 #include "extension/message_json.h"
 #include "extension/number.h"
 #include "extension/query.h"
 #include "extension/reference.h"
 #include "extension/row.h"
 #include "extension/settings.h"
-
-#define ERRCODE_RT_BAD_REQUEST MAKE_SQLSTATE('R', 'T', '4', '0', '0')
-#define ERRCODE_RT_TOO_LARGE MAKE_SQLSTATE('R', 'T', '4', '1', '3')
 
 static struct rt_query on_mention = {
 	.sql = "SELECT rt_private.on_mention($1, $2)",
@@ -55,37 +52,6 @@ trigger_data(FunctionCallInfo fcinfo, bool as_expected)
 	(CALLED_AS_TRIGGER(fcinfo) && when(((TriggerData *) (fcinfo)->context)->tg_event) &&                             \
 	 level(((TriggerData *) (fcinfo)->context)->tg_event) &&                                                         \
 	 TRIGGER_FIRED_BY_INSERT(((TriggerData *) (fcinfo)->context)->tg_event))
-
-static Size
-metadata_bytes(Datum metadata)
-{
-	Jsonb *jsonb = DatumGetJsonbP(metadata);
-	StringInfoData text;
-
-	initStringInfo(&text);
-	(void) JsonbToCString(&text, &jsonb->root, VARSIZE(jsonb));
-	return text.len;
-}
-
-static void
-check_size(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
-{
-	bool no_content;
-	bool no_metadata;
-	Datum content = heap_getattr(row, c->content, desc, &no_content);
-	Datum metadata = heap_getattr(row, c->metadata, desc, &no_metadata);
-	Size bytes = no_content ? 0 : toast_raw_datum_size(content) - VARHDRSZ;
-
-	if (bytes == 0 && no_metadata)
-		ereport(ERROR,
-				(errcode(ERRCODE_RT_BAD_REQUEST), errmsg("message is empty"), errhint("Give content, or metadata.")));
-	if (!no_metadata)
-		bytes += metadata_bytes(metadata);
-	if (bytes > rt_max_message_size_bytes)
-		ereport(ERROR, (errcode(ERRCODE_RT_TOO_LARGE), errmsg("message is too large"),
-						errdetail("Content and metadata have %zu bytes; the limit, rt.max_message_size, is %d.",
-								  bytes, rt_max_message_size_bytes)));
-}
 
 static int64
 room_of(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
@@ -126,10 +92,11 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 	int n = 0;
 	int64 seq;
 
+	rt_message_check_form(row, desc, c);
 	seq = take_number(trigger->tg_relation, row, c);
 	if (seq != 0)
 	{
-		check_size(row, desc, c);
+		rt_message_check_size(row, desc, c);
 		columns[n] = c->seq;
 		values[n++] = Int64GetDatum(seq);
 	}
@@ -183,7 +150,8 @@ tell_mentioned(Relation messages, int64 room_id, int64 seq)
 	SetUserIdAndSecContext(user, context);
 }
 
-static void
+/* Gives back the sender's name; NULL: there is no sender. */
+static const char *
 check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c)
 {
 	TupleDesc desc = RelationGetDescr(messages);
@@ -191,8 +159,7 @@ check_references(Relation messages, HeapTuple row, const struct rt_message_colum
 	Datum sender_id = heap_getattr(row, c->sender_id, desc, &isnull);
 
 	rt_reference_check_room(messages, room_of(row, desc, c));
-	if (!isnull)
-		rt_reference_check_sender(messages, sender_id);
+	return isnull ? NULL : rt_reference_check_sender(messages, sender_id);
 }
 
 Datum
@@ -207,14 +174,14 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	bool isnull;
 	bool late;
 	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
+	const char *user_name = check_references(trigger->tg_relation, row, c);
 
-	check_references(trigger->tg_relation, row, c);
 	if (!rt_number_confirm(room_id, seq, &late) || rt_suppress_events)
 		return PointerGetDatum(NULL);
 	if (late)
 		rt_event_sort_messages();
 	initStringInfo(&payload);
-	rt_message_payload(&payload, row, desc);
+	rt_message_payload(&payload, row, desc, user_name);
 	rt_event_emit_message(room_id, seq, payload.data, payload.len);
 	if (may_mention(row, desc, c))
 		tell_mentioned(trigger->tg_relation, room_id, seq);

@@ -51,6 +51,7 @@ struct row
 	const struct rt_message_columns *columns;
 	Datum *values;
 	bool *nulls;
+	const char *user_name; /* the sender's, or NULL */
 };
 
 static struct row
@@ -61,6 +62,7 @@ deform(HeapTuple tuple, TupleDesc desc)
 	row.columns = rt_message_columns(desc);
 	row.values = palloc(desc->natts * sizeof(Datum));
 	row.nulls = palloc(desc->natts * sizeof(bool));
+	row.user_name = NULL;
 	heap_deform_tuple(tuple, desc, row.values, row.nulls);
 	return row;
 }
@@ -134,27 +136,32 @@ put_time(StringInfo out, const struct row *row, AttrNumber n)
 	appendBinaryStringInfo(out, text, end - text);
 }
 
-static void
-put_user_name(StringInfo out, const struct row *row)
+static char *
+find_user_name(Datum id)
 {
-	AttrNumber n = row->columns->sender_id;
 	Relation users = rt_row_open_table("users", AccessShareLock);
 	AttrNumber column = rt_row_column(RelationGetDescr(users), "name");
 	struct rt_row user;
+	char *name = NULL;
 	bool isnull = true;
-	Datum name;
+	Datum value = (Datum) 0;
 
-	if (!is_null(row, n))
-	{
-		if (rt_row_find(&user, users, GetActiveSnapshot(), 1, &row->values[n - 1]))
-			name = slot_getattr(user.slot, column, &isnull);
-		if (!isnull)
-			escape_json(out, TextDatumGetCString(name));
-		rt_row_done(&user);
-	}
-	if (isnull)
-		appendStringInfoString(out, "null");
+	if (rt_row_find(&user, users, GetActiveSnapshot(), 1, &id))
+		value = slot_getattr(user.slot, column, &isnull);
+	if (!isnull)
+		name = TextDatumGetCString(value);
+	rt_row_done(&user);
 	table_close(users, AccessShareLock);
+	return name;
+}
+
+static void
+put_user_name(StringInfo out, const struct row *row)
+{
+	if (row->user_name == NULL)
+		appendStringInfoString(out, "null");
+	else
+		escape_json(out, row->user_name);
 }
 
 static void
@@ -254,10 +261,11 @@ put_payload(StringInfo out, const struct row *row)
 }
 
 void
-rt_message_payload(StringInfo out, HeapTuple tuple, TupleDesc desc)
+rt_message_payload(StringInfo out, HeapTuple tuple, TupleDesc desc, const char *user_name)
 {
 	struct row row = deform(tuple, desc);
 
+	row.user_name = user_name;
 	put_payload(out, &row);
 }
 
@@ -276,6 +284,8 @@ json_of_row(FunctionCallInfo fcinfo, void (*put)(StringInfo out, const struct ro
 	tuple.t_data = header;
 	initStringInfo(&out);
 	row = deform(&tuple, desc);
+	if (!is_null(&row, row.columns->sender_id))
+		row.user_name = find_user_name(row.values[row.columns->sender_id - 1]);
 	put(&out, &row);
 	ReleaseTupleDesc(desc);
 	return PointerGetDatum(cstring_to_text_with_len(out.data, out.len));

@@ -27,7 +27,7 @@ struct rt_message_columns
 /* Looked up by name, once for each form of the row; lent. */
 extern const struct rt_message_columns *rt_message_columns(TupleDesc desc);
 
-/* Reads the sender's name from rt.users. */
-extern void rt_message_payload(StringInfo out, HeapTuple row, TupleDesc desc);
+/* user_name: the sender's, or NULL. */
+extern void rt_message_payload(StringInfo out, HeapTuple row, TupleDesc desc, const char *user_name);
 
 #endif

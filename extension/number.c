@@ -170,6 +170,8 @@ rt_number_check(int64 room_id, int64 seq)
 	struct version *v = find_version(room_id);
 	int64 last;
 
+	if (seq <= 0)
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("seq of a message must be positive")));
 	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0))
 		return;
 	last = rt_room_last_seq(room_id);

@@ -27,20 +27,32 @@ lock_row(Relation table, TupleTableSlot *slot)
 	return result == TM_Ok;
 }
 
-static bool
-is_there(const char *table_name, Datum key)
+static char *
+text_column(Relation table, TupleTableSlot *slot, const char *column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, rt_row_column(RelationGetDescr(table), column), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* Gives back the row's name; NULL: there is no such row, or it has none. */
+static char *
+name_of(const char *table_name, Datum key, bool *found)
 {
 	Relation table = rt_row_open_table(table_name, RowShareLock);
 	struct rt_row row;
-	bool found;
+	char *name = NULL;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
-	found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
+	*found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
+	if (*found)
+		name = text_column(table, row.slot, "name");
 	rt_row_done(&row);
 	PopActiveSnapshot();
 	table_close(table, NoLock);
-	return found;
+	return name;
 }
 
 static void
@@ -57,16 +69,24 @@ void
 rt_reference_check_room(Relation messages, int64 room_id)
 {
 	char text[32];
+	bool found;
 
-	if (rt_number_is_taken_in(room_id) || is_there("rooms", Int64GetDatum(room_id)))
+	if (rt_number_is_taken_in(room_id))
+		return;
+	(void) name_of("rooms", Int64GetDatum(room_id), &found);
+	if (found)
 		return;
 	snprintf(text, sizeof(text), INT64_FORMAT, room_id);
 	refuse(messages, "messages_room_id_fkey", "room_id", text, "rooms");
 }
 
-void
+char *
 rt_reference_check_sender(Relation messages, Datum sender_id)
 {
-	if (!is_there("users", sender_id))
+	bool found;
+	char *name = name_of("users", sender_id, &found);
+
+	if (!found)
 		refuse(messages, "messages_sender_id_fkey", "sender_id", TextDatumGetCString(sender_id), "users");
+	return name;
 }

@@ -12,6 +12,8 @@
 
 /* Raises foreign_key_violation unless the row is there.  It cannot be deleted then until the transaction ends. */
 extern void rt_reference_check_room(Relation messages, int64 room_id);
-extern void rt_reference_check_sender(Relation messages, Datum sender_id);
+
+/* Gives back the sender's name, palloc'd. */
+extern char *rt_reference_check_sender(Relation messages, Datum sender_id);
 
 #endif

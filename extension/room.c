@@ -6,7 +6,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "executor/executor.h"
+#include "executor/tuptable.h"
 #include "utils/snapmgr.h"
 
 #include "extension/room.h"
@@ -51,33 +51,6 @@ last_seq_of(TupleTableSlot *slot, AttrNumber column)
 	return DatumGetInt64(slot_getattr(slot, column, &isnull));
 }
 
-/* Which indexes need to be told of a new version of a row. */
-#if PG_VERSION_NUM >= 160000
-typedef TU_UpdateIndexes index_update;
-#define NO_INDEX TU_None
-#else
-typedef bool index_update;
-#define NO_INDEX false
-#endif
-
-/* Mostly there is none: the new version has found a place in the page of the old one. */
-static void
-add_to_indexes(Relation rooms, TupleTableSlot *slot, index_update which)
-{
-	EState *estate = CreateExecutorState();
-	ResultRelInfo *info = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(info, rooms, 0, NULL, 0);
-	ExecOpenIndices(info, false);
-#if PG_VERSION_NUM >= 160000
-	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, which == TU_Summarizing);
-#else
-	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
-#endif
-	ExecCloseIndices(info);
-	FreeExecutorState(estate);
-}
-
 /* Writes the version in slot anew with this last_seq. */
 static TM_Result
 update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq)
@@ -92,13 +65,13 @@ update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_s
 	TM_FailureData failure;
 	LockTupleMode mode;
 	TM_Result result;
-	index_update which;
+	rt_row_indexes which;
 
 	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, 1, columns, &value, &isnull), changed, true);
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
 								InvalidSnapshot, true, &failure, &mode, &which);
-	if (result == TM_Ok && which != NO_INDEX)
-		add_to_indexes(rooms, changed, which);
+	if (result == TM_Ok)
+		rt_row_add_to_indexes(rooms, &changed, 1, which);
 	ExecDropSingleTupleTableSlot(changed);
 	return result;
 }

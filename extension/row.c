@@ -6,8 +6,10 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -72,6 +74,46 @@ rt_row_done(struct rt_row *row)
 	ExecDropSingleTupleTableSlot(row->slot);
 	index_endscan(row->scan);
 	index_close(row->index, AccessShareLock);
+}
+
+static void
+add_to_indexes(ResultRelInfo *info, EState *estate, TupleTableSlot *slot, rt_row_indexes which)
+{
+	List *again;
+
+#if PG_VERSION_NUM >= 160000
+	again = ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, which == TU_Summarizing);
+#else
+	again = ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
+#endif
+	list_free(again);
+	ResetPerTupleExprContext(estate);
+}
+
+void
+rt_row_add_to_indexes(Relation table, TupleTableSlot **slots, int n, rt_row_indexes which)
+{
+	EState *estate;
+	ResultRelInfo *info;
+
+	if (which == RT_ROW_NO_INDEX)
+		return;
+	estate = CreateExecutorState();
+	info = makeNode(ResultRelInfo);
+	InitResultRelInfo(info, table, 0, NULL, 0);
+	ExecOpenIndices(info, false);
+	for (int i = 0; i < n; i++)
+		add_to_indexes(info, estate, slots[i], which);
+	ExecCloseIndices(info);
+	FreeExecutorState(estate);
+}
+
+void
+rt_row_insert(Relation table, TupleTableSlot **slots, int n)
+{
+	table_multi_insert(table, slots, n, GetCurrentCommandId(true), 0, NULL);
+	rt_row_add_to_indexes(table, slots, n, RT_ROW_ALL_INDEXES);
+	CommandCounterIncrement();
 }
 
 AttrNumber

@@ -38,6 +38,13 @@ INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (:room, '
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'c-ann', '');
 INSERT INTO rt.messages (room_id, sender_id, content, metadata) VALUES (:room, 'c-ann', '', '{"card": 1}') RETURNING seq;
 INSERT INTO rt.messages (room_id, sender_id, content, metadata) VALUES (:room, 'c-ann', 'x', '[1]');
+INSERT INTO rt.messages (room_id, sender_id, content, message_type) VALUES (:room, 'c-ann', 'x', '');
+INSERT INTO rt.messages (room_id, sender_id, content, message_type) VALUES (:room, 'c-ann', 'x', repeat('x', 65));
+INSERT INTO rt.messages (room_id, sender_id, content, client_id) VALUES (:room, 'c-ann', 'x', '');
+INSERT INTO rt.messages (room_id, sender_id, content, client_id) VALUES (:room, 'c-ann', 'x', repeat('x', 129));
+INSERT INTO rt.messages (room_id, seq, sender_id, content) VALUES (:room, 0, 'c-ann', 'x');
+UPDATE rt.messages SET message_type = '' WHERE room_id = :room AND seq = 1;
+UPDATE rt.messages SET metadata = '[1]' WHERE room_id = :room AND seq = 1;
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'c-ann', repeat('x', 70000));
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (-1, 'c-ann', 'no room');
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'nobody', 'no user');

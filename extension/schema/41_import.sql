@@ -33,14 +33,16 @@ BEGIN
 	-- As the foreign key does: they stay until the transaction ends.
 	EXECUTE format('SELECT count(*) FROM (SELECT FROM rt.users AS u
 		WHERE u.id IN (SELECT sender_id FROM (%s) AS r) FOR KEY SHARE) AS locked', rows) INTO missing;
-	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled FROM (SELECT room_id, created_at, deleted_at,
-			octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
-		WHERE room_id IS NULL OR created_at IS NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
+			rt_private.message_fault(message_type, metadata, client_id) AS fault, octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
+		WHERE room_id IS NULL OR created_at IS NULL OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
 	INTO bad USING rt_private.max_message_size();
 	IF bad IS NULL THEN
 		RETURN;
 	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
 		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF bad.fault IS NOT NULL THEN
+		RAISE check_violation USING MESSAGE = bad.fault, DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
 	ELSIF bad.filled THEN
 		RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413',
 			DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);

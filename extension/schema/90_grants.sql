@@ -29,7 +29,7 @@ GRANT USAGE ON SCHEMA rt_private TO rt_app;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text) TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
-GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.trusted(), rt_private.caller() TO rt_app;
+GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
 GRANT SELECT (id, username, name, created_at), UPDATE (name) ON rt.users TO rt_app;
 GRANT SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms TO rt_app;

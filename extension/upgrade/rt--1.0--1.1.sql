@@ -17,6 +17,7 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) FROM rt_gateway, rt_media;
 REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.is_room_admin(bigint, text) FROM rt_app;
+REVOKE EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.trusted(), rt_private.caller() FROM rt_app;
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_gateway;
 DROP TRIGGER keys_changed ON rt_private.keys;
@@ -39,6 +40,9 @@ ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
 ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
 
 -- ---- by hand ----------------------------------------------------------------
+-- done: TABLE rt.messages
+ALTER TABLE rt.messages DROP CONSTRAINT messages_seq_check, DROP CONSTRAINT messages_message_type_check,
+	DROP CONSTRAINT messages_metadata_check, DROP CONSTRAINT messages_client_id_check;
 -- ---- end of what is by hand --------------------------------------------------
 
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -223,6 +227,47 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.message_fault(message_type text, metadata jsonb, client_id text) RETURNS text
+LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'rt_message_fault';
+
+COMMENT ON FUNCTION rt_private.message_fault(text, jsonb, text) IS 'what about a message cannot be stored, or null';
+
+CREATE OR REPLACE FUNCTION rt_private.messages_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fault text := rt_private.message_fault(NEW.message_type, NEW.metadata, NEW.client_id);
+BEGIN
+	IF fault IS NOT NULL THEN
+		RAISE check_violation USING MESSAGE = fault;
+	END IF;
+	IF (NEW.room_id, NEW.seq, NEW.created_at, NEW.client_id) IS DISTINCT FROM (OLD.room_id, OLD.seq, OLD.created_at, OLD.client_id)
+		OR (NEW.sender_id IS DISTINCT FROM OLD.sender_id AND NEW.sender_id IS NOT NULL) THEN
+		RAISE EXCEPTION 'the number, sender and time of a message cannot be changed' USING ERRCODE = 'RT400';
+	END IF;
+	IF OLD.deleted_at IS NOT NULL THEN
+		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
+			RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+		END IF;
+		RETURN NEW;
+	END IF;
+	IF NEW.deleted_at IS NOT NULL THEN
+		NEW.content := '';
+		NEW.metadata := NULL;
+		RETURN NEW;
+	END IF;
+	IF NEW.content IS DISTINCT FROM OLD.content OR NEW.metadata IS DISTINCT FROM OLD.metadata THEN
+		IF NEW.content = '' AND NEW.metadata IS NULL THEN
+			RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400';
+		END IF;
+		IF octet_length(NEW.content) + coalesce(octet_length(NEW.metadata::text), 0) > rt_private.max_message_size() THEN
+			RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413';
+		END IF;
+		NEW.edited_at := clock_timestamp();
+	END IF;
+	RETURN NEW;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.reactions_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -271,14 +316,16 @@ BEGIN
 	-- As the foreign key does: they stay until the transaction ends.
 	EXECUTE format('SELECT count(*) FROM (SELECT FROM rt.users AS u
 		WHERE u.id IN (SELECT sender_id FROM (%s) AS r) FOR KEY SHARE) AS locked', rows) INTO missing;
-	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled FROM (SELECT room_id, created_at, deleted_at,
-			octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
-		WHERE room_id IS NULL OR created_at IS NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
+			rt_private.message_fault(message_type, metadata, client_id) AS fault, octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
+		WHERE room_id IS NULL OR created_at IS NULL OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
 	INTO bad USING rt_private.max_message_size();
 	IF bad IS NULL THEN
 		RETURN;
 	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
 		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF bad.fault IS NOT NULL THEN
+		RAISE check_violation USING MESSAGE = bad.fault, DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
 	ELSIF bad.filled THEN
 		RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413',
 			DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
@@ -1283,6 +1330,8 @@ $$;
 
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text) TO rt_app;
+
+GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
 CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
