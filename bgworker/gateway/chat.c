@@ -262,6 +262,7 @@ handle_typing(struct rt_event *e)
 	json_decref(req);
 }
 
+/* Of two statuses in a row, or of typing that begins and ends, the database must see the second one last. */
 static const struct rt_event_def events[] = {
 	{.name = "join-chat-rooms",
 	 .alias = "join-rooms",
@@ -269,13 +270,13 @@ static const struct rt_event_def events[] = {
 	 .reply = "chat-rooms-joined",
 	 .barrier = true},
 	{.name = "leave-chat-room", .handle = handle_leave, .reply = "chat-room-left", .barrier = true},
-	{.name = "chat-typing", .handle = handle_typing},
+	{.name = "chat-typing", .handle = handle_typing, .barrier = true},
 	{.name = "mark-msgs-seen",
 	 .alias = "mark-messages-seen",
 	 .fn = "mark_seen",
 	 .reply = "messages-seen-acknowledged",
 	 .writes = true},
-	{.name = "update-chat-status", .fn = "set_status", .writes = true},
+	{.name = "update-chat-status", .fn = "set_status", .writes = true, .barrier = true},
 	{.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
 	{.name = "sync-rooms", .fn = "sync_rooms"},
 };
