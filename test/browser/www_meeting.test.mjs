@@ -129,6 +129,8 @@ test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   await heading(ben, 'The host has removed you from the meeting: too loud');
   await anna.tile('Ben').waitFor({ state: 'hidden' });
   await ben.go('#/');
+  await ben.page.getByText('Choose a room.').waitFor();
+  assert.equal(await ben.toast(), '', 'what was said in the meeting is gone with it');
   await ben.go(`#/meeting/${id}`);
   await heading(ben, 'You are not invited to this meeting.');
 
@@ -161,6 +163,7 @@ test('every refusal has its words', async () => {
     await ben.go('#/');
   }
   await ben.join(secret, { password: 'sesame' });
+  await ben.sees('Ben (you)');
   await ben.screenshot('meeting-alone');
   for (const person of everybody()) await person.go('#/');
 });

@@ -47,9 +47,13 @@ export function announce(text) {
 // A short message at the bottom of the window, for refusals and the like.
 export function toast(text) {
   const node = h('div', { class: 'toast', role: 'alert' }, text);
-  document.querySelectorAll('.toast').forEach((old) => old.remove());
+  clearToast();
   document.body.append(node);
   setTimeout(() => node.remove(), 6000);
+}
+
+export function clearToast() {
+  document.querySelectorAll('.toast').forEach((old) => old.remove());
 }
 
 // A modal dialog that is gone from the page when it closes.

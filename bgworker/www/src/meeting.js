@@ -1,6 +1,6 @@
 // A meeting, from its address to the end of it: is it there, the lobby, and in.
 import { emit, rest, socket } from './api.js';
-import { h, replace } from './dom.js';
+import { clearToast, h, replace } from './dom.js';
 import { openLobby } from './lobby.js';
 import { refusal, showEnd } from './refusal.js';
 import { runMeeting } from './session.js';
@@ -43,6 +43,7 @@ export function openMeeting(view, id) {
     close() {
       over = true;
       end();
+      clearToast(); // what it says is of this meeting
     },
   };
 }
