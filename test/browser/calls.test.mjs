@@ -1,6 +1,7 @@
 // Calls between tabs of Chromium, with unmodified mediasoup-client.  Chromium's own statistics are the judge.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { within } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { Relay } from './lib/relay.mjs';
 import { launch, servePage, Tab, until } from './lib/browser.mjs';
@@ -43,8 +44,16 @@ function badNetwork(t) {
   return { protocol: 'udp', relayPort: relay.port };
 }
 
-const width = (tab, from, wanted, timeoutMs) =>
-  until(`a width of ${wanted}`, async () => (await tab.stream(from, 'camera')).frameWidth === wanted, timeoutMs);
+const width = (tab, from, wanted) => until(`a width of ${wanted}`, async () => (await tab.stream(from, 'camera')).frameWidth === wanted);
+
+// While that happens no picture stays for longer.
+function withoutFreeze(boundMs, tab, from, happen) {
+  return within(boundMs, async () => {
+    await tab.do('forgetGaps');
+    await happen();
+    return (await tab.frames(from)).longestGapMs;
+  });
+}
 
 const twoLayers = {
   codec: 'vp8', width: 640, height: 480,
@@ -88,10 +97,9 @@ test('the media worker has figures on /metrics', async (t) => {
   const figures = await until('figures of this call', async () => {
     const { body } = await cluster.rest('GET', '/metrics');
     const found = Object.fromEntries([...body.matchAll(/^rt_media_(\w+)\{[^}]*worker="[^"]+\/0"\} (\d+)$/gm)].map(([, name, n]) => [name, Number(n)]));
-    return found.consumers === 1 && found.packets_out_total > 100 && found.keyframes_asked_total > 0 && found;
+    return found.producers === 1 && found.consumers === 1 && found.transports === 4 && found.packets_out_total > 100
+      && found.keyframes_asked_total > 0 && found;
   });
-  assert.equal(figures.producers, 1);
-  assert.equal(figures.transports, 4);
   assert.ok(figures.packets_in_total > 100 && figures.bytes_out_total > 10_000, JSON.stringify(figures));
 });
 
@@ -133,17 +141,17 @@ for (const scalabilityMode of ['L2T2', 'L2T3_KEY'])
     if (!(await a.do('produceCamera', camera))) return t.skip('this Chromium does not encode it');
     const { consumerId } = await b.frames(a);
     await width(b, a, 640);
-    await b.do('forgetGaps');
-    for (const [spatialLayer, wanted] of [[0, 320], [1, 640]]) {
-      await b.ask('set-preferred-layers', { consumerId, spatialLayer });
-      await width(b, a, wanted);
-      await b.frames(a, 'camera', 10);
-    }
-    await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1, temporalLayer: 0 });
-    await until('half of the frames', async () => (await b.stream(a, 'camera')).fps <= 7);
-    const { longestGapMs, shownTwice, frameWidth } = await b.frames(a, 'camera', 10);
+    await withoutFreeze(1500, b, a, async () => {
+      for (const [spatialLayer, wanted] of [[0, 320], [1, 640]]) {
+        await b.ask('set-preferred-layers', { consumerId, spatialLayer });
+        await width(b, a, wanted);
+        await b.frames(a, 'camera', 10);
+      }
+      await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1, temporalLayer: 0 });
+      await until('half of the frames', async () => (await b.stream(a, 'camera')).fps <= 7);
+    });
+    const { shownTwice, frameWidth } = await b.stream(a, 'camera');
     assert.equal(frameWidth, 640);
-    assert.ok(longestGapMs < 1500, `${longestGapMs} ms without a picture`);
     assert.equal(shownTwice, 0);
   });
 
@@ -151,7 +159,7 @@ test('four tabs', async (t) => {
   const tabs = await meeting(t, 4);
   for (const tab of tabs) await tab.do('produceCamera', { codec: 'vp8', width: 160, height: 120, frameRate: 8 });
   for (const to of tabs)
-    for (const from of tabs) if (to !== from) await to.frames(from, 'camera', 8, 40_000);
+    for (const from of tabs) if (to !== from) await to.frames(from, 'camera', 8);
 });
 
 test('what the host mutes stops in the forwarder, whatever the client does', async (t) => {
@@ -189,16 +197,14 @@ test('simulcast: down and up again, without a freeze', async (t) => {
   await b.frames(a);
   const { consumerId } = await b.stream(a, 'camera');
   await width(b, a, 640);
-  await b.do('forgetGaps');
-  await b.ask('set-preferred-layers', { consumerId, spatialLayer: 0 });
-  await width(b, a, 320);
-  await b.frames(a);
-  await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1 });
-  await width(b, a, 640);
-  const { longestGapMs } = await b.frames(a);
-  assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
-  const told = (await b.events('layers-changed')).map((e) => e.payload.spatialLayer);
-  assert.deepEqual(told.slice(-2), [0, 1]);
+  await withoutFreeze(1000, b, a, async () => {
+    await b.ask('set-preferred-layers', { consumerId, spatialLayer: 0 });
+    await width(b, a, 320);
+    await b.frames(a);
+    await b.ask('set-preferred-layers', { consumerId, spatialLayer: 1 });
+    await width(b, a, 640);
+  });
+  await until('both to be told', async () => (await b.events('layers-changed')).slice(-2).map((e) => e.payload.spatialLayer).join() === '0,1');
 });
 
 test('ICE restart', async (t) => {
@@ -226,14 +232,14 @@ test('one packet of twenty is lost, and repaired', async (t) => {
   await a.do('produceCamera', { codec: 'vp8' });
   await b.frames(a);
   relay.loss = 0.05;
-  await b.do('forgetGaps');
-  const before = await b.stream(a, 'camera');
-  await b.frames(a, 'camera', 120, 40_000);
-  const s = await b.stream(a, 'camera');
-  assert.ok(relay.lost > 20, `${relay.lost} packets were lost`);
-  assert.ok(s.nacks > before.nacks, 'the receiver asked again');
-  assert.ok(s.repaired > 0, 'and got it by RTX');
-  assert.ok(s.longestGapMs < 1000, `${s.longestGapMs} ms without a picture`);
+  await withoutFreeze(1000, b, a, async () => {
+    const [lost, before] = [relay.lost, await b.stream(a, 'camera')];
+    await b.frames(a, 'camera', 120);
+    await until('packets lost, asked for again, and got by RTX', async () => {
+      const { nacks, repaired } = await b.stream(a, 'camera');
+      return relay.lost > lost + 20 && nacks > before.nacks && repaired > (before.repaired ?? 0);
+    });
+  });
 });
 
 test('a way that carries too little: a lower layer, and the higher one again', async (t) => {
@@ -242,17 +248,16 @@ test('a way that carries too little: a lower layer, and the higher one again', a
   await a.do('produceCamera', twoLayers);
   await b.frames(a);
   await width(b, a, 640);
-  await b.do('forgetGaps');
-  relay.rate = 260_000;
-  await width(b, a, 320, 30_000);
-  const { consumerId } = await b.frames(a);
-  const { stats: [{ reason, spatialLayer }] } = await b.ask('get-stats', { consumerId });
-  assert.equal(spatialLayer, 0);
-  assert.match(reason, /bandwidth|trying more/);
-  relay.rate = 0;
-  await width(b, a, 640, 40_000);
-  const { longestGapMs } = await b.frames(a);
-  assert.ok(longestGapMs < 3000, `${longestGapMs} ms without a picture`);
+  await withoutFreeze(3000, b, a, async () => {
+    relay.rate = 260_000;
+    await width(b, a, 320);
+    const { consumerId } = await b.frames(a);
+    const { stats: [{ reason, spatialLayer }] } = await b.ask('get-stats', { consumerId });
+    assert.equal(spatialLayer, 0);
+    assert.match(reason, /bandwidth|trying more/);
+    relay.rate = 0;
+    await width(b, a, 640);
+  });
 });
 
 test('packets that are late, out of order and doubled: a picture without a freeze, nothing shown twice', async (t) => {
@@ -261,16 +266,16 @@ test('packets that are late, out of order and doubled: a picture without a freez
   await b.frames(a);
   Object.assign(relay, { delayMs: 30, jitterMs: 40, duplicate: 0.1 });
   await b.frames(a, 'camera', 30);
-  await b.do('forgetGaps');
-  const before = await b.stream(a, 'camera');
-  // How many packets a frame has is the machine's affair; so it goes on until enough of them have suffered.
-  let counted;
-  const { longestGapMs, shownTwice } = await until(() => `enough of what suffers and is shown: ${JSON.stringify(counted)}`, async () => {
-    const s = await b.stream(a, 'camera');
-    counted = { reordered: relay.reordered, doubled: relay.doubled, shown: s.shown - before.shown, decoded: s.frames - before.frames };
-    return counted.reordered > 100 && counted.doubled > 50 && counted.shown > 60 && counted.decoded >= 90 && s;
-  }, 90_000);
-  assert.ok(longestGapMs < 1000, `${longestGapMs} ms without a picture`);
+  await withoutFreeze(1000, b, a, async () => {
+    const [before, { reordered, doubled }] = [await b.stream(a, 'camera'), relay];
+    // How many packets a frame has is the machine's affair; so it goes on until enough of them have suffered.
+    let counted;
+    await until(() => `enough that suffers, and is shown: ${JSON.stringify(counted)}`, async () => {
+      const s = await b.stream(a, 'camera');
+      counted = { reordered: relay.reordered - reordered, doubled: relay.doubled - doubled, shown: s.shown - before.shown, decoded: s.frames - before.frames };
+      return counted.reordered > 100 && counted.doubled > 50 && counted.shown > 60 && counted.decoded >= 90;
+    });
+  });
   for (const [tab, way] of [[a, 'send'], [b, 'recv']]) {
     let roundTripTime;
     await until(() => `55 to 600 ms there and back on ${way}, not ${roundTripTime}`, async () => {
@@ -278,7 +283,7 @@ test('packets that are late, out of order and doubled: a picture without a freez
       return roundTripTime >= 55 && roundTripTime < 600;
     });
   }
-  assert.equal(shownTwice, 0);
+  assert.equal((await b.stream(a, 'camera')).shownTwice, 0);
 });
 
 test('the network changes in mid-call: no ICE restart, and the picture is back', async (t) => {
@@ -289,7 +294,7 @@ test('the network changes in mid-call: no ICE restart, and the picture is back',
   const before = await tuple();
   relay.move();
   await b.frames(a, 'camera', 40);
-  assert.notEqual(await tuple(), before);
+  await until('another tuple', async () => (await tuple()) !== before);
   assert.equal(await a.page.evaluate(() => window.peer.send.connectionState), 'connected');
 });
 
@@ -308,15 +313,16 @@ test('the media worker is killed in mid-call: the picture is back within 5 s', a
   const [a, b] = await meeting(t, 2);
   await a.do('produceCamera');
   await b.frames(a);
-  const pid = await cluster.pid('media');
-  process.kill(pid, 'SIGKILL');
-  const killed = Date.now();
-  await until('a picture through another worker', async () => {
-    const s = await b.stream(a, 'camera');
-    return (await b.page.evaluate(() => window.peer.rebuilt)) > 0 && s?.frames > 0;
+  await within(5000, async () => {
+    const pid = await cluster.pid('media');
+    const rebuilt = () => b.page.evaluate(() => window.peer.rebuilt);
+    const before = await rebuilt();
+    process.kill(pid, 'SIGKILL');
+    const killed = performance.now();
+    await until('a picture through another worker', async () => (await rebuilt()) > before && (await b.stream(a, 'camera'))?.frames > 0);
+    const took = performance.now() - killed;
+    assert.notEqual(await cluster.pid('media'), pid);
+    await b.frames(a);
+    return took;
   });
-  const took = Date.now() - killed;
-  assert.ok(took < 5000, `${took} ms`);
-  assert.notEqual(await cluster.pid('media'), pid);
-  await b.frames(a);
 });

@@ -15,7 +15,7 @@ class Peer {
   // ---- signalling ----
 
   async ask(name, payload) {
-    const reply = await this.socket.timeout(15000).emitWithAck(name, payload);
+    const reply = await this.socket.timeout(60_000).emitWithAck(name, payload);
     if (!reply.success) throw Object.assign(new Error(`${name}: ${JSON.stringify(reply.error)}`), reply.error);
     return reply;
   }

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { after, afterEach, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import prettier from 'prettier';
+import { within } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { DESKTOP, Person, PHONE } from './lib/app.mjs';
 import { launch, until } from './lib/browser.mjs';
@@ -137,7 +138,7 @@ test('text is text, whatever it looks like', async () => {
 // How long after the INSERT was sent the text is in Anna's page, in milliseconds.
 async function timeOfInsert(text) {
   const shown = anna.page.evaluate((wanted) => new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error(`${wanted} does not come`)), 10_000);
+    setTimeout(() => reject(new Error(`${wanted} does not come`)), 60_000);
     const observer = new MutationObserver(() => {
       if (![...document.querySelectorAll('.messages .text')].some((node) => node.textContent === wanted)) return;
       observer.disconnect();
@@ -152,18 +153,14 @@ async function timeOfInsert(text) {
   return (await shown) - started;
 }
 
-// The bound is for the median of nine. A machine that is busy with something else gets up to five tries, so that what
-// fails is a server that is slow, not a moment that was.
-test('a row inserted by SQL appears within 200 ms', async (t) => {
-  const medians = [];
-  while (medians.length < 5 && !(medians.at(-1) < 200)) {
-    const took = [];
-    for (let i = 0; i < 9; i++) took.push(await timeOfInsert(`from SQL ${medians.length}.${i}`));
-    medians.push(took.sort((a, b) => a - b)[4]);
-  }
-  t.diagnostic(`INSERT to page: median ${medians.map((ms) => ms.toFixed(1)).join(', ')} ms`);
-  assert.ok(medians.at(-1) < 200, `${medians} ms`);
-});
+// The bound is for the median of nine.
+test('a row inserted by SQL appears within 200 ms', (t) => within(200, async () => {
+  const took = [];
+  for (let i = 0; i < 9; i++) took.push(await timeOfInsert(`from SQL ${Math.random()}`));
+  const median = took.sort((a, b) => a - b)[4];
+  t.diagnostic(`INSERT to page: median ${median.toFixed(1)} ms`);
+  return median;
+}));
 
 // ---- breaks ---------------------------------------------------------------------------------
 
@@ -425,21 +422,25 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
   const cdp = await anna.context.newCDPSession(anna.page);
   await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
   const spent = async () => (await cdp.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value * 1000;
-  const before = await spent();
-  const frames = await scroller.evaluate(async (node) => {
-    const times = [];
-    let last = performance.now();
-    for (let i = 0; i < 100; i++) {
-      node.scrollTop += 300;
-      await new Promise(requestAnimationFrame);
-      times.push(performance.now() - last);
-      last = performance.now();
-    }
-    return times.sort((a, b) => a - b);
+  let way = 300;
+  await within(16, async () => {
+    const before = await spent();
+    const frames = await scroller.evaluate(async (node, pixels) => {
+      const times = [];
+      let last = performance.now();
+      for (let i = 0; i < 100; i++) {
+        node.scrollTop += pixels;
+        await new Promise(requestAnimationFrame);
+        times.push(performance.now() - last);
+        last = performance.now();
+      }
+      return times.sort((a, b) => a - b);
+    }, way);
+    way = -way;
+    const cost = ((await spent()) - before) / frames.length;
+    t.diagnostic(`a frame while scrolling: ${cost.toFixed(1)} ms of work; by the clock p50 ${frames[50].toFixed(1)} ms, p95 ${frames[95].toFixed(1)} ms`);
+    return cost;
   });
-  const cost = ((await spent()) - before) / frames.length;
-  t.diagnostic(`a frame while scrolling: ${cost.toFixed(1)} ms of work; by the clock p50 ${frames[50].toFixed(1)} ms, p95 ${frames[95].toFixed(1)} ms`);
-  assert.ok(cost < 16, `${cost} ms of work a frame`);
   await anna.button('To the newest message').click();
   await anna.page.getByText(/^number 10000 /).waitFor();
   await anna.openRoom('General');

@@ -44,10 +44,15 @@ test('connections in all: those beyond are refused, and room comes back', async 
 
 test('messages a user: 429 with Retry-After, and later again 201', async () => {
   const send = () => cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, { content: 'x' });
-  const replies = await Promise.all(Array.from({ length: 30 }, send));
-  const refused = replies.filter(({ status }) => status === 429);
-  assert.ok(refused.length >= 10, `${refused.length} of 30 refused`);
-  assert.ok(replies.some(({ status }) => status === 201));
+  const refused = await until(async () => {
+    const begun = performance.now();
+    const replies = await Promise.all(Array.from({ length: 30 }, send));
+    const seconds = (performance.now() - begun) / 1000;
+    const accepted = replies.filter(({ status }) => status === 201).length;
+    assert.ok(accepted <= 10 + 5 * seconds + 1, `${accepted} in ${seconds} s`);
+    return accepted < 30 && replies.filter(({ status }) => status === 429);
+  }, 'refusals');
+  assert.ok(refused.length > 0);
   for (const { headers, body } of refused) {
     assert.ok(Number(headers.get('retry-after')) >= 1);
     assert.equal(body.error.code, 'rate_limited');
@@ -57,9 +62,11 @@ test('messages a user: 429 with Retry-After, and later again 201', async () => {
 
 test('events a connection: rate_limited, the session lives', async () => {
   const client = await connect(cluster, bob);
-  const replies = await Promise.all(Array.from({ length: 100 }, () => ask(client, 'get-room-online-users', { roomId })));
-  assert.ok(replies.some(({ success }) => success));
-  assert.ok(replies.some(({ error }) => error?.code === 'rate_limited'));
+  await until(async () => {
+    const replies = await Promise.all(Array.from({ length: 100 }, () => ask(client, 'get-room-online-users', { roomId })));
+    assert.ok(replies.some(({ success }) => success));
+    return replies.some(({ error }) => error?.code === 'rate_limited');
+  }, 'refusals');
   assert.ok(client.connected);
   await until(async () => (await ask(client, 'get-room-online-users', { roomId })).success, 'allowed again');
 });
@@ -80,7 +87,7 @@ test('a reader that does not read is cut off, the others get everything', async 
   const total = 400;
   const content = 'w'.repeat(60_000);
   for (let i = 0; i < total; i++) await cluster.insert(roomId, 'alice', content);
-  await until(() => quick.events.filter(([name]) => name === 'new-chat-message').length >= total, 'the quick one has all', 30_000);
+  await until(() => quick.events.filter(([name]) => name === 'new-chat-message').length >= total, 'the quick one has all', 180_000);
   slow.resume();
-  await closed(slow, 20_000);
+  await closed(slow);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster } from './lib/cluster.mjs';
-import { closeAll, connect, join, until } from './lib/client.mjs';
+import { closeAll, connect, join, until, within } from './lib/client.mjs';
 
 const ROOMS = 4;
 const SOCKETS = 200;
@@ -65,11 +65,11 @@ async function write(roomIds, total) {
   return errors;
 }
 
-async function allReceived(clients, roomIds, ms) {
+async function allReceived(clients, roomIds) {
   const lasts = new Map();
   for (const { id, last_seq: last } of await cluster.sql('SELECT id, last_seq FROM rt.rooms WHERE id = ANY ($1)', [roomIds])) lasts.set(String(id), Number(last));
   const behind = () => clients.find((client) => client.roomIds.some((roomId) => client.seqs.get(roomId).length < lasts.get(roomId)));
-  await until(() => !behind(), 'every socket has as many as there are', ms).catch((error) => {
+  await until(() => !behind(), 'every socket has as many as there are', 300_000).catch((error) => {
     const client = behind();
     throw new Error(`${error.message}; one has ${client.roomIds.map((roomId) => `${client.seqs.get(roomId).length} of ${lasts.get(roomId)}`)}`);
   });
@@ -83,30 +83,34 @@ async function allReceived(clients, roomIds, ms) {
   }
 }
 
-test(`${WRITERS} writers, ${ROOMS} rooms, ${MESSAGES} messages, ${SOCKETS} sockets: exactly once, in order`, { timeout: 240_000 }, async () => {
+test(`${WRITERS} writers, ${ROOMS} rooms, ${MESSAGES} messages, ${SOCKETS} sockets: exactly once, in order`, { timeout: 900_000 }, async () => {
   const roomIds = await rooms('exact');
   const clients = await audience(roomIds);
   assert.equal(await write(roomIds, MESSAGES), 0);
   assert.equal(Number(await cluster.value('SELECT sum(last_seq) FROM rt.rooms WHERE id = ANY ($1)', [roomIds])), MESSAGES);
-  await allReceived(clients, roomIds, 120_000);
+  await allReceived(clients, roomIds);
 });
 
-test('kill -9 of the gateway under that load: no SQL session notices, it serves again in under 2 s, nothing is lost', { timeout: 240_000 }, async () => {
+test('kill -9 of the gateway under that load: no SQL session notices, it serves again in under 2 s, nothing is lost', { timeout: 900_000 }, async () => {
   const roomIds = await rooms('killed');
   const clients = await audience(roomIds, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 1000 });
   const started = await cluster.value('SELECT pg_postmaster_start_time()::text');
-  const writing = write(roomIds, MESSAGES / 2);
-  await until(() => clients[0].seqs.get(clients[0].roomIds[0]).length > 100, 'load is on', 60_000);
-  const gateway = await cluster.pid('gateway');
-  process.kill(gateway, 'SIGKILL');
-  const killed = performance.now();
-  await until(isServed, 'served again', 10_000);
-  const outage = performance.now() - killed;
-  assert.equal(await writing, 0);
-  assert.equal(await cluster.value('SELECT pg_postmaster_start_time()::text'), started);
-  assert.notEqual(await cluster.pid('gateway'), gateway);
-  await allReceived(clients, roomIds, 120_000);
-  assert.ok(outage < 2000, `out for ${Math.round(outage)} ms`);
+  await within(2000, async () => {
+    const seen = clients[0].seqs.get(clients[0].roomIds[0]);
+    const before = seen.length;
+    const writing = write(roomIds, MESSAGES / 2);
+    await until(() => seen.length > before + 100, 'load is on');
+    const gateway = await cluster.pid('gateway');
+    process.kill(gateway, 'SIGKILL');
+    const killed = performance.now();
+    await until(isServed, 'served again');
+    const outage = performance.now() - killed;
+    assert.equal(await writing, 0);
+    assert.equal(await cluster.value('SELECT pg_postmaster_start_time()::text'), started);
+    assert.notEqual(await cluster.pid('gateway'), gateway);
+    await allReceived(clients, roomIds);
+    return outage;
+  });
 });
 
 async function isServed() {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Polling, closeAll, connect, connected, dial, join, rawClient, until } from './lib/client.mjs';
@@ -26,8 +27,8 @@ describe('figures', () => {
     await connected(client);
     await join(client, roomId);
     await until(async () => (await row(client.id))?.transport === 'websocket', 'the upgrade is told');
-    const first = await until(async () => { const now = await row(client.id); return now.latency_ms !== null && now; }, 'a latency');
-    assert.ok(first.latency_ms >= 0 && first.latency_ms < 400, `${first.latency_ms} ms`);
+    const isQuick = ({ latency_ms: ms }) => ms !== null && ms >= 0 && ms < 300;
+    const first = await until(async () => { const now = await row(client.id); return isQuick(now) && now; }, 'a latency below 300 ms');
     assert.equal(first.user_id, 'alice');
     assert.equal(first.rooms, 1);
     // A client that answers late is seen to do so.
@@ -35,7 +36,7 @@ describe('figures', () => {
     const sid = JSON.parse(slow.packets.find((text) => text.startsWith('40')).slice(2)).sid;
     slow.on('message', (text) => { if (text.toString() === '2') setTimeout(() => slow.send('3'), 300); });
     await until(async () => (await row(sid))?.latency_ms >= 300, 'a late answer');
-    assert.ok((await row(client.id)).latency_ms < 300);
+    await until(async () => isQuick(await row(client.id)), 'the other one\'s is its own');
   });
 
   test('rt.stat_connections has what waits for a client that does not read', async () => {
@@ -102,7 +103,7 @@ async function load(cluster, count) {
       going = false;
       await writing;
       const all = Array.from({ length: written }, (_, i) => `${i}`);
-      await until(() => clients.every((client) => client.got.length >= written), 'everything has arrived', 20_000);
+      await until(() => clients.every((client) => client.got.length >= written), 'everything has arrived');
       for (const client of clients) {
         assert.deepEqual(client.got, all, 'without holes, in order, without doubles');
         assert.equal(client.fresh, 0, 'every session was recovered');
@@ -111,11 +112,19 @@ async function load(cluster, count) {
   };
 }
 
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const { port } = server.address();
+  await new Promise((resolve) => { server.close(resolve); });
+  return port;
+}
+
 // As on another host: a gateway with a configuration of its own, without the promise of a successor.  As superuser, since
 // rt_gateway has no password that a test could know.
 async function foreignGateway(cluster) {
   const exe = await readlink(`/proc/${(await gateways(cluster))[0].pid}/exe`);
-  const port = 20000 + Math.floor(Math.random() * 10000);
+  const port = await freePort();
   const child = spawn(exe, [], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
   const other = { url: `http://127.0.0.1:${port}`, ended: undefined };
   child.on('exit', (code, signal) => { other.ended = signal ?? `exit code ${code}`; });
@@ -142,22 +151,21 @@ describe('rt.drain', () => {
     const { clients, finish } = await load(cluster, 40);
     const [old] = await gateways(cluster);
     const began = Date.now();
-    assert.equal(await cluster.value("SELECT rt.drain('4 s')"), 1);
-    await until(async () => (await gateways(cluster)).length === 2, 'both are there');
-    const [draining, next] = await gateways(cluster);
+    assert.equal(await cluster.value("SELECT rt.drain('8 s')"), 1);
+    const [draining, next] = await until(async () => { const now = await gateways(cluster); return now.length === 2 && now; }, 'both are there');
     assert.equal(draining.name, old.name);
     assert.ok(draining.draining_until && !next.draining_until);
     assert.deepEqual(await cluster.sql("SELECT state FROM rt.stat_programs ORDER BY (state = 'draining') DESC LIMIT 1"), [{ state: 'draining' }]);
     await until(async () => (await cluster.rest('GET', '/readyz')).status === 200, 'the successor is ready');
-    await until(() => clients.every(({ ends }) => ends.length > 0), 'all have been moved', 15_000);
-    await until(async () => { const now = await gateways(cluster); return now.length === 1 && now[0].name === next.name && now[0].sockets === 40; }, 'all are at the successor', 15_000);
+    await until(() => clients.every(({ ends }) => ends.length > 0), 'all have been moved');
+    await until(async () => { const now = await gateways(cluster); return now.length === 1 && now[0].name === next.name && now[0].sockets === 40; }, 'all are at the successor');
     await finish();
     const times = clients.map(({ ends }) => ends[0] - began).sort((a, b) => a - b);
-    assert.ok(times.at(-1) < 6000, `the last one went after ${times.at(-1)} ms`);
-    assert.ok(times[30] - times[10] > 700, `not all at once: ${times.join(' ')}`);
+    assert.ok(times.at(-1) < 12_000, `the last one went after ${times.at(-1)} ms`);
+    assert.ok(times[30] - times[10] > 1750, `not all at once: ${times.join(' ')}`);
     assert.ok(clients.every(({ ends }) => ends.length === 1), 'each has moved once');
     const log = await cluster.log();
-    assert.match(log, new RegExp(`rt_gateway\\[${old.pid}\\]: draining for 4000 ms`));
+    assert.match(log, new RegExp(`rt_gateway\\[${old.pid}\\]: draining for 8000 ms`));
     assert.match(log, new RegExp(`rt_gateway\\[${old.pid}\\] ended with exit code 0; it was draining`));
     assert.equal(await cluster.value("SELECT restarts FROM rt.stat_programs WHERE kind = 'gateway'"), 1);
   });
@@ -167,13 +175,13 @@ describe('rt.drain', () => {
     const { clients, finish } = await load(cluster, 30);
     const [first, second] = await gateways(cluster);
     assert.equal(await cluster.value("SELECT rt.drain('1500 ms', $1)", [first.name]), 1);
-    await until(async () => !(await gateways(cluster)).some(({ name }) => name === first.name), 'the first has gone', 15_000);
+    await until(async () => !(await gateways(cluster)).some(({ name }) => name === first.name), 'the first has gone');
     assert.ok((await gateways(cluster)).some(({ name }) => name === second.name), 'the other one was left alone');
     await until(() => clients.every(({ connected: there }) => there), 'all are back');
     assert.equal(await cluster.value("SELECT rt.drain('1 s')"), 2);
-    assert.equal(await cluster.value("SELECT rt.drain('1 s')"), 2, 'a second call does no harm');
-    await until(async () => { const now = await gateways(cluster); return now.length === 2 && now.every(({ pid, draining_until: until_ }) => !until_ && pid !== second.pid); }, 'both are new', 15_000);
-    await until(() => clients.every(({ connected: there }) => there), 'all are back', 15_000);
+    assert.ok(await cluster.value("SELECT rt.drain('1 s')") >= 2, 'a second call does no harm');
+    await until(async () => { const now = await gateways(cluster); return now.length === 2 && now.every(({ pid, draining_until: until_ }) => !until_ && pid !== second.pid); }, 'both are new');
+    await until(() => clients.every(({ connected: there }) => there), 'all are back');
     await finish();
   });
 
@@ -182,17 +190,18 @@ describe('rt.drain', () => {
     const [alice] = await cluster.users('alice');
     const [own] = await gateways(cluster);
     const other = await foreignGateway(cluster);
-    const rest = (path) => fetch(other.url + path, { signal: AbortSignal.timeout(5000) });
+    const rest = (path) => fetch(other.url + path, { signal: AbortSignal.timeout(60_000) });
     await until(async () => (await rest('/readyz').catch(() => ({}))).status === 200, 'it is ready');
-    const client = await connect(other, alice);
+    const clients = [];
+    for (let i = 0; i < 5; i++) clients.push(await connect(other, alice));
     const [foreign] = (await gateways(cluster)).filter(({ name }) => name !== own.name);
-    await cluster.sql("SELECT rt.drain('3 s', $1)", [foreign.name]);
+    await cluster.sql("SELECT rt.drain('10 s', $1)", [foreign.name]);
     await until(async () => (await rest('/readyz')).status === 503, 'it is not ready any more, and says so');
     const refused = await rest('/socket.io/?EIO=4&transport=polling');
     assert.equal(refused.status, 503);
     assert.ok(refused.headers.get('retry-after'));
-    assert.ok(client.connected, 'who is there may stay for a while');
-    await until(() => !client.connected, 'then it is ended');
+    assert.ok(clients.some((client) => client.connected), 'who is there may stay for a while');
+    await until(() => !clients.some((client) => client.connected), 'then they are ended');
     assert.equal(await until(() => other.ended, 'the program has ended'), 'exit code 0');
     assert.deepEqual((await gateways(cluster)).map(({ name }) => name), [own.name], 'and is not shown any more');
   });
@@ -214,7 +223,7 @@ describe('rt.drain', () => {
     await until(async () => /draining for 3600000 ms/.test(await cluster.log()), 'a long drain');
     const began = Date.now();
     await cluster.stop();
-    assert.ok(Date.now() - began < 8000, 'the server stops at once');
+    assert.ok(Date.now() - began < 25_000, 'the server stops at once');
     cluster = undefined;
   });
 });
@@ -292,7 +301,7 @@ describe('clients in the log, behind a proxy, and with a token that ends', () =>
   });
 
   test('rt.disconnect_on_token_expiry', async () => {
-    let token = await cluster.token('alice', '2 seconds');
+    let token = await cluster.token('alice', '6 seconds');
     const staying = await connect(cluster, token);
     await until(async () => (await cluster.rest('GET', '/api/users/me', token)).status === 401, 'the token has expired');
     assert.ok(staying.connected, 'by default a connection outlives its token');
@@ -300,7 +309,7 @@ describe('clients in the log, behind a proxy, and with a token that ends', () =>
     await until(() => !staying.connected, 'then it does not');
     // A client that has a new token comes back by itself, and misses nothing.
     const roomId = await cluster.room('expiry', 'alice');
-    token = await cluster.token('alice', '2 seconds');
+    token = await cluster.token('alice', '6 seconds');
     const client = dial(cluster, undefined, { ...RECONNECTING, auth: (give) => give({ token }) });
     await connected(client);
     await join(client, roomId);
@@ -314,11 +323,13 @@ describe('clients in the log, behind a proxy, and with a token that ends', () =>
     await until(() => client.connected && client.events.some(([name, payload]) => name === 'new-chat-message' && payload.data.content === 'after'), 'it is back');
     assert.equal(client.recovered, true);
     // One that has none is told so.
-    const late = await cluster.token('alice', '2 seconds');
+    const late = await cluster.token('alice', '6 seconds');
     const old = dial(cluster, late, RECONNECTING);
     await connected(old);
-    const error = await new Promise((resolve) => { old.on('connect_error', resolve); });
-    assert.equal(error.message, 'Token expired');
+    let refusal;
+    old.on('connect_error', (error) => { refusal ??= error; });
+    await until(() => refusal, 'its refusal');
+    assert.equal(refusal.message, 'Token expired');
     assert.ok(client.connected);
   });
 });

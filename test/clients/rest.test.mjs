@@ -48,13 +48,16 @@ describe('/auth', () => {
   });
 
   test('wrong password and unknown user: the same answer, in the same time', async () => {
-    const timings = [];
-    for (const username of ['alice', 'nobody-of-this-name']) {
-      const begun = performance.now();
-      await refused(undefined, 'POST', '/auth', { username, password: 'wrong' }, 401, 'unauthorized');
-      timings.push(performance.now() - begun);
+    const shortest = { alice: Infinity, 'nobody-of-this-name': Infinity };
+    for (let i = 0; i < 5; i++) {
+      for (const username of Object.keys(shortest)) {
+        const begun = performance.now();
+        await refused(undefined, 'POST', '/auth', { username, password: 'wrong' }, 401, 'unauthorized');
+        shortest[username] = Math.min(shortest[username], performance.now() - begun);
+      }
     }
-    assert.ok(timings[1] > timings[0] / 4, `${timings} ms`);
+    const [known, unknown] = Object.values(shortest);
+    assert.ok(unknown > known / 4 && unknown < known * 4, `${known} and ${unknown} ms`);
   });
 
   test('bad requests', async () => {

@@ -23,7 +23,7 @@ sub relay { return $cluster->sql('SELECT coalesce(pid, 0) FROM rt.stat_relay'); 
 
 sub relay_is_done
 {
-	return $cluster->poll_sql('SELECT ring_used = 0 AND pid IS NOT NULL FROM rt.stat_relay', 't', $_[0], seconds => 60);
+	return $cluster->poll_sql('SELECT ring_used = 0 AND pid IS NOT NULL FROM rt.stat_relay', 't', $_[0]);
 }
 
 # Everything of the tables is in the log, once, and each room's messages in their order.
@@ -192,7 +192,7 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 	my $pid = relay();
 	kill 'TERM', $pid;
 	$cluster->sql(send_some(200, q{'meanwhile'}));
-	wait_until(sub { !process_is_alive($pid) }, 'a relay that is told to ends', 10);
+	wait_until(sub { !process_is_alive($pid) }, 'a relay that is told to ends');
 	$cluster->poll_sql("SELECT pid IS NOT NULL AND pid <> $pid FROM rt.stat_relay", 't', 'another one comes');
 	log_is_complete('relay ended');
 	positions_are_gapless('relay ended');

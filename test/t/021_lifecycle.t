@@ -4,7 +4,6 @@ use warnings;
 
 use File::Basename qw(dirname);
 use HTTP::Tiny;
-use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -15,12 +14,6 @@ my $cluster = RtTest->start(settings => { 'max_prepared_transactions' => 2 });
 my $other_port = free_port();
 my $other_media_port = free_port();
 
-sub free_port
-{
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
-	return $socket->sockport;
-}
-
 sub set
 {
 	my ($name, $value) = @_;
@@ -28,10 +21,10 @@ sub set
 	$cluster->sql('SELECT pg_reload_conf()', dbname => 'postgres');
 }
 
-sub becomes_ready { return wait_until(sub { $cluster->is_ready }, $_[0], $_[1] // 30); }
-sub log_has { my $pattern = shift; return wait_until(sub { $cluster->log =~ $pattern }, shift, 20); }
+sub becomes_ready { return wait_until(sub { $cluster->is_ready }, $_[0]); }
+sub log_has { my $pattern = shift; return wait_until(sub { $cluster->log =~ $pattern }, shift); }
 
-sub pg_ctl { return $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-t', 30, @_); }
+sub pg_ctl { return $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-t', 120, @_); }
 
 sub start_again
 {
@@ -43,7 +36,7 @@ sub start_again
 sub are_gone
 {
 	my ($name, @pids) = @_;
-	return wait_until(sub { !grep { process_is_alive($_) } @pids }, $name, 10);
+	return wait_until(sub { !grep { process_is_alive($_) } @pids }, $name);
 }
 
 sub programs { return map { $cluster->pid($_) } qw(gateway media); }
@@ -83,12 +76,17 @@ my $session = $cluster->psql_start;
 print { $session->{in} } "BEGIN; SELECT 'backend ' || pg_backend_pid();\n";
 wait_until(sub { $session->{read}->() =~ /backend \d+/ }, 'a session with an open transaction');
 my ($backend) = $session->{read}->() =~ /backend (\d+)/;
-my $gateway = $cluster->pid('gateway');
-my $killed = time;
-kill 'KILL', $gateway;
-are_gone('a gateway is killed', $gateway);
-becomes_ready('another serves', 5);
-cmp_ok(time - $killed, '<', 2, 'within two seconds');
+takes_less(
+	2,
+	sub {
+		my $gateway = $cluster->pid('gateway');
+		my $killed = time;
+		kill 'KILL', $gateway;
+		are_gone('a gateway is killed', $gateway);
+		becomes_ready('another serves');
+		return time - $killed;
+	},
+	'within two seconds');
 print { $session->{in} } "COMMIT; SELECT 'still ' || pg_backend_pid();\n";
 wait_until(sub { $session->{read}->() =~ /still $backend\b/ }, 'the session does not notice');
 is($session->{finish}->(), 0, 'and ends well');
@@ -107,7 +105,7 @@ is(scalar(my @gateways = $cluster->pid('gateway')), 1, 'there is one gateway');
 
 # ---- the extension goes and comes ----------------------------------------------
 
-$gateway = $cluster->pid('gateway');
+my $gateway = $cluster->pid('gateway');
 $cluster->sql('CREATE ROLE stranger LOGIN');
 my (undef, $err, $status) = $cluster->try_sql('DROP EXTENSION rt', user => 'stranger');
 like($err, qr/must be owner of extension rt/, 'a stranger may not drop the extension');
@@ -159,7 +157,7 @@ becomes_ready('and the extension comes back');
 
 sub other_serves
 {
-	return HTTP::Tiny->new(timeout => 1)->get("http://127.0.0.1:$other_port/readyz")->{status} == 200;
+	return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$other_port/readyz")->{status} == 200;
 }
 
 $cluster->sql('CREATE DATABASE two');

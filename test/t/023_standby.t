@@ -4,7 +4,6 @@ use warnings;
 
 use File::Basename qw(dirname);
 use HTTP::Tiny;
-use IO::Socket::INET;
 use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
@@ -13,12 +12,6 @@ use RtTest;
 my $primary = RtTest->start;
 my $folder = $primary->dir . '/standby';
 my ($port, $gateway_port, $media_port) = map { free_port() } 1 .. 3;
-
-sub free_port
-{
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
-	return $socket->sockport;
-}
 
 # However the test ends, the standby does too.
 END
@@ -38,7 +31,7 @@ sub on_standby
 
 sub standby_serves
 {
-	return HTTP::Tiny->new(timeout => 1)->get("http://127.0.0.1:$gateway_port/readyz")->{status} == 200;
+	return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$gateway_port/readyz")->{status} == 200;
 }
 
 $primary->sql("SELECT rt.create_user('ann', 'Ann', 'secret')");

@@ -4,7 +4,6 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use IO::Socket::INET;
 use JSON::PP;
 use Test::More;
 
@@ -65,12 +64,6 @@ $cluster->sql("ALTER SYSTEM RESET $_") for 'rt.retain_messages', keys %hostile;
 delete $ENV{PGOPTIONS};
 $cluster->sql('SELECT pg_reload_conf()', dbname => 'postgres');
 
-sub free_port
-{
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
-	return $socket->sockport;
-}
-
 # ---- names and owners ----------------------------------------------------------
 
 {
@@ -84,7 +77,7 @@ sub free_port
 	$cluster->sql("ALTER SYSTEM SET rt.databases = '$value'", dbname => 'postgres');
 	$cluster->sql('SELECT pg_reload_conf()', dbname => 'postgres');
 	$cluster->poll_sql("SELECT state FROM rt.stat_programs WHERE kind = 'gateway'", 'ready', 'a database of an odd name is served', dbname => $name);
-	is(HTTP::Tiny->new(timeout => 2)->get("http://127.0.0.1:$port/readyz")->{status}, 200, 'at its port');
+	wait_until(sub { HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$port/readyz")->{status} == 200 }, 'at its port');
 	$cluster->sql(q{SELECT rt.create_user('ann', 'Ann'); SELECT rt.create_room('Room', ARRAY['ann']);
 		SELECT rt.send_message(1, 'ann', 'x')}, dbname => $name);
 	$cluster->poll_sql("SELECT count(*) FROM rt.events WHERE event = 'new-chat-message'", 1, 'its relay logs', dbname => $name);

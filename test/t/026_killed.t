@@ -34,7 +34,7 @@ sub server_path
 sub all_is_there
 {
 	my ($name) = @_;
-	wait_until(sub { $cluster->is_ready }, "$name: the gateway serves", 20);
+	wait_until(sub { $cluster->is_ready }, "$name: the gateway serves");
 	my $seq;
 	wait_for(sub { $seq = ($cluster->try_sql(q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'next') RETURNING seq}))[0]; $seq });
 	chomp $seq;
@@ -65,7 +65,7 @@ sub kill_under_load
 	wait_until(sub { !process_is_alive($pid) }, "$name is killed");
 	# What answers at first may not have heard of it yet.
 	wait_until(sub { my $now = $cluster->is_ready && relay_now(); $now && ($now != $relay) == !!$option{all_anew} },
-		"$name: the server serves", 20);
+		"$name: the server serves");
 	cmp_ok(time - $begun, '<', 15, "$name: within seconds");
 	my ($out) = $cluster->try_sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %'});
 	$writer->{finish}->();

@@ -4,7 +4,6 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -91,12 +90,6 @@ is($status, 0, 'DROP DATABASE WITH (FORCE) does') || diag($err);
 cmp_ok(time - $begun, '<', 15, 'and takes no long time');
 $_->{finish}->() for @writers;
 ok($cluster->is_ready, 'others are served all the while');
-
-sub free_port
-{
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
-	return $socket->sockport;
-}
 
 # ---- no worker is free, then there are -----------------------------------------------------
 

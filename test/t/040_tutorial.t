@@ -6,7 +6,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use DocTest;
 use File::Temp;
-use IO::Socket::INET;
 use RtTest;
 use Test::More;
 
@@ -17,11 +16,6 @@ $cluster->sql('DROP DATABASE rt', dbname => 'postgres');
 my $folder = File::Temp->newdir('rt-tutorial-XXXXXX', TMPDIR => 1);
 my %port = (4501 => $cluster->gateway_port, 8080 => free_port());
 my $page_server;
-
-sub free_port
-{
-	return IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
-}
 
 sub with_ports
 {

@@ -107,14 +107,14 @@ on_entry(struct rt_wheel_entry *e)
 		rt_wheel_unset(entry->wheel, &entry->other->entry);
 }
 
-static void
-test_wheel(void)
+/* Whether entries fire after their deadline and soon, *precise of them within 10 ms. */
+static bool
+turn_wheel(int *precise)
 {
 	struct rt_wheel *wheel = rt_wheel_new(loop);
 	struct rt_timer *t = rt_timer_new(loop, stop, NULL);
 	struct entry entries[20] = {0};
-	bool in_time = true;
-	int precise = 0;
+	bool is_early = false, is_late = false;
 
 	for (int i = 0; i < 20; i++)
 	{
@@ -128,20 +128,36 @@ test_wheel(void)
 	entries[0].other = &entries[17];
 	rt_timer_start(t, 1000);
 	rt_loop_run(loop);
+	*precise = 0;
 	for (int i = 0; i < 17; i++)
 	{
-		in_time = in_time && entries[i].fired_ms >= entries[i].wanted_ms &&
-				  entries[i].fired_ms <= entries[i].wanted_ms + 200;
-		precise += entries[i].fired_ms <= entries[i].wanted_ms + 10;
+		int64_t late_ms = entries[i].fired_ms ? (int64_t) (entries[i].fired_ms - entries[i].wanted_ms) : INT64_MAX;
+
+		is_early |= late_ms < 0;
+		is_late |= late_ms > 200;
+		*precise += late_ms <= 10;
 	}
-	ok(in_time, "entries fire after their deadline, and soon");
-	ok(precise > 8, "%d of 17 within 10 ms", precise);
+	ok(!is_early, "entries fire after their deadline");
 	ok(entries[17].fired_ms == 0 && entries[18].fired_ms == 0, "those that were unset do not");
 	ok(entries[19].fired_ms == 0 && rt_wheel_is_set(&entries[19].entry), "a far one waits");
 	rt_wheel_unset(wheel, &entries[19].entry);
 	rt_wheel_unset(wheel, &entries[19].entry);
 	rt_wheel_free(wheel);
 	rt_timer_free(t);
+	return !is_late;
+}
+
+/* A machine that is busy with something else makes them late now and then, not five times in a row. */
+static void
+test_wheel(void)
+{
+	bool in_time = false;
+	int precise = 0;
+
+	for (int i = 0; i < 5 && (!in_time || precise <= 8); i++)
+		in_time = turn_wheel(&precise);
+	ok(in_time, "and soon after it");
+	ok(precise > 8, "%d of 17 within 10 ms", precise);
 }
 
 static void

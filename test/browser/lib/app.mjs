@@ -14,7 +14,7 @@ export class Person {
   static async open(browser, cluster, options = DESKTOP) {
     const context = await browser.newContext(options);
     const person = new Person(context, await context.newPage());
-    person.page.setDefaultTimeout(15_000);
+    person.page.setDefaultTimeout(60_000);
     person.page.on('pageerror', (error) => person.errors.push(String(error)));
     await person.page.goto(cluster.url);
     return person;

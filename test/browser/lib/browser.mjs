@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 
+// Far more than anything here takes on a slow machine: it is what a failure costs.
+const WAIT_MS = 90_000;
 const CHROMIUM = process.env.RT_CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = [
   '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -31,11 +33,11 @@ export async function servePage() {
 }
 
 export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs: ['--headless'] });
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs: ['--headless'], timeout: WAIT_MS });
 }
 
 // Asks until the answer is truthy; gives it.  what may be a function, called for the error's text.
-export async function until(what, ask, timeoutMs = 20_000) {
+export async function until(what, ask, timeoutMs = WAIT_MS) {
   const end = Date.now() + timeoutMs;
   let last;
   while (Date.now() < end) {
@@ -85,7 +87,7 @@ export class Tab {
   }
 
   // Waits until it shows n more frames than it does now; gives the state then.
-  async frames(from, source = 'camera', n = 20, timeoutMs = 20_000) {
+  async frames(from, source = 'camera', n = 20, timeoutMs = WAIT_MS) {
     const before = (await this.stream(from, source))?.frames ?? 0;
     return until(`${n} frames of the ${source}`, async () => {
       const s = await this.stream(from, source);
@@ -94,7 +96,7 @@ export class Tab {
   }
 
   // Waits until more sound has come.
-  async sound(from, timeoutMs = 20_000) {
+  async sound(from, timeoutMs = WAIT_MS) {
     const before = (await this.stream(from, 'microphone'))?.energy ?? 0;
     return until('sound', async () => {
       const s = await this.stream(from, 'microphone');
