@@ -101,7 +101,7 @@ SELECT status, chosen, status_message FROM rt.presence WHERE user_id = 'c-ann';
 -- ---- events ------------------------------------------------------------------
 DO $$
 BEGIN
-    FOR i IN 1 .. 3000 LOOP
+    FOR i IN 1 .. 12000 LOOP
         EXIT WHEN (SELECT ring_used = 0 AND pid IS NOT NULL FROM rt.stat_relay);
         PERFORM pg_sleep(0.01);
     END LOOP;

@@ -9,13 +9,13 @@ INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (910001, 'one'), 
 -- Polls until the relay has taken everything that has been committed.
 CREATE FUNCTION relay_done() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 3000 LOOP
+    FOR i IN 1 .. 12000 LOOP
         IF (SELECT ring_used = 0 AND pid IS NOT NULL FROM rt.stat_relay) THEN
             RETURN;
         END IF;
         PERFORM pg_sleep(0.01);
     END LOOP;
-    RAISE EXCEPTION 'the relay has not caught up within 30 s';
+    RAISE EXCEPTION 'the relay has not caught up within two minutes';
 END
 $$;
 

@@ -12,7 +12,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	from_pos bigint := nextval('pg_temp.heard_pos');
 	to_pos bigint;
-	deadline timestamptz := clock_timestamp() + interval '20 seconds';
+	deadline timestamptz := clock_timestamp() + interval '2 minutes';
 BEGIN
 	LOOP
 		SELECT min(e.pos) INTO to_pos FROM rt.events AS e WHERE e.pos >= from_pos AND e.event = 'test-mark';

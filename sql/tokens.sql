@@ -201,7 +201,7 @@ SELECT rt.verify_token(:'rsa_token');
 SELECT rt.verify_token(:'ec_token');
 DO $$
 BEGIN
-    FOR i IN 1 .. 3000 LOOP
+    FOR i IN 1 .. 12000 LOOP
         EXIT WHEN (SELECT count(*) FROM rt.events WHERE event = 'rt:keys') >= 8;
         PERFORM pg_sleep(0.01);
     END LOOP;

@@ -191,8 +191,8 @@ test('the gateway is killed: it is said, nothing is missing afterwards, nothing 
 test('a connection that cannot be recovered: what came and what was changed meanwhile is there too', async () => {
   await anna.say('to be changed meanwhile');
   await ben.bubble('to be changed meanwhile').waitFor();
+  await cluster.sql('DELETE FROM rt_private.sessions'); // none can be recovered
   process.kill(await cluster.pid('gateway'), 'SIGKILL');
-  await cluster.sql('DELETE FROM rt_private.sessions');
   await cluster.sql("UPDATE rt.messages SET content = 'changed meanwhile' WHERE room_id = $1 AND content = 'to be changed meanwhile'", [general]);
   await cluster.insert(general, 'ben', 'come meanwhile');
   for (const person of [anna, ben]) for (const text of ['changed meanwhile', 'come meanwhile']) await person.bubble(text).waitFor();
@@ -213,8 +213,8 @@ test('more is missed than a page has, and one message overtakes the rest: there 
   await ben.page.reload();
   await ben.bubble('joined again').waitFor();
   hold = true;
+  await cluster.sql('DELETE FROM rt_private.sessions'); // none can be recovered
   process.kill(await cluster.pid('gateway'), 'SIGKILL');
-  await cluster.sql('DELETE FROM rt_private.sessions');
   await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'anna', 'missed ' || i FROM generate_series(1, 120) AS i`, [general]);
   await until('the acknowledgement', () => held.length > 0);
   await cluster.insert(general, 'anna', 'the one that overtakes');
@@ -390,22 +390,26 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
   const first = async () => Number(/^number (\d+)/.exec((await anna.texts())[0])[1]);
 
   // What the reader looks at stays where it is while more comes in above it.
-  const jolts = await scroller.evaluate(async (node) => {
-    const frame = () => new Promise(requestAnimationFrame);
-    const jolts = [];
-    for (let i = 0; i < 150; i++) {
-      node.scrollTop -= 300;
-      const [top] = [node.getBoundingClientRect().top];
-      const mark = [...node.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().top >= top);
-      const before = mark.getBoundingClientRect().top;
-      await frame();
-      await frame();
-      if (mark.isConnected) jolts.push(Math.abs(mark.getBoundingClientRect().top - before));
-    }
-    return jolts.sort((a, b) => a - b);
+  await within(150, async () => {
+    const jolts = await scroller.evaluate(async (node) => {
+      const frame = () => new Promise(requestAnimationFrame);
+      const jolts = [];
+      for (let i = 0; i < 150; i++) {
+        node.scrollTop -= 300;
+        const [top] = [node.getBoundingClientRect().top];
+        const mark = [...node.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().top >= top);
+        const before = mark.getBoundingClientRect().top;
+        await frame();
+        await frame();
+        if (mark.isConnected) jolts.push(Math.abs(mark.getBoundingClientRect().top - before));
+      }
+      return jolts.sort((a, b) => a - b);
+    });
+    const [p50, p95] = [0.5, 0.95].map((part) => jolts[Math.floor(jolts.length * part)]);
+    t.diagnostic(`moved by itself: p50 ${p50.toFixed(1)} px, p95 ${p95.toFixed(1)} px, longest ${jolts.at(-1).toFixed(1)} px`);
+    assert.ok(jolts.length > 100 && p95 < 20, `${jolts.slice(-10)} px`);
+    return jolts.at(-1);
   });
-  t.diagnostic(`moved by itself: p50 ${jolts[75].toFixed(1)} px, p95 ${jolts[142].toFixed(1)} px, longest ${jolts.at(-1).toFixed(1)} px`);
-  assert.ok(jolts[142] < 20 && jolts.at(-1) < 150, `${jolts.slice(-5)} px`);
   assert.ok((await first()) < 9700);
 
   for (let wanted = 9600; wanted >= 8800; wanted -= 200)
