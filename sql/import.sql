@@ -60,6 +60,45 @@ SET ROLE imp_role;
 SELECT rt.import_messages('old_chat');
 ROLLBACK TO s;
 
+-- What the search index was given, word by word and in several pieces, is what a scan of the rows finds.
+CREATE TABLE old_texts AS SELECT i AS id, 9001 + i % 2 AS room_id, 'imp-ann' AS sender_id, timestamptz '2022-01-01' AS created_at,
+	format('often n%s m%s often', i, i % 100) AS content, CASE WHEN i % 10 = 0 THEN timestamptz '2022-01-02' END AS deleted_at
+FROM generate_series(1, 8000) AS i;
+SET LOCAL maintenance_work_mem = '1MB';
+ALTER FUNCTION rt.import_messages(regclass, boolean) RESET maintenance_work_mem;
+SELECT rt.import_messages('old_texts');
+CREATE TEMP TABLE found (how text, word text, room_id bigint, seq bigint);
+PREPARE search(text) AS INSERT INTO found SELECT $1, w, m.room_id, m.seq
+	FROM (SELECT unnest(ARRAY['often', 'm7', 'm10', 'n1', 'n2', 'n4711', 'n7999', 'first', 'nowhere']) AS w) AS words,
+	LATERAL (SELECT room_id, seq FROM rt.messages WHERE to_tsvector('simple', content) @@ to_tsquery('simple', w)) AS m;
+SET LOCAL enable_seqscan = off;
+EXECUTE search('index');
+SET LOCAL enable_seqscan = on;
+SET LOCAL enable_bitmapscan = off;
+EXECUTE search('rows');
+SELECT how, word, count(*), count(DISTINCT (room_id, seq)) FROM found GROUP BY 1, 2 ORDER BY 2, 1;
+SELECT count(*) FROM ((SELECT word, room_id, seq FROM found WHERE how = 'index') EXCEPT (SELECT word, room_id, seq FROM found WHERE how = 'rows')) AS f;
+SET LOCAL enable_bitmapscan = on;
+-- Rows without a word are in the index too, since a search for what is not there finds them.
+SET LOCAL enable_seqscan = off;
+SELECT count(*) = (SELECT count(*) FROM rt.messages WHERE content !~ 'often') FROM rt.messages WHERE to_tsvector('simple', content) @@ '!often'::tsquery;
+SET LOCAL enable_seqscan = on;
+DEALLOCATE search;
+ROLLBACK TO s;
+-- Without that index, or with one that searches something else.
+UPDATE old_chat SET client_id = NULL;
+DROP INDEX rt.messages_search_idx;
+SELECT rt.import_messages('old_chat');
+CREATE INDEX messages_search_idx ON rt.messages USING gin (to_tsvector('english', content));
+SELECT rt.import_messages('old_chat');
+SET LOCAL enable_seqscan = off;
+SELECT count(*) FROM rt.messages WHERE to_tsvector('english', content) @@ 'time'::tsquery;
+CREATE INDEX another ON rt.messages USING gin (metadata);
+SELECT rt_private.import_rows('INSERT INTO rt.messages SELECT * FROM rt.messages', 'rt.another');
+ROLLBACK TO s;
+SELECT rt_private.import_rows('SELECT 1', NULL);
+ROLLBACK TO s;
+
 -- Many rows of one statement, as a plain INSERT has them: numbers without a hole, and no event.
 SET LOCAL rt.suppress_events = on;
 INSERT INTO rt.messages (room_id, sender_id, content, created_at)

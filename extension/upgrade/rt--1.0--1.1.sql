@@ -305,17 +305,17 @@ COMMENT ON FUNCTION rt_private.import_column(regclass, text, text) IS 'how impor
 CREATE FUNCTION rt_private.import_check(rows text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	senders text[];
 	missing text;
 	bad record;
 BEGIN
-	EXECUTE format('SELECT s.sender_id FROM (SELECT DISTINCT sender_id FROM (%s) AS r WHERE sender_id IS NOT NULL) AS s
-		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.sender_id) LIMIT 1', rows) INTO missing;
+	EXECUTE format('SELECT ARRAY(SELECT DISTINCT sender_id FROM (%s) AS r WHERE sender_id IS NOT NULL)', rows) INTO senders;
+	-- As the foreign key does: they stay until the transaction ends.
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (senders) FOR KEY SHARE;
+	SELECT s INTO missing FROM unnest(senders) AS s WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s) LIMIT 1;
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
 	END IF;
-	-- As the foreign key does: they stay until the transaction ends.
-	EXECUTE format('SELECT count(*) FROM (SELECT FROM rt.users AS u
-		WHERE u.id IN (SELECT sender_id FROM (%s) AS r) FOR KEY SHARE) AS locked', rows) INTO missing;
 	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
 			rt_private.message_fault(message_type, metadata, client_id) AS fault, octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
 		WHERE room_id IS NULL OR created_at IS NULL OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
@@ -337,19 +337,27 @@ $$;
 
 COMMENT ON FUNCTION rt_private.import_check(text) IS 'what triggers and foreign keys would check of imported messages';
 
+CREATE FUNCTION rt_private.import_rows(insertion text, search regclass) RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_rows';
+
+COMMENT ON FUNCTION rt_private.import_rows(text, regclass) IS
+	'runs an INSERT that returns ctid and what a GIN index holds of each row; that index gets its entries word by word, not row by row';
+
 CREATE FUNCTION rt.import_messages(source regclass, rebuild_indexes boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
-SET work_mem = '256MB' SET maintenance_work_mem = '512MB' SET gin_pending_list_limit = '256MB' AS $$
+SET work_mem = '256MB' SET maintenance_work_mem = '512MB' SET jit = off AS $$
 DECLARE
-	rows text := format('SELECT s.room_id::bigint, s.sender_id::text, coalesce(s.content::text, '''') AS content,
-			%s::text AS message_type, %s::jsonb AS metadata, %s::text AS client_id, s.created_at::timestamptz,
-			%s::timestamptz AS edited_at, %s::timestamptz AS deleted_at, %s AS id FROM %s AS s',
+	-- What is sorted by comes first: it is read for each comparison.
+	rows text := format('SELECT s.room_id::bigint, s.created_at::timestamptz, %6$s AS id, s.sender_id::text,
+			coalesce(s.content::text, '''') AS content, %1$s::text AS message_type, %2$s::jsonb AS metadata, %3$s::text AS client_id,
+			%4$s::timestamptz AS edited_at, %5$s::timestamptz AS deleted_at FROM %7$s AS s',
 		rt_private.import_column(source, 'message_type', '''text'''), rt_private.import_column(source, 'metadata', 'NULL'),
 		rt_private.import_column(source, 'client_id', 'NULL'), rt_private.import_column(source, 'edited_at', 'NULL'),
 		rt_private.import_column(source, 'deleted_at', 'NULL'), rt_private.import_column(source, 'id', '0'), source);
 	again text[] := '{}';
 	imported bigint;
 	indexes text;
+	search regclass;
 BEGIN
 	PERFORM rt_private.import_check(rows);
 	IF rebuild_indexes THEN
@@ -360,14 +368,15 @@ BEGIN
 		FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass);
 		EXECUTE 'DROP INDEX ' || indexes;
 	END IF;
+	search := to_regclass('rt.messages_search_idx');
 	-- The inner order is the order in which the numbers are taken: by rooms, since the primary key then grows at one place.
-	EXECUTE format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata, client_id, created_at,
-			edited_at, deleted_at)
+	imported := rt_private.import_rows(format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata,
+			client_id, created_at, edited_at, deleted_at)
 		SELECT r.room_id, rt_private.import_number(r.room_id), r.sender_id,
 			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
 			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
-		FROM (%s ORDER BY s.room_id, s.created_at, id OFFSET 0) AS r', rows);
-	GET DIAGNOSTICS imported = ROW_COUNT;
+		FROM (%s ORDER BY s.room_id, s.created_at, id OFFSET 0) AS r
+		RETURNING ctid, %s', rows, coalesce(pg_get_indexdef(search, 1, true), 'NULL')), search);
 	PERFORM rt_private.import_settle();
 	FOR i IN 1 .. cardinality(again) LOOP
 		EXECUTE again[i];
