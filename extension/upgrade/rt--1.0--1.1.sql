@@ -18,6 +18,7 @@ $$;
 REVOKE EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) FROM rt_gateway, rt_media;
 REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.is_room_admin(bigint, text) FROM rt_app;
 REVOKE EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.trusted(), rt_private.caller() FROM rt_app;
+REVOKE EXECUTE ON FUNCTION rt_private.share_room(text, text) FROM rt_app;
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_gateway;
 DROP TRIGGER keys_changed ON rt_private.keys;
@@ -25,7 +26,9 @@ DROP POLICY rooms_read ON rt.rooms;
 DROP POLICY members_read ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY reactions_read ON rt.reactions;
+DROP POLICY presence_read ON rt.presence;
 DROP INDEX rt.messages_created_at;
+DROP FUNCTION rt_private.share_room(text, text);
 DROP FUNCTION rt_private.stat_relay();
 
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
@@ -1349,6 +1352,21 @@ CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_i
 CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
 CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+CREATE FUNCTION rt_private.own_contacts() RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.actor()
+	UNION
+	SELECT m.user_id FROM rt.room_members AS m WHERE m.room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+$$;
+
+COMMENT ON FUNCTION rt_private.own_contacts() IS 'the acting user, and all who share a room with it';
+
+REVOKE ALL ON FUNCTION rt_private.own_contacts() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_private.own_contacts() TO rt_app;
+
+CREATE POLICY presence_read ON rt.presence FOR SELECT TO rt_app USING (user_id IN (SELECT rt_private.own_contacts()));
 
 CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE AS $$
