@@ -17,6 +17,7 @@
 #include "room.h"
 #include "snapshot.h"
 #include "typing.h"
+#include "typing_event.h"
 #include "user.h"
 
 /* ---- join-chat-rooms ------------------------------------------------------------------ */
@@ -216,34 +217,6 @@ handle_leave(struct rt_event *e)
 /* ---- chat-typing ------------------------------------------------------------------------ */
 
 static void
-on_typing_told(void *arg, const struct rt_db_reply *reply)
-{
-	struct rt_event *e = arg;
-	struct rt_client *c = rt_event_client(e);
-
-	if (!reply->ok && c != NULL)
-		rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, e->data);
-	free(e->data);
-	rt_event_answer_reply(e, reply);
-}
-
-static void
-tell_typing(struct rt_event *e, const char *room, bool typing)
-{
-	struct rt_client *c = rt_event_client(e);
-	bool tell = typing ? rt_typing_start(e->app->typings, c, RT_TYPING_ROOM, room)
-					   : rt_typing_stop(e->app->typings, c, RT_TYPING_ROOM, room);
-
-	if (tell)
-	{
-		e->data = rt_strdup(room);
-		rt_event_call(e, "typing", on_typing_told);
-	}
-	else
-		rt_event_answer(e, "{}", 2);
-}
-
-static void
 handle_typing(struct rt_event *e)
 {
 	char room[RT_ID_LEN + 1];
@@ -258,7 +231,7 @@ handle_typing(struct rt_event *e)
 	else if (!rt_room_is_joined(e->app->rooms, room, rt_event_client(e)))
 		rt_event_fail(e, "forbidden", "Join the room first");
 	else
-		tell_typing(e, room, rt_json_bool(req, "isTyping", false));
+		rt_typing_tell(e, RT_TYPING_ROOM, room, rt_json_bool(req, "isTyping", false));
 	json_decref(req);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../common/hex.h"
 #include "utf8.h"
 
 #define MAX_CHUNK_EXTRA 4096 /* chunk extensions and trailers, which nobody reads */
@@ -21,18 +22,6 @@ static bool
 is_field_char(unsigned char c)
 {
 	return c == '\t' || (c >= 0x20 && c != 0x7f);
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static bool
@@ -282,8 +271,8 @@ decode_char(const char **p, const char *end)
 		return (unsigned char) *(*p)++;
 	if (end - *p < 3)
 		return -1;
-	high = hex_value((*p)[1]);
-	low = hex_value((*p)[2]);
+	high = rt_hex_value((*p)[1]);
+	low = rt_hex_value((*p)[2]);
 	*p += 3;
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
@@ -375,7 +364,7 @@ enum
 static enum rt_result
 feed_size(struct rt_http_chunks *c, char ch)
 {
-	int digit = hex_value(ch);
+	int digit = rt_hex_value(ch);
 
 	if (digit >= 0)
 	{

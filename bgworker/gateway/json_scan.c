@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../common/hex.h"
+
 /* Where the scanner is, and which containers are open: a bit a level, set for an object. */
 struct scan
 {
@@ -18,18 +20,6 @@ static bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static int
-hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static void
@@ -66,7 +56,7 @@ scan_escape(struct scan *s)
 			return true;
 		case 'u':
 			for (int i = 0; i < 4; i++)
-				if (s->p == s->end || hex_value(*s->p++) < 0)
+				if (s->p == s->end || rt_hex_value(*s->p++) < 0)
 					return false;
 			return true;
 		default:
@@ -276,7 +266,7 @@ read_hex4(const char *p)
 	uint32_t value = 0;
 
 	for (int i = 0; i < 4; i++)
-		value = value << 4 | (uint32_t) hex_value(p[i]);
+		value = value << 4 | (uint32_t) rt_hex_value(p[i]);
 	return value;
 }
 

@@ -16,8 +16,9 @@
 #include "command.h"
 #include "event.h"
 #include "meeting.h"
-#include "typing.h"
 #include "recover.h"
+#include "typing.h"
+#include "typing_event.h"
 #include "user.h"
 
 /* ---- dropped sockets ---------------------------------------------------------------------- */
@@ -164,34 +165,6 @@ rt_meeting_resume(struct rt_app *app, struct rt_client *c, const json_t *meeting
 /* ---- typing ----------------------------------------------------------------------------------- */
 
 static void
-on_typing_told(void *arg, const struct rt_db_reply *reply)
-{
-	struct rt_event *e = arg;
-	struct rt_client *c = rt_event_client(e);
-
-	if (!reply->ok && c != NULL)
-		rt_typing_stop(e->app->typings, c, RT_TYPING_MEETING, e->data);
-	free(e->data);
-	rt_event_answer_reply(e, reply);
-}
-
-static void
-tell_typing(struct rt_event *e, const char *meeting, bool typing)
-{
-	struct rt_client *c = rt_event_client(e);
-	bool tell = typing ? rt_typing_start(e->app->typings, c, RT_TYPING_MEETING, meeting)
-					   : rt_typing_stop(e->app->typings, c, RT_TYPING_MEETING, meeting);
-
-	if (tell)
-	{
-		e->data = rt_strdup(meeting);
-		rt_event_call(e, "meeting_typing", on_typing_told);
-	}
-	else
-		rt_event_answer(e, "{}", 2);
-}
-
-static void
 handle_typing(struct rt_event *e)
 {
 	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
@@ -202,7 +175,7 @@ handle_typing(struct rt_event *e)
 	else if (!json_is_boolean(json_object_get(req, "typing")))
 		rt_event_fail(e, "bad_request", "typing must be true or false");
 	else if (rt_meeting_is_seated(e->app->meetings, meeting, rt_event_client(e)))
-		tell_typing(e, meeting, rt_json_bool(req, "typing", false));
+		rt_typing_tell(e, RT_TYPING_MEETING, meeting, rt_json_bool(req, "typing", false));
 	else
 		/* The database knows whether it is not there, over, or none of theirs. */
 		rt_event_call(e, "meeting_typing", on_reply);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../common/hex.h"
+
 #define MAX_FINGERPRINTS 8
 
 static const struct
@@ -13,18 +15,6 @@ static const struct
 	const char *name;
 	size_t digest_len;
 } algorithms[] = {{"sha-1", 20}, {"sha-224", 28}, {"sha-256", 32}, {"sha-384", 48}, {"sha-512", 64}};
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* "AB:CD:…", exactly len bytes. */
 static bool
@@ -36,8 +26,8 @@ parse_digest(const char *text, uint8_t *digest, size_t len)
 		return false;
 	for (i = 0; i < len; i++)
 	{
-		int high = hex_digit(text[3 * i]);
-		int low = hex_digit(text[3 * i + 1]);
+		int high = rt_hex_value(text[3 * i]);
+		int low = rt_hex_value(text[3 * i + 1]);
 
 		if (high < 0 || low < 0 || (i + 1 < len && text[3 * i + 2] != ':'))
 			return false;

@@ -13,18 +13,7 @@ use RtTest;
 
 my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
 
-$cluster->sql(<<'END');
-SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
-SELECT rt.create_room('Team', ARRAY['ann', 'bob']), rt.create_direct_room('ann', 'bob');
-INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, 50) i;
-INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (1, 'bob', 'hi @ann', 7);
-UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
-DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
-INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', '👍');
-SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]), rt.mark_delivered(1, 'bob', ARRAY[5]::bigint[]);
-SELECT rt.set_status('bob', 'away', 'out');
-SELECT rt.create_meeting('Standup', host => 'ann', room => 1, password => 'pw');
-END
+$cluster->write_sample(50);
 my $token = $cluster->sql("SELECT rt.issue_token('ann')");
 
 # All rows of all tables that are the users', as one text.

@@ -25,22 +25,6 @@ $cluster->sql('SET client_min_messages = warning; CREATE EXTENSION rt CASCADE', 
 my @fresh = RtCatalog::lines($cluster, 'fresh');
 cmp_ok(scalar(grep { /^function rt_api\./ } @fresh), '>', 50, 'the catalog is read');
 
-sub write_data
-{
-	$cluster->sql(<<'END');
-SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
-SELECT rt.create_room('Team', ARRAY['ann', 'bob']), rt.create_direct_room('ann', 'bob');
-INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, 20) i;
-INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (1, 'bob', 'hi @ann', 7);
-UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
-DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
-INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', '👍');
-SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]), rt.mark_delivered(1, 'bob', ARRAY[5]::bigint[]);
-SELECT rt.set_status('bob', 'away', 'out');
-SELECT rt.create_meeting('Standup', host => 'ann', room => 1, password => 'pw');
-END
-}
-
 # The columns of the tables as the release has them; what the update adds is not looked at.
 sub columns_query
 {
@@ -68,7 +52,7 @@ sub update_from
 	like($cluster->log, qr/HINT:  Run "ALTER EXTENSION rt UPDATE" in this database\./, 'and what to do');
 
 	my ($listener, $session) = ($cluster->psql_start, $cluster->psql_start);
-	write_data();
+	$cluster->write_sample(20);
 	print { $listener->{in} } "LISTEN rt_events;\nSELECT 'listens';\n";
 	wait_until(sub { $listener->{read}->() =~ /listens/ }, 'somebody listens');
 	print { $session->{in} } "PREPARE say (text) AS SELECT 'said ' || rt.send_message(1, 'bob', \$1);\n";

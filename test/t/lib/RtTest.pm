@@ -176,6 +176,24 @@ sub sql
 	return $out;
 }
 
+# Something of each of the users' tables: two users, a room with so many messages, a direct one, a meeting.
+sub write_sample
+{
+	my ($self, $messages, %option) = @_;
+	$self->sql(<<"END", %option);
+SELECT rt.create_user('ann', 'Ann', 'secret'), rt.create_user('bob', 'Bob');
+SELECT rt.create_room('Team', ARRAY['ann', 'bob']), rt.create_direct_room('ann', 'bob');
+INSERT INTO rt.messages (room_id, sender_id, content) SELECT 1, 'ann', 'message ' || i FROM generate_series(1, $messages) i;
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (1, 'bob', 'hi \@ann', 7);
+UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND seq = 3;
+DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', '👍');
+SELECT rt.mark_seen(1, 'bob', ARRAY[1, 2, 3]::bigint[]), rt.mark_delivered(1, 'bob', ARRAY[5]::bigint[]);
+SELECT rt.set_status('bob', 'away', 'out');
+SELECT rt.create_meeting('Standup', host => 'ann', room => 1, password => 'pw');
+END
+}
+
 sub poll_sql
 {
 	my ($self, $sql, $expected, $name, %option) = @_;
