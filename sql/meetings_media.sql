@@ -24,7 +24,7 @@ $$;
 -- The same in one go: asks, answers, gives the request as the worker saw it.
 CREATE FUNCTION pg_temp.done(worker text, result jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-	r jsonb := (SELECT f FROM pg_temp.fetch(worker) AS f WHERE (f ->> 'reply')::boolean);
+	r jsonb := (SELECT f FROM pg_temp.fetch(worker, true) AS f WHERE (f ->> 'reply')::boolean);
 BEGIN
 	UPDATE rt_private.media_requests SET created_at = clock_timestamp() WHERE id = (r ->> 'requestId')::bigint;
 	PERFORM pg_temp.answer(worker, r ->> 'requestId', result);
@@ -38,7 +38,8 @@ CREATE FUNCTION pg_temp.beat(worker text, load integer) RETURNS text LANGUAGE sq
 $$;
 CREATE FUNCTION pg_temp.start(worker text, slot text, capacity integer DEFAULT 1000) RETURNS json LANGUAGE sql AS $$
 	SELECT rt_api.media_start(NULL, jsonb_build_object('worker', worker, 'slot', slot, 'addresses', '["127.0.0.1"]'::jsonb,
-		'udpPort', 4502, 'tcpPort', 4502, 'capacity', capacity, 'fingerprint', '{"algorithm":"sha-256","value":"00"}'::jsonb));
+		'udpPort', 4502, 'tcpPort', 4502, 'capacity', capacity, 'fingerprint', '{"algorithm":"sha-256","value":"00"}'::jsonb,
+		'iceCandidates', '[{"protocol":"udp"}]'::jsonb));
 	-- However slow this machine is: none falls silent but where the test says so.
 	UPDATE rt_private.media_workers SET heartbeat_at = clock_timestamp() + interval '1 hour' WHERE slot LIKE 'test:%'
 	RETURNING '{}'::json
@@ -56,18 +57,34 @@ SELECT pg_temp.ask('ann', 'create-transport', jsonb_build_object('meetingId', :'
 SELECT pg_temp.ask('ann', 'create-transport', '{"meetingId":"999999999","direction":"send"}');
 SELECT pg_temp.ask('out', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'send'));
 SELECT pg_temp.ask('ann', 'no-such-thing');
-SELECT pg_temp.ask('ann', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'send')) ->> 'event' AS event;
--- Handed out once, and once more if asked for.
-SELECT f - ARRAY['requestId', 'meetingId', 'participantId', 'routerId', 'transportId'] AS request FROM pg_temp.fetch('w1') AS f;
+-- A transport is answered at once, and made by a command: handed out once, once more if asked for, and done with when the
+-- worker asks on.
+SELECT pg_temp.ask('ann', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'send')) AS made \gset
+SELECT :'made'::jsonb ->> 'event' AS event, (:'made'::jsonb -> 'ack') - ARRAY['id', 'transportId', 'iceParameters'] AS ack,
+	(SELECT jsonb_object_agg(key, regexp_replace(value, '[A-Za-z0-9+/]', 'x', 'g'))
+		FROM jsonb_each_text(:'made'::jsonb -> 'ack' -> 'iceParameters')) AS ice;
+SELECT :'made'::jsonb -> 'ack' ->> 'id' AS ta \gset
+SELECT f - ARRAY['requestId', 'meetingId', 'participantId', 'routerId', 'transportId', 'iceParameters'] AS request,
+	f -> 'iceParameters' = :'made'::jsonb -> 'ack' -> 'iceParameters' AS ice, f ->> 'transportId' = :'ta' AS id
+FROM pg_temp.fetch('w1') AS f;
+SELECT count(*) FROM pg_temp.fetch('w1', true);
 SELECT count(*) FROM pg_temp.fetch('w1');
-SELECT f ->> 'requestId' AS req, f ->> 'transportId' AS ta FROM pg_temp.fetch('w1', true) AS f \gset
+SELECT count(*) FROM rt_private.media_requests;
+-- A request is answered once, by its worker.  An ICE password is fetched, once, and never in a notification.
+SELECT pg_temp.ask('ann', 'restart-ice', jsonb_build_object('transportId', :'ta')) ->> 'event' AS event;
+SELECT count(*) FROM pg_temp.fetch('w1');
+SELECT f ->> 'requestId' AS req FROM pg_temp.fetch('w1', true) AS f \gset
 SELECT pg_temp.answer('w2', :'req') = jsonb_build_array(:'req')::text AS not_its_own;
-SELECT pg_temp.answer('w1', :'req', '{"iceParameters":{"usernameFragment":"u"},"iceCandidates":[],"dtlsParameters":{"role":"auto"}}') AS void;
+SELECT pg_temp.answer('w1', :'req', '{"iceParameters":{"usernameFragment":"u"}}') AS void;
 SELECT pg_temp.answer('w1', :'req') = jsonb_build_array(:'req')::text AS answered_already;
--- An ICE password is fetched, once, and never in a notification.
-SELECT (a -> 'ack')::jsonb - ARRAY['id', 'transportId'] AS ack, a ->> 'event' AS event, a ->> 'tag' AS tag, a -> 'ack' ->> 'id' = :'ta' AS id
+SELECT (a -> 'ack')::jsonb - ARRAY['id', 'transportId'] AS ack, a ->> 'event' AS event, a ->> 'tag' AS tag, a -> 'ack' ->> 'transportId' = :'ta' AS id
 FROM json_array_elements(rt_api.media_result(NULL, jsonb_build_object('requestIds', jsonb_build_array(:'req'))) -> 'answers') AS a;
 SELECT rt_api.media_result(NULL, jsonb_build_object('requestIds', jsonb_build_array(:'req')));
+-- What does not fit into a notification is fetched.
+SELECT pg_temp.ask('ann', 'connect-transport', jsonb_build_object('transportId', :'ta', 'dtlsParameters',
+	jsonb_build_object('role', repeat('x', 8000)))) ->> 'event' AS event;
+SELECT length(f -> 'dtlsParameters' ->> 'role') AS length FROM pg_temp.fetch('w1') AS f;
+DELETE FROM rt_private.media_requests;
 
 -- connect: once, by its owner.
 SELECT pg_temp.ask('ben', 'connect-transport', jsonb_build_object('transportId', :'ta', 'dtlsParameters', '{}'::jsonb));
@@ -98,13 +115,11 @@ SELECT p ->> 'userId' AS who, (SELECT jsonb_agg(d - 'producerId') FROM jsonb_arr
 FROM json_array_elements(rt_api.meeting_participants('v-ben', jsonb_build_object('meetingId', :'m')) -> 'data') AS p;
 -- A viewer has transports, but sends nothing.
 SELECT pg_temp.ask('cat', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'send')) ->> 'event' AS event;
-SELECT pg_temp.done('w1', '{"iceParameters":{}}');
 SELECT id AS tc FROM rt_private.media_transports WHERE socket_id = 'v-s-cat' \gset
 SELECT pg_temp.ask('cat', 'produce', jsonb_build_object('meetingId', :'m', 'transportId', :'tc', 'kind', 'audio', 'rtpParameters', '{}'::jsonb));
 
 -- consume
 SELECT pg_temp.ask('ben', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'recv')) ->> 'event' AS event;
-SELECT pg_temp.done('w1', '{"iceParameters":{}}');
 SELECT id AS tb FROM rt_private.media_transports WHERE socket_id = 'v-s-ben' \gset
 SELECT pg_temp.ask('ann', 'consume', jsonb_build_object('meetingId', :'m', 'transportId', :'ta', 'producerId', :'audio', 'rtpCapabilities', '{}'::jsonb));
 SELECT pg_temp.ask('ben', 'consume', jsonb_build_object('meetingId', :'m', 'transportId', :'tb', 'producerId', 'none', 'rtpCapabilities', '{}'::jsonb));
@@ -175,7 +190,7 @@ SELECT event, receivers, payload - ARRAY['producerId', 'transportId', 'routerId'
 SELECT pg_temp.ask('ben', 'restart-ice', jsonb_build_object('transportId', :'tb')) ->> 'pending' AS req \gset
 UPDATE rt_private.media_requests SET created_at = created_at - interval '6 seconds' WHERE id = :req;
 SELECT pg_temp.answer('w1', :'req') = jsonb_build_array(:'req')::text AS void;
-SELECT pg_temp.ask('cat', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'recv')) ->> 'pending' AS req \gset
+SELECT pg_temp.ask('cat', 'restart-ice', jsonb_build_object('transportId', :'tc')) ->> 'pending' AS req \gset
 SELECT rt_api.meeting_leave('v-cat', jsonb_build_object('meetingId', :'m', 'sid', 'v-s-cat')) ->> 'participantId' IS NOT NULL AS has_left;
 SELECT pg_temp.answer('w1', :'req') = jsonb_build_array(:'req')::text AS void;
 SELECT f ->> 'op' AS op, f -> 'transportIds' = jsonb_build_array(:'tc') AS its_own FROM pg_temp.fetch('w1') AS f WHERE f ->> 'op' LIKE 'close%';
@@ -198,7 +213,7 @@ SELECT pg_temp.start('w3', 'test:2', 500);
 SELECT pg_temp.beat('w1', 900);
 SELECT pg_temp.beat('w2', 100);
 SELECT pg_temp.beat('w3', 500);
-SELECT rt_api.media_heartbeat(NULL, '{"worker":"w9","load":0}');
+SELECT rt_api.media_heartbeat(NULL, '{"worker":"w9","load":0}') ->> 'known' AS known;
 SELECT (rt_private.media_place(rt.create_meeting('P' || n, 'v-ann'))).worker FROM generate_series(1, 2) AS n;
 -- A worker that restarts in its slot, and one that falls silent: its meetings go on elsewhere, the owners are told.
 EXECUTE mark \g /dev/null
@@ -210,7 +225,6 @@ SELECT event, receivers, payload - ARRAY['transportId', 'routerId'] AS payload, 
 SELECT worker FROM rt_private.media_routers WHERE meeting_id = :m;
 SELECT count(*) FROM rt_private.media_requests WHERE worker = 'w1';
 SELECT pg_temp.ask('ben', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'recv')) ->> 'event' AS event;
-SELECT pg_temp.done('w1b', '{"iceParameters":{}}');
 UPDATE rt_private.media_workers SET heartbeat_at = now() - interval '1 minute' WHERE id = 'w1b';
 SELECT id AS tb FROM rt_private.media_transports WHERE socket_id = 'v-s-ben' \gset
 SELECT pg_temp.ask('ben', 'restart-ice', jsonb_build_object('transportId', :'tb'));
@@ -222,11 +236,10 @@ SELECT count(*) AS workers, count(*) FILTER (WHERE meetings > 0) AS with_meeting
 -- Back on another socket, with a new transport: the old one of that direction goes.
 SELECT pg_temp.beat('w3', 0);
 SELECT pg_temp.ask('ben', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'recv')) ->> 'event' AS event;
-SELECT pg_temp.done('w3', '{"iceParameters":{}}');
+SELECT f ->> 'op' AS op FROM pg_temp.fetch('w3') AS f;
 SELECT json_array_length(rt_api.meeting_disconnected('v-ben', '{"sid":"v-s-ben","gateway":"test-gateway"}') -> 'meetings') AS dropped;
 SELECT (rt_api.meeting_join('v-ben', jsonb_build_object('meetingId', :'m', 'sid', 'v-s-ben2', 'gateway', 'test-gateway')) ->> 'participantId')::bigint = :ben AS same;
 SELECT pg_temp.ask('ben', 'create-transport', jsonb_build_object('meetingId', :'m', 'direction', 'recv', 'sid', 'v-s-ben2')) ->> 'event' AS event;
-SELECT pg_temp.done('w3', '{"iceParameters":{}}');
 SELECT f ->> 'op' AS op FROM pg_temp.fetch('w3') AS f;
 SELECT socket_id, direction FROM rt_private.media_transports WHERE participant_id = :ben;
 

@@ -118,6 +118,27 @@ on_timer(void *arg)
 /* ---- asking ------------------------------------------------------------------------------- */
 
 static void
+answer_ack(struct rt_event *e, const json_t *ack)
+{
+	char *text = json_dumps(ack, JSON_COMPACT);
+
+	rt_event_answer(e, text, strlen(text));
+	free(text);
+}
+
+/* What the database could answer by itself. */
+static void
+take_reply(struct rt_signals *sg, struct request *r, const struct rt_db_reply *reply)
+{
+	json_t *result = rt_json_parse_object(reply->json, reply->json_len);
+	const json_t *ack = rt_json_object(result, "ack");
+
+	if (ack != NULL)
+		answer_ack(take_event(sg, r), ack);
+	json_decref(result);
+}
+
+static void
 on_asked(void *arg, const struct rt_db_reply *reply)
 {
 	struct request *r = arg;
@@ -130,6 +151,8 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 		free_request(sg, r);
 	else if (!reply->ok)
 		rt_event_fail(take_event(sg, r), reply->code, reply->message);
+	else
+		take_reply(sg, r, reply);
 	if (c != NULL)
 		rt_event_lower_barrier(app, c);
 }
@@ -174,19 +197,14 @@ take_answer(struct rt_signals *sg, const json_t *answer)
 	struct request *r = tag == NULL ? NULL : rt_map_find_str(sg->requests, tag);
 	const json_t *ack = rt_json_object(answer, "ack");
 	struct rt_event *e;
-	char *text;
 
 	if (r == NULL || r->event == NULL)
 		return;
 	e = take_event(sg, r);
 	if (ack == NULL)
-	{
 		answer_error(e, rt_json_object(answer, "error"));
-		return;
-	}
-	text = json_dumps(ack, JSON_COMPACT);
-	rt_event_answer(e, text, strlen(text));
-	free(text);
+	else
+		answer_ack(e, ack);
 }
 
 static void fetch(struct rt_signals *sg);

@@ -69,3 +69,31 @@ rt_addresses(const char *announced, const struct rt_port *port)
 	}
 	return list;
 }
+
+static json_t *
+candidate(const char *address, int port, bool tcp, int index)
+{
+	/* RFC 8445 section 5.1.2.1; UDP first */
+	uint32_t priority = ((uint32_t) 64 << 24) + ((uint32_t) (tcp ? 9000 : 10000) - 100 * (uint32_t) index) * 256 + 255;
+	json_t *c = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:s}", "foundation", tcp ? "tcpcandidate" : "udpcandidate",
+	                      "priority", (json_int_t) priority, "address", address, "ip", address, "protocol",
+	                      tcp ? "tcp" : "udp", "port", port, "type", "host");
+
+	if (tcp)
+		json_object_set_new(c, "tcpType", json_string("passive"));
+	return c;
+}
+
+json_t *
+rt_addresses_candidates(const json_t *addresses, int port)
+{
+	json_t *list = json_array();
+	const json_t *address;
+	size_t i;
+
+	json_array_foreach(addresses, i, address)
+		json_array_append_new(list, candidate(json_string_value(address), port, false, (int) i));
+	json_array_foreach(addresses, i, address)
+		json_array_append_new(list, candidate(json_string_value(address), port, true, (int) i));
+	return list;
+}

@@ -8,18 +8,15 @@
 #include "../common/json.h"
 #include "../common/log.h"
 #include "addresses.h"
-#include "ops.h"
 #include "params_caps.h"
 #include "stats.h"
+#include "work.h"
 
 #define RETRY_MS 500
-#define FULL_PAGE 200
 #define MAX_EVENTS 2000   /* that wait for the database; beyond that the newest are left out */
 #define MAX_STAT_ROWS 4000
-#define ANSWER_TRIES 8
 #define STOP_MS 1000
 #define CHANNEL "rt_media"
-#define REQUEST_PREFIX "{\"event\":\"rt:media-request\""
 
 struct rt_control
 {
@@ -35,25 +32,15 @@ struct rt_control
 	bool registered, was_ready, starting, stopping;
 	struct rt_timer *beat, *retry, *goodbye;
 	int64_t beat_ms;
-	bool fetching, fetch_again, refetch;
+	struct rt_work *work;
 	json_t *events;
 	bool telling;
 	rt_control_cb done;
 	void *done_arg;
 };
 
-/* Requests that were carried out, until the database has their answers. */
-struct batch
-{
-	struct rt_control *control;
-	json_t *requests, *answers;
-	struct rt_timer *retry;
-	int tries;
-};
-
 static void call(struct rt_control *c, const char *fn, json_t *req, rt_db_cb cb, void *arg);
 static void register_worker(struct rt_control *c);
-static void fetch(struct rt_control *c);
 static void tell_events(struct rt_control *c);
 
 /* Takes req. */
@@ -86,6 +73,7 @@ on_started(void *arg, const struct rt_db_reply *r)
 	}
 	reply = rt_json_parse_object(r->json, r->json_len);
 	c->beat_ms = rt_json_int(reply, "heartbeatMs", 1000);
+	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
 	json_decref(reply);
 	if (c->beat_ms < 100 || c->beat_ms > 10000)
 		c->beat_ms = 1000;
@@ -94,7 +82,7 @@ on_started(void *arg, const struct rt_db_reply *r)
 	if (!c->was_ready)
 		c->on_ready(c->arg);
 	c->was_ready = true;
-	fetch(c);
+	rt_work_begin(c->work, c->engine, c->worker);
 }
 
 static void
@@ -111,10 +99,11 @@ register_worker(struct rt_control *c)
 	gethostname(host, sizeof host - 1);
 	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
 	call(c, "media_start",
-	     json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}}", "worker", c->worker, "slot", slot,
+	     json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
 	               "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
 	               c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
-	               rt_dtls_context_fingerprint(c->engine->dtls)),
+	               rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
+	               rt_addresses_candidates(c->addresses, c->options.port)),
 	     on_started, c);
 }
 
@@ -133,10 +122,12 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 	if (c->stopping || !r->ok)
 		return;
 	reply = rt_json_parse_object(r->json, r->json_len);
+	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
 	if (reply && !rt_json_bool(reply, "known", true))
 	{
 		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");
 		c->registered = false;
+		rt_work_pause(c->work);
 		rt_engine_close_all(c->engine);
 		rt_timer_stop(c->beat);
 		register_worker(c);
@@ -158,176 +149,14 @@ on_beat(void *arg)
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
 }
 
-/* ---- requests and answers ---- */
+/* ---- notifications ---- */
 
-static void
-free_batch(struct batch *b)
-{
-	rt_timer_free(b->retry);
-	json_decref(b->requests);
-	json_decref(b->answers);
-	free(b);
-}
-
-static struct rt_ops
-ops_of(struct rt_control *c)
-{
-	return (struct rt_ops){c->engine, c->caps, c->addresses, c->options.port};
-}
-
-static void
-undo(struct rt_control *c, const json_t *requests, const char *request_id)
-{
-	struct rt_ops ops = ops_of(c);
-	const json_t *r;
-	size_t i;
-
-	json_array_foreach(requests, i, r)
-	{
-		const char *id = rt_json_str(r, "requestId");
-
-		if (id && (!request_id || strcmp(id, request_id) == 0))
-			rt_ops_undo(&ops, r);
-	}
-}
-
-static void send_answers(void *arg);
-
-static void
-on_answered(void *arg, const struct rt_db_reply *r)
-{
-	struct batch *b = arg;
-	struct rt_control *c = b->control;
-	json_t *reply, *id;
-	size_t i;
-
-	if (!r->ok && !c->stopping && ++b->tries < ANSWER_TRIES)
-	{
-		rt_timer_start(b->retry, RETRY_MS);
-		return;
-	}
-	if (!r->ok)
-		undo(c, b->requests, NULL); /* nobody will ever know of it */
-	else
-	{
-		reply = rt_json_parse_object(r->json, r->json_len);
-		json_array_foreach(rt_json_array(reply, "void"), i, id)
-			if (json_is_string(id))
-				undo(c, b->requests, json_string_value(id));
-		json_decref(reply);
-	}
-	free_batch(b);
-}
-
-static void
-send_answers(void *arg)
-{
-	struct batch *b = arg;
-
-	call(b->control, "media_answer", json_pack("{s:s, s:O}", "worker", b->control->worker, "answers", b->answers),
-	     on_answered, b);
-}
-
-static json_t *
-carry_out(struct rt_control *c, const json_t *request)
-{
-	struct rt_ops ops = ops_of(c);
-	struct rt_ops_error e = {"internal", {""}};
-	json_t *result = rt_ops_run(&ops, request, &e);
-	const json_t *id = json_object_get(request, "requestId");
-
-	if (!rt_json_bool(request, "reply", true))
-	{
-		json_decref(result);
-		return NULL;
-	}
-	if (result)
-		return json_pack("{s:O?, s:b, s:o}", "requestId", id, "ok", 1, "result", result);
-	return json_pack("{s:O?, s:b, s:{s:s, s:s}}", "requestId", id, "ok", 0, "error", "code", e.code, "message",
-	                 e.text.message);
-}
-
-static void
-carry_out_all(struct rt_control *c, json_t *requests)
-{
-	struct batch *b = rt_alloc(sizeof *b);
-	const json_t *request;
-	size_t i;
-
-	b->control = c;
-	b->requests = json_incref(requests);
-	b->answers = json_array();
-	b->retry = rt_timer_new(c->loop, send_answers, b);
-	json_array_foreach(requests, i, request)
-	{
-		json_t *answer = carry_out(c, request);
-
-		if (answer)
-			json_array_append_new(b->answers, answer);
-	}
-	if (json_array_size(b->answers))
-		send_answers(b);
-	else
-		free_batch(b);
-}
-
-static void
-on_fetched(void *arg, const struct rt_db_reply *r)
-{
-	struct rt_control *c = arg;
-	json_t *reply, *requests;
-	bool more = c->fetch_again;
-
-	c->fetching = c->fetch_again = false;
-	if (c->stopping || !c->registered)
-		return;
-	if (!r->ok)
-	{
-		c->refetch = true; /* what was handed out and got lost on the way is handed out again */
-		rt_log(RT_LOG_DEBUG, "control", "fetch: %s", r->message);
-		return;
-	}
-	reply = rt_json_parse_object(r->json, r->json_len);
-	requests = rt_json_array(reply, "requests");
-	if (json_array_size(requests))
-		carry_out_all(c, requests);
-	more |= json_array_size(requests) >= FULL_PAGE;
-	json_decref(reply);
-	if (more)
-		fetch(c);
-}
-
-static void
-fetch(struct rt_control *c)
-{
-	if (!c->registered || c->stopping)
-		return;
-	if (c->fetching)
-	{
-		c->fetch_again = true;
-		return;
-	}
-	c->fetching = true;
-	call(c, "media_fetch", json_pack("{s:s, s:b}", "worker", c->worker, "again", c->refetch), on_fetched, c);
-	c->refetch = false;
-}
-
-/* Whoever sent it: it makes the worker look at what the database has for it, no more. */
 static void
 on_notify(void *arg, int pid, const char *payload, size_t len)
 {
 	struct rt_control *c = arg;
-	json_t *notice;
-	const char *worker;
 
-	(void) pid;
-	if (len < sizeof REQUEST_PREFIX || memcmp(payload, REQUEST_PREFIX, sizeof REQUEST_PREFIX - 1) != 0)
-		return;
-	notice = rt_json_parse_object(payload, len);
-	worker = rt_json_str(rt_json_object(notice, "route"), "media");
-	if (worker && strcmp(worker, c->worker) == 0)
-		fetch(c);
-	json_decref(notice);
+	rt_work_notify(c->work, pid, payload, len);
 }
 
 static void
@@ -337,8 +166,7 @@ on_listen(void *arg, bool listening)
 
 	if (!listening)
 		return;
-	c->refetch = true;
-	fetch(c);
+	rt_work_refetch(c->work);
 	tell_events(c);
 }
 
@@ -409,6 +237,7 @@ void
 rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 {
 	c->stopping = true;
+	rt_work_pause(c->work);
 	c->done = done;
 	c->done_arg = arg;
 	rt_timer_stop(c->beat);
@@ -437,6 +266,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->arg = arg;
 	c->caps = rt_params_router_caps();
 	c->events = json_array();
+	c->work = rt_work_new(l, db, c->caps);
 	c->beat = rt_timer_new(l, on_beat, c);
 	c->retry = rt_timer_new(l, on_retry, c);
 	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);
@@ -463,6 +293,7 @@ rt_control_free(struct rt_control *c)
 	json_decref(c->caps);
 	json_decref(c->addresses);
 	json_decref(c->events);
+	rt_work_free(c->work);
 	free(c->announced);
 	free(c);
 }

@@ -107,10 +107,10 @@ format_fingerprint(char *out, const uint8_t *md, unsigned n)
 
 /* Any certificate is taken here; the fingerprint decides when the handshake is done. */
 static int
-on_verify(int ok, X509_STORE_CTX *store)
+on_verify_chain(X509_STORE_CTX *store, void *arg)
 {
-	(void) ok;
 	(void) store;
+	(void) arg;
 	return 1;
 }
 
@@ -124,8 +124,8 @@ set_up_ssl(struct rt_dtls_context *c)
 	SSL_CTX_set_options(c->ssl, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
 	                                SSL_OP_SINGLE_ECDH_USE);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verify);
-	SSL_CTX_set_verify_depth(c->ssl, 4);
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_cert_verify_callback(c->ssl, on_verify_chain, NULL);
 	return SSL_CTX_use_certificate(c->ssl, c->cert) == 1 && SSL_CTX_use_PrivateKey(c->ssl, c->key) == 1 &&
 	       SSL_CTX_set_cipher_list(c->ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
 	                                       "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"

@@ -10,6 +10,7 @@
 #include "params_caps.h"
 #include "params_dtls.h"
 #include "producer.h"
+#include "report.h"
 #include "stats.h"
 #include "transport.h"
 
@@ -91,48 +92,22 @@ ice_parameters(const struct rt_transport *t)
 }
 
 static json_t *
-candidate(const char *address, int port, bool tcp, int index)
-{
-	/* RFC 8445 section 5.1.2.1; UDP first */
-	uint32_t priority = ((uint32_t) 64 << 24) + ((uint32_t) (tcp ? 9000 : 10000) - 100 * (uint32_t) index) * 256 + 255;
-	json_t *c = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:s}", "foundation", tcp ? "tcpcandidate" : "udpcandidate",
-	                      "priority", (json_int_t) priority, "address", address, "ip", address, "protocol",
-	                      tcp ? "tcp" : "udp", "port", port, "type", "host");
-
-	if (tcp)
-		json_object_set_new(c, "tcpType", json_string("passive"));
-	return c;
-}
-
-static json_t *
-ice_candidates(const struct rt_ops *ops)
-{
-	json_t *list = json_array();
-	const json_t *address;
-	size_t i;
-
-	json_array_foreach(ops->addresses, i, address)
-		json_array_append_new(list, candidate(json_string_value(address), ops->port, false, (int) i));
-	json_array_foreach(ops->addresses, i, address)
-		json_array_append_new(list, candidate(json_string_value(address), ops->port, true, (int) i));
-	return list;
-}
-
-static json_t *
 op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	const char *router = id_of(req, "routerId"), *id = id_of(req, "transportId"), *direction = rt_json_str(req, "direction");
 	const char *participant = id_of(req, "participantId");
+	const json_t *ice = rt_json_object(req, "iceParameters");
+	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
 	struct rt_transport *t;
 
 	if (!router || !id || !participant || !direction || (strcmp(direction, "send") && strcmp(direction, "recv")))
 		return fail(e, "bad_request", "create-transport: routerId, transportId, participantId and direction are needed");
 	if (rt_engine_transport(ops->engine, id))
-		return fail(e, "conflict", "Transport exists");
+		return json_object(); /* handed out again */
 	t = rt_transport_new(rt_engine_router(ops->engine, router), id, participant, strcmp(direction, "send") == 0);
-	return json_pack("{s:o, s:o, s:{s:s, s:[{s:s, s:s}]}}", "iceParameters", ice_parameters(t), "iceCandidates",
-	                 ice_candidates(ops), "dtlsParameters", "role", "auto", "fingerprints", "algorithm", "sha-256",
-	                 "value", rt_dtls_context_fingerprint(ops->engine->dtls));
+	if (!ufrag || !pwd || rt_transport_set_ice(t, ufrag, pwd) != RT_OK)
+		rt_report_transport_closed(t, "no ICE parameters"); /* the client has them already */
+	return json_object();
 }
 
 static json_t *
@@ -453,14 +428,7 @@ rt_ops_undo(const struct rt_ops *ops, const json_t *request)
 
 	if (!op)
 		return;
-	if (strcmp(op, "create-transport") == 0)
-	{
-		struct rt_transport *t = need_transport(ops, request, &e);
-
-		if (t)
-			rt_transport_close(t);
-	}
-	else if (strcmp(op, "produce") == 0)
+	if (strcmp(op, "produce") == 0)
 		json_decref(op_close_producer(ops, request, &e));
 	else if (strcmp(op, "consume") == 0)
 		json_decref(op_close_consumer(ops, request, &e));

@@ -11,9 +11,7 @@
 struct rt_ops
 {
 	struct rt_engine *engine;
-	const json_t *caps;      /* the router's capabilities; borrowed */
-	const json_t *addresses; /* array of strings to announce; borrowed */
-	int port;
+	const json_t *caps; /* the router's capabilities; borrowed */
 };
 
 struct rt_ops_error

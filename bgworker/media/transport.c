@@ -52,6 +52,18 @@ rt_transport_restart_ice(struct rt_transport *t)
 	t->nomination = 0;
 }
 
+enum rt_result
+rt_transport_set_ice(struct rt_transport *t, const char *ufrag, const char *pwd)
+{
+	if (strlen(ufrag) > RT_ICE_UFRAG_LEN || strlen(pwd) > RT_ICE_PWD_LEN || rt_map_find_str(t->engine->ufrags, ufrag))
+		return RT_BAD_INPUT;
+	rt_map_take_str(t->engine->ufrags, t->ufrag->ufrag);
+	strcpy(t->ufrag->ufrag, ufrag);
+	strcpy(t->ufrag->pwd, pwd);
+	rt_map_put_str(t->engine->ufrags, t->ufrag->ufrag, t->ufrag);
+	return RT_OK;
+}
+
 static void
 make_key(struct rt_tuple_key *k, const struct rt_tuple *t)
 {

@@ -10,6 +10,8 @@ struct rt_transport *rt_transport_new(struct rt_router *r, const char *id, const
 /* Closes what is on it and frees it at the end of the turn. */
 void rt_transport_close(struct rt_transport *t);
 
+/* Credentials that the client has been given already.  RT_BAD_INPUT: too long, or the ufrag is another one's. */
+enum rt_result rt_transport_set_ice(struct rt_transport *t, const char *ufrag, const char *pwd);
 /* New credentials; the old ones hold until a check with the new ones comes. */
 void rt_transport_restart_ice(struct rt_transport *t);
 /* RT_BAD_INPUT: connected already. */

@@ -70,10 +70,12 @@ $$;
 COMMENT ON FUNCTION rt_private.gateway_alive(text) IS 'whether a gateway has reported in the last ten seconds';
 
 CREATE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
 		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
-		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()))
+		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
+END
 $$;
 COMMENT ON FUNCTION rt_private.presence_json(rt.presence) IS 'chat-user-status-update';
 
@@ -109,13 +111,15 @@ CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence FOR EACH ROW
 
 -- In the order of the ids, so that two gateways do not lock each other out.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
 	WITH asked AS MATERIALIZED (
 		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
 	)
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
-	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline'
+	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline';
+END
 $$;
 COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'users that have a connection now';
 

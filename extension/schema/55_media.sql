@@ -16,13 +16,15 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	can_record boolean NOT NULL DEFAULT false,
 	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	totals jsonb NOT NULL DEFAULT '{}'
+	totals jsonb NOT NULL DEFAULT '{}',
+	ice_candidates jsonb NOT NULL DEFAULT '[]'
 );
 COMMENT ON TABLE rt_private.media_workers IS 'running media forwarders; one that is silent for over 3 s is given up';
 COMMENT ON COLUMN rt_private.media_workers.id IS 'new with each start of the program';
 COMMENT ON COLUMN rt_private.media_workers.slot IS 'which worker of which host; a start in a slot gives up the one before';
 COMMENT ON COLUMN rt_private.media_workers.capacity IS 'producers and consumers that it can carry';
 COMMENT ON COLUMN rt_private.media_workers.load IS 'producers and consumers that it carries';
+COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of its transports, as clients get them';
 COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
 
 CREATE UNLOGGED TABLE rt_private.media_routers (
@@ -108,10 +110,12 @@ CREATE UNLOGGED TABLE rt_private.media_requests (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX media_requests_waiting ON rt_private.media_requests (worker, id) WHERE NOT fetched;
 CREATE INDEX media_requests_participant ON rt_private.media_requests (participant_id);
+CREATE INDEX media_requests_handed ON rt_private.media_requests (worker) WHERE fetched AND gateway IS NULL;
 COMMENT ON TABLE rt_private.media_requests IS 'what media workers are to do: requests of clients (with gateway), and commands (without)';
 COMMENT ON COLUMN rt_private.media_requests.object_id IS 'the transport, producer or consumer that it makes or concerns';
 COMMENT ON COLUMN rt_private.media_requests.body IS 'what the worker gets besides op and the ids of the row';
 COMMENT ON COLUMN rt_private.media_requests.tag IS 'the gateway''s own name for the request';
+COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or it is in the notification';
 COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that waits to be fetched by the gateway';
 
 -- ---- what a router can -----------------------------------------------------------------------------

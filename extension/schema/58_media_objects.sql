@@ -16,6 +16,34 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_wake(text, bigint) IS 'tells a media worker that a request waits';
 
+CREATE FUNCTION rt_private.media_request_json(r rt_private.media_requests) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
+		'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_request_json(rt_private.media_requests) IS 'a request, as the worker gets it';
+
+-- What fits into the notification goes with it, which saves the worker a call: requests of clients hold no secret.
+CREATE FUNCTION rt_private.media_send(r rt_private.media_requests) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+	r.fetched := octet_length(r.body::text) <= 6000;
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag, fetched)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body, r.gateway, r.socket_id, r.tag, r.fetched)
+	RETURNING id INTO r.id;
+	IF r.fetched THEN
+		PERFORM rt_private.emit('rt:media-request', json_build_object('media', r.worker),
+			json_build_object('requestId', r.id::text, 'request', rt_private.media_request_json(r)), false);
+	ELSE
+		PERFORM rt_private.media_wake(r.worker, r.id);
+	END IF;
+	RETURN r.id;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_send(rt_private.media_requests) IS 'stores a client''s request and sends it to its worker';
+
 CREATE FUNCTION rt_private.media_command(worker text, op text, meeting_id bigint, body jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

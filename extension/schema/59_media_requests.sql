@@ -7,9 +7,9 @@
 
 CREATE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT op IN ('create-transport', 'produce', 'pause-producer', 'resume-producer', 'close-producer')
+	SELECT op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer')
 $$;
-COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'may change what others see of a meeting: new transports take the place of old ones';
+COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'its answer changes what others see of a meeting';
 
 CREATE FUNCTION rt_private.media_event_of(op text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
@@ -349,6 +349,15 @@ COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s med
 --
 -- Each stores what the worker has made and returns the acknowledgement; null: what it was made on is gone meanwhile.
 
+-- ice-char of RFC 8839, section 5.4.
+CREATE FUNCTION rt_private.ice_random(bytes integer) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
+END
+$$;
+COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'that many random bytes, as an ICE user name fragment or password';
+
 -- A participant that is back on another socket and makes a transport has lost the ones it had: its page was loaded anew.
 CREATE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -367,21 +376,29 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'closes the transports that a new one takes the place of';
 
-CREATE FUNCTION rt_private.media_settle_transport(r rt_private.media_requests, result json) RETURNS json
+-- Nobody waits for the worker here: what the client needs to know is known, and connect-transport comes to the worker
+-- behind this.  The password goes to the worker when it fetches the command, and to the client on its gateway's connection.
+CREATE FUNCTION rt_private.media_make_transport(r rt_private.media_requests, w rt_private.media_workers) RETURNS json
 LANGUAGE plpgsql AS $$
+DECLARE
+	ice jsonb := jsonb_build_object('usernameFragment', rt_private.ice_random(12), 'password', rt_private.ice_random(24),
+		'iceLite', true);
 BEGIN
-	IF NOT EXISTS (SELECT FROM rt_private.media_routers AS o WHERE o.id = r.body ->> 'routerId') THEN
-		RETURN NULL;
-	END IF;
 	PERFORM rt_private.media_supersede(r);
 	INSERT INTO rt_private.media_transports (id, router_id, worker, meeting_id, participant_id, socket_id, direction)
 	VALUES (r.object_id, r.body ->> 'routerId', r.worker, r.meeting_id, r.participant_id, r.socket_id, r.body ->> 'direction');
-	RETURN json_build_object('transportId', r.object_id, 'id', r.object_id,
-		'iceParameters', result -> 'iceParameters', 'iceCandidates', result -> 'iceCandidates',
-		'dtlsParameters', result -> 'dtlsParameters', 'sctpParameters', NULL);
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body || jsonb_build_object('iceParameters', ice))
+	RETURNING id INTO r.id;
+	PERFORM rt_private.media_wake(r.worker, r.id);
+	RETURN json_build_object('transportId', r.object_id, 'id', r.object_id, 'iceParameters', ice,
+		'iceCandidates', w.ice_candidates,
+		'dtlsParameters', json_build_object('role', 'auto', 'fingerprints', json_build_array(w.fingerprint)),
+		'sctpParameters', NULL);
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_settle_transport(rt_private.media_requests, json) IS 'a transport was made';
+COMMENT ON FUNCTION rt_private.media_make_transport(rt_private.media_requests, rt_private.media_workers)
+	IS 'makes a transport, has the worker make it, and returns the client''s acknowledgement';
 
 CREATE FUNCTION rt_private.media_settle_produce(r rt_private.media_requests, result json) RETURNS json
 LANGUAGE plpgsql AS $$
@@ -462,7 +479,6 @@ CREATE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json
 LANGUAGE plpgsql AS $$
 BEGIN
 	CASE r.op
-		WHEN 'create-transport' THEN RETURN rt_private.media_settle_transport(r, result);
 		WHEN 'produce' THEN RETURN rt_private.media_settle_produce(r, result);
 		WHEN 'consume' THEN RETURN rt_private.media_settle_consume(r, result);
 		WHEN 'connect-transport' THEN

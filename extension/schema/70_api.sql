@@ -93,12 +93,17 @@ COMMENT ON FUNCTION rt_private.connect_one(jsonb) IS 'one client of rt_api.conne
 
 -- A session that another gateway still believes in: that one drops its socket, without ending the session.
 CREATE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}',
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF NOT jsonb_path_exists(requests, '$[*].pid') THEN
+		RETURN; -- nobody comes back
+	END IF;
+	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
 		json_build_object('sid', c.sid, 'userId', c.user_id, 'gateway', c.gateway, 'reason', 'taken over'), false)
 	FROM jsonb_array_elements(requests) AS r
 	JOIN rt_private.sessions AS s ON s.pid = r ->> 'pid' AND s.user_id = r ->> 'user'
-	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway'
+	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway';
+END
 $$;
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends sockets elsewhere whose clients have come back here';
 

@@ -259,6 +259,9 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.webrtc_config(text) IS 'webrtcConfig of the wire contract';
 
+-- Only what starts a meeting waits for the disk: whoever was in it when the server crashed has lost the connection, too, and
+-- joins again.
+--
 -- What costs (bcrypt) is checked before the meeting is locked; what can change in between, once more after it.
 CREATE FUNCTION rt_api.meeting_join(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -286,6 +289,9 @@ BEGIN
 		PERFORM rt_private.meeting_check_access(m, actor, password);
 	END IF;
 	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+	IF NOT FOUND THEN
+		PERFORM rt_private.soft_commit();
+	END IF;
 	p := rt_private.meeting_take_place(m, actor, req);
 	router := rt_private.media_place(m.id);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;

@@ -8,10 +8,12 @@
 --                             close-producer, set-preferred-layers, request-keyframe, get-stats
 --                    sid      the socket's id          gateway  the gateway's name
 --                    tag      the gateway's own name for this request, up to 64 characters
---                  -> { pending: "<request id>", event: "transport-created" | ... | null }, or an error at once.
+--                  -> { pending: "<request id>", event: "transport-connected" | ... | null }, or an error at once.
 --                  `event` is what the caller gets beside the acknowledgement.
+--                  create-transport -> { ack: {...}, event: "transport-created" }: that is the answer.  The worker hears of
+--                  it, and has it before whatever is asked of that transport.
 --
--- The answer comes over the bus, possibly before the result of media_request is read (hence the tag):
+-- The answer to the others comes over the bus, possibly before the result of media_request is read (hence the tag):
 --
 --   rt:media-answer  route {"gateway":true,"to":"<gateway>"}
 --     { requestId, to, sid, tag, event, ack: {...} }        acknowledge with ack, and emit event with it
@@ -25,22 +27,25 @@
 -- THE MEDIA WORKER'S SIDE (actor NULL)
 --
 --   media_start      { worker, slot, addresses: [".."], udpPort, tcpPort, capacity, fingerprint: { algorithm, value },
---                      canRecord? } -> { heartbeatMs }
+--                      iceCandidates: [..], canRecord? } -> { heartbeatMs, relay }
 --                    `worker` is new with each start of the program, `slot` says which worker of which host it is: a
 --                    start in the same slot gives up the one before it.  capacity counts producers and consumers.
 --   media_stop       { worker }  it is going: its meetings are placed anew at once
 --   media_heartbeat  { worker, load, totals?: {..numbers..},
 --                      stats?: [{ type: "transport" | "producer" | "consumer", id, ...figures }] }
---                    once a second or oftener -> { known: true | false }.  Not known: the database has given it up
---                    (silent for over 3 s); it drops everything and calls media_start with a new name.
+--                    once a second or oftener -> { known: true | false, relay }.  Not known: the database has given it up
+--                    (silent for over 3 s); it drops everything and calls media_start with a new name.  `relay` is the
+--                    process whose notifications are to be believed.
 --                    Figures that rt.stat_media shows: packets, bytes, lost, jitterMs, rttMs, bitrateBps, estimateBps,
 --                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.  The totals
 --                    are for the gateways' /metrics, which have them of gateway_report.
---   rt:media-request route {"media":"<worker>"} { requestId }: something waits; call media_fetch, unless one is
---                    under way (then once more after it).
+--   rt:media-request route {"media":"<worker>"} { requestId, request?: REQUEST }: that request, and then media_fetch does
+--                    not hand it out; or, without one, something waits: call media_fetch, unless one is under way (then
+--                    once more after it).  One that comes while media_fetch is under way is behind what that brings.
 --   media_fetch      { worker, again? } -> { requests: [REQUEST] } in order.  Each is handed out once; with again: true
---                    (after the connection broke) also those that were handed out and not answered.  At most 200 a
---                    call: with 200, call again.
+--                    (after the connection broke, or when a notification was not the relay's) also those that were
+--                    handed out, or notified of, and not answered, and the commands of the fetch before.  At most 200
+--                    a call: with 200, call again.
 --   media_answer     { worker, answers: [{ requestId, ok: true, result: {..} } | { requestId, ok: false, error: {code, message} }] }
 --                    -> { void: ["<request id>"] }: requests that nobody waits for any more (the participant left, or
 --                    5 s are over).  The worker undoes what it made for them.
@@ -50,7 +55,6 @@
 -- that wants no answer.  Ids of new objects are made here and handed to the worker.
 --
 --   op                    has besides                                             result
---   create-transport      transportId, direction                                  iceParameters, iceCandidates, dtlsParameters
 --   connect-transport     transportId, dtlsParameters                             -
 --   restart-ice           transportId                                             iceParameters
 --   produce               transportId, producerId, kind, source, rtpParameters,   type ("simple" | "simulcast" | "svc")
@@ -63,7 +67,7 @@
 --   set-preferred-layers  consumerId, spatialLayer, temporalLayer (or null)       -
 --   get-stats             transportId | producerId | consumerId                   stats: [..]
 --
---   commands: close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
+--   commands: create-transport { routerId, transportId, direction, iceParameters }, close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
 --             mute-producer { producerId, muted } (stops it whatever `paused` says), close-router { routerId },
 --             record { routerId, recording } (to workers alone that said canRecord)
 --   A router comes into being with the first request that names it.  Closing a transport closes what is on it, and
@@ -85,24 +89,24 @@ CREATE FUNCTION rt_api.media_request(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	r rt_private.media_requests;
+	w rt_private.media_workers;
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	PERFORM rt_private.soft_commit();
 	r := rt_private.media_ask(actor, req);
+	r.gateway := rt_private.req_text(req, 'gateway');
+	r.socket_id := req ->> 'sid';
+	r.tag := left(req ->> 'tag', 64);
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_requests AS q WHERE q.participant_id = r.participant_id), 64,
 		'requests under way');
-	IF NOT EXISTS (
-		SELECT FROM rt_private.media_workers AS w WHERE w.id = r.worker AND rt_private.media_alive(w))
-	THEN
+	SELECT t.* INTO w FROM rt_private.media_workers AS t WHERE t.id = r.worker AND rt_private.media_alive(t);
+	IF NOT FOUND THEN
 		PERFORM rt_private.media_unavailable();
+	ELSIF r.op = 'create-transport' THEN
+		RETURN json_build_object('ack', rt_private.media_make_transport(r, w), 'event', rt_private.media_event_of(r.op));
 	END IF;
-	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag)
-	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body, rt_private.req_text(req, 'gateway'),
-		req ->> 'sid', left(req ->> 'tag', 64))
-	RETURNING id INTO r.id;
-	PERFORM rt_private.media_wake(r.worker, r.id);
-	RETURN json_build_object('pending', r.id::text, 'event', rt_private.media_event_of(r.op));
+	RETURN json_build_object('pending', rt_private.media_send(r)::text, 'event', rt_private.media_event_of(r.op));
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_request(text, jsonb) IS 'a client''s media signalling; the answer comes as rt:media-answer';
@@ -133,15 +137,15 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	DELETE FROM rt_private.media_workers AS w WHERE w.slot = rt_private.req_text(req, 'slot') RETURNING w.id INTO former;
-	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record)
+	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record, ice_candidates)
 	VALUES (rt_private.req_text(req, 'worker'), req ->> 'slot',
 		ARRAY(SELECT jsonb_array_elements_text(req -> 'addresses')), (req ->> 'udpPort')::integer,
 		(req ->> 'tcpPort')::integer, (req ->> 'capacity')::integer, req -> 'fingerprint',
-		coalesce((req ->> 'canRecord')::boolean, false));
+		coalesce((req ->> 'canRecord')::boolean, false), coalesce(req -> 'iceCandidates', '[]'));
 	IF former IS NOT NULL THEN
 		PERFORM rt_private.media_abandon(former, 'worker-restarted');
 	END IF;
-	RETURN json_build_object('heartbeatMs', 1000);
+	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'a media worker registers itself';
@@ -205,11 +209,12 @@ BEGIN
 	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
 		PERFORM rt_private.media_store_stats(req -> 'stats');
 	END IF;
-	RETURN json_build_object('known', known);
+	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'a media worker is alive, and how it fares';
 
+-- A command is deleted by the fetch after the one that handed it out: whoever asks on has got it.
 CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -225,18 +230,15 @@ BEGIN
 			WHERE r.worker = asker AND r.answer IS NULL
 			ORDER BY r.id LIMIT 200);
 	ELSE -- by the index of those that are not fetched
+		DELETE FROM rt_private.media_requests AS r WHERE r.worker = asker AND r.fetched AND r.gateway IS NULL;
 		waiting := ARRAY(
 			SELECT r.id FROM rt_private.media_requests AS r
 			WHERE r.worker = asker AND NOT r.fetched AND r.answer IS NULL
 			ORDER BY r.id LIMIT 200);
 	END IF;
-	SELECT coalesce(json_agg(
-		jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
-			'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body ORDER BY r.id), '[]')
-	INTO requests
+	SELECT coalesce(json_agg(rt_private.media_request_json(r) ORDER BY r.id), '[]') INTO requests
 	FROM rt_private.media_requests AS r
 	WHERE r.id = ANY (waiting);
-	DELETE FROM rt_private.media_requests AS r WHERE r.id = ANY (waiting) AND r.gateway IS NULL;
 	UPDATE rt_private.media_requests AS r SET fetched = true WHERE r.id = ANY (waiting) AND NOT r.fetched;
 	RETURN json_build_object('requests', requests);
 END
@@ -271,7 +273,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM rt_private.media_reply(r, json_build_object('event', rt_private.media_event_of(r.op), 'ack', ack),
-		r.op IN ('create-transport', 'restart-ice'));
+		r.op = 'restart-ice');
 	RETURN true;
 END
 $$;

@@ -28,6 +28,7 @@ DROP POLICY messages_read ON rt.messages;
 DROP POLICY reactions_read ON rt.reactions;
 DROP POLICY presence_read ON rt.presence;
 DROP INDEX rt.messages_created_at;
+DROP FUNCTION rt_private.media_settle_transport(rt_private.media_requests, json);
 DROP FUNCTION rt_private.share_room(text, text);
 DROP FUNCTION rt_private.stat_relay();
 
@@ -38,6 +39,7 @@ ALTER TABLE rt_private.connections SET (fillfactor = 70);
 ALTER TABLE rt_private.connections ADD COLUMN queued_bytes bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.connections ADD COLUMN latency interval;
 ALTER TABLE rt_private.media_workers ADD COLUMN totals jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE rt_private.media_workers ADD COLUMN ice_candidates jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE rt_private.media_transports SET (fillfactor = 40);
 ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
 ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
@@ -399,6 +401,27 @@ COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stat
 
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
 
+CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
+		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
+		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	WITH asked AS MATERIALIZED (
+		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
+	)
+	INSERT INTO rt.presence AS p (user_id, status, last_seen)
+	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
+	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline';
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -409,7 +432,13 @@ BEGIN
 END
 $$;
 
+COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of its transports, as clients get them';
+
 COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
+
+CREATE INDEX media_requests_handed ON rt_private.media_requests (worker) WHERE fetched AND gateway IS NULL;
+
+COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or it is in the notification';
 
 CREATE OR REPLACE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -495,6 +524,35 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.media_request_json(r rt_private.media_requests) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
+		'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_request_json(rt_private.media_requests) IS 'a request, as the worker gets it';
+
+CREATE FUNCTION rt_private.media_send(r rt_private.media_requests) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+	r.fetched := octet_length(r.body::text) <= 6000;
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag, fetched)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body, r.gateway, r.socket_id, r.tag, r.fetched)
+	RETURNING id INTO r.id;
+	IF r.fetched THEN
+		PERFORM rt_private.emit('rt:media-request', json_build_object('media', r.worker),
+			json_build_object('requestId', r.id::text, 'request', rt_private.media_request_json(r)), false);
+	ELSE
+		PERFORM rt_private.media_wake(r.worker, r.id);
+	END IF;
+	RETURN r.id;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_send(rt_private.media_requests) IS 'stores a client''s request and sends it to its worker';
+
 CREATE FUNCTION rt_private.media_totals() RETURNS json
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(json_agg(json_build_object('slot', w.slot, 'totals', w.totals) ORDER BY w.slot), '[]')
@@ -503,6 +561,64 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_private.media_totals() IS 'what the living media workers did since they started';
+
+CREATE OR REPLACE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer')
+$$;
+
+COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'its answer changes what others see of a meeting';
+
+CREATE FUNCTION rt_private.ice_random(bytes integer) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'that many random bytes, as an ICE user name fragment or password';
+
+CREATE FUNCTION rt_private.media_make_transport(r rt_private.media_requests, w rt_private.media_workers) RETURNS json
+LANGUAGE plpgsql AS $$
+DECLARE
+	ice jsonb := jsonb_build_object('usernameFragment', rt_private.ice_random(12), 'password', rt_private.ice_random(24),
+		'iceLite', true);
+BEGIN
+	PERFORM rt_private.media_supersede(r);
+	INSERT INTO rt_private.media_transports (id, router_id, worker, meeting_id, participant_id, socket_id, direction)
+	VALUES (r.object_id, r.body ->> 'routerId', r.worker, r.meeting_id, r.participant_id, r.socket_id, r.body ->> 'direction');
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body || jsonb_build_object('iceParameters', ice))
+	RETURNING id INTO r.id;
+	PERFORM rt_private.media_wake(r.worker, r.id);
+	RETURN json_build_object('transportId', r.object_id, 'id', r.object_id, 'iceParameters', ice,
+		'iceCandidates', w.ice_candidates,
+		'dtlsParameters', json_build_object('role', 'auto', 'fingerprints', json_build_array(w.fingerprint)),
+		'sctpParameters', NULL);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_make_transport(rt_private.media_requests, rt_private.media_workers)
+	IS 'makes a transport, has the worker make it, and returns the client''s acknowledgement';
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json) RETURNS json
+LANGUAGE plpgsql AS $$
+BEGIN
+	CASE r.op
+		WHEN 'produce' THEN RETURN rt_private.media_settle_produce(r, result);
+		WHEN 'consume' THEN RETURN rt_private.media_settle_consume(r, result);
+		WHEN 'connect-transport' THEN
+			UPDATE rt_private.media_transports AS t SET connected = true WHERE t.id = r.object_id;
+			RETURN json_build_object('transportId', r.object_id);
+		WHEN 'restart-ice' THEN
+			RETURN json_build_object('transportId', r.object_id, 'iceParameters', result -> 'iceParameters');
+		WHEN 'get-stats' THEN
+			RETURN json_build_object('stats', coalesce(result -> 'stats', '[]'));
+		WHEN 'pause-producer', 'resume-producer', 'close-producer' THEN RETURN rt_private.media_settle_producer(r);
+		ELSE RETURN rt_private.media_settle_consumer(r);
+	END CASE;
+END
+$$;
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -605,6 +721,20 @@ BEGIN
 		'user', rt_private.user_json(u)::jsonb,
 		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
 			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF NOT jsonb_path_exists(requests, '$[*].pid') THEN
+		RETURN; -- nobody comes back
+	END IF;
+	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
+		json_build_object('sid', c.sid, 'userId', c.user_id, 'gateway', c.gateway, 'reason', 'taken over'), false)
+	FROM jsonb_array_elements(requests) AS r
+	JOIN rt_private.sessions AS s ON s.pid = r ->> 'pid' AND s.user_id = r ->> 'user'
+	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway';
 END
 $$;
 
@@ -856,6 +986,43 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.meeting_join(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+	p rt.meeting_participants;
+	router rt_private.media_routers;
+	sid text := rt_private.req_text(req, 'sid');
+	password text := rt_private.req_password(req);
+	checked text;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	m := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		PERFORM rt_private.meeting_check_access(m, actor, password);
+		checked := m.password_hash;
+	END IF;
+	m := rt_private.meeting_lock_open(m.id);
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		IF m.password_hash IS NOT DISTINCT FROM checked THEN
+			m.password_hash := NULL;
+		END IF;
+		PERFORM rt_private.meeting_check_access(m, actor, password);
+	END IF;
+	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+	IF NOT FOUND THEN
+		PERFORM rt_private.soft_commit();
+	END IF;
+	p := rt_private.meeting_take_place(m, actor, req);
+	router := rt_private.media_place(m.id);
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
+	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
+		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.meeting_disconnected(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -872,6 +1039,50 @@ BEGIN
 		RETURNING p)
 	SELECT array_agg(d.p) INTO places FROM dropped AS d;
 	RETURN rt_private.places_json(places);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.media_request(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_requests;
+	w rt_private.media_workers;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	PERFORM rt_private.soft_commit();
+	r := rt_private.media_ask(actor, req);
+	r.gateway := rt_private.req_text(req, 'gateway');
+	r.socket_id := req ->> 'sid';
+	r.tag := left(req ->> 'tag', 64);
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_requests AS q WHERE q.participant_id = r.participant_id), 64,
+		'requests under way');
+	SELECT t.* INTO w FROM rt_private.media_workers AS t WHERE t.id = r.worker AND rt_private.media_alive(t);
+	IF NOT FOUND THEN
+		PERFORM rt_private.media_unavailable();
+	ELSIF r.op = 'create-transport' THEN
+		RETURN json_build_object('ack', rt_private.media_make_transport(r, w), 'event', rt_private.media_event_of(r.op));
+	END IF;
+	RETURN json_build_object('pending', rt_private.media_send(r)::text, 'event', rt_private.media_event_of(r.op));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.media_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	former text;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	DELETE FROM rt_private.media_workers AS w WHERE w.slot = rt_private.req_text(req, 'slot') RETURNING w.id INTO former;
+	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record, ice_candidates)
+	VALUES (rt_private.req_text(req, 'worker'), req ->> 'slot',
+		ARRAY(SELECT jsonb_array_elements_text(req -> 'addresses')), (req ->> 'udpPort')::integer,
+		(req ->> 'tcpPort')::integer, (req ->> 'capacity')::integer, req -> 'fingerprint',
+		coalesce((req ->> 'canRecord')::boolean, false), coalesce(req -> 'iceCandidates', '[]'));
+	IF former IS NOT NULL THEN
+		PERFORM rt_private.media_abandon(former, 'worker-restarted');
+	END IF;
+	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
 
@@ -922,7 +1133,7 @@ BEGIN
 	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
 		PERFORM rt_private.media_store_stats(req -> 'stats');
 	END IF;
-	RETURN json_build_object('known', known);
+	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
 
@@ -941,20 +1152,49 @@ BEGIN
 			WHERE r.worker = asker AND r.answer IS NULL
 			ORDER BY r.id LIMIT 200);
 	ELSE -- by the index of those that are not fetched
+		DELETE FROM rt_private.media_requests AS r WHERE r.worker = asker AND r.fetched AND r.gateway IS NULL;
 		waiting := ARRAY(
 			SELECT r.id FROM rt_private.media_requests AS r
 			WHERE r.worker = asker AND NOT r.fetched AND r.answer IS NULL
 			ORDER BY r.id LIMIT 200);
 	END IF;
-	SELECT coalesce(json_agg(
-		jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
-			'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body ORDER BY r.id), '[]')
-	INTO requests
+	SELECT coalesce(json_agg(rt_private.media_request_json(r) ORDER BY r.id), '[]') INTO requests
 	FROM rt_private.media_requests AS r
 	WHERE r.id = ANY (waiting);
-	DELETE FROM rt_private.media_requests AS r WHERE r.id = ANY (waiting) AND r.gateway IS NULL;
 	UPDATE rt_private.media_requests AS r SET fetched = true WHERE r.id = ANY (waiting) AND NOT r.fetched;
 	RETURN json_build_object('requests', requests);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+	r rt_private.media_requests;
+	ack json;
+BEGIN
+	SELECT q.* INTO r
+	FROM rt_private.media_requests AS q
+	WHERE q.id = (media_answer_one.answer ->> 'requestId')::bigint AND q.worker = media_answer_one.worker
+		AND q.answer IS NULL
+		AND q.created_at > clock_timestamp() - interval '5 seconds'
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	IF NOT (media_answer_one.answer ->> 'ok')::boolean THEN
+		PERFORM rt_private.media_reply_error(r, coalesce(media_answer_one.answer #>> '{error,code}', 'internal'),
+			coalesce(media_answer_one.answer #>> '{error,message}', 'the media worker could not do that'));
+		RETURN true;
+	END IF;
+	PERFORM set_config('rt_private.socket_id', r.socket_id, true);
+	ack := rt_private.media_settle(r, media_answer_one.answer -> 'result');
+	IF ack IS NULL THEN
+		PERFORM rt_private.media_reply_error(r, 'not_found', 'it was closed meanwhile');
+		RETURN false;
+	END IF;
+	PERFORM rt_private.media_reply(r, json_build_object('event', rt_private.media_event_of(r.op), 'ack', ack),
+		r.op = 'restart-ice');
+	RETURN true;
 END
 $$;
 

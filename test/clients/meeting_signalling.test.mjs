@@ -150,13 +150,17 @@ describe('transport options', () => {
     const listener = await cluster.pool.connect();
     const heard = [];
     listener.on('notification', ({ payload }) => heard.push(payload));
-    await listener.query('LISTEN rt_events');
+    await listener.query('LISTEN rt_events; LISTEN rt_media');
     const { alice, bob } = await pair();
-    const reply = await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    const made = await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    const anew = await askOk(alice.client, 'restart-ice', { transportId: made.id });
     await settled(cluster, bob.client);
     await until(() => heard.some((payload) => payload.includes('rt:media-answer')), 'the answer on the channel');
-    assert.ok(!heard.join().includes(reply.iceParameters.password));
-    assert.ok(!JSON.stringify(bob.client.events).includes(reply.iceParameters.password));
+    assert.ok(heard.some((payload) => payload.includes('rt:media-request') && payload.includes(made.id)), 'the request too');
+    for (const { password } of [made.iceParameters, anew.iceParameters]) {
+      assert.ok(password.length >= 22 && !heard.join().includes(password));
+      assert.ok(!JSON.stringify(bob.client.events).includes(password));
+    }
     await listener.query('UNLISTEN *');
     listener.release();
   });
@@ -167,12 +171,24 @@ describe('transport options', () => {
     listener.on('notification', ({ channel, payload }) => heard[channel].push(JSON.parse(payload).event));
     await listener.query('LISTEN rt_events; LISTEN rt_media');
     const { alice } = await pair();
-    await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    const { id } = await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    await askOk(alice.client, 'restart-ice', { transportId: id });
     await until(() => heard.rt_events.includes('rt:media-answer'), 'the answer on the channel');
     assert.deepEqual([...new Set(heard.rt_media)], ['rt:media-request']);
     assert.ok(!heard.rt_events.includes('rt:media-request'));
     await listener.query('UNLISTEN *');
     listener.release();
+  });
+
+  test('a request that somebody else notifies of is not carried out', async () => {
+    const { alice, bob } = await pair();
+    const { id } = await askOk(alice.client, 'create-transport', { meetingId: alice.meetingId, direction: 'send' });
+    const worker = await cluster.value('SELECT id FROM rt_private.media_workers');
+    const forged = { event: 'rt:media-request', route: { media: worker }, requestId: '1',
+      request: { requestId: '1', op: 'close-transports', reply: false, transportIds: [id] } };
+    await cluster.sql('SELECT pg_notify($1, $2)', ['rt_media', JSON.stringify(forged)]);
+    await settled(cluster, bob.client);
+    assert.ok(Array.isArray((await askOk(alice.client, 'get-stats', { transportId: id })).stats));
   });
 });
 
@@ -281,10 +297,12 @@ describe('the media worker', () => {
     const create = () => ask(alice.client, 'create-transport', { meetingId, direction: 'send' });
     await within(6000, async () => {
       const pid = await cluster.pid('media');
+      const { id } = await askOk(alice.client, 'create-transport', { meetingId, direction: 'send' });
+      const restart = () => ask(alice.client, 'restart-ice', { transportId: id });
       const begun = performance.now();
       process.kill(pid, 'SIGSTOP');
       try {
-        for (const reply of await Promise.all(Array.from({ length: 10 }, create))) assert.equal(reply.error?.code, 'unavailable', JSON.stringify(reply));
+        for (const reply of await Promise.all(Array.from({ length: 10 }, restart))) assert.equal(reply.error?.code, 'unavailable', JSON.stringify(reply));
         return performance.now() - begun;
       } finally {
         process.kill(pid, 'SIGCONT');
