@@ -5,8 +5,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "lib/ilist.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -34,12 +34,27 @@ struct room
 {
 	int64 id; /* key */
 	struct version *top;
+	char status;
 };
+
+#define SH_PREFIX rooms
+#define SH_ELEMENT_TYPE struct room
+#define SH_KEY_TYPE int64
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) &(key), sizeof(key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Mostly a transaction writes to one. */
+#define FIRST_ROOMS 2
 
 /* The open transaction's; its memory is the transaction's. */
 static struct
 {
-	HTAB *rooms;         /* NULL: no message yet */
+	rooms_hash *rooms;   /* NULL: no message yet */
 	dlist_head versions; /* newest first, and so levels fall */
 	dlist_head open;     /* those that rt_number_settle() must look at */
 } numbers;
@@ -47,12 +62,7 @@ static struct
 static void
 start_rooms(void)
 {
-	HASHCTL ctl = {0};
-
-	ctl.keysize = sizeof(int64);
-	ctl.entrysize = sizeof(struct room);
-	ctl.hcxt = TopTransactionContext;
-	numbers.rooms = hash_create("rt rooms written to", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	numbers.rooms = rooms_create(TopTransactionContext, FIRST_ROOMS, NULL);
 	dlist_init(&numbers.versions);
 	dlist_init(&numbers.open);
 }
@@ -64,7 +74,7 @@ find_version(int64 room_id)
 
 	if (numbers.rooms == NULL)
 		return NULL;
-	room = hash_search(numbers.rooms, &room_id, HASH_FIND, NULL);
+	room = rooms_lookup(numbers.rooms, room_id);
 	return room != NULL ? room->top : NULL;
 }
 
@@ -76,13 +86,14 @@ own_version(int64 room_id)
 	struct version *v = find_version(room_id);
 	struct version *own;
 	struct room *room;
+	bool found;
 
 	if (v != NULL && v->level == level)
 		return v;
 	if (numbers.rooms == NULL)
 		start_rooms();
 	own = MemoryContextAllocZero(TopTransactionContext, sizeof(*own));
-	room = hash_search(numbers.rooms, &room_id, HASH_ENTER, NULL);
+	room = rooms_insert(numbers.rooms, room_id, &found);
 	if (v != NULL)
 	{
 		*own = *v;
@@ -255,13 +266,13 @@ merge_into_parent(int level)
 static void
 restore_older(struct version *v)
 {
-	struct room *room = hash_search(numbers.rooms, &v->room_id, HASH_FIND, NULL);
+	struct room *room = rooms_lookup(numbers.rooms, v->room_id);
 
 	dlist_delete(&v->by_age);
 	if (v->held)
 		dlist_delete(&v->by_open);
 	if (v->older == NULL)
-		hash_search(numbers.rooms, &v->room_id, HASH_REMOVE, NULL);
+		rooms_delete(numbers.rooms, v->room_id);
 	else
 	{
 		room->top = v->older;
