@@ -3,6 +3,8 @@
 -- A message's number is given by the triggers in C (extension/message.c): gapless, in commit order.  Nothing else may
 -- fire for each inserted row, and nothing be a CHECK: this is the path that must be fast (extension/message_check.h).
 
+-- It grows without end, and a fifth of it, the default, is ten million rows at fifty: autovacuum comes after a fiftieth, of changes
+-- and of new rows too, which it freezes while they are in memory and whose words it merges into the search index.
 CREATE TABLE rt.messages (
 	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
 	seq bigint NOT NULL,
@@ -17,7 +19,7 @@ CREATE TABLE rt.messages (
 	deleted_at timestamptz,
 	PRIMARY KEY (room_id, seq),
 	FOREIGN KEY (room_id, reply_to) REFERENCES rt.messages (room_id, seq)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE UNIQUE INDEX messages_client_id_key ON rt.messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_sender_id_idx ON rt.messages (sender_id, room_id, seq);
 CREATE INDEX messages_reply_to_idx ON rt.messages (room_id, reply_to) WHERE reply_to IS NOT NULL;
@@ -310,6 +312,7 @@ CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.reactions FOR EACH ROW
 -- Kept as ranges: who reads a room marks a screenful at a time, and one row holds it.  A range that follows another of
 -- the same member within ten seconds is added to it, so a receipt's time is exact to ten seconds.
 
+-- The last range of a member grows in its place, hence the free space.  The table grows as rt.messages does.
 CREATE TABLE rt_private.receipt_ranges (
 	room_id bigint NOT NULL,
 	user_id text NOT NULL,
@@ -319,7 +322,7 @@ CREATE TABLE rt_private.receipt_ranges (
 	at timestamptz NOT NULL,
 	PRIMARY KEY (room_id, user_id, kind, seq_from),
 	FOREIGN KEY (room_id, user_id) REFERENCES rt.room_members (room_id, user_id) ON DELETE CASCADE
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE rt_private.receipt_ranges IS 'receipts of runs of messages; rt.receipts shows them one by one';
 COMMENT ON COLUMN rt_private.receipt_ranges.room_id IS 'the room';
 COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'who got or saw them';

@@ -32,6 +32,7 @@ DROP FUNCTION rt_private.media_settle_transport(rt_private.media_requests, json)
 DROP FUNCTION rt_private.share_room(text, text);
 DROP FUNCTION rt_private.stat_relay();
 
+ALTER TABLE rt_private.receipt_ranges SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE rt_private.gateways ADD COLUMN stats_reset timestamptz NOT NULL DEFAULT clock_timestamp();
 ALTER TABLE rt_private.gateways ADD COLUMN draining_until timestamptz;
@@ -43,11 +44,13 @@ ALTER TABLE rt_private.media_workers ADD COLUMN ice_candidates jsonb NOT NULL DE
 ALTER TABLE rt_private.media_transports SET (fillfactor = 40);
 ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
 ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
+ALTER TABLE rt.events SET (autovacuum_vacuum_scale_factor = 0.05);
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.messages
 ALTER TABLE rt.messages DROP CONSTRAINT messages_seq_check, DROP CONSTRAINT messages_message_type_check,
-	DROP CONSTRAINT messages_metadata_check, DROP CONSTRAINT messages_client_id_check;
+	DROP CONSTRAINT messages_metadata_check, DROP CONSTRAINT messages_client_id_check,
+	SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 -- ---- end of what is by hand --------------------------------------------------
 
 SET LOCAL search_path = pg_catalog, pg_temp;
