@@ -464,7 +464,7 @@ test('long names, text from right to left, a phone, the dark: nothing overflows,
   assert.deepEqual(await anna.faults('room'), []);
 });
 
-test('behind the glass: administrators alone see the figures, and disconnect', async (t) => {
+test('behind the glass: administrators alone see the figures, disconnect, and end meetings', async (t) => {
   await anna.go('#/admin');
   await anna.page.getByText('Only administrators may look here.').waitFor();
   await anna.openRoom('General');
@@ -486,6 +486,12 @@ test('behind the glass: administrators alone see the figures, and disconnect', a
   await cleo.button('Yes').click();
   assert.equal(await dropped, true);
   await ben.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  const meetingId = await cluster.value("SELECT rt.create_meeting('Endless', host => 'ben')");
+  await cluster.sql('SELECT rt.start_meeting($1)', [meetingId]);
+  await cleo.button('End Endless').click();
+  await cleo.button('Yes').click();
+  await until('its end', async () => (await cluster.value('SELECT status FROM rt.meetings WHERE id = $1', [meetingId])) === 'ended');
+  await cleo.button('End Endless').waitFor({ state: 'hidden' });
   assert.deepEqual(cleo.errors, []);
 });
 

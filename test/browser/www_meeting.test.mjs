@@ -139,6 +139,49 @@ test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   await heading(anna, 'The meeting has ended.');
 });
 
+test('the host locks the meeting, and unlocks it', async (t) => {
+  const id = await together(t);
+  await anna.button('Lock the meeting').click();
+  await ben.page.getByText('locked', { exact: true }).waitFor();
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.go(`#/meeting/${id}`);
+  await cleo.ready();
+  await cleo.button('Join').click();
+  await cleo.page.getByText('The host has locked this meeting').waitFor();
+  await anna.button('Lock the meeting').click();
+  await ben.page.getByText('locked', { exact: true }).waitFor({ state: 'hidden' });
+  await cleo.button('Join').click();
+  await anna.tile('Cleo').waitFor();
+});
+
+test('how good the connection is is shown; a picture of another size asks for another layer', async (t) => {
+  const asked = [];
+  anna.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+    const [, layer] = /"set-preferred-layers".*"spatialLayer":(\d)/.exec(payload) ?? [];
+    if (layer !== undefined) asked.push(Number(layer));
+  }));
+  await anna.page.reload();
+  const id = await together(t);
+  await anna.sees('Ben');
+  await until('the largest layer', () => asked.at(-1) === 2);
+  await anna.page.setViewportSize(PHONE.viewport);
+  await until('a smaller layer', () => asked.at(-1) < 2);
+  await anna.page.setViewportSize(DESKTOP.viewport);
+  await until('the largest layer again', () => asked.at(-1) === 2);
+
+  const [{ id: consumerId, worker }] = await cluster.sql(`SELECT c.id, (SELECT w.id FROM rt_private.media_workers AS w) AS worker
+    FROM rt_private.media_consumers AS c JOIN rt_private.media_producers AS p ON p.id = c.producer_id
+    JOIN rt.meeting_participants AS a ON a.id = c.participant_id WHERE a.meeting_id = $1 AND a.user_id = 'anna' AND p.source = 'camera'`, [id]);
+  for (const [score, words] of [[2, 'connection poor'], [5, 'connection fair'], [9, 'connection good']]) {
+    await until(words, async () => {
+      await cluster.sql('SELECT rt_api.media_event(NULL, $1)', [{ worker, events: [{ type: 'consumer-score', consumerId, score }] }]);
+      return (await anna.tile('Ben').getByLabel(words).count()) > 0;
+    });
+    if (score === 2) await anna.screenshot('meeting-poor');
+  }
+});
+
 test('every refusal has its words', async () => {
   const ended = await meeting();
   await cluster.rest('POST', `/api/meetings/${ended}/end`, tokens[0]);
