@@ -389,6 +389,19 @@ describe('presence', () => {
     for (const status of ['offline', 'invisible', 7, null]) await askError(alice, 'bad_request', 'update-chat-status', { status });
   });
 
+  test('whoever goes is offline after a few seconds', () => within(8000, async () => {
+    const name = `user-${Math.random().toString(36).slice(2)}`;
+    const [token] = await cluster.users(name);
+    await cluster.room('going', name, 'bob');
+    const watcher = await connect(cluster, tokens.bob);
+    const client = await connect(cluster, token);
+    await event(watcher, 'chat-user-status-update', ({ userId }) => userId === name);
+    const gone = performance.now();
+    client.disconnect();
+    await event(watcher, 'chat-user-status-update', ({ userId, status }) => userId === name && status === 'offline');
+    return performance.now() - gone;
+  }));
+
   test('one of two sockets going is not offline', async () => {
     const [gina, hugo] = await cluster.users('gina', 'hugo');
     await cluster.room('two sockets', 'gina', 'hugo');

@@ -81,7 +81,7 @@ describe('requests', () => {
     const socket = await dialPlain('GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n'
       + 'POST /auth HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n'
       + 'GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
-    await until(() => socket.ended, 'the end');
+    await until(() => socket.ended, 'the end, before that of its patience', 9_000);
     const statuses = [...socket.text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status));
     assert.equal(statuses.length, 4);
     assert.deepEqual(statuses.slice(0, 2), [200, 200]);

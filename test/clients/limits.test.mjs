@@ -88,6 +88,7 @@ test('a reader that does not read is cut off, the others get everything', async 
   const content = 'w'.repeat(60_000);
   for (let i = 0; i < total; i++) await cluster.insert(roomId, 'alice', content);
   await until(() => quick.events.filter(([name]) => name === 'new-chat-message').length >= total, 'the quick one has all', 180_000);
+  await until(async () => Number(await cluster.value('SELECT cut_off FROM rt.stat_gateway')) === 1, 'it is cut off');
   slow.resume();
   await closed(slow);
 });

@@ -32,7 +32,7 @@ describe('figures', () => {
     assert.equal(first.user_id, 'alice');
     assert.equal(first.rooms, 1);
     // A client that answers late is seen to do so.
-    const slow = await rawClient(cluster, alice);
+    const slow = await rawClient(cluster, alice, { silent: true });
     const sid = JSON.parse(slow.packets.find((text) => text.startsWith('40')).slice(2)).sid;
     slow.on('message', (text) => { if (text.toString() === '2') setTimeout(() => slow.send('3'), 300); });
     await until(async () => (await row(sid))?.latency_ms >= 300, 'a late answer');

@@ -122,13 +122,15 @@ export function closeAll() {
 }
 
 // A websocket that speaks Engine.IO by hand: packets that came are in .packets, .closed is the close code once it is shut.
-export async function rawSocket(cluster, query = '', options = {}) {
+// It answers pings, unless it is silent, so that it is not closed for its silence but for what it does.
+export async function rawSocket(cluster, query = '', { silent = false, ...options } = {}) {
   const url = `${cluster.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket${query}`;
   const socket = new WebSocket(url, options);
   open.add(socket);
   socket.packets = [];
   socket.closed = undefined;
   socket.on('message', (data, isBinary) => socket.packets.push(isBinary ? data : data.toString()));
+  if (!silent) socket.on('message', (data) => { if (data.toString() === '2') socket.send('3'); });
   socket.on('close', (code) => { socket.closed = code; });
   socket.on('error', (error) => { socket.failure = error; });
   socket.on('unexpected-response', (request, response) => {
@@ -143,8 +145,8 @@ export async function rawSocket(cluster, query = '', options = {}) {
 }
 
 // A raw websocket that has done CONNECT.
-export async function rawClient(cluster, token) {
-  const socket = await rawSocket(cluster);
+export async function rawClient(cluster, token, options) {
+  const socket = await rawSocket(cluster, '', options);
   await packet(socket, (text) => text[0] === '0');
   socket.send(`40${JSON.stringify({ token })}`);
   await packet(socket, (text) => text.startsWith('40'));
