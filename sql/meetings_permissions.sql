@@ -111,23 +111,22 @@ FROM (VALUES
 	(19, 'meeting_say', '{"meetingId":[],"message":"x"}'),
 	(20, 'meeting_create', '{}'),
 	(21, 'meeting_create', '{"title":"   "}'),
-	(22, 'meeting_create', '{"title":"x","access":"anyone","maxParticipants":"5"}'),
-	(23, 'meeting_create', '{"title":"x","access":"anyone","maxParticipants":0}'),
-	(24, 'meeting_create', '{"title":"x","access":"anyone","startsAt":"tomorrow"}'),
-	(25, 'meeting_create', '{"title":"x","access":"anyone","startsAt":"2026-02-30T10:00:00Z"}'),
+	(22, 'meeting_create', '{"title":"x","maxParticipants":"5"}'),
+	(23, 'meeting_create', '{"title":"x","maxParticipants":0}'),
+	(24, 'meeting_create', '{"title":"x","startsAt":"tomorrow"}'),
+	(25, 'meeting_create', '{"title":"x","startsAt":"2026-02-30T10:00:00Z"}'),
 	(26, 'meeting_create', '{"title":"x","access":"all"}'),
 	(27, 'meeting_create', '{"title":"x","access":"room"}'),
-	(28, 'meeting_create', '{"title":"x","access":"anyone","inviteeIds":"bob"}'),
-	(29, 'meeting_create', '{"title":"x","access":"anyone","inviteeIds":["nobody"]}'),
-	(30, 'meeting_create', '{"title":"x","access":"anyone","roomId":"999999999"}'),
-	(31, 'meeting_create', '{"title":"x","access":"anyone","password":""}'),
-	(32, 'meeting_create', '{"title":"x"}'),
-	(33, 'meetings_list', '{"limit":"0"}')) AS r (n, fn, more)
+	(28, 'meeting_create', '{"title":"x","inviteeIds":"bob"}'),
+	(29, 'meeting_create', '{"title":"x","inviteeIds":["nobody"]}'),
+	(30, 'meeting_create', '{"title":"x","roomId":"999999999"}'),
+	(31, 'meeting_create', '{"title":"x","password":""}'),
+	(32, 'meetings_list', '{"limit":"0"}')) AS r (n, fn, more)
 ORDER BY n;
 
 -- REST, as it should be.
 SELECT c ->> 'status' AS status, (c -> 'data')::jsonb - ARRAY['id', 'createdAt'] AS data
-FROM rt_api.meeting_create('p-host', '{"title":" Planning ","password":"sesame","maxParticipants":5,"access":"invited",
+FROM rt_api.meeting_create('p-host', '{"title":" Planning ","password":"sesame","maxParticipants":5,
 	"startsAt":"2030-01-02T03:04:05.678Z","inviteeIds":["p-other"]}') AS c;
 SELECT max(id) AS m2 FROM rt.meetings \gset
 SELECT count FROM json_to_record(rt_api.meetings_list('p-other', '{"status":"scheduled"}')) AS l (count integer);

@@ -153,7 +153,8 @@ BEGIN
 	meeting := rt.create_meeting(rt_private.req_title(req), actor, rt_private.req_password(req),
 		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),
 		rt_private.req_users(req, 'inviteeIds'),
-		rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']));
+		CASE WHEN nullif(req -> 'access', 'null') IS NOT NULL
+			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END);
 	RETURN rt_private.meeting_answer(meeting, 201);
 END
 $$;

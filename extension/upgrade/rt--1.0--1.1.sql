@@ -1219,20 +1219,6 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_api.meeting_create(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	meeting bigint;
-BEGIN
-	PERFORM rt_private.meeting_act(actor, '{}');
-	meeting := rt.create_meeting(rt_private.req_title(req), actor, rt_private.req_password(req),
-		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),
-		rt_private.req_users(req, 'inviteeIds'),
-		rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']));
-	RETURN rt_private.meeting_answer(meeting, 201);
-END
-$$;
-
 CREATE FUNCTION rt_private.milliseconds(i interval) RETURNS numeric
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT round((extract(epoch FROM i) * 1000)::numeric, 1)
