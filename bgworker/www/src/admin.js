@@ -1,7 +1,7 @@
 // Behind the glass: the server's figures as they change, for administrators.
 import { rest } from './api.js';
 import { chart } from './chart.js';
-import { ask, guarded, h, iconButton, replace, timeOf } from './dom.js';
+import { ask, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
 
 const EVERY_MS = 2000;
 const KEPT = 90; // samples of a figure
@@ -187,10 +187,12 @@ export function openAdmin(view) {
   };
 
   function drawTables(stats) {
-    if (tables.contains(document.activeElement) || document.querySelector('dialog')) return; // somebody is about to press something
-    replace(
-      tables,
-      TABLES.map((draw) => draw(stats, actions)),
+    if (tables.querySelector(':active') || document.querySelector('dialog')) return; // something is being pressed
+    keepFocus(tables, () =>
+      replace(
+        tables,
+        TABLES.map((draw) => draw(stats, actions)),
+      ),
     );
   }
 
