@@ -76,6 +76,15 @@ rt_alloc(unsigned long size)
 }
 
 void *
+rt_alloc_resident(unsigned long size)
+{
+	void *p = rt_alloc(size);
+
+	explicit_bzero(p, size); /* a memset() of what calloc() gave is left out by compilers */
+	return p;
+}
+
+void *
 rt_realloc(void *p, unsigned long size)
 {
 	void *q = realloc(p, size == 0 ? 1 : size);

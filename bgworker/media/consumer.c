@@ -95,15 +95,30 @@ rt_consumer_pause(struct rt_consumer *c, bool paused)
 
 	c->paused = paused;
 	if (was && !paused)
-		rt_consumer_resync(c);
+		rt_consumer_begin(c);
+}
+
+static void
+expect_keyframe(struct rt_consumer *c)
+{
+	c->need_sync = true;
+	rt_layers_restart(c);
 }
 
 void
 rt_consumer_resync(struct rt_consumer *c)
 {
-	c->need_sync = true;
-	rt_layers_restart(c);
+	expect_keyframe(c);
 	if (rt_consumer_flows(c))
+		rt_consumer_want_keyframe(c);
+}
+
+/* What came before the first packet that it gets is given once: pausing and resuming is not to multiply packets. */
+void
+rt_consumer_begin(struct rt_consumer *c)
+{
+	expect_keyframe(c);
+	if (rt_consumer_flows(c) && (c->last_sent_us || !rt_producer_replay(c->producer, c)))
 		rt_consumer_want_keyframe(c);
 }
 

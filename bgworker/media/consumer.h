@@ -10,6 +10,8 @@ enum rt_result rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, 
 void rt_consumer_close(struct rt_consumer *c);
 
 void rt_consumer_pause(struct rt_consumer *c, bool paused);
+/* It may flow now, for the first time or after a pause. */
+void rt_consumer_begin(struct rt_consumer *c);
 /* The next packet begins the stream anew, with a key frame if it is video. */
 void rt_consumer_resync(struct rt_consumer *c);
 bool rt_consumer_flows(const struct rt_consumer *c);

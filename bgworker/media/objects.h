@@ -165,6 +165,9 @@ struct rt_layer
 	uint64_t keyframe_asked_us;
 	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
 	bool keyframe_wanted; /* asked for, and not seen yet */
+	uint64_t keyframe_us; /* when the last one came; 0: none has */
+	uint32_t keyframe_ts;
+	uint16_t keyframe_seq; /* its first packet */
 	uint8_t fir_seq;
 	uint16_t picture_id; /* VP8: the newest */
 	struct rt_dd_structure *dd; /* AV1 with dependency descriptors */

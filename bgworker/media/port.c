@@ -548,8 +548,8 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 
 	p->loop = l;
 	p->handler = *handler;
-	p->out = rt_alloc(OUT_BUFFERS * sizeof *p->out);
-	p->in = rt_alloc(BATCH_IN * sizeof *p->in);
+	p->out = rt_alloc_resident(OUT_BUFFERS * sizeof *p->out);
+	p->in = rt_alloc_resident(BATCH_IN * sizeof *p->in);
 	prepare_batch(&p->batch, p->in);
 	snprintf(service, sizeof service, "%d", port);
 	for (char *host = strtok_r(list, ", ", &save); host; host = strtok_r(NULL, ", ", &save))

@@ -5,11 +5,14 @@
 
 #include "../common/log.h"
 #include "consumer.h"
+#include "layers.h"
 #include "rtcp.h"
 #include "transport.h"
 
 #define KEYFRAME_AGAIN_US 500000 /* it was asked for and did not come */
 #define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
+#define REPLAY_US 150000         /* after a key frame: who begins gets what came since, and needs no other */
+#define REPLAY_PACKETS 200
 #define LAYER_SILENCE_US 700000  /* behind the others of the track: the sender has stopped this one */
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
@@ -116,6 +119,8 @@ rt_producer_flows(const struct rt_producer *p)
 static void
 resync(struct rt_producer *p, bool flowed)
 {
+	for (int i = 0; i < p->params.n_encodings; i++)
+		p->layers[i].keyframe_us = 0;
 	if (!flowed && rt_producer_flows(p))
 		for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
 			rt_consumer_resync(c);
@@ -270,6 +275,46 @@ catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
 	}
 }
 
+bool
+rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
+{
+	struct rt_layer *l = &p->layers[rt_layers_encoding(c)];
+	const struct rt_packet *first;
+	struct rt_packet packet;
+	uint64_t now_us = p->transport->engine->now_us;
+
+	if (!l->store || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
+	    (uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
+		return false;
+	first = rt_store_find(l->store, l->keyframe_seq);
+	if (!first)
+		return false;
+	packet = *first;
+	packet.arrival_us = now_us;
+	if (!rt_consumer_forward(c, &packet))
+		return false;
+	catch_up(c, l, packet.seq);
+	rt_port_flush(p->transport->engine->port);
+	return true;
+}
+
+/* One that comes late, behind the next one, is not the last one. */
+static void
+note_keyframe(struct rt_layer *l, const struct rt_packet *p)
+{
+	bool older = l->keyframe_us && rt_seq_newer(l->keyframe_seq, p->seq);
+
+	l->keyframe_wanted = false;
+	if (l->keyframe_us && p->ts == l->keyframe_ts)
+		l->keyframe_seq = older ? p->seq : l->keyframe_seq;
+	else if (!older)
+	{
+		l->keyframe_us = p->arrival_us;
+		l->keyframe_ts = p->ts;
+		l->keyframe_seq = p->seq;
+	}
+}
+
 /* Picture numbers of 7 bits (RFC 7741 section 4.2) become 15, which is what goes out. */
 static void
 widen_picture_id(struct rt_layer *l, struct rt_codec_info *info)
@@ -319,8 +364,10 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if (packet.descriptor_len)
 		read_descriptor(l, &packet);
 	note_level(p, &packet);
+	if (rc == RT_RECV_BEGIN)
+		l->keyframe_us = 0;
 	if (packet.info.keyframe)
-		l->keyframe_wanted = false;
+		note_keyframe(l, &packet);
 	if (l->store)
 		rt_store_put(l->store, &packet);
 	if (rc == RT_RECV_BEGIN && !first)

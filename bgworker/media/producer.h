@@ -19,6 +19,8 @@ void rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bo
 /* A consumer needs a key frame of this layer.  Merged: one request until it comes, again after half a second,
  * and ten a second at most. */
 void rt_producer_want_keyframe(struct rt_producer *p, int layer);
+/* To one that gets nothing yet: the last key frame, and what came since.  False: that is too long ago. */
+bool rt_producer_replay(struct rt_producer *p, struct rt_consumer *c);
 /* Each tick: NACKs, and key frames that did not come. */
 void rt_producer_tick(struct rt_producer *p);
 /* Bits a second of a layer now; 0: it does not flow. */

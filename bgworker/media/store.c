@@ -20,7 +20,7 @@ struct rt_store
 struct rt_store *
 rt_store_new(void)
 {
-	return rt_alloc(sizeof(struct rt_store));
+	return rt_alloc_resident(sizeof(struct rt_store));
 }
 
 void

@@ -251,7 +251,7 @@ note_dtls_state(struct rt_transport *t)
 			memset(&keys, 0, sizeof keys);
 			rt_report_transport_state(t);
 			for (struct rt_consumer *c = t->consumers; c; c = c->next)
-				rt_consumer_resync(c);
+				rt_consumer_begin(c);
 			return;
 		case RT_DTLS_FAILED:
 			rt_report_transport_closed(t, "DTLS failed");

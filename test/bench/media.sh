@@ -99,8 +99,8 @@ bench_j()
 			up[$n]+=" $(media_figure forward .dtls_up_ms)"
 		done
 		report_forwarding "$n" "$(median ${cost[$n]})" "$(median ${floor[$n]})" "$(median ${p50[$n]})" "$(median ${p99[$n]})"
+		row "j forwarding to $n, resident set a consumer" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 100 kB'
 	done
-	row "j forwarding to $n, resident set a consumer" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 100 kB'
 	row 'j from opening a page to DTLS up, one after the other' "$(printf '%.1f ms' "$(median ${up[10]})")" '<= 20 ms'
 	bench_joins
 }

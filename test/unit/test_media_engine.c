@@ -368,6 +368,13 @@ gapless(const struct peer *p, int from)
 	return true;
 }
 
+/* As if the last key frame had come long ago. */
+static void
+forget_keyframe(struct rt_producer *p)
+{
+	p->layers[0].keyframe_us = 1;
+}
+
 /* ---- tests ---- */
 
 static void
@@ -382,6 +389,7 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	settle();
 	ok(b->n == 0, "a consumer starts paused");
 	rt_engine_touch(e);
+	forget_keyframe(producer);
 	rt_consumer_pause(c, false);
 	ok(UNTIL(a->plis > 0), "resuming asks for a key frame");
 	send_frame(a, 0, 101, false, 0, 2);
@@ -429,6 +437,46 @@ test_late_keyframe(struct peer *a, struct peer *b, struct rt_consumer *c)
 	   "a late key frame, and what came before it");
 }
 
+/* Who begins soon behind a key frame gets that one, and all that came since; later on, one is asked for. */
+static void
+test_second_viewer(struct peer *a, struct peer *b, struct rt_producer *producer)
+{
+	struct rt_consumer *c;
+	int before = b->n;
+
+	ssrc_out += 10;
+	c = consume(b, producer, "second");
+	send_frame(a, 0, 20005, true, 0, 1);
+	send_frame(a, 0, 20006, false, 0, 2);
+	send_frame(a, 0, 20007, false, 0, 3);
+	ok(UNTIL(b->n == before + 3), "the first viewer has three frames");
+	before = b->n;
+	a->plis = 0;
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	ok(UNTIL(b->n == before + 3) && b->got[before].ssrc == ssrc_out && b->got[before].mark == 1 &&
+	       b->got[before + 2].mark == 3 && gapless(b, before),
+	   "the second one gets them at once");
+	send_frame(a, 0, 20008, false, 0, 4);
+	ok(UNTIL(b->n == before + 5) && a->plis == 0, "and goes on with what comes; no key frame is asked for");
+	rt_consumer_pause(c, true);
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	ok(UNTIL(a->plis == 1) && b->n == before + 5, "after a pause one is");
+	rt_consumer_close(c);
+	ssrc_out += 10;
+	c = consume(b, producer, "third");
+	forget_keyframe(producer);
+	a->plis = 0;
+	producer->layers[0].keyframe_asked_us = 0;
+	rt_consumer_pause(c, false);
+	ok(UNTIL(a->plis == 1) && b->n == before + 5, "and when the last one is too old");
+	rt_consumer_close(c);
+	ssrc_out -= 20;
+	send_frame(a, 0, 20009, true, 0, 5);
+	ok(UNTIL(b->n == before + 6), "the first viewer goes on");
+}
+
 /* Picture numbers of 7 bits wrap soon; what goes out has 15. */
 static void
 test_short_picture_ids(struct peer *a, struct peer *b)
@@ -437,7 +485,7 @@ test_short_picture_ids(struct peer *a, struct peer *b)
 
 	for (int i = 0; i < 200; i++)
 	{
-		uint16_t seq = (uint16_t) (20005 + i);
+		uint16_t seq = (uint16_t) (20010 + i);
 		uint8_t payload[] = {0x90, 0x80, (uint8_t) (seq & 0x7f), 1, 0, (uint8_t) i};
 		size_t n = rt_rtp_write_header(a->sent, 96, true, seq, seq * 3000u, ssrc_in, NULL, 0);
 
@@ -876,6 +924,7 @@ main(void)
 	consumer = consume(b, producer, "c");
 	test_forwarding(a, b, producer, consumer);
 	test_late_keyframe(a, b, consumer);
+	test_second_viewer(a, b, producer);
 	test_short_picture_ids(a, b);
 	test_greed(a, b, consumer);
 	another(a, producer);
