@@ -5,9 +5,9 @@
 #include <time.h>
 
 #include "../common/log.h"
+#include "allot.h"
 #include "consumer.h"
 #include "demux.h"
-#include "layers.h"
 #include "producer.h"
 #include "report.h"
 #include "rtcp.h"
@@ -181,7 +181,7 @@ tick_transport(struct rt_transport *t, uint64_t tick)
 		return;
 	for (struct rt_producer *p = t->producers; p; p = p->next)
 		rt_producer_tick(p);
-	rt_layers_allot(t);
+	rt_allot_layers(t);
 	if (t->twcc && tick % TWCC_TICKS == 0)
 		send_twcc(t);
 	if (second)

@@ -29,7 +29,4 @@ int rt_layers_temporal_count(const struct rt_consumer *c);
 
 /* Clamped; temporal < 0: the highest. */
 void rt_layers_prefer(struct rt_consumer *c, int spatial, int temporal);
-/* Shares the transport's estimate fairly among its video consumers; each tick, does something five times a second. */
-void rt_layers_allot(struct rt_transport *t);
-
 #endif

@@ -204,6 +204,12 @@ struct rt_sent
 	uint32_t again_ms; /* when it was sent last, wraps */
 };
 
+/* Of a stream: a spatial layer, and which of its temporal ones. */
+struct rt_level
+{
+	int8_t spatial, temporal;
+};
+
 struct rt_consumer
 {
 	char id[RT_OBJECT_ID];
@@ -216,7 +222,7 @@ struct rt_consumer
 	/* layers.c: indexes of encodings or of SVC layers; -1: nothing */
 	int8_t preferred_spatial, preferred_temporal;
 	int8_t target_spatial, target_temporal;
-	int8_t allotted; /* the spatial layer that the estimate allows */
+	struct rt_level allotted; /* what the estimate allows */
 	int8_t current_spatial, current_temporal;
 	int8_t told_spatial, told_temporal;
 	int8_t decode_target; /* AV1 with dependency descriptors */

@@ -10,6 +10,7 @@
 
 #include "bgworker/media/consumer.h"
 #include "bgworker/media/engine.h"
+#include "bgworker/media/allot.h"
 #include "bgworker/media/layers.h"
 #include "bgworker/media/producer.h"
 #include "bgworker/media/rtcp.h"
@@ -707,6 +708,36 @@ send_layers(struct peer *a, uint16_t number)
 	nanosleep(&(struct timespec){.tv_nsec = 40000000}, NULL);
 }
 
+/* At the next tick, by this estimate. */
+static void
+allot(struct rt_transport *t, uint64_t bps)
+{
+	rt_bwe_remb(t->bwe, bps);
+	t->layers_us = 0;
+	t->upgrade_us = engine->now_us; /* nothing is tried */
+	rt_allot_layers(t);
+}
+
+static void
+lose_half(struct rt_transport *t)
+{
+	uint64_t at[100];
+	uint8_t out[1000];
+	struct rt_rtcp p;
+	size_t len, off = 0;
+	int written;
+
+	rt_bwe_remb(t->bwe, 10000000);
+	for (uint16_t i = 0; i < 100; i++)
+	{
+		rt_bwe_sent(t->bwe, i, 1000, engine->now_us);
+		at[i] = i % 2 ? engine->now_us + 100u * i : 0;
+	}
+	len = rt_rtcp_write_twcc(out, sizeof out, 1, 2, 0, 0, at, 100, &written);
+	if (rt_rtcp_next(out, len, &off, &p) == RT_OK)
+		rt_bwe_feedback(t->bwe, &p, engine->now_us + 1000000);
+}
+
 /* Three layers of a track to two consumers of one transport: what there is does not go to the first alone. */
 static void
 test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
@@ -714,7 +745,7 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	struct rt_transport *t = rt_engine_transport(engine, b->id);
 	struct rt_consumer *c[2];
 	uint16_t number = 100;
-	uint64_t middle;
+	uint64_t middle, top;
 
 	while (number < 200 && (number < 110 || rt_producer_bitrate(producer, 2) == 0))
 		send_layers(a, number++);
@@ -725,13 +756,24 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 		rt_consumer_pause(c[i], false);
 	}
 	middle = rt_producer_bitrate(producer, 1);
-	rt_bwe_remb(t->bwe, 2 * middle + (rt_producer_bitrate(producer, 2) - middle) / 2);
-	t->layers_us = 0;
-	t->upgrade_us = engine->now_us; /* nothing is tried */
-	rt_layers_allot(t);
-	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1, "the middle layer for both: %d and %d", c[0]->target_spatial,
-	   c[1]->target_spatial);
+	top = rt_producer_bitrate(producer, 2);
+	allot(t, 2 * middle + middle / 10);
+	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1 && c[0]->target_temporal == 1 && c[1]->target_temporal == 1,
+	   "the middle layer for both: %d and %d", c[0]->target_spatial, c[1]->target_spatial);
 	ok(strcmp(c[0]->reason, "bandwidth") == 0, "and it says why: %s", c[0]->reason);
+	allot(t, middle + top * 7 / 10);
+	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 0 && c[0]->target_spatial == 1 && c[0]->target_temporal == 1,
+	   "a little more: the upper one, but the lower half of its frames");
+	allot(t, 2 * top + top / 10);
+	ok(c[0]->target_spatial == 2 && c[0]->target_temporal == 1 && strcmp(c[0]->reason, "preferred") == 0, "all for both");
+	allot(t, top + top * 7 / 10);
+	ok(c[0]->target_temporal == 1, "a low estimate alone takes nothing away");
+	lose_half(t);
+	allot(t, top + top * 7 / 10);
+	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 1 && c[0]->target_spatial == 2 && c[0]->target_temporal == 0,
+	   "congestion does: first the upper temporal layer of one of them");
+	allot(t, 1);
+	ok(c[0]->target_spatial == 0 && c[0]->target_temporal == 0 && c[1]->target_spatial == 0, "in the end all but the lowest");
 }
 
 /* More streams than one report has room for. */
