@@ -234,6 +234,7 @@ CREATE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.follow_clock();
 	UPDATE rt_private.gateways AS g
 	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
 	WHERE g.name = rt_private.req_text(req, 'gateway');

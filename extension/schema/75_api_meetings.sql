@@ -445,6 +445,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.meeting_act(NULL, '{}');
 	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.follow_clock();
 	lost := rt_private.media_sweep();
 	PERFORM rt_private.meeting_drop_dead_gateways();
 	gone := rt_private.meeting_end_places();

@@ -404,6 +404,62 @@ COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stat
 
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
 
+CREATE UNLOGGED TABLE rt_private.clock (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	server_start timestamptz NOT NULL,
+	ahead double precision NOT NULL
+);
+
+COMMENT ON TABLE rt_private.clock IS 'the system''s clock as follow_clock() saw it last; one row';
+
+COMMENT ON COLUMN rt_private.clock.one IS 'keeps it at one row';
+
+COMMENT ON COLUMN rt_private.clock.server_start IS 'of which run of the server; the machine may have been started anew before another';
+
+COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of a clock that nobody sets';
+
+CREATE FUNCTION rt_private.clock_offset() RETURNS double precision
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_clock_offset';
+
+COMMENT ON FUNCTION rt_private.clock_offset() IS 'seconds by which the system''s clock is ahead of one that nobody sets';
+
+CREATE FUNCTION rt_private.after_jump(at timestamptz, jump interval) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN abs(extract(epoch FROM at + jump - clock_timestamp())) < abs(extract(epoch FROM at - clock_timestamp()))
+		THEN at + jump ELSE at END
+$$;
+
+COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'a time of before a jump of the clock, as the clock tells it now';
+
+CREATE FUNCTION rt_private.follow_clock() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen rt_private.clock := ROW (true, pg_postmaster_start_time(), rt_private.clock_offset());
+	was rt_private.clock;
+	jump interval;
+BEGIN
+	SELECT c.* INTO was FROM rt_private.clock AS c;
+	IF was.server_start = seen.server_start AND abs(was.ahead - seen.ahead) < 1 THEN
+		RETURN;
+	END IF;
+	-- one of those who see it does it
+	INSERT INTO rt_private.clock AS c VALUES (seen.*)
+	ON CONFLICT (one) DO UPDATE SET server_start = excluded.server_start, ahead = excluded.ahead
+	WHERE c.server_start <> excluded.server_start OR abs(c.ahead - excluded.ahead) >= 1;
+	IF NOT FOUND OR was.server_start IS DISTINCT FROM seen.server_start THEN
+		RETURN;
+	END IF;
+	jump := make_interval(secs => seen.ahead - was.ahead);
+	UPDATE rt_private.gateways AS g SET reported_at = rt_private.after_jump(g.reported_at, jump);
+	UPDATE rt_private.media_workers AS w SET heartbeat_at = rt_private.after_jump(w.heartbeat_at, jump);
+	UPDATE rt_private.sessions AS s SET ended_at = rt_private.after_jump(s.ended_at, jump) WHERE s.ended_at IS NOT NULL;
+	UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
+	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines when the system''s clock was set; before each look at them';
+
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -789,6 +845,7 @@ CREATE OR REPLACE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.follow_clock();
 	UPDATE rt_private.gateways AS g
 	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
 	WHERE g.name = rt_private.req_text(req, 'gateway');
@@ -1042,6 +1099,22 @@ BEGIN
 		RETURNING p)
 	SELECT array_agg(d.p) INTO places FROM dropped AS d;
 	RETURN rt_private.places_json(places);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_sweep(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	gone bigint;
+	lost integer;
+BEGIN
+	PERFORM rt_private.meeting_act(NULL, '{}');
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.follow_clock();
+	lost := rt_private.media_sweep();
+	PERFORM rt_private.meeting_drop_dead_gateways();
+	gone := rt_private.meeting_end_places();
+	RETURN json_build_object('left', gone, 'workersLost', lost);
 END
 $$;
 
