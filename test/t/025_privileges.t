@@ -15,6 +15,8 @@ use RtTest;
 my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
 my $data = $cluster->data_dir;
 my $list = dirname(__FILE__) . '/privileges';
+# The supervisor gives the two their passwords when it starts.
+$cluster->poll_sql("SELECT count(*) FROM pg_authid WHERE rolname IN ('rt_gateway', 'rt_media') AND rolpassword IS NOT NULL", '2', 'the programs may log in');
 
 # A role in rt_app, one without grants, and somebody else's schema and roles that none of them has to do with.
 $cluster->sql(<<'END');
