@@ -8,40 +8,22 @@ use Time::HiRes qw(sleep time);
 
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
+use WallClock;
 
 my $DAY = 86400;
 my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
-my $shim = $cluster->dir . '/wall_clock.so';
-my $clock = $cluster->dir . '/wall_clock';
-is(system('cc', '-shared', '-fPIC', '-o', $shim, dirname(__FILE__) . '/lib/wall_clock.c'), 0, 'a clock that the test can set');
-set_clock(0);
-chmod 0644, $clock;
-chmod 0755, $shim;
-
-sub set_clock
-{
-	open(my $file, '+>>:raw', $clock) or die $!;
-	truncate $file, 8;
-	close $file;
-	open($file, '+<:raw', $clock) or die $!;
-	print $file pack('q', $_[0]);
-	close $file;
-}
+my $clock = WallClock->new($cluster);
 
 sub start
 {
-	my (undef, $err, $status) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-m', 'fast', 'stop');
-	is($status, 0, 'the server stops') || diag($err);
-	local @ENV{qw(LD_PRELOAD WALL_CLOCK)} = ($shim, $clock);
-	(undef, $err, $status) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-w', 'start');
-	is($status, 0, 'and starts with that clock') || diag($err);
+	$clock->restart_server;
 	wait_until(sub { $cluster->is_ready }, 'the gateway serves');
 }
 
 sub jump
 {
 	my ($seconds, $name) = @_;
-	set_clock($seconds);
+	$clock->set($seconds);
 	cmp_ok(abs($cluster->sql('SELECT extract(epoch FROM clock_timestamp())') - time - $seconds), '<', 30, $name);
 }
 

@@ -9,34 +9,16 @@ use Time::HiRes qw(sleep time);
 
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
+use WallClock;
 
 my $DAY = 86400;
 my $GRACE = 8;
 my $cluster = RtTest->start(settings => { 'rt.media_workers' => 1, 'rt.gateway_workers' => 2, 'rt.meeting_grace' => "${GRACE}s" });
-my $shim = $cluster->dir . '/wall_clock.so';
-my $clock = $cluster->dir . '/wall_clock';
-is(system('cc', '-shared', '-fPIC', '-o', $shim, dirname(__FILE__) . '/lib/wall_clock.c'), 0, 'a clock that the test can set');
-set_clock(0);
-chmod 0644, $clock;
-chmod 0755, $shim;
-
-sub set_clock
-{
-	open(my $file, '+>>:raw', $clock) or die $!;
-	truncate $file, 8;
-	close $file;
-	open($file, '+<:raw', $clock) or die $!;
-	print $file pack('q', $_[0]);
-	close $file;
-}
+my $clock = WallClock->new($cluster);
 
 sub start_server
 {
-	my (undef, $err, $status) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-m', 'fast', 'stop');
-	is($status, 0, 'the server stops') || diag($err);
-	local @ENV{qw(LD_PRELOAD WALL_CLOCK)} = ($shim, $clock);
-	(undef, $err, $status) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-w', 'start');
-	is($status, 0, 'and starts with that clock') || diag($err);
+	$clock->restart_server;
 	# Rows of before the restart are there until their successors come.
 	$cluster->poll_sql("SELECT count(*) || ' ' || count(*) FILTER (WHERE started_at > pg_postmaster_start_time()) FROM rt_private.gateways", '2 2', 'two gateways serve');
 	$cluster->poll_sql("SELECT count(*) || ' ' || count(*) FILTER (WHERE started_at > pg_postmaster_start_time()) FROM rt_private.media_workers", '1 1', 'and a media worker');
@@ -82,7 +64,7 @@ sub jumps
 	my ($media, $gateways) = (state_of_media(), gateways());
 	drop_socket('ben');
 	my $dropped = time;
-	set_clock($to);
+	$clock->set($to);
 	some_sweeps();
 	is(gateways(), $gateways, "$name: no gateway is taken for dead");
 	is(state_of_media(), $media, "$name: nor the media worker");
