@@ -7,28 +7,12 @@ use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
+use SmallDisk;
 
-plan(skip_all => 'mounting a small file system takes root') if $> != 0;
+SmallDisk::skip_unless_root();
 
 my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
-my $disk = $cluster->dir . '/small';
-mkdir $disk;
-my $mounted = system('mount', '-t', 'tmpfs', '-o', 'size=40m,mode=0700,uid=' . (getpwnam('postgres'))[2], 'rt-small', $disk) == 0;
-if (!$mounted)
-{
-	$cluster->stop;
-	plan(skip_all => 'no file system can be mounted here');
-}
-
-END
-{
-	local $?;
-	if ($mounted)
-	{
-		$cluster->stop;
-		system('umount', $disk);
-	}
-}
+my $disk = SmallDisk::mount($cluster, 'small', 40);
 
 my %db = (dbname => 'small');
 $cluster->sql("CREATE TABLESPACE small LOCATION '$disk'");

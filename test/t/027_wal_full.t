@@ -8,30 +8,13 @@ use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
+use SmallDisk;
 
-plan(skip_all => 'mounting a small file system takes root') if $> != 0;
+SmallDisk::skip_unless_root();
 
 my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0, 'min_wal_size' => '32MB', 'max_wal_size' => '1GB' });
-my $disk = $cluster->dir . '/wal';
+my $disk = SmallDisk::mount($cluster, 'wal', 96);
 my $log = $cluster->data_dir . '/pg_wal';
-mkdir $disk;
-my $mounted = system('mount', '-t', 'tmpfs', '-o', 'size=96m,mode=0700,uid=' . (getpwnam('postgres'))[2], 'rt-wal', $disk) == 0;
-if (!$mounted)
-{
-	$cluster->stop;
-	plan(skip_all => 'no file system can be mounted here');
-}
-
-END
-{
-	local $?;
-	if ($mounted)
-	{
-		unlink "$disk/junk";
-		$cluster->stop;
-		system('umount', $disk);
-	}
-}
 
 sub pg_ctl { return $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-t', 120, '-l', $cluster->dir . '/server.log', @_); }
 
