@@ -36,23 +36,23 @@ text_column(Relation table, TupleTableSlot *slot, const char *column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
-/* Gives back the row's name; NULL: there is no such row, or it has none. */
-static char *
-name_of(const char *table_name, Datum key, bool *found)
+/* *name, unless that is not asked for: the row's, NULL if it has none. */
+static bool
+is_there(const char *table_name, Datum key, char **name)
 {
 	Relation table = rt_row_open_table(table_name, RowShareLock);
 	struct rt_row row;
-	char *name = NULL;
+	bool found;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
-	*found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
-	if (*found)
-		name = text_column(table, row.slot, "name");
+	found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
+	if (found && name != NULL)
+		*name = text_column(table, row.slot, "name");
 	rt_row_done(&row);
 	PopActiveSnapshot();
 	table_close(table, NoLock);
-	return name;
+	return found;
 }
 
 static void
@@ -69,12 +69,8 @@ void
 rt_reference_check_room(Relation messages, int64 room_id)
 {
 	char text[32];
-	bool found;
 
-	if (rt_number_is_taken_in(room_id))
-		return;
-	(void) name_of("rooms", Int64GetDatum(room_id), &found);
-	if (found)
+	if (rt_number_is_taken_in(room_id) || is_there("rooms", Int64GetDatum(room_id), NULL))
 		return;
 	snprintf(text, sizeof(text), INT64_FORMAT, room_id);
 	refuse(messages, "messages_room_id_fkey", "room_id", text, "rooms");
@@ -83,10 +79,9 @@ rt_reference_check_room(Relation messages, int64 room_id)
 char *
 rt_reference_check_sender(Relation messages, Datum sender_id)
 {
-	bool found;
-	char *name = name_of("users", sender_id, &found);
+	char *name = NULL;
 
-	if (!found)
+	if (!is_there("users", sender_id, &name))
 		refuse(messages, "messages_sender_id_fkey", "sender_id", TextDatumGetCString(sender_id), "users");
 	return name;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../common/db.h"
+#include "../common/dbjson.h"
 #include "../common/json.h"
 #include "../common/log.h"
 #include "../common/loop.h"
@@ -228,8 +229,6 @@ static void
 fetch(struct rt_signals *sg)
 {
 	json_t *ids;
-	json_t *req;
-	char *text;
 
 	if (sg->fetching || json_array_size(sg->stored) == 0)
 		return;
@@ -239,12 +238,8 @@ fetch(struct rt_signals *sg)
 		json_array_append(ids, json_array_get(sg->stored, 0));
 		json_array_remove(sg->stored, 0);
 	}
-	req = json_pack("{s:o}", "requestIds", ids);
-	text = json_dumps(req, JSON_COMPACT);
 	sg->fetching = true;
-	rt_db_call(sg->app->db, RT_DB_FAST, "media_result", NULL, text, strlen(text), on_fetched, sg);
-	free(text);
-	json_decref(req);
+	rt_db_call_json(sg->app->db, "media_result", json_pack("{s:o}", "requestIds", ids), on_fetched, sg);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/dbjson.h"
 #include "../common/json.h"
 #include "../common/log.h"
 #include "addresses.h"
@@ -39,20 +40,8 @@ struct rt_control
 	void *done_arg;
 };
 
-static void call(struct rt_control *c, const char *fn, json_t *req, rt_db_cb cb, void *arg);
 static void register_worker(struct rt_control *c);
 static void tell_events(struct rt_control *c);
-
-/* Takes req. */
-static void
-call(struct rt_control *c, const char *fn, json_t *req, rt_db_cb cb, void *arg)
-{
-	char *text = json_dumps(req, JSON_COMPACT);
-
-	json_decref(req);
-	rt_db_call(c->db, RT_DB_FAST, fn, NULL, text, strlen(text), cb, arg);
-	free(text);
-}
 
 /* ---- registering and beating ---- */
 
@@ -98,13 +87,13 @@ register_worker(struct rt_control *c)
 	snprintf(c->worker, sizeof c->worker, "media%d-%s", c->options.slot, random);
 	gethostname(host, sizeof host - 1);
 	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
-	call(c, "media_start",
-	     json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
-	               "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
-	               c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
-	               rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
-	               rt_addresses_candidates(c->addresses, c->options.port)),
-	     on_started, c);
+	rt_db_call_json(c->db, "media_start",
+	                json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
+	                          "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
+	                          c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
+	                          rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
+	                          rt_addresses_candidates(c->addresses, c->options.port)),
+	                on_started, c);
 }
 
 static void
@@ -145,7 +134,7 @@ on_beat(void *arg)
 
 	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
-	call(c, "media_heartbeat", req, on_beaten, c);
+	rt_db_call_json(c->db, "media_heartbeat", req, on_beaten, c);
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
 }
 
@@ -192,7 +181,7 @@ tell_events(struct rt_control *c)
 		return;
 	c->telling = true;
 	c->events = json_array();
-	call(c, "media_event", json_pack("{s:s, s:o}", "worker", c->worker, "events", events), on_told, c);
+	rt_db_call_json(c->db, "media_event", json_pack("{s:s, s:o}", "worker", c->worker, "events", events), on_told, c);
 }
 
 static void
@@ -243,7 +232,7 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 	rt_timer_stop(c->beat);
 	rt_timer_stop(c->retry);
 	rt_timer_start(c->goodbye, STOP_MS);
-	call(c, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
+	rt_db_call_json(c->db, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
 }
 
 static void

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/dbjson.h"
 #include "../common/json.h"
 #include "../common/log.h"
 #include "inbox.h"
@@ -36,17 +37,6 @@ struct batch
 };
 
 static void fetch(struct rt_work *w);
-
-/* Takes req. */
-static void
-call(struct rt_work *w, const char *fn, json_t *req, rt_db_cb cb, void *arg)
-{
-	char *text = json_dumps(req, JSON_COMPACT);
-
-	json_decref(req);
-	rt_db_call(w->db, RT_DB_FAST, fn, NULL, text, strlen(text), cb, arg);
-	free(text);
-}
 
 /* ---- answers ---- */
 
@@ -105,8 +95,8 @@ send_answers(void *arg)
 {
 	struct batch *b = arg;
 
-	call(b->work, "media_answer", json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers),
-	     on_answered, b);
+	rt_db_call_json(b->work->db, "media_answer",
+	                json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
 }
 
 /* ---- carrying out ---- */
@@ -210,7 +200,7 @@ fetch(struct rt_work *w)
 		return;
 	}
 	w->fetching = true;
-	call(w, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch), on_fetched, w);
+	rt_db_call_json(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch), on_fetched, w);
 	w->refetch = false;
 }
 

@@ -1,0 +1,12 @@
+/* dbjson.h: calls of the database whose request is a jansson object. */
+#ifndef RT_DBJSON_H
+#define RT_DBJSON_H
+
+#include <jansson.h>
+
+#include "db.h"
+
+/* rt_api.<fn>(NULL, req) on a fast connection, as rt_db_call().  Takes req. */
+void rt_db_call_json(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg);
+
+#endif
