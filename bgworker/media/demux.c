@@ -47,18 +47,30 @@ ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
 	return v && text[0] && strlen(text) == len && memcmp(v, text, len) == 0;
 }
 
+/* Tracks have the same names for their streams: where there is a MID, it tells whose the RID is (RFC 9143 section 9.2). */
+static bool
+is_of_another(const struct rt_producer_params *q, const struct rt_rtp *rtp)
+{
+	size_t len;
+
+	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) && !ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid);
+}
+
 /* Which of the producer's streams this is; -1: none. */
 static int
-match_layer(const struct rt_producer *p, const struct rt_rtp *rtp, bool rtx)
+match_layer(const struct rt_producer_params *q, const struct rt_rtp *rtp, bool rtx)
 {
-	const struct rt_producer_params *q = &p->params;
-
 	for (int i = 0; i < q->n_encodings; i++)
 		if (rtp->ssrc == (rtx ? q->encodings[i].rtx_ssrc : q->encodings[i].ssrc))
 			return i;
+	if (is_of_another(q, rtp))
+		return -1;
 	for (int i = 0; i < q->n_encodings; i++)
 		if (ext_equals(rtp, q->ext.id[rtx ? RT_EXT_REPAIRED_RID : RT_EXT_RID], q->encodings[i].rid))
 			return i;
+	/* one stream without an SSRC of its own is known by its MID alone */
+	if (q->n_encodings == 1 && !q->encodings[0].ssrc && ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid))
+		return 0;
 	return -1;
 }
 
@@ -73,10 +85,7 @@ learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
 
 		if (!rtx && !media)
 			continue;
-		layer = match_layer(p, rtp, rtx);
-		/* one stream without an SSRC of its own is known by its MID alone */
-		if (layer < 0 && q->n_encodings == 1 && !q->encodings[0].ssrc && ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid))
-			layer = 0;
+		layer = match_layer(q, rtp, rtx);
 		if (layer >= 0)
 			return add_stream(t, rtp->ssrc, p, layer, rtx);
 	}

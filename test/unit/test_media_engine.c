@@ -797,6 +797,70 @@ test_many_streams(struct peer *a)
 		rt_producer_close(producers[i]);
 }
 
+/* ---- simulcast without announced SSRCs, as browsers send it ---- */
+
+#define MID_IN 4
+#define RID_IN 6
+
+static struct rt_producer *
+produce_by_rid(struct peer *p, const char *mid)
+{
+	struct rt_producer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 96};
+	struct rt_producer *producer = NULL;
+
+	params.type = RT_PRODUCER_SIMULCAST;
+	params.rtx_pt = RT_NO_PT;
+	params.n_encodings = 2;
+	params.ext.id[RT_EXT_MID] = MID_IN;
+	params.ext.id[RT_EXT_RID] = RID_IN;
+	strcpy(params.mid, mid);
+	for (int i = 0; i < 2; i++)
+	{
+		params.encodings[i].layers = (struct rt_scalability){1, 1, false};
+		snprintf(params.encodings[i].rid, sizeof params.encodings[i].rid, "r%d", i);
+	}
+	rt_producer_new(&producer, rt_engine_transport(engine, p->id), mid, &params);
+	return producer;
+}
+
+/* Of the track `mid`, or of none that it names. */
+static void
+send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc)
+{
+	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
+	                               {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid}};
+	uint8_t payload[] = {0x10, 0, 0, 0};
+	size_t n = rt_rtp_write_header(p->sent, 96, true, 1, 3000, ssrc, ext, 2);
+
+	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof payload);
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+	settle();
+}
+
+/* A camera, and then a screen, with the same names of their streams. */
+static void
+test_two_tracks(struct peer *a)
+{
+	struct rt_producer *camera = produce_by_rid(a, "camera"), *screen;
+	uint64_t unknown = engine->unknown_ssrc;
+	uint32_t ssrc = ssrc_in + 50;
+
+	send_by_rid(a, "camera", "r0", ssrc);
+	ok(camera->layers[0].recv.ssrc == ssrc, "a stream is known by its RID");
+	send_by_rid(a, "screen", "r0", ssrc + 1);
+	ok(camera->layers[0].recv.ssrc == ssrc && engine->unknown_ssrc == unknown + 1,
+	   "one of another track, that is not announced yet, does not take its place");
+	screen = produce_by_rid(a, "screen");
+	send_by_rid(a, "camera", "r1", ssrc + 2);
+	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0, "of two tracks the MID tells which");
+	send_by_rid(a, "screen", "r0", ssrc + 3);
+	ok(screen->layers[0].recv.ssrc == ssrc + 3 && camera->layers[0].recv.ssrc == ssrc, "for both of them");
+	send_by_rid(a, NULL, "r1", ssrc + 4);
+	ok(screen->layers[1].recv.ssrc == ssrc + 4, "without a MID the RID has to do");
+	rt_producer_close(camera);
+	rt_producer_close(screen);
+}
+
 static void
 test_moving(struct peer *a, struct peer *b)
 {
@@ -978,6 +1042,7 @@ main(void)
 	test_fairness(a, b, producer);
 	another(a, producer);
 	test_many_streams(a);
+	test_two_tracks(a);
 	memset(a->roc, 0, sizeof a->roc);
 	producer = produce(a, 2);
 	consumer = consume(b, producer, "c");
