@@ -271,16 +271,28 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_gone(rt.meeting_participants, text)
 	IS 'frees the media of who has left, and emits participant-left';
 
+-- Who may not come back is put out on their other devices too, and loses the places that are kept for them.
+CREATE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM rt.meeting_invitees AS i
+	WHERE i.meeting_id = p.meeting_id AND i.user_id = p.user_id;
+	INSERT INTO rt.meeting_bans (meeting_id, user_id, banned_by, reason)
+	VALUES (p.meeting_id, p.user_id, p.removed_by, p.removal_reason)
+	ON CONFLICT DO NOTHING;
+	UPDATE rt.meeting_participants AS o
+	SET left_at = p.left_at, left_reason = 'removed', removed_by = p.removed_by, removal_reason = p.removal_reason
+	WHERE o.meeting_id = p.meeting_id AND o.user_id = p.user_id AND o.left_at IS NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.meeting_ban(rt.meeting_participants) IS 'keeps a user who was removed out of a meeting';
+
 CREATE FUNCTION rt_private.participants_left() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.participant_gone(NEW, NEW.left_reason);
-	IF NEW.left_reason = 'removed' THEN
-		DELETE FROM rt.meeting_invitees AS i
-		WHERE i.meeting_id = NEW.meeting_id AND i.user_id = NEW.user_id;
-		INSERT INTO rt.meeting_bans (meeting_id, user_id, banned_by, reason)
-		VALUES (NEW.meeting_id, NEW.user_id, NEW.removed_by, NEW.removal_reason)
-		ON CONFLICT DO NOTHING;
+	IF NEW.left_reason = 'removed' AND NEW.removed_by IS DISTINCT FROM NEW.user_id THEN -- not a device of one's own
+		PERFORM rt_private.meeting_ban(NEW);
 	END IF;
 	RETURN NULL;
 END

@@ -237,6 +237,9 @@ DECLARE
 BEGIN
 	SELECT t.* INTO STRICT m FROM rt.meetings AS t WHERE t.id = p.meeting_id;
 	PERFORM rt_private.meeting_check_user(m, action);
+	IF action = 'remove' AND p.role = 'host' THEN -- not by a co-host
+		PERFORM rt_private.meeting_check_user(m, 'end');
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.participant_check_user(rt.meeting_participants, text)

@@ -572,6 +572,33 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM rt.meeting_invitees AS i
+	WHERE i.meeting_id = p.meeting_id AND i.user_id = p.user_id;
+	INSERT INTO rt.meeting_bans (meeting_id, user_id, banned_by, reason)
+	VALUES (p.meeting_id, p.user_id, p.removed_by, p.removal_reason)
+	ON CONFLICT DO NOTHING;
+	UPDATE rt.meeting_participants AS o
+	SET left_at = p.left_at, left_reason = 'removed', removed_by = p.removed_by, removal_reason = p.removal_reason
+	WHERE o.meeting_id = p.meeting_id AND o.user_id = p.user_id AND o.left_at IS NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.meeting_ban(rt.meeting_participants) IS 'keeps a user who was removed out of a meeting';
+
+CREATE OR REPLACE FUNCTION rt_private.participants_left() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.participant_gone(NEW, NEW.left_reason);
+	IF NEW.left_reason = 'removed' AND NEW.removed_by IS DISTINCT FROM NEW.user_id THEN -- not a device of one's own
+		PERFORM rt_private.meeting_ban(NEW);
+	END IF;
+	RETURN NULL;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -580,6 +607,19 @@ BEGIN
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
 		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing',
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_check_user(p rt.meeting_participants, action text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO STRICT m FROM rt.meetings AS t WHERE t.id = p.meeting_id;
+	PERFORM rt_private.meeting_check_user(m, action);
+	IF action = 'remove' AND p.role = 'host' THEN -- not by a co-host
+		PERFORM rt_private.meeting_check_user(m, 'end');
+	END IF;
 END
 $$;
 

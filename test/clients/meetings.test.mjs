@@ -402,6 +402,38 @@ describe('who may do what', () => {
     await askOk(bob, 'join-meeting', { meetingId });
   });
 
+  test('removed: out on all devices, and no kept place lets anybody back in', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    const [laptop, phone] = [await enter(cluster, tokens.bob, meetingId), await enter(cluster, tokens.bob, meetingId)];
+    phone.disconnect();
+    await until(async () => (await participants(meetingId)).some((row) => row.disconnected_at), 'a kept place');
+    await askOk(alice, 'remove-participant', { meetingId, participantId: bob.participantId, reason: 'noise' });
+    assert.equal((await event(laptop, 'removed-from-meeting')).reason, 'noise');
+    assert.deepEqual((await participants(meetingId)).map((row) => row.user_id), ['alice']);
+    await askError(bob, 'forbidden', 'join-meeting', { meetingId });
+  });
+
+  test('a host may remove a device of their own, and be back', async () => {
+    const { meetingId, alice, bob } = await scene('bob');
+    const phone = await enter(cluster, tokens.alice, meetingId);
+    await askOk(alice, 'remove-participant', { meetingId, participantId: phone.participantId });
+    await event(phone, 'removed-from-meeting');
+    await askOk(alice, 'send-message', { meetingId, message: 'the other one stays' });
+    await event(bob, 'new-message');
+    await askOk(phone, 'join-meeting', { meetingId });
+  });
+
+  test('a co-host removes no host, by SQL neither', async () => {
+    const { meetingId, alice, bob, carol } = await scene('bob', 'carol');
+    await askOk(alice, 'update-participant-role', { meetingId, participantId: bob.participantId, role: 'co-host' });
+    await askError(bob, 'forbidden', 'remove-participant', { meetingId, participantId: alice.participantId });
+    const kick = ({ participantId }) => cluster.sql(`SET LOCAL ROLE rt_app; SET LOCAL rt.user_id = 'bob';
+      SELECT rt.kick_participant(${participantId})`);
+    await assert.rejects(kick(alice), { code: 'RT403' });
+    await kick(carol);
+    await event(carol, 'removed-from-meeting');
+  });
+
   test('end-meeting', async () => {
     const { meetingId, alice, bob } = await scene('bob');
     await askOk(alice, 'end-meeting', { meetingId });
