@@ -155,11 +155,15 @@ static const char *
 check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c)
 {
 	TupleDesc desc = RelationGetDescr(messages);
+	int64 room_id = room_of(row, desc, c);
 	bool isnull;
-	Datum sender_id = heap_getattr(row, c->sender_id, desc, &isnull);
+	Datum value = heap_getattr(row, c->reply_to, desc, &isnull);
 
-	rt_reference_check_room(messages, room_of(row, desc, c));
-	return isnull ? NULL : rt_reference_check_sender(messages, sender_id);
+	rt_reference_check_room(messages, room_id);
+	if (!isnull)
+		rt_reference_check_reply(messages, room_id, DatumGetInt64(value));
+	value = heap_getattr(row, c->sender_id, desc, &isnull);
+	return isnull ? NULL : rt_reference_check_sender(messages, value);
 }
 
 Datum

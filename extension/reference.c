@@ -38,7 +38,7 @@ text_column(Relation table, TupleTableSlot *slot, const char *column)
 
 /* *name, unless that is not asked for: the row's, NULL if it has none. */
 static bool
-is_there(const char *table_name, Datum key, char **name)
+is_there(const char *table_name, int nkeys, const Datum *keys, char **name)
 {
 	Relation table = rt_row_open_table(table_name, RowShareLock);
 	struct rt_row row;
@@ -46,7 +46,7 @@ is_there(const char *table_name, Datum key, char **name)
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
-	found = rt_row_find(&row, table, GetActiveSnapshot(), 1, &key) && lock_row(table, row.slot);
+	found = rt_row_find(&row, table, GetActiveSnapshot(), nkeys, keys) && lock_row(table, row.slot);
 	if (found && name != NULL)
 		*name = text_column(table, row.slot, "name");
 	rt_row_done(&row);
@@ -56,24 +56,32 @@ is_there(const char *table_name, Datum key, char **name)
 }
 
 static void
-refuse(Relation messages, const char *constraint, const char *column, const char *value, const char *table)
+refuse(Relation messages, const char *constraint, const char *columns, const char *values, const char *table)
 {
 	ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 					errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
 						   RelationGetRelationName(messages), constraint),
-					errdetail("Key (%s)=(%s) is not present in table \"%s\".", column, value, table),
+					errdetail("Key (%s)=(%s) is not present in table \"%s\".", columns, values, table),
 					errtableconstraint(messages, constraint)));
 }
 
 void
 rt_reference_check_room(Relation messages, int64 room_id)
 {
-	char text[32];
+	Datum key = Int64GetDatum(room_id);
 
-	if (rt_number_is_taken_in(room_id) || is_there("rooms", Int64GetDatum(room_id), NULL))
-		return;
-	snprintf(text, sizeof(text), INT64_FORMAT, room_id);
-	refuse(messages, "messages_room_id_fkey", "room_id", text, "rooms");
+	if (!rt_number_is_taken_in(room_id) && !is_there("rooms", 1, &key, NULL))
+		refuse(messages, "messages_room_id_fkey", "room_id", psprintf(INT64_FORMAT, room_id), "rooms");
+}
+
+void
+rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to)
+{
+	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(reply_to)};
+
+	if (!is_there("messages", 2, keys, NULL))
+		refuse(messages, "messages_room_id_reply_to_fkey", "room_id, reply_to",
+			   psprintf(INT64_FORMAT ", " INT64_FORMAT, room_id, reply_to), "messages");
 }
 
 char *
@@ -81,7 +89,7 @@ rt_reference_check_sender(Relation messages, Datum sender_id)
 {
 	char *name = NULL;
 
-	if (!is_there("users", sender_id, &name))
+	if (!is_there("users", 1, &sender_id, &name))
 		refuse(messages, "messages_sender_id_fkey", "sender_id", TextDatumGetCString(sender_id), "users");
 	return name;
 }

@@ -28,6 +28,18 @@ SET LOCAL rt.suppress_events = on;
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (920001, 'ref-nobody', 'imported');
 ROLLBACK TO a;
 
+-- an answer to what is not there, or is in another room, or comes with it
+\set VERBOSITY default
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (920001, 'ref-ann', 'to none', 77);
+\set VERBOSITY terse
+ROLLBACK TO a;
+INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (920003, 'elsewhere');
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (920003, 'ref-ann', 'across', 2);
+ROLLBACK TO a;
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (920001, 'ref-ann', 'early', 4), (920001, NULL, 'late', 3)
+	RETURNING seq, reply_to;
+ROLLBACK TO a;
+
 -- whoever was made by the same statement is there, and whoever was deleted before is not
 WITH made AS (INSERT INTO rt.users (id, username, name) VALUES ('ref-bob', 'ref-bob', 'Bob') RETURNING id)
 INSERT INTO rt.messages (room_id, sender_id, content) SELECT 920001, id, 'three' FROM made;

@@ -228,7 +228,7 @@ BEGIN
 		SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid OPERATOR(pg_catalog.=) t.tgconstraint
 		WHERE t.tgrelid OPERATOR(pg_catalog.=) 'rt.messages'::pg_catalog.regclass
 			AND t.tgfoid OPERATOR(pg_catalog.=) 'pg_catalog."RI_FKey_check_ins"'::pg_catalog.regproc
-			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
+			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_room_id_reply_to_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE rt.messages DISABLE TRIGGER %I', name);
 	END LOOP;
