@@ -30,6 +30,17 @@ start_listener()
 	{ echo 'LISTEN bench;'; while sleep 0.2; do echo 'SELECT;' || break; done; } | psql -X -q > /dev/null 2>&1 &
 }
 
+# What a flush of the log has taken on average, in microseconds.
+flush_time()
+{
+	if [ "$(sql -c 'SHOW server_version_num')" -ge 180000 ]
+	then
+		sql -c "SELECT round(sum(fsync_time) * 1000 / sum(fsyncs)) FROM pg_stat_io WHERE object = 'wal'"
+	else
+		sql -c 'SELECT round(wal_sync_time * 1000 / wal_sync) FROM pg_stat_wal'
+	fi
+}
+
 bench_insert()
 {
 	local clients mode round tps p99
@@ -37,6 +48,7 @@ bench_insert()
 	sql -f "$BENCH/insert.sql" > /dev/null || die 'cannot make the tables to compare with'
 	FIRST_ROOM=$(sql -c "SELECT min(id) FROM rt.rooms WHERE name LIKE 'bench %'")
 	start_listener
+	sql -c "SELECT pg_stat_reset_shared('wal')" > /dev/null
 	for round in $(seq "$ROUNDS")
 	do
 		for clients in "${INSERT_CLIENTS[@]}"
@@ -63,6 +75,7 @@ bench_insert()
 		row "a INSERT, $clients clients, rt : plain" "$(ratio "${mid[rt]}" "${mid[plain]}")" "$([ "$clients" -ne 32 ] || echo '>= 0.70')"
 		row "a INSERT, $clients clients, rt : pg_notify" "$(ratio "${mid[rt]}" "${mid[notify]}")" "$([ "$clients" -ne 32 ] || echo '>= 3')"
 	done
+	row 'a flush of the log, mean' "$(flush_time) us"
 }
 
 insert_mode_name()
