@@ -92,13 +92,21 @@ learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
 	return NULL;
 }
 
+/* Of all that the client sends, what it has not announced yet too: what is not told counts as lost there.  On one
+ * transport an extension has one id. */
 static void
-note_twcc(struct rt_transport *t, const struct rt_producer *p, const struct rt_rtp *rtp)
+note_twcc(struct rt_transport *t, const struct rt_rtp *rtp)
 {
+	const struct rt_producer *p = t->producers;
+	const uint8_t *v;
 	size_t len;
-	const uint8_t *v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_TRANSPORT_CC], &len);
 
-	if (t->twcc && v && len == 2)
+	while (p && !p->params.ext.id[RT_EXT_TRANSPORT_CC])
+		p = p->next;
+	if (!p || !t->twcc)
+		return;
+	v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_TRANSPORT_CC], &len);
+	if (v && len == 2)
 		rt_twcc_received(t->twcc, rt_get16(v), rtp->ssrc, t->engine->now_us);
 }
 
@@ -146,6 +154,7 @@ rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 	t->packets_in++;
 	t->bytes_in += len;
 	t->packet_us = e->now_us;
+	note_twcc(t, &rtp);
 	ref = find_stream(t, rtp.ssrc);
 	if (!ref)
 		ref = learn_stream(t, &rtp);
@@ -154,7 +163,6 @@ rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 		e->unknown_ssrc++;
 		return;
 	}
-	note_twcc(t, ref->producer, &rtp);
 	if (rtp.pt != (ref->rtx ? ref->producer->params.rtx_pt : ref->producer->params.pt))
 		return;
 	if (!ref->rtx || unwrap_rtx(&rtp, ref->producer))

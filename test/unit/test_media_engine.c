@@ -801,6 +801,7 @@ test_many_streams(struct peer *a)
 
 #define MID_IN 4
 #define RID_IN 6
+#define TWCC_IN 8
 
 static struct rt_producer *
 produce_by_rid(struct peer *p, const char *mid)
@@ -813,6 +814,7 @@ produce_by_rid(struct peer *p, const char *mid)
 	params.n_encodings = 2;
 	params.ext.id[RT_EXT_MID] = MID_IN;
 	params.ext.id[RT_EXT_RID] = RID_IN;
+	params.ext.id[RT_EXT_TRANSPORT_CC] = TWCC_IN;
 	strcpy(params.mid, mid);
 	for (int i = 0; i < 2; i++)
 	{
@@ -827,10 +829,11 @@ produce_by_rid(struct peer *p, const char *mid)
 static void
 send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc)
 {
+	uint8_t payload[] = {0x10, 0, 0, 0}, number[] = {0, (uint8_t) ssrc};
 	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
-	                               {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid}};
-	uint8_t payload[] = {0x10, 0, 0, 0};
-	size_t n = rt_rtp_write_header(p->sent, 96, true, 1, 3000, ssrc, ext, 2);
+	                               {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
+	                               {TWCC_IN, sizeof number, number}};
+	size_t n = rt_rtp_write_header(p->sent, 96, true, 1, 3000, ssrc, ext, 3);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof payload);
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
@@ -850,6 +853,7 @@ test_two_tracks(struct peer *a)
 	send_by_rid(a, "screen", "r0", ssrc + 1);
 	ok(camera->layers[0].recv.ssrc == ssrc && engine->unknown_ssrc == unknown + 1,
 	   "one of another track, that is not announced yet, does not take its place");
+	ok(rt_engine_transport(engine, a->id)->twcc->highest == (uint8_t) (ssrc + 1), "but its sender is told that it came");
 	screen = produce_by_rid(a, "screen");
 	send_by_rid(a, "camera", "r1", ssrc + 2);
 	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0, "of two tracks the MID tells which");
