@@ -66,6 +66,12 @@ on_tcp_closed(void *arg, const struct rt_tuple *from)
 	rt_transport_tcp_closed(arg, from);
 }
 
+static bool
+is_peer(void *arg, const struct rt_tuple *from)
+{
+	return rt_transport_find(arg, from) != NULL;
+}
+
 /* ---- what is due by time ---- */
 
 static void
@@ -230,7 +236,7 @@ rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_o
               void *arg)
 {
 	struct rt_engine *e = rt_alloc(sizeof *e);
-	struct rt_port_handler handler = {on_packet, on_tcp_closed, e};
+	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, e};
 
 	e->loop = l;
 	e->on_event = on_event;

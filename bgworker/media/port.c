@@ -29,6 +29,8 @@
 #define SOCKET_BUFFER (4 * 1024 * 1024)
 #define MAX_TCP 4096
 #define TCP_SILENT_MS 30000
+#define TCP_STRANGER_MS 10000
+#define SWEEP_MS 5000
 
 struct udp_socket
 {
@@ -191,6 +193,8 @@ on_tcp_packet(void *arg, struct rt_tcp *t, uint8_t *data, size_t len)
 	p->stats.packets_in++;
 	p->stats.bytes_in += len;
 	p->handler.on_packet(p->handler.arg, rt_tcp_tuple(t), data, len, now_us());
+	if (p->handler.is_peer(p->handler.arg, rt_tcp_tuple(t)))
+		rt_tcp_note_heard(t);
 	rt_port_flush(p);
 }
 
@@ -206,7 +210,15 @@ on_tcp_closed(void *arg, struct rt_tcp *t)
 	p->stats.tcp_connections--;
 }
 
-/* Connections that say nothing: a client of ours checks its consent every few seconds. */
+static void
+watch_listeners(struct rt_port *p, int events)
+{
+	for (int i = 0; i < p->nsockets; i++)
+		if (p->sockets[i].listen_watch)
+			rt_watch_set(p->sockets[i].listen_watch, events);
+}
+
+/* Connections that say nothing of a peer's: a client of ours checks its consent every few seconds. */
 static void
 on_sweep(void *arg)
 {
@@ -214,9 +226,22 @@ on_sweep(void *arg)
 	uint64_t now = rt_loop_now_ms(p->loop);
 
 	for (struct rt_tcp *t = p->tcp; t; t = rt_tcp_next(t))
-		if (now - rt_tcp_heard_ms(t) > TCP_SILENT_MS)
+	{
+		bool known = p->handler.is_peer(p->handler.arg, rt_tcp_tuple(t));
+
+		if (now - rt_tcp_heard_ms(t) > (known ? TCP_SILENT_MS : TCP_STRANGER_MS))
 			rt_tcp_close(t);
-	rt_timer_start(p->sweep, 5000);
+	}
+	watch_listeners(p, RT_READABLE);
+	rt_timer_start(p->sweep, SWEEP_MS);
+}
+
+/* Out of descriptors: who connects waits until the next sweep, instead of waking us for nothing. */
+static void
+pause_accepting(struct rt_port *p)
+{
+	rt_log(RT_LOG_WARNING, "port", "cannot accept TCP connections for now: %s", strerror(errno));
+	watch_listeners(p, 0);
 }
 
 static void
@@ -234,6 +259,8 @@ on_accept(void *arg, int events)
 
 		memset(&peer, 0, sizeof peer);
 		fd = accept4(s->listener, &peer.addr.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+			pause_accepting(p);
 		if (fd < 0)
 			return;
 		if (p->stats.tcp_connections >= MAX_TCP)
@@ -561,7 +588,7 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 		return RT_INTERNAL;
 	}
 	p->sweep = rt_timer_new(l, on_sweep, p);
-	rt_timer_start(p->sweep, 5000);
+	rt_timer_start(p->sweep, SWEEP_MS);
 	*pp = p;
 	return RT_OK;
 }

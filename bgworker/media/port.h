@@ -53,6 +53,8 @@ struct rt_port_handler
 	/* data has RT_PORT_BUFFER bytes of room and may be changed. */
 	void (*on_packet)(void *arg, const struct rt_tuple *from, uint8_t *data, size_t len, uint64_t now_us);
 	void (*on_tcp_closed)(void *arg, const struct rt_tuple *from);
+	/* It has proved whose it is: a stranger's TCP connection is not kept for long. */
+	bool (*is_peer)(void *arg, const struct rt_tuple *from);
 	void *arg;
 };
 

@@ -48,7 +48,7 @@ rt_tcp_close(struct rt_tcp *t)
 	rt_loop_defer(t->loop, on_gone, t);
 }
 
-/* Hands up each whole packet that lies at the front of the buffer. */
+/* Hands up each whole packet that lies at the front of the buffer; an empty frame is none (RFC 4571 section 2). */
 static void
 take_packets(struct rt_tcp *t)
 {
@@ -58,7 +58,7 @@ take_packets(struct rt_tcp *t)
 	{
 		size_t n = rt_get16(t->in);
 
-		if (n == 0 || n > FRAME_MAX)
+		if (n > FRAME_MAX)
 		{
 			rt_log(RT_LOG_DEBUG, "tcp", "frame of %zu bytes", n);
 			rt_tcp_close(t);
@@ -69,8 +69,8 @@ take_packets(struct rt_tcp *t)
 		memcpy(packet, t->in + 2, n);
 		t->in_len -= 2 + n;
 		memmove(t->in, t->in + 2 + n, t->in_len);
-		t->heard_ms = rt_loop_now_ms(t->loop);
-		t->on_packet(t->arg, t, packet, n);
+		if (n > 0)
+			t->on_packet(t->arg, t, packet, n);
 	}
 }
 
@@ -231,4 +231,10 @@ uint64_t
 rt_tcp_heard_ms(const struct rt_tcp *t)
 {
 	return t->heard_ms;
+}
+
+void
+rt_tcp_note_heard(struct rt_tcp *t)
+{
+	t->heard_ms = rt_loop_now_ms(t->loop);
 }

@@ -1,5 +1,5 @@
 /* tcp.h: one TCP connection that carries packets framed by RFC 4571 (two bytes of length, then the packet).
- * Bounded both ways: a frame longer than a packet closes the connection; what a slow peer does not take beyond
+ * Bounded both ways: a frame longer than a packet closes the connection, an empty one is passed over; what a slow peer does not take beyond
  * RT_TCP_MAX_WAITING is dropped, packet by packet. */
 #ifndef RT_TCP_H
 #define RT_TCP_H
@@ -28,7 +28,8 @@ bool rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len);
 struct rt_tcp *rt_tcp_next(const struct rt_tcp *t); /* the owner's list */
 void rt_tcp_link(struct rt_tcp **head, struct rt_tcp *t);
 void rt_tcp_unlink(struct rt_tcp **head, struct rt_tcp *t);
-/* Monotonic time of the last whole packet. */
+/* Monotonic time of the last packet that the owner took note of; at first, of the connection's begin. */
 uint64_t rt_tcp_heard_ms(const struct rt_tcp *t);
+void rt_tcp_note_heard(struct rt_tcp *t);
 
 #endif

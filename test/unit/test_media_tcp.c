@@ -1,0 +1,188 @@
+/* test_media_tcp.c: packets over TCP: RFC 4571 framing, strangers, and a server without descriptors to spare. */
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "bgworker/media/port.h"
+#include "bgworker/media/tcp.h"
+#include "tap.h"
+
+#define CLIENTS 8
+
+static struct rt_loop *loop;
+static char got[64];
+static int closed;
+static bool trusted; /* whether who connects is a peer */
+
+/* Turns until the condition holds, at most a minute; UNTIL gives whether it does. */
+#define UNTIL(condition)                                                          \
+	({                                                                            \
+		uint64_t end_us = rt_loop_clock_us() + 60000000;                          \
+		while (!(condition) && rt_loop_clock_us() < end_us)                       \
+		{                                                                         \
+			uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);                              \
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);              \
+		}                                                                         \
+		(condition);                                                              \
+	})
+
+/* ---- one connection ---- */
+
+static void
+on_frame(void *arg, struct rt_tcp *t, uint8_t *data, size_t len)
+{
+	strncat(got, (char *) data, len);
+	strcat(got, ".");
+}
+
+static void
+on_closed(void *arg, struct rt_tcp *t)
+{
+	closed++;
+	rt_tcp_free(t);
+}
+
+static void
+test_framing(void)
+{
+	static const uint8_t frames[] = "\0\0\0\3one\0\0\0\0\0\3two\0";
+	struct rt_tuple peer = {.tcp_id = 1};
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
+		return;
+	rt_tcp_new(loop, fds[0], &peer, on_frame, on_closed, NULL);
+	(void) !write(fds[1], frames, sizeof frames - 1);
+	ok(UNTIL(strlen(got) == 8) && strcmp(got, "one.two.") == 0, "packets, between empty frames that are none");
+	(void) !write(fds[1], "\3six", 4);
+	ok(UNTIL(strlen(got) == 12) && strcmp(got + 8, "six.") == 0, "one in two pieces");
+	ok(closed == 0, "the connection is open");
+	(void) !write(fds[1], "\xff\xff", 2);
+	ok(UNTIL(closed == 1), "a frame that is no packet's closes it");
+	close(fds[1]);
+}
+
+/* ---- the port ---- */
+
+static void
+on_packet(void *arg, const struct rt_tuple *from, uint8_t *data, size_t len, uint64_t now_us)
+{
+}
+
+static void
+on_tcp_closed(void *arg, const struct rt_tuple *from)
+{
+}
+
+static bool
+is_peer(void *arg, const struct rt_tuple *from)
+{
+	return trusted;
+}
+
+static int
+free_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof a;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bind(fd, (struct sockaddr *) &a, sizeof a) == 0)
+		getsockname(fd, (struct sockaddr *) &a, &len);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
+static int
+dial(int port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void) !connect(fd, (struct sockaddr *) &to, sizeof to);
+	return fd;
+}
+
+/* No descriptor beyond those that are open; the former limit. */
+static rlim_t
+allow_no_more(int highest_fd)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	before = limit.rlim_cur;
+	limit.rlim_cur = (rlim_t) highest_fd + 1;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return before;
+}
+
+static void
+allow(rlim_t files)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = files;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+stop(void *arg)
+{
+	rt_loop_stop(loop);
+}
+
+/* What a second costs. */
+static double
+busy_ms(void)
+{
+	struct rt_timer *t = rt_timer_new(loop, stop, NULL);
+	clock_t before = clock();
+
+	rt_timer_start(t, 1000);
+	rt_loop_run(loop);
+	rt_timer_free(t);
+	return (double) (clock() - before) * 1000 / CLOCKS_PER_SEC;
+}
+
+static void
+test_port(void)
+{
+	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, NULL};
+	struct rt_port *port;
+	int number = free_port(), clients[CLIENTS];
+	const struct rt_port_stats *stats;
+	rlim_t files;
+	double ms;
+
+	if (rt_port_new(&port, loop, "127.0.0.1", number, &handler) != RT_OK)
+		return;
+	stats = rt_port_stats(port);
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = dial(number);
+	files = allow_no_more(clients[CLIENTS - 1]);
+	ms = busy_ms();
+	ok(stats->tcp_connections == 0 && ms < 500, "without a descriptor to spare who connects waits, and so do we: %.0f ms", ms);
+	allow(files);
+	ok(UNTIL(stats->tcp_connections == CLIENTS), "then they are let in");
+	ok(UNTIL(stats->tcp_connections == 0), "who proves nothing is not kept, though he stays connected");
+	for (int i = 0; i < CLIENTS; i++)
+		close(clients[i]);
+	rt_port_free(port);
+}
+
+int
+main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	ok(rt_loop_new(&loop) == RT_OK, "a loop");
+	test_framing();
+	test_port();
+	rt_loop_free(loop);
+	return tap_done();
+}
