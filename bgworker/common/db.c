@@ -13,10 +13,12 @@
 #define MAX_PIPES 32
 #define WAIT_LIMIT_MS 8000 /* a call that no connection took by then is refused */
 #define CHECK_EVERY_MS 1000
+#define MAX_WAITING_BYTES (128u << 20)
 
 static const int statement_timeout_ms[] = {[RT_DB_FAST] = 10000, [RT_DB_SLOW] = 30000};
 
-/* The connections of one lane and the calls that wait for them; bounded by max_waiting over both lanes. */
+/* The connections of one lane and the calls that wait for them; bounded by max_waiting and MAX_WAITING_BYTES over
+ * both lanes. */
 struct lane
 {
 	struct rt_dbpipe *pipes[MAX_PIPES];
@@ -33,6 +35,7 @@ struct rt_db
 	struct rt_dblisten *listener;
 	struct rt_timer *timer;
 	size_t waiting;
+	size_t waiting_bytes;
 	size_t max_waiting;
 	struct rt_dbcall *refused; /* answered at the end of the turn, so never within rt_db_call() */
 	struct rt_histogram durations[2];
@@ -49,6 +52,7 @@ append(struct rt_db *db, struct rt_dbcall *call)
 	*lane->tail = call;
 	lane->tail = &call->next;
 	db->waiting++;
+	db->waiting_bytes += call->req_len;
 }
 
 static struct rt_dbcall *
@@ -63,6 +67,7 @@ pop(struct rt_db *db, struct lane *lane)
 		lane->tail = &lane->head;
 	call->next = NULL;
 	db->waiting--;
+	db->waiting_bytes -= call->req_len;
 	return call;
 }
 
@@ -234,12 +239,13 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	call->fn = fn;
 	call->actor = actor == NULL ? NULL : rt_strdup(actor);
 	call->req = rt_strndup(req, req_len);
+	call->req_len = req_len;
 	call->cb = cb;
 	call->arg = arg;
 	call->since_ms = rt_loop_now_ms(db->loop);
 	call->began_us = rt_loop_clock_us();
 	call->durations = &db->durations[lane];
-	if (db->closing || db->waiting >= db->max_waiting)
+	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + req_len > MAX_WAITING_BYTES)
 	{
 		refuse(db, call);
 		return;

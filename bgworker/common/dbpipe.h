@@ -14,6 +14,7 @@ struct rt_dbcall
 	const char *fn;
 	char *actor;
 	char *req;
+	size_t req_len;
 	rt_db_cb cb;
 	void *arg;
 	uint64_t since_ms; /* when it came, then when it was sent */

@@ -16,7 +16,6 @@
 #include "../common/loop.h"
 #include "app.h"
 
-#define TOKEN_LIMIT_BYTES 8192
 #define HEADER_LIMIT_BYTES 2048
 #define MAX_KEYS 64
 #define LEEWAY_S 5 /* of the issuer's clock, for tokens that are not valid yet */
@@ -234,7 +233,7 @@ rt_auth_verify(struct rt_auth *a, const char *token, char **user, double *expire
 
 	if (token == NULL || *token == '\0')
 		return RT_AUTH_MISSING;
-	if (strlen(token) > TOKEN_LIMIT_BYTES)
+	if (strlen(token) > RT_TOKEN_LIMIT_BYTES)
 		return RT_AUTH_INVALID;
 	claims = verify_signature(a, token);
 	if (claims == NULL)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define RT_TOKEN_LIMIT_BYTES 8192 /* a longer one is invalid */
+
 struct rt_app;
 struct rt_auth;
 

@@ -21,12 +21,19 @@ has_param(const char *query, const char *name, const char *value)
 	return rt_http_query_param(query, name, text, sizeof text) && strcmp(text, value) == 0;
 }
 
+/* By an id that cannot be ours as well. */
 static bool
 names_session(const char *query)
 {
-	char sid[256];
+	while (*query != '\0')
+	{
+		size_t len = strcspn(query, "&");
 
-	return strstr(query, "sid=") != NULL && rt_http_query_param(query, "sid", sid, sizeof sid);
+		if (len > 4 && memcmp(query, "sid=", 4) == 0)
+			return true;
+		query += len + (query[len] == '&');
+	}
+	return false;
 }
 
 static enum rt_eio_error

@@ -426,16 +426,18 @@ copy_bounded(char *to, size_t size, const char *from)
 		strcpy(to, from);
 }
 
-/* Of several tokens the CONNECT packet's wins over the header's, and that over the query's. */
+/* Of several tokens the CONNECT packet's wins over the header's, and that over the query's.  One that cannot be valid is
+ * not kept: it may have to wait. */
 static char *
 choose_token(const struct rt_socketio_connect *c, const json_t *auth)
 {
 	const json_t *given = json_object_get(auth, "token");
+	size_t len = json_string_length(given);
 
-	if (json_is_string(given) && json_string_length(given) > 0)
+	if (len > 0 && len <= RT_TOKEN_LIMIT_BYTES)
 		return rt_strdup(json_string_value(given));
-	if (given != NULL && !json_is_null(given) && !json_is_string(given))
-		return rt_strdup("not a string");
+	if (len > 0 || (given != NULL && !json_is_null(given) && !json_is_string(given)))
+		return rt_strdup("no token");
 	if (c->bearer != NULL && c->bearer[0] != '\0')
 		return rt_strdup(c->bearer);
 	return c->query_token == NULL ? NULL : rt_strdup(c->query_token);

@@ -46,8 +46,8 @@ rt_httpconn_forget_request(struct rt_httpconn *c)
 	if (c->id != 0)
 		rt_map_take(c->server->requests, &c->id, sizeof c->id);
 	c->id = 0;
-	c->server->stats->held_bytes -= c->reserved;
-	c->reserved = 0;
+	c->server->stats->held_bytes -= c->counted;
+	c->counted = 0;
 	c->owner = NULL;
 	c->held = false;
 	free(c->headers);
@@ -71,6 +71,7 @@ detach(struct rt_httpconn *c)
 	rt_watch_free(c->watch);
 	c->watch = NULL;
 	rt_httpconn_forget_request(c);
+	rt_httpconn_forget_reply(c);
 	rt_loop_defer(s->loop, free_conn, c);
 }
 
@@ -162,19 +163,20 @@ dispatch(struct rt_httpconn *c)
 	s->handler.on_request(s->handler.arg, c, &head, body, body_len);
 }
 
-/* Room for a large body, out of what all may hold together. */
+/* A large body takes its part of what all may hold together as it comes: by what it announces, a few hundred heads
+ * would take it all. */
 static enum rt_result
-reserve(struct rt_httpconn *c)
+count_held(struct rt_httpconn *c)
 {
-	struct rt_httpserver *s = c->server;
-	size_t len = c->is_chunked ? s->conf->max_payload_bytes : c->body_len;
+	struct rt_transport_stats *stats = c->server->stats;
+	size_t len = rt_buf_len(&c->in) + rt_buf_len(&c->chunked);
 
-	if (len <= PIPELINE_BYTES)
+	if (len <= PIPELINE_BYTES || len <= c->counted)
 		return RT_OK;
-	if (s->stats->held_bytes + len > RT_MAX_HELD_BYTES)
+	if (stats->held_bytes - c->counted + len > RT_MAX_HELD_BYTES)
 		return RT_LIMIT;
-	c->reserved = len;
-	s->stats->held_bytes += len;
+	stats->held_bytes += len - c->counted;
+	c->counted = len;
 	return RT_OK;
 }
 
@@ -197,11 +199,6 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	rt_map_put(s->requests, &c->id, sizeof c->id, c);
 	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != RT_HTTPCONN_READING_HEAD)
 		return;
-	if (reserve(c) != RT_OK)
-	{
-		rt_httpconn_refuse(c, 503);
-		return;
-	}
 	c->state = RT_HTTPCONN_READING_BODY;
 	rt_wheel_set(s->wheel, &c->timeout, BODY_TIMEOUT_MS);
 	if (h->expect_continue && rt_buf_len(&c->in) == head_len)
@@ -263,7 +260,9 @@ read_chunks(struct rt_httpconn *c)
 static void
 read_body(struct rt_httpconn *c)
 {
-	if (c->is_chunked)
+	if (count_held(c) != RT_OK)
+		rt_httpconn_refuse(c, 503);
+	else if (c->is_chunked)
 		read_chunks(c);
 	else if (rt_buf_len(&c->in) >= c->head_len + c->body_len)
 		dispatch(c);

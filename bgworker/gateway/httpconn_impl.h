@@ -39,8 +39,10 @@ struct rt_httpconn
 	const char *tail; /* static body that follows `out` */
 	size_t tail_len;
 	size_t head_len;
-	size_t body_len; /* with a known length */
-	size_t reserved; /* of held_bytes */
+	size_t body_len;   /* with a known length */
+	size_t counted;    /* among held_bytes */
+	size_t unsent;     /* among unsent_bytes */
+	size_t write_goal; /* so little is to be left of the reply when its time is over */
 	size_t lingered;
 	uint32_t replies; /* after which the connection went on */
 	void *owner;
@@ -80,6 +82,7 @@ void rt_httpconn_process(struct rt_httpconn *c); /* goes on with what has been r
 void rt_httpconn_forget_request(struct rt_httpconn *c);
 
 /* httpreply.c */
+void rt_httpconn_forget_reply(struct rt_httpconn *c);
 enum rt_result rt_httpconn_send_out(struct rt_httpconn *c); /* RT_AGAIN: the kernel takes no more for now */
 void rt_httpconn_write_on(struct rt_httpconn *c);           /* sends the reply on, and ends it */
 void rt_httpconn_refuse(struct rt_httpconn *c, int status); /* with an error object; the connection ends */

@@ -12,7 +12,8 @@
 #include "httpconn_impl.h"
 
 #define IDLE_TIMEOUT_MS 65000  /* between two requests; what Keep-Alive announces is below it */
-#define WRITE_TIMEOUT_MS 30000 /* without any progress */
+#define WRITE_TIMEOUT_MS 30000 /* for each WRITE_STEP_BYTES, so that byte by byte nobody keeps a reply for ever */
+#define WRITE_STEP_BYTES 262144
 #define LINGER_TIMEOUT_MS 2000 /* after the last reply, so that it is read before the connection is reset */
 #define REPLY_HEAD_BYTES 1024  /* besides the further headers */
 
@@ -157,10 +158,18 @@ resume(void *arg)
 		rt_httpconn_process(c);
 }
 
+void
+rt_httpconn_forget_reply(struct rt_httpconn *c)
+{
+	c->server->stats->unsent_bytes -= c->unsent;
+	c->unsent = 0;
+}
+
 /* The reply is with the kernel: on to the next request. */
 static void
 finish_reply(struct rt_httpconn *c)
 {
+	rt_httpconn_forget_reply(c);
 	if (!c->keep_alive)
 	{
 		linger(c);
@@ -178,6 +187,19 @@ finish_reply(struct rt_httpconn *c)
 	}
 }
 
+static void
+await_reader(struct rt_httpconn *c)
+{
+	size_t left = rt_buf_len(&c->out) + c->tail_len;
+
+	if (left <= c->write_goal)
+	{
+		c->write_goal = left > WRITE_STEP_BYTES ? left - WRITE_STEP_BYTES : 0;
+		rt_wheel_set(c->server->wheel, &c->timeout, WRITE_TIMEOUT_MS);
+	}
+	rt_httpconn_watch(c);
+}
+
 void
 rt_httpconn_write_on(struct rt_httpconn *c)
 {
@@ -186,12 +208,28 @@ rt_httpconn_write_on(struct rt_httpconn *c)
 	if (rc == RT_OK)
 		finish_reply(c);
 	else if (rc == RT_AGAIN)
-	{
-		rt_wheel_set(c->server->wheel, &c->timeout, WRITE_TIMEOUT_MS);
-		rt_httpconn_watch(c);
-	}
+		await_reader(c);
 	else
 		rt_httpconn_close(c);
+}
+
+/* What the kernel did not take of a body that the caller frees. */
+static void
+keep_tail(struct rt_httpconn *c)
+{
+	struct rt_transport_stats *stats = c->server->stats;
+
+	if (stats->unsent_bytes + c->tail_len > RT_MAX_UNSENT_BYTES)
+	{
+		stats->cut_off++;
+		rt_log(RT_LOG_DEBUG, "http", "peer=%s: cut off: too much waits for slow readers", c->peer);
+		rt_httpconn_close(c);
+		return;
+	}
+	rt_buf_put(&c->out, c->tail, c->tail_len);
+	c->unsent = c->tail_len;
+	stats->unsent_bytes += c->unsent;
+	c->tail_len = 0;
 }
 
 /* The request's bytes are done with.  What is left of a body that was not read would be taken for a request, so then
@@ -229,13 +267,11 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r)
 	c->tail = c->head_only ? NULL : r->body;
 	c->tail_len = c->head_only || r->body == NULL ? 0 : r->len;
 	c->state = RT_HTTPCONN_WRITING;
+	c->write_goal = SIZE_MAX;
 	rt_httpconn_forget_request(c);
 	rt_httpconn_write_on(c);
 	if (c->state == RT_HTTPCONN_WRITING && !r->body_is_static && c->tail_len > 0)
-	{
-		rt_buf_put(&c->out, c->tail, c->tail_len);
-		c->tail_len = 0;
-	}
+		keep_tail(c);
 }
 
 void

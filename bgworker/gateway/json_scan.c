@@ -7,6 +7,11 @@
 
 #include "../common/hex.h"
 
+/* The database keeps a number to its last digit and writes it out in full: the eight bytes 1e-16383 become 16,385,
+ * and beyond that it takes none.  What a double holds is well within. */
+#define MAX_NUMBER_BYTES 400
+#define MAX_EXPONENT 400
+
 /* Where the scanner is, and which containers are open: a bit a level, set for an object. */
 struct scan
 {
@@ -93,21 +98,36 @@ scan_digits(struct scan *s)
 	return s->p > from;
 }
 
+/* Up to a limit: whatever is beyond counts as just beyond. */
 static bool
+scan_exponent(struct scan *s, int *exponent)
+{
+	const char *p;
+
+	if (!skip_char(s, '+'))
+		skip_char(s, '-');
+	p = s->p;
+	if (!scan_digits(s))
+		return false;
+	for (; p < s->p && *exponent <= MAX_EXPONENT; p++)
+		*exponent = *exponent * 10 + (*p - '0');
+	return true;
+}
+
+static enum rt_result
 scan_number(struct scan *s)
 {
+	const char *from = s->p;
+	int exponent = 0;
+
 	skip_char(s, '-');
 	if (!skip_char(s, '0') && !scan_digits(s))
-		return false;
+		return RT_BAD_INPUT;
 	if (skip_char(s, '.') && !scan_digits(s))
-		return false;
-	if (skip_char(s, 'e') || skip_char(s, 'E'))
-	{
-		if (!skip_char(s, '+'))
-			skip_char(s, '-');
-		return scan_digits(s);
-	}
-	return true;
+		return RT_BAD_INPUT;
+	if ((skip_char(s, 'e') || skip_char(s, 'E')) && !scan_exponent(s, &exponent))
+		return RT_BAD_INPUT;
+	return s->p - from > MAX_NUMBER_BYTES || exponent > MAX_EXPONENT ? RT_LIMIT : RT_OK;
 }
 
 static bool
@@ -200,7 +220,7 @@ begin_value(struct scan *s, bool *whole)
 		case '[':
 			break;
 		default:
-			return scan_number(s) ? RT_OK : RT_BAD_INPUT;
+			return scan_number(s);
 	}
 	object = *s->p++ == '{';
 	rc = open_container(s, object);

@@ -28,7 +28,8 @@ struct rt_json_span
 };
 
 /* One value, with white space before and after it, from *p on; *p is moved behind.  RT_BAD_INPUT: malformed;
- * RT_LIMIT: nested deeper than RT_JSON_MAX_DEPTH, *p is undefined and the rest was not looked at. */
+ * RT_LIMIT: nested deeper than RT_JSON_MAX_DEPTH, or a number far beyond what a double holds; *p is undefined and the
+ * rest was not looked at. */
 enum rt_result rt_json_scan(const char **p, const char *end, struct rt_json_span *value);
 
 /* Decodes the string (with its quotes) that rt_json_scan() found into out, which has room for `len` bytes, and ends

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "json_scan.h"
 #include "span.h"
 #include "utf8.h"
 
@@ -137,15 +138,16 @@ write_query(struct rt_text *t, const char *query)
 	return true;
 }
 
-/* The body goes into a larger text, so it must be whole in itself. */
+/* The body goes into a larger text, so it must be whole in itself; within the same limits as an event's argument. */
 static bool
 is_object(const char *body, size_t len)
 {
 	json_t *value = json_loadb(body, len, JSON_DECODE_INT_AS_REAL, NULL);
 	bool is = json_is_object(value);
+	struct rt_json_span span;
 
 	json_decref(value);
-	return is;
+	return is && rt_json_scan(&body, body + len, &span) == RT_OK;
 }
 
 static bool

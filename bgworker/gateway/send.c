@@ -34,6 +34,7 @@ struct queue
 	struct message *head, **tail; /* wait for the next batch */
 	size_t waiting;
 	struct message *batch; /* under way, in the order of the request */
+	size_t alone;          /* so many of those that wait go one by one, since together they were refused */
 };
 
 struct rt_send
@@ -106,12 +107,33 @@ answer_batch(struct queue *q, const struct rt_db_reply *reply)
 
 static void begin_batch(struct queue *q);
 
+/* What the database refuses of a batch, as a trigger of the application may, it refuses with all the others: they are
+ * back in front of what waits, each to go alone.  False: nothing would be gained. */
+static bool
+put_back(struct queue *q, const struct rt_db_reply *reply)
+{
+	struct message **end = &q->batch;
+
+	if (reply->ok || q->batch->next == NULL || strcmp(reply->code, "unavailable") == 0)
+		return false;
+	for (; *end != NULL; end = &(*end)->next)
+		q->alone++;
+	q->waiting += q->alone;
+	*end = q->head;
+	if (q->head == NULL)
+		q->tail = end;
+	q->head = q->batch;
+	q->batch = NULL;
+	return true;
+}
+
 static void
 on_sent(void *arg, const struct rt_db_reply *reply)
 {
 	struct queue *q = arg;
 
-	answer_batch(q, reply);
+	if (!put_back(q, reply))
+		answer_batch(q, reply);
 	if (q->head != NULL)
 	{
 		begin_batch(q);
@@ -137,12 +159,13 @@ static void
 begin_batch(struct queue *q)
 {
 	struct message **last = &q->batch;
+	int most = q->alone > 0 ? 1 : BATCH_MAX;
 	struct rt_text t;
 	int n = 0;
 
 	rt_text_init(&t);
 	rt_text_addf(&t, "{\"roomId\":\"%s\",\"requests\":[", q->room);
-	while (q->head != NULL && n < BATCH_MAX && (n == 0 || t.len + q->head->req_len < BATCH_BYTES_MAX))
+	while (q->head != NULL && n < most && (n == 0 || t.len + q->head->req_len < BATCH_BYTES_MAX))
 	{
 		struct message *m = q->head;
 
@@ -156,6 +179,7 @@ begin_batch(struct queue *q)
 	}
 	if (q->head == NULL)
 		q->tail = &q->head;
+	q->alone -= q->alone > 0;
 	rt_text_add(&t, "]}");
 	rt_stat_count(q->send->app->stat, RT_STAT_SEND_BATCHES);
 	rt_stat_add(q->send->app->stat, RT_STAT_SENT_MESSAGES, (uint64_t) n);
@@ -185,7 +209,7 @@ rt_send_message(struct rt_send *s, const char *room, const char *actor, const ch
 	struct queue *q = need_queue(s, room);
 	struct message *m;
 
-	if (q->waiting == WAITING_MAX)
+	if (q->waiting >= WAITING_MAX)
 	{
 		cb(arg, NULL, 0, "unavailable", "Too many messages wait for this room");
 		return;

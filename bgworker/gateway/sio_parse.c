@@ -134,7 +134,7 @@ read_event(struct rt_sio_packet *p)
 	rc = read_args(&c, p);
 	if (rc == RT_LIMIT)
 	{
-		p->too_deep = true;
+		p->over_limit = true;
 		p->arg.text = NULL;
 		p->nargs = 0;
 		return RT_OK;

@@ -30,15 +30,15 @@ struct rt_sio_packet
 	const char *namespace; /* with its slash; NULL: "/" */
 	size_t namespace_len;
 	int64_t ack;      /* -1: none */
-	const char *data; /* the JSON, well-formed and of the type's shape (but see too_deep); NULL: none */
+	const char *data; /* the JSON, well-formed and of the type's shape (but see over_limit); NULL: none */
 	size_t data_len;
-	bool too_deep;            /* EVENT: nested too deeply, so nothing behind the name was looked at */
+	bool over_limit;          /* EVENT: RT_LIMIT of rt_json_scan(), so nothing behind the name was looked at */
 	struct rt_json_span name; /* EVENT: a string, or a number */
 	struct rt_json_span arg;  /* EVENT: the first argument; text is NULL if there is none */
 	int nargs;
 };
 
-/* RT_BAD_INPUT: not a packet; RT_LIMIT: too many attachments, or a CONNECT that is nested too deeply. */
+/* RT_BAD_INPUT: not a packet; RT_LIMIT: too many attachments, or a CONNECT over a limit of rt_json_scan(). */
 enum rt_result rt_sio_parse(const char *text, size_t len, struct rt_sio_packet *p);
 
 /* Names that the protocol keeps for itself; an EVENT of one is malformed.  Escapes have been decoded. */

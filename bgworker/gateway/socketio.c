@@ -125,19 +125,20 @@ take_disconnect(struct rt_socket *s)
 static void
 deliver_event(struct rt_socket *s, const struct rt_sio_packet *p, const char *name)
 {
-	struct rt_socketio_event e = {.name = name,
-								  .arg = p->arg.text,
-								  .arg_len = p->arg.len,
-								  .nargs = p->nargs,
-								  .error = p->too_deep ? "The JSON is nested too deeply" : NULL,
-								  .ack = p->ack < 0 ? RT_NO_ACK : p->ack};
+	struct rt_socketio_event e = {
+		.name = name,
+		.arg = p->arg.text,
+		.arg_len = p->arg.len,
+		.nargs = p->nargs,
+		.error = p->over_limit ? "The JSON is nested too deeply, or has a number out of range" : NULL,
+		.ack = p->ack < 0 ? RT_NO_ACK : p->ack};
 
 	if (rt_sio_is_reserved(name))
 	{
 		close_for_error(s, "a reserved event");
 		return;
 	}
-	if (p->too_deep)
+	if (p->over_limit)
 		rt_socket_strike(s);
 	s->sio->app.on_event(s->sio->app.arg, s, &e);
 }
@@ -193,57 +194,30 @@ take_packet(struct rt_socket *s, const struct rt_sio_packet *p)
 	}
 }
 
-static void
-drop_pending(struct rt_socket *s)
-{
-	free(s->pending);
-	s->pending = NULL;
-	s->attachments = 0;
-	s->attachment_bytes = 0;
-}
-
-static void
-keep_pending(struct rt_socket *s, const struct rt_sio_packet *p, const char *text, size_t len)
-{
-	s->pending = rt_strndup(text, len);
-	s->pending_len = len;
-	s->attachments = p->attachments;
-	s->attachment_bytes = len;
-}
-
+/* Nobody here wants to know what is in an attachment.  So its packet need not wait for it, and nothing is kept. */
 static void
 take_text(struct rt_socket *s, const char *text, size_t len)
 {
 	struct rt_sio_packet p;
 
 	if (s->attachments > 0 || rt_sio_parse(text, len, &p) != RT_OK)
+	{
 		close_for_error(s, s->attachments > 0 ? "an attachment is missing" : "a malformed packet");
-	else if (p.attachments > 0)
-		keep_pending(s, &p, text, len);
-	else
-		take_packet(s, &p);
+		return;
+	}
+	s->attachments = p.attachments;
+	s->attachment_bytes = len;
+	take_packet(s, &p);
 }
 
-/* An attachment is counted and left out. */
 static void
 take_attachment(struct rt_socket *s, size_t len)
 {
-	struct rt_sio_packet p;
-	char *text = s->pending;
-
 	s->attachment_bytes += len;
 	if (s->attachments == 0 || s->attachment_bytes > s->sio->conf->max_payload_bytes)
-	{
 		close_for_error(s, "an attachment of nothing, or too large");
-		return;
-	}
-	if (--s->attachments > 0)
-		return;
-	s->pending = NULL;
-	s->attachment_bytes = 0;
-	if (rt_sio_parse(text, s->pending_len, &p) == RT_OK)
-		take_packet(s, &p);
-	free(text);
+	else
+		s->attachments--;
 }
 
 /* ---- Engine.IO's calls ------------------------------------------------------------------- */
@@ -278,7 +252,6 @@ on_close(void *owner, const char *reason)
 
 	end_socket(s, s->state == RT_SOCKET_LEAVING ? s->leave_reason : reason);
 	rt_wheel_unset(s->sio->wheel, &s->connect_timeout);
-	drop_pending(s);
 	free(s);
 }
 

@@ -24,10 +24,8 @@ struct rt_socket
 	void *data;
 	enum rt_socket_state state;
 	struct rt_wheel_entry connect_timeout;
-	char *pending; /* a binary packet's text, until its attachments are there */
-	size_t pending_len;
-	size_t attachment_bytes;
-	int attachments; /* that are still to come */
+	size_t attachment_bytes; /* of the binary packet and what has come of its attachments */
+	int attachments;         /* that are still to come */
 	int strikes;
 	bool counted; /* among the connected ones */
 	const char *leave_reason;

@@ -14,6 +14,9 @@
  * that many connections cannot take what one may. */
 #define RT_MAX_HELD_BYTES (256u << 20)
 
+/* All of the replies that wait for their readers: those above it end with their connections. */
+#define RT_MAX_UNSENT_BYTES (256u << 20)
+
 /* Strings are copied but where it says otherwise.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
 struct rt_transport_options
 {
@@ -47,6 +50,7 @@ struct rt_transport_stats
 	uint64_t sockets;      /* gauge: Socket.IO's, connected */
 	uint64_t queued_bytes; /* gauge: that wait for all sockets */
 	uint64_t held_bytes;   /* gauge: of messages and bodies that are not complete */
+	uint64_t unsent_bytes; /* gauge: of replies that are not yet with the kernel */
 	uint64_t accepted;
 	uint64_t refused_full; /* connections above max_connections */
 	uint64_t passed_on;    /* to another worker */
@@ -57,7 +61,7 @@ struct rt_transport_stats
 	uint64_t frames_out; /* Engine.IO packets */
 	uint64_t bytes_out;
 	uint64_t writes_out; /* that carried frames; fewer than frames_out where frames were joined */
-	uint64_t cut_off;    /* sockets whose queue was full */
+	uint64_t cut_off;    /* sockets whose queue was full, and replies for which there was no place */
 	uint64_t ping_timeouts;
 	uint64_t connect_timeouts;
 	uint64_t upgrades;        /* polling to websocket */

@@ -117,6 +117,18 @@ describe('events', () => {
     }
   });
 
+  test('numbers that the database would write out in full, or not take', async () => {
+    const socket = await rawClient(cluster, alice);
+    const success = async (id, number) => {
+      socket.send(`42${id}["get-room-online-users",{"roomId":"${roomId}","n":[${number}]}]`);
+      return JSON.parse((await packet(socket, `43${id}[`)).slice(2 + String(id).length))[0];
+    };
+    for (const [id, number] of [[1, '1e-16383'], [2, '1E+131000'], [3, '0e-99999999999999999999'], [4, `0.${'0'.repeat(20_000)}1`]]) {
+      assert.equal((await success(id, number)).error?.code, 'bad_request', number.slice(0, 30));
+    }
+    assert.equal((await success(5, '5e-324,-1.7976931348623157e308')).success, true);
+  });
+
   test('large JSON within the limit', async () => {
     const socket = await rawClient(cluster, alice);
     socket.send(`421["join-chat-rooms",{"roomIds":[${Array(150_000).fill('1').join()}]}]`);
@@ -222,6 +234,30 @@ describe('HTTP', () => {
       const reply = await cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, body);
       assert.equal(reply.status, 400, `${body.slice(0, 20)}: ${JSON.stringify(reply.body).slice(0, 200)}`);
       assert.equal(reply.body.error.code, 'bad_request');
+    }
+  });
+
+  test('numbers in bodies that the database would write out in full, or not take', async () => {
+    for (const number of ['1e-16383', '0e-20000', '1e-99999999999999999999', `0.${'0'.repeat(20_000)}1`]) {
+      const reply = await cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, `{"content":"x","metadata":{"n":[${number}]}}`);
+      assert.equal(reply.status, 400, number.slice(0, 30));
+      assert.match(reply.body.error.message, /JSON/, 'the database was not asked');
+    }
+    assert.equal((await cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, '{"content":"x","metadata":{"n":[5e-324,1e308]}}')).status, 201);
+  });
+
+  test('bodies that are announced and do not come take nothing from others', async () => {
+    const { hostname, port } = new URL(cluster.url);
+    const sockets = Array.from({ length: 300 }, () => connectTcp(Number(port), hostname).on('error', () => {}));
+    for (const socket of sockets) socket.write('POST /auth HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n{');
+    try {
+      const client = await connect(cluster, alice);
+      await join(client, roomId);
+      assert.equal((await ask(client, 'get-room-online-users', { roomId, more: 'x'.repeat(60_000) })).success, true);
+      const large = await cluster.rest('POST', '/auth', undefined, { username: 'alice', password: 'alice-password', more: 'x'.repeat(500_000) });
+      assert.equal(large.status, 200);
+    } finally {
+      for (const socket of sockets) socket.destroy();
     }
   });
 

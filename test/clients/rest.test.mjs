@@ -302,6 +302,22 @@ describe('the server itself', () => {
     }
   });
 
+  // Messages of a room that come together go to the database together.
+  test('a message that a trigger refuses refuses no other', async () => {
+    const { id } = await newRoom();
+    await cluster.sql(`CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no such words'; END $$`);
+    await cluster.sql(`CREATE TRIGGER refuse BEFORE INSERT ON rt.messages FOR EACH ROW WHEN (NEW.content = 'bad') EXECUTE FUNCTION public.refuse()`);
+    try {
+      const statuses = await Promise.all(Array.from({ length: 80 }, async (_, i) =>
+        (await cluster.rest('POST', `/api/chat/rooms/${id}/msgs`, tokens[i % 4 ? 'alice' : 'bob'], { content: i % 4 ? `m${i}` : 'bad' })).status));
+      for (const [i, status] of statuses.entries()) assert.equal(status, i % 4 ? 201 : 500, `${i}`);
+    } finally {
+      await cluster.sql('DROP FUNCTION public.refuse() CASCADE');
+    }
+    const { data } = await ok('alice', 'GET', `/api/chat/rooms/${id}/msgs?limit=200`);
+    assert.deepEqual(data.map(({ seq }) => seq), Array.from({ length: 60 }, (_, i) => i + 1));
+  });
+
   test('30 senders at once', async () => {
     const { id } = await newRoom();
     const replies = await Promise.all(Array.from({ length: 300 }, (_, i) => cluster.rest('POST', `/api/chat/rooms/${id}/msgs`, tokens[i % 2 ? 'alice' : 'bob'], { content: `m${i}` })));

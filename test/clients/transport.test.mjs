@@ -91,6 +91,8 @@ describe('handshake', () => {
     ['unknown transport', 'GET', '?EIO=4&transport=carrier-pigeon', 0],
     ['no transport', 'GET', '?EIO=4', 0],
     ['unknown sid', 'GET', '?EIO=4&transport=polling&sid=nonexistent', 1],
+    ['a sid that is too long to be one', 'GET', `?EIO=4&transport=polling&sid=${'x'.repeat(300)}`, 1],
+    ['a malformed sid', 'GET', '?EIO=4&transport=polling&sid=%zz', 1],
     ['unknown sid on POST', 'POST', '?EIO=4&transport=polling&sid=nonexistent', 1],
     ['method of the handshake', 'POST', '?EIO=4&transport=polling', 2],
     ['method of the handshake, PUT', 'PUT', '?EIO=4&transport=polling', 2],
@@ -270,6 +272,18 @@ describe('packets', () => {
     await packet(socket, '0');
     socket.send('42["join-chat-rooms",{"roomIds":[]}]');
     await closed(socket);
+  });
+
+  test('a binary event before CONNECT closes, and a missing attachment', async () => {
+    const early = await rawSocket(cluster);
+    await packet(early, '0');
+    early.send('451-["join-chat-rooms",{"file":{"_placeholder":true,"num":0}}]');
+    await closed(early);
+    const late = await rawClient(cluster, alice);
+    late.send('452-["join-chat-rooms",{"file":{"_placeholder":true,"num":0}}]');
+    late.send(Buffer.from('one'));
+    late.send('42["join-chat-rooms",{"roomIds":[]}]');
+    await closed(late);
   });
 
   test('unannounced binary closes', async () => {

@@ -127,10 +127,37 @@ parse_nested(int depth)
 static void
 test_depth(void)
 {
-	ok(parse_nested(RT_JSON_MAX_DEPTH) == RT_OK && !packet.too_deep && packet.nargs == 1, "as deep as is allowed");
-	ok(parse_nested(RT_JSON_MAX_DEPTH + 1) == RT_OK && packet.too_deep && packet.nargs == 0, "deeper");
+	ok(parse_nested(RT_JSON_MAX_DEPTH) == RT_OK && !packet.over_limit && packet.nargs == 1, "as deep as is allowed");
+	ok(parse_nested(RT_JSON_MAX_DEPTH + 1) == RT_OK && packet.over_limit && packet.nargs == 0, "deeper");
 	ok(packet.ack == 7 && span_is(packet.name.text, packet.name.len, "\"a\""), "but it can be answered");
-	ok(parse_nested(400000) == RT_OK && packet.too_deep, "much deeper");
+	ok(parse_nested(400000) == RT_OK && packet.over_limit, "much deeper");
+}
+
+/* The number as the argument of an event. */
+static bool
+is_over_limit(const char *number)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text, "27[\"a\",{\"n\":%s}]", number);
+	return parse(text) == RT_OK && packet.over_limit && packet.nargs == 0 && packet.ack == 7;
+}
+
+static void
+test_numbers(void)
+{
+	char digits[500];
+
+	ok(!is_over_limit("1.7976931348623157e308") && !is_over_limit("-5E-324") && !is_over_limit("1e+0000000000400"),
+	   "numbers of doubles");
+	ok(is_over_limit("1e-16383") && is_over_limit("1E401") && is_over_limit("-0.1e-99999999999999999999"),
+	   "exponents out of range");
+	memset(digits, '7', sizeof digits);
+	digits[400] = '\0';
+	ok(!is_over_limit(digits), "as many digits as are allowed");
+	digits[400] = '7';
+	digits[401] = '\0';
+	ok(is_over_limit(digits), "more digits");
 }
 
 static void
@@ -198,6 +225,7 @@ main(void)
 	test_packets();
 	test_bad_packets();
 	test_depth();
+	test_numbers();
 	test_strings();
 	test_reserved();
 	test_values();
