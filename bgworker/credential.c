@@ -7,6 +7,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "commands/user.h"
 #include "libpq/crypt.h"
 #include "miscadmin.h"
@@ -297,15 +298,59 @@ server_user(void)
 	return entry == NULL ? "postgres" : entry->pw_name;
 }
 
+static bool
+may_connect(Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(DatabaseRelationId, MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+	return pg_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
+
+static bool
+may_log_in(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool may = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return may;
+}
+
+/* The statement that gives the role a right which it lacks here, written into out; false: it lacks none. */
+static bool
+lacks_right(const char *role, const char *database, StringInfo out)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Oid oid;
+
+	StartTransactionCommand();
+	oid = get_role_oid(role, true);
+	if (!may_log_in(oid))
+		appendStringInfo(out, "ALTER ROLE %s LOGIN", role);
+	else if (!may_connect(oid))
+		appendStringInfo(out, "GRANT CONNECT ON DATABASE %s TO %s", quote_identifier(database), role);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+	return out->len > 0;
+}
+
 void
 rt_credential_hint(enum rt_program_kind kind, const char *database)
 {
 	const char *role = rt_program_role(kind);
 	const char *host = listen_host();
+	StringInfoData statement;
 
+	initStringInfo(&statement);
 	if (rt_conninfo != NULL && rt_conninfo[0] != '\0')
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
 					  errhint("Check rt.conninfo, and the pg_hba.conf of the server that it names.")));
+	else if (lacks_right(role, database, &statement))
+		ereport(LOG, (errmsg("%s cannot log in to database \"%s\": it has no right to", role, database),
+					  errhint("Run: %s", statement.data)));
 	else if (host == NULL)
 		ereport(LOG,
 				(errmsg("%s cannot log in to database \"%s\" over the unix socket", role, database),

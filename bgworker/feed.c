@@ -34,6 +34,7 @@ struct rt_feed
 	struct rt_rescan *rescan; /* NULL: the ring has nothing that a rescan has found */
 	uint64 skip_until;        /* DRAINING: where the ring has nothing of that any more */
 	uint64 lost_seen;
+	uint64 commands_lost_seen;
 	TimestampTz oldest;
 	int rescued;
 };
@@ -47,10 +48,14 @@ ring_head(struct rt_feed *f)
 static void
 start_rescan(struct rt_feed *f)
 {
+	uint64 commands_lost;
+
 	/* Before the rescan's snapshots: what is counted now, they see. */
 	f->lost_seen = pg_atomic_read_u64(&f->db->ring.lost);
+	commands_lost = pg_atomic_read_u64(&f->db->ring.lost_commands);
 	pg_memory_barrier();
-	f->rescan = rt_rescan_new(f->context);
+	f->rescan = rt_rescan_new(f->context, commands_lost != f->commands_lost_seen);
+	f->commands_lost_seen = commands_lost;
 	f->mode = RESCANNING;
 	pg_atomic_fetch_add_u64(&f->db->rescans, 1);
 }

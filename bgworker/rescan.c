@@ -1,19 +1,25 @@
-/* rescan.c: see rescan.h.  It goes through the rooms and then through the edits and deletions, in pages by key, so
- * that a pass can be taken up again after a failed transaction. */
+/* rescan.c: see rescan.h.  It goes through the connected users, then through the rooms and then through the edits and
+ * deletions, in pages by key, so that a pass can be taken up again after a failed transaction. */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "extension/query.h"
 #include "rescan.h"
 
+#define PAGE_USERS 500
 #define PAGE_ROOMS 1000
 #define PAGE_CHANGES 500
+#define USER_ID_BYTES 128 /* a CHECK of rt.users */
+#define TO_GATEWAYS "{\"gateway\":true}"
 
 enum phase
 {
+	AT_LOSS, /* gateways are told of it first */
+	IN_STANDINGS,
 	IN_ROOMS,
 	IN_CHANGES,
 	DONE
@@ -23,6 +29,7 @@ enum phase
 struct position
 {
 	enum phase phase;
+	char user_id[USER_ID_BYTES + 1]; /* IN_STANDINGS: up to this one */
 	int64 room_id; /* IN_ROOMS: up to this one; IN_CHANGES: with seq, up to this message */
 	int64 seq;
 };
@@ -50,6 +57,19 @@ struct rt_rescan
 	int next_range;
 	bool last_page;
 	HTAB *reached;
+};
+
+/* A join that saw this transaction is newer than what it tells. */
+static struct rt_query find_standings = {
+	.sql = "SELECT c.user_id, json_build_object('userId', c.user_id, "
+		   "'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members m WHERE m.user_id = c.user_id), "
+		   "'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants p "
+		   "WHERE p.user_id = c.user_id AND p.left_at IS NULL), "
+		   "'xid', pg_current_xact_id()::text)::text "
+		   "FROM (SELECT DISTINCT user_id FROM rt_private.connections WHERE user_id > $1 ORDER BY user_id LIMIT $2) c "
+		   "ORDER BY c.user_id",
+	.nargs = 2,
+	.types = {TEXTOID, INT8OID},
 };
 
 /* From the newest message down, the first that cannot be missing ends the search: commits are in the order of the
@@ -84,7 +104,7 @@ static struct rt_query find_changes = {
 };
 
 struct rt_rescan *
-rt_rescan_new(MemoryContext parent)
+rt_rescan_new(MemoryContext parent, bool standings)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "rt rescan", ALLOCSET_DEFAULT_SIZES);
 	struct rt_rescan *r = MemoryContextAllocZero(context, sizeof(*r));
@@ -94,6 +114,7 @@ rt_rescan_new(MemoryContext parent)
 	ctl.entrysize = sizeof(struct reached);
 	ctl.hcxt = context;
 	r->context = context;
+	r->at.phase = r->kept.phase = standings ? AT_LOSS : IN_ROOMS;
 	r->reached = hash_create("rt rooms rescanned", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return r;
 }
@@ -110,6 +131,40 @@ int64_column(uint64 row, int column)
 	bool isnull;
 
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull));
+}
+
+static void
+add_command(struct rt_batch *b, const char *name, const char *payload)
+{
+	const struct rt_batch_event e = {
+		.name = name, .route = TO_GATEWAYS, .payload = payload, .at = GetCurrentTimestamp(), .logged = true};
+
+	rt_batch_add(b, &e);
+}
+
+static void
+add_standing(struct rt_rescan *r, struct rt_batch *b, uint64 row)
+{
+	HeapTuple tuple = SPI_tuptable->vals[row];
+
+	add_command(b, "rt:standing", SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2));
+	strlcpy(r->at.user_id, SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1), sizeof(r->at.user_id));
+}
+
+static void
+fill_from_standings(struct rt_rescan *r, struct rt_batch *b)
+{
+	Datum values[2] = {CStringGetTextDatum(r->at.user_id), Int64GetDatum(PAGE_USERS)};
+	uint64 n;
+	uint64 i;
+
+	SPI_connect();
+	n = rt_query_run(&find_standings, values, NULL, false);
+	for (i = 0; i < n && !rt_batch_is_full(b); i++)
+		add_standing(r, b, i);
+	SPI_finish();
+	if (i == n && n < PAGE_USERS)
+		r->at.phase = IN_ROOMS;
 }
 
 static void
@@ -204,7 +259,14 @@ fill_from_changes(struct rt_rescan *r, struct rt_batch *b)
 bool
 rt_rescan_fill(struct rt_rescan *r, struct rt_batch *b)
 {
-	if (r->at.phase == IN_ROOMS)
+	if (r->at.phase == AT_LOSS)
+	{
+		add_command(b, "rt:lost", "{}");
+		r->at.phase = IN_STANDINGS;
+	}
+	if (r->at.phase == IN_STANDINGS && !rt_batch_is_full(b))
+		fill_from_standings(r, b);
+	if (r->at.phase == IN_ROOMS && !rt_batch_is_full(b))
 		fill_from_rooms(r, b);
 	if (r->at.phase == IN_CHANGES && !rt_batch_is_full(b))
 		fill_from_changes(r, b);

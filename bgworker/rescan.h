@@ -1,5 +1,6 @@
 /* rescan.h: finds what was committed and never logged: after a server crash, which takes the ring and perhaps the
- * end of the log along, and after a full ring has left transactions out.
+ * end of the log along, and after a full ring has left transactions out.  Where these had commands for gateways, it begins
+ * with what each connected user is in: who was removed must get nothing of what comes behind.
  *
  * The horizon is a transaction id: all older transactions had ended, and their events were logged, when the relay
  * stored it.  So only rows of it and of younger ones can be missing. */
@@ -12,8 +13,8 @@
 
 struct rt_rescan;
 
-/* One pass over the tables.  rt_rescan_free() ends it. */
-extern struct rt_rescan *rt_rescan_new(MemoryContext parent);
+/* One pass over the tables, standings first if they are wanted.  rt_rescan_free() ends it. */
+extern struct rt_rescan *rt_rescan_new(MemoryContext parent, bool standings);
 extern void rt_rescan_free(struct rt_rescan *r);
 
 /* Adds to the batch what it has room for; inside a transaction.  False: there was nothing left to add. */

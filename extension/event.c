@@ -6,6 +6,7 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -17,6 +18,7 @@
 #include "extension/settings.h"
 
 #define MAX_NAME 64
+#define COMMAND_PREFIX "rt:"
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
 
 /* What has become of this transaction's events. */
@@ -32,6 +34,7 @@ static struct
 {
 	struct rt_pending *pending; /* NULL: no event yet */
 	bool sort;
+	bool commands; /* an event was for the gateways themselves, though it may have been rolled back */
 	enum stage stage;
 	uint64 pos; /* of the record, if RESERVED */
 } current;
@@ -60,6 +63,10 @@ open_pending(void)
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE), errmsg("cannot emit events in a parallel worker")));
+	/* Nobody would take it before the promotion, and then it were old. */
+	if (RecoveryInProgress())
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot emit events during recovery"),
+						errhint("Connect to the primary.")));
 	if (own_slot == NULL)
 		own_slot = rt_database_find(MyDatabaseId, true);
 	before = MemoryContextSwitchTo(TopTransactionContext);
@@ -90,6 +97,8 @@ rt_event_emit(const struct rt_event *event)
 	head.room_id = event->room_id;
 	head.seq = event->seq;
 	head.seq_to = event->seq;
+	if (strncmp(event->name, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0)
+		current.commands = true;
 	rt_pending_add(open_pending(), &head, event->name, event->route, event->payload,
 				   GetCurrentTransactionNestLevel());
 }
@@ -121,6 +130,7 @@ forget(void)
 {
 	current.pending = NULL;
 	current.sort = false;
+	current.commands = false;
 	current.stage = COLLECTING;
 }
 
@@ -149,7 +159,7 @@ static void
 decide(bool committed)
 {
 	if (current.stage == LEFT_OUT)
-		rt_ring_dropped(own_slot, committed);
+		rt_ring_dropped(own_slot, committed, current.commands);
 	else if (current.stage == RESERVED && committed)
 		rt_ring_publish(own_slot, current.pos);
 	else if (current.stage == RESERVED)

@@ -132,8 +132,10 @@ rt_ring_abort(rt_database *db, uint64 pos)
 }
 
 void
-rt_ring_dropped(rt_database *db, bool committed)
+rt_ring_dropped(rt_database *db, bool committed, bool had_commands)
 {
+	if (committed && had_commands)
+		pg_atomic_fetch_add_u64(&db->ring.lost_commands, 1);
 	/* In this order, so that the relay sees one of the two at any time. */
 	if (committed)
 		pg_atomic_fetch_add_u64(&db->ring.lost, 1);

@@ -57,7 +57,7 @@ extern void rt_ring_refuse(rt_database *db);
 /* These decide; they neither allocate nor raise. */
 extern void rt_ring_publish(rt_database *db, uint64 pos);
 extern void rt_ring_abort(rt_database *db, uint64 pos);
-extern void rt_ring_dropped(rt_database *db, bool committed);
+extern void rt_ring_dropped(rt_database *db, bool committed, bool had_commands);
 
 /* ---- for the relay ---- */
 

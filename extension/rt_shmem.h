@@ -43,6 +43,7 @@ typedef struct rt_ring
 	pg_atomic_uint32 dropping;    /* transactions that were left out and have not ended yet */
 	pg_atomic_uint64 published;   /* records committed, for statistics */
 	pg_atomic_uint64 lost;        /* records left out, and committed; the relay rescans when it rises */
+	pg_atomic_uint64 lost_commands; /* those of them that had commands for gateways; the relay then tells all standings */
 	pg_atomic_uint64 high_water;  /* most bytes ever in use */
 } rt_ring;
 

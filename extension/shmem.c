@@ -102,6 +102,7 @@ reset_ring(rt_ring *ring)
 	pg_atomic_write_u64(&ring->tail, 0);
 	pg_atomic_write_u32(&ring->dropping, 0);
 	pg_atomic_write_u64(&ring->lost, 0);
+	pg_atomic_write_u64(&ring->lost_commands, 0);
 }
 
 void

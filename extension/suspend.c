@@ -192,7 +192,8 @@ rt_suspend_database(Oid oid)
 {
 	rt_database *db = rt_database_find(oid, false);
 
-	if (db == NULL || !hold(db, oid))
+	/* In a server of a single user there are no workers. */
+	if (db == NULL || !IsUnderPostmaster || !hold(db, oid))
 		return;
 	if (!wait_for_quiet(db))
 		ereport(WARNING, (errmsg("rt's workers in the database did not end within %d s", QUIET_TIMEOUT_MS / 1000)));

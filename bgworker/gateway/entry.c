@@ -116,14 +116,20 @@ rt_entries_free(struct rt_entries *es)
 }
 
 void
+rt_entries_ask_anew(struct rt_entries *es)
+{
+	drop_notes(es);
+	es->notes_lost = es->under_way > 0;
+}
+
+void
 rt_entries_note_member(struct rt_entries *es, const char *room, const char *user, bool member)
 {
 	if (es->under_way == 0 || es->notes_lost)
 		return;
 	if (es->nnotes == NOTES_MAX)
 	{
-		drop_notes(es);
-		es->notes_lost = true;
+		rt_entries_ask_anew(es);
 		return;
 	}
 	if (es->nnotes == es->notes_space)

@@ -24,5 +24,7 @@ void rt_entries_wake(struct rt_entries *es);
 /* A membership changed; what the database says about a CONNECT that is under way may be older.  user NULL: of
  * everybody in the room. */
 void rt_entries_note_member(struct rt_entries *es, const char *room, const char *user, bool member);
+/* Such changes were missed: what is under way is put to the database once more. */
+void rt_entries_ask_anew(struct rt_entries *es);
 
 #endif

@@ -41,6 +41,7 @@
 #include "route.h"
 #include "send.h"
 #include "signalling.h"
+#include "standing.h"
 #include "stat.h"
 #include "sweep.h"
 #include "transport.h"
@@ -341,6 +342,7 @@ make_modules(struct rt_app *app)
 	app->user_rates = rt_rates_new();
 	rt_chat_init();
 	rt_command_init();
+	rt_standing_init();
 	rt_meeting_event_init();
 	rt_signalling_init();
 }
@@ -428,10 +430,13 @@ main(void)
 	if (rt_conf_bool(g.app.conf, "confine", true))
 		rt_confine_no_ring();
 	rc = start(&g);
-	if (rc == RT_OK)
-		rt_loop_run(g.app.loop);
-	else
+	if (rc != RT_OK)
+	{
 		rt_log(RT_LOG_ERROR, "main", "cannot start: %s", rt_result_name(rc));
+		/* Not by stop(): libuv aborts where descriptors are closed that its first turn would have begun to watch. */
+		_exit(1);
+	}
+	rt_loop_run(g.app.loop);
 	stop(&g);
-	return rc == RT_OK ? 0 : 1;
+	return 0;
 }

@@ -241,6 +241,21 @@ rt_meetings_leave_all(struct rt_meetings *ms, struct rt_client *c)
 		drop_seat(ms, c->seats);
 }
 
+void
+rt_meetings_review(struct rt_meetings *ms, struct rt_client *c, const json_t *participants)
+{
+	struct rt_meeting_seat *next;
+
+	for (struct rt_meeting_seat *s = c->seats; s != NULL; s = next)
+	{
+		const char *sid = rt_json_str(participants, s->participant);
+
+		next = s->of_client;
+		if (s->participant[0] != '\0' && (sid == NULL || strcmp(sid, rt_socket_id(c->socket)) != 0))
+			end_place(ms, s);
+	}
+}
+
 bool
 rt_meeting_is_seated(const struct rt_meetings *ms, const char *id, const struct rt_client *c)
 {

@@ -35,6 +35,8 @@ void rt_meeting_enter(struct rt_meetings *ms, const char *id, struct rt_client *
 void rt_meeting_leave(struct rt_meetings *ms, const char *id, struct rt_client *c, const char *participant);
 void rt_meeting_close(struct rt_meetings *ms, const char *id); /* everybody leaves */
 void rt_meetings_leave_all(struct rt_meetings *ms, struct rt_client *c);
+/* Leaves those for whose participant the object has another socket than the client's, or none. */
+void rt_meetings_review(struct rt_meetings *ms, struct rt_client *c, const json_t *participants);
 bool rt_meeting_is_seated(const struct rt_meetings *ms, const char *id, const struct rt_client *c);
 
 /* participants: an array of ids; NULL: to all.  except: NULL, or who gets nothing. */

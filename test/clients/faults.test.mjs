@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, afterEach, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { closeAll, connect, join, until } from './lib/client.mjs';
+import { askOk, closeAll, connect, event, join, received, settled, until } from './lib/client.mjs';
 
 const CLIENTS = 24;
 const MESSAGES = 10_000;
@@ -121,3 +121,31 @@ for (const workers of [1, 2]) {
     }
   });
 }
+
+test('whoever is removed while the ring is full gets nothing more', { timeout: 300_000 }, async () => {
+  const cluster = await Cluster.start({ 'rt.ring_size': '64kB', 'rt.media_workers': 0 });
+  clusters.push(cluster);
+  const [ann, bob] = await cluster.users('ann', 'bob');
+  const roomId = await cluster.room('crowd', 'ann', 'bob');
+  const other = await cluster.room('other', 'bob');
+  await cluster.sql("INSERT INTO rt.users (id, username, name) SELECT 'u' || n, 'u' || n, 'U' FROM generate_series(1, 1000) n");
+  const [staying, removed] = [await connect(cluster, ann), await connect(cluster, bob)];
+  await join(staying, roomId);
+  await join(removed, roomId, other);
+  const meetingId = await cluster.value("SELECT rt.create_meeting('Standup', 'ann', access => 'anyone')");
+  for (const client of [staying, removed]) await askOk(client, 'join-meeting', { meetingId });
+  // A transaction whose events the ring has no place for.
+  await cluster.sql("INSERT INTO rt.room_members (room_id, user_id) SELECT $1, id FROM rt.users WHERE id LIKE 'u%'", [roomId]);
+  await cluster.sql(`WITH one AS (UPDATE rt.meeting_participants SET left_at = clock_timestamp(), left_reason = 'removed' WHERE user_id = 'bob')
+    DELETE FROM rt.room_members WHERE room_id = ${roomId} AND user_id <> 'ann'`);
+  assert.ok(Number(await cluster.value('SELECT lost FROM rt.stat_relay')) > 0, 'the ring had no place');
+  await cluster.insert(roomId, 'ann', 'for those who stayed');
+  await event(staying, 'new-chat-message', ({ data }) => data.content === 'for those who stayed');
+  await askOk(staying, 'send-message', { meetingId, message: 'for those who are here' });
+  await event(staying, 'new-message');
+  await cluster.insert(other, 'bob', 'still his');
+  await event(removed, 'new-chat-message', ({ data }) => data.content === 'still his');
+  await settled(cluster, removed);
+  assert.deepEqual(received(removed, 'new-chat-message', (payload) => payload.roomId === roomId), []);
+  assert.deepEqual(received(removed, 'new-message'), []);
+});

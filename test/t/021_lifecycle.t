@@ -235,11 +235,24 @@ log_has(qr/HINT:  Add this line at the top of pg_hba.conf, and reload: host rt r
 write_hba("host rt rt_gateway 127.0.0.1/32 scram-sha-256\n$lines");
 becomes_ready('with that line the gateway serves');
 
+$cluster->sql('REVOKE CONNECT ON DATABASE rt FROM PUBLIC');
+$cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'rt supervisor'");
+log_has(qr/it has no right to\n.*HINT:  Run: GRANT CONNECT ON DATABASE rt TO rt_gateway/, 'where the role lacks a right, the hint gives it');
+$cluster->sql('GRANT CONNECT ON DATABASE rt TO rt_gateway, rt_media');
+becomes_ready('with that right the gateway serves');
+
 # Two are the launcher and the server's own for logical replication; a relay is the third.
 $cluster->sql('ALTER SYSTEM SET max_worker_processes = 3');
 pg_ctl('-m', 'fast', 'stop');
 pg_ctl('-l', $cluster->dir . '/server.log', 'start');
 log_has(qr/could not start "rt supervisor" for database "rt": no free background worker.*max_worker_processes/s,
 	'too few workers are told');
+
+# ---- a server of a single user ----------------------------------------------------
+
+pg_ctl('-m', 'fast', 'stop');
+my $data = $cluster->data_dir;
+my ($said) = $cluster->server_command('sh', '-c', "echo 'DROP EXTENSION rt' | postgres --single -D $data rt 2>&1");
+unlike($said, qr/WARNING|ERROR/, 'there nobody waits for workers');
 
 done_testing();

@@ -34,7 +34,7 @@ sub standby_serves
 	return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$gateway_port/readyz")->{status} == 200;
 }
 
-$primary->sql("SELECT rt.create_user('ann', 'Ann', 'secret')");
+$primary->sql("SELECT rt.create_user('ann', 'Ann', 'secret'); SELECT rt.create_room('one', ARRAY['ann'])");
 my (undef, $err, $status) = $primary->server_command('pg_basebackup', '-R', '-c', 'fast', '-D', $folder, '-h',
 	$primary->host, '-p', $primary->port, '-U', 'postgres');
 is($status, 0, 'a base backup') || diag($err);
@@ -46,6 +46,8 @@ is($status, 0, 'a standby') || diag($err);
 wait_until(sub { on_standby("SELECT name FROM rt.users WHERE id = 'ann'") eq 'Ann' }, 'has the data');
 is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'rt %'"), 0, 'but no worker');
 ok(!standby_serves(), 'and no gateway');
+like(on_standby(q{SELECT rt.broadcast(1, 'news', '{}')}), qr/cannot emit events during recovery/,
+	'an event that nobody would get is refused');
 ok($primary->is_ready, 'the primary serves');
 
 $primary->server_command('pg_ctl', '-D', $folder, '-w', 'promote');

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Temp;
+use IO::Socket::INET;
 use RtTest;
 use Test::More;
 
@@ -117,5 +118,13 @@ $cluster->sql('ALTER SYSTEM SET rt.media_workers = 3');
 $cluster->sql("ALTER SYSTEM SET rt.media_port = " . ($port - 1));
 $cluster->sql('SELECT pg_reload_conf()');
 wait_until(sub { $cluster->log =~ /no media for database "rt": the gateway's port $port is one of its media ports/ }, 'overlapping ports are told');
+
+# ---- a port that somebody has ------------------------------------------------------------------------
+
+my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "listen: $!";
+alter('rt.port', $taken->sockport);
+$cluster->sql('SELECT pg_reload_conf()');
+wait_until(sub { $cluster->log =~ /cannot start: internal error\n.*rt_gateway\[\d+\] (ended with exit code 1|was terminated)/ }, 'a port that is taken is told');
+unlike($cluster->log, qr/was terminated by signal 6/, 'and the gateway ends in order');
 
 done_testing();

@@ -15,6 +15,7 @@ struct rt_socket
 
 void rt_socket_send(struct rt_socket *s, struct rt_frame *f);
 void rt_socket_disconnect(struct rt_socket *s, const char *reason);
+const char *rt_socket_id(const struct rt_socket *s);
 
 void
 rt_socket_send(struct rt_socket *s, struct rt_frame *f)
@@ -31,6 +32,12 @@ void
 rt_socket_disconnect(struct rt_socket *s, const char *reason)
 {
 	s->cut = true;
+}
+
+const char *
+rt_socket_id(const struct rt_socket *s)
+{
+	return "own";
 }
 
 static struct rt_users *users;
@@ -158,6 +165,32 @@ test_limit(void)
 	leave(c);
 }
 
+static void
+test_review(void)
+{
+	struct rt_socket s = {{0}, {0}, false};
+	struct rt_client *c = enter(&s);
+	json_t *participants = json_pack("{s:s, s:s, s:n}", "11", "own", "12", "another", "13");
+
+	rt_meeting_enter(meetings, "5", c, "11");
+	rt_meetings_review(meetings, c, participants);
+	ok(rt_meeting_is_seated(meetings, "5", c), "whoever is a participant by this socket stays");
+	rt_meeting_enter(meetings, "5", c, "12");
+	rt_meetings_review(meetings, c, participants);
+	ok(!rt_meeting_is_seated(meetings, "5", c), "by another socket leaves");
+	rt_meeting_enter(meetings, "5", c, "13");
+	rt_meetings_review(meetings, c, participants);
+	ok(!rt_meeting_is_seated(meetings, "5", c), "by none, too");
+	rt_meeting_expect(meetings, "5", c);
+	rt_meetings_review(meetings, c, participants);
+	rt_meeting_enter(meetings, "5", c, "11");
+	rt_meeting_settle(meetings, "5", c, true, 7);
+	say("a", NULL, NULL);
+	is_str(s.got, "a", "who is about to join does");
+	json_decref(participants);
+	leave(c);
+}
+
 int
 main(void)
 {
@@ -168,6 +201,7 @@ main(void)
 	test_who();
 	test_order();
 	test_limit();
+	test_review();
 	rt_meetings_free(meetings);
 	rt_users_free(users);
 	return tap_done();
