@@ -204,7 +204,7 @@ rt_event_fail(struct rt_event *e, const char *code, const char *message)
 	struct rt_client *c = rt_event_client(e);
 
 	if (c != NULL)
-		send_error(e->app, c, e->def->name, e->ack, code, message, 0);
+		send_error(e->app, c, e->name, e->ack, code, message, 0);
 	finish(e, c);
 }
 
@@ -277,12 +277,14 @@ trim_object(const char **arg, size_t *len)
 }
 
 static void
-run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *arg, size_t len, int64_t ack)
+run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, const char *arg, size_t len,
+	int64_t ack)
 {
 	struct rt_event *e = rt_alloc(sizeof(*e));
 
 	e->app = app;
 	e->def = def;
+	e->name = strcmp(def->name, name) == 0 ? def->name : def->alias;
 	e->client = c->serial;
 	e->ack = ack;
 	e->arg = arg;
@@ -297,7 +299,7 @@ run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, con
 
 /* One token a user, for what is written. */
 static bool
-within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, int64_t ack)
+within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, int64_t ack)
 {
 	double per_s = (double) rt_conf_int(app->conf, "rate_messages", 200);
 	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);
@@ -307,7 +309,7 @@ within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_
 		rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
 		return true;
 	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
-	refuse(app, c, def->name, ack, "rate_limited", "Too many events", retry_ms);
+	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
 	return false;
 }
 
@@ -321,8 +323,8 @@ begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg
 		refuse(app, c, name, ack, "bad_request", "Unknown event", 0);
 	else if (!trim_object(&arg, &len))
 		refuse(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
-	else if (within_user_rate(app, c, def, ack))
-		run(app, c, def, arg, len, ack);
+	else if (within_user_rate(app, c, def, name, ack))
+		run(app, c, def, name, arg, len, ack);
 }
 
 /* One token a connection. */
