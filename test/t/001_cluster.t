@@ -32,6 +32,14 @@ isnt($status, 0, 'a second start in the same folder is refused');
 like($err, qr/runs in/, 'and says why');
 ok(process_is_alive($postmaster), 'and leaves the first one alone');
 
+{
+	local $ENV{RT_READY_SECONDS} = 3;
+	my @arguments = ('--port', $cluster->gateway_port);
+	is(RtTest->start(arguments => \@arguments, settings => { 'rt.media_workers' => 0 }, may_fail => 1), undef,
+		'a start on the port of somebody else\'s gateway fails');
+	like($@, qr/not ready/, 'and does not take that gateway for its own');
+}
+
 my @programs = ($cluster->pid('gateway'), $cluster->pid('media'));
 ok($cluster->stop, 'stop');
 ok(!process_is_alive($_), "process $_ is gone") for $postmaster, @programs;
