@@ -112,7 +112,22 @@ FROM rt.events e, LATERAL (SELECT rt_private.event_text(e)::jsonb AS line) x
 WHERE e.room_id = :room GROUP BY 1, 2, 3 ORDER BY min(e.pos);
 SELECT rt.broadcast(:room, 'score.changed', '{"home": 1}');
 SELECT rt.broadcast(:room, 'connect', '{}');
-SELECT rt.broadcast(:room, 'new-chat-message', '{}');
+CREATE FUNCTION pg_temp.is_free(room bigint, event text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM rt.broadcast(room, event, '{}');
+    RETURN true;
+EXCEPTION WHEN SQLSTATE 'RT400' THEN
+    RETURN false;
+END
+$$;
+SELECT name AS not_reserved FROM unnest(ARRAY[
+    'error', 'new-chat-message', 'chat-message-edited', 'chat-notification', 'chat-user-typing', 'chat-rooms-joined', 'messages-seen',
+    'messages-seen-acknowledged', 'room-online-users', 'new-message', 'user-typing', 'meeting-joined', 'meeting-updated', 'meeting-ended',
+    'participant-joined', 'participant-left', 'participant-media-updated', 'participant-reaction', 'participant-role-updated', 'hand-raised',
+    'muted-by-host', 'removed-from-meeting', 'recording-status-changed', 'transport-created', 'transport-connected', 'transport-closed',
+    'ice-restarted', 'produced', 'new-producer', 'producer-paused', 'producer-resumed', 'producer-closed', 'consumed', 'consumer-paused',
+    'consumer-resumed', 'consumer-closed', 'consumer-score', 'layers-changed', 'active-speaker', 'rt:keys']) AS name
+WHERE pg_temp.is_free(:room, name);
 SELECT rt.broadcast(:room, 'x', '[]');
 SELECT rt.broadcast(-1, 'x', '{}');
 

@@ -264,10 +264,10 @@ BEGIN
 	IF coalesce(jsonb_typeof(req -> 'limit'), 'null') = 'null' THEN
 		RETURN otherwise;
 	END IF;
-	IF jsonb_typeof(req -> 'limit') NOT IN ('string', 'number') OR digits !~ '^[0-9]{1,9}$' OR digits::integer = 0 THEN
+	IF jsonb_typeof(req -> 'limit') NOT IN ('string', 'number') OR digits !~ '^[0-9]+$' OR digits::numeric = 0 THEN
 		RAISE EXCEPTION 'limit must be a positive number' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN least(digits::integer, most);
+	RETURN least(digits::numeric, most)::integer;
 END
 $$;
 COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'a page''s length in a request';

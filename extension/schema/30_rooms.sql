@@ -248,11 +248,24 @@ END
 $$;
 COMMENT ON FUNCTION rt.create_direct_room(text, text) IS 'makes the direct room of two users, or finds it';
 
+-- Those of Socket.IO itself, too.  All that begin with chat- are ours; those that begin with rt: are not well formed.
+CREATE FUNCTION rt_private.is_own_event(event text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT event LIKE 'chat-%' OR event IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener',
+		'error', 'new-chat-message', 'messages-seen', 'messages-seen-acknowledged', 'room-online-users',
+		'meeting-joined', 'meeting-updated', 'meeting-ended', 'participant-joined', 'participant-left', 'participant-media-updated',
+		'participant-reaction', 'participant-role-updated', 'new-message', 'user-typing', 'hand-raised', 'muted-by-host',
+		'removed-from-meeting', 'recording-status-changed',
+		'transport-created', 'transport-connected', 'transport-closed', 'ice-restarted', 'produced', 'new-producer', 'producer-paused',
+		'producer-resumed', 'producer-closed', 'consumed', 'consumer-paused', 'consumer-resumed', 'consumer-closed', 'consumer-score',
+		'layers-changed', 'active-speaker')
+$$;
+COMMENT ON FUNCTION rt_private.is_own_event(text) IS 'whether clients would take an event for one of rt''s own';
+
 CREATE FUNCTION rt.broadcast(room_id bigint, event text, payload jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF event !~ '^[A-Za-z0-9_.-]{1,64}$' OR event IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener',
-		'removeListener', 'error') OR event ~ '^(chat-|new-chat-message$|messages-seen|room-online-users$)' THEN
+	IF event !~ '^[A-Za-z0-9_.-]{1,64}$' OR rt_private.is_own_event(event) THEN
 		RAISE EXCEPTION 'event name "%" cannot be broadcast', event
 			USING ERRCODE = 'RT400', HINT = 'Use letters, digits, "_", "." and "-", and no name of Socket.IO or of rt itself.';
 	END IF;
@@ -271,11 +284,16 @@ END
 $$;
 COMMENT ON FUNCTION rt.broadcast(bigint, text, jsonb) IS 'sends an event of your own to the sockets that joined a room';
 
+CREATE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
+LANGUAGE sql AS $$
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
+$$;
+COMMENT ON FUNCTION rt_private.disconnect(text, text) IS 'has the gateways close every connection of a user';
+
 CREATE FUNCTION rt.disconnect_user(user_id text, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
-		json_build_object('userId', disconnect_user.user_id, 'reason', coalesce(disconnect_user.reason, 'disconnected')), false);
+	PERFORM rt_private.disconnect(disconnect_user.user_id, coalesce(disconnect_user.reason, 'disconnected'));
 	PERFORM rt_private.audit('user-disconnected', jsonb_build_object('userId', disconnect_user.user_id, 'reason', disconnect_user.reason));
 END
 $$;

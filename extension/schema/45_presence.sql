@@ -207,3 +207,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.set_status(text, text, text) IS 'what a user is while connected, and a text';
+
+-- ---- users that are deleted ------------------------------------------------------------
+
+-- Before it, since the rooms, and with them the contacts, are still known.
+CREATE FUNCTION rt_private.users_before_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.presence AS p SET status = 'offline', last_seen = clock_timestamp() WHERE p.user_id = OLD.id AND p.status <> 'offline';
+	RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells the contacts that a user is gone';
+CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.users FOR EACH ROW
+	EXECUTE FUNCTION rt_private.users_before_delete();
+
+CREATE FUNCTION rt_private.users_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.disconnect(u.id, 'deleted') FROM gone AS u;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.users_after_delete() IS 'ends the connections of users that are gone';
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.users
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_after_delete();

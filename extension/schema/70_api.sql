@@ -314,6 +314,17 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.auth_refresh(text, jsonb) IS 'POST /auth/refresh';
 
+-- For what does not ask whether the user is in something: a token may outlive its user.
+CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more';
+
 CREATE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -339,6 +350,7 @@ DECLARE
 	most integer := rt_private.req_limit(req, 50, 200);
 	found_users json;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT coalesce(json_agg(rt_private.user_json(u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
 		ORDER BY lower(u.username)), '[]') INTO found_users
 	FROM (SELECT t.* FROM rt.users AS t

@@ -63,6 +63,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	rooms json;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT coalesce(json_agg(rt_private.room_json(r, m) ORDER BY r.id), '[]') INTO rooms
 	FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id WHERE m.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms));
@@ -104,6 +105,7 @@ DECLARE
 	name text := rt_private.req_room_name(req);
 	made record;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.act_as(actor);
 	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
 	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,

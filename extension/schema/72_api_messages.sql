@@ -186,8 +186,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.messages := rt_private.api_message(actor, req);
 	new_content text := rt_private.req_text_opt(req, 'content');
-	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') = 'null' THEN m.metadata
-		ELSE rt_private.req_object(req, 'metadata') END;
+	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') <> 'null'
+		THEN rt_private.req_object(req, 'metadata') END;
 BEGIN
 	IF m.sender_id IS DISTINCT FROM actor THEN
 		RAISE EXCEPTION 'Only the sender may edit a message' USING ERRCODE = 'RT403';
@@ -198,7 +198,7 @@ BEGIN
 	IF new_content IS NULL AND NOT req ? 'metadata' THEN
 		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
 	END IF;
-	UPDATE rt.messages AS t SET content = coalesce(new_content, t.content), metadata = new_metadata
+	UPDATE rt.messages AS t SET content = coalesce(new_content, t.content), metadata = coalesce(new_metadata, t.metadata)
 	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
 	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
 END
@@ -486,6 +486,7 @@ DECLARE
 	rooms bigint[];
 	hits json;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF room IS NOT NULL THEN
 		PERFORM rt_private.api_room(actor, req);
 	END IF;

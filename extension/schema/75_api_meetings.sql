@@ -136,6 +136,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	is_host boolean := coalesce(m.host_id = actor, false);
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
 		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
 	ELSIF m.locked AND NOT is_host THEN

@@ -20,6 +20,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find(req);
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF NOT rt_private.meeting_may_see(m, actor) THEN
 		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
 	END IF;
@@ -104,7 +105,7 @@ BEGIN
 	IF value IS NULL THEN
 		RETURN '{}';
 	ELSIF jsonb_typeof(value) <> 'array' OR jsonb_array_length(value) > 1000
-		OR EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e) <> 'string')
+		OR EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e) NOT IN ('string', 'number'))
 	THEN
 		RAISE EXCEPTION '% must be a list of up to 1000 user ids', key USING ERRCODE = 'RT400';
 	END IF;
@@ -123,6 +124,7 @@ DECLARE
 	wanted text := rt_private.req_choice(req, 'status', ARRAY['scheduled', 'live', 'ended', 'all'], 'all');
 	rows json[];
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT array_agg(rt_private.meeting_json(m) ORDER BY m.id DESC) INTO rows
 	FROM (
 		SELECT t.*
@@ -149,6 +151,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	meeting bigint;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.meeting_act(actor, '{}');
 	meeting := rt.create_meeting(rt_private.req_title(req), actor, rt_private.req_password(req),
 		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),

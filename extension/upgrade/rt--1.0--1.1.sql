@@ -120,6 +120,21 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.req_limit(req jsonb, otherwise integer, most integer) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	digits text := req ->> 'limit';
+BEGIN
+	IF coalesce(jsonb_typeof(req -> 'limit'), 'null') = 'null' THEN
+		RETURN otherwise;
+	END IF;
+	IF jsonb_typeof(req -> 'limit') NOT IN ('string', 'number') OR digits !~ '^[0-9]+$' OR digits::numeric = 0 THEN
+		RAISE EXCEPTION 'limit must be a positive number' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN least(digits::numeric, most)::integer;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -211,11 +226,52 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.is_own_event(event text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT event LIKE 'chat-%' OR event IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener',
+		'error', 'new-chat-message', 'messages-seen', 'messages-seen-acknowledged', 'room-online-users',
+		'meeting-joined', 'meeting-updated', 'meeting-ended', 'participant-joined', 'participant-left', 'participant-media-updated',
+		'participant-reaction', 'participant-role-updated', 'new-message', 'user-typing', 'hand-raised', 'muted-by-host',
+		'removed-from-meeting', 'recording-status-changed',
+		'transport-created', 'transport-connected', 'transport-closed', 'ice-restarted', 'produced', 'new-producer', 'producer-paused',
+		'producer-resumed', 'producer-closed', 'consumed', 'consumer-paused', 'consumer-resumed', 'consumer-closed', 'consumer-score',
+		'layers-changed', 'active-speaker')
+$$;
+
+COMMENT ON FUNCTION rt_private.is_own_event(text) IS 'whether clients would take an event for one of rt''s own';
+
+CREATE OR REPLACE FUNCTION rt.broadcast(room_id bigint, event text, payload jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF event !~ '^[A-Za-z0-9_.-]{1,64}$' OR rt_private.is_own_event(event) THEN
+		RAISE EXCEPTION 'event name "%" cannot be broadcast', event
+			USING ERRCODE = 'RT400', HINT = 'Use letters, digits, "_", "." and "-", and no name of Socket.IO or of rt itself.';
+	END IF;
+	IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
+		RAISE EXCEPTION 'payload must be an object' USING ERRCODE = 'RT400';
+	END IF;
+	IF octet_length(payload::text) > rt_private.max_message_size() THEN
+		RAISE EXCEPTION 'payload is too large' USING ERRCODE = 'RT413';
+	END IF;
+	IF NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = broadcast.room_id)
+		OR NOT (rt_private.trusted() OR rt_private.is_member(broadcast.room_id, rt_private.actor())) THEN
+		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.emit(event, rt_private.room_route(broadcast.room_id), payload::json, true, broadcast.room_id);
+END
+$$;
+
+CREATE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
+LANGUAGE sql AS $$
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
+$$;
+
+COMMENT ON FUNCTION rt_private.disconnect(text, text) IS 'has the gateways close every connection of a user';
+
 CREATE OR REPLACE FUNCTION rt.disconnect_user(user_id text, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
-		json_build_object('userId', disconnect_user.user_id, 'reason', coalesce(disconnect_user.reason, 'disconnected')), false);
+	PERFORM rt_private.disconnect(disconnect_user.user_id, coalesce(disconnect_user.reason, 'disconnected'));
 	PERFORM rt_private.audit('user-disconnected', jsonb_build_object('userId', disconnect_user.user_id, 'reason', disconnect_user.reason));
 END
 $$;
@@ -490,6 +546,32 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
+
+CREATE FUNCTION rt_private.users_before_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.presence AS p SET status = 'offline', last_seen = clock_timestamp() WHERE p.user_id = OLD.id AND p.status <> 'offline';
+	RETURN OLD;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells the contacts that a user is gone';
+
+CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.users FOR EACH ROW
+	EXECUTE FUNCTION rt_private.users_before_delete();
+
+CREATE FUNCTION rt_private.users_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.disconnect(u.id, 'deleted') FROM gone AS u;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.users_after_delete() IS 'ends the connections of users that are gone';
+
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.users
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_after_delete();
 
 COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of its transports, as clients get them';
 
@@ -932,6 +1014,47 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
+		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more';
+
+CREATE OR REPLACE FUNCTION rt_api.users_search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
+	most integer := rt_private.req_limit(req, 50, 200);
+	found_users json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.user_json(u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+		ORDER BY lower(u.username)), '[]') INTO found_users
+	FROM (SELECT t.* FROM rt.users AS t
+		WHERE prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0
+		ORDER BY lower(t.username) LIMIT most) AS u
+	LEFT JOIN rt.presence AS p ON p.user_id = u.id;
+	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	rooms json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.room_json(r, m) ORDER BY r.id), '[]') INTO rooms
+	FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id WHERE m.user_id = actor;
+	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -940,6 +1063,7 @@ DECLARE
 	name text := rt_private.req_room_name(req);
 	made record;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.act_as(actor);
 	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
 	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
@@ -986,6 +1110,29 @@ BEGIN
 		'failed', coalesce(failed, '[]'),
 		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
 		'error', failed -> 0 -> 'error', 'snapshot', seen::text));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	new_content text := rt_private.req_text_opt(req, 'content');
+	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') <> 'null'
+		THEN rt_private.req_object(req, 'metadata') END;
+BEGIN
+	IF m.sender_id IS DISTINCT FROM actor THEN
+		RAISE EXCEPTION 'Only the sender may edit a message' USING ERRCODE = 'RT403';
+	END IF;
+	IF m.deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	IF new_content IS NULL AND NOT req ? 'metadata' THEN
+		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
+	END IF;
+	UPDATE rt.messages AS t SET content = coalesce(new_content, t.content), metadata = coalesce(new_metadata, t.metadata)
+	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
+	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
 END
 $$;
 
@@ -1070,6 +1217,7 @@ DECLARE
 	rooms bigint[];
 	hits json;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF room IS NOT NULL THEN
 		PERFORM rt_private.api_room(actor, req);
 	END IF;
@@ -1083,6 +1231,24 @@ BEGIN
 			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
 	END IF;
 	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	is_host boolean := coalesce(m.host_id = actor, false);
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
+		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
+	ELSIF m.locked AND NOT is_host THEN
+		RAISE EXCEPTION 'Meeting is locked' USING ERRCODE = 'RT403';
+	ELSIF m.password_hash IS NOT NULL AND NOT is_host
+		AND NOT rt_private.password_matches(password, m.password_hash)
+	THEN
+		RAISE EXCEPTION 'Wrong password' USING ERRCODE = 'RT4WP';
+	END IF;
 END
 $$;
 
@@ -1329,6 +1495,80 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
 	END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_visible(actor text, req jsonb) RETURNS rt.meetings
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_find(req);
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	IF NOT rt_private.meeting_may_see(m, actor) THEN
+		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_users(req jsonb, key text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	value jsonb := nullif(req -> key, 'null');
+BEGIN
+	IF value IS NULL THEN
+		RETURN '{}';
+	ELSIF jsonb_typeof(value) <> 'array' OR jsonb_array_length(value) > 1000
+		OR EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e) NOT IN ('string', 'number'))
+	THEN
+		RAISE EXCEPTION '% must be a list of up to 1000 user ids', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN ARRAY(SELECT jsonb_array_elements_text(value));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meetings_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	page integer := rt_private.req_limit(req, 100, 200);
+	before bigint := rt_private.req_id_opt(req, 'before');
+	wanted text := rt_private.req_choice(req, 'status', ARRAY['scheduled', 'live', 'ended', 'all'], 'all');
+	rows json[];
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT array_agg(rt_private.meeting_json(m) ORDER BY m.id DESC) INTO rows
+	FROM (
+		SELECT t.*
+		FROM rt.meetings AS t
+		WHERE t.id IN (
+				SELECT h.id FROM rt.meetings AS h WHERE h.host_id = meetings_list.actor
+				UNION SELECT i.meeting_id FROM rt.meeting_invitees AS i WHERE i.user_id = meetings_list.actor
+				UNION SELECT p.meeting_id FROM rt.meeting_participants AS p WHERE p.user_id = meetings_list.actor
+				UNION SELECT r.id FROM rt.room_members AS o
+					JOIN rt.meetings AS r ON r.room_id = o.room_id AND r.access = 'room'
+					WHERE o.user_id = meetings_list.actor)
+			AND (wanted = 'all' OR t.status = wanted)
+			AND (before IS NULL OR t.id < before)
+			AND NOT rt_private.meeting_banned(t.id, meetings_list.actor)
+		ORDER BY t.id DESC LIMIT page + 1) AS m;
+	RETURN json_build_object('status', 200, 'data', coalesce(array_to_json(rows[1:page]), '[]'),
+		'count', coalesce(cardinality(rows[1:page]), 0), 'hasMore', coalesce(cardinality(rows) > page, false));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.meeting_act(actor, '{}');
+	meeting := rt.create_meeting(rt_private.req_title(req), actor, rt_private.req_password(req),
+		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),
+		rt_private.req_users(req, 'inviteeIds'),
+		CASE WHEN nullif(req -> 'access', 'null') IS NOT NULL
+			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END);
+	RETURN rt_private.meeting_answer(meeting, 201);
 END
 $$;
 

@@ -51,6 +51,8 @@ describe('joining', () => {
     const alice = await connect(cluster, tokens.alice);
     const reply = await askOk(alice, 'join-rooms', { roomIds: [Number(roomId)] });
     assert.deepEqual(reply.rooms, [roomId]);
+    alice.emit('join-rooms', { roomIds: 'x' });
+    assert.equal((await event(alice, 'error')).event, 'join-rooms', 'the name that the client used');
   });
 
   test('partly failed', async () => {
@@ -457,4 +459,19 @@ test('rt.broadcast reaches who joined; rt.disconnect_user ends sockets', async (
   await cluster.sql("SELECT rt.disconnect_user('bob', 'bye')");
   await until(() => !bob.connected, 'bob is disconnected');
   assert.ok(alice.connected);
+});
+
+test('a user that is deleted is disconnected, and offline for the contacts', async () => {
+  const [ivan, judy] = await cluster.users('ivan', 'judy');
+  await cluster.room('deleted', 'ivan', 'judy');
+  const watcher = await connect(cluster, judy);
+  const first = await connect(cluster, ivan);
+  const second = await connect(cluster, ivan);
+  const ofIvan = ({ userId }) => userId === 'ivan';
+  await event(watcher, 'chat-user-status-update', ofIvan);
+  await cluster.sql("DELETE FROM rt.users WHERE id = 'ivan'");
+  await until(() => !first.connected && !second.connected, 'both sockets are gone');
+  await event(watcher, 'chat-user-status-update', (payload) => ofIvan(payload) && payload.status === 'offline');
+  await settled(cluster, watcher);
+  assert.deepEqual(received(watcher, 'chat-user-status-update', ofIvan).map(({ status }) => status), ['online', 'offline']);
 });

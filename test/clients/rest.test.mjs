@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { assertHas, closeAll, connect, join, received, settled } from './lib/client.mjs';
+import { assertHas, closeAll, connect, join, received, settled, until } from './lib/client.mjs';
 
 let cluster, tokens;
 
@@ -107,6 +107,18 @@ describe('authorization', () => {
     await refused('bob', 'DELETE', `/api/chat/rooms/${id}`, undefined, 403, 'forbidden');
     await refused('bob', 'POST', `/api/chat/rooms/${id}/members`, { userIds: ['carol'] }, 403, 'forbidden');
   });
+
+  test('the token of a user that was deleted', async () => {
+    [tokens.gone] = await cluster.users('gone');
+    const { data: open } = await ok('alice', 'POST', '/api/meetings', { title: 'open', access: 'anyone' }, 201);
+    await cluster.sql("DELETE FROM rt.users WHERE id = 'gone'");
+    for (const [method, path, body] of [['GET', '/api/users/me'], ['GET', '/api/users'], ['POST', '/auth/refresh'], ['GET', '/api/chat/rooms'],
+      ['POST', '/api/chat/rooms', { kind: 'group', memberIds: [] }], ['GET', '/api/chat/search?q=x'], ['GET', '/api/meetings'],
+      ['POST', '/api/meetings', { title: 'x' }], ['GET', `/api/meetings/${open.id}`], ['POST', `/api/meetings/${open.id}/join`],
+      ['GET', `/api/meetings/${open.id}/participants`]]) {
+      await refused('gone', method, path, body, 401, 'unauthorized');
+    }
+  });
 });
 
 describe('rooms', () => {
@@ -146,6 +158,15 @@ describe('rooms', () => {
     await refused('bob', 'DELETE', `/api/chat/rooms/${id}/members/alice`, undefined, 403, 'forbidden');
     await ok('alice', 'DELETE', `/api/chat/rooms/${id}/members/bob`);
     await refused('alice', 'POST', `/api/chat/rooms/${id}/members`, { userIds: ['no-such-user'] }, 404, 'not_found');
+  });
+
+  test('ids of users that are decimal numbers, given as numbers', async () => {
+    await cluster.users('4711');
+    const { id } = (await ok('alice', 'POST', '/api/chat/rooms', { kind: 'group', memberIds: [4711] }, 201)).data;
+    await ok('alice', 'DELETE', `/api/chat/rooms/${id}/members/4711`);
+    assert.equal((await ok('alice', 'POST', `/api/chat/rooms/${id}/members`, { userIds: [4711] })).data[0].userId, '4711');
+    const { data: meeting } = await ok('alice', 'POST', '/api/meetings', { title: 'x', inviteeIds: [4711] }, 201);
+    assert.equal(await cluster.value('SELECT user_id FROM rt.meeting_invitees WHERE meeting_id = $1', [meeting.id]), '4711');
   });
 
   test('a group needs no name', async () => {
@@ -199,7 +220,7 @@ describe('messages', () => {
     for (const query of ['?limit=0', '?limit=-1', '?limit=x', '?beforeSeq=x', '?afterSeq=1e3']) {
       await refused('bob', 'GET', `/api/chat/rooms/${id}/msgs${query}`, undefined, 400, 'bad_request');
     }
-    assert.equal((await seqs('?limit=100000'))[0].length, 7);
+    for (const limit of [100000, 99999999999999999999n]) assert.equal((await seqs(`?limit=${limit}`))[0].length, 7);
   });
 
   test('replies, edits, deletion, reactions, receipts', async () => {
@@ -223,6 +244,24 @@ describe('messages', () => {
     assert.equal(data[1].content, '');
     assert.equal(data[1].metadata, null);
     assert.ok(data[1].deletedAt);
+  });
+
+  test('the text and the metadata of a message, changed at the same time', async () => {
+    const { id } = await newRoom();
+    const path = `/api/chat/rooms/${id}/msgs/${(await ok('alice', 'POST', `/api/chat/rooms/${id}/msgs`, { content: 'text' }, 201)).data.id}`;
+    const holder = await cluster.pool.connect();
+    try {
+      await holder.query('BEGIN');
+      await holder.query('SELECT FROM rt.messages WHERE room_id = $1 FOR UPDATE', [id]);
+      const edits = [{ content: 'new text' }, { metadata: { new: true } }].map((body) => ok('alice', 'PATCH', path, body));
+      await until(async () => await cluster.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") === '2', 'both wait');
+      await holder.query('COMMIT');
+      await Promise.all(edits);
+    } finally {
+      holder.release();
+    }
+    const [row] = await cluster.sql('SELECT content, metadata FROM rt.messages WHERE room_id = $1', [id]);
+    assert.deepEqual(row, { content: 'new text', metadata: { new: true } });
   });
 
   test('limits and bad requests', async () => {
