@@ -13,11 +13,11 @@ struct rt_feed;
 /* Begins with a rescan. */
 extern struct rt_feed *rt_feed_new(MemoryContext parent, rt_database *db);
 
-/* Whether a fill would give something, or get further.  Cheap, needs no transaction; gives the ring's aborted
- * records back. */
 /* Before all else: drops what the ring has, up to the first record that is not decided. */
 extern void rt_feed_discard(struct rt_feed *f);
 
+/* Whether a fill would give something, or get further.  Cheap, needs no transaction; gives the ring's aborted
+ * records back. */
 extern bool rt_feed_has_work(struct rt_feed *f);
 
 /* Adds to the empty batch what it has room for, inside a transaction. */
