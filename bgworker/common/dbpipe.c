@@ -62,6 +62,8 @@ pop_head(struct rt_dbpipe *p)
 	p->head = call->next;
 	if (p->head == NULL)
 		p->tail = &p->head;
+	else
+		p->head->since_ms = rt_loop_now_ms(p->loop); /* the server begins with it now */
 	call->next = NULL;
 	p->depth--;
 	return call;

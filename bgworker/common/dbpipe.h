@@ -17,7 +17,7 @@ struct rt_dbcall
 	size_t req_len;
 	rt_db_cb cb;
 	void *arg;
-	uint64_t since_ms; /* when it came, then when it was sent */
+	uint64_t since_ms; /* when it came, then when the server can have begun with it */
 	uint64_t began_us; /* when it came */
 	struct rt_histogram *durations;
 	enum rt_db_lane lane;

@@ -357,6 +357,20 @@ describe('the server itself', () => {
     assert.deepEqual(data.map(({ seq }) => seq), Array.from({ length: 60 }, (_, i) => i + 1));
   });
 
+  // Each is answered in time, though the last one waits for longer than any of them may take.
+  test('slow statements behind one another lose no connection to the database', { timeout: 120_000 }, async () => {
+    const rooms = await Promise.all(Array.from({ length: 5 * 16 }, () => newRoom()));
+    await cluster.sql(`CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$`);
+    await cluster.sql('CREATE TRIGGER wait BEFORE INSERT ON rt.messages FOR EACH ROW EXECUTE FUNCTION public.wait()');
+    try {
+      const statuses = await Promise.all(rooms.map(async ({ id }) => (await cluster.rest('POST', `/api/chat/rooms/${id}/msgs`, tokens.alice, { content: 'x' })).status));
+      assert.deepEqual([...new Set(statuses)], [201]);
+    } finally {
+      await cluster.sql('DROP FUNCTION public.wait() CASCADE');
+    }
+    assert.doesNotMatch(await cluster.log(), /connection lost/);
+  });
+
   test('30 senders at once', async () => {
     const { id } = await newRoom();
     const replies = await Promise.all(Array.from({ length: 300 }, (_, i) => cluster.rest('POST', `/api/chat/rooms/${id}/msgs`, tokens[i % 2 ? 'alice' : 'bob'], { content: `m${i}` })));
