@@ -27,6 +27,14 @@ SELECT user_id, role, last_read_seq FROM rt.room_members WHERE room_id = :room O
 SELECT rt.create_room('Nobody', ARRAY['c-ann', 'nobody']);
 SELECT rt.create_direct_room('c-ann', 'c-bob') = rt.create_direct_room('c-bob', 'c-ann') AS once;
 SELECT rt.create_direct_room('c-ann', 'c-ann');
+-- those two and no other, also when one has left; ids with the key's own characters
+SELECT rt_private.direct_users(rt_private.direct_key('2:c', 'ö:d')) AS users;
+SELECT rt.create_direct_room('c-ann', 'c-bob') AS direct \gset
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:direct, 'c-cat');
+DELETE FROM rt.room_members WHERE room_id = :direct AND user_id = 'c-bob';
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:direct, 'c-cat');
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:direct, 'c-bob');
+SELECT user_id FROM rt.room_members WHERE room_id = :direct ORDER BY 1;
 UPDATE rt.room_members SET user_id = 'c-cat' WHERE room_id = :room AND user_id = 'c-bob';
 
 -- ---- messages ----------------------------------------------------------------
@@ -57,6 +65,7 @@ UPDATE rt.messages SET content = '' WHERE room_id = :room AND seq = 1;
 UPDATE rt.messages SET sender_id = 'c-bob' WHERE room_id = :room AND seq = 1;
 UPDATE rt.messages SET seq = 100 WHERE room_id = :room AND seq = 1;
 DELETE FROM rt.messages WHERE room_id = :room AND seq = 2;
+UPDATE rt.messages SET deleted_at = 'infinity' WHERE room_id = :room AND seq = 4;
 UPDATE rt.messages SET deleted_at = now() WHERE room_id = :room AND seq = 4;
 DELETE FROM rt.messages WHERE room_id = :room AND seq = 2; -- again: nothing
 UPDATE rt.messages SET content = 'back' WHERE room_id = :room AND seq = 2;

@@ -48,6 +48,13 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION rt_private.direct_key(text, text) IS 'the key of the direct room of two users';
 
+CREATE FUNCTION rt_private.direct_users(key text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY[left(k.ids, k.n), substr(k.ids, k.n + 1)]
+	FROM (SELECT split_part(key, ':', 1)::integer AS n, substr(key, strpos(key, ':') + 1) AS ids) AS k
+$$;
+COMMENT ON FUNCTION rt_private.direct_users(text) IS 'the two users of a direct room, from its key';
+
 -- Runs with the owner's rights, so that policies may ask it without asking themselves.
 CREATE FUNCTION rt_private.is_member(room_id bigint, user_id text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -112,13 +119,16 @@ BEGIN
 	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
 	LOOP
+		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
+			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+		END IF;
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
 		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
 	END LOOP;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added';
+COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added; lets no third one into a direct room';
 CREATE TRIGGER room_members_after_insert AFTER INSERT ON rt.room_members
 	REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_insert();
 

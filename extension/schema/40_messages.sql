@@ -185,6 +185,9 @@ BEGIN
 		RETURN NEW;
 	END IF;
 	IF NEW.deleted_at IS NOT NULL THEN
+		IF NOT isfinite(NEW.deleted_at) THEN
+			RAISE EXCEPTION 'deleted_at must be a time' USING ERRCODE = 'RT400'; -- JSON has none for it
+		END IF;
 		NEW.content := '';
 		NEW.metadata := NULL;
 		RETURN NEW;

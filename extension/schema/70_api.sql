@@ -244,8 +244,9 @@ BEGIN
 	IF req ? 'connections' THEN
 		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
 	END IF;
-	-- one of them clears up
-	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
+	-- One of them clears up.  A row that nobody else may lock tells which: an advisory lock any role could take, and keep.
+	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
+	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),

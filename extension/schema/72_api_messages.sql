@@ -356,7 +356,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			FROM rt.messages AS m
 			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
 			WINDOW w AS (ORDER BY m.seq)
-			ORDER BY m.seq LIMIT most + 1) AS s) AS t
+			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t
 $$;
 COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
 

@@ -204,6 +204,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.direct_users(key text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY[left(k.ids, k.n), substr(k.ids, k.n + 1)]
+	FROM (SELECT split_part(key, ':', 1)::integer AS n, substr(key, strpos(key, ':') + 1) AS ids) AS k
+$$;
+
+COMMENT ON FUNCTION rt_private.direct_users(text) IS 'the two users of a direct room, from its key';
+
 CREATE FUNCTION rt_private.own_rooms() RETURNS bigint[]
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT ARRAY(SELECT m.room_id FROM rt.room_members AS m WHERE m.user_id = rt_private.actor())
@@ -217,6 +225,26 @@ LANGUAGE sql AS $$
 		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
+		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
+	LOOP
+		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
+			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+		END IF;
+		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
+		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added; lets no third one into a direct room';
 
 CREATE OR REPLACE FUNCTION rt_private.room_members_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -315,6 +343,9 @@ BEGIN
 		RETURN NEW;
 	END IF;
 	IF NEW.deleted_at IS NOT NULL THEN
+		IF NOT isfinite(NEW.deleted_at) THEN
+			RAISE EXCEPTION 'deleted_at must be a time' USING ERRCODE = 'RT400'; -- JSON has none for it
+		END IF;
 		NEW.content := '';
 		NEW.metadata := NULL;
 		RETURN NEW;
@@ -977,8 +1008,9 @@ BEGIN
 	IF req ? 'connections' THEN
 		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
 	END IF;
-	-- one of them clears up
-	IF pg_try_advisory_xact_lock(hashtextextended('rt sweep', 0)) THEN
+	-- One of them clears up.  A row that nobody else may lock tells which: an advisory lock any role could take, and keep.
+	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
+	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
@@ -1134,6 +1166,20 @@ BEGIN
 	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
 	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
 END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
+	OUT page json, OUT has_more boolean, OUT size bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
+		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
+	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
+		FROM (SELECT m, row_number() OVER w AS n,
+				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
+			FROM rt.messages AS m
+			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
+			WINDOW w AS (ORDER BY m.seq)
+			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t
 $$;
 
 CREATE OR REPLACE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json

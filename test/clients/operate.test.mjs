@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import pg from 'pg';
 import { Cluster } from './lib/cluster.mjs';
 import { Polling, closeAll, connect, connected, dial, join, rawClient, until } from './lib/client.mjs';
 
@@ -20,6 +21,20 @@ describe('figures', () => {
 
   const row = async (sid) => (await cluster.sql(
     `SELECT *, extract(epoch FROM latency) * 1000 AS latency_ms FROM rt.stat_connections WHERE sid = $1`, [sid]))[0];
+
+  test('dead gateways are cleared up, whatever advisory locks others hold', async () => {
+    await cluster.sql('CREATE ROLE stranger LOGIN');
+    const stranger = new pg.Client({ host: cluster.env.PGHOST, port: Number(cluster.env.PGPORT), user: 'stranger', database: 'rt' });
+    await stranger.connect();
+    try {
+      // Until 1.1 this was the lock of those who clear up.
+      await stranger.query(`SELECT pg_advisory_lock(hashtextextended('rt sweep', 0))`);
+      await cluster.sql(`INSERT INTO rt_private.gateways (name, slot, reported_at) VALUES ('dead', 99, now() - interval '1 minute')`);
+      await until(async () => await cluster.value(`SELECT count(*) FROM rt_private.gateways WHERE name = 'dead'`) === '0', 'cleared up');
+    } finally {
+      await stranger.end();
+    }
+  });
 
   test('rt.stat_connections has the latency of the heartbeat, and the transport of now', async () => {
     const roomId = await cluster.room('figures', 'alice');

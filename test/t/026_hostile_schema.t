@@ -178,9 +178,13 @@ unlike($output, qr/TRAPPED/, 'nothing ran as the owner who has the traps in his 
 $cluster->sql('GRANT USAGE ON SCHEMA evil TO PUBLIC; ALTER ROLE rt_gateway SET search_path = evil, pg_catalog');
 my $before = $cluster->pid('gateway');
 $cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rt_gateway'");
-wait_until(sub { $cluster->is_ready }, 'the gateway is back, with that path');
-my $login = $cluster->http('POST', '/auth', content => '{"username":"ann","password":"secret"}', headers => { 'content-type' => 'application/json' });
-is($login->{status}, 200, 'logging in');
+my $login;
+wait_until(
+	sub {
+		$login = $cluster->http('POST', '/auth', content => '{"username":"ann","password":"secret"}', headers => { 'content-type' => 'application/json' });
+		return $login->{status} == 200;
+	},
+	'logging in, once the gateway is back with that path');
 my ($token) = $login->{content} =~ /"token"\s*:\s*"([^"]+)"/;
 my %as_ann = (headers => { 'content-type' => 'application/json', authorization => "Bearer $token" });
 is($cluster->http('POST', '/api/chat/rooms', %as_ann, content => '{"kind":"group","name":"r","memberIds":["mallory"]}')->{status}, 201, 'making a room');
