@@ -115,12 +115,15 @@ rt_producer_flows(const struct rt_producer *p)
 	return !p->paused && !p->muted;
 }
 
-/* After a pause the consumers begin anew: the numbers have gone on meanwhile. */
+/* After a pause the consumers begin anew: the numbers have gone on meanwhile, and what was lost is no loss. */
 static void
 resync(struct rt_producer *p, bool flowed)
 {
 	for (int i = 0; i < p->params.n_encodings; i++)
+	{
 		p->layers[i].keyframe_us = 0;
+		p->layers[i].recv.nmissing = 0;
+	}
 	if (!flowed && rt_producer_flows(p))
 		for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
 			rt_consumer_resync(c);
@@ -247,6 +250,15 @@ note_level(struct rt_producer *p, const struct rt_packet *packet)
 		rt_speaker_level(p->transport->router->speaker, p->id, packet->audio_level.value[0] & 0x7f);
 }
 
+/* The numbers of another SSRC have nothing to do with those of the one before. */
+static void
+follow_ssrc(struct rt_layer *l, uint32_t ssrc)
+{
+	if (l->recv.ssrc != ssrc)
+		l->recv.started = false;
+	l->recv.ssrc = ssrc;
+}
+
 /* The sender began anew, with other numbers: what was sent of the old ones says nothing of these. */
 static void
 resync_layer(struct rt_producer *p, int layer)
@@ -339,7 +351,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	enum rt_recv_result rc;
 
 	if (!repair)
-		l->recv.ssrc = rtp->ssrc;
+		follow_ssrc(l, rtp->ssrc);
 	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, e->now_us, video && p->params.feedback.nack, repair);
 	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p))
 		return;

@@ -21,6 +21,7 @@ restart(struct rt_recv *r, uint16_t seq)
 	r->received_prior = r->packets;
 	r->nmissing = 0;
 	r->sr_at_us = 0;
+	r->transit = 0;
 }
 
 static void

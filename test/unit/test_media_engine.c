@@ -409,12 +409,14 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	   "what was lost is sent again, as RTX");
 	rt_producer_mute(producer, true);
 	send_frame(a, 0, 104, true, 0, 5);
+	send_frame(a, 0, 106, true, 0, 5);
 	settle();
 	ok(b->n == 3, "of a muted producer nothing passes");
 	a->plis = 0;
 	rt_producer_mute(producer, false);
+	ok(producer->layers[0].recv.nmissing == 0, "nor is what was lost meanwhile asked for");
 	ok(UNTIL(a->plis > 0), "unmuted, a key frame is asked for");
-	send_frame(a, 0, 105, true, 0, 6);
+	send_frame(a, 0, 107, true, 0, 6);
 	ok(UNTIL(b->n == 4) && b->got[3].seq == (uint16_t) (b->got[1].seq + 1), "and the numbers go on where they were");
 	send_frame(a, 0, 20000, true, 0, 7);
 	send_frame(a, 0, 20001, false, 0, 8);
@@ -827,13 +829,13 @@ produce_by_rid(struct peer *p, const char *mid)
 
 /* Of the track `mid`, or of none that it names. */
 static void
-send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc)
+send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc, uint16_t seq)
 {
 	uint8_t payload[] = {0x10, 0, 0, 0}, number[] = {0, (uint8_t) ssrc};
 	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
 	                               {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
 	                               {TWCC_IN, sizeof number, number}};
-	size_t n = rt_rtp_write_header(p->sent, 96, true, 1, 3000, ssrc, ext, 3);
+	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, 3000, ssrc, ext, 3);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof payload);
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
@@ -848,19 +850,22 @@ test_two_tracks(struct peer *a)
 	uint64_t unknown = engine->unknown_ssrc;
 	uint32_t ssrc = ssrc_in + 50;
 
-	send_by_rid(a, "camera", "r0", ssrc);
+	send_by_rid(a, "camera", "r0", ssrc, 500);
 	ok(camera->layers[0].recv.ssrc == ssrc, "a stream is known by its RID");
-	send_by_rid(a, "screen", "r0", ssrc + 1);
+	send_by_rid(a, "screen", "r0", ssrc + 1, 500);
 	ok(camera->layers[0].recv.ssrc == ssrc && engine->unknown_ssrc == unknown + 1,
 	   "one of another track, that is not announced yet, does not take its place");
 	ok(rt_engine_transport(engine, a->id)->twcc->highest == (uint8_t) (ssrc + 1), "but its sender is told that it came");
 	screen = produce_by_rid(a, "screen");
-	send_by_rid(a, "camera", "r1", ssrc + 2);
+	send_by_rid(a, "camera", "r1", ssrc + 2, 500);
 	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0, "of two tracks the MID tells which");
-	send_by_rid(a, "screen", "r0", ssrc + 3);
+	send_by_rid(a, "screen", "r0", ssrc + 3, 500);
 	ok(screen->layers[0].recv.ssrc == ssrc + 3 && camera->layers[0].recv.ssrc == ssrc, "for both of them");
-	send_by_rid(a, NULL, "r1", ssrc + 4);
+	send_by_rid(a, NULL, "r1", ssrc + 4, 500);
 	ok(screen->layers[1].recv.ssrc == ssrc + 4, "without a MID the RID has to do");
+	send_by_rid(a, "camera", "r0", ssrc + 5, 400);
+	ok(camera->layers[0].recv.ssrc == ssrc + 5 && camera->layers[0].recv.highest == 400,
+	   "another SSRC has numbers of its own, be they behind");
 	rt_producer_close(camera);
 	rt_producer_close(screen);
 }

@@ -49,6 +49,18 @@ test_loss(void)
 }
 
 static void
+test_jitter(void)
+{
+	struct rt_recv r = {.clock_rate = 90000};
+
+	for (unsigned i = 1; i <= 10; i++)
+		rt_recv_packet(&r, (uint16_t) i, 7 + 90 * 20 * i, 1000, 20 * i * MS, true, false);
+	rt_recv_packet(&r, 30000, 0x70000000, 1000, 220 * MS, true, false);
+	rt_recv_packet(&r, 30001, 0x70000000 + 90 * 20, 1000, 240 * MS, true, false);
+	ok(r.jitter < 1, "a sender that begins anew, with another time, is no jitter: %.0f", r.jitter);
+}
+
+static void
 test_overrun(void)
 {
 	struct rt_recv r = {.clock_rate = 90000};
@@ -257,6 +269,7 @@ int
 main(void)
 {
 	test_loss();
+	test_jitter();
 	test_overrun();
 	test_random();
 	test_clocks();
