@@ -191,6 +191,16 @@ test('a screen beside the camera', async (t) => {
   await b.frames(a, 'camera');
 });
 
+// Two tracks whose streams have the same names: a packet's MID tells whose it is.
+test('a screen beside the camera, both in two layers', async (t) => {
+  const [a, b] = await meeting(t, 2);
+  await a.do('produceCamera', twoLayers);
+  await a.do('produceScreen', { encodings: twoLayers.encodings });
+  await b.frames(a, 'screen');
+  await b.frames(a, 'camera');
+  await width(b, a, 640);
+});
+
 test('simulcast: down and up again, without a freeze', async (t) => {
   const [a, b] = await meeting(t, 2);
   await a.do('produceCamera', twoLayers);

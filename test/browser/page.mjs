@@ -137,7 +137,7 @@ class Peer {
   }
 
   // A canvas that changes all the time stands for a screen.
-  async produceScreen() {
+  async produceScreen(options) {
     const canvas = Object.assign(document.createElement('canvas'), { width: 400, height: 300 });
     const context = canvas.getContext('2d');
     setInterval(() => {
@@ -146,7 +146,7 @@ class Peer {
     }, 100);
     const [track] = canvas.captureStream(10).getVideoTracks();
     track.contentHint = 'detail'; // text: never scaled down
-    return this.produceTrack(track, 'screen');
+    return this.produceTrack(track, 'screen', options);
   }
 
   async produceTrack(track, source, options = {}) {
