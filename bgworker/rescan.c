@@ -62,6 +62,7 @@ struct rt_rescan
 /* A join that saw this transaction is newer than what it tells. */
 static struct rt_query find_standings = {
 	.sql = "SELECT c.user_id, json_build_object('userId', c.user_id, "
+		   "'known', EXISTS (SELECT FROM rt.users u WHERE u.id = c.user_id), "
 		   "'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members m WHERE m.user_id = c.user_id), "
 		   "'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants p "
 		   "WHERE p.user_id = c.user_id AND p.left_at IS NULL), "

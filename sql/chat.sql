@@ -99,6 +99,15 @@ SELECT count(*) FROM unnest(rt.mark_seen(:room, 'c-bob', ARRAY(SELECT generate_s
 SELECT count(*) FROM unnest(rt.mark_seen(:room, 'c-bob', ARRAY(SELECT generate_series(57, 106)::bigint)));
 SELECT seq_from, seq_to FROM rt_private.receipt_ranges WHERE room_id = :room AND user_id = 'c-bob' AND kind = 's' ORDER BY 1;
 
+-- a DELETE that comes to a row twice
+INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'c-ann', 'reacted to') RETURNING seq AS reacted \gset
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:room, :reacted, 'c-ann', 'x'), (:room, :reacted, 'c-bob', 'y');
+DELETE FROM rt.messages m USING rt.reactions r WHERE (r.room_id, r.seq) = (m.room_id, m.seq) AND m.room_id = :room AND m.seq = :reacted;
+SELECT content, deleted_at IS NOT NULL AS deleted FROM rt.messages WHERE room_id = :room AND seq = :reacted;
+DO $$ BEGIN DELETE FROM rt.messages WHERE sender_id = 'c-ann'; RAISE 'not so'; EXCEPTION WHEN raise_exception THEN NULL; END $$;
+SELECT count(*) > 50 AS stay FROM rt.messages WHERE room_id = :room AND deleted_at IS NULL;
+SELECT count(*) AS left_over FROM rt_private.deletions;
+
 -- ---- mentions, presence ------------------------------------------------------
 SELECT rt_private.mentioned('hi @c.bob, and @c-cat.', NULL, :room, 'c-ann');           -- cat is no member
 SELECT rt_private.mentioned('mail me at x@c.bob', NULL, :room, 'c-ann');

@@ -1,4 +1,4 @@
-/* standing.c: see standing.h.  "rt:lost" comes first, then an "rt:standing" for each connected user: {userId, rooms: [id],
+/* standing.c: see standing.h.  "rt:lost" comes first, then an "rt:standing" for each connected user: {userId, known, rooms: [id],
  * participants: {id: sid}, xid}.  A join that had seen transaction xid is newer, and stays. */
 #include "standing.h"
 
@@ -11,6 +11,7 @@
 #include "command.h"
 #include "entry.h"
 #include "joins.h"
+#include "leave.h"
 #include "meeting.h"
 #include "room.h"
 #include "user.h"
@@ -82,6 +83,11 @@ run_standing(struct rt_app *app, const json_t *payload)
 
 	if (u == NULL)
 		return;
+	if (!rt_json_bool(payload, "known", true))
+	{
+		rt_leave_kick_user(app, id);
+		return;
+	}
 	review_rooms(app, u, payload);
 	for (struct rt_client *c = u->clients; c != NULL; c = c->next)
 		rt_meetings_review(app->meetings, c, rt_json_object(payload, "participants"));

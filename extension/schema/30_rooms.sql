@@ -181,6 +181,19 @@ COMMENT ON FUNCTION rt_private.rooms_before_delete() IS 'tells the members that 
 CREATE TRIGGER rooms_before_delete BEFORE DELETE ON rt.rooms FOR EACH ROW
 	EXECUTE FUNCTION rt_private.rooms_before_delete();
 
+-- As the end of a room, to the gateways: everybody leaves.
+CREATE FUNCTION rt_private.room_members_before_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:room-deleted', '{"gateway":true}', json_build_object('roomId', m.room_id::text), true, m.room_id)
+	FROM (SELECT DISTINCT t.room_id FROM rt.room_members AS t) AS m;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.room_members_before_truncate() IS 'ends delivery to all members of all rooms';
+CREATE TRIGGER room_members_before_truncate BEFORE TRUNCATE ON rt.room_members FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.room_members_before_truncate();
+
 CREATE FUNCTION rt_private.rooms_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

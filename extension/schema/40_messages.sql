@@ -229,7 +229,20 @@ CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.messages_after_update();
 
--- A DELETE leaves the row without its text.  Rows really go with their room, and by retention, which suppresses events.
+-- A DELETE leaves the row without its text.  Rows really go with their room, and by retention, which suppresses events.  A
+-- statement may come to a row twice (USING), which the server refuses once a trigger has changed that row; so they are
+-- changed when the statement ends.
+CREATE UNLOGGED TABLE rt_private.deletions (
+	xid xid8 NOT NULL,
+	room_id bigint NOT NULL,
+	seq bigint NOT NULL,
+	PRIMARY KEY (xid, room_id, seq)
+);
+COMMENT ON TABLE rt_private.deletions IS 'messages that a statement under way deletes';
+COMMENT ON COLUMN rt_private.deletions.xid IS 'its transaction';
+COMMENT ON COLUMN rt_private.deletions.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.deletions.seq IS 'the message';
+
 CREATE FUNCTION rt_private.messages_before_delete() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -237,8 +250,7 @@ BEGIN
 		OR NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = OLD.room_id) THEN
 		RETURN OLD;
 	END IF;
-	UPDATE rt.messages AS m SET deleted_at = clock_timestamp()
-	WHERE m.room_id = OLD.room_id AND m.seq = OLD.seq AND m.deleted_at IS NULL;
+	INSERT INTO rt_private.deletions (xid, room_id, seq) VALUES (pg_current_xact_id(), OLD.room_id, OLD.seq) ON CONFLICT DO NOTHING;
 	RETURN NULL;
 END
 $$;
@@ -246,6 +258,19 @@ ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER;
 COMMENT ON FUNCTION rt_private.messages_before_delete() IS 'makes a DELETE leave the row and its number';
 CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_delete();
+
+CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	WITH deleted AS (DELETE FROM rt_private.deletions AS d WHERE d.xid = pg_current_xact_id() RETURNING d.room_id, d.seq)
+	UPDATE rt.messages AS m SET deleted_at = clock_timestamp() FROM deleted AS d
+	WHERE m.room_id = d.room_id AND m.seq = d.seq AND m.deleted_at IS NULL;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'takes the texts of what a DELETE has named';
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_delete();
 
 -- ---- reactions -------------------------------------------------------------------
 

@@ -186,3 +186,12 @@ test('what another role notifies on the channel reaches nobody', async () => {
   assert.deepEqual(contents(client, roomId), ['real']);
   assert.ok(client.connected);
 });
+
+// The last one: it leaves nobody in any room.
+test('TRUNCATE of the members ends the delivery to all of them', async () => {
+  const { roomId, client } = await watched();
+  await cluster.sql('TRUNCATE rt.room_members CASCADE');
+  await cluster.insert(roomId, 'alice', 'to nobody');
+  await settled(cluster, client);
+  assert.deepEqual(contents(client, roomId), []);
+});

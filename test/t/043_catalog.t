@@ -54,7 +54,14 @@ none("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $FUNCTIONS WHERE h
 none("SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY 1) FROM $RELATIONS WHERE c.relkind IN ('r', 'v', 'm', 'p') AND obj_description(c.oid, 'pg_class') IS NULL",
 	'every table and view is described');
 none("SELECT string_agg(format('%s.%s', c.oid::regclass, a.attname), ', ' ORDER BY 1) FROM $RELATIONS JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-	WHERE n.nspname = 'rt' AND c.relkind IN ('r', 'v', 'p') AND col_description(c.oid, a.attnum) IS NULL", 'every column of schema rt too');
+	WHERE c.relkind IN ('r', 'v', 'c', 'p') AND col_description(c.oid, a.attnum) IS NULL", 'every column too');
+none("SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY 1) FROM $RELATIONS WHERE obj_description(c.oid, 'pg_class') IS NULL
+	AND (c.relkind = 'S' OR c.relkind = 'i' AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid))",
+	'every sequence, and every index that is not a constraint');
+none("SELECT string_agg(t.tgname || ' ON ' || c.oid::regclass, ', ' ORDER BY 1) FROM $RELATIONS JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+	WHERE obj_description(t.oid, 'pg_trigger') IS NULL", 'every trigger');
+none("SELECT string_agg(p.polname || ' ON ' || c.oid::regclass, ', ' ORDER BY 1) FROM $RELATIONS JOIN pg_policy AS p ON p.polrelid = c.oid
+	WHERE obj_description(p.oid, 'pg_policy') IS NULL", 'every policy');
 none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTIONS WHERE obj_description(p.oid, 'pg_proc') IS NULL", 'every function');
 none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTIONS
 	WHERE n.nspname = 'rt' AND p.pronargs > 0 AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))", 'arguments of functions of schema rt have names');
