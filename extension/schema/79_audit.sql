@@ -17,6 +17,8 @@ CREATE INDEX audit_at ON rt.audit (at);
 -- The same user's logins from the same address within a minute are one row that counts: a flood fills no disk.
 CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
 	coalesce(address, '')) WHERE action IN ('login', 'login-failed');
+-- It has no key: where all tables are published, the server refused to count logins and to remove what is old.
+ALTER TABLE rt.audit REPLICA IDENTITY FULL;
 COMMENT ON TABLE rt.audit IS 'who logged in, and who did what to others; kept for rt.retain_audit';
 COMMENT ON COLUMN rt.audit.at IS 'when; of logins in the same minute the first one''s';
 COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, token-issued, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';

@@ -1741,6 +1741,8 @@ CREATE INDEX audit_at ON rt.audit (at);
 CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
 	coalesce(address, '')) WHERE action IN ('login', 'login-failed');
 
+ALTER TABLE rt.audit REPLICA IDENTITY FULL;
+
 COMMENT ON TABLE rt.audit IS 'who logged in, and who did what to others; kept for rt.retain_audit';
 
 COMMENT ON COLUMN rt.audit.at IS 'when; of logins in the same minute the first one''s';

@@ -36,6 +36,10 @@ like(($cluster->try_sql('SELECT * FROM rt.messages', user => 'stranger'))[1], qr
 is($cluster->sql(q{SELECT count(*) FROM pg_settings WHERE name = 'rt.conninfo'}, user => 'stranger'), 0, 'rt.conninfo, which may hold a password, is not shown');
 like(($cluster->try_sql('SHOW rt.conninfo', user => 'stranger'))[1], qr/must be .*superuser|permission denied/, 'nor told');
 
+# A publication FOR ALL TABLES makes the server refuse UPDATE and DELETE of others.
+none("SELECT string_agg(c.oid::regclass::text, ', ') FROM $RELATIONS WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relreplident <> 'f'
+	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)", 'every table can be published');
+
 # ---- pg_monitor ----------------------------------------------------------------------------------------
 
 my @views = split /\n/, $cluster->sql("SELECT c.oid::regclass FROM $RELATIONS WHERE n.nspname = 'rt' AND c.relkind = 'v' AND c.relname LIKE 'stat\\_%' ORDER BY 1");
