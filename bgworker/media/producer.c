@@ -259,6 +259,15 @@ follow_ssrc(struct rt_layer *l, uint32_t ssrc)
 	l->recv.ssrc = ssrc;
 }
 
+/* Its numbers may come again, for other packets. */
+static void
+forget_stream(struct rt_layer *l)
+{
+	l->keyframe_us = 0;
+	if (l->store)
+		rt_store_clear(l->store);
+}
+
 /* The sender began anew, with other numbers: what was sent of the old ones says nothing of these. */
 static void
 resync_layer(struct rt_producer *p, int layer)
@@ -376,8 +385,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if (packet.descriptor_len)
 		read_descriptor(l, &packet);
 	note_level(p, &packet);
-	if (rc == RT_RECV_BEGIN)
-		l->keyframe_us = 0;
+	if (rc == RT_RECV_BEGIN && !first)
+		forget_stream(l);
 	if (packet.info.keyframe)
 		note_keyframe(l, &packet);
 	if (l->store)

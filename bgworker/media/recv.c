@@ -92,7 +92,7 @@ rt_recv_packet(struct rt_recv *r, uint16_t seq, uint32_t ts, size_t bytes, uint6
 	}
 	if (ahead <= 0)
 	{
-		if (want_nack && !take_missing(r, seq))
+		if ((want_nack || repair) && !take_missing(r, seq))
 		{
 			r->discarded++;
 			return RT_RECV_DUPLICATE;

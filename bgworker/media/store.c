@@ -30,6 +30,13 @@ rt_store_free(struct rt_store *s)
 }
 
 void
+rt_store_clear(struct rt_store *s)
+{
+	for (int i = 0; i < RT_STORE_PACKETS; i++)
+		s->slots[i].used = false;
+}
+
+void
 rt_store_put(struct rt_store *s, const struct rt_packet *p)
 {
 	struct slot *slot = &s->slots[p->seq % RT_STORE_PACKETS];

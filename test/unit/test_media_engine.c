@@ -526,6 +526,25 @@ test_greed(struct peer *a, struct peer *b, struct rt_consumer *c)
 	ok(UNTIL(rt_consumer_bitrate(c) == 0), "a consumer that stands has none, and takes none from others");
 }
 
+/* A sender begins anew twice, and comes to numbers that it had before: what it sent under them then is forgotten. */
+static void
+test_numbers_again(struct peer *a, struct peer *b)
+{
+	static const uint16_t first[] = {45000, 5000, 5001, 5002, 5003, 30000, 55000, 4999, 5004};
+	int before;
+
+	for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+		send_frame(a, 0, first[i], first[i] == 5000, 0, i < 7 ? 1 : 2);
+	settle();
+	before = b->n;
+	send_frame(a, 0, 5000, true, 0, 3);
+	send_frame(a, 0, 5001, false, 0, 4);
+	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 3 && b->got[before + 1].mark == 2 && b->got[before + 2].mark == 4,
+	   "numbers that come again are of other packets");
+	settle();
+	ok(b->n == before + 3, "none goes out twice");
+}
+
 static void
 test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
@@ -1042,6 +1061,7 @@ main(void)
 	test_second_viewer(a, b, producer);
 	test_short_picture_ids(a, b);
 	test_greed(a, b, consumer);
+	test_numbers_again(a, b);
 	another(a, producer);
 	producer = produce_av1(a);
 	consumer = consume(b, producer, "c");

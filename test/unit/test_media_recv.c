@@ -61,6 +61,17 @@ test_jitter(void)
 }
 
 static void
+test_unasked_repair(void)
+{
+	struct rt_recv r = {.clock_rate = 90000};
+
+	rt_recv_packet(&r, 10, 0, 100, 1 * MS, false, false);
+	rt_recv_packet(&r, 12, 0, 100, 2 * MS, false, false);
+	ok(rt_recv_packet(&r, 11, 0, 100, 3 * MS, false, false) == RT_RECV_LATE, "where nothing is asked for: one comes late");
+	ok(rt_recv_packet(&r, 11, 0, 100, 4 * MS, false, true) == RT_RECV_DUPLICATE, "and once more as a repair: one too many");
+}
+
+static void
 test_overrun(void)
 {
 	struct rt_recv r = {.clock_rate = 90000};
@@ -270,6 +281,7 @@ main(void)
 {
 	test_loss();
 	test_jitter();
+	test_unasked_repair();
 	test_overrun();
 	test_random();
 	test_clocks();
