@@ -6,6 +6,7 @@
 
 #include "dblisten.h"
 #include "dbpipe.h"
+#include "dbturns.h"
 #include "log.h"
 #include "loop.h"
 #include "metric.h"
@@ -25,6 +26,7 @@ struct lane
 	int npipes;
 	struct rt_dbcall *head;
 	struct rt_dbcall **tail;
+	struct rt_dbturns *turns;
 };
 
 struct rt_db
@@ -44,6 +46,20 @@ struct rt_db
 };
 
 static void
+count_waiting(struct rt_db *db, const struct rt_dbcall *call)
+{
+	db->waiting++;
+	db->waiting_bytes += call->req_len;
+}
+
+static void
+discount_waiting(struct rt_db *db, const struct rt_dbcall *call)
+{
+	db->waiting--;
+	db->waiting_bytes -= call->req_len;
+}
+
+static void
 append(struct rt_db *db, struct rt_dbcall *call)
 {
 	struct lane *lane = &db->lanes[call->lane];
@@ -51,8 +67,7 @@ append(struct rt_db *db, struct rt_dbcall *call)
 	call->next = NULL;
 	*lane->tail = call;
 	lane->tail = &call->next;
-	db->waiting++;
-	db->waiting_bytes += call->req_len;
+	count_waiting(db, call);
 }
 
 static struct rt_dbcall *
@@ -66,8 +81,7 @@ pop(struct rt_db *db, struct lane *lane)
 	if (lane->head == NULL)
 		lane->tail = &lane->head;
 	call->next = NULL;
-	db->waiting--;
-	db->waiting_bytes -= call->req_len;
+	discount_waiting(db, call);
 	return call;
 }
 
@@ -155,11 +169,35 @@ on_lost(void *arg, struct rt_dbcall *call)
 	refuse(arg, call);
 }
 
+/* Another call of the same user takes its place. */
+static void
+on_over(void *arg, struct rt_dbcall *call)
+{
+	struct rt_db *db = arg;
+	struct rt_dbcall *next = rt_dbturns_end(db->lanes[call->lane].turns, call);
+
+	if (next == NULL)
+		return;
+	discount_waiting(db, next);
+	append(db, next);
+	dispatch(db);
+}
+
+static void
+on_dropped(void *arg, struct rt_dbcall *call)
+{
+	discount_waiting(arg, call);
+	refuse(arg, call);
+}
+
 static void
 refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 {
-	while (lane->head != NULL && now_ms > lane->head->since_ms + WAIT_LIMIT_MS)
+	uint64_t before_ms = now_ms > WAIT_LIMIT_MS ? now_ms - WAIT_LIMIT_MS : 0;
+
+	while (lane->head != NULL && lane->head->since_ms < before_ms)
 		refuse(db, pop(db, lane));
+	rt_dbturns_drop(lane->turns, before_ms, on_dropped, db);
 }
 
 static void
@@ -185,6 +223,8 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 
 	lane->tail = &lane->head;
 	lane->npipes = n < 1 ? 1 : n > MAX_PIPES ? MAX_PIPES : n;
+	/* One connection at least is left to the other users. */
+	lane->turns = rt_dbturns_new(lane->npipes > 1 ? lane->npipes - 1 : 1);
 	for (int i = 0; i < lane->npipes; i++)
 		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, statement_timeout_ms[which], &owner);
 }
@@ -217,12 +257,15 @@ rt_db_free(struct rt_db *db)
 	rt_dblisten_free(db->listener);
 	for (int i = 0; i < 2; i++)
 	{
+		rt_dbturns_drop(db->lanes[i].turns, UINT64_MAX, on_dropped, db);
 		for (int j = 0; j < db->lanes[i].npipes; j++)
 			rt_dbpipe_free(db->lanes[i].pipes[j]);
 		while ((call = pop(db, &db->lanes[i])) != NULL)
 			rt_dbcall_refuse(call);
 	}
 	answer_refused(db);
+	for (int i = 0; i < 2; i++)
+		rt_dbturns_free(db->lanes[i].turns);
 	explicit_bzero(db->conninfo, strlen(db->conninfo));
 	free(db->conninfo);
 	/* Behind an answer_refused() that may still be deferred. */
@@ -242,12 +285,19 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	call->req_len = req_len;
 	call->cb = cb;
 	call->arg = arg;
+	call->on_over = on_over;
+	call->over_arg = db;
 	call->since_ms = rt_loop_now_ms(db->loop);
 	call->began_us = rt_loop_clock_us();
 	call->durations = &db->durations[lane];
 	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + req_len > MAX_WAITING_BYTES)
 	{
 		refuse(db, call);
+		return;
+	}
+	if (!rt_dbturns_begin(db->lanes[lane].turns, call))
+	{
+		count_waiting(db, call);
 		return;
 	}
 	append(db, call);

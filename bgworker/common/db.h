@@ -2,6 +2,8 @@
  *
  * A callback never runs before rt_db_call() has returned.
  *
+ * Of one actor's calls fewer are under way than there are connections, so that nobody keeps all of them busy.
+ *
  * Every request is one call of a function in rt_api, in a transaction of its own, prepared once a
  * connection.  Calls that wait while no connection is up are kept up to a limit, then answered
  * `unavailable`; so is a call whose connection breaks before its answer (it may have been carried out:
@@ -63,7 +65,8 @@ void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_noti
 
 bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
 
-size_t rt_db_waiting(const struct rt_db *db); /* calls that no connection has taken yet */
+size_t rt_db_waiting(
+	const struct rt_db *db); /* calls that no connection has taken yet, those that wait for their user's turn too */
 
 /* Of calls that were answered, their waiting included. */
 const struct rt_histogram *rt_db_durations(const struct rt_db *db, enum rt_db_lane lane);

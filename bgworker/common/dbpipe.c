@@ -39,6 +39,7 @@ rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply)
 {
 	rt_histogram_add(call->durations, rt_loop_clock_us() - call->began_us);
 	call->cb(call->arg, reply);
+	call->on_over(call->over_arg, call);
 	free(call->actor);
 	free(call->req);
 	free(call);

@@ -17,10 +17,13 @@ struct rt_dbcall
 	size_t req_len;
 	rt_db_cb cb;
 	void *arg;
+	void (*on_over)(void *arg, struct rt_dbcall *call); /* behind the callback, in front of the end */
+	void *over_arg;
 	uint64_t since_ms; /* when it came, then when the server can have begun with it */
 	uint64_t began_us; /* when it came */
 	struct rt_histogram *durations;
 	enum rt_db_lane lane;
+	bool has_turn; /* of its user's, see dbturns.h */
 	bool retried;
 	bool prepares; /* its Prepare has not succeeded yet */
 };

@@ -371,6 +371,25 @@ describe('the server itself', () => {
     assert.doesNotMatch(await cluster.log(), /connection lost/);
   });
 
+  test('what one user asks for keeps no other waiting', { timeout: 120_000 }, async () => {
+    const { id } = await newRoom();
+    for (let i = 0; i < 2; i++) await ok('alice', 'POST', `/api/chat/rooms/${id}/msgs`, { content: 'x' }, 201);
+    await cluster.sql(`CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$`);
+    await cluster.sql('CREATE TRIGGER wait BEFORE INSERT ON rt.reactions FOR EACH ROW EXECUTE FUNCTION public.wait()');
+    try {
+      const slow = Array.from({ length: 40 }, (_, i) => cluster.rest('PUT', `/api/chat/rooms/${id}/msgs/${id}-${1 + (i % 2)}/reactions/r${i}`, tokens.alice));
+      for (let i = 0; i < 5; i++) {
+        const begun = performance.now();
+        await ok('bob', 'GET', '/api/users/me');
+        assert.ok(performance.now() - begun < 400, `${performance.now() - begun} ms`);
+      }
+      const statuses = (await Promise.all(slow)).map(({ status }) => status);
+      assert.deepEqual([...new Set(statuses)], [200], 'and they all come through');
+    } finally {
+      await cluster.sql('DROP FUNCTION public.wait() CASCADE');
+    }
+  });
+
   test('30 senders at once', async () => {
     const { id } = await newRoom();
     const replies = await Promise.all(Array.from({ length: 300 }, (_, i) => cluster.rest('POST', `/api/chat/rooms/${id}/msgs`, tokens[i % 2 ? 'alice' : 'bob'], { content: `m${i}` })));
