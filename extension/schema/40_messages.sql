@@ -362,8 +362,9 @@ SELECT pg_catalog.pg_extension_config_dump('rt_private.receipt_ranges', '');
 
 -- Those of seqs that the member has no receipt of this kind for, in order.
 CREATE FUNCTION rt_private.receipts_missing(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS bigint[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(array_agg(DISTINCT s.seq), '{}')
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce(array_agg(DISTINCT s.seq), '{}')
 	FROM unnest(receipts_missing.seqs) AS s (seq)
 	WHERE NOT EXISTS (
 		SELECT FROM (
@@ -371,7 +372,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			WHERE r.room_id = receipts_missing.room_id AND r.user_id = receipts_missing.user_id
 				AND r.kind = receipts_missing.kind AND r.seq_from <= s.seq
 			ORDER BY r.seq_from DESC LIMIT 1) AS before
-		WHERE before.seq_to >= s.seq)
+		WHERE before.seq_to >= s.seq));
+END
 $$;
 COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'which of some messages a member has no receipt for';
 

@@ -30,17 +30,21 @@ COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a req
 
 -- How many messages of others a member has not read; counted up to 1,000, so that a list of rooms stays cheap.
 CREATE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT count(*) FROM (SELECT FROM rt.messages AS t
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT count(*) FROM (SELECT FROM rt.messages AS t
 		WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id
 			AND t.deleted_at IS NULL
-		LIMIT 1000) AS few
+		LIMIT 1000) AS few);
+END
 $$;
 COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'unread messages of a member, own and deleted ones left out; at most 1,000';
 
+-- In PL/pgSQL, as unread_count(), since that keeps plans: the list of rooms calls both for each room.
 CREATE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
 		'createdBy', r.created_by,
 		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
 		'lastSeq', r.last_seq,
@@ -48,7 +52,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
-			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END)
+			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END);
+END
 $$;
 COMMENT ON FUNCTION rt_private.room_json(rt.rooms, rt.room_members) IS 'a room as one of its members sees it';
 

@@ -344,28 +344,34 @@ $$;
 COMMENT ON FUNCTION rt_private.req_seq(jsonb, text) IS 'a message''s number in a request, or null';
 
 -- Rising; one more than asked for tells whether there are more.  The first message comes whatever its size, if anything
--- may come at all; size is what was taken.
+-- may come at all; size is what was taken.  In PL/pgSQL, which keeps plans: sync-rooms calls it for each of many rooms.
 CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
+	INTO page, has_more, size
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT m, row_number() OVER w AS n,
 				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
 			FROM rt.messages AS m
 			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
 			WINDOW w AS (ORDER BY m.seq)
-			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t
+			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
+END
 $$;
 COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
 
 CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most
+	INTO page, has_more
 	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
 		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
-		ORDER BY m.seq DESC LIMIT most + 1) AS t
+		ORDER BY m.seq DESC LIMIT most + 1) AS t;
+END
 $$;
 COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';
 

@@ -428,6 +428,21 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.receipts_missing(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce(array_agg(DISTINCT s.seq), '{}')
+	FROM unnest(receipts_missing.seqs) AS s (seq)
+	WHERE NOT EXISTS (
+		SELECT FROM (
+			SELECT r.seq_to FROM rt_private.receipt_ranges AS r
+			WHERE r.room_id = receipts_missing.room_id AND r.user_id = receipts_missing.user_id
+				AND r.kind = receipts_missing.kind AND r.seq_from <= s.seq
+			ORDER BY r.seq_from DESC LIMIT 1) AS before
+		WHERE before.seq_to >= s.seq));
+END
+$$;
+
 CREATE OR REPLACE VIEW rt.receipts WITH (security_barrier) AS
 	SELECT r.room_id, s.seq, r.user_id,
 		min(r.at) FILTER (WHERE r.kind = 'd') AS delivered_at,
@@ -1133,6 +1148,31 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT count(*) FROM (SELECT FROM rt.messages AS t
+		WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id
+			AND t.deleted_at IS NULL
+		LIMIT 1000) AS few);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
+		'createdBy', r.created_by,
+		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
+		'lastSeq', r.last_seq,
+		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
+			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
+		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
+			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1228,16 +1268,30 @@ $$;
 
 CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
+	INTO page, has_more, size
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT m, row_number() OVER w AS n,
 				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
 			FROM rt.messages AS m
 			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
 			WINDOW w AS (ORDER BY m.seq)
-			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t
+			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most
+	INTO page, has_more
+	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
+		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
+		ORDER BY m.seq DESC LIMIT most + 1) AS t;
+END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json
