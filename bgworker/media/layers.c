@@ -107,11 +107,18 @@ judge_single(struct rt_consumer *c, const struct rt_packet *p)
 	return RT_LAYERS_BEGIN;
 }
 
+/* Not one that came late: what is behind it has gone out, or was left out, by then. */
+static bool
+begins_next_frame(const struct rt_consumer *c, const struct rt_packet *p)
+{
+	return p->info.begin && rt_seq_newer(p->seq, c->seq.highest_in);
+}
+
 /* Up: at the start of a frame from which this layer can be decoded.  Down: at once, at a frame's start. */
 static void
 follow_temporal(struct rt_consumer *c, const struct rt_packet *p)
 {
-	if (c->current_temporal == c->target_temporal || !p->info.begin)
+	if (c->current_temporal == c->target_temporal || !begins_next_frame(c, p))
 		return;
 	if (c->target_temporal < c->current_temporal || p->info.tid == 0 || p->info.sync)
 		set_current(c, c->current_spatial, c->target_temporal);
@@ -121,7 +128,7 @@ follow_temporal(struct rt_consumer *c, const struct rt_packet *p)
 static void
 follow_spatial(struct rt_consumer *c, const struct rt_packet *p)
 {
-	if (is_simulcast(c) || c->current_spatial == c->target_spatial || !p->info.begin || p->info.sid != 0)
+	if (is_simulcast(c) || c->current_spatial == c->target_spatial || !begins_next_frame(c, p) || p->info.sid != 0)
 		return;
 	if (p->info.key_picture || (c->target_spatial < c->current_spatial && !c->producer->params.encodings[0].layers.key))
 		set_current(c, c->target_spatial, c->current_temporal);

@@ -545,6 +545,18 @@ test_numbers_again(struct peer *a, struct peer *b)
 	ok(b->n == before + 3, "none goes out twice");
 }
 
+/* A packet of a frame of several in the upper temporal layer; one may go up at its first packet. */
+static void
+send_part(struct peer *p, uint16_t seq, bool first, uint16_t picture_id)
+{
+	uint8_t payload[] = {(uint8_t) (first ? 0x90 : 0x80), 0xe0, (uint8_t) (0x80 | picture_id >> 8), (uint8_t) picture_id,
+	                     1, 0x60, 1, 0, 0};
+	size_t n = rt_rtp_write_header(p->sent, 96, !first, seq, picture_id * 3000u, ssrc_in, NULL, 0);
+
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof payload);
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+}
+
 static void
 test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
@@ -607,6 +619,14 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 		send_frame(a, 0, (uint16_t) (seq + 1), false, (uint8_t) (i % 2), 0);
 	}
 	ok(UNTIL(b->n == before + 10) && gapless(b, before - 1), "half of the frames, and no hole");
+	rt_layers_prefer(c, 0, 1);
+	ok(UNTIL(c->target_temporal == 1), "both of them");
+	before = b->n;
+	send_part(a, (uint16_t) (seq + 3), false, (uint16_t) (seq + 2));
+	send_part(a, (uint16_t) (seq + 2), true, (uint16_t) (seq + 2));
+	send_part(a, (uint16_t) (seq + 4), false, (uint16_t) (seq + 2));
+	send_frame(a, 0, (uint16_t) (seq + 5), false, 0, 7);
+	ok(UNTIL(b->n == before + 1) && b->got[before].mark == 7, "from a frame on that comes in order, for it is whole then");
 	ok(strstr(events, "layers-changed") != NULL, "the change of layers was told");
 }
 
