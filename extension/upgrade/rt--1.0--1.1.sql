@@ -982,7 +982,8 @@ DECLARE
 	s rt_private.sessions;
 	recovered boolean;
 BEGIN
-	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user';
+	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
 	IF NOT FOUND THEN
 		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
 	END IF;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { ask, askError, askOk, assertHas, closeAll, connect, event, join, received, settled, until, within } from './lib/client.mjs';
+import { ask, askError, askOk, assertHas, closeAll, connect, dial, event, join, received, refusal, settled, until, within } from './lib/client.mjs';
 
 let cluster, tokens;
 let roomNumber = 0;
@@ -474,4 +474,21 @@ test('a user that is deleted is disconnected, and offline for the contacts', asy
   await event(watcher, 'chat-user-status-update', (payload) => ofIvan(payload) && payload.status === 'offline');
   await settled(cluster, watcher);
   assert.deepEqual(received(watcher, 'chat-user-status-update', ofIvan).map(({ status }) => status), ['online', 'offline']);
+});
+
+test('a user that is deleted while connecting is refused, and nobody else with it', async () => {
+  const [kate] = await cluster.users('kate');
+  const writer = await cluster.pool.connect();
+  try {
+    await writer.query('BEGIN');
+    await writer.query("DELETE FROM rt.users WHERE id = 'kate'");
+    const refused = refusal(dial(cluster, kate));
+    const others = Array.from({ length: 5 }, () => connect(cluster, tokens.alice));
+    await until(async () => await cluster.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") === '1', 'the deletion is waited for');
+    await writer.query('COMMIT');
+    assert.equal((await refused).message, 'User not found');
+    await Promise.all(others);
+  } finally {
+    writer.release();
+  }
 });
