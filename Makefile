@@ -61,6 +61,10 @@ override CFLAGS += -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-
 ifdef WERROR
 override CFLAGS += -Werror
 endif
+# The flags of PGXS, and attributes in the headers of the server, are those of the compiler that built it, mostly gcc.
+ifneq ($(findstring clang,$(shell $(CC) --version)),)
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
 
 # PGXS knows of no headers: any change of one builds all anew.
 $(OBJS): $(wildcard extension/*.h bgworker/*.h) bgworker/common/version.h
@@ -72,7 +76,7 @@ rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
 # ---- the programs -----------------------------------------------------------
 # Objects of a sanitized build lie beside the others, so that the two can be mixed in one tree.
 PROG_BUILD = build/$(if $(SANITIZE),sanitize,plain)
-PROG_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer -fstack-protector-strong -D_GNU_SOURCE -I.
+PROG_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -fno-omit-frame-pointer -fstack-protector-strong -D_GNU_SOURCE -I.
 ifdef WERROR
 PROG_CFLAGS += -Werror
 endif

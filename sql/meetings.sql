@@ -8,6 +8,14 @@ CREATE EXTENSION IF NOT EXISTS rt CASCADE;
 SELECT rt.create_user('m-' || u, initcap(u), NULL) AS made FROM unnest(ARRAY['ann', 'ben', 'cat', 'dan', 'eve']) AS u;
 SELECT rt.create_room('Meeting room', ARRAY['m-ann', 'm-ben', 'm-eve']) AS room \gset
 
+-- a time in a request, whatever the session makes of backslashes
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT rt_private.req_timestamp('{"t": "2026-11-22T10:30:00.5+05:45"}', 't') = '2026-11-22 04:45:00.5Z' AS right;
+RESET standard_conforming_strings;
+RESET escape_string_warning;
+SELECT rt_private.req_timestamp('{"t": "2026-11-22 10:30"}', 't');
+
 -- ---- making one -----------------------------------------------------------------------------------------
 SELECT rt.create_meeting('Standup', 'm-ann', invitees => ARRAY['m-ben', 'm-cat'], max_participants => 3) AS m \gset
 SELECT status, host_id, access, max_participants, locked, password_hash FROM rt.meetings WHERE id = :m;

@@ -58,10 +58,10 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	value text := rt_private.req_text_opt(req, key);
 BEGIN
-	-- ISO 8601 with a zone; anything looser would depend on the session's settings.
+	-- ISO 8601 with a zone; anything looser would depend on the session's settings, as backslashes here would.
 	IF value IS NULL THEN
 		RETURN NULL;
-	ELSIF value !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$' THEN
+	ELSIF value !~ '^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$' THEN
 		RAISE EXCEPTION '% must be a time, as 2026-11-22T10:30:00.000Z', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN value::timestamptz;

@@ -1670,6 +1670,21 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.req_timestamp(req jsonb, key text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	value text := rt_private.req_text_opt(req, key);
+BEGIN
+	-- ISO 8601 with a zone; anything looser would depend on the session's settings, as backslashes here would.
+	IF value IS NULL THEN
+		RETURN NULL;
+	ELSIF value !~ '^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$' THEN
+		RAISE EXCEPTION '% must be a time, as 2026-11-22T10:30:00.000Z', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value::timestamptz;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.req_users(req jsonb, key text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
