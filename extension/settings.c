@@ -173,7 +173,7 @@ static const struct int_setting int_settings[] = {
 	 "Sets the most rooms that one connection may have joined.", NULL},
 	{"rt.db_connections", &rt_db_connections, 4, 1, 64, PGC_SIGHUP, 0, TOLD,
 	 "Sets how many connections to the database a gateway process keeps for requests.",
-	 "It has one more to listen, and half as many for slow requests: password checks and search."},
+	 "It has one more to listen, one to report, and half as many for slow requests: password checks and search."},
 	{"rt.rate_messages", &rt_rate_messages, 200, 0, 1000000, PGC_SIGHUP, 0, TOLD,
 	 "Sets how many messages a second one user may send, in the long run.",
 	 "0 means no limit."},

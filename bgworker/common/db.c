@@ -1,6 +1,7 @@
 /* db.c: see db.h.  Here are the pool and what waits for it; a connection's pipeline is dbpipe.c's. */
 #include "db.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,10 +17,10 @@
 #define CHECK_EVERY_MS 1000
 #define MAX_WAITING_BYTES (128u << 20)
 
-static const int statement_timeout_ms[] = {[RT_DB_FAST] = 10000, [RT_DB_SLOW] = 30000};
+static const int statement_timeout_ms[] = {[RT_DB_FAST] = 10000, [RT_DB_SLOW] = 30000, [RT_DB_OWN] = 10000};
 
 /* The connections of one lane and the calls that wait for them; bounded by max_waiting and MAX_WAITING_BYTES over
- * both lanes. */
+ * all lanes. */
 struct lane
 {
 	struct rt_dbpipe *pipes[MAX_PIPES];
@@ -33,14 +34,14 @@ struct rt_db
 {
 	struct rt_loop *loop;
 	char *conninfo;
-	struct lane lanes[2];
+	struct lane lanes[RT_DB_LANES];
 	struct rt_dblisten *listener;
 	struct rt_timer *timer;
 	size_t waiting;
 	size_t waiting_bytes;
 	size_t max_waiting;
 	struct rt_dbcall *refused; /* answered at the end of the turn, so never within rt_db_call() */
-	struct rt_histogram durations[2];
+	struct rt_histogram durations[RT_DB_LANES];
 	bool dispatching;
 	bool closing;
 };
@@ -118,8 +119,8 @@ dispatch(struct rt_db *db)
 	if (db->dispatching || db->closing)
 		return;
 	db->dispatching = true;
-	dispatch_lane(db, &db->lanes[RT_DB_FAST]);
-	dispatch_lane(db, &db->lanes[RT_DB_SLOW]);
+	for (int i = 0; i < RT_DB_LANES; i++)
+		dispatch_lane(db, &db->lanes[i]);
 	db->dispatching = false;
 }
 
@@ -206,7 +207,7 @@ on_check(void *arg)
 	struct rt_db *db = arg;
 	uint64_t now_ms = rt_loop_now_ms(db->loop);
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < RT_DB_LANES; i++)
 	{
 		for (int j = 0; j < db->lanes[i].npipes; j++)
 			rt_dbpipe_check(db->lanes[i].pipes[j], now_ms);
@@ -222,7 +223,7 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 	struct rt_dbpipe_owner owner = {.on_room = on_room, .on_retry = on_retry, .on_lost = on_lost, .arg = db};
 
 	lane->tail = &lane->head;
-	lane->npipes = n < 1 ? 1 : n > MAX_PIPES ? MAX_PIPES : n;
+	lane->npipes = n > MAX_PIPES ? MAX_PIPES : n;
 	/* One connection at least is left to the other users. */
 	lane->turns = rt_dbturns_new(lane->npipes > 1 ? lane->npipes - 1 : 1);
 	for (int i = 0; i < lane->npipes; i++)
@@ -239,6 +240,7 @@ rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
 	db->max_waiting = o->max_waiting;
 	open_lane(db, RT_DB_FAST, o->fast_connections);
 	open_lane(db, RT_DB_SLOW, o->slow_connections);
+	open_lane(db, RT_DB_OWN, o->own_connections);
 	db->timer = rt_timer_new(l, on_check, db);
 	rt_timer_start(db->timer, CHECK_EVERY_MS);
 	*dbp = db;
@@ -255,7 +257,7 @@ rt_db_free(struct rt_db *db)
 	db->closing = true;
 	rt_timer_free(db->timer);
 	rt_dblisten_free(db->listener);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < RT_DB_LANES; i++)
 	{
 		rt_dbturns_drop(db->lanes[i].turns, UINT64_MAX, on_dropped, db);
 		for (int j = 0; j < db->lanes[i].npipes; j++)
@@ -264,7 +266,7 @@ rt_db_free(struct rt_db *db)
 			rt_dbcall_refuse(call);
 	}
 	answer_refused(db);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < RT_DB_LANES; i++)
 		rt_dbturns_free(db->lanes[i].turns);
 	explicit_bzero(db->conninfo, strlen(db->conninfo));
 	free(db->conninfo);
@@ -278,6 +280,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 {
 	struct rt_dbcall *call = rt_alloc(sizeof(*call));
 
+	assert(db->lanes[lane].npipes > 0);
 	call->lane = lane;
 	call->fn = fn;
 	call->actor = actor == NULL ? NULL : rt_strdup(actor);
@@ -295,13 +298,18 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 		refuse(db, call);
 		return;
 	}
-	if (!rt_dbturns_begin(db->lanes[lane].turns, call))
+	switch (rt_dbturns_begin(db->lanes[lane].turns, call))
 	{
-		count_waiting(db, call);
-		return;
+		case RT_OK:
+			append(db, call);
+			dispatch(db);
+			break;
+		case RT_AGAIN:
+			count_waiting(db, call);
+			break;
+		default:
+			refuse(db, call);
 	}
-	append(db, call);
-	dispatch(db);
 }
 
 void

@@ -37,18 +37,22 @@ typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
 typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t len);
 typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
 
-/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them. */
+/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them; and
+ * one is for what the program does for itself, so that no load of its clients' makes it look dead. */
 enum rt_db_lane
 {
 	RT_DB_FAST,
-	RT_DB_SLOW
+	RT_DB_SLOW,
+	RT_DB_OWN,
+	RT_DB_LANES
 };
 
 struct rt_db_options
 {
 	const char *conninfo;
 	int fast_connections; /* 4 */
-	int slow_connections; /* 1 */
+	int slow_connections; /* 1; a lane without connections must not be called */
+	int own_connections;  /* 1 */
 	size_t max_waiting;   /* calls, 10,000 */
 };
 

@@ -8,10 +8,16 @@
 #include "log.h"
 #include "map.h"
 
+/* A quarter of what may wait of all users. */
+#define MAX_WAITING 2500
+#define MAX_WAITING_BYTES (32u << 20)
+
 struct user
 {
 	char *id;
 	int under_way;
+	size_t waiting;
+	size_t waiting_bytes;
 	struct rt_dbcall *head; /* wait, the oldest first */
 	struct rt_dbcall **tail;
 };
@@ -66,27 +72,37 @@ pop(struct user *u)
 	if (u->head == NULL)
 		u->tail = &u->head;
 	call->next = NULL;
+	u->waiting--;
+	u->waiting_bytes -= call->req_len;
 	return call;
 }
 
-bool
+static enum rt_result
+wait_for_turn(struct user *u, struct rt_dbcall *call)
+{
+	if (u->waiting == MAX_WAITING || u->waiting_bytes + call->req_len > MAX_WAITING_BYTES)
+		return RT_LIMIT;
+	u->waiting++;
+	u->waiting_bytes += call->req_len;
+	call->next = NULL;
+	*u->tail = call;
+	u->tail = &call->next;
+	return RT_AGAIN;
+}
+
+enum rt_result
 rt_dbturns_begin(struct rt_dbturns *t, struct rt_dbcall *call)
 {
 	struct user *u;
 
 	if (call->actor == NULL)
-		return true;
+		return RT_OK;
 	u = need_user(t, call->actor);
 	call->has_turn = u->under_way < t->most;
-	if (call->has_turn)
-	{
-		u->under_way++;
-		return true;
-	}
-	call->next = NULL;
-	*u->tail = call;
-	u->tail = &call->next;
-	return false;
+	if (!call->has_turn)
+		return wait_for_turn(u, call);
+	u->under_way++;
+	return RT_OK;
 }
 
 struct rt_dbcall *

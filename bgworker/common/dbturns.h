@@ -3,8 +3,9 @@
 #ifndef RT_DBTURNS_H
 #define RT_DBTURNS_H
 
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "result.h"
 
 struct rt_dbcall;
 struct rt_dbturns;
@@ -14,9 +15,10 @@ typedef void (*rt_dbturns_cb)(void *arg, struct rt_dbcall *call);
 struct rt_dbturns *rt_dbturns_new(int most);
 void rt_dbturns_free(struct rt_dbturns *t); /* nothing has or waits for a turn; NULL is fine */
 
-bool rt_dbturns_begin(struct rt_dbturns *t, struct rt_dbcall *call); /* false: it was taken, and waits */
-struct rt_dbcall *rt_dbturns_end(struct rt_dbturns *t,
-								 struct rt_dbcall *call); /* the one whose turn it is now; or NULL */
+/* RT_AGAIN: it was taken, and waits; RT_LIMIT: too many of the same user do.  end() returns the one whose turn it is
+ * then, or NULL. */
+enum rt_result rt_dbturns_begin(struct rt_dbturns *t, struct rt_dbcall *call);
+struct rt_dbcall *rt_dbturns_end(struct rt_dbturns *t, struct rt_dbcall *call);
 
 /* Hands all back that have waited since before then; the callback begins and ends no turn. */
 void rt_dbturns_drop(struct rt_dbturns *t, uint64_t before_ms, rt_dbturns_cb cb, void *arg);

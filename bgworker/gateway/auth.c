@@ -104,7 +104,7 @@ rt_auth_refresh(struct rt_auth *a)
 	if (a->reading)
 		return;
 	a->reading = true;
-	rt_db_call(a->app->db, RT_DB_FAST, "keys", NULL, "{}", 2, on_keys, a);
+	rt_db_call(a->app->db, RT_DB_OWN, "keys", NULL, "{}", 2, on_keys, a);
 }
 
 static void

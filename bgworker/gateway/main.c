@@ -308,6 +308,7 @@ start_database(struct rt_app *app)
 		.conninfo = rt_conf_conninfo(app->conf),
 		.fast_connections = connections,
 		.slow_connections = (connections + 1) / 2,
+		.own_connections = 1,
 		.max_waiting = MAX_WAITING_CALLS,
 	};
 	const struct rt_bus_user bus = {.on_event = on_event, .on_started = on_started, .on_reset = on_reset, .arg = app};

@@ -224,7 +224,7 @@ tell(struct rt_report *rp, const char *fn)
 	write_seen(rp, &t);
 	rt_text_add(&t, "}");
 	rp->asking = true;
-	rt_db_call(rp->app->db, RT_DB_FAST, fn, NULL, t.data, t.len, on_told, rp);
+	rt_db_call(rp->app->db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
 	rt_text_fini(&t);
 }
 

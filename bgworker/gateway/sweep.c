@@ -31,7 +31,7 @@ on_timer(void *arg)
 {
 	struct rt_sweep *sw = arg;
 
-	rt_db_call(sw->app->db, RT_DB_FAST, "meeting_sweep", NULL, "{}", 2, on_swept, sw);
+	rt_db_call(sw->app->db, RT_DB_OWN, "meeting_sweep", NULL, "{}", 2, on_swept, sw);
 }
 
 struct rt_sweep *

@@ -1,4 +1,6 @@
 /* test_dbturns.c: one user's calls wait for one another, not for those of others. */
+#include <stdlib.h>
+
 #include "bgworker/common/dbpipe.h"
 #include "bgworker/common/dbturns.h"
 #include "tap.h"
@@ -19,15 +21,16 @@ static void
 test_order(void)
 {
 	for (int i = 0; i < MOST; i++)
-		ok(rt_dbturns_begin(turns, call_of(i, "ann", 0)), "ann's call %d begins", i);
-	ok(!rt_dbturns_begin(turns, call_of(2, "ann", 0)) && !rt_dbturns_begin(turns, call_of(3, "ann", 0)),
+		ok(rt_dbturns_begin(turns, call_of(i, "ann", 0)) == RT_OK, "ann's call %d begins", i);
+	ok(rt_dbturns_begin(turns, call_of(2, "ann", 0)) == RT_AGAIN &&
+		   rt_dbturns_begin(turns, call_of(3, "ann", 0)) == RT_AGAIN,
 	   "two more wait");
-	ok(rt_dbturns_begin(turns, call_of(4, "bob", 0)), "another user's does not");
-	ok(rt_dbturns_begin(turns, call_of(5, NULL, 0)), "nor one of nobody's");
+	ok(rt_dbturns_begin(turns, call_of(4, "bob", 0)) == RT_OK, "another user's does not");
+	ok(rt_dbturns_begin(turns, call_of(5, NULL, 0)) == RT_OK, "nor one of nobody's");
 	ok(rt_dbturns_end(turns, &calls[5]) == NULL && rt_dbturns_end(turns, &calls[4]) == NULL, "these end without ado");
 	ok(rt_dbturns_end(turns, &calls[1]) == &calls[2] && rt_dbturns_end(turns, &calls[0]) == &calls[3],
 	   "who has waited longest goes first");
-	ok(!rt_dbturns_begin(turns, call_of(0, "ann", 0)), "whose turn it is then counts");
+	ok(rt_dbturns_begin(turns, call_of(0, "ann", 0)) == RT_AGAIN, "whose turn it is then counts");
 	ok(rt_dbturns_end(turns, &calls[2]) == &calls[0], "and passes it on");
 	ok(rt_dbturns_end(turns, &calls[0]) == NULL && rt_dbturns_end(turns, &calls[3]) == NULL, "nobody waits");
 	ok(rt_dbturns_end(turns, &calls[3]) == NULL, "a call without a turn ends none");
@@ -56,12 +59,46 @@ test_late(void)
 	ok(rt_dbturns_end(turns, &calls[3]) == NULL && rt_dbturns_end(turns, &calls[1]) == NULL, "and all end");
 }
 
+static void
+free_call(void *arg, struct rt_dbcall *call)
+{
+	++*(int *) arg;
+	free(call);
+}
+
+static void
+test_limit(void)
+{
+	int waiting = 0;
+	int freed = 0;
+	struct rt_dbcall *call;
+
+	rt_dbturns_begin(turns, call_of(0, "ann", 0));
+	rt_dbturns_begin(turns, call_of(1, "ann", 0));
+	for (;; waiting++)
+	{
+		call = calloc(1, sizeof(*call));
+		call->actor = "ann";
+		if (rt_dbturns_begin(turns, call) != RT_AGAIN)
+			break;
+	}
+	ok(waiting == 2500, "so many wait, and no more");
+	free(call);
+	rt_dbturns_drop(turns, UINT64_MAX, free_call, &freed);
+	ok(freed == waiting, "all are handed back");
+	ok(rt_dbturns_begin(turns, call_of(2, "ann", 0)) == RT_AGAIN, "and there is room again");
+	rt_dbturns_end(turns, &calls[0]);
+	rt_dbturns_end(turns, &calls[1]);
+	ok(rt_dbturns_end(turns, &calls[2]) == NULL, "until the end");
+}
+
 int
 main(void)
 {
 	turns = rt_dbturns_new(MOST);
 	test_order();
 	test_late();
+	test_limit();
 	rt_dbturns_free(turns);
 	return tap_done();
 }
