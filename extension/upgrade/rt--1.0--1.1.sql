@@ -408,10 +408,13 @@ ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER;
 
 CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
 BEGIN
-	WITH deleted AS (DELETE FROM rt_private.deletions AS d WHERE d.xid = pg_current_xact_id() RETURNING d.room_id, d.seq)
-	UPDATE rt.messages AS m SET deleted_at = clock_timestamp() FROM deleted AS d
-	WHERE m.room_id = d.room_id AND m.seq = d.seq AND m.deleted_at IS NULL;
+	FOR d IN DELETE FROM rt_private.deletions AS t WHERE t.xid = pg_current_xact_id() RETURNING t.room_id, t.seq LOOP
+		UPDATE rt.messages AS m SET deleted_at = clock_timestamp()
+		WHERE m.room_id = d.room_id AND m.seq = d.seq AND m.deleted_at IS NULL;
+	END LOOP;
 	RETURN NULL;
 END
 $$;
