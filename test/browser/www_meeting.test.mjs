@@ -182,6 +182,24 @@ test('how good the connection is is shown; a picture of another size asks for an
   }
 });
 
+test('one stream that cannot be had keeps nobody from the others', async (t) => {
+  const id = await together(t);
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.page.evaluate(() => {
+    const { send } = WebSocket.prototype;
+    let isFirst = true;
+    WebSocket.prototype.send = function sendOthers(data) {
+      const spoils = isFirst && String(data).includes('["consume"');
+      isFirst &&= !spoils;
+      send.call(this, spoils ? data.replace('"rtpCapabilities"', '"none"') : data);
+    };
+  });
+  await cleo.join(id);
+  await cleo.page.getByText('rtpCapabilities').waitFor();
+  await cleo.sees('Ben');
+});
+
 test('every refusal has its words', async () => {
   const ended = await meeting();
   await cluster.rest('POST', `/api/meetings/${ended}/end`, tokens[0]);

@@ -38,10 +38,12 @@ export class Call {
   inTurn(work) {
     this.turn = this.turn
       .then(() => (this.closed ? undefined : work()))
-      .catch((error) => {
-        if (!this.closed) this.on.problem(error.message);
-      });
+      .catch((error) => this.complain(error));
     return this.turn;
+  }
+
+  complain(error) {
+    if (!this.closed) this.on.problem(error.message);
   }
 
   // `joined` is what join-meeting acknowledged.
@@ -130,7 +132,8 @@ export class Call {
     this.receiver?.close();
     [...this.streams.keys()].forEach((id) => this.forget(id));
     await this.openTransports();
-    for (const [source, { track, paused }] of [...this.own]) await this.produce(source, track, paused);
+    for (const [source, { track, paused }] of [...this.own])
+      await this.produce(source, track, paused).catch((error) => this.complain(error));
     await this.refresh();
   }
 
@@ -194,30 +197,33 @@ export class Call {
 
   // ---- what we receive ---------------------------------------------------------------
 
+  // One that cannot be had keeps nobody from the others.
   async consumeAll(participants) {
-    for (const participant of participants)
-      for (const producer of participant.producers)
-        await this.consume({ ...producer, participantId: participant.participantId });
+    for (const { participantId, producers } of participants)
+      for (const producer of producers)
+        await this.consume({ ...producer, participantId }).catch((error) => this.complain(error));
   }
 
   receive(producer) {
     this.inTurn(() => this.consume(producer));
   }
 
-  async consume({ producerId, participantId, source, paused }) {
-    if (participantId === this.participantId || this.streams.has(producerId)) return;
-    let offer;
+  async consume(producer) {
+    if (producer.participantId === this.participantId || this.streams.has(producer.producerId)) return;
     try {
-      offer = await emit('consume', {
-        meetingId: this.meetingId,
-        transportId: this.receiver.id,
-        producerId,
-        rtpCapabilities: this.device.rtpCapabilities,
-      });
+      await this.take(producer);
     } catch (error) {
-      if (error.code === 'not_found') return; // it was closed meanwhile
-      throw error;
+      if (error.code !== 'not_found') throw error; // it was closed meanwhile
     }
+  }
+
+  async take({ producerId, participantId, source, paused }) {
+    const offer = await emit('consume', {
+      meetingId: this.meetingId,
+      transportId: this.receiver.id,
+      producerId,
+      rtpCapabilities: this.device.rtpCapabilities,
+    });
     const consumer = await this.receiver.consume(offer);
     const entry = {
       consumer,
