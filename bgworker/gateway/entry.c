@@ -161,6 +161,14 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 	rt_client_free(app->users, c);
 }
 
+/* The database does not answer.  After a refusal the client would not try again, after a broken connection it does. */
+static void
+put_off(struct rt_app *app, struct rt_client *c)
+{
+	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
+	rt_socket_break(c->socket, "the database does not answer");
+}
+
 /* ---- the database's answer ------------------------------------------------------------------ */
 
 static void
@@ -297,7 +305,7 @@ on_connected(void *arg, const struct rt_db_reply *reply)
 		if (results != NULL)
 			take_result(es, b, b->items[i], json_array_get(results, i));
 		else if ((c = rt_client_find(b->app->users, b->items[i]->client)) != NULL)
-			refuse(b->app, c, "Temporarily unavailable", "unavailable");
+			put_off(b->app, c);
 	}
 	json_decref(root);
 	end_batch(es, b, again);

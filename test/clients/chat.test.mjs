@@ -476,6 +476,23 @@ test('a user that is deleted is disconnected, and offline for the contacts', asy
   assert.deepEqual(received(watcher, 'chat-user-status-update', ofIvan).map(({ status }) => status), ['online', 'offline']);
 });
 
+test('a client that the database cannot let in comes back by itself', async () => {
+  const blocker = await cluster.pool.connect();
+  try {
+    await blocker.query('BEGIN');
+    await blocker.query('LOCK TABLE rt.presence IN ACCESS EXCLUSIVE MODE');
+    const client = dial(cluster, tokens.alice, { reconnection: true, reconnectionDelay: 100 });
+    const waiting = () => cluster.sql("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'rt_gateway'");
+    const [{ pid }] = await until(async () => (await waiting()).length && waiting(), 'the gateway asks');
+    await cluster.sql('SELECT pg_terminate_backend($1)', [pid]);
+    await until(async () => (await waiting()).some((other) => other.pid !== pid), 'the client tries again');
+    await blocker.query('COMMIT');
+    await until(() => client.connected, 'the client is in');
+  } finally {
+    blocker.release();
+  }
+});
+
 test('a user that is deleted while connecting is refused, and nobody else with it', async () => {
   const [kate] = await cluster.users('kate');
   const writer = await cluster.pool.connect();
