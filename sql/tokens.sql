@@ -176,6 +176,9 @@ SELECT rt_private.jwt_is_signed(:'ec_token', 'RS256', pem('ec public'));
 -- Another issuer's token may go without a kid.
 SELECT rt.verify_token(input || '.' || translate(encode(hmac(input, repeat('x', 48), 'sha384'), 'base64'), E'+/=\n', '-_'))
 FROM CAST(base64url('{"alg":"HS384"}') || '.' || base64url('{"sub":"a"}') AS text) AS input;
+-- An extension that is critical must be understood.
+SELECT rt.verify_token(input || '.' || translate(encode(hmac(input, repeat('x', 48), 'sha384'), 'base64'), E'+/=\n', '-_'))
+FROM CAST(base64url('{"alg":"HS384","crit":["b64"],"b64":false}') || '.' || base64url('{"sub":"a"}') AS text) AS input;
 
 -- Keys that are none.
 SELECT rt.add_key('tk-bad', 'none', 'x');

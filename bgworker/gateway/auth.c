@@ -196,6 +196,9 @@ verify_signature(const struct rt_auth *a, const char *token)
 	const char *kid = rt_json_str(header, "kid");
 	json_t *claims = NULL;
 
+	/* An extension that must be understood, and is not (RFC 7515, section 4.1.11). */
+	if (json_object_get(header, "crit") != NULL)
+		alg = NULL;
 	/* Without a kid, whichever key fits: there are few. */
 	for (size_t i = 0; alg != NULL && claims == NULL && i < a->nkeys; i++)
 	{

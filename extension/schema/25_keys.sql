@@ -195,6 +195,10 @@ DECLARE
     header json;
 BEGIN
     header := rt_private.jwt_part(signed_claims.token, 1);
+    -- An extension that must be understood, and is not (RFC 7515, section 4.1.11).
+    IF header -> 'crit' IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
     -- Without a kid, whichever key fits: there are few.
     PERFORM FROM rt_private.keys k
     WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)

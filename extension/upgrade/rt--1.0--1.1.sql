@@ -204,6 +204,31 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.signed_claims(token text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    header json;
+BEGIN
+    header := rt_private.jwt_part(signed_claims.token, 1);
+    -- An extension that must be understood, and is not (RFC 7515, section 4.1.11).
+    IF header -> 'crit' IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Without a kid, whichever key fits: there are few.
+    PERFORM FROM rt_private.keys k
+    WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
+        AND rt_private.jwt_is_signed(signed_claims.token, k.alg, coalesce(k.secret, k.public_key));
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN rt_private.jwt_part(signed_claims.token, 2);
+EXCEPTION
+    -- What is not JSON, or not even text, is no token.
+    WHEN data_exception OR program_limit_exceeded THEN
+        RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION rt_private.direct_users(key text) RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT ARRAY[left(k.ids, k.n), substr(k.ids, k.n + 1)]

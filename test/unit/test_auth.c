@@ -81,6 +81,23 @@ sign(jwt_alg_t alg, const char *key, const char *kid, const char *claims)
 	return token;
 }
 
+/* One whose header wants an extension to be understood. */
+static char *
+sign_critical(const char *claims)
+{
+	jwt_t *jwt;
+	char *token;
+
+	jwt_new(&jwt);
+	jwt_add_grants_json(jwt, claims);
+	jwt_add_header(jwt, "kid", "h");
+	jwt_add_headers_json(jwt, "{\"crit\":[\"b64\"],\"b64\":false}");
+	jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *) SECRET, (int) strlen(SECRET));
+	token = jwt_encode_str(jwt);
+	jwt_free(jwt);
+	return token;
+}
+
 static struct rt_auth *auth;
 
 /* Takes the token. */
@@ -150,6 +167,7 @@ test_keys(const char *rsa_private, const char *rsa_public, const char *ec_privat
 	ok(verdict(sign(JWT_ALG_HS256, SECRET "x", "h", good), NULL) == RT_AUTH_INVALID, "another secret");
 	ok(verdict(sign(JWT_ALG_HS256, SECRET, "gone", good), NULL) == RT_AUTH_INVALID, "an unknown kid");
 	ok(verdict(sign(JWT_ALG_HS256, SECRET, "r", good), NULL) == RT_AUTH_INVALID, "the kid of another key");
+	ok(verdict(sign_critical(good), NULL) == RT_AUTH_INVALID, "an extension that is critical and not ours");
 }
 
 static char *
