@@ -59,7 +59,9 @@ COMMENT ON FUNCTION rt_private.room_json(rt.rooms, rt.room_members) IS 'a room a
 
 CREATE FUNCTION rt_private.room_json_for(r rt.rooms, actor text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.room_json(r, m) FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = actor
+	-- read anew: the last message is looked for after what gave us r
+	SELECT rt_private.room_json(t, m) FROM rt.room_members AS m JOIN rt.rooms AS t ON t.id = m.room_id
+	WHERE m.room_id = r.id AND m.user_id = actor
 $$;
 COMMENT ON FUNCTION rt_private.room_json_for(rt.rooms, text) IS 'a room as a user sees it';
 

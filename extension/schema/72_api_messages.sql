@@ -344,14 +344,16 @@ $$;
 COMMENT ON FUNCTION rt_private.req_seq(jsonb, text) IS 'a message''s number in a request, or null';
 
 -- Rising; one more than asked for tells whether there are more.  The first message comes whatever its size, if anything
--- may come at all; size is what was taken.  In PL/pgSQL, which keeps plans: sync-rooms calls it for each of many rooms.
+-- may come at all; size is what was taken, last_seq the room's as the page was read.  In PL/pgSQL, which keeps plans: sync-rooms
+-- calls it for each of many rooms.
 CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
-	OUT page json, OUT has_more boolean, OUT size bigint)
+	OUT page json, OUT has_more boolean, OUT size bigint, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
-		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
-	INTO page, has_more, size
+		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
+	INTO page, has_more, size, last_seq
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT m, row_number() OVER w AS n,
 				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
@@ -363,11 +365,13 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
 
-CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer,
+	OUT page json, OUT has_more boolean, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most
-	INTO page, has_more
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
+	INTO page, has_more, last_seq
 	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
 		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
 		ORDER BY m.seq DESC LIMIT most + 1) AS t;
@@ -403,7 +407,7 @@ BEGIN
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
-		'count', json_array_length(found_page.page), 'lastSeq', r.last_seq,
+		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq,
 		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;
@@ -434,7 +438,7 @@ BEGIN
 		r := rt_private.api_room(actor, one);
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, NULL, most, bytes_left);
 		bytes_left := bytes_left - found_page.size;
-		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
+		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', found_page.last_seq,
 			'hasMore', found_page.has_more);
 	END LOOP;
 	IF cardinality(parts) > 0 THEN

@@ -31,6 +31,8 @@ DROP INDEX rt.messages_created_at;
 DROP FUNCTION rt_private.media_settle_transport(rt_private.media_requests, json);
 DROP FUNCTION rt_private.share_room(text, text);
 DROP FUNCTION rt_private.stat_relay();
+DROP FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint);
+DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 
 ALTER TABLE rt_private.receipt_ranges SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE rt_private.gateways ADD COLUMN stats_before jsonb NOT NULL DEFAULT '{}';
@@ -1202,6 +1204,13 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.room_json_for(r rt.rooms, actor text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	-- read anew: the last message is looked for after what gave us r
+	SELECT rt_private.room_json(t, m) FROM rt.room_members AS m JOIN rt.rooms AS t ON t.id = m.room_id
+	WHERE m.room_id = r.id AND m.user_id = actor
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1295,13 +1304,14 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
-	OUT page json, OUT has_more boolean, OUT size bigint)
+CREATE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
+	OUT page json, OUT has_more boolean, OUT size bigint, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
-		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0)
-	INTO page, has_more, size
+		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
+	INTO page, has_more, size, last_seq
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT m, row_number() OVER w AS n,
 				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
@@ -1312,14 +1322,40 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer, OUT page json, OUT has_more boolean)
+COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
+
+CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer,
+	OUT page json, OUT has_more boolean, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most
-	INTO page, has_more
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
+	INTO page, has_more, last_seq
 	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
 		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
 		ORDER BY m.seq DESC LIMIT most + 1) AS t;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';
+
+CREATE OR REPLACE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	after bigint := rt_private.req_seq(req, 'afterSeq');
+	before bigint := rt_private.req_seq(req, 'beforeSeq');
+	most integer := rt_private.req_limit(req, 50, 200);
+	found_page record;
+BEGIN
+	IF after IS NULL THEN
+		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, most);
+	ELSE
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
+	END IF;
+	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
+		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq,
+		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;
 
@@ -1348,7 +1384,7 @@ BEGIN
 		r := rt_private.api_room(actor, one);
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, NULL, most, bytes_left);
 		bytes_left := bytes_left - found_page.size;
-		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', r.last_seq,
+		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', found_page.last_seq,
 			'hasMore', found_page.has_more);
 	END LOOP;
 	IF cardinality(parts) > 0 THEN

@@ -440,6 +440,24 @@ describe('sync-rooms', () => {
     await askError(alice, 'bad_request', 'sync-rooms', { rooms: [{ roomId, afterSeq: 1 }], limit: 0 });
   });
 
+  test('the last number is that of the last message, whoever writes meanwhile', async () => {
+    const { roomId, bob } = await scene();
+    let writing = true;
+    const writers = [1, 2, 3].map(async () => { while (writing) await cluster.insert(roomId, 'alice', 'more'); });
+    try {
+      for (let i = 0, afterSeq = 0; i < 150; i++) {
+        const { rooms: [{ messages, lastSeq }] } = await askOk(bob, 'sync-rooms', { rooms: [{ roomId, afterSeq }], limit: 1000 });
+        afterSeq = messages.at(-1)?.seq ?? afterSeq;
+        assert.equal(lastSeq, afterSeq);
+        const { body: { data: room } } = await cluster.rest('GET', `/api/chat/rooms/${roomId}`, tokens.bob);
+        assert.equal(room.lastSeq, room.lastMessage?.seq ?? 0);
+      }
+    } finally {
+      writing = false;
+      await Promise.all(writers);
+    }
+  });
+
   test('without afterSeq', async () => {
     const { roomId, alice } = await scene();
     for (const afterSeq of [undefined, null, -1, 'x', {}]) await askError(alice, 'bad_request', 'sync-rooms', { rooms: [{ roomId, afterSeq }] });
