@@ -173,14 +173,32 @@ is_forwarded_for(const struct rt_http_header *header)
 	return header->name_len == sizeof(name) - 1 && strncasecmp(header->name, name, header->name_len) == 0;
 }
 
+static void
+copy_address(char *to, const char *from)
+{
+	memcpy(to, from, strnlen(from, RT_PEER_BYTES - 1) + 1);
+	to[RT_PEER_BYTES - 1] = '\0';
+}
+
+void
+rt_proxies_network(const char *client, char *network)
+{
+	struct address a;
+
+	copy_address(network, client);
+	if (!read_address(client, &a) || a.family != AF_INET6)
+		return;
+	memset(a.bytes + 8, 0, 8);
+	inet_ntop(a.family, a.bytes, network, RT_PEER_BYTES);
+}
+
 void
 rt_proxies_client(const struct rt_proxies *p, const char *peer, const struct rt_http_head *h, char *client)
 {
 	struct address a;
 	int hops = 0;
 
-	memcpy(client, peer, strnlen(peer, RT_PEER_BYTES - 1) + 1);
-	client[RT_PEER_BYTES - 1] = '\0';
+	copy_address(client, peer);
 	if (p->n == 0 || !read_address(peer, &a) || !is_trusted(p, &a))
 		return;
 	for (int i = h->nheaders - 1; i >= 0; i--)

@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "drain.h"
 #include "metrics.h"
+#include "proxies.h"
 #include "rates.h"
 #include "report.h"
 #include "rest_request.h"
@@ -296,8 +297,10 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 	if (def->flags & RT_REST_LOGIN)
 	{
 		double a_minute = (double) rt_conf_int(app->conf, "rate_logins", 120);
+		char network[RT_PEER_BYTES];
 
-		within = rt_rates_take(app->rest->addresses, r->peer, now_ms, a_minute / 60, a_minute, &retry_ms);
+		rt_proxies_network(r->peer, network);
+		within = rt_rates_take(app->rest->addresses, network, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
 	else if (def->flags & RT_REST_WRITES)
 		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),

@@ -60,10 +60,30 @@ test_lists(void)
 		   "10.0.0.1", "a long word");
 }
 
+static const char *
+network(const char *address)
+{
+	static char text[RT_PEER_BYTES];
+
+	rt_proxies_network(address, text);
+	return text;
+}
+
+static void
+test_networks(void)
+{
+	is_str(network("192.0.2.1"), "192.0.2.1", "an IPv4 address is alone");
+	is_str(network("::ffff:192.0.2.1"), "::ffff:192.0.2.1", "mapped, too");
+	is_str(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::", "an IPv6 address has neighbours");
+	is_str(network("::1"), "::", "the nearest one as well");
+	is_str(network("unknown"), "unknown", "no address");
+}
+
 int
 main(void)
 {
 	test_trust();
 	test_lists();
+	test_networks();
 	return tap_done();
 }
