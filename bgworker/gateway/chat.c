@@ -161,6 +161,17 @@ begin_joins(struct rt_event *e, struct join_batch *batch)
 	rt_event_call(e, "join_rooms", on_joined);
 }
 
+static int64_t
+joins_after(const struct rt_event *e, const struct join_batch *batch)
+{
+	const struct rt_client *c = rt_event_client(e);
+	int64_t n = c->njoins;
+
+	for (size_t i = 0; i < batch->count; i++)
+		n += !rt_room_is_joined(e->app->rooms, batch->joins[i].room, c);
+	return n;
+}
+
 static void
 handle_join(struct rt_event *e)
 {
@@ -172,7 +183,7 @@ handle_join(struct rt_event *e)
 	json_decref(req);
 	if (batch == NULL)
 		rt_event_fail(e, "bad_request", "roomIds must be an array of room ids");
-	else if ((int64_t) (rt_event_client(e)->njoins + batch->count) > most)
+	else if (joins_after(e, batch) > most)
 	{
 		free(batch);
 		rt_event_fail(e, "too_large", "Too many rooms for one connection");

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { ask, closeAll, closed, connect, dial, join, rawClient, refusal, until } from './lib/client.mjs';
+import { ask, askError, closeAll, closed, connect, dial, join, rawClient, refusal, until } from './lib/client.mjs';
 
 let cluster, alice, bob, roomId;
 
 before(async () => {
   cluster = await Cluster.start({
     'rt.max_connections': 100, 'rt.max_connections_per_user': 5, 'rt.rate_messages': 5, 'rt.rate_burst': 10, 'rt.rate_events': 20, 'rt.rate_logins': 10,
+    'rt.max_rooms_per_connection': 3,
   });
   [alice, bob] = await cluster.users('alice', 'bob');
   roomId = await cluster.room('limits', 'alice', 'bob');
@@ -40,6 +41,15 @@ test('connections in all: those beyond are refused, and room comes back', async 
     for (const socket of sockets) socket.destroy();
   }
   await until(async () => (await cluster.rest('GET', '/healthz').catch(() => ({ status: 0 }))).status === 200, 'served again');
+});
+
+test('rooms a connection: those that are joined already count once', async () => {
+  const client = await connect(cluster, alice);
+  const roomIds = await Promise.all([1, 2, 3, 4].map((i) => cluster.room(`room ${i}`, 'alice')));
+  await askError(client, 'too_large', 'join-rooms', { roomIds });
+  await join(client, ...roomIds.slice(1));
+  await join(client, ...roomIds.slice(1));
+  await askError(client, 'too_large', 'join-rooms', { roomIds });
 });
 
 test('messages a user: 429 with Retry-After, and later again 201', async () => {
