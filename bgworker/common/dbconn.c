@@ -10,6 +10,7 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000
 #define CONNECT_TIMEOUT_MS 10000
+#define SQLSTATE_LEN 5
 #define COMPLAIN_EVERY_MS 30000 /* a server that is down must not fill the log */
 
 enum state
@@ -54,12 +55,30 @@ try_later(struct rt_dbconn *c)
 	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : c->backoff_ms * 2;
 }
 
-/* The server refuses while it starts or stops; that says nothing about the login. */
-static bool
-server_is_changing(const char *reason)
+/* The SQLSTATE in "severity:  SQLSTATE: message", which is what the server said before anybody had logged in; NULL: it did not
+ * speak.  The words around it are in the server's language. */
+static const char *
+find_sqlstate(const char *reason)
 {
-	return strstr(reason, "starting up") != NULL || strstr(reason, "shutting down") != NULL ||
-		   strstr(reason, "not yet accepting") != NULL || strstr(reason, "recovery mode") != NULL;
+	for (const char *p = strstr(reason, ":  "); p != NULL; p = strstr(p, ":  "))
+	{
+		p += 3;
+		if (strspn(p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_LEN && p[SQLSTATE_LEN] == ':')
+			return p;
+	}
+	return NULL;
+}
+
+/* Who we are is wrong, or may not come in.  The server refuses anybody while it starts or stops, and when it has too many. */
+static bool
+is_login_refused(const struct rt_dbconn *c, const char *reason)
+{
+	const char *sqlstate = find_sqlstate(reason);
+
+	if (sqlstate == NULL)
+		return c->reached;
+	return strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "42501", SQLSTATE_LEN) == 0 ||
+		   strncmp(sqlstate, "3D000", SQLSTATE_LEN) == 0;
 }
 
 static void
@@ -72,7 +91,7 @@ complain(struct rt_dbconn *c, const char *reason)
 		return;
 	c->complained_ms = now;
 	snprintf(first_line, sizeof(first_line), "%.*s", (int) strcspn(reason, "\n"), reason);
-	if (c->reached && !server_is_changing(reason))
+	if (is_login_refused(c, reason))
 		rt_log(RT_LOG_ERROR, "db", "login failed: %s", first_line);
 	else
 		rt_log(RT_LOG_WARNING, "db", "connection failed: %s", first_line);
@@ -160,6 +179,7 @@ finish_settings(struct rt_dbconn *c)
 		if (result == NULL)
 		{
 			rt_timer_stop(c->timer);
+			PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
 			c->state = UP;
 			c->backoff_ms = BACKOFF_FIRST_MS;
 			c->complained_ms = 0;
@@ -243,6 +263,7 @@ start_attempt(struct rt_dbconn *c)
 		return;
 	}
 	PQsetNoticeReceiver(c->pg, on_notice, NULL);
+	PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
 	rt_timer_start(c->timer, CONNECT_TIMEOUT_MS);
 	set_watch(c, RT_WRITABLE);
 }

@@ -241,6 +241,14 @@ log_has(qr/it has no right to\n.*HINT:  Run: GRANT CONNECT ON DATABASE rt TO rt_
 $cluster->sql('GRANT CONNECT ON DATABASE rt TO rt_gateway, rt_media');
 becomes_ready('with that right the gateway serves');
 
+$cluster->sql('ALTER ROLE rt_gateway CONNECTION LIMIT 0');
+my $before = length $cluster->log;
+$cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'rt supervisor'");
+log_has(qr/connection failed: .*53300: too many connections for role/, 'a lack of connections is no failed login');
+unlike(substr($cluster->log, $before), qr/login failed|cannot log in/, 'and gets no hint on one');
+$cluster->sql('ALTER ROLE rt_gateway CONNECTION LIMIT -1');
+becomes_ready('and over with it');
+
 # Two are the launcher and the server's own for logical replication; a relay is the third.
 $cluster->sql('ALTER SYSTEM SET max_worker_processes = 3');
 pg_ctl('-m', 'fast', 'stop');
