@@ -99,6 +99,20 @@ refuse_new(struct rt_httpconn *c, const char *why)
 												 .close = true});
 }
 
+/* A session on polling outlives its connections, so sessions are limited too. */
+static bool
+has_place(struct rt_eio *e)
+{
+	struct rt_eio_session *s;
+
+	if (e->stats->sessions < (uint64_t) e->conf->max_connections)
+		return true;
+	s = e->handler.on_full(e->handler.arg);
+	if (s != NULL)
+		rt_eio_session_end(s, "connect timeout");
+	return s != NULL;
+}
+
 enum rt_http_verdict
 rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query)
 {
@@ -111,8 +125,7 @@ rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_hea
 		rt_eio_refuse(c, error);
 		return RT_HTTP_ANSWERED;
 	}
-	/* A session on polling outlives its connections, so sessions are limited too. */
-	if (s == NULL && (e->draining || e->refusing || e->stats->sessions >= (uint64_t) e->conf->max_connections))
+	if (s == NULL && (e->draining || e->refusing || !has_place(e)))
 	{
 		refuse_new(c, e->draining || e->refusing ? "Server shutting down" : "Too many sessions");
 		return RT_HTTP_ANSWERED;

@@ -86,7 +86,7 @@ rt_socket_refuse(struct rt_socket *s, const char *message, const char *data)
 	rt_text_add(&text, "}");
 	send_text(s, text.data, text.len);
 	rt_text_fini(&text);
-	s->state = RT_SOCKET_IDLE;
+	rt_socket_become_idle(s);
 	rt_map_take_str(s->sio->sockets, s->id);
 	s->data = NULL;
 	rt_socket_strike(s);

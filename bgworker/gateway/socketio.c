@@ -49,6 +49,46 @@ await_connect(struct rt_socket *s)
 	rt_wheel_set(s->sio->wheel, &s->connect_timeout, s->sio->conf->connect_timeout_ms);
 }
 
+void
+rt_socket_become_idle(struct rt_socket *s)
+{
+	struct rt_socketio *sio = s->sio;
+
+	s->state = RT_SOCKET_IDLE;
+	s->newer = NULL;
+	s->older = sio->newest_idle;
+	if (s->older != NULL)
+		s->older->newer = s;
+	else
+		sio->oldest_idle = s;
+	sio->newest_idle = s;
+}
+
+/* It leaves the list; its state is the caller's to set. */
+static void
+end_idleness(struct rt_socket *s)
+{
+	struct rt_socketio *sio = s->sio;
+
+	if (s->newer != NULL)
+		s->newer->older = s->older;
+	else
+		sio->newest_idle = s->older;
+	if (s->older != NULL)
+		s->older->newer = s->newer;
+	else
+		sio->oldest_idle = s->newer;
+}
+
+/* Sessions without a CONNECT cost nobody a login, so they must not keep out who has one. */
+static struct rt_eio_session *
+on_full(void *arg)
+{
+	const struct rt_socketio *sio = arg;
+
+	return sio->oldest_idle == NULL ? NULL : sio->oldest_idle->session;
+}
+
 /* After these reasons a client with recovery does not come back, as in the reference implementation. */
 static bool
 is_clean(const char *reason)
@@ -61,11 +101,9 @@ is_clean(const char *reason)
 static void
 end_socket(struct rt_socket *s, const char *reason)
 {
-	enum rt_socket_state was = s->state;
-
-	s->state = RT_SOCKET_IDLE;
-	if (was == RT_SOCKET_IDLE)
+	if (s->state == RT_SOCKET_IDLE)
 		return;
+	rt_socket_become_idle(s);
 	if (s->counted)
 		s->sio->stats->sockets--;
 	s->counted = false;
@@ -108,6 +146,7 @@ take_connect(struct rt_socket *s, const struct rt_sio_packet *p)
 		close_for_error(s, "a second CONNECT");
 		return;
 	}
+	end_idleness(s);
 	s->state = RT_SOCKET_CONNECTING;
 	rt_id_make(s->id);
 	rt_eio_session_set_name(s->session, s->id);
@@ -230,6 +269,7 @@ on_open(void *arg, struct rt_eio_session *session)
 	s->sio = arg;
 	s->session = session;
 	s->connect_timeout.fn = on_connect_timeout;
+	rt_socket_become_idle(s);
 	await_connect(s);
 	return s;
 }
@@ -251,6 +291,7 @@ on_close(void *owner, const char *reason)
 	struct rt_socket *s = owner;
 
 	end_socket(s, s->state == RT_SOCKET_LEAVING ? s->leave_reason : reason);
+	end_idleness(s);
 	rt_wheel_unset(s->sio->wheel, &s->connect_timeout);
 	free(s);
 }
@@ -263,7 +304,8 @@ rt_socketio_new(struct rt_socketio **siop, struct rt_loop *l, struct rt_wheel *w
 				const struct rt_socketio_app *app, void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
 	struct rt_socketio *sio = rt_alloc(sizeof *sio);
-	struct rt_eio_handler handler = {.on_open = on_open, .on_message = on_message, .on_close = on_close, .arg = sio};
+	struct rt_eio_handler handler = {
+		.on_open = on_open, .on_message = on_message, .on_close = on_close, .on_full = on_full, .arg = sio};
 	enum rt_result rc;
 
 	sio->wheel = w;

@@ -24,6 +24,8 @@ struct rt_socket
 	void *data;
 	enum rt_socket_state state;
 	struct rt_wheel_entry connect_timeout;
+	struct rt_socket *older; /* of those that are idle */
+	struct rt_socket *newer;
 	size_t attachment_bytes; /* of the binary packet and what has come of its attachments */
 	int attachments;         /* that are still to come */
 	int strikes;
@@ -40,9 +42,12 @@ struct rt_socketio
 	struct rt_socketio_app app;
 	struct rt_eio *eio;
 	struct rt_map *sockets; /* by id, those that the application knows */
+	struct rt_socket *oldest_idle;
+	struct rt_socket *newest_idle;
 };
 
 /* socketio.c */
+void rt_socket_become_idle(struct rt_socket *s); /* state IDLE */
 void rt_socket_strike(struct rt_socket *s); /* one more mistake; the last one closes the session */
 
 /* socket.c */

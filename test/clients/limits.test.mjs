@@ -52,6 +52,18 @@ test('rooms a connection: those that are joined already count once', async () =>
   await askError(client, 'too_large', 'join-rooms', { roomIds });
 });
 
+test('sessions that do not connect make room for those that do', async () => {
+  const other = await connect(cluster, bob);
+  for (let i = 0; i < 120; i++) {
+    const reply = await fetch(`${cluster.url}/socket.io/?EIO=4&transport=polling`);
+    assert.equal(reply.status, 200);
+    await reply.text();
+  }
+  await connect(cluster, alice, { transports: ['polling'] });
+  await connect(cluster, alice);
+  assert.ok(other.connected, 'and not those that have');
+});
+
 test('messages a user: 429 with Retry-After, and later again 201', async () => {
   const send = () => cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, alice, { content: 'x' });
   const refused = await until(async () => {
