@@ -422,6 +422,10 @@ rt_settings_compare(void)
 	if (rt_max_message_size_bytes > rt_max_queued_bytes)
 		warn("messages of rt.max_message_size cut clients off: rt.max_queued_bytes is smaller",
 			 "Increase rt.max_queued_bytes, or decrease rt.max_message_size.");
+	/* An event takes half of the ring at the most, and in JSON it may be twice as long. */
+	if (rt_max_message_size_bytes / 1024 > rt_ring_size_kb / 4)
+		warn("events of rt.max_message_size, such as those of rt.broadcast(), are lost: rt.ring_size is smaller than four of them",
+			 "Increase rt.ring_size, which takes a restart, or decrease rt.max_message_size.");
 	if (rt_rate_messages > rt_rate_burst)
 		warn("users cannot send rt.rate_messages in a second: rt.rate_burst is smaller", "Increase rt.rate_burst.");
 	if (key && is_open_to_others(rt_ssl_key_file))

@@ -102,6 +102,7 @@ $cluster->sql('ALTER SYSTEM RESET rt.ssl_cert_file');
 
 for my $case (
 	[ 'rt.max_message_size', '2MB', qr/rt\.max_payload is smaller/ ],
+	[ 'rt.max_message_size', '2MB', qr/rt\.ring_size is smaller/ ],
 	[ 'rt.max_queued_bytes', '16kB', qr/rt\.max_queued_bytes is smaller/ ],
 	[ 'rt.rate_burst', '10', qr/rt\.rate_burst is smaller/ ],
 	[ 'rt.ssl_key_file', 'PG_VERSION', qr/rt\.ssl_key_file is set, but rt\.ssl_cert_file is not/ ])
