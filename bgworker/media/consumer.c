@@ -259,13 +259,28 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 	c->need_sync = false;
 }
 
-/* A packet of a temporal layer that is not sent.  Its frame takes no picture number.  For a late one the numbers
- * behind it have been given out already. */
+/* Its number was left free, as if it were lost: an empty packet takes it, so that the receiver neither counts a loss nor
+ * asks for it. */
+static void
+fill_hole(struct rt_consumer *c, const struct rt_packet *p)
+{
+	struct out_header h = {c->params.pt, false, 0, p->ts + c->ts_offset, c->params.ssrc};
+	uint16_t tag;
+
+	if (rt_seq_map(&c->seq, p->seq, &h.seq, &tag))
+		send_packet(c, p, &h, &c->roc, NULL, 0, p->payload, 0);
+}
+
+/* A packet of a layer that is not sent.  Its frame takes no picture number.  For a late one the numbers behind it have
+ * been given out already. */
 static void
 drop(struct rt_consumer *c, const struct rt_packet *p)
 {
 	if (!rt_seq_newer(p->seq, c->seq.highest_in))
+	{
+		fill_hole(c, p);
 		return;
+	}
 	if (p->info.has_picture_id && !(c->has_dropped_pid && c->dropped_pid == p->info.picture_id))
 	{
 		c->has_dropped_pid = true;
