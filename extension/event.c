@@ -19,6 +19,7 @@
 
 #define MAX_NAME 64
 #define COMMAND_PREFIX "rt:"
+#define MEDIA_PREFIX "rt:media-"
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
 
 /* What has become of this transaction's events. */
@@ -75,6 +76,14 @@ open_pending(void)
 	return current.pending;
 }
 
+/* Of those for gateways the ones that must not be missed.  Requests to media workers, which are many, are in a table, too, and
+ * whoever waits for an answer does so for a few seconds. */
+static bool
+is_command(const char *name)
+{
+	return strncmp(name, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0 && strncmp(name, MEDIA_PREFIX, strlen(MEDIA_PREFIX)) != 0;
+}
+
 static void
 check_stage(void)
 {
@@ -97,7 +106,7 @@ rt_event_emit(const struct rt_event *event)
 	head.room_id = event->room_id;
 	head.seq = event->seq;
 	head.seq_to = event->seq;
-	if (strncmp(event->name, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0)
+	if (is_command(event->name))
 		current.commands = true;
 	rt_pending_add(open_pending(), &head, event->name, event->route, event->payload,
 				   GetCurrentTransactionNestLevel());
