@@ -98,6 +98,7 @@ listen_on(struct rt_metrics *m, const char *host, int port)
 		.max_queued_bytes = 1000000,
 		.max_connections = CONNECTIONS_MAX,
 		.workers = 1,
+		.beside = true,
 	};
 	enum rt_result rc = rt_transport_new(&m->transport, m->app->loop, &o, &nobody, on_request, m);
 

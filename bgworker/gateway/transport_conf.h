@@ -37,6 +37,7 @@ struct rt_transport_options
 	int max_connections;          /* (r, but never above that of the start) 10,000; of all kinds together */
 	int worker;                   /* this worker's number, 0 to workers - 1 */
 	int workers;
+	bool beside;           /* another transport of the process serves the clients, and sets its limit of descriptors */
 	const int *socket_fds; /* workers > 1: SOCK_SEQPACKET; [i] sends to worker i, [worker] receives */
 	int nsocket_fds;       /* workers, or 0 */
 };

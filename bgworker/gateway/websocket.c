@@ -449,7 +449,8 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 	s->stats = stats;
 	s->handler = *handler;
 	s->uv = rt_loop_uv(l);
-	limit_descriptors(conf);
+	if (!conf->beside)
+		limit_descriptors(conf);
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
 	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;

@@ -1,6 +1,7 @@
 // /metrics, and what stands on it: the format, the figures, the dashboard, the alert rules, the page that lists them.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { connect as connectTcp, createServer } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { parse as parseYaml } from 'yaml';
 import { Cluster } from './lib/cluster.mjs';
@@ -140,5 +141,33 @@ test('the dashboard, the alert rules and the page name metrics that are there', 
   for (const name of listed.keys()) assert.ok(families[name], `${name} of docs/monitoring.md is there`);
   for (const doc of ['tuning', 'troubleshooting', 'security', 'monitoring']) {
     for (const [, name] of (await file(`docs/${doc}.md`)).matchAll(/`(rt_(?:gateway|relay|media)_[a-z_]+)`/g)) assert.ok(samples.has(name) || families[name], `docs/${doc}.md names ${name}`);
+  }
+});
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+test('an address of its own takes no connections from the clients', async () => {
+  const own = await Cluster.start({ 'rt.max_connections': 900, 'rt.media_workers': 0, 'rt.metrics_address': `127.0.0.1:${await freePort()}` });
+  const sockets = [];
+  try {
+    assert.equal((await fetch(own.env.RT_METRICS_URL)).status, 200);
+    assert.equal((await own.rest('GET', '/metrics')).status, 404);
+    // More than the descriptors that the few connections for metrics need.
+    const { hostname, port } = new URL(own.url);
+    for (let i = 0; i < 700; i++) sockets.push(connectTcp(Number(port), hostname).on('error', () => {}));
+    const [user] = await own.users('alice');
+    assert.equal((await own.rest('GET', '/api/users/me', user)).status, 200);
+    const served = async () => Number((await (await fetch(own.env.RT_METRICS_URL)).text()).match(/^rt_gateway_connections\S* (\d+)$/m)[1]);
+    await until(async () => (await served()) >= 700, 'all are served');
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await own.stop();
   }
 });
