@@ -11,6 +11,7 @@
 #include "transport.h"
 
 #define SR_INTERVAL_US 1000000
+#define CAPTURE_TIME 8 /* bytes */
 #define RESENDS 10 /* of one packet: a receiver that asks more often only floods itself */
 
 /* Below 2^15, so that a loss of the first packets around a wrap does not make the receiver guess its rollover
@@ -174,6 +175,9 @@ make_exts(struct rt_consumer *c, const struct rt_packet *p, struct rt_rtp_ext_ou
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_VIDEO_ORIENTATION], p->orientation.len, p->orientation.value};
 	if (p->playout_delay.len)
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_PLAYOUT_DELAY], p->playout_delay.len, p->playout_delay.value};
+	/* the time alone: the clock's offset that may follow is that from the sender to us */
+	if (p->capture_time.len >= CAPTURE_TIME)
+		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_ABS_CAPTURE_TIME], CAPTURE_TIME, p->capture_time.value};
 	if (p->descriptor_len)
 		ext[n++] = make_descriptor(c, p, scratch + 5);
 	return n;

@@ -27,6 +27,7 @@ struct got
 	uint8_t pt, mark; /* mark: the payload's last byte */
 	uint16_t original; /* RTX */
 	bool marker, has_dd;
+	char capture[17];
 	struct rt_dd dd;
 };
 
@@ -96,6 +97,18 @@ take_descriptor(struct peer *p, const struct rt_rtp *rtp, struct got *g)
 	g->has_dd = v && rt_dd_read(&g->dd, &p->structure, v, len) == RT_OK;
 }
 
+#define CAPTURE_IN 5
+#define CAPTURE_OUT 10
+
+static void
+take_capture_time(const struct rt_rtp *rtp, struct got *g)
+{
+	size_t len;
+	const uint8_t *v = rt_rtp_ext(rtp, CAPTURE_OUT, &len);
+
+	snprintf(g->capture, sizeof g->capture, "%.*s", (int) len, v ? (const char *) v : "");
+}
+
 static void
 take_rtp(struct peer *p, uint8_t *data, size_t len)
 {
@@ -109,6 +122,7 @@ take_rtp(struct peer *p, uint8_t *data, size_t len)
 	skip = rtp.ssrc == ssrc_out + 1 ? 2 : 0;
 	*g = (struct got){.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1], .marker = rtp.marker};
 	take_descriptor(p, &rtp, g);
+	take_capture_time(&rtp, g);
 	if (skip)
 		g->original = rt_get16(data + rtp.payload_off);
 	rt_codec_read(RT_CODEC_VP8, data + rtp.payload_off + skip, rtp.payload_len - skip, &info);
@@ -845,6 +859,26 @@ test_many_streams(struct peer *a)
 		rt_producer_close(producers[i]);
 }
 
+/* When a picture was taken; how far the sender's clock is from the camera's tells nothing of ours. */
+static void
+test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer, struct rt_consumer *c)
+{
+	struct rt_rtp_ext_out ext = {CAPTURE_IN, 16, (const uint8_t *) "ntp-timeoffset.."};
+	uint8_t payload[] = {0x10, 0, 0, 0};
+	int before = b->n;
+	size_t n;
+
+	producer->params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_IN;
+	c->params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_OUT;
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	n = rt_rtp_write_header(a->sent, 96, true, 1, 3000, ssrc_in, &ext, 1);
+	n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof payload);
+	(void) !send(a->fd, a->sent, n, 0);
+	ok(UNTIL(b->n == before + 1) && strcmp(b->got[before].capture, "ntp-time") == 0, "the time of capture is copied: %s",
+	   b->got[before].capture);
+}
+
 /* ---- simulcast without announced SSRCs, as browsers send it ---- */
 
 #define MID_IN 4
@@ -1096,6 +1130,9 @@ main(void)
 	another(a, producer);
 	producer = produce(a, 3);
 	test_fairness(a, b, producer);
+	another(a, producer);
+	producer = produce(a, 1);
+	test_capture_time(a, b, producer, consume(b, producer, "c"));
 	another(a, producer);
 	test_many_streams(a);
 	test_two_tracks(a);
