@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../common/json.h"
+#include "json_scan.h"
 #include "span.h"
 
 /* Up to the next quote; only for values that hold no escapes. */
@@ -110,15 +111,17 @@ rt_notice_notification(const char *payload, size_t len, uint64_t pos)
 	return rt_frame_new(parts, 3);
 }
 
-bool
-rt_notice_find_string(const char *text, size_t len, const char *key, const char **value, size_t *value_len)
+void
+rt_notice_sender(const char *text, size_t len, char sender[RT_SENDER_SIZE])
 {
-	char quoted[64];
-	int n = snprintf(quoted, sizeof(quoted), "\"%s\":\"", key);
-	struct rt_span c = {memmem(text, len, quoted, (size_t) n), text + len};
+	static const char key[] = "\"senderId\":";
+	const char *p = memmem(text, len, key, sizeof(key) - 1);
+	struct rt_json_span value;
 
-	if (c.p == NULL)
-		return false;
-	c.p += n;
-	return take_plain_string(&c, value, value_len);
+	*sender = '\0';
+	if (p == NULL)
+		return;
+	p += sizeof(key) - 1;
+	if (rt_json_scan(&p, text + len, &value) == RT_OK && value.kind == RT_JSON_STRING && value.len <= RT_SENDER_SIZE)
+		rt_json_decode_string(value.text, value.len, sender);
 }

@@ -38,8 +38,10 @@ struct rt_frame *rt_notice_reframe(const struct rt_frame *f, uint64_t pos);
 /* The chat-notification of type new-message that tells of this new-chat-message; NULL if it is none. */
 struct rt_frame *rt_notice_notification(const char *payload, size_t len, uint64_t pos);
 
-/* The string value behind the first "key": of a JSON text, when it needs no decoding; false otherwise.  A quoted
- * key cannot occur within a string, where its quotes would be escaped. */
-bool rt_notice_find_string(const char *text, size_t len, const char *key, const char **value, size_t *value_len);
+#define RT_SENDER_SIZE 1024 /* a user's id has 128 bytes, which are up to 768 in JSON */
+
+/* Who sent the message of a new-chat-message, "" if nobody did.  A quoted key cannot occur within a string, where its
+ * quotes would be escaped, and what senders make up themselves comes behind it. */
+void rt_notice_sender(const char *text, size_t len, char sender[RT_SENDER_SIZE]);
 
 #endif

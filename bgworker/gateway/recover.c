@@ -87,13 +87,10 @@ rt_recover_notification(const struct rt_frame *message, uint64_t pos, const char
 	const char *text = rt_frame_text(message, &len);
 	const char *body = text + sizeof(head) - 1;
 	const char *comma = memrchr(text, ',', len);
-	const char *sender;
-	size_t sender_len;
+	char sender[RT_SENDER_SIZE];
 
-	if (!rt_notice_find_string(text, len, "senderId", &sender, &sender_len) ||
-		(strlen(user) == sender_len && memcmp(user, sender, sender_len) == 0))
-		return NULL;
-	return rt_notice_notification(body, (size_t) (comma - body), pos);
+	rt_notice_sender(text, len, sender);
+	return strcmp(user, sender) == 0 ? NULL : rt_notice_notification(body, (size_t) (comma - body), pos);
 }
 
 static void

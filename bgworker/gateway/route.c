@@ -104,8 +104,7 @@ except_socket(struct rt_app *app, const struct rt_route *r)
 struct notification
 {
 	struct rt_frame *frame;
-	const char *sender;
-	size_t sender_len;
+	char sender[RT_SENDER_SIZE];
 };
 
 static void
@@ -113,23 +112,21 @@ notify_user(void *arg, struct rt_user *u)
 {
 	const struct notification *nf = arg;
 
-	if (strlen(u->id) == nf->sender_len && memcmp(u->id, nf->sender, nf->sender_len) == 0)
-		return;
-	rt_route_to_user(u, nf->frame, NULL);
+	if (strcmp(u->id, nf->sender) != 0)
+		rt_route_to_user(u, nf->frame, NULL);
 }
 
 static void
 notify_unjoined(struct rt_app *app, const char *room, const struct rt_notice *n, uint64_t pos)
 {
-	struct notification nf = {0};
+	struct notification nf;
 
 	if (rt_room_unjoined(app->rooms, room) == 0)
 		return;
 	nf.frame = rt_notice_notification(n->body, n->body_len, pos);
 	if (nf.frame == NULL)
 		return;
-	if (!rt_notice_find_string(n->body, n->body_len, "senderId", &nf.sender, &nf.sender_len))
-		nf.sender = "";
+	rt_notice_sender(n->body, n->body_len, nf.sender);
 	rt_room_each_unjoined(app->rooms, room, notify_user, &nf);
 	rt_frame_unref(nf.frame);
 }

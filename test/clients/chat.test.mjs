@@ -239,6 +239,18 @@ describe('messages', () => {
     assert.equal(received(bob, 'new-chat-message', (payload) => payload.roomId === roomId).length, 0);
   });
 
+  test('nor for a sender whose id has quotes', async () => {
+    const odd = 'al"\\ice';
+    const [token] = await cluster.users(odd);
+    const roomId = await cluster.room('quotes', odd, 'bob');
+    const alice = await connect(cluster, token);
+    const bob = await connect(cluster, tokens.bob);
+    await cluster.insert(roomId, odd, 'knock');
+    await event(bob, 'chat-notification', ({ type, data }) => type === 'new-message' && data.senderId === odd);
+    await settled(cluster, alice, bob);
+    assert.equal(received(alice, 'chat-notification', ({ type }) => type === 'new-message').length, 0);
+  });
+
   test('a mention is told to the mentioned, joined or not', async () => {
     const { roomId, bob } = await scene();
     await send(roomId, 'alice', 'hey @bob');

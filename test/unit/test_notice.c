@@ -19,6 +19,15 @@ frame_is(struct rt_frame *f, const char *expected)
 	return same;
 }
 
+static const char *
+sender_of(const char *text)
+{
+	static char sender[RT_SENDER_SIZE];
+
+	rt_notice_sender(text, strlen(text), sender);
+	return sender;
+}
+
 static bool
 parses(struct rt_notice *n, const char *text)
 {
@@ -78,8 +87,6 @@ test_frames(void)
 								  "\"timestamp\":\"T\"}";
 	struct rt_frame_part part = {"42[\"a\",{\"x\":\"1,2\"},\"7\"]", 22};
 	struct rt_frame *f = rt_frame_new(&part, 1);
-	const char *sender;
-	size_t len;
 
 	ok(frame_is(rt_notice_reframe(f, 123), "42[\"a\",{\"x\":\"1,2\"},\"123\"]"),
 	   "the same event at another position");
@@ -90,11 +97,10 @@ test_frames(void)
 				"\"\\\"data\\\":{\"},\"timestamp\":\"T\"},\"9\"]"),
 	   "a message's notification");
 	ok(rt_notice_notification("\"x\":1}", 6, 9) == NULL, "what is no message has none");
-	ok(rt_notice_find_string(payload, sizeof(payload) - 1, "senderId", &sender, &len) && len == 3 &&
-		   memcmp(sender, "bob", 3) == 0,
-	   "who sent it");
-	ok(!rt_notice_find_string("{\"content\":\"\\\"senderId\\\":\\\"x\\\"\"}", 32, "senderId", &sender, &len),
-	   "a key within a string is none");
+	is_str(sender_of(payload), "bob", "who sent it");
+	is_str(sender_of("{\"senderId\":\"b\\\"o\\\\b\",\"content\":\"\"}"), "b\"o\\b", "whose id has quotes");
+	is_str(sender_of("{\"senderId\":null,\"metadata\":{\"senderId\":\"eve\"}}"), "", "nobody");
+	is_str(sender_of("{\"content\":\"\\\"senderId\\\":\\\"x\\\"\"}"), "", "a key within a string is none");
 }
 
 static bool
