@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../common/log.h"
@@ -19,6 +20,8 @@
 #include "http_router.h"
 #include "socketio_server.h"
 #include "tls.h"
+
+#define OWN_DESCRIPTORS 512 /* for the database, listeners, the other workers */
 
 struct rt_transport
 {
@@ -63,6 +66,31 @@ replace_string(const char **setting, const char *value)
 {
 	free((char *) *setting);
 	*setting = copy_or_null(value);
+}
+
+/* libwebsockets sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is needed.
+ * Where it cannot be so high, fewer connections are taken: with none left, a database that comes back is out of reach. */
+static void
+fit_descriptors(struct rt_transport_options *conf)
+{
+	struct rlimit limit;
+	rlim_t per_connection = conf->tls ? 3 : 1; /* see tls.h */
+	rlim_t wanted = (rlim_t) conf->max_connections * per_connection + OWN_DESCRIPTORS;
+
+	if (conf->beside || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
+	{
+		rlim_t own = limit.rlim_max / 2 < OWN_DESCRIPTORS ? limit.rlim_max / 2 : OWN_DESCRIPTORS;
+		int allowed = (int) ((limit.rlim_max - own) / per_connection);
+
+		rt_log(RT_LOG_WARNING, "transport", "%d connections need %llu open files, but the limit is %llu: %d are taken",
+			   conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max, allowed);
+		conf->max_connections = allowed;
+		wanted = limit.rlim_max;
+	}
+	limit.rlim_cur = wanted;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* ---- connections ----------------------------------------------------------------------- */
@@ -155,6 +183,7 @@ rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_tr
 	t->wheel = rt_wheel_new(l);
 	t->conf = *o;
 	copy_strings(&t->conf);
+	fit_descriptors(&t->conf);
 	rc = start_parts(t, app, on_request, on_request_arg);
 	if (rc != RT_OK)
 	{

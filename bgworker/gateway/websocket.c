@@ -13,7 +13,6 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <uv.h>
 
 #include "../common/buf.h"
@@ -411,27 +410,6 @@ rt_ws_close(struct rt_ws *ws, int code)
 	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
-/* The library sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is
- * needed, where the hard limit allows that much. */
-static void
-limit_descriptors(const struct rt_transport_options *conf)
-{
-	struct rlimit limit;
-	rlim_t per_connection = conf->tls ? 3 : 1; /* see tls.h */
-	rlim_t wanted = (rlim_t) conf->max_connections * per_connection + 512;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
-	{
-		rt_log(RT_LOG_WARNING, "websocket", "%d connections need %llu open files, but the limit is %llu",
-			   conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max);
-		wanted = limit.rlim_max;
-	}
-	limit.rlim_cur = wanted;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 enum rt_result
 rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_transport_options *conf,
 				 struct rt_transport_stats *stats, const struct rt_ws_handler *handler)
@@ -449,8 +427,6 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 	s->stats = stats;
 	s->handler = *handler;
 	s->uv = rt_loop_uv(l);
-	if (!conf->beside)
-		limit_descriptors(conf);
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
 	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
+use IO::Socket::INET;
 use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
@@ -85,5 +86,21 @@ $cluster->sql('SELECT pg_reload_conf()');
 wait_until(sub { my $pid = $cluster->pid('gateway'); $pid && status_of($pid)->{Seccomp} eq '0' && $cluster->is_ready },
 	'rt.confine = off takes effect by a reload');
 is(status_of($cluster->pid('gateway'))->{NoNewPrivs}, 1, 'without new rights all the same');
+
+# ---- with fewer descriptors than connections would need --------------------------------
+
+SKIP: {
+	skip 'no prlimit', 4 if system("prlimit --pid=$$ --nofile=700:700 2>&1 >/dev/null") != 0;
+	my $small = RtTest->start(settings => { 'rt.max_connections' => 1000, 'rt.media_workers' => 0 });
+	like($small->log, qr/1000 connections need 1512 open files, but the limit is 700: 350 are taken/, 'so many connections are taken');
+	my ($address) = $small->url =~ m{//(.*)};
+	my @clients = map { IO::Socket::INET->new(PeerAddr => $address) } 1 .. 680;
+	my $pid = $small->pid('gateway');
+	$small->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rt_gateway'");
+	$small->poll_sql("SELECT count(*) > 3 FROM pg_stat_activity WHERE usename = 'rt_gateway' AND backend_start > now() - interval '1 minute' AND state IS NOT NULL", 't',
+		'with all of them there it connects to the database again');
+	is(scalar(grep { defined } @clients), 680, 'all came as far as a connection');
+	is($small->pid('gateway'), $pid, 'and it is the same process');
+}
 
 done_testing();
