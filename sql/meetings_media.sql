@@ -142,6 +142,12 @@ SELECT pg_temp.done('w1');
 SELECT pg_temp.ask('ben', 'get-stats', jsonb_build_object('consumerId', :'cv')) ->> 'event' AS event;
 SELECT pg_temp.done('w1', '{"stats":[]}');
 
+-- Of two in a row the second one counts, be it answered first.
+SELECT pg_temp.ask('ann', 'resume-producer', jsonb_build_object('producerId', :'video')) ->> 'pending' AS first \gset
+SELECT pg_temp.ask('ann', 'pause-producer', jsonb_build_object('producerId', :'video')) ->> 'pending' AS second \gset
+SELECT pg_temp.answer('w1', :'second') AS void, pg_temp.answer('w1', :'first') AS void;
+SELECT paused FROM rt_private.media_producers WHERE id = :'video';
+
 -- Pause, mute, resume, close.
 EXECUTE mark \g /dev/null
 SELECT count(*) > 0 AS heard FROM pg_temp.heard();

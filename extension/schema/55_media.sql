@@ -67,7 +67,8 @@ CREATE UNLOGGED TABLE rt_private.media_producers (
 	paused boolean NOT NULL DEFAULT false,
 	muted boolean NOT NULL DEFAULT false,
 	stats jsonb NOT NULL DEFAULT '{}',
-	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	paused_by bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 40);
 CREATE INDEX media_producers_transport ON rt_private.media_producers (transport_id);
 CREATE INDEX media_producers_participant ON rt_private.media_producers (participant_id);
@@ -75,6 +76,7 @@ CREATE INDEX media_producers_meeting ON rt_private.media_producers (meeting_id);
 COMMENT ON TABLE rt_private.media_producers IS 'a stream that comes in';
 COMMENT ON COLUMN rt_private.media_producers.paused IS 'by its owner';
 COMMENT ON COLUMN rt_private.media_producers.muted IS 'by a host';
+COMMENT ON COLUMN rt_private.media_producers.paused_by IS 'the newest request that paused or resumed it; 0: none has';
 
 CREATE UNLOGGED TABLE rt_private.media_consumers (
 	id text PRIMARY KEY,

@@ -449,13 +449,16 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_settle_consume(rt_private.media_requests, json) IS 'a consumer was made';
 
+-- Two answers may come on two connections of the worker, the later one first: it is the later request that counts.
 CREATE FUNCTION rt_private.media_settle_producer(r rt_private.media_requests) RETURNS json
 LANGUAGE plpgsql AS $$
 BEGIN
 	IF r.op = 'close-producer' THEN
 		DELETE FROM rt_private.media_producers AS d WHERE d.id = r.object_id;
 	ELSE
-		UPDATE rt_private.media_producers AS d SET paused = (r.op = 'pause-producer') WHERE d.id = r.object_id;
+		UPDATE rt_private.media_producers AS d
+		SET paused = (r.op = 'pause-producer'), paused_by = r.id
+		WHERE d.id = r.object_id AND d.paused_by < r.id;
 	END IF;
 	RETURN json_build_object('producerId', r.object_id);
 END

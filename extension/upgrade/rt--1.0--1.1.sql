@@ -45,6 +45,7 @@ ALTER TABLE rt_private.media_workers ADD COLUMN totals jsonb NOT NULL DEFAULT '{
 ALTER TABLE rt_private.media_workers ADD COLUMN ice_candidates jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE rt_private.media_transports SET (fillfactor = 40);
 ALTER TABLE rt_private.media_producers SET (fillfactor = 40);
+ALTER TABLE rt_private.media_producers ADD COLUMN paused_by bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.media_consumers SET (fillfactor = 40);
 ALTER TABLE rt.events SET (autovacuum_vacuum_scale_factor = 0.05);
 
@@ -711,6 +712,8 @@ COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of i
 
 COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
 
+COMMENT ON COLUMN rt_private.media_producers.paused_by IS 'the newest request that paused or resumed it; 0: none has';
+
 CREATE INDEX media_requests_handed ON rt_private.media_requests (worker) WHERE fetched AND gateway IS NULL;
 
 COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or it is in the notification';
@@ -915,6 +918,20 @@ $$;
 
 COMMENT ON FUNCTION rt_private.media_make_transport(rt_private.media_requests, rt_private.media_workers)
 	IS 'makes a transport, has the worker make it, and returns the client''s acknowledgement';
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle_producer(r rt_private.media_requests) RETURNS json
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF r.op = 'close-producer' THEN
+		DELETE FROM rt_private.media_producers AS d WHERE d.id = r.object_id;
+	ELSE
+		UPDATE rt_private.media_producers AS d
+		SET paused = (r.op = 'pause-producer'), paused_by = r.id
+		WHERE d.id = r.object_id AND d.paused_by < r.id;
+	END IF;
+	RETURN json_build_object('producerId', r.object_id);
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json) RETURNS json
 LANGUAGE plpgsql AS $$
