@@ -190,20 +190,48 @@ pay_owed(struct relay *r)
 }
 
 static void
-keep_house(void *arg)
+store_position(void *arg)
 {
 	struct relay *r = arg;
 
-	/* First: the log may be empty afterwards. */
 	rt_horizon_mark(r->last_pos, false);
 	open_horizon(r);
 	close_horizon(r);
-	if (rt_retention_purge_log())
-		r->housekeeping_due = 0;
-	if (rt_retention_purge_messages())
-		r->housekeeping_due = 0;
-	if (rt_retention_purge_audit())
-		r->housekeeping_due = 0;
+}
+
+struct purge
+{
+	const char *activity;
+	bool (*rows)(void);
+	bool more;
+};
+
+static void
+purge(void *arg)
+{
+	struct purge *p = arg;
+
+	p->more = p->rows();
+}
+
+/* In transactions of their own: what keeps one of them from its work keeps no other. */
+static void
+keep_house(struct relay *r)
+{
+	struct purge purges[] = {
+		{.activity = "removing old events", .rows = rt_retention_purge_log},
+		{.activity = "removing old messages", .rows = rt_retention_purge_messages},
+		{.activity = "removing old entries of the audit", .rows = rt_retention_purge_audit},
+	};
+
+	/* First: the log may be empty afterwards. */
+	if (!rt_tx_try(&r->tx, "storing the position", store_position, r, 0))
+		return;
+	for (size_t i = 0; i < lengthof(purges); i++)
+	{
+		if (rt_tx_try(&r->tx, purges[i].activity, purge, &purges[i], 0) && purges[i].more)
+			r->housekeeping_due = 0;
+	}
 }
 
 static void
@@ -219,7 +247,7 @@ turn(struct relay *r)
 	if (now >= r->housekeeping_due && !r->filled)
 	{
 		r->housekeeping_due = TimestampTzPlusMilliseconds(now, HOUSEKEEPING_EVERY_MS);
-		(void) rt_tx_try(&r->tx, "keeping house", keep_house, r, 0);
+		keep_house(r);
 	}
 }
 

@@ -5,7 +5,9 @@
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "extension/message_check.h"
 #include "extension/settings.h"
@@ -61,6 +63,18 @@ column(HeapTuple row, TupleDesc desc, AttrNumber number)
 	return datum;
 }
 
+/* What JSON has a form for: no infinity, and nothing before our era. */
+static void
+check_time(HeapTuple row, TupleDesc desc, AttrNumber number)
+{
+	NullableDatum at = column(row, desc, number);
+	TimestampTz first = (date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+
+	if (!at.isnull && (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at.value)) || DatumGetTimestampTz(at.value) < first))
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+						errmsg("%s of a message must be a time since year 1", NameStr(TupleDescAttr(desc, number - 1)->attname))));
+}
+
 void
 rt_message_check_form(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 {
@@ -71,6 +85,9 @@ rt_message_check_form(HeapTuple row, TupleDesc desc, const struct rt_message_col
 
 	if (what != NULL)
 		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("%s", what)));
+	check_time(row, desc, c->created_at);
+	check_time(row, desc, c->edited_at);
+	check_time(row, desc, c->deleted_at);
 }
 
 /* rt_private.message_fault(message_type text, metadata jsonb, client_id text) returns text */

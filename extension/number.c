@@ -207,7 +207,11 @@ rt_number_confirm(int64 room_id, int64 seq, bool *late)
 {
 	struct version *v = find_version(room_id);
 
-	if (v == NULL || v->first == 0 || seq < v->first)
+	if (v == NULL)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("a trigger has moved a message to another room after it got its number"),
+						errhint("Give that trigger a name that comes before \"zz_rt_before_insert\".")));
+	if (v->first == 0 || seq < v->first)
 		return false;
 	v = own_version(room_id);
 	if (v->held && v->pending == seq)

@@ -51,6 +51,9 @@ ROLLBACK TO s;
 UPDATE old_chat SET created_at = NULL WHERE id = 2;
 SELECT rt.import_messages('old_chat');
 ROLLBACK TO s;
+UPDATE old_chat SET deleted_at = 'infinity' WHERE id = 2;
+SELECT rt.import_messages('old_chat');
+ROLLBACK TO s;
 -- its client_id is there already
 SELECT rt.import_messages('old_chat');
 ROLLBACK TO s;

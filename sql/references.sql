@@ -65,5 +65,18 @@ INSERT INTO rt.users (id, username, name) VALUES ('ref-ann', 'ref-ann', 'Ann');
 INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (920001, 'references');
 CREATE FUNCTION pg_temp.elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.room_id := 920099; RETURN NEW; END $$;
 CREATE TRIGGER zzz_elsewhere BEFORE INSERT ON rt.messages FOR EACH ROW EXECUTE FUNCTION pg_temp.elsewhere();
+SAVEPOINT b;
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (920001, 'ref-ann', 'astray');
+ROLLBACK TO b;
+INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (920099, 'elsewhere');
+\set VERBOSITY default
+INSERT INTO rt.messages (room_id, sender_id, content) VALUES (920001, 'ref-ann', 'astray');
+\set VERBOSITY terse
+ROLLBACK TO b;
+DROP TRIGGER zzz_elsewhere ON rt.messages;
+
+-- times that JSON has no form for
+INSERT INTO rt.messages (room_id, sender_id, content, created_at) VALUES (920001, 'ref-ann', 'for ever', 'infinity');
+ROLLBACK TO b;
+INSERT INTO rt.messages (room_id, sender_id, content, edited_at) VALUES (920001, 'ref-ann', 'carthago', '0146-01-01 BC');
 ROLLBACK;

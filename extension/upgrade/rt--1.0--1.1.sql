@@ -515,14 +515,17 @@ BEGIN
 	IF missing IS NOT NULL THEN
 		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
 	END IF;
-	EXECUTE format('SELECT room_id, created_at, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
+	EXECUTE format('SELECT room_id, created_at, finite, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
+			isfinite(created_at) AND isfinite(coalesce(edited_at, created_at)) AND isfinite(coalesce(deleted_at, created_at)) AS finite,
 			rt_private.message_fault(message_type, metadata, client_id) AS fault, octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
-		WHERE room_id IS NULL OR created_at IS NULL OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+		WHERE room_id IS NULL OR created_at IS NULL OR NOT finite OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
 	INTO bad USING rt_private.max_message_size();
 	IF bad IS NULL THEN
 		RETURN;
 	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
 		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF NOT bad.finite THEN
+		RAISE check_violation USING MESSAGE = 'times of a message must not be infinite', DETAIL = format('It is in room %s.', bad.room_id);
 	ELSIF bad.fault IS NOT NULL THEN
 		RAISE check_violation USING MESSAGE = bad.fault, DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
 	ELSIF bad.filled THEN

@@ -271,12 +271,16 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 		'their events keep their positions');
 	$cluster->sql(q{ALTER SYSTEM RESET rt.retain_messages});
 
+	$cluster->sql(q{CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$not this one$$; END';
+		CREATE TRIGGER keep BEFORE DELETE ON rt.events FOR EACH STATEMENT EXECUTE FUNCTION keep()});
 	$cluster->sql(q{UPDATE rt.audit SET at = now() - interval '3 days' WHERE action = 'user-created'});
 	my $kept = $cluster->sql(q{SELECT count(*) FROM rt.audit WHERE at > now() - interval '1 day'});
 	$cluster->sql(q{ALTER SYSTEM SET rt.retain_audit = '2 d'});
 	$cluster->sql('SELECT pg_reload_conf()');
 	$cluster->poll_sql(q{SELECT count(*) FROM rt.audit WHERE action = 'user-created'}, '0', 'what is older than rt.retain_audit is removed');
 	is($cluster->sql('SELECT count(*) FROM rt.audit'), $kept, 'and nothing else');
+	like($cluster->log, qr/rt relay: not this one/, 'while what keeps events from being removed is told');
+	$cluster->sql('DROP FUNCTION keep CASCADE');
 	$cluster->sql(q{ALTER SYSTEM RESET rt.retain_audit});
 
 	my $before = $cluster->sql('SELECT count(*) FROM rt.events');
