@@ -35,6 +35,8 @@ CREATE TABLE rt.meetings (
 );
 CREATE INDEX meetings_host ON rt.meetings (host_id, id);
 CREATE INDEX meetings_room ON rt.meetings (room_id, id) WHERE room_id IS NOT NULL;
+CREATE INDEX meetings_started_by ON rt.meetings (started_by) WHERE started_by IS NOT NULL;
+CREATE INDEX meetings_ended_by ON rt.meetings (ended_by) WHERE ended_by IS NOT NULL;
 COMMENT ON TABLE rt.meetings IS 'meetings: scheduled, live, ended; a change reaches the people in it as an event';
 COMMENT ON COLUMN rt.meetings.created_at IS 'when it was made';
 COMMENT ON COLUMN rt.meetings.ended_at IS 'when it ended; null: not yet';
@@ -63,6 +65,7 @@ CREATE TABLE rt.meeting_invitees (
 	CONSTRAINT meeting_invitees_role CHECK (role IN ('host', 'co-host', 'participant', 'viewer'))
 );
 CREATE INDEX meeting_invitees_user ON rt.meeting_invitees (user_id, meeting_id);
+CREATE INDEX meeting_invitees_invited_by ON rt.meeting_invitees (invited_by) WHERE invited_by IS NOT NULL;
 COMMENT ON TABLE rt.meeting_invitees IS 'who may join a meeting; a new row lets in again who was removed';
 COMMENT ON COLUMN rt.meeting_invitees.invited_at IS 'when';
 COMMENT ON COLUMN rt.meeting_invitees.invited_by IS 'by whom';
@@ -79,6 +82,7 @@ CREATE TABLE rt.meeting_bans (
 	PRIMARY KEY (meeting_id, user_id)
 );
 CREATE INDEX meeting_bans_user ON rt.meeting_bans (user_id);
+CREATE INDEX meeting_bans_banned_by ON rt.meeting_bans (banned_by) WHERE banned_by IS NOT NULL;
 COMMENT ON TABLE rt.meeting_bans IS 'who was removed from a meeting and may not come back unless invited again';
 COMMENT ON COLUMN rt.meeting_bans.banned_at IS 'when';
 COMMENT ON COLUMN rt.meeting_bans.banned_by IS 'by whom';
@@ -116,6 +120,7 @@ CREATE UNIQUE INDEX meeting_participants_live ON rt.meeting_participants (meetin
 CREATE INDEX meeting_participants_socket ON rt.meeting_participants (socket_id) WHERE left_at IS NULL;
 CREATE INDEX meeting_participants_user ON rt.meeting_participants (meeting_id, user_id, id);
 CREATE INDEX meeting_participants_of_user ON rt.meeting_participants (user_id, meeting_id);
+CREATE INDEX meeting_participants_removed_by ON rt.meeting_participants (removed_by) WHERE removed_by IS NOT NULL;
 -- What the sweep looks through each second: those in the grace, and the gateways of the others.
 CREATE INDEX meeting_participants_grace ON rt.meeting_participants (disconnected_at)
 	WHERE left_at IS NULL AND disconnected_at IS NOT NULL;
@@ -187,6 +192,8 @@ CREATE TABLE rt.meeting_recordings (
 );
 CREATE INDEX meeting_recordings_meeting ON rt.meeting_recordings (meeting_id, id);
 CREATE UNIQUE INDEX meeting_recordings_running ON rt.meeting_recordings (meeting_id) WHERE stopped_at IS NULL;
+CREATE INDEX meeting_recordings_started_by ON rt.meeting_recordings (started_by) WHERE started_by IS NOT NULL;
+CREATE INDEX meeting_recordings_stopped_by ON rt.meeting_recordings (stopped_by) WHERE stopped_by IS NOT NULL;
 COMMENT ON TABLE rt.meeting_recordings IS 'recordings of meetings, at most one at a time; a recorder may write here by itself';
 COMMENT ON COLUMN rt.meeting_recordings.id IS 'number of the recording';
 COMMENT ON COLUMN rt.meeting_recordings.meeting_id IS 'the meeting';

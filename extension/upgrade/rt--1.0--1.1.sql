@@ -711,6 +711,20 @@ COMMENT ON FUNCTION rt_private.users_after_delete() IS 'ends the connections of 
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.users
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_after_delete();
 
+CREATE INDEX meetings_started_by ON rt.meetings (started_by) WHERE started_by IS NOT NULL;
+
+CREATE INDEX meetings_ended_by ON rt.meetings (ended_by) WHERE ended_by IS NOT NULL;
+
+CREATE INDEX meeting_invitees_invited_by ON rt.meeting_invitees (invited_by) WHERE invited_by IS NOT NULL;
+
+CREATE INDEX meeting_bans_banned_by ON rt.meeting_bans (banned_by) WHERE banned_by IS NOT NULL;
+
+CREATE INDEX meeting_participants_removed_by ON rt.meeting_participants (removed_by) WHERE removed_by IS NOT NULL;
+
+CREATE INDEX meeting_recordings_started_by ON rt.meeting_recordings (started_by) WHERE started_by IS NOT NULL;
+
+CREATE INDEX meeting_recordings_stopped_by ON rt.meeting_recordings (stopped_by) WHERE stopped_by IS NOT NULL;
+
 COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of its transports, as clients get them';
 
 COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
@@ -2508,9 +2522,17 @@ COMMENT ON INDEX rt.meetings_host IS 'a user''s own meetings; deleting a user';
 
 COMMENT ON INDEX rt.meetings_room IS 'a room''s meetings; deleting a room';
 
+COMMENT ON INDEX rt.meetings_started_by IS 'deleting a user';
+
+COMMENT ON INDEX rt.meetings_ended_by IS 'deleting a user';
+
 COMMENT ON INDEX rt.meeting_invitees_user IS 'meetings that a user is invited to; deleting a user';
 
+COMMENT ON INDEX rt.meeting_invitees_invited_by IS 'deleting a user';
+
 COMMENT ON INDEX rt.meeting_bans_user IS 'deleting a user';
+
+COMMENT ON INDEX rt.meeting_bans_banned_by IS 'deleting a user';
 
 COMMENT ON INDEX rt.meeting_participants_live IS 'a socket is once in a meeting';
 
@@ -2519,6 +2541,8 @@ COMMENT ON INDEX rt.meeting_participants_socket IS 'the places of a socket';
 COMMENT ON INDEX rt.meeting_participants_user IS 'a user''s places in a meeting';
 
 COMMENT ON INDEX rt.meeting_participants_of_user IS 'meetings that a user was in; deleting a user';
+
+COMMENT ON INDEX rt.meeting_participants_removed_by IS 'deleting a user';
 
 COMMENT ON INDEX rt.meeting_participants_grace IS 'places that are kept for somebody who was cut off';
 
@@ -2537,6 +2561,10 @@ COMMENT ON INDEX rt.meeting_messages_recipient_participant IS 'deleting a partic
 COMMENT ON INDEX rt.meeting_recordings_meeting IS 'a meeting''s recordings';
 
 COMMENT ON INDEX rt.meeting_recordings_running IS 'one at a time is under way in a meeting';
+
+COMMENT ON INDEX rt.meeting_recordings_started_by IS 'deleting a user';
+
+COMMENT ON INDEX rt.meeting_recordings_stopped_by IS 'deleting a user';
 
 COMMENT ON INDEX rt_private.media_routers_worker IS 'what a media worker had that is gone';
 

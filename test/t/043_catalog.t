@@ -40,6 +40,11 @@ like(($cluster->try_sql('SHOW rt.conninfo', user => 'stranger'))[1], qr/must be 
 none("SELECT string_agg(c.oid::regclass::text, ', ') FROM $RELATIONS WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relreplident <> 'f'
 	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)", 'every table can be published');
 
+# Deleting a user or a room looks for what refers to it.
+none("SELECT string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', ') FROM pg_constraint AS c JOIN pg_namespace AS n ON n.oid = c.connamespace AND n.nspname IN $OURS
+	WHERE c.contype = 'f' AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1])",
+	'every foreign key has an index');
+
 # ---- pg_monitor ----------------------------------------------------------------------------------------
 
 my @views = split /\n/, $cluster->sql("SELECT c.oid::regclass FROM $RELATIONS WHERE n.nspname = 'rt' AND c.relkind = 'v' AND c.relname LIKE 'stat\\_%' ORDER BY 1");
