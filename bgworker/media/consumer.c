@@ -271,8 +271,10 @@ fill_hole(struct rt_consumer *c, const struct rt_packet *p)
 	struct out_header h = {c->params.pt, false, 0, p->ts + c->ts_offset, c->params.ssrc};
 	uint16_t tag;
 
-	if (rt_seq_map(&c->seq, p->seq, &h.seq, &tag))
-		send_packet(c, p, &h, &c->roc, NULL, 0, p->payload, 0);
+	if (!rt_seq_map(&c->seq, p->seq, &h.seq, &tag))
+		return;
+	send_packet(c, p, &h, &c->roc, NULL, 0, p->payload, 0);
+	c->packets++;
 }
 
 /* A packet of a layer that is not sent.  Its frame takes no picture number.  For a late one the numbers behind it have

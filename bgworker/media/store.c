@@ -7,20 +7,24 @@
 
 struct slot
 {
-	bool used;
+	uint32_t stream; /* the store's when it was put; 0: empty */
 	struct rt_packet packet;
 	uint8_t payload[RT_STORE_PAYLOAD];
 };
 
 struct rt_store
 {
+	uint32_t stream; /* counts them from 1 on */
 	struct slot slots[RT_STORE_PACKETS];
 };
 
 struct rt_store *
 rt_store_new(void)
 {
-	return rt_alloc_resident(sizeof(struct rt_store));
+	struct rt_store *s = rt_alloc_resident(sizeof(struct rt_store));
+
+	s->stream = 1;
+	return s;
 }
 
 void
@@ -32,8 +36,8 @@ rt_store_free(struct rt_store *s)
 void
 rt_store_clear(struct rt_store *s)
 {
-	for (int i = 0; i < RT_STORE_PACKETS; i++)
-		s->slots[i].used = false;
+	if (++s->stream == 0)
+		s->stream = 1;
 }
 
 void
@@ -41,8 +45,8 @@ rt_store_put(struct rt_store *s, const struct rt_packet *p)
 {
 	struct slot *slot = &s->slots[p->seq % RT_STORE_PACKETS];
 
-	slot->used = p->payload_len + p->descriptor_len <= RT_STORE_PAYLOAD;
-	if (!slot->used)
+	slot->stream = p->payload_len + p->descriptor_len <= RT_STORE_PAYLOAD ? s->stream : 0;
+	if (!slot->stream)
 		return;
 	slot->packet = *p;
 	slot->packet.payload = slot->payload;
@@ -57,5 +61,5 @@ rt_store_find(const struct rt_store *s, uint16_t seq)
 {
 	const struct slot *slot = &s->slots[seq % RT_STORE_PACKETS];
 
-	return slot->used && slot->packet.seq == seq ? &slot->packet : NULL;
+	return slot->stream == s->stream && slot->packet.seq == seq ? &slot->packet : NULL;
 }
