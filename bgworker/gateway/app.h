@@ -23,6 +23,7 @@ struct rt_recoveries;
 struct rt_replay;
 struct rt_report;
 struct rt_rest;
+struct rt_roaming;
 struct rt_rooms;
 struct rt_send;
 struct rt_entries;
@@ -45,6 +46,7 @@ struct rt_app
 	struct rt_auth *auth;
 	struct rt_users *users;
 	struct rt_rooms *rooms;
+	struct rt_roaming *roaming;
 	struct rt_joins *joins;
 	struct rt_recent *recent;
 	struct rt_recoveries *recoveries;

@@ -9,6 +9,7 @@
 #include "meeting_event.h"
 #include "presence.h"
 #include "recover.h"
+#include "roaming.h"
 #include "room.h"
 #include "socketio.h"
 #include "stat.h"
@@ -28,7 +29,10 @@ take_leave(struct rt_app *app, struct rt_client *c, bool clean)
 		rt_presence_gone(app->presence, c->user->id, rt_socket_id(c->socket), c->serial, last, !clean);
 	rt_rooms_leave_all(app->rooms, c);
 	if (last)
+	{
 		rt_rooms_forget_user(app->rooms, c->user);
+		rt_roaming_user_gone(app->roaming, c->user->id);
+	}
 	rt_user_leave(app->users, c);
 }
 

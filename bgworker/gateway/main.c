@@ -37,6 +37,7 @@
 #include "replay.h"
 #include "report.h"
 #include "rest.h"
+#include "roaming.h"
 #include "room.h"
 #include "route.h"
 #include "send.h"
@@ -324,6 +325,7 @@ make_modules(struct rt_app *app)
 {
 	app->users = rt_users_new();
 	app->rooms = rt_rooms_new();
+	app->roaming = rt_roaming_new(app);
 	app->joins = rt_joins_new();
 	app->recent = rt_recent_new(RECENT_BYTES);
 	app->recoveries = rt_recoveries_new(app);
@@ -344,6 +346,7 @@ make_modules(struct rt_app *app)
 	rt_chat_init();
 	rt_command_init();
 	rt_standing_init();
+	rt_roaming_init();
 	rt_meeting_event_init();
 	rt_signalling_init();
 }
@@ -399,6 +402,7 @@ stop(struct gateway *g)
 	rt_replay_free(app->replay);
 	rt_recent_free(app->recent);
 	rt_joins_free(app->joins);
+	rt_roaming_free(app->roaming);
 	rt_rooms_free(app->rooms);
 	rt_users_free(app->users);
 	rt_timer_free(g->ready);

@@ -16,6 +16,7 @@
 #include "notice.h"
 #include "recent.h"
 #include "replay.h"
+#include "roaming.h"
 #include "room.h"
 #include "socketio.h"
 #include "stat.h"
@@ -115,7 +116,8 @@ search_room(void *arg, const char *room)
 	snprintf(key, sizeof(key), "r%s", room);
 	if (rt_map_find_str(r->joined, room) != NULL)
 		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_event, s);
-	else if (rt_room_is_unjoined(s->app->rooms, room, r->client->user))
+	else if (rt_room_is_unjoined(s->app->rooms, room, r->client->user) &&
+			 !rt_roaming_is_joined(s->app->roaming, r->client->user->id, room))
 		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_notification, s);
 }
 

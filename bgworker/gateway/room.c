@@ -61,6 +61,8 @@ struct rt_rooms
 	struct rt_map *by_id;
 	struct rt_map *joins;       /* by pair of room and client */
 	struct rt_map *memberships; /* by pair of room and user */
+	rt_rooms_cb on_joined;
+	void *arg;
 };
 
 struct rt_rooms *
@@ -84,6 +86,13 @@ rt_rooms_free(struct rt_rooms *rs)
 	rt_map_free(rs->joins);
 	rt_map_free(rs->memberships);
 	free(rs);
+}
+
+void
+rt_rooms_watch(struct rt_rooms *rs, rt_rooms_cb cb, void *arg)
+{
+	rs->on_joined = cb;
+	rs->arg = arg;
 }
 
 size_t
@@ -160,7 +169,7 @@ swap_members(struct rt_room *r, size_t a, size_t b)
 
 /* Moves the member over the border between those without and those with a joined client. */
 static void
-count_joined(struct rt_membership *m, bool joined)
+count_joined(struct rt_rooms *rs, struct rt_membership *m, bool joined)
 {
 	struct rt_room *r = m->room;
 
@@ -168,6 +177,10 @@ count_joined(struct rt_membership *m, bool joined)
 		swap_members(r, m->place, --r->nunjoined);
 	else if (!joined && --m->njoined == 0)
 		swap_members(r, m->place, r->nunjoined++);
+	else
+		return;
+	if (rs->on_joined != NULL)
+		rs->on_joined(rs->arg, m->user);
 }
 
 static struct rt_membership *
@@ -244,7 +257,7 @@ rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c, struct rt
 	r->receivers = make_room_for(r->receivers, r->nreceivers, &r->receivers_room, sizeof(*r->receivers));
 	j->place = r->nreceivers;
 	r->receivers[r->nreceivers++] = (struct receiver){c->socket, j};
-	count_joined(need_membership(rs, r, c->user), true);
+	count_joined(rs, need_membership(rs, r, c->user), true);
 }
 
 static void
@@ -254,7 +267,7 @@ drop_join(struct rt_rooms *rs, struct rt_join *j)
 	struct rt_client *c = j->client;
 	struct receiver *last = &r->receivers[--r->nreceivers];
 
-	count_joined(find_pair(rs->memberships, r, c->user), false);
+	count_joined(rs, find_pair(rs->memberships, r, c->user), false);
 	rt_map_take(rs->joins, &j->room, sizeof(struct pair));
 	r->receivers[j->place] = *last;
 	last->join->place = j->place;

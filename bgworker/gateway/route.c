@@ -14,6 +14,7 @@
 #include "notice.h"
 #include "presence.h"
 #include "recent.h"
+#include "roaming.h"
 #include "room.h"
 #include "socketio.h"
 #include "user.h"
@@ -103,6 +104,8 @@ except_socket(struct rt_app *app, const struct rt_route *r)
 
 struct notification
 {
+	struct rt_app *app;
+	const char *room;
 	struct rt_frame *frame;
 	char sender[RT_SENDER_SIZE];
 };
@@ -112,14 +115,14 @@ notify_user(void *arg, struct rt_user *u)
 {
 	const struct notification *nf = arg;
 
-	if (strcmp(u->id, nf->sender) != 0)
+	if (strcmp(u->id, nf->sender) != 0 && !rt_roaming_is_joined(nf->app->roaming, u->id, nf->room))
 		rt_route_to_user(u, nf->frame, NULL);
 }
 
 static void
 notify_unjoined(struct rt_app *app, const char *room, const struct rt_notice *n, uint64_t pos)
 {
-	struct notification nf;
+	struct notification nf = {.app = app, .room = room};
 
 	if (rt_room_unjoined(app->rooms, room) == 0)
 		return;

@@ -13,6 +13,7 @@
 #include "joins.h"
 #include "leave.h"
 #include "meeting.h"
+#include "roaming.h"
 #include "room.h"
 #include "user.h"
 
@@ -28,6 +29,7 @@ run_lost(struct rt_app *app, const json_t *payload)
 {
 	rt_entries_ask_anew(app->entries);
 	rt_auth_refresh(app->auth);
+	rt_roaming_ask_anew(app->roaming);
 }
 
 static void

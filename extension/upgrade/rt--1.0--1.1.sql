@@ -1088,6 +1088,88 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.tell_roaming(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (SELECT count(*) FROM rt_private.gateways) < 2 THEN
+		RETURN;
+	END IF;
+	PERFORM rt_private.emit('rt:roaming', '{"gateway":true}', json_build_object('gateways', r.gateways, 'userIds', json_agg(r.user_id)))
+	FROM (SELECT c.user_id, array_agg(DISTINCT c.gateway) AS gateways FROM rt_private.connections AS c
+		WHERE c.user_id = ANY (users) GROUP BY c.user_id) AS r
+	WHERE cardinality(r.gateways) > 1
+	GROUP BY r.gateways;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.tell_roaming(text[]) IS 'names the users that several gateways have to these';
+
+CREATE FUNCTION rt_private.gateways_gone(names text[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.emit('rt:gateway-gone', '{"gateway":true}', json_build_object('gateway', g.name)) FROM unnest(names) AS g (name)
+$$;
+
+COMMENT ON FUNCTION rt_private.gateways_gone(text[]) IS 'tells the gateways that others are no more';
+
+CREATE FUNCTION rt_api.roaming(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.emit('rt:joined', '{"gateway":true}', json_build_object('gateway', req ->> 'gateway', 'userId', j ->> 'userId',
+		'n', (j ->> 'n')::bigint, 'rooms', j -> 'rooms')) FROM jsonb_array_elements(rt_private.req_array(req, 'joined', 1000)) AS j;
+	PERFORM rt_private.tell_roaming(ARRAY(SELECT jsonb_array_elements_text(rt_private.req_array(req, 'ask', 1000000))));
+	RETURN '{}';
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.roaming(text, jsonb) IS 'what users have joined at a gateway, for others that have these users too; or who is to be told of anew';
+
+CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	requests jsonb := rt_private.req_array(req, 'requests', 1000);
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r);
+	results json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.take_over(requests);
+	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
+	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.come_online(users);
+	-- After it, since it waits for another gateway that is letting one of them in.
+	PERFORM rt_private.tell_roaming(users);
+	RETURN json_build_object('results', results);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+DECLARE
+	swept_at timestamptz := clock_timestamp();
+	users text[];
+	dead text[];
+BEGIN
+	WITH gone AS (DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s' RETURNING g.name)
+	SELECT array_agg(gone.name) INTO dead FROM gone;
+	PERFORM rt_private.gateways_gone(dead);
+	DELETE FROM rt_private.connections AS c
+	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
+		AND c.connected_at < swept_at - interval '10 s';
+	UPDATE rt_private.sessions AS s SET ended_at = swept_at
+	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	DELETE FROM rt_private.sessions AS s
+	WHERE s.ended_at < swept_at - pg_catalog.current_setting('rt.recovery_window')::interval;
+	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
+	WHERE p.status <> 'offline' AND p.last_seen < swept_at - interval '5 s'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)
+		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s
+			WHERE s.user_id = p.user_id AND s.ended_at > swept_at - interval '5 s');
+	IF users IS NOT NULL THEN
+		PERFORM rt_private.go_offline(users);
+	END IF;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1103,6 +1185,7 @@ BEGIN
 		RETURNING g.name
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
+	PERFORM rt_private.gateways_gone(dead);
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
 	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
 	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
@@ -1154,6 +1237,19 @@ BEGIN
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_stop(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM rt_private.connections AS c
+	WHERE c.gateway = req ->> 'gateway' AND s.sid = c.sid;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = req ->> 'gateway';
+	DELETE FROM rt_private.gateways AS g WHERE g.name = req ->> 'gateway';
+	PERFORM rt_private.gateways_gone(ARRAY[req ->> 'gateway']);
+	RETURN '{}';
 END
 $$;
 

@@ -1,0 +1,26 @@
+/* roaming.h: users who are connected to several gateways, and which rooms they have joined at the others.
+ *
+ * A message in a room that a user has joined anywhere is no notification for the user.  So of such a user each gateway
+ * tells the others what is joined at it, whenever that changes: a while after the change, and as a whole. */
+#ifndef RT_ROAMING_H
+#define RT_ROAMING_H
+
+#include <stdbool.h>
+
+struct rt_app;
+struct rt_roaming;
+
+struct rt_roaming *rt_roaming_new(struct rt_app *app); /* watches app->rooms */
+void rt_roaming_free(struct rt_roaming *r);            /* NULL is fine; the database's callbacks must have ended */
+void rt_roaming_init(void);                            /* adds the commands */
+
+/* At another gateway. */
+bool rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *room);
+
+/* The user's last client here has gone. */
+void rt_roaming_user_gone(struct rt_roaming *r, const char *user);
+
+/* What others told may have been missed. */
+void rt_roaming_ask_anew(struct rt_roaming *r);
+
+#endif
