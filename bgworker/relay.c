@@ -362,7 +362,8 @@ init(struct relay *r, rt_database *db)
 	r->batch = rt_batch_new(r->tx.context);
 	rt_batch_reset(r->batch, r->last_pos);
 	r->feed = rt_feed_new(r->tx.context, db);
-	/* What lies in the ring may be of an extension that was dropped; the messages of this one are found by the rescan. */
+	/* What lies in the ring may be of an extension that was dropped; the messages of this one are found by the
+	 * rescan. */
 	if (first)
 		rt_feed_discard(r->feed);
 	r->housekeeping_due = TimestampTzPlusMilliseconds(rt_clock_now(), HOUSEKEEPING_EVERY_MS);

@@ -71,8 +71,8 @@ check_time(HeapTuple row, TupleDesc desc, AttrNumber number)
 	TimestampTz first = (date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 
 	if (!at.isnull && (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at.value)) || DatumGetTimestampTz(at.value) < first))
-		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-						errmsg("%s of a message must be a time since year 1", NameStr(TupleDescAttr(desc, number - 1)->attname))));
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("%s of a message must be a time since year 1",
+																 NameStr(TupleDescAttr(desc, number - 1)->attname))));
 }
 
 void

@@ -69,8 +69,8 @@ void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_noti
 
 bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
 
-size_t rt_db_waiting(
-	const struct rt_db *db); /* calls that no connection has taken yet, those that wait for their user's turn too */
+/* Calls that no connection has taken yet, those that wait for their user's turn too. */
+size_t rt_db_waiting(const struct rt_db *db);
 
 /* Of calls that were answered, their waiting included. */
 const struct rt_histogram *rt_db_durations(const struct rt_db *db, enum rt_db_lane lane);

@@ -1,6 +1,6 @@
 /* roaming.c: see roaming.h.  The database finds the users when they connect, and names them to the gateways that have
- * them: rt:roaming {gateways: [name], userIds: [id]}.  From then on each of these tells rt:joined {gateway, userId, n,
- * rooms: [id]}, of which the highest n counts.  rt:gateway-gone {gateway} ends what a gateway has told. */
+ * them: rt:roaming {gateways: [name], userIds: [id]}.  From then on each of these tells rt:joined {gateway, userId,
+ * n, rooms: [id]}, of which the highest n counts.  rt:gateway-gone {gateway} ends what a gateway has told. */
 #include "roaming.h"
 
 #include <jansson.h>
@@ -177,7 +177,8 @@ tell(struct rt_roaming *r, struct roamer *u, json_t *all)
 
 	u->told = json_array_size(rooms) > 0;
 	if (told || u->told)
-		json_array_append_new(all, json_pack("{s:s, s:I, s:O}", "userId", u->id, "n", (json_int_t) ++r->n, "rooms", rooms));
+		json_array_append_new(
+			all, json_pack("{s:s, s:I, s:O}", "userId", u->id, "n", (json_int_t) ++r->n, "rooms", rooms));
 	json_decref(rooms);
 }
 

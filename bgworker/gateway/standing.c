@@ -1,5 +1,5 @@
-/* standing.c: see standing.h.  "rt:lost" comes first, then an "rt:standing" for each connected user: {userId, known, rooms: [id],
- * participants: {id: sid}, xid}.  A join that had seen transaction xid is newer, and stays. */
+/* standing.c: see standing.h.  "rt:lost" comes first, then an "rt:standing" for each connected user: {userId, known,
+ * rooms: [id], participants: {id: sid}, xid}.  A join that had seen transaction xid is newer, and stays. */
 #include "standing.h"
 
 #include <jansson.h>

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,116 +12,15 @@
 #include <unistd.h>
 
 #include "../common/log.h"
+#include "port_impl.h"
 #include "tcp.h"
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-
-#define MAX_SOCKETS 8
-#define BATCH_IN 64
 #define BATCHES_A_TURN 16 /* then the rest of the loop has its turn */
-#define OUT_BUFFERS 1024
-#define BATCH_OUT 64
-#define GSO_SEGMENTS 32 /* the kernel allows 64 */
-#define GSO_BYTES 60000
 #define SOCKET_BUFFER (4 * 1024 * 1024)
 #define MAX_TCP 4096
 #define TCP_SILENT_MS 30000
 #define TCP_STRANGER_MS 10000
 #define SWEEP_MS 5000
-
-struct udp_socket
-{
-	struct rt_port *port;
-	int fd;
-	int listener; /* TCP, -1: none */
-	struct rt_watch *watch, *listen_watch;
-	char address[INET6_ADDRSTRLEN];
-};
-
-/* For recvmmsg(), prepared once. */
-struct batch_in
-{
-	struct mmsghdr msgs[BATCH_IN];
-	struct iovec iov[BATCH_IN];
-	struct rt_tuple from[BATCH_IN];
-};
-
-struct out_packet
-{
-	uint16_t len;
-	int next; /* 1 + index */
-};
-
-struct rt_port
-{
-	struct rt_loop *loop;
-	struct rt_port_handler handler;
-	struct udp_socket sockets[MAX_SOCKETS];
-	int nsockets;
-	struct rt_tcp *tcp;
-	uint32_t next_tcp_id;
-	struct rt_timer *sweep;
-	struct rt_port_stats stats;
-	bool no_gso;
-	struct rt_outlet *dirty;
-	int used; /* out buffers */
-	struct out_packet packets[OUT_BUFFERS];
-	uint8_t (*out)[RT_PORT_BUFFER];
-	uint8_t (*in)[RT_PORT_BUFFER];
-	struct batch_in batch;
-};
-
-/* ---- tuples ---- */
-
-socklen_t
-rt_tuple_addr_len(const struct rt_tuple *t)
-{
-	return t->addr.any.sa_family == AF_INET6 ? sizeof t->addr.v6 : sizeof t->addr.v4;
-}
-
-bool
-rt_tuple_same(const struct rt_tuple *a, const struct rt_tuple *b)
-{
-	if (a->addr.any.sa_family != b->addr.any.sa_family || a->tcp_id != b->tcp_id || a->socket != b->socket)
-		return false;
-	if (a->addr.any.sa_family == AF_INET)
-		return a->addr.v4.sin_port == b->addr.v4.sin_port && a->addr.v4.sin_addr.s_addr == b->addr.v4.sin_addr.s_addr;
-	return a->addr.v6.sin6_port == b->addr.v6.sin6_port &&
-	       memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
-}
-
-static uint64_t
-mix(uint64_t h)
-{
-	h ^= h >> 31;
-	h *= 0x9e3779b97f4a7c15ull;
-	return h ^ h >> 29;
-}
-
-uint64_t
-rt_tuple_hash(const struct rt_tuple *t)
-{
-	uint64_t h = (uint64_t) t->tcp_id << 8 | t->socket, part[2];
-
-	if (t->addr.any.sa_family == AF_INET)
-		return mix(h ^ mix((uint64_t) t->addr.v4.sin_addr.s_addr << 16 | t->addr.v4.sin_port));
-	memcpy(part, &t->addr.v6.sin6_addr, sizeof part);
-	return mix(h ^ mix(part[0] ^ mix(part[1] ^ t->addr.v6.sin6_port)));
-}
-
-void
-rt_tuple_text(const struct rt_tuple *t, char out[RT_PORT_TEXT])
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-	bool v6 = t->addr.any.sa_family == AF_INET6;
-
-	inet_ntop(t->addr.any.sa_family, v6 ? (const void *) &t->addr.v6.sin6_addr : (const void *) &t->addr.v4.sin_addr,
-	          host, sizeof host);
-	snprintf(out, RT_PORT_TEXT, v6 ? "%s [%s]:%d" : "%s %s:%d", t->tcp_id ? "tcp" : "udp", host,
-	         ntohs(v6 ? t->addr.v6.sin6_port : t->addr.v4.sin_port));
-}
 
 /* ---- in ---- */
 
@@ -136,9 +34,9 @@ now_us(void)
 }
 
 static void
-prepare_batch(struct batch_in *b, uint8_t (*buffers)[RT_PORT_BUFFER])
+prepare_batch(struct rt_port_batch *b, uint8_t (*buffers)[RT_PORT_BUFFER])
 {
-	for (int i = 0; i < BATCH_IN; i++)
+	for (int i = 0; i < RT_PORT_BATCH_IN; i++)
 	{
 		b->iov[i] = (struct iovec){buffers[i], RT_PORT_BUFFER};
 		b->msgs[i].msg_hdr.msg_iov = &b->iov[i];
@@ -149,14 +47,14 @@ prepare_batch(struct batch_in *b, uint8_t (*buffers)[RT_PORT_BUFFER])
 }
 
 static int
-read_batch(struct rt_port *p, struct udp_socket *s)
+read_batch(struct rt_port *p, struct rt_port_socket *s)
 {
 	struct mmsghdr *msgs = p->batch.msgs;
 	struct rt_tuple *from = p->batch.from;
 	uint64_t now;
 	int n;
 
-	n = recvmmsg(s->fd, msgs, BATCH_IN, MSG_DONTWAIT, NULL);
+	n = recvmmsg(s->fd, msgs, RT_PORT_BATCH_IN, MSG_DONTWAIT, NULL);
 	if (n <= 0)
 		return 0;
 	now = now_us();
@@ -177,11 +75,11 @@ read_batch(struct rt_port *p, struct udp_socket *s)
 static void
 on_readable(void *arg, int events)
 {
-	struct udp_socket *s = arg;
+	struct rt_port_socket *s = arg;
 
 	(void) events;
 	for (int i = 0; i < BATCHES_A_TURN; i++)
-		if (read_batch(s->port, s) < BATCH_IN)
+		if (read_batch(s->port, s) < RT_PORT_BATCH_IN)
 			return;
 }
 
@@ -247,7 +145,7 @@ pause_accepting(struct rt_port *p)
 static void
 on_accept(void *arg, int events)
 {
-	struct udp_socket *s = arg;
+	struct rt_port_socket *s = arg;
 	struct rt_port *p = s->port;
 
 	(void) events;
@@ -275,223 +173,6 @@ on_accept(void *arg, int events)
 		rt_tcp_link(&p->tcp, rt_tcp_new(p->loop, fd, &peer, on_tcp_packet, on_tcp_closed, p));
 		p->stats.tcp_connections++;
 	}
-}
-
-/* ---- out ---- */
-
-void
-rt_port_send(struct rt_port *p, const struct rt_tuple *to, const uint8_t *data, size_t len)
-{
-	bool sent = to->tcp ? rt_tcp_send(to->tcp, data, len)
-	                    : sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
-	                             rt_tuple_addr_len(to)) == (ssize_t) len;
-
-	p->stats.sends++;
-	if (!sent)
-	{
-		p->stats.dropped++;
-		return;
-	}
-	p->stats.packets_out++;
-	p->stats.bytes_out += len;
-}
-
-uint8_t *
-rt_port_buffer(struct rt_port *p)
-{
-	if (p->used == OUT_BUFFERS)
-		rt_port_flush(p);
-	return p->out[p->used];
-}
-
-void
-rt_port_queue(struct rt_port *p, struct rt_outlet *o, size_t len)
-{
-	int i = ++p->used;
-
-	p->packets[i - 1].len = (uint16_t) len;
-	p->packets[i - 1].next = 0;
-	if (o->first)
-		p->packets[o->last - 1].next = i;
-	else
-	{
-		o->first = i;
-		o->next_dirty = p->dirty;
-		p->dirty = o;
-	}
-	o->last = i;
-}
-
-/* Messages that are ready for one sendmmsg(). */
-struct send_batch
-{
-	struct rt_port *port;
-	int n, socket, niov;
-	struct mmsghdr msgs[BATCH_OUT];
-	struct iovec iov[BATCH_OUT * 4];
-	union
-	{
-		char space[CMSG_SPACE(sizeof(uint16_t))];
-		struct cmsghdr align;
-	} control[BATCH_OUT];
-	int count[BATCH_OUT]; /* packets in the message */
-};
-
-static void
-count_sent(struct send_batch *b, int from, int to, bool sent)
-{
-	struct rt_port_stats *s = &b->port->stats;
-
-	for (int i = from; i < to; i++)
-	{
-		if (!sent)
-		{
-			s->dropped += (uint64_t) b->count[i];
-			continue;
-		}
-		s->packets_out += (uint64_t) b->count[i];
-		for (size_t k = 0; k < b->msgs[i].msg_hdr.msg_iovlen; k++)
-			s->bytes_out += b->msgs[i].msg_hdr.msg_iov[k].iov_len;
-	}
-}
-
-static void
-send_now(struct send_batch *b)
-{
-	int done = 0;
-
-	while (done < b->n)
-	{
-		int n = sendmmsg(b->port->sockets[b->socket].fd, b->msgs + done, (unsigned) (b->n - done), MSG_DONTWAIT);
-
-		b->port->stats.sends++;
-		if (n > 0)
-		{
-			count_sent(b, done, done + n, true);
-			done += n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
-			break;
-		if (n < 0 && errno == EIO && b->msgs[done].msg_hdr.msg_controllen)
-			b->port->no_gso = true; /* a device without checksum offload: from now on one by one */
-		count_sent(b, done, done + 1, false); /* this peer cannot be reached; the others can */
-		done++;
-	}
-	count_sent(b, done, b->n, false);
-	b->n = b->niov = 0;
-}
-
-/* Appends one message of `count` packets that begin at index i: all of one size, but for a shorter last one. */
-static void
-add_message(struct send_batch *b, struct rt_outlet *o, int i, int count)
-{
-	struct rt_port *p = b->port;
-	struct msghdr *m;
-	uint16_t size = p->packets[i - 1].len;
-
-	if (b->n == BATCH_OUT || b->niov + count > (int) (sizeof b->iov / sizeof *b->iov) ||
-	    (b->n && b->socket != o->tuple.socket))
-		send_now(b);
-	b->socket = o->tuple.socket;
-	m = &b->msgs[b->n].msg_hdr;
-	memset(m, 0, sizeof *m);
-	m->msg_name = &o->tuple.addr;
-	m->msg_namelen = rt_tuple_addr_len(&o->tuple);
-	m->msg_iov = &b->iov[b->niov];
-	m->msg_iovlen = (size_t) count;
-	b->count[b->n] = count;
-	for (int k = 0; k < count; k++, i = p->packets[i - 1].next)
-		b->iov[b->niov++] = (struct iovec){p->out[i - 1], p->packets[i - 1].len};
-	if (count > 1)
-	{
-		struct cmsghdr *c = &b->control[b->n].align;
-
-		m->msg_control = c;
-		m->msg_controllen = sizeof b->control[b->n].space;
-		c->cmsg_level = IPPROTO_UDP;
-		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof size);
-		memcpy(CMSG_DATA(c), &size, sizeof size);
-	}
-	b->n++;
-}
-
-/* How many packets from i on may go as one message. */
-static int
-run_length(const struct rt_port *p, int i)
-{
-	uint16_t size = p->packets[i - 1].len;
-	int n = 1;
-
-	if (p->no_gso)
-		return 1;
-	while ((i = p->packets[i - 1].next) && n < GSO_SEGMENTS && (n + 1) * size <= GSO_BYTES)
-	{
-		if (p->packets[i - 1].len > size)
-			break;
-		n++;
-		if (p->packets[i - 1].len < size)
-			break;
-	}
-	return n;
-}
-
-static void
-flush_outlet(struct send_batch *b, struct rt_outlet *o)
-{
-	struct rt_port *p = b->port;
-
-	for (int i = o->first; i;)
-	{
-		int n = 1;
-
-		if (o->tuple.tcp)
-			rt_port_send(p, &o->tuple, p->out[i - 1], p->packets[i - 1].len);
-		else
-		{
-			n = run_length(p, i);
-			add_message(b, o, i, n);
-		}
-		while (n-- > 0)
-			i = p->packets[i - 1].next;
-	}
-	o->first = o->last = 0;
-}
-
-void
-rt_port_flush(struct rt_port *p)
-{
-	static struct send_batch b; /* large; one loop, one thread */
-
-	b.port = p;
-	b.n = b.niov = 0;
-	while (p->dirty)
-	{
-		struct rt_outlet *o = p->dirty;
-
-		p->dirty = o->next_dirty;
-		o->next_dirty = NULL;
-		flush_outlet(&b, o);
-	}
-	if (b.n)
-		send_now(&b);
-	p->used = 0;
-}
-
-void
-rt_port_forget(struct rt_port *p, struct rt_outlet *o)
-{
-	for (struct rt_outlet **at = &p->dirty; *at; at = &(*at)->next_dirty)
-		if (*at == o)
-		{
-			*at = o->next_dirty;
-			break;
-		}
-	o->first = o->last = 0;
-	o->next_dirty = NULL;
 }
 
 /* ---- life ---- */
@@ -525,7 +206,7 @@ bind_socket(const struct addrinfo *ai, int type)
 static bool
 open_socket(struct rt_port *p, const struct addrinfo *ai)
 {
-	struct udp_socket *s = &p->sockets[p->nsockets];
+	struct rt_port_socket *s = &p->sockets[p->nsockets];
 
 	getnameinfo(ai->ai_addr, ai->ai_addrlen, s->address, sizeof s->address, NULL, 0, NI_NUMERICHOST);
 	s->port = p;
@@ -561,7 +242,7 @@ open_host(struct rt_port *p, const char *host, const char *service)
 		rt_log(RT_LOG_ERROR, "port", "cannot resolve \"%s\": %s", host, gai_strerror(rc));
 		return;
 	}
-	for (ai = list; ai && p->nsockets < MAX_SOCKETS; ai = ai->ai_next)
+	for (ai = list; ai && p->nsockets < RT_PORT_SOCKETS; ai = ai->ai_next)
 		open_socket(p, ai);
 	freeaddrinfo(list);
 }
@@ -575,8 +256,8 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 
 	p->loop = l;
 	p->handler = *handler;
-	p->out = rt_alloc_resident(OUT_BUFFERS * sizeof *p->out);
-	p->in = rt_alloc_resident(BATCH_IN * sizeof *p->in);
+	p->out = rt_alloc_resident(RT_PORT_OUT_BUFFERS * sizeof *p->out);
+	p->in = rt_alloc_resident(RT_PORT_BATCH_IN * sizeof *p->in);
 	prepare_batch(&p->batch, p->in);
 	snprintf(service, sizeof service, "%d", port);
 	for (char *host = strtok_r(list, ", ", &save); host; host = strtok_r(NULL, ", ", &save))

@@ -39,7 +39,7 @@ json_t *
 rt_stats_transport(const struct rt_transport *t)
 {
 	json_t *o = begin("transport", t->id);
-	char tuple[RT_PORT_TEXT];
+	char tuple[RT_TUPLE_TEXT];
 
 	json_object_set_new(o, "iceState", json_string(rt_transport_ice_state(t)));
 	json_object_set_new(o, "dtlsState", json_string(rt_transport_dtls_state(t)));
@@ -156,7 +156,7 @@ static json_t *
 transport_row(const struct rt_transport *t)
 {
 	json_t *o = json_pack("{s:s, s:s}", "type", "transport", "id", t->id);
-	char tuple[RT_PORT_TEXT];
+	char tuple[RT_TUPLE_TEXT];
 
 	set_int(o, "packets", t->sends ? t->packets_in : t->packets_out);
 	set_int(o, "bytes", t->sends ? t->bytes_in : t->bytes_out);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../common/log.h"
+#include "port.h"
 #include "rtp.h"
 
 #define FRAME_MAX 1500

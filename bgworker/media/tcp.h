@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "../common/loop.h"
-#include "port.h"
+#include "tuple.h"
 
 #define RT_TCP_MAX_WAITING (256 * 1024)
 
