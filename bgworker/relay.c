@@ -39,6 +39,8 @@
 
 #define LOCK_TIMEOUT "200ms"
 #define GATHER_MS 1
+#define GATHER_MANY_MS 2 /* once a batch has so many: each costs the same, however few it has */
+#define GATHER_MANY 8
 #define HORIZON_EVERY_MS 1000
 #define HOUSEKEEPING_EVERY_MS 60000
 #define OWED_AFTER_MS 1000
@@ -54,7 +56,7 @@ struct relay
 	struct rt_tx tx;
 	struct rt_feed *feed;
 	struct rt_batch *batch;
-	bool crowded; /* the last batch had several events, and did not take all that a batch can */
+	int gather_ms; /* before the next batch; 0: the last one had a single event, or all that a batch can take */
 	bool filled;  /* the batch's transaction has failed: it is to be written again as it is */
 	struct rt_horizon horizon;
 	int64 last_pos;      /* of the last committed batch */
@@ -131,6 +133,14 @@ note_batch(struct relay *r)
 		note_lag(db, Max(GetCurrentTimestamp() - oldest, 0));
 }
 
+static int
+time_to_gather(const struct rt_batch *b)
+{
+	if (rt_batch_count(b) <= 1 || rt_batch_is_full(b))
+		return 0;
+	return rt_batch_count(b) < GATHER_MANY ? GATHER_MS : GATHER_MANY_MS;
+}
+
 static void
 keep_batch(struct relay *r)
 {
@@ -139,7 +149,7 @@ keep_batch(struct relay *r)
 	r->owed = r->without_notify || (r->owed && last_pos == r->last_pos);
 	r->last_pos = last_pos;
 	note_batch(r);
-	r->crowded = rt_batch_count(r->batch) > 1 && !rt_batch_is_full(r->batch);
+	r->gather_ms = time_to_gather(r->batch);
 	rt_batch_reset(r->batch, last_pos);
 	rt_feed_keep(r->feed);
 	r->filled = false;
@@ -405,7 +415,7 @@ static void
 gather(struct relay *r)
 {
 	pg_atomic_write_u32(&r->db->relay_wakeup, 1);
-	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, rt_wait_event(RT_WAIT_RELAY));
+	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, r->gather_ms, rt_wait_event(RT_WAIT_RELAY));
 }
 
 static void
@@ -447,11 +457,11 @@ loop(struct relay *r)
 			ProcessConfigFile(PGC_SIGHUP);
 			r->housekeeping_due = 0;
 		}
-		r->crowded = false;
+		r->gather_ms = 0;
 		turn(r);
 		if (r->tx.pause_ms > 0)
 			pause_after_failure(r);
-		else if (r->crowded)
+		else if (r->gather_ms > 0)
 			gather(r);
 		else if (!is_busy(r))
 			wait_for_work(r);
