@@ -31,7 +31,7 @@ take_leave(struct rt_app *app, struct rt_client *c, bool clean)
 	if (last)
 	{
 		rt_rooms_forget_user(app->rooms, c->user);
-		rt_roaming_user_gone(app->roaming, c->user->id);
+		rt_roaming_note(app->roaming, c->user->id);
 	}
 	rt_user_leave(app->users, c);
 }

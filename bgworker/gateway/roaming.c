@@ -48,10 +48,19 @@ struct rt_roaming
 	struct rt_app *app;
 	struct rt_map *users;
 	struct rt_timer *timer;
+	uint64_t due_ms; /* 0: the timer does not run */
 	uint64_t n;
 };
 
 /* ---- what others have told ------------------------------------------------------------------ */
+
+static void
+free_place(struct place *p)
+{
+	json_decref(p->rooms);
+	free(p->gateway);
+	free(p);
+}
 
 static void
 free_places(struct roamer *u)
@@ -61,10 +70,22 @@ free_places(struct roamer *u)
 	while ((p = u->places) != NULL)
 	{
 		u->places = p->next;
-		json_decref(p->rooms);
-		free(p->gateway);
-		free(p);
+		free_place(p);
 	}
+}
+
+static void
+drop_place(struct roamer *u, const char *gateway)
+{
+	struct place **link = &u->places;
+	struct place *p;
+
+	while ((p = *link) != NULL && strcmp(p->gateway, gateway) != 0)
+		link = &p->next;
+	if (p == NULL)
+		return;
+	*link = p->next;
+	free_place(p);
 }
 
 static struct place *
@@ -113,13 +134,26 @@ rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *r
 
 /* ---- what is told ------------------------------------------------------------------------------ */
 
+/* Later changes do not put it off. */
+static void
+schedule(struct rt_roaming *r, uint64_t delay_ms)
+{
+	uint64_t due_ms = rt_loop_now_ms(r->app->loop) + delay_ms;
+
+	if (r->due_ms != 0 && r->due_ms <= due_ms)
+		return;
+	r->due_ms = due_ms;
+	rt_timer_start(r->timer, delay_ms);
+}
+
 static void
 note_change(struct rt_roaming *r, struct roamer *u)
 {
 	u->changed = true;
-	rt_timer_start(r->timer, TELL_AFTER_MS);
+	schedule(r, TELL_AFTER_MS);
 }
 
+/* What was told last may not have come through. */
 static void
 note_all(struct rt_roaming *r)
 {
@@ -127,8 +161,8 @@ note_all(struct rt_roaming *r)
 	size_t pos = 0;
 
 	while ((u = rt_map_next(r->users, &pos)) != NULL)
-		u->changed = true;
-	rt_timer_start(r->timer, RETRY_AFTER_MS);
+		u->changed = u->told = true;
+	schedule(r, RETRY_AFTER_MS);
 }
 
 static void
@@ -168,8 +202,8 @@ joined_by(const struct rt_roaming *r, const struct rt_user *user)
 	return w.joined;
 }
 
-/* Nothing, where nothing is and was joined. */
-static void
+/* False: nothing was and nothing is joined, so there is nothing to tell. */
+static bool
 tell(struct rt_roaming *r, struct roamer *u, json_t *all)
 {
 	json_t *rooms = joined_by(r, rt_user_find(r->app->users, u->id));
@@ -180,6 +214,7 @@ tell(struct rt_roaming *r, struct roamer *u, json_t *all)
 		json_array_append_new(
 			all, json_pack("{s:s, s:I, s:O}", "userId", u->id, "n", (json_int_t) ++r->n, "rooms", rooms));
 	json_decref(rooms);
+	return told || u->told;
 }
 
 static void
@@ -216,59 +251,62 @@ call(struct rt_roaming *r, json_t *joined, json_t *ask)
 		json_decref(req);
 }
 
+/* Whoever is not here is looked at again, until that has been told and the time to come is over.  False: then. */
+static bool
+tell_or_keep(struct rt_roaming *r, struct roamer *u, json_t *all)
+{
+	bool told = tell(r, u, all);
+
+	u->changed = rt_user_find(r->app->users, u->id) == NULL;
+	if (u->changed && !told && rt_loop_now_ms(r->app->loop) >= u->until_ms)
+		return false;
+	if (u->changed)
+		schedule(r, RETRY_AFTER_MS);
+	return true;
+}
+
 static void
 on_timer(void *arg)
 {
 	struct rt_roaming *r = arg;
-	uint64_t now_ms = rt_loop_now_ms(r->app->loop);
-	uint64_t again_ms = 0;
 	json_t *all = json_array();
 	struct roamer *gone = NULL;
 	struct roamer *u;
 	size_t pos = 0;
 
+	r->due_ms = 0;
 	while ((u = rt_map_next(r->users, &pos)) != NULL)
 	{
 		if (!u->changed)
 			continue;
 		if (json_array_size(all) == USERS_MAX)
 		{
-			again_ms = TELL_AFTER_MS;
+			schedule(r, TELL_AFTER_MS);
 			break;
 		}
-		tell(r, u, all);
-		u->changed = rt_user_find(r->app->users, u->id) == NULL;
-		if (u->changed && now_ms >= u->until_ms)
+		if (!tell_or_keep(r, u, all))
 		{
 			u->next = gone;
 			gone = u;
 		}
-		else if (u->changed)
-			again_ms = RETRY_AFTER_MS;
 	}
 	call(r, all, json_array());
 	remove_all(r, gone);
-	if (again_ms > 0)
-		rt_timer_start(r->timer, again_ms);
-}
-
-static void
-on_joined_change(void *arg, const struct rt_user *user)
-{
-	struct rt_roaming *r = arg;
-	struct roamer *u = rt_map_count(r->users) == 0 ? NULL : rt_map_find_str(r->users, user->id);
-
-	if (u != NULL)
-		note_change(r, u);
 }
 
 void
-rt_roaming_user_gone(struct rt_roaming *r, const char *user)
+rt_roaming_note(struct rt_roaming *r, const char *user)
 {
 	struct roamer *u = rt_map_count(r->users) == 0 ? NULL : rt_map_find_str(r->users, user);
 
 	if (u != NULL)
 		note_change(r, u);
+}
+
+static void
+on_joined_change(void *arg, const struct rt_user *user)
+{
+	rt_roaming_note(arg, user->id);
 }
 
 /* ---- commands -------------------------------------------------------------------------------------- */
@@ -343,13 +381,7 @@ run_gateway_gone(struct rt_app *app, const json_t *payload)
 	size_t pos = 0;
 
 	while (gateway != NULL && (u = rt_map_next(app->roaming->users, &pos)) != NULL)
-	{
-		for (struct place *p = u->places; p != NULL; p = p->next)
-		{
-			if (strcmp(p->gateway, gateway) == 0)
-				json_object_clear(p->rooms);
-		}
-	}
+		drop_place(u, gateway);
 }
 
 static const struct rt_command_def commands[] = {

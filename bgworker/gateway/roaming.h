@@ -17,8 +17,8 @@ void rt_roaming_init(void);                            /* adds the commands */
 /* At another gateway. */
 bool rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *room);
 
-/* The user's last client here has gone. */
-void rt_roaming_user_gone(struct rt_roaming *r, const char *user);
+/* What the user has joined here may have changed. */
+void rt_roaming_note(struct rt_roaming *r, const char *user);
 
 /* What others told may have been missed. */
 void rt_roaming_ask_anew(struct rt_roaming *r);
