@@ -21,21 +21,6 @@ has_param(const char *query, const char *name, const char *value)
 	return rt_http_query_param(query, name, text, sizeof text) && strcmp(text, value) == 0;
 }
 
-/* By an id that cannot be ours as well. */
-static bool
-names_session(const char *query)
-{
-	while (*query != '\0')
-	{
-		size_t len = strcspn(query, "&");
-
-		if (len > 4 && memcmp(query, "sid=", 4) == 0)
-			return true;
-		query += len + (query[len] == '&');
-	}
-	return false;
-}
-
 static enum rt_eio_error
 check_handshake(const struct rt_http_head *h, const char *query, bool websocket, bool upgrade)
 {
@@ -56,7 +41,8 @@ rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, 
 	*sp = NULL;
 	if (!websocket && !has_param(query, "transport", "polling"))
 		return RT_EIO_UNKNOWN_TRANSPORT;
-	if (!names_session(query))
+	/* An id that cannot be ours names a session as well. */
+	if (!rt_http_has_query_param(query, "sid"))
 		return check_handshake(h, query, websocket, upgrade);
 	if (!rt_http_query_param(query, "sid", sid, sizeof sid))
 		return RT_EIO_UNKNOWN_SID;

@@ -329,8 +329,9 @@ decode_param(const char *p, const char *end, char *out, size_t out_size)
 	return true;
 }
 
-bool
-rt_http_query_param(const char *query, const char *name, char *out, size_t out_size)
+/* Where the value of the parameter begins, and its length, which is not 0; NULL: it has none. */
+static const char *
+find_param(const char *query, const char *name, size_t *value_len)
 {
 	size_t name_len = strlen(name);
 
@@ -339,12 +340,32 @@ rt_http_query_param(const char *query, const char *name, char *out, size_t out_s
 		size_t len = strcspn(query, "&");
 
 		if (len > name_len + 1 && query[name_len] == '=' && memcmp(query, name, name_len) == 0)
-			return decode_param(query + name_len + 1, query + len, out, out_size);
+		{
+			*value_len = len - name_len - 1;
+			return query + name_len + 1;
+		}
 		query += len;
 		if (*query == '&')
 			query++;
 	}
-	return false;
+	return NULL;
+}
+
+bool
+rt_http_has_query_param(const char *query, const char *name)
+{
+	size_t len;
+
+	return find_param(query, name, &len) != NULL;
+}
+
+bool
+rt_http_query_param(const char *query, const char *name, char *out, size_t out_size)
+{
+	size_t len;
+	const char *value = find_param(query, name, &len);
+
+	return value != NULL && decode_param(value, value + len, out, out_size);
 }
 
 /* ---- chunks (RFC 9112, section 7.1) ---------------------------------------- */

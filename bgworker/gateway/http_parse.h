@@ -56,6 +56,8 @@ enum rt_result rt_http_decode_path(const char *raw, size_t len, char *out);
 /* A parameter of a query string, percent-decoded ("+" is a space) into out of out_size bytes.  False if it is not
  * there, empty, malformed, or too long. */
 bool rt_http_query_param(const char *query, const char *name, char *out, size_t out_size);
+/* Whether it is there, and not empty. */
+bool rt_http_has_query_param(const char *query, const char *name);
 
 /* A chunked body, fed as it comes. All zero to begin with. */
 struct rt_http_chunks

@@ -116,8 +116,7 @@ search_room(void *arg, const char *room)
 	snprintf(key, sizeof(key), "r%s", room);
 	if (rt_map_find_str(r->joined, room) != NULL)
 		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_event, s);
-	else if (rt_room_is_unjoined(s->app->rooms, room, r->client->user) &&
-			 !rt_roaming_is_joined(s->app->roaming, r->client->user->id, room))
+	else if (rt_roaming_is_unjoined(s->app->roaming, r->client->user, room))
 		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_notification, s);
 }
 

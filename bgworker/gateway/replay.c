@@ -162,7 +162,7 @@ hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_no
 		struct rt_frame *f = NULL;
 
 		if (c != NULL && in->list[i]->in_run && in->list[i]->pos < n->pos &&
-			rt_room_is_unjoined(rp->app->rooms, room, c->user) && !rt_roaming_is_joined(rp->app->roaming, c->user->id, room))
+			rt_roaming_is_unjoined(rp->app->roaming, c->user, room))
 			f = rt_recover_notification(message, n->pos, c->user->id);
 		if (f != NULL)
 			rt_socket_send(c->socket, f);

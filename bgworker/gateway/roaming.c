@@ -119,10 +119,17 @@ set_rooms(struct place *p, const json_t *rooms)
 	}
 }
 
+/* Mostly nobody roams, and then nothing is to be hashed. */
+static struct roamer *
+find_roamer(const struct rt_roaming *r, const char *id)
+{
+	return rt_map_count(r->users) == 0 ? NULL : rt_map_find_str(r->users, id);
+}
+
 bool
 rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *room)
 {
-	const struct roamer *u = rt_map_count(r->users) == 0 ? NULL : rt_map_find_str(r->users, user);
+	const struct roamer *u = find_roamer(r, user);
 
 	for (const struct place *p = u == NULL ? NULL : u->places; p != NULL; p = p->next)
 	{
@@ -130,6 +137,12 @@ rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *r
 			return true;
 	}
 	return false;
+}
+
+bool
+rt_roaming_is_unjoined(const struct rt_roaming *r, const struct rt_user *u, const char *room)
+{
+	return rt_room_is_unjoined(r->app->rooms, room, u) && !rt_roaming_is_joined(r, u->id, room);
 }
 
 /* ---- what is told ------------------------------------------------------------------------------ */
@@ -297,7 +310,7 @@ on_timer(void *arg)
 void
 rt_roaming_note(struct rt_roaming *r, const char *user)
 {
-	struct roamer *u = rt_map_count(r->users) == 0 ? NULL : rt_map_find_str(r->users, user);
+	struct roamer *u = find_roamer(r, user);
 
 	if (u != NULL)
 		note_change(r, u);
@@ -328,7 +341,7 @@ is_named(const json_t *gateways, const char *name)
 static struct roamer *
 need_roamer(struct rt_roaming *r, const char *id)
 {
-	struct roamer *u = rt_map_find_str(r->users, id);
+	struct roamer *u = find_roamer(r, id);
 
 	if (u != NULL)
 		return u;
@@ -360,7 +373,7 @@ run_joined(struct rt_app *app, const json_t *payload)
 {
 	const char *gateway = rt_json_str(payload, "gateway");
 	const char *id = rt_json_str(payload, "userId");
-	struct roamer *u = id == NULL ? NULL : rt_map_find_str(app->roaming->users, id);
+	struct roamer *u = id == NULL ? NULL : find_roamer(app->roaming, id);
 	uint64_t n = (uint64_t) rt_json_int(payload, "n", 0);
 	struct place *p;
 

@@ -9,6 +9,7 @@
 
 struct rt_app;
 struct rt_roaming;
+struct rt_user;
 
 struct rt_roaming *rt_roaming_new(struct rt_app *app); /* watches app->rooms */
 void rt_roaming_free(struct rt_roaming *r);            /* NULL is fine; the database's callbacks must have ended */
@@ -16,6 +17,8 @@ void rt_roaming_init(void);                            /* adds the commands */
 
 /* At another gateway. */
 bool rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *room);
+/* A member of the room who has joined it neither here nor there. */
+bool rt_roaming_is_unjoined(const struct rt_roaming *r, const struct rt_user *u, const char *room);
 
 /* What the user has joined here may have changed. */
 void rt_roaming_note(struct rt_roaming *r, const char *user);
