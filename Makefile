@@ -40,7 +40,8 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rt.control)
 MODULE_big = rt
 DATA_built = rt--$(EXTVERSION).sql
 DATA = $(wildcard extension/released/rt--*.sql extension/upgrade/rt--*.sql)
-OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c bgworker/*.c))
+SERVER_DIRS = extension $(addprefix extension/,events messages config access server) $(addprefix bgworker/,launcher supervisor relay worker)
+OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))))
 
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
 REGRESS_OPTS = --temp-config=test/regress.conf
@@ -67,7 +68,7 @@ override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argumen
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard extension/*.h bgworker/*.h) bgworker/common/version.h
+$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) bgworker/common/version.h
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
@@ -93,8 +94,8 @@ GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl
 MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
 
 common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c))
-gateway_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/gateway/*.c))
-media_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/media/*.c))
+gateway_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/gateway/*.c bgworker/gateway/*/*.c))
+media_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/media/*.c bgworker/media/*/*.c))
 
 $(PROG_BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -166,7 +167,7 @@ LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign
 lint: lint-extension lint-programs
 lint-extension: $(patsubst %.o,%.c,$(OBJS))
 	for f in $^; do $(CLANG) $(LINT_FLAGS) -Wno-ignored-attributes $(CPPFLAGS) $$f || exit 1; done
-lint-programs: $(wildcard bgworker/common/*.c bgworker/gateway/*.c bgworker/media/*.c)
+lint-programs: $(wildcard bgworker/common/*.c $(addprefix bgworker/,gateway/*.c gateway/*/*.c media/*.c media/*/*.c))
 	for f in $^; do \
 		$(CLANG) $(LINT_FLAGS) -std=gnu11 -D_GNU_SOURCE -I. $(shell $(PKG_CONFIG) --cflags $(GATEWAY_PKGS) $(MEDIA_PKGS)) $$f || exit 1; \
 	done

@@ -5,12 +5,12 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 
-#include "bgworker/launcher.h"
-#include "extension/event.h"
-#include "extension/hooks.h"
-#include "extension/message.h"
-#include "extension/rt_shmem.h"
-#include "extension/settings.h"
+#include "bgworker/launcher/launcher.h"
+#include "extension/events/event.h"
+#include "extension/server/hooks.h"
+#include "extension/messages/message.h"
+#include "extension/server/rt_shmem.h"
+#include "extension/config/settings.h"
 
 #define LAUNCHER_RESTART_S 5
 

@@ -5,13 +5,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "../common/conf.h"
-#include "../common/confine.h"
-#include "../common/db.h"
-#include "../common/log.h"
-#include "../common/loop.h"
-#include "control.h"
-#include "engine.h"
+#include "bgworker/common/conf.h"
+#include "bgworker/common/confine.h"
+#include "bgworker/common/db.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/media/control/control.h"
+#include "bgworker/media/forward/engine.h"
 
 #define CONF_FD 3
 #define CAPACITY 2000 /* producers and consumers that one core serves well */

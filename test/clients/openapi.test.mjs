@@ -10,7 +10,7 @@ import { askOk, closeAll, connect } from './lib/client.mjs';
 import { Cluster } from './lib/cluster.mjs';
 
 const PAGE = new URL('../../docs/openapi.yaml', import.meta.url);
-const TABLE = new URL('../../bgworker/gateway/rest_table.c', import.meta.url);
+const TABLE = new URL('../../bgworker/gateway/rest/rest_table.c', import.meta.url);
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
 const api = parse(await readFile(PAGE, 'utf8'));

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/codec.h"
+#include "bgworker/media/rtp/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/dd.h"
+#include "bgworker/media/rtp/dd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

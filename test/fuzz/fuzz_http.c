@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/gateway/cors.h"
-#include "bgworker/gateway/eio_payload.h"
-#include "bgworker/gateway/http_parse.h"
+#include "bgworker/gateway/net/cors.h"
+#include "bgworker/gateway/engineio/eio_payload.h"
+#include "bgworker/gateway/http/http_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

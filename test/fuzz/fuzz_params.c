@@ -5,10 +5,10 @@
 
 #include <jansson.h>
 
-#include "bgworker/media/params_caps.h"
-#include "bgworker/media/params_consumer.h"
-#include "bgworker/media/params_dtls.h"
-#include "bgworker/media/params_producer.h"
+#include "bgworker/media/params/params_caps.h"
+#include "bgworker/media/params/params_consumer.h"
+#include "bgworker/media/params/params_dtls.h"
+#include "bgworker/media/params/params_producer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

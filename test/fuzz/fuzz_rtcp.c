@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/bwe.h"
-#include "bgworker/media/rtcp.h"
+#include "bgworker/media/rtp/bwe.h"
+#include "bgworker/media/rtp/rtcp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

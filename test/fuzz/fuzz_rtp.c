@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/codec.h"
-#include "bgworker/media/rtp.h"
+#include "bgworker/media/rtp/codec.h"
+#include "bgworker/media/rtp/rtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

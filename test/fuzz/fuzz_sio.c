@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/gateway/sio_parse.h"
-#include "bgworker/gateway/utf8.h"
+#include "bgworker/gateway/socketio/sio_parse.h"
+#include "bgworker/gateway/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

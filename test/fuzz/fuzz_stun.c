@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/ice.h"
-#include "bgworker/media/rtp.h"
+#include "bgworker/media/secure/ice.h"
+#include "bgworker/media/rtp/rtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

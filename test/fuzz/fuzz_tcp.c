@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "bgworker/media/rtp.h"
-#include "bgworker/media/tcp.h"
+#include "bgworker/media/rtp/rtp.h"
+#include "bgworker/media/net/tcp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

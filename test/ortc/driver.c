@@ -1,19 +1,19 @@
 /* driver.c: the media forwarder's ORTC parameters behind a pipe, for ortc.test.mjs to compare with mediasoup's.
  * One JSON object a line in, {"op": …, arguments}; one a line out, {"ok": …} or {"error": message}. */
-#include "bgworker/media/params.h"
+#include "bgworker/media/params/params.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/params_caps.h"
-#include "bgworker/media/params_consumer.h"
-#include "bgworker/media/params_dtls.h"
-#include "bgworker/media/params_h264.h"
-#include "bgworker/media/params_map.h"
-#include "bgworker/media/params_producer.h"
-#include "bgworker/media/params_rtp.h"
+#include "bgworker/media/params/params_caps.h"
+#include "bgworker/media/params/params_consumer.h"
+#include "bgworker/media/params/params_dtls.h"
+#include "bgworker/media/params/params_h264.h"
+#include "bgworker/media/params/params_map.h"
+#include "bgworker/media/params/params_producer.h"
+#include "bgworker/media/params/params_rtp.h"
 
 static json_t *
 argument(const json_t *in, const char *key)

@@ -56,7 +56,7 @@ for my $page (@pages)
 }
 
 # A line of the log that troubleshooting.md explains is one that the programs write.
-my $source = join "\n", map { slurp($_) } glob("$root/bgworker/*.c $root/bgworker/*/*.c $root/extension/*.c $root/extension/schema/*.sql");
+my $source = join "\n", map { slurp($_) } glob("$root/bgworker/*.c $root/bgworker/*/*.c $root/bgworker/*/*/*.c $root/extension/*.c $root/extension/*/*.c $root/extension/schema/*.sql");
 $source =~ s/"\s*\n\s*"//g;
 for my $line (slurp("$root/docs/troubleshooting.md") =~ /^### `(.*)`$/mg)
 {

@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "bgworker/media/rtp.h"
+#include "bgworker/media/rtp/rtp.h"
 
 struct stun_request
 {

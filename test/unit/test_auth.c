@@ -10,7 +10,7 @@
 #include "bgworker/common/db.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/auth.h"
+#include "bgworker/gateway/clients/auth.h"
 #include "tap.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"

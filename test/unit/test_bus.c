@@ -6,8 +6,8 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/bus.h"
-#include "bgworker/gateway/notice.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/bus/notice.h"
 #include "tap.h"
 
 static rt_db_notify_cb on_notify;

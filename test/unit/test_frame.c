@@ -1,10 +1,10 @@
 /* test_frame.c: frames, queues of them, polling bodies, UTF-8. */
 #include <stdlib.h>
 
-#include "bgworker/gateway/eio_payload.h"
-#include "bgworker/gateway/frame.h"
-#include "bgworker/gateway/outq.h"
-#include "bgworker/gateway/utf8.h"
+#include "bgworker/gateway/engineio/eio_payload.h"
+#include "bgworker/gateway/engineio/frame.h"
+#include "bgworker/gateway/engineio/outq.h"
+#include "bgworker/gateway/text/utf8.h"
 #include "tap.h"
 
 static struct rt_frame *

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "bgworker/media/bwe.h"
+#include "bgworker/media/rtp/bwe.h"
 #include "tap.h"
 
 #define PACKET 1200

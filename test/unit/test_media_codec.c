@@ -1,7 +1,7 @@
 /* test_media_codec.c: payload descriptors: VP8 (RFC 7741), VP9 (RFC 9628), H264 (RFC 6184), AV1. */
 #include <stdlib.h>
 
-#include "bgworker/media/codec.h"
+#include "bgworker/media/rtp/codec.h"
 #include "tap.h"
 
 /* From memory of exactly that size, so that the sanitizer sees what is read beyond it. */

@@ -1,7 +1,7 @@
 /* test_media_dd.c: dependency descriptors, of the examples in the AV1 RTP payload specification, section A.6.2. */
 #include <stdlib.h>
 
-#include "bgworker/media/dd.h"
+#include "bgworker/media/rtp/dd.h"
 #include "tap.h"
 
 /* ---- an encoder, bit by bit as section A.4.1 has it ---- */

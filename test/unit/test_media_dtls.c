@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bgworker/media/dtls.h"
+#include "bgworker/media/secure/dtls.h"
 #include "tap.h"
 
 #define QUEUE 64

@@ -8,13 +8,13 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "bgworker/media/consumer.h"
-#include "bgworker/media/engine.h"
-#include "bgworker/media/allot.h"
-#include "bgworker/media/layers.h"
-#include "bgworker/media/producer.h"
-#include "bgworker/media/rtcp.h"
-#include "bgworker/media/transport.h"
+#include "bgworker/media/forward/consumer.h"
+#include "bgworker/media/forward/engine.h"
+#include "bgworker/media/forward/allot.h"
+#include "bgworker/media/forward/layers.h"
+#include "bgworker/media/forward/producer.h"
+#include "bgworker/media/rtp/rtcp.h"
+#include "bgworker/media/forward/transport.h"
 #include "stun_request.h"
 #include "tap.h"
 

@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#include "bgworker/media/ice.h"
+#include "bgworker/media/secure/ice.h"
 #include "stun_request.h"
 #include "tap.h"
 

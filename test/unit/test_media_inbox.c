@@ -1,5 +1,5 @@
 /* test_media_inbox.c: what waits comes out in its order, and each number is taken once. */
-#include "bgworker/media/inbox.h"
+#include "bgworker/media/control/inbox.h"
 #include "tap.h"
 
 static json_t *

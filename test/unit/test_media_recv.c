@@ -2,11 +2,11 @@
  * that are kept; what transport-wide feedback tells; who is loudest. */
 #include <stdlib.h>
 
-#include "bgworker/media/recv.h"
-#include "bgworker/media/rtp.h"
-#include "bgworker/media/speaker.h"
-#include "bgworker/media/store.h"
-#include "bgworker/media/twcc.h"
+#include "bgworker/media/rtp/recv.h"
+#include "bgworker/media/rtp/rtp.h"
+#include "bgworker/media/forward/speaker.h"
+#include "bgworker/media/rtp/store.h"
+#include "bgworker/media/rtp/twcc.h"
 #include "tap.h"
 
 #define MS 1000u

@@ -1,8 +1,8 @@
 /* test_media_rtcp.c: what each RTCP writer writes, read back; transport-wide feedback; malformed compounds. */
 #include <stdlib.h>
 
-#include "bgworker/media/rtcp.h"
-#include "bgworker/media/rtp.h"
+#include "bgworker/media/rtp/rtcp.h"
+#include "bgworker/media/rtp/rtp.h"
 #include "tap.h"
 
 static struct rt_rtcp

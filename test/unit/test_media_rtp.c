@@ -1,7 +1,7 @@
 /* test_media_rtp.c: RTP headers and extensions (RFC 3550 section 5.1, RFC 8285), and what kind a packet is. */
 #include <stdlib.h>
 
-#include "bgworker/media/rtp.h"
+#include "bgworker/media/rtp/rtp.h"
 #include "tap.h"
 
 static void

@@ -1,7 +1,7 @@
 /* test_media_seq.c: sequence numbers over dropped packets, against a plain list of what was given out. */
 #include <stdlib.h>
 
-#include "bgworker/media/seq.h"
+#include "bgworker/media/rtp/seq.h"
 #include "tap.h"
 
 static uint16_t

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <srtp2/srtp.h>
 
-#include "bgworker/media/gcm.h"
-#include "bgworker/media/replay.h"
-#include "bgworker/media/rtcp.h"
-#include "bgworker/media/rtp.h"
-#include "bgworker/media/srtp.h"
+#include "bgworker/media/secure/gcm.h"
+#include "bgworker/media/secure/replay.h"
+#include "bgworker/media/rtp/rtcp.h"
+#include "bgworker/media/rtp/rtp.h"
+#include "bgworker/media/secure/srtp.h"
 #include "tap.h"
 
 static struct rt_dtls_keys

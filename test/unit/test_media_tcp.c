@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "bgworker/media/port.h"
-#include "bgworker/media/tcp.h"
+#include "bgworker/media/net/port.h"
+#include "bgworker/media/net/tcp.h"
 #include "tap.h"
 
 #define CLIENTS 8

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/meeting.h"
-#include "bgworker/gateway/user.h"
+#include "bgworker/gateway/meetings/meeting.h"
+#include "bgworker/gateway/clients/user.h"
 #include "tap.h"
 
 struct rt_socket

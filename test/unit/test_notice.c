@@ -1,9 +1,9 @@
 /* test_notice.c: notifications of the relay, spans of JSON, REST paths and requests. */
 #include <stdlib.h>
 
-#include "bgworker/gateway/notice.h"
-#include "bgworker/gateway/rest_request.h"
-#include "bgworker/gateway/span.h"
+#include "bgworker/gateway/bus/notice.h"
+#include "bgworker/gateway/rest/rest_request.h"
+#include "bgworker/gateway/text/span.h"
 #include "tap.h"
 
 static bool

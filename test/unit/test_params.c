@@ -4,10 +4,10 @@
 
 #include <jansson.h>
 
-#include "bgworker/media/params_caps.h"
-#include "bgworker/media/params_consumer.h"
-#include "bgworker/media/params_dtls.h"
-#include "bgworker/media/params_producer.h"
+#include "bgworker/media/params/params_caps.h"
+#include "bgworker/media/params/params_consumer.h"
+#include "bgworker/media/params/params_dtls.h"
+#include "bgworker/media/params/params_producer.h"
 #include "tap.h"
 
 static json_t *caps;

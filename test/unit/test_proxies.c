@@ -1,7 +1,7 @@
 /* test_proxies.c: whose address counts behind reverse proxies. */
 #include <stdio.h>
 
-#include "bgworker/gateway/proxies.h"
+#include "bgworker/gateway/net/proxies.h"
 #include "tap.h"
 
 /* Who asks, by the given headers, each with its line end. */

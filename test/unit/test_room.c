@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bgworker/gateway/recent.h"
-#include "bgworker/gateway/joins.h"
-#include "bgworker/gateway/room.h"
-#include "bgworker/gateway/snapshot.h"
-#include "bgworker/gateway/user.h"
+#include "bgworker/gateway/bus/recent.h"
+#include "bgworker/gateway/clients/joins.h"
+#include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/clients/snapshot.h"
+#include "bgworker/gateway/clients/user.h"
 #include "tap.h"
 
 struct rt_socket

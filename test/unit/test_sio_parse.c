@@ -1,8 +1,8 @@
 /* test_sio_parse.c: packets of Socket.IO, spans of JSON. */
 #include <stdlib.h>
 
-#include "bgworker/gateway/json_scan.h"
-#include "bgworker/gateway/sio_parse.h"
+#include "bgworker/gateway/text/json_scan.h"
+#include "bgworker/gateway/socketio/sio_parse.h"
 #include "tap.h"
 
 static struct rt_sio_packet packet;

@@ -1,0 +1,372 @@
+/* bus.c: see bus.h.
+ *
+ * Logged events are dispatched strictly one after the other; while the log is read, those that arrive are held,
+ * up to a bound, and beyond it dropped: the log has them.  Events without a position (soft state) are dispatched
+ * as they come.
+ *
+ * Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the log tells
+ * which one that is.  Another one's notification makes the bus ask the log, a few times a second at most: it may be a
+ * new relay's. */
+#include "bus.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/gateway/app.h"
+#include "notice.h"
+
+#define CHANNEL "rt_events"
+#define PAGE_EVENTS 500
+#define PAGE_BYTES 1000000
+#define HELD_MAX 2000
+#define HELD_BYTES_MAX (4 * 1024 * 1024)
+#define RETRY_MS 200
+#define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
+#define QUIET_MS 5000 /* without an event: a NOTIFY may have failed, so the log is asked */
+
+enum state
+{
+	STARTING, /* no position yet */
+	LIVE,
+	CATCHING_UP
+};
+
+struct held
+{
+	char *text;
+	size_t len;
+};
+
+struct rt_bus
+{
+	struct rt_app *app;
+	struct rt_bus_user user;
+	enum state state;
+	uint64_t pos;
+	uint64_t newest; /* position that notifications have told of */
+	bool reading;    /* a page is under way */
+	int relay_pid;   /* 0: not known, or none runs */
+	struct held held[HELD_MAX];
+	size_t nheld, held_bytes;
+	struct rt_timer *retry;
+	struct rt_timer *quiet;
+	struct rt_timer *stranger;
+	bool stranger_waits;
+	struct rt_bus_stats stats;
+};
+
+static void read_page(struct rt_bus *b);
+
+/* ---- what waits while the log is read ------------------------------------------- */
+
+static void
+drop_held(struct rt_bus *b)
+{
+	for (size_t i = 0; i < b->nheld; i++)
+		free(b->held[i].text);
+	b->nheld = 0;
+	b->held_bytes = 0;
+}
+
+static void
+hold(struct rt_bus *b, const char *text, size_t len)
+{
+	if (b->nheld == HELD_MAX || b->held_bytes + len > HELD_BYTES_MAX)
+		drop_held(b);
+	b->held[b->nheld++] = (struct held){rt_strndup(text, len), len};
+	b->held_bytes += len;
+}
+
+/* ---- dispatch ------------------------------------------------------------------- */
+
+static void
+dispatch(struct rt_bus *b, const struct rt_notice *n)
+{
+	if (n->logged)
+		b->pos = n->pos;
+	b->stats.events++;
+	b->user.on_event(b->user.arg, n);
+}
+
+static void
+catch_up(struct rt_bus *b)
+{
+	if (b->state == LIVE)
+	{
+		b->state = CATCHING_UP;
+		b->stats.catch_ups++;
+	}
+	read_page(b);
+}
+
+/* Live events are lost for good, or the positions began anew (a restored database). */
+static void
+reset(struct rt_bus *b, uint64_t pos)
+{
+	rt_log(RT_LOG_WARNING, "bus", "the event log does not reach back to position %" PRIu64 ": clients start afresh",
+		   b->pos);
+	b->stats.resets++;
+	b->pos = pos;
+	drop_held(b);
+	b->user.on_reset(b->user.arg);
+}
+
+/* True if it could be dispatched or was seen before; false if what comes before it is missing, or its text. */
+static bool
+offer(struct rt_bus *b, const struct rt_notice *n)
+{
+	if (n->pos <= b->pos)
+		return true;
+	if (n->pos != b->pos + 1 || n->truncated)
+		return false;
+	dispatch(b, n);
+	return true;
+}
+
+/* Dispatches what was held as far as it joins on.  False if there is a hole to be read. */
+static bool
+offer_held(struct rt_bus *b)
+{
+	struct rt_notice n;
+
+	for (size_t i = 0; i < b->nheld; i++)
+	{
+		if (rt_notice_parse(&n, b->held[i].text, b->held[i].len) && !offer(b, &n))
+			return false;
+	}
+	return true;
+}
+
+static void
+on_stranger_timer(void *arg)
+{
+	struct rt_bus *b = arg;
+
+	b->stranger_waits = false;
+	catch_up(b);
+}
+
+static void
+note_stranger(struct rt_bus *b, int pid)
+{
+	b->stats.bad_notices++;
+	rt_log(RT_LOG_DEBUG, "bus", "a notification of process %d, which is not the relay", pid);
+	if (b->stranger_waits)
+		return;
+	b->stranger_waits = true;
+	rt_timer_start(b->stranger, STRANGER_MS);
+}
+
+static void
+on_notify(void *arg, int pid, const char *payload, size_t len)
+{
+	struct rt_bus *b = arg;
+	struct rt_notice n;
+
+	if (pid != b->relay_pid)
+	{
+		note_stranger(b, pid);
+		return;
+	}
+	if (!rt_notice_parse(&n, payload, len))
+	{
+		b->stats.bad_notices++;
+		rt_log(RT_LOG_DEBUG, "bus", "a notification of %zu bytes is none of the relay's", len);
+		return;
+	}
+	if (!n.logged)
+	{
+		if (b->state != STARTING)
+			dispatch(b, &n);
+		return;
+	}
+	rt_timer_start(b->quiet, QUIET_MS);
+	if (n.pos > b->newest)
+		b->newest = n.pos;
+	if (b->state == LIVE && offer(b, &n))
+		return;
+	hold(b, payload, len);
+	catch_up(b);
+}
+
+/* ---- the event log -------------------------------------------------------------- */
+
+/* One event of a page. */
+static void
+take_logged(struct rt_bus *b, const json_t *item)
+{
+	struct rt_notice n;
+
+	if (!json_is_string(item) || !rt_notice_parse(&n, json_string_value(item), json_string_length(item)) ||
+		!n.logged || n.pos <= b->pos)
+		return;
+	n.truncated = false; /* the log's text is whole, whatever it ends with */
+	dispatch(b, &n);
+}
+
+static void
+start_at(struct rt_bus *b, uint64_t pos)
+{
+	b->pos = pos;
+	b->state = CATCHING_UP;
+	b->user.on_started(b->user.arg);
+}
+
+/* Positions that the log does not have were never used (the relay leaves some out after a crash), as long as the
+ * log reaches back to ours. */
+static void
+take_page(struct rt_bus *b, const json_t *page)
+{
+	const json_t *events = rt_json_array(page, "events");
+	uint64_t first = UINT64_MAX;
+	uint64_t last = 0;
+	json_t *item;
+	size_t i;
+
+	rt_json_pos(page, "first", &first);
+	rt_json_pos(page, "last", &last);
+	b->relay_pid = (int) rt_json_int(page, "relay", 0);
+	if (last > b->newest)
+		b->newest = last;
+	if (b->state == STARTING)
+		start_at(b, last);
+	else if (last < b->pos || (first > b->pos + 1 && last > b->pos && b->state != LIVE))
+		reset(b, last);
+	json_array_foreach(events, i, item) take_logged(b, item);
+	if (json_array_size(events) == 0)
+		b->pos = last;
+}
+
+static void
+end_page(struct rt_bus *b)
+{
+	if (offer_held(b) && b->pos >= b->newest)
+	{
+		drop_held(b);
+		b->state = LIVE;
+		return;
+	}
+	read_page(b);
+}
+
+static void
+on_page(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_bus *b = arg;
+	json_t *page;
+
+	b->reading = false;
+	page = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	if (page == NULL)
+	{
+		rt_timer_start(b->retry, RETRY_MS);
+		return;
+	}
+	take_page(b, page);
+	json_decref(page);
+	end_page(b);
+}
+
+static void
+read_page(struct rt_bus *b)
+{
+	char req[120];
+	int len;
+
+	if (b->reading)
+		return;
+	b->reading = true;
+	b->stats.pages++;
+	if (b->state == STARTING)
+		len = snprintf(req, sizeof(req), "{\"limit\":0}");
+	else
+		len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%d}", b->pos, PAGE_EVENTS,
+					   PAGE_BYTES);
+	rt_db_call(b->app->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, b);
+}
+
+static void
+on_retry(void *arg)
+{
+	struct rt_bus *b = arg;
+
+	if (b->state != LIVE)
+		read_page(b);
+}
+
+static void
+on_quiet(void *arg)
+{
+	struct rt_bus *b = arg;
+
+	rt_timer_start(b->quiet, QUIET_MS);
+	if (b->state == LIVE)
+		read_page(b);
+}
+
+static void
+on_listen(void *arg, bool listening)
+{
+	struct rt_bus *b = arg;
+
+	/* What happened while nobody listened is in the log. */
+	if (listening)
+		catch_up(b);
+}
+
+struct rt_bus *
+rt_bus_new(struct rt_app *app, const struct rt_bus_user *user)
+{
+	struct rt_bus *b = rt_alloc(sizeof(*b));
+
+	b->app = app;
+	b->user = *user;
+	b->retry = rt_timer_new(app->loop, on_retry, b);
+	b->quiet = rt_timer_new(app->loop, on_quiet, b);
+	b->stranger = rt_timer_new(app->loop, on_stranger_timer, b);
+	rt_timer_start(b->quiet, QUIET_MS);
+	rt_db_listen(app->db, CHANNEL, on_notify, on_listen, b);
+	return b;
+}
+
+void
+rt_bus_free(struct rt_bus *b)
+{
+	if (b == NULL)
+		return;
+	drop_held(b);
+	rt_timer_free(b->retry);
+	rt_timer_free(b->quiet);
+	rt_timer_free(b->stranger);
+	free(b);
+}
+
+bool
+rt_bus_started(const struct rt_bus *b)
+{
+	return b->state != STARTING;
+}
+
+bool
+rt_bus_live(const struct rt_bus *b)
+{
+	return b->state == LIVE;
+}
+
+uint64_t
+rt_bus_pos(const struct rt_bus *b)
+{
+	return b->pos;
+}
+
+const struct rt_bus_stats *
+rt_bus_stats(const struct rt_bus *b)
+{
+	return &b->stats;
+}

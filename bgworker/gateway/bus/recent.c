@@ -1,0 +1,217 @@
+/* recent.c: see recent.h.
+ *
+ * The events form a queue; each is also in the tail of every key that it has.  Since all are added in order and
+ * removed in order, an event that goes is always the first of its tails. */
+#include "recent.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
+
+struct tail
+{
+	char *key;
+	struct event **events; /* ring of `room` places */
+	size_t first, count, room;
+};
+
+struct event
+{
+	struct rt_recent_event public;
+	struct event *next;
+	size_t bytes;
+	size_t ntails;
+	struct tail *tails[];
+};
+
+struct rt_recent
+{
+	struct rt_map *tails;
+	struct event *oldest, *newest;
+	uint64_t floor;
+	size_t bytes;
+	size_t limit_bytes;
+};
+
+struct rt_recent *
+rt_recent_new(size_t limit_bytes)
+{
+	struct rt_recent *r = rt_alloc(sizeof(*r));
+
+	r->tails = rt_map_new();
+	r->limit_bytes = limit_bytes;
+	return r;
+}
+
+static struct event **
+place(struct tail *t, size_t i)
+{
+	return &t->events[(t->first + i) % t->room];
+}
+
+static void
+grow_tail(struct tail *t)
+{
+	size_t room = t->room == 0 ? 4 : t->room * 2;
+	struct event **events = rt_alloc(room * sizeof(*events));
+
+	for (size_t i = 0; i < t->count; i++)
+		events[i] = *place(t, i);
+	free(t->events);
+	t->events = events;
+	t->room = room;
+	t->first = 0;
+}
+
+static void
+push_tail(struct tail *t, struct event *e)
+{
+	if (t->count == t->room)
+		grow_tail(t);
+	*place(t, t->count++) = e;
+}
+
+static void
+pop_tail(struct rt_recent *r, struct tail *t, const struct event *e)
+{
+	assert(t->count > 0 && *place(t, 0) == e);
+	t->first = (t->first + 1) % t->room;
+	if (--t->count > 0)
+		return;
+	rt_map_take_str(r->tails, t->key);
+	free(t->events);
+	free(t->key);
+	free(t);
+}
+
+static struct tail *
+need_tail(struct rt_recent *r, const char *key)
+{
+	struct tail *t = rt_map_find_str(r->tails, key);
+
+	if (t != NULL)
+		return t;
+	t = rt_alloc(sizeof(*t));
+	t->key = rt_strdup(key);
+	rt_map_put_str(r->tails, t->key, t);
+	return t;
+}
+
+static void
+drop_oldest(struct rt_recent *r)
+{
+	struct event *e = r->oldest;
+
+	r->floor = e->public.pos;
+	r->oldest = e->next;
+	if (r->oldest == NULL)
+		r->newest = NULL;
+	r->bytes -= e->bytes;
+	for (size_t i = 0; i < e->ntails; i++)
+		pop_tail(r, e->tails[i], e);
+	rt_frame_unref(e->public.frame);
+	free(e);
+}
+
+void
+rt_recent_reset(struct rt_recent *r, uint64_t floor)
+{
+	while (r->oldest != NULL)
+		drop_oldest(r);
+	r->floor = floor;
+}
+
+void
+rt_recent_free(struct rt_recent *r)
+{
+	if (r == NULL)
+		return;
+	rt_recent_reset(r, 0);
+	rt_map_free(r->tails);
+	free(r);
+}
+
+uint64_t
+rt_recent_floor(const struct rt_recent *r)
+{
+	return r->floor;
+}
+
+size_t
+rt_recent_bytes(const struct rt_recent *r)
+{
+	return r->bytes;
+}
+
+static void
+append(struct rt_recent *r, struct event *e)
+{
+	if (r->newest != NULL)
+		r->newest->next = e;
+	else
+		r->oldest = e;
+	r->newest = e;
+	r->bytes += e->bytes;
+}
+
+void
+rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char *except, bool message,
+			  const char *const *keys, size_t nkeys)
+{
+	struct event *e = rt_alloc(sizeof(*e) + nkeys * sizeof(e->tails[0]));
+	size_t frame_bytes;
+
+	rt_frame_wire(f, &frame_bytes);
+	e->public.pos = pos;
+	e->public.frame = rt_frame_ref(f);
+	e->public.message = message;
+	if (except != NULL && strlen(except) < sizeof(e->public.except))
+		memcpy(e->public.except, except, strlen(except) + 1);
+	e->bytes = sizeof(*e) + frame_bytes + 64 + nkeys * (sizeof(struct tail *) + sizeof(struct event *));
+	for (size_t i = 0; i < nkeys; i++)
+	{
+		struct tail *t = need_tail(r, keys[i]);
+
+		/* A key that is given twice counts once. */
+		if (t->count > 0 && *place(t, t->count - 1) == e)
+			continue;
+		push_tail(t, e);
+		e->tails[e->ntails++] = t;
+	}
+	append(r, e);
+	while (r->bytes > r->limit_bytes)
+		drop_oldest(r);
+}
+
+/* The first place whose event is behind the position; the tail's count if there is none. */
+static size_t
+first_behind(struct tail *t, uint64_t after)
+{
+	size_t low = 0;
+	size_t high = t->count;
+
+	while (low < high)
+	{
+		size_t middle = low + (high - low) / 2;
+
+		if ((*place(t, middle))->public.pos <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void
+rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, uint64_t upto, rt_recent_cb cb, void *arg)
+{
+	struct tail *t = rt_map_find_str(r->tails, key);
+
+	if (t == NULL)
+		return;
+	for (size_t i = first_behind(t, after); i < t->count && (*place(t, i))->public.pos <= upto; i++)
+		cb(arg, &(*place(t, i))->public);
+}

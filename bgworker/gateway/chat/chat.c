@@ -1,0 +1,272 @@
+/* chat.c: see chat.h */
+#include "chat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/conf.h"
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/joins.h"
+#include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/clients/snapshot.h"
+#include "typing.h"
+#include "typing_event.h"
+#include "bgworker/gateway/clients/user.h"
+
+/* ---- join-chat-rooms ------------------------------------------------------------------ */
+
+struct join
+{
+	struct rt_pending_join *pending;
+	char room[RT_ID_LEN + 1];
+};
+
+struct join_batch
+{
+	size_t count;
+	struct join joins[];
+};
+
+/* The rooms of the request, each once; NULL if one is no id. */
+static struct join_batch *
+read_rooms(const json_t *list)
+{
+	struct join_batch *batch = rt_alloc(sizeof(*batch) + json_array_size(list) * sizeof(batch->joins[0]));
+	struct rt_map *seen = rt_map_new();
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		char *room = batch->joins[batch->count].room;
+
+		if (!rt_json_id(item, room))
+		{
+			free(batch);
+			batch = NULL;
+			break;
+		}
+		if (rt_map_put_str(seen, room, batch))
+			batch->count++;
+	}
+	rt_map_free(seen);
+	return batch;
+}
+
+static void
+add_failure(json_t *answer, const char *room)
+{
+	json_t *error = json_pack("{s:s,s:s}", "code", "not_found", "message", "Room not found");
+
+	json_array_append_new(rt_json_array(answer, "failed"), json_pack("{s:s,s:O}", "roomId", room, "error", error));
+	json_object_set_new(answer, "success", json_false());
+	if (json_object_get(answer, "error") == NULL)
+		json_object_set(answer, "error", error);
+	json_decref(error);
+}
+
+/* Whose membership ended between the database's answer and ours has not joined. */
+static void
+take_back(json_t *answer, const char *room)
+{
+	json_t *rooms = rt_json_array(answer, "rooms");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(rooms, i, item)
+	{
+		const char *id = json_string_value(item);
+
+		if (id == NULL || strcmp(id, room) != 0)
+			continue;
+		json_array_remove(rooms, i);
+		add_failure(answer, room);
+		return;
+	}
+}
+
+static struct rt_map *
+joined_set(const json_t *answer)
+{
+	struct rt_map *set = rt_map_new();
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(rt_json_array(answer, "rooms"), i, item)
+	{
+		if (json_is_string(item))
+			rt_map_put_str(set, json_string_value(item), item);
+	}
+	return set;
+}
+
+/* Ends all that was begun; with an answer, joins what the database let us. */
+static void
+finish_joins(struct rt_app *app, struct join_batch *batch, struct rt_client *c, json_t *answer)
+{
+	struct rt_snapshot *seen = rt_snapshot_new(rt_json_str(answer, "snapshot"));
+	struct rt_map *set = joined_set(answer);
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		struct join *j = &batch->joins[i];
+		bool joined = c != NULL && rt_map_find_str(set, j->room) != NULL;
+
+		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, seen, rt_bus_pos(app->bus)) || !joined)
+			continue;
+		rt_map_take_str(set, j->room);
+		take_back(answer, j->room);
+	}
+	rt_map_free(set);
+	rt_snapshot_unref(seen);
+	free(batch);
+}
+
+static void
+on_joined(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_event *e = arg;
+	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	char *text = NULL;
+
+	finish_joins(e->app, e->data, rt_event_client(e), answer);
+	if (answer != NULL)
+	{
+		json_object_del(answer, "snapshot"); /* is for us alone */
+		text = json_dumps(answer, JSON_COMPACT);
+		json_decref(answer);
+	}
+	if (text != NULL)
+		rt_event_answer(e, text, strlen(text));
+	else
+		rt_event_answer_reply(e, reply);
+	free(text);
+}
+
+static void
+begin_joins(struct rt_event *e, struct join_batch *batch)
+{
+	const char *user = rt_event_client(e)->user->id;
+
+	for (size_t i = 0; i < batch->count; i++)
+		batch->joins[i].pending = rt_joins_begin(e->app->joins, batch->joins[i].room, user);
+	e->data = batch;
+	rt_event_call(e, "join_rooms", on_joined);
+}
+
+static int64_t
+joins_after(const struct rt_event *e, const struct join_batch *batch)
+{
+	const struct rt_client *c = rt_event_client(e);
+	int64_t n = c->njoins;
+
+	for (size_t i = 0; i < batch->count; i++)
+		n += !rt_room_is_joined(e->app->rooms, batch->joins[i].room, c);
+	return n;
+}
+
+static void
+handle_join(struct rt_event *e)
+{
+	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
+	json_t *list = rt_json_array(req, "roomIds");
+	struct join_batch *batch = list == NULL ? NULL : read_rooms(list);
+	int64_t most = rt_conf_int(e->app->conf, "max_rooms_per_connection", 10000);
+
+	json_decref(req);
+	if (batch == NULL)
+		rt_event_fail(e, "bad_request", "roomIds must be an array of room ids");
+	else if (joins_after(e, batch) > most)
+	{
+		free(batch);
+		rt_event_fail(e, "too_large", "Too many rooms for one connection");
+	}
+	else
+		begin_joins(e, batch);
+}
+
+/* ---- leave-chat-room -------------------------------------------------------------------- */
+
+static bool
+read_room(const struct rt_event *e, json_t **req, char room[RT_ID_LEN + 1])
+{
+	*req = rt_json_parse_object(e->arg, e->arg_len);
+	return rt_json_get_id(*req, "roomId", room);
+}
+
+static void
+on_reply(void *arg, const struct rt_db_reply *reply)
+{
+	rt_event_answer_reply(arg, reply);
+}
+
+static void
+handle_leave(struct rt_event *e)
+{
+	struct rt_client *c = rt_event_client(e);
+	char room[RT_ID_LEN + 1];
+	json_t *req;
+
+	if (read_room(e, &req, room))
+	{
+		rt_typing_end(e->app->typings, c, RT_TYPING_ROOM, room);
+		rt_room_leave(e->app->rooms, room, c);
+		rt_event_call(e, "leave_room", on_reply);
+	}
+	else
+		rt_event_fail(e, "bad_request", "roomId must be a room's id");
+	json_decref(req);
+}
+
+/* ---- chat-typing ------------------------------------------------------------------------ */
+
+static void
+handle_typing(struct rt_event *e)
+{
+	char room[RT_ID_LEN + 1];
+	json_t *req;
+
+	if (!read_room(e, &req, room))
+		rt_event_fail(e, "bad_request", "roomId must be a room's id");
+	else if (!json_is_boolean(json_object_get(req, "isTyping")))
+		rt_event_fail(e, "bad_request", "isTyping must be true or false");
+	else if (!rt_room_is_member(e->app->rooms, room, rt_event_client(e)->user))
+		rt_event_fail(e, "not_found", "Room not found");
+	else if (!rt_room_is_joined(e->app->rooms, room, rt_event_client(e)))
+		rt_event_fail(e, "forbidden", "Join the room first");
+	else
+		rt_typing_tell(e, RT_TYPING_ROOM, room, rt_json_bool(req, "isTyping", false));
+	json_decref(req);
+}
+
+/* Of two statuses in a row, or of typing that begins and ends, the database must see the second one last. */
+static const struct rt_event_def events[] = {
+	{.name = "join-chat-rooms",
+	 .alias = "join-rooms",
+	 .handle = handle_join,
+	 .reply = "chat-rooms-joined",
+	 .barrier = true},
+	{.name = "leave-chat-room", .handle = handle_leave, .reply = "chat-room-left", .barrier = true},
+	{.name = "chat-typing", .handle = handle_typing, .barrier = true},
+	{.name = "mark-msgs-seen",
+	 .alias = "mark-messages-seen",
+	 .fn = "mark_seen",
+	 .reply = "messages-seen-acknowledged",
+	 .writes = true},
+	{.name = "update-chat-status", .fn = "set_status", .writes = true, .barrier = true},
+	{.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
+	{.name = "sync-rooms", .fn = "sync_rooms"},
+};
+
+void
+rt_chat_init(void)
+{
+	rt_events_add_table(events, sizeof(events) / sizeof(events[0]));
+}

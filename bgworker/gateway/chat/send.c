@@ -1,0 +1,228 @@
+/* send.c: see send.h */
+#include "send.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/ops/stat.h"
+
+#define BATCH_MAX 128
+#define BATCH_BYTES_MAX (512 * 1024)
+#define WAITING_MAX 2000 /* messages a room */
+
+struct message
+{
+	struct message *next;
+	char *actor;
+	char *req;
+	size_t req_len;
+	rt_send_cb cb;
+	void *arg;
+};
+
+/* A room with messages under way.  It goes when there are none. */
+struct queue
+{
+	struct rt_send *send;
+	char *room;
+	struct message *head, **tail; /* wait for the next batch */
+	size_t waiting;
+	struct message *batch; /* under way, in the order of the request */
+	size_t alone;          /* so many of those that wait go one by one, since together they were refused */
+};
+
+struct rt_send
+{
+	struct rt_app *app;
+	struct rt_map *queues;
+};
+
+struct rt_send *
+rt_send_new(struct rt_app *app)
+{
+	struct rt_send *s = rt_alloc(sizeof(*s));
+
+	s->app = app;
+	s->queues = rt_map_new();
+	return s;
+}
+
+void
+rt_send_free(struct rt_send *s)
+{
+	if (s == NULL)
+		return;
+	rt_map_free(s->queues);
+	free(s);
+}
+
+static void
+answer(struct message *m, const struct rt_span *item, const char *code, const char *text)
+{
+	if (item != NULL)
+		m->cb(m->arg, item->p, (size_t) (item->end - item->p), NULL, NULL);
+	else
+		m->cb(m->arg, NULL, 0, code, text);
+	free(m->actor);
+	free(m->req);
+	free(m);
+}
+
+static struct message *
+pop_batch(struct queue *q)
+{
+	struct message *m = q->batch;
+
+	if (m != NULL)
+		q->batch = m->next;
+	return m;
+}
+
+static void
+answer_batch(struct queue *q, const struct rt_db_reply *reply)
+{
+	struct rt_span s = {reply->json, reply->json + reply->json_len};
+	struct rt_span item;
+	struct message *m;
+	bool ok = reply->ok && rt_span_skip(&s, "{") && rt_span_skip(&s, "\"results\"") && rt_span_skip(&s, ":") &&
+			  rt_span_skip(&s, "[");
+
+	while ((m = pop_batch(q)) != NULL)
+	{
+		if (ok && rt_span_take_nested(&s, &item))
+			answer(m, &item, NULL, NULL);
+		else if (reply->ok)
+			answer(m, NULL, "internal", "Internal error");
+		else
+			answer(m, NULL, reply->code, reply->message);
+		rt_span_skip(&s, ",");
+	}
+}
+
+static void begin_batch(struct queue *q);
+
+/* What the database refuses of a batch, as a trigger of the application may, it refuses with all the others: they are
+ * back in front of what waits, each to go alone.  False: nothing would be gained. */
+static bool
+put_back(struct queue *q, const struct rt_db_reply *reply)
+{
+	struct message **end = &q->batch;
+
+	if (reply->ok || q->batch->next == NULL || strcmp(reply->code, "unavailable") == 0)
+		return false;
+	for (; *end != NULL; end = &(*end)->next)
+		q->alone++;
+	q->waiting += q->alone;
+	*end = q->head;
+	if (q->head == NULL)
+		q->tail = end;
+	q->head = q->batch;
+	q->batch = NULL;
+	return true;
+}
+
+static void
+on_sent(void *arg, const struct rt_db_reply *reply)
+{
+	struct queue *q = arg;
+
+	if (!put_back(q, reply))
+		answer_batch(q, reply);
+	if (q->head != NULL)
+	{
+		begin_batch(q);
+		return;
+	}
+	rt_map_take_str(q->send->queues, q->room);
+	free(q->room);
+	free(q);
+}
+
+static void
+write_item(struct rt_text *t, const struct message *m)
+{
+	rt_text_add(t, "{\"actor\":");
+	rt_text_quote(t, m->actor);
+	rt_text_add(t, ",\"req\":");
+	rt_text_add_n(t, m->req, m->req_len);
+	rt_text_add(t, "}");
+}
+
+/* Moves what waits into the batch, up to its limits. */
+static void
+begin_batch(struct queue *q)
+{
+	struct message **last = &q->batch;
+	int most = q->alone > 0 ? 1 : BATCH_MAX;
+	struct rt_text t;
+	int n = 0;
+
+	rt_text_init(&t);
+	rt_text_addf(&t, "{\"roomId\":\"%s\",\"requests\":[", q->room);
+	while (q->head != NULL && n < most && (n == 0 || t.len + q->head->req_len < BATCH_BYTES_MAX))
+	{
+		struct message *m = q->head;
+
+		q->head = m->next;
+		q->waiting--;
+		m->next = NULL;
+		*last = m;
+		last = &m->next;
+		rt_text_add(&t, n++ == 0 ? "" : ",");
+		write_item(&t, m);
+	}
+	if (q->head == NULL)
+		q->tail = &q->head;
+	q->alone -= q->alone > 0;
+	rt_text_add(&t, "]}");
+	rt_stat_count(q->send->app->stat, RT_STAT_SEND_BATCHES);
+	rt_stat_add(q->send->app->stat, RT_STAT_SENT_MESSAGES, (uint64_t) n);
+	rt_db_call(q->send->app->db, RT_DB_FAST, "message_send_batch", NULL, t.data, t.len, on_sent, q);
+	rt_text_fini(&t);
+}
+
+static struct queue *
+need_queue(struct rt_send *s, const char *room)
+{
+	struct queue *q = rt_map_find_str(s->queues, room);
+
+	if (q != NULL)
+		return q;
+	q = rt_alloc(sizeof(*q));
+	q->send = s;
+	q->room = rt_strdup(room);
+	q->tail = &q->head;
+	rt_map_put_str(s->queues, q->room, q);
+	return q;
+}
+
+void
+rt_send_message(struct rt_send *s, const char *room, const char *actor, const char *req, size_t len, rt_send_cb cb,
+				void *arg)
+{
+	struct queue *q = need_queue(s, room);
+	struct message *m;
+
+	if (q->waiting >= WAITING_MAX)
+	{
+		cb(arg, NULL, 0, "unavailable", "Too many messages wait for this room");
+		return;
+	}
+	m = rt_alloc(sizeof(*m));
+	m->actor = rt_strdup(actor);
+	m->req = rt_strndup(req, len);
+	m->req_len = len;
+	m->cb = cb;
+	m->arg = arg;
+	*q->tail = m;
+	q->tail = &m->next;
+	q->waiting++;
+	if (q->batch == NULL)
+		begin_batch(q);
+}

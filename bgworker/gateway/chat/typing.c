@@ -1,0 +1,206 @@
+/* typing.c: see typing.h.  All entries last equally long, so they stand in the order of their ends and one timer
+ * does for all. */
+#include "typing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/clients/user.h"
+
+#define LASTS_MS 3000
+#define TELL_EVERY_MS 1000
+
+struct rt_typing
+{
+	struct rt_client *client;
+	enum rt_typing_place place;
+	char *id;
+	uint64_t ends_ms;
+	uint64_t told_ms;
+	struct rt_typing *of_client;     /* next of the same client */
+	struct rt_typing *next, **prevp; /* in the order of their ends */
+};
+
+struct rt_typings
+{
+	struct rt_app *app;
+	struct rt_timer *timer;
+	struct rt_typing *first, **last;
+};
+
+/* What the database is told of an end. */
+static const struct
+{
+	const char *fn;
+	const char *id_key;
+	const char *flag_key;
+} places[] = {
+	[RT_TYPING_ROOM] = {"typing", "roomId", "isTyping"},
+	[RT_TYPING_MEETING] = {"meeting_typing", "meetingId", "typing"},
+};
+
+static void
+append(struct rt_typings *ts, struct rt_typing *t)
+{
+	t->ends_ms = rt_loop_now_ms(ts->app->loop) + LASTS_MS;
+	t->next = NULL;
+	t->prevp = ts->last;
+	*ts->last = t;
+	ts->last = &t->next;
+	if (ts->first == t)
+		rt_timer_start(ts->timer, LASTS_MS);
+}
+
+static void
+unlink_typing(struct rt_typings *ts, struct rt_typing *t)
+{
+	*t->prevp = t->next;
+	if (t->next != NULL)
+		t->next->prevp = t->prevp;
+	else
+		ts->last = t->prevp;
+}
+
+static struct rt_typing *
+find(const struct rt_client *c, enum rt_typing_place place, const char *id)
+{
+	struct rt_typing *t = c->typing;
+
+	while (t != NULL && (t->place != place || strcmp(t->id, id) != 0))
+		t = t->of_client;
+	return t;
+}
+
+static void
+drop(struct rt_typings *ts, struct rt_typing *t)
+{
+	struct rt_typing **link = &t->client->typing;
+
+	while (*link != t)
+		link = &(*link)->of_client;
+	*link = t->of_client;
+	unlink_typing(ts, t);
+	free(t->id);
+	free(t);
+}
+
+static void
+on_told(void *arg, const struct rt_db_reply *reply)
+{
+	/* Whoever is no member any more has nobody to tell. */
+	if (!reply->ok)
+		rt_log(RT_LOG_DEBUG, "typing", "the end was not told: %s", reply->code);
+}
+
+static void
+tell_end(struct rt_typings *ts, const struct rt_typing *t)
+{
+	struct rt_text req;
+
+	rt_text_init(&req);
+	rt_text_addf(&req, "{\"%s\":\"%s\",\"%s\":false,\"sid\":", places[t->place].id_key, t->id,
+				 places[t->place].flag_key);
+	rt_text_quote(&req, rt_socket_id(t->client->socket));
+	rt_text_add(&req, "}");
+	rt_db_call(ts->app->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);
+	rt_text_fini(&req);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_typings *ts = arg;
+	uint64_t now_ms = rt_loop_now_ms(ts->app->loop);
+
+	while (ts->first != NULL && ts->first->ends_ms <= now_ms)
+	{
+		tell_end(ts, ts->first);
+		drop(ts, ts->first);
+	}
+	if (ts->first != NULL)
+		rt_timer_start(ts->timer, ts->first->ends_ms - now_ms);
+}
+
+struct rt_typings *
+rt_typings_new(struct rt_app *app)
+{
+	struct rt_typings *ts = rt_alloc(sizeof(*ts));
+
+	ts->app = app;
+	ts->last = &ts->first;
+	ts->timer = rt_timer_new(app->loop, on_timer, ts);
+	return ts;
+}
+
+void
+rt_typings_free(struct rt_typings *ts)
+{
+	if (ts == NULL)
+		return;
+	while (ts->first != NULL)
+		drop(ts, ts->first);
+	rt_timer_free(ts->timer);
+	free(ts);
+}
+
+bool
+rt_typing_start(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
+{
+	uint64_t now_ms = rt_loop_now_ms(ts->app->loop);
+	struct rt_typing *t = find(c, place, id);
+	bool tell = t == NULL || now_ms - t->told_ms >= TELL_EVERY_MS;
+
+	if (t == NULL)
+	{
+		t = rt_alloc(sizeof(*t));
+		t->client = c;
+		t->place = place;
+		t->id = rt_strdup(id);
+		t->of_client = c->typing;
+		c->typing = t;
+	}
+	else
+		unlink_typing(ts, t);
+	append(ts, t);
+	if (tell)
+		t->told_ms = now_ms;
+	return tell;
+}
+
+bool
+rt_typing_stop(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
+{
+	struct rt_typing *t = find(c, place, id);
+
+	if (t == NULL)
+		return false;
+	drop(ts, t);
+	return true;
+}
+
+void
+rt_typing_end(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
+{
+	struct rt_typing *t = find(c, place, id);
+
+	if (t == NULL)
+		return;
+	tell_end(ts, t);
+	drop(ts, t);
+}
+
+void
+rt_typing_end_all(struct rt_typings *ts, struct rt_client *c)
+{
+	while (c->typing != NULL)
+	{
+		tell_end(ts, c->typing);
+		drop(ts, c->typing);
+	}
+}

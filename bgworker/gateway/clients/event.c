@@ -1,0 +1,451 @@
+/* event.c: see event.h */
+#include "event.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/conf.h"
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/map.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "rates.h"
+#include "bgworker/gateway/delivery/recover.h"
+#include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/ops/stat.h"
+#include "user.h"
+
+#define MAX_DEFS 80
+#define HELD_MAX 200
+#define HELD_BYTES_MAX (1024 * 1024)
+/* Events that earn an error without the database being asked; above, the connection is cut off. */
+#define FAULTS_PER_S 50
+#define FAULTS_BURST 1000
+
+/* An event that waits for a barrier to fall. */
+struct held_event
+{
+	struct held_event *next;
+	char *name;
+	char *arg; /* NULL: none */
+	size_t arg_len;
+	int64_t ack;
+};
+
+struct rt_held
+{
+	struct held_event *head, **tail;
+	size_t count;
+	size_t bytes;
+};
+
+static const struct rt_event_def *defs[MAX_DEFS];
+static size_t ndefs;
+
+void
+rt_events_add_table(const struct rt_event_def *table, size_t n)
+{
+	for (size_t i = 0; i < n && ndefs < MAX_DEFS; i++)
+		defs[ndefs++] = &table[i];
+}
+
+static const struct rt_event_def *
+find_def(const char *name)
+{
+	for (size_t i = 0; i < ndefs; i++)
+	{
+		if (strcmp(defs[i]->name, name) == 0 || (defs[i]->alias != NULL && strcmp(defs[i]->alias, name) == 0))
+			return defs[i];
+	}
+	return NULL;
+}
+
+/* ---- answers ------------------------------------------------------------------------ */
+
+void
+rt_client_emit(struct rt_app *app, struct rt_client *c, const char *name, const char *json, size_t len)
+{
+	char tail[32];
+	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", rt_recover_pos(app, c));
+	struct rt_frame_part parts[] = {
+		{"42[\"", 4}, {name, strlen(name)}, {"\",", 2}, {json, len}, {tail, (size_t) tail_len}};
+	struct rt_frame *f = rt_frame_new(parts, 5);
+
+	rt_socket_send(c->socket, f);
+	rt_frame_unref(f);
+}
+
+/* Where the keys of an object's text begin, behind the brace and white space. */
+static const char *
+first_key(const char *json, size_t len)
+{
+	const char *p = json;
+	const char *end = json + len;
+
+	while (p < end && (*p == '{' || rt_span_is_space(*p)))
+		p++;
+	return p;
+}
+
+/* Only the few answers that say so themselves are looked into. */
+static bool
+tells_success(const char *json, size_t len)
+{
+	json_t *answer;
+	bool tells;
+
+	if (memmem(json, len, "\"success\"", 9) == NULL)
+		return false;
+	answer = rt_json_parse_object(json, len);
+	tells = json_object_get(answer, "success") != NULL;
+	json_decref(answer);
+	return tells;
+}
+
+static void
+write_success(struct rt_text *t, const char *json, size_t len)
+{
+	const char *key = first_key(json, len);
+
+	if (tells_success(json, len))
+	{
+		rt_text_add_n(t, json, len);
+		return;
+	}
+	rt_text_add(t, *key == '}' ? "{\"success\":true" : "{\"success\":true,");
+	rt_text_add_n(t, key, (size_t) (json + len - key));
+}
+
+static void
+send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code,
+		   const char *message, uint32_t retry_ms)
+{
+	struct rt_text t;
+
+	rt_text_init(&t);
+	rt_text_add(&t, ack == RT_NO_ACK ? "{\"code\":" : "{\"success\":false,\"error\":{\"code\":");
+	rt_text_quote(&t, code);
+	rt_text_add(&t, ",\"message\":");
+	rt_text_quote(&t, message);
+	if (retry_ms > 0)
+		rt_text_addf(&t, ",\"retryAfter\":%.3f", retry_ms / 1000.0);
+	if (ack == RT_NO_ACK)
+	{
+		rt_text_add(&t, ",\"event\":");
+		rt_text_quote(&t, name);
+		rt_text_add(&t, "}");
+		rt_client_emit(app, c, "error", t.data, t.len);
+	}
+	else
+	{
+		rt_text_add(&t, "}}");
+		rt_socket_ack(c->socket, ack, t.data, t.len);
+	}
+	rt_text_fini(&t);
+	rt_stat_count(app->stat, RT_STAT_EVENT_ERRORS);
+}
+
+/* An event that did not get as far as the database.  Who sends nothing but these is cut off. */
+static void
+refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code, const char *message,
+	   uint32_t retry_ms)
+{
+	uint32_t unused;
+
+	if (rt_limit_take(&c->faults, rt_loop_now_ms(app->loop), FAULTS_PER_S, FAULTS_BURST, &unused))
+		send_error(app, c, name, ack, code, message, retry_ms);
+	else
+		rt_socket_disconnect(c->socket, "too many bad events");
+}
+
+static void
+finish(struct rt_event *e, struct rt_client *c)
+{
+	struct rt_app *app = e->app;
+	bool barrier = e->def->barrier;
+
+	free(e);
+	if (barrier && c != NULL)
+		rt_event_lower_barrier(app, c);
+}
+
+struct rt_client *
+rt_event_client(const struct rt_event *e)
+{
+	return rt_client_find(e->app->users, e->client);
+}
+
+void
+rt_event_answer(struct rt_event *e, const char *json, size_t len)
+{
+	struct rt_client *c = rt_event_client(e);
+	struct rt_text t;
+
+	if (c != NULL && e->def->reply != NULL)
+		rt_client_emit(e->app, c, e->def->reply, json, len);
+	if (c != NULL && e->ack != RT_NO_ACK)
+	{
+		rt_text_init(&t);
+		write_success(&t, json, len);
+		rt_socket_ack(c->socket, e->ack, t.data, t.len);
+		rt_text_fini(&t);
+	}
+	finish(e, c);
+}
+
+void
+rt_event_fail(struct rt_event *e, const char *code, const char *message)
+{
+	struct rt_client *c = rt_event_client(e);
+
+	if (c != NULL)
+		send_error(e->app, c, e->name, e->ack, code, message, 0);
+	finish(e, c);
+}
+
+void
+rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
+{
+	if (!reply->ok)
+		rt_event_fail(e, reply->code, reply->message);
+	else if (reply->json_len > 0 && first_key(reply->json, reply->json_len) != reply->json)
+		rt_event_answer(e, reply->json, reply->json_len);
+	else
+		rt_event_answer(e, "{}", 2);
+}
+
+/* ---- calls of the database ------------------------------------------------------------ */
+
+void
+rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply,
+				   void *arg)
+{
+	const struct rt_client *c = rt_event_client(e);
+	const char *key = first_key(e->arg, e->arg_len);
+	struct rt_text t;
+
+	/* Of a key that is given twice, jsonb keeps the last: what the client sent cannot stand for these. */
+	rt_text_init(&t);
+	rt_text_add_n(&t, e->arg, e->arg_len - 1);
+	rt_text_add(&t, *key == '}' ? "\"sid\":" : ",\"sid\":");
+	rt_text_quote(&t, rt_socket_id(c->socket));
+	rt_text_add(&t, ",\"gateway\":");
+	rt_text_quote(&t, e->app->name);
+	if (keys != NULL)
+	{
+		rt_text_add(&t, ",");
+		rt_text_add(&t, keys);
+	}
+	rt_text_add(&t, "}");
+	rt_db_call(e->app->db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
+	rt_text_fini(&t);
+}
+
+void
+rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply))
+{
+	rt_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply, e);
+}
+
+static void
+on_plain_reply(void *arg, const struct rt_db_reply *reply)
+{
+	rt_event_answer_reply(arg, reply);
+}
+
+/* ---- arrival ---------------------------------------------------------------------------- */
+
+/* The argument's span without the white space around it, if it is an object. */
+static bool
+trim_object(const char **arg, size_t *len)
+{
+	if (*arg == NULL)
+		return false;
+	while (*len > 0 && rt_span_is_space((*arg)[*len - 1]))
+		(*len)--;
+	while (*len > 0 && rt_span_is_space(**arg))
+	{
+		(*arg)++;
+		(*len)--;
+	}
+	return *len >= 2 && **arg == '{' && (*arg)[*len - 1] == '}';
+}
+
+static void
+run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, const char *arg, size_t len,
+	int64_t ack)
+{
+	struct rt_event *e = rt_alloc(sizeof(*e));
+
+	e->app = app;
+	e->def = def;
+	e->name = strcmp(def->name, name) == 0 ? def->name : def->alias;
+	e->client = c->serial;
+	e->ack = ack;
+	e->arg = arg;
+	e->arg_len = len;
+	if (def->barrier)
+		rt_event_raise_barrier(c);
+	if (def->handle != NULL)
+		def->handle(e);
+	else
+		rt_event_call(e, def->fn, on_plain_reply);
+}
+
+/* One token a user, for what is written. */
+static bool
+within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, int64_t ack)
+{
+	double per_s = (double) rt_conf_int(app->conf, "rate_messages", 200);
+	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);
+	uint32_t retry_ms;
+
+	if (!def->writes ||
+		rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
+		return true;
+	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
+	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
+	return false;
+}
+
+static void
+begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg, size_t len, int64_t ack)
+{
+	const struct rt_event_def *def = find_def(name);
+
+	rt_stat_count(app->stat, RT_STAT_EVENTS);
+	if (def == NULL)
+		refuse(app, c, name, ack, "bad_request", "Unknown event", 0);
+	else if (!trim_object(&arg, &len))
+		refuse(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
+	else if (within_user_rate(app, c, def, name, ack))
+		run(app, c, def, name, arg, len, ack);
+}
+
+/* One token a connection. */
+static bool
+within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack)
+{
+	double per_s = (double) rt_conf_int(app->conf, "rate_events", 500);
+	uint32_t retry_ms;
+
+	if (rt_limit_take(&c->events, rt_loop_now_ms(app->loop), per_s, per_s * 2, &retry_ms))
+		return true;
+	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
+	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
+	return false;
+}
+
+/* ---- held events -------------------------------------------------------------------------- */
+
+static bool
+hold(struct rt_client *c, const struct rt_socketio_event *e)
+{
+	struct held_event *h;
+
+	if (c->held == NULL)
+	{
+		c->held = rt_alloc(sizeof(*c->held));
+		c->held->tail = &c->held->head;
+	}
+	if (c->held->count == HELD_MAX || c->held->bytes + e->arg_len > HELD_BYTES_MAX)
+		return false;
+	h = rt_alloc(sizeof(*h));
+	h->name = rt_strdup(e->name);
+	h->arg = e->arg == NULL ? NULL : rt_strndup(e->arg, e->arg_len);
+	h->arg_len = e->arg_len;
+	h->ack = e->ack;
+	*c->held->tail = h;
+	c->held->tail = &h->next;
+	c->held->count++;
+	c->held->bytes += e->arg_len;
+	return true;
+}
+
+static struct held_event *
+pop_held(struct rt_client *c)
+{
+	struct held_event *h = c->held == NULL ? NULL : c->held->head;
+
+	if (h == NULL)
+		return NULL;
+	c->held->head = h->next;
+	if (h->next == NULL)
+		c->held->tail = &c->held->head;
+	c->held->count--;
+	c->held->bytes -= h->arg_len;
+	if (c->held->count == 0)
+	{
+		free(c->held);
+		c->held = NULL;
+	}
+	return h;
+}
+
+static void
+free_held(struct held_event *h)
+{
+	free(h->name);
+	free(h->arg);
+	free(h);
+}
+
+void
+rt_event_forget_held(struct rt_client *c)
+{
+	struct held_event *h;
+
+	while ((h = pop_held(c)) != NULL)
+		free_held(h);
+}
+
+void
+rt_event_raise_barrier(struct rt_client *c)
+{
+	c->barriers++;
+}
+
+void
+rt_event_lower_barrier(struct rt_app *app, struct rt_client *c)
+{
+	struct held_event *h;
+
+	c->barriers--;
+	while (c->barriers == 0 && (h = pop_held(c)) != NULL)
+	{
+		begin(app, c, h->name, h->arg, h->arg_len, h->ack);
+		free_held(h);
+	}
+}
+
+void
+rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json)
+{
+	struct rt_socketio_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
+
+	if (c->barriers == 0)
+		begin(app, c, name, json, e.arg_len, RT_NO_ACK);
+	else if (!hold(c, &e))
+		rt_socket_disconnect(c->socket, "too many events wait");
+}
+
+void
+rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event *e)
+{
+	struct rt_app *app = arg;
+	struct rt_client *c = rt_socket_data(s);
+
+	if (c == NULL || c->user == NULL || !within_rate(app, c, e->name, e->ack))
+		return;
+	if (e->error != NULL)
+		refuse(app, c, e->name, e->ack, "bad_request", e->error, 0);
+	else if (c->barriers == 0)
+		begin(app, c, e->name, e->arg, e->arg_len, e->ack);
+	else if (!hold(c, e))
+		refuse(app, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
+}

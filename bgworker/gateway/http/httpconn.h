@@ -1,0 +1,86 @@
+/* httpconn.h: HTTP/1.x connections: requests in, replies out, one at a time and in order.
+ *
+ * Knows no path.  libwebsockets has an HTTP server too; it is not used, since in 4.1 it does not see a peer leave
+ * while a long poll is held, takes no chunked bodies, and hands on only a rewritten path and query. */
+#ifndef RT_HTTPCONN_H
+#define RT_HTTPCONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bgworker/common/result.h"
+#include "http_parse.h"
+#include "bgworker/gateway/net/transport_conf.h"
+
+struct rt_httpconn;
+struct rt_httpserver;
+struct rt_loop;
+struct rt_wheel;
+
+enum rt_http_verdict
+{
+	RT_HTTP_READ_BODY, /* go on: on_request follows when the body is there */
+	RT_HTTP_ANSWERED,  /* rt_httpconn_reply() was called; the body is not wanted */
+	RT_HTTP_TAKEN      /* rt_httpconn_take() was called */
+};
+
+/* Called from the loop.  Spans are lent for the time of the call. */
+struct rt_http_handler
+{
+	enum rt_http_verdict (*on_head)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h);
+	void (*on_request)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len);
+	/* The peer left, or was too slow, before its request was answered; only where an owner was set. */
+	void (*on_abandoned)(void *arg, struct rt_httpconn *c);
+	void *arg;
+	void (*on_gone)(void *gone_arg); /* a descriptor has been closed */
+	void *gone_arg;
+};
+
+struct rt_httpserver *rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w,
+										const struct rt_transport_options *conf, struct rt_transport_stats *stats,
+										const struct rt_http_handler *handler);
+void rt_httpserver_drain(struct rt_httpserver *s); /* closes idle connections, the others after their reply */
+void rt_httpserver_free(struct rt_httpserver *s);  /* closes all; NULL is fine */
+
+/* Serves a connection; `data` are bytes that were read from it already.  Takes the descriptor over. */
+void rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char *data, size_t len);
+
+struct rt_http_reply
+{
+	int status;
+	const char *content_type; /* NULL: none */
+	const char *headers;      /* further ones, "Name: value\r\n…"; NULL: none */
+	const void *body;
+	size_t len;
+	bool body_is_static; /* body stays valid for ever, so it needs not be copied */
+	bool close;          /* the connection ends with this reply */
+};
+
+/* Answers the request.  HEAD gets no body. */
+void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r);
+
+const char *rt_httpconn_peer(const struct rt_httpconn *c); /* the address at the other end of the connection */
+
+/* Who asks, which behind a proxy is somebody else with each request; the peer until it is set.  Copied. */
+void rt_httpconn_set_client(struct rt_httpconn *c, const char *client);
+const char *rt_httpconn_client(const struct rt_httpconn *c);
+
+/* What the owner of the request keeps with it, until the reply. */
+void rt_httpconn_set_owner(struct rt_httpconn *c, void *owner);
+void *rt_httpconn_owner(const struct rt_httpconn *c);
+
+/* A request that is held for long: the peer's end of stream means that it has left. Others may still read. */
+void rt_httpconn_hold(struct rt_httpconn *c);
+
+/* Headers that every reply to this request gets, e.g. CORS; freed with the request. */
+void rt_httpconn_set_headers(struct rt_httpconn *c, char *headers);
+
+/* The number of this request, for answers that come later; never reused. */
+uint64_t rt_httpconn_id(const struct rt_httpconn *c);
+struct rt_httpconn *rt_httpserver_find(const struct rt_httpserver *s, uint64_t id); /* NULL: it is gone */
+
+/* Only within on_head: gives the descriptor away, with the bytes that were read behind the head, or from the head's
+ * beginning on.  The bytes are lent until the caller returns from on_head. */
+int rt_httpconn_take(struct rt_httpconn *c, bool with_head, const char **data, size_t *len);
+
+#endif

@@ -1,0 +1,477 @@
+/* entry.c: see entry.h.
+ *
+ * A CONNECT waits for the keys, the bus's position and a free place; then it goes to the database in a batch.
+ * Between the database's look at the memberships and our reading of its answer the bus may tell of changes: they
+ * are noted while a batch is under way, and the last word on a room is the note's. */
+#include "entry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/conf.h"
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/clients/auth.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/meetings/meeting_event.h"
+#include "bgworker/gateway/delivery/presence.h"
+#include "bgworker/gateway/delivery/recover.h"
+#include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/ops/stat.h"
+#include "bgworker/gateway/clients/user.h"
+
+#define BATCH_MAX 200
+#define BATCHES_MAX 2   /* under way */
+#define NOTES_MAX 50000 /* beyond it the batches under way are asked anew */
+#define OFFSET_LEN 20
+
+struct waiting
+{
+	struct waiting *next;
+	uint64_t client; /* serial */
+	char *token;
+	char *user; /* once the token is verified */
+	char pid[24];
+	char offset[OFFSET_LEN + 1];
+	char sid[24];
+};
+
+struct note
+{
+	char *user; /* NULL: everybody's */
+	char *room;
+	bool member;
+};
+
+struct batch
+{
+	struct rt_app *app;
+	size_t first_note;
+	size_t count;
+	struct waiting *items[BATCH_MAX];
+};
+
+struct rt_entries
+{
+	struct rt_app *app;
+	struct waiting *head, **tail;
+	int under_way;
+	struct note *notes;
+	size_t nnotes, notes_space;
+	bool notes_lost;
+};
+
+struct rt_entries *
+rt_entries_new(struct rt_app *app)
+{
+	struct rt_entries *es = rt_alloc(sizeof(*es));
+
+	es->app = app;
+	es->tail = &es->head;
+	return es;
+}
+
+static void
+free_waiting(struct waiting *w)
+{
+	if (w->token != NULL)
+		explicit_bzero(w->token, strlen(w->token));
+	free(w->token);
+	free(w->user);
+	free(w);
+}
+
+static void
+drop_notes(struct rt_entries *es)
+{
+	for (size_t i = 0; i < es->nnotes; i++)
+	{
+		free(es->notes[i].user);
+		free(es->notes[i].room);
+	}
+	free(es->notes);
+	es->notes = NULL;
+	es->nnotes = es->notes_space = 0;
+	es->notes_lost = false;
+}
+
+void
+rt_entries_free(struct rt_entries *es)
+{
+	struct waiting *w;
+
+	if (es == NULL)
+		return;
+	while ((w = es->head) != NULL)
+	{
+		es->head = w->next;
+		free_waiting(w);
+	}
+	drop_notes(es);
+	free(es);
+}
+
+void
+rt_entries_ask_anew(struct rt_entries *es)
+{
+	drop_notes(es);
+	es->notes_lost = es->under_way > 0;
+}
+
+void
+rt_entries_note_member(struct rt_entries *es, const char *room, const char *user, bool member)
+{
+	if (es->under_way == 0 || es->notes_lost)
+		return;
+	if (es->nnotes == NOTES_MAX)
+	{
+		rt_entries_ask_anew(es);
+		return;
+	}
+	if (es->nnotes == es->notes_space)
+	{
+		es->notes_space = es->notes_space == 0 ? 16 : es->notes_space * 2;
+		es->notes = rt_realloc(es->notes, es->notes_space * sizeof(*es->notes));
+	}
+	es->notes[es->nnotes++] = (struct note){user == NULL ? NULL : rt_strdup(user), rt_strdup(room), member};
+}
+
+/* ---- refusals --------------------------------------------------------------------------- */
+
+static void
+refuse(struct rt_app *app, struct rt_client *c, const char *message, const char *code)
+{
+	struct rt_text t;
+
+	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
+	if (rt_conf_bool(app->conf, "log_connections", false))
+		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket), rt_socket_peer(c->socket),
+			   message);
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"code\":");
+	rt_text_quote(&t, code);
+	rt_text_add(&t, "}");
+	rt_socket_refuse(c->socket, message, t.data);
+	rt_text_fini(&t);
+	rt_socket_set_data(c->socket, NULL);
+	rt_client_free(app->users, c);
+}
+
+/* The database does not answer.  After a refusal the client would not try again, after a broken connection it does. */
+static void
+put_off(struct rt_app *app, struct rt_client *c)
+{
+	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
+	rt_socket_break(c->socket, "the database does not answer");
+}
+
+/* ---- the database's answer ------------------------------------------------------------------ */
+
+static void
+enter_rooms(struct rt_entries *es, const struct batch *b, struct rt_user *u, const json_t *result)
+{
+	struct rt_rooms *rooms = es->app->rooms;
+	const json_t *item;
+	char id[RT_ID_LEN + 1];
+	size_t i;
+
+	json_array_foreach(rt_json_array(result, "rooms"), i, item)
+	{
+		if (rt_json_id(json_is_object(item) ? json_object_get(item, "id") : item, id))
+			rt_room_add_member(rooms, id, u);
+	}
+	for (i = b->first_note; i < es->nnotes; i++)
+	{
+		const struct note *n = &es->notes[i];
+
+		if (n->user != NULL && strcmp(n->user, u->id) != 0)
+			continue;
+		if (n->member)
+			rt_room_add_member(rooms, n->room, u);
+		else
+			rt_room_remove_member(rooms, n->room, u, 0);
+	}
+}
+
+/* Another socket holds the session that comes back: the server has not noticed that it is dead. */
+static void
+end_predecessor(struct rt_app *app, const struct rt_client *c, const char *pid)
+{
+	struct rt_client *next;
+
+	for (struct rt_client *old = c->user->clients; old != NULL; old = next)
+	{
+		next = old->next;
+		if (old == c || strcmp(old->pid, pid) != 0)
+			continue;
+		old->superseded = true;
+		rt_socket_disconnect(old->socket, "session taken over");
+	}
+}
+
+static void
+let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const struct waiting *w,
+	   const json_t *result)
+{
+	struct rt_app *app = es->app;
+	const json_t *user = rt_json_object(result, "user");
+	const char *name = rt_json_str(user, "name");
+	const char *pid = rt_json_str(result, "pid");
+	const char *sid = rt_json_str(result, "sid");
+	bool recovered = rt_json_bool(result, "recovered", false);
+	uint64_t offset = 0;
+	bool first;
+
+	rt_user_enter(app->users, c, w->user, name == NULL ? "" : name, &first);
+	if (first)
+		enter_rooms(es, b, c->user, result);
+	if (pid != NULL && strlen(pid) < sizeof(c->pid))
+	{
+		end_predecessor(app, c, pid);
+		strcpy(c->pid, pid);
+	}
+	rt_stat_count(app->stat, RT_STAT_CONNECTS);
+	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
+	c->entered_ms = rt_loop_now_ms(app->loop);
+	if (rt_conf_bool(app->conf, "log_connections", false))
+		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
+			   rt_socket_peer(c->socket), c->user->id, recovered ? "recovered" : "connected",
+			   rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
+	if (recovered && rt_json_pos_text(w->offset, strlen(w->offset), &offset))
+	{
+		rt_recover_begin(app, c, rt_json_array(result, "joined"), offset);
+		rt_meeting_resume(app, c, rt_json_array(result, "meetings"));
+	}
+}
+
+static void
+take_result(struct rt_entries *es, const struct batch *b, const struct waiting *w, const json_t *result)
+{
+	struct rt_client *c = rt_client_find(es->app->users, w->client);
+	bool ok = rt_json_bool(result, "ok", false);
+
+	/* The client has left meanwhile; with a session from before it may come back once more. */
+	if (c == NULL && ok)
+		rt_presence_gone(es->app->presence, w->user, rt_json_str(result, "sid"), w->client,
+						 rt_user_find(es->app->users, w->user) == NULL, rt_json_bool(result, "recovered", false));
+	else if (c != NULL && ok)
+		let_in(es, b, c, w, result);
+	else if (c != NULL)
+		refuse(es->app, c, rt_json_str(result, "message") ? rt_json_str(result, "message") : "Invalid token",
+			   rt_json_str(result, "code") ? rt_json_str(result, "code") : "unauthorized");
+}
+
+static void
+append(struct rt_entries *es, struct waiting *w)
+{
+	w->next = NULL;
+	*es->tail = w;
+	es->tail = &w->next;
+}
+
+static void
+end_batch(struct rt_entries *es, struct batch *b, bool again)
+{
+	for (size_t i = 0; i < b->count; i++)
+	{
+		if (again)
+			append(es, b->items[i]);
+		else
+			free_waiting(b->items[i]);
+	}
+	free(b);
+	if (--es->under_way == 0)
+		drop_notes(es);
+	rt_entries_wake(es);
+}
+
+static void
+on_connected(void *arg, const struct rt_db_reply *reply)
+{
+	struct batch *b = arg;
+	struct rt_entries *es = b->app->entries;
+	json_t *root = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	const json_t *results = rt_json_array(root, "results");
+	bool again = es->notes_lost && !b->app->draining;
+
+	for (size_t i = 0; i < b->count && !again; i++)
+	{
+		struct rt_client *c;
+
+		if (results != NULL)
+			take_result(es, b, b->items[i], json_array_get(results, i));
+		else if ((c = rt_client_find(b->app->users, b->items[i]->client)) != NULL)
+			put_off(b->app, c);
+	}
+	json_decref(root);
+	end_batch(es, b, again);
+}
+
+/* ---- the question --------------------------------------------------------------------------- */
+
+static void
+write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, const struct waiting *w)
+{
+	c->told.websocket = rt_socket_is_websocket(c->socket);
+	rt_text_add(t, "{\"user\":");
+	rt_text_quote(t, w->user);
+	rt_text_add(t, ",\"sid\":");
+	rt_text_quote(t, w->sid);
+	rt_text_add(t, ",\"gateway\":");
+	rt_text_quote(t, app->name);
+	rt_text_add(t, ",\"peer\":");
+	rt_text_quote(t, rt_socket_peer(c->socket));
+	rt_text_addf(t, ",\"serial\":%llu", (unsigned long long) c->serial);
+	rt_text_addf(t, ",\"transport\":\"%s\"", c->told.websocket ? "websocket" : "polling");
+	if (w->pid[0] != '\0')
+	{
+		rt_text_add(t, ",\"pid\":");
+		rt_text_quote(t, w->pid);
+		rt_text_add(t, ",\"offset\":");
+		rt_text_quote(t, w->offset);
+	}
+	rt_text_add(t, "}");
+}
+
+/* Connections that the user has or is about to have. */
+static bool
+has_too_many(const struct rt_entries *es, const struct batch *b, const char *user)
+{
+	int64_t most = rt_conf_int(es->app->conf, "max_connections_per_user", 100);
+	const struct rt_user *u = rt_user_find(es->app->users, user);
+	int64_t n = u == NULL ? 0 : u->nclients;
+
+	for (size_t i = 0; i < b->count; i++)
+		n += strcmp(b->items[i]->user, user) == 0;
+	return n >= most;
+}
+
+/* Verifies the token; true if the client is to be put to the database. */
+static bool
+verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct waiting *w)
+{
+	enum rt_auth_verdict v = w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user, &c->token_expires_s);
+
+	if (v != RT_AUTH_OK)
+		refuse(es->app, c, rt_auth_message(v), "unauthorized");
+	else if (has_too_many(es, b, w->user))
+		refuse(es->app, c, "Too many connections", "rate_limited");
+	else
+		return true;
+	return false;
+}
+
+static struct waiting *
+pop(struct rt_entries *es)
+{
+	struct waiting *w = es->head;
+
+	if (w == NULL)
+		return NULL;
+	es->head = w->next;
+	if (es->head == NULL)
+		es->tail = &es->head;
+	return w;
+}
+
+static void
+collect_batch(struct rt_entries *es, struct batch *b, struct rt_text *t)
+{
+	struct waiting *w;
+
+	while (b->count < BATCH_MAX && (w = pop(es)) != NULL)
+	{
+		struct rt_client *c = rt_client_find(es->app->users, w->client);
+
+		if (c == NULL || !verify(es, b, c, w))
+		{
+			free_waiting(w);
+			continue;
+		}
+		rt_text_add(t, b->count == 0 ? "" : ",");
+		write_item(t, es->app, c, w);
+		b->items[b->count++] = w;
+	}
+}
+
+static void
+send_batch(struct rt_entries *es)
+{
+	struct batch *b = rt_alloc(sizeof(*b));
+	struct rt_text t;
+
+	b->app = es->app;
+	b->first_note = es->nnotes;
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"requests\":[");
+	collect_batch(es, b, &t);
+	rt_text_add(&t, "]}");
+	if (b->count == 0)
+		free(b);
+	else
+	{
+		es->under_way++;
+		rt_db_call(es->app->db, RT_DB_FAST, "connect", NULL, t.data, t.len, on_connected, b);
+	}
+	rt_text_fini(&t);
+}
+
+void
+rt_entries_wake(struct rt_entries *es)
+{
+	struct rt_app *app = es->app;
+
+	/* Where notes were lost, those under way come back first. */
+	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !app->draining &&
+		   rt_auth_ready(app->auth) && rt_bus_started(app->bus))
+		send_batch(es);
+}
+
+/* ---- what the transport tells ------------------------------------------------------------------ */
+
+static void
+copy_bounded(char *to, size_t size, const char *from)
+{
+	if (from != NULL && strlen(from) < size)
+		strcpy(to, from);
+}
+
+/* Of several tokens the CONNECT packet's wins over the header's, and that over the query's.  One that cannot be valid is
+ * not kept: it may have to wait. */
+static char *
+choose_token(const struct rt_socketio_connect *c, const json_t *auth)
+{
+	const json_t *given = json_object_get(auth, "token");
+	size_t len = json_string_length(given);
+
+	if (len > 0 && len <= RT_TOKEN_LIMIT_BYTES)
+		return rt_strdup(json_string_value(given));
+	if (len > 0 || (given != NULL && !json_is_null(given) && !json_is_string(given)))
+		return rt_strdup("no token");
+	if (c->bearer != NULL && c->bearer[0] != '\0')
+		return rt_strdup(c->bearer);
+	return c->query_token == NULL ? NULL : rt_strdup(c->query_token);
+}
+
+void
+rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c)
+{
+	struct rt_app *app = arg;
+	struct rt_client *client = rt_client_new(app->users, s);
+	struct waiting *w = rt_alloc(sizeof(*w));
+	json_t *auth = rt_json_parse_object(c->auth, c->auth_len);
+
+	rt_socket_set_data(s, client);
+	w->client = client->serial;
+	w->token = choose_token(c, auth);
+	copy_bounded(w->sid, sizeof(w->sid), rt_socket_id(s));
+	copy_bounded(w->pid, sizeof(w->pid), rt_json_str(auth, "pid"));
+	copy_bounded(w->offset, sizeof(w->offset), rt_json_str(auth, "offset"));
+	json_decref(auth);
+	append(app->entries, w);
+	rt_entries_wake(app->entries);
+}

@@ -1,0 +1,255 @@
+/* meeting_event.c: see meeting_event.h
+ *
+ * A client's meeting events are barriers for one another, so that of two in a row (a hand up, and down again) the
+ * database sees the second one last. */
+#include "meeting_event.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/clients/event.h"
+#include "meeting.h"
+#include "bgworker/gateway/delivery/recover.h"
+#include "bgworker/gateway/chat/typing.h"
+#include "bgworker/gateway/chat/typing_event.h"
+#include "bgworker/gateway/clients/user.h"
+
+/* ---- dropped sockets ---------------------------------------------------------------------- */
+
+static void
+on_place_kept(void *arg, const struct rt_db_reply *reply)
+{
+	/* Without it the places are kept until this gateway counts as dead, or for ever: ours to look into. */
+	if (!reply->ok)
+		rt_log(RT_LOG_WARNING, "meeting", "a dropped socket was not told of: %s", reply->message);
+}
+
+static void
+tell_dropped(struct rt_app *app, const char *user, const char *sid)
+{
+	struct rt_text req;
+
+	rt_text_init(&req);
+	rt_text_add(&req, "{\"sid\":");
+	rt_text_quote(&req, sid);
+	rt_text_add(&req, ",\"gateway\":");
+	rt_text_quote(&req, app->name);
+	rt_text_add(&req, "}");
+	rt_db_call(app->db, RT_DB_FAST, "meeting_disconnected", user, req.data, req.len, on_place_kept, NULL);
+	rt_text_fini(&req);
+}
+
+void
+rt_meeting_gone(struct rt_app *app, struct rt_client *c, bool dropped)
+{
+	if (dropped && c->seats != NULL)
+		tell_dropped(app, c->user->id, rt_socket_id(c->socket));
+	rt_meetings_leave_all(app->meetings, c);
+}
+
+/* ---- join-meeting, leave-meeting ------------------------------------------------------------ */
+
+/* What must be known once the client may have gone. */
+struct join
+{
+	char meeting[RT_ID_LEN + 1];
+	char *user;
+	char *sid;
+};
+
+static void
+free_join(struct join *j)
+{
+	free(j->user);
+	free(j->sid);
+	free(j);
+}
+
+static void
+on_joined(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_event *e = arg;
+	struct rt_app *app = e->app;
+	struct rt_client *c = rt_event_client(e);
+	struct join *j = e->data;
+	bool joined = reply->ok;
+
+	if (c == NULL && joined)
+		tell_dropped(app, j->user, j->sid);
+	rt_event_answer_reply(e, reply);
+	if (c != NULL)
+		rt_meeting_settle(app->meetings, j->meeting, c, joined, rt_recover_pos(app, c));
+	free_join(j);
+}
+
+/* Checking a password takes long by design; chat must not wait behind it. */
+static enum rt_db_lane
+lane_of(const json_t *req)
+{
+	bool password =
+		json_is_string(json_object_get(req, "password")) || json_is_string(json_object_get(req, "meeting_password"));
+
+	return password ? RT_DB_SLOW : RT_DB_FAST;
+}
+
+static void
+handle_join(struct rt_event *e)
+{
+	struct rt_client *c = rt_event_client(e);
+	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
+	struct join *j = rt_alloc(sizeof(*j));
+
+	if (rt_json_get_id(req, "meetingId", j->meeting))
+	{
+		j->user = rt_strdup(c->user->id);
+		j->sid = rt_strdup(rt_socket_id(c->socket));
+		e->data = j;
+		rt_meeting_expect(e->app->meetings, j->meeting, c);
+		rt_event_call_with(e, lane_of(req), "meeting_join", NULL, on_joined, e);
+	}
+	else
+	{
+		free(j);
+		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+	}
+	json_decref(req);
+}
+
+static void
+on_reply(void *arg, const struct rt_db_reply *reply)
+{
+	rt_event_answer_reply(arg, reply);
+}
+
+static void
+handle_leave(struct rt_event *e)
+{
+	struct rt_client *c = rt_event_client(e);
+	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
+	char meeting[RT_ID_LEN + 1];
+
+	if (rt_json_get_id(req, "meetingId", meeting))
+	{
+		rt_typing_end(e->app->typings, c, RT_TYPING_MEETING, meeting);
+		rt_event_call(e, "meeting_leave", on_reply);
+	}
+	else
+		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+	json_decref(req);
+}
+
+void
+rt_meeting_resume(struct rt_app *app, struct rt_client *c, const json_t *meetings)
+{
+	const json_t *item;
+	char id[RT_ID_LEN + 1];
+	char req[64];
+	size_t i;
+
+	json_array_foreach(meetings, i, item)
+	{
+		if (!rt_json_id(item, id))
+			continue;
+		snprintf(req, sizeof(req), "{\"meetingId\":\"%s\"}", id);
+		rt_event_inject(app, c, "join-meeting", req);
+	}
+}
+
+/* ---- typing ----------------------------------------------------------------------------------- */
+
+static void
+handle_typing(struct rt_event *e)
+{
+	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
+	char meeting[RT_ID_LEN + 1];
+
+	if (!rt_json_get_id(req, "meetingId", meeting))
+		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+	else if (!json_is_boolean(json_object_get(req, "typing")))
+		rt_event_fail(e, "bad_request", "typing must be true or false");
+	else if (rt_meeting_is_seated(e->app->meetings, meeting, rt_event_client(e)))
+		rt_typing_tell(e, RT_TYPING_MEETING, meeting, rt_json_bool(req, "typing", false));
+	else
+		/* The database knows whether it is not there, over, or none of theirs. */
+		rt_event_call(e, "meeting_typing", on_reply);
+	json_decref(req);
+}
+
+/* ---- what the database tells ---------------------------------------------------------------- */
+
+static struct rt_client *
+find_client(struct rt_app *app, const json_t *payload)
+{
+	const char *gateway = rt_json_str(payload, "gateway");
+	const char *sid = rt_json_str(payload, "sid");
+	struct rt_socket *s;
+	struct rt_client *c;
+
+	if (gateway == NULL || sid == NULL || strcmp(gateway, app->name) != 0)
+		return NULL;
+	s = rt_socket_find(app->sio, sid);
+	c = s == NULL ? NULL : rt_socket_data(s);
+	return c == NULL || c->user == NULL ? NULL : c;
+}
+
+static void
+run_meeting_member(struct rt_app *app, const json_t *payload)
+{
+	struct rt_client *c = find_client(app, payload);
+	char meeting[RT_ID_LEN + 1];
+	char participant[RT_ID_LEN + 1];
+
+	if (c == NULL || !rt_json_get_id(payload, "meetingId", meeting) ||
+		!rt_json_get_id(payload, "participantId", participant))
+		return;
+	if (rt_json_bool(payload, "member", false))
+		rt_meeting_enter(app->meetings, meeting, c, participant);
+	else
+		rt_meeting_leave(app->meetings, meeting, c, participant);
+}
+
+static void
+run_meeting_closed(struct rt_app *app, const json_t *payload)
+{
+	char meeting[RT_ID_LEN + 1];
+
+	if (rt_json_get_id(payload, "meetingId", meeting))
+		rt_meeting_close(app->meetings, meeting);
+}
+
+/* ---- the tables --------------------------------------------------------------------------------- */
+
+static const struct rt_event_def events[] = {
+	{.name = "join-meeting", .handle = handle_join, .reply = "meeting-joined", .barrier = true},
+	{.name = "leave-meeting", .handle = handle_leave, .barrier = true},
+	{.name = "typing", .handle = handle_typing, .barrier = true},
+	{.name = "media-status-update", .fn = "meeting_media", .writes = true, .barrier = true},
+	{.name = "send-message", .fn = "meeting_say", .writes = true, .barrier = true},
+	{.name = "send-reaction", .fn = "meeting_react", .writes = true, .barrier = true},
+	{.name = "raise-hand", .fn = "meeting_hand", .writes = true, .barrier = true},
+	{.name = "mute-participant", .fn = "meeting_mute", .barrier = true},
+	{.name = "remove-participant", .fn = "meeting_remove", .barrier = true},
+	{.name = "update-participant-role", .fn = "meeting_role", .barrier = true},
+	{.name = "lock-meeting", .fn = "meeting_lock", .barrier = true},
+	{.name = "end-meeting", .fn = "meeting_close", .barrier = true},
+	{.name = "toggle-recording", .fn = "meeting_record", .barrier = true},
+};
+
+static const struct rt_command_def commands[] = {
+	{"rt:meeting-member", run_meeting_member},
+	{"rt:meeting-closed", run_meeting_closed},
+};
+
+void
+rt_meeting_event_init(void)
+{
+	rt_events_add_table(events, sizeof(events) / sizeof(events[0]));
+	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
+}

@@ -1,0 +1,329 @@
+/* http.c: see http.h.  Tells the requests apart: Engine.IO's, static files', the application's; those whose session
+ * lives in another worker are passed on. */
+#include "http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bgworker/common/log.h"
+#include "cors.h"
+#include "bgworker/gateway/engineio/engineio.h"
+#include "http_router.h"
+#include "http_static.h"
+#include "proxies.h"
+
+#define ALLOWED "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+struct rt_http
+{
+	const struct rt_transport_options *conf;
+	struct rt_transport_stats *stats;
+	struct rt_httpserver *server;
+	struct rt_eio *eio;
+	struct rt_http_static *files;
+	struct rt_proxies *proxies;
+	rt_http_cb on_request;
+	void *on_request_arg;
+	rt_http_pass_cb pass;
+	void *pass_arg;
+};
+
+/* The request's target, taken apart; all in one block of memory. */
+struct target
+{
+	char *raw_path;
+	char *path;
+	char *query;
+};
+
+/* ---- targets --------------------------------------------------------------------- */
+
+/* Behind "http://host" of the absolute form (RFC 9112, section 3.2.2); clients of proxies send it. */
+static const char *
+skip_authority(const char *target, const char *end)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+
+	for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+	{
+		size_t len = strlen(schemes[i]);
+
+		if ((size_t) (end - target) < len || strncasecmp(target, schemes[i], len) != 0)
+			continue;
+		for (target += len; target < end && *target != '/' && *target != '?'; target++)
+			continue;
+		break;
+	}
+	return target;
+}
+
+static enum rt_result
+parse_target(const struct rt_http_head *h, struct target *t)
+{
+	const char *end = h->target + h->target_len;
+	const char *path = skip_authority(h->target, end);
+	const char *path_end;
+	const char *query_end;
+	size_t path_len;
+	size_t query_len;
+
+	for (query_end = path; query_end < end && *query_end != '#'; query_end++)
+		continue;
+	path_end = memchr(path, '?', (size_t) (query_end - path));
+	if (path_end == NULL)
+		path_end = query_end;
+	path_len = (size_t) (path_end - path);
+	query_len = path_end < query_end ? (size_t) (query_end - path_end - 1) : 0;
+	t->raw_path = rt_alloc(2 * (path_len + 1) + query_len + 1);
+	t->path = t->raw_path + path_len + 1;
+	t->query = t->path + path_len + 1;
+	memcpy(t->raw_path, path, path_len);
+	if (query_len > 0)
+		memcpy(t->query, path_end + 1, query_len);
+	if (path_len > 0 && path[0] == '/' && rt_http_decode_path(path, path_len, t->path) == RT_OK)
+		return RT_OK;
+	free(t->raw_path);
+	return RT_BAD_INPUT;
+}
+
+static bool
+is_engineio(const struct target *t)
+{
+	return strcmp(t->path, "/socket.io/") == 0 || strcmp(t->path, "/socket.io") == 0;
+}
+
+/* ---- answers of our own ------------------------------------------------------------ */
+
+static void
+reply_error(struct rt_httpconn *c, int status, const char *headers, const char *code, const char *message)
+{
+	char body[256];
+	int n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
+					 message);
+
+	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status,
+												 .content_type = "application/json",
+												 .headers = headers,
+												 .body = body,
+												 .len = (size_t) n});
+}
+
+static enum rt_http_verdict
+refuse(struct rt_http *http, struct rt_httpconn *c, int status, const char *headers, const char *code,
+	   const char *message)
+{
+	http->stats->http_bad_requests++;
+	reply_error(c, status, headers, code, message);
+	return RT_HTTP_ANSWERED;
+}
+
+static bool
+is_known_method(const struct rt_http_head *h)
+{
+	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+
+	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+		if (rt_http_method_is(h, methods[i]))
+			return true;
+	return false;
+}
+
+/* ---- requests ------------------------------------------------------------------------ */
+
+static enum rt_http_verdict
+judge_engineio(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
+{
+	int worker = http->pass != NULL ? rt_eio_worker_of(t->query) : -1;
+
+	if (worker >= 0 && worker != http->conf->worker && worker < http->conf->workers &&
+		http->pass(http->pass_arg, worker, c) == RT_OK)
+		return RT_HTTP_TAKEN;
+	return rt_eio_on_head(http->eio, c, h, t->query);
+}
+
+static enum rt_http_verdict
+judge(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
+{
+	if (h->has_length && h->content_length > http->conf->max_payload_bytes)
+		return refuse(http, c, 413, NULL, "too_large", "The request is too large");
+	if (rt_http_method_is(h, "OPTIONS"))
+	{
+		rt_httpconn_reply(c, &(struct rt_http_reply){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
+		return RT_HTTP_ANSWERED;
+	}
+	if (is_engineio(t))
+		return judge_engineio(http, c, h, t);
+	if (!is_known_method(h))
+		return refuse(http, c, 405, "Allow: " ALLOWED "\r\n", "bad_request", "Method not allowed");
+	if (rt_http_header_has_token(h, "upgrade", "websocket"))
+		return refuse(http, c, 400, NULL, "bad_request", "No websocket here");
+	return RT_HTTP_READ_BODY;
+}
+
+static enum rt_http_verdict
+on_head(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
+{
+	struct rt_http *http = arg;
+	struct target t;
+	enum rt_http_verdict verdict;
+	char client[RT_PEER_BYTES];
+
+	rt_proxies_client(http->proxies, rt_httpconn_peer(c), h, client);
+	rt_httpconn_set_client(c, client);
+	rt_httpconn_set_headers(c, rt_cors_headers(http->conf->cors_origins, h));
+	if (rt_http_method_is(h, "OPTIONS") && h->target_len == 1 && h->target[0] == '*')
+	{
+		rt_httpconn_reply(c, &(struct rt_http_reply){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
+		return RT_HTTP_ANSWERED;
+	}
+	if (parse_target(h, &t) != RT_OK)
+		return refuse(http, c, 400, NULL, "bad_request", "Malformed path");
+	verdict = judge(http, c, h, &t);
+	free(t.raw_path);
+	return verdict;
+}
+
+static char *
+copy_header(const struct rt_http_head *h, const char *name)
+{
+	const struct rt_http_header *header = rt_http_find_header(h, name);
+
+	return header == NULL ? NULL : rt_strndup(header->value, header->value_len);
+}
+
+static void
+ask_application(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t,
+				const char *body, size_t len)
+{
+	char *method = rt_strndup(h->method, h->method_len);
+	char *authorization = copy_header(h, "authorization");
+	char *content_type = copy_header(h, "content-type");
+	struct rt_http_request r = {.id = rt_httpconn_id(c),
+								.method = method,
+								.path = t->path,
+								.raw_path = t->raw_path,
+								.query = t->query,
+								.authorization = authorization,
+								.content_type = content_type,
+								.body = body == NULL ? "" : body,
+								.body_len = len,
+								.peer = rt_httpconn_client(c)};
+
+	http->on_request(http->on_request_arg, &r);
+	free(method);
+	free(authorization);
+	free(content_type);
+}
+
+static void
+on_request(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len)
+{
+	struct rt_http *http = arg;
+	struct target t;
+
+	if (parse_target(h, &t) != RT_OK)
+		return; /* on_head saw the same bytes and found them fine */
+	if (is_engineio(&t))
+		rt_eio_on_request(http->eio, c, h, t.query, body, len);
+	else if (!rt_http_static_has(http->files, t.path))
+		ask_application(http, c, h, &t, body, len);
+	else if (rt_http_method_is(h, "GET") || rt_http_method_is(h, "HEAD"))
+		rt_http_static_serve(http->files, c, h, t.path);
+	else
+		refuse(http, c, 405, "Allow: GET, HEAD\r\n", "bad_request", "Method not allowed");
+	free(t.raw_path);
+}
+
+static void
+on_abandoned(void *arg, struct rt_httpconn *c)
+{
+	(void) arg;
+	rt_eio_on_abandoned(c);
+}
+
+/* ---- for the application --------------------------------------------------------------- */
+
+/* Lines of "Name: value", each with its CRLF, and nothing that would begin a line of its own. */
+static bool
+are_headers_sound(const char *headers)
+{
+	while (*headers != '\0')
+	{
+		size_t len = strcspn(headers, "\r\n");
+		const char *colon = memchr(headers, ':', len);
+
+		if (colon == NULL || colon == headers || headers[len] != '\r' || headers[len + 1] != '\n')
+			return false;
+		headers += len + 2;
+	}
+	return true;
+}
+
+void
+rt_http_reply(struct rt_http *http, uint64_t id, int status, const char *content_type, const char *headers,
+			  const void *body, size_t len)
+{
+	struct rt_httpconn *c = rt_httpserver_find(http->server, id);
+
+	if (c == NULL)
+		return;
+	if (headers != NULL && !are_headers_sound(headers))
+	{
+		rt_log(RT_LOG_ERROR, "http", "headers of a reply were malformed and left out");
+		headers = NULL;
+	}
+	rt_httpconn_reply(
+		c, &(struct rt_http_reply){
+			   .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
+}
+
+struct rt_http *
+rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
+			struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router)
+{
+	struct rt_http *http = rt_alloc(sizeof *http);
+	struct rt_http_handler handler = {.on_head = on_head,
+									  .on_request = on_request,
+									  .on_abandoned = on_abandoned,
+									  .on_gone = router->on_descriptor_gone,
+									  .arg = http,
+									  .gone_arg = router->gone_arg};
+
+	http->conf = conf;
+	http->stats = stats;
+	http->eio = eio;
+	http->on_request = router->on_request;
+	http->on_request_arg = router->on_request_arg;
+	http->pass = router->pass;
+	http->pass_arg = router->pass_arg;
+	http->files = rt_http_static_new(conf->static_dir);
+	http->proxies = rt_proxies_new(conf->trusted_proxies);
+	http->server = rt_httpserver_new(l, w, conf, stats, &handler);
+	return http;
+}
+
+void
+rt_http_reload(struct rt_http *http)
+{
+	rt_proxies_free(http->proxies);
+	http->proxies = rt_proxies_new(http->conf->trusted_proxies);
+}
+
+struct rt_httpserver *
+rt_http_server(struct rt_http *http)
+{
+	return http->server;
+}
+
+void
+rt_http_free(struct rt_http *http)
+{
+	if (http == NULL)
+		return;
+	rt_httpserver_free(http->server);
+	rt_http_static_free(http->files);
+	rt_proxies_free(http->proxies);
+	free(http);
+}

@@ -1,0 +1,229 @@
+/* http_static.c: see http_static.h.
+ *
+ * A file `x.gz` beside `x` is its compressed form.  File I/O happens at the start only. */
+#include "http_static.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
+
+#define MAX_TOTAL_BYTES (64 << 20)
+#define MAX_FILES 500
+#define MAX_DEPTH 4
+
+/* The page talks to its own server alone, by requests and by websockets. */
+#define PAGE_HEADERS                                                                                                 \
+	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "              \
+	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; "                          \
+	"frame-ancestors 'none'\r\n"                                                                                     \
+	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+
+struct file
+{
+	char *path; /* as requested */
+	char *data;
+	size_t len;
+	char *gzip; /* or NULL */
+	size_t gzip_len;
+	char etag[24]; /* with its quotes */
+	const char *type;
+};
+
+struct rt_http_static
+{
+	struct rt_map *files; /* by path */
+	size_t total_bytes;
+};
+
+static const char *
+type_of(const char *path)
+{
+	static const char *const types[][2] = {{".html", "text/html; charset=utf-8"},
+										   {".js", "text/javascript; charset=utf-8"},
+										   {".mjs", "text/javascript; charset=utf-8"},
+										   {".css", "text/css; charset=utf-8"},
+										   {".json", "application/json"},
+										   {".map", "application/json"},
+										   {".svg", "image/svg+xml"},
+										   {".png", "image/png"},
+										   {".ico", "image/x-icon"},
+										   {".woff2", "font/woff2"},
+										   {".txt", "text/plain; charset=utf-8"}};
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot != NULL && i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(dot, types[i][0]) == 0)
+			return types[i][1];
+	return "application/octet-stream";
+}
+
+/* Contents as allocated bytes, or NULL. */
+static char *
+read_file(struct rt_http_static *s, const char *name, size_t *len)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	char *data = NULL;
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	*len = 0;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > (off_t) (MAX_TOTAL_BYTES - s->total_bytes))
+	{
+		close(fd);
+		return NULL;
+	}
+	data = rt_alloc((unsigned long) st.st_size + 1);
+	while ((n = read(fd, data + *len, (size_t) st.st_size - *len)) > 0)
+		*len += (size_t) n;
+	close(fd);
+	s->total_bytes += *len;
+	return data;
+}
+
+/* FNV-1a: tells versions of a file apart, nothing more. */
+static uint64_t
+hash_of(const char *data, size_t len)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char) data[i]) * 0x100000001b3u;
+	return hash;
+}
+
+static void
+add_file(struct rt_http_static *s, const char *name, const char *path)
+{
+	char gzip_name[PATH_MAX];
+	struct file *f = rt_alloc(sizeof *f);
+
+	f->data = rt_map_count(s->files) < MAX_FILES ? read_file(s, name, &f->len) : NULL;
+	if (f->data == NULL)
+	{
+		free(f);
+		return;
+	}
+	snprintf(gzip_name, sizeof gzip_name, "%s.gz", name);
+	f->gzip = read_file(s, gzip_name, &f->gzip_len);
+	f->path = rt_strdup(path);
+	f->type = type_of(name);
+	snprintf(f->etag, sizeof f->etag, "\"%016" PRIx64 "\"", hash_of(f->data, f->len));
+	rt_map_put_str(s->files, f->path, f);
+}
+
+static bool
+is_gzip(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 3 && strcmp(name + len - 3, ".gz") == 0;
+}
+
+static void
+add_dir(struct rt_http_static *s, const char *dir, const char *path, int depth)
+{
+	DIR *d = depth > MAX_DEPTH ? NULL : opendir(dir);
+	struct dirent *entry;
+
+	while (d != NULL && (entry = readdir(d)) != NULL)
+	{
+		char name[PATH_MAX];
+		char url[PATH_MAX];
+		struct stat st;
+
+		if (entry->d_name[0] == '.' || is_gzip(entry->d_name))
+			continue;
+		if (snprintf(name, sizeof name, "%s/%s", dir, entry->d_name) >= (int) sizeof name ||
+			snprintf(url, sizeof url, "%s/%s", path, entry->d_name) >= (int) sizeof url || lstat(name, &st) != 0)
+			continue;
+		if (S_ISDIR(st.st_mode))
+			add_dir(s, name, url, depth + 1);
+		else if (S_ISREG(st.st_mode))
+			add_file(s, name, url);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+struct rt_http_static *
+rt_http_static_new(const char *dir)
+{
+	struct rt_http_static *s = rt_alloc(sizeof *s);
+	char name[PATH_MAX];
+
+	s->files = rt_map_new();
+	if (dir == NULL || dir[0] == '\0')
+		return s;
+	snprintf(name, sizeof name, "%s/index.html", dir);
+	add_file(s, name, "/");
+	snprintf(name, sizeof name, "%s/favicon.ico", dir);
+	add_file(s, name, "/favicon.ico");
+	snprintf(name, sizeof name, "%s/assets", dir);
+	add_dir(s, name, "/assets", 0);
+	rt_log(RT_LOG_DEBUG, "http", "%zu files, %zu bytes from %s", rt_map_count(s->files), s->total_bytes, dir);
+	return s;
+}
+
+void
+rt_http_static_free(struct rt_http_static *s)
+{
+	struct file *f;
+	size_t pos = 0;
+
+	if (s == NULL)
+		return;
+	while ((f = rt_map_next(s->files, &pos)) != NULL)
+	{
+		free(f->path);
+		free(f->data);
+		free(f->gzip);
+		free(f);
+	}
+	rt_map_free(s->files);
+	free(s);
+}
+
+bool
+rt_http_static_has(const struct rt_http_static *s, const char *path)
+{
+	return rt_map_find_str(s->files, path) != NULL;
+}
+
+bool
+rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
+					 const char *path)
+{
+	const struct file *f = rt_map_find_str(s->files, path);
+	struct rt_http_reply r = {.status = 200, .body_is_static = true};
+	char headers[1024];
+	bool gzip;
+
+	if (f == NULL)
+		return false;
+	gzip = f->gzip != NULL && rt_http_header_has_token(h, "accept-encoding", "gzip");
+	/* Files have no version in their names, so a client asks whether its copy is still good. */
+	snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
+			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "");
+	r.headers = headers;
+	if (rt_http_header_has_token(h, "if-none-match", f->etag))
+		r.status = 304;
+	else
+	{
+		r.content_type = f->type;
+		r.body = gzip ? f->gzip : f->data;
+		r.len = gzip ? f->gzip_len : f->len;
+	}
+	rt_httpconn_reply(c, &r);
+	return true;
+}

@@ -1,0 +1,21 @@
+/* http_static.h: the demo application's files, read once at the start and served from memory. */
+#ifndef RT_HTTP_STATIC_H
+#define RT_HTTP_STATIC_H
+
+#include <stdbool.h>
+
+#include "bgworker/gateway/http/httpconn.h"
+
+struct rt_http_static;
+
+/* index.html (as "/"), favicon.ico and what lies under assets/.  Never fails: what cannot be read is logged. */
+struct rt_http_static *rt_http_static_new(const char *dir);
+void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
+
+bool rt_http_static_has(const struct rt_http_static *s, const char *path);
+
+/* Answers and returns true if there is such a file. */
+bool rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
+						  const char *path);
+
+#endif

@@ -1,0 +1,498 @@
+/* tls.c: see tls.h.
+ *
+ * A connection reads from one side only what the other side has room for: at most one record is kept for each
+ * direction.  Its time limits are otherwise those of what is served at the inner end. */
+#include "tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bgworker/common/buf.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/wheel.h"
+#include "transport_conf.h"
+
+#define RECORD_BYTES 16384
+#define RECORDS_A_TURN 8
+#define HANDSHAKE_MS 10000
+#define STALLED_MS 30000   /* without the peer taking anything */
+#define LAST_BYTES_MS 5000 /* for what is still to be sent when the inner end has closed */
+
+struct tls_conn
+{
+	struct rt_tls *tls;
+	struct tls_conn *next;
+	struct tls_conn *prev;
+	SSL *ssl;
+	int fd;
+	int inner;
+	struct rt_watch *fd_watch;
+	struct rt_watch *inner_watch;
+	struct rt_buf to_peer;
+	struct rt_buf to_inner;
+	struct rt_wheel_entry timeout;
+	bool reads_want_write; /* of the last SSL_read() */
+	bool writes_want_read; /* of the last SSL_write() */
+	bool inner_ended;
+	bool finishing;
+	bool shaken; /* the handshake is over */
+	bool closed;
+};
+
+struct rt_tls
+{
+	struct rt_loop *loop;
+	struct rt_wheel *wheel;
+	SSL_CTX *ctx;
+	struct tls_conn *first;
+	char scratch[RECORD_BYTES];
+};
+
+static void
+free_conn(void *arg)
+{
+	free(arg);
+}
+
+static void
+close_conn(struct tls_conn *c)
+{
+	struct rt_tls *t = c->tls;
+
+	if (c->closed)
+		return;
+	c->closed = true;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		t->first = c->next;
+	rt_wheel_unset(t->wheel, &c->timeout);
+	rt_watch_free(c->fd_watch);
+	rt_watch_free(c->inner_watch);
+	SSL_free(c->ssl);
+	close(c->fd);
+	close(c->inner);
+	rt_buf_fini(&c->to_peer);
+	rt_buf_fini(&c->to_inner);
+	rt_loop_defer(t->loop, free_conn, c);
+}
+
+static void
+on_timeout(struct rt_wheel_entry *entry)
+{
+	close_conn((struct tls_conn *) ((char *) entry - offsetof(struct tls_conn, timeout)));
+}
+
+/* ---- moving bytes -------------------------------------------------------------------- */
+
+/* RT_OK: n bytes were moved; RT_AGAIN: later; RT_GONE. */
+static enum rt_result
+ssl_result(struct tls_conn *c, int n, bool *wants_other)
+{
+	int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, n);
+
+	*wants_other = false;
+	switch (error)
+	{
+		case SSL_ERROR_NONE:
+			return RT_OK;
+		case SSL_ERROR_WANT_READ:
+			return RT_AGAIN;
+		case SSL_ERROR_WANT_WRITE:
+			*wants_other = true;
+			return RT_AGAIN;
+		default:
+			ERR_clear_error();
+			return RT_GONE;
+	}
+}
+
+static enum rt_result
+read_from_peer(struct tls_conn *c)
+{
+	struct rt_tls *t = c->tls;
+	enum rt_result rc;
+	ssize_t sent;
+	int n;
+
+	if (rt_buf_len(&c->to_inner) > 0)
+		return RT_AGAIN;
+	ERR_clear_error();
+	n = SSL_read(c->ssl, t->scratch, sizeof t->scratch);
+	rc = ssl_result(c, n, &c->reads_want_write);
+	if (rc != RT_OK)
+		return rc;
+	sent = send(c->inner, t->scratch, (size_t) n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return RT_GONE;
+	if (sent < 0)
+		sent = 0;
+	return rt_buf_put(&c->to_inner, t->scratch + sent, (size_t) (n - sent));
+}
+
+/* What is left of the last record. */
+static enum rt_result
+write_to_inner(struct tls_conn *c)
+{
+	size_t len;
+	char *data = rt_buf_peek(&c->to_inner, &len);
+	ssize_t n;
+
+	if (len == 0)
+		return RT_OK;
+	n = send(c->inner, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? RT_AGAIN : RT_GONE;
+	rt_buf_drop(&c->to_inner, (size_t) n);
+	return (size_t) n == len ? RT_OK : RT_AGAIN;
+}
+
+static enum rt_result
+write_to_peer(struct tls_conn *c)
+{
+	size_t len;
+	char *data = rt_buf_peek(&c->to_peer, &len);
+	enum rt_result rc;
+	bool wants_write;
+	int n;
+
+	c->writes_want_read = false;
+	if (len == 0)
+		return RT_OK;
+	ERR_clear_error();
+	n = SSL_write(c->ssl, data, (int) len);
+	rc = ssl_result(c, n, &wants_write);
+	c->writes_want_read = rc == RT_AGAIN && !wants_write;
+	if (rc != RT_OK)
+		return rc;
+	rt_buf_drop(&c->to_peer, (size_t) n);
+	if ((size_t) n < len)
+		return RT_AGAIN;
+	rt_wheel_unset(c->tls->wheel, &c->timeout);
+	return RT_OK;
+}
+
+static enum rt_result
+read_from_inner(struct tls_conn *c)
+{
+	ssize_t n;
+
+	if (rt_buf_len(&c->to_peer) > 0)
+		return RT_AGAIN;
+	n = recv(c->inner, c->tls->scratch, sizeof c->tls->scratch, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? RT_AGAIN : RT_GONE;
+	if (n == 0)
+	{
+		c->inner_ended = true;
+		return RT_AGAIN;
+	}
+	rt_buf_put(&c->to_peer, c->tls->scratch, (size_t) n);
+	if (c->shaken)
+		rt_wheel_set(c->tls->wheel, &c->timeout, STALLED_MS);
+	return write_to_peer(c);
+}
+
+static void
+watch_for(struct tls_conn *c)
+{
+	bool inner_waits = rt_buf_len(&c->to_inner) > 0;
+	bool peer_waits = rt_buf_len(&c->to_peer) > 0;
+	int fd_events = 0;
+	int inner_events = 0;
+
+	if (!inner_waits || c->writes_want_read)
+		fd_events |= RT_READABLE;
+	if ((peer_waits && !c->writes_want_read) || c->reads_want_write)
+		fd_events |= RT_WRITABLE;
+	if (!peer_waits && !c->inner_ended)
+		inner_events |= RT_READABLE;
+	if (inner_waits)
+		inner_events |= RT_WRITABLE;
+	rt_watch_set(c->fd_watch, fd_events);
+	rt_watch_set(c->inner_watch, inner_events);
+}
+
+/* The inner end has closed: what it sent goes out, then we say goodbye. */
+static void
+finish(struct tls_conn *c)
+{
+	if (rt_buf_len(&c->to_peer) == 0)
+	{
+		SSL_shutdown(c->ssl);
+		ERR_clear_error();
+		close_conn(c);
+	}
+	else if (!c->finishing)
+	{
+		c->finishing = true;
+		rt_wheel_set(c->tls->wheel, &c->timeout, LAST_BYTES_MS);
+	}
+}
+
+static void
+note_handshake(struct tls_conn *c)
+{
+	if (c->shaken || !SSL_is_init_finished(c->ssl))
+		return;
+	c->shaken = true;
+	rt_wheel_unset(c->tls->wheel, &c->timeout);
+}
+
+static void
+pump(struct tls_conn *c)
+{
+	enum rt_result in = RT_OK;
+	enum rt_result out = RT_OK;
+
+	if (write_to_inner(c) == RT_GONE || write_to_peer(c) == RT_GONE)
+		in = RT_GONE;
+	for (int n = 0; n < RECORDS_A_TURN && in == RT_OK; n++)
+		in = read_from_peer(c);
+	note_handshake(c);
+	for (int n = 0; n < RECORDS_A_TURN && in != RT_GONE && out == RT_OK; n++)
+		out = read_from_inner(c);
+	if (in == RT_GONE || out == RT_GONE)
+		close_conn(c);
+	else if (c->inner_ended)
+		finish(c);
+	if (!c->closed)
+		watch_for(c);
+}
+
+static void resume(void *arg);
+
+static void
+on_events(void *arg, int events)
+{
+	struct tls_conn *c = arg;
+
+	(void) events;
+	if (c->closed)
+		return;
+	pump(c);
+	/* Bytes that OpenSSL has read already do not make the descriptor readable. */
+	if (!c->closed && SSL_pending(c->ssl) > 0 && rt_buf_len(&c->to_inner) == 0)
+		rt_loop_defer(c->tls->loop, resume, c);
+}
+
+static void
+resume(void *arg)
+{
+	on_events(arg, RT_READABLE);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------ */
+
+static struct tls_conn *
+new_conn(struct rt_tls *t, int fd, int inner)
+{
+	struct tls_conn *c = rt_alloc(sizeof *c);
+
+	c->tls = t;
+	c->fd = fd;
+	c->inner = inner;
+	c->timeout.fn = on_timeout;
+	rt_buf_init(&c->to_peer, RECORD_BYTES);
+	rt_buf_init(&c->to_inner, RECORD_BYTES);
+	c->next = t->first;
+	if (t->first != NULL)
+		t->first->prev = c;
+	t->first = c;
+	c->fd_watch = rt_watch_new(t->loop, fd, on_events, c);
+	c->inner_watch = rt_watch_new(t->loop, inner, on_events, c);
+	return c;
+}
+
+int
+rt_tls_wrap(struct rt_tls *t, int fd)
+{
+	int pair[2];
+	SSL *ssl;
+	struct tls_conn *c;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+	{
+		close(fd);
+		return -1;
+	}
+	ssl = SSL_new(t->ctx);
+	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
+	{
+		SSL_free(ssl);
+		close(fd);
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	SSL_set_accept_state(ssl);
+	c = new_conn(t, fd, pair[0]);
+	c->ssl = ssl;
+	rt_wheel_set(t->wheel, &c->timeout, HANDSHAKE_MS);
+	if (c->fd_watch == NULL || c->inner_watch == NULL)
+	{
+		close_conn(c);
+		close(pair[1]);
+		return -1;
+	}
+	watch_for(c);
+	return pair[1];
+}
+
+/* HTTP/2 is not spoken here. */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len,
+		void *arg)
+{
+	static const unsigned char ours[] = "\x08http/1.1";
+
+	(void) ssl;
+	(void) arg;
+	if (SSL_select_next_proto((unsigned char **) out, out_len, ours, sizeof ours - 1, in, in_len) !=
+		OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_NOACK;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* A key with a passphrase must not make the program ask for it. */
+static int
+on_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void) buf;
+	(void) size;
+	(void) writing;
+	(void) arg;
+	return 0;
+}
+
+static void
+log_openssl_error(const char *what)
+{
+	char reason[256];
+
+	ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
+	ERR_clear_error();
+	rt_log(RT_LOG_ERROR, "tls", "cannot use the %s: %s", what, reason);
+}
+
+/* The server's certificate, and those behind it as its chain. */
+static bool
+use_certificates(SSL_CTX *ctx, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+	bool used = cert != NULL && SSL_CTX_use_certificate(ctx, cert) == 1;
+	unsigned long end;
+
+	X509_free(cert);
+	while (used && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+	{
+		used = SSL_CTX_add0_chain_cert(ctx, cert) == 1;
+		if (!used)
+			X509_free(cert);
+	}
+	BIO_free(bio);
+	end = ERR_peek_last_error();
+	if (!used || ERR_GET_LIB(end) != ERR_LIB_PEM || ERR_GET_REASON(end) != PEM_R_NO_START_LINE)
+		return false;
+	ERR_clear_error();
+	return true;
+}
+
+static bool
+use_key(SSL_CTX *ctx, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, NULL);
+	bool used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return used;
+}
+
+/* Nothing is resumed, as in PostgreSQL itself: a ticket's key would live as long as the certificate, and what was
+ * sent before could be read by whoever gets it.  Under TLS 1.2, forward secrecy and authenticated encryption alone. */
+static SSL_CTX *
+new_context(const struct rt_transport_options *o)
+{
+	SSL_CTX *ctx;
+
+	if (o->tls_cert == NULL || o->tls_key == NULL)
+	{
+		rt_log(RT_LOG_ERROR, "tls", "there is no certificate with its key that could be read");
+		return NULL;
+	}
+	ctx = SSL_CTX_new(TLS_server_method());
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_min_proto_version(ctx, strcmp(o->tls_min_version, "TLSv1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+								 SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_mode(ctx,
+					 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	if (!use_certificates(ctx, o->tls_cert))
+		log_openssl_error("certificate of rt.ssl_cert_file");
+	else if (!use_key(ctx, o->tls_key))
+		log_openssl_error("key of rt.ssl_key_file");
+	else
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+enum rt_result
+rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *o)
+{
+	SSL_CTX *ctx = new_context(o);
+	struct rt_tls *t;
+
+	if (ctx == NULL)
+		return RT_INTERNAL;
+	t = rt_alloc(sizeof *t);
+	t->loop = l;
+	t->wheel = w;
+	t->ctx = ctx;
+	*tp = t;
+	return RT_OK;
+}
+
+enum rt_result
+rt_tls_reload(struct rt_tls *t, const struct rt_transport_options *o)
+{
+	SSL_CTX *ctx = new_context(o);
+
+	if (ctx == NULL)
+	{
+		rt_log(RT_LOG_WARNING, "tls", "the certificate stays that was there before");
+		return RT_INTERNAL;
+	}
+	SSL_CTX_free(t->ctx); /* connections hold references of their own */
+	t->ctx = ctx;
+	return RT_OK;
+}
+
+void
+rt_tls_free(struct rt_tls *t)
+{
+	if (t == NULL)
+		return;
+	while (t->first != NULL)
+		close_conn(t->first);
+	SSL_CTX_free(t->ctx);
+	free(t);
+}

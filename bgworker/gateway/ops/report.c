@@ -1,0 +1,286 @@
+/* report.c: see report.h */
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bgworker/common/conf.h"
+#include "bgworker/common/db.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/text.h"
+#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/socketio/socketio.h"
+#include "stat.h"
+#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/clients/user.h"
+
+#define REPORT_EVERY_MS 1000
+#define ROOMS_MAX 1000       /* told of in one report: those with joined clients, no matter which */
+#define CONNECTIONS_MAX 1000 /* likewise: those whose figures have changed */
+
+struct rt_report
+{
+	struct rt_app *app;
+	struct rt_timer *timer;
+	size_t next_client;
+	json_t *answer; /* to the last report */
+	uint64_t seen_pos; /* 0: none since the last report */
+	uint64_t seen_at_us;
+	bool started; /* the database knows this gateway */
+	bool asking;
+};
+
+static void
+write_number(struct rt_text *t, const char *key, uint64_t value)
+{
+	rt_text_addf(t, ",\"%s\":%" PRIu64, key, value);
+}
+
+static void
+write_stats(struct rt_report *rp, struct rt_text *t)
+{
+	const struct rt_transport_stats *tr = rt_transport_stats(rp->app->transport);
+	const struct rt_stat_gauges *g = rt_stat_take_gauges(rp->app->stat);
+	const struct rt_stat *st = rp->app->stat;
+
+	rt_text_addf(t, ",\"stats\":{\"connections\":%" PRIu64, tr->connections);
+	write_number(t, "websockets", tr->websockets);
+	write_number(t, "sockets", tr->sockets);
+	write_number(t, "users", g->users);
+	write_number(t, "rooms", g->rooms);
+	write_number(t, "events", rt_bus_stats(rp->app->bus)->events);
+	write_number(t, "position", g->position);
+	write_number(t, "framesOut", tr->frames_out);
+	write_number(t, "bytesOut", tr->bytes_out);
+	write_number(t, "writesOut", tr->writes_out);
+	write_number(t, "packetsIn", tr->packets_in);
+	write_number(t, "bytesIn", tr->bytes_in);
+	write_number(t, "queuedBytes", tr->queued_bytes);
+	write_number(t, "cutOff", tr->cut_off);
+	write_number(t, "requests", rt_stat_get(st, RT_STAT_REQUESTS));
+	write_number(t, "clientEvents", rt_stat_get(st, RT_STAT_EVENTS));
+	write_number(t, "rateLimited", rt_stat_get(st, RT_STAT_RATE_LIMITED));
+	write_number(t, "recovered", rt_stat_get(st, RT_STAT_RECOVERED));
+	write_number(t, "dbCalls", g->db_calls);
+	write_number(t, "dbWaiting", g->db_waiting);
+	rt_text_add(t, "}");
+}
+
+static void
+write_rooms(struct rt_report *rp, struct rt_text *t)
+{
+	struct rt_room *r;
+	size_t at = 0;
+	int n = 0;
+
+	rt_text_add(t, ",\"rooms\":[");
+	while (n < ROOMS_MAX && (r = rt_rooms_next(rp->app->rooms, &at)) != NULL)
+	{
+		if (rt_room_joined_count(r) > 0)
+			rt_text_addf(t, "%s{\"roomId\":\"%s\",\"joined\":%zu}", n++ == 0 ? "" : ",", rt_room_id(r),
+						 rt_room_joined_count(r));
+	}
+	rt_text_add(t, "]");
+}
+
+/* Only what the database does not know yet. */
+static bool
+has_news(const struct rt_client *c)
+{
+	const struct rt_told *t = &c->told;
+
+	return c->user != NULL &&
+		   (t->latency_us != rt_socket_latency_us(c->socket) || t->queued_bytes != rt_socket_queued_bytes(c->socket) ||
+			t->websocket != rt_socket_is_websocket(c->socket));
+}
+
+static void
+write_connection(struct rt_text *t, struct rt_client *c)
+{
+	c->told = (struct rt_told){.latency_us = rt_socket_latency_us(c->socket),
+							   .queued_bytes = rt_socket_queued_bytes(c->socket),
+							   .websocket = rt_socket_is_websocket(c->socket)};
+	rt_text_add(t, "{\"sid\":");
+	rt_text_quote(t, rt_socket_id(c->socket));
+	rt_text_addf(t, ",\"serial\":%" PRIu64 ",\"transport\":\"%s\",\"queuedBytes\":%zu", c->serial,
+				 c->told.websocket ? "websocket" : "polling", c->told.queued_bytes);
+	if (c->told.latency_us >= 0)
+		rt_text_addf(t, ",\"latencyUs\":%" PRId64, c->told.latency_us);
+	rt_text_add(t, "}");
+}
+
+/* All are looked at in each report; where too many have changed, the next one goes on behind the last. */
+static void
+write_connections(struct rt_report *rp, struct rt_text *t)
+{
+	size_t left = rt_clients_count(rp->app->users);
+	int n = 0;
+
+	rt_text_add(t, ",\"connections\":[");
+	for (; left > 0 && n < CONNECTIONS_MAX; left--)
+	{
+		struct rt_client *c = rt_clients_next(rp->app->users, &rp->next_client);
+
+		if (c == NULL)
+		{
+			rp->next_client = 0;
+			c = rt_clients_next(rp->app->users, &rp->next_client);
+		}
+		if (c == NULL || !has_news(c))
+			continue;
+		rt_text_add(t, n++ == 0 ? "" : ",");
+		write_connection(t, c);
+	}
+	rt_text_add(t, "]");
+}
+
+void
+rt_report_note_event(struct rt_report *rp, uint64_t pos)
+{
+	struct timespec now;
+
+	if (rp->seen_pos != 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	rp->seen_pos = pos;
+	rp->seen_at_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static void
+write_seen(struct rt_report *rp, struct rt_text *t)
+{
+	if (rp->seen_pos == 0)
+		return;
+	write_number(t, "seenPos", rp->seen_pos);
+	write_number(t, "seenAtUs", rp->seen_at_us);
+	rp->seen_pos = 0;
+}
+
+static void
+take_answer(struct rt_report *rp, json_t *answer)
+{
+	int64_t delay_us = rt_json_int(answer, "delayUs", -1);
+
+	if (answer == NULL)
+		return;
+	json_decref(rp->answer);
+	rp->answer = answer;
+	if (delay_us >= 0)
+		rt_stat_observe(rp->app->stat, RT_STAT_DELIVERY, (uint64_t) delay_us);
+}
+
+json_t *
+rt_report_relay(const struct rt_report *rp)
+{
+	return rt_json_object(rp->answer, "relay");
+}
+
+json_t *
+rt_report_media(const struct rt_report *rp)
+{
+	return rt_json_array(rp->answer, "media");
+}
+
+static void
+on_told(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_report *rp = arg;
+
+	rp->asking = false;
+	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
+	if (reply->ok)
+	{
+		rp->started = true;
+		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
+	}
+	else if (strcmp(reply->code, "not_found") == 0)
+		rp->started = false;
+}
+
+static void
+tell(struct rt_report *rp, const char *fn)
+{
+	struct rt_text t;
+	char host[65] = "";
+
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"gateway\":");
+	rt_text_quote(&t, rp->app->name);
+	gethostname(host, sizeof(host) - 1);
+	rt_text_add(&t, ",\"host\":");
+	rt_text_quote(&t, host);
+	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(rp->app->conf), (int) getpid());
+	write_number(&t, "port", (uint64_t) rt_conf_int(rp->app->conf, "port", 0));
+	write_stats(rp, &t);
+	write_rooms(rp, &t);
+	write_connections(rp, &t);
+	write_seen(rp, &t);
+	rt_text_add(&t, "}");
+	rp->asking = true;
+	rt_db_call(rp->app->db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
+	rt_text_fini(&t);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_report *rp = arg;
+
+	if (!rp->asking)
+		tell(rp, rp->started ? "gateway_report" : "gateway_start");
+	rt_timer_start(rp->timer, REPORT_EVERY_MS);
+}
+
+void
+rt_report_start(struct rt_report *rp)
+{
+	rt_timer_start(rp->timer, REPORT_EVERY_MS);
+	tell(rp, "gateway_start");
+}
+
+void
+rt_report_stop(struct rt_report *rp)
+{
+	rt_timer_stop(rp->timer);
+	if (rp->started)
+		tell(rp, "gateway_stop");
+}
+
+bool
+rt_report_asking(const struct rt_report *rp)
+{
+	return rp->asking;
+}
+
+bool
+rt_report_started(const struct rt_report *rp)
+{
+	return rp->started;
+}
+
+struct rt_report *
+rt_report_new(struct rt_app *app)
+{
+	struct rt_report *rp = rt_alloc(sizeof(*rp));
+
+	rp->app = app;
+	rp->timer = rt_timer_new(app->loop, on_timer, rp);
+	return rp;
+}
+
+void
+rt_report_free(struct rt_report *rp)
+{
+	if (rp == NULL)
+		return;
+	rt_timer_free(rp->timer);
+	json_decref(rp->answer);
+	free(rp);
+}

@@ -1,0 +1,55 @@
+/* sweep.c: see sweep.h */
+#include "sweep.h"
+
+#include <stdlib.h>
+
+#include "bgworker/common/db.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/gateway/app.h"
+
+#define EVERY_MS 1000
+
+struct rt_sweep
+{
+	struct rt_app *app;
+	struct rt_timer *timer; /* runs from an answer to the next question */
+};
+
+static void
+on_swept(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_sweep *sw = arg;
+
+	if (!reply->ok)
+		rt_log(RT_LOG_DEBUG, "sweep", "not now: %s", reply->message);
+	rt_timer_start(sw->timer, EVERY_MS);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_sweep *sw = arg;
+
+	rt_db_call(sw->app->db, RT_DB_OWN, "meeting_sweep", NULL, "{}", 2, on_swept, sw);
+}
+
+struct rt_sweep *
+rt_sweep_new(struct rt_app *app)
+{
+	struct rt_sweep *sw = rt_alloc(sizeof(*sw));
+
+	sw->app = app;
+	sw->timer = rt_timer_new(app->loop, on_timer, sw);
+	rt_timer_start(sw->timer, EVERY_MS);
+	return sw;
+}
+
+void
+rt_sweep_free(struct rt_sweep *sw)
+{
+	if (sw == NULL)
+		return;
+	rt_timer_free(sw->timer);
+	free(sw);
+}

@@ -1,0 +1,85 @@
+/* socketio.h: the Socket.IO v5 server on namespace "/", over Engine.IO v4 sessions.
+ *
+ * Knows packets, acknowledgements, the CONNECT handshake and its time limit; knows no user, room or
+ * event name.  The application gets three calls and answers through the functions below. */
+#ifndef RT_SOCKETIO_H
+#define RT_SOCKETIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bgworker/common/result.h"
+#include "bgworker/gateway/engineio/frame.h"
+
+struct rt_socketio;
+struct rt_socket; /* one client's socket; valid from on_connect until on_disconnect returned */
+
+#define RT_NO_ACK (-1)
+
+/* An EVENT.  All is lent for the time of the call.  Binary attachments were parsed and are left out:
+ * where the JSON has a placeholder, it stays as it came. */
+struct rt_socketio_event
+{
+	const char *name; /* decoded, NUL-terminated */
+	const char *arg;  /* JSON text of the first argument, not NUL-terminated; NULL if there is none */
+	size_t arg_len;
+	int nargs;         /* after the name */
+	const char *error; /* the event is to be answered with bad_request and this message; NULL if it is fine */
+	int64_t ack;       /* RT_NO_ACK: none is wanted */
+};
+
+/* The handshake, as seen at CONNECT.  Strings are lent, and NULL where absent. */
+struct rt_socketio_connect
+{
+	const char *auth; /* JSON object of the CONNECT packet, or NULL */
+	size_t auth_len;
+	const char *bearer;      /* token of the handshake's Authorization header */
+	const char *query_token; /* ?token= of the handshake */
+	const char *peer;        /* address, "127.0.0.1" */
+	bool websocket;
+};
+
+struct rt_socketio_app
+{
+	/* A CONNECT to "/": answer now or later with rt_socket_accept() or rt_socket_refuse(). */
+	void (*on_connect)(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c);
+	void (*on_event)(void *arg, struct rt_socket *s, const struct rt_socketio_event *e);
+	/* Once for each on_connect that was accepted, and for each that was still unanswered. `reason` is static,
+	 * Socket.IO's: "transport close", "ping timeout", "client namespace disconnect", ...; clean is false when a
+	 * client with recovery may come back. */
+	void (*on_disconnect)(void *arg, struct rt_socket *s, const char *reason, bool clean);
+	void *arg;
+};
+
+/* 20 characters [A-Za-z0-9_-] and a NUL; public, unlike Engine.IO's session id. */
+const char *rt_socket_id(const struct rt_socket *s);
+void rt_socket_set_data(struct rt_socket *s, void *data); /* the application's; not freed here */
+void *rt_socket_data(const struct rt_socket *s);
+const char *rt_socket_peer(const struct rt_socket *s);
+bool rt_socket_is_websocket(const struct rt_socket *s); /* as of now: an upgrade changes it */
+size_t rt_socket_queued_bytes(const struct rt_socket *s);
+int64_t rt_socket_latency_us(const struct rt_socket *s); /* of the last heartbeat; -1: none yet */
+
+/* Answers CONNECT: `40{"sid":"…","pid":"…"}`; pid NULL leaves it out. The id may be given (recovery), else
+ * it is made.  Frames may be sent from then on. */
+void rt_socket_accept(struct rt_socket *s, const char *sid, const char *pid);
+/* `44{"message":…,"data":…}`; data is JSON text or NULL.  The session stays, as Socket.IO has it, until its
+ * connect timeout. */
+void rt_socket_refuse(struct rt_socket *s, const char *message, const char *data);
+
+/* Queues the frame (a reference is taken) and writes as soon as the socket can take it.  A queue over its
+ * limit cuts the socket off; on_disconnect then comes at the end of the turn. */
+void rt_socket_send(struct rt_socket *s, struct rt_frame *f);
+/* `43<ack>[<json>]` */
+void rt_socket_ack(struct rt_socket *s, int64_t ack, const char *json, size_t len);
+/* `41`, then the transport is closed once that is written. */
+void rt_socket_disconnect(struct rt_socket *s, const char *reason);
+
+/* Without `41`: to the client the transport has broken, so that it comes back by itself. */
+void rt_socket_break(struct rt_socket *s, const char *reason);
+
+/* By rt_socket_id(); NULL if it is gone.  What an answer from the database must use. */
+struct rt_socket *rt_socket_find(struct rt_socketio *sio, const char *id);
+
+#endif

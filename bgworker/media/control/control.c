@@ -1,0 +1,288 @@
+#include "control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bgworker/common/dbjson.h"
+#include "bgworker/common/json.h"
+#include "bgworker/common/log.h"
+#include "bgworker/media/net/addresses.h"
+#include "bgworker/media/params/params_caps.h"
+#include "stats.h"
+#include "work.h"
+
+#define RETRY_MS 500
+#define MAX_EVENTS 2000   /* that wait for the database; beyond that the newest are left out */
+#define MAX_STAT_ROWS 4000
+#define STOP_MS 1000
+#define CHANNEL "rt_media"
+
+struct rt_control
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	struct rt_engine *engine;
+	struct rt_control_options options;
+	char *announced;
+	char worker[48];
+	json_t *caps, *addresses;
+	rt_control_cb on_ready;
+	void *arg;
+	bool registered, was_ready, starting, stopping;
+	struct rt_timer *beat, *retry, *goodbye;
+	int64_t beat_ms;
+	struct rt_work *work;
+	json_t *events;
+	bool telling;
+	rt_control_cb done;
+	void *done_arg;
+};
+
+static void register_worker(struct rt_control *c);
+static void tell_events(struct rt_control *c);
+
+/* ---- registering and beating ---- */
+
+static void
+on_started(void *arg, const struct rt_db_reply *r)
+{
+	struct rt_control *c = arg;
+	json_t *reply;
+
+	c->starting = false;
+	if (c->stopping)
+		return;
+	if (!r->ok)
+	{
+		rt_log(RT_LOG_DEBUG, "control", "not registered yet: %s", r->message);
+		rt_timer_start(c->retry, RETRY_MS);
+		return;
+	}
+	reply = rt_json_parse_object(r->json, r->json_len);
+	c->beat_ms = rt_json_int(reply, "heartbeatMs", 1000);
+	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
+	json_decref(reply);
+	if (c->beat_ms < 100 || c->beat_ms > 10000)
+		c->beat_ms = 1000;
+	c->registered = true;
+	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
+	if (!c->was_ready)
+		c->on_ready(c->arg);
+	c->was_ready = true;
+	rt_work_begin(c->work, c->engine, c->worker);
+}
+
+static void
+register_worker(struct rt_control *c)
+{
+	char random[13], host[65] = "";
+	char slot[96]; /* which worker of which host: a start in it gives up the one before */
+
+	if (c->starting)
+		return;
+	c->starting = true;
+	rt_ice_random(random, 12);
+	snprintf(c->worker, sizeof c->worker, "media%d-%s", c->options.slot, random);
+	gethostname(host, sizeof host - 1);
+	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
+	rt_db_call_json(c->db, "media_start",
+	                json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
+	                          "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
+	                          c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
+	                          rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
+	                          rt_addresses_candidates(c->addresses, c->options.port)),
+	                on_started, c);
+}
+
+static void
+on_retry(void *arg)
+{
+	register_worker(arg);
+}
+
+static void
+on_beaten(void *arg, const struct rt_db_reply *r)
+{
+	struct rt_control *c = arg;
+	json_t *reply;
+
+	if (c->stopping || !r->ok)
+		return;
+	reply = rt_json_parse_object(r->json, r->json_len);
+	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
+	if (reply && !rt_json_bool(reply, "known", true))
+	{
+		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");
+		c->registered = false;
+		rt_work_pause(c->work);
+		rt_engine_close_all(c->engine);
+		rt_timer_stop(c->beat);
+		register_worker(c);
+	}
+	json_decref(reply);
+}
+
+static void
+on_beat(void *arg)
+{
+	struct rt_control *c = arg;
+	size_t load = rt_stats_load(c->engine);
+	json_t *req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) load, "totals",
+	                        rt_stats_totals(c->engine));
+
+	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
+		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
+	rt_db_call_json(c->db, "media_heartbeat", req, on_beaten, c);
+	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
+}
+
+/* ---- notifications ---- */
+
+static void
+on_notify(void *arg, int pid, const char *payload, size_t len)
+{
+	struct rt_control *c = arg;
+
+	rt_work_notify(c->work, pid, payload, len);
+}
+
+static void
+on_listen(void *arg, bool listening)
+{
+	struct rt_control *c = arg;
+
+	if (!listening)
+		return;
+	rt_work_refetch(c->work);
+	tell_events(c);
+}
+
+/* ---- events ---- */
+
+static void
+on_told(void *arg, const struct rt_db_reply *r)
+{
+	struct rt_control *c = arg;
+
+	c->telling = false;
+	if (!r->ok)
+		rt_log(RT_LOG_DEBUG, "control", "events: %s", r->message);
+	tell_events(c);
+}
+
+static void
+tell_events(struct rt_control *c)
+{
+	json_t *events = c->events;
+
+	if (c->telling || !c->registered || json_array_size(events) == 0 || c->stopping)
+		return;
+	c->telling = true;
+	c->events = json_array();
+	rt_db_call_json(c->db, "media_event", json_pack("{s:s, s:o}", "worker", c->worker, "events", events), on_told, c);
+}
+
+static void
+on_turn_end(void *arg)
+{
+	tell_events(arg);
+}
+
+void
+rt_control_event(void *arg, const char *json)
+{
+	struct rt_control *c = arg;
+
+	if (json_array_size(c->events) >= MAX_EVENTS)
+		return;
+	json_array_append_new(c->events, rt_json_parse_object(json, strlen(json)));
+	if (json_array_size(c->events) == 1)
+		rt_loop_defer(c->loop, on_turn_end, c);
+}
+
+/* ---- life ---- */
+
+static void
+on_goodbye_timeout(void *arg)
+{
+	struct rt_control *c = arg;
+	rt_control_cb done = c->done;
+
+	c->done = NULL;
+	if (done)
+		done(c->done_arg);
+}
+
+static void
+on_stopped(void *arg, const struct rt_db_reply *r)
+{
+	(void) r;
+	on_goodbye_timeout(arg);
+}
+
+void
+rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
+{
+	c->stopping = true;
+	rt_work_pause(c->work);
+	c->done = done;
+	c->done_arg = arg;
+	rt_timer_stop(c->beat);
+	rt_timer_stop(c->retry);
+	rt_timer_start(c->goodbye, STOP_MS);
+	rt_db_call_json(c->db, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
+}
+
+static void
+on_begin(void *arg)
+{
+	register_worker(arg);
+}
+
+struct rt_control *
+rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o, rt_control_cb on_ready,
+               void *arg)
+{
+	struct rt_control *c = rt_alloc(sizeof *c);
+
+	c->loop = l;
+	c->db = db;
+	c->options = *o;
+	c->announced = rt_strdup(o->announced);
+	c->on_ready = on_ready;
+	c->arg = arg;
+	c->caps = rt_params_router_caps();
+	c->events = json_array();
+	c->work = rt_work_new(l, db, c->caps);
+	c->beat = rt_timer_new(l, on_beat, c);
+	c->retry = rt_timer_new(l, on_retry, c);
+	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);
+	return c;
+}
+
+void
+rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
+{
+	c->engine = e;
+	c->addresses = rt_addresses(c->announced, e->port);
+	rt_db_listen(c->db, CHANNEL, on_notify, on_listen, c);
+	rt_loop_defer(c->loop, on_begin, c);
+}
+
+void
+rt_control_free(struct rt_control *c)
+{
+	if (!c)
+		return;
+	rt_timer_free(c->beat);
+	rt_timer_free(c->retry);
+	rt_timer_free(c->goodbye);
+	json_decref(c->caps);
+	json_decref(c->addresses);
+	json_decref(c->events);
+	rt_work_free(c->work);
+	free(c->announced);
+	free(c);
+}

@@ -1,0 +1,435 @@
+#include "ops.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <openssl/rand.h>
+
+#include "bgworker/common/json.h"
+#include "bgworker/media/forward/consumer.h"
+#include "bgworker/media/forward/layers.h"
+#include "bgworker/media/params/params_caps.h"
+#include "bgworker/media/params/params_dtls.h"
+#include "bgworker/media/forward/producer.h"
+#include "bgworker/media/forward/report.h"
+#include "stats.h"
+#include "bgworker/media/forward/transport.h"
+
+typedef json_t *(*op_cb)(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e);
+
+static json_t *
+fail(struct rt_ops_error *e, const char *code, const char *message)
+{
+	e->code = code;
+	snprintf(e->text.message, sizeof e->text.message, "%s", message);
+	return NULL;
+}
+
+static json_t *
+fail_params(struct rt_ops_error *e, enum rt_result rc)
+{
+	e->code = rc == RT_LIMIT ? "full" : rc == RT_INTERNAL ? "internal" : "bad_request";
+	return NULL;
+}
+
+/* ---- what a request names ---- */
+
+static const char *
+id_of(const json_t *req, const char *key)
+{
+	const char *id = rt_json_str(req, key);
+
+	return id && id[0] && strlen(id) < RT_OBJECT_ID ? id : NULL;
+}
+
+static struct rt_transport *
+need_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const char *id = id_of(req, "transportId");
+	struct rt_transport *t = id ? rt_engine_transport(ops->engine, id) : NULL;
+
+	if (!t)
+		fail(e, "not_found", "Transport not found");
+	return t;
+}
+
+static struct rt_producer *
+need_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const char *id = id_of(req, "producerId");
+	struct rt_producer *p = id ? rt_engine_producer(ops->engine, id) : NULL;
+
+	if (!p)
+		fail(e, "not_found", "Producer not found");
+	return p;
+}
+
+static struct rt_consumer *
+need_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const char *id = id_of(req, "consumerId");
+	struct rt_consumer *c = id ? rt_engine_consumer(ops->engine, id) : NULL;
+
+	if (!c)
+		fail(e, "not_found", "Consumer not found");
+	return c;
+}
+
+static uint32_t
+random32(uint32_t from, uint32_t range)
+{
+	uint32_t r = 0;
+
+	RAND_bytes((unsigned char *) &r, sizeof r);
+	return from + r % range;
+}
+
+/* ---- transports ---- */
+
+static json_t *
+ice_parameters(const struct rt_transport *t)
+{
+	return json_pack("{s:s, s:s, s:b}", "usernameFragment", t->ufrag->ufrag, "password", t->ufrag->pwd, "iceLite", 1);
+}
+
+static json_t *
+op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const char *router = id_of(req, "routerId"), *id = id_of(req, "transportId"), *direction = rt_json_str(req, "direction");
+	const char *participant = id_of(req, "participantId");
+	const json_t *ice = rt_json_object(req, "iceParameters");
+	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
+	struct rt_transport *t;
+
+	if (!router || !id || !participant || !direction || (strcmp(direction, "send") && strcmp(direction, "recv")))
+		return fail(e, "bad_request", "create-transport: routerId, transportId, participantId and direction are needed");
+	if (rt_engine_transport(ops->engine, id))
+		return json_object(); /* handed out again */
+	t = rt_transport_new(rt_engine_router(ops->engine, router), id, participant, strcmp(direction, "send") == 0);
+	if (!ufrag || !pwd || rt_transport_set_ice(t, ufrag, pwd) != RT_OK)
+		rt_report_transport_closed(t, "no ICE parameters"); /* the client has them already */
+	return json_object();
+}
+
+static json_t *
+op_connect_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_dtls_params dtls;
+	enum rt_result rc;
+
+	if (!t)
+		return NULL;
+	rc = rt_dtls_params_read(&dtls, json_object_get(req, "dtlsParameters"), &e->text);
+	if (rc != RT_OK)
+		return fail_params(e, rc);
+	if (rt_transport_connect(t, &dtls) != RT_OK)
+		return fail(e, "conflict", "Transport is connected already");
+	return json_object();
+}
+
+static json_t *
+op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_transport *t = need_transport(ops, req, e);
+
+	if (!t)
+		return NULL;
+	rt_transport_restart_ice(t);
+	return json_pack("{s:o}", "iceParameters", ice_parameters(t));
+}
+
+/* ---- producers ---- */
+
+static json_t *
+op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_transport *t = need_transport(ops, req, e);
+	const char *id = id_of(req, "producerId"), *kind = rt_json_str(req, "kind");
+	char cname[17];
+	struct rt_producer_context ctx = {.caps = ops->caps, .default_cname = cname};
+	struct rt_producer_params params;
+	struct rt_producer *p;
+	enum rt_result rc;
+
+	if (!t)
+		return NULL;
+	if (!id || !kind)
+		return fail(e, "bad_request", "produce: producerId and kind are needed");
+	if (!t->sends)
+		return fail(e, "bad_request", "produce: the transport only receives");
+	if (rt_engine_producer(ops->engine, id))
+		return fail(e, "conflict", "Producer exists");
+	rt_ice_random(cname, 16);
+	ctx.cname = t->cname[0] ? t->cname : NULL;
+	ctx.first_ssrc = random32(100000000, 900000000);
+	rc = rt_producer_params_init(&params, kind, json_object_get(req, "rtpParameters"), &ctx, &e->text);
+	if (rc != RT_OK)
+		return fail_params(e, rc);
+	rc = rt_producer_new(&p, t, id, &params);
+	if (rc != RT_OK)
+	{
+		rt_producer_params_fini(&params);
+		return fail(e, rc == RT_LIMIT ? "full" : "bad_request",
+		            rc == RT_LIMIT ? "Too many producers" : "rtpParameters: an SSRC or mid is in use on this transport");
+	}
+	p->paused = rt_json_bool(req, "paused", false);
+	p->muted = rt_json_bool(req, "muted", false);
+	return json_pack("{s:s}", "type", rt_producer_type_name(p->params.type));
+}
+
+static json_t *
+set_producer_pause(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e, bool paused)
+{
+	struct rt_producer *p = need_producer(ops, req, e);
+
+	if (!p)
+		return NULL;
+	rt_producer_pause(p, paused);
+	return json_object();
+}
+
+static json_t *
+op_pause_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	return set_producer_pause(ops, req, e, true);
+}
+
+static json_t *
+op_resume_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	return set_producer_pause(ops, req, e, false);
+}
+
+static json_t *
+op_close_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_producer *p = need_producer(ops, req, e);
+
+	if (!p)
+		return NULL;
+	rt_producer_close(p);
+	return json_object();
+}
+
+static json_t *
+op_mute_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_producer *p = need_producer(ops, req, e);
+
+	if (!p)
+		return NULL;
+	rt_producer_mute(p, rt_json_bool(req, "muted", true));
+	return json_object();
+}
+
+/* ---- consumers ---- */
+
+static json_t *
+op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_producer *p = t ? need_producer(ops, req, e) : NULL;
+	const char *id = id_of(req, "consumerId");
+	struct rt_consumer_params params;
+	struct rt_consumer *c;
+	json_t *rtp_parameters;
+	char mid[16];
+	enum rt_result rc;
+
+	if (!p)
+		return NULL;
+	if (!id)
+		return fail(e, "bad_request", "consume: consumerId is needed");
+	if (t->sends)
+		return fail(e, "bad_request", "consume: the transport only sends");
+	if (p->transport->router != t->router)
+		return fail(e, "not_found", "Producer not found");
+	if (rt_engine_consumer(ops->engine, id))
+		return fail(e, "conflict", "Consumer exists");
+	snprintf(mid, sizeof mid, "%u", t->next_mid);
+	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable, json_object_get(req, "rtpCapabilities"),
+	                             mid, t->next_ssrc, &e->text);
+	if (rc != RT_OK)
+		return fail_params(e, rc);
+	if (rt_consumer_new(&c, t, p, id, &params) != RT_OK)
+	{
+		rt_consumer_params_fini(&params);
+		return fail(e, "full", "Too many consumers");
+	}
+	t->next_mid++;
+	t->next_ssrc += 2;
+	rtp_parameters = c->params.rtp_parameters;
+	c->params.rtp_parameters = NULL; /* the client is told once, and they are large */
+	return json_pack("{s:o, s:s}", "rtpParameters", rtp_parameters, "type", rt_producer_type_name(p->params.type));
+}
+
+static json_t *
+set_consumer_pause(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e, bool paused)
+{
+	struct rt_consumer *c = need_consumer(ops, req, e);
+
+	if (!c)
+		return NULL;
+	rt_consumer_pause(c, paused);
+	return json_object();
+}
+
+static json_t *
+op_pause_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	return set_consumer_pause(ops, req, e, true);
+}
+
+static json_t *
+op_resume_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	return set_consumer_pause(ops, req, e, false);
+}
+
+static json_t *
+op_close_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_consumer *c = need_consumer(ops, req, e);
+
+	if (!c)
+		return NULL;
+	rt_consumer_close(c);
+	return json_object();
+}
+
+static json_t *
+op_request_keyframe(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_consumer *c = need_consumer(ops, req, e);
+
+	if (!c)
+		return NULL;
+	rt_consumer_want_keyframe(c);
+	return json_object();
+}
+
+static json_t *
+op_set_preferred_layers(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_consumer *c = need_consumer(ops, req, e);
+	int64_t spatial = rt_json_int(req, "spatialLayer", -1), temporal = rt_json_int(req, "temporalLayer", -1);
+
+	if (!c)
+		return NULL;
+	if (spatial < 0 || temporal < -1)
+		return fail(e, "bad_request", "spatialLayer and temporalLayer are numbers from 0 on");
+	rt_layers_prefer(c, spatial > 7 ? 7 : (int) spatial, temporal > 7 ? 7 : (int) temporal);
+	return json_object();
+}
+
+static json_t *
+op_get_stats(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	struct rt_transport *t;
+	struct rt_producer *p;
+	struct rt_consumer *c;
+
+	if (id_of(req, "consumerId"))
+		return (c = need_consumer(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_consumer(c)) : NULL;
+	if (id_of(req, "producerId"))
+		return (p = need_producer(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_producer(p)) : NULL;
+	return (t = need_transport(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_transport(t)) : NULL;
+}
+
+/* ---- commands ---- */
+
+static json_t *
+op_close_transports(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const json_t *id;
+	size_t i;
+
+	(void) e;
+	json_array_foreach(rt_json_array(req, "transportIds"), i, id)
+	{
+		struct rt_transport *t = json_is_string(id) ? rt_engine_transport(ops->engine, json_string_value(id)) : NULL;
+
+		if (t)
+			rt_transport_close(t);
+	}
+	return json_object();
+}
+
+static json_t *
+op_close_producers(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const json_t *id;
+	size_t i;
+
+	(void) e;
+	json_array_foreach(rt_json_array(req, "producerIds"), i, id)
+	{
+		struct rt_producer *p = json_is_string(id) ? rt_engine_producer(ops->engine, json_string_value(id)) : NULL;
+
+		if (p)
+			rt_producer_close(p);
+	}
+	return json_object();
+}
+
+static json_t *
+op_close_router(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
+{
+	const char *id = id_of(req, "routerId");
+
+	if (!id)
+		return fail(e, "bad_request", "routerId is needed");
+	rt_engine_close_router(ops->engine, id);
+	return json_object();
+}
+
+static const struct
+{
+	const char *name;
+	op_cb run;
+} ops_table[] = {
+    {"create-transport", op_create_transport},
+    {"connect-transport", op_connect_transport},
+    {"restart-ice", op_restart_ice},
+    {"produce", op_produce},
+    {"consume", op_consume},
+    {"resume-consumer", op_resume_consumer},
+    {"pause-consumer", op_pause_consumer},
+    {"close-consumer", op_close_consumer},
+    {"request-keyframe", op_request_keyframe},
+    {"set-preferred-layers", op_set_preferred_layers},
+    {"pause-producer", op_pause_producer},
+    {"resume-producer", op_resume_producer},
+    {"close-producer", op_close_producer},
+    {"mute-producer", op_mute_producer},
+    {"get-stats", op_get_stats},
+    {"close-transports", op_close_transports},
+    {"close-producers", op_close_producers},
+    {"close-router", op_close_router},
+};
+
+json_t *
+rt_ops_run(const struct rt_ops *ops, const json_t *request, struct rt_ops_error *e)
+{
+	const char *op = rt_json_str(request, "op");
+
+	rt_engine_touch(ops->engine);
+	for (size_t i = 0; op && i < sizeof ops_table / sizeof *ops_table; i++)
+		if (strcmp(ops_table[i].name, op) == 0)
+			return ops_table[i].run(ops, request, e);
+	return fail(e, "bad_request", "unknown operation");
+}
+
+void
+rt_ops_undo(const struct rt_ops *ops, const json_t *request)
+{
+	const char *op = rt_json_str(request, "op");
+	struct rt_ops_error e;
+
+	if (!op)
+		return;
+	if (strcmp(op, "produce") == 0)
+		json_decref(op_close_producer(ops, request, &e));
+	else if (strcmp(op, "consume") == 0)
+		json_decref(op_close_consumer(ops, request, &e));
+}

@@ -1,0 +1,267 @@
+/* feed.c: see feed.h.
+ *
+ * After the ring was full: it is drained, opened again, and once the last transaction that found no place has
+ * ended, the tables are rescanned.  What has entered the ring in the meantime comes after that, without the
+ * messages that the rescan has already found. */
+#include "postgres.h"
+
+#include "extension/events/event_text.h"
+#include "extension/events/ring.h"
+#include "feed.h"
+#include "rescan.h"
+
+enum mode
+{
+	RESCANNING,
+	DRAINING,
+	REOPENED /* waits for those that found no place */
+};
+
+struct cursor
+{
+	uint64 pos;     /* of a record */
+	uint32 offset;  /* in its body */
+	int64 next_seq; /* in the range there; 0: its first */
+};
+
+struct rt_feed
+{
+	MemoryContext context;
+	rt_database *db;
+	enum mode mode;
+	struct cursor at;
+	struct cursor kept;       /* as of the last committed batch */
+	struct rt_rescan *rescan; /* NULL: the ring has nothing that a rescan has found */
+	uint64 skip_until;        /* DRAINING: where the ring has nothing of that any more */
+	uint64 lost_seen;
+	uint64 commands_lost_seen;
+	TimestampTz oldest;
+	int rescued;
+};
+
+static uint64
+ring_head(struct rt_feed *f)
+{
+	return pg_atomic_read_u64(&f->db->ring.head);
+}
+
+static void
+start_rescan(struct rt_feed *f)
+{
+	uint64 commands_lost;
+
+	/* Before the rescan's snapshots: what is counted now, they see.  In this order: of a transaction that is counted in the first,
+	 * the second knows too. */
+	f->lost_seen = pg_atomic_read_u64(&f->db->ring.lost);
+	pg_read_barrier();
+	commands_lost = pg_atomic_read_u64(&f->db->ring.lost_commands);
+	pg_memory_barrier();
+	f->rescan = rt_rescan_new(f->context, commands_lost != f->commands_lost_seen);
+	f->commands_lost_seen = commands_lost;
+	f->mode = RESCANNING;
+	pg_atomic_fetch_add_u64(&f->db->rescans, 1);
+}
+
+struct rt_feed *
+rt_feed_new(MemoryContext parent, rt_database *db)
+{
+	struct rt_feed *f = MemoryContextAllocZero(parent, sizeof(*f));
+
+	f->context = parent;
+	f->db = db;
+	f->at.pos = f->kept.pos = pg_atomic_read_u64(&db->ring.tail);
+	start_rescan(f);
+	return f;
+}
+
+void
+rt_feed_discard(struct rt_feed *f)
+{
+	struct rt_ring_record *record;
+
+	while ((record = rt_ring_peek(f->db, &f->at.pos)) != NULL)
+		f->at.pos += record->len;
+	f->kept = f->at;
+	rt_ring_release(f->db, f->at.pos);
+}
+
+static void
+forget_rescan(struct rt_feed *f)
+{
+	if (f->rescan == NULL || f->at.pos < f->skip_until)
+		return;
+	rt_rescan_free(f->rescan);
+	f->rescan = NULL;
+}
+
+/* The ring has nothing for us. */
+static bool
+look_after_full_ring(struct rt_feed *f)
+{
+	if (f->mode == DRAINING && rt_ring_is_full(f->db) && rt_ring_reopen(f->db, f->at.pos))
+		f->mode = REOPENED;
+	if (f->mode != REOPENED || pg_atomic_read_u32(&f->db->ring.dropping) != 0)
+		return false;
+	start_rescan(f);
+	return true;
+}
+
+bool
+rt_feed_has_work(struct rt_feed *f)
+{
+	if (f->mode == RESCANNING)
+		return true;
+	if (f->mode == DRAINING && rt_ring_peek(f->db, &f->at.pos) != NULL)
+		return true;
+	if (f->mode == DRAINING)
+	{
+		f->kept = f->at;
+		rt_ring_release(f->db, f->at.pos);
+		forget_rescan(f);
+	}
+	return look_after_full_ring(f);
+}
+
+static int64
+reached(const struct rt_feed *f, int64 room_id)
+{
+	return f->rescan != NULL ? rt_rescan_reached(f->rescan, room_id) : 0;
+}
+
+/* False: the batch was full before the range was finished. */
+static bool
+fill_range(struct rt_feed *f, struct rt_batch *b, const struct rt_ring_event *event, TimestampTz at)
+{
+	int64 from = Max(Max(event->seq, f->at.next_seq), reached(f, event->room_id) + 1);
+
+	while (from <= event->seq_to && !rt_batch_is_full(b))
+		from = rt_batch_add_range(b, event->room_id, from, event->seq_to, at);
+	f->at.next_seq = from;
+	return from > event->seq_to;
+}
+
+static bool
+fill_event(struct rt_feed *f, struct rt_batch *b, const struct rt_ring_event *event, TimestampTz at)
+{
+	struct rt_batch_event e = {0};
+
+	if (event->flags & RT_EVENT_RANGE)
+		return fill_range(f, b, event, at);
+	e.message = (event->flags & RT_EVENT_MESSAGE) != 0;
+	if (e.message && event->seq <= reached(f, event->room_id))
+		return true;
+	e.name = e.message ? RT_MESSAGE_EVENT : RT_EVENT_NAME(event);
+	e.route = e.message ? NULL : RT_EVENT_ROUTE(event);
+	e.payload = RT_EVENT_PAYLOAD(event);
+	e.room_id = event->room_id;
+	e.seq = event->seq;
+	e.at = at;
+	e.logged = (event->flags & RT_EVENT_LOGGED) != 0;
+	rt_batch_add(b, &e);
+	return true;
+}
+
+/* Of the record at the cursor, what the batch has room for. */
+static void
+fill_from_record(struct rt_feed *f, struct rt_batch *b, struct rt_ring_record *record)
+{
+	while (f->at.offset < record->body_len && !rt_batch_is_full(b))
+	{
+		const struct rt_ring_event *event = (struct rt_ring_event *) (RT_RECORD_BODY(record) + f->at.offset);
+
+		if (!fill_event(f, b, event, record->at))
+			return;
+		f->at.offset += event->len;
+		f->at.next_seq = 0;
+	}
+	if (f->at.offset < record->body_len)
+		return;
+	f->at.pos += record->len;
+	f->at.offset = 0;
+}
+
+static void
+fill_from_ring(struct rt_feed *f, struct rt_batch *b)
+{
+	struct rt_ring_record *record;
+
+	while (!rt_batch_is_full(b) && (record = rt_ring_peek(f->db, &f->at.pos)) != NULL)
+	{
+		if (f->oldest == 0)
+			f->oldest = record->at;
+		fill_from_record(f, b, record);
+	}
+}
+
+static void
+fill_from_rescan(struct rt_feed *f, struct rt_batch *b)
+{
+	if (rt_rescan_fill(f->rescan, b))
+	{
+		f->rescued = rt_batch_count(b);
+		return;
+	}
+	/* All that the rescan saw was reserved before now. */
+	f->skip_until = ring_head(f);
+	f->mode = DRAINING;
+}
+
+void
+rt_feed_fill(struct rt_feed *f, struct rt_batch *b)
+{
+	f->oldest = 0;
+	f->rescued = 0;
+	if (f->mode == RESCANNING)
+		fill_from_rescan(f, b);
+	else if (f->mode == DRAINING)
+		fill_from_ring(f, b);
+}
+
+void
+rt_feed_keep(struct rt_feed *f)
+{
+	if (f->mode == RESCANNING)
+		rt_rescan_keep(f->rescan);
+	f->kept = f->at;
+	rt_ring_release(f->db, f->at.pos);
+	if (f->mode == DRAINING)
+		forget_rescan(f);
+}
+
+void
+rt_feed_undo(struct rt_feed *f)
+{
+	if (f->mode == RESCANNING)
+		rt_rescan_undo(f->rescan);
+	f->at = f->kept;
+}
+
+bool
+rt_feed_is_complete(struct rt_feed *f, uint64 *head)
+{
+	/* In this order: a transaction that was left out is counted in one of the two at any time. */
+	bool complete = f->mode == DRAINING && pg_atomic_read_u32(&f->db->ring.dropping) == 0;
+
+	pg_memory_barrier();
+	complete = complete && pg_atomic_read_u64(&f->db->ring.lost) == f->lost_seen;
+	*head = ring_head(f);
+	return complete;
+}
+
+uint64
+rt_feed_position(const struct rt_feed *f)
+{
+	return f->at.pos;
+}
+
+TimestampTz
+rt_feed_oldest(const struct rt_feed *f)
+{
+	return f->oldest;
+}
+
+int
+rt_feed_rescued(const struct rt_feed *f)
+{
+	return f->rescued;
+}

@@ -1,0 +1,198 @@
+/* ring.c: reserving, publishing and reading the records of the commit ring.
+ *
+ * Locking: ring.lock is held exclusively while a backend reserves, which orders the records; copying, deciding and
+ * reading are done without it.  A record's state is the hand-over: its body is written before the state says
+ * COMMITTED, and read after. */
+#include "postgres.h"
+
+#include "port/pg_bitutils.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+#include "ring.h"
+
+#define FILLER_BYTES offsetof(struct rt_ring_record, body_len)
+
+StaticAssertDecl(FILLER_BYTES <= MAXIMUM_ALIGNOF, "a filler must fit into the smallest rest of the ring");
+
+static struct rt_ring_record *
+record_at(rt_database *db, uint64 pos)
+{
+	return (struct rt_ring_record *) (rt_ring_data(db) + pos % db->ring.size);
+}
+
+Size
+rt_ring_max_body(const rt_database *db)
+{
+	/* Half of the ring, so that an empty ring has place for it whereever its head stands. */
+	return db->ring.size / 2 - MAXALIGN(sizeof(struct rt_ring_record));
+}
+
+static void
+note_use(rt_ring *ring, uint64 used)
+{
+	if (used > pg_atomic_read_u64(&ring->high_water))
+		pg_atomic_write_u64(&ring->high_water, used);
+}
+
+/* Takes len bytes in one piece; the lock is held.  False: there is no place. */
+static bool
+take_space(rt_database *db, Size len, uint64 *pos)
+{
+	rt_ring *ring = &db->ring;
+	uint64 head = pg_atomic_read_u64(&ring->head);
+	uint64 rest = ring->size - head % ring->size;
+	uint64 filler = rest < len ? rest : 0;
+	uint64 used = head + filler + len - pg_atomic_read_u64(&ring->tail);
+	struct rt_ring_record *record;
+
+	if (ring->full || used > ring->size)
+		return false;
+	/* The relay has read what is overwritten from here on. */
+	pg_memory_barrier();
+	if (filler > 0)
+	{
+		record = record_at(db, head);
+		record->len = filler;
+		pg_atomic_init_u32(&record->state, RT_RING_ABORTED);
+	}
+	record = record_at(db, head + filler);
+	record->len = len;
+	pg_atomic_init_u32(&record->state, RT_RING_RESERVED);
+	note_use(ring, used);
+	pg_write_barrier();
+	pg_atomic_write_u64(&ring->head, head + filler + len);
+	*pos = head + filler;
+	return true;
+}
+
+bool
+rt_ring_reserve(rt_database *db, const char *body, Size len, uint64 *pos)
+{
+	Size record_len = MAXALIGN(sizeof(struct rt_ring_record)) + MAXALIGN(len);
+	struct rt_ring_record *record;
+	bool taken;
+
+	LWLockAcquire(&db->ring.lock, LW_EXCLUSIVE);
+	taken = take_space(db, record_len, pos);
+	if (!taken)
+	{
+		db->ring.full = true;
+		pg_atomic_fetch_add_u32(&db->ring.dropping, 1);
+	}
+	LWLockRelease(&db->ring.lock);
+	if (!taken)
+		return false;
+
+	record = record_at(db, *pos);
+	record->body_len = len;
+	record->at = GetCurrentTimestamp();
+	memcpy(RT_RECORD_BODY(record), body, len);
+	return true;
+}
+
+void
+rt_ring_refuse(rt_database *db)
+{
+	LWLockAcquire(&db->ring.lock, LW_EXCLUSIVE);
+	db->ring.full = true;
+	pg_atomic_fetch_add_u32(&db->ring.dropping, 1);
+	LWLockRelease(&db->ring.lock);
+}
+
+/* At most once until the relay has looked. */
+static void
+wake_relay(rt_database *db)
+{
+	uint32 procno;
+
+	if (pg_atomic_exchange_u32(&db->relay_wakeup, 1) != 0)
+		return;
+	procno = pg_atomic_read_u32(&db->relay_procno);
+	if (procno != 0)
+		SetLatch(&ProcGlobal->allProcs[procno - 1].procLatch);
+}
+
+void
+rt_ring_publish(rt_database *db, uint64 pos)
+{
+	pg_write_barrier();
+	pg_atomic_write_u32(&record_at(db, pos)->state, RT_RING_COMMITTED);
+	pg_atomic_fetch_add_u64(&db->ring.published, 1);
+	wake_relay(db);
+}
+
+void
+rt_ring_abort(rt_database *db, uint64 pos)
+{
+	pg_atomic_write_u32(&record_at(db, pos)->state, RT_RING_ABORTED);
+	/* It may be what the relay waits at. */
+	pg_memory_barrier();
+	wake_relay(db);
+}
+
+void
+rt_ring_dropped(rt_database *db, bool committed, bool had_commands)
+{
+	if (committed && had_commands)
+		pg_atomic_fetch_add_u64(&db->ring.lost_commands, 1);
+	/* In this order, so that the relay sees one of the two at any time. */
+	if (committed)
+		pg_atomic_fetch_add_u64(&db->ring.lost, 1);
+	pg_atomic_fetch_sub_u32(&db->ring.dropping, 1);
+	wake_relay(db);
+}
+
+struct rt_ring_record *
+rt_ring_peek(rt_database *db, uint64 *pos)
+{
+	uint64 head = pg_atomic_read_u64(&db->ring.head);
+
+	pg_read_barrier();
+	while (*pos < head)
+	{
+		struct rt_ring_record *record = record_at(db, *pos);
+		uint32 state = pg_atomic_read_u32(&record->state);
+
+		pg_read_barrier();
+		if (state == RT_RING_COMMITTED)
+			return record;
+		if (state == RT_RING_RESERVED)
+			return NULL;
+		*pos += record->len;
+	}
+	return NULL;
+}
+
+void
+rt_ring_release(rt_database *db, uint64 pos)
+{
+	pg_memory_barrier();
+	pg_atomic_write_u64(&db->ring.tail, pos);
+}
+
+bool
+rt_ring_is_full(rt_database *db)
+{
+	bool full;
+
+	LWLockAcquire(&db->ring.lock, LW_SHARED);
+	full = db->ring.full;
+	LWLockRelease(&db->ring.lock);
+	return full;
+}
+
+bool
+rt_ring_reopen(rt_database *db, uint64 pos)
+{
+	bool reopened = false;
+
+	LWLockAcquire(&db->ring.lock, LW_EXCLUSIVE);
+	if (db->ring.full && pg_atomic_read_u64(&db->ring.head) == pos)
+	{
+		db->ring.full = false;
+		reopened = true;
+	}
+	LWLockRelease(&db->ring.lock);
+	return reopened;
+}

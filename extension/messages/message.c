@@ -1,0 +1,226 @@
+/* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
+ * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be able to change rt.rooms.
+ *
+ * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
+ * turns down then takes no number, and none is waiting while another trigger inserts. */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "extension/events/event.h"
+#include "message.h"
+#include "message_check.h"
+#include "message_json.h"
+#include "number.h"
+#include "query.h"
+#include "reference.h"
+#include "row.h"
+#include "extension/config/settings.h"
+
+static struct rt_query on_mention = {
+	.sql = "SELECT rt_private.on_mention($1, $2)",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+
+PG_FUNCTION_INFO_V1(rt_messages_before_insert);
+PG_FUNCTION_INFO_V1(rt_messages_after_insert);
+PG_FUNCTION_INFO_V1(rt_messages_after_statement);
+PG_FUNCTION_INFO_V1(rt_import_number);
+PG_FUNCTION_INFO_V1(rt_import_settle);
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, bool as_expected)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) || !as_expected)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function is a trigger of rt.messages, and can be called as such alone")));
+	return (TriggerData *) fcinfo->context;
+}
+
+#define IS_TRIGGER(fcinfo, when, level)                                                                              \
+	(CALLED_AS_TRIGGER(fcinfo) && when(((TriggerData *) (fcinfo)->context)->tg_event) &&                             \
+	 level(((TriggerData *) (fcinfo)->context)->tg_event) &&                                                         \
+	 TRIGGER_FIRED_BY_INSERT(((TriggerData *) (fcinfo)->context)->tg_event))
+
+static int64
+room_of(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool isnull;
+	Datum room_id = heap_getattr(row, c->room_id, desc, &isnull);
+
+	if (isnull)
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("room_id of a message must not be null")));
+	return DatumGetInt64(room_id);
+}
+
+/* The number that the row gets, or 0 if it has brought one along. */
+static int64
+take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+{
+	TupleDesc desc = RelationGetDescr(messages);
+	int64 room_id = room_of(row, desc, c);
+	bool isnull;
+	Datum given = heap_getattr(row, c->seq, desc, &isnull);
+
+	if (isnull)
+		return rt_number_take(messages, room_id);
+	rt_number_check(room_id, DatumGetInt64(given));
+	return 0;
+}
+
+Datum
+rt_messages_before_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_BEFORE, TRIGGER_FIRED_FOR_ROW));
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	const struct rt_message_columns *c = rt_message_columns(desc);
+	HeapTuple row = trigger->tg_trigtuple;
+	bool nulls[2] = {false, false};
+	Datum values[2];
+	int columns[2];
+	int n = 0;
+	int64 seq;
+
+	rt_message_check_form(row, desc, c);
+	seq = take_number(trigger->tg_relation, row, c);
+	if (seq != 0)
+	{
+		rt_message_check_size(row, desc, c);
+		columns[n] = c->seq;
+		values[n++] = Int64GetDatum(seq);
+	}
+	/* Read after the room's lock was taken, so that times rise with the numbers. */
+	if (heap_attisnull(row, c->created_at, desc))
+	{
+		columns[n] = c->created_at;
+		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());
+	}
+	if (n > 0)
+		row = heap_modify_tuple_by_cols(row, desc, n, columns, values, nulls);
+	return PointerGetDatum(row);
+}
+
+static bool
+may_mention(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool isnull;
+	Datum value = heap_getattr(row, c->content, desc, &isnull);
+	Jsonb *metadata;
+
+	if (!isnull)
+	{
+		text *content = DatumGetTextPP(value);
+
+		if (memchr(VARDATA_ANY(content), '@', VARSIZE_ANY_EXHDR(content)) != NULL)
+			return true;
+	}
+	value = heap_getattr(row, c->metadata, desc, &isnull);
+	if (isnull)
+		return false;
+	metadata = DatumGetJsonbP(value);
+	return JB_ROOT_IS_OBJECT(metadata) &&
+		   getKeyJsonValueFromContainer(&metadata->root, "mentions", strlen("mentions"), NULL) != NULL;
+}
+
+/* With the rights of the table's owner.  These need not be given back when an error is raised: the end of the
+ * (sub)transaction does it. */
+static void
+tell_mentioned(Relation messages, int64 room_id, int64 seq)
+{
+	Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
+	int context;
+	Oid user;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(messages->rd_rel->relowner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	SPI_connect();
+	rt_query_run(&on_mention, values, NULL, false);
+	SPI_finish();
+	SetUserIdAndSecContext(user, context);
+}
+
+/* Gives back the sender's name; NULL: there is no sender. */
+static const char *
+check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+{
+	TupleDesc desc = RelationGetDescr(messages);
+	int64 room_id = room_of(row, desc, c);
+	bool isnull;
+	Datum value = heap_getattr(row, c->reply_to, desc, &isnull);
+
+	rt_reference_check_room(messages, room_id);
+	if (!isnull)
+		rt_reference_check_reply(messages, room_id, DatumGetInt64(value));
+	value = heap_getattr(row, c->sender_id, desc, &isnull);
+	return isnull ? NULL : rt_reference_check_sender(messages, value);
+}
+
+Datum
+rt_messages_after_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_AFTER, TRIGGER_FIRED_FOR_ROW));
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	const struct rt_message_columns *c = rt_message_columns(desc);
+	HeapTuple row = trigger->tg_trigtuple;
+	int64 room_id = room_of(row, desc, c);
+	StringInfoData payload;
+	bool isnull;
+	bool late;
+	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
+	const char *user_name = check_references(trigger->tg_relation, row, c);
+
+	if (!rt_number_confirm(room_id, seq, &late) || rt_suppress_events)
+		return PointerGetDatum(NULL);
+	if (late)
+		rt_event_sort_messages();
+	initStringInfo(&payload);
+	rt_message_payload(&payload, row, desc, user_name);
+	rt_event_emit_message(room_id, seq, payload.data, payload.len);
+	if (may_mention(row, desc, c))
+		tell_mentioned(trigger->tg_relation, room_id, seq);
+	return PointerGetDatum(NULL);
+}
+
+Datum
+rt_messages_after_statement(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, IS_TRIGGER(fcinfo, TRIGGER_FIRED_AFTER, TRIGGER_FIRED_FOR_STATEMENT));
+
+	rt_number_settle(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/* ---- numbers without triggers, for rt.import_messages() ------------------------ */
+
+Datum
+rt_import_number(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(rt_number_take_used(PG_GETARG_INT64(0)));
+}
+
+Datum
+rt_import_settle(PG_FUNCTION_ARGS)
+{
+	Relation messages = rt_row_open_table("messages", RowExclusiveLock);
+
+	rt_number_settle(messages);
+	table_close(messages, NoLock);
+	PG_RETURN_VOID();
+}
+
+void
+rt_message_install(void)
+{
+	rt_number_install();
+}

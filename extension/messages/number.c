@@ -1,0 +1,334 @@
+/* number.c: see number.h.
+ *
+ * Of each room that the transaction wrote to there is a chain of versions, one for each open subtransaction that
+ * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do. */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "lib/ilist.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "number.h"
+#include "room.h"
+#include "row.h"
+
+struct version
+{
+	int64 room_id;
+	int level;             /* nesting level of the subtransaction that made it */
+	struct version *older; /* of a lower level, or NULL */
+	dlist_node by_age;
+	dlist_node by_open; /* in `open` if held */
+	bool held;          /* numbers are counted here; else in rt.rooms */
+	int64 stored;       /* held: last_seq of rt.rooms */
+	int64 last;         /* held: the last number given out */
+	int64 pending;      /* held: the number of which it is not known whether it was used; 0: none */
+	int64 first;        /* the first number that the transaction gave out; 0: none */
+	int64 known;        /* the room has got at least so far */
+	int64 confirmed;    /* the highest number that rt_number_confirm() was told of */
+};
+
+struct room
+{
+	int64 id; /* key */
+	struct version *top;
+	char status;
+};
+
+#define SH_PREFIX rooms
+#define SH_ELEMENT_TYPE struct room
+#define SH_KEY_TYPE int64
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) &(key), sizeof(key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Mostly a transaction writes to one. */
+#define FIRST_ROOMS 2
+
+/* The open transaction's; its memory is the transaction's. */
+static struct
+{
+	rooms_hash *rooms;   /* NULL: no message yet */
+	dlist_head versions; /* newest first, and so levels fall */
+	dlist_head open;     /* those that rt_number_settle() must look at */
+} numbers;
+
+static void
+start_rooms(void)
+{
+	numbers.rooms = rooms_create(TopTransactionContext, FIRST_ROOMS, NULL);
+	dlist_init(&numbers.versions);
+	dlist_init(&numbers.open);
+}
+
+static struct version *
+find_version(int64 room_id)
+{
+	struct room *room;
+
+	if (numbers.rooms == NULL)
+		return NULL;
+	room = rooms_lookup(numbers.rooms, room_id);
+	return room != NULL ? room->top : NULL;
+}
+
+/* The version of the current subtransaction, made if need be. */
+static struct version *
+own_version(int64 room_id)
+{
+	int level = GetCurrentTransactionNestLevel();
+	struct version *v = find_version(room_id);
+	struct version *own;
+	struct room *room;
+	bool found;
+
+	if (v != NULL && v->level == level)
+		return v;
+	if (numbers.rooms == NULL)
+		start_rooms();
+	own = MemoryContextAllocZero(TopTransactionContext, sizeof(*own));
+	room = rooms_insert(numbers.rooms, room_id, &found);
+	if (v != NULL)
+	{
+		*own = *v;
+		if (v->held)
+		{
+			dlist_delete(&v->by_open);
+			dlist_push_head(&numbers.open, &own->by_open);
+		}
+	}
+	own->room_id = room_id;
+	own->level = level;
+	own->older = v;
+	dlist_push_head(&numbers.versions, &own->by_age);
+	room->top = own;
+	return own;
+}
+
+/* Whether there is such a row, the running statement's own included. */
+static bool
+is_used(Relation messages, int64 room_id, int64 seq)
+{
+	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
+	struct rt_row row;
+	bool used = rt_row_find(&row, messages, SnapshotSelf, 2, keys);
+
+	rt_row_done(&row);
+	return used;
+}
+
+static int64
+take_first(int64 room_id)
+{
+	int64 seq = rt_room_take_seq(room_id);
+	struct version *v = own_version(room_id);
+
+	v->held = true;
+	v->stored = seq;
+	v->last = seq;
+	v->pending = seq;
+	v->known = seq;
+	if (v->first == 0)
+		v->first = seq;
+	dlist_push_head(&numbers.open, &v->by_open);
+	return seq;
+}
+
+int64
+rt_number_take(Relation messages, int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || !v->held)
+		return take_first(room_id);
+	v = own_version(room_id);
+	if (v->pending == 0 || is_used(messages, room_id, v->pending))
+		v->last++;
+	v->pending = v->last;
+	return v->pending;
+}
+
+int64
+rt_number_take_used(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || !v->held)
+	{
+		(void) take_first(room_id);
+		v = find_version(room_id);
+	}
+	else if (v->pending != 0)
+		elog(ERROR, "numbers taken within a statement that inserts messages");
+	else
+	{
+		v = own_version(room_id);
+		v->last++;
+	}
+	v->pending = 0;
+	return v->last;
+}
+
+void
+rt_number_check(int64 room_id, int64 seq)
+{
+	struct version *v = find_version(room_id);
+	int64 last;
+
+	if (seq <= 0)
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("seq of a message must be positive")));
+	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0))
+		return;
+	last = rt_room_last_seq(room_id);
+	if (seq > last)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
+						errdetail("The last_seq of room " INT64_FORMAT " is " INT64_FORMAT ".", room_id, last),
+						errhint("Leave seq out and it is assigned. To restore messages, load rt.rooms first.")));
+	own_version(room_id)->known = last;
+}
+
+bool
+rt_number_is_taken_in(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	return v != NULL && v->first != 0;
+}
+
+bool
+rt_number_confirm(int64 room_id, int64 seq, bool *late)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("a trigger has moved a message to another room after it got its number"),
+						errhint("Give that trigger a name that comes before \"zz_rt_before_insert\".")));
+	if (v->first == 0 || seq < v->first)
+		return false;
+	v = own_version(room_id);
+	if (v->held && v->pending == seq)
+		v->pending = 0;
+	*late = seq < v->confirmed;
+	v->confirmed = Max(v->confirmed, seq);
+	return true;
+}
+
+static void
+settle_room(Relation messages, struct version *v)
+{
+	v = own_version(v->room_id);
+	if (v->pending != 0 && !is_used(messages, v->room_id, v->pending))
+		v->last = v->pending - 1;
+	v->pending = 0;
+	if (v->last != v->stored)
+		rt_room_set_last_seq(v->room_id, v->last);
+	v->held = false;
+	v->known = v->last;
+	dlist_delete(&v->by_open);
+}
+
+void
+rt_number_settle(Relation messages)
+{
+	if (numbers.rooms == NULL)
+		return;
+	while (!dlist_is_empty(&numbers.open))
+		settle_room(messages, dlist_head_element(struct version, by_open, &numbers.open));
+}
+
+static void
+merge_into_parent(int level)
+{
+	dlist_node *node = dlist_is_empty(&numbers.versions) ? NULL : dlist_head_node(&numbers.versions);
+
+	while (node != NULL)
+	{
+		struct version *v = dlist_container(struct version, by_age, node);
+		struct version *older = v->older;
+
+		if (v->level < level)
+			return;
+		v->level = level - 1;
+		if (older != NULL && older->level == level - 1)
+		{
+			v->older = older->older;
+			dlist_delete(&older->by_age);
+			pfree(older);
+		}
+		node = dlist_has_next(&numbers.versions, node) ? dlist_next_node(&numbers.versions, node) : NULL;
+	}
+}
+
+static void
+restore_older(struct version *v)
+{
+	struct room *room = rooms_lookup(numbers.rooms, v->room_id);
+
+	dlist_delete(&v->by_age);
+	if (v->held)
+		dlist_delete(&v->by_open);
+	if (v->older == NULL)
+		rooms_delete(numbers.rooms, v->room_id);
+	else
+	{
+		room->top = v->older;
+		if (v->older->held)
+			dlist_push_head(&numbers.open, &v->older->by_open);
+	}
+	pfree(v);
+}
+
+static void
+drop_aborted(int level)
+{
+	while (!dlist_is_empty(&numbers.versions))
+	{
+		struct version *v = dlist_head_element(struct version, by_age, &numbers.versions);
+
+		if (v->level < level)
+			return;
+		restore_older(v);
+	}
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (numbers.rooms == NULL)
+		return;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		if (!dlist_is_empty(&numbers.open))
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("a statement has left numbers of messages open"),
+							errhint("Enable all triggers of table rt.messages, or none.")));
+		return;
+	}
+	numbers.rooms = NULL;
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (numbers.rooms == NULL)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		merge_into_parent(GetCurrentTransactionNestLevel());
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		drop_aborted(GetCurrentTransactionNestLevel());
+}
+
+void
+rt_number_install(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}

@@ -1,0 +1,95 @@
+/* reference.c: see reference.h.  As the server's own triggers do, it sees what has committed by now under READ COMMITTED,
+ * and what the transaction sees under the higher levels; either way it locks the row FOR KEY SHARE. */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "number.h"
+#include "reference.h"
+#include "row.h"
+
+static bool
+lock_row(Relation table, TupleTableSlot *slot)
+{
+	ItemPointerData tid = slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result = table_tuple_lock(table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
+										LockTupleKeyShare, LockWaitBlock,
+										IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+
+	if (result != TM_Ok && IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent update")));
+	return result == TM_Ok;
+}
+
+static char *
+text_column(Relation table, TupleTableSlot *slot, const char *column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, rt_row_column(RelationGetDescr(table), column), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* *name, unless that is not asked for: the row's, NULL if it has none. */
+static bool
+is_there(const char *table_name, int nkeys, const Datum *keys, char **name)
+{
+	Relation table = rt_row_open_table(table_name, RowShareLock);
+	struct rt_row row;
+	bool found;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
+	found = rt_row_find(&row, table, GetActiveSnapshot(), nkeys, keys) && lock_row(table, row.slot);
+	if (found && name != NULL)
+		*name = text_column(table, row.slot, "name");
+	rt_row_done(&row);
+	PopActiveSnapshot();
+	table_close(table, NoLock);
+	return found;
+}
+
+static void
+refuse(Relation messages, const char *constraint, const char *columns, const char *values, const char *table)
+{
+	ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
+						   RelationGetRelationName(messages), constraint),
+					errdetail("Key (%s)=(%s) is not present in table \"%s\".", columns, values, table),
+					errtableconstraint(messages, constraint)));
+}
+
+void
+rt_reference_check_room(Relation messages, int64 room_id)
+{
+	Datum key = Int64GetDatum(room_id);
+
+	if (!rt_number_is_taken_in(room_id) && !is_there("rooms", 1, &key, NULL))
+		refuse(messages, "messages_room_id_fkey", "room_id", psprintf(INT64_FORMAT, room_id), "rooms");
+}
+
+void
+rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to)
+{
+	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(reply_to)};
+
+	if (!is_there("messages", 2, keys, NULL))
+		refuse(messages, "messages_room_id_reply_to_fkey", "room_id, reply_to",
+			   psprintf(INT64_FORMAT ", " INT64_FORMAT, room_id, reply_to), "messages");
+}
+
+char *
+rt_reference_check_sender(Relation messages, Datum sender_id)
+{
+	char *name = NULL;
+
+	if (!is_there("users", 1, &sender_id, &name))
+		refuse(messages, "messages_sender_id_fkey", "sender_id", TextDatumGetCString(sender_id), "users");
+	return name;
+}

@@ -1,0 +1,148 @@
+/* room.c: see room.h.  What happens to a row is what UPDATE would do under each isolation level: READ COMMITTED goes
+ * on with the newest version, the higher levels fail if that is not the one they see. */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "utils/snapmgr.h"
+
+#include "room.h"
+#include "row.h"
+
+/* The room's row as the transaction sees it, its own changes included; room found, a snapshot stays pushed. */
+static void
+find_room(struct rt_row *row, Relation rooms, int64 room_id)
+{
+	Datum key = Int64GetDatum(room_id);
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	if (rt_row_find(row, rooms, GetActiveSnapshot(), 1, &key))
+		return;
+	if (!IsolationUsesXactSnapshot())
+	{
+		/* It may have been made since the statement began. */
+		rt_row_done(row);
+		PopActiveSnapshot();
+		PushActiveSnapshot(GetLatestSnapshot());
+		if (rt_row_find(row, rooms, GetActiveSnapshot(), 1, &key))
+			return;
+	}
+	ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found"),
+					errdetail("There is no room " INT64_FORMAT ".", room_id)));
+}
+
+static void
+leave_room(struct rt_row *row)
+{
+	rt_row_done(row);
+	PopActiveSnapshot();
+}
+
+static int64
+last_seq_of(TupleTableSlot *slot, AttrNumber column)
+{
+	bool isnull;
+
+	return DatumGetInt64(slot_getattr(slot, column, &isnull));
+}
+
+/* Writes the version in slot anew with this last_seq. */
+static TM_Result
+update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq)
+{
+	TupleDesc desc = RelationGetDescr(rooms);
+	TupleTableSlot *changed = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+	Datum value = Int64GetDatum(last_seq);
+	int columns[1] = {column};
+	bool isnull = false;
+	bool should_free;
+	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+	TM_FailureData failure;
+	LockTupleMode mode;
+	TM_Result result;
+	rt_row_indexes which;
+
+	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, 1, columns, &value, &isnull), changed, true);
+	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
+								InvalidSnapshot, true, &failure, &mode, &which);
+	if (result == TM_Ok)
+		rt_row_add_to_indexes(rooms, &changed, 1, which);
+	ExecDropSingleTupleTableSlot(changed);
+	return result;
+}
+
+/* Somebody has changed the row: locks and fetches its newest version. */
+static void
+fetch_newest(Relation rooms, TupleTableSlot *slot)
+{
+	ItemPointerData tid = slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result;
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent update")));
+	result = table_tuple_lock(rooms, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
+							  LockTupleNoKeyExclusive, LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	if (result == TM_Deleted)
+		ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found")));
+	if (result != TM_Ok)
+		elog(ERROR, "could not lock a room: %d", result);
+}
+
+/* Sets last_seq, or raises it by one; returns it. */
+static int64
+change(int64 room_id, bool take, int64 last_seq)
+{
+	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
+	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
+	struct rt_row row;
+	TM_Result result;
+
+	find_room(&row, rooms, room_id);
+	do
+	{
+		if (take)
+			last_seq = last_seq_of(row.slot, column) + 1;
+		result = update_row(rooms, row.slot, column, last_seq);
+		if (result == TM_Updated || result == TM_Deleted)
+			fetch_newest(rooms, row.slot);
+		else if (result != TM_Ok)
+			elog(ERROR, "could not update a room: %d", result);
+	} while (result != TM_Ok);
+	leave_room(&row);
+	table_close(rooms, NoLock);
+	return last_seq;
+}
+
+int64
+rt_room_take_seq(int64 room_id)
+{
+	return change(room_id, true, 0);
+}
+
+void
+rt_room_set_last_seq(int64 room_id, int64 last_seq)
+{
+	(void) change(room_id, false, last_seq);
+}
+
+int64
+rt_room_last_seq(int64 room_id)
+{
+	Relation rooms = rt_row_open_table("rooms", AccessShareLock);
+	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
+	struct rt_row row;
+	int64 last_seq;
+
+	find_room(&row, rooms, room_id);
+	last_seq = last_seq_of(row.slot, column);
+	leave_room(&row);
+	table_close(rooms, NoLock);
+	return last_seq;
+}

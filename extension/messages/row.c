@@ -1,0 +1,128 @@
+/* row.c: see row.h. */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "row.h"
+
+#define MAX_KEYS 2
+
+Relation
+rt_row_open_table(const char *name, LOCKMODE lock)
+{
+	Oid table = get_relname_relid(name, get_namespace_oid("rt", false));
+
+	if (!OidIsValid(table))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table rt.%s is missing", name)));
+	return table_open(table, lock);
+}
+
+static void
+init_key(ScanKey key, Relation index, int i, Datum value)
+{
+	Oid type = TupleDescAttr(RelationGetDescr(index), i)->atttypid;
+
+	if (type != INT8OID && type != TEXTOID)
+		elog(ERROR, "unexpected type %u in a key of rt", type);
+	ScanKeyEntryInitialize(key, 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
+						   type == INT8OID ? F_INT8EQ : F_TEXTEQ, value);
+}
+
+/* Its function in relcache.h takes other parameters from one major release to another. */
+static Oid
+primary_key_of(Relation table)
+{
+	if (!table->rd_indexvalid)
+		list_free(RelationGetIndexList(table));
+	return table->rd_pkindex;
+}
+
+bool
+rt_row_find(struct rt_row *row, Relation table, Snapshot snapshot, int nkeys, const Datum *keys)
+{
+	ScanKeyData scan_keys[MAX_KEYS];
+
+	row->index = index_open(primary_key_of(table), AccessShareLock);
+	if (nkeys > MAX_KEYS || IndexRelationGetNumberOfKeyAttributes(row->index) != nkeys)
+		elog(ERROR, "unexpected primary key of \"%s\"", RelationGetRelationName(table));
+	for (int i = 0; i < nkeys; i++)
+		init_key(&scan_keys[i], row->index, i, keys[i]);
+#if PG_VERSION_NUM >= 180000
+	row->scan = index_beginscan(table, row->index, snapshot, NULL, nkeys, 0);
+#else
+	row->scan = index_beginscan(table, row->index, snapshot, nkeys, 0);
+#endif
+	row->slot = table_slot_create(table, NULL);
+	index_rescan(row->scan, scan_keys, nkeys, NULL, 0);
+	return index_getnext_slot(row->scan, ForwardScanDirection, row->slot);
+}
+
+void
+rt_row_done(struct rt_row *row)
+{
+	ExecDropSingleTupleTableSlot(row->slot);
+	index_endscan(row->scan);
+	index_close(row->index, AccessShareLock);
+}
+
+static void
+add_to_indexes(ResultRelInfo *info, EState *estate, TupleTableSlot *slot, rt_row_indexes which)
+{
+	List *again;
+
+#if PG_VERSION_NUM >= 160000
+	again = ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, which == TU_Summarizing);
+#else
+	again = ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
+#endif
+	list_free(again);
+	ResetPerTupleExprContext(estate);
+}
+
+void
+rt_row_add_to_indexes(Relation table, TupleTableSlot **slots, int n, rt_row_indexes which)
+{
+	EState *estate;
+	ResultRelInfo *info;
+
+	if (which == RT_ROW_NO_INDEX)
+		return;
+	estate = CreateExecutorState();
+	info = makeNode(ResultRelInfo);
+	InitResultRelInfo(info, table, 0, NULL, 0);
+	ExecOpenIndices(info, false);
+	for (int i = 0; i < n; i++)
+		add_to_indexes(info, estate, slots[i], which);
+	ExecCloseIndices(info);
+	FreeExecutorState(estate);
+}
+
+void
+rt_row_insert(Relation table, TupleTableSlot **slots, int n)
+{
+	table_multi_insert(table, slots, n, GetCurrentCommandId(true), 0, NULL);
+	rt_row_add_to_indexes(table, slots, n, RT_ROW_ALL_INDEXES);
+	CommandCounterIncrement();
+}
+
+AttrNumber
+rt_row_column(TupleDesc desc, const char *name)
+{
+	int number = SPI_fnumber(desc, name);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of a table of rt is missing", name)));
+	return number;
+}

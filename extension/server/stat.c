@@ -1,0 +1,92 @@
+/* stat.c: what shared memory tells of rt's workers and programs. */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "rt_shmem.h"
+
+#define PROGRAM_COLUMNS 6
+#define KIND_MEDIA 1
+
+PG_FUNCTION_INFO_V1(rt_stat_programs);
+
+static const char *
+state_name(const rt_program *program)
+{
+	switch (program->state)
+	{
+		case 0:
+			return "waiting";
+		case 1:
+			return program->ready ? "ready" : "starting";
+		case 3:
+			return "draining";
+		default:
+			return "stopping";
+	}
+}
+
+static void
+put_program(ReturnSetInfo *rsinfo, const rt_program *program)
+{
+	Datum values[PROGRAM_COLUMNS];
+	bool nulls[PROGRAM_COLUMNS] = {false};
+
+	values[0] = CStringGetTextDatum(program->kind == KIND_MEDIA ? "media" : "gateway");
+	values[1] = Int32GetDatum(program->worker);
+	values[2] = Int32GetDatum(program->pid);
+	nulls[2] = program->pid == 0;
+	values[3] = CStringGetTextDatum(state_name(program));
+	values[4] = Int32GetDatum(program->restarts);
+	values[5] = TimestampTzGetDatum(program->since);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+start_rows(FunctionCallInfo fcinfo)
+{
+#if PG_VERSION_NUM >= 160000
+	InitMaterializedSRF(fcinfo, 0);
+#elif PG_VERSION_NUM >= 150000
+	SetSingleFuncCall(fcinfo, 0);
+#else
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) || (rsinfo->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("materialize mode required")));
+	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &rsinfo->setDesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	rsinfo->setDesc = CreateTupleDescCopy(rsinfo->setDesc);
+	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
+	rsinfo->returnMode = SFRM_Materialize;
+	MemoryContextSwitchTo(old);
+#endif
+}
+
+/* rt.stat_programs() */
+Datum
+rt_stat_programs(PG_FUNCTION_ARGS)
+{
+	rt_database *db = rt_shared_state == NULL ? NULL : rt_database_find(MyDatabaseId, false);
+	rt_program programs[RT_MAX_PROGRAMS];
+
+	start_rows(fcinfo);
+	if (db == NULL)
+		PG_RETURN_NULL();
+	LWLockAcquire(&db->lock, LW_SHARED);
+	memcpy(programs, db->programs, sizeof(programs));
+	LWLockRelease(&db->lock);
+	for (int i = 0; i < RT_MAX_PROGRAMS; i++)
+	{
+		if (programs[i].used)
+			put_program((ReturnSetInfo *) fcinfo->resultinfo, &programs[i]);
+	}
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,21 @@
+/* wait.c: see wait.h */
+#include "postgres.h"
+
+#include "utils/wait_event.h"
+
+#include "wait.h"
+
+uint32
+rt_wait_event(enum rt_wait which)
+{
+#if PG_VERSION_NUM >= 170000
+	static const char *const names[RT_WAITS] = {"RtLauncherMain", "RtRelayMain", "RtSupervisorMain", "RtSuspend"};
+	static uint32 events[RT_WAITS];
+
+	if (events[which] == 0)
+		events[which] = WaitEventExtensionNew(names[which]);
+	return events[which];
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
