@@ -63,7 +63,8 @@ take_line(struct rt_conf *c)
 		return RT_BAD_INPUT;
 	json_decref(c->root);
 	c->root = root;
-	/* Lines of the other levels are always written: the supervisor reads them, and leaves out what the log is not to have. */
+	/* Lines of the other levels are always written: the supervisor reads them, and leaves out what the log is not to
+	 * have. */
 	rt_log_set_level(strcmp(rt_conf_str(c, "log_min_messages", ""), "debug") == 0 ? RT_LOG_DEBUG : RT_LOG_INFO);
 	return RT_OK;
 }

@@ -15,7 +15,7 @@ typedef void (*rt_conf_cb)(void *arg); /* the settings have changed */
 /* Waits for the first line.  The log's level follows the settings by itself. */
 enum rt_result rt_conf_read(struct rt_conf **cp, int fd);
 bool rt_conf_is_current(const struct rt_conf *c); /* false, and logged: the server's library is of another version */
-void rt_conf_free(struct rt_conf *c); /* NULL is fine */
+void rt_conf_free(struct rt_conf *c);             /* NULL is fine */
 
 /* From then on reads reload lines.  on_end: the pipe was closed, the supervisor is gone. */
 enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end,

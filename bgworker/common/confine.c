@@ -1,8 +1,8 @@
 /* confine.c: see confine.h.
  *
- * The default way to the database, by TCP with a password, needs no file and no unix socket at all.  That matters: the
- * programs run as the server's operating system user, who may read the data directory, and whom a line like Debian's
- * "local all postgres peer" lets in as superuser by the unix socket. */
+ * The default way to the database, by TCP with a password, needs no file and no unix socket at all.  That matters:
+ * the programs run as the server's operating system user, who may read the data directory, and whom a line like
+ * Debian's "local all postgres peer" lets in as superuser by the unix socket. */
 #include "confine.h"
 
 #include <arpa/inet.h>

@@ -1,9 +1,9 @@
 /* confine_landlock.c: which files can be read, and whom the program can connect to and signal.
  *
- * Everything is forbidden that the kernel's ABI knows to forbid: writing, making, removing and executing files, binding
- * TCP ports, abstract unix sockets and signals of others.  Reading is allowed where libraries and the lookup of names
- * need it, connecting by TCP to the database's ports.  The kernel's header may be older than the kernel, and libc has
- * no wrappers, so numbers are our own: they are the kernel's interface and do not change. */
+ * Everything is forbidden that the kernel's ABI knows to forbid: writing, making, removing and executing files,
+ * binding TCP ports, abstract unix sockets and signals of others.  Reading is allowed where libraries and the lookup
+ * of names need it, connecting by TCP to the database's ports.  The kernel's header may be older than the kernel, and
+ * libc has no wrappers, so numbers are our own: they are the kernel's interface and do not change. */
 #include "confine.h"
 
 #include <errno.h>
@@ -60,13 +60,27 @@ struct port_rule
 };
 
 /* What libraries load and read whenever it suits them; libsrtp loads Mozilla's NSS with the first call. */
-static const char *const system_files[] = {
-	"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share", "/etc/ld.so.cache", "/etc/localtime",
-	"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/certs", "/etc/crypto-policies",
-	"/proc/sys/crypto", "/dev/random", "/dev/urandom", NULL};
+static const char *const system_files[] = {"/lib",
+										   "/lib64",
+										   "/usr/lib",
+										   "/usr/lib64",
+										   "/usr/local/lib",
+										   "/usr/share",
+										   "/etc/ld.so.cache",
+										   "/etc/localtime",
+										   "/etc/ssl/openssl.cnf",
+										   "/etc/ssl/certs",
+										   "/etc/pki/tls/openssl.cnf",
+										   "/etc/pki/tls/certs",
+										   "/etc/crypto-policies",
+										   "/proc/sys/crypto",
+										   "/dev/random",
+										   "/dev/urandom",
+										   NULL};
 
 /* What getaddrinfo() reads.  Whole folders, since these files are replaced by renaming. */
-static const char *const name_files[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", NULL};
+static const char *const name_files[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager",
+										 NULL};
 
 static void
 fill_ruleset(struct ruleset_attr *a, int abi, const struct rt_confine_needs *needs)
@@ -87,7 +101,9 @@ fill_ruleset(struct ruleset_attr *a, int abi, const struct rt_confine_needs *nee
 static size_t
 ruleset_size(int abi)
 {
-	return abi >= 6 ? sizeof(struct ruleset_attr) : abi >= 4 ? offsetof(struct ruleset_attr, scoped) : sizeof(uint64_t);
+	return abi >= 6   ? sizeof(struct ruleset_attr)
+		   : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
+					  : sizeof(uint64_t);
 }
 
 /* The program's working directory is the server's data directory; no folder above or below it may be opened up. */

@@ -1,10 +1,10 @@
 /* confine_syscalls.c: the filter of system calls, by libseccomp.
  *
- * An allow list: what serving and connecting to the database take.  A call that only an intruder makes (another program,
- * another process's memory, a namespace) ends the process, which the server log shows and the supervisor mends.  Any
- * other call that is not on the list is answered with ENOSYS, as if the kernel did not know it: a libc or library newer
- * than this list then takes its older way, instead of clients losing their connections.  The kernel's audit log has
- * what was refused. */
+ * An allow list: what serving and connecting to the database take.  A call that only an intruder makes (another
+ * program, another process's memory, a namespace) ends the process, which the server log shows and the supervisor
+ * mends.  Any other call that is not on the list is answered with ENOSYS, as if the kernel did not know it: a libc or
+ * library newer than this list then takes its older way, instead of clients losing their connections.  The kernel's
+ * audit log has what was refused. */
 #include "confine.h"
 
 #include <errno.h>
@@ -37,9 +37,9 @@ static const int allowed[] = {
 	SCMP_SYS(getcwd), SCMP_SYS(fcntl), SCMP_SYS(fcntl64), SCMP_SYS(dup), SCMP_SYS(fadvise64),
 	/* sockets; making them is looked at below */
 	SCMP_SYS(connect), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(send), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),
-	SCMP_SYS(recv), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(recvmmsg), SCMP_SYS(recvmmsg_time64),
-	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(send), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
+	SCMP_SYS(sendmmsg), SCMP_SYS(recv), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(recvmmsg),
+	SCMP_SYS(recvmmsg_time64), SCMP_SYS(shutdown),
 	/* waiting and time */
 	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(poll),
 	SCMP_SYS(ppoll), SCMP_SYS(ppoll_time64), SCMP_SYS(select), SCMP_SYS(_newselect), SCMP_SYS(pselect6),
@@ -52,15 +52,30 @@ static const int allowed[] = {
 	/* the process */
 	SCMP_SYS(futex), SCMP_SYS(futex_time64), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid),
-	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getuid32), SCMP_SYS(geteuid32), SCMP_SYS(getgid32),
-	SCMP_SYS(getegid32), SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage),
-	SCMP_SYS(getrlimit), SCMP_SYS(ugetrlimit), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getuid32), SCMP_SYS(geteuid32),
+	SCMP_SYS(getgid32), SCMP_SYS(getegid32), SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+	SCMP_SYS(getrusage), SCMP_SYS(getrlimit), SCMP_SYS(ugetrlimit), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
-static const int deadly[] = {
-	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot),
-	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(bpf), SCMP_SYS(init_module), SCMP_SYS(finit_module),
-	SCMP_SYS(delete_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(open_by_handle_at)};
+static const int deadly[] = {SCMP_SYS(execve),
+							 SCMP_SYS(execveat),
+							 SCMP_SYS(fork),
+							 SCMP_SYS(vfork),
+							 SCMP_SYS(ptrace),
+							 SCMP_SYS(process_vm_readv),
+							 SCMP_SYS(process_vm_writev),
+							 SCMP_SYS(mount),
+							 SCMP_SYS(umount2),
+							 SCMP_SYS(pivot_root),
+							 SCMP_SYS(chroot),
+							 SCMP_SYS(setns),
+							 SCMP_SYS(unshare),
+							 SCMP_SYS(bpf),
+							 SCMP_SYS(init_module),
+							 SCMP_SYS(finit_module),
+							 SCMP_SYS(delete_module),
+							 SCMP_SYS(kexec_load),
+							 SCMP_SYS(kexec_file_load),
+							 SCMP_SYS(open_by_handle_at)};
 
 /* -EDOM: this architecture has no such call. */
 static int
@@ -148,7 +163,8 @@ add_lookup(scmp_filter_ctx ctx)
 	return rc == 0 ? add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0, NULL) : rc;
 }
 
-/* By protocol too: Landlock does not see MPTCP.  A pair of streams is connected, and cannot be connected elsewhere. */
+/* By protocol too: Landlock does not see MPTCP.  A pair of streams is connected, and cannot be connected elsewhere.
+ */
 static int
 add_sockets(scmp_filter_ctx ctx, const struct rt_confine_needs *needs)
 {
@@ -167,8 +183,8 @@ add_sockets(scmp_filter_ctx ctx, const struct rt_confine_needs *needs)
 	return rc == 0 && needs->names ? add_lookup(ctx) : rc;
 }
 
-/* A process that is not a thread is deadly; which number the flags have is the architecture's own.  clone3() has them in
- * memory, where no filter looks, so it is unknown. */
+/* A process that is not a thread is deadly; which number the flags have is the architecture's own.  clone3() has them
+ * in memory, where no filter looks, so it is unknown. */
 static int
 add_process(scmp_filter_ctx ctx)
 {
@@ -215,7 +231,8 @@ rt_confine_syscalls(const struct rt_confine_needs *needs)
 	if (ctx == NULL)
 		return ENOMEM;
 	rc = fill(ctx, needs);
-	/* All threads, should a library have made one; what is refused goes to the kernel's audit log where that is on. */
+	/* All threads, should a library have made one; what is refused goes to the kernel's audit log where that is on.
+	 */
 	if (rc == 0)
 		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (rc == 0)

@@ -55,8 +55,8 @@ try_later(struct rt_dbconn *c)
 	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : c->backoff_ms * 2;
 }
 
-/* The SQLSTATE in "severity:  SQLSTATE: message", which is what the server said before anybody had logged in; NULL: it did not
- * speak.  The words around it are in the server's language. */
+/* The SQLSTATE in "severity:  SQLSTATE: message", which is what the server said before anybody had logged in; NULL:
+ * it did not speak.  The words around it are in the server's language. */
 static const char *
 find_sqlstate(const char *reason)
 {
@@ -69,7 +69,8 @@ find_sqlstate(const char *reason)
 	return NULL;
 }
 
-/* Who we are is wrong, or may not come in.  The server refuses anybody while it starts or stops, and when it has too many. */
+/* Who we are is wrong, or may not come in.  The server refuses anybody while it starts or stops, and when it has too
+ * many. */
 static bool
 is_login_refused(const struct rt_dbconn *c, const char *reason)
 {

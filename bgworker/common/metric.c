@@ -5,8 +5,8 @@
 
 #define SECOND_US 1e6
 
-static const uint64_t bounds_us[RT_HISTOGRAM_BUCKETS - 1] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
-															 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+static const uint64_t bounds_us[RT_HISTOGRAM_BUCKETS - 1] = {
+	500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
 
 void
 rt_metric_write_head(struct rt_text *out, const char *name, const char *help, const char *kind)
@@ -86,8 +86,8 @@ rt_histogram_write_buckets(struct rt_text *out, const char *name, const char *la
 	{
 		count += counts[i];
 		if (i < n - 1)
-			rt_text_addf(out, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, given, comma, (double) bounds[i] / SECOND_US,
-						 count);
+			rt_text_addf(out, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, given, comma,
+						 (double) bounds[i] / SECOND_US, count);
 		else
 			rt_text_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, given, comma, count);
 	}

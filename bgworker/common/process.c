@@ -46,7 +46,8 @@ cpu_seconds(void)
 
 	if (getrusage(RUSAGE_SELF, &u) != 0)
 		return 0;
-	return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		   (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static uint64_t
@@ -77,7 +78,8 @@ rt_process_write(const struct rt_process *p, struct rt_text *out, const char *la
 	max_fds = (uint64_t) files.rlim_cur;
 	rt_metric_write_head(out, "process_cpu_seconds_total", "CPU time of the process.", "counter");
 	rt_metric_write_double(out, "process_cpu_seconds_total", labels, cpu_seconds());
-	rt_metric_write_head(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", "gauge");
+	rt_metric_write_head(out, "process_start_time_seconds", "When the process started, in seconds since 1970.",
+						 "gauge");
 	rt_metric_write_double(out, "process_start_time_seconds", labels, p->started);
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		rt_metric_write(out, &metrics[i], labels);

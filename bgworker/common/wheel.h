@@ -1,8 +1,8 @@
 /* wheel.h: very many timeouts over one timer: heartbeats, connect timeouts, slow requests.
  *
- * A hashed wheel: an entry lies in the slot of its deadline; adding, moving and removing are O(1).  A deadline is never
- * met early, and late by a two-hundredth of its delay at most, so that many long ones share a wake-up.  Nobody is woken for
- * an empty slot. */
+ * A hashed wheel: an entry lies in the slot of its deadline; adding, moving and removing are O(1).  A deadline is
+ * never met early, and late by a two-hundredth of its delay at most, so that many long ones share a wake-up.  Nobody
+ * is woken for an empty slot. */
 #ifndef RT_WHEEL_H
 #define RT_WHEEL_H
 

@@ -205,7 +205,8 @@ complain_of_ports(struct rt_candidate *c, bool has_port)
 	if (has_port && is_own_media_port(c))
 	{
 		ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
-					  errmsg("no media for database \"%s\": the gateway's port %d is one of its media ports", c->name, c->port),
+					  errmsg("no media for database \"%s\": the gateway's port %d is one of its media ports", c->name,
+							 c->port),
 					  errhint("%d media processes take as many ports, from rt.media_port on.", rt_media_workers)));
 		return;
 	}

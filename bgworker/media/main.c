@@ -98,7 +98,7 @@ start(struct media *m)
 	int worker = rt_conf_worker(m->conf), port = (int) rt_conf_int(m->conf, "media_port", 4502) + worker;
 	struct rt_control_options control = {worker, port, CAPACITY, rt_conf_str(m->conf, "media_announced_address", "")};
 	struct rt_engine_options engine = {rt_conf_str(m->conf, "listen_addresses", "localhost"), port,
-	                                   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000)};
+									   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000)};
 	struct rt_db_options db = {.conninfo = rt_conf_conninfo(m->conf), .fast_connections = 2, .max_waiting = 1000};
 
 	if (rt_db_new(&m->db, m->loop, &db) != RT_OK)

@@ -50,8 +50,8 @@ start_rescan(struct rt_feed *f)
 {
 	uint64 commands_lost;
 
-	/* Before the rescan's snapshots: what is counted now, they see.  In this order: of a transaction that is counted in the first,
-	 * the second knows too. */
+	/* Before the rescan's snapshots: what is counted now, they see.  In this order: of a transaction that is counted
+	 * in the first, the second knows too. */
 	f->lost_seen = pg_atomic_read_u64(&f->db->ring.lost);
 	pg_read_barrier();
 	commands_lost = pg_atomic_read_u64(&f->db->ring.lost_commands);

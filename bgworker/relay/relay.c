@@ -57,7 +57,7 @@ struct relay
 	struct rt_feed *feed;
 	struct rt_batch *batch;
 	int gather_ms; /* before the next batch; 0: the last one had a single event, or all that a batch can take */
-	bool filled;  /* the batch's transaction has failed: it is to be written again as it is */
+	bool filled;   /* the batch's transaction has failed: it is to be written again as it is */
 	struct rt_horizon horizon;
 	int64 last_pos;      /* of the last committed batch */
 	bool without_notify; /* the queue had no place for this batch */

@@ -30,7 +30,7 @@ struct position
 {
 	enum phase phase;
 	char user_id[USER_ID_BYTES + 1]; /* IN_STANDINGS: up to this one */
-	int64 room_id; /* IN_ROOMS: up to this one; IN_CHANGES: with seq, up to this message */
+	int64 room_id;                   /* IN_ROOMS: up to this one; IN_CHANGES: with seq, up to this message */
 	int64 seq;
 };
 
@@ -61,14 +61,15 @@ struct rt_rescan
 
 /* A join that saw this transaction is newer than what it tells. */
 static struct rt_query find_standings = {
-	.sql = "SELECT c.user_id, json_build_object('userId', c.user_id, "
-		   "'known', EXISTS (SELECT FROM rt.users u WHERE u.id = c.user_id), "
-		   "'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members m WHERE m.user_id = c.user_id), "
-		   "'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants p "
-		   "WHERE p.user_id = c.user_id AND p.left_at IS NULL), "
-		   "'xid', pg_current_xact_id()::text)::text "
-		   "FROM (SELECT DISTINCT user_id FROM rt_private.connections WHERE user_id > $1 ORDER BY user_id LIMIT $2) c "
-		   "ORDER BY c.user_id",
+	.sql =
+		"SELECT c.user_id, json_build_object('userId', c.user_id, "
+		"'known', EXISTS (SELECT FROM rt.users u WHERE u.id = c.user_id), "
+		"'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members m WHERE m.user_id = c.user_id), "
+		"'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants p "
+		"WHERE p.user_id = c.user_id AND p.left_at IS NULL), "
+		"'xid', pg_current_xact_id()::text)::text "
+		"FROM (SELECT DISTINCT user_id FROM rt_private.connections WHERE user_id > $1 ORDER BY user_id LIMIT $2) c "
+		"ORDER BY c.user_id",
 	.nargs = 2,
 	.types = {TEXTOID, INT8OID},
 };

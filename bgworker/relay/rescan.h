@@ -1,6 +1,6 @@
 /* rescan.h: finds what was committed and never logged: after a server crash, which takes the ring and perhaps the
- * end of the log along, and after a full ring has left transactions out.  Where these had commands for gateways, it begins
- * with what each connected user is in: who was removed must get nothing of what comes behind.
+ * end of the log along, and after a full ring has left transactions out.  Where these had commands for gateways, it
+ * begins with what each connected user is in: who was removed must get nothing of what comes behind.
  *
  * The horizon is a transaction id: all older transactions had ended, and their events were logged, when the relay
  * stored it.  So only rows of it and of younger ones can be missing. */

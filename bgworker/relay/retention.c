@@ -28,28 +28,30 @@ static struct rt_query purge_log = {
  * Of each room of a page (rooms above $3, $4 of them) those that precede the first young one; $1 at most.
  * Answers that stay lose their reference to what goes. */
 static struct rt_query purge_messages = {
-	.sql =
-		"WITH page AS MATERIALIZED (SELECT r.id FROM rt.rooms r WHERE r.id > $3 ORDER BY r.id LIMIT $4), "
-		"heads AS MATERIALIZED (SELECT p.id FROM page p WHERE "
-		"(SELECT m.created_at FROM rt.messages m WHERE m.room_id = p.id ORDER BY m.seq LIMIT 1) < $2), "
-		"ends AS MATERIALIZED (SELECT h.id, coalesce("
-		"(SELECT f.seq FROM (SELECT m.seq, m.created_at FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq LIMIT $1) f "
-		"WHERE f.created_at >= $2 LIMIT 1), "
-		"(SELECT max(f.seq) + 1 FROM (SELECT m.seq FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq LIMIT $1) f)) "
-		"AS seq FROM heads h), "
-		"old AS MATERIALIZED (SELECT m.room_id, m.seq FROM ends e CROSS JOIN LATERAL (SELECT o.room_id, o.seq "
-		"FROM rt.messages o WHERE o.room_id = e.id AND o.seq < e.seq ORDER BY o.seq LIMIT $1) m LIMIT $1), "
-		"answers AS (UPDATE rt.messages a SET reply_to = NULL FROM old "
-		"WHERE a.room_id = old.room_id AND a.reply_to = old.seq "
-		"AND NOT EXISTS (SELECT FROM old o WHERE o.room_id = a.room_id AND o.seq = a.seq)), "
-		"gone AS (DELETE FROM rt.messages m USING old WHERE m.room_id = old.room_id AND m.seq = old.seq) "
-		"SELECT (SELECT count(*) FROM old), (SELECT max(p.id) FROM page p)",
+	.sql = "WITH page AS MATERIALIZED (SELECT r.id FROM rt.rooms r WHERE r.id > $3 ORDER BY r.id LIMIT $4), "
+		   "heads AS MATERIALIZED (SELECT p.id FROM page p WHERE "
+		   "(SELECT m.created_at FROM rt.messages m WHERE m.room_id = p.id ORDER BY m.seq LIMIT 1) < $2), "
+		   "ends AS MATERIALIZED (SELECT h.id, coalesce("
+		   "(SELECT f.seq FROM (SELECT m.seq, m.created_at FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq "
+		   "LIMIT $1) f "
+		   "WHERE f.created_at >= $2 LIMIT 1), "
+		   "(SELECT max(f.seq) + 1 FROM (SELECT m.seq FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq LIMIT "
+		   "$1) f)) "
+		   "AS seq FROM heads h), "
+		   "old AS MATERIALIZED (SELECT m.room_id, m.seq FROM ends e CROSS JOIN LATERAL (SELECT o.room_id, o.seq "
+		   "FROM rt.messages o WHERE o.room_id = e.id AND o.seq < e.seq ORDER BY o.seq LIMIT $1) m LIMIT $1), "
+		   "answers AS (UPDATE rt.messages a SET reply_to = NULL FROM old "
+		   "WHERE a.room_id = old.room_id AND a.reply_to = old.seq "
+		   "AND NOT EXISTS (SELECT FROM old o WHERE o.room_id = a.room_id AND o.seq = a.seq)), "
+		   "gone AS (DELETE FROM rt.messages m USING old WHERE m.room_id = old.room_id AND m.seq = old.seq) "
+		   "SELECT (SELECT count(*) FROM old), (SELECT max(p.id) FROM page p)",
 	.nargs = 4,
 	.types = {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID},
 };
 
 static struct rt_query purge_audit = {
-	.sql = "DELETE FROM rt.audit WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM rt.audit a WHERE a.at < $2 ORDER BY a.at LIMIT $1))",
+	.sql = "DELETE FROM rt.audit WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM rt.audit a WHERE a.at < $2 ORDER BY a.at "
+		   "LIMIT $1))",
 	.nargs = 2,
 	.types = {INT8OID, TIMESTAMPTZOID},
 };

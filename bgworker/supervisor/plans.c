@@ -135,7 +135,8 @@ append_string(StringInfo out, const char *key, const char *value)
 	escape_json(out, utf8);
 }
 
-/* A file of PEM as a string, or null.  Between its blocks may be remarks in any encoding, which are none of JSON's. */
+/* A file of PEM as a string, or null.  Between its blocks may be remarks in any encoding, which are none of JSON's.
+ */
 static void
 append_pem(StringInfo out, const char *key, const char *setting, const char *file)
 {

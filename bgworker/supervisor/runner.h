@@ -32,8 +32,9 @@ extern struct rt_runner *rt_runner_new(enum rt_program_kind kind, int worker, co
  * wants to be called again at the latest. */
 extern TimestampTz rt_runner_turn(struct rt_runner *r, const struct rt_runner_plan *plan);
 
-/* A program that has told that it drains (rt.drain) ends by itself, and its successor is started at once: a runner of the
- * same title takes the place, and this one is only looked after: rt_runner_leave() in place of rt_runner_turn(). */
+/* A program that has told that it drains (rt.drain) ends by itself, and its successor is started at once: a runner of
+ * the same title takes the place, and this one is only looked after: rt_runner_leave() in place of rt_runner_turn().
+ */
 extern bool rt_runner_is_leaving(const struct rt_runner *r);
 extern struct rt_runner *rt_runner_successor(const struct rt_runner *r);
 extern TimestampTz rt_runner_leave(struct rt_runner *r, bool stopping);

@@ -44,7 +44,7 @@
 #define EVENTS_PER_WAIT 16
 #define SETS (RT_PROGRAM_KINDS + 1) /* of runners: one a kind, and those that leave */
 #define LEAVING RT_PROGRAM_KINDS
-#define SHOWN_AS_DRAINING 3 /* rt_program.state */
+#define SHOWN_AS_DRAINING 3       /* rt_program.state */
 #define PID_FILE "postmaster.pid" /* in the data directory, where the server works */
 
 StaticAssertDecl((RT_PROGRAM_KINDS + 1) * MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
@@ -54,8 +54,8 @@ struct supervisor
 	rt_database *db;
 	char *database;
 	struct rt_plans *plans;
-	bool matched; /* the database has the extension in the library's version */
-	bool planned; /* the plans are those of the settings and ports of now */
+	bool matched;                                 /* the database has the extension in the library's version */
+	bool planned;                                 /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
 	TimestampTz hinted[RT_PROGRAM_KINDS];
 	WaitEventSet *waits;
@@ -84,7 +84,8 @@ make_way(struct supervisor *s, int i)
 {
 	struct rt_runner *r = s->runners[RT_PROGRAM_GATEWAY][i];
 
-	if (r == NULL || !rt_runner_is_leaving(r) || rt_runner_state(r) != RT_RUNNER_RUNNING || s->runners[LEAVING][i] != NULL)
+	if (r == NULL || !rt_runner_is_leaving(r) || rt_runner_state(r) != RT_RUNNER_RUNNING ||
+		s->runners[LEAVING][i] != NULL)
 		return;
 	s->runners[LEAVING][i] = r;
 	s->runners[RT_PROGRAM_GATEWAY][i] = rt_runner_successor(r);
@@ -345,7 +346,8 @@ wait_and_read(struct supervisor *s, TimestampTz until)
 	long timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), until);
 	int count;
 
-	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT, rt_wait_event(RT_WAIT_SUPERVISOR));
+	count = WaitEventSetWait(s->waits, Min(Max(timeout_ms, 1), IDLE_MS), events, EVENTS_PER_WAIT,
+							 rt_wait_event(RT_WAIT_SUPERVISOR));
 	for (int i = 0; i < count; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

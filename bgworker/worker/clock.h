@@ -1,5 +1,5 @@
-/* clock.h: the time that deadlines and pauses are in.  It only goes forward, whatever is done to the system's clock.  Its
- * unit is a timestamp's, so that the server's functions for intervals fit; as a time of day it means nothing. */
+/* clock.h: the time that deadlines and pauses are in.  It only goes forward, whatever is done to the system's clock.
+ * Its unit is a timestamp's, so that the server's functions for intervals fit; as a time of day it means nothing. */
 #ifndef RT_CLOCK_H
 #define RT_CLOCK_H
 

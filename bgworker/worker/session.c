@@ -1,5 +1,5 @@
-/* session.c: see session.h.  What a DBA sets for sessions of people (time limits, read only, serializable, another role)
- * would stop a worker, or make it leave out what triggers do. */
+/* session.c: see session.h.  What a DBA sets for sessions of people (time limits, read only, serializable, another
+ * role) would stop a worker, or make it leave out what triggers do. */
 #include "postgres.h"
 
 #include "utils/guc.h"

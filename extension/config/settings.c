@@ -271,9 +271,10 @@ rt_settings_define(void)
 		DefineCustomBoolVariable(s->name, s->summary, s->detail, s->variable, s->boot, s->context, 0, NULL, NULL,
 								 NULL);
 	}
-	DefineCustomEnumVariable("rt.log_min_messages", "Sets the least level of the lines of rt's programs that are logged.",
-							 "They are logged at the level of the same name, debug at LOG; the server's log_min_messages applies too.",
-							 &rt_log_min_messages, RT_LOG_MIN_LOG, log_levels, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"rt.log_min_messages", "Sets the least level of the lines of rt's programs that are logged.",
+		"They are logged at the level of the same name, debug at LOG; the server's log_min_messages applies too.",
+		&rt_log_min_messages, RT_LOG_MIN_LOG, log_levels, PGC_SIGHUP, 0, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("rt");
 #else

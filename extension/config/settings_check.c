@@ -241,15 +241,57 @@ rt_check_databases(char **newval, void **extra, GucSource source)
 /* ---- connection strings --------------------------------------------------------- */
 
 /* libpq's, which the server itself is not linked with. */
-static const char *const conninfo_keys[] = {
-	"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "require_auth", "channel_binding",
-	"connect_timeout", "client_encoding", "options", "application_name", "fallback_application_name", "keepalives",
-	"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "gssencmode", "sslmode",
-	"requiressl", "sslnegotiation", "sslcompression", "sslcert", "sslkey", "sslkeylogfile", "sslpassword", "sslcertmode",
-	"sslrootcert", "sslcrl", "sslcrldir", "sslsni", "requirepeer", "ssl_min_protocol_version", "ssl_max_protocol_version",
-	"min_protocol_version", "max_protocol_version", "krbsrvname", "gsslib", "gssdelegation", "service", "servicefile",
-	"target_session_attrs", "load_balance_hosts", "scram_client_key", "scram_server_key", "oauth_issuer",
-	"oauth_client_id", "oauth_client_secret", "oauth_scope"};
+static const char *const conninfo_keys[] = {"host",
+											"hostaddr",
+											"port",
+											"dbname",
+											"user",
+											"password",
+											"passfile",
+											"require_auth",
+											"channel_binding",
+											"connect_timeout",
+											"client_encoding",
+											"options",
+											"application_name",
+											"fallback_application_name",
+											"keepalives",
+											"keepalives_idle",
+											"keepalives_interval",
+											"keepalives_count",
+											"tcp_user_timeout",
+											"gssencmode",
+											"sslmode",
+											"requiressl",
+											"sslnegotiation",
+											"sslcompression",
+											"sslcert",
+											"sslkey",
+											"sslkeylogfile",
+											"sslpassword",
+											"sslcertmode",
+											"sslrootcert",
+											"sslcrl",
+											"sslcrldir",
+											"sslsni",
+											"requirepeer",
+											"ssl_min_protocol_version",
+											"ssl_max_protocol_version",
+											"min_protocol_version",
+											"max_protocol_version",
+											"krbsrvname",
+											"gsslib",
+											"gssdelegation",
+											"service",
+											"servicefile",
+											"target_session_attrs",
+											"load_balance_hosts",
+											"scram_client_key",
+											"scram_server_key",
+											"oauth_issuer",
+											"oauth_client_id",
+											"oauth_client_secret",
+											"oauth_scope"};
 
 static bool
 is_conninfo_key(const char *key, size_t len)
@@ -424,7 +466,8 @@ rt_settings_compare(void)
 			 "Increase rt.max_queued_bytes, or decrease rt.max_message_size.");
 	/* An event takes half of the ring at the most, and in JSON it may be twice as long. */
 	if (rt_max_message_size_bytes / 1024 > rt_ring_size_kb / 4)
-		warn("events of rt.max_message_size, such as those of rt.broadcast(), are lost: rt.ring_size is smaller than four of them",
+		warn("events of rt.max_message_size, such as those of rt.broadcast(), are lost: rt.ring_size is smaller than "
+			 "four of them",
 			 "Increase rt.ring_size, which takes a restart, or decrease rt.max_message_size.");
 	if (rt_rate_messages > rt_rate_burst)
 		warn("users cannot send rt.rate_messages in a second: rt.rate_burst is smaller", "Increase rt.rate_burst.");

@@ -1,5 +1,5 @@
-/* settings_check.h: what the string settings rt.* may be.  Check hooks of the server's GUC machinery, and the checks of
- * settings against one another, which no hook can make: hooks run in any order.
+/* settings_check.h: what the string settings rt.* may be.  Check hooks of the server's GUC machinery, and the checks
+ * of settings against one another, which no hook can make: hooks run in any order.
  *
  * A wrong value is refused where it is set (SET, ALTER SYSTEM, a reload), with a detail and a hint, and the old one
  * stays.  At the server's start there is no old one: the server warns, and takes the default. */

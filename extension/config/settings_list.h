@@ -7,8 +7,8 @@
 
 #include "settings.h"
 
-/* Copies the next item of the list into item and moves *at behind its comma.  In double quotes a comma is no separator,
- * and the quotes stay.  False: the list has ended. */
+/* Copies the next item of the list into item and moves *at behind its comma.  In double quotes a comma is no
+ * separator, and the quotes stay.  False: the list has ended. */
 extern bool rt_settings_next_item(const char **at, StringInfo item);
 
 /* An item of rt.databases; NULL: it is not of the form. */

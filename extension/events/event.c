@@ -76,12 +76,13 @@ open_pending(void)
 	return current.pending;
 }
 
-/* Of those for gateways the ones that must not be missed.  Requests to media workers, which are many, are in a table, too, and
- * whoever waits for an answer does so for a few seconds. */
+/* Of those for gateways the ones that must not be missed.  Requests to media workers, which are many, are in a table,
+ * too, and whoever waits for an answer does so for a few seconds. */
 static bool
 is_command(const char *name)
 {
-	return strncmp(name, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0 && strncmp(name, MEDIA_PREFIX, strlen(MEDIA_PREFIX)) != 0;
+	return strncmp(name, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0 &&
+		   strncmp(name, MEDIA_PREFIX, strlen(MEDIA_PREFIX)) != 0;
 }
 
 static void

@@ -1,7 +1,7 @@
 /* import.c: messages by the million, for rt.import_messages().
  *
- * One INSERT, run as usual but for the search index: its entries are gathered from the rows that the statement returns,
- * and inserted word by word (words.h). */
+ * One INSERT, run as usual but for the search index: its entries are gathered from the rows that the statement
+ * returns, and inserted word by word (words.h). */
 #include "postgres.h"
 
 #include "access/genam.h"
@@ -104,15 +104,16 @@ run_sql(const char *sql, DestReceiver *receiver, Oid index)
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	plan = SPI_plan_get_cached_plan(prepared);
-	if (plan == NULL || list_length(plan->stmt_list) != 1 || linitial_node(PlannedStmt, plan->stmt_list)->commandType != CMD_INSERT)
+	if (plan == NULL || list_length(plan->stmt_list) != 1 ||
+		linitial_node(PlannedStmt, plan->stmt_list)->commandType != CMD_INSERT)
 		elog(ERROR, "not one INSERT");
 	rows = run(linitial_node(PlannedStmt, plan->stmt_list), sql, receiver, index);
 	ReleaseCachedPlan(plan, NULL); /* as SPI has taken it for a plan that is not kept */
 	return rows;
 }
 
-/* import_rows(insert text, search regclass): the statement returns ctid and what the index search, null if there is none,
- * holds of the row. */
+/* import_rows(insert text, search regclass): the statement returns ctid and what the index search, null if there is
+ * none, holds of the row. */
 Datum
 rt_import_rows(PG_FUNCTION_ARGS)
 {

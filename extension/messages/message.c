@@ -1,5 +1,6 @@
 /* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
- * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be able to change rt.rooms.
+ * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be
+ * able to change rt.rooms.
  *
  * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
  * turns down then takes no number, and none is waiting while another trigger inserts. */
@@ -48,9 +49,9 @@ trigger_data(FunctionCallInfo fcinfo, bool as_expected)
 	return (TriggerData *) fcinfo->context;
 }
 
-#define IS_TRIGGER(fcinfo, when, level)                                                                              \
-	(CALLED_AS_TRIGGER(fcinfo) && when(((TriggerData *) (fcinfo)->context)->tg_event) &&                             \
-	 level(((TriggerData *) (fcinfo)->context)->tg_event) &&                                                         \
+#define IS_TRIGGER(fcinfo, when, level) \
+	(CALLED_AS_TRIGGER(fcinfo) && when(((TriggerData *) (fcinfo)->context)->tg_event) && \
+	 level(((TriggerData *) (fcinfo)->context)->tg_event) && \
 	 TRIGGER_FIRED_BY_INSERT(((TriggerData *) (fcinfo)->context)->tg_event))
 
 static int64

@@ -1,7 +1,7 @@
 /* message_check.h: what a message must be like.
  *
- * The form of its columns could be CHECK constraints, which PostgreSQL reads and plans anew for each statement: 8 % of
- * what an INSERT costs.  So the triggers check it, as they check the size, and rt.import_messages() does. */
+ * The form of its columns could be CHECK constraints, which PostgreSQL reads and plans anew for each statement: 8 %
+ * of what an INSERT costs.  So the triggers check it, as they check the size, and rt.import_messages() does. */
 #ifndef RT_MESSAGE_CHECK_H
 #define RT_MESSAGE_CHECK_H
 

@@ -1,5 +1,5 @@
-/* reference.c: see reference.h.  As the server's own triggers do, it sees what has committed by now under READ COMMITTED,
- * and what the transaction sees under the higher levels; either way it locks the row FOR KEY SHARE. */
+/* reference.c: see reference.h.  As the server's own triggers do, it sees what has committed by now under READ
+ * COMMITTED, and what the transaction sees under the higher levels; either way it locks the row FOR KEY SHARE. */
 #include "postgres.h"
 
 #include "access/table.h"
@@ -17,9 +17,9 @@ lock_row(Relation table, TupleTableSlot *slot)
 {
 	ItemPointerData tid = slot->tts_tid;
 	TM_FailureData failure;
-	TM_Result result = table_tuple_lock(table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
-										LockTupleKeyShare, LockWaitBlock,
-										IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	TM_Result result = table_tuple_lock(
+		table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false), LockTupleKeyShare, LockWaitBlock,
+		IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
 
 	if (result != TM_Ok && IsolationUsesXactSnapshot())
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

@@ -35,8 +35,8 @@ typedef bool rt_row_indexes;
 #define RT_ROW_ALL_INDEXES true
 #endif
 
-/* For rows that are in the table.  Mostly there is nothing to do for one that was changed: the new version has found a
- * place in the page of the old one. */
+/* For rows that are in the table.  Mostly there is nothing to do for one that was changed: the new version has found
+ * a place in the page of the old one. */
 extern void rt_row_add_to_indexes(Relation table, TupleTableSlot **slots, int n, rt_row_indexes which);
 
 /* New rows, as COPY writes them: without constraints and triggers. */

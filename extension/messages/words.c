@@ -1,7 +1,7 @@
 /* words.c: see words.h.
  *
- * The index is written as an INSERT with fastupdate = off writes it (ginEntryInsert), so readers, other writers and vacuum
- * may go on. */
+ * The index is written as an INSERT with fastupdate = off writes it (ginEntryInsert), so readers, other writers and
+ * vacuum may go on. */
 #include "postgres.h"
 
 #include "access/gin_private.h"
@@ -53,14 +53,14 @@ struct word
 struct rt_words
 {
 	GinState gin;
-	MemoryContext context;  /* table, words and tids: reset by each flush */
-	MemoryContext entry;    /* what one insertion allocates */
+	MemoryContext context; /* table, words and tids: reset by each flush */
+	MemoryContext entry;   /* what one insertion allocates */
 	table_hash *table;
-	struct word empty;      /* rows without a word, which the index has too */
-	struct word null;       /* rows without a value */
-	uint32 rows;            /* since the last flush */
+	struct word empty; /* rows without a word, which the index has too */
+	struct word null;  /* rows without a value */
+	uint32 rows;       /* since the last flush */
 	ItemPointerData last;
-	bool sorted;            /* rows came by tid, and so lie in each word's */
+	bool sorted; /* rows came by tid, and so lie in each word's */
 };
 
 static void
@@ -143,7 +143,8 @@ rt_words_add(struct rt_words *w, ItemPointer tid, Datum tsvector, bool null)
 
 			add_tid(w, find_word(w, lexeme), tid);
 		}
-	if (++w->rows % ROWS_A_LOOK == 0 && MemoryContextMemAllocated(w->context, true) / 1024 > (Size) maintenance_work_mem)
+	if (++w->rows % ROWS_A_LOOK == 0 &&
+		MemoryContextMemAllocated(w->context, true) / 1024 > (Size) maintenance_work_mem)
 		rt_words_flush(w);
 }
 

@@ -1,7 +1,7 @@
 /* words.h: entries for a GIN index over texts, gathered for many rows before they are inserted.
  *
- * A row's words, inserted one row after the other, touch an entry of the index each, or wait in its pending list and are
- * sorted later.  Gathered, a word of a thousand rows is one insertion. */
+ * A row's words, inserted one row after the other, touch an entry of the index each, or wait in its pending list and
+ * are sorted later.  Gathered, a word of a thousand rows is one insertion. */
 #ifndef RT_WORDS_H
 #define RT_WORDS_H
 

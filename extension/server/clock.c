@@ -1,4 +1,5 @@
-/* clock.c: how far the time of day is ahead of a clock that nobody sets.  When that changes, somebody has set the time of day. */
+/* clock.c: how far the time of day is ahead of a clock that nobody sets.  When that changes, somebody has set the
+ * time of day. */
 #include "postgres.h"
 
 #include <time.h>

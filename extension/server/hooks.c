@@ -287,8 +287,8 @@ drops_us(Node *stmt)
 	return drops;
 }
 
-/* Whoever sends a message locks this table first and those of rooms and users while it does; the drop would take them in
- * an order of its own. */
+/* Whoever sends a message locks this table first and those of rooms and users while it does; the drop would take them
+ * in an order of its own. */
 static void
 lock_writers_out(void)
 {

@@ -36,45 +36,46 @@ enum rt_ring_state
 typedef struct rt_ring
 {
 	LWLock lock;
-	uint64 size;                  /* bytes in data; constant */
-	pg_atomic_uint64 head;        /* written under lock, read without */
-	bool full;                    /* lock; set by backends, cleared by the relay */
-	pg_atomic_uint64 tail;        /* relay writes */
-	pg_atomic_uint32 dropping;    /* transactions that were left out and have not ended yet */
-	pg_atomic_uint64 published;   /* records committed, for statistics */
-	pg_atomic_uint64 lost;        /* records left out, and committed; the relay rescans when it rises */
-	pg_atomic_uint64 lost_commands; /* those of them that had commands for gateways; the relay then tells all standings */
-	pg_atomic_uint64 high_water;  /* most bytes ever in use */
+	uint64 size;                /* bytes in data; constant */
+	pg_atomic_uint64 head;      /* written under lock, read without */
+	bool full;                  /* lock; set by backends, cleared by the relay */
+	pg_atomic_uint64 tail;      /* relay writes */
+	pg_atomic_uint32 dropping;  /* transactions that were left out and have not ended yet */
+	pg_atomic_uint64 published; /* records committed, for statistics */
+	pg_atomic_uint64 lost;      /* records left out, and committed; the relay rescans when it rises */
+	pg_atomic_uint64
+		lost_commands; /* those of them that had commands for gateways; the relay then tells all standings */
+	pg_atomic_uint64 high_water; /* most bytes ever in use */
 } rt_ring;
 
 /* What a supervisor knows of one program.  Written by the supervisor alone; readers take rt_database.lock. */
 typedef struct rt_program
 {
 	bool used;
-	int pid;                      /* 0: not running */
-	int kind;                     /* 0 gateway, 1 media */
+	int pid;  /* 0: not running */
+	int kind; /* 0 gateway, 1 media */
 	int worker;
-	int state;                    /* 0 waits for its start, 1 runs, 2 is told to stop, 3 drains */
+	int state; /* 0 waits for its start, 1 runs, 2 is told to stop, 3 drains */
 	int restarts;
 	bool ready;
-	TimestampTz since;            /* of its start, or of its end */
+	TimestampTz since; /* of its start, or of its end */
 } rt_program;
 
 typedef struct rt_database
 {
-	LWLock lock;                  /* protects what does not name another writer */
-	Oid oid;                      /* InvalidOid: slot is free.  rt_shared.lock */
-	bool wanted;                  /* launcher: workers should run.  rt_shared.lock */
-	int suspended;                /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
-	bool quiet;                   /* launcher: suspended, and nothing runs nor starts.  rt_shared.lock */
-	bool absent;                  /* a worker looked: no extension rt here.  rt_shared.lock */
-	int port;                     /* launcher: the gateway's; 0: another database has it.  rt_shared.lock */
-	int media_port;               /* launcher: the first media worker's; likewise.  rt_shared.lock */
-	int relay_pid;                /* 0: not running.  lock */
-	int supervisor_pid;           /* lock */
-	Latch *relay_latch;           /* NULL: not running.  lock; set by backends without it through relay_procno */
-	pg_atomic_uint32 relay_procno;/* the relay's pgprocno + 1, 0: none.  relay writes */
-	pg_atomic_uint32 relay_wakeup;/* 1: a backend has set the latch and the relay has not looked yet */
+	LWLock lock;                   /* protects what does not name another writer */
+	Oid oid;                       /* InvalidOid: slot is free.  rt_shared.lock */
+	bool wanted;                   /* launcher: workers should run.  rt_shared.lock */
+	int suspended;                 /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
+	bool quiet;                    /* launcher: suspended, and nothing runs nor starts.  rt_shared.lock */
+	bool absent;                   /* a worker looked: no extension rt here.  rt_shared.lock */
+	int port;                      /* launcher: the gateway's; 0: another database has it.  rt_shared.lock */
+	int media_port;                /* launcher: the first media worker's; likewise.  rt_shared.lock */
+	int relay_pid;                 /* 0: not running.  lock */
+	int supervisor_pid;            /* lock */
+	Latch *relay_latch;            /* NULL: not running.  lock; set by backends without it through relay_procno */
+	pg_atomic_uint32 relay_procno; /* the relay's pgprocno + 1, 0: none.  relay writes */
+	pg_atomic_uint32 relay_wakeup; /* 1: a backend has set the latch and the relay has not looked yet */
 	rt_program programs[RT_MAX_PROGRAMS];
 
 	/* relay's figures; the relay writes, anybody reads */
@@ -83,16 +84,16 @@ typedef struct rt_database
 	pg_atomic_uint64 batches;
 	pg_atomic_uint64 largest_batch;
 	pg_atomic_uint64 rescans;
-	pg_atomic_uint64 rescued;     /* messages that a rescan found */
+	pg_atomic_uint64 rescued; /* messages that a rescan found */
 	pg_atomic_uint64 notify_failures;
-	pg_atomic_uint64 lag_us;      /* age of the oldest event of the last batch */
+	pg_atomic_uint64 lag_us; /* age of the oldest event of the last batch */
 	pg_atomic_uint64 largest_lag_us;
 	pg_atomic_uint64 lag_sum_us;
 	pg_atomic_uint64 lag_counts[RT_LAG_BUCKETS]; /* batches by their lag: see rt_lag_bounds_us */
 
 	/* what rt.reset_stats() leaves */
-	TimestampTz stats_reset;      /* lock */
-	uint64 lost_before;           /* of ring.lost, which the relay needs as it is.  lock */
+	TimestampTz stats_reset; /* lock */
+	uint64 lost_before;      /* of ring.lost, which the relay needs as it is.  lock */
 
 	rt_ring ring;
 } rt_database;
@@ -100,14 +101,14 @@ typedef struct rt_database
 typedef struct rt_shared
 {
 	LWLock lock;
-	int ndatabases;               /* constant: rt.max_databases */
-	int launcher_pid;             /* lock */
-	Latch *launcher_latch;        /* lock */
-	ConditionVariable changed;    /* broadcast when workers come or go */
-	Oid recheck[RT_MAX_RECHECK];  /* CREATE or DROP EXTENSION committed there.  lock */
-	int nrecheck;                 /* above RT_MAX_RECHECK: look at every database.  lock */
-	Oid probe_oid;                /* database that "rt probe" looks at, or InvalidOid.  lock */
-	bool probe_found;             /* what it saw.  lock */
+	int ndatabases;                         /* constant: rt.max_databases */
+	int launcher_pid;                       /* lock */
+	Latch *launcher_latch;                  /* lock */
+	ConditionVariable changed;              /* broadcast when workers come or go */
+	Oid recheck[RT_MAX_RECHECK];            /* CREATE or DROP EXTENSION committed there.  lock */
+	int nrecheck;                           /* above RT_MAX_RECHECK: look at every database.  lock */
+	Oid probe_oid;                          /* database that "rt probe" looks at, or InvalidOid.  lock */
+	bool probe_found;                       /* what it saw.  lock */
 	char gateway_secret[RT_SECRET_LEN + 1]; /* made at server start; never logged, never in argv */
 	char media_secret[RT_SECRET_LEN + 1];
 	/* rt_database databases[ndatabases], then the rings' bytes */

@@ -12,7 +12,7 @@
 
 rt_shared *rt_shared_state = NULL;
 
-const uint64 rt_lag_bounds_us[RT_LAG_BUCKETS - 1] = {1000,  2500,   5000,   10000,   25000,  50000,
+const uint64 rt_lag_bounds_us[RT_LAG_BUCKETS - 1] = {1000,   2500,   5000,   10000,   25000,  50000,
 													 100000, 250000, 500000, 1000000, 5000000};
 
 #if PG_VERSION_NUM >= 150000

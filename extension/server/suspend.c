@@ -177,8 +177,7 @@ wait_for_sessions(Oid oid)
 	Oid gateway = get_role_oid("rt_gateway", true);
 	Oid media = get_role_oid("rt_media", true);
 
-	while (find_sessions(oid, gateway, media, rt_clock_now() > patience) > 0 &&
-		   rt_clock_now() < deadline)
+	while (find_sessions(oid, gateway, media, rt_clock_now() > patience) > 0 && rt_clock_now() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
 						 rt_wait_event(RT_WAIT_SUSPEND));

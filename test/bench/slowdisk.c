@@ -1,4 +1,5 @@
-/* slowdisk.c: preloaded into a server, makes each flush longer by RT_BENCH_FLUSH_US microseconds, as a slower disk would. */
+/* slowdisk.c: preloaded into a server, makes each flush longer by RT_BENCH_FLUSH_US microseconds, as a slower disk
+ * would. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

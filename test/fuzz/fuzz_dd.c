@@ -32,7 +32,8 @@ check_written(const struct rt_dd *d, const struct rt_dd_structure *s, const uint
 		return;
 	assert(n <= sizeof out && rt_dd_read(&again, &copy, out, n) == RT_OK);
 	assert(again.has_active && again.active == mask && again.frame == d->frame && again.start == d->start);
-	assert(again.dtis == d->dtis && again.refs == d->refs && again.far_refs == d->far_refs && again.spatial == d->spatial);
+	assert(again.dtis == d->dtis && again.refs == d->refs && again.far_refs == d->far_refs &&
+		   again.spatial == d->spatial);
 	assert(memcmp(&copy, s, sizeof copy) == 0);
 }
 

@@ -1,4 +1,5 @@
-/* fuzz_rtcp.c: an RTCP compound, each packet of it by every reader; transport-wide feedback also into the estimate. */
+/* fuzz_rtcp.c: an RTCP compound, each packet of it by every reader; transport-wide feedback also into the estimate.
+ */
 #include <assert.h>
 #include <math.h>
 #include <stdint.h>

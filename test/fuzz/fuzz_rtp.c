@@ -1,4 +1,5 @@
-/* fuzz_rtp.c: one RTP packet with its extensions, and its payload as each codec; what is rewritten stays in bounds. */
+/* fuzz_rtp.c: one RTP packet with its extensions, and its payload as each codec; what is rewritten stays in bounds.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* fuzz_tcp.c: bytes of a connection with RFC 4571 framing, cut into pieces; every frame is handed up as it was sent. */
+/* fuzz_tcp.c: bytes of a connection with RFC 4571 framing, cut into pieces; every frame is handed up as it was sent.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -74,7 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(e.closed);
 	/* all whole frames came up to the first that is too long, but for the empty ones */
 	while (frame + 2 <= e.size && rt_get16(e.data + frame) <= RT_RTP_MAX_PACKET &&
-	       frame + 2 + rt_get16(e.data + frame) <= e.size)
+		   frame + 2 + rt_get16(e.data + frame) <= e.size)
 		frame += 2u + rt_get16(e.data + frame);
 	skip_empty(&e);
 	assert(e.at == frame);

@@ -143,8 +143,8 @@ answer(int from, int to, int first, int last)
 			"%s\"{\\\"event\\\":\\\"a\\\",\\\"offset\\\":\\\"%d\\\",\\\"route\\\":{\\\"room\\\":\\\"1\\\"},"
 			"\\\"truncated\\\":true}\"",
 			pos == from ? "" : ",", pos);
-	len += (size_t) snprintf(json + len, sizeof(json) - len, "],\"first\":\"%d\",\"last\":\"%d\",\"relay\":%d}", first, last,
-							relay_pid);
+	len += (size_t) snprintf(json + len, sizeof(json) - len, "],\"first\":\"%d\",\"last\":\"%d\",\"relay\":%d}",
+							 first, last, relay_pid);
 	reply.json_len = len;
 	page_cb = NULL;
 	cb(page_arg, &reply);

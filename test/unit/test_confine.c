@@ -1,5 +1,5 @@
-/* What a confined program still can do, and what it cannot.  Each attempt is a process of its own, which confines itself
- * as the programs do, in a folder that stands for the data directory. */
+/* What a confined program still can do, and what it cannot.  Each attempt is a process of its own, which confines
+ * itself as the programs do, in a folder that stands for the data directory. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,30 +44,126 @@ result(long rc)
  *
  * On one line each where they are one call, so that they read as the list that they are. */
 
-static int read_data(void) { return result(open("secret", O_RDONLY)); }
-static int read_passwd(void) { return result(open("/etc/passwd", O_RDONLY)); }
-static int read_proc(void) { return result(open("/proc/self/environ", O_RDONLY)); }
-static int read_library(void) { return result(open("/usr/share", O_RDONLY | O_DIRECTORY)); }
-static int write_data(void) { return result(open("secret", O_WRONLY)); }
-static int make_file(void) { return result(open("new", O_RDONLY | O_CREAT, 0600)); }
-static int write_tmp(void) { return result(open("/tmp/rt-confine-new", O_RDWR | O_CREAT, 0600)); }
-static int grow_file(void) { return result(write(open_file, "more", 4)); }
-static int remove_file(void) { return result(unlink("secret")); }
-static int make_link(void) { return result(symlink("secret", "link")); }
-static int change_mode(void) { return result(chmod("secret", 0777)); }
-static int make_memory_file(void) { return result(syscall(SYS_memfd_create, "x", 0)); }
-static int use_ring(void) { return result(syscall(SYS_io_uring_setup, 1, NULL)); }
-static int be_dumpable(void) { return result(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }
-static int take_identity(void) { return result(setuid(getuid())); }
-static int make_namespace(void) { return result(syscall(SYS_unshare, 0x10000000)); }
-static int debug_parent(void) { return result(ptrace(PTRACE_ATTACH, getppid(), 0, 0)); }
-static int signal_parent(void) { return result(kill(getppid(), 0)); }
-static int make_process(void) { return result(fork()); }
-static int packet_socket(void) { return result(socket(AF_PACKET, SOCK_RAW, 0)); }
-static int unix_socket(void) { return result(socket(AF_UNIX, SOCK_STREAM, 0)); }
-static int udp_socket(void) { return result(socket(AF_INET, SOCK_DGRAM, 0)); }
-static int mptcp_socket(void) { return result(socket(AF_INET, SOCK_STREAM, 262)); }
-static int netlink_socket(void) { return result(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)); }
+static int
+read_data(void)
+{
+	return result(open("secret", O_RDONLY));
+}
+static int
+read_passwd(void)
+{
+	return result(open("/etc/passwd", O_RDONLY));
+}
+static int
+read_proc(void)
+{
+	return result(open("/proc/self/environ", O_RDONLY));
+}
+static int
+read_library(void)
+{
+	return result(open("/usr/share", O_RDONLY | O_DIRECTORY));
+}
+static int
+write_data(void)
+{
+	return result(open("secret", O_WRONLY));
+}
+static int
+make_file(void)
+{
+	return result(open("new", O_RDONLY | O_CREAT, 0600));
+}
+static int
+write_tmp(void)
+{
+	return result(open("/tmp/rt-confine-new", O_RDWR | O_CREAT, 0600));
+}
+static int
+grow_file(void)
+{
+	return result(write(open_file, "more", 4));
+}
+static int
+remove_file(void)
+{
+	return result(unlink("secret"));
+}
+static int
+make_link(void)
+{
+	return result(symlink("secret", "link"));
+}
+static int
+change_mode(void)
+{
+	return result(chmod("secret", 0777));
+}
+static int
+make_memory_file(void)
+{
+	return result(syscall(SYS_memfd_create, "x", 0));
+}
+static int
+use_ring(void)
+{
+	return result(syscall(SYS_io_uring_setup, 1, NULL));
+}
+static int
+be_dumpable(void)
+{
+	return result(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+}
+static int
+take_identity(void)
+{
+	return result(setuid(getuid()));
+}
+static int
+make_namespace(void)
+{
+	return result(syscall(SYS_unshare, 0x10000000));
+}
+static int
+debug_parent(void)
+{
+	return result(ptrace(PTRACE_ATTACH, getppid(), 0, 0));
+}
+static int
+signal_parent(void)
+{
+	return result(kill(getppid(), 0));
+}
+static int
+make_process(void)
+{
+	return result(fork());
+}
+static int
+packet_socket(void)
+{
+	return result(socket(AF_PACKET, SOCK_RAW, 0));
+}
+static int
+unix_socket(void)
+{
+	return result(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+static int
+udp_socket(void)
+{
+	return result(socket(AF_INET, SOCK_DGRAM, 0));
+}
+static int
+mptcp_socket(void)
+{
+	return result(socket(AF_INET, SOCK_STREAM, 262));
+}
+static int
+netlink_socket(void)
+{
+	return result(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+}
 
 static int
 run_program(void)
@@ -99,8 +195,16 @@ make_pair(int type)
 	return result(socketpair(AF_UNIX, type, 0, pair));
 }
 
-static int stream_pair(void) { return make_pair(SOCK_STREAM | SOCK_NONBLOCK); }
-static int datagram_pair(void) { return make_pair(SOCK_DGRAM); }
+static int
+stream_pair(void)
+{
+	return make_pair(SOCK_STREAM | SOCK_NONBLOCK);
+}
+static int
+datagram_pair(void)
+{
+	return make_pair(SOCK_DGRAM);
+}
 
 static int
 map(int prot)
@@ -108,9 +212,21 @@ map(int prot)
 	return mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
 }
 
-static int map_data(void) { return map(PROT_READ | PROT_WRITE); }
-static int map_code(void) { return map(PROT_READ | PROT_EXEC); }
-static int map_both(void) { return map(PROT_READ | PROT_WRITE | PROT_EXEC); }
+static int
+map_data(void)
+{
+	return map(PROT_READ | PROT_WRITE);
+}
+static int
+map_code(void)
+{
+	return map(PROT_READ | PROT_EXEC);
+}
+static int
+map_both(void)
+{
+	return map(PROT_READ | PROT_WRITE | PROT_EXEC);
+}
 
 static int
 make_executable(void)
@@ -130,8 +246,16 @@ reach(int port)
 	return fd < 0 ? errno : result(connect(fd, (struct sockaddr *) &address, sizeof(address)));
 }
 
-static int reach_database(void) { return reach(database_port); }
-static int reach_other(void) { return reach(other_port); }
+static int
+reach_database(void)
+{
+	return reach(database_port);
+}
+static int
+reach_other(void)
+{
+	return reach(other_port);
+}
 
 static int
 reach_unix(void)

@@ -89,7 +89,8 @@ test_bottleneck(double capacity_bps)
 	uint64_t now = 1000000;
 	double got = run(&n, b, &now, 60, 1e9);
 
-	ok(got > 0.6 * capacity_bps && got < 1.2 * capacity_bps, "a way of %.0f kbit/s is told as %.0f", capacity_bps / 1000, got / 1000);
+	ok(got > 0.6 * capacity_bps && got < 1.2 * capacity_bps, "a way of %.0f kbit/s is told as %.0f",
+	   capacity_bps / 1000, got / 1000);
 	n.capacity_bps = capacity_bps / 2;
 	got = run(&n, b, &now, 40, 1e9);
 	ok(got > 0.3 * capacity_bps && got < 0.65 * capacity_bps, "halved: %.0f", got / 1000);
@@ -109,8 +110,8 @@ test_loss(void)
 
 	run(&n, b, &now, 20, 1e6);
 	got = (double) rt_bwe_estimate(b);
-	ok(got < 400000 && rt_bwe_congested(b) && fabs(rt_bwe_loss(b) - 0.25) < 0.12, "a quarter is lost: %.0f kbit/s, loss %.2f",
-	   got / 1000, rt_bwe_loss(b));
+	ok(got < 400000 && rt_bwe_congested(b) && fabs(rt_bwe_loss(b) - 0.25) < 0.12,
+	   "a quarter is lost: %.0f kbit/s, loss %.2f", got / 1000, rt_bwe_loss(b));
 	ok(got >= RT_BWE_MIN_BPS, "never below the least");
 	n.loss = 0;
 	got = run(&n, b, &now, 60, 1e6);
@@ -151,7 +152,8 @@ test_wrap(void)
 	before = (double) rt_bwe_estimate(b);
 	run(&n, b, &now, 2, 1e9);
 	after = (double) rt_bwe_estimate(b);
-	ok(after > 1.1 * before, "growth goes on over the wrap of the clock: from %.0f to %.0f kbit/s", before / 1000, after / 1000);
+	ok(after > 1.1 * before, "growth goes on over the wrap of the clock: from %.0f to %.0f kbit/s", before / 1000,
+	   after / 1000);
 	rt_bwe_free(b);
 }
 

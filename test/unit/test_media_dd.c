@@ -60,32 +60,46 @@ struct table
 	int protected_by[9];
 };
 
-static const struct table l1t3 = {
-	10, 3, 1, 5,
-	{{0, 0, "SSS", {0}, {0}}, {0, 0, "SSS", {4}, {4}}, {0, 1, "SD-", {2}, {2}}, {0, 2, "D--", {1}, {1}}, {0, 2, "D--", {1}, {3}}},
-	{0}};
-static const struct table l2t1 = {
-	60, 2, 2, 5,
-	{{0, 0, "SS", {0}, {0, 0}}, {0, 0, "RS", {2}, {2, 1}}, {0, 0, "SS", {2}, {2, 1}}, {1, 0, "S-", {1}, {1, 1}}, {1, 0, "R-", {2, 1}, {1, 1}}},
-	{1, 0}};
-static const struct table l3t3 = {
-	0, 9, 3, 15,
-	{{0, 0, "SSSSSSSSS", {0}, {0, 0, 0}},
-	 {0, 0, "RRRRRRSSS", {12}, {12, 11, 10}},
-	 {0, 1, "RR-RR-SD-", {6}, {6, 5, 4}},
-	 {0, 2, "R--R--D--", {3}, {3, 2, 1}},
-	 {0, 2, "R--R--D--", {3}, {9, 8, 7}},
-	 {1, 0, "SSSSSS---", {1}, {1, 1, 1}},
-	 {1, 0, "RRRSSS---", {12, 1}, {1, 1, 1}},
-	 {1, 1, "RR-SD----", {6, 1}, {7, 6, 5}},
-	 {1, 2, "R--D-----", {3, 1}, {4, 3, 2}},
-	 {1, 2, "R--D-----", {3, 1}, {10, 9, 8}},
-	 {2, 0, "SSS------", {1}, {2, 1, 1}},
-	 {2, 0, "SSS------", {12, 1}, {2, 1, 1}},
-	 {2, 1, "SD-------", {6, 1}, {8, 7, 6}},
-	 {2, 2, "D--------", {3, 1}, {5, 4, 3}},
-	 {2, 2, "D--------", {3, 1}, {11, 10, 9}}},
-	{2, 2, 2, 1, 1, 1, 0, 0, 0}};
+static const struct table l1t3 = {10,
+								  3,
+								  1,
+								  5,
+								  {{0, 0, "SSS", {0}, {0}},
+								   {0, 0, "SSS", {4}, {4}},
+								   {0, 1, "SD-", {2}, {2}},
+								   {0, 2, "D--", {1}, {1}},
+								   {0, 2, "D--", {1}, {3}}},
+								  {0}};
+static const struct table l2t1 = {60,
+								  2,
+								  2,
+								  5,
+								  {{0, 0, "SS", {0}, {0, 0}},
+								   {0, 0, "RS", {2}, {2, 1}},
+								   {0, 0, "SS", {2}, {2, 1}},
+								   {1, 0, "S-", {1}, {1, 1}},
+								   {1, 0, "R-", {2, 1}, {1, 1}}},
+								  {1, 0}};
+static const struct table l3t3 = {0,
+								  9,
+								  3,
+								  15,
+								  {{0, 0, "SSSSSSSSS", {0}, {0, 0, 0}},
+								   {0, 0, "RRRRRRSSS", {12}, {12, 11, 10}},
+								   {0, 1, "RR-RR-SD-", {6}, {6, 5, 4}},
+								   {0, 2, "R--R--D--", {3}, {3, 2, 1}},
+								   {0, 2, "R--R--D--", {3}, {9, 8, 7}},
+								   {1, 0, "SSSSSS---", {1}, {1, 1, 1}},
+								   {1, 0, "RRRSSS---", {12, 1}, {1, 1, 1}},
+								   {1, 1, "RR-SD----", {6, 1}, {7, 6, 5}},
+								   {1, 2, "R--D-----", {3, 1}, {4, 3, 2}},
+								   {1, 2, "R--D-----", {3, 1}, {10, 9, 8}},
+								   {2, 0, "SSS------", {1}, {2, 1, 1}},
+								   {2, 0, "SSS------", {12, 1}, {2, 1, 1}},
+								   {2, 1, "SD-------", {6, 1}, {8, 7, 6}},
+								   {2, 2, "D--------", {3, 1}, {5, 4, 3}},
+								   {2, 2, "D--------", {3, 1}, {11, 10, 9}}},
+								  {2, 2, 2, 1, 1, 1, 0, 0, 0}};
 
 static int
 dti(char c)
@@ -105,11 +119,12 @@ static void
 put_layers(struct writer *w, const struct table *t)
 {
 	for (int i = 0; i < t->nrows; i++)
-		put(w, i + 1 == t->nrows                              ? 3
-		       : t->rows[i + 1].spatial > t->rows[i].spatial   ? 2
-		       : t->rows[i + 1].temporal > t->rows[i].temporal ? 1
-		                                                       : 0,
-		    2);
+		put(w,
+			i + 1 == t->nrows                               ? 3
+			: t->rows[i + 1].spatial > t->rows[i].spatial   ? 2
+			: t->rows[i + 1].temporal > t->rows[i].temporal ? 1
+															: 0,
+			2);
 }
 
 static void
@@ -174,8 +189,8 @@ test_table(const struct table *t, const char *name)
 	int wrong = 0;
 
 	memset(&s, 0, sizeof s);
-	ok(read_dd(&d, &s, w.data, length(&w)) == RT_OK && d.has_structure && d.start && d.frame == 65535 && d.refs == 0 &&
-	       s.ntargets == t->ntargets && s.ntemplates == t->nrows && s.nchains == t->nchains,
+	ok(read_dd(&d, &s, w.data, length(&w)) == RT_OK && d.has_structure && d.start && d.frame == 65535 &&
+		   d.refs == 0 && s.ntargets == t->ntargets && s.ntemplates == t->nrows && s.nchains == t->nchains,
 	   "%s: its structure, in %zu bytes", name, length(&w));
 	for (int i = 0; i < t->nrows; i++)
 	{
@@ -184,7 +199,7 @@ test_table(const struct table *t, const char *name)
 
 		put_mandatory(&frame, t, i, (uint16_t) i);
 		wrong += read_dd(&d, &s, frame.data, 3) != RT_OK || d.frame != i || d.spatial != t->rows[i].spatial ||
-		         d.temporal != t->rows[i].temporal;
+				 d.temporal != t->rows[i].temporal;
 		for (int k = 0; t->rows[i].fdiffs[k]; k++)
 			refs |= (uint64_t) 1 << (t->rows[i].fdiffs[k] - 1);
 		wrong += d.refs != refs || d.far_refs;
@@ -206,13 +221,14 @@ test_targets(void)
 	for (int i = 0; i < 9; i++)
 		wrong += s.target_spatial[i] != 2 - i / 3 || s.target_temporal[i] != 2 - i % 3;
 	ok(wrong == 0, "L3T3: the layers of its nine targets");
-	ok(rt_dd_best(&s, UINT32_MAX, 2, 2) == 0 && rt_dd_best(&s, UINT32_MAX, 1, 0) == 5 && rt_dd_best(&s, UINT32_MAX, 0, 1) == 7 &&
-	       rt_dd_best(&s, UINT32_MAX, 9, 9) == 0,
+	ok(rt_dd_best(&s, UINT32_MAX, 2, 2) == 0 && rt_dd_best(&s, UINT32_MAX, 1, 0) == 5 &&
+		   rt_dd_best(&s, UINT32_MAX, 0, 1) == 7 && rt_dd_best(&s, UINT32_MAX, 9, 9) == 0,
 	   "the best target of the wanted layers");
 	ok(rt_dd_best(&s, 0x1f8, 2, 2) == 3, "of those that the sender produces");
 	ok(rt_dd_best(&s, 0x007, 0, 0) == 2, "where none of them is wanted: the least");
 	ok(rt_dd_best(&s, 0, 2, 2) == 0, "a sender that produces nothing");
-	ok(rt_dd_within(&s, 1, 1) == 0x1b0, "targets within two spatial and two temporal layers: %x", rt_dd_within(&s, 1, 1));
+	ok(rt_dd_within(&s, 1, 1) == 0x1b0, "targets within two spatial and two temporal layers: %x",
+	   rt_dd_within(&s, 1, 1));
 }
 
 static void
@@ -225,20 +241,21 @@ test_custom(void)
 	put_mandatory(&frame, &l2t1, 1, 500);
 	ok(read_dd(&d, &s, frame.data, 3) == RT_AGAIN, "without a structure");
 	read_dd(&d, &s, w.data, length(&w));
-	put(&frame, 0x0f, 5);              /* all but a structure */
-	put(&frame, 0x1, 2);               /* active: target 0 alone */
-	put(&frame, RT_DTI_SWITCH, 2);     /* dtis */
+	put(&frame, 0x0f, 5);          /* all but a structure */
+	put(&frame, 0x1, 2);           /* active: target 0 alone */
+	put(&frame, RT_DTI_SWITCH, 2); /* dtis */
 	put(&frame, RT_DTI_REQUIRED, 2);
-	put(&frame, 1, 2);                 /* fdiffs: 2, 64, 300 */
+	put(&frame, 1, 2); /* fdiffs: 2, 64, 300 */
 	put(&frame, 1, 4);
 	put(&frame, 2, 2);
 	put(&frame, 63, 8);
 	put(&frame, 3, 2);
 	put(&frame, 299, 12);
 	put(&frame, 0, 2);
-	put(&frame, 0x0102, 16);           /* chains */
+	put(&frame, 0x0102, 16); /* chains */
 	ok(read_dd(&d, &s, frame.data, length(&frame)) == RT_OK && d.has_active && d.active == 1 && !d.has_structure &&
-	       rt_dd_dti(&d, 0) == RT_DTI_SWITCH && rt_dd_dti(&d, 1) == RT_DTI_REQUIRED && d.refs == ((uint64_t) 1 << 63 | 2) && d.far_refs,
+		   rt_dd_dti(&d, 0) == RT_DTI_SWITCH && rt_dd_dti(&d, 1) == RT_DTI_REQUIRED &&
+		   d.refs == ((uint64_t) 1 << 63 | 2) && d.far_refs,
 	   "what differs from the template");
 	put_mandatory(&old, &l1t3, 0, 7);
 	ok(read_dd(&d, &s, old.data, 3) == RT_AGAIN, "a template of another structure");
@@ -255,15 +272,16 @@ test_writing(const struct table *t, const char *name)
 
 	read_dd(&d, &s, w.data, length(&w));
 	n = rt_dd_write(out, w.data, length(&w), &d, 2);
-	ok(n >= length(&w) && n <= length(&w) + 2 && read_dd(&e, &again, out, n) == RT_OK && e.has_active && e.active == 2 &&
-	       memcmp(&s, &again, sizeof s) == 0 && e.frame == 40000,
+	ok(n >= length(&w) && n <= length(&w) + 2 && read_dd(&e, &again, out, n) == RT_OK && e.has_active &&
+		   e.active == 2 && memcmp(&s, &again, sizeof s) == 0 && e.frame == 40000,
 	   "%s: a key frame, with a mask of targets", name);
 	n = rt_dd_write(out, memcpy(w.data, out, n), n, &e, 1);
 	ok(read_dd(&e, &again, out, n) == RT_OK && e.active == 1, "%s: another mask in place of the first", name);
 	put_mandatory(&frame, t, 1, 40001);
 	read_dd(&d, &s, frame.data, 3);
 	n = rt_dd_write(out, frame.data, 3, &d, 1);
-	ok(n == (size_t) (29 + t->ntargets + 7) / 8 && read_dd(&e, &s, out, n) == RT_OK && e.active == 1 && e.frame == 40001 && e.refs == d.refs,
+	ok(n == (size_t) (29 + t->ntargets + 7) / 8 && read_dd(&e, &s, out, n) == RT_OK && e.active == 1 &&
+		   e.frame == 40001 && e.refs == d.refs,
 	   "%s: a short descriptor grows to %zu bytes", name, n);
 }
 

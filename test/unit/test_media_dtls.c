@@ -92,17 +92,21 @@ test_handshake(void)
 	struct rt_dtls_keys ka, kb;
 
 	set_up(&a, &b);
-	ok(trust(&a, rt_dtls_context_fingerprint(b.context)) && trust(&b, rt_dtls_context_fingerprint(a.context)), "fingerprints");
+	ok(trust(&a, rt_dtls_context_fingerprint(b.context)) && trust(&b, rt_dtls_context_fingerprint(a.context)),
+	   "fingerprints");
 	ok(rt_dtls_state(a.dtls) == RT_DTLS_NEW && !rt_dtls_keys(a.dtls, &ka), "no keys before the handshake");
 	rt_dtls_connect(b.dtls);
 	ok(rt_dtls_timeout_ms(b.dtls) > 0, "a timer runs");
 	deliver(&a, &b);
 	ok(rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_state(b.dtls) == RT_DTLS_CONNECTED, "connected");
 	ok(rt_dtls_timeout_ms(a.dtls) == -1 && rt_dtls_timeout_ms(b.dtls) == -1, "no timer runs");
-	ok(rt_dtls_keys(a.dtls, &ka) && rt_dtls_keys(b.dtls, &kb) && ka.profile == RT_SRTP_AEAD_AES_128_GCM, "GCM comes first");
-	ok(memcmp(ka.local, kb.remote, 28) == 0 && memcmp(ka.remote, kb.local, 28) == 0 && memcmp(ka.local, ka.remote, 28) != 0,
+	ok(rt_dtls_keys(a.dtls, &ka) && rt_dtls_keys(b.dtls, &kb) && ka.profile == RT_SRTP_AEAD_AES_128_GCM,
+	   "GCM comes first");
+	ok(memcmp(ka.local, kb.remote, 28) == 0 && memcmp(ka.remote, kb.local, 28) == 0 &&
+		   memcmp(ka.local, ka.remote, 28) != 0,
 	   "each one's sending key is the other's receiving key");
-	ok(a.longest <= RT_DTLS_MTU && b.longest <= RT_DTLS_MTU, "datagrams of at most %zu and %zu bytes", a.longest, b.longest);
+	ok(a.longest <= RT_DTLS_MTU && b.longest <= RT_DTLS_MTU, "datagrams of at most %zu and %zu bytes", a.longest,
+	   b.longest);
 	rt_dtls_close(b.dtls);
 	deliver(&a, &b);
 	ok(rt_dtls_state(a.dtls) == RT_DTLS_CLOSED, "one end closes, the other knows");
@@ -255,7 +259,8 @@ test_settled_hears(bool server)
 		heard += rt_dtls_receive(settled->dtls, cut, n) != RT_OK;
 		free(cut);
 	}
-	ok(len > 0 && heard == 0 && rt_dtls_state(settled->dtls) == RT_DTLS_CONNECTED, "what is broken or cut says nothing");
+	ok(len > 0 && heard == 0 && rt_dtls_state(settled->dtls) == RT_DTLS_CONNECTED,
+	   "what is broken or cut says nothing");
 	ok(rt_dtls_receive(settled->dtls, goodbye, len) == RT_GONE && rt_dtls_state(settled->dtls) == RT_DTLS_CLOSED,
 	   "the goodbye of libssl's %s is heard", server ? "client" : "server");
 	tear_down(&a, &b);

@@ -24,7 +24,7 @@ struct got
 {
 	uint32_t ssrc, ts;
 	uint16_t seq, picture_id;
-	uint8_t pt, mark; /* mark: the payload's last byte */
+	uint8_t pt, mark;  /* mark: the payload's last byte */
 	uint16_t original; /* RTX */
 	bool marker, has_dd;
 	char capture[17];
@@ -120,7 +120,8 @@ take_rtp(struct peer *p, uint8_t *data, size_t len)
 	if (rt_srtp_unprotect(p->srtp, data, &len) != RT_OK || rt_rtp_parse(data, len, &rtp) != RT_OK || p->n == 512)
 		return;
 	skip = rtp.ssrc == ssrc_out + 1 ? 2 : 0;
-	*g = (struct got){.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1], .marker = rtp.marker};
+	*g = (struct got){
+		.ssrc = rtp.ssrc, .ts = rtp.ts, .seq = rtp.seq, .pt = rtp.pt, .mark = data[len - 1], .marker = rtp.marker};
 	take_descriptor(p, &rtp, g);
 	take_capture_time(&rtp, g);
 	if (skip)
@@ -185,15 +186,15 @@ turn(void)
 }
 
 /* Turns until the condition holds, at most a minute; UNTIL gives whether it does. */
-#define UNTIL(condition)                                                            \
-	({                                                                              \
-		uint64_t end_us = rt_loop_clock_us() + 60000000;                            \
-		while (!(condition) && rt_loop_clock_us() < end_us)                         \
-		{                                                                           \
-			turn();                                                                 \
-			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);                 \
-		}                                                                           \
-		(condition);                                                                \
+#define UNTIL(condition) \
+	({ \
+		uint64_t end_us = rt_loop_clock_us() + 60000000; \
+		while (!(condition) && rt_loop_clock_us() < end_us) \
+		{ \
+			turn(); \
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL); \
+		} \
+		(condition); \
 	})
 
 /* All that is on its way has come: so many turns, in 30 ms at the least. */
@@ -283,8 +284,8 @@ join(struct peer *p)
 	struct rt_dtls_keys keys;
 
 	announce(p, rt_dtls_context_fingerprint(certificate));
-	return shake_hands(p) && rt_dtls_keys(p->dtls, &keys) &&
-	       rt_srtp_new(&p->srtp, &keys) == RT_OK && UNTIL(rt_transport_ready(rt_engine_transport(engine, p->id)));
+	return shake_hands(p) && rt_dtls_keys(p->dtls, &keys) && rt_srtp_new(&p->srtp, &keys) == RT_OK &&
+		   UNTIL(rt_transport_ready(rt_engine_transport(engine, p->id)));
 }
 
 static void
@@ -303,7 +304,8 @@ free_peer(int place)
 static void
 send_frame(struct peer *p, int layer, uint16_t seq, bool key, uint8_t tid, uint8_t mark)
 {
-	uint8_t payload[] = {0x90, 0xe0, (uint8_t) (0x80 | seq >> 8), (uint8_t) seq, 1, (uint8_t) (tid << 6), !key, 0, mark};
+	uint8_t payload[] = {0x90, 0xe0, (uint8_t) (0x80 | seq >> 8), (uint8_t) seq, 1, (uint8_t) (tid << 6), !key,
+						 0,    mark};
 	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, seq * 3000u, ssrc_in + (uint32_t) layer, NULL, 0);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[layer], p->sent, n, NULL, 0, payload, sizeof payload);
@@ -378,7 +380,7 @@ gapless(const struct peer *p, int from)
 {
 	for (int i = from + 1; i < p->n; i++)
 		if ((uint16_t) (p->got[i].seq - p->got[i - 1].seq) != 1 ||
-		    ((p->got[i].picture_id - p->got[i - 1].picture_id) & 0x7fff) != 1 || p->got[i].ts == p->got[i - 1].ts)
+			((p->got[i].picture_id - p->got[i - 1].picture_id) & 0x7fff) != 1 || p->got[i].ts == p->got[i - 1].ts)
 			return false;
 	return true;
 }
@@ -419,7 +421,7 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	rt_srtp_protect_rtcp(b->srtp, nack, &n);
 	(void) !send(b->fd, nack, n, 0);
 	ok(UNTIL(b->n == 3) && b->got[2].ssrc == ssrc_out + 1 && b->got[2].pt == 102 &&
-	       b->got[2].original == b->got[0].seq && b->got[2].mark == 3,
+		   b->got[2].original == b->got[0].seq && b->got[2].mark == 3,
 	   "what was lost is sent again, as RTX");
 	rt_producer_mute(producer, true);
 	send_frame(a, 0, 104, true, 0, 5);
@@ -450,7 +452,8 @@ test_late_keyframe(struct peer *a, struct peer *b, struct rt_consumer *c)
 	settle();
 	ok(b->n == before, "nothing before the key frame");
 	send_frame(a, 0, 20002, true, 0, 2);
-	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 2 && b->got[before + 2].mark == 4 && gapless(b, before - 1),
+	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 2 && b->got[before + 2].mark == 4 &&
+		   gapless(b, before - 1),
 	   "a late key frame, and what came before it");
 }
 
@@ -472,7 +475,7 @@ test_second_viewer(struct peer *a, struct peer *b, struct rt_producer *producer)
 	rt_engine_touch(engine);
 	rt_consumer_pause(c, false);
 	ok(UNTIL(b->n == before + 3) && b->got[before].ssrc == ssrc_out && b->got[before].mark == 1 &&
-	       b->got[before + 2].mark == 3 && gapless(b, before),
+		   b->got[before + 2].mark == 3 && gapless(b, before),
 	   "the second one gets them at once");
 	send_frame(a, 0, 20008, false, 0, 4);
 	ok(UNTIL(b->n == before + 5) && a->plis == 0, "and goes on with what comes; no key frame is asked for");
@@ -553,7 +556,8 @@ test_numbers_again(struct peer *a, struct peer *b)
 	before = b->n;
 	send_frame(a, 0, 5000, true, 0, 3);
 	send_frame(a, 0, 5001, false, 0, 4);
-	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 3 && b->got[before + 1].mark == 2 && b->got[before + 2].mark == 4,
+	ok(UNTIL(b->n == before + 3) && b->got[before].mark == 3 && b->got[before + 1].mark == 2 &&
+		   b->got[before + 2].mark == 4,
 	   "numbers that come again are of other packets");
 	settle();
 	ok(b->n == before + 3, "none goes out twice");
@@ -563,8 +567,15 @@ test_numbers_again(struct peer *a, struct peer *b)
 static void
 send_part(struct peer *p, uint16_t seq, bool first, uint16_t picture_id)
 {
-	uint8_t payload[] = {(uint8_t) (first ? 0x90 : 0x80), 0xe0, (uint8_t) (0x80 | picture_id >> 8), (uint8_t) picture_id,
-	                     1, 0x60, 1, 0, 0};
+	uint8_t payload[] = {(uint8_t) (first ? 0x90 : 0x80),
+						 0xe0,
+						 (uint8_t) (0x80 | picture_id >> 8),
+						 (uint8_t) picture_id,
+						 1,
+						 0x60,
+						 1,
+						 0,
+						 0};
 	size_t n = rt_rtp_write_header(p->sent, 96, !first, seq, picture_id * 3000u, ssrc_in, NULL, 0);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof payload);
@@ -637,8 +648,8 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_frame(a, 0, (uint16_t) (seq + 3), false, 0, 5);
 	send_frame(a, 0, (uint16_t) (seq + 2), false, 1, 6);
 	seq += 2;
-	ok(UNTIL(b->n == before + 2) && b->got[before].mark == 5 && b->got[before + 1].seq == (uint16_t) (b->got[before].seq - 1) &&
-	       b->got[before + 1].mark != 6,
+	ok(UNTIL(b->n == before + 2) && b->got[before].mark == 5 &&
+		   b->got[before + 1].seq == (uint16_t) (b->got[before].seq - 1) && b->got[before + 1].mark != 6,
 	   "one that comes late, and is left out, is no loss: an empty packet has its number");
 	rt_layers_prefer(c, 0, 1);
 	ok(UNTIL(c->target_temporal == 1), "both of them");
@@ -647,16 +658,17 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_part(a, (uint16_t) (seq + 2), true, (uint16_t) (seq + 2));
 	send_part(a, (uint16_t) (seq + 4), false, (uint16_t) (seq + 2));
 	send_frame(a, 0, (uint16_t) (seq + 5), false, 0, 7);
-	ok(UNTIL(b->n == before + 2) && b->got[before].picture_id == 0 && b->got[before + 1].mark == 7, "from a frame on that comes in order, for it is whole then");
+	ok(UNTIL(b->n == before + 2) && b->got[before].picture_id == 0 && b->got[before + 1].mark == 7,
+	   "from a frame on that comes in order, for it is whole then");
 	ok(strstr(events, "layers-changed") != NULL, "the change of layers was told");
 }
 
 /* ---- AV1 ---- */
 
-/* The structure L2T1 of the AV1 RTP payload specification, section A.6.2.2, with a key frame; its templates are from 60
- * on.  Target 0 has both layers, target 1 the lower one. */
+/* The structure L2T1 of the AV1 RTP payload specification, section A.6.2.2, with a key frame; its templates are from
+ * 60 on.  Target 0 has both layers, target 1 the lower one. */
 static const uint8_t l2t1_key[] = {0xfc, 0x00, 0x00, 0x87, 0x81, 0x08, 0xeb, 0xaa, 0x31, 0x14,
-                                   0x50, 0x46, 0x0e, 0x00, 0x21, 0x21, 0x11, 0x11, 0x00};
+								   0x50, 0x46, 0x0e, 0x00, 0x21, 0x21, 0x11, 0x11, 0x00};
 enum
 {
 	KEY,
@@ -669,7 +681,8 @@ enum
 static void
 send_av1(struct peer *p, uint16_t number, int template, bool last)
 {
-	uint8_t dd[sizeof l2t1_key], payload[1180] = {template == KEY ? 0x18 : 0x10, 1}; /* as large as browsers send them */
+	uint8_t dd[sizeof l2t1_key],
+		payload[1180] = {template == KEY ? 0x18 : 0x10, 1}; /* as large as browsers send them */
 	struct rt_rtp_ext_out ext = {DD_IN, template == KEY ? sizeof l2t1_key : 3, dd};
 	size_t n;
 
@@ -724,8 +737,8 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_av1(a, (uint16_t) (n + 1), UPPER_FIRST, true);
 	send_av1(a, n, KEY, false);
 	n += 2;
-	ok(UNTIL(b->n == 2) && b->got[0].has_dd && b->got[0].dd.has_structure && b->got[0].dd.frame == 2002 && b->got[1].dd.spatial == 1 &&
-	       !b->got[0].marker && b->got[1].marker && !b->got[1].dd.has_active,
+	ok(UNTIL(b->n == 2) && b->got[0].has_dd && b->got[0].dd.has_structure && b->got[0].dd.frame == 2002 &&
+		   b->got[1].dd.spatial == 1 && !b->got[0].marker && b->got[1].marker && !b->got[1].dd.has_active,
 	   "then both layers, though the key frame was late; its descriptor is longer than one-byte extensions can be");
 	rt_layers_prefer(c, 0, -1);
 	UNTIL(c->target_spatial == 0);
@@ -734,7 +747,8 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 		send_av1(a, n++, LOWER, false);
 		send_av1(a, n++, UPPER, true);
 	}
-	ok(UNTIL(b->n == 7) && numbers_go_on(b) && b->got[6].dd.spatial == 0 && b->got[6].marker, "the lower layer alone");
+	ok(UNTIL(b->n == 7) && numbers_go_on(b) && b->got[6].dd.spatial == 0 && b->got[6].marker,
+	   "the lower layer alone");
 	ok(b->got[2].dd.has_active && b->got[6].dd.active == 2, "and the receiver is told that there is no other");
 	rt_layers_prefer(c, 1, -1);
 	UNTIL(c->target_spatial == 1);
@@ -746,7 +760,7 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_av1(a, n++, LOWER, false);
 	send_av1(a, n++, UPPER, true);
 	ok(UNTIL(b->n == 12) && numbers_go_on(b) && b->got[9].dd.spatial == 1 && !b->got[8].marker && b->got[9].marker &&
-	       b->got[11].dd.active == 3,
+		   b->got[11].dd.active == 3,
 	   "up at a switching point, without a key frame");
 }
 
@@ -761,7 +775,8 @@ send_layers(struct peer *a, uint16_t number)
 
 	for (int layer = 0; layer < 3; layer++)
 	{
-		size_t n = rt_rtp_write_header(a->sent, 96, true, number, number * 3600u, ssrc_in + (uint32_t) layer, NULL, 0);
+		size_t n =
+			rt_rtp_write_header(a->sent, 96, true, number, number * 3600u, ssrc_in + (uint32_t) layer, NULL, 0);
 
 		n = rt_srtp_protect(a->srtp, &a->roc[layer], a->sent, n, NULL, 0, payload, sizes[layer]);
 		(void) !send(a->fd, a->sent, n, 0);
@@ -820,22 +835,27 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	middle = rt_producer_bitrate(producer, 1);
 	top = rt_producer_bitrate(producer, 2);
 	allot(t, 2 * middle + middle / 10);
-	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1 && c[0]->target_temporal == 1 && c[1]->target_temporal == 1,
+	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1 && c[0]->target_temporal == 1 &&
+		   c[1]->target_temporal == 1,
 	   "the middle layer for both: %d and %d", c[0]->target_spatial, c[1]->target_spatial);
 	ok(strcmp(c[0]->reason, "bandwidth") == 0, "and it says why: %s", c[0]->reason);
 	allot(t, middle + top * 7 / 10);
-	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 0 && c[0]->target_spatial == 1 && c[0]->target_temporal == 1,
+	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 0 && c[0]->target_spatial == 1 &&
+		   c[0]->target_temporal == 1,
 	   "a little more: the upper one, but the lower half of its frames");
 	allot(t, 2 * top + top / 10);
-	ok(c[0]->target_spatial == 2 && c[0]->target_temporal == 1 && strcmp(c[0]->reason, "preferred") == 0, "all for both");
+	ok(c[0]->target_spatial == 2 && c[0]->target_temporal == 1 && strcmp(c[0]->reason, "preferred") == 0,
+	   "all for both");
 	allot(t, top + top * 7 / 10);
 	ok(c[0]->target_temporal == 1, "a low estimate alone takes nothing away");
 	lose_half(t);
 	allot(t, top + top * 7 / 10);
-	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 1 && c[0]->target_spatial == 2 && c[0]->target_temporal == 0,
+	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 1 && c[0]->target_spatial == 2 &&
+		   c[0]->target_temporal == 0,
 	   "congestion does: first the upper temporal layer of one of them");
 	allot(t, 1);
-	ok(c[0]->target_spatial == 0 && c[0]->target_temporal == 0 && c[1]->target_spatial == 0, "in the end all but the lowest");
+	ok(c[0]->target_spatial == 0 && c[0]->target_temporal == 0 && c[1]->target_spatial == 0,
+	   "in the end all but the lowest");
 }
 
 /* More streams than one report has room for. */
@@ -875,8 +895,8 @@ test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer, 
 	n = rt_rtp_write_header(a->sent, 96, true, 1, 3000, ssrc_in, &ext, 1);
 	n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof payload);
 	(void) !send(a->fd, a->sent, n, 0);
-	ok(UNTIL(b->n == before + 1) && strcmp(b->got[before].capture, "ntp-time") == 0, "the time of capture is copied: %s",
-	   b->got[before].capture);
+	ok(UNTIL(b->n == before + 1) && strcmp(b->got[before].capture, "ntp-time") == 0,
+	   "the time of capture is copied: %s", b->got[before].capture);
 }
 
 /* ---- simulcast without announced SSRCs, as browsers send it ---- */
@@ -913,8 +933,8 @@ send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc, uin
 {
 	uint8_t payload[] = {0x10, 0, 0, 0}, number[] = {0, (uint8_t) ssrc};
 	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
-	                               {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
-	                               {TWCC_IN, sizeof number, number}};
+								   {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
+								   {TWCC_IN, sizeof number, number}};
 	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, 3000, ssrc, ext, 3);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof payload);
@@ -935,10 +955,12 @@ test_two_tracks(struct peer *a)
 	send_by_rid(a, "screen", "r0", ssrc + 1, 500);
 	ok(camera->layers[0].recv.ssrc == ssrc && engine->unknown_ssrc == unknown + 1,
 	   "one of another track, that is not announced yet, does not take its place");
-	ok(rt_engine_transport(engine, a->id)->twcc->highest == (uint8_t) (ssrc + 1), "but its sender is told that it came");
+	ok(rt_engine_transport(engine, a->id)->twcc->highest == (uint8_t) (ssrc + 1),
+	   "but its sender is told that it came");
 	screen = produce_by_rid(a, "screen");
 	send_by_rid(a, "camera", "r1", ssrc + 2, 500);
-	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0, "of two tracks the MID tells which");
+	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0,
+	   "of two tracks the MID tells which");
 	send_by_rid(a, "screen", "r0", ssrc + 3, 500);
 	ok(screen->layers[0].recv.ssrc == ssrc + 3 && camera->layers[0].recv.ssrc == ssrc, "for both of them");
 	send_by_rid(a, NULL, "r1", ssrc + 4, 500);
@@ -1034,7 +1056,8 @@ test_early_handshake(void)
 	events[0] = '\0';
 	ok(shake_hands(p) && !rt_transport_ready(t), "another one");
 	announce(p, rt_dtls_context_fingerprint(engine->dtls));
-	ok(!rt_engine_transport(engine, p->id) && strstr(events, "DTLS failed"), "whose certificate is not what connect-transport says");
+	ok(!rt_engine_transport(engine, p->id) && strstr(events, "DTLS failed"),
+	   "whose certificate is not what connect-transport says");
 	free_peer(2);
 }
 
@@ -1065,14 +1088,26 @@ test_idle(struct peer *b)
 	check(b, false);
 	settle();
 	rt_engine_set_idle_timeout(engine, 1500);
-	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t3") == NULL; })), "who never comes is not waited for");
+	ok(UNTIL(({
+		   check(b, false);
+		   rt_engine_transport(engine, "t3") == NULL;
+	   })),
+	   "who never comes is not waited for");
 	free_peer(3);
 	new_peer(3, false);
 	announce(peers[3], rt_dtls_context_fingerprint(certificate));
-	ok(UNTIL(({ check(b, false); check(peers[3], true); rt_engine_transport(engine, "t3") == NULL; })) &&
-	       strstr(events, "no DTLS"),
+	ok(UNTIL(({
+		   check(b, false);
+		   check(peers[3], true);
+		   rt_engine_transport(engine, "t3") == NULL;
+	   })) &&
+		   strstr(events, "no DTLS"),
 	   "nor who only knocks");
-	ok(UNTIL(({ check(b, false); rt_engine_transport(engine, "t0") == NULL; })), "who says nothing any more is gone");
+	ok(UNTIL(({
+		   check(b, false);
+		   rt_engine_transport(engine, "t0") == NULL;
+	   })),
+	   "who says nothing any more is gone");
 	ok(rt_engine_transport(engine, b->id) != NULL, "who checks is not");
 	ok(UNTIL(!rt_engine_transport(engine, b->id)) && strstr(events, "no answer from the peer"), "until he ceases to");
 	free_peer(3);

@@ -41,7 +41,7 @@ test_order(void)
 	ok(push(in, 7) == RT_OK && push(in, 3) == RT_OK, "two wait");
 	all = rt_inbox_take(in);
 	ok(json_array_size(all) == 2 &&
-	       strcmp(json_string_value(json_object_get(json_array_get(all, 0), "requestId")), "7") == 0,
+		   strcmp(json_string_value(json_object_get(json_array_get(all, 0), "requestId")), "7") == 0,
 	   "they come out in their order");
 	json_decref(all);
 	all = rt_inbox_take(in);

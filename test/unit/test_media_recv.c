@@ -32,7 +32,8 @@ test_loss(void)
 	ok(rt_recv_due(&r, now + 5 * MS, 0, seqs, 8, &give_up) == 0, "not asked for at once: they may only be late");
 	ok(rt_recv_due(&r, now + 10 * MS, 0, seqs, 8, &give_up) == 2 && seqs[0] == 65535 && seqs[1] == 0, "then both");
 	ok(rt_recv_due(&r, now + 20 * MS, 0, seqs, 8, &give_up) == 0, "not twice within a round trip");
-	ok(take(&r, 0, now + 30 * MS) == RT_RECV_LATE && take(&r, 0, now + 30 * MS) == RT_RECV_DUPLICATE, "one comes, once");
+	ok(take(&r, 0, now + 30 * MS) == RT_RECV_LATE && take(&r, 0, now + 30 * MS) == RT_RECV_DUPLICATE,
+	   "one comes, once");
 	ok(rt_recv_due(&r, now + 60 * MS, 100, seqs, 8, &give_up) == 0, "a long round trip: a long wait");
 	rt_recv_report(&r, now + 100 * MS, &report);
 	ok(report.ssrc == 5 && report.highest_seq == 65537 && report.lost == 1 && report.fraction_lost == 255 / 5,
@@ -67,8 +68,10 @@ test_unasked_repair(void)
 
 	rt_recv_packet(&r, 10, 0, 100, 1 * MS, false, false);
 	rt_recv_packet(&r, 12, 0, 100, 2 * MS, false, false);
-	ok(rt_recv_packet(&r, 11, 0, 100, 3 * MS, false, false) == RT_RECV_LATE, "where nothing is asked for: one comes late");
-	ok(rt_recv_packet(&r, 11, 0, 100, 4 * MS, false, true) == RT_RECV_DUPLICATE, "and once more as a repair: one too many");
+	ok(rt_recv_packet(&r, 11, 0, 100, 3 * MS, false, false) == RT_RECV_LATE,
+	   "where nothing is asked for: one comes late");
+	ok(rt_recv_packet(&r, 11, 0, 100, 4 * MS, false, true) == RT_RECV_DUPLICATE,
+	   "and once more as a repair: one too many");
 }
 
 static void
@@ -141,7 +144,8 @@ test_clocks(void)
 	ok(rt_recv_bitrate(&r, 5000 * MS) / 1000 == 50, "50 kbit/s");
 	ok(rt_recv_bitrate(&r, 6000 * MS) == 0, "silence has none");
 	for (int i = 200; i < 600; i++)
-		rt_recv_packet(&r, (uint16_t) i, (uint32_t) i * 1800, 125, (uint64_t) (1000 + i * 20 + i % 2 * 10) * MS, true, false);
+		rt_recv_packet(&r, (uint16_t) i, (uint32_t) i * 1800, 125, (uint64_t) (1000 + i * 20 + i % 2 * 10) * MS, true,
+					   false);
 	rt_recv_report(&r, 1, &report);
 	ok(report.jitter > 600 && report.jitter < 1000, "10 ms to and fro: %u ticks", report.jitter);
 }
@@ -157,7 +161,8 @@ test_store(void)
 	rt_store_put(s, &p);
 	payload[0] = 'x';
 	found = rt_store_find(s, 7);
-	ok(found && found->ts == 99 && found->payload_len == 8 && memcmp(found->payload, "payload", 8) == 0, "a copy is kept");
+	ok(found && found->ts == 99 && found->payload_len == 8 && memcmp(found->payload, "payload", 8) == 0,
+	   "a copy is kept");
 	ok(!rt_store_find(s, 8) && !rt_store_find(s, 7 + RT_STORE_PACKETS), "others are not there");
 	p.seq = 7 + RT_STORE_PACKETS;
 	p.payload_len = sizeof payload;
@@ -218,7 +223,8 @@ test_twcc(void)
 			tell(&t, &told);
 	}
 	tell(&t, &told);
-	ok(told.received == 90000 && told.n == 99999 && !told.gap, "each number once, over the wrap: %d of %d", told.received, told.n);
+	ok(told.received == 90000 && told.n == 99999 && !told.gap, "each number once, over the wrap: %d of %d",
+	   told.received, told.n);
 	rt_twcc_received(&t, (uint16_t) (65000 + 99000), 1, 200000 * MS);
 	told = (struct told){0};
 	tell(&t, &told);
@@ -247,7 +253,8 @@ test_speaker(void)
 	ok(!rt_speaker_turn(s, &id, &volume), "in silence nobody speaks");
 	speak(s, "c", 10, 1);
 	speak(s, "c", 127, 24);
-	ok(rt_speaker_turn(s, &id, &volume) && strcmp(id, "c") == 0 && volume == -24, "a short sound among silence is heard");
+	ok(rt_speaker_turn(s, &id, &volume) && strcmp(id, "c") == 0 && volume == -24,
+	   "a short sound among silence is heard");
 	rt_speaker_remove(s, "c");
 	speak(s, "a", 30, 25);
 	speak(s, "b", 33, 25);

@@ -29,13 +29,13 @@ test_reports(void)
 
 	p = only(out, n);
 	ok(rt_rtcp_read_sr(&p, &sr2) && sr2.ssrc == sr.ssrc && sr2.ntp == sr.ntp && sr2.rtp_ts == sr.rtp_ts &&
-	       sr2.packets == sr.packets && sr2.octets == sr.octets,
+		   sr2.packets == sr.packets && sr2.octets == sr.octets,
 	   "sender report");
 	ok(!rt_rtcp_read_report(&p, 0, &r), "without report blocks");
 	m = rt_rtcp_write_rr(out + n, sizeof out - n, 1, in, 2);
 	p = only(out + n, m);
 	ok(rt_rtcp_read_report(&p, 0, &r) && r.lost == 0x7fffff && r.fraction_lost == 255 && r.highest_seq == 0x1fffe &&
-	       r.jitter == 77 && r.lsr == 0xfeedface && r.dlsr == 65536,
+		   r.jitter == 77 && r.lsr == 0xfeedface && r.dlsr == 65536,
 	   "receiver report");
 	ok(rt_rtcp_read_report(&p, 1, &r) && r.ssrc == 0xb && r.lost == -5, "24 bits with a sign");
 	ok(!rt_rtcp_read_report(&p, 2, &r) && !rt_rtcp_read_sr(&p, &sr2), "no third block, no sender report");
@@ -78,12 +78,12 @@ test_feedback(void)
 	uint64_t bps;
 
 	p = only(out, rt_rtcp_write_pli(out, sizeof out, 1, 2));
-	ok(p.type == RT_RTCP_PSFB && p.count == RT_PSFB_PLI && rt_rtcp_read_feedback(&p, &sender, &media) && sender == 1 &&
-	       media == 2,
+	ok(p.type == RT_RTCP_PSFB && p.count == RT_PSFB_PLI && rt_rtcp_read_feedback(&p, &sender, &media) &&
+		   sender == 1 && media == 2,
 	   "PLI");
 	p = only(out, rt_rtcp_write_fir(out, sizeof out, 1, 2, 200));
 	ok(p.count == RT_PSFB_FIR && rt_rtcp_read_fir(&p, 0, &ssrc, &seq) && ssrc == 2 && seq == 200 &&
-	       !rt_rtcp_read_fir(&p, 1, &ssrc, &seq),
+		   !rt_rtcp_read_fir(&p, 1, &ssrc, &seq),
 	   "FIR");
 	ok(!rt_rtcp_read_remb(&p, &bps), "FIR is no REMB");
 	for (uint64_t want = 1; want < (uint64_t) 1 << 50; want = want * 3 + 1)
@@ -200,15 +200,16 @@ test_twcc(void)
 static void
 test_twcc_chunks(void)
 {
-	uint8_t p[] = {0x8f, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xfe, 0, 17, 0, 0, 1, 9,
-	               0x20, 0x03,                 /* run: 3 received, small */
-	               0xa0, 0x01,                 /* vector of 14: at places 0 and 13 */
-	               4,    4,    4, 8, 8, 0, 0, 0}; /* deltas */
+	uint8_t p[] = {0x8f, 205,  0,    6, 0,  0, 0, 1, 0, 0,    0,
+				   2,    0xff, 0xfe, 0, 17, 0, 0, 1, 9, 0x20, 0x03, /* run: 3 received, small */
+				   0xa0, 0x01,                                      /* vector of 14: at places 0 and 13 */
+				   4,    4,    4,    8, 8,  0, 0, 0};               /* deltas */
 	static struct seen s;
 
 	ok(!read_back(p, 28, &s), "a delta that overruns");
 	p[3] = 7;
-	ok(read_back(p, 32, &s) && s.n == 17 && s.received == 5 && s.first == 65534, "run and vector; the rest is padding");
+	ok(read_back(p, 32, &s) && s.n == 17 && s.received == 5 && s.first == 65534,
+	   "run and vector; the rest is padding");
 	ok(s.at[0] == 64000 + 1000 && s.at[3] == 64000 + 5000 && s.at[16] == 64000 + 7000, "their times");
 	p[20] = p[21] = 0;
 	ok(!read_back(p, 32, &s), "a run of nothing would not end");
@@ -271,15 +272,16 @@ test_malformed(void)
 static void
 test_reference_times(void)
 {
-	static const uint8_t xr[] = {0x80, 207, 0, 12, 0, 0, 0, 9, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 5, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 1,
-	                             0, 0, 0, 2, 0, 0, 0, 1, 0x11, 0x22, 0x33, 0x44, 0, 1, 0, 0, 5, 0, 0, 0};
+	static const uint8_t xr[] = {0x80, 207, 0, 12, 0,    0,    0,    9,    4, 0, 0, 2, 1, 2, 3, 4, 5, 6,
+								 7,    8,   5, 0,  0,    6,    0,    0,    0, 7, 0, 0, 0, 1, 0, 0, 0, 2,
+								 0,    0,   0, 1,  0x11, 0x22, 0x33, 0x44, 0, 1, 0, 0, 5, 0, 0, 0};
 	struct rt_rtcp p;
 	uint32_t ssrc, lrr, dlrr;
 	uint8_t out[32], broken[sizeof xr];
 	size_t off = 0;
 
 	ok(rt_rtcp_next(xr, sizeof xr, &off, &p) == RT_OK && rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr) && ssrc == 7 &&
-	       rt_rtcp_read_dlrr(&p, 1, &ssrc, &lrr, &dlrr) && ssrc == 1 && lrr == 0x11223344 && dlrr == 65536,
+		   rt_rtcp_read_dlrr(&p, 1, &ssrc, &lrr, &dlrr) && ssrc == 1 && lrr == 0x11223344 && dlrr == 65536,
 	   "answers to a reference time");
 	ok(!rt_rtcp_read_dlrr(&p, 2, &ssrc, &lrr, &dlrr), "and no third");
 	memcpy(broken, xr, sizeof xr);
@@ -289,8 +291,8 @@ test_reference_times(void)
 	ok(!rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr), "a block that overruns");
 	off = 0;
 	ok(rt_rtcp_write_rrtr(out, 19, 1, 5) == 0 && rt_rtcp_write_rrtr(out, sizeof out, 1, 0x1122334455667788) == 20 &&
-	       rt_rtcp_next(out, 20, &off, &p) == RT_OK && p.type == RT_RTCP_XR && off == 20 && out[8] == 4 &&
-	       memcmp(out + 12, "\x11\x22\x33\x44\x55\x66\x77\x88", 8) == 0,
+		   rt_rtcp_next(out, 20, &off, &p) == RT_OK && p.type == RT_RTCP_XR && off == 20 && out[8] == 4 &&
+		   memcmp(out + 12, "\x11\x22\x33\x44\x55\x66\x77\x88", 8) == 0,
 	   "a reference time");
 }
 

@@ -23,14 +23,14 @@ test_kinds(void)
 	p[1] = 0x80 | 96;
 	ok(rt_packet_kind(p, 12) == RT_PACKET_RTP, "RTP with a marker");
 	ok(rt_packet_kind(p, 11) == RT_PACKET_UNKNOWN && rt_packet_kind(p, 1) == RT_PACKET_UNKNOWN &&
-	       rt_packet_kind(p, 0) == RT_PACKET_UNKNOWN,
+		   rt_packet_kind(p, 0) == RT_PACKET_UNKNOWN,
 	   "too short for anything");
 }
 
 /* Version 2, padding, extension, one CSRC; one-byte extensions 3 (MID "ab"), padding, 5 (one byte). */
-static const uint8_t full[] = {0xb1, 0x80 | 97, 0x12, 0x34, 0xde, 0xad, 0xbe, 0xef, 1,    2,    3,    4,
-                               9,    9,    9,    9,    0xbe, 0xde, 0,    2,    0x31, 'a',  'b',  0,
-                               0x50, 0x7f, 0,    0,    'p',  'a',  'y',  0,    0,    3};
+static const uint8_t full[] = {0xb1, 0x80 | 97, 0x12, 0x34, 0xde, 0xad, 0xbe, 0xef, 1,    2,   3,   4,
+							   9,    9,         9,    9,    0xbe, 0xde, 0,    2,    0x31, 'a', 'b', 0,
+							   0x50, 0x7f,      0,    0,    'p',  'a',  'y',  0,    0,    3};
 
 static void
 test_parse(void)
@@ -75,8 +75,8 @@ test_parse(void)
 static void
 test_two_byte(void)
 {
-	uint8_t p[] = {0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x10, 0x05, 0, 3,
-	               200,  2,  'h', 'i', 0, 16, 0,  4, 3, 'x', 'y', 'z'};
+	uint8_t p[] = {0x90, 96, 0,   1, 0,   0,   0, 0,  0, 0, 0, 1,   0x10, 0x05,
+				   0,    3,  200, 2, 'h', 'i', 0, 16, 0, 4, 3, 'x', 'y',  'z'};
 	struct rt_rtp r;
 	size_t n;
 	const uint8_t *v;
@@ -119,7 +119,8 @@ test_write(void)
 	const uint8_t *v;
 
 	ok(len % 4 == 0 && rt_rtp_parse(out, len, &r) == RT_OK, "what was written is read");
-	ok(r.pt == 111 && r.marker && r.seq == 65535 && r.ts == 7 && r.ssrc == 0xfffffffe && r.payload_len == 0, "header");
+	ok(r.pt == 111 && r.marker && r.seq == 65535 && r.ts == 7 && r.ssrc == 0xfffffffe && r.payload_len == 0,
+	   "header");
 	v = rt_rtp_ext(&r, 1, &n);
 	ok(v && n == 3 && memcmp(v, "mid", 3) == 0, "extension");
 	v = rt_rtp_ext(&r, 14, &n);

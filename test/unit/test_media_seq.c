@@ -46,8 +46,8 @@ test_drops(void)
 	ok(mapped(&s, 1) == 14, "a drop that comes late changes nothing");
 }
 
-/* Layers change right behind a drop: the next stream's first number was given to nobody, even if what was lost before the
- * drop came late.  Under AES-GCM a number that is used twice gives the key away. */
+/* Layers change right behind a drop: the next stream's first number was given to nobody, even if what was lost before
+ * the drop came late.  Under AES-GCM a number that is used twice gives the key away. */
 static void
 test_drop_and_switch(void)
 {

@@ -113,7 +113,8 @@ test_sending(void)
 		packets++;
 		wrong += n != (size_t) m || memcmp(a, b, n) != 0;
 	}
-	ok(wrong == 0 && packets > 149000, "%d packets out, over rollovers, late ones among them, as libsrtp2 makes them", packets);
+	ok(wrong == 0 && packets > 149000, "%d packets out, over rollovers, late ones among them, as libsrtp2 makes them",
+	   packets);
 	srtp_dealloc(theirs);
 	rt_srtp_free(ours);
 }
@@ -146,7 +147,8 @@ open_both(struct receivers *r, const struct sent *p, int broken_bit)
 		a[broken_bit / 8] ^= (uint8_t) (1 << broken_bit % 8);
 	memcpy(b, a, n);
 	accept = srtp_unprotect(r->theirs, b, &m) == srtp_err_status_ok;
-	if ((rt_srtp_unprotect(r->ours, a, &n) == RT_OK) != accept || (accept && (n != (size_t) m || memcmp(a, b, n) != 0)))
+	if ((rt_srtp_unprotect(r->ours, a, &n) == RT_OK) != accept ||
+		(accept && (n != (size_t) m || memcmp(a, b, n) != 0)))
 		r->wrong++;
 	*(accept ? &r->accepted : &r->refused) += 1;
 }
@@ -175,8 +177,8 @@ test_receiving(void)
 		if (kind > 80)
 			open_both(&r, &sent[below(i < SENT ? i + 1 : below(2) ? SENT : 300)], -1);
 	}
-	ok(r.wrong == 0 && r.accepted > 150000 && r.refused > 10000, "%d packets in are opened, %d refused, as by libsrtp2",
-	   r.accepted, r.refused);
+	ok(r.wrong == 0 && r.accepted > 150000 && r.refused > 10000,
+	   "%d packets in are opened, %d refused, as by libsrtp2", r.accepted, r.refused);
 	srtp_dealloc(sender);
 	srtp_dealloc(r.theirs);
 	rt_srtp_free(r.ours);
@@ -197,10 +199,12 @@ test_rtcp_oracle(void)
 
 		memcpy(ours + 8, noise, (size_t) i);
 		memcpy(theirs, ours, n);
-		wrong += rt_srtp_protect_rtcp(out, ours, &n) != RT_OK || srtp_protect_rtcp(sender, theirs, &m) != srtp_err_status_ok ||
-		         n != (size_t) m || memcmp(ours, theirs, n) != 0;
-		wrong += srtp_unprotect_rtcp(receiver, ours, &m) != srtp_err_status_ok || rt_srtp_unprotect_rtcp(in, theirs, &n) != RT_OK ||
-		         n != (size_t) m || n != 8 + (size_t) i || memcmp(ours, theirs, n) != 0;
+		wrong += rt_srtp_protect_rtcp(out, ours, &n) != RT_OK ||
+				 srtp_protect_rtcp(sender, theirs, &m) != srtp_err_status_ok || n != (size_t) m ||
+				 memcmp(ours, theirs, n) != 0;
+		wrong += srtp_unprotect_rtcp(receiver, ours, &m) != srtp_err_status_ok ||
+				 rt_srtp_unprotect_rtcp(in, theirs, &n) != RT_OK || n != (size_t) m || n != 8 + (size_t) i ||
+				 memcmp(ours, theirs, n) != 0;
 	}
 	ok(wrong == 0, "RTCP of every size, both ways, as libsrtp2 has it");
 	srtp_dealloc(sender);
@@ -246,7 +250,8 @@ test_pair(enum rt_srtp_profile profile, const char *name)
 		size_t header = make_header(p, (uint16_t) (30000 + i), 77);
 
 		n = rt_srtp_protect(out, &roc, p, header, clear, 5, clear + 5, sizeof clear - 5);
-		if (rt_srtp_unprotect(in, p, &n) != RT_OK || n != header + sizeof clear || memcmp(p + header, clear, sizeof clear))
+		if (rt_srtp_unprotect(in, p, &n) != RT_OK || n != header + sizeof clear ||
+			memcmp(p + header, clear, sizeof clear))
 			lost++;
 	}
 	ok(lost == 0, "%s: what one end protects the other reads", name);
@@ -289,7 +294,8 @@ test_rtcp(enum rt_srtp_profile profile, const char *name)
 	rt_srtp_new(&out, &a);
 	rt_srtp_new(&in, &b);
 	memcpy(p, rr, n);
-	ok(rt_srtp_protect_rtcp(out, p, &n) == RT_OK && n <= sizeof rr + RT_SRTP_OVERHEAD, "%s: RTCP grows within its room", name);
+	ok(rt_srtp_protect_rtcp(out, p, &n) == RT_OK && n <= sizeof rr + RT_SRTP_OVERHEAD,
+	   "%s: RTCP grows within its room", name);
 	memcpy(again, p, n);
 	m = n;
 	p[9] ^= 1;
@@ -316,7 +322,8 @@ test_rtcp(enum rt_srtp_profile profile, const char *name)
 static void
 test_many_sources(void)
 {
-	struct rt_dtls_keys a = make_keys(RT_SRTP_AES128_CM_SHA1_80, false), b = make_keys(RT_SRTP_AES128_CM_SHA1_80, true);
+	struct rt_dtls_keys a = make_keys(RT_SRTP_AES128_CM_SHA1_80, false),
+						b = make_keys(RT_SRTP_AES128_CM_SHA1_80, true);
 	struct rt_srtp_roc steady = {0};
 	struct rt_srtp *out, *in;
 	uint8_t p[200], body[20] = {0};
@@ -327,7 +334,8 @@ test_many_sources(void)
 	for (int i = 0; i < 2000; i++)
 	{
 		struct rt_srtp_roc roc = {0};
-		size_t n = rt_srtp_protect(out, &steady, p, make_header(p, (uint16_t) (65000 + i), 7), NULL, 0, body, sizeof body);
+		size_t n =
+			rt_srtp_protect(out, &steady, p, make_header(p, (uint16_t) (65000 + i), 7), NULL, 0, body, sizeof body);
 
 		lost += rt_srtp_unprotect(in, p, &n) != RT_OK;
 		n = rt_srtp_protect(out, &roc, p, make_header(p, 1, 1000000u + (uint32_t) i), NULL, 0, body, sizeof body);

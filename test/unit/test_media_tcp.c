@@ -19,15 +19,15 @@ static int closed;
 static bool trusted; /* whether who connects is a peer */
 
 /* Turns until the condition holds, at most a minute; UNTIL gives whether it does. */
-#define UNTIL(condition)                                                          \
-	({                                                                            \
-		uint64_t end_us = rt_loop_clock_us() + 60000000;                          \
-		while (!(condition) && rt_loop_clock_us() < end_us)                       \
-		{                                                                         \
-			uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);                              \
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);              \
-		}                                                                         \
-		(condition);                                                              \
+#define UNTIL(condition) \
+	({ \
+		uint64_t end_us = rt_loop_clock_us() + 60000000; \
+		while (!(condition) && rt_loop_clock_us() < end_us) \
+		{ \
+			uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT); \
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \
+		} \
+		(condition); \
 	})
 
 /* ---- one connection ---- */
@@ -100,7 +100,8 @@ free_port(void)
 static int
 dial(int port)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) port)};
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) port)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	(void) !connect(fd, (struct sockaddr *) &to, sizeof to);
@@ -167,7 +168,8 @@ test_port(void)
 		clients[i] = dial(number);
 	files = allow_no_more(clients[CLIENTS - 1]);
 	ms = busy_ms();
-	ok(stats->tcp_connections == 0 && ms < 500, "without a descriptor to spare who connects waits, and so do we: %.0f ms", ms);
+	ok(stats->tcp_connections == 0 && ms < 500,
+	   "without a descriptor to spare who connects waits, and so do we: %.0f ms", ms);
 	allow(files);
 	ok(UNTIL(stats->tcp_connections == CLIENTS), "then they are let in");
 	ok(UNTIL(stats->tcp_connections == 0), "who proves nothing is not kept, though he stays connected");

@@ -23,7 +23,8 @@ test_sample(void)
 
 	rt_text_init(&t);
 	rt_metric_write(&t, &m, "worker=\"0\"");
-	is_str(t.data, "# HELP rt_things_total Things.\n# TYPE rt_things_total counter\nrt_things_total{worker=\"0\"} 7\n",
+	is_str(t.data,
+		   "# HELP rt_things_total Things.\n# TYPE rt_things_total counter\nrt_things_total{worker=\"0\"} 7\n",
 		   "a counter");
 	rt_text_reset(&t);
 	rt_metric_write_double(&t, "rt_seconds", NULL, 0.25);

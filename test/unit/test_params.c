@@ -35,12 +35,12 @@ produce(struct rt_producer_params *p, const char *kind, const char *params)
 	return rc;
 }
 
-#define VIDEO_CODECS                                                                                                 \
-	"\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,\"rtcpFeedback\":["              \
-	"{\"type\":\"nack\"},{\"type\":\"nack\",\"parameter\":\"pli\"},{\"type\":\"transport-cc\"}]},"                   \
+#define VIDEO_CODECS \
+	"\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,\"rtcpFeedback\":[" \
+	"{\"type\":\"nack\"},{\"type\":\"nack\",\"parameter\":\"pli\"},{\"type\":\"transport-cc\"}]}," \
 	"{\"mimeType\":\"video/rtx\",\"payloadType\":97,\"clockRate\":90000,\"parameters\":{\"apt\":96}}]"
-#define EXTENSIONS                                                                                                   \
-	"\"headerExtensions\":[{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:mid\",\"id\":9},"                              \
+#define EXTENSIONS \
+	"\"headerExtensions\":[{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:mid\",\"id\":9}," \
 	"{\"uri\":\"urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\",\"id\":10},{\"uri\":\"urn:example:x\",\"id\":3}]"
 
 static void

@@ -32,10 +32,14 @@ test_trust(void)
 	is_str(client("10.0.0.0/8", "10.9.8.7", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1", "its network is");
 	is_str(client("10.0.0.0/30", "10.0.0.4", "X-Forwarded-For: 192.0.2.1\r\n"), "10.0.0.4", "just outside");
 	is_str(client("2001:db8::/33", "2001:db8:7fff::1", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1", "IPv6");
-	is_str(client("2001:db8::/33", "2001:db8:8000::1", "X-Forwarded-For: 192.0.2.1\r\n"), "2001:db8:8000::1", "outside");
-	is_str(client("::ffff:10.0.0.0/104", "10.1.1.1", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1", "a mapped network");
-	is_str(client("::ffff:10.0.0.0/8", "10.1.1.1", "X-Forwarded-For: 192.0.2.1\r\n"), "10.1.1.1", "one that means nothing");
-	is_str(client("nonsense, 10.0.0.1", "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1", "what is none is left out");
+	is_str(client("2001:db8::/33", "2001:db8:8000::1", "X-Forwarded-For: 192.0.2.1\r\n"), "2001:db8:8000::1",
+		   "outside");
+	is_str(client("::ffff:10.0.0.0/104", "10.1.1.1", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1",
+		   "a mapped network");
+	is_str(client("::ffff:10.0.0.0/8", "10.1.1.1", "X-Forwarded-For: 192.0.2.1\r\n"), "10.1.1.1",
+		   "one that means nothing");
+	is_str(client("nonsense, 10.0.0.1", "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1",
+		   "what is none is left out");
 	is_str(client("0.0.0.0/0", "unknown", "X-Forwarded-For: 192.0.2.1\r\n"), "unknown", "a peer without an address");
 }
 
@@ -45,10 +49,13 @@ test_lists(void)
 	const char *two = "10.0.0.0/8";
 
 	is_str(client(two, "10.0.0.1", ""), "10.0.0.1", "no header");
-	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 6.6.6.6, 192.0.2.1\r\n"), "192.0.2.1", "what the client wrote itself");
+	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 6.6.6.6, 192.0.2.1\r\n"), "192.0.2.1",
+		   "what the client wrote itself");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.0.0.2\r\n"), "192.0.2.1", "two proxies");
-	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1", "two headers");
-	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 10.0.0.2\r\n"), "192.0.2.1", "one each");
+	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1",
+		   "two headers");
+	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 10.0.0.2\r\n"), "192.0.2.1",
+		   "one each");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n"), "10.0.0.3", "the client is within");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 192.0.2.1:5000\r\n"), "192.0.2.1", "with a port");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: [2001:db8::1]:5000\r\n"), "2001:db8::1", "IPv6 with a port");
@@ -56,7 +63,8 @@ test_lists(void)
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 192.0.2.1, unknown\r\n"), "10.0.0.1", "a word is nobody");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For: ,,\r\n"), "10.0.0.1", "nothing between commas");
 	is_str(client(two, "10.0.0.1", "X-Forwarded-For:\r\n"), "10.0.0.1", "an empty header");
-	is_str(client(two, "10.0.0.1", "X-Forwarded-For: 1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25\r\n"),
+	is_str(client(two, "10.0.0.1",
+				  "X-Forwarded-For: 1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25\r\n"),
 		   "10.0.0.1", "a long word");
 }
 

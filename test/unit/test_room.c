@@ -129,8 +129,8 @@ test_snapshots(void)
 	ok(!sees("10:20:", 0), "an unknown transaction is not seen");
 	for (int i = 0; i < 400; i++)
 		strcat(many, ",11");
-	ok(!sees(NULL, 1) && !sees("", 1) && !sees("10", 1) && !sees("10:20", 1) && !sees("a:b:", 1) && !sees("10:20:1x", 1) &&
-		   !sees("-1:20:", 1) && !sees(many, 1),
+	ok(!sees(NULL, 1) && !sees("", 1) && !sees("10", 1) && !sees("10:20", 1) && !sees("a:b:", 1) &&
+		   !sees("10:20:1x", 1) && !sees("-1:20:", 1) && !sees(many, 1),
 	   "what is no snapshot sees nothing");
 }
 
@@ -160,7 +160,8 @@ test_removed_and_back(void)
 	rt_room_join(rooms, "1", b, early);
 	rt_room_join(rooms, "1", a, late);
 	rt_room_remove_member(rooms, "1", a->user, 15);
-	ok(rt_room_is_joined(rooms, "1", a) && !rt_room_is_joined(rooms, "1", b) && rt_room_is_member(rooms, "1", a->user),
+	ok(rt_room_is_joined(rooms, "1", a) && !rt_room_is_joined(rooms, "1", b) &&
+		   rt_room_is_member(rooms, "1", a->user),
 	   "the end of a membership ends what was joined before it");
 	ok(got_after(&s[0], f) == 1, "and nothing else");
 	rt_room_remove_member(rooms, "1", a->user, 17);
@@ -171,7 +172,8 @@ test_removed_and_back(void)
 	rt_joins_end_membership(joins, "1", "a", 15);
 	rt_joins_note(joins, "1", f);
 	s[0].got = 0;
-	ok(rt_joins_finish(joins, p, rooms, a, late, 1) && s[0].got == 1, "known to the database, it does not cancel a join");
+	ok(rt_joins_finish(joins, p, rooms, a, late, 1) && s[0].got == 1,
+	   "known to the database, it does not cancel a join");
 	rt_room_remove_member(rooms, "1", a->user, 0);
 	ok(!rt_room_is_joined(rooms, "1", a), "of an unknown time, it ends any");
 

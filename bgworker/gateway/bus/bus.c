@@ -28,7 +28,7 @@
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
 #define RETRY_MS 200
 #define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
-#define QUIET_MS 5000 /* without an event: a NOTIFY may have failed, so the log is asked */
+#define QUIET_MS 5000   /* without an event: a NOTIFY may have failed, so the log is asked */
 
 enum state
 {

@@ -99,10 +99,8 @@ run_drain(struct rt_app *app, const json_t *payload)
 }
 
 static const struct rt_command_def commands[] = {
-	{"rt:member", run_member},
-	{"rt:room-deleted", run_room_deleted},
-	{"rt:keys", run_keys},
-	{"rt:disconnect", run_disconnect},
+	{"rt:member", run_member}, {"rt:room-deleted", run_room_deleted},
+	{"rt:keys", run_keys},     {"rt:disconnect", run_disconnect},
 	{"rt:drain", run_drain},
 };
 

@@ -119,7 +119,8 @@ finish_joins(struct rt_app *app, struct join_batch *batch, struct rt_client *c, 
 		struct join *j = &batch->joins[i];
 		bool joined = c != NULL && rt_map_find_str(set, j->room) != NULL;
 
-		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, seen, rt_bus_pos(app->bus)) || !joined)
+		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, seen, rt_bus_pos(app->bus)) ||
+			!joined)
 			continue;
 		rt_map_take_str(set, j->room);
 		take_back(answer, j->room);

@@ -24,8 +24,8 @@ void rt_auth_free(struct rt_auth *a); /* NULL is fine */
 void rt_auth_refresh(struct rt_auth *a); /* reads the keys again; after rt:keys, and when the bus has (re)started */
 bool rt_auth_ready(const struct rt_auth *a); /* keys have been read */
 
-/* RT_AUTH_OK: *user is the token's subject; free() it; *expires_s, unless NULL, when it ends, in seconds since 1970, 0:
- * never.  token NULL or empty is RT_AUTH_MISSING. */
+/* RT_AUTH_OK: *user is the token's subject; free() it; *expires_s, unless NULL, when it ends, in seconds since 1970,
+ * 0: never.  token NULL or empty is RT_AUTH_MISSING. */
 enum rt_auth_verdict rt_auth_verify(struct rt_auth *a, const char *token, char **user, double *expires_s);
 const char *rt_auth_message(enum rt_auth_verdict v); /* the contract's texts */
 

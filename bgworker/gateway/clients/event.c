@@ -277,8 +277,8 @@ trim_object(const char **arg, size_t *len)
 }
 
 static void
-run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, const char *arg, size_t len,
-	int64_t ack)
+run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, const char *arg,
+	size_t len, int64_t ack)
 {
 	struct rt_event *e = rt_alloc(sizeof(*e));
 
@@ -299,7 +299,8 @@ run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, con
 
 /* One token a user, for what is written. */
 static bool
-within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, int64_t ack)
+within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name,
+				 int64_t ack)
 {
 	double per_s = (double) rt_conf_int(app->conf, "rate_messages", 200);
 	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);

@@ -34,7 +34,7 @@ struct rt_event
 	struct rt_app *app;
 	const struct rt_event_def *def;
 	const char *name; /* the one of def's that the client used */
-	uint64_t client; /* serial */
+	uint64_t client;  /* serial */
 	int64_t ack;
 	const char *arg; /* JSON object; lent while handle() runs, then NULL */
 	size_t arg_len;

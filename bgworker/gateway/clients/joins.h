@@ -1,9 +1,9 @@
 /* joins.h: joins that the database has not answered yet.
  *
  * From the moment of the request until its answer, the events of the room are noted for the client, since the
- * database may have made the join before them.  A membership that ends meanwhile cancels the join, unless the database
- * had seen that end already and the user is a member again.  A join that would have to note more than a bound is
- * cancelled too. */
+ * database may have made the join before them.  A membership that ends meanwhile cancels the join, unless the
+ * database had seen that end already and the user is a member again.  A join that would have to note more than a
+ * bound is cancelled too. */
 #ifndef RT_JOINS_H
 #define RT_JOINS_H
 

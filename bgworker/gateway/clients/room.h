@@ -23,7 +23,8 @@ struct rt_rooms *rt_rooms_new(void);
 void rt_rooms_free(struct rt_rooms *rs); /* when all have left; NULL is fine */
 size_t rt_rooms_count(const struct rt_rooms *rs);
 
-/* The first of a user's clients has joined a room, or the last one has left it.  The callback changes nothing here. */
+/* The first of a user's clients has joined a room, or the last one has left it.  The callback changes nothing here.
+ */
 typedef void (*rt_rooms_cb)(void *arg, const struct rt_user *u);
 void rt_rooms_watch(struct rt_rooms *rs, rt_rooms_cb cb, void *arg);
 

@@ -48,7 +48,7 @@ struct rt_client
 	struct rt_told told;
 	double token_expires_s; /* since 1970; 0: never */
 	uint64_t entered_ms;    /* when it was let in */
-	char pid[24]; /* session of connection state recovery; empty without one */
+	char pid[24];           /* session of connection state recovery; empty without one */
 };
 
 struct rt_user
@@ -68,8 +68,8 @@ struct rt_client *rt_client_new(struct rt_users *us, struct rt_socket *s);
 void rt_client_free(struct rt_users *us, struct rt_client *c);          /* rooms and user must have been left */
 struct rt_client *rt_client_find(struct rt_users *us, uint64_t serial); /* NULL if it is gone */
 
-/* Walks all clients, from *pos on, which begins with 0; NULL at the end.  They may change between two calls: one is then
- * left out or met twice. */
+/* Walks all clients, from *pos on, which begins with 0; NULL at the end.  They may change between two calls: one is
+ * then left out or met twice. */
 struct rt_client *rt_clients_next(const struct rt_users *us, size_t *pos);
 size_t rt_clients_count(const struct rt_users *us);
 

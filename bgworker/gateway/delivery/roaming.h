@@ -1,7 +1,7 @@
 /* roaming.h: users who are connected to several gateways, and which rooms they have joined at the others.
  *
- * A message in a room that a user has joined anywhere is no notification for the user.  So of such a user each gateway
- * tells the others what is joined at it, whenever that changes: a while after the change, and as a whole. */
+ * A message in a room that a user has joined anywhere is no notification for the user.  So of such a user each
+ * gateway tells the others what is joined at it, whenever that changes: a while after the change, and as a whole. */
 #ifndef RT_ROAMING_H
 #define RT_ROAMING_H
 

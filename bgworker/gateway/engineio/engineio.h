@@ -33,10 +33,10 @@ enum rt_result rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel
 						  const struct rt_transport_options *conf, struct rt_transport_stats *stats,
 						  const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
 						  void *gone_arg);
-void rt_eio_drain(struct rt_eio *e); /* closes all sessions, a bounded number a turn */
-void rt_eio_refuse_sessions(struct rt_eio *e);        /* new ones, with 503 */
-void rt_eio_end_some(struct rt_eio *e, uint64_t n);   /* what is queued for them goes out first */
-void rt_eio_free(struct rt_eio *e);  /* NULL is fine */
+void rt_eio_drain(struct rt_eio *e);                /* closes all sessions, a bounded number a turn */
+void rt_eio_refuse_sessions(struct rt_eio *e);      /* new ones, with 503 */
+void rt_eio_end_some(struct rt_eio *e, uint64_t n); /* what is queued for them goes out first */
+void rt_eio_free(struct rt_eio *e);                 /* NULL is fine */
 
 /* ---- requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated ---- */
 

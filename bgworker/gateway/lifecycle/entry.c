@@ -149,8 +149,8 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 
 	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
 	if (rt_conf_bool(app->conf, "log_connections", false))
-		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket), rt_socket_peer(c->socket),
-			   message);
+		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket),
+			   rt_socket_peer(c->socket), message);
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"code\":");
 	rt_text_quote(&t, code);
@@ -161,7 +161,8 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 	rt_client_free(app->users, c);
 }
 
-/* The database does not answer.  After a refusal the client would not try again, after a broken connection it does. */
+/* The database does not answer.  After a refusal the client would not try again, after a broken connection it does.
+ */
 static void
 put_off(struct rt_app *app, struct rt_client *c)
 {
@@ -354,7 +355,8 @@ has_too_many(const struct rt_entries *es, const struct batch *b, const char *use
 static bool
 verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct waiting *w)
 {
-	enum rt_auth_verdict v = w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user, &c->token_expires_s);
+	enum rt_auth_verdict v =
+		w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user, &c->token_expires_s);
 
 	if (v != RT_AUTH_OK)
 		refuse(es->app, c, rt_auth_message(v), "unauthorized");
@@ -440,8 +442,8 @@ copy_bounded(char *to, size_t size, const char *from)
 		strcpy(to, from);
 }
 
-/* Of several tokens the CONNECT packet's wins over the header's, and that over the query's.  One that cannot be valid is
- * not kept: it may have to wait. */
+/* Of several tokens the CONNECT packet's wins over the header's, and that over the query's.  One that cannot be valid
+ * is not kept: it may have to wait. */
 static char *
 choose_token(const struct rt_socketio_connect *c, const json_t *auth)
 {

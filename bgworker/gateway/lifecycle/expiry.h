@@ -1,5 +1,5 @@
-/* expiry.h: rt.disconnect_on_token_expiry: clients whose token has expired since they connected are cut off.  With a new
- * one they come back by themselves, and their session is recovered; with the old one they are refused. */
+/* expiry.h: rt.disconnect_on_token_expiry: clients whose token has expired since they connected are cut off.  With a
+ * new one they come back by themselves, and their session is recovered; with the old one they are refused. */
 #ifndef RT_EXPIRY_H
 #define RT_EXPIRY_H
 

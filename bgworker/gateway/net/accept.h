@@ -25,7 +25,7 @@ struct rt_acceptor *rt_acceptor_new(struct rt_loop *l, const struct rt_transport
 									struct rt_transport_stats *stats, const struct rt_accept_handler *handler);
 enum rt_result rt_acceptor_listen(struct rt_acceptor *a); /* logs what fails; one address must succeed */
 void rt_acceptor_stop(struct rt_acceptor *a);             /* listening; connections still come from other workers */
-void rt_acceptor_leave(struct rt_acceptor *a); /* the same, and those are a successor's */
+void rt_acceptor_leave(struct rt_acceptor *a);            /* the same, and those are a successor's */
 void rt_acceptor_free(struct rt_acceptor *a);             /* NULL is fine */
 
 /* Hands the descriptor over and closes it here.  Not RT_OK: nothing has happened. */

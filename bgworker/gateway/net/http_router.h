@@ -26,6 +26,6 @@ struct rt_http *rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct 
 							const struct rt_http_router *router);
 void rt_http_free(struct rt_http *http);                    /* NULL is fine */
 struct rt_httpserver *rt_http_server(struct rt_http *http); /* lent: where connections are added */
-void rt_http_reload(struct rt_http *http); /* the settings have changed */
+void rt_http_reload(struct rt_http *http);                  /* the settings have changed */
 
 #endif

@@ -21,10 +21,10 @@
 #define MAX_DEPTH 4
 
 /* The page talks to its own server alone, by requests and by websockets. */
-#define PAGE_HEADERS                                                                                                 \
-	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "              \
-	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; "                          \
-	"frame-ancestors 'none'\r\n"                                                                                     \
+#define PAGE_HEADERS \
+	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " \
+	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; " \
+	"frame-ancestors 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 
 struct file

@@ -1,7 +1,7 @@
 /* proxies.c: see proxies.h.
  *
- * Each proxy adds the address that it was asked from at the end, so the list is read from there, and no further than it
- * comes from proxies that are trusted: what stands before that, anybody can have written. */
+ * Each proxy adds the address that it was asked from at the end, so the list is read from there, and no further than
+ * it comes from proxies that are trusted: what stands before that, anybody can have written. */
 #include "proxies.h"
 
 #include <arpa/inet.h>
@@ -100,7 +100,8 @@ rt_proxies_new(const char *list)
 	char *copy = rt_strdup(list == NULL ? "" : list);
 	char *rest = NULL;
 
-	for (char *item = strtok_r(copy, ", ", &rest); item != NULL && p->n < MAX_NETWORKS; item = strtok_r(NULL, ", ", &rest))
+	for (char *item = strtok_r(copy, ", ", &rest); item != NULL && p->n < MAX_NETWORKS;
+		 item = strtok_r(NULL, ", ", &rest))
 		p->n += read_network(item, &p->networks[p->n]);
 	free(copy);
 	return p;

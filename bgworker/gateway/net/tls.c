@@ -422,7 +422,8 @@ use_key(SSL_CTX *ctx, const char *pem)
 }
 
 /* Nothing is resumed, as in PostgreSQL itself: a ticket's key would live as long as the certificate, and what was
- * sent before could be read by whoever gets it.  Under TLS 1.2, forward secrecy and authenticated encryption alone. */
+ * sent before could be read by whoever gets it.  Under TLS 1.2, forward secrecy and authenticated encryption alone.
+ */
 static SSL_CTX *
 new_context(const struct rt_transport_options *o)
 {

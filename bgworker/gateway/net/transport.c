@@ -68,8 +68,9 @@ replace_string(const char **setting, const char *value)
 	*setting = copy_or_null(value);
 }
 
-/* libwebsockets sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is needed.
- * Where it cannot be so high, fewer connections are taken: with none left, a database that comes back is out of reach. */
+/* libwebsockets sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is
+ * needed. Where it cannot be so high, fewer connections are taken: with none left, a database that comes back is out
+ * of reach. */
 static void
 fit_descriptors(struct rt_transport_options *conf)
 {
@@ -84,8 +85,9 @@ fit_descriptors(struct rt_transport_options *conf)
 		rlim_t own = limit.rlim_max / 2 < OWN_DESCRIPTORS ? limit.rlim_max / 2 : OWN_DESCRIPTORS;
 		int allowed = (int) ((limit.rlim_max - own) / per_connection);
 
-		rt_log(RT_LOG_WARNING, "transport", "%d connections need %llu open files, but the limit is %llu: %d are taken",
-			   conf->max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max, allowed);
+		rt_log(RT_LOG_WARNING, "transport",
+			   "%d connections need %llu open files, but the limit is %llu: %d are taken", conf->max_connections,
+			   (unsigned long long) wanted, (unsigned long long) limit.rlim_max, allowed);
 		conf->max_connections = allowed;
 		wanted = limit.rlim_max;
 	}

@@ -17,7 +17,8 @@
 /* All of the replies that wait for their readers: those above it end with their connections. */
 #define RT_MAX_UNSENT_BYTES (256u << 20)
 
-/* Strings are copied but where it says otherwise.  What is marked (r) changes with rt_transport_reload(), for what begins after it. */
+/* Strings are copied but where it says otherwise.  What is marked (r) changes with rt_transport_reload(), for what
+ * begins after it. */
 struct rt_transport_options
 {
 	int port;
@@ -37,7 +38,7 @@ struct rt_transport_options
 	int max_connections;          /* (r, but never above that of the start) 10,000; of all kinds together */
 	int worker;                   /* this worker's number, 0 to workers - 1 */
 	int workers;
-	bool beside;           /* another transport of the process serves the clients, and sets its limit of descriptors */
+	bool beside; /* another transport of the process serves the clients, and sets its limit of descriptors */
 	const int *socket_fds; /* workers > 1: SOCK_SEQPACKET; [i] sends to worker i, [worker] receives */
 	int nsocket_fds;       /* workers, or 0 */
 };
@@ -65,7 +66,7 @@ struct rt_transport_stats
 	uint64_t cut_off;    /* sockets whose queue was full, and replies for which there was no place */
 	uint64_t ping_timeouts;
 	uint64_t connect_timeouts;
-	uint64_t upgrades;        /* polling to websocket */
+	uint64_t upgrades;           /* polling to websocket */
 	uint64_t protocol_errors;    /* sessions closed for what they sent */
 	struct rt_histogram answers; /* to heartbeats: how long they took */
 };

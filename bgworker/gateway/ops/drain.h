@@ -1,5 +1,5 @@
-/* drain.h: rt.drain(): this gateway takes no new clients, and ends those that it has one after the other over a time, so
- * that they come back elsewhere without a storm.  Then the program ends.
+/* drain.h: rt.drain(): this gateway takes no new clients, and ends those that it has one after the other over a time,
+ * so that they come back elsewhere without a storm.  Then the program ends.
  *
  * Where the supervisor has promised a successor (`"successor":true` in the configuration), the line "draining for <n>
  * ms" makes it start one; the port is free for it from then on.  Elsewhere the gateway keeps its port, answers

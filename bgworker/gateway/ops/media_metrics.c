@@ -60,7 +60,8 @@ rt_media_metrics_write(const json_t *workers, struct rt_text *out, const char *d
 
 	for (size_t k = 0; k < sizeof(metrics) / sizeof(metrics[0]); k++)
 	{
-		rt_metric_write_head(out, metrics[k].name, metrics[k].help, metrics[k].kind == RT_COUNTER ? "counter" : "gauge");
+		rt_metric_write_head(out, metrics[k].name, metrics[k].help,
+							 metrics[k].kind == RT_COUNTER ? "counter" : "gauge");
 		json_array_foreach(workers, i, worker)
 		{
 			int64_t value = rt_json_int(rt_json_object(worker, "totals"), metrics[k].key, -1);

@@ -1,5 +1,5 @@
-/* media_metrics.h: the media workers' counters on /metrics.  The workers talk to the database alone, which gives their
- * totals with the reply to each report of the gateway; so every gateway has those of all workers. */
+/* media_metrics.h: the media workers' counters on /metrics.  The workers talk to the database alone, which gives
+ * their totals with the reply to each report of the gateway; so every gateway has those of all workers. */
 #ifndef RT_MEDIA_METRICS_H
 #define RT_MEDIA_METRICS_H
 

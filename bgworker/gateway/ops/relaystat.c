@@ -19,7 +19,8 @@ static const struct
 	{"batches", "rt_relay_batches_total", "Transactions of the relay that did so.", RT_COUNTER},
 	{"published", "rt_relay_published_total", "Transactions that left events in the ring.", RT_COUNTER},
 	{"lost", "rt_relay_lost_total", "Transactions that found the ring full.", RT_COUNTER},
-	{"rescans", "rt_relay_rescans_total", "Searches of the tables for messages that had not been logged.", RT_COUNTER},
+	{"rescans", "rt_relay_rescans_total", "Searches of the tables for messages that had not been logged.",
+	 RT_COUNTER},
 	{"rescued", "rt_relay_rescued_total", "Events that these have found.", RT_COUNTER},
 	{"notifyFailures", "rt_relay_notify_failures_total", "Batches without notifications, their queue being full.",
 	 RT_COUNTER},
@@ -50,7 +51,8 @@ write_lag(const json_t *relay, struct rt_text *out, const char *labels)
 
 	if (n < 2 || read_numbers(rt_json_array(relay, "lagBoundsUs"), bounds_us) != n - 1)
 		return;
-	rt_metric_write_head(out, "rt_relay_lag_seconds", "Age of a batch's oldest event when it was notified.", "histogram");
+	rt_metric_write_head(out, "rt_relay_lag_seconds", "Age of a batch's oldest event when it was notified.",
+						 "histogram");
 	rt_histogram_write_buckets(out, "rt_relay_lag_seconds", labels, counts, bounds_us, n,
 							   (uint64_t) rt_json_int(relay, "lagSumUs", 0));
 }

@@ -1,5 +1,5 @@
-/* relaystat.h: the relay's figures as metrics.  The relay faces no network: its gateways show what it does, as of their last
- * report. */
+/* relaystat.h: the relay's figures as metrics.  The relay faces no network: its gateways show what it does, as of
+ * their last report. */
 #ifndef RT_RELAYSTAT_H
 #define RT_RELAYSTAT_H
 

@@ -30,7 +30,7 @@ struct rt_report
 	struct rt_app *app;
 	struct rt_timer *timer;
 	size_t next_client;
-	json_t *answer; /* to the last report */
+	json_t *answer;    /* to the last report */
 	uint64_t seen_pos; /* 0: none since the last report */
 	uint64_t seen_at_us;
 	bool started; /* the database knows this gateway */
@@ -96,9 +96,9 @@ has_news(const struct rt_client *c)
 {
 	const struct rt_told *t = &c->told;
 
-	return c->user != NULL &&
-		   (t->latency_us != rt_socket_latency_us(c->socket) || t->queued_bytes != rt_socket_queued_bytes(c->socket) ||
-			t->websocket != rt_socket_is_websocket(c->socket));
+	return c->user != NULL && (t->latency_us != rt_socket_latency_us(c->socket) ||
+							   t->queued_bytes != rt_socket_queued_bytes(c->socket) ||
+							   t->websocket != rt_socket_is_websocket(c->socket));
 }
 
 static void

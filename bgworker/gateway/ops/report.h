@@ -1,5 +1,5 @@
-/* report.h: once a second the database is told the figures of this gateway, for the views rt.stat_*; which is also the
- * gateway's sign of life. */
+/* report.h: once a second the database is told the figures of this gateway, for the views rt.stat_*; which is also
+ * the gateway's sign of life. */
 #ifndef RT_REPORT_H
 #define RT_REPORT_H
 
@@ -16,8 +16,9 @@ void rt_report_free(struct rt_report *rp); /* NULL is fine */
 /* Tells the database that this gateway is there, then reports; and that it goes. */
 void rt_report_start(struct rt_report *rp);
 void rt_report_stop(struct rt_report *rp);
-bool rt_report_asking(const struct rt_report *rp);  /* a call is under way */
-/* One event is noted for each report, and the database tells how old it was: for rt_gateway_delivery_delay_seconds. */
+bool rt_report_asking(const struct rt_report *rp); /* a call is under way */
+/* One event is noted for each report, and the database tells how old it was: for rt_gateway_delivery_delay_seconds.
+ */
 void rt_report_note_event(struct rt_report *rp, uint64_t pos);
 
 json_t *rt_report_relay(const struct rt_report *rp); /* the relay's figures; lent; NULL before the first answer */

@@ -169,7 +169,8 @@ write_gauges(const struct rt_stat_gauges *g, struct rt_text *out, const char *la
 /* ---- histograms ----------------------------------------------------------------------- */
 
 static void
-write_histogram(struct rt_text *out, const char *name, const char *help, const char *labels, const struct rt_histogram *h)
+write_histogram(struct rt_text *out, const char *name, const char *help, const char *labels,
+				const struct rt_histogram *h)
 {
 	rt_metric_write_head(out, name, help, "histogram");
 	rt_histogram_write(out, name, labels, h);
@@ -177,8 +178,8 @@ write_histogram(struct rt_text *out, const char *name, const char *help, const c
 
 /* Passwords and searches take long by nature, so they must not hide what is slow else. */
 static void
-write_lanes(struct rt_text *out, const char *name, const char *help, const char *labels, const struct rt_histogram *fast,
-			const struct rt_histogram *slow)
+write_lanes(struct rt_text *out, const char *name, const char *help, const char *labels,
+			const struct rt_histogram *fast, const struct rt_histogram *slow)
 {
 	struct rt_text with_lane;
 
@@ -198,12 +199,15 @@ write_durations(struct rt_stat *st, struct rt_text *out, const char *labels)
 {
 	const struct rt_app *app = st->app;
 
-	write_lanes(out, "rt_gateway_request_duration_seconds", "REST requests that asked the database, until their answer.",
-				labels, &st->durations[RT_STAT_REQUEST_FAST], &st->durations[RT_STAT_REQUEST_SLOW]);
-	write_lanes(out, "rt_gateway_db_call_duration_seconds", "Database calls, their waiting for a connection included.",
-				labels, rt_db_durations(app->db, RT_DB_FAST), rt_db_durations(app->db, RT_DB_SLOW));
-	write_histogram(out, "rt_gateway_delivery_delay_seconds", "From an event's commit to its dispatch here; one a second.",
-					labels, &st->durations[RT_STAT_DELIVERY]);
+	write_lanes(out, "rt_gateway_request_duration_seconds",
+				"REST requests that asked the database, until their answer.", labels,
+				&st->durations[RT_STAT_REQUEST_FAST], &st->durations[RT_STAT_REQUEST_SLOW]);
+	write_lanes(out, "rt_gateway_db_call_duration_seconds",
+				"Database calls, their waiting for a connection included.", labels,
+				rt_db_durations(app->db, RT_DB_FAST), rt_db_durations(app->db, RT_DB_SLOW));
+	write_histogram(out, "rt_gateway_delivery_delay_seconds",
+					"From an event's commit to its dispatch here; one a second.", labels,
+					&st->durations[RT_STAT_DELIVERY]);
 	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Until clients answered a heartbeat.", labels,
 					&rt_transport_stats(app->transport)->answers);
 	write_histogram(out, "rt_gateway_turn_duration_seconds", "Turns of the event loop, to a millisecond.", labels,

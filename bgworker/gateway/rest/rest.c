@@ -193,8 +193,8 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 bool
 rt_rest_is_ready(const struct rt_app *app)
 {
-	return !app->draining && !rt_drain_begun(app->drain) && rt_db_up(app->db) && rt_bus_started(app->bus) && rt_auth_ready(app->auth) &&
-		   rt_report_started(app->report);
+	return !app->draining && !rt_drain_begun(app->drain) && rt_db_up(app->db) && rt_bus_started(app->bus) &&
+		   rt_auth_ready(app->auth) && rt_report_started(app->report);
 }
 
 static void
@@ -340,8 +340,8 @@ add_origin(struct rt_rest_param *params, int nparams, const struct rt_app *app, 
 }
 
 static void
-run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_request *r,
-	struct rt_rest_param *params, int nparams, const char *user)
+run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_request *r, struct rt_rest_param *params,
+	int nparams, const char *user)
 {
 	struct rt_text req;
 

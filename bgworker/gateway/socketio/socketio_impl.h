@@ -48,7 +48,7 @@ struct rt_socketio
 
 /* socketio.c */
 void rt_socket_become_idle(struct rt_socket *s); /* state IDLE */
-void rt_socket_strike(struct rt_socket *s); /* one more mistake; the last one closes the session */
+void rt_socket_strike(struct rt_socket *s);      /* one more mistake; the last one closes the session */
 
 /* socket.c */
 void rt_socket_send_parts(struct rt_socket *s, const struct rt_frame_part *parts, int n);

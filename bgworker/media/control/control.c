@@ -14,7 +14,7 @@
 #include "work.h"
 
 #define RETRY_MS 500
-#define MAX_EVENTS 2000   /* that wait for the database; beyond that the newest are left out */
+#define MAX_EVENTS 2000 /* that wait for the database; beyond that the newest are left out */
 #define MAX_STAT_ROWS 4000
 #define STOP_MS 1000
 #define CHANNEL "rt_media"
@@ -88,12 +88,12 @@ register_worker(struct rt_control *c)
 	gethostname(host, sizeof host - 1);
 	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
 	rt_db_call_json(c->db, "media_start",
-	                json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
-	                          "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port, "capacity",
-	                          c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
-	                          rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
-	                          rt_addresses_candidates(c->addresses, c->options.port)),
-	                on_started, c);
+					json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
+							  "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
+							  "capacity", c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
+							  rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
+							  rt_addresses_candidates(c->addresses, c->options.port)),
+					on_started, c);
 }
 
 static void
@@ -130,7 +130,7 @@ on_beat(void *arg)
 	struct rt_control *c = arg;
 	size_t load = rt_stats_load(c->engine);
 	json_t *req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) load, "totals",
-	                        rt_stats_totals(c->engine));
+							rt_stats_totals(c->engine));
 
 	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
@@ -243,7 +243,7 @@ on_begin(void *arg)
 
 struct rt_control *
 rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o, rt_control_cb on_ready,
-               void *arg)
+			   void *arg)
 {
 	struct rt_control *c = rt_alloc(sizeof *c);
 

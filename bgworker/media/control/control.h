@@ -13,9 +13,9 @@ struct rt_control;
 
 struct rt_control_options
 {
-	int slot;        /* which worker this is */
+	int slot; /* which worker this is */
 	int port;
-	int capacity;    /* producers and consumers */
+	int capacity;          /* producers and consumers */
 	const char *announced; /* comma-separated; "": the addresses that are bound */
 };
 
@@ -23,8 +23,8 @@ typedef void (*rt_control_cb)(void *arg);
 
 /* on_ready: once, when the database knows this worker. */
 struct rt_control *rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o,
-                                  rt_control_cb on_ready, void *arg);
-void rt_control_free(struct rt_control *c); /* no callback of the database may be open */
+								  rt_control_cb on_ready, void *arg);
+void rt_control_free(struct rt_control *c);                            /* no callback of the database may be open */
 void rt_control_set_engine(struct rt_control *c, struct rt_engine *e); /* before the loop runs */
 
 /* What rt_engine_new() is given, with the control as its arg. */

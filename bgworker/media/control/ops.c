@@ -94,14 +94,16 @@ ice_parameters(const struct rt_transport *t)
 static json_t *
 op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	const char *router = id_of(req, "routerId"), *id = id_of(req, "transportId"), *direction = rt_json_str(req, "direction");
+	const char *router = id_of(req, "routerId"), *id = id_of(req, "transportId"),
+			   *direction = rt_json_str(req, "direction");
 	const char *participant = id_of(req, "participantId");
 	const json_t *ice = rt_json_object(req, "iceParameters");
 	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
 	struct rt_transport *t;
 
 	if (!router || !id || !participant || !direction || (strcmp(direction, "send") && strcmp(direction, "recv")))
-		return fail(e, "bad_request", "create-transport: routerId, transportId, participantId and direction are needed");
+		return fail(e, "bad_request",
+					"create-transport: routerId, transportId, participantId and direction are needed");
 	if (rt_engine_transport(ops->engine, id))
 		return json_object(); /* handed out again */
 	t = rt_transport_new(rt_engine_router(ops->engine, router), id, participant, strcmp(direction, "send") == 0);
@@ -170,7 +172,8 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	{
 		rt_producer_params_fini(&params);
 		return fail(e, rc == RT_LIMIT ? "full" : "bad_request",
-		            rc == RT_LIMIT ? "Too many producers" : "rtpParameters: an SSRC or mid is in use on this transport");
+					rc == RT_LIMIT ? "Too many producers"
+								   : "rtpParameters: an SSRC or mid is in use on this transport");
 	}
 	p->paused = rt_json_bool(req, "paused", false);
 	p->muted = rt_json_bool(req, "muted", false);
@@ -247,8 +250,8 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	if (rt_engine_consumer(ops->engine, id))
 		return fail(e, "conflict", "Consumer exists");
 	snprintf(mid, sizeof mid, "%u", t->next_mid);
-	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable, json_object_get(req, "rtpCapabilities"),
-	                             mid, t->next_ssrc, &e->text);
+	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable,
+								 json_object_get(req, "rtpCapabilities"), mid, t->next_ssrc, &e->text);
 	if (rc != RT_OK)
 		return fail_params(e, rc);
 	if (rt_consumer_new(&c, t, p, id, &params) != RT_OK)
@@ -388,24 +391,24 @@ static const struct
 	const char *name;
 	op_cb run;
 } ops_table[] = {
-    {"create-transport", op_create_transport},
-    {"connect-transport", op_connect_transport},
-    {"restart-ice", op_restart_ice},
-    {"produce", op_produce},
-    {"consume", op_consume},
-    {"resume-consumer", op_resume_consumer},
-    {"pause-consumer", op_pause_consumer},
-    {"close-consumer", op_close_consumer},
-    {"request-keyframe", op_request_keyframe},
-    {"set-preferred-layers", op_set_preferred_layers},
-    {"pause-producer", op_pause_producer},
-    {"resume-producer", op_resume_producer},
-    {"close-producer", op_close_producer},
-    {"mute-producer", op_mute_producer},
-    {"get-stats", op_get_stats},
-    {"close-transports", op_close_transports},
-    {"close-producers", op_close_producers},
-    {"close-router", op_close_router},
+	{"create-transport", op_create_transport},
+	{"connect-transport", op_connect_transport},
+	{"restart-ice", op_restart_ice},
+	{"produce", op_produce},
+	{"consume", op_consume},
+	{"resume-consumer", op_resume_consumer},
+	{"pause-consumer", op_pause_consumer},
+	{"close-consumer", op_close_consumer},
+	{"request-keyframe", op_request_keyframe},
+	{"set-preferred-layers", op_set_preferred_layers},
+	{"pause-producer", op_pause_producer},
+	{"resume-producer", op_resume_producer},
+	{"close-producer", op_close_producer},
+	{"mute-producer", op_mute_producer},
+	{"get-stats", op_get_stats},
+	{"close-transports", op_close_transports},
+	{"close-producers", op_close_producers},
+	{"close-router", op_close_router},
 };
 
 json_t *

@@ -116,7 +116,8 @@ set_layers(json_t *o, const struct rt_consumer *c)
 	if (c->params.kind != RT_KIND_VIDEO)
 		return;
 	json_object_set_new(o, "spatialLayer", c->current_spatial < 0 ? json_null() : json_integer(c->current_spatial));
-	json_object_set_new(o, "temporalLayer", c->current_temporal < 0 ? json_null() : json_integer(c->current_temporal));
+	json_object_set_new(o, "temporalLayer",
+						c->current_temporal < 0 ? json_null() : json_integer(c->current_temporal));
 	json_object_set_new(o, "reason", json_string(c->reason));
 }
 

@@ -82,9 +82,8 @@ on_answered(void *arg, const struct rt_db_reply *r)
 	else
 	{
 		reply = rt_json_parse_object(r->json, r->json_len);
-		json_array_foreach(rt_json_array(reply, "void"), i, id)
-			if (json_is_string(id))
-				undo(w, b->requests, json_string_value(id));
+		json_array_foreach(rt_json_array(reply, "void"), i, id) if (json_is_string(id))
+			undo(w, b->requests, json_string_value(id));
 		json_decref(reply);
 	}
 	free_batch(b);
@@ -96,7 +95,7 @@ send_answers(void *arg)
 	struct batch *b = arg;
 
 	rt_db_call_json(b->work->db, "media_answer",
-	                json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
+					json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
 }
 
 /* ---- carrying out ---- */
@@ -116,7 +115,7 @@ carry_out(struct rt_work *w, const json_t *request)
 	if (result)
 		return json_pack("{s:O?, s:b, s:o}", "requestId", id, "ok", 1, "result", result);
 	return json_pack("{s:O?, s:b, s:{s:s, s:s}}", "requestId", id, "ok", 0, "error", "code", e.code, "message",
-	                 e.text.message);
+					 e.text.message);
 }
 
 static void
@@ -200,7 +199,8 @@ fetch(struct rt_work *w)
 		return;
 	}
 	w->fetching = true;
-	rt_db_call_json(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch), on_fetched, w);
+	rt_db_call_json(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch),
+					on_fetched, w);
 	w->refetch = false;
 }
 
@@ -236,7 +236,8 @@ take_request(struct rt_work *w, json_t *request)
 	}
 }
 
-/* A request is taken from the relay alone.  What another process sent makes us look at what the database has, no more. */
+/* A request is taken from the relay alone.  What another process sent makes us look at what the database has, no
+ * more. */
 static void
 take_notice(struct rt_work *w, int pid, const json_t *notice)
 {

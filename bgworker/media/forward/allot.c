@@ -25,7 +25,7 @@ static bool
 has_choice(const struct rt_consumer *c)
 {
 	return c->params.kind == RT_KIND_VIDEO && !c->paused &&
-	       (rt_layers_spatial_count(c) > 1 || rt_layers_temporal_count(c) > 1);
+		   (rt_layers_spatial_count(c) > 1 || rt_layers_temporal_count(c) > 1);
 }
 
 /* ---- levels ---- */
@@ -48,8 +48,8 @@ is_preferred(const struct rt_consumer *c, struct rt_level l)
 	return l.spatial >= c->preferred_spatial && l.temporal >= c->preferred_temporal;
 }
 
-/* The part of a stream's bits in its temporal layers up to this one, in percent.  Nobody announces it; browsers' encoders
- * divide their rate like this. */
+/* The part of a stream's bits in its temporal layers up to this one, in percent.  Nobody announces it; browsers'
+ * encoders divide their rate like this. */
 static unsigned
 temporal_share(int temporal, int count)
 {
@@ -64,8 +64,8 @@ static uint64_t
 cost_of(const struct rt_consumer *c, struct rt_level l)
 {
 	uint64_t bps = is_simulcast(c) ? rt_producer_bitrate(c->producer, l.spatial)
-	                               : rt_producer_bitrate(c->producer, 0) * (uint64_t) (l.spatial + 1) /
-	                                     (uint64_t) rt_layers_spatial_count(c);
+								   : rt_producer_bitrate(c->producer, 0) * (uint64_t) (l.spatial + 1) /
+										 (uint64_t) rt_layers_spatial_count(c);
 
 	return bps * temporal_share(l.temporal, rt_layers_temporal_count(c)) / 100;
 }
@@ -182,7 +182,8 @@ may_try_more(struct rt_transport *t)
 	if (rt_bwe_congested(t->bwe))
 	{
 		if (t->upgrade_us && now - t->upgrade_us < TRIAL_US)
-			t->upgrade_wait_us = t->upgrade_wait_us * 2 > MAX_UPGRADE_WAIT_US ? MAX_UPGRADE_WAIT_US : t->upgrade_wait_us * 2;
+			t->upgrade_wait_us =
+				t->upgrade_wait_us * 2 > MAX_UPGRADE_WAIT_US ? MAX_UPGRADE_WAIT_US : t->upgrade_wait_us * 2;
 		t->upgrade_us = now;
 		return false;
 	}
@@ -204,7 +205,7 @@ static bool
 flows_well(const struct rt_consumer *c)
 {
 	return !rt_bwe_congested(c->transport->bwe) && is_live(c, c->target_spatial) &&
-	       c->target_spatial <= c->preferred_spatial && c->target_temporal <= c->preferred_temporal;
+		   c->target_spatial <= c->preferred_spatial && c->target_temporal <= c->preferred_temporal;
 }
 
 static void

@@ -1,7 +1,8 @@
 /* allot.h: what of its layers a consumer may have by the estimate of its transport's bandwidth.
  *
- * A level is a spatial and a temporal layer.  From one level up: first all temporal layers, then the next spatial one, of
- * which the lowest temporal layer may have to do.  The lowest level always flows, whatever the estimate says. */
+ * A level is a spatial and a temporal layer.  From one level up: first all temporal layers, then the next spatial
+ * one, of which the lowest temporal layer may have to do.  The lowest level always flows, whatever the estimate says.
+ */
 #ifndef RT_ALLOT_H
 #define RT_ALLOT_H
 

@@ -12,7 +12,7 @@
 
 #define SR_INTERVAL_US 1000000
 #define CAPTURE_TIME 8 /* bytes */
-#define RESENDS 10 /* of one packet: a receiver that asks more often only floods itself */
+#define RESENDS 10     /* of one packet: a receiver that asks more often only floods itself */
 
 /* Below 2^15, so that a loss of the first packets around a wrap does not make the receiver guess its rollover
  * counter wrong. */
@@ -27,7 +27,7 @@ random_seq(void)
 
 enum rt_result
 rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_producer *p, const char *id,
-                struct rt_consumer_params *params)
+				struct rt_consumer_params *params)
 {
 	struct rt_consumer *c;
 
@@ -131,8 +131,8 @@ rt_consumer_want_keyframe(struct rt_consumer *c)
 
 /* ---- sending ---- */
 
-/* The dependency descriptor, which tells what this consumer gets (section A.4.4 of its specification): in each packet,
- * once it was less than all, so that no loss can hide it. */
+/* The dependency descriptor, which tells what this consumer gets (section A.4.4 of its specification): in each
+ * packet, once it was less than all, so that no loss can hide it. */
 static struct rt_rtp_ext_out
 make_descriptor(const struct rt_consumer *c, const struct rt_packet *p, uint8_t *scratch)
 {
@@ -194,7 +194,7 @@ struct out_header
 /* Writes, protects and queues one packet; its payload is prefix and then body. */
 static void
 send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, struct rt_srtp_roc *roc,
-            const uint8_t *prefix, size_t prefix_len, const uint8_t *body, size_t body_len)
+			const uint8_t *prefix, size_t prefix_len, const uint8_t *body, size_t body_len)
 {
 	struct rt_transport *t = c->transport;
 	uint8_t scratch[5 + RT_DD_MAX_LEN], *out;
@@ -218,7 +218,7 @@ send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_h
 /* The payload's beginning as this consumer sees it: VP8's picture numbers go on without a hole. */
 static size_t
 rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t picture_id, uint8_t tl0,
-                uint8_t prefix[8], size_t *skip)
+				uint8_t prefix[8], size_t *skip)
 {
 	*skip = 0;
 	if (c->params.codec != RT_CODEC_VP8 || !p->info.has_picture_id)
@@ -232,13 +232,13 @@ remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_head
 {
 	if (c->history)
 		c->history[h->seq % RT_HISTORY] = (struct rt_sent){.seq = h->seq,
-		                                                   .in_seq = p->seq,
-		                                                   .ts = h->ts,
-		                                                   .picture_id = pid,
-		                                                   .tl0 = tl0,
-		                                                   .layer = p->layer & 3,
-		                                                   .marker = h->marker,
-		                                                   .used = true};
+														   .in_seq = p->seq,
+														   .ts = h->ts,
+														   .picture_id = pid,
+														   .tl0 = tl0,
+														   .layer = p->layer & 3,
+														   .marker = h->marker,
+														   .used = true};
 }
 
 /* This packet begins the stream that goes out: the first one, or another layer's.  Time goes on by what the clock
@@ -263,8 +263,8 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 	c->need_sync = false;
 }
 
-/* Its number was left free, as if it were lost: an empty packet takes it, so that the receiver neither counts a loss nor
- * asks for it. */
+/* Its number was left free, as if it were lost: an empty packet takes it, so that the receiver neither counts a loss
+ * nor asks for it. */
 static void
 fill_hole(struct rt_consumer *c, const struct rt_packet *p)
 {
@@ -277,8 +277,8 @@ fill_hole(struct rt_consumer *c, const struct rt_packet *p)
 	c->packets++;
 }
 
-/* A packet of a layer that is not sent.  Its frame takes no picture number.  For a late one the numbers behind it have
- * been given out already. */
+/* A packet of a layer that is not sent.  Its frame takes no picture number.  For a late one the numbers behind it
+ * have been given out already. */
 static void
 drop(struct rt_consumer *c, const struct rt_packet *p)
 {
@@ -389,7 +389,8 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 		h.seq = c->rtx_seq++;
 	}
 	n += rewrite_payload(c, p, s->picture_id, s->tl0, prefix + n, &skip);
-	send_packet(c, p, &h, c->params.rtx_ssrc ? &c->rtx_roc : &c->roc, prefix, n, p->payload + skip, p->payload_len - skip);
+	send_packet(c, p, &h, c->params.rtx_ssrc ? &c->rtx_roc : &c->roc, prefix, n, p->payload + skip,
+				p->payload_len - skip);
 	c->retransmitted++;
 	c->transport->engine->retransmitted++;
 }

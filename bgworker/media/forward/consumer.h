@@ -6,7 +6,7 @@
 
 /* Takes the parameters over; starts paused.  RT_LIMIT: too many on the transport. */
 enum rt_result rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_producer *p, const char *id,
-                               struct rt_consumer_params *params);
+							   struct rt_consumer_params *params);
 void rt_consumer_close(struct rt_consumer *c);
 
 void rt_consumer_pause(struct rt_consumer *c, bool paused);

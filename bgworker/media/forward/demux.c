@@ -47,13 +47,15 @@ ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
 	return v && text[0] && strlen(text) == len && memcmp(v, text, len) == 0;
 }
 
-/* Tracks have the same names for their streams: where there is a MID, it tells whose the RID is (RFC 9143 section 9.2). */
+/* Tracks have the same names for their streams: where there is a MID, it tells whose the RID is (RFC 9143
+ * section 9.2). */
 static bool
 is_of_another(const struct rt_producer_params *q, const struct rt_rtp *rtp)
 {
 	size_t len;
 
-	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) && !ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid);
+	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) &&
+		   !ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid);
 }
 
 /* Which of the producer's streams this is; -1: none. */

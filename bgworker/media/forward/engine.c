@@ -95,8 +95,8 @@ write_remb(struct rt_transport *t, uint8_t *out, size_t cap)
 
 	for (struct rt_producer *p = t->producers; p; p = p->next)
 		for (int i = 0; i < p->params.n_encodings && n < RT_MAX_STREAMS; i++)
-			if (p->params.kind == RT_KIND_VIDEO && p->params.feedback.remb && !p->params.ext.id[RT_EXT_TRANSPORT_CC] &&
-			    p->layers[i].recv.ssrc)
+			if (p->params.kind == RT_KIND_VIDEO && p->params.feedback.remb &&
+				!p->params.ext.id[RT_EXT_TRANSPORT_CC] && p->layers[i].recv.ssrc)
 			{
 				ssrcs[n++] = p->layers[i].recv.ssrc;
 				bps += rt_producer_bitrate(p, i);
@@ -108,7 +108,8 @@ write_remb(struct rt_transport *t, uint8_t *out, size_t cap)
 	return rt_rtcp_write_remb(out, cap, 1, bps < 300000 ? 300000 : bps, ssrcs, n);
 }
 
-/* One compound: receiver reports; the last one has our time too, which the sender answers with the round trip, and REMB. */
+/* One compound: receiver reports; the last one has our time too, which the sender answers with the round trip, and
+ * REMB. */
 static void
 send_reports(struct rt_transport *t, const struct rt_rtcp_report *reports, int count, bool last)
 {
@@ -232,8 +233,8 @@ on_tick(void *arg)
 /* ---- life ---- */
 
 enum rt_result
-rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_options *o, rt_engine_event_cb on_event,
-              void *arg)
+rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_options *o,
+			  rt_engine_event_cb on_event, void *arg)
 {
 	struct rt_engine *e = rt_alloc(sizeof *e);
 	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, e};

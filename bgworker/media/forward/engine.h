@@ -12,7 +12,7 @@ struct rt_engine_options
 };
 
 enum rt_result rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_options *o,
-                             rt_engine_event_cb on_event, void *arg);
+							 rt_engine_event_cb on_event, void *arg);
 void rt_engine_free(struct rt_engine *e);
 void rt_engine_set_idle_timeout(struct rt_engine *e, uint64_t ms);
 /* Brings now_us up to date before calls that do not come from the port or the tick. */

@@ -39,7 +39,8 @@ rt_layers_temporal_count(const struct rt_consumer *c)
 {
 	int n = c->producer->params.encodings[0].layers.temporal;
 
-	return n < 1 || (c->params.codec != RT_CODEC_VP8 && c->params.codec != RT_CODEC_VP9 && !has_descriptors(c)) ? 1 : n;
+	return n < 1 || (c->params.codec != RT_CODEC_VP8 && c->params.codec != RT_CODEC_VP9 && !has_descriptors(c)) ? 1
+																												: n;
 }
 
 int
@@ -130,7 +131,8 @@ follow_spatial(struct rt_consumer *c, const struct rt_packet *p)
 {
 	if (is_simulcast(c) || c->current_spatial == c->target_spatial || !begins_next_frame(c, p) || p->info.sid != 0)
 		return;
-	if (p->info.key_picture || (c->target_spatial < c->current_spatial && !c->producer->params.encodings[0].layers.key))
+	if (p->info.key_picture ||
+		(c->target_spatial < c->current_spatial && !c->producer->params.encodings[0].layers.key))
 		set_current(c, c->target_spatial, c->current_temporal);
 }
 
@@ -161,7 +163,7 @@ wanted_target(const struct rt_consumer *c)
 
 	/* At the highest announced layer nothing is left out: some send more layers than they announce. */
 	return rt_dd_best(l->dd, l->dd_active, all_spatial ? RT_DD_SPATIAL : c->target_spatial,
-	                  all_temporal ? RT_DD_TEMPORAL : c->target_temporal);
+					  all_temporal ? RT_DD_TEMPORAL : c->target_temporal);
 }
 
 static void

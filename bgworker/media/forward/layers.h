@@ -11,9 +11,9 @@
 enum rt_layers_verdict
 {
 	RT_LAYERS_FORWARD,
-	RT_LAYERS_BEGIN,  /* forward, and it begins a stream of its own numbers */
-	RT_LAYERS_DROP,   /* of the stream that goes out, but not wanted: close the gap */
-	RT_LAYERS_IGNORE  /* of another stream, or before the key frame */
+	RT_LAYERS_BEGIN, /* forward, and it begins a stream of its own numbers */
+	RT_LAYERS_DROP,  /* of the stream that goes out, but not wanted: close the gap */
+	RT_LAYERS_IGNORE /* of another stream, or before the key frame */
 };
 
 void rt_layers_init(struct rt_consumer *c);

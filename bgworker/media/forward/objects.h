@@ -32,7 +32,7 @@
 #define RT_MAX_STREAMS 64   /* incoming SSRCs a transport */
 #define RT_MAX_PRODUCERS 32 /* a transport */
 #define RT_MAX_CONSUMERS 256
-#define RT_HISTORY 512      /* packets a consumer can be asked for again */
+#define RT_HISTORY 512 /* packets a consumer can be asked for again */
 
 struct rt_engine;
 struct rt_router;
@@ -50,12 +50,12 @@ struct rt_engine
 	struct rt_ice *ice;
 	struct rt_dtls_context *dtls;
 	struct rt_timer *tick;
-	uint64_t now_us;       /* of the packet or tick at hand */
+	uint64_t now_us; /* of the packet or tick at hand */
 	uint64_t ticks;
 	uint64_t idle_timeout_us;
 	struct rt_map *routers, *transports, *producers, *consumers; /* by id */
-	struct rt_map *ufrags; /* struct rt_ufrag */
-	struct rt_map *tuples; /* struct rt_peer_tuple, by its key */
+	struct rt_map *ufrags;                                       /* struct rt_ufrag */
+	struct rt_map *tuples;                                       /* struct rt_peer_tuple, by its key */
 	rt_engine_event_cb on_event;
 	void *arg;
 	/* refused packets, for the metrics */
@@ -149,8 +149,8 @@ struct rt_transport
 	/* consumer.c, layers.c */
 	uint16_t twcc_seq;
 	struct rt_bwe *bwe;
-	uint64_t layers_us;    /* when the layers were last allotted */
-	uint64_t upgrade_us;   /* when a layer was last tried upwards */
+	uint64_t layers_us;       /* when the layers were last allotted */
+	uint64_t upgrade_us;      /* when a layer was last tried upwards */
 	uint64_t upgrade_wait_us; /* how long to wait until the next try; doubles when one fails */
 	uint32_t rtt_ms;
 
@@ -164,14 +164,14 @@ struct rt_layer
 	struct rt_store *store; /* video */
 	uint64_t keyframe_asked_us;
 	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
-	bool keyframe_wanted; /* asked for, and not seen yet */
-	uint64_t keyframe_us; /* when the last one came; 0: none has */
+	bool keyframe_wanted;      /* asked for, and not seen yet */
+	uint64_t keyframe_us;      /* when the last one came; 0: none has */
 	uint32_t keyframe_ts;
 	uint16_t keyframe_seq; /* its first packet */
 	uint8_t fir_seq;
-	uint16_t picture_id; /* VP8: the newest */
+	uint16_t picture_id;        /* VP8: the newest */
 	struct rt_dd_structure *dd; /* AV1 with dependency descriptors */
-	uint32_t dd_active; /* the decode targets that the sender produces */
+	uint32_t dd_active;         /* the decode targets that the sender produces */
 	uint64_t plis;
 };
 
@@ -226,8 +226,8 @@ struct rt_consumer
 	int8_t current_spatial, current_temporal;
 	int8_t told_spatial, told_temporal;
 	int8_t decode_target; /* AV1 with dependency descriptors */
-	bool restricted; /* not all decode targets were sent, at some time */
-	uint16_t frame; /* the newest that was sent, and of those before it: bit i: frame - i was sent */
+	bool restricted;      /* not all decode targets were sent, at some time */
+	uint16_t frame;       /* the newest that was sent, and of those before it: bit i: frame - i was sent */
 	uint64_t frames;
 	const char *reason; /* why this layer: static text for get-stats */
 

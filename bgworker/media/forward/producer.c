@@ -13,7 +13,7 @@
 #define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
 #define REPLAY_US 150000         /* after a key frame: who begins gets what came since, and needs no other */
 #define REPLAY_PACKETS 200
-#define LAYER_SILENCE_US 700000  /* behind the others of the track: the sender has stopped this one */
+#define LAYER_SILENCE_US 700000 /* behind the others of the track: the sender has stopped this one */
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
 
@@ -161,8 +161,8 @@ ask_keyframe(struct rt_producer *p, struct rt_layer *l)
 	l->plis++;
 	p->transport->engine->keyframes_asked++;
 	n = p->params.feedback.pli || !p->params.feedback.fir
-	        ? rt_rtcp_write_pli(out, sizeof out, 1, l->recv.ssrc)
-	        : rt_rtcp_write_fir(out, sizeof out, 1, l->recv.ssrc, l->fir_seq++);
+			? rt_rtcp_write_pli(out, sizeof out, 1, l->recv.ssrc)
+			: rt_rtcp_write_fir(out, sizeof out, 1, l->recv.ssrc, l->fir_seq++);
 	rt_transport_send_rtcp(p->transport, out, n, sizeof out);
 }
 
@@ -305,7 +305,7 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	uint64_t now_us = p->transport->engine->now_us;
 
 	if (!l->store || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
-	    (uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
+		(uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
 		return false;
 	first = rt_store_find(l->store, l->keyframe_seq);
 	if (!first)
@@ -414,8 +414,8 @@ send_nacks(struct rt_producer *p, int layer)
 	p->transport->engine->nacks_sent += (uint64_t) n;
 	if (n)
 		rt_transport_send_rtcp(p->transport, out,
-		                       rt_rtcp_write_nack(out, sizeof out - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
-		                       sizeof out);
+							   rt_rtcp_write_nack(out, sizeof out - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
+							   sizeof out);
 	if (give_up)
 		rt_producer_want_keyframe(p, layer);
 }

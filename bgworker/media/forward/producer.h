@@ -6,7 +6,7 @@
 
 /* Takes the parameters over.  RT_BAD_INPUT: an SSRC or MID is in use on the transport; RT_LIMIT: too many. */
 enum rt_result rt_producer_new(struct rt_producer **pp, struct rt_transport *t, const char *id,
-                               struct rt_producer_params *params);
+							   struct rt_producer_params *params);
 /* Ends its consumers too, without a word: who asked knows. */
 void rt_producer_close(struct rt_producer *p);
 

@@ -18,7 +18,8 @@ rt_report_transport_state(struct rt_transport *t)
 	rt_text_init(&x);
 	rt_text_add(&x, "{\"type\":\"transport-state\",\"transportId\":");
 	rt_text_quote(&x, t->id);
-	rt_text_addf(&x, ",\"iceState\":\"%s\",\"dtlsState\":\"%s\"}", rt_transport_ice_state(t), rt_transport_dtls_state(t));
+	rt_text_addf(&x, ",\"iceState\":\"%s\",\"dtlsState\":\"%s\"}", rt_transport_ice_state(t),
+				 rt_transport_dtls_state(t));
 	tell(t->engine, &x);
 }
 

@@ -175,7 +175,7 @@ rt_transport_stun(struct rt_engine *e, const struct rt_tuple *from, uint8_t *dat
 	uint8_t out[512];
 	size_t out_len;
 	enum rt_result rc =
-	    rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof out, &out_len, &check);
+		rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof out, &out_len, &check);
 	struct rt_ufrag *u;
 
 	if (rc == RT_BAD_INPUT)
@@ -274,8 +274,8 @@ on_dtls_timer(void *arg)
 	note_dtls_state(t);
 }
 
-/* Before signalling has told the peer's fingerprint too: a browser whose first packet is not answered waits 50 ms until
- * it sends it again.  Nothing is sent or taken under keys whose owner is not known. */
+/* Before signalling has told the peer's fingerprint too: a browser whose first packet is not answered waits 50 ms
+ * until it sends it again.  Nothing is sent or taken under keys whose owner is not known. */
 void
 rt_transport_dtls(struct rt_transport *t, const uint8_t *data, size_t len)
 {

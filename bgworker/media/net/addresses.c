@@ -16,9 +16,7 @@ add(json_t *list, const char *address)
 	const json_t *known;
 	size_t i;
 
-	json_array_foreach(list, i, known)
-		if (strcmp(json_string_value(known), address) == 0)
-			return;
+	json_array_foreach(list, i, known) if (strcmp(json_string_value(known), address) == 0) return;
 	if (json_array_size(list) < MAX_ADDRESSES)
 		json_array_append_new(list, json_string(address));
 }
@@ -74,10 +72,11 @@ static json_t *
 candidate(const char *address, int port, bool tcp, int index)
 {
 	/* RFC 8445 section 5.1.2.1; UDP first */
-	uint32_t priority = ((uint32_t) 64 << 24) + ((uint32_t) (tcp ? 9000 : 10000) - 100 * (uint32_t) index) * 256 + 255;
+	uint32_t priority =
+		((uint32_t) 64 << 24) + ((uint32_t) (tcp ? 9000 : 10000) - 100 * (uint32_t) index) * 256 + 255;
 	json_t *c = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:s}", "foundation", tcp ? "tcpcandidate" : "udpcandidate",
-	                      "priority", (json_int_t) priority, "address", address, "ip", address, "protocol",
-	                      tcp ? "tcp" : "udp", "port", port, "type", "host");
+						  "priority", (json_int_t) priority, "address", address, "ip", address, "protocol",
+						  tcp ? "tcp" : "udp", "port", port, "type", "host");
 
 	if (tcp)
 		json_object_set_new(c, "tcpType", json_string("passive"));

@@ -249,7 +249,7 @@ open_host(struct rt_port *p, const char *host, const char *service)
 
 enum rt_result
 rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int port,
-            const struct rt_port_handler *handler)
+			const struct rt_port_handler *handler)
 {
 	struct rt_port *p = rt_alloc(sizeof *p);
 	char *list = rt_strdup(addresses), *save = NULL, service[8];

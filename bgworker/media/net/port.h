@@ -44,7 +44,7 @@ struct rt_port_stats
 
 /* addresses: comma-separated, as rt.listen_addresses.  One UDP and one TCP socket for each, on the same port. */
 enum rt_result rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int port,
-                           const struct rt_port_handler *handler);
+						   const struct rt_port_handler *handler);
 void rt_port_free(struct rt_port *p);
 
 /* The addresses that were bound, for candidates; NULL past the last. */

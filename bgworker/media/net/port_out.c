@@ -18,8 +18,8 @@ void
 rt_port_send(struct rt_port *p, const struct rt_tuple *to, const uint8_t *data, size_t len)
 {
 	bool sent = to->tcp ? rt_tcp_send(to->tcp, data, len)
-	                    : sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
-	                             rt_tuple_addr_len(to)) == (ssize_t) len;
+						: sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
+								 rt_tuple_addr_len(to)) == (ssize_t) len;
 
 	p->stats.sends++;
 	if (!sent)
@@ -111,7 +111,7 @@ send_now(struct send_batch *b)
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
 			break;
 		if (n < 0 && errno == EIO && b->msgs[done].msg_hdr.msg_controllen)
-			b->port->no_gso = true; /* a device without checksum offload: from now on one by one */
+			b->port->no_gso = true;           /* a device without checksum offload: from now on one by one */
 		count_sent(b, done, done + 1, false); /* this peer cannot be reached; the others can */
 		done++;
 	}
@@ -128,7 +128,7 @@ add_message(struct send_batch *b, struct rt_outlet *o, int i, int count)
 	uint16_t size = p->packets[i - 1].len;
 
 	if (b->n == BATCH_OUT || b->niov + count > (int) (sizeof b->iov / sizeof *b->iov) ||
-	    (b->n && b->socket != o->tuple.socket))
+		(b->n && b->socket != o->tuple.socket))
 		send_now(b);
 	b->socket = o->tuple.socket;
 	m = &b->msgs[b->n].msg_hdr;

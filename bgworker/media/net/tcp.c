@@ -127,7 +127,7 @@ on_event(void *arg, int events)
 
 struct rt_tcp *
 rt_tcp_new(struct rt_loop *l, int fd, const struct rt_tuple *peer, rt_tcp_packet_cb on_packet,
-           rt_tcp_closed_cb on_closed, void *arg)
+		   rt_tcp_closed_cb on_closed, void *arg)
 {
 	struct rt_tcp *t = rt_alloc(sizeof *t);
 

@@ -1,6 +1,6 @@
 /* tcp.h: one TCP connection that carries packets framed by RFC 4571 (two bytes of length, then the packet).
- * Bounded both ways: a frame longer than a packet closes the connection, an empty one is passed over; what a slow peer does not take beyond
- * RT_TCP_MAX_WAITING is dropped, packet by packet. */
+ * Bounded both ways: a frame longer than a packet closes the connection, an empty one is passed over; what a slow
+ * peer does not take beyond RT_TCP_MAX_WAITING is dropped, packet by packet. */
 #ifndef RT_TCP_H
 #define RT_TCP_H
 
@@ -18,7 +18,7 @@ typedef void (*rt_tcp_closed_cb)(void *arg, struct rt_tcp *t);
 
 /* Owns fd.  on_closed comes once, from the loop; the owner then calls rt_tcp_free(). */
 struct rt_tcp *rt_tcp_new(struct rt_loop *l, int fd, const struct rt_tuple *peer, rt_tcp_packet_cb on_packet,
-                          rt_tcp_closed_cb on_closed, void *arg);
+						  rt_tcp_closed_cb on_closed, void *arg);
 void rt_tcp_free(struct rt_tcp *t);
 void rt_tcp_close(struct rt_tcp *t); /* on_closed comes at the end of the turn */
 const struct rt_tuple *rt_tcp_tuple(const struct rt_tcp *t);

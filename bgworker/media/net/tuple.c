@@ -18,7 +18,7 @@ rt_tuple_same(const struct rt_tuple *a, const struct rt_tuple *b)
 	if (a->addr.any.sa_family == AF_INET)
 		return a->addr.v4.sin_port == b->addr.v4.sin_port && a->addr.v4.sin_addr.s_addr == b->addr.v4.sin_addr.s_addr;
 	return a->addr.v6.sin6_port == b->addr.v6.sin6_port &&
-	       memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
+		   memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
 static uint64_t
@@ -47,7 +47,7 @@ rt_tuple_text(const struct rt_tuple *t, char out[RT_TUPLE_TEXT])
 	bool v6 = t->addr.any.sa_family == AF_INET6;
 
 	inet_ntop(t->addr.any.sa_family, v6 ? (const void *) &t->addr.v6.sin6_addr : (const void *) &t->addr.v4.sin_addr,
-	          host, sizeof host);
+			  host, sizeof host);
 	snprintf(out, RT_TUPLE_TEXT, v6 ? "%s [%s]:%d" : "%s %s:%d", t->tcp_id ? "tcp" : "udp", host,
-	         ntohs(v6 ? t->addr.v6.sin6_port : t->addr.v4.sin_port));
+			 ntohs(v6 ? t->addr.v6.sin6_port : t->addr.v4.sin_port));
 }

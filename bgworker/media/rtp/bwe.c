@@ -7,8 +7,8 @@
 #include "bgworker/common/log.h"
 #include "rtp.h"
 
-#define HISTORY 1024      /* packets in flight that can be recognised: half a second at 20 Mbit/s */
-#define GROUP_US 5000     /* packets sent within this time are one burst */
+#define HISTORY 1024  /* packets in flight that can be recognised: half a second at 20 Mbit/s */
+#define GROUP_US 5000 /* packets sent within this time are one burst */
 #define TREND_WINDOW 20
 #define OVERUSE_US 10000
 #define MAX_BPS 100000000.0
@@ -113,7 +113,8 @@ trend_slope(const struct rt_bwe *b)
 static void
 adapt_threshold(struct rt_bwe *b, double trend)
 {
-	double dt = b->threshold_us ? (double) (b->now_us - b->threshold_us) / 1000 : 0, over = fabs(trend) - b->threshold;
+	double dt = b->threshold_us ? (double) (b->now_us - b->threshold_us) / 1000 : 0,
+		   over = fabs(trend) - b->threshold;
 
 	b->threshold_us = b->now_us;
 	if (over > 15)

@@ -152,7 +152,7 @@ rt_codec_read(enum rt_codec codec, const uint8_t *payload, size_t len, struct rt
 
 size_t
 rt_codec_write_vp8(uint8_t out[6], const uint8_t *payload, const struct rt_codec_info *info, uint16_t picture_id,
-                   uint8_t tl0)
+				   uint8_t tl0)
 {
 	size_t n = 2;
 

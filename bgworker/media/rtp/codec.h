@@ -1,5 +1,6 @@
 /* codec.h: what a forwarder must know of a payload: where key frames and layers begin.
- * VP8 RFC 7741, VP9 RFC 9628, H264 RFC 6184, AV1 the AOMedia payload specification, section 4.4.  Never looks at pictures. */
+ * VP8 RFC 7741, VP9 RFC 9628, H264 RFC 6184, AV1 the AOMedia payload specification, section 4.4.  Never looks at
+ * pictures. */
 #ifndef RT_CODEC_H
 #define RT_CODEC_H
 
@@ -38,6 +39,6 @@ bool rt_codec_read(enum rt_codec codec, const uint8_t *payload, size_t len, stru
 
 /* Writes a VP8 descriptor with 15 bits of picture id in place of the one in payload; returns its length (<= 6). */
 size_t rt_codec_write_vp8(uint8_t out[6], const uint8_t *payload, const struct rt_codec_info *info,
-                          uint16_t picture_id, uint8_t tl0);
+						  uint16_t picture_id, uint8_t tl0);
 
 #endif

@@ -167,7 +167,7 @@ take_custom_fdiffs(struct bits *b, struct rt_dd *d)
 
 static void
 take_definition(struct bits *b, struct rt_dd *d, const struct rt_dd_structure *s, const struct rt_dd_template *t,
-                uint32_t flags)
+				uint32_t flags)
 {
 	d->spatial = t->spatial;
 	d->temporal = t->temporal;

@@ -52,7 +52,8 @@ struct rt_dd
 	uint32_t active; /* has_active: bit i: the sender produces target i */
 	uint64_t refs;   /* as in a template */
 	uint64_t dtis;
-	/* where its parts begin, in bits: the structure is before `mask`, what differs from the template behind `custom` */
+	/* where its parts begin, in bits: the structure is before `mask`, what differs from the template behind `custom`
+	 */
 	uint16_t mask, custom, bits;
 };
 
@@ -63,7 +64,7 @@ enum rt_result rt_dd_read(struct rt_dd *d, struct rt_dd_structure *s, const uint
 static inline enum rt_dti
 rt_dd_dti(const struct rt_dd *d, int target)
 {
-	return (enum rt_dti) (d->dtis >> 2 * target & 3);
+	return (enum rt_dti)(d->dtis >> 2 * target & 3);
 }
 
 /* The targets of at most these layers, as a mask. */

@@ -77,7 +77,7 @@ note_gap(struct rt_recv *r, uint16_t seq, uint64_t now_us)
 
 enum rt_recv_result
 rt_recv_packet(struct rt_recv *r, uint16_t seq, uint32_t ts, size_t bytes, uint64_t now_us, bool want_nack,
-               bool repair)
+			   bool repair)
 {
 	enum rt_recv_result result = RT_RECV_NEW;
 	int16_t ahead = (int16_t) (seq - r->highest);
@@ -146,7 +146,9 @@ rt_recv_due(struct rt_recv *r, uint64_t now_us, uint32_t rtt_ms, uint16_t *seqs,
 int64_t
 rt_recv_lost(const struct rt_recv *r)
 {
-	return r->started ? (int64_t) (r->cycles + r->highest - r->base_seq + 1) - (int64_t) (r->packets - r->packets_before) : 0;
+	return r->started
+			   ? (int64_t) (r->cycles + r->highest - r->base_seq + 1) - (int64_t) (r->packets - r->packets_before)
+			   : 0;
 }
 
 void

@@ -42,16 +42,16 @@ struct rt_recv
 
 enum rt_recv_result
 {
-	RT_RECV_BEGIN,    /* the first one, or the numbers begin anew */
-	RT_RECV_NEW,      /* in order, or after a loss */
-	RT_RECV_LATE,     /* fills a hole */
+	RT_RECV_BEGIN, /* the first one, or the numbers begin anew */
+	RT_RECV_NEW,   /* in order, or after a loss */
+	RT_RECV_LATE,  /* fills a hole */
 	RT_RECV_DUPLICATE,
-	RT_RECV_OVERRUN   /* too much was lost to ask for: begin again with a key frame */
+	RT_RECV_OVERRUN /* too much was lost to ask for: begin again with a key frame */
 };
 
 /* repair: it came by RTX.  want_nack: losses of this stream are to be asked for. */
 enum rt_recv_result rt_recv_packet(struct rt_recv *r, uint16_t seq, uint32_t ts, size_t bytes, uint64_t now_us,
-                                   bool want_nack, bool repair);
+								   bool want_nack, bool repair);
 /* The numbers that are due to be asked for now, at most max.  *give_up: one was asked for in vain too often. */
 int rt_recv_due(struct rt_recv *r, uint64_t now_us, uint32_t rtt_ms, uint16_t *seqs, int max, bool *give_up);
 void rt_recv_report(struct rt_recv *r, uint64_t now_us, struct rt_rtcp_report *out);

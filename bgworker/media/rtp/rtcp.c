@@ -415,7 +415,7 @@ twcc_symbol(uint64_t arrival_us, int64_t *clock_250us, int32_t *delta)
 
 size_t
 rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint8_t fb_count, uint16_t base,
-                   const uint64_t *arrival_us, int n, int *written)
+				   const uint64_t *arrival_us, int n, int *written)
 {
 	/* Two-bit vector chunks throughout: 7 packets each, 2 bytes; deltas follow. */
 	uint8_t deltas[1200], *b;

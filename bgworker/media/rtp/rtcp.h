@@ -68,8 +68,8 @@ bool rt_rtcp_read_feedback(const struct rt_rtcp *p, uint32_t *sender, uint32_t *
 bool rt_rtcp_read_nack(const struct rt_rtcp *p, int i, uint16_t *pid, uint16_t *blp);
 /* The i-th entry of a FIR (RFC 5104 section 4.3.1). */
 bool rt_rtcp_read_fir(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint8_t *seq);
-/* The i-th answer to receiver reference times in an extended report (DLRR, RFC 3611 section 4.5); false past the last.
- * lrr: the middle 32 bits of the time that is answered; dlrr: the delay since, in 1/65536 s. */
+/* The i-th answer to receiver reference times in an extended report (DLRR, RFC 3611 section 4.5); false past the
+ * last. lrr: the middle 32 bits of the time that is answered; dlrr: the delay since, in 1/65536 s. */
 bool rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t *lrr, uint32_t *dlrr);
 /* Bits per second of a REMB; false if the feedback is none. */
 bool rt_rtcp_read_remb(const struct rt_rtcp *p, uint64_t *bps);
@@ -95,6 +95,6 @@ size_t rt_rtcp_write_remb(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t bps,
 /* Transport-cc feedback: the packets base .. base + n - 1; arrival_us[i] is monotonic time or 0 for not received.
  * *written is how many of them went in (deltas too large end one feedback early; call again with the rest). */
 size_t rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint8_t fb_count, uint16_t base,
-                          const uint64_t *arrival_us, int n, int *written);
+						  const uint64_t *arrival_us, int n, int *written);
 
 #endif

@@ -130,7 +130,7 @@ rt_rtp_ext(const struct rt_rtp *p, uint8_t id, size_t *len)
 
 size_t
 rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
-                    const struct rt_rtp_ext_out *ext, int n)
+					const struct rt_rtp_ext_out *ext, int n)
 {
 	uint8_t *start = out + RT_RTP_HEADER + 4, *e = start;
 	bool two_byte = false;

@@ -47,7 +47,7 @@ struct rt_rtp_ext_out
 /* Writes header and extension block; out has room for RT_RTP_HEADER + 4 + 3, and 2 bytes and the value of each.
  * Returns its length. */
 size_t rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
-                           const struct rt_rtp_ext_out *ext, int n);
+						   const struct rt_rtp_ext_out *ext, int n);
 
 /* STUN 0..3, DTLS 20..63, RTCP 192..223 in the second byte, else RTP (RFC 7983 and RFC 5761 section 4). */
 enum rt_packet_kind

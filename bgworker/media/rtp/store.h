@@ -32,7 +32,7 @@ struct rt_packet
 	const uint8_t *payload;
 	uint16_t payload_len;
 	struct rt_codec_info info;
-	bool has_dd;    /* AV1: dd is what descriptor says */
+	bool has_dd; /* AV1: dd is what descriptor says */
 	uint8_t descriptor_len;
 	struct rt_dd dd;
 	const uint8_t *descriptor;
@@ -42,8 +42,8 @@ struct rt_packet
 struct rt_store;
 
 struct rt_store *rt_store_new(void);
-void rt_store_free(struct rt_store *s); /* NULL is fine */
-void rt_store_clear(struct rt_store *s); /* another stream begins */
+void rt_store_free(struct rt_store *s);                           /* NULL is fine */
+void rt_store_clear(struct rt_store *s);                          /* another stream begins */
 void rt_store_put(struct rt_store *s, const struct rt_packet *p); /* copies the payload; too long ones are left out */
 const struct rt_packet *rt_store_find(const struct rt_store *s, uint16_t seq); /* lent until the next put; NULL */
 

@@ -13,8 +13,8 @@
 struct rt_twcc
 {
 	bool started;
-	uint8_t count;    /* of feedbacks */
-	uint16_t base;    /* first number of the next feedback */
+	uint8_t count; /* of feedbacks */
+	uint16_t base; /* first number of the next feedback */
 	uint16_t highest;
 	uint32_t media_ssrc;
 	uint64_t arrival_us[RT_TWCC_WINDOW]; /* 0: not received */

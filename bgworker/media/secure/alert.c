@@ -13,8 +13,8 @@
 #include "bgworker/media/rtp/rtp.h"
 
 #define MAX_KEY 32
-#define FIXED_IV 4  /* the implicit part of the nonce */
-#define NONCE 12    /* with the explicit part, which begins the record's body */
+#define FIXED_IV 4 /* the implicit part of the nonce */
+#define NONCE 12   /* with the explicit part, which begins the record's body */
 #define EXPLICIT 8
 #define TAG 16
 #define RECORD_HEADER 13
@@ -50,15 +50,16 @@ expand_keys(SSL *ssl, uint8_t *block, size_t len)
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
 	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
 	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *) (uintptr_t) (md ? EVP_MD_get0_name(md) : ""), 0),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, secret_len),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, "key expansion", strlen("key expansion")),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, server, sizeof server),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, client, sizeof client),
-	    OSSL_PARAM_construct_end()};
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *) (uintptr_t) (md ? EVP_MD_get0_name(md) : ""),
+										 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, secret_len),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, "key expansion", strlen("key expansion")),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, server, sizeof server),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, client, sizeof client),
+		OSSL_PARAM_construct_end()};
 	bool ok = ctx && SSL_get_client_random(ssl, client, sizeof client) == sizeof client &&
-	          SSL_get_server_random(ssl, server, sizeof server) == sizeof server &&
-	          EVP_KDF_derive(ctx, block, len, params) == 1;
+			  SSL_get_server_random(ssl, server, sizeof server) == sizeof server &&
+			  EVP_KDF_derive(ctx, block, len, params) == 1;
 
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
@@ -76,7 +77,7 @@ rt_alerts_new(SSL *ssl)
 	struct direction *client, *server;
 
 	if ((nid != NID_aes_128_gcm && nid != NID_aes_256_gcm) || SSL_version(ssl) != DTLS1_2_VERSION ||
-	    !expand_keys(ssl, block, 2 * (key_len + FIXED_IV)))
+		!expand_keys(ssl, block, 2 * (key_len + FIXED_IV)))
 		return NULL;
 	a = rt_alloc(sizeof *a);
 	a->aes256 = key_len == 32;
@@ -115,8 +116,9 @@ begin(const struct rt_alerts *a, const struct direction *d, const uint8_t *recor
 	memcpy(aad, record + 3, 8);
 	memcpy(aad + 8, record, 3);
 	rt_put16(aad + 11, ALERT_BODY);
-	if (c && EVP_CipherInit_ex(c, a->aes256 ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL, d->key, nonce, encrypts) == 1 &&
-	    EVP_CipherUpdate(c, NULL, &n, aad, sizeof aad) == 1)
+	if (c &&
+		EVP_CipherInit_ex(c, a->aes256 ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL, d->key, nonce, encrypts) == 1 &&
+		EVP_CipherUpdate(c, NULL, &n, aad, sizeof aad) == 1)
 		return c;
 	EVP_CIPHER_CTX_free(c);
 	return NULL;
@@ -133,7 +135,7 @@ read_alert(const struct rt_alerts *a, const uint8_t *record)
 
 	memcpy(tag, body + ALERT_BODY, TAG);
 	ok = c && EVP_CipherUpdate(c, alert, &n, body, ALERT_BODY) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1 && EVP_CipherFinal_ex(c, alert + n, &n) == 1;
+		 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1 && EVP_CipherFinal_ex(c, alert + n, &n) == 1;
 	EVP_CIPHER_CTX_free(c);
 	if (!ok)
 		return RT_ALERT_NONE;
@@ -153,7 +155,7 @@ rt_alerts_read(struct rt_alerts *a, const uint8_t *data, size_t len)
 		if (len < record)
 			return RT_ALERT_NONE;
 		if (data[0] == TYPE_ALERT && rt_get16(data + 1) == VERSION && rt_get16(data + 3) == EPOCH &&
-		    body == EXPLICIT + ALERT_BODY + TAG)
+			body == EXPLICIT + ALERT_BODY + TAG)
 			said = read_alert(a, data);
 		if (said != RT_ALERT_NONE)
 			return said;
@@ -184,8 +186,8 @@ rt_alerts_write_close(struct rt_alerts *a, uint8_t out[RT_ALERT_MAX])
 		return 0;
 	c = begin(a, &a->out, out, true);
 	ok = c && EVP_CipherUpdate(c, body, &n, close_notify, ALERT_BODY) == 1 &&
-	     EVP_CipherFinal_ex(c, body + ALERT_BODY, &n) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, body + ALERT_BODY) == 1;
+		 EVP_CipherFinal_ex(c, body + ALERT_BODY, &n) == 1 &&
+		 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, body + ALERT_BODY) == 1;
 	EVP_CIPHER_CTX_free(c);
 	return ok ? RECORD_HEADER + EXPLICIT + ALERT_BODY + TAG : 0;
 }

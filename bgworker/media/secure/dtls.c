@@ -26,8 +26,8 @@ struct rt_dtls_context
 
 struct rt_dtls
 {
-	SSL *ssl; /* NULL: settled */
-	BIO *in; /* owned by ssl */
+	SSL *ssl;                 /* NULL: settled */
+	BIO *in;                  /* owned by ssl */
 	struct rt_alerts *alerts; /* settled */
 	rt_dtls_send_cb send;
 	void *arg;
@@ -121,17 +121,17 @@ set_up_ssl(struct rt_dtls_context *c)
 	if (!c->ssl)
 		return false;
 	SSL_CTX_set_min_proto_version(c->ssl, DTLS1_2_VERSION);
-	SSL_CTX_set_options(c->ssl, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-	                                SSL_OP_SINGLE_ECDH_USE);
+	SSL_CTX_set_options(c->ssl,
+						SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_ECDH_USE);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(c->ssl, on_verify_chain, NULL);
 	return SSL_CTX_use_certificate(c->ssl, c->cert) == 1 && SSL_CTX_use_PrivateKey(c->ssl, c->key) == 1 &&
-	       SSL_CTX_set_cipher_list(c->ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-	                                       "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-	                                       "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA") == 1 &&
-	       SSL_CTX_set1_groups_list(c->ssl, "X25519:P-256:P-384") == 1 &&
-	       SSL_CTX_set_tlsext_use_srtp(c->ssl, "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80") == 0;
+		   SSL_CTX_set_cipher_list(c->ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+										   "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+										   "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA") == 1 &&
+		   SSL_CTX_set1_groups_list(c->ssl, "X25519:P-256:P-384") == 1 &&
+		   SSL_CTX_set_tlsext_use_srtp(c->ssl, "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80") == 0;
 }
 
 struct rt_dtls_context *
@@ -231,8 +231,11 @@ digest_of(const char *algorithm)
 	{
 		const char *name;
 		const EVP_MD *(*md)(void);
-	} known[] = {{"sha-1", EVP_sha1},     {"sha-224", EVP_sha224}, {"sha-256", EVP_sha256},
-	             {"sha-384", EVP_sha384}, {"sha-512", EVP_sha512}};
+	} known[] = {{"sha-1", EVP_sha1},
+				 {"sha-224", EVP_sha224},
+				 {"sha-256", EVP_sha256},
+				 {"sha-384", EVP_sha384},
+				 {"sha-512", EVP_sha512}};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (strcasecmp(known[i].name, algorithm) == 0)

@@ -40,7 +40,7 @@ struct stream
 struct rt_gcm
 {
 	struct cipher rtp_out, rtcp_out, rtp_in, rtcp_in;
-	uint32_t rtcp_index; /* of the last one that was sent, 31 bits */
+	uint32_t rtcp_index;    /* of the last one that was sent, 31 bits */
 	struct stream *streams; /* the one that was heard last comes first */
 	int nstreams;
 };
@@ -59,7 +59,7 @@ derive(const uint8_t *master, uint8_t label, uint8_t *out, size_t len)
 	memcpy(iv, master + KEY_LEN, SALT_LEN);
 	iv[7] ^= label;
 	ok = c && EVP_EncryptInit_ex(c, EVP_aes_128_ctr(), NULL, master, iv) == 1 &&
-	     EVP_EncryptUpdate(c, out, &n, zeros, (int) len) == 1;
+		 EVP_EncryptUpdate(c, out, &n, zeros, (int) len) == 1;
 	EVP_CIPHER_CTX_free(c);
 	return ok;
 }
@@ -72,7 +72,7 @@ set_up(struct cipher *c, const uint8_t *master, uint8_t label, bool encrypts)
 
 	c->ctx = EVP_CIPHER_CTX_new();
 	ok = c->ctx && derive(master, label, key, sizeof key) && derive(master, label + 2, c->salt, SALT_LEN) &&
-	     EVP_CipherInit_ex(c->ctx, EVP_aes_128_gcm(), NULL, key, NULL, encrypts) == 1;
+		 EVP_CipherInit_ex(c->ctx, EVP_aes_128_gcm(), NULL, key, NULL, encrypts) == 1;
 	OPENSSL_cleanse(key, sizeof key);
 	return ok;
 }
@@ -83,7 +83,7 @@ rt_gcm_new(const uint8_t *local, const uint8_t *remote)
 	struct rt_gcm *g = rt_alloc(sizeof *g);
 
 	if (set_up(&g->rtp_out, local, LABEL_RTP, true) && set_up(&g->rtcp_out, local, LABEL_RTCP, true) &&
-	    set_up(&g->rtp_in, remote, LABEL_RTP, false) && set_up(&g->rtcp_in, remote, LABEL_RTCP, false))
+		set_up(&g->rtp_in, remote, LABEL_RTP, false) && set_up(&g->rtcp_in, remote, LABEL_RTCP, false))
 		return g;
 	rt_gcm_free(g);
 	return NULL;
@@ -131,7 +131,7 @@ begin(struct cipher *c, uint32_t ssrc, uint64_t index, const uint8_t *header, si
 
 	make_iv(iv, c, ssrc, index);
 	return EVP_CipherInit_ex(c->ctx, NULL, NULL, NULL, iv, -1) == 1 &&
-	       EVP_CipherUpdate(c->ctx, NULL, &n, header, (int) len) == 1;
+		   EVP_CipherUpdate(c->ctx, NULL, &n, header, (int) len) == 1;
 }
 
 static bool
@@ -162,7 +162,7 @@ end(struct cipher *c, uint8_t **at)
 	int n;
 
 	if (EVP_CipherFinal_ex(c->ctx, *at, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, *at) != 1)
+		EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, *at) != 1)
 		return false;
 	*at += TAG_LEN;
 	return true;
@@ -174,7 +174,7 @@ check(struct cipher *c, uint8_t *tag)
 	int n;
 
 	return EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
-	       EVP_CipherFinal_ex(c->ctx, tag, &n) == 1;
+		   EVP_CipherFinal_ex(c->ctx, tag, &n) == 1;
 }
 
 /* ---- out ---- */
@@ -200,13 +200,13 @@ index_of(struct rt_srtp_roc *r, uint16_t seq)
 
 size_t
 rt_gcm_protect(struct rt_gcm *g, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len, const uint8_t *prefix,
-               size_t prefix_len, const uint8_t *payload, size_t payload_len)
+			   size_t prefix_len, const uint8_t *payload, size_t payload_len)
 {
 	struct cipher *c = &g->rtp_out;
 	uint8_t *at = out + header_len;
 
 	if (!begin(c, rt_get32(out + 8), index_of(roc, rt_get16(out + 2)), out, header_len) ||
-	    !add(c, &at, prefix, prefix_len) || !add(c, &at, payload, payload_len) || !end(c, &at))
+		!add(c, &at, prefix, prefix_len) || !add(c, &at, payload, payload_len) || !end(c, &at))
 		return 0;
 	return (size_t) (at - out);
 }
@@ -223,7 +223,7 @@ rt_gcm_protect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 	g->rtcp_index++;
 	rt_put32(word, RTCP_ENCRYPTED | g->rtcp_index);
 	if (!begin(c, rt_get32(data + 4), g->rtcp_index, data, RTCP_HEADER) || !authenticate(c, word, sizeof word) ||
-	    !add(c, &at, data + RTCP_HEADER, *len - RTCP_HEADER) || !end(c, &at))
+		!add(c, &at, data + RTCP_HEADER, *len - RTCP_HEADER) || !end(c, &at))
 		return RT_INTERNAL;
 	memcpy(at, word, sizeof word);
 	*len = (size_t) (at - data) + sizeof word;
@@ -288,7 +288,7 @@ open_rtp(struct cipher *c, uint8_t *data, size_t header, size_t tag_at, uint64_t
 	uint8_t *at = data + header;
 
 	return begin(c, rt_get32(data + 8), index, data, header) && add(c, &at, at, tag_at - header) &&
-	       check(c, data + tag_at);
+		   check(c, data + tag_at);
 }
 
 enum rt_result
@@ -306,7 +306,7 @@ rt_gcm_unprotect(struct rt_gcm *g, uint8_t *data, size_t *len)
 	s = find_stream(g, ssrc);
 	index = rt_replay_index(s ? &s->rtp : &unheard, rt_get16(data + 2));
 	if ((s && !rt_replay_is_new(&s->rtp, index)) || !open_rtp(&g->rtp_in, data, header, tag_at, index) ||
-	    (!s && !(s = add_stream(g, ssrc))))
+		(!s && !(s = add_stream(g, ssrc))))
 		return RT_BAD_INPUT;
 	rt_replay_note(&s->rtp, index);
 	*len = tag_at;
@@ -319,8 +319,8 @@ open_rtcp(struct cipher *c, uint8_t *data, size_t tag_at, uint32_t index)
 	uint8_t *at = data + RTCP_HEADER;
 
 	return begin(c, rt_get32(data + 4), index, data, RTCP_HEADER) &&
-	       authenticate(c, data + tag_at + TAG_LEN, RTCP_INDEX) && add(c, &at, at, tag_at - RTCP_HEADER) &&
-	       check(c, data + tag_at);
+		   authenticate(c, data + tag_at + TAG_LEN, RTCP_INDEX) && add(c, &at, at, tag_at - RTCP_HEADER) &&
+		   check(c, data + tag_at);
 }
 
 enum rt_result
@@ -340,7 +340,7 @@ rt_gcm_unprotect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 	word &= ~RTCP_ENCRYPTED;
 	s = find_stream(g, ssrc);
 	if ((s && !rt_replay_is_new(&s->rtcp, word)) || !open_rtcp(&g->rtcp_in, data, tag_at, word) ||
-	    (!s && !(s = add_stream(g, ssrc))))
+		(!s && !(s = add_stream(g, ssrc))))
 		return RT_BAD_INPUT;
 	rt_replay_note(&s->rtcp, word);
 	*len = tag_at;

@@ -24,7 +24,7 @@ void rt_gcm_free(struct rt_gcm *g); /* NULL is fine */
 enum rt_result rt_gcm_unprotect(struct rt_gcm *g, uint8_t *data, size_t *len);
 enum rt_result rt_gcm_unprotect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len);
 enum rt_result rt_gcm_protect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len);
-size_t rt_gcm_protect(struct rt_gcm *g, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len, const uint8_t *prefix,
-                      size_t prefix_len, const uint8_t *payload, size_t payload_len);
+size_t rt_gcm_protect(struct rt_gcm *g, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len,
+					  const uint8_t *prefix, size_t prefix_len, const uint8_t *payload, size_t payload_len);
 
 #endif

@@ -18,17 +18,17 @@ struct rt_ice
 };
 
 static const uint16_t known_attributes[] = {STUN_ATTRIBUTE_USERNAME,
-                                            STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
-                                            STUN_ATTRIBUTE_ERROR_CODE,
-                                            STUN_ATTRIBUTE_UNKNOWN_ATTRIBUTES,
-                                            STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS,
-                                            STUN_ATTRIBUTE_PRIORITY,
-                                            STUN_ATTRIBUTE_USE_CANDIDATE,
-                                            STUN_ATTRIBUTE_FINGERPRINT,
-                                            STUN_ATTRIBUTE_ICE_CONTROLLED,
-                                            STUN_ATTRIBUTE_ICE_CONTROLLING,
-                                            ATTR_NOMINATION,
-                                            0};
+											STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
+											STUN_ATTRIBUTE_ERROR_CODE,
+											STUN_ATTRIBUTE_UNKNOWN_ATTRIBUTES,
+											STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS,
+											STUN_ATTRIBUTE_PRIORITY,
+											STUN_ATTRIBUTE_USE_CANDIDATE,
+											STUN_ATTRIBUTE_FINGERPRINT,
+											STUN_ATTRIBUTE_ICE_CONTROLLED,
+											STUN_ATTRIBUTE_ICE_CONTROLLING,
+											ATTR_NOMINATION,
+											0};
 
 struct rt_ice *
 rt_ice_new(rt_ice_password_cb password, void *arg)
@@ -38,7 +38,7 @@ rt_ice_new(rt_ice_password_cb password, void *arg)
 	ice->password = password;
 	ice->arg = arg;
 	stun_agent_init(&ice->agent, known_attributes, STUN_COMPATIBILITY_RFC5389,
-	                STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
+					STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
 	return ice;
 }
 
@@ -59,7 +59,7 @@ local_part(const uint8_t *username, size_t len)
 
 static bool
 find_password(StunAgent *agent, StunMessage *message, uint8_t *username, uint16_t username_len, uint8_t **password,
-              size_t *password_len, void *arg)
+			  size_t *password_len, void *arg)
 {
 	struct rt_ice *ice = arg;
 	size_t n = local_part(username, username_len);
@@ -86,7 +86,7 @@ answer_error(struct rt_ice *ice, const StunMessage *req, uint8_t *out, size_t ca
 
 static size_t
 answer_success(struct rt_ice *ice, const StunMessage *req, const char *pwd, const struct sockaddr *from,
-               socklen_t from_len, uint8_t *out, size_t cap)
+			   socklen_t from_len, uint8_t *out, size_t cap)
 {
 	struct sockaddr_storage addr;
 	StunMessage resp;
@@ -94,8 +94,8 @@ answer_success(struct rt_ice *ice, const StunMessage *req, const char *pwd, cons
 	memset(&addr, 0, sizeof addr);
 	memcpy(&addr, from, from_len);
 	if (!stun_agent_init_response(&ice->agent, &resp, out, cap, req) ||
-	    stun_message_append_xor_addr(&resp, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &addr, from_len) !=
-	        STUN_MESSAGE_RETURN_SUCCESS)
+		stun_message_append_xor_addr(&resp, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &addr, from_len) !=
+			STUN_MESSAGE_RETURN_SUCCESS)
 		return 0;
 	return stun_agent_finish_message(&ice->agent, &resp, (const uint8_t *) pwd, strlen(pwd));
 }
@@ -109,7 +109,7 @@ read_check(const StunMessage *req, const uint8_t *username, size_t n, struct rt_
 	memcpy(check->local_ufrag, username, n);
 	check->nominate = stun_message_has_attribute(req, STUN_ATTRIBUTE_USE_CANDIDATE);
 	if (stun_message_find32(req, ATTR_NOMINATION, &value) == STUN_MESSAGE_RETURN_SUCCESS ||
-	    stun_message_find32(req, (StunAttribute) ATTR_NOMINATION_LEGACY, &value) == STUN_MESSAGE_RETURN_SUCCESS)
+		stun_message_find32(req, (StunAttribute) ATTR_NOMINATION_LEGACY, &value) == STUN_MESSAGE_RETURN_SUCCESS)
 	{
 		check->nominate = true;
 		check->nomination = value;
@@ -118,7 +118,7 @@ read_check(const StunMessage *req, const uint8_t *username, size_t n, struct rt_
 
 enum rt_result
 rt_ice_answer(struct rt_ice *ice, const uint8_t *data, size_t len, const struct sockaddr *from, socklen_t from_len,
-              uint8_t *out, size_t cap, size_t *out_len, struct rt_ice_check *check)
+			  uint8_t *out, size_t cap, size_t *out_len, struct rt_ice_check *check)
 {
 	StunMessage req;
 	StunValidationStatus status;
@@ -130,7 +130,7 @@ rt_ice_answer(struct rt_ice *ice, const uint8_t *data, size_t len, const struct 
 	*out_len = 0;
 	status = stun_agent_validate(&ice->agent, &req, data, len, find_password, ice);
 	if (status == STUN_VALIDATION_NOT_STUN || status == STUN_VALIDATION_INCOMPLETE_STUN ||
-	    stun_message_get_method(&req) != STUN_BINDING)
+		stun_message_get_method(&req) != STUN_BINDING)
 		return RT_BAD_INPUT;
 	if (stun_message_get_class(&req) != STUN_REQUEST)
 		return RT_AGAIN;

@@ -33,8 +33,8 @@ void rt_ice_free(struct rt_ice *ice);
  * filled in; RT_AGAIN: valid but nothing to do (indication, response); RT_BAD_INPUT: refused, the answer is the error
  * (400, 401, 420, 487) where one may be given. */
 enum rt_result rt_ice_answer(struct rt_ice *ice, const uint8_t *data, size_t len, const struct sockaddr *from,
-                             socklen_t from_len, uint8_t *out, size_t cap, size_t *out_len,
-                             struct rt_ice_check *check);
+							 socklen_t from_len, uint8_t *out, size_t cap, size_t *out_len,
+							 struct rt_ice_check *check);
 
 /* n random characters of [a-z0-9] and a NUL. */
 void rt_ice_random(char *out, size_t n);

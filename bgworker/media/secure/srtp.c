@@ -48,7 +48,8 @@ set_up(struct rt_srtp *s, const struct rt_dtls_keys *keys)
 	if (keys->profile == RT_SRTP_AEAD_AES_128_GCM)
 		return (s->gcm = rt_gcm_new(keys->local, keys->remote));
 	s->sources = rt_alloc(MAX_SOURCES * sizeof *s->sources);
-	return set_up_libsrtp(&s->in, keys->remote, ssrc_any_inbound) && set_up_libsrtp(&s->out, keys->local, ssrc_any_outbound);
+	return set_up_libsrtp(&s->in, keys->remote, ssrc_any_inbound) &&
+		   set_up_libsrtp(&s->out, keys->local, ssrc_any_outbound);
 }
 
 enum rt_result
@@ -97,7 +98,7 @@ is_known(const struct rt_srtp *s, uint32_t ssrc)
 
 static enum rt_result
 open_by_libsrtp(struct rt_srtp *s, uint8_t *data, size_t *len, size_t ssrc_at,
-                srtp_err_status_t (*open)(srtp_t, void *, int *))
+				srtp_err_status_t (*open)(srtp_t, void *, int *))
 {
 	int n = (int) *len;
 	uint32_t ssrc;
@@ -142,7 +143,7 @@ rt_srtp_protect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 
 size_t
 rt_srtp_protect(struct rt_srtp *s, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len, const uint8_t *prefix,
-                size_t prefix_len, const uint8_t *payload, size_t payload_len)
+				size_t prefix_len, const uint8_t *payload, size_t payload_len)
 {
 	int n = (int) (header_len + prefix_len + payload_len);
 

@@ -13,7 +13,8 @@
 
 struct rt_srtp;
 
-/* What an outgoing stream keeps to count sequence numbers beyond 16 bits (RFC 3711 section 3.3.1).  Zeroed at first. */
+/* What an outgoing stream keeps to count sequence numbers beyond 16 bits (RFC 3711 section 3.3.1).  Zeroed at first.
+ */
 struct rt_srtp_roc
 {
 	uint32_t roc;
@@ -39,6 +40,6 @@ enum rt_result rt_srtp_protect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *le
 /* out holds the header already; prefix and payload are encrypted behind it.  Returns the packet's length, 0 on error.
  * out has room for all and RT_SRTP_OVERHEAD. */
 size_t rt_srtp_protect(struct rt_srtp *s, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len,
-                       const uint8_t *prefix, size_t prefix_len, const uint8_t *payload, size_t payload_len);
+					   const uint8_t *prefix, size_t prefix_len, const uint8_t *payload, size_t payload_len);
 
 #endif

@@ -11,11 +11,8 @@ static const struct
 	const char *name;
 	void (*run)(const struct scenario *sc);
 } scenarios[] = {
-    {"receipts", receipts_run},
-    {"presence", presence_run},
-    {"reconnect", reconnect_run},
-    {"meetings", meetings_run},
-    {"watchers", watchers_run},
+	{"receipts", receipts_run}, {"presence", presence_run}, {"reconnect", reconnect_run},
+	{"meetings", meetings_run}, {"watchers", watchers_run},
 };
 
 static void

@@ -49,8 +49,8 @@ read_ticks(pid_t pid, struct ticks *t)
 		return false;
 	rest = fgets(line, sizeof(line), f) == NULL ? NULL : strrchr(line, ')');
 	t->gateway = rest != NULL && strstr(line, "(rt_gateway)") != NULL;
-	ok = rest != NULL && sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &t->parent, &u, &s,
-	                            &cu, &cs) == 5;
+	ok = rest != NULL && sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &t->parent,
+								&u, &s, &cu, &cs) == 5;
 	fclose(f);
 	t->own = (double) (u + s);
 	t->children = (double) (cu + cs);
@@ -123,7 +123,7 @@ fetch(int port, const char *path)
 		err(1, "%s", path);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (connect(fd, (struct sockaddr *) &to, sizeof(to)) == 0 &&
-	    dprintf(fd, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path) > 0)
+		dprintf(fd, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path) > 0)
 	{
 		while (len < ANSWER_MAX - 1 && (n = read(fd, text + len, ANSWER_MAX - 1 - len)) > 0)
 			len += (size_t) n;
@@ -176,11 +176,12 @@ measure_read(const struct measure *m, struct measure_reading *r)
 void
 measure_print(const char *name, const struct measure_reading *a, const struct measure_reading *b)
 {
-	printf("%s_gateway_s=%.2f\n%s_postgres_s=%.2f\n", name, b->gateway_s - a->gateway_s, name, b->postgres_s - a->postgres_s);
-	printf("%s_frames=%.0f\n%s_writes=%.0f\n%s_bytes=%.0f\n", name, b->frames - a->frames, name, b->writes - a->writes, name,
-	       b->bytes - a->bytes);
+	printf("%s_gateway_s=%.2f\n%s_postgres_s=%.2f\n", name, b->gateway_s - a->gateway_s, name,
+		   b->postgres_s - a->postgres_s);
+	printf("%s_frames=%.0f\n%s_writes=%.0f\n%s_bytes=%.0f\n", name, b->frames - a->frames, name,
+		   b->writes - a->writes, name, b->bytes - a->bytes);
 	printf("%s_db_calls=%.0f\n%s_replay_pages=%.0f\n%s_cut_off=%.0f\n", name, b->db_calls - a->db_calls, name,
-	       b->replay_pages - a->replay_pages, name, b->cut_off - a->cut_off);
+		   b->replay_pages - a->replay_pages, name, b->cut_off - a->cut_off);
 }
 
 /* ---- quantiles -------------------------------------------------------------------------- */

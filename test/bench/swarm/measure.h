@@ -17,7 +17,7 @@ struct measure
 };
 
 pid_t measure_gateway(const struct measure *m); /* 0: it does not run */
-bool measure_is_ready(const struct measure *m);  /* it answers /readyz with 200 */
+bool measure_is_ready(const struct measure *m); /* it answers /readyz with 200 */
 
 /* A reading; the difference of two is what something cost. */
 struct measure_reading

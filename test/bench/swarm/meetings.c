@@ -1,7 +1,7 @@
 /* meetings.c: clients join meetings at a steady rate, then some of them signal; see scenarios.h
  *
- * A signaller, each in a meeting of its own, makes a producer and closes it, again and again: each of both goes through
- * the database to the media worker and back, and is told to the others of the meeting. */
+ * A signaller, each in a meeting of its own, makes a producer and closes it, again and again: each of both goes
+ * through the database to the media worker and back, and is told to the others of the meeting. */
 #include <err.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,7 +51,8 @@ since_ms(uint64_t then_ns)
 static void
 ask_transport(struct meetings *m, struct swarm_client *c)
 {
-	swarm_emit(m->swarm, c, "421[\"create-transport\",{\"meetingId\":\"%lld\",\"direction\":\"send\"}]", meeting_of(m, c));
+	swarm_emit(m->swarm, c, "421[\"create-transport\",{\"meetingId\":\"%lld\",\"direction\":\"send\"}]",
+			   meeting_of(m, c));
 }
 
 static void
@@ -64,11 +65,11 @@ produce(struct meetings *m, struct swarm_client *c)
 	m->open++;
 	sg->asked_ns = measure_now_ns();
 	swarm_emit(m->swarm, c,
-	           "422[\"produce\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"kind\":\"audio\",\"rtpParameters\":{"
-	           "\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"audio/opus\",\"payloadType\":111,\"clockRate\":48000,"
-	           "\"channels\":2,\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[],"
-	           "\"encodings\":[{\"ssrc\":%d}],\"rtcp\":{\"cname\":\"swarm\"}}}]",
-	           meeting_of(m, c), sg->transport, 1000 + c->index);
+			   "422[\"produce\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"kind\":\"audio\",\"rtpParameters\":{"
+			   "\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"audio/opus\",\"payloadType\":111,\"clockRate\":48000,"
+			   "\"channels\":2,\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[],"
+			   "\"encodings\":[{\"ssrc\":%d}],\"rtcp\":{\"cname\":\"swarm\"}}}]",
+			   meeting_of(m, c), sg->transport, 1000 + c->index);
 }
 
 static void
@@ -103,7 +104,8 @@ take_answer(struct meetings *m, struct swarm_client *c, const char *text, size_t
 	switch (text[2])
 	{
 		case '1':
-			packet_copy(m->signallers[c->index].transport, sizeof(m->signallers[0].transport), text, len, "transportId");
+			packet_copy(m->signallers[c->index].transport, sizeof(m->signallers[0].transport), text, len,
+						"transportId");
 			m->ntransports++;
 			break;
 		case '2':

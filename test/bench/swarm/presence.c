@@ -4,7 +4,8 @@
  * blink:   each in turn, evenly over the seconds, loses the connection and is back within a second.
  * outage:  all lose it at once and come back evenly over the seconds, most of them after the grace.
  *
- * Judged is that nobody is told twice that a user came, that whoever was there is told, and that a blink is not seen. */
+ * Judged is that nobody is told twice that a user came, that whoever was there is told, and that a blink is not seen.
+ */
 #include <err.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -73,7 +74,7 @@ static bool
 was_away(const struct presence *p, int who)
 {
 	return strcmp(p->scenario->mode, "outage") != 0 ||
-	       p->scenario->seconds / swarm_count(p->swarm) * who > GRACE_S + SLACK_S;
+		   p->scenario->seconds / swarm_count(p->swarm) * who > GRACE_S + SLACK_S;
 }
 
 static void
@@ -155,10 +156,12 @@ until_quiet(struct presence *p)
 	uint64_t end_ns = measure_now_ns() + QUIET_WITHIN_S * 1000000000ull;
 
 	p->last_ns = measure_now_ns();
-	while (swarm_connected(p->swarm) < swarm_count(p->swarm) || measure_now_ns() < p->last_ns + (uint64_t) (QUIET_S * 1e9))
+	while (swarm_connected(p->swarm) < swarm_count(p->swarm) ||
+		   measure_now_ns() < p->last_ns + (uint64_t) (QUIET_S * 1e9))
 	{
 		if (measure_now_ns() > end_ns)
-			errx(1, "%d of %d are connected, and it is not quiet yet", swarm_connected(p->swarm), swarm_count(p->swarm));
+			errx(1, "%d of %d are connected, and it is not quiet yet", swarm_connected(p->swarm),
+				 swarm_count(p->swarm));
 		swarm_turn(p->swarm, measure_now_ns() + 10000000);
 	}
 }
@@ -202,7 +205,7 @@ presence_run(const struct scenario *sc)
 	}
 	until_quiet(&p);
 	measure_read(&sc->measured, &after);
-	printf("seconds=%.2f\nonline=%ld\noffline=%ld\ntwice=%ld\nmissed=%d\n", (double) (p.last_ns - began_ns) / 1e9, p.online,
-	       p.offline, p.twice, count_missed(&p));
+	printf("seconds=%.2f\nonline=%ld\noffline=%ld\ntwice=%ld\nmissed=%d\n", (double) (p.last_ns - began_ns) / 1e9,
+		   p.online, p.offline, p.twice, count_missed(&p));
 	measure_print("cost", &before, &after);
 }

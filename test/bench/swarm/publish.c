@@ -55,7 +55,8 @@ read_last(struct publish *p)
 	PGresult *r;
 
 	snprintf(first, sizeof(first), "%lld", p->first);
-	r = PQexecParams(p->conn, "SELECT last_seq FROM rt.rooms WHERE id >= $1 ORDER BY id", 1, NULL, values, NULL, NULL, 0);
+	r = PQexecParams(p->conn, "SELECT last_seq FROM rt.rooms WHERE id >= $1 ORDER BY id", 1, NULL, values, NULL, NULL,
+					 0);
 	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) < p->rooms)
 		errx(1, "publish: no such rooms: %s", PQerrorMessage(p->conn));
 	for (int i = 0; i < p->rooms; i++)
@@ -101,9 +102,9 @@ publish_go_on(struct publish *p)
 		return p->busy || p->stopped ? UINT64_MAX : p->due_ns;
 	snprintf(room, sizeof(room), "%lld", p->first + p->next);
 	if (PQsendQueryParams(p->conn,
-	                      "INSERT INTO rt.messages (room_id, sender_id, content) "
-	                      "SELECT r.id, r.created_by, $2 FROM rt.rooms AS r WHERE r.id = $1 RETURNING seq",
-	                      2, NULL, values, NULL, NULL, 0) == 0)
+						  "INSERT INTO rt.messages (room_id, sender_id, content) "
+						  "SELECT r.id, r.created_by, $2 FROM rt.rooms AS r WHERE r.id = $1 RETURNING seq",
+						  2, NULL, values, NULL, NULL, 0) == 0)
 		errx(1, "publish: %s", PQerrorMessage(p->conn));
 	p->busy = true;
 	p->due_ns += p->interval_ns;

@@ -8,7 +8,8 @@
 struct publish;
 struct swarm;
 
-/* Into the rooms from `first` on, in turn.  The connection is that of libpq's environment; the swarm's loop reads it. */
+/* Into the rooms from `first` on, in turn.  The connection is that of libpq's environment; the swarm's loop reads it.
+ */
 struct publish *publish_new(struct swarm *s, long long first, int rooms, double rate);
 void publish_free(struct publish *p);
 
@@ -17,6 +18,7 @@ uint64_t publish_go_on(struct publish *p);
 /* Waits for the last one. */
 void publish_stop(struct publish *p);
 
-long long publish_last(const struct publish *p, int room); /* the number of the last message that is known to be there; room counts from 0 */
+long long publish_last(const struct publish *p,
+					   int room); /* the number of the last message that is known to be there; room counts from 0 */
 
 #endif

@@ -46,8 +46,10 @@ mark_next(struct receipts *r, struct swarm_client *c)
 	if (batch < 0 || r->stopping)
 		return;
 	for (int i = 0; i < BATCH; i++)
-		len += (size_t) snprintf(ids + len, sizeof(ids) - len, "%s\"%lld-%d\"", i == 0 ? "" : ",", r->scenario->room, first + i);
-	swarm_emit(r->swarm, c, "421[\"mark-msgs-seen\",{\"roomId\":\"%lld\",\"messageIds\":[%s]}]", r->scenario->room, ids);
+		len += (size_t) snprintf(ids + len, sizeof(ids) - len, "%s\"%lld-%d\"", i == 0 ? "" : ",", r->scenario->room,
+								 first + i);
+	swarm_emit(r->swarm, c, "421[\"mark-msgs-seen\",{\"roomId\":\"%lld\",\"messageIds\":[%s]}]", r->scenario->room,
+			   ids);
 	r->open++;
 }
 

@@ -3,8 +3,8 @@
  * Half of the connections are reset; the others stay, so that the gateway still believes in them.  In mode "log" the
  * gateway is killed meanwhile, so that it has nothing left in memory and all must come from the database.
  *
- * A client has caught up when it has each message that was committed when the network came back.  Judged is that in the
- * end each has each message of its room exactly once, in order. */
+ * A client has caught up when it has each message that was committed when the network came back.  Judged is that in
+ * the end each has each message of its room exactly once, in order. */
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ struct reconnect
 	const struct scenario *scenario;
 	struct swarm *swarm;
 	struct publish *publish;
-	long long *seq;     /* by client: the last message it has */
-	long long *needed;  /* by room: the last one when the network came back */
+	long long *seq;      /* by client: the last message it has */
+	long long *needed;   /* by room: the last one when the network came back */
 	double *caught_up_s; /* by client; 0: not yet */
 	int joined, ncaught_up, fresh;
 	uint64_t back_ns; /* the network; 0: not gone yet */
@@ -44,7 +44,7 @@ static void
 check_caught_up(struct reconnect *r, const struct swarm_client *c)
 {
 	if (r->back_ns == 0 || r->caught_up_s[c->index] != 0 || c->state != SWARM_CONNECTED ||
-	    r->seq[c->index] < r->needed[room_of(r, c)])
+		r->seq[c->index] < r->needed[room_of(r, c)])
 		return;
 	r->caught_up_s[c->index] = (double) (measure_now_ns() - r->back_ns) / 1e9;
 	r->ncaught_up++;
@@ -84,7 +84,8 @@ on_connected(void *arg, struct swarm_client *c)
 	struct reconnect *r = arg;
 
 	if (r->back_ns == 0)
-		swarm_emit(r->swarm, c, "420[\"join-chat-rooms\",{\"roomIds\":[\"%lld\"]}]", r->scenario->room + room_of(r, c));
+		swarm_emit(r->swarm, c, "420[\"join-chat-rooms\",{\"roomIds\":[\"%lld\"]}]",
+				   r->scenario->room + room_of(r, c));
 	else if (!c->recovered)
 		r->fresh++;
 	check_caught_up(r, c);
@@ -162,7 +163,7 @@ until_caught_up(struct reconnect *r)
 	{
 		if (measure_now_ns() > end_ns)
 			errx(1, "%d of %d have caught up, %d are connected, %d afresh", r->ncaught_up, swarm_count(r->swarm),
-			     swarm_connected(r->swarm), r->fresh);
+				 swarm_connected(r->swarm), r->fresh);
 		turn(r, end_ns);
 	}
 }

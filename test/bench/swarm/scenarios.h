@@ -8,11 +8,11 @@ struct scenario
 {
 	struct measure measured;
 	const char *tokens;
-	int count;         /* clients */
-	long long room;    /* the first one */
+	int count;      /* clients */
+	long long room; /* the first one */
 	int rooms;
-	double seconds;    /* how long, or within which time */
-	double rate;       /* a second */
+	double seconds; /* how long, or within which time */
+	double rate;    /* a second */
 	const char *mode;
 };
 

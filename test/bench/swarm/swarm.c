@@ -238,8 +238,8 @@ static void
 send_upgrade(struct swarm *s, struct swarm_client *c)
 {
 	static const char request[] = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-	                              "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-	                              "Sec-WebSocket-Key: c3dhcm1zd2FybXN3YXJtIQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+								  "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+								  "Sec-WebSocket-Key: c3dhcm1zd2FybXN3YXJtIQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 	c->state = SWARM_UPGRADING;
 	set_interest(s, c, EPOLL_CTL_MOD, EPOLLIN);
@@ -259,7 +259,8 @@ on_readable(struct swarm *s, struct swarm_client *c)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0)
-		errx(1, "client %d lost its connection in state %d: %s", c->index, (int) c->state, n < 0 ? strerror(errno) : "end of file");
+		errx(1, "client %d lost its connection in state %d: %s", c->index, (int) c->state,
+			 n < 0 ? strerror(errno) : "end of file");
 	len += (size_t) n;
 	if (c->state == SWARM_UPGRADING)
 		done = take_head(c, s->buffer, len);
@@ -289,7 +290,7 @@ swarm_dial(struct swarm *s, struct swarm_client *c)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	if (bind(c->fd, (struct sockaddr *) &from, sizeof(from)) < 0 ||
-	    (connect(c->fd, (struct sockaddr *) &to, sizeof(to)) < 0 && errno != EINPROGRESS))
+		(connect(c->fd, (struct sockaddr *) &to, sizeof(to)) < 0 && errno != EINPROGRESS))
 		err(1, "client %d: connect", c->index);
 	c->state = SWARM_DIALLING;
 	set_interest(s, c, EPOLL_CTL_ADD, EPOLLOUT);

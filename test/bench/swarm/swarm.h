@@ -59,7 +59,8 @@ struct swarm_client *swarm_client(struct swarm *s, int index);
 void swarm_dial(struct swarm *s, struct swarm_client *c);
 void swarm_drop(struct swarm *s, struct swarm_client *c);    /* the connection is reset */
 void swarm_abandon(struct swarm *s, struct swarm_client *c); /* it stays, unread: the server cannot know */
-void swarm_emit(struct swarm *s, struct swarm_client *c, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void swarm_emit(struct swarm *s, struct swarm_client *c, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* One more descriptor that the loop reads for. */
 void swarm_watch(struct swarm *s, int fd, swarm_fd_cb cb, void *arg);

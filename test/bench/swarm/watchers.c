@@ -15,8 +15,7 @@
 #include "swarm.h"
 
 #define ANSWER_SECONDS 20
-#define FINGERPRINT                                                                                                    \
-	"00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"
+#define FINGERPRINT "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"
 
 struct watchers
 {
@@ -25,9 +24,9 @@ struct watchers
 	int at_once; /* clients that join at one time */
 	int next;    /* client that has not begun */
 	int done;
-	int sending;            /* producers that are made */
-	char (*producer)[40];   /* by meeting */
-	char (*transport)[40];  /* by client */
+	int sending;           /* producers that are made */
+	char (*producer)[40];  /* by meeting */
+	char (*transport)[40]; /* by client */
 	uint64_t *began_ns;
 	double *joined_ms; /* in the order of being done */
 };
@@ -48,44 +47,46 @@ static void
 join(struct watchers *w, struct swarm_client *c)
 {
 	w->began_ns[c->index] = measure_now_ns();
-	swarm_emit(w->swarm, c, "420[\"join-meeting\",{\"meetingId\":\"%lld\"}]", w->scenario->room + meeting_index(w, c));
+	swarm_emit(w->swarm, c, "420[\"join-meeting\",{\"meetingId\":\"%lld\"}]",
+			   w->scenario->room + meeting_index(w, c));
 }
 
 static void
 make_transport(struct watchers *w, struct swarm_client *c)
 {
 	swarm_emit(w->swarm, c, "421[\"create-transport\",{\"meetingId\":\"%lld\",\"direction\":\"%s\"}]",
-	           w->scenario->room + meeting_index(w, c), is_sender(w, c) ? "send" : "recv");
+			   w->scenario->room + meeting_index(w, c), is_sender(w, c) ? "send" : "recv");
 }
 
 static void
 connect_transport(struct watchers *w, struct swarm_client *c)
 {
 	swarm_emit(w->swarm, c,
-	           "422[\"connect-transport\",{\"transportId\":\"%s\",\"dtlsParameters\":{\"role\":\"client\","
-	           "\"fingerprints\":[{\"algorithm\":\"sha-256\",\"value\":\"" FINGERPRINT "\"}]}}]",
-	           w->transport[c->index]);
+			   "422[\"connect-transport\",{\"transportId\":\"%s\",\"dtlsParameters\":{\"role\":\"client\","
+			   "\"fingerprints\":[{\"algorithm\":\"sha-256\",\"value\":\"" FINGERPRINT "\"}]}}]",
+			   w->transport[c->index]);
 }
 
 static void
 produce(struct watchers *w, struct swarm_client *c)
 {
 	swarm_emit(w->swarm, c,
-	           "423[\"produce\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"kind\":\"video\",\"rtpParameters\":{"
-	           "\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,"
-	           "\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[],"
-	           "\"encodings\":[{\"ssrc\":%d}],\"rtcp\":{\"cname\":\"swarm\"}}}]",
-	           w->scenario->room + meeting_index(w, c), w->transport[c->index], 1000 + c->index);
+			   "423[\"produce\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"kind\":\"video\",\"rtpParameters\":{"
+			   "\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,"
+			   "\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[],"
+			   "\"encodings\":[{\"ssrc\":%d}],\"rtcp\":{\"cname\":\"swarm\"}}}]",
+			   w->scenario->room + meeting_index(w, c), w->transport[c->index], 1000 + c->index);
 }
 
 static void
 consume(struct watchers *w, struct swarm_client *c)
 {
-	swarm_emit(w->swarm, c,
-	           "424[\"consume\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"producerId\":\"%s\",\"rtpCapabilities\":{"
-	           "\"codecs\":[{\"mimeType\":\"video/VP8\",\"kind\":\"video\",\"preferredPayloadType\":96,\"clockRate\":90000,"
-	           "\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[]}}]",
-	           w->scenario->room + meeting_index(w, c), w->transport[c->index], w->producer[meeting_index(w, c)]);
+	swarm_emit(
+		w->swarm, c,
+		"424[\"consume\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"producerId\":\"%s\",\"rtpCapabilities\":{"
+		"\"codecs\":[{\"mimeType\":\"video/VP8\",\"kind\":\"video\",\"preferredPayloadType\":96,\"clockRate\":90000,"
+		"\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[]}}]",
+		w->scenario->room + meeting_index(w, c), w->transport[c->index], w->producer[meeting_index(w, c)]);
 }
 
 static void
