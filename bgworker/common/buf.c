@@ -12,7 +12,7 @@
 void
 rt_buf_init(struct rt_buf *b, size_t limit_bytes)
 {
-	memset(b, 0, sizeof *b);
+	memset(b, 0, sizeof(*b));
 	b->limit_bytes = limit_bytes;
 }
 

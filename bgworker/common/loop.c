@@ -63,7 +63,7 @@ add_deferred(struct deferred_list *list, rt_loop_cb fn, void *arg)
 	if (list->count == list->room)
 	{
 		list->room = list->room == 0 ? 64 : list->room * 2;
-		list->items = rt_realloc(list->items, list->room * sizeof *list->items);
+		list->items = rt_realloc(list->items, list->room * sizeof(*list->items));
 	}
 	list->items[list->count++] = (struct deferred){fn, arg};
 }
@@ -127,7 +127,7 @@ on_prepare(uv_prepare_t *handle)
 enum rt_result
 rt_loop_new(struct rt_loop **lp)
 {
-	struct rt_loop *l = rt_alloc(sizeof *l);
+	struct rt_loop *l = rt_alloc(sizeof(*l));
 
 	if (uv_loop_init(&l->uv) != 0)
 	{
@@ -219,7 +219,7 @@ on_timer(uv_timer_t *handle)
 struct rt_timer *
 rt_timer_new(struct rt_loop *l, rt_loop_cb fn, void *arg)
 {
-	struct rt_timer *t = rt_alloc(sizeof *t);
+	struct rt_timer *t = rt_alloc(sizeof(*t));
 
 	uv_timer_init(&l->uv, &t->uv);
 	t->uv.data = t;
@@ -289,7 +289,7 @@ on_poll(uv_poll_t *handle, int status, int uv_events)
 struct rt_watch *
 rt_watch_new(struct rt_loop *l, int fd, rt_watch_cb fn, void *arg)
 {
-	struct rt_watch *w = rt_alloc(sizeof *w);
+	struct rt_watch *w = rt_alloc(sizeof(*w));
 	int rc = uv_poll_init(&l->uv, &w->uv, fd);
 
 	if (rc != 0)

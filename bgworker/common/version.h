@@ -2,6 +2,6 @@
 #ifndef RT_VERSION_H
 #define RT_VERSION_H
 
-#define RT_VERSION "1.1"
+#define RT_VERSION "1.2"
 
 #endif

@@ -107,7 +107,7 @@ on_timer(void *arg)
 struct rt_wheel *
 rt_wheel_new(struct rt_loop *l)
 {
-	struct rt_wheel *w = rt_alloc(sizeof *w);
+	struct rt_wheel *w = rt_alloc(sizeof(*w));
 
 	w->loop = l;
 	w->timer = rt_timer_new(l, on_timer, w);

@@ -53,7 +53,7 @@ on_signal(void *arg, int events)
 	struct signalfd_siginfo info;
 
 	(void) events;
-	while (read(m->signal_fd, &info, sizeof info) == (ssize_t) sizeof info)
+	while (read(m->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
 		stop(m);
 }
 
@@ -126,7 +126,7 @@ main(void)
 	struct media m;
 	enum rt_result rc;
 
-	memset(&m, 0, sizeof m);
+	memset(&m, 0, sizeof(m));
 	rt_confine_early();
 	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf))
 		return 1;

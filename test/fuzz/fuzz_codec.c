@@ -26,7 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	{
 		assert(info.descriptor_len > 0 && info.descriptor_len < size);
 		n = rt_codec_write_vp8(out, payload, &info, 0x1234, 56);
-		assert(n <= sizeof out);
+		assert(n <= sizeof(out));
 		rewritten = malloc(n + size);
 		memcpy(rewritten, out, n);
 		memcpy(rewritten + n, payload + info.descriptor_len, size - info.descriptor_len);

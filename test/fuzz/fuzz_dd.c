@@ -30,11 +30,11 @@ check_written(const struct rt_dd *d, const struct rt_dd_structure *s, const uint
 
 	if (n == 0)
 		return;
-	assert(n <= sizeof out && rt_dd_read(&again, &copy, out, n) == RT_OK);
+	assert(n <= sizeof(out) && rt_dd_read(&again, &copy, out, n) == RT_OK);
 	assert(again.has_active && again.active == mask && again.frame == d->frame && again.start == d->start);
 	assert(again.dtis == d->dtis && again.refs == d->refs && again.far_refs == d->far_refs &&
 		   again.spatial == d->spatial);
-	assert(memcmp(&copy, s, sizeof copy) == 0);
+	assert(memcmp(&copy, s, sizeof(copy)) == 0);
 }
 
 static void
@@ -58,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rt_dd_structure s;
 	size_t first;
 
-	memset(&s, 0, sizeof s);
+	memset(&s, 0, sizeof(s));
 	if (size < 2)
 		return 0;
 	first = data[0] < size - 1 ? data[0] : size - 1;

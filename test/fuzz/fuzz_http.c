@@ -20,7 +20,7 @@ use_target(const struct rt_http_head *h)
 	rt_http_decode_path(h->target, h->target_len, out);
 	memcpy(query, h->target, h->target_len);
 	query[h->target_len] = '\0';
-	rt_http_query_param(query, "sid", sid, sizeof sid);
+	rt_http_query_param(query, "sid", sid, sizeof(sid));
 	free(out);
 	free(query);
 }

@@ -33,7 +33,7 @@ read_payload(const uint8_t *payload, size_t len)
 		if (rt_codec_read(c, payload, len, &info) && c == RT_CODEC_VP8)
 		{
 			assert(info.descriptor_len > 0 && info.descriptor_len < len);
-			assert(rt_codec_write_vp8(out, payload, &info, 0x7fff, 255) <= sizeof out);
+			assert(rt_codec_write_vp8(out, payload, &info, 0x7fff, 255) <= sizeof(out));
 		}
 }
 

@@ -31,8 +31,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ice = rt_ice_new(on_password, NULL);
 	if (size)
 		memcpy(copy, data, size);
-	rc = rt_ice_answer(ice, copy, size, (struct sockaddr *) &from, sizeof from, out, sizeof out, &out_len, &check);
-	assert(out_len <= sizeof out);
+	rc = rt_ice_answer(ice, copy, size, (struct sockaddr *) &from, sizeof(from), out, sizeof(out), &out_len, &check);
+	assert(out_len <= sizeof(out));
 	assert(rc != RT_OK || (out_len >= 20 && strcmp(check.local_ufrag, "evtj") == 0));
 	assert(out_len == 0 || (rt_get16(out) == 0x0101) == (rc == RT_OK));
 	free(copy);

@@ -24,7 +24,7 @@ stun_set_length(struct stun_request *r, size_t attributes)
 static inline void
 stun_begin(struct stun_request *r)
 {
-	memset(r, 0, sizeof *r);
+	memset(r, 0, sizeof(*r));
 	r->data[1] = 1;
 	rt_put32(r->data + 4, 0x2112a442);
 	memcpy(r->data + 8, "transaction1", 12);
@@ -59,7 +59,7 @@ static inline void
 stun_integrity(struct stun_request *r, const char *password)
 {
 	uint8_t mac[20];
-	unsigned n = sizeof mac;
+	unsigned n = sizeof(mac);
 
 	stun_set_length(r, r->len - 20 + 24);
 	HMAC(EVP_sha1(), password, (int) strlen(password), r->data, r->len, mac, &n);

@@ -118,7 +118,7 @@ split_is(const char *body, size_t len, const char *expected)
 	size_t pos = 0;
 
 	while (rt_eio_payload_next(body, len, &pos, &packet, &packet_len))
-		snprintf(got + strlen(got), sizeof got - strlen(got), "(%.*s)", (int) packet_len, packet);
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "(%.*s)", (int) packet_len, packet);
 	is_str(got, expected, "split into %s", expected);
 }
 
@@ -175,9 +175,9 @@ test_utf8(void)
 		"\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
 		"\xff",         "\xc3(",        "12345678\xe2\x82"};
 
-	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		ok(rt_utf8_valid(good[i], strlen(good[i])), "well-formed, %zu", i);
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(!rt_utf8_valid(bad[i], strlen(bad[i])), "malformed, %zu", i);
 }
 

@@ -37,8 +37,8 @@ test_good_heads(void)
 	size_t used;
 	const struct rt_http_header *h;
 
-	ok(parse(text, sizeof text - 1, &used) == 200, "a request is read");
-	ok(used == sizeof text - 1 - 4, "up to its body");
+	ok(parse(text, sizeof(text) - 1, &used) == 200, "a request is read");
+	ok(used == sizeof(text) - 1 - 4, "up to its body");
 	ok(rt_http_method_is(&head, "POST") && !rt_http_method_is(&head, "POS"), "its method");
 	ok(head.target_len == 10 && memcmp(head.target, "/a%20b?x=1", 10) == 0, "its target as it came");
 	ok(head.has_length && head.content_length == 12 && head.keep_alive && !head.chunked, "its framing");
@@ -60,7 +60,7 @@ test_incomplete_heads(void)
 	size_t used;
 	bool again = true;
 
-	for (size_t len = 0; len < sizeof text - 1; len++)
+	for (size_t len = 0; len < sizeof(text) - 1; len++)
 		again = again && parse(text, len, &used) == 0;
 	ok(again, "every prefix of a head is incomplete");
 }
@@ -99,7 +99,7 @@ test_bad_heads(void)
 		{"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
 		{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 501}};
 
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		int status = status_of(cases[i].text);
 
@@ -165,7 +165,7 @@ test_chunks(void)
 	size_t len;
 
 	rt_buf_init(&body, 100);
-	for (size_t step = 1; step < sizeof text; step++)
+	for (size_t step = 1; step < sizeof(text); step++)
 	{
 		enum rt_result rc = feed(text, step, &body, &rest);
 		const char *got = rt_buf_peek(&body, &len);
@@ -175,7 +175,7 @@ test_chunks(void)
 		rt_buf_fini(&body);
 	}
 	ok(true, "chunks fed in pieces of any size");
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 	{
 		ok(feed(bad[i], 100, &body, &rest) == RT_BAD_INPUT, "malformed chunks, case %zu", i);
 		rt_buf_fini(&body);
@@ -195,7 +195,7 @@ test_paths(void)
 	ok(rt_http_decode_path("/a%20b/%C3%A4+", 14, out) == RT_OK, "a path is decoded");
 	is_str(out, "/a b/\xc3\xa4+", "and a plus stays a plus");
 	ok(rt_http_decode_path("/...a/..b/", 10, out) == RT_OK, "dots in names");
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(rt_http_decode_path(bad[i], strlen(bad[i]), out) == RT_BAD_INPUT, "refused path %zu", i);
 }
 
@@ -204,13 +204,13 @@ test_queries(void)
 {
 	char out[8];
 
-	ok(rt_http_query_param("a=1&sid=x%2By+z&b", "sid", out, sizeof out), "a parameter is found");
+	ok(rt_http_query_param("a=1&sid=x%2By+z&b", "sid", out, sizeof(out)), "a parameter is found");
 	is_str(out, "x+y z", "and decoded");
-	ok(!rt_http_query_param("asid=1&sid&x=sid=2", "sid", out, sizeof out), "a name is compared whole");
-	ok(!rt_http_query_param("sid=", "sid", out, sizeof out), "an empty one is none");
-	ok(!rt_http_query_param("sid=12345678", "sid", out, sizeof out), "one that is too long is none");
-	ok(!rt_http_query_param("sid=%0", "sid", out, sizeof out), "a malformed one is none");
-	ok(!rt_http_query_param("sid=a%00b", "sid", out, sizeof out), "no NUL");
+	ok(!rt_http_query_param("asid=1&sid&x=sid=2", "sid", out, sizeof(out)), "a name is compared whole");
+	ok(!rt_http_query_param("sid=", "sid", out, sizeof(out)), "an empty one is none");
+	ok(!rt_http_query_param("sid=12345678", "sid", out, sizeof(out)), "one that is too long is none");
+	ok(!rt_http_query_param("sid=%0", "sid", out, sizeof(out)), "a malformed one is none");
+	ok(!rt_http_query_param("sid=a%00b", "sid", out, sizeof(out)), "no NUL");
 }
 
 int

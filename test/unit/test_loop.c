@@ -14,7 +14,7 @@ static char order[64];
 static void
 note(void *arg)
 {
-	strncat(order, arg, sizeof order - strlen(order) - 1);
+	strncat(order, arg, sizeof(order) - strlen(order) - 1);
 }
 
 static void
@@ -167,7 +167,7 @@ test_buf(void)
 	char chunk[300];
 	size_t len;
 
-	memset(chunk, 'x', sizeof chunk);
+	memset(chunk, 'x', sizeof(chunk));
 	rt_buf_init(&b, 1000);
 	ok(rt_buf_put(&b, chunk, 300) == RT_OK && rt_buf_put(&b, chunk, 300) == RT_OK &&
 		   rt_buf_put(&b, chunk, 300) == RT_OK,

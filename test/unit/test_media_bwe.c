@@ -50,7 +50,7 @@ feed_back(struct network *n, struct rt_bwe *b, uint64_t now)
 			last = (uint16_t) (s + 1);
 	for (uint16_t s = n->told; s != last && count < 256; s++)
 		at[count++] = n->arrival_us[s % WINDOW];
-	if (count == 0 || !(len = rt_rtcp_write_twcc(out, sizeof out, 1, 2, 0, n->told, at, count, &written)))
+	if (count == 0 || !(len = rt_rtcp_write_twcc(out, sizeof(out), 1, 2, 0, n->told, at, count, &written)))
 		return;
 	n->told = (uint16_t) (n->told + written);
 	if (rt_rtcp_next(out, len, &off, &p) == RT_OK)

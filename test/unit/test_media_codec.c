@@ -38,20 +38,20 @@ test_vp8(void)
 	struct rt_codec_info i;
 	uint8_t out[6];
 
-	ok(read_info(RT_CODEC_VP8, key, sizeof key, &i) && i.begin && i.keyframe && i.picture_id == 0x0102 &&
+	ok(read_info(RT_CODEC_VP8, key, sizeof(key), &i) && i.begin && i.keyframe && i.picture_id == 0x0102 &&
 		   i.tl0 == 5 && i.tid == 1 && i.sync && i.descriptor_len == 6,
 	   "VP8: a key frame with all fields");
-	ok(shortest(RT_CODEC_VP8, key, sizeof key) == 7, "VP8: nothing shorter than descriptor and frame tag");
-	ok(read_info(RT_CODEC_VP8, inter, sizeof inter, &i) && i.begin && !i.keyframe && !i.has_picture_id,
+	ok(shortest(RT_CODEC_VP8, key, sizeof(key)) == 7, "VP8: nothing shorter than descriptor and frame tag");
+	ok(read_info(RT_CODEC_VP8, inter, sizeof(inter), &i) && i.begin && !i.keyframe && !i.has_picture_id,
 	   "VP8: the shortest");
-	ok(read_info(RT_CODEC_VP8, second, sizeof second, &i) && !i.begin && !i.keyframe && i.picture_id == 0x33,
+	ok(read_info(RT_CODEC_VP8, second, sizeof(second), &i) && !i.begin && !i.keyframe && i.picture_id == 0x33,
 	   "VP8: a later packet of a frame is no key frame; 7 bits of picture id");
-	ok(read_info(RT_CODEC_VP8, t2, sizeof t2, &i) && i.tid == 2 && i.sync && !i.keyframe,
+	ok(read_info(RT_CODEC_VP8, t2, sizeof(t2), &i) && i.tid == 2 && i.sync && !i.keyframe,
 	   "VP8: the third temporal layer");
 	ok(rt_codec_write_vp8(out, t2, &i, 0x7fff, 200) == 6 &&
 		   memcmp(out, (uint8_t[]){0x90, 0xe0, 0xff, 0xff, 200, 0xa0}, 6) == 0,
 	   "VP8: written with other numbers");
-	read_info(RT_CODEC_VP8, second, sizeof second, &i);
+	read_info(RT_CODEC_VP8, second, sizeof(second), &i);
 	ok(rt_codec_write_vp8(out, second, &i, 5, 0) == 4 && memcmp(out, (uint8_t[]){0x80, 0x80, 0x80, 5}, 4) == 0,
 	   "VP8: 7 bits become 15");
 }
@@ -63,17 +63,17 @@ test_vp9(void)
 				  inter[] = {0xe8, 0x05, 0x50, 0x01, 0xff}, plain[] = {0x08, 0x00};
 	struct rt_codec_info i;
 
-	ok(read_info(RT_CODEC_VP9, key, sizeof key, &i) && i.begin && i.end && i.keyframe && i.key_picture &&
+	ok(read_info(RT_CODEC_VP9, key, sizeof(key), &i) && i.begin && i.end && i.keyframe && i.key_picture &&
 		   i.sid == 0 && i.tid == 0,
 	   "VP9: a key frame");
-	ok(read_info(RT_CODEC_VP9, upper, sizeof upper, &i) && !i.keyframe && i.key_picture && i.inter_layer_only &&
+	ok(read_info(RT_CODEC_VP9, upper, sizeof(upper), &i) && !i.keyframe && i.key_picture && i.inter_layer_only &&
 		   i.sid == 1 && i.tid == 1 && i.sync,
 	   "VP9: an upper layer of a key picture: a decoder cannot begin there");
-	ok(read_info(RT_CODEC_VP9, inter, sizeof inter, &i) && !i.keyframe && !i.key_picture && i.tid == 2 && i.sync &&
+	ok(read_info(RT_CODEC_VP9, inter, sizeof(inter), &i) && !i.keyframe && !i.key_picture && i.tid == 2 && i.sync &&
 		   !i.end,
 	   "VP9: an inter picture");
-	ok(read_info(RT_CODEC_VP9, plain, sizeof plain, &i) && i.keyframe, "VP9: without layers");
-	ok(shortest(RT_CODEC_VP9, key, sizeof key) == 4 && shortest(RT_CODEC_VP9, plain, 2) == 2, "VP9: cut off");
+	ok(read_info(RT_CODEC_VP9, plain, sizeof(plain), &i) && i.keyframe, "VP9: without layers");
+	ok(shortest(RT_CODEC_VP9, key, sizeof(key)) == 4 && shortest(RT_CODEC_VP9, plain, 2) == 2, "VP9: cut off");
 }
 
 static void
@@ -87,8 +87,8 @@ test_h264(void)
 	ok(read_info(RT_CODEC_H264, idr, 2, &i) && i.keyframe, "H264: IDR");
 	ok(read_info(RT_CODEC_H264, sps, 2, &i) && i.keyframe, "H264: a parameter set begins a key frame");
 	ok(read_info(RT_CODEC_H264, slice, 2, &i) && !i.keyframe, "H264: another slice");
-	ok(read_info(RT_CODEC_H264, stap, sizeof stap, &i) && i.keyframe, "H264: STAP-A with a parameter set");
-	ok(!read_info(RT_CODEC_H264, stap, sizeof stap - 1, &i), "H264: STAP-A that is cut off");
+	ok(read_info(RT_CODEC_H264, stap, sizeof(stap), &i) && i.keyframe, "H264: STAP-A with a parameter set");
+	ok(!read_info(RT_CODEC_H264, stap, sizeof(stap) - 1, &i), "H264: STAP-A that is cut off");
 	ok(read_info(RT_CODEC_H264, fu, 3, &i) && i.keyframe && i.begin, "H264: FU-A, its beginning");
 	ok(read_info(RT_CODEC_H264, fu_more, 3, &i) && !i.keyframe && !i.begin, "H264: FU-A, its middle");
 	ok(read_info(RT_CODEC_H264, fu_inter, 3, &i) && !i.keyframe, "H264: FU-A of another slice");
@@ -117,7 +117,7 @@ test_random(void)
 	srandom(2);
 	for (int n = 0; n < 400000; n++)
 	{
-		size_t len = (size_t) random() % sizeof p;
+		size_t len = (size_t) random() % sizeof(p);
 
 		for (size_t k = 0; k < len; k++)
 			p[k] = (uint8_t) random();

@@ -188,7 +188,7 @@ test_table(const struct table *t, const char *name)
 	struct rt_dd d;
 	int wrong = 0;
 
-	memset(&s, 0, sizeof s);
+	memset(&s, 0, sizeof(s));
 	ok(read_dd(&d, &s, w.data, length(&w)) == RT_OK && d.has_structure && d.start && d.frame == 65535 &&
 		   d.refs == 0 && s.ntargets == t->ntargets && s.ntemplates == t->nrows && s.nchains == t->nchains,
 	   "%s: its structure, in %zu bytes", name, length(&w));
@@ -273,7 +273,7 @@ test_writing(const struct table *t, const char *name)
 	read_dd(&d, &s, w.data, length(&w));
 	n = rt_dd_write(out, w.data, length(&w), &d, 2);
 	ok(n >= length(&w) && n <= length(&w) + 2 && read_dd(&e, &again, out, n) == RT_OK && e.has_active &&
-		   e.active == 2 && memcmp(&s, &again, sizeof s) == 0 && e.frame == 40000,
+		   e.active == 2 && memcmp(&s, &again, sizeof(s)) == 0 && e.frame == 40000,
 	   "%s: a key frame, with a mask of targets", name);
 	n = rt_dd_write(out, memcpy(w.data, out, n), n, &e, 1);
 	ok(read_dd(&e, &again, out, n) == RT_OK && e.active == 1, "%s: another mask in place of the first", name);
@@ -297,18 +297,18 @@ test_malformed(void)
 	before = s;
 	for (size_t n = 0; n < length(&w); n++)
 		taken += n != 3 && read_dd(&d, &s, w.data, n) == RT_OK;
-	ok(taken == 0 && memcmp(&s, &before, sizeof s) == 0, "cut off anywhere it is refused, and the structure stays");
+	ok(taken == 0 && memcmp(&s, &before, sizeof(s)) == 0, "cut off anywhere it is refused, and the structure stays");
 	put_mandatory(&layers, &l3t3, 0, 1);
 	put(&layers, 0x10, 5);
 	put(&layers, 0, 11);
 	for (int i = 0; i < 100; i++)
 		put(&layers, 0, 2);
-	ok(read_dd(&d, &s, layers.data, sizeof layers.data) == RT_BAD_INPUT, "a structure of 100 templates");
-	memset(layers.data + 5, 0xaa, sizeof layers.data - 5);
-	ok(read_dd(&d, &s, layers.data, sizeof layers.data) == RT_BAD_INPUT, "five spatial layers");
-	memset(layers.data + 5, 0x55, sizeof layers.data - 5);
-	ok(read_dd(&d, &s, layers.data, sizeof layers.data) == RT_BAD_INPUT, "nine temporal layers");
-	ok(memcmp(&s, &before, sizeof s) == 0, "the structure stays");
+	ok(read_dd(&d, &s, layers.data, sizeof(layers.data)) == RT_BAD_INPUT, "a structure of 100 templates");
+	memset(layers.data + 5, 0xaa, sizeof(layers.data) - 5);
+	ok(read_dd(&d, &s, layers.data, sizeof(layers.data)) == RT_BAD_INPUT, "five spatial layers");
+	memset(layers.data + 5, 0x55, sizeof(layers.data) - 5);
+	ok(read_dd(&d, &s, layers.data, sizeof(layers.data)) == RT_BAD_INPUT, "nine temporal layers");
+	ok(memcmp(&s, &before, sizeof(s)) == 0, "the structure stays");
 }
 
 static void
@@ -325,7 +325,7 @@ test_random(void)
 		struct writer w = key(n % 3 ? &l3t3 : &l2t1, (uint16_t) n, n & 1);
 		size_t len = length(&w), m;
 
-		memcpy(p, w.data, sizeof p);
+		memcpy(p, w.data, sizeof(p));
 		for (int k = (int) (random() % 3); k >= 0; k--)
 			p[(size_t) random() % len] ^= (uint8_t) (1 << random() % 8);
 		if (read_dd(&d, &s, p, len) != RT_OK)

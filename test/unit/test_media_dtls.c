@@ -30,7 +30,7 @@ on_send(void *arg, const uint8_t *data, size_t len)
 	if (len > e->longest)
 		e->longest = len;
 	e->sent++;
-	if (to->n == QUEUE || len > sizeof to->data[0] || (e->lose_every && random() % e->lose_every == 0))
+	if (to->n == QUEUE || len > sizeof(to->data[0]) || (e->lose_every && random() % e->lose_every == 0))
 		return;
 	memcpy(to->data[to->n], data, len);
 	to->len[to->n++] = len;
@@ -39,8 +39,8 @@ on_send(void *arg, const uint8_t *data, size_t len)
 static void
 set_up(struct end *a, struct end *b)
 {
-	memset(a, 0, sizeof *a);
-	memset(b, 0, sizeof *b);
+	memset(a, 0, sizeof(*a));
+	memset(b, 0, sizeof(*b));
 	a->context = contexts[0];
 	b->context = contexts[1];
 	a->peer = b;
@@ -79,8 +79,8 @@ deliver(struct end *a, struct end *b)
 
 		memcpy(first, to->data[0], len);
 		to->n--;
-		memmove(to->data[0], to->data[1], (size_t) to->n * sizeof to->data[0]);
-		memmove(to->len, to->len + 1, (size_t) to->n * sizeof to->len[0]);
+		memmove(to->data[0], to->data[1], (size_t) to->n * sizeof(to->data[0]));
+		memmove(to->len, to->len + 1, (size_t) to->n * sizeof(to->len[0]));
 		rt_dtls_receive(to->dtls, first, len);
 	}
 }

@@ -64,7 +64,7 @@ static void
 on_event(void *arg, const char *json)
 {
 	(void) arg;
-	strncat(events, json, sizeof events - strlen(events) - 1);
+	strncat(events, json, sizeof(events) - strlen(events) - 1);
 }
 
 static int
@@ -74,7 +74,7 @@ open_socket(void)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return connect(fd, (struct sockaddr *) &to, sizeof to) == 0 ? fd : -1;
+	return connect(fd, (struct sockaddr *) &to, sizeof(to)) == 0 ? fd : -1;
 }
 
 static void
@@ -106,7 +106,7 @@ take_capture_time(const struct rt_rtp *rtp, struct got *g)
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, CAPTURE_OUT, &len);
 
-	snprintf(g->capture, sizeof g->capture, "%.*s", (int) len, v ? (const char *) v : "");
+	snprintf(g->capture, sizeof(g->capture), "%.*s", (int) len, v ? (const char *) v : "");
 }
 
 static void
@@ -181,7 +181,7 @@ turn(void)
 
 	uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
 	for (int i = 0; i < MAX_PEERS; i++)
-		while (peers[i] && (n = recv(peers[i]->fd, data, sizeof data, 0)) > 0)
+		while (peers[i] && (n = recv(peers[i]->fd, data, sizeof(data), 0)) > 0)
 			take(peers[i], data, (size_t) n);
 }
 
@@ -223,7 +223,7 @@ check(struct peer *p, bool nominate)
 	struct stun_request r;
 	char username[64];
 
-	snprintf(username, sizeof username, "%.31s:them", p->ufrag);
+	snprintf(username, sizeof(username), "%.31s:them", p->ufrag);
 	stun_check(&r, username);
 	if (nominate)
 		stun_add(&r, 0x0025, NULL, 0);
@@ -235,10 +235,10 @@ check(struct peer *p, bool nominate)
 static struct peer *
 new_peer(int place, bool sends)
 {
-	struct peer *p = calloc(1, sizeof *p);
+	struct peer *p = calloc(1, sizeof(*p));
 	struct rt_transport *t;
 
-	snprintf(p->id, sizeof p->id, "t%d", place);
+	snprintf(p->id, sizeof(p->id), "t%d", place);
 	t = rt_transport_new(rt_engine_router(engine, "router"), p->id, p->id, sends);
 	strcpy(p->ufrag, t->ufrag->ufrag);
 	strcpy(p->pwd, t->ufrag->pwd);
@@ -308,7 +308,7 @@ send_frame(struct peer *p, int layer, uint16_t seq, bool key, uint8_t tid, uint8
 						 0,    mark};
 	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, seq * 3000u, ssrc_in + (uint32_t) layer, NULL, 0);
 
-	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[layer], p->sent, n, NULL, 0, payload, sizeof payload);
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[layer], p->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
 }
 
@@ -329,7 +329,7 @@ send_report(struct peer *p, int layer, uint32_t rtp_ts)
 	struct rt_rtcp_sr sr = {.ssrc = ssrc_in + (uint32_t) layer, .ntp = 1, .rtp_ts = rtp_ts};
 	uint8_t out[64];
 
-	send_rtcp(p, out, rt_rtcp_write_sr(out, sizeof out, &sr));
+	send_rtcp(p, out, rt_rtcp_write_sr(out, sizeof(out), &sr));
 }
 
 static void
@@ -337,7 +337,7 @@ send_nack(struct peer *p, uint16_t seq)
 {
 	uint8_t out[64];
 
-	send_rtcp(p, out, rt_rtcp_write_nack(out, sizeof out, 7, ssrc_out, &seq, 1));
+	send_rtcp(p, out, rt_rtcp_write_nack(out, sizeof(out), 7, ssrc_out, &seq, 1));
 }
 
 static struct rt_producer *
@@ -354,7 +354,7 @@ produce(struct peer *p, int layers)
 	params.n_encodings = layers;
 	for (int i = 0; i < layers; i++)
 		params.encodings[i] = (struct rt_encoding){.ssrc = ssrc_in + (uint32_t) i, .layers = {1, 2, false}};
-	snprintf(id, sizeof id, "p%d", number++);
+	snprintf(id, sizeof(id), "p%d", number++);
 	rt_producer_new(&producer, rt_engine_transport(engine, p->id), id, &params);
 	return producer;
 }
@@ -509,7 +509,7 @@ test_short_picture_ids(struct peer *a, struct peer *b)
 		uint8_t payload[] = {0x90, 0x80, (uint8_t) (seq & 0x7f), 1, 0, (uint8_t) i};
 		size_t n = rt_rtp_write_header(a->sent, 96, true, seq, seq * 3000u, ssrc_in, NULL, 0);
 
-		n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof payload);
+		n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof(payload));
 		(void) !send(a->fd, a->sent, n, 0);
 		turn();
 	}
@@ -550,7 +550,7 @@ test_numbers_again(struct peer *a, struct peer *b)
 	static const uint16_t first[] = {45000, 5000, 5001, 5002, 5003, 30000, 55000, 4999, 5004};
 	int before;
 
-	for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+	for (size_t i = 0; i < sizeof(first) / sizeof(*first); i++)
 		send_frame(a, 0, first[i], first[i] == 5000, 0, i < 7 ? 1 : 2);
 	settle();
 	before = b->n;
@@ -578,7 +578,7 @@ send_part(struct peer *p, uint16_t seq, bool first, uint16_t picture_id)
 						 0};
 	size_t n = rt_rtp_write_header(p->sent, 96, !first, seq, picture_id * 3000u, ssrc_in, NULL, 0);
 
-	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof payload);
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
 }
 
@@ -681,17 +681,17 @@ enum
 static void
 send_av1(struct peer *p, uint16_t number, int template, bool last)
 {
-	uint8_t dd[sizeof l2t1_key],
+	uint8_t dd[sizeof(l2t1_key)],
 		payload[1180] = {template == KEY ? 0x18 : 0x10, 1}; /* as large as browsers send them */
-	struct rt_rtp_ext_out ext = {DD_IN, template == KEY ? sizeof l2t1_key : 3, dd};
+	struct rt_rtp_ext_out ext = {DD_IN, template == KEY ? sizeof(l2t1_key) : 3, dd};
 	size_t n;
 
-	payload[sizeof payload - 1] = (uint8_t) number;
-	memcpy(dd, l2t1_key, sizeof dd);
+	payload[sizeof(payload) - 1] = (uint8_t) number;
+	memcpy(dd, l2t1_key, sizeof(dd));
 	dd[0] = (uint8_t) (0xc0 | (60 + template) % 64);
 	rt_put16(dd + 1, number);
 	n = rt_rtp_write_header(p->sent, 96, last, number, number / 2 * 3000u, ssrc_in, &ext, 1);
-	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof payload);
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
 }
 
@@ -810,7 +810,7 @@ lose_half(struct rt_transport *t)
 		rt_bwe_sent(t->bwe, i, 1000, engine->now_us);
 		at[i] = i % 2 ? engine->now_us + 100u * i : 0;
 	}
-	len = rt_rtcp_write_twcc(out, sizeof out, 1, 2, 0, 0, at, 100, &written);
+	len = rt_rtcp_write_twcc(out, sizeof(out), 1, 2, 0, 0, at, 100, &written);
 	if (rt_rtcp_next(out, len, &off, &p) == RT_OK)
 		rt_bwe_feedback(t->bwe, &p, engine->now_us + 1000000);
 }
@@ -868,7 +868,7 @@ test_many_streams(struct peer *a)
 	for (int i = 0; i < 9; i++, ssrc_in += 10)
 	{
 		producers[i] = produce(a, 4);
-		memset(a->roc, 0, sizeof a->roc);
+		memset(a->roc, 0, sizeof(a->roc));
 		for (int layer = 0; layer < 4; layer++)
 			send_frame(a, layer, 1, true, 0, 0);
 		settle();
@@ -893,7 +893,7 @@ test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer, 
 	rt_engine_touch(engine);
 	rt_consumer_pause(c, false);
 	n = rt_rtp_write_header(a->sent, 96, true, 1, 3000, ssrc_in, &ext, 1);
-	n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof payload);
+	n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(a->fd, a->sent, n, 0);
 	ok(UNTIL(b->n == before + 1) && strcmp(b->got[before].capture, "ntp-time") == 0,
 	   "the time of capture is copied: %s", b->got[before].capture);
@@ -921,7 +921,7 @@ produce_by_rid(struct peer *p, const char *mid)
 	for (int i = 0; i < 2; i++)
 	{
 		params.encodings[i].layers = (struct rt_scalability){1, 1, false};
-		snprintf(params.encodings[i].rid, sizeof params.encodings[i].rid, "r%d", i);
+		snprintf(params.encodings[i].rid, sizeof(params.encodings[i].rid), "r%d", i);
 	}
 	rt_producer_new(&producer, rt_engine_transport(engine, p->id), mid, &params);
 	return producer;
@@ -934,10 +934,10 @@ send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc, uin
 	uint8_t payload[] = {0x10, 0, 0, 0}, number[] = {0, (uint8_t) ssrc};
 	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
 								   {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
-								   {TWCC_IN, sizeof number, number}};
+								   {TWCC_IN, sizeof(number), number}};
 	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, 3000, ssrc, ext, 3);
 
-	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof payload);
+	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
 	settle();
 }
@@ -999,7 +999,7 @@ test_strangers(struct peer *a, struct peer *b)
 	stranger.dtls = rt_dtls_new(certificate, on_dtls_send, &stranger);
 	rt_dtls_connect(stranger.dtls);
 	srandom(12);
-	for (size_t i = 0; i < sizeof junk; i++)
+	for (size_t i = 0; i < sizeof(junk); i++)
 		junk[i] = (uint8_t) random();
 	for (int i = 0; i < 4000; i++)
 	{
@@ -1117,11 +1117,11 @@ static int
 free_port(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
-	socklen_t len = sizeof a;
+	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(fd, (struct sockaddr *) &a, sizeof a) == 0)
+	if (bind(fd, (struct sockaddr *) &a, sizeof(a)) == 0)
 		getsockname(fd, (struct sockaddr *) &a, &len);
 	close(fd);
 	return ntohs(a.sin_port);
@@ -1134,7 +1134,7 @@ another(struct peer *a, struct rt_producer *old)
 	rt_producer_close(old);
 	ssrc_in += 100;
 	ssrc_out += 100;
-	memset(a->roc, 0, sizeof a->roc);
+	memset(a->roc, 0, sizeof(a->roc));
 }
 
 int
@@ -1171,7 +1171,7 @@ main(void)
 	another(a, producer);
 	test_many_streams(a);
 	test_two_tracks(a);
-	memset(a->roc, 0, sizeof a->roc);
+	memset(a->roc, 0, sizeof(a->roc));
 	producer = produce(a, 2);
 	consumer = consume(b, producer, "c");
 	test_simulcast(a, b, consumer);

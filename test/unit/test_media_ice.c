@@ -46,7 +46,7 @@ ask(const uint8_t *data, size_t len, enum rt_result expected)
 	enum rt_result rc;
 
 	memcpy(heap, data, len);
-	rc = rt_ice_answer(ice, heap, len, (struct sockaddr *) &from, sizeof from, answer, sizeof answer, &answer_len,
+	rc = rt_ice_answer(ice, heap, len, (struct sockaddr *) &from, sizeof(from), answer, sizeof(answer), &answer_len,
 					   &check);
 	free(heap);
 	if (rc != expected)
@@ -74,9 +74,9 @@ send_request(struct stun_request *r, enum rt_result expected)
 static void
 test_vectors(void)
 {
-	ok(ask(request_vector, sizeof request_vector, RT_BAD_INPUT) == 487,
+	ok(ask(request_vector, sizeof(request_vector), RT_BAD_INPUT) == 487,
 	   "RFC 5769 2.1 is authentic; its sender is controlled, as we are: role conflict");
-	ok(ask(response_vector, sizeof response_vector, RT_AGAIN) == -1, "RFC 5769 2.2: a response is not answered");
+	ok(ask(response_vector, sizeof(response_vector), RT_AGAIN) == -1, "RFC 5769 2.2: a response is not answered");
 }
 
 static void
@@ -91,8 +91,8 @@ test_damage(void)
 	{
 		damaged = r;
 		damaged.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
-		passed += rt_ice_answer(ice, damaged.data, r.len, (struct sockaddr *) &from, sizeof from, answer,
-								sizeof answer, &answer_len, &check) == RT_OK;
+		passed += rt_ice_answer(ice, damaged.data, r.len, (struct sockaddr *) &from, sizeof(from), answer,
+								sizeof(answer), &answer_len, &check) == RT_OK;
 	}
 	ok(passed == 0, "with any bit flipped it is refused");
 	for (size_t len = 0; len < r.len; len++)

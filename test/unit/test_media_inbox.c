@@ -7,7 +7,7 @@ request(int number)
 {
 	char id[16];
 
-	snprintf(id, sizeof id, "%d", number);
+	snprintf(id, sizeof(id), "%d", number);
 	return json_pack("{s:s}", "requestId", id);
 }
 

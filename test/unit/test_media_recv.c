@@ -165,7 +165,7 @@ test_store(void)
 	   "a copy is kept");
 	ok(!rt_store_find(s, 8) && !rt_store_find(s, 7 + RT_STORE_PACKETS), "others are not there");
 	p.seq = 7 + RT_STORE_PACKETS;
-	p.payload_len = sizeof payload;
+	p.payload_len = sizeof(payload);
 	rt_store_put(s, &p);
 	ok(!rt_store_find(s, 7) && !rt_store_find(s, p.seq), "one too long is left out, and the old one is gone");
 	rt_store_free(s);
@@ -198,7 +198,7 @@ tell(struct rt_twcc *t, struct told *told)
 	uint32_t reference;
 	size_t len;
 
-	while ((len = rt_twcc_feedback(t, out, sizeof out, 1)))
+	while ((len = rt_twcc_feedback(t, out, sizeof(out), 1)))
 	{
 		size_t off = 0;
 
@@ -276,7 +276,7 @@ test_speaker(void)
 	ok(rt_speaker_turn(s, &id, &volume) && strcmp(id, "b") == 0, "when he has left, too");
 	for (int i = 0; i < 1000; i++)
 	{
-		snprintf(name, sizeof name, "v%d", i);
+		snprintf(name, sizeof(name), "v%d", i);
 		rt_speaker_level(s, name, 10);
 	}
 	ok(!rt_speaker_turn(s, &id, &volume), "a thousand voices are bounded");

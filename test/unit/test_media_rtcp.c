@@ -25,14 +25,14 @@ test_reports(void)
 	struct rt_rtcp_report in[2] = {{0xa, 255, 0x7fffff, 0x1fffe, 77, 0xfeedface, 65536}, {0xb, 0, -5, 1, 2, 3, 4}}, r;
 	uint8_t out[256];
 	struct rt_rtcp p;
-	size_t n = rt_rtcp_write_sr(out, sizeof out, &sr), m, off = 0;
+	size_t n = rt_rtcp_write_sr(out, sizeof(out), &sr), m, off = 0;
 
 	p = only(out, n);
 	ok(rt_rtcp_read_sr(&p, &sr2) && sr2.ssrc == sr.ssrc && sr2.ntp == sr.ntp && sr2.rtp_ts == sr.rtp_ts &&
 		   sr2.packets == sr.packets && sr2.octets == sr.octets,
 	   "sender report");
 	ok(!rt_rtcp_read_report(&p, 0, &r), "without report blocks");
-	m = rt_rtcp_write_rr(out + n, sizeof out - n, 1, in, 2);
+	m = rt_rtcp_write_rr(out + n, sizeof(out) - n, 1, in, 2);
 	p = only(out + n, m);
 	ok(rt_rtcp_read_report(&p, 0, &r) && r.lost == 0x7fffff && r.fraction_lost == 255 && r.highest_seq == 0x1fffe &&
 		   r.jitter == 77 && r.lsr == 0xfeedface && r.dlsr == 65536,
@@ -40,8 +40,8 @@ test_reports(void)
 	ok(rt_rtcp_read_report(&p, 1, &r) && r.ssrc == 0xb && r.lost == -5, "24 bits with a sign");
 	ok(!rt_rtcp_read_report(&p, 2, &r) && !rt_rtcp_read_sr(&p, &sr2), "no third block, no sender report");
 	n += m;
-	n += rt_rtcp_write_sdes(out + n, sizeof out - n, 1, "cname");
-	n += rt_rtcp_write_bye(out + n, sizeof out - n, 1);
+	n += rt_rtcp_write_sdes(out + n, sizeof(out) - n, 1, "cname");
+	n += rt_rtcp_write_bye(out + n, sizeof(out) - n, 1);
 	for (m = 0; rt_rtcp_next(out, n, &off, &p) == RT_OK; m++)
 		;
 	ok(m == 4 && off == n, "a compound of four");
@@ -54,19 +54,19 @@ test_sdes(void)
 	char name[257];
 	int wrong = 0;
 
-	memset(name, 'x', sizeof name);
+	memset(name, 'x', sizeof(name));
 	for (size_t len = 0; len <= 255; len++)
 	{
 		size_t n;
 
 		name[len] = '\0';
-		n = rt_rtcp_write_sdes(out, sizeof out, 9, name);
+		n = rt_rtcp_write_sdes(out, sizeof(out), 9, name);
 		wrong += n % 4 != 0 || n < 8 + 2 + len + 1 || out[9] != len || out[10 + len] != 0;
 		name[len] = 'x';
 	}
 	ok(wrong == 0, "names of 0 to 255 bytes, each ended by a zero");
 	name[256] = '\0';
-	ok(rt_rtcp_write_sdes(out, sizeof out, 9, name) == 0, "256 bytes are too long");
+	ok(rt_rtcp_write_sdes(out, sizeof(out), 9, name) == 0, "256 bytes are too long");
 }
 
 static void
@@ -77,18 +77,18 @@ test_feedback(void)
 	uint32_t sender, media, ssrc;
 	uint64_t bps;
 
-	p = only(out, rt_rtcp_write_pli(out, sizeof out, 1, 2));
+	p = only(out, rt_rtcp_write_pli(out, sizeof(out), 1, 2));
 	ok(p.type == RT_RTCP_PSFB && p.count == RT_PSFB_PLI && rt_rtcp_read_feedback(&p, &sender, &media) &&
 		   sender == 1 && media == 2,
 	   "PLI");
-	p = only(out, rt_rtcp_write_fir(out, sizeof out, 1, 2, 200));
+	p = only(out, rt_rtcp_write_fir(out, sizeof(out), 1, 2, 200));
 	ok(p.count == RT_PSFB_FIR && rt_rtcp_read_fir(&p, 0, &ssrc, &seq) && ssrc == 2 && seq == 200 &&
 		   !rt_rtcp_read_fir(&p, 1, &ssrc, &seq),
 	   "FIR");
 	ok(!rt_rtcp_read_remb(&p, &bps), "FIR is no REMB");
 	for (uint64_t want = 1; want < (uint64_t) 1 << 50; want = want * 3 + 1)
 	{
-		p = only(out, rt_rtcp_write_remb(out, sizeof out, 1, want, &ssrc, 1));
+		p = only(out, rt_rtcp_write_remb(out, sizeof(out), 1, want, &ssrc, 1));
 		if (!rt_rtcp_read_remb(&p, &bps) || bps > want || want - bps > want >> 17)
 			ok(false, "REMB of %llu came as %llu", (unsigned long long) want, (unsigned long long) bps);
 	}
@@ -102,15 +102,15 @@ test_nack(void)
 {
 	uint16_t seqs[] = {65534, 65535, 0, 14, 15, 100}, got[32], pid, blp;
 	uint8_t out[64];
-	struct rt_rtcp p = only(out, rt_rtcp_write_nack(out, sizeof out, 1, 2, seqs, 6));
+	struct rt_rtcp p = only(out, rt_rtcp_write_nack(out, sizeof(out), 1, 2, seqs, 6));
 	int n = 0;
 
 	for (int i = 0; rt_rtcp_read_nack(&p, i, &pid, &blp); i++)
 		for (int k = 0; k <= 16; k++)
 			if (k == 0 || blp >> (k - 1) & 1)
 				got[n++] = (uint16_t) (pid + k);
-	ok(n == 6 && memcmp(seqs, got, sizeof seqs) == 0 && p.len == 8 + 3 * 4, "NACK over the wrap, in three pairs");
-	ok(rt_rtcp_write_nack(out, 12, 1, 2, seqs, 6) == 0 && rt_rtcp_write_nack(out, sizeof out, 1, 2, seqs, 0) == 0,
+	ok(n == 6 && memcmp(seqs, got, sizeof(seqs)) == 0 && p.len == 8 + 3 * 4, "NACK over the wrap, in three pairs");
+	ok(rt_rtcp_write_nack(out, 12, 1, 2, seqs, 6) == 0 && rt_rtcp_write_nack(out, sizeof(out), 1, 2, seqs, 0) == 0,
 	   "none without room or numbers");
 }
 
@@ -147,7 +147,7 @@ read_back(const uint8_t *data, size_t len, struct seen *s)
 	uint32_t reference;
 	size_t off = 0;
 
-	memset(s, 0, sizeof *s);
+	memset(s, 0, sizeof(*s));
 	if (rt_rtcp_next(data, len, &off, &p) != RT_OK || off != len)
 		return false;
 	s->clock_us = (int64_t) rt_get24(p.body + 12) * 64000;
@@ -160,7 +160,7 @@ check_twcc(const char *what, uint16_t base, const uint64_t *arrival, int n, int 
 	uint8_t out[1176];
 	static struct seen s;
 	int written, wrong = 0;
-	size_t len = rt_rtcp_write_twcc(out, sizeof out, 1, 2, 3, base, arrival, n, &written);
+	size_t len = rt_rtcp_write_twcc(out, sizeof(out), 1, 2, 3, base, arrival, n, &written);
 
 	ok(written == expected, "%s: %d of %d packets", what, written, n);
 	if (!len)
@@ -189,7 +189,7 @@ test_twcc(void)
 	check_twcc("half a second of silence", 7, at, 11, 11);
 	at[10] = at[9] + 9000000;
 	check_twcc("nine seconds of silence end it", 7, at, 11, 10);
-	memset(at, 0, sizeof at);
+	memset(at, 0, sizeof(at));
 	check_twcc("nothing arrived", 7, at, 10, 0);
 	for (int i = 0; i < 1000; i++)
 		at[i] = REFERENCE_WRAP_US - 3000 + 1000 * (uint64_t) i;
@@ -277,20 +277,20 @@ test_reference_times(void)
 								 0,    0,   0, 1,  0x11, 0x22, 0x33, 0x44, 0, 1, 0, 0, 5, 0, 0, 0};
 	struct rt_rtcp p;
 	uint32_t ssrc, lrr, dlrr;
-	uint8_t out[32], broken[sizeof xr];
+	uint8_t out[32], broken[sizeof(xr)];
 	size_t off = 0;
 
-	ok(rt_rtcp_next(xr, sizeof xr, &off, &p) == RT_OK && rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr) && ssrc == 7 &&
+	ok(rt_rtcp_next(xr, sizeof(xr), &off, &p) == RT_OK && rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr) && ssrc == 7 &&
 		   rt_rtcp_read_dlrr(&p, 1, &ssrc, &lrr, &dlrr) && ssrc == 1 && lrr == 0x11223344 && dlrr == 65536,
 	   "answers to a reference time");
 	ok(!rt_rtcp_read_dlrr(&p, 2, &ssrc, &lrr, &dlrr), "and no third");
-	memcpy(broken, xr, sizeof xr);
+	memcpy(broken, xr, sizeof(xr));
 	broken[23] = 200;
 	off = 0;
-	rt_rtcp_next(broken, sizeof broken, &off, &p);
+	rt_rtcp_next(broken, sizeof(broken), &off, &p);
 	ok(!rt_rtcp_read_dlrr(&p, 0, &ssrc, &lrr, &dlrr), "a block that overruns");
 	off = 0;
-	ok(rt_rtcp_write_rrtr(out, 19, 1, 5) == 0 && rt_rtcp_write_rrtr(out, sizeof out, 1, 0x1122334455667788) == 20 &&
+	ok(rt_rtcp_write_rrtr(out, 19, 1, 5) == 0 && rt_rtcp_write_rrtr(out, sizeof(out), 1, 0x1122334455667788) == 20 &&
 		   rt_rtcp_next(out, 20, &off, &p) == RT_OK && p.type == RT_RTCP_XR && off == 20 && out[8] == 4 &&
 		   memcmp(out + 12, "\x11\x22\x33\x44\x55\x66\x77\x88", 8) == 0,
 	   "a reference time");

@@ -35,14 +35,14 @@ static const uint8_t full[] = {0xb1, 0x80 | 97, 0x12, 0x34, 0xde, 0xad, 0xbe, 0x
 static void
 test_parse(void)
 {
-	uint8_t p[sizeof full];
+	uint8_t p[sizeof(full)];
 	struct rt_rtp r;
 	size_t n;
 	const uint8_t *v;
 	int accepted = 0;
 
-	memcpy(p, full, sizeof full);
-	ok(rt_rtp_parse(p, sizeof p, &r) == RT_OK, "a packet with everything");
+	memcpy(p, full, sizeof(full));
+	ok(rt_rtp_parse(p, sizeof(p), &r) == RT_OK, "a packet with everything");
 	ok(r.pt == 97 && r.marker && r.seq == 0x1234 && r.ts == 0xdeadbeef && r.ssrc == 0x01020304, "its header");
 	ok(r.payload_len == 3 && memcmp(p + r.payload_off, "pay", 3) == 0 && r.padding == 3, "payload without padding");
 	v = rt_rtp_ext(&r, 3, &n);
@@ -50,7 +50,7 @@ test_parse(void)
 	v = rt_rtp_ext(&r, 5, &n);
 	ok(v && n == 1 && *v == 0x7f, "the one behind padding");
 	ok(!rt_rtp_ext(&r, 4, &n) && n == 0 && !rt_rtp_ext(&r, 0, &n) && !rt_rtp_ext(&r, 15, &n), "absent ones");
-	for (size_t len = 0; len < sizeof full; len++)
+	for (size_t len = 0; len < sizeof(full); len++)
 	{
 		uint8_t *cut = malloc(len ? len : 1); /* of its size, for the sanitizer */
 
@@ -64,12 +64,12 @@ test_parse(void)
 		free(cut);
 	}
 	ok(accepted == 0, "cut off anywhere it is refused");
-	p[sizeof p - 1] = 7;
-	ok(rt_rtp_parse(p, sizeof p, &r) == RT_BAD_INPUT, "more padding than payload");
-	p[sizeof p - 1] = 0;
-	ok(rt_rtp_parse(p, sizeof p, &r) == RT_BAD_INPUT, "padding of nothing");
+	p[sizeof(p) - 1] = 7;
+	ok(rt_rtp_parse(p, sizeof(p), &r) == RT_BAD_INPUT, "more padding than payload");
+	p[sizeof(p) - 1] = 0;
+	ok(rt_rtp_parse(p, sizeof(p), &r) == RT_BAD_INPUT, "padding of nothing");
 	p[0] = 0x40;
-	ok(rt_rtp_parse(p, sizeof p, &r) == RT_BAD_INPUT, "version 1");
+	ok(rt_rtp_parse(p, sizeof(p), &r) == RT_BAD_INPUT, "version 1");
 }
 
 static void
@@ -81,7 +81,7 @@ test_two_byte(void)
 	size_t n;
 	const uint8_t *v;
 
-	ok(rt_rtp_parse(p, sizeof p, &r) == RT_OK, "two-byte form");
+	ok(rt_rtp_parse(p, sizeof(p), &r) == RT_OK, "two-byte form");
 	v = rt_rtp_ext(&r, 200, &n);
 	ok(v && n == 2 && memcmp(v, "hi", 2) == 0, "an id above 14");
 	v = rt_rtp_ext(&r, 16, &n);
@@ -91,7 +91,7 @@ test_two_byte(void)
 	p[24] = 4;
 	ok(!rt_rtp_ext(&r, 4, &n), "one that overruns the block is not there");
 	p[12] = 0x12;
-	rt_rtp_parse(p, sizeof p, &r);
+	rt_rtp_parse(p, sizeof(p), &r);
 	ok(!rt_rtp_ext(&r, 200, &n), "of an unknown profile nothing is read");
 }
 
@@ -102,7 +102,7 @@ test_malformed_one_byte(void)
 	struct rt_rtp r;
 	size_t n;
 
-	rt_rtp_parse(p, sizeof p, &r);
+	rt_rtp_parse(p, sizeof(p), &r);
 	ok(!rt_rtp_ext(&r, 1, &n), "16 bytes announced, 3 there");
 	p[16] = 0xf0;
 	p[17] = 0x20;

@@ -66,7 +66,7 @@ test_long_runs(void)
 {
 	static const int every[] = {0, 2, 3, 1000, 20000, 33000};
 
-	for (size_t k = 0; k < sizeof every / sizeof *every; k++)
+	for (size_t k = 0; k < sizeof(every) / sizeof(*every); k++)
 	{
 		struct rt_seq s = {0};
 		uint16_t expected = 30000;

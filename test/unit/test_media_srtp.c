@@ -30,7 +30,7 @@ reference(srtp_ssrc_type_t direction)
 	srtp_policy_t policy;
 	srtp_t s = NULL;
 
-	memset(&policy, 0, sizeof policy);
+	memset(&policy, 0, sizeof(policy));
 	srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
 	srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
 	policy.ssrc.type = direction;
@@ -249,13 +249,13 @@ test_pair(enum rt_srtp_profile profile, const char *name)
 	{
 		size_t header = make_header(p, (uint16_t) (30000 + i), 77);
 
-		n = rt_srtp_protect(out, &roc, p, header, clear, 5, clear + 5, sizeof clear - 5);
-		if (rt_srtp_unprotect(in, p, &n) != RT_OK || n != header + sizeof clear ||
-			memcmp(p + header, clear, sizeof clear))
+		n = rt_srtp_protect(out, &roc, p, header, clear, 5, clear + 5, sizeof(clear) - 5);
+		if (rt_srtp_unprotect(in, p, &n) != RT_OK || n != header + sizeof(clear) ||
+			memcmp(p + header, clear, sizeof(clear)))
 			lost++;
 	}
 	ok(lost == 0, "%s: what one end protects the other reads", name);
-	n = rt_srtp_protect(out, &roc, p, make_header(p, (uint16_t) (30000 + 140007), 77), NULL, 0, clear, sizeof clear);
+	n = rt_srtp_protect(out, &roc, p, make_header(p, (uint16_t) (30000 + 140007), 77), NULL, 0, clear, sizeof(clear));
 	for (size_t bit = 0; bit < 8 * n; bit += 5)
 	{
 		memcpy(kept, p, n);
@@ -289,12 +289,12 @@ test_rtcp(enum rt_srtp_profile profile, const char *name)
 	struct rt_srtp *out, *in;
 	uint8_t p[64 + RT_SRTP_OVERHEAD], again[64 + RT_SRTP_OVERHEAD];
 	const uint8_t rr[8] = {0x80, 201, 0, 1, 0, 0, 0, 9};
-	size_t n = sizeof rr, m;
+	size_t n = sizeof(rr), m;
 
 	rt_srtp_new(&out, &a);
 	rt_srtp_new(&in, &b);
 	memcpy(p, rr, n);
-	ok(rt_srtp_protect_rtcp(out, p, &n) == RT_OK && n <= sizeof rr + RT_SRTP_OVERHEAD,
+	ok(rt_srtp_protect_rtcp(out, p, &n) == RT_OK && n <= sizeof(rr) + RT_SRTP_OVERHEAD,
 	   "%s: RTCP grows within its room", name);
 	memcpy(again, p, n);
 	m = n;
@@ -302,13 +302,13 @@ test_rtcp(enum rt_srtp_profile profile, const char *name)
 	ok(rt_srtp_unprotect_rtcp(in, p, &m) == RT_BAD_INPUT, "%s: forged RTCP", name);
 	memcpy(p, again, n);
 	m = n;
-	ok(rt_srtp_unprotect_rtcp(in, p, &m) == RT_OK && m == sizeof rr && memcmp(p, rr, m) == 0, "%s: RTCP", name);
+	ok(rt_srtp_unprotect_rtcp(in, p, &m) == RT_OK && m == sizeof(rr) && memcmp(p, rr, m) == 0, "%s: RTCP", name);
 	ok(rt_srtp_unprotect_rtcp(in, again, &n) == RT_BAD_INPUT, "%s: replayed RTCP", name);
 	for (n = 0; n < 12; n++)
 	{
 		uint8_t *tiny = calloc(1, n + 1);
 
-		memcpy(tiny, rr, n < sizeof rr ? n : sizeof rr);
+		memcpy(tiny, rr, n < sizeof(rr) ? n : sizeof(rr));
 		m = n;
 		if (rt_srtp_unprotect_rtcp(in, tiny, &m) == RT_OK)
 			ok(false, "%s: RTCP of %zu bytes", name, n);
@@ -335,10 +335,10 @@ test_many_sources(void)
 	{
 		struct rt_srtp_roc roc = {0};
 		size_t n =
-			rt_srtp_protect(out, &steady, p, make_header(p, (uint16_t) (65000 + i), 7), NULL, 0, body, sizeof body);
+			rt_srtp_protect(out, &steady, p, make_header(p, (uint16_t) (65000 + i), 7), NULL, 0, body, sizeof(body));
 
 		lost += rt_srtp_unprotect(in, p, &n) != RT_OK;
-		n = rt_srtp_protect(out, &roc, p, make_header(p, 1, 1000000u + (uint32_t) i), NULL, 0, body, sizeof body);
+		n = rt_srtp_protect(out, &roc, p, make_header(p, 1, 1000000u + (uint32_t) i), NULL, 0, body, sizeof(body));
 		taken += rt_srtp_unprotect(in, p, &n) == RT_OK;
 		n = rt_rtcp_write_pli(p, 100, 3000000u + (uint32_t) i, 1);
 		rt_srtp_protect_rtcp(out, p, &n);
@@ -354,7 +354,7 @@ int
 main(void)
 {
 	ok(rt_srtp_startup() == RT_OK, "libsrtp2 starts");
-	for (size_t i = 0; i < sizeof noise; i++)
+	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (uint8_t) random();
 	test_sending();
 	test_receiving();

@@ -56,7 +56,7 @@ test_framing(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
 		return;
 	rt_tcp_new(loop, fds[0], &peer, on_frame, on_closed, NULL);
-	(void) !write(fds[1], frames, sizeof frames - 1);
+	(void) !write(fds[1], frames, sizeof(frames) - 1);
 	ok(UNTIL(strlen(got) == 8) && strcmp(got, "one.two.") == 0, "packets, between empty frames that are none");
 	(void) !write(fds[1], "\3six", 4);
 	ok(UNTIL(strlen(got) == 12) && strcmp(got + 8, "six.") == 0, "one in two pieces");
@@ -88,10 +88,10 @@ static int
 free_port(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof a;
+	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (bind(fd, (struct sockaddr *) &a, sizeof a) == 0)
+	if (bind(fd, (struct sockaddr *) &a, sizeof(a)) == 0)
 		getsockname(fd, (struct sockaddr *) &a, &len);
 	close(fd);
 	return ntohs(a.sin_port);
@@ -104,7 +104,7 @@ dial(int port)
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) port)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	(void) !connect(fd, (struct sockaddr *) &to, sizeof to);
+	(void) !connect(fd, (struct sockaddr *) &to, sizeof(to));
 	return fd;
 }
 

@@ -14,7 +14,7 @@ client(const char *trusted, const char *peer, const char *headers)
 	char text[1000];
 	size_t used;
 	int status;
-	int len = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", headers);
+	int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", headers);
 
 	if (rt_http_parse_head(text, (size_t) len, &head, &used, &status) != RT_OK)
 		return "not parsed";

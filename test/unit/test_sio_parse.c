@@ -103,7 +103,7 @@ test_bad_packets(void)
 									  "51[\"a\"]",
 									  "51-"};
 
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(parse(bad[i]) == RT_BAD_INPUT, "refused: %s", strchr(bad[i], '\n') ? "a control character" : bad[i]);
 	ok(parse_n("2[\"a\0\"]", 7) == RT_BAD_INPUT, "refused: a NUL");
 }
@@ -139,7 +139,7 @@ is_over_limit(const char *number)
 {
 	char text[1024];
 
-	snprintf(text, sizeof text, "27[\"a\",{\"n\":%s}]", number);
+	snprintf(text, sizeof(text), "27[\"a\",{\"n\":%s}]", number);
 	return parse(text) == RT_OK && packet.over_limit && packet.nargs == 0 && packet.ack == 7;
 }
 
@@ -152,7 +152,7 @@ test_numbers(void)
 	   "numbers of doubles");
 	ok(is_over_limit("1e-16383") && is_over_limit("1E401") && is_over_limit("-0.1e-99999999999999999999"),
 	   "exponents out of range");
-	memset(digits, '7', sizeof digits);
+	memset(digits, '7', sizeof(digits));
 	digits[400] = '\0';
 	ok(!is_over_limit(digits), "as many digits as are allowed");
 	digits[400] = '7';

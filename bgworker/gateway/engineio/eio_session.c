@@ -385,7 +385,7 @@ copy_bearer(const struct rt_http_head *h)
 {
 	const struct rt_http_header *header = rt_http_find_header(h, "authorization");
 	static const char scheme[] = "bearer ";
-	size_t scheme_len = sizeof scheme - 1;
+	size_t scheme_len = sizeof(scheme) - 1;
 
 	if (header == NULL || header->value_len <= scheme_len || strncasecmp(header->value, scheme, scheme_len) != 0)
 		return NULL;
@@ -397,7 +397,7 @@ copy_query_token(const char *query)
 {
 	char token[MAX_TOKEN_BYTES];
 
-	return rt_http_query_param(query, "token", token, sizeof token) ? rt_strdup(token) : NULL;
+	return rt_http_query_param(query, "token", token, sizeof(token)) ? rt_strdup(token) : NULL;
 }
 
 static char
@@ -409,7 +409,7 @@ worker_digit(int worker)
 struct rt_eio_session *
 rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *query, const char *peer)
 {
-	struct rt_eio_session *s = rt_alloc(sizeof *s);
+	struct rt_eio_session *s = rt_alloc(sizeof(*s));
 
 	s->eio = e;
 	s->latency_us = -1;
@@ -436,7 +436,7 @@ rt_eio_session_open(struct rt_eio_session *s)
 	struct rt_frame *f;
 
 	e->stats->sessions++;
-	part.len = (size_t) snprintf(text, sizeof text,
+	part.len = (size_t) snprintf(text, sizeof(text),
 								 "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,"
 								 "\"maxPayload\":%zu}",
 								 s->sid, s->ws == NULL ? "\"websocket\"" : "", s->ping_interval_ms,

@@ -18,7 +18,7 @@ has_param(const char *query, const char *name, const char *value)
 {
 	char text[16];
 
-	return rt_http_query_param(query, name, text, sizeof text) && strcmp(text, value) == 0;
+	return rt_http_query_param(query, name, text, sizeof(text)) && strcmp(text, value) == 0;
 }
 
 static enum rt_eio_error
@@ -44,7 +44,7 @@ rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, 
 	/* An id that cannot be ours names a session as well. */
 	if (!rt_http_has_query_param(query, "sid"))
 		return check_handshake(h, query, websocket, upgrade);
-	if (!rt_http_query_param(query, "sid", sid, sizeof sid))
+	if (!rt_http_query_param(query, "sid", sid, sizeof(sid)))
 		return RT_EIO_UNKNOWN_SID;
 	*sp = rt_map_find_str(e->sessions, sid);
 	if (*sp == NULL)
@@ -63,7 +63,7 @@ rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error)
 	static const char *const messages[] = {"Transport unknown", "Session ID unknown", "Bad handshake method",
 										   "Bad request",       "Forbidden",          "Unsupported protocol version"};
 	char body[80];
-	int n = snprintf(body, sizeof body, "{\"code\":%d,\"message\":\"%s\"}", (int) error, messages[error]);
+	int n = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int) error, messages[error]);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = error == RT_EIO_FORBIDDEN ? 403 : 400,
 												 .content_type = "application/json",
@@ -75,7 +75,7 @@ static void
 refuse_new(struct rt_httpconn *c, const char *why)
 {
 	char body[80];
-	int n = snprintf(body, sizeof body, "{\"code\":4,\"message\":\"%s\"}", why);
+	int n = snprintf(body, sizeof(body), "{\"code\":4,\"message\":\"%s\"}", why);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = 503,
 												 .content_type = "application/json",
@@ -163,7 +163,7 @@ rt_eio_worker_of(const char *query)
 {
 	char sid[sizeof(((struct rt_eio_session *) 0)->sid)];
 
-	if (!rt_http_query_param(query, "sid", sid, sizeof sid) || strlen(sid) != sizeof sid - 1 || sid[1] != '.')
+	if (!rt_http_query_param(query, "sid", sid, sizeof(sid)) || strlen(sid) != sizeof(sid) - 1 || sid[1] != '.')
 		return -1;
 	if (sid[0] >= '0' && sid[0] <= '9')
 		return sid[0] - '0';
@@ -202,7 +202,7 @@ rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel *w, const stru
 									   .on_closed = rt_eio_session_on_ws_closed,
 									   .on_gone = on_descriptor_gone,
 									   .arg = gone_arg};
-	struct rt_eio *e = rt_alloc(sizeof *e);
+	struct rt_eio *e = rt_alloc(sizeof(*e));
 	enum rt_result rc;
 
 	e->loop = l;

@@ -47,7 +47,7 @@ write_header(uint8_t *out, int opcode, size_t len)
 static struct rt_frame *
 new_frame(int opcode, size_t len)
 {
-	struct rt_frame *f = rt_alloc(sizeof *f + MAX_HEADER + len);
+	struct rt_frame *f = rt_alloc(sizeof(*f) + MAX_HEADER + len);
 
 	f->refs = 1;
 	f->len = len;

@@ -16,7 +16,7 @@ rt_id_make(char *out)
 	uint8_t bytes[ID_BYTES];
 
 	/* So few bytes come whole and at once, once the kernel's generator is seeded. */
-	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t) sizeof bytes)
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes))
 	{
 		rt_log(RT_LOG_ERROR, "id", "the kernel gives no random bytes");
 		_Exit(1);

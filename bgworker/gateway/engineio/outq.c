@@ -34,7 +34,7 @@ grow(struct rt_outq *q)
 	uint32_t old_room;
 	struct rt_frame **old = slots_of(q, &old_room);
 	uint32_t room = old_room * 4;
-	struct rt_frame **slots = rt_alloc(room * sizeof *slots);
+	struct rt_frame **slots = rt_alloc(room * sizeof(*slots));
 
 	for (uint32_t i = 0; i < q->count; i++)
 		slots[i] = old[(q->head + i) % old_room];
@@ -50,7 +50,7 @@ rt_outq_fini(struct rt_outq *q)
 	while (q->count > 0)
 		rt_outq_pop(q);
 	free(q->more);
-	memset(q, 0, sizeof *q);
+	memset(q, 0, sizeof(*q));
 }
 
 enum rt_result

@@ -135,8 +135,8 @@ is_binary_body(const struct rt_http_head *h)
 	const struct rt_http_header *type = rt_http_find_header(h, "content-type");
 	static const char octets[] = "application/octet-stream";
 
-	return type != NULL && type->value_len >= sizeof octets - 1 &&
-		   strncasecmp(type->value, octets, sizeof octets - 1) == 0;
+	return type != NULL && type->value_len >= sizeof(octets) - 1 &&
+		   strncasecmp(type->value, octets, sizeof(octets) - 1) == 0;
 }
 
 void

@@ -54,7 +54,7 @@ static void
 answer_probe(struct rt_eio_session *s)
 {
 	static const char text[] = "3probe";
-	struct rt_frame_part part = {text, sizeof text - 1};
+	struct rt_frame_part part = {text, sizeof(text) - 1};
 	struct rt_frame *f = rt_frame_new(&part, 1);
 	struct rt_outq q = {0};
 
@@ -131,7 +131,7 @@ choose_subprotocol(const struct rt_http_head *h, struct rt_ws_request *r)
 static struct rt_probe *
 new_probe(struct rt_eio_session *s)
 {
-	struct rt_probe *probe = rt_alloc(sizeof *probe);
+	struct rt_probe *probe = rt_alloc(sizeof(*probe));
 
 	probe->session = s;
 	probe->timeout.fn = on_probe_timeout;

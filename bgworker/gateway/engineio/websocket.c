@@ -367,7 +367,7 @@ write_handshake(char *out, const struct rt_ws_request *r)
 struct rt_ws *
 rt_ws_adopt(struct rt_ws_server *s, int fd, const struct rt_ws_request *r, void *owner)
 {
-	struct rt_ws *ws = rt_alloc(sizeof *ws);
+	struct rt_ws *ws = rt_alloc(sizeof(*ws));
 	char *bytes = rt_alloc(HANDSHAKE_BYTES + r->rest_len);
 	size_t len = write_handshake(bytes, r);
 
@@ -419,7 +419,7 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 		{.name = NULL}};
 	/* Engine.IO has its own heartbeat; the library's would cost a timer for each connection. */
 	static const lws_retry_bo_t no_validity_check = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
-	struct rt_ws_server *s = rt_alloc(sizeof *s);
+	struct rt_ws_server *s = rt_alloc(sizeof(*s));
 	struct lws_context_creation_info info = {0};
 	void *loops[1] = {rt_loop_uv(l)};
 

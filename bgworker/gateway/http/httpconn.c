@@ -44,7 +44,7 @@ void
 rt_httpconn_forget_request(struct rt_httpconn *c)
 {
 	if (c->id != 0)
-		rt_map_take(c->server->requests, &c->id, sizeof c->id);
+		rt_map_take(c->server->requests, &c->id, sizeof(c->id));
 	c->id = 0;
 	c->server->stats->held_bytes -= c->counted;
 	c->counted = 0;
@@ -190,13 +190,13 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	c->head_len = head_len;
 	c->body_len = (size_t) h->content_length;
 	c->is_chunked = h->chunked;
-	memset(&c->chunks, 0, sizeof c->chunks);
+	memset(&c->chunks, 0, sizeof(c->chunks));
 	c->in.limit_bytes = in_limit(s);
 	c->keep_alive = h->keep_alive;
 	c->old_version = h->minor == 0;
 	c->head_only = h->method_len == 4 && memcmp(h->method, "HEAD", 4) == 0;
 	c->id = ++s->last_id;
-	rt_map_put(s->requests, &c->id, sizeof c->id, c);
+	rt_map_put(s->requests, &c->id, sizeof(c->id), c);
 	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != RT_HTTPCONN_READING_HEAD)
 		return;
 	c->state = RT_HTTPCONN_READING_BODY;
@@ -333,7 +333,7 @@ static void
 read_some(struct rt_httpconn *c)
 {
 	struct rt_httpserver *s = c->server;
-	ssize_t n = recv(c->fd, s->scratch, sizeof s->scratch, MSG_DONTWAIT);
+	ssize_t n = recv(c->fd, s->scratch, sizeof(s->scratch), MSG_DONTWAIT);
 
 	if (n > 0)
 		take_bytes(c, s->scratch, (size_t) n);
@@ -359,12 +359,12 @@ on_events(void *arg, int events)
 void
 rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char *data, size_t len)
 {
-	struct rt_httpconn *c = rt_alloc(sizeof *c);
+	struct rt_httpconn *c = rt_alloc(sizeof(*c));
 
 	c->server = s;
 	c->fd = fd;
 	c->timeout.fn = on_timeout;
-	snprintf(c->peer, sizeof c->peer, "%s", peer);
+	snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	rt_buf_init(&c->in, in_limit(s));
 	rt_buf_init(&c->chunked, s->conf->max_payload_bytes);
 	rt_buf_init(&c->out, SIZE_MAX / 2); /* replies are of sizes that we choose */
@@ -408,7 +408,7 @@ rt_httpconn_peer(const struct rt_httpconn *c)
 void
 rt_httpconn_set_client(struct rt_httpconn *c, const char *client)
 {
-	snprintf(c->client, sizeof c->client, "%s", client);
+	snprintf(c->client, sizeof(c->client), "%s", client);
 }
 
 const char *
@@ -454,14 +454,14 @@ rt_httpconn_id(const struct rt_httpconn *c)
 struct rt_httpconn *
 rt_httpserver_find(const struct rt_httpserver *s, uint64_t id)
 {
-	return rt_map_find(s->requests, &id, sizeof id);
+	return rt_map_find(s->requests, &id, sizeof(id));
 }
 
 struct rt_httpserver *
 rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
 				  struct rt_transport_stats *stats, const struct rt_http_handler *handler)
 {
-	struct rt_httpserver *s = rt_alloc(sizeof *s);
+	struct rt_httpserver *s = rt_alloc(sizeof(*s));
 
 	s->loop = l;
 	s->wheel = w;

@@ -59,7 +59,7 @@ reason_of(int status)
 				   {503, "Service Unavailable"},
 				   {505, "HTTP Version Not Supported"}};
 
-	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].status == status)
 			return reasons[i].reason;
 	return "Unknown";
@@ -74,7 +74,7 @@ date_of(struct rt_httpserver *s)
 	if (now != s->date_at)
 	{
 		gmtime_r(&now, &tm);
-		strftime(s->date, sizeof s->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 		s->date_at = now;
 	}
 	return s->date;
@@ -93,7 +93,7 @@ put_head(struct rt_httpconn *c, const struct rt_http_reply *r)
 		connection = "Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n";
 	else
 		connection = "Keep-Alive: timeout=60\r\n";
-	n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", r->status, reason_of(r->status),
+	n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", r->status, reason_of(r->status),
 				 date_of(c->server), connection);
 	rt_buf_put(&c->out, line, (size_t) n);
 	if (r->content_type != NULL)
@@ -104,7 +104,7 @@ put_head(struct rt_httpconn *c, const struct rt_http_reply *r)
 	}
 	if (r->status != 204 && r->status != 304)
 	{
-		n = snprintf(line, sizeof line, "Content-Length: %zu\r\n", r->len);
+		n = snprintf(line, sizeof(line), "Content-Length: %zu\r\n", r->len);
 		rt_buf_put(&c->out, line, (size_t) n);
 	}
 	if (c->headers != NULL)
@@ -282,7 +282,7 @@ rt_httpconn_refuse(struct rt_httpconn *c, int status)
 
 	c->server->stats->http_bad_requests++;
 	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
-	n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+	n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
 				 status == 413   ? "too_large"
 				 : status == 503 ? "unavailable"
 								 : "bad_request",

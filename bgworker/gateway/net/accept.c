@@ -69,7 +69,7 @@ refuse_full(struct rt_acceptor *a, int fd)
 
 	a->stats->refused_full++;
 	/* A fresh socket takes so much at once; if not, the client sees a plain end. */
-	(void) !send(fd, reply, sizeof reply - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void) !send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -102,7 +102,7 @@ on_acceptable(void *arg, int events)
 	for (int n = 0; n < ACCEPTS_A_TURN; n++)
 	{
 		struct sockaddr_storage address = {0};
-		socklen_t len = sizeof address;
+		socklen_t len = sizeof(address);
 		char peer[PEER_BYTES];
 		int fd = accept4(listener->fd, (struct sockaddr *) &address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		int on = 1;
@@ -120,7 +120,7 @@ on_acceptable(void *arg, int events)
 		}
 		a->stats->accepted++;
 		a->stats->connections++;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		write_peer(&address, peer);
 		a->handler.on_accept(a->handler.arg, fd, peer);
 	}
@@ -136,11 +136,11 @@ open_listener(struct rt_acceptor *a, const struct addrinfo *ai)
 
 	if (fd < 0)
 		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->conf->workers > 1)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (ai->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	on = errno;
@@ -176,7 +176,7 @@ listen_on(struct rt_acceptor *a, const char *address)
 	char port[12];
 	int rc;
 
-	snprintf(port, sizeof port, "%d", a->conf->port);
+	snprintf(port, sizeof(port), "%d", a->conf->port);
 	rc = getaddrinfo(address, port, &hints, &list);
 	if (rc != 0)
 	{
@@ -241,23 +241,23 @@ enum rt_result
 rt_acceptor_pass(struct rt_acceptor *a, int worker, int fd, const char *peer, const char *data, size_t len)
 {
 	char peer_bytes[PEER_BYTES] = {0};
-	struct iovec parts[2] = {{peer_bytes, sizeof peer_bytes}, {(void *) data, len}};
+	struct iovec parts[2] = {{peer_bytes, sizeof(peer_bytes)}, {(void *) data, len}};
 	union
 	{
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = {0}};
 	struct msghdr message = {
-		.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+		.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
 	if (worker < 0 || worker >= RT_MAX_WORKERS || a->worker_fds[worker] < 0 || len > MAX_PASSED_BYTES)
 		return RT_LIMIT;
-	snprintf(peer_bytes, sizeof peer_bytes, "%s", peer);
+	snprintf(peer_bytes, sizeof(peer_bytes), "%s", peer);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	if (sendmsg(a->worker_fds[worker], &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 	{
 		rt_log(RT_LOG_DEBUG, "accept", "worker %d takes no connection: %s", worker, strerror(errno));
@@ -275,8 +275,8 @@ passed_descriptor(struct msghdr *message)
 	int fd = -1;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
-			memcpy(&fd, CMSG_DATA(c), sizeof fd);
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd)))
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	return fd;
 }
 
@@ -284,14 +284,14 @@ static void
 on_passed(void *arg, int events)
 {
 	struct rt_acceptor *a = arg;
-	struct iovec part = {a->passed, sizeof a->passed};
+	struct iovec part = {a->passed, sizeof(a->passed)};
 	union
 	{
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(a->worker_fds[a->conf->worker], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
 
@@ -320,7 +320,7 @@ struct rt_acceptor *
 rt_acceptor_new(struct rt_loop *l, const struct rt_transport_options *conf, struct rt_transport_stats *stats,
 				const struct rt_accept_handler *handler)
 {
-	struct rt_acceptor *a = rt_alloc(sizeof *a);
+	struct rt_acceptor *a = rt_alloc(sizeof(*a));
 
 	a->loop = l;
 	a->conf = conf;

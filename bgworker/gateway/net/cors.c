@@ -62,13 +62,13 @@ rt_cors_headers(const char *origins, const struct rt_http_head *h)
 		!is_listed(origins, origin->value, origin->value_len, &any))
 		return NULL;
 	if (any)
-		snprintf(out, sizeof out, "Access-Control-Allow-Origin: *\r\n");
+		snprintf(out, sizeof(out), "Access-Control-Allow-Origin: *\r\n");
 	else
-		snprintf(out, sizeof out,
+		snprintf(out, sizeof(out),
 				 "Access-Control-Allow-Origin: %.*s\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
 				 (int) origin->value_len, origin->value);
 	if (rt_http_find_header(h, "access-control-request-method") != NULL)
-		add_preflight(out, sizeof out, h);
+		add_preflight(out, sizeof(out), h);
 	else
 		strcat(out, "Access-Control-Expose-Headers: Retry-After\r\n");
 	return rt_strdup(out);

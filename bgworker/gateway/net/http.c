@@ -46,7 +46,7 @@ skip_authority(const char *target, const char *end)
 {
 	static const char *const schemes[] = {"http://", "https://"};
 
-	for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
 	{
 		size_t len = strlen(schemes[i]);
 
@@ -100,7 +100,7 @@ static void
 reply_error(struct rt_httpconn *c, int status, const char *headers, const char *code, const char *message)
 {
 	char body[256];
-	int n = snprintf(body, sizeof body, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
+	int n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
 					 message);
 
 	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status,
@@ -124,7 +124,7 @@ is_known_method(const struct rt_http_head *h)
 {
 	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
 
-	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (rt_http_method_is(h, methods[i]))
 			return true;
 	return false;
@@ -283,7 +283,7 @@ struct rt_http *
 rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
 			struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router)
 {
-	struct rt_http *http = rt_alloc(sizeof *http);
+	struct rt_http *http = rt_alloc(sizeof(*http));
 	struct rt_http_handler handler = {.on_head = on_head,
 									  .on_request = on_request,
 									  .on_abandoned = on_abandoned,

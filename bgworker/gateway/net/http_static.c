@@ -60,7 +60,7 @@ type_of(const char *path)
 										   {".txt", "text/plain; charset=utf-8"}};
 	const char *dot = strrchr(path, '.');
 
-	for (size_t i = 0; dot != NULL && i < sizeof types / sizeof types[0]; i++)
+	for (size_t i = 0; dot != NULL && i < sizeof(types) / sizeof(types[0]); i++)
 		if (strcmp(dot, types[i][0]) == 0)
 			return types[i][1];
 	return "application/octet-stream";
@@ -106,7 +106,7 @@ static void
 add_file(struct rt_http_static *s, const char *name, const char *path)
 {
 	char gzip_name[PATH_MAX];
-	struct file *f = rt_alloc(sizeof *f);
+	struct file *f = rt_alloc(sizeof(*f));
 
 	f->data = rt_map_count(s->files) < MAX_FILES ? read_file(s, name, &f->len) : NULL;
 	if (f->data == NULL)
@@ -114,11 +114,11 @@ add_file(struct rt_http_static *s, const char *name, const char *path)
 		free(f);
 		return;
 	}
-	snprintf(gzip_name, sizeof gzip_name, "%s.gz", name);
+	snprintf(gzip_name, sizeof(gzip_name), "%s.gz", name);
 	f->gzip = read_file(s, gzip_name, &f->gzip_len);
 	f->path = rt_strdup(path);
 	f->type = type_of(name);
-	snprintf(f->etag, sizeof f->etag, "\"%016" PRIx64 "\"", hash_of(f->data, f->len));
+	snprintf(f->etag, sizeof(f->etag), "\"%016" PRIx64 "\"", hash_of(f->data, f->len));
 	rt_map_put_str(s->files, f->path, f);
 }
 
@@ -144,8 +144,8 @@ add_dir(struct rt_http_static *s, const char *dir, const char *path, int depth)
 
 		if (entry->d_name[0] == '.' || is_gzip(entry->d_name))
 			continue;
-		if (snprintf(name, sizeof name, "%s/%s", dir, entry->d_name) >= (int) sizeof name ||
-			snprintf(url, sizeof url, "%s/%s", path, entry->d_name) >= (int) sizeof url || lstat(name, &st) != 0)
+		if (snprintf(name, sizeof(name), "%s/%s", dir, entry->d_name) >= (int) sizeof(name) ||
+			snprintf(url, sizeof(url), "%s/%s", path, entry->d_name) >= (int) sizeof(url) || lstat(name, &st) != 0)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			add_dir(s, name, url, depth + 1);
@@ -159,17 +159,17 @@ add_dir(struct rt_http_static *s, const char *dir, const char *path, int depth)
 struct rt_http_static *
 rt_http_static_new(const char *dir)
 {
-	struct rt_http_static *s = rt_alloc(sizeof *s);
+	struct rt_http_static *s = rt_alloc(sizeof(*s));
 	char name[PATH_MAX];
 
 	s->files = rt_map_new();
 	if (dir == NULL || dir[0] == '\0')
 		return s;
-	snprintf(name, sizeof name, "%s/index.html", dir);
+	snprintf(name, sizeof(name), "%s/index.html", dir);
 	add_file(s, name, "/");
-	snprintf(name, sizeof name, "%s/favicon.ico", dir);
+	snprintf(name, sizeof(name), "%s/favicon.ico", dir);
 	add_file(s, name, "/favicon.ico");
-	snprintf(name, sizeof name, "%s/assets", dir);
+	snprintf(name, sizeof(name), "%s/assets", dir);
 	add_dir(s, name, "/assets", 0);
 	rt_log(RT_LOG_DEBUG, "http", "%zu files, %zu bytes from %s", rt_map_count(s->files), s->total_bytes, dir);
 	return s;
@@ -213,7 +213,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 		return false;
 	gzip = f->gzip != NULL && rt_http_header_has_token(h, "accept-encoding", "gzip");
 	/* Files have no version in their names, so a client asks whether its copy is still good. */
-	snprintf(headers, sizeof headers, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
+	snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
 			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "");
 	r.headers = headers;
 	if (rt_http_header_has_token(h, "if-none-match", f->etag))

@@ -128,7 +128,7 @@ read_from_peer(struct tls_conn *c)
 	if (rt_buf_len(&c->to_inner) > 0)
 		return RT_AGAIN;
 	ERR_clear_error();
-	n = SSL_read(c->ssl, t->scratch, sizeof t->scratch);
+	n = SSL_read(c->ssl, t->scratch, sizeof(t->scratch));
 	rc = ssl_result(c, n, &c->reads_want_write);
 	if (rc != RT_OK)
 		return rc;
@@ -189,7 +189,7 @@ read_from_inner(struct tls_conn *c)
 
 	if (rt_buf_len(&c->to_peer) > 0)
 		return RT_AGAIN;
-	n = recv(c->inner, c->tls->scratch, sizeof c->tls->scratch, MSG_DONTWAIT);
+	n = recv(c->inner, c->tls->scratch, sizeof(c->tls->scratch), MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? RT_AGAIN : RT_GONE;
 	if (n == 0)
@@ -297,7 +297,7 @@ resume(void *arg)
 static struct tls_conn *
 new_conn(struct rt_tls *t, int fd, int inner)
 {
-	struct tls_conn *c = rt_alloc(sizeof *c);
+	struct tls_conn *c = rt_alloc(sizeof(*c));
 
 	c->tls = t;
 	c->fd = fd;
@@ -358,7 +358,7 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsig
 
 	(void) ssl;
 	(void) arg;
-	if (SSL_select_next_proto((unsigned char **) out, out_len, ours, sizeof ours - 1, in, in_len) !=
+	if (SSL_select_next_proto((unsigned char **) out, out_len, ours, sizeof(ours) - 1, in, in_len) !=
 		OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_NOACK;
 	return SSL_TLSEXT_ERR_OK;
@@ -380,7 +380,7 @@ log_openssl_error(const char *what)
 {
 	char reason[256];
 
-	ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
+	ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
 	ERR_clear_error();
 	rt_log(RT_LOG_ERROR, "tls", "cannot use the %s: %s", what, reason);
 }
@@ -464,7 +464,7 @@ rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const stru
 
 	if (ctx == NULL)
 		return RT_INTERNAL;
-	t = rt_alloc(sizeof *t);
+	t = rt_alloc(sizeof(*t));
 	t->loop = l;
 	t->wheel = w;
 	t->ctx = ctx;

@@ -178,7 +178,7 @@ enum rt_result
 rt_transport_new(struct rt_transport **tp, struct rt_loop *l, const struct rt_transport_options *o,
 				 const struct rt_socketio_app *app, rt_http_cb on_request, void *on_request_arg)
 {
-	struct rt_transport *t = rt_alloc(sizeof *t);
+	struct rt_transport *t = rt_alloc(sizeof(*t));
 	enum rt_result rc;
 
 	t->loop = l;

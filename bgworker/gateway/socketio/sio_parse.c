@@ -182,7 +182,7 @@ rt_sio_parse(const char *text, size_t len, struct rt_sio_packet *p)
 	struct cursor c = {text, text + len};
 	enum rt_result rc;
 
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 	p->ack = -1;
 	if (len == 0 || *c.p < '0' || *c.p > '0' + RT_SIO_BINARY_ACK)
 		return RT_BAD_INPUT;
@@ -210,7 +210,7 @@ rt_sio_is_reserved(const char *name)
 	static const char *const names[] = {"connect",       "connect_error", "disconnect",
 										"disconnecting", "newListener",   "removeListener"};
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
 	return false;

@@ -107,7 +107,7 @@ rt_socket_ack(struct rt_socket *s, int64_t ack, const char *json, size_t len)
 
 	if (s->state != RT_SOCKET_CONNECTED || ack == RT_NO_ACK)
 		return;
-	parts[0].len = (size_t) snprintf(head, sizeof head, "43%" PRId64 "[", ack);
+	parts[0].len = (size_t) snprintf(head, sizeof(head), "43%" PRId64 "[", ack);
 	rt_socket_send_parts(s, parts, 3);
 }
 

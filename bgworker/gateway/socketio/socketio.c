@@ -119,7 +119,7 @@ static void
 refuse_namespace(struct rt_socket *s, const struct rt_sio_packet *p)
 {
 	static const char tail[] = ",{\"message\":\"Invalid namespace\"}";
-	struct rt_frame_part parts[] = {{"44", 2}, {p->namespace, p->namespace_len}, {tail, sizeof tail - 1}};
+	struct rt_frame_part parts[] = {{"44", 2}, {p->namespace, p->namespace_len}, {tail, sizeof(tail) - 1}};
 
 	rt_socket_send_parts(s, parts, 3);
 	rt_socket_strike(s);
@@ -264,7 +264,7 @@ take_attachment(struct rt_socket *s, size_t len)
 static void *
 on_open(void *arg, struct rt_eio_session *session)
 {
-	struct rt_socket *s = rt_alloc(sizeof *s);
+	struct rt_socket *s = rt_alloc(sizeof(*s));
 
 	s->sio = arg;
 	s->session = session;
@@ -303,7 +303,7 @@ rt_socketio_new(struct rt_socketio **siop, struct rt_loop *l, struct rt_wheel *w
 				const struct rt_transport_options *conf, struct rt_transport_stats *stats,
 				const struct rt_socketio_app *app, void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
-	struct rt_socketio *sio = rt_alloc(sizeof *sio);
+	struct rt_socketio *sio = rt_alloc(sizeof(*sio));
 	struct rt_eio_handler handler = {
 		.on_open = on_open, .on_message = on_message, .on_close = on_close, .on_full = on_full, .arg = sio};
 	enum rt_result rc;

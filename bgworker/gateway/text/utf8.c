@@ -44,13 +44,13 @@ rt_utf8_valid(const char *text, size_t len)
 
 	while (len > 0)
 	{
-		if (len >= sizeof word)
+		if (len >= sizeof(word))
 		{
-			memcpy(&word, p, sizeof word);
+			memcpy(&word, p, sizeof(word));
 			if ((word & HIGH_BITS) == 0)
 			{
-				p += sizeof word;
-				len -= sizeof word;
+				p += sizeof(word);
+				len -= sizeof(word);
 				continue;
 			}
 		}

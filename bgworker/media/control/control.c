@@ -84,9 +84,9 @@ register_worker(struct rt_control *c)
 		return;
 	c->starting = true;
 	rt_ice_random(random, 12);
-	snprintf(c->worker, sizeof c->worker, "media%d-%s", c->options.slot, random);
-	gethostname(host, sizeof host - 1);
-	snprintf(slot, sizeof slot, "%s/%d", host, c->options.slot);
+	snprintf(c->worker, sizeof(c->worker), "media%d-%s", c->options.slot, random);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(slot, sizeof(slot), "%s/%d", host, c->options.slot);
 	rt_db_call_json(c->db, "media_start",
 					json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
 							  "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
@@ -245,7 +245,7 @@ struct rt_control *
 rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o, rt_control_cb on_ready,
 			   void *arg)
 {
-	struct rt_control *c = rt_alloc(sizeof *c);
+	struct rt_control *c = rt_alloc(sizeof(*c));
 
 	c->loop = l;
 	c->db = db;

@@ -17,7 +17,7 @@ struct rt_inbox
 struct rt_inbox *
 rt_inbox_new(void)
 {
-	struct rt_inbox *in = rt_alloc(sizeof *in);
+	struct rt_inbox *in = rt_alloc(sizeof(*in));
 
 	in->waiting = json_array();
 	return in;

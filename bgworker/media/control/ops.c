@@ -20,7 +20,7 @@ static json_t *
 fail(struct rt_ops_error *e, const char *code, const char *message)
 {
 	e->code = code;
-	snprintf(e->text.message, sizeof e->text.message, "%s", message);
+	snprintf(e->text.message, sizeof(e->text.message), "%s", message);
 	return NULL;
 }
 
@@ -79,7 +79,7 @@ random32(uint32_t from, uint32_t range)
 {
 	uint32_t r = 0;
 
-	RAND_bytes((unsigned char *) &r, sizeof r);
+	RAND_bytes((unsigned char *) &r, sizeof(r));
 	return from + r % range;
 }
 
@@ -249,7 +249,7 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "not_found", "Producer not found");
 	if (rt_engine_consumer(ops->engine, id))
 		return fail(e, "conflict", "Consumer exists");
-	snprintf(mid, sizeof mid, "%u", t->next_mid);
+	snprintf(mid, sizeof(mid), "%u", t->next_mid);
 	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable,
 								 json_object_get(req, "rtpCapabilities"), mid, t->next_ssrc, &e->text);
 	if (rc != RT_OK)
@@ -417,7 +417,7 @@ rt_ops_run(const struct rt_ops *ops, const json_t *request, struct rt_ops_error 
 	const char *op = rt_json_str(request, "op");
 
 	rt_engine_touch(ops->engine);
-	for (size_t i = 0; op && i < sizeof ops_table / sizeof *ops_table; i++)
+	for (size_t i = 0; op && i < sizeof(ops_table) / sizeof(*ops_table); i++)
 		if (strcmp(ops_table[i].name, op) == 0)
 			return ops_table[i].run(ops, request, e);
 	return fail(e, "bad_request", "unknown operation");

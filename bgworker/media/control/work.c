@@ -121,7 +121,7 @@ carry_out(struct rt_work *w, const json_t *request)
 static void
 carry_out_all(struct rt_work *w, json_t *requests)
 {
-	struct batch *b = rt_alloc(sizeof *b);
+	struct batch *b = rt_alloc(sizeof(*b));
 	const json_t *request;
 	size_t i;
 
@@ -259,7 +259,7 @@ rt_work_notify(struct rt_work *w, int pid, const char *payload, size_t len)
 {
 	json_t *notice;
 
-	if (len < sizeof REQUEST_PREFIX || memcmp(payload, REQUEST_PREFIX, sizeof REQUEST_PREFIX - 1) != 0)
+	if (len < sizeof(REQUEST_PREFIX) || memcmp(payload, REQUEST_PREFIX, sizeof(REQUEST_PREFIX) - 1) != 0)
 		return;
 	notice = rt_json_parse_object(payload, len);
 	take_notice(w, pid, notice);
@@ -293,7 +293,7 @@ rt_work_pause(struct rt_work *w)
 struct rt_work *
 rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps)
 {
-	struct rt_work *w = rt_alloc(sizeof *w);
+	struct rt_work *w = rt_alloc(sizeof(*w));
 
 	w->loop = l;
 	w->db = db;

@@ -21,7 +21,7 @@ random_seq(void)
 {
 	uint16_t r = 0;
 
-	RAND_bytes((unsigned char *) &r, sizeof r);
+	RAND_bytes((unsigned char *) &r, sizeof(r));
 	return (uint16_t) (1000 + r % 31000);
 }
 
@@ -33,7 +33,7 @@ rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_produ
 
 	if (t->nconsumers >= RT_MAX_CONSUMERS)
 		return RT_LIMIT;
-	c = rt_alloc(sizeof *c);
+	c = rt_alloc(sizeof(*c));
 	strncpy(c->id, id, RT_OBJECT_ID - 1);
 	c->transport = t;
 	c->producer = p;
@@ -44,7 +44,7 @@ rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_produ
 	c->rtx_seq = random_seq();
 	c->score = c->told_score = 10;
 	if (params->rtx_ssrc || params->feedback.nack)
-		c->history = rt_alloc(RT_HISTORY * sizeof *c->history);
+		c->history = rt_alloc(RT_HISTORY * sizeof(*c->history));
 	rt_layers_init(c);
 	c->next = t->consumers;
 	t->consumers = c;

@@ -80,8 +80,8 @@ send_twcc(struct rt_transport *t)
 	uint8_t out[RTCP_ROOM];
 	size_t n;
 
-	while ((n = rt_twcc_feedback(t->twcc, out, sizeof out - RT_SRTP_OVERHEAD, 1)))
-		rt_transport_send_rtcp(t, out, n, sizeof out);
+	while ((n = rt_twcc_feedback(t->twcc, out, sizeof(out) - RT_SRTP_OVERHEAD, 1)))
+		rt_transport_send_rtcp(t, out, n, sizeof(out));
 }
 
 /* For a sender without transport-wide feedback: what it sends now and half as much again, less where it loses. */
@@ -114,7 +114,7 @@ static void
 send_reports(struct rt_transport *t, const struct rt_rtcp_report *reports, int count, bool last)
 {
 	uint8_t out[RTCP_ROOM];
-	size_t n, cap = sizeof out - RT_SRTP_OVERHEAD;
+	size_t n, cap = sizeof(out) - RT_SRTP_OVERHEAD;
 
 	n = rt_rtcp_write_rr(out, cap, RT_OUR_SSRC, reports, count);
 	if (last)
@@ -122,7 +122,7 @@ send_reports(struct rt_transport *t, const struct rt_rtcp_report *reports, int c
 		n += rt_rtcp_write_rrtr(out + n, cap - n, RT_OUR_SSRC, rt_rtcp_ntp_now());
 		n += write_remb(t, out + n, cap - n);
 	}
-	rt_transport_send_rtcp(t, out, n, sizeof out);
+	rt_transport_send_rtcp(t, out, n, sizeof(out));
 }
 
 /* On all that comes, in as many compounds as it takes. */
@@ -155,18 +155,18 @@ static void
 send_sender_reports(struct rt_transport *t)
 {
 	uint8_t out[RTCP_ROOM];
-	size_t n = 0, cap = sizeof out - RT_SRTP_OVERHEAD;
+	size_t n = 0, cap = sizeof(out) - RT_SRTP_OVERHEAD;
 
 	for (struct rt_consumer *c = t->consumers; c; c = c->next)
 	{
 		if (cap - n < 320) /* a report and the longest name */
 		{
-			rt_transport_send_rtcp(t, out, n, sizeof out);
+			rt_transport_send_rtcp(t, out, n, sizeof(out));
 			n = 0;
 		}
 		n += rt_consumer_sender_report(c, out + n, cap - n);
 	}
-	rt_transport_send_rtcp(t, out, n, sizeof out);
+	rt_transport_send_rtcp(t, out, n, sizeof(out));
 }
 
 static void
@@ -236,7 +236,7 @@ enum rt_result
 rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_options *o,
 			  rt_engine_event_cb on_event, void *arg)
 {
-	struct rt_engine *e = rt_alloc(sizeof *e);
+	struct rt_engine *e = rt_alloc(sizeof(*e));
 	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, e};
 
 	e->loop = l;
@@ -304,7 +304,7 @@ rt_engine_router(struct rt_engine *e, const char *id)
 
 	if (r)
 		return r;
-	r = rt_alloc(sizeof *r);
+	r = rt_alloc(sizeof(*r));
 	strncpy(r->id, id, RT_OBJECT_ID - 1);
 	r->engine = e;
 	r->speaker = rt_speaker_new();
@@ -343,7 +343,7 @@ rt_engine_close_all(struct rt_engine *e)
 	{
 		char id[RT_OBJECT_ID];
 
-		memcpy(id, r->id, sizeof id);
+		memcpy(id, r->id, sizeof(id));
 		rt_engine_close_router(e, id);
 		pos = 0; /* the map has changed */
 	}

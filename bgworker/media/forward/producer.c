@@ -50,7 +50,7 @@ rt_producer_new(struct rt_producer **pp, struct rt_transport *t, const char *id,
 	for (int i = 0; i < params->n_encodings; i++)
 		if (ssrc_in_use(t, params->encodings[i].ssrc) || ssrc_in_use(t, params->encodings[i].rtx_ssrc))
 			return RT_BAD_INPUT;
-	p = rt_alloc(sizeof *p);
+	p = rt_alloc(sizeof(*p));
 	strncpy(p->id, id, RT_OBJECT_ID - 1);
 	p->transport = t;
 	p->params = *params;
@@ -61,10 +61,10 @@ rt_producer_new(struct rt_producer **pp, struct rt_transport *t, const char *id,
 		if (params->kind == RT_KIND_VIDEO)
 			p->layers[i].store = rt_store_new();
 		if (params->codec == RT_CODEC_AV1 && params->ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR])
-			p->layers[i].dd = rt_alloc(sizeof *p->layers[i].dd);
+			p->layers[i].dd = rt_alloc(sizeof(*p->layers[i].dd));
 	}
 	if (!t->cname[0])
-		memcpy(t->cname, params->cname, sizeof t->cname);
+		memcpy(t->cname, params->cname, sizeof(t->cname));
 	p->next = t->producers;
 	t->producers = p;
 	t->nproducers++;
@@ -161,9 +161,9 @@ ask_keyframe(struct rt_producer *p, struct rt_layer *l)
 	l->plis++;
 	p->transport->engine->keyframes_asked++;
 	n = p->params.feedback.pli || !p->params.feedback.fir
-			? rt_rtcp_write_pli(out, sizeof out, 1, l->recv.ssrc)
-			: rt_rtcp_write_fir(out, sizeof out, 1, l->recv.ssrc, l->fir_seq++);
-	rt_transport_send_rtcp(p->transport, out, n, sizeof out);
+			? rt_rtcp_write_pli(out, sizeof(out), 1, l->recv.ssrc)
+			: rt_rtcp_write_fir(out, sizeof(out), 1, l->recv.ssrc, l->fir_seq++);
+	rt_transport_send_rtcp(p->transport, out, n, sizeof(out));
 }
 
 static void
@@ -197,7 +197,7 @@ copy_ext(const struct rt_rtp *rtp, uint8_t id, struct rt_ext_value *v)
 	size_t len;
 	const uint8_t *value = rt_rtp_ext(rtp, id, &len);
 
-	if (!value || len == 0 || len > sizeof v->value)
+	if (!value || len == 0 || len > sizeof(v->value))
 		return;
 	v->len = (uint8_t) len;
 	memcpy(v->value, value, len);
@@ -414,8 +414,8 @@ send_nacks(struct rt_producer *p, int layer)
 	p->transport->engine->nacks_sent += (uint64_t) n;
 	if (n)
 		rt_transport_send_rtcp(p->transport, out,
-							   rt_rtcp_write_nack(out, sizeof out - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
-							   sizeof out);
+							   rt_rtcp_write_nack(out, sizeof(out) - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
+							   sizeof(out));
 	if (give_up)
 		rt_producer_want_keyframe(p, layer);
 }

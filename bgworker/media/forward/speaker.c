@@ -57,7 +57,7 @@ rt_speaker_level(struct rt_speaker *s, const char *producer_id, uint8_t level)
 		if (s->n == MAX_SPEAKERS)
 			return;
 		v = &s->voices[s->n++];
-		memset(v, 0, sizeof *v);
+		memset(v, 0, sizeof(*v));
 		strncpy(v->id, producer_id, ID_LEN - 1);
 	}
 	v->power += pow(10, -(level & 0x7f) / 10.0);

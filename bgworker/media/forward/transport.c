@@ -23,7 +23,7 @@ rt_transport_password(void *arg, const char *ufrag, size_t len)
 static struct rt_ufrag *
 new_ufrag(struct rt_transport *t)
 {
-	struct rt_ufrag *u = rt_alloc(sizeof *u);
+	struct rt_ufrag *u = rt_alloc(sizeof(*u));
 
 	u->transport = t;
 	do
@@ -67,7 +67,7 @@ rt_transport_set_ice(struct rt_transport *t, const char *ufrag, const char *pwd)
 static void
 make_key(struct rt_tuple_key *k, const struct rt_tuple *t)
 {
-	memset(k, 0, sizeof *k);
+	memset(k, 0, sizeof(*k));
 	k->family = (uint8_t) t->addr.any.sa_family;
 	k->tcp_id = t->tcp_id;
 	k->socket = t->socket;
@@ -89,7 +89,7 @@ find_tuple(struct rt_engine *e, const struct rt_tuple *from)
 	struct rt_tuple_key key;
 
 	make_key(&key, from);
-	return rt_map_find(e->tuples, &key, sizeof key);
+	return rt_map_find(e->tuples, &key, sizeof(key));
 }
 
 struct rt_transport *
@@ -105,7 +105,7 @@ drop_tuple(struct rt_peer_tuple *p)
 {
 	struct rt_transport *t = p->transport;
 
-	rt_map_take(t->engine->tuples, &p->key, sizeof p->key);
+	rt_map_take(t->engine->tuples, &p->key, sizeof(p->key));
 	p->used = false;
 	if (t->selected && rt_tuple_same(&t->outlet.tuple, &p->tuple))
 	{
@@ -152,7 +152,7 @@ add_tuple(struct rt_transport *t, const struct rt_tuple *from)
 		p->transport = t;
 		p->tuple = *from;
 		make_key(&p->key, from);
-		rt_map_put(t->engine->tuples, &p->key, sizeof p->key, p);
+		rt_map_put(t->engine->tuples, &p->key, sizeof(p->key), p);
 	}
 	p->seen_us = t->engine->now_us;
 	return p;
@@ -175,7 +175,7 @@ rt_transport_stun(struct rt_engine *e, const struct rt_tuple *from, uint8_t *dat
 	uint8_t out[512];
 	size_t out_len;
 	enum rt_result rc =
-		rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof out, &out_len, &check);
+		rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof(out), &out_len, &check);
 	struct rt_ufrag *u;
 
 	if (rc == RT_BAD_INPUT)
@@ -248,7 +248,7 @@ note_dtls_state(struct rt_transport *t)
 				rt_report_transport_closed(t, "no SRTP profile in common");
 				return;
 			}
-			memset(&keys, 0, sizeof keys);
+			memset(&keys, 0, sizeof(keys));
 			rt_report_transport_state(t);
 			for (struct rt_consumer *c = t->consumers; c; c = c->next)
 				rt_consumer_begin(c);
@@ -304,14 +304,14 @@ first_ssrc(void)
 {
 	uint32_t r = 0;
 
-	RAND_bytes((unsigned char *) &r, sizeof r);
+	RAND_bytes((unsigned char *) &r, sizeof(r));
 	return 100000000 + r % 900000000;
 }
 
 struct rt_transport *
 rt_transport_new(struct rt_router *r, const char *id, const char *participant_id, bool sends)
 {
-	struct rt_transport *t = rt_alloc(sizeof *t);
+	struct rt_transport *t = rt_alloc(sizeof(*t));
 
 	strncpy(t->id, id, RT_OBJECT_ID - 1);
 	strncpy(t->participant_id, participant_id, RT_OBJECT_ID - 1);
@@ -323,7 +323,7 @@ rt_transport_new(struct rt_router *r, const char *id, const char *participant_id
 	t->dtls = rt_dtls_new(r->engine->dtls, on_dtls_send, t);
 	t->dtls_timer = rt_timer_new(r->engine->loop, on_dtls_timer, t);
 	t->bwe = sends ? NULL : rt_bwe_new();
-	t->twcc = sends ? rt_alloc(sizeof *t->twcc) : NULL;
+	t->twcc = sends ? rt_alloc(sizeof(*t->twcc)) : NULL;
 	t->next_ssrc = first_ssrc();
 	t->next = r->transports;
 	r->transports = t;

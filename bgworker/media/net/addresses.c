@@ -34,11 +34,11 @@ add_interfaces(json_t *list, int family)
 		if (!i->ifa_addr || i->ifa_addr->sa_family != family || !(i->ifa_flags & IFF_UP))
 			continue;
 		if (family == AF_INET)
-			inet_ntop(family, &((struct sockaddr_in *) (void *) i->ifa_addr)->sin_addr, text, sizeof text);
+			inet_ntop(family, &((struct sockaddr_in *) (void *) i->ifa_addr)->sin_addr, text, sizeof(text));
 		else if (IN6_IS_ADDR_LINKLOCAL(&((struct sockaddr_in6 *) (void *) i->ifa_addr)->sin6_addr))
 			continue; /* means nothing without a zone */
 		else
-			inet_ntop(family, &((struct sockaddr_in6 *) (void *) i->ifa_addr)->sin6_addr, text, sizeof text);
+			inet_ntop(family, &((struct sockaddr_in6 *) (void *) i->ifa_addr)->sin6_addr, text, sizeof(text));
 		add(list, text);
 	}
 	freeifaddrs(all);

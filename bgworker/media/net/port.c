@@ -42,7 +42,7 @@ prepare_batch(struct rt_port_batch *b, uint8_t (*buffers)[RT_PORT_BUFFER])
 		b->msgs[i].msg_hdr.msg_iov = &b->iov[i];
 		b->msgs[i].msg_hdr.msg_iovlen = 1;
 		b->msgs[i].msg_hdr.msg_name = &b->from[i].addr;
-		b->msgs[i].msg_hdr.msg_namelen = sizeof b->from[i].addr;
+		b->msgs[i].msg_hdr.msg_namelen = sizeof(b->from[i].addr);
 	}
 }
 
@@ -62,7 +62,7 @@ read_batch(struct rt_port *p, struct rt_port_socket *s)
 	{
 		p->stats.packets_in++;
 		p->stats.bytes_in += msgs[i].msg_len;
-		msgs[i].msg_hdr.msg_namelen = sizeof from[i].addr; /* the kernel has written the peer's */
+		msgs[i].msg_hdr.msg_namelen = sizeof(from[i].addr); /* the kernel has written the peer's */
 		if (msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
 			continue;
 		from[i].socket = (uint8_t) (s - p->sockets);
@@ -152,10 +152,10 @@ on_accept(void *arg, int events)
 	for (int i = 0; i < 64; i++)
 	{
 		struct rt_tuple peer;
-		socklen_t len = sizeof peer.addr;
+		socklen_t len = sizeof(peer.addr);
 		int fd, one = 1;
 
-		memset(&peer, 0, sizeof peer);
+		memset(&peer, 0, sizeof(peer));
 		fd = accept4(s->listener, &peer.addr.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
 			pause_accepting(p);
@@ -166,7 +166,7 @@ on_accept(void *arg, int events)
 			close(fd);
 			continue;
 		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (++p->next_tcp_id == 0)
 			p->next_tcp_id = 1;
 		peer.tcp_id = p->next_tcp_id;
@@ -185,15 +185,15 @@ bind_socket(const struct addrinfo *ai, int type)
 	if (fd < 0)
 		return -1;
 	if (ai->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (type == SOCK_STREAM)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	else
 	{
-		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-			setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-		if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
-			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+			setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	}
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || (type == SOCK_STREAM && listen(fd, 128) != 0))
 	{
@@ -208,7 +208,7 @@ open_socket(struct rt_port *p, const struct addrinfo *ai)
 {
 	struct rt_port_socket *s = &p->sockets[p->nsockets];
 
-	getnameinfo(ai->ai_addr, ai->ai_addrlen, s->address, sizeof s->address, NULL, 0, NI_NUMERICHOST);
+	getnameinfo(ai->ai_addr, ai->ai_addrlen, s->address, sizeof(s->address), NULL, 0, NI_NUMERICHOST);
 	s->port = p;
 	s->fd = bind_socket(ai, SOCK_DGRAM);
 	if (s->fd < 0)
@@ -251,15 +251,15 @@ enum rt_result
 rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int port,
 			const struct rt_port_handler *handler)
 {
-	struct rt_port *p = rt_alloc(sizeof *p);
+	struct rt_port *p = rt_alloc(sizeof(*p));
 	char *list = rt_strdup(addresses), *save = NULL, service[8];
 
 	p->loop = l;
 	p->handler = *handler;
-	p->out = rt_alloc_resident(RT_PORT_OUT_BUFFERS * sizeof *p->out);
-	p->in = rt_alloc_resident(RT_PORT_BATCH_IN * sizeof *p->in);
+	p->out = rt_alloc_resident(RT_PORT_OUT_BUFFERS * sizeof(*p->out));
+	p->in = rt_alloc_resident(RT_PORT_BATCH_IN * sizeof(*p->in));
 	prepare_batch(&p->batch, p->in);
-	snprintf(service, sizeof service, "%d", port);
+	snprintf(service, sizeof(service), "%d", port);
 	for (char *host = strtok_r(list, ", ", &save); host; host = strtok_r(NULL, ", ", &save))
 		open_host(p, host, service);
 	free(list);

@@ -127,12 +127,12 @@ add_message(struct send_batch *b, struct rt_outlet *o, int i, int count)
 	struct msghdr *m;
 	uint16_t size = p->packets[i - 1].len;
 
-	if (b->n == BATCH_OUT || b->niov + count > (int) (sizeof b->iov / sizeof *b->iov) ||
+	if (b->n == BATCH_OUT || b->niov + count > (int) (sizeof(b->iov) / sizeof(*b->iov)) ||
 		(b->n && b->socket != o->tuple.socket))
 		send_now(b);
 	b->socket = o->tuple.socket;
 	m = &b->msgs[b->n].msg_hdr;
-	memset(m, 0, sizeof *m);
+	memset(m, 0, sizeof(*m));
 	m->msg_name = &o->tuple.addr;
 	m->msg_namelen = rt_tuple_addr_len(&o->tuple);
 	m->msg_iov = &b->iov[b->niov];
@@ -145,11 +145,11 @@ add_message(struct send_batch *b, struct rt_outlet *o, int i, int count)
 		struct cmsghdr *c = &b->control[b->n].align;
 
 		m->msg_control = c;
-		m->msg_controllen = sizeof b->control[b->n].space;
+		m->msg_controllen = sizeof(b->control[b->n].space);
 		c->cmsg_level = IPPROTO_UDP;
 		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof size);
-		memcpy(CMSG_DATA(c), &size, sizeof size);
+		c->cmsg_len = CMSG_LEN(sizeof(size));
+		memcpy(CMSG_DATA(c), &size, sizeof(size));
 	}
 	b->n++;
 }

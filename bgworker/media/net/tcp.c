@@ -80,7 +80,7 @@ read_some(struct rt_tcp *t)
 {
 	for (int turn = 0; turn < 64 && !t->closed; turn++)
 	{
-		ssize_t n = recv(t->fd, t->in + t->in_len, sizeof t->in - t->in_len, MSG_DONTWAIT);
+		ssize_t n = recv(t->fd, t->in + t->in_len, sizeof(t->in) - t->in_len, MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -129,7 +129,7 @@ struct rt_tcp *
 rt_tcp_new(struct rt_loop *l, int fd, const struct rt_tuple *peer, rt_tcp_packet_cb on_packet,
 		   rt_tcp_closed_cb on_closed, void *arg)
 {
-	struct rt_tcp *t = rt_alloc(sizeof *t);
+	struct rt_tcp *t = rt_alloc(sizeof(*t));
 
 	t->loop = l;
 	t->fd = fd;

@@ -7,7 +7,7 @@
 socklen_t
 rt_tuple_addr_len(const struct rt_tuple *t)
 {
-	return t->addr.any.sa_family == AF_INET6 ? sizeof t->addr.v6 : sizeof t->addr.v4;
+	return t->addr.any.sa_family == AF_INET6 ? sizeof(t->addr.v6) : sizeof(t->addr.v4);
 }
 
 bool
@@ -36,7 +36,7 @@ rt_tuple_hash(const struct rt_tuple *t)
 
 	if (t->addr.any.sa_family == AF_INET)
 		return mix(h ^ mix((uint64_t) t->addr.v4.sin_addr.s_addr << 16 | t->addr.v4.sin_port));
-	memcpy(part, &t->addr.v6.sin6_addr, sizeof part);
+	memcpy(part, &t->addr.v6.sin6_addr, sizeof(part));
 	return mix(h ^ mix(part[0] ^ mix(part[1] ^ t->addr.v6.sin6_port)));
 }
 
@@ -47,7 +47,7 @@ rt_tuple_text(const struct rt_tuple *t, char out[RT_TUPLE_TEXT])
 	bool v6 = t->addr.any.sa_family == AF_INET6;
 
 	inet_ntop(t->addr.any.sa_family, v6 ? (const void *) &t->addr.v6.sin6_addr : (const void *) &t->addr.v4.sin_addr,
-			  host, sizeof host);
+			  host, sizeof(host));
 	snprintf(out, RT_TUPLE_TEXT, v6 ? "%s [%s]:%d" : "%s %s:%d", t->tcp_id ? "tcp" : "udp", host,
 			 ntohs(v6 ? t->addr.v6.sin6_port : t->addr.v4.sin_port));
 }

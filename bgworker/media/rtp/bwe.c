@@ -64,7 +64,7 @@ struct rt_bwe
 struct rt_bwe *
 rt_bwe_new(void)
 {
-	struct rt_bwe *b = rt_alloc(sizeof *b);
+	struct rt_bwe *b = rt_alloc(sizeof(*b));
 
 	b->delay_bps = b->loss_bps = RT_BWE_START_BPS;
 	b->remb_bps = MAX_BPS;

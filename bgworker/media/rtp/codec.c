@@ -132,7 +132,7 @@ read_av1(const uint8_t *p, size_t len, struct rt_codec_info *info)
 bool
 rt_codec_read(enum rt_codec codec, const uint8_t *payload, size_t len, struct rt_codec_info *info)
 {
-	memset(info, 0, sizeof *info);
+	memset(info, 0, sizeof(*info));
 	switch (codec)
 	{
 		case RT_CODEC_VP8:

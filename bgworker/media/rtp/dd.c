@@ -130,7 +130,7 @@ find_target_layers(struct rt_dd_structure *s)
 static bool
 take_structure(struct bits *b, struct rt_dd_structure *s)
 {
-	memset(s, 0, sizeof *s);
+	memset(s, 0, sizeof(*s));
 	s->id_offset = (uint8_t) take(b, 6);
 	s->ntargets = (uint8_t) (take(b, 5) + 1);
 	if (!take_layers(b, s))
@@ -187,7 +187,7 @@ rt_dd_read(struct rt_dd *d, struct rt_dd_structure *s, const uint8_t *p, size_t 
 	struct bits b = {p, 0, 8 * len, false};
 	uint32_t id, flags = 0;
 
-	memset(d, 0, sizeof *d);
+	memset(d, 0, sizeof(*d));
 	if (len < 3 || len > RT_DD_MAX_LEN)
 		return RT_BAD_INPUT;
 	d->start = take(&b, 1);

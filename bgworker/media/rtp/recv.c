@@ -54,7 +54,7 @@ take_missing(struct rt_recv *r, uint16_t seq)
 	for (int i = 0; i < r->nmissing; i++)
 		if (r->missing[i].seq == seq)
 		{
-			memmove(&r->missing[i], &r->missing[i + 1], (size_t) (--r->nmissing - i) * sizeof r->missing[0]);
+			memmove(&r->missing[i], &r->missing[i + 1], (size_t) (--r->nmissing - i) * sizeof(r->missing[0]));
 			return true;
 		}
 	return false;
@@ -161,7 +161,7 @@ rt_recv_report(struct rt_recv *r, uint64_t now_us, struct rt_rtcp_report *out)
 	r->fraction_lost = interval > 0 && lost > 0 ? (uint8_t) (lost * 255 / interval) : 0;
 	r->expected_prior = expected;
 	r->received_prior = r->packets;
-	memset(out, 0, sizeof *out);
+	memset(out, 0, sizeof(*out));
 	out->ssrc = r->ssrc;
 	out->fraction_lost = r->fraction_lost;
 	out->lost = (int32_t) (total < 0 ? 0 : total > 0x7fffff ? 0x7fffff : total);

@@ -432,13 +432,13 @@ rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint
 		return 0;
 	reference = (uint32_t) (arrival_us[i] / 64000);
 	clock = (int64_t) reference * 256;
-	for (i = 0; i < n && i < (int) sizeof symbols; i++)
+	for (i = 0; i < n && i < (int) sizeof(symbols); i++)
 	{
 		int32_t delta = 0;
 		int s = twcc_symbol(arrival_us[i], &clock, &delta);
 		size_t need = 20 + 2 * (size_t) (i / 7 + 1) + dlen + 2 + 3;
 
-		if (s < 0 || need > cap || dlen + 2 > sizeof deltas)
+		if (s < 0 || need > cap || dlen + 2 > sizeof(deltas))
 			break;
 		symbols[i] = (uint8_t) s;
 		if (s == 1)

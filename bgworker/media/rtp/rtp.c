@@ -25,7 +25,7 @@ rt_rtp_parse(uint8_t *data, size_t len, struct rt_rtp *p)
 
 	if (len < RT_RTP_HEADER || len > UINT16_MAX || data[0] >> 6 != 2)
 		return RT_BAD_INPUT;
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 	p->data = data;
 	p->len = len;
 	p->marker = data[1] >> 7;

@@ -46,7 +46,7 @@ expand_keys(SSL *ssl, uint8_t *block, size_t len)
 {
 	const EVP_MD *md = SSL_CIPHER_get_handshake_digest(SSL_get_current_cipher(ssl));
 	uint8_t secret[SSL_MAX_MASTER_KEY_LENGTH], client[SSL3_RANDOM_SIZE], server[SSL3_RANDOM_SIZE];
-	size_t secret_len = SSL_SESSION_get_master_key(SSL_get_session(ssl), secret, sizeof secret);
+	size_t secret_len = SSL_SESSION_get_master_key(SSL_get_session(ssl), secret, sizeof(secret));
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
 	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
 	OSSL_PARAM params[] = {
@@ -54,16 +54,16 @@ expand_keys(SSL *ssl, uint8_t *block, size_t len)
 										 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, secret_len),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, "key expansion", strlen("key expansion")),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, server, sizeof server),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, client, sizeof client),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, server, sizeof(server)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, client, sizeof(client)),
 		OSSL_PARAM_construct_end()};
-	bool ok = ctx && SSL_get_client_random(ssl, client, sizeof client) == sizeof client &&
-			  SSL_get_server_random(ssl, server, sizeof server) == sizeof server &&
+	bool ok = ctx && SSL_get_client_random(ssl, client, sizeof(client)) == sizeof(client) &&
+			  SSL_get_server_random(ssl, server, sizeof(server)) == sizeof(server) &&
 			  EVP_KDF_derive(ctx, block, len, params) == 1;
 
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
-	OPENSSL_cleanse(secret, sizeof secret);
+	OPENSSL_cleanse(secret, sizeof(secret));
 	return ok;
 }
 
@@ -79,7 +79,7 @@ rt_alerts_new(SSL *ssl)
 	if ((nid != NID_aes_128_gcm && nid != NID_aes_256_gcm) || SSL_version(ssl) != DTLS1_2_VERSION ||
 		!expand_keys(ssl, block, 2 * (key_len + FIXED_IV)))
 		return NULL;
-	a = rt_alloc(sizeof *a);
+	a = rt_alloc(sizeof(*a));
 	a->aes256 = key_len == 32;
 	client = SSL_is_server(ssl) ? &a->in : &a->out;
 	server = SSL_is_server(ssl) ? &a->out : &a->in;
@@ -87,7 +87,7 @@ rt_alerts_new(SSL *ssl)
 	memcpy(server->key, block + key_len, key_len);
 	memcpy(client->iv, block + 2 * key_len, FIXED_IV);
 	memcpy(server->iv, block + 2 * key_len + FIXED_IV, FIXED_IV);
-	OPENSSL_cleanse(block, sizeof block);
+	OPENSSL_cleanse(block, sizeof(block));
 	return a;
 }
 
@@ -96,7 +96,7 @@ rt_alerts_free(struct rt_alerts *a)
 {
 	if (!a)
 		return;
-	OPENSSL_cleanse(a, sizeof *a);
+	OPENSSL_cleanse(a, sizeof(*a));
 	free(a);
 }
 
@@ -118,7 +118,7 @@ begin(const struct rt_alerts *a, const struct direction *d, const uint8_t *recor
 	rt_put16(aad + 11, ALERT_BODY);
 	if (c &&
 		EVP_CipherInit_ex(c, a->aes256 ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL, d->key, nonce, encrypts) == 1 &&
-		EVP_CipherUpdate(c, NULL, &n, aad, sizeof aad) == 1)
+		EVP_CipherUpdate(c, NULL, &n, aad, sizeof(aad)) == 1)
 		return c;
 	EVP_CIPHER_CTX_free(c);
 	return NULL;

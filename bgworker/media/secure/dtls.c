@@ -74,7 +74,7 @@ new_certificate(EVP_PKEY *key)
 	X509_NAME *name;
 	uint64_t serial;
 
-	if (!cert || RAND_bytes((unsigned char *) &serial, sizeof serial) != 1)
+	if (!cert || RAND_bytes((unsigned char *) &serial, sizeof(serial)) != 1)
 		return cert;
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1);
@@ -137,7 +137,7 @@ set_up_ssl(struct rt_dtls_context *c)
 struct rt_dtls_context *
 rt_dtls_context_new(void)
 {
-	struct rt_dtls_context *c = rt_alloc(sizeof *c);
+	struct rt_dtls_context *c = rt_alloc(sizeof(*c));
 	uint8_t md[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
@@ -192,7 +192,7 @@ on_timer(SSL *ssl, unsigned last_us)
 struct rt_dtls *
 rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg)
 {
-	struct rt_dtls *d = rt_alloc(sizeof *d);
+	struct rt_dtls *d = rt_alloc(sizeof(*d));
 	BIO *out = BIO_new(c->out);
 
 	d->ssl = SSL_new(c->ssl);
@@ -220,7 +220,7 @@ rt_dtls_free(struct rt_dtls *d)
 		return;
 	SSL_free(d->ssl);
 	rt_alerts_free(d->alerts);
-	OPENSSL_cleanse(d, sizeof *d);
+	OPENSSL_cleanse(d, sizeof(*d));
 	free(d);
 }
 
@@ -237,7 +237,7 @@ digest_of(const char *algorithm)
 				 {"sha-384", EVP_sha384},
 				 {"sha-512", EVP_sha512}};
 
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (strcasecmp(known[i].name, algorithm) == 0)
 			return known[i].md();
 	return NULL;
@@ -296,7 +296,7 @@ advance(struct rt_dtls *d)
 		}
 	}
 	else
-		while ((rc = SSL_read(d->ssl, scratch, sizeof scratch)) > 0)
+		while ((rc = SSL_read(d->ssl, scratch, sizeof(scratch))) > 0)
 			;
 	err = SSL_get_error(d->ssl, rc);
 	if (SSL_is_init_finished(d->ssl))
@@ -381,7 +381,7 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 
 	if (d->state != RT_DTLS_CONNECTED || !p)
 		return false;
-	memset(keys, 0, sizeof *keys);
+	memset(keys, 0, sizeof(*keys));
 	keys->profile = p->id == SRTP_AEAD_AES_128_GCM ? RT_SRTP_AEAD_AES_128_GCM : RT_SRTP_AES128_CM_SHA1_80;
 	salt = keys->profile == RT_SRTP_AEAD_AES_128_GCM ? 12 : 14;
 	/* RFC 5764 section 4.2: client key, server key, client salt, server salt */
@@ -393,7 +393,7 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 	memcpy(server, material + 16, 16);
 	memcpy(client + 16, material + 32, salt);
 	memcpy(server + 16, material + 32 + salt, salt);
-	OPENSSL_cleanse(material, sizeof material);
+	OPENSSL_cleanse(material, sizeof(material));
 	return true;
 }
 
@@ -430,7 +430,7 @@ rt_dtls_close(struct rt_dtls *d)
 		say_goodbye(d);
 	else if (d->state == RT_DTLS_CONNECTED)
 	{
-		SSL_read(d->ssl, &scratch, sizeof scratch); /* brings back the buffers: OpenSSL 3.0 writes through none */
+		SSL_read(d->ssl, &scratch, sizeof(scratch)); /* brings back the buffers: OpenSSL 3.0 writes through none */
 		SSL_shutdown(d->ssl);
 	}
 	d->state = RT_DTLS_CLOSED;

@@ -71,16 +71,16 @@ set_up(struct cipher *c, const uint8_t *master, uint8_t label, bool encrypts)
 	bool ok;
 
 	c->ctx = EVP_CIPHER_CTX_new();
-	ok = c->ctx && derive(master, label, key, sizeof key) && derive(master, label + 2, c->salt, SALT_LEN) &&
+	ok = c->ctx && derive(master, label, key, sizeof(key)) && derive(master, label + 2, c->salt, SALT_LEN) &&
 		 EVP_CipherInit_ex(c->ctx, EVP_aes_128_gcm(), NULL, key, NULL, encrypts) == 1;
-	OPENSSL_cleanse(key, sizeof key);
+	OPENSSL_cleanse(key, sizeof(key));
 	return ok;
 }
 
 struct rt_gcm *
 rt_gcm_new(const uint8_t *local, const uint8_t *remote)
 {
-	struct rt_gcm *g = rt_alloc(sizeof *g);
+	struct rt_gcm *g = rt_alloc(sizeof(*g));
 
 	if (set_up(&g->rtp_out, local, LABEL_RTP, true) && set_up(&g->rtcp_out, local, LABEL_RTCP, true) &&
 		set_up(&g->rtp_in, remote, LABEL_RTP, false) && set_up(&g->rtcp_in, remote, LABEL_RTCP, false))
@@ -105,7 +105,7 @@ rt_gcm_free(struct rt_gcm *g)
 	EVP_CIPHER_CTX_free(g->rtcp_out.ctx);
 	EVP_CIPHER_CTX_free(g->rtp_in.ctx);
 	EVP_CIPHER_CTX_free(g->rtcp_in.ctx);
-	OPENSSL_cleanse(g, sizeof *g);
+	OPENSSL_cleanse(g, sizeof(*g));
 	free(g);
 }
 
@@ -222,11 +222,11 @@ rt_gcm_protect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 		return RT_INTERNAL;
 	g->rtcp_index++;
 	rt_put32(word, RTCP_ENCRYPTED | g->rtcp_index);
-	if (!begin(c, rt_get32(data + 4), g->rtcp_index, data, RTCP_HEADER) || !authenticate(c, word, sizeof word) ||
+	if (!begin(c, rt_get32(data + 4), g->rtcp_index, data, RTCP_HEADER) || !authenticate(c, word, sizeof(word)) ||
 		!add(c, &at, data + RTCP_HEADER, *len - RTCP_HEADER) || !end(c, &at))
 		return RT_INTERNAL;
-	memcpy(at, word, sizeof word);
-	*len = (size_t) (at - data) + sizeof word;
+	memcpy(at, word, sizeof(word));
+	*len = (size_t) (at - data) + sizeof(word);
 	return RT_OK;
 }
 
@@ -256,7 +256,7 @@ add_stream(struct rt_gcm *g, uint32_t ssrc)
 
 	if (g->nstreams == RT_GCM_MAX_STREAMS)
 		return NULL;
-	s = rt_alloc(sizeof *s);
+	s = rt_alloc(sizeof(*s));
 	s->ssrc = ssrc;
 	s->next = g->streams;
 	g->streams = s;

@@ -33,7 +33,7 @@ static const uint16_t known_attributes[] = {STUN_ATTRIBUTE_USERNAME,
 struct rt_ice *
 rt_ice_new(rt_ice_password_cb password, void *arg)
 {
-	struct rt_ice *ice = rt_alloc(sizeof *ice);
+	struct rt_ice *ice = rt_alloc(sizeof(*ice));
 
 	ice->password = password;
 	ice->arg = arg;
@@ -91,7 +91,7 @@ answer_success(struct rt_ice *ice, const StunMessage *req, const char *pwd, cons
 	struct sockaddr_storage addr;
 	StunMessage resp;
 
-	memset(&addr, 0, sizeof addr);
+	memset(&addr, 0, sizeof(addr));
 	memcpy(&addr, from, from_len);
 	if (!stun_agent_init_response(&ice->agent, &resp, out, cap, req) ||
 		stun_message_append_xor_addr(&resp, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &addr, from_len) !=
@@ -105,7 +105,7 @@ read_check(const StunMessage *req, const uint8_t *username, size_t n, struct rt_
 {
 	uint32_t value;
 
-	memset(check, 0, sizeof *check);
+	memset(check, 0, sizeof(*check));
 	memcpy(check->local_ufrag, username, n);
 	check->nominate = stun_message_has_attribute(req, STUN_ATTRIBUTE_USE_CANDIDATE);
 	if (stun_message_find32(req, ATTR_NOMINATION, &value) == STUN_MESSAGE_RETURN_SUCCESS ||
@@ -167,7 +167,7 @@ rt_ice_random(char *out, size_t n)
 
 	while (n > 0)
 	{
-		size_t take = n < sizeof bytes ? n : sizeof bytes;
+		size_t take = n < sizeof(bytes) ? n : sizeof(bytes);
 
 		if (RAND_bytes(bytes, (int) take) != 1)
 		{

@@ -40,7 +40,7 @@ static void
 advance(struct rt_replay *r, uint64_t index)
 {
 	if (!r->started || index - r->highest >= RT_REPLAY_WINDOW)
-		memset(r->seen, 0, sizeof r->seen);
+		memset(r->seen, 0, sizeof(r->seen));
 	else
 		for (uint64_t i = r->highest + 1; i < index; i++)
 			*word_of(r, i) &= ~bit_of(i);

@@ -32,7 +32,7 @@ set_up_libsrtp(srtp_t *session, const uint8_t *key, srtp_ssrc_type_t direction)
 {
 	srtp_policy_t policy;
 
-	memset(&policy, 0, sizeof policy);
+	memset(&policy, 0, sizeof(policy));
 	srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&policy.rtp);
 	srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&policy.rtcp);
 	policy.ssrc.type = direction;
@@ -47,7 +47,7 @@ set_up(struct rt_srtp *s, const struct rt_dtls_keys *keys)
 {
 	if (keys->profile == RT_SRTP_AEAD_AES_128_GCM)
 		return (s->gcm = rt_gcm_new(keys->local, keys->remote));
-	s->sources = rt_alloc(MAX_SOURCES * sizeof *s->sources);
+	s->sources = rt_alloc(MAX_SOURCES * sizeof(*s->sources));
 	return set_up_libsrtp(&s->in, keys->remote, ssrc_any_inbound) &&
 		   set_up_libsrtp(&s->out, keys->local, ssrc_any_outbound);
 }
@@ -55,7 +55,7 @@ set_up(struct rt_srtp *s, const struct rt_dtls_keys *keys)
 enum rt_result
 rt_srtp_new(struct rt_srtp **sp, const struct rt_dtls_keys *keys)
 {
-	struct rt_srtp *s = rt_alloc(sizeof *s);
+	struct rt_srtp *s = rt_alloc(sizeof(*s));
 
 	if (!set_up(s, keys))
 	{
