@@ -93,7 +93,7 @@ answer_failure(struct rt_dbcall *call, PGresult *result)
 	reply.code = rt_dberror_code(reply.sqlstate);
 	reply.message = rt_dberror_is_ours(reply.sqlstate) && primary != NULL ? primary : rt_dberror_message(reply.code);
 	if (strcmp(reply.code, "internal") == 0)
-		rt_log(RT_LOG_ERROR, "db", "rt_api.%s: %s: %s", call->fn, reply.sqlstate, primary ? primary : "");
+		rt_log(RT_LOG_ERROR, "db", "rt_api.%s: %s: %s", call->fn, reply.sqlstate, primary != NULL ? primary : "");
 	else
 		rt_log(RT_LOG_DEBUG, "db", "rt_api.%s: %s", call->fn, reply.sqlstate);
 	rt_dbcall_answer(call, &reply);

@@ -17,7 +17,8 @@ rt_metric_write_head(struct rt_text *out, const char *name, const char *help, co
 static void
 write_name(struct rt_text *out, const char *name, const char *labels)
 {
-	rt_text_addf(out, "%s%s%s%s ", name, labels ? "{" : "", labels ? labels : "", labels ? "}" : "");
+	rt_text_addf(out, "%s%s%s%s ", name, labels != NULL ? "{" : "", labels != NULL ? labels : "",
+				 labels != NULL ? "}" : "");
 }
 
 void
@@ -91,9 +92,10 @@ rt_histogram_write_buckets(struct rt_text *out, const char *name, const char *la
 		else
 			rt_text_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, given, comma, count);
 	}
-	rt_text_addf(out, "%s_sum%s%s%s %.6f\n", name, labels ? "{" : "", given, labels ? "}" : "",
+	rt_text_addf(out, "%s_sum%s%s%s %.6f\n", name, labels != NULL ? "{" : "", given, labels != NULL ? "}" : "",
 				 (double) sum_us / SECOND_US);
-	rt_text_addf(out, "%s_count%s%s%s %" PRIu64 "\n", name, labels ? "{" : "", given, labels ? "}" : "", count);
+	rt_text_addf(out, "%s_count%s%s%s %" PRIu64 "\n", name, labels != NULL ? "{" : "", given,
+				 labels != NULL ? "}" : "", count);
 }
 
 void

@@ -69,7 +69,7 @@ is_ours_just_created(Oid oid)
 static void
 on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
-	if (previous_object_access_hook)
+	if (previous_object_access_hook != NULL)
 		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
 	if (class_id != ExtensionRelationId)
 		return;
@@ -313,7 +313,7 @@ static void
 run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 			ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	if (previous_utility_hook)
+	if (previous_utility_hook != NULL)
 		previous_utility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);

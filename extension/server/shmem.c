@@ -62,7 +62,7 @@ static void
 request_memory(void)
 {
 #if PG_VERSION_NUM >= 150000
-	if (previous_request_hook)
+	if (previous_request_hook != NULL)
 		previous_request_hook();
 #endif
 	RequestAddinShmemSpace(shared_bytes());
@@ -171,7 +171,7 @@ start_memory(void)
 {
 	bool found;
 
-	if (previous_startup_hook)
+	if (previous_startup_hook != NULL)
 		previous_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);

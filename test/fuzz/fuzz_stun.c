@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t out_len;
 	enum rt_result rc;
 
-	if (!ice)
+	if (ice == NULL)
 		ice = rt_ice_new(on_password, NULL);
 	if (size)
 		memcpy(copy, data, size);

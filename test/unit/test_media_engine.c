@@ -94,7 +94,7 @@ take_descriptor(struct peer *p, const struct rt_rtp *rtp, struct got *g)
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, DD_OUT, &len);
 
-	g->has_dd = v && rt_dd_read(&g->dd, &p->structure, v, len) == RT_OK;
+	g->has_dd = v != NULL && rt_dd_read(&g->dd, &p->structure, v, len) == RT_OK;
 }
 
 #define CAPTURE_IN 5
@@ -106,7 +106,7 @@ take_capture_time(const struct rt_rtp *rtp, struct got *g)
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, CAPTURE_OUT, &len);
 
-	snprintf(g->capture, sizeof(g->capture), "%.*s", (int) len, v ? (const char *) v : "");
+	snprintf(g->capture, sizeof(g->capture), "%.*s", (int) len, v != NULL ? (const char *) v : "");
 }
 
 static void
@@ -161,11 +161,11 @@ take(struct peer *p, uint8_t *data, size_t len)
 			rt_dtls_receive(p->dtls, data, len);
 			return;
 		case RT_PACKET_RTP:
-			if (p->srtp)
+			if (p->srtp != NULL)
 				take_rtp(p, data, len);
 			return;
 		case RT_PACKET_RTCP:
-			if (p->srtp)
+			if (p->srtp != NULL)
 				take_rtcp(p, data, len);
 			return;
 		case RT_PACKET_UNKNOWN:
@@ -181,7 +181,7 @@ turn(void)
 
 	uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
 	for (int i = 0; i < MAX_PEERS; i++)
-		while (peers[i] && (n = recv(peers[i]->fd, data, sizeof(data), 0)) > 0)
+		while (peers[i] != NULL && (n = recv(peers[i]->fd, data, sizeof(data), 0)) > 0)
 			take(peers[i], data, (size_t) n);
 }
 
@@ -932,9 +932,10 @@ static void
 send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc, uint16_t seq)
 {
 	uint8_t payload[] = {0x10, 0, 0, 0}, number[] = {0, (uint8_t) ssrc};
-	struct rt_rtp_ext_out ext[] = {{mid ? MID_IN : 0, mid ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
-								   {RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
-								   {TWCC_IN, sizeof(number), number}};
+	struct rt_rtp_ext_out ext[] = {
+		{mid != NULL ? MID_IN : 0, mid != NULL ? (uint8_t) strlen(mid) : 0, (const uint8_t *) mid},
+		{RID_IN, (uint8_t) strlen(rid), (const uint8_t *) rid},
+		{TWCC_IN, sizeof(number), number}};
 	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, 3000, ssrc, ext, 3);
 
 	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, sizeof(payload));
@@ -1012,7 +1013,7 @@ test_strangers(struct peer *a, struct peer *b)
 	}
 	settle();
 	t = rt_engine_transport(engine, b->id);
-	for (int i = 0; t && i < RT_MAX_TUPLES; i++)
+	for (int i = 0; t != NULL && i < RT_MAX_TUPLES; i++)
 		used += t->tuples[i].used;
 	ok(engine->bad_stun >= bad + 4000 && engine->stray > stray + 4000, "12,000 packets of a stranger are counted");
 	ok(used == 2, "and none has made its address known");

@@ -262,8 +262,8 @@ take_result(struct rt_entries *es, const struct batch *b, const struct waiting *
 	else if (c != NULL && ok)
 		let_in(es, b, c, w, result);
 	else if (c != NULL)
-		refuse(es->app, c, rt_json_str(result, "message") ? rt_json_str(result, "message") : "Invalid token",
-			   rt_json_str(result, "code") ? rt_json_str(result, "code") : "unauthorized");
+		refuse(es->app, c, rt_json_str(result, "message") != NULL ? rt_json_str(result, "message") : "Invalid token",
+			   rt_json_str(result, "code") != NULL ? rt_json_str(result, "code") : "unauthorized");
 }
 
 static void

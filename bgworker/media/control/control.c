@@ -112,7 +112,7 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 		return;
 	reply = rt_json_parse_object(r->json, r->json_len);
 	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
-	if (reply && !rt_json_bool(reply, "known", true))
+	if (reply != NULL && !rt_json_bool(reply, "known", true))
 	{
 		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");
 		c->registered = false;
@@ -211,7 +211,7 @@ on_goodbye_timeout(void *arg)
 	rt_control_cb done = c->done;
 
 	c->done = NULL;
-	if (done)
+	if (done != NULL)
 		done(c->done_arg);
 }
 
@@ -274,7 +274,7 @@ rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 void
 rt_control_free(struct rt_control *c)
 {
-	if (!c)
+	if (c == NULL)
 		return;
 	rt_timer_free(c->beat);
 	rt_timer_free(c->retry);

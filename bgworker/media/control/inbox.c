@@ -26,7 +26,7 @@ rt_inbox_new(void)
 void
 rt_inbox_free(struct rt_inbox *in)
 {
-	if (!in)
+	if (in == NULL)
 		return;
 	json_decref(in->waiting);
 	free(in);
@@ -54,7 +54,7 @@ bool
 rt_inbox_note(struct rt_inbox *in, const json_t *request)
 {
 	const char *id = rt_json_str(request, "requestId");
-	long long number = id ? strtoll(id, NULL, 10) : 0;
+	long long number = id != NULL ? strtoll(id, NULL, 10) : 0;
 
 	if (number <= 0)
 		return true;

@@ -38,16 +38,16 @@ id_of(const json_t *req, const char *key)
 {
 	const char *id = rt_json_str(req, key);
 
-	return id && id[0] && strlen(id) < RT_OBJECT_ID ? id : NULL;
+	return id != NULL && id[0] && strlen(id) < RT_OBJECT_ID ? id : NULL;
 }
 
 static struct rt_transport *
 need_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	const char *id = id_of(req, "transportId");
-	struct rt_transport *t = id ? rt_engine_transport(ops->engine, id) : NULL;
+	struct rt_transport *t = id != NULL ? rt_engine_transport(ops->engine, id) : NULL;
 
-	if (!t)
+	if (t == NULL)
 		fail(e, "not_found", "Transport not found");
 	return t;
 }
@@ -56,9 +56,9 @@ static struct rt_producer *
 need_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	const char *id = id_of(req, "producerId");
-	struct rt_producer *p = id ? rt_engine_producer(ops->engine, id) : NULL;
+	struct rt_producer *p = id != NULL ? rt_engine_producer(ops->engine, id) : NULL;
 
-	if (!p)
+	if (p == NULL)
 		fail(e, "not_found", "Producer not found");
 	return p;
 }
@@ -67,9 +67,9 @@ static struct rt_consumer *
 need_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	const char *id = id_of(req, "consumerId");
-	struct rt_consumer *c = id ? rt_engine_consumer(ops->engine, id) : NULL;
+	struct rt_consumer *c = id != NULL ? rt_engine_consumer(ops->engine, id) : NULL;
 
-	if (!c)
+	if (c == NULL)
 		fail(e, "not_found", "Consumer not found");
 	return c;
 }
@@ -101,13 +101,14 @@ op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
 	struct rt_transport *t;
 
-	if (!router || !id || !participant || !direction || (strcmp(direction, "send") && strcmp(direction, "recv")))
+	if (router == NULL || id == NULL || participant == NULL || direction == NULL ||
+		(strcmp(direction, "send") && strcmp(direction, "recv")))
 		return fail(e, "bad_request",
 					"create-transport: routerId, transportId, participantId and direction are needed");
-	if (rt_engine_transport(ops->engine, id))
+	if (rt_engine_transport(ops->engine, id) != NULL)
 		return json_object(); /* handed out again */
 	t = rt_transport_new(rt_engine_router(ops->engine, router), id, participant, strcmp(direction, "send") == 0);
-	if (!ufrag || !pwd || rt_transport_set_ice(t, ufrag, pwd) != RT_OK)
+	if (ufrag == NULL || pwd == NULL || rt_transport_set_ice(t, ufrag, pwd) != RT_OK)
 		rt_report_transport_closed(t, "no ICE parameters"); /* the client has them already */
 	return json_object();
 }
@@ -119,7 +120,7 @@ op_connect_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_
 	struct rt_dtls_params dtls;
 	enum rt_result rc;
 
-	if (!t)
+	if (t == NULL)
 		return NULL;
 	rc = rt_dtls_params_read(&dtls, json_object_get(req, "dtlsParameters"), &e->text);
 	if (rc != RT_OK)
@@ -134,7 +135,7 @@ op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error 
 {
 	struct rt_transport *t = need_transport(ops, req, e);
 
-	if (!t)
+	if (t == NULL)
 		return NULL;
 	rt_transport_restart_ice(t);
 	return json_pack("{s:o}", "iceParameters", ice_parameters(t));
@@ -153,13 +154,13 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	struct rt_producer *p;
 	enum rt_result rc;
 
-	if (!t)
+	if (t == NULL)
 		return NULL;
-	if (!id || !kind)
+	if (id == NULL || kind == NULL)
 		return fail(e, "bad_request", "produce: producerId and kind are needed");
 	if (!t->sends)
 		return fail(e, "bad_request", "produce: the transport only receives");
-	if (rt_engine_producer(ops->engine, id))
+	if (rt_engine_producer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Producer exists");
 	rt_ice_random(cname, 16);
 	ctx.cname = t->cname[0] ? t->cname : NULL;
@@ -185,7 +186,7 @@ set_producer_pause(const struct rt_ops *ops, const json_t *req, struct rt_ops_er
 {
 	struct rt_producer *p = need_producer(ops, req, e);
 
-	if (!p)
+	if (p == NULL)
 		return NULL;
 	rt_producer_pause(p, paused);
 	return json_object();
@@ -208,7 +209,7 @@ op_close_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_err
 {
 	struct rt_producer *p = need_producer(ops, req, e);
 
-	if (!p)
+	if (p == NULL)
 		return NULL;
 	rt_producer_close(p);
 	return json_object();
@@ -219,7 +220,7 @@ op_mute_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_erro
 {
 	struct rt_producer *p = need_producer(ops, req, e);
 
-	if (!p)
+	if (p == NULL)
 		return NULL;
 	rt_producer_mute(p, rt_json_bool(req, "muted", true));
 	return json_object();
@@ -231,7 +232,7 @@ static json_t *
 op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	struct rt_transport *t = need_transport(ops, req, e);
-	struct rt_producer *p = t ? need_producer(ops, req, e) : NULL;
+	struct rt_producer *p = t != NULL ? need_producer(ops, req, e) : NULL;
 	const char *id = id_of(req, "consumerId");
 	struct rt_consumer_params params;
 	struct rt_consumer *c;
@@ -239,15 +240,15 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	char mid[16];
 	enum rt_result rc;
 
-	if (!p)
+	if (p == NULL)
 		return NULL;
-	if (!id)
+	if (id == NULL)
 		return fail(e, "bad_request", "consume: consumerId is needed");
 	if (t->sends)
 		return fail(e, "bad_request", "consume: the transport only sends");
 	if (p->transport->router != t->router)
 		return fail(e, "not_found", "Producer not found");
-	if (rt_engine_consumer(ops->engine, id))
+	if (rt_engine_consumer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Consumer exists");
 	snprintf(mid, sizeof(mid), "%u", t->next_mid);
 	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable,
@@ -271,7 +272,7 @@ set_consumer_pause(const struct rt_ops *ops, const json_t *req, struct rt_ops_er
 {
 	struct rt_consumer *c = need_consumer(ops, req, e);
 
-	if (!c)
+	if (c == NULL)
 		return NULL;
 	rt_consumer_pause(c, paused);
 	return json_object();
@@ -294,7 +295,7 @@ op_close_consumer(const struct rt_ops *ops, const json_t *req, struct rt_ops_err
 {
 	struct rt_consumer *c = need_consumer(ops, req, e);
 
-	if (!c)
+	if (c == NULL)
 		return NULL;
 	rt_consumer_close(c);
 	return json_object();
@@ -305,7 +306,7 @@ op_request_keyframe(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 {
 	struct rt_consumer *c = need_consumer(ops, req, e);
 
-	if (!c)
+	if (c == NULL)
 		return NULL;
 	rt_consumer_want_keyframe(c);
 	return json_object();
@@ -317,7 +318,7 @@ op_set_preferred_layers(const struct rt_ops *ops, const json_t *req, struct rt_o
 	struct rt_consumer *c = need_consumer(ops, req, e);
 	int64_t spatial = rt_json_int(req, "spatialLayer", -1), temporal = rt_json_int(req, "temporalLayer", -1);
 
-	if (!c)
+	if (c == NULL)
 		return NULL;
 	if (spatial < 0 || temporal < -1)
 		return fail(e, "bad_request", "spatialLayer and temporalLayer are numbers from 0 on");
@@ -332,11 +333,11 @@ op_get_stats(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e
 	struct rt_producer *p;
 	struct rt_consumer *c;
 
-	if (id_of(req, "consumerId"))
-		return (c = need_consumer(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_consumer(c)) : NULL;
-	if (id_of(req, "producerId"))
-		return (p = need_producer(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_producer(p)) : NULL;
-	return (t = need_transport(ops, req, e)) ? json_pack("{s:o}", "stats", rt_stats_transport(t)) : NULL;
+	if (id_of(req, "consumerId") != NULL)
+		return (c = need_consumer(ops, req, e)) != NULL ? json_pack("{s:o}", "stats", rt_stats_consumer(c)) : NULL;
+	if (id_of(req, "producerId") != NULL)
+		return (p = need_producer(ops, req, e)) != NULL ? json_pack("{s:o}", "stats", rt_stats_producer(p)) : NULL;
+	return (t = need_transport(ops, req, e)) != NULL ? json_pack("{s:o}", "stats", rt_stats_transport(t)) : NULL;
 }
 
 /* ---- commands ---- */
@@ -352,7 +353,7 @@ op_close_transports(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 	{
 		struct rt_transport *t = json_is_string(id) ? rt_engine_transport(ops->engine, json_string_value(id)) : NULL;
 
-		if (t)
+		if (t != NULL)
 			rt_transport_close(t);
 	}
 	return json_object();
@@ -369,7 +370,7 @@ op_close_producers(const struct rt_ops *ops, const json_t *req, struct rt_ops_er
 	{
 		struct rt_producer *p = json_is_string(id) ? rt_engine_producer(ops->engine, json_string_value(id)) : NULL;
 
-		if (p)
+		if (p != NULL)
 			rt_producer_close(p);
 	}
 	return json_object();
@@ -380,7 +381,7 @@ op_close_router(const struct rt_ops *ops, const json_t *req, struct rt_ops_error
 {
 	const char *id = id_of(req, "routerId");
 
-	if (!id)
+	if (id == NULL)
 		return fail(e, "bad_request", "routerId is needed");
 	rt_engine_close_router(ops->engine, id);
 	return json_object();
@@ -417,7 +418,7 @@ rt_ops_run(const struct rt_ops *ops, const json_t *request, struct rt_ops_error 
 	const char *op = rt_json_str(request, "op");
 
 	rt_engine_touch(ops->engine);
-	for (size_t i = 0; op && i < sizeof(ops_table) / sizeof(*ops_table); i++)
+	for (size_t i = 0; op != NULL && i < sizeof(ops_table) / sizeof(*ops_table); i++)
 		if (strcmp(ops_table[i].name, op) == 0)
 			return ops_table[i].run(ops, request, e);
 	return fail(e, "bad_request", "unknown operation");
@@ -429,7 +430,7 @@ rt_ops_undo(const struct rt_ops *ops, const json_t *request)
 	const char *op = rt_json_str(request, "op");
 	struct rt_ops_error e;
 
-	if (!op)
+	if (op == NULL)
 		return;
 	if (strcmp(op, "produce") == 0)
 		json_decref(op_close_producer(ops, request, &e));

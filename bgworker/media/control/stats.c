@@ -54,7 +54,7 @@ rt_stats_transport(const struct rt_transport *t)
 	set_int(o, "bytesSent", t->bytes_out);
 	set_int(o, "roundTripTime", t->rtt_ms);
 	set_int(o, "srtpFailures", t->srtp_failures);
-	if (t->bwe && rt_bwe_known(t->bwe))
+	if (t->bwe != NULL && rt_bwe_known(t->bwe))
 	{
 		set_int(o, "availableOutgoingBitrate", rt_bwe_estimate(t->bwe));
 		json_object_set_new(o, "outgoingLoss", json_real(rt_bwe_loss(t->bwe)));
@@ -162,7 +162,7 @@ transport_row(const struct rt_transport *t)
 	set_int(o, "packets", t->sends ? t->packets_in : t->packets_out);
 	set_int(o, "bytes", t->sends ? t->bytes_in : t->bytes_out);
 	set_int(o, "rttMs", t->rtt_ms);
-	if (t->bwe && rt_bwe_known(t->bwe))
+	if (t->bwe != NULL && rt_bwe_known(t->bwe))
 		set_int(o, "estimateBps", rt_bwe_estimate(t->bwe));
 	json_object_set_new(o, "iceState", json_string(rt_transport_ice_state(t)));
 	json_object_set_new(o, "dtlsState", json_string(rt_transport_dtls_state(t)));
@@ -232,12 +232,12 @@ rt_stats_rows(const struct rt_engine *e)
 	struct rt_transport *t;
 	size_t pos = 0;
 
-	while ((t = rt_map_next(e->transports, &pos)))
+	while ((t = rt_map_next(e->transports, &pos)) != NULL)
 	{
 		json_array_append_new(rows, transport_row(t));
-		for (struct rt_producer *p = t->producers; p; p = p->next)
+		for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
 			json_array_append_new(rows, producer_row(p));
-		for (struct rt_consumer *c = t->consumers; c; c = c->next)
+		for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 			json_array_append_new(rows, consumer_row(c));
 	}
 	return rows;

@@ -59,7 +59,7 @@ undo(struct rt_work *w, const json_t *requests, const char *request_id)
 	{
 		const char *id = rt_json_str(r, "requestId");
 
-		if (id && (!request_id || strcmp(id, request_id) == 0))
+		if (id != NULL && (request_id == NULL || strcmp(id, request_id) == 0))
 			rt_ops_undo(&w->ops, r);
 	}
 }
@@ -112,7 +112,7 @@ carry_out(struct rt_work *w, const json_t *request)
 		json_decref(result);
 		return NULL;
 	}
-	if (result)
+	if (result != NULL)
 		return json_pack("{s:O?, s:b, s:o}", "requestId", id, "ok", 1, "result", result);
 	return json_pack("{s:O?, s:b, s:{s:s, s:s}}", "requestId", id, "ok", 0, "error", "code", e.code, "message",
 					 e.text.message);
@@ -136,7 +136,7 @@ carry_out_all(struct rt_work *w, json_t *requests)
 		if (!rt_inbox_note(w->inbox, request))
 			continue;
 		answer = carry_out(w, request);
-		if (!answer)
+		if (answer == NULL)
 			continue;
 		json_array_append(b->requests, (json_t *) request);
 		json_array_append_new(b->answers, answer);
@@ -244,11 +244,11 @@ take_notice(struct rt_work *w, int pid, const json_t *notice)
 	const char *worker = rt_json_str(rt_json_object(notice, "route"), "media");
 	json_t *request = json_object_get(notice, "request");
 
-	if (!w->on || !worker || strcmp(worker, w->worker) != 0)
+	if (!w->on || worker == NULL || strcmp(worker, w->worker) != 0)
 		return;
 	if (json_is_object(request) && pid == w->relay_pid)
 		take_request(w, request);
-	else if (request)
+	else if (request != NULL)
 		rt_work_refetch(w); /* it counts as handed out */
 	else
 		fetch(w);
@@ -305,7 +305,7 @@ rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps)
 void
 rt_work_free(struct rt_work *w)
 {
-	if (!w)
+	if (w == NULL)
 		return;
 	rt_inbox_free(w->inbox);
 	free(w);

@@ -134,7 +134,7 @@ share(struct rt_transport *t, uint64_t budget)
 {
 	bool raised;
 
-	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 	{
 		c->allotted = lowest(c);
 		spend(&budget, has_choice(c) ? cost_of(c, c->allotted) : rt_consumer_bitrate(c));
@@ -142,7 +142,7 @@ share(struct rt_transport *t, uint64_t budget)
 	do
 	{
 		raised = false;
-		for (struct rt_consumer *c = t->consumers; c; c = c->next)
+		for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 			raised |= raise_level(c, &budget);
 	} while (raised);
 }
@@ -231,12 +231,12 @@ rt_allot_layers(struct rt_transport *t)
 	uint64_t now = t->engine->now_us;
 	bool may_try;
 
-	if (!t->bwe || now - t->layers_us < ALLOT_US)
+	if (t->bwe == NULL || now - t->layers_us < ALLOT_US)
 		return;
 	t->layers_us = now;
 	share(t, rt_bwe_known(t->bwe) ? rt_bwe_estimate(t->bwe) : UINT64_MAX);
 	may_try = may_try_more(t);
-	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 	{
 		if (has_choice(c))
 			choose(c, &may_try);

@@ -230,7 +230,7 @@ rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t
 static void
 remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0)
 {
-	if (c->history)
+	if (c->history != NULL)
 		c->history[h->seq % RT_HISTORY] = (struct rt_sent){.seq = h->seq,
 														   .in_seq = p->seq,
 														   .ts = h->ts,
@@ -361,21 +361,21 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 void
 rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 {
-	struct rt_sent *s = c->history ? &c->history[seq % RT_HISTORY] : NULL;
+	struct rt_sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
 	uint32_t now_ms = (uint32_t) (c->transport->engine->now_us / 1000) | 1, rtt = c->transport->rtt_ms;
 	const struct rt_packet *p;
 	uint8_t prefix[10];
 	size_t skip, n = 0;
 	struct out_header h;
 
-	if (!s || !s->used || s->seq != seq || s->tries == RESENDS || !rt_consumer_flows(c))
+	if (s == NULL || !s->used || s->seq != seq || s->tries == RESENDS || !rt_consumer_flows(c))
 		return;
 	if (!c->params.rtx_ssrc && rt_srtp_is_aead(c->transport->srtp))
 		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
 	if (s->again_ms && now_ms - s->again_ms < (rtt > 20 ? rtt : 20))
 		return; /* the last one is still on its way */
 	p = rt_store_find(c->producer->layers[s->layer].store, s->in_seq);
-	if (!p)
+	if (p == NULL)
 		return;
 	s->again_ms = now_ms;
 	s->tries++;

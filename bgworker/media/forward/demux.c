@@ -44,7 +44,7 @@ ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, id, &len);
 
-	return v && text[0] && strlen(text) == len && memcmp(v, text, len) == 0;
+	return v != NULL && text[0] && strlen(text) == len && memcmp(v, text, len) == 0;
 }
 
 /* Tracks have the same names for their streams: where there is a MID, it tells whose the RID is (RFC 9143
@@ -54,7 +54,7 @@ is_of_another(const struct rt_producer_params *q, const struct rt_rtp *rtp)
 {
 	size_t len;
 
-	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) &&
+	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) != NULL &&
 		   !ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid);
 }
 
@@ -79,7 +79,7 @@ match_layer(const struct rt_producer_params *q, const struct rt_rtp *rtp, bool r
 static const struct rt_stream_ref *
 learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
 {
-	for (struct rt_producer *p = t->producers; p; p = p->next)
+	for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
 	{
 		const struct rt_producer_params *q = &p->params;
 		bool rtx = q->rtx_pt != RT_NO_PT && rtp->pt == q->rtx_pt, media = rtp->pt == q->pt;
@@ -103,12 +103,12 @@ note_twcc(struct rt_transport *t, const struct rt_rtp *rtp)
 	const uint8_t *v;
 	size_t len;
 
-	while (p && !p->params.ext.id[RT_EXT_TRANSPORT_CC])
+	while (p != NULL && !p->params.ext.id[RT_EXT_TRANSPORT_CC])
 		p = p->next;
-	if (!p || !t->twcc)
+	if (p == NULL || t->twcc == NULL)
 		return;
 	v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_TRANSPORT_CC], &len);
-	if (v && len == 2)
+	if (v != NULL && len == 2)
 		rt_twcc_received(t->twcc, rt_get16(v), rtp->ssrc, t->engine->now_us);
 }
 
@@ -158,9 +158,9 @@ rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 	t->packet_us = e->now_us;
 	note_twcc(t, &rtp);
 	ref = find_stream(t, rtp.ssrc);
-	if (!ref)
+	if (ref == NULL)
 		ref = learn_stream(t, &rtp);
-	if (!ref)
+	if (ref == NULL)
 	{
 		e->unknown_ssrc++;
 		return;
@@ -176,7 +176,7 @@ rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 static struct rt_consumer *
 find_consumer(const struct rt_transport *t, uint32_t ssrc)
 {
-	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 		if (c->params.ssrc == ssrc)
 			return c;
 	return NULL;
@@ -197,7 +197,7 @@ on_report(struct rt_transport *t, const struct rt_rtcp_report *r)
 {
 	struct rt_consumer *c = find_consumer(t, r->ssrc);
 
-	if (!c)
+	if (c == NULL)
 		return;
 	c->fraction_lost = r->fraction_lost;
 	c->lost = r->lost;
@@ -215,7 +215,7 @@ on_sender_report(struct rt_transport *t, const struct rt_rtcp *p)
 	if (!rt_rtcp_read_sr(p, &sr))
 		return;
 	ref = find_stream(t, sr.ssrc);
-	if (ref && !ref->rtx)
+	if (ref != NULL && !ref->rtx)
 		rt_recv_sr(&ref->producer->layers[ref->layer].recv, &sr, t->engine->now_us);
 }
 
@@ -242,9 +242,9 @@ on_transport_feedback(struct rt_transport *t, const struct rt_rtcp *p, int *rese
 
 	if (!rt_rtcp_read_feedback(p, &sender, &media))
 		return;
-	if (p->count == RT_RTPFB_TWCC && t->bwe)
+	if (p->count == RT_RTPFB_TWCC && t->bwe != NULL)
 		rt_bwe_feedback(t->bwe, p, t->engine->now_us);
-	else if (p->count == RT_RTPFB_NACK && (c = find_consumer(t, media)))
+	else if (p->count == RT_RTPFB_NACK && (c = find_consumer(t, media)) != NULL)
 		on_nack(c, p, resends);
 }
 
@@ -256,7 +256,7 @@ on_fir(struct rt_transport *t, const struct rt_rtcp *p)
 	uint8_t seq;
 
 	for (int i = 0; rt_rtcp_read_fir(p, i, &ssrc, &seq); i++)
-		if ((c = find_consumer(t, ssrc)))
+		if ((c = find_consumer(t, ssrc)) != NULL)
 		{
 			c->firs++;
 			rt_consumer_want_keyframe(c);
@@ -272,14 +272,14 @@ on_payload_feedback(struct rt_transport *t, const struct rt_rtcp *p)
 
 	if (!rt_rtcp_read_feedback(p, &sender, &media))
 		return;
-	if (p->count == RT_PSFB_PLI && (c = find_consumer(t, media)))
+	if (p->count == RT_PSFB_PLI && (c = find_consumer(t, media)) != NULL)
 	{
 		c->plis++;
 		rt_consumer_want_keyframe(c);
 	}
 	else if (p->count == RT_PSFB_FIR)
 		on_fir(t, p);
-	else if (t->bwe && rt_rtcp_read_remb(p, &bps))
+	else if (t->bwe != NULL && rt_rtcp_read_remb(p, &bps))
 		rt_bwe_remb(t->bwe, bps);
 }
 

@@ -45,14 +45,14 @@ on_packet(void *arg, const struct rt_tuple *from, uint8_t *data, size_t len, uin
 		return;
 	}
 	t = kind == RT_PACKET_UNKNOWN ? NULL : rt_transport_find(e, from);
-	if (!t)
+	if (t == NULL)
 	{
 		e->stray++;
 		return;
 	}
 	if (kind == RT_PACKET_DTLS)
 		rt_transport_dtls(t, data, len);
-	else if (!t->srtp)
+	else if (t->srtp == NULL)
 		e->stray++;
 	else if (kind == RT_PACKET_RTP)
 		rt_demux_rtp(t, data, len);
@@ -93,7 +93,7 @@ write_remb(struct rt_transport *t, uint8_t *out, size_t cap)
 	bool lossy = false;
 	int n = 0;
 
-	for (struct rt_producer *p = t->producers; p; p = p->next)
+	for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
 		for (int i = 0; i < p->params.n_encodings && n < RT_MAX_STREAMS; i++)
 			if (p->params.kind == RT_KIND_VIDEO && p->params.feedback.remb &&
 				!p->params.ext.id[RT_EXT_TRANSPORT_CC] && p->layers[i].recv.ssrc)
@@ -132,7 +132,7 @@ send_receiver_reports(struct rt_transport *t)
 	struct rt_rtcp_report reports[MAX_REPORTS];
 	int count = 0;
 
-	for (struct rt_producer *p = t->producers; p; p = p->next)
+	for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
 		for (int i = 0; i < p->params.n_encodings; i++)
 		{
 			struct rt_recv *r = &p->layers[i].recv;
@@ -157,7 +157,7 @@ send_sender_reports(struct rt_transport *t)
 	uint8_t out[RTCP_ROOM];
 	size_t n = 0, cap = sizeof(out) - RT_SRTP_OVERHEAD;
 
-	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 	{
 		if (cap - n < 320) /* a report and the longest name */
 		{
@@ -172,7 +172,7 @@ send_sender_reports(struct rt_transport *t)
 static void
 tell_scores(struct rt_transport *t)
 {
-	for (struct rt_consumer *c = t->consumers; c; c = c->next)
+	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 		if (c->score != c->told_score)
 			rt_report_score(c);
 }
@@ -186,10 +186,10 @@ tick_transport(struct rt_transport *t, uint64_t tick)
 		return;
 	if (!rt_transport_ready(t))
 		return;
-	for (struct rt_producer *p = t->producers; p; p = p->next)
+	for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
 		rt_producer_tick(p);
 	rt_allot_layers(t);
-	if (t->twcc && tick % TWCC_TICKS == 0)
+	if (t->twcc != NULL && tick % TWCC_TICKS == 0)
 		send_twcc(t);
 	if (second)
 	{
@@ -208,7 +208,7 @@ tick_router(struct rt_router *r, uint64_t tick)
 
 	if (tick % SPEAKER_TICKS == 0 && rt_speaker_turn(r->speaker, &producer_id, &volume))
 		rt_report_active_speaker(r, producer_id, volume);
-	for (struct rt_transport *t = r->transports, *next; t; t = next)
+	for (struct rt_transport *t = r->transports, *next; t != NULL; t = next)
 	{
 		next = t->next;
 		tick_transport(t, tick);
@@ -224,7 +224,7 @@ on_tick(void *arg)
 
 	rt_engine_touch(e);
 	e->ticks++;
-	while ((r = rt_map_next(e->routers, &pos)))
+	while ((r = rt_map_next(e->routers, &pos)) != NULL)
 		tick_router(r, e->ticks);
 	rt_port_flush(e->port);
 	rt_timer_start(e->tick, TICK_MS);
@@ -253,7 +253,7 @@ rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_o
 	e->tick = rt_timer_new(l, on_tick, e);
 	e->dtls = rt_srtp_startup() == RT_OK ? rt_dtls_context_new() : NULL;
 	rt_engine_touch(e);
-	if (!e->dtls || rt_port_new(&e->port, l, o->addresses, o->port, &handler) != RT_OK)
+	if (e->dtls == NULL || rt_port_new(&e->port, l, o->addresses, o->port, &handler) != RT_OK)
 	{
 		rt_engine_free(e);
 		return RT_INTERNAL;
@@ -284,7 +284,7 @@ free_engine(void *arg)
 void
 rt_engine_free(struct rt_engine *e)
 {
-	if (!e)
+	if (e == NULL)
 		return;
 	rt_engine_close_all(e);
 	rt_timer_free(e->tick);
@@ -302,7 +302,7 @@ rt_engine_router(struct rt_engine *e, const char *id)
 {
 	struct rt_router *r = rt_map_find_str(e->routers, id);
 
-	if (r)
+	if (r != NULL)
 		return r;
 	r = rt_alloc(sizeof(*r));
 	strncpy(r->id, id, RT_OBJECT_ID - 1);
@@ -326,9 +326,9 @@ rt_engine_close_router(struct rt_engine *e, const char *id)
 {
 	struct rt_router *r = rt_map_take_str(e->routers, id);
 
-	if (!r)
+	if (r == NULL)
 		return;
-	while (r->transports)
+	while (r->transports != NULL)
 		rt_transport_close(r->transports);
 	rt_loop_defer(e->loop, free_router, r);
 }
@@ -339,7 +339,7 @@ rt_engine_close_all(struct rt_engine *e)
 	struct rt_router *r;
 	size_t pos = 0;
 
-	while ((r = rt_map_next(e->routers, &pos)))
+	while ((r = rt_map_next(e->routers, &pos)) != NULL)
 	{
 		char id[RT_OBJECT_ID];
 

@@ -22,7 +22,7 @@ ssrc_in_use(const struct rt_transport *t, uint32_t ssrc)
 {
 	if (ssrc == 0)
 		return false;
-	for (const struct rt_producer *p = t->producers; p; p = p->next)
+	for (const struct rt_producer *p = t->producers; p != NULL; p = p->next)
 		for (int i = 0; i < p->params.n_encodings; i++)
 			if (p->params.encodings[i].ssrc == ssrc || p->params.encodings[i].rtx_ssrc == ssrc)
 				return true;
@@ -32,7 +32,7 @@ ssrc_in_use(const struct rt_transport *t, uint32_t ssrc)
 static bool
 mid_in_use(const struct rt_transport *t, const char *mid)
 {
-	for (const struct rt_producer *p = t->producers; p; p = p->next)
+	for (const struct rt_producer *p = t->producers; p != NULL; p = p->next)
 		if (mid[0] && strcmp(p->params.mid, mid) == 0)
 			return true;
 	return false;
@@ -94,7 +94,7 @@ rt_producer_close(struct rt_producer *p)
 	struct rt_producer **at = &t->producers;
 	int kept = 0;
 
-	while (p->consumers)
+	while (p->consumers != NULL)
 		rt_consumer_close(p->consumers);
 	for (int i = 0; i < t->nstreams; i++)
 		if (t->streams[i].producer != p)
@@ -125,7 +125,7 @@ resync(struct rt_producer *p, bool flowed)
 		p->layers[i].recv.nmissing = 0;
 	}
 	if (!flowed && rt_producer_flows(p))
-		for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
+		for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
 			rt_consumer_resync(c);
 }
 
@@ -197,7 +197,7 @@ copy_ext(const struct rt_rtp *rtp, uint8_t id, struct rt_ext_value *v)
 	size_t len;
 	const uint8_t *value = rt_rtp_ext(rtp, id, &len);
 
-	if (!value || len == 0 || len > sizeof(v->value))
+	if (value == NULL || len == 0 || len > sizeof(v->value))
 		return;
 	v->len = (uint8_t) len;
 	memcpy(v->value, value, len);
@@ -237,7 +237,7 @@ find_descriptor(const struct rt_producer *p, const struct rt_rtp *rtp, struct rt
 	size_t len;
 	const uint8_t *v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR], &len);
 
-	if (!v || len > RT_DD_MAX_LEN)
+	if (v == NULL || len > RT_DD_MAX_LEN)
 		return;
 	packet->descriptor = v;
 	packet->descriptor_len = (uint8_t) len;
@@ -264,7 +264,7 @@ static void
 forget_stream(struct rt_layer *l)
 {
 	l->keyframe_us = 0;
-	if (l->store)
+	if (l->store != NULL)
 		rt_store_clear(l->store);
 }
 
@@ -272,7 +272,7 @@ forget_stream(struct rt_layer *l)
 static void
 resync_layer(struct rt_producer *p, int layer)
 {
-	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
+	for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
 		if (p->params.kind == RT_KIND_AUDIO || p->params.n_encodings == 1 || c->current_spatial == layer)
 			rt_consumer_resync(c);
 }
@@ -281,12 +281,12 @@ resync_layer(struct rt_producer *p, int layer)
 static void
 catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
 {
-	while (l->store && seq++ != l->recv.highest)
+	while (l->store != NULL && seq++ != l->recv.highest)
 	{
 		const struct rt_packet *stored = rt_store_find(l->store, seq);
 		struct rt_packet packet;
 
-		if (!stored)
+		if (stored == NULL)
 			continue;
 		packet = *stored;
 		packet.arrival_us = c->transport->engine->now_us;
@@ -304,11 +304,11 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	struct rt_packet packet;
 	uint64_t now_us = p->transport->engine->now_us;
 
-	if (!l->store || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
+	if (l->store == NULL || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
 		(uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
 		return false;
 	first = rt_store_find(l->store, l->keyframe_seq);
-	if (!first)
+	if (first == NULL)
 		return false;
 	packet = *first;
 	packet.arrival_us = now_us;
@@ -380,7 +380,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	}
 	widen_picture_id(l, &packet.info);
 	read_exts(p, rtp, &packet);
-	if (l->dd)
+	if (l->dd != NULL)
 		find_descriptor(p, rtp, &packet);
 	if (packet.descriptor_len)
 		read_descriptor(l, &packet);
@@ -389,13 +389,13 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		forget_stream(l);
 	if (packet.info.keyframe)
 		note_keyframe(l, &packet);
-	if (l->store)
+	if (l->store != NULL)
 		rt_store_put(l->store, &packet);
 	if (rc == RT_RECV_BEGIN && !first)
 		resync_layer(p, layer);
 	if (rc == RT_RECV_OVERRUN || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer);
-	for (struct rt_consumer *c = p->consumers; c; c = c->next_of_producer)
+	for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
 		if (rt_consumer_forward(c, &packet) && packet.seq != l->recv.highest)
 			catch_up(c, l, packet.seq);
 }

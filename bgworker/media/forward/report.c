@@ -80,6 +80,6 @@ rt_report_score(struct rt_consumer *c)
 	rt_text_init(&x);
 	rt_text_add(&x, "{\"type\":\"consumer-score\",\"consumerId\":");
 	rt_text_quote(&x, c->id);
-	rt_text_addf(&x, ",\"score\":%d,\"producerScore\":%d}", c->score, c->producer ? c->producer->score : 0);
+	rt_text_addf(&x, ",\"score\":%d,\"producerScore\":%d}", c->score, c->producer != NULL ? c->producer->score : 0);
 	tell(c->transport->engine, &x);
 }

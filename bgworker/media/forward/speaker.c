@@ -52,7 +52,7 @@ rt_speaker_level(struct rt_speaker *s, const char *producer_id, uint8_t level)
 {
 	struct voice *v = find_voice(s, producer_id);
 
-	if (!v)
+	if (v == NULL)
 	{
 		if (s->n == MAX_SPEAKERS)
 			return;
@@ -69,7 +69,7 @@ rt_speaker_remove(struct rt_speaker *s, const char *producer_id)
 {
 	struct voice *v = find_voice(s, producer_id);
 
-	if (v)
+	if (v != NULL)
 		*v = s->voices[--s->n];
 	if (strcmp(s->active, producer_id) == 0)
 		s->active[0] = '\0';
@@ -105,7 +105,8 @@ rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume)
 		v->power = 0;
 		v->samples = 0;
 	}
-	if (!loudest || strcmp(loudest->id, s->active) == 0 || (active_level < SILENCE && level + MARGIN > active_level))
+	if (loudest == NULL || strcmp(loudest->id, s->active) == 0 ||
+		(active_level < SILENCE && level + MARGIN > active_level))
 		return false;
 	memcpy(s->active, loudest->id, ID_LEN);
 	*producer_id = s->active;

@@ -17,7 +17,7 @@ rt_transport_password(void *arg, const char *ufrag, size_t len)
 	struct rt_engine *e = arg;
 	struct rt_ufrag *u = rt_map_find(e->ufrags, ufrag, len);
 
-	return u ? u->pwd : NULL;
+	return u != NULL ? u->pwd : NULL;
 }
 
 static struct rt_ufrag *
@@ -36,7 +36,7 @@ new_ufrag(struct rt_transport *t)
 static void
 free_ufrag(struct rt_transport *t, struct rt_ufrag **up)
 {
-	if (!*up)
+	if (*up == NULL)
 		return;
 	rt_map_take_str(t->engine->ufrags, (*up)->ufrag);
 	free(*up);
@@ -55,7 +55,8 @@ rt_transport_restart_ice(struct rt_transport *t)
 enum rt_result
 rt_transport_set_ice(struct rt_transport *t, const char *ufrag, const char *pwd)
 {
-	if (strlen(ufrag) > RT_ICE_UFRAG_LEN || strlen(pwd) > RT_ICE_PWD_LEN || rt_map_find_str(t->engine->ufrags, ufrag))
+	if (strlen(ufrag) > RT_ICE_UFRAG_LEN || strlen(pwd) > RT_ICE_PWD_LEN ||
+		rt_map_find_str(t->engine->ufrags, ufrag) != NULL)
 		return RT_BAD_INPUT;
 	rt_map_take_str(t->engine->ufrags, t->ufrag->ufrag);
 	strcpy(t->ufrag->ufrag, ufrag);
@@ -97,7 +98,7 @@ rt_transport_find(struct rt_engine *e, const struct rt_tuple *from)
 {
 	struct rt_peer_tuple *p = find_tuple(e, from);
 
-	return p ? p->transport : NULL;
+	return p != NULL ? p->transport : NULL;
 }
 
 static void
@@ -128,7 +129,7 @@ take_slot(struct rt_transport *t)
 			return p;
 		if (t->selected && rt_tuple_same(&t->outlet.tuple, &p->tuple))
 			continue;
-		if (!oldest || p->seen_us < oldest->seen_us)
+		if (oldest == NULL || p->seen_us < oldest->seen_us)
 			oldest = p;
 	}
 	drop_tuple(oldest);
@@ -140,12 +141,12 @@ add_tuple(struct rt_transport *t, const struct rt_tuple *from)
 {
 	struct rt_peer_tuple *p = find_tuple(t->engine, from);
 
-	if (p && p->transport != t)
+	if (p != NULL && p->transport != t)
 	{
 		drop_tuple(p); /* the port was given to another peer since */
 		p = NULL;
 	}
-	if (!p)
+	if (p == NULL)
 	{
 		p = take_slot(t);
 		p->used = true;
@@ -174,8 +175,8 @@ rt_transport_stun(struct rt_engine *e, const struct rt_tuple *from, uint8_t *dat
 	struct rt_ice_check check;
 	uint8_t out[512];
 	size_t out_len;
-	enum rt_result rc =
-		rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof(out), &out_len, &check);
+	enum rt_result rc = rt_ice_answer(e->ice, data, len, &from->addr.any, rt_tuple_addr_len(from), out, sizeof(out),
+									  &out_len, &check);
 	struct rt_ufrag *u;
 
 	if (rc == RT_BAD_INPUT)
@@ -205,7 +206,7 @@ rt_transport_tcp_closed(struct rt_engine *e, const struct rt_tuple *from)
 {
 	struct rt_peer_tuple *p = find_tuple(e, from);
 
-	if (p)
+	if (p != NULL)
 		drop_tuple(p);
 }
 
@@ -241,7 +242,7 @@ note_dtls_state(struct rt_transport *t)
 	switch (rt_dtls_state(t->dtls))
 	{
 		case RT_DTLS_CONNECTED:
-			if (t->srtp)
+			if (t->srtp != NULL)
 				return;
 			if (!rt_dtls_keys(t->dtls, &keys) || rt_srtp_new(&t->srtp, &keys) != RT_OK)
 			{
@@ -250,7 +251,7 @@ note_dtls_state(struct rt_transport *t)
 			}
 			memset(&keys, 0, sizeof(keys));
 			rt_report_transport_state(t);
-			for (struct rt_consumer *c = t->consumers; c; c = c->next)
+			for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
 				rt_consumer_begin(c);
 			return;
 		case RT_DTLS_FAILED:
@@ -352,9 +353,9 @@ rt_transport_close(struct rt_transport *t)
 	if (t->closing)
 		return;
 	t->closing = true;
-	while (t->producers)
+	while (t->producers != NULL)
 		rt_producer_close(t->producers);
-	while (t->consumers)
+	while (t->consumers != NULL)
 		rt_consumer_close(t->consumers);
 	rt_dtls_close(t->dtls);
 	rt_timer_stop(t->dtls_timer);
@@ -374,7 +375,7 @@ rt_transport_close(struct rt_transport *t)
 bool
 rt_transport_ready(const struct rt_transport *t)
 {
-	return t->srtp && t->selected && !t->closing;
+	return t->srtp != NULL && t->selected && !t->closing;
 }
 
 const char *
@@ -384,7 +385,7 @@ rt_transport_ice_state(const struct rt_transport *t)
 		return "new";
 	if (!t->selected || t->engine->now_us - t->stun_us > t->engine->idle_timeout_us)
 		return "disconnected";
-	return t->srtp ? "completed" : "connected";
+	return t->srtp != NULL ? "completed" : "connected";
 }
 
 const char *
@@ -406,7 +407,7 @@ rt_transport_expire(struct rt_transport *t)
 		limit *= 20;
 	if (t->engine->now_us - since >= limit)
 		rt_report_transport_closed(t, t->stun_us ? "no answer from the peer" : "the peer never came");
-	else if (t->stun_us && !t->srtp && t->engine->now_us - t->reached_us >= limit)
+	else if (t->stun_us && t->srtp == NULL && t->engine->now_us - t->reached_us >= limit)
 		rt_report_transport_closed(t, "no DTLS from the peer");
 	return t->closing;
 }

@@ -29,9 +29,9 @@ add_interfaces(json_t *list, int family)
 
 	if (getifaddrs(&all) != 0)
 		return;
-	for (i = all; i; i = i->ifa_next)
+	for (i = all; i != NULL; i = i->ifa_next)
 	{
-		if (!i->ifa_addr || i->ifa_addr->sa_family != family || !(i->ifa_flags & IFF_UP))
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family || !(i->ifa_flags & IFF_UP))
 			continue;
 		if (family == AF_INET)
 			inet_ntop(family, &((struct sockaddr_in *) (void *) i->ifa_addr)->sin_addr, text, sizeof(text));
@@ -51,12 +51,12 @@ rt_addresses(const char *announced, const struct rt_port *port)
 	char *copy = rt_strdup(announced), *save = NULL;
 	const char *bound;
 
-	for (char *a = strtok_r(copy, ", ", &save); a; a = strtok_r(NULL, ", ", &save))
+	for (char *a = strtok_r(copy, ", ", &save); a != NULL; a = strtok_r(NULL, ", ", &save))
 		add(list, a);
 	free(copy);
 	if (json_array_size(list))
 		return list;
-	for (int i = 0; (bound = rt_port_address(port, i)); i++)
+	for (int i = 0; (bound = rt_port_address(port, i)) != NULL; i++)
 	{
 		if (strcmp(bound, "0.0.0.0") == 0)
 			add_interfaces(list, AF_INET);

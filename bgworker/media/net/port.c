@@ -112,7 +112,7 @@ static void
 watch_listeners(struct rt_port *p, int events)
 {
 	for (int i = 0; i < p->nsockets; i++)
-		if (p->sockets[i].listen_watch)
+		if (p->sockets[i].listen_watch != NULL)
 			rt_watch_set(p->sockets[i].listen_watch, events);
 }
 
@@ -123,7 +123,7 @@ on_sweep(void *arg)
 	struct rt_port *p = arg;
 	uint64_t now = rt_loop_now_ms(p->loop);
 
-	for (struct rt_tcp *t = p->tcp; t; t = rt_tcp_next(t))
+	for (struct rt_tcp *t = p->tcp; t != NULL; t = rt_tcp_next(t))
 	{
 		bool known = p->handler.is_peer(p->handler.arg, rt_tcp_tuple(t));
 
@@ -242,7 +242,7 @@ open_host(struct rt_port *p, const char *host, const char *service)
 		rt_log(RT_LOG_ERROR, "port", "cannot resolve \"%s\": %s", host, gai_strerror(rc));
 		return;
 	}
-	for (ai = list; ai && p->nsockets < RT_PORT_SOCKETS; ai = ai->ai_next)
+	for (ai = list; ai != NULL && p->nsockets < RT_PORT_SOCKETS; ai = ai->ai_next)
 		open_socket(p, ai);
 	freeaddrinfo(list);
 }
@@ -260,7 +260,7 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 	p->in = rt_alloc_resident(RT_PORT_BATCH_IN * sizeof(*p->in));
 	prepare_batch(&p->batch, p->in);
 	snprintf(service, sizeof(service), "%d", port);
-	for (char *host = strtok_r(list, ", ", &save); host; host = strtok_r(NULL, ", ", &save))
+	for (char *host = strtok_r(list, ", ", &save); host != NULL; host = strtok_r(NULL, ", ", &save))
 		open_host(p, host, service);
 	free(list);
 	if (p->nsockets == 0)
@@ -277,10 +277,10 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 void
 rt_port_free(struct rt_port *p)
 {
-	if (!p)
+	if (p == NULL)
 		return;
 	rt_timer_free(p->sweep);
-	while (p->tcp)
+	while (p->tcp != NULL)
 	{
 		struct rt_tcp *t = p->tcp;
 

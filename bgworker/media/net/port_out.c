@@ -17,9 +17,9 @@
 void
 rt_port_send(struct rt_port *p, const struct rt_tuple *to, const uint8_t *data, size_t len)
 {
-	bool sent = to->tcp ? rt_tcp_send(to->tcp, data, len)
-						: sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
-								 rt_tuple_addr_len(to)) == (ssize_t) len;
+	bool sent = to->tcp != NULL ? rt_tcp_send(to->tcp, data, len)
+								: sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
+										 rt_tuple_addr_len(to)) == (ssize_t) len;
 
 	p->stats.sends++;
 	if (!sent)
@@ -183,7 +183,7 @@ flush_outlet(struct send_batch *b, struct rt_outlet *o)
 	{
 		int n = 1;
 
-		if (o->tuple.tcp)
+		if (o->tuple.tcp != NULL)
 			rt_port_send(p, &o->tuple, p->out[i - 1], p->packets[i - 1].len);
 		else
 		{
@@ -203,7 +203,7 @@ rt_port_flush(struct rt_port *p)
 
 	b.port = p;
 	b.n = b.niov = 0;
-	while (p->dirty)
+	while (p->dirty != NULL)
 	{
 		struct rt_outlet *o = p->dirty;
 
@@ -219,7 +219,7 @@ rt_port_flush(struct rt_port *p)
 void
 rt_port_forget(struct rt_port *p, struct rt_outlet *o)
 {
-	for (struct rt_outlet **at = &p->dirty; *at; at = &(*at)->next_dirty)
+	for (struct rt_outlet **at = &p->dirty; *at != NULL; at = &(*at)->next_dirty)
 		if (*at == o)
 		{
 			*at = o->next_dirty;

@@ -194,7 +194,7 @@ rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len)
 		n = 0;
 	if ((size_t) n == 2 + len)
 		return true;
-	if (!t->out)
+	if (t->out == NULL)
 	{
 		t->out_room = RT_TCP_MAX_WAITING;
 		t->out = rt_alloc(t->out_room);
@@ -222,9 +222,9 @@ rt_tcp_link(struct rt_tcp **head, struct rt_tcp *t)
 void
 rt_tcp_unlink(struct rt_tcp **head, struct rt_tcp *t)
 {
-	while (*head && *head != t)
+	while (*head != NULL && *head != t)
 		head = &(*head)->next;
-	if (*head)
+	if (*head != NULL)
 		*head = t->next;
 }
 

@@ -213,7 +213,7 @@ rt_rtcp_read_twcc(const struct rt_rtcp *p, uint32_t *reference_64ms, rt_rtcp_twc
 	n = rt_get16(p->body + 10);
 	*reference_64ms = rt_get24(p->body + 12);
 	delta = find_deltas(c.at, end, n);
-	if (!delta)
+	if (delta == NULL)
 		return false;
 	for (int i = 0; i < n; i++)
 	{

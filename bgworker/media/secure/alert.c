@@ -48,16 +48,16 @@ expand_keys(SSL *ssl, uint8_t *block, size_t len)
 	uint8_t secret[SSL_MAX_MASTER_KEY_LENGTH], client[SSL3_RANDOM_SIZE], server[SSL3_RANDOM_SIZE];
 	size_t secret_len = SSL_SESSION_get_master_key(SSL_get_session(ssl), secret, sizeof(secret));
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
-	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *) (uintptr_t) (md ? EVP_MD_get0_name(md) : ""),
-										 0),
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+										 (char *) (uintptr_t) (md != NULL ? EVP_MD_get0_name(md) : ""), 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, secret_len),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, "key expansion", strlen("key expansion")),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, server, sizeof(server)),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, client, sizeof(client)),
 		OSSL_PARAM_construct_end()};
-	bool ok = ctx && SSL_get_client_random(ssl, client, sizeof(client)) == sizeof(client) &&
+	bool ok = ctx != NULL && SSL_get_client_random(ssl, client, sizeof(client)) == sizeof(client) &&
 			  SSL_get_server_random(ssl, server, sizeof(server)) == sizeof(server) &&
 			  EVP_KDF_derive(ctx, block, len, params) == 1;
 
@@ -94,7 +94,7 @@ rt_alerts_new(SSL *ssl)
 void
 rt_alerts_free(struct rt_alerts *a)
 {
-	if (!a)
+	if (a == NULL)
 		return;
 	OPENSSL_cleanse(a, sizeof(*a));
 	free(a);
@@ -116,7 +116,7 @@ begin(const struct rt_alerts *a, const struct direction *d, const uint8_t *recor
 	memcpy(aad, record + 3, 8);
 	memcpy(aad + 8, record, 3);
 	rt_put16(aad + 11, ALERT_BODY);
-	if (c &&
+	if (c != NULL &&
 		EVP_CipherInit_ex(c, a->aes256 ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL, d->key, nonce, encrypts) == 1 &&
 		EVP_CipherUpdate(c, NULL, &n, aad, sizeof(aad)) == 1)
 		return c;
@@ -134,7 +134,7 @@ read_alert(const struct rt_alerts *a, const uint8_t *record)
 	bool ok;
 
 	memcpy(tag, body + ALERT_BODY, TAG);
-	ok = c && EVP_CipherUpdate(c, alert, &n, body, ALERT_BODY) == 1 &&
+	ok = c != NULL && EVP_CipherUpdate(c, alert, &n, body, ALERT_BODY) == 1 &&
 		 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1 && EVP_CipherFinal_ex(c, alert + n, &n) == 1;
 	EVP_CIPHER_CTX_free(c);
 	if (!ok)
@@ -185,7 +185,7 @@ rt_alerts_write_close(struct rt_alerts *a, uint8_t out[RT_ALERT_MAX])
 	if (RAND_bytes(out + RECORD_HEADER, EXPLICIT) != 1)
 		return 0;
 	c = begin(a, &a->out, out, true);
-	ok = c && EVP_CipherUpdate(c, body, &n, close_notify, ALERT_BODY) == 1 &&
+	ok = c != NULL && EVP_CipherUpdate(c, body, &n, close_notify, ALERT_BODY) == 1 &&
 		 EVP_CipherFinal_ex(c, body + ALERT_BODY, &n) == 1 &&
 		 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, body + ALERT_BODY) == 1;
 	EVP_CIPHER_CTX_free(c);

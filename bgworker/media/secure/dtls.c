@@ -74,7 +74,7 @@ new_certificate(EVP_PKEY *key)
 	X509_NAME *name;
 	uint64_t serial;
 
-	if (!cert || RAND_bytes((unsigned char *) &serial, sizeof(serial)) != 1)
+	if (cert == NULL || RAND_bytes((unsigned char *) &serial, sizeof(serial)) != 1)
 		return cert;
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1);
@@ -118,7 +118,7 @@ static bool
 set_up_ssl(struct rt_dtls_context *c)
 {
 	c->ssl = SSL_CTX_new(DTLS_method());
-	if (!c->ssl)
+	if (c->ssl == NULL)
 		return false;
 	SSL_CTX_set_min_proto_version(c->ssl, DTLS1_2_VERSION);
 	SSL_CTX_set_options(c->ssl,
@@ -143,8 +143,8 @@ rt_dtls_context_new(void)
 
 	c->out = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rt datagram");
 	c->key = EVP_EC_gen("P-256");
-	c->cert = c->key ? new_certificate(c->key) : NULL;
-	if (!c->out || !c->cert || !X509_digest(c->cert, EVP_sha256(), md, &n) || !set_up_ssl(c))
+	c->cert = c->key != NULL ? new_certificate(c->key) : NULL;
+	if (c->out == NULL || c->cert == NULL || !X509_digest(c->cert, EVP_sha256(), md, &n) || !set_up_ssl(c))
 	{
 		rt_log(RT_LOG_ERROR, "dtls", "no context: %s", ERR_reason_error_string(ERR_get_error()));
 		rt_dtls_context_free(c);
@@ -160,7 +160,7 @@ rt_dtls_context_new(void)
 void
 rt_dtls_context_free(struct rt_dtls_context *c)
 {
-	if (!c)
+	if (c == NULL)
 		return;
 	SSL_CTX_free(c->ssl);
 	X509_free(c->cert);
@@ -197,7 +197,7 @@ rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg)
 
 	d->ssl = SSL_new(c->ssl);
 	d->in = BIO_new(BIO_s_mem());
-	if (!d->ssl || !d->in || !out)
+	if (d->ssl == NULL || d->in == NULL || out == NULL)
 	{
 		rt_log(RT_LOG_ERROR, "dtls", "out of memory");
 		exit(1);
@@ -216,7 +216,7 @@ rt_dtls_new(struct rt_dtls_context *c, rt_dtls_send_cb send, void *arg)
 void
 rt_dtls_free(struct rt_dtls *d)
 {
-	if (!d)
+	if (d == NULL)
 		return;
 	SSL_free(d->ssl);
 	rt_alerts_free(d->alerts);
@@ -252,10 +252,10 @@ finish(struct rt_dtls *d)
 	X509 *cert;
 	bool same;
 
-	if (!d->digest)
+	if (d->digest == NULL)
 		return; /* signalling is still on its way */
 	cert = SSL_get1_peer_certificate(d->ssl);
-	same = cert && X509_digest(cert, d->digest, md, &n) && CRYPTO_memcmp(md, d->fingerprint, n) == 0;
+	same = cert != NULL && X509_digest(cert, d->digest, md, &n) && CRYPTO_memcmp(md, d->fingerprint, n) == 0;
 	X509_free(cert);
 	d->state = same ? RT_DTLS_CONNECTED : RT_DTLS_FAILED;
 }
@@ -265,7 +265,7 @@ rt_dtls_set_fingerprint(struct rt_dtls *d, const char *algorithm, const uint8_t 
 {
 	const EVP_MD *md = digest_of(algorithm);
 
-	if (!md || len != (size_t) EVP_MD_get_size(md))
+	if (md == NULL || len != (size_t) EVP_MD_get_size(md))
 		return RT_BAD_INPUT;
 	memcpy(d->fingerprint, digest, len);
 	d->digest = md;
@@ -340,7 +340,7 @@ rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len)
 {
 	if (d->state == RT_DTLS_FAILED || d->state == RT_DTLS_CLOSED)
 		return RT_GONE;
-	if (d->alerts)
+	if (d->alerts != NULL)
 		return take_alerts(d, data, len);
 	if (BIO_write(d->in, data, (int) len) != (int) len)
 		return RT_INTERNAL;
@@ -379,7 +379,7 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 	uint8_t *client, *server;
 	size_t salt;
 
-	if (d->state != RT_DTLS_CONNECTED || !p)
+	if (d->state != RT_DTLS_CONNECTED || p == NULL)
 		return false;
 	memset(keys, 0, sizeof(*keys));
 	keys->profile = p->id == SRTP_AEAD_AES_128_GCM ? RT_SRTP_AEAD_AES_128_GCM : RT_SRTP_AES128_CM_SHA1_80;
@@ -400,10 +400,10 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 void
 rt_dtls_settle(struct rt_dtls *d)
 {
-	if (!d->ssl || d->state != RT_DTLS_CONNECTED)
+	if (d->ssl == NULL || d->state != RT_DTLS_CONNECTED)
 		return;
 	d->alerts = rt_alerts_new(d->ssl);
-	if (!d->alerts)
+	if (d->alerts == NULL)
 		return; /* it stays with libssl */
 	SSL_free(d->ssl);
 	d->ssl = NULL;
@@ -426,7 +426,7 @@ rt_dtls_close(struct rt_dtls *d)
 	char scratch;
 
 	ERR_clear_error();
-	if (d->state == RT_DTLS_CONNECTED && d->alerts)
+	if (d->state == RT_DTLS_CONNECTED && d->alerts != NULL)
 		say_goodbye(d);
 	else if (d->state == RT_DTLS_CONNECTED)
 	{

@@ -58,7 +58,7 @@ derive(const uint8_t *master, uint8_t label, uint8_t *out, size_t len)
 
 	memcpy(iv, master + KEY_LEN, SALT_LEN);
 	iv[7] ^= label;
-	ok = c && EVP_EncryptInit_ex(c, EVP_aes_128_ctr(), NULL, master, iv) == 1 &&
+	ok = c != NULL && EVP_EncryptInit_ex(c, EVP_aes_128_ctr(), NULL, master, iv) == 1 &&
 		 EVP_EncryptUpdate(c, out, &n, zeros, (int) len) == 1;
 	EVP_CIPHER_CTX_free(c);
 	return ok;
@@ -71,7 +71,7 @@ set_up(struct cipher *c, const uint8_t *master, uint8_t label, bool encrypts)
 	bool ok;
 
 	c->ctx = EVP_CIPHER_CTX_new();
-	ok = c->ctx && derive(master, label, key, sizeof(key)) && derive(master, label + 2, c->salt, SALT_LEN) &&
+	ok = c->ctx != NULL && derive(master, label, key, sizeof(key)) && derive(master, label + 2, c->salt, SALT_LEN) &&
 		 EVP_CipherInit_ex(c->ctx, EVP_aes_128_gcm(), NULL, key, NULL, encrypts) == 1;
 	OPENSSL_cleanse(key, sizeof(key));
 	return ok;
@@ -92,9 +92,9 @@ rt_gcm_new(const uint8_t *local, const uint8_t *remote)
 void
 rt_gcm_free(struct rt_gcm *g)
 {
-	if (!g)
+	if (g == NULL)
 		return;
-	while (g->streams)
+	while (g->streams != NULL)
 	{
 		struct stream *s = g->streams;
 
@@ -235,7 +235,7 @@ rt_gcm_protect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 static struct stream *
 find_stream(struct rt_gcm *g, uint32_t ssrc)
 {
-	for (struct stream **at = &g->streams; *at; at = &(*at)->next)
+	for (struct stream **at = &g->streams; *at != NULL; at = &(*at)->next)
 		if ((*at)->ssrc == ssrc)
 		{
 			struct stream *s = *at;
@@ -304,9 +304,9 @@ rt_gcm_unprotect(struct rt_gcm *g, uint8_t *data, size_t *len)
 		return RT_BAD_INPUT;
 	ssrc = rt_get32(data + 8);
 	s = find_stream(g, ssrc);
-	index = rt_replay_index(s ? &s->rtp : &unheard, rt_get16(data + 2));
-	if ((s && !rt_replay_is_new(&s->rtp, index)) || !open_rtp(&g->rtp_in, data, header, tag_at, index) ||
-		(!s && !(s = add_stream(g, ssrc))))
+	index = rt_replay_index(s != NULL ? &s->rtp : &unheard, rt_get16(data + 2));
+	if ((s != NULL && !rt_replay_is_new(&s->rtp, index)) || !open_rtp(&g->rtp_in, data, header, tag_at, index) ||
+		(s == NULL && (s = add_stream(g, ssrc)) == NULL))
 		return RT_BAD_INPUT;
 	rt_replay_note(&s->rtp, index);
 	*len = tag_at;
@@ -339,8 +339,8 @@ rt_gcm_unprotect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 		return RT_BAD_INPUT;
 	word &= ~RTCP_ENCRYPTED;
 	s = find_stream(g, ssrc);
-	if ((s && !rt_replay_is_new(&s->rtcp, word)) || !open_rtcp(&g->rtcp_in, data, tag_at, word) ||
-		(!s && !(s = add_stream(g, ssrc))))
+	if ((s != NULL && !rt_replay_is_new(&s->rtcp, word)) || !open_rtcp(&g->rtcp_in, data, tag_at, word) ||
+		(s == NULL && (s = add_stream(g, ssrc)) == NULL))
 		return RT_BAD_INPUT;
 	rt_replay_note(&s->rtcp, word);
 	*len = tag_at;

@@ -54,7 +54,7 @@ local_part(const uint8_t *username, size_t len)
 {
 	const uint8_t *colon = memchr(username, ':', len);
 
-	return colon ? (size_t) (colon - username) : 0;
+	return colon != NULL ? (size_t) (colon - username) : 0;
 }
 
 static bool
@@ -67,7 +67,7 @@ find_password(StunAgent *agent, StunMessage *message, uint8_t *username, uint16_
 
 	(void) agent;
 	(void) message;
-	if (!pwd)
+	if (pwd == NULL)
 		return false;
 	*password = (uint8_t *) (uintptr_t) pwd;
 	*password_len = strlen(pwd);
@@ -150,9 +150,9 @@ rt_ice_answer(struct rt_ice *ice, const uint8_t *data, size_t len, const struct 
 	if (*out_len)
 		return RT_BAD_INPUT;
 	username = stun_message_find(&req, STUN_ATTRIBUTE_USERNAME, &username_len);
-	n = username ? local_part(username, username_len) : 0;
+	n = username != NULL ? local_part(username, username_len) : 0;
 	pwd = n && n <= RT_ICE_UFRAG_LEN ? ice->password(ice->arg, (const char *) username, n) : NULL;
-	if (!pwd)
+	if (pwd == NULL)
 		return RT_BAD_INPUT;
 	read_check(&req, username, n, check);
 	*out_len = answer_success(ice, &req, pwd, from, from_len, out, cap);

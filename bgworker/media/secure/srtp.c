@@ -70,11 +70,11 @@ rt_srtp_new(struct rt_srtp **sp, const struct rt_dtls_keys *keys)
 void
 rt_srtp_free(struct rt_srtp *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
-	if (s->in)
+	if (s->in != NULL)
 		srtp_dealloc(s->in);
-	if (s->out)
+	if (s->out != NULL)
 		srtp_dealloc(s->out);
 	rt_gcm_free(s->gcm);
 	free(s->sources);
@@ -119,13 +119,14 @@ open_by_libsrtp(struct rt_srtp *s, uint8_t *data, size_t *len, size_t ssrc_at,
 enum rt_result
 rt_srtp_unprotect(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
-	return s->gcm ? rt_gcm_unprotect(s->gcm, data, len) : open_by_libsrtp(s, data, len, 8, srtp_unprotect);
+	return s->gcm != NULL ? rt_gcm_unprotect(s->gcm, data, len) : open_by_libsrtp(s, data, len, 8, srtp_unprotect);
 }
 
 enum rt_result
 rt_srtp_unprotect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
-	return s->gcm ? rt_gcm_unprotect_rtcp(s->gcm, data, len) : open_by_libsrtp(s, data, len, 4, srtp_unprotect_rtcp);
+	return s->gcm != NULL ? rt_gcm_unprotect_rtcp(s->gcm, data, len)
+						  : open_by_libsrtp(s, data, len, 4, srtp_unprotect_rtcp);
 }
 
 enum rt_result
@@ -133,7 +134,7 @@ rt_srtp_protect_rtcp(struct rt_srtp *s, uint8_t *data, size_t *len)
 {
 	int n = (int) *len;
 
-	if (s->gcm)
+	if (s->gcm != NULL)
 		return rt_gcm_protect_rtcp(s->gcm, data, len);
 	if (srtp_protect_rtcp(s->out, data, &n) != srtp_err_status_ok)
 		return RT_INTERNAL;
@@ -147,7 +148,7 @@ rt_srtp_protect(struct rt_srtp *s, struct rt_srtp_roc *roc, uint8_t *out, size_t
 {
 	int n = (int) (header_len + prefix_len + payload_len);
 
-	if (s->gcm)
+	if (s->gcm != NULL)
 		return rt_gcm_protect(s->gcm, roc, out, header_len, prefix, prefix_len, payload, payload_len);
 	if (prefix_len)
 		memcpy(out + header_len, prefix, prefix_len);
