@@ -11,6 +11,7 @@
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
 #   make lint           clang's opinion
+#   make lint-layers    the order of the folders: what includes or calls what
 
 # These install what the rest of this file needs, so they must not need it themselves.
 SELF_SUFFICIENT = demo test test-versions test-package test-container bench fuzz
@@ -163,7 +164,7 @@ dist: www
 CLANG ?= clang
 LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
-.PHONY: lint lint-extension lint-programs
+.PHONY: lint lint-extension lint-programs lint-layers
 lint: lint-extension lint-programs
 lint-extension: $(patsubst %.o,%.c,$(OBJS))
 	for f in $^; do $(CLANG) $(LINT_FLAGS) -Wno-ignored-attributes $(CPPFLAGS) $$f || exit 1; done
@@ -171,5 +172,8 @@ lint-programs: $(wildcard bgworker/common/*.c $(addprefix bgworker/,gateway/*.c 
 	for f in $^; do \
 		$(CLANG) $(LINT_FLAGS) -std=gnu11 -D_GNU_SOURCE -I. $(shell $(PKG_CONFIG) --cflags $(GATEWAY_PKGS) $(MEDIA_PKGS)) $$f || exit 1; \
 	done
+# The order of the folders, docs/layers.txt: it reads the objects.
+lint-layers: all
+	@test/lint/layers
 
 endif
