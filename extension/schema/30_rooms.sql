@@ -28,7 +28,9 @@ CREATE TABLE rt.room_members (
 	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
 	role text NOT NULL DEFAULT 'member' CHECK (role IN ('admin', 'member')),
 	joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	last_read_seq bigint NOT NULL DEFAULT 0 CHECK (last_read_seq >= 0),
+	last_read_seq bigint NOT NULL CHECK (last_read_seq >= 0),
+	first_seq bigint NOT NULL,
+	first_change bigint NOT NULL,
 	PRIMARY KEY (room_id, user_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX room_members_user_id_idx ON rt.room_members (user_id, room_id);
@@ -37,7 +39,9 @@ COMMENT ON COLUMN rt.room_members.room_id IS 'the room';
 COMMENT ON COLUMN rt.room_members.user_id IS 'the member';
 COMMENT ON COLUMN rt.room_members.role IS 'admin: may rename, delete, add and remove; member';
 COMMENT ON COLUMN rt.room_members.joined_at IS 'since when';
-COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the highest message that the member has seen';
+COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
+COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
+COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'the rooms of a user';
 SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
 

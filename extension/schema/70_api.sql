@@ -23,7 +23,8 @@
 --   mark_seen          {sid, roomId, messageIds} -> {success, roomId, messageIds}
 --   set_status         {status, statusMessage?} -> {status, statusMessage}
 --   online_users       {roomId} -> {roomId, users: [{userId, userName, status, lastSeen}], count}
---   sync_rooms         {rooms: [{roomId, afterSeq}], limit?} -> {rooms: [{roomId, messages, lastSeq, hasMore}]}
+--   sync_rooms         {rooms: [{roomId, afterSeq?, afterChange?}], limit?} -> {success, rooms: [{roomId, messages?, lastSeq, hasMore,
+--                        changed?, lastChange, hasMoreChanges} | {roomId, error}], error?}
 --
 -- REST: rooms_list, room_create, room_get, room_update, room_delete, members_list, members_add, member_remove,
 -- message_send, message_list, message_edit, message_delete, reaction_add, reaction_remove, message_delivered, receipts,

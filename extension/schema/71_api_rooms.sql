@@ -47,7 +47,7 @@ BEGIN
 	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
 		'createdBy', r.created_by,
 		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
-		'lastSeq', r.last_seq,
+		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
 			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),

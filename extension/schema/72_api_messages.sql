@@ -399,6 +399,7 @@ DECLARE
 	after bigint := rt_private.req_seq(req, 'afterSeq');
 	before bigint := rt_private.req_seq(req, 'beforeSeq');
 	most integer := rt_private.req_limit(req, 50, 200);
+	last_change bigint := rt_private.last_change(r.id); -- before the page, which then has all up to it
 	found_page record;
 BEGIN
 	IF after IS NULL THEN
@@ -407,47 +408,11 @@ BEGIN
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
-		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq,
+		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change,
 		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;
 COMMENT ON FUNCTION rt_api.message_list(text, jsonb) IS 'GET /api/chat/rooms/:id/msgs';
-
-CREATE FUNCTION rt_api.sync_rooms(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	most integer := rt_private.req_limit(req, 200, 1000);
-	-- An answer must fit into what a gateway keeps for one socket; what does not is asked for again.
-	bytes_left bigint := 800000;
-	asked jsonb := rt_private.req_array(req, 'rooms', 1000);
-	answer json := '[]';
-	one jsonb;
-	after bigint;
-	parts json[] := '{}';
-	r rt.rooms;
-	found_page record;
-BEGIN
-	FOR one IN SELECT jsonb_array_elements(asked) LOOP
-		IF jsonb_typeof(one) <> 'object' THEN
-			RAISE EXCEPTION 'rooms must be an array of objects' USING ERRCODE = 'RT400';
-		END IF;
-		after := rt_private.req_seq(one, 'afterSeq');
-		IF after IS NULL THEN
-			RAISE EXCEPTION 'afterSeq is missing' USING ERRCODE = 'RT400';
-		END IF;
-		r := rt_private.api_room(actor, one);
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, NULL, most, bytes_left);
-		bytes_left := bytes_left - found_page.size;
-		parts := parts || json_build_object('roomId', r.id::text, 'messages', found_page.page, 'lastSeq', found_page.last_seq,
-			'hasMore', found_page.has_more);
-	END LOOP;
-	IF cardinality(parts) > 0 THEN
-		answer := array_to_json(parts);
-	END IF;
-	RETURN json_build_object('rooms', answer);
-END
-$$;
-COMMENT ON FUNCTION rt_api.sync_rooms(text, jsonb) IS 'sync-rooms';
 
 -- A common word is in so many messages that finding and sorting them takes long; but then the newest of each room have
 -- enough of them.  The answer is exact if that many are newer than all that was not looked at, else it is null.

@@ -156,6 +156,8 @@ describe('what the gateway answers', () => {
     await call('listMessages', 200, 'bob', { params, query: { beforeSeq: 2 } });
     await call('listRooms', 200, 'bob');
     await call('editMessage', 200, 'alice', { params: one, body: { content: 'hello, you' } });
+    assert.equal((await call('getMessage', 200, 'bob', { params: one })).reactions.length, 0);
+    await call('getMessage', 404, 'carol', { params: one });
     await call('editMessage', 403, 'bob', { params: one, body: { content: 'mine' } });
     await call('addReaction', 200, 'bob', { params: { ...one, emoji: '👍' } });
     await call('listMessages', 200, 'bob', { params });

@@ -21,6 +21,7 @@ static const struct rt_rest_def table[] = {
 
 	{"GET", MESSAGES, "message_list", RT_DB_FAST, 0},
 	{"POST", MESSAGES, "message_send", RT_DB_FAST, RT_REST_SEND | RT_REST_WRITES},
+	{"GET", MESSAGE, "message_get", RT_DB_FAST, 0},
 	{"PATCH", MESSAGE, "message_edit", RT_DB_FAST, RT_REST_WRITES},
 	{"DELETE", MESSAGE, "message_delete", RT_DB_FAST, RT_REST_WRITES},
 	{"PUT", MESSAGE "/reactions/:emoji", "reaction_add", RT_DB_FAST, RT_REST_WRITES},

@@ -1,0 +1,134 @@
+-- 42_changes.sql: what changed in a room since a client last looked: edits, deletions, reactions, pins.
+--
+-- Each change takes the next number of its room.  The counter's row lock is held until the commit, so whoever sees change n sees all
+-- below it.  The numbers are given when the transaction commits (deferred triggers): a transaction holds the counter for its last
+-- moments only, and always after the rows that it has changed, so two of them cannot wait for each other.  INSERT of a message
+-- touches nothing of this.
+
+CREATE TABLE rt_private.change_counters (
+	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	last_change bigint NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rt_private.change_counters IS 'the number of the last change of each room that had one';
+COMMENT ON COLUMN rt_private.change_counters.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.change_counters.last_change IS 'the number; its row lock orders the room''s changes';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.change_counters', '');
+
+CREATE TABLE rt_private.room_changes (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	change bigint NOT NULL,
+	PRIMARY KEY (room_id, seq)
+) WITH (fillfactor = 80);
+CREATE INDEX room_changes_change_idx ON rt_private.room_changes (room_id, change);
+COMMENT ON TABLE rt_private.room_changes IS 'messages that have changed since they were sent, each with its latest change';
+COMMENT ON COLUMN rt_private.room_changes.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.room_changes.seq IS 'the message';
+COMMENT ON COLUMN rt_private.room_changes.change IS 'the number of its latest change';
+COMMENT ON INDEX rt_private.room_changes_change_idx IS 'what changed after a number';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.room_changes', '');
+
+-- A restore copies messages and reactions first, whose triggers have numbered them anew: the rows of the dump win, and the counter
+-- never falls.
+CREATE FUNCTION rt_private.change_counters_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pg_trigger_depth() = 1 THEN
+		DELETE FROM rt_private.change_counters AS c WHERE c.room_id = NEW.room_id AND c.last_change <= NEW.last_change;
+		IF EXISTS (SELECT FROM rt_private.change_counters AS c WHERE c.room_id = NEW.room_id) THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore replace counters, never by lower ones';
+CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.change_counters FOR EACH ROW
+	EXECUTE FUNCTION rt_private.change_counters_before_insert();
+
+CREATE FUNCTION rt_private.room_changes_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pg_trigger_depth() = 1 THEN
+		DELETE FROM rt_private.room_changes AS c WHERE c.room_id = NEW.room_id AND c.seq = NEW.seq;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace what its own triggers have noted';
+CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EACH ROW
+	EXECUTE FUNCTION rt_private.room_changes_before_insert();
+
+-- A room that is gone takes its changes along.
+CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
+	SELECT r.id, 1 FROM rt.rooms AS r WHERE r.id = note_change.room_id
+	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + 1
+	RETURNING c.last_change INTO number;
+	IF number IS NOT NULL THEN
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change) VALUES (note_change.room_id, note_change.seq, number)
+		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = number;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'gives a change of a message the next number of its room';
+
+CREATE FUNCTION rt_private.last_change(room_id bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce((SELECT c.last_change FROM rt_private.change_counters AS c WHERE c.room_id = last_change.room_id), 0);
+END
+$$;
+COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'the number of a room''s last change, 0 if there was none';
+
+CREATE FUNCTION rt_private.message_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT current_setting('rt.suppress_events')::boolean THEN
+		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.message_changed() IS 'numbers an edit or a deletion';
+CREATE CONSTRAINT TRIGGER rt_changed AFTER UPDATE ON rt.messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
+	EXECUTE FUNCTION rt_private.message_changed();
+
+-- A reaction that goes with its message is no change of its own.
+CREATE FUNCTION rt_private.reaction_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
+		PERFORM rt_private.note_change(r.room_id, r.seq);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers a reaction that came or went';
+CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION rt_private.reaction_changed();
+
+-- ---- where a member begins -----------------------------------------------------------
+
+-- Whoever comes, or comes back, has nothing unread.  A restore brings its own values.
+CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	last_seq bigint := coalesce((SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = NEW.room_id), 0);
+BEGIN
+	NEW.last_read_seq := coalesce(NEW.last_read_seq, last_seq);
+	NEW.first_seq := coalesce(NEW.first_seq, last_seq);
+	NEW.first_change := coalesce(NEW.first_change, rt_private.last_change(NEW.room_id));
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'a new member begins with nothing unread';
+CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
+	EXECUTE FUNCTION rt_private.room_members_before_insert();
