@@ -1,4 +1,9 @@
-/* conf.c: see conf.h.  The line holds a password: it is wiped once it is parsed. */
+/* conf.c: see conf.h.  Reads lines, and says what is in the last good one; what a setting means is for the module
+ * that asks.
+ *
+ * A line holds a password: it is wiped once it is parsed.  Invariant: what the first line had, and in which type,
+ * each later one has too, or it is refused as a whole.  So a program that found its settings complete at the start
+ * needs no default afterwards. */
 #include "conf.h"
 
 #include <errno.h>
@@ -20,6 +25,7 @@ struct rt_conf
 	char *line; /* what has come of the next line */
 	size_t len;
 	json_t *root;
+	bool incomplete; /* somebody asked for what is not there */
 	struct rt_watch *watch;
 	rt_conf_cb on_reload;
 	rt_conf_cb on_end;
@@ -44,11 +50,38 @@ read_some(struct rt_conf *c)
 	return RT_OK;
 }
 
+static json_t *
+settings(const json_t *root)
+{
+	return rt_json_object(root, "settings");
+}
+
+/* Whether the new settings have all that the old ones have; logs what they lack. */
+static bool
+has_all_of(json_t *root, json_t *old)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(settings(old), name, value)
+	{
+		json_t *other = json_object_get(settings(root), name);
+
+		if (other != NULL &&
+			(json_typeof(other) == json_typeof(value) || (json_is_boolean(other) && json_is_boolean(value))))
+			continue;
+		rt_log(RT_LOG_ERROR, "conf", "ignoring a reload that lacks rt.%s", name);
+		return false;
+	}
+	return true;
+}
+
 /* Takes a whole line, if there is one, and makes it the configuration. */
 static enum rt_result
 take_line(struct rt_conf *c)
 {
 	char *end = c->len == 0 ? NULL : memchr(c->line, '\n', c->len);
+	const char *level;
 	size_t used;
 	json_t *root;
 
@@ -60,12 +93,21 @@ take_line(struct rt_conf *c)
 	memmove(c->line, c->line + used, c->len - used);
 	c->len -= used;
 	if (root == NULL)
+	{
+		rt_log(RT_LOG_ERROR, "conf", "ignoring a line that is not a JSON object");
 		return RT_BAD_INPUT;
+	}
+	if (!has_all_of(root, c->root))
+	{
+		json_decref(root);
+		return RT_BAD_INPUT;
+	}
 	json_decref(c->root);
 	c->root = root;
 	/* Lines of the other levels are always written: the supervisor reads them, and leaves out what the log is not to
 	 * have. */
-	rt_log_set_level(strcmp(rt_conf_str(c, "log_min_messages", ""), "debug") == 0 ? RT_LOG_DEBUG : RT_LOG_INFO);
+	level = rt_json_str(settings(root), "log_min_messages");
+	rt_log_set_level(level != NULL && strcmp(level, "debug") == 0 ? RT_LOG_DEBUG : RT_LOG_INFO);
 	return RT_OK;
 }
 
@@ -93,8 +135,10 @@ rt_conf_read(struct rt_conf **cp, int fd)
 bool
 rt_conf_is_current(const struct rt_conf *c)
 {
-	const char *version = rt_conf_str(c, "version", "1.0");
+	const char *version = rt_json_str(settings(c->root), "version");
 
+	if (version == NULL)
+		version = "1.0"; /* which did not tell its version */
 	if (strcmp(version, RT_VERSION) == 0)
 		return true;
 	rt_log(RT_LOG_ERROR, "conf", "the server runs version %s of rt, this program is version %s: restart the server",
@@ -128,12 +172,8 @@ on_readable(void *arg, int events)
 		return;
 	}
 	while ((rc = take_line(c)) != RT_AGAIN)
-	{
 		if (rc == RT_OK)
 			c->on_reload(c->arg);
-		else
-			rt_log(RT_LOG_ERROR, "conf", "a reload line is no JSON object");
-	}
 }
 
 enum rt_result
@@ -204,22 +244,59 @@ rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max)
 	return n;
 }
 
-int64_t
-rt_conf_int(const struct rt_conf *c, const char *name, int64_t otherwise)
+/* The setting, or NULL, logged, where it is missing or of another type. */
+static json_t *
+find(struct rt_conf *c, const char *name, bool (*is_right)(const json_t *value))
 {
-	return rt_json_int(rt_json_object(c->root, "settings"), name, otherwise);
+	json_t *value = json_object_get(settings(c->root), name);
+
+	if (value != NULL && is_right(value))
+		return value;
+	c->incomplete = true;
+	rt_log(RT_LOG_ERROR, "conf", "the supervisor did not send a valid value of rt.%s", name);
+	return NULL;
+}
+
+static bool
+is_integer(const json_t *value)
+{
+	return json_is_integer(value);
+}
+
+static bool
+is_boolean(const json_t *value)
+{
+	return json_is_boolean(value);
+}
+
+static bool
+is_string(const json_t *value)
+{
+	return json_is_string(value);
+}
+
+int64_t
+rt_conf_int(struct rt_conf *c, const char *name)
+{
+	return json_integer_value(find(c, name, is_integer));
 }
 
 bool
-rt_conf_bool(const struct rt_conf *c, const char *name, bool otherwise)
+rt_conf_bool(struct rt_conf *c, const char *name)
 {
-	return rt_json_bool(rt_json_object(c->root, "settings"), name, otherwise);
+	return json_is_true(find(c, name, is_boolean));
 }
 
 const char *
-rt_conf_str(const struct rt_conf *c, const char *name, const char *otherwise)
+rt_conf_str(struct rt_conf *c, const char *name)
 {
-	const char *value = rt_json_str(rt_json_object(c->root, "settings"), name);
+	json_t *value = find(c, name, is_string);
 
-	return value == NULL ? otherwise : value;
+	return value == NULL ? "" : json_string_value(value);
+}
+
+bool
+rt_conf_is_complete(const struct rt_conf *c)
+{
+	return !c->incomplete;
 }

@@ -17,7 +17,8 @@ enum rt_result rt_conf_read(struct rt_conf **cp, int fd);
 bool rt_conf_is_current(const struct rt_conf *c); /* false, and logged: the server's library is of another version */
 void rt_conf_free(struct rt_conf *c);             /* NULL is fine */
 
-/* From then on reads reload lines.  on_end: the pipe was closed, the supervisor is gone. */
+/* From then on reads reload lines; one that lacks a setting which the line before had is logged and ignored.  on_end:
+ * the pipe was closed, the supervisor is gone. */
 enum rt_result rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end,
 							 void *arg);
 
@@ -29,9 +30,13 @@ int rt_conf_workers(const struct rt_conf *c);
 bool rt_conf_has_successor(const struct rt_conf *c); /* one is started as soon as we drain: see gateway/drain.h */
 int rt_conf_socket_fds(const struct rt_conf *c, int *fds, int max); /* how many there are */
 
-/* Settings by their names without "rt."; lent until the next reload. */
-int64_t rt_conf_int(const struct rt_conf *c, const char *name, int64_t otherwise);
-bool rt_conf_bool(const struct rt_conf *c, const char *name, bool otherwise);
-const char *rt_conf_str(const struct rt_conf *c, const char *name, const char *otherwise);
+/* Settings by their names without "rt."; numbers in the unit that the name ends in, or milliseconds and bytes.
+ * Strings are lent until the next reload.  There are no defaults here: the server sends every setting.  One that is
+ * missing or of another type is logged, and 0, false or "" comes instead; a program reads all of its settings first
+ * and ends when they are not complete. */
+int64_t rt_conf_int(struct rt_conf *c, const char *name);
+bool rt_conf_bool(struct rt_conf *c, const char *name);
+const char *rt_conf_str(struct rt_conf *c, const char *name);
+bool rt_conf_is_complete(const struct rt_conf *c); /* false: one of the above was missing */
 
 #endif

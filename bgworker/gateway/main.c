@@ -89,25 +89,25 @@ find_www(char *dir, size_t size)
 
 /* `www` has PATH_MAX bytes; the options point into it and into the settings. */
 static void
-read_options(const struct rt_conf *c, struct rt_transport_options *o, int *fds, char *www)
+read_options(struct rt_conf *c, struct rt_transport_options *o, int *fds, char *www)
 {
 	find_www(www, PATH_MAX);
 	*o = (struct rt_transport_options){
-		.port = (int) rt_conf_int(c, "port", 4501),
-		.listen_addresses = rt_conf_str(c, "listen_addresses", "127.0.0.1"),
-		.tls = rt_conf_str(c, "ssl_cert_file", "")[0] != '\0',
+		.port = (int) rt_conf_int(c, "port"),
+		.listen_addresses = rt_conf_str(c, "listen_addresses"),
+		.tls = rt_conf_str(c, "ssl_cert_file")[0] != '\0',
 		.tls_cert = rt_conf_pem(c, "cert"),
 		.tls_key = rt_conf_pem(c, "key"),
-		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version", "TLSv1.2"),
-		.cors_origins = rt_conf_str(c, "cors_origins", ""),
-		.trusted_proxies = rt_conf_str(c, "trusted_proxies", ""),
+		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version"),
+		.cors_origins = rt_conf_str(c, "cors_origins"),
+		.trusted_proxies = rt_conf_str(c, "trusted_proxies"),
 		.static_dir = www,
-		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval", 25000),
-		.ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout", 20000),
-		.connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout", 10000),
-		.max_payload_bytes = (size_t) rt_conf_int(c, "max_payload", 1000000),
-		.max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes", 1048576),
-		.max_connections = (int) rt_conf_int(c, "max_connections", 20000),
+		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval"),
+		.ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout"),
+		.connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout"),
+		.max_payload_bytes = (size_t) rt_conf_int(c, "max_payload"),
+		.max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes"),
+		.max_connections = (int) rt_conf_int(c, "max_connections"),
 		.worker = rt_conf_worker(c),
 		.workers = rt_conf_workers(c),
 		.socket_fds = fds,
@@ -290,6 +290,8 @@ start_network(struct gateway *g)
 	enum rt_result rc;
 
 	read_options(app->conf, &o, fds, www);
+	if (!rt_conf_is_complete(app->conf))
+		return RT_BAD_INPUT;
 	rc = rt_transport_new(&app->transport, app->loop, &o, &callbacks, rt_rest_on_request, app);
 	if (rc != RT_OK)
 		return rc;
@@ -304,7 +306,7 @@ start_network(struct gateway *g)
 static enum rt_result
 start_database(struct rt_app *app)
 {
-	int connections = (int) rt_conf_int(app->conf, "db_connections", 4);
+	int connections = (int) rt_conf_int(app->conf, "db_connections");
 	const struct rt_db_options o = {
 		.conninfo = rt_conf_conninfo(app->conf),
 		.fast_connections = connections,
@@ -368,7 +370,7 @@ start(struct gateway *g)
 	if ((rc = watch_signals(g)) != RT_OK || (rc = start_database(app)) != RT_OK || (rc = start_network(g)) != RT_OK)
 		return rc;
 	rc = rt_conf_watch(app->conf, app->loop, on_reload, on_supervisor_gone, g);
-	if (rc == RT_OK && rt_conf_bool(app->conf, "confine", true))
+	if (rc == RT_OK && rt_conf_bool(app->conf, "confine"))
 		rt_confine(rt_conf_conninfo(app->conf));
 	return rc;
 }
@@ -432,7 +434,7 @@ main(void)
 		rt_conf_free(g.app.conf);
 		return 2;
 	}
-	if (rt_conf_bool(g.app.conf, "confine", true))
+	if (rt_conf_bool(g.app.conf, "confine"))
 		rt_confine_no_ring();
 	rc = start(&g);
 	if (rc != RT_OK)

@@ -68,7 +68,7 @@ on_reload(void *arg)
 {
 	struct media *m = arg;
 
-	rt_engine_set_idle_timeout(m->engine, (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000));
+	rt_engine_set_idle_timeout(m->engine, (uint64_t) rt_conf_int(m->conf, "media_idle_timeout"));
 }
 
 static void
@@ -95,12 +95,15 @@ watch_signals(struct media *m)
 static enum rt_result
 start(struct media *m)
 {
-	int worker = rt_conf_worker(m->conf), port = (int) rt_conf_int(m->conf, "media_port", 4502) + worker;
-	struct rt_control_options control = {worker, port, CAPACITY, rt_conf_str(m->conf, "media_announced_address", "")};
-	struct rt_engine_options engine = {rt_conf_str(m->conf, "listen_addresses", "localhost"), port,
-									   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout", 30000)};
+	int worker = rt_conf_worker(m->conf), port = (int) rt_conf_int(m->conf, "media_port") + worker;
+	struct rt_control_options control = {worker, port, CAPACITY, rt_conf_str(m->conf, "media_announced_address")};
+	struct rt_engine_options engine = {rt_conf_str(m->conf, "listen_addresses"), port,
+									   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout")};
+	bool confine = rt_conf_bool(m->conf, "confine");
 	struct rt_db_options db = {.conninfo = rt_conf_conninfo(m->conf), .fast_connections = 2, .max_waiting = 1000};
 
+	if (!rt_conf_is_complete(m->conf))
+		return RT_BAD_INPUT;
 	if (rt_db_new(&m->db, m->loop, &db) != RT_OK)
 		return RT_INTERNAL;
 	m->control = rt_control_new(m->loop, m->db, &control, on_ready, m);
@@ -109,7 +112,7 @@ start(struct media *m)
 	rt_control_set_engine(m->control, m->engine);
 	if (rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m) != RT_OK)
 		return RT_INTERNAL;
-	if (rt_conf_bool(m->conf, "confine", true))
+	if (confine)
 		rt_confine(rt_conf_conninfo(m->conf));
 	return RT_OK;
 }
@@ -130,7 +133,7 @@ main(void)
 	rt_confine_early();
 	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf))
 		return 1;
-	if (rt_conf_bool(m.conf, "confine", true))
+	if (rt_conf_bool(m.conf, "confine"))
 		rt_confine_no_ring();
 	if (rt_loop_new(&m.loop) != RT_OK)
 		return 1;

@@ -179,7 +179,7 @@ handle_join(struct rt_event *e)
 	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
 	json_t *list = rt_json_array(req, "roomIds");
 	struct join_batch *batch = list == NULL ? NULL : read_rooms(list);
-	int64_t most = rt_conf_int(e->app->conf, "max_rooms_per_connection", 10000);
+	int64_t most = rt_conf_int(e->app->conf, "max_rooms_per_connection");
 
 	json_decref(req);
 	if (batch == NULL)

@@ -302,8 +302,8 @@ static bool
 within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name,
 				 int64_t ack)
 {
-	double per_s = (double) rt_conf_int(app->conf, "rate_messages", 200);
-	double burst = (double) rt_conf_int(app->conf, "rate_burst", 400);
+	double per_s = (double) rt_conf_int(app->conf, "rate_messages");
+	double burst = (double) rt_conf_int(app->conf, "rate_burst");
 	uint32_t retry_ms;
 
 	if (!def->writes ||
@@ -332,7 +332,7 @@ begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg
 static bool
 within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack)
 {
-	double per_s = (double) rt_conf_int(app->conf, "rate_events", 500);
+	double per_s = (double) rt_conf_int(app->conf, "rate_events");
 	uint32_t retry_ms;
 
 	if (rt_limit_take(&c->events, rt_loop_now_ms(app->loop), per_s, per_s * 2, &retry_ms))

@@ -224,7 +224,7 @@ static void
 begin_grace(struct rt_presence *p, const char *user)
 {
 	struct going *g = rt_alloc(sizeof(*g));
-	int64_t grace_ms = rt_conf_int(p->app->conf, "presence_grace", 2000);
+	int64_t grace_ms = rt_conf_int(p->app->conf, "presence_grace");
 
 	g->user = rt_strdup(user);
 	g->due_ms = rt_loop_now_ms(p->app->loop) + (uint64_t) grace_ms;

@@ -148,7 +148,7 @@ search(struct search *s)
 size_t
 rt_recover_room(const struct rt_app *app, const struct rt_client *c)
 {
-	size_t most = (size_t) rt_conf_int(app->conf, "max_queued_bytes", 1048576) / 2;
+	size_t most = (size_t) rt_conf_int(app->conf, "max_queued_bytes") / 2;
 	size_t queued = rt_socket_queued_bytes(c->socket);
 
 	return queued > most / 4 ? 0 : most - queued;

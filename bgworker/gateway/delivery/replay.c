@@ -369,7 +369,7 @@ on_page(void *arg, const struct rt_db_reply *reply)
 static void
 read_page(struct rt_replay *rp)
 {
-	int64_t bytes = rt_conf_int(rp->app->conf, "max_queued_bytes", 1048576) / 4;
+	int64_t bytes = rt_conf_int(rp->app->conf, "max_queued_bytes") / 4;
 	char req[120];
 	int len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%lld}", rp->pos,
 					   PAGE_EVENTS, (long long) (bytes < PAGE_BYTES ? bytes : PAGE_BYTES));

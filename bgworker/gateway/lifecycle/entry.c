@@ -148,7 +148,7 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 	struct rt_text t;
 
 	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
-	if (rt_conf_bool(app->conf, "log_connections", false))
+	if (rt_conf_bool(app->conf, "log_connections"))
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket),
 			   rt_socket_peer(c->socket), message);
 	rt_text_init(&t);
@@ -238,7 +238,7 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	rt_stat_count(app->stat, RT_STAT_CONNECTS);
 	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
 	c->entered_ms = rt_loop_now_ms(app->loop);
-	if (rt_conf_bool(app->conf, "log_connections", false))
+	if (rt_conf_bool(app->conf, "log_connections"))
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
 			   rt_socket_peer(c->socket), c->user->id, recovered ? "recovered" : "connected",
 			   rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
@@ -342,7 +342,7 @@ write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, con
 static bool
 has_too_many(const struct rt_entries *es, const struct batch *b, const char *user)
 {
-	int64_t most = rt_conf_int(es->app->conf, "max_connections_per_user", 100);
+	int64_t most = rt_conf_int(es->app->conf, "max_connections_per_user");
 	const struct rt_user *u = rt_user_find(es->app->users, user);
 	int64_t n = u == NULL ? 0 : u->nclients;
 

@@ -39,7 +39,7 @@ on_timer(void *arg)
 {
 	struct rt_expiry *e = arg;
 
-	if (rt_conf_bool(e->app->conf, "disconnect_on_token_expiry", false))
+	if (rt_conf_bool(e->app->conf, "disconnect_on_token_expiry"))
 		look(e);
 	rt_timer_start(e->timer, LOOK_MS);
 }

@@ -44,7 +44,7 @@ rt_leave_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool 
 
 	if (c == NULL)
 		return;
-	if (c->user != NULL && rt_conf_bool(app->conf, "log_connections", false))
+	if (c->user != NULL && rt_conf_bool(app->conf, "log_connections"))
 		rt_log(RT_LOG_INFO, "leave", "socket=%s peer=%s user=\"%s\": disconnected after %.3f s: %s", rt_socket_id(s),
 			   rt_socket_peer(s), c->user->id, (double) (rt_loop_now_ms(app->loop) - c->entered_ms) / 1000, reason);
 	rt_event_forget_held(c);

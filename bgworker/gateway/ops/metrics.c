@@ -108,7 +108,7 @@ listen_on(struct rt_metrics *m, const char *host, int port)
 enum rt_result
 rt_metrics_new(struct rt_metrics **mp, struct rt_app *app)
 {
-	const char *address = rt_conf_str(app->conf, "metrics_address", "");
+	const char *address = rt_conf_str(app->conf, "metrics_address");
 	struct rt_metrics *m;
 	char host[100];
 	enum rt_result rc;

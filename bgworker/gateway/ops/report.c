@@ -217,7 +217,7 @@ tell(struct rt_report *rp, const char *fn)
 	rt_text_add(&t, ",\"host\":");
 	rt_text_quote(&t, host);
 	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(rp->app->conf), (int) getpid());
-	write_number(&t, "port", (uint64_t) rt_conf_int(rp->app->conf, "port", 0));
+	write_number(&t, "port", (uint64_t) rt_conf_int(rp->app->conf, "port"));
 	write_stats(rp, &t);
 	write_rooms(rp, &t);
 	write_connections(rp, &t);

@@ -216,8 +216,7 @@ reply_health(struct rt_app *app, const struct rt_http_request *r)
 	bool live = strcmp(r->path, "/healthz") == 0;
 	bool ready = strcmp(r->path, "/readyz") == 0;
 
-	if (!live && !ready &&
-		(strcmp(r->path, "/metrics") != 0 || rt_conf_str(app->conf, "metrics_address", "")[0] != '\0'))
+	if (!live && !ready && (strcmp(r->path, "/metrics") != 0 || rt_conf_str(app->conf, "metrics_address")[0] != '\0'))
 		return false;
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
 		reply_error(app, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
@@ -296,18 +295,18 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 
 	if (def->flags & RT_REST_LOGIN)
 	{
-		double a_minute = (double) rt_conf_int(app->conf, "rate_logins", 120);
+		double a_minute = (double) rt_conf_int(app->conf, "rate_logins");
 		char network[RT_PEER_BYTES];
 
 		rt_proxies_network(r->peer, network);
 		within = rt_rates_take(app->rest->addresses, network, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
 	else if (def->flags & RT_REST_WRITES)
-		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages", 200),
-							   (double) rt_conf_int(app->conf, "rate_burst", 400), &retry_ms);
+		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages"),
+							   (double) rt_conf_int(app->conf, "rate_burst"), &retry_ms);
 	else
 	{
-		double per_s = (double) rt_conf_int(app->conf, "rate_events", 500);
+		double per_s = (double) rt_conf_int(app->conf, "rate_events");
 
 		within = rt_rates_take(app->rest->readers, user, now_ms, per_s, per_s * 2, &retry_ms);
 	}
