@@ -89,6 +89,8 @@ else
 PROG_CFLAGS += -D_FORTIFY_SOURCE=2
 PROG_LDFLAGS += -Wl,-z,relro,-z,now
 endif
+# pkg-config names what headers may need too; only libraries of which something is called are loaded.
+PROG_LDFLAGS += -Wl,--as-needed
 
 COMMON_PKGS = libuv jansson libpq libseccomp
 GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl

@@ -194,6 +194,10 @@ test_garbage(void)
 		junk[2] = 0xfd;
 		if (i % 2)
 			memset(junk + 3, 0, 8); /* epoch 0: in the clear */
+		else if (i % 4)
+			memcpy(junk + 3, "\0\1\0\0\0\0\1", 7); /* the epoch of the keys, a number that may come */
+		if (i % 8 == 2)
+			len = 13 + (size_t) i % 40; /* shorter than what encryption adds */
 		junk[11] = (uint8_t) ((len - 13) >> 8);
 		junk[12] = (uint8_t) (len - 13);
 		rt_dtls_receive(a.dtls, junk, len);
@@ -202,36 +206,34 @@ test_garbage(void)
 	tear_down(&a, &b);
 }
 
-/* libssl's object is gone at `settled`; the other end is libssl still. */
+/* Either end may close: it writes through buffers that were freed after the handshake. */
 static void
-test_settled_closes(bool server)
+test_closes(bool server)
 {
 	static struct end a, b;
-	struct end *settled = server ? &a : &b, *other = server ? &b : &a;
+	struct end *end = server ? &a : &b, *other = server ? &b : &a;
 	const char *what = server ? "server" : "client";
 
 	set_up(&a, &b);
 	trust(&a, rt_dtls_context_fingerprint(b.context));
 	trust(&b, rt_dtls_context_fingerprint(a.context));
-	rt_dtls_settle(settled->dtls);
 	rt_dtls_connect(b.dtls);
 	deliver(&a, &b);
-	rt_dtls_settle(settled->dtls);
-	rt_dtls_settle(settled->dtls);
-	ok(rt_dtls_state(settled->dtls) == RT_DTLS_CONNECTED, "a %s has settled", what);
-	rt_dtls_close(settled->dtls);
+	ok(rt_dtls_state(end->dtls) == RT_DTLS_CONNECTED, "a %s is connected", what);
+	rt_dtls_close(end->dtls);
 	ok(other->n == 1, "%s: says goodbye", what);
 	deliver(&a, &b);
 	ok(rt_dtls_state(other->dtls) == RT_DTLS_CLOSED, "%s: and is understood", what);
 	tear_down(&a, &b);
 }
 
-/* Every bit of a goodbye counts, and all that is no goodbye is passed over. */
+/* Every bit of a goodbye counts, and all that is no goodbye is passed over.  But for the version's low byte: libssl
+ * authenticates an alert with the version that was agreed, whatever the record says. */
 static void
-test_settled_hears(bool server)
+test_hears(bool server)
 {
 	static struct end a, b;
-	struct end *settled = server ? &a : &b, *other = server ? &b : &a;
+	struct end *end = server ? &a : &b, *other = server ? &b : &a;
 	uint8_t goodbye[256], bad[256];
 	size_t len;
 	int heard = 0;
@@ -241,28 +243,28 @@ test_settled_hears(bool server)
 	trust(&b, rt_dtls_context_fingerprint(a.context));
 	rt_dtls_connect(b.dtls);
 	deliver(&a, &b);
-	rt_dtls_settle(settled->dtls);
 	rt_dtls_close(other->dtls);
-	len = settled->n == 1 ? settled->len[0] : 0;
-	memcpy(goodbye, settled->data[0], len);
+	len = end->n == 1 ? end->len[0] : 0;
+	memcpy(goodbye, end->data[0], len);
 	for (size_t bit = 0; bit < 8 * len; bit++)
 	{
+		if (bit / 8 == 2)
+			continue;
 		memcpy(bad, goodbye, len);
 		bad[bit / 8] ^= (uint8_t) (1 << bit % 8);
-		heard += rt_dtls_receive(settled->dtls, bad, len) != RT_OK;
+		heard += rt_dtls_receive(end->dtls, bad, len) != RT_OK;
 	}
 	for (size_t n = 0; n < len; n++)
 	{
 		uint8_t *cut = malloc(n + 1);
 
 		memcpy(cut, goodbye, n);
-		heard += rt_dtls_receive(settled->dtls, cut, n) != RT_OK;
+		heard += rt_dtls_receive(end->dtls, cut, n) != RT_OK;
 		free(cut);
 	}
-	ok(len > 0 && heard == 0 && rt_dtls_state(settled->dtls) == RT_DTLS_CONNECTED,
-	   "what is broken or cut says nothing");
-	ok(rt_dtls_receive(settled->dtls, goodbye, len) == RT_GONE && rt_dtls_state(settled->dtls) == RT_DTLS_CLOSED,
-	   "the goodbye of libssl's %s is heard", server ? "client" : "server");
+	ok(len > 0 && heard == 0 && rt_dtls_state(end->dtls) == RT_DTLS_CONNECTED, "what is broken or cut says nothing");
+	ok(rt_dtls_receive(end->dtls, goodbye, len) == RT_GONE && rt_dtls_state(end->dtls) == RT_DTLS_CLOSED,
+	   "the goodbye of a %s is heard", server ? "client" : "server");
 	tear_down(&a, &b);
 }
 
@@ -278,8 +280,8 @@ main(void)
 	test_garbage();
 	for (int server = 0; server < 2; server++)
 	{
-		test_settled_closes(server);
-		test_settled_hears(server);
+		test_closes(server);
+		test_hears(server);
 	}
 	rt_dtls_context_free(contexts[0]);
 	rt_dtls_context_free(contexts[1]);

@@ -125,14 +125,6 @@ unwrap_rtx(struct rt_rtp *rtp, const struct rt_producer *p)
 	return true;
 }
 
-/* An authentic packet has come. */
-static void
-settle(struct rt_transport *t)
-{
-	t->settled = true;
-	rt_dtls_settle(t->dtls);
-}
-
 void
 rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 {
@@ -146,8 +138,6 @@ rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
 		t->srtp_failures++;
 		return;
 	}
-	if (!t->settled)
-		settle(t);
 	if (rt_rtp_parse(data, len, &rtp) != RT_OK)
 	{
 		e->bad_rtp++;
@@ -312,8 +302,6 @@ rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len)
 		t->srtp_failures++;
 		return;
 	}
-	if (!t->settled)
-		settle(t);
 	while ((rc = rt_rtcp_next(data, len, &off, &p)) == RT_OK)
 	{
 		if (p.type == RT_RTCP_SR)

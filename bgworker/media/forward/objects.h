@@ -130,7 +130,6 @@ struct rt_transport
 	struct rt_timer *dtls_timer;
 	struct rt_srtp *srtp; /* NULL until connected */
 	bool connect_told;
-	bool settled; /* the peer has sent under its keys: the handshake is over for both */
 
 	/* demux.c */
 	struct rt_stream_ref streams[RT_MAX_STREAMS];

@@ -13,7 +13,8 @@
 #include <openssl/x509.h>
 
 #include "bgworker/common/log.h"
-#include "alert.h"
+
+#define RECORD_HEADER 13 /* bytes */
 
 struct rt_dtls_context
 {
@@ -26,9 +27,8 @@ struct rt_dtls_context
 
 struct rt_dtls
 {
-	SSL *ssl;                 /* NULL: settled */
-	BIO *in;                  /* owned by ssl */
-	struct rt_alerts *alerts; /* settled */
+	SSL *ssl;
+	BIO *in; /* owned by ssl */
 	rt_dtls_send_cb send;
 	void *arg;
 	enum rt_dtls_state state;
@@ -219,7 +219,6 @@ rt_dtls_free(struct rt_dtls *d)
 	if (d == NULL)
 		return;
 	SSL_free(d->ssl);
-	rt_alerts_free(d->alerts);
 	OPENSSL_cleanse(d, sizeof(*d));
 	free(d);
 }
@@ -317,22 +316,29 @@ rt_dtls_connect(struct rt_dtls *d)
 	advance(d);
 }
 
-/* When settled. */
-static enum rt_result
-take_alerts(struct rt_dtls *d, const uint8_t *data, size_t len)
+/* An AEAD record has a tag, and with AES-GCM the explicit part of the nonce (RFC 5288 section 3).  libssl takes a
+ * shorter one for an internal error and ends the association, though nothing of it is authentic: whoever can send
+ * from the peer's address could end a call.  So such a datagram never reaches it. */
+static bool
+has_short_record(const struct rt_dtls *d, const uint8_t *data, size_t len)
 {
-	switch (rt_alerts_read(d->alerts, data, len))
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(d->ssl);
+	int nid = cipher != NULL ? SSL_CIPHER_get_cipher_nid(cipher) : NID_undef;
+	size_t least = nid == NID_aes_128_gcm || nid == NID_aes_256_gcm ? 24 : nid == NID_chacha20_poly1305 ? 16 : 0;
+
+	/* RFC 6347 section 4.1: type (1), version (2), epoch (2), number (6), length (2) */
+	while (len >= RECORD_HEADER)
 	{
-		case RT_ALERT_NONE:
-			return RT_OK;
-		case RT_ALERT_CLOSE:
-			d->state = RT_DTLS_CLOSED;
-			return RT_GONE;
-		case RT_ALERT_FATAL:
-			d->state = RT_DTLS_FAILED;
-			return RT_BAD_INPUT;
+		size_t body = (size_t) data[11] << 8 | data[12];
+
+		if (data[3] | data[4] && body < least)
+			return true;
+		if (len - RECORD_HEADER < body)
+			return false; /* libssl drops what is cut */
+		data += RECORD_HEADER + body;
+		len -= RECORD_HEADER + body;
 	}
-	return RT_INTERNAL;
+	return false;
 }
 
 enum rt_result
@@ -340,8 +346,8 @@ rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len)
 {
 	if (d->state == RT_DTLS_FAILED || d->state == RT_DTLS_CLOSED)
 		return RT_GONE;
-	if (d->alerts != NULL)
-		return take_alerts(d, data, len);
+	if (has_short_record(d, data, len))
+		return RT_OK;
 	if (BIO_write(d->in, data, (int) len) != (int) len)
 		return RT_INTERNAL;
 	return advance(d);
@@ -398,37 +404,12 @@ rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 }
 
 void
-rt_dtls_settle(struct rt_dtls *d)
-{
-	if (d->ssl == NULL || d->state != RT_DTLS_CONNECTED)
-		return;
-	d->alerts = rt_alerts_new(d->ssl);
-	if (d->alerts == NULL)
-		return; /* it stays with libssl */
-	SSL_free(d->ssl);
-	d->ssl = NULL;
-	d->in = NULL;
-}
-
-static void
-say_goodbye(struct rt_dtls *d)
-{
-	uint8_t datagram[RT_ALERT_MAX];
-	size_t n = rt_alerts_write_close(d->alerts, datagram);
-
-	if (n)
-		d->send(d->arg, datagram, n);
-}
-
-void
 rt_dtls_close(struct rt_dtls *d)
 {
 	char scratch;
 
 	ERR_clear_error();
-	if (d->state == RT_DTLS_CONNECTED && d->alerts != NULL)
-		say_goodbye(d);
-	else if (d->state == RT_DTLS_CONNECTED)
+	if (d->state == RT_DTLS_CONNECTED)
 	{
 		SSL_read(d->ssl, &scratch, sizeof(scratch)); /* brings back the buffers: OpenSSL 3.0 writes through none */
 		SSL_shutdown(d->ssl);

@@ -64,8 +64,6 @@ int rt_dtls_timeout_ms(struct rt_dtls *d);
 void rt_dtls_timeout(struct rt_dtls *d);
 /* Only when connected. */
 bool rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys);
-/* The peer has proved that its part of the handshake is done too: frees what only the handshake needs. */
-void rt_dtls_settle(struct rt_dtls *d);
 void rt_dtls_close(struct rt_dtls *d); /* close_notify */
 
 #endif
