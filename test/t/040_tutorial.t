@@ -6,6 +6,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use DocTest;
 use File::Temp;
+use IO::Socket::INET;
+use POSIX ();
 use RtTest;
 use Test::More;
 
@@ -67,6 +69,38 @@ END
 	}
 	$? = $status;
 }
+
+# The page's wait for /readyz, against a gateway that takes its time: one that answers "not ready" for a while, as on a
+# busy machine.  What is printed is the last answer alone.
+sub answers_later
+{
+	my ($command) = @_;
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) // die "cannot listen: $!";
+	my $url = 'http://127.0.0.1:' . $listener->sockport;
+	my $pid = fork // die "cannot fork: $!";
+	if (!$pid)
+	{
+		for my $answer ((['503 Service Unavailable', '{"status":"not ready"}']) x 2, ['200 OK', '{"status":"ok"}'])
+		{
+			my $client = $listener->accept;
+			while (my $line = <$client>)
+			{
+				last if $line eq "\r\n";
+			}
+			print $client "HTTP/1.1 $answer->[0]\r\nContent-Length: " . length($answer->[1]) . "\r\nConnection: close\r\n\r\n$answer->[1]";
+			close $client;
+		}
+		POSIX::_exit(0);
+	}
+	close $listener;
+	my ($out, $err, $status) = run_shell($command =~ s{http://localhost:4501}{$url}r);
+	kill 'TERM', $pid;
+	waitpid($pid, 0);
+	return ($out, $status);
+}
+
+my ($wait) = grep { $_->{text} =~ m{/readyz} } DocTest::blocks('docs/tutorial.md');
+is_deeply([ answers_later($wait->{text}) ], [ '{"status":"ok"}', 0 ], 'the page waits for a gateway that is not ready yet');
 
 my $output = '';
 my %do = (
