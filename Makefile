@@ -166,8 +166,10 @@ dist: www
 CLANG ?= clang
 LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
-.PHONY: lint lint-extension lint-programs lint-layers
-lint: lint-extension lint-programs
+.PHONY: lint lint-extension lint-programs lint-layers lint-js
+lint: lint-extension lint-programs lint-js
+lint-js:
+	@test/lint/javascript
 lint-extension: $(patsubst %.o,%.c,$(OBJS))
 	for f in $^; do $(CLANG) $(LINT_FLAGS) -Wno-ignored-attributes $(CPPFLAGS) $$f || exit 1; done
 lint-programs: $(wildcard bgworker/common/*.c $(addprefix bgworker/,gateway/*.c gateway/*/*.c media/*.c media/*/*.c))

@@ -296,7 +296,7 @@ test('a new room with a member, unread counts, the title, removing and leaving',
   await anna.roomLink('Garden').waitFor({ state: 'hidden' });
 });
 
-test('a direct message, with presence', async (t) => {
+test('a direct message, with presence', async () => {
   const cleo = await Person.signedIn(browser, cluster, 'cleo');
   await anna.button('Message').click();
   await anna.page.getByLabel('User name').fill('cleo');

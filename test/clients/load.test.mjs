@@ -54,7 +54,7 @@ async function write(roomIds, total) {
             await session.query('ROLLBACK');
           }
           await session.query('INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, $2, i::text FROM generate_series(1, $3::int) i', [roomId, userIds[writer], BATCH]);
-        } catch (error) {
+        } catch {
           errors++;
         }
       }

@@ -1,7 +1,7 @@
 // What a field must be.  Where mediasoup takes a wrong type for an absent field, or lets any number pass, rt refuses;
 // everything else is mediasoup's to decide.
 
-const isText = (max) => (value) => typeof value === 'string' && Buffer.byteLength(value) <= max && !/[\x00-\x1f\x7f]/.test(value);
+const isText = (max) => (value) => typeof value === 'string' && Buffer.byteLength(value) <= max && [...value].every((c) => c >= ' ' && c !== '\x7f');
 const isInteger = (min, max) => (value) => Number.isInteger(value) && value >= min && value <= max;
 const isList = (max) => (value) => Array.isArray(value) && value.length <= max;
 const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);

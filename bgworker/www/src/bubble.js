@@ -176,7 +176,7 @@ export function bubble(room, m, { onReply, onQuote }) {
   const isEmoji =
     !m.deletedAt &&
     !m.replyTo &&
-    /^\p{Extended_Pictographic}[\p{Extended_Pictographic}\p{M}\u200d\ufe0f\s]{0,12}$/u.test(m.content);
+    /^\p{Extended_Pictographic}(?:\p{Extended_Pictographic}|\p{M}|\u200d|\s){0,12}$/u.test(m.content);
   return h(
     'li',
     { class: `message ${isOwn ? 'own' : ''}`, 'data-seq': m.seq, tabindex: '-1' },

@@ -66,26 +66,27 @@ export function openDialog(label, ...children) {
 }
 
 function field(name, { label, rows, options, value, ...props }) {
-  if (options)
-    return h(
-      'select',
-      { name },
-      options.map((one) => h('option', { value: one, selected: one === value }, one)),
-    );
-  return h(rows ? 'textarea' : 'input', { ...props, value, rows, name, dir: 'auto', autocomplete: 'off' });
+  const input = options
+    ? h(
+        'select',
+        { name },
+        options.map((one) => h('option', { value: one, selected: one === value }, one)),
+      )
+    : h(rows ? 'textarea' : 'input', { ...props, value, rows, name, dir: 'auto', autocomplete: 'off' });
+  return { name, input, node: h('label', {}, label, input) };
 }
 
 // Asks with a native dialog: fields are inputs by name, several lines where `rows` is given, a choice where `options`
 // are; resolves to their values, or null.
 export function ask(title, fields, action = 'OK') {
   return new Promise((resolve) => {
-    const inputs = Object.entries(fields).map(([name, options]) => [name, field(name, options)]);
+    const inputs = Object.entries(fields).map(([name, options]) => field(name, options));
     let answer = null;
     const form = h(
       'form',
       { method: 'dialog' },
       h('h2', {}, title),
-      inputs.map(([name, input]) => h('label', {}, fields[name].label, input)),
+      inputs.map(({ node }) => node),
       h(
         'div',
         { class: 'row end' },
@@ -94,7 +95,7 @@ export function ask(title, fields, action = 'OK') {
       ),
     );
     form.addEventListener('submit', () => {
-      answer = Object.fromEntries(inputs.map(([name, input]) => [name, input.value]));
+      answer = Object.fromEntries(inputs.map(({ name, input }) => [name, input.value]));
     });
     const dialog = openDialog(title, form);
     dialog.addEventListener('close', () => resolve(answer));

@@ -1,0 +1,14 @@
+// eslint's recommended rules over all JavaScript.
+import js from '@eslint/js';
+import globals from 'globals';
+
+const uses = (...names) => ({ globals: Object.assign({}, ...names.map((name) => globals[name])) });
+
+export default [
+  js.configs.recommended,
+  { linterOptions: { reportUnusedDisableDirectives: 'error' }, languageOptions: { ecmaVersion: 2025 } },
+  { files: ['bgworker/www/src/**/*.js'], languageOptions: uses('browser') },
+  { files: ['test/**/*.mjs'], languageOptions: uses('node') },
+  // Tests of the application hand functions to a page: those see what a browser has.
+  { files: ['test/browser/**/*.mjs'], languageOptions: uses('node', 'browser') },
+];
