@@ -94,7 +94,7 @@ try {
 
   for (const person of [carol, alice, bob]) await person.join(meeting);
   for (const other of ['Bob', 'Carol']) await alice.sees(other);
-  await bob.button('Raise the hand').click();
+  await bob.button('Raise hand').click();
   await alice.button('Chat').click();
   for (const [person, words] of [[carol, 'Good morning! Who begins?'], [bob, 'I do: the packages are built.']]) {
     await person.button('Chat').click();

@@ -73,12 +73,12 @@ test('a wrong password is refused in words; a reload keeps one signed in; signin
   t.after(() => cleo.close());
   assert.deepEqual(await cleo.faults('login'), []);
   await cleo.signIn('cleo', 'wrong');
-  await cleo.page.getByText('That user name and password do not fit.').waitFor();
+  await cleo.page.getByText('Wrong username or password.').waitFor();
   await cleo.signIn('cleo', 'cleo-password');
-  await cleo.page.getByText('You are in no room yet.').waitFor();
+  await cleo.page.getByText("You aren't in any rooms yet.").waitFor();
   assert.deepEqual(await cleo.faults('no-rooms'), []);
   await cleo.page.reload();
-  await cleo.page.getByText('You are in no room yet.').waitFor();
+  await cleo.page.getByText("You aren't in any rooms yet.").waitFor();
   await cleo.button('Sign out').click();
   await cleo.button('Sign in').waitFor();
 });
@@ -87,7 +87,7 @@ test('a wrong password is refused in words; a reload keeps one signed in; signin
 
 test('what one writes the other reads, and the first sees that', async () => {
   await anna.input.pressSequentially('Hel');
-  await ben.page.getByText('Anna is typing …').waitFor();
+  await ben.page.getByText('Anna is typing…').waitFor();
   await anna.say('Hello Ben');
   await ben.bubble('Hello Ben').waitFor();
   await until('the typing line to be gone', async () => !(await ben.page.locator('#view .typing').textContent()));
@@ -167,9 +167,9 @@ test('a row inserted by SQL appears within 200 ms', (t) => within(200, async () 
 test('the gateway is killed: it is said, nothing is missing afterwards, nothing is doubled', async () => {
   const before = await anna.texts();
   await ben.input.pressSequentially('I was about to');
-  await anna.page.getByText('Ben is typing …').waitFor();
+  await anna.page.getByText('Ben is typing…').waitFor();
   process.kill(await cluster.pid('gateway'), 'SIGKILL');
-  await anna.page.getByText('You are offline.').waitFor();
+  await anna.page.getByText("You're offline.").waitFor();
   assert.equal(await anna.page.locator('#view .typing').textContent(), '');
   await ben.input.fill('');
   await cluster.insert(general, 'ben', 'while you were away');
@@ -181,7 +181,7 @@ test('the gateway is killed: it is said, nothing is missing afterwards, nothing 
       const fresh = (await person.texts()).filter((text) => wanted.includes(text));
       return fresh.length === 3 && wanted.every((text) => fresh.includes(text));
     });
-  await anna.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await anna.page.getByText("You're offline.").waitFor({ state: 'hidden' });
   await until('the ticks', async () => /sent|delivered|seen/.test(await anna.ticks('written offline, second')));
   const now = await anna.texts();
   assert.deepEqual(now.slice(0, before.length), before);
@@ -196,7 +196,7 @@ test('a connection that cannot be recovered: what came and what was changed mean
   await cluster.sql("UPDATE rt.messages SET content = 'changed meanwhile' WHERE room_id = $1 AND content = 'to be changed meanwhile'", [general]);
   await cluster.insert(general, 'ben', 'come meanwhile');
   for (const person of [anna, ben]) for (const text of ['changed meanwhile', 'come meanwhile']) await person.bubble(text).waitFor();
-  await anna.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await anna.page.getByText("You're offline.").waitFor({ state: 'hidden' });
   await anna.say('joined again');
   await ben.bubble('joined again').waitFor();
 });
@@ -240,7 +240,7 @@ test('a room that was not open when something came has its history, too', async 
   await anna.roomLink('Attic').getByLabel('10 unread').waitFor();
   await anna.openRoom('Attic');
   await until('all ten', async () => (await anna.texts()).length === 10);
-  await anna.page.getByText('This is where it begins.').waitFor();
+  await anna.page.getByText('This is the beginning of the conversation.').waitFor();
   await anna.roomLink('Attic').getByLabel('unread').waitFor({ state: 'hidden' });
   await anna.openRoom('General');
 });
@@ -289,7 +289,7 @@ test('a new room with a member, unread counts, the title, removing and leaving',
   assert.deepEqual(await anna.faults('members'), []);
   await anna.button('Remove Ben').click();
   await ben.roomLink('Garden').waitFor({ state: 'hidden' });
-  await ben.page.getByText('Choose a room.').waitFor();
+  await ben.page.getByText('Select a room.').waitFor();
   await anna.button('Members').click();
   await anna.answer('Leave');
   await anna.answer('Leave');
@@ -299,14 +299,14 @@ test('a new room with a member, unread counts, the title, removing and leaving',
 test('a direct message, with presence', async () => {
   const cleo = await Person.signedIn(browser, cluster, 'cleo');
   await anna.button('Message').click();
-  await anna.page.getByLabel('User name').fill('cleo');
+  await anna.page.getByLabel('Username').fill('cleo');
   await anna.button('Open').click();
   await anna.page.getByRole('heading', { name: 'Cleo' }).waitFor();
   await anna.page.locator('.under', { hasText: 'online' }).waitFor();
   await cleo.page.locator('.me', { hasText: 'online' }).click();
   await cleo.page.getByRole('dialog').getByRole('combobox').selectOption('busy');
-  await cleo.field('Message (may be left out)').fill('in the garden');
-  await cleo.answer('Set');
+  await cleo.field('Message (optional)').fill('in the garden');
+  await cleo.answer('Save');
   await cleo.page.locator('.me', { hasText: 'in the garden' }).waitFor();
   await anna.page.locator('.under', { hasText: 'busy: in the garden' }).waitFor();
   await anna.page.reload();
@@ -337,7 +337,7 @@ test('search leads to what it finds, a reply to what it answers, wherever that i
   await anna.page.locator('.found').waitFor();
   const around = (await anna.texts()).filter((text) => /straw|needle/.test(text));
   assert.ok(around.includes('straw 49') && around.includes('straw 51'));
-  await anna.button('To the newest message').click();
+  await anna.button('Jump to latest').click();
   await anna.bubble('about that').waitFor();
   await anna.page.locator('.quote', { hasText: 'Ben: straw 570' }).click();
   await until('the quoted one in sight', () => isInSight('straw 570'));
@@ -366,7 +366,7 @@ test('a quoted message that is long gone from sight is quoted all the same, and 
 });
 
 test('search finds, and says when it does not', async () => {
-  for (const [words, found] of [['indeed', 'Messages with “indeed”'], ['unheardof', 'Nothing was found.']]) {
+  for (const [words, found] of [['indeed', 'Results for “indeed”'], ['unheardof', 'No results.']]) {
     await anna.page.getByLabel('Search messages').fill(words);
     await anna.page.getByLabel('Search messages').press('Enter');
     await anna.page.getByText(found).waitFor();
@@ -376,9 +376,9 @@ test('search finds, and says when it does not', async () => {
 
 test('a refused name is told in words', async () => {
   await anna.button('Message').click();
-  await anna.page.getByLabel('User name').fill('nobody');
+  await anna.page.getByLabel('Username').fill('nobody');
   await anna.button('Open').click();
-  await until('the words', async () => (await anna.toast()).includes('There is no user “nobody”.'));
+  await until('the words', async () => (await anna.toast()).includes('User “nobody” not found.'));
 });
 
 // ---- many, long, the other way round --------------------------------------------------------------
@@ -445,7 +445,7 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
     t.diagnostic(`a frame while scrolling: ${cost.toFixed(1)} ms of work; by the clock p50 ${frames[50].toFixed(1)} ms, p95 ${frames[95].toFixed(1)} ms`);
     return cost;
   });
-  await anna.button('To the newest message').click();
+  await anna.button('Jump to latest').click();
   await anna.page.getByText(/^number 10000 /).waitFor();
   await anna.openRoom('General');
 });
@@ -464,14 +464,14 @@ test('long names, text from right to left, a phone, the dark: nothing overflows,
   assert.deepEqual(await anna.faults('room'), []);
 });
 
-test('behind the glass: administrators alone see the figures, disconnect, and end meetings', async (t) => {
+test('administration: only administrators see the figures, disconnect, and end meetings', async (t) => {
   await anna.go('#/admin');
-  await anna.page.getByText('Only administrators may look here.').waitFor();
+  await anna.page.getByText('Only administrators can see this page.').waitFor();
   await anna.openRoom('General');
   await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'cleo'");
   const cleo = await Person.signedIn(browser, cluster, 'cleo');
   t.after(() => cleo.close());
-  await cleo.page.getByRole('link', { name: 'Behind the glass' }).click();
+  await cleo.page.getByRole('link', { name: 'Administration' }).click();
   await cleo.page.getByRole('cell', { name: 'gateway', exact: true }).waitFor();
   await until('rates', async () => !(await cleo.page.locator('.figure strong').allTextContents()).includes('–'));
   await until('a line', () => cleo.page.locator('.chart canvas').first().evaluate((canvas) => canvas.width > 100));
@@ -485,7 +485,7 @@ test('behind the glass: administrators alone see the figures, disconnect, and en
   await cleo.button('Disconnect ben').click();
   await cleo.button('Yes').click();
   assert.equal(await dropped, true);
-  await ben.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await ben.page.getByText("You're offline.").waitFor({ state: 'hidden' });
   const meetingId = await cluster.value("SELECT rt.create_meeting('Endless', host => 'ben')");
   await cluster.sql('SELECT rt.start_meeting($1)', [meetingId]);
   await cleo.button('End Endless').click();

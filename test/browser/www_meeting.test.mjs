@@ -48,7 +48,7 @@ test('a meeting that starts from a room: the others find it there, and all see o
   await anna.ready();
   assert.deepEqual(await anna.faults('lobby'), []);
   await anna.button('Join').click();
-  await ben.page.getByRole('link', { name: 'Join the meeting' }).click();
+  await ben.page.getByRole('link', { name: 'Join meeting' }).click();
   await ben.ready();
   await ben.button('Join').click();
   await Promise.all([anna.sees('Ben'), ben.sees('Anna'), anna.sees('Anna (you)')]);
@@ -86,13 +86,13 @@ test('microphone, camera, screen, hand, reaction, chat: each does what it says',
   await ben.button('Camera').click();
   await anna.sees('Ben');
 
-  await ben.button('Show the screen').click();
-  await anna.sees('Ben shows');
+  await ben.button('Share screen').click();
+  await anna.sees('Ben’s screen');
   await anna.screenshot('meeting-screen');
-  await ben.button('Show the screen').click();
-  await anna.tile('Ben shows').waitFor({ state: 'hidden' });
+  await ben.button('Share screen').click();
+  await anna.tile('Ben’s screen').waitFor({ state: 'hidden' });
 
-  await ben.button('Raise the hand').click();
+  await ben.button('Raise hand').click();
   await anna.tile('Ben').getByLabel('hand raised').waitFor();
   await ben.page.getByLabel('Reactions').click();
   await ben.button('React with 👏').click();
@@ -112,12 +112,12 @@ test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   const id = await together(t);
   await anna.sees('Ben');
   await anna.button('Participants').click();
-  await anna.button('Stop the microphone of Ben').click();
-  await until('words', async () => (await ben.toast()).includes('The host has switched off your microphone.'));
+  await anna.button('Turn off Ben’s microphone').click();
+  await until('words', async () => (await ben.toast()).includes('The host turned off your microphone.'));
   await until('a button that is off', () => ben.button('Microphone').isDisabled());
-  await anna.button('Allow the microphone of Ben').click();
+  await anna.button('Allow Ben’s microphone').click();
   await until('a button that works again', () => ben.button('Microphone').isEnabled());
-  await anna.button('Stop the microphone of Ben').waitFor();
+  await anna.button('Turn off Ben’s microphone').waitFor();
 
   await anna.page.getByLabel('Role of Ben').selectOption('viewer');
   await anna.tile('Ben').locator('video').waitFor({ state: 'hidden' });
@@ -126,31 +126,31 @@ test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   await anna.button('Remove Ben').click();
   await anna.page.getByLabel('Reason').fill('too loud');
   await anna.button('Remove').click();
-  await heading(ben, 'The host has removed you from the meeting: too loud');
+  await heading(ben, 'The host removed you from the meeting: too loud');
   await anna.tile('Ben').waitFor({ state: 'hidden' });
   await ben.go('#/');
-  await ben.page.getByText('Choose a room.').waitFor();
+  await ben.page.getByText('Select a room.').waitFor();
   assert.equal(await ben.toast(), '', 'what was said in the meeting is gone with it');
   await ben.go(`#/meeting/${id}`);
-  await heading(ben, 'You are not invited to this meeting.');
+  await heading(ben, "You aren't invited to this meeting.");
 
-  await anna.button('End for all').click();
-  await anna.button('End it').click();
+  await anna.button('End for everyone').click();
+  await anna.button('End meeting').click();
   await heading(anna, 'The meeting has ended.');
 });
 
 test('the host locks the meeting, and unlocks it', async (t) => {
   const id = await together(t);
-  await anna.button('Lock the meeting').click();
-  await ben.page.getByText('locked', { exact: true }).waitFor();
+  await anna.button('Lock meeting').click();
+  await ben.page.getByText('Locked', { exact: true }).waitFor();
   const cleo = await Person.signedIn(browser, cluster, 'cleo');
   t.after(() => cleo.close());
   await cleo.go(`#/meeting/${id}`);
   await cleo.ready();
   await cleo.button('Join').click();
-  await cleo.page.getByText('The host has locked this meeting').waitFor();
-  await anna.button('Lock the meeting').click();
-  await ben.page.getByText('locked', { exact: true }).waitFor({ state: 'hidden' });
+  await cleo.page.getByText('The host locked this meeting').waitFor();
+  await anna.button('Lock meeting').click();
+  await ben.page.getByText('Locked', { exact: true }).waitFor({ state: 'hidden' });
   await cleo.button('Join').click();
   await anna.tile('Cleo').waitFor();
 });
@@ -173,7 +173,7 @@ test('how good the connection is is shown; a picture of another size asks for an
   const [{ id: consumerId, worker }] = await cluster.sql(`SELECT c.id, (SELECT w.id FROM rt_private.media_workers AS w) AS worker
     FROM rt_private.media_consumers AS c JOIN rt_private.media_producers AS p ON p.id = c.producer_id
     JOIN rt.meeting_participants AS a ON a.id = c.participant_id WHERE a.meeting_id = $1 AND a.user_id = 'anna' AND p.source = 'camera'`, [id]);
-  for (const [score, words] of [[2, 'connection poor'], [5, 'connection fair'], [9, 'connection good']]) {
+  for (const [score, words] of [[2, 'poor connection'], [5, 'fair connection'], [9, 'good connection']]) {
     await until(words, async () => {
       await cluster.sql('SELECT rt_api.media_event(NULL, $1)', [{ worker, events: [{ type: 'consumer-score', consumerId, score }] }]);
       return (await anna.tile('Ben').getByLabel(words).count()) > 0;
@@ -209,16 +209,16 @@ test('every refusal has its words', async () => {
   const closed = await meeting({ access: 'invited' });
   await cluster.sql('UPDATE rt.meetings SET locked = true WHERE id = $1', [locked]);
 
-  for (const [id, words] of [['999999', 'There is no such meeting.'], [ended, 'This meeting has ended.'], [closed, 'You are not invited to this meeting.']]) {
+  for (const [id, words] of [['999999', 'Meeting not found.'], [ended, 'This meeting has ended.'], [closed, "You aren't invited to this meeting."]]) {
     await ben.go(`#/meeting/${id}`);
     await heading(ben, words);
   }
   await anna.join(full);
   for (const [id, words, password] of [
-    [full, 'This meeting is full.'], [locked, 'The host has locked this meeting'], [secret, 'That is not the password of this meeting.', 'wrong']]) {
+    [full, 'This meeting is full.'], [locked, 'The host locked this meeting'], [secret, 'Wrong meeting password.', 'wrong']]) {
     await ben.go(`#/meeting/${id}`);
     await ben.ready();
-    if (password) await ben.page.getByLabel('Password of the meeting').fill(password);
+    if (password) await ben.page.getByLabel('Meeting password').fill(password);
     await ben.button('Join').click();
     await ben.page.getByText(words).waitFor();
     await ben.go('#/');
@@ -236,9 +236,9 @@ test('a meeting made from the list has a password, and its host needs none', asy
   await anna.button('Create').click();
   await heading(anna, 'Secret talk');
   await anna.ready();
-  assert.equal(await anna.page.getByLabel('Password of the meeting').count(), 0);
+  assert.equal(await anna.page.getByLabel('Meeting password').count(), 0);
   await ben.page.evaluate((hash) => { location.hash = hash; }, new URL(anna.page.url()).hash);
-  await ben.page.getByLabel('Password of the meeting').waitFor();
+  await ben.page.getByLabel('Meeting password').waitFor();
   for (const person of everybody()) await person.go('#/');
 });
 
@@ -256,9 +256,9 @@ test('the gateway is killed: the meeting goes on', async (t) => {
   await together(t);
   await anna.sees('Ben');
   process.kill(await cluster.pid('gateway'), 'SIGKILL');
-  await anna.page.getByText('You are offline.').waitFor();
-  await anna.page.getByText('You are offline.').waitFor({ state: 'hidden' });
+  await anna.page.getByText("You're offline.").waitFor();
+  await anna.page.getByText("You're offline.").waitFor({ state: 'hidden' });
   await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
-  await ben.button('Raise the hand').click();
+  await ben.button('Raise hand').click();
   await anna.tile('Ben').getByLabel('hand raised').waitFor();
 });

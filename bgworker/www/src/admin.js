@@ -15,15 +15,15 @@ const short = (value) => SHORT.format(value);
 const FIGURES = [
   { label: 'Connections', of: (s) => sum(s.gateways, 'sockets'), least: 4 },
   { label: 'Users', of: (s) => sum(s.gateways, 'users'), least: 4 },
-  { label: 'Events a second', of: (s) => s.relay?.events ?? 0, isRate: true, least: 4 },
-  { label: 'Frames out a second', of: (s) => sum(s.gateways, 'frames_out'), isRate: true, least: 4 },
-  { label: 'Bytes out a second', of: (s) => sum(s.gateways, 'bytes_out'), isRate: true, least: 1000 },
-  { label: 'Bytes that wait for clients', of: (s) => sum(s.gateways, 'queued_bytes'), least: 1000 },
-  { label: 'Heartbeat, there and back', unit: 'ms', of: (s) => s.latencyMs ?? 0, least: 20 },
-  { label: 'Answer to this page', unit: 'ms', of: (s) => s.answerMs, least: 20 },
-  { label: 'Relay behind by', unit: 'ms', of: (s) => s.relay?.lagMs ?? 0, least: 20 },
+  { label: 'Events per second', of: (s) => s.relay?.events ?? 0, isRate: true, least: 4 },
+  { label: 'Frames sent per second', of: (s) => sum(s.gateways, 'frames_out'), isRate: true, least: 4 },
+  { label: 'Bytes sent per second', of: (s) => sum(s.gateways, 'bytes_out'), isRate: true, least: 1000 },
+  { label: 'Bytes queued for clients', of: (s) => sum(s.gateways, 'queued_bytes'), least: 1000 },
+  { label: 'Heartbeat round trip', unit: 'ms', of: (s) => s.latencyMs ?? 0, least: 20 },
+  { label: 'API response time', unit: 'ms', of: (s) => s.answerMs, least: 20 },
+  { label: 'Relay lag', unit: 'ms', of: (s) => s.relay?.lagMs ?? 0, least: 20 },
   { label: 'Ring in use', unit: '%', of: ringPercent, least: 10 },
-  { label: 'Streams of media', of: (s) => s.media.streams, least: 4 },
+  { label: 'Media streams', of: (s) => s.media.streams, least: 4 },
   { label: 'Media out', unit: 'bit/s', of: (s) => s.media.bitrateBps, least: 1000 },
 ];
 
@@ -100,7 +100,7 @@ function table(caption, heads, rows) {
         h(
           'tr',
           {},
-          heads.map((head) => h('th', { scope: 'col' }, head || h('span', { class: 'hidden' }, 'Do'))),
+          heads.map((head) => h('th', { scope: 'col' }, head || h('span', { class: 'hidden' }, 'Actions'))),
         ),
       ),
       h('tbody', {}, rows.length ? rows.map(line) : none),
@@ -113,14 +113,14 @@ const milliseconds = (value) => (value === null ? null : `${short(value)} ms`);
 const TABLES = [
   (s) =>
     table(
-      'Programs',
+      'Processes',
       ['Kind', 'No.', 'State', 'Restarts', 'Since'],
       s.programs.map((p) => [p.kind, p.worker, p.state, p.restarts, p.since && timeOf(p.since)]),
     ),
   (s) =>
     table(
       'Gateways',
-      ['No.', 'Clients', 'Cut off', 'Refused by rate', 'Came back', 'Ends by'],
+      ['No.', 'Clients', 'Disconnected', 'Rate limited', 'Recovered', 'Draining until'],
       s.gateways.map((g) => [
         g.slot,
         g.sockets,
@@ -138,14 +138,14 @@ const TABLES = [
     ),
   (s) =>
     table(
-      'Rooms that are open',
+      'Open rooms',
       ['Name', 'Joined', 'Members', 'Messages'],
       s.rooms.map((r) => [r.name ?? 'direct', r.joined, r.members, short(r.lastSeq)]),
     ),
   (s, { disconnect }) =>
     table(
       'Connections',
-      ['User', 'Sockets', 'By', 'Heartbeat', 'Waiting', 'Since', ''],
+      ['User', 'Sockets', 'Transport', 'Heartbeat', 'Queued', 'Since', ''],
       s.connections.map((c) => [
         c.userId,
         c.sockets,
@@ -182,7 +182,7 @@ export function openAdmin(view) {
       ),
     end: ({ meetingId, title }) =>
       iconButton('close', `End ${title}`, () =>
-        act(`End the meeting “${title}” for everybody?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
+        act(`End the meeting “${title}” for everyone?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
       ),
   };
 
@@ -207,7 +207,8 @@ export function openAdmin(view) {
       figures.forEach((figure) => figure.add(data));
       drawTables(data);
     } catch (error) {
-      problem.textContent = error.code === 'forbidden' ? 'Only administrators may look here.' : error.message;
+      problem.textContent =
+        error.code === 'forbidden' ? 'Only administrators can see this page.' : error.message;
       if (error.code === 'forbidden') return;
     }
     if (!over) timer = setTimeout(look, EVERY_MS);
@@ -219,7 +220,7 @@ export function openAdmin(view) {
       'header',
       { class: 'bar' },
       h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
-      h('h1', {}, 'Behind the glass'),
+      h('h1', {}, 'Administration'),
     ),
     h(
       'div',

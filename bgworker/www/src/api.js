@@ -9,7 +9,7 @@ let token = localStorage.getItem(KEY);
 let refresh;
 
 function failure(error) {
-  return Object.assign(new Error(error?.message ?? 'The server did not answer'), {
+  return Object.assign(new Error(error?.message ?? "Can't reach the server"), {
     code: error?.code ?? 'unavailable',
   });
 }
@@ -57,7 +57,7 @@ export async function rest(method, path, body) {
 export async function findUser(username) {
   const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=20`);
   const user = data.find((one) => one.username.toLowerCase() === username.toLowerCase());
-  if (!user) throw new Error(`There is no user “${username}”.`);
+  if (!user) throw new Error(`User “${username}” not found.`);
   return user.id;
 }
 

@@ -4,7 +4,7 @@ import { openAdmin } from './admin.js';
 import { announce, brand, h, replace } from './dom.js';
 import { showLogin } from './login.js';
 import { openMeeting } from './meeting.js';
-import { openRoom } from './room.js';
+import { RoomView } from './room.js';
 import { beginButtons, side } from './side.js';
 import { isInFront, listen, state } from './state.js';
 import { startStore } from './store.js';
@@ -28,14 +28,14 @@ function route(view) {
 
 function showRoom(view, id, seq) {
   history.replaceState(null, '', `#/room/${id}`);
-  current = openRoom(view, id);
+  current = new RoomView(view, id);
   if (seq) current.jump(seq);
 }
 
 function showNothing(view) {
   const words = state.rooms.size
-    ? 'Choose a room.'
-    : 'You are in no room yet. Make one, or message somebody.';
+    ? 'Select a room.'
+    : "You aren't in any rooms yet. Create one, or message someone.";
   document.body.dataset.view = '';
   replace(
     view,
@@ -83,7 +83,7 @@ function start(me) {
   const banner = h(
     'p',
     { class: 'banner', role: 'status', hidden: true },
-    'You are offline. What you write is sent when the connection is back.',
+    "You're offline. Messages will be sent when you reconnect.",
   );
   replace(root, h('div', { class: 'frame' }, side(me, goTo), h('div', { class: 'content' }, banner, view)));
 

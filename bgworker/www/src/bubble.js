@@ -28,9 +28,9 @@ async function showReceipts(m) {
       h('small', {}, one.seenAt ? `seen ${whenOf(one.seenAt)}` : `delivered ${whenOf(one.deliveredAt)}`),
     );
   const dialog = openDialog(
-    'Who has it',
-    h('h2', {}, 'Who has it'),
-    others.length ? h('ul', { class: 'members' }, others.map(row)) : h('p', {}, 'Nobody yet.'),
+    'Read by',
+    h('h2', {}, 'Read by'),
+    others.length ? h('ul', { class: 'members' }, others.map(row)) : h('p', {}, 'No one yet.'),
     h(
       'div',
       { class: 'row end' },
@@ -72,7 +72,7 @@ function failure(room, m) {
     { class: 'error' },
     m.failed,
     ' ',
-    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, 'Send again'),
+    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, 'Retry'),
     h('button', { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) }, 'Discard'),
   );
 }
@@ -112,7 +112,7 @@ function reactions(m) {
 
 function nameAll(roomId, userIds) {
   const members = state.members.get(roomId);
-  return [...userIds].map((id) => members?.get(id)?.name ?? 'somebody').join(', ');
+  return [...userIds].map((id) => members?.get(id)?.name ?? 'unknown user').join(', ');
 }
 
 function quote(room, m, onQuote) {
@@ -120,10 +120,10 @@ function quote(room, m, onQuote) {
   const seq = seqOf(m.replyTo);
   const original = room.messages.get(seq);
   const said = original?.deletedAt ? 'deleted' : original?.content.slice(0, 200);
-  const words = original ? `${original.userName ?? 'Somebody'}: ${said}` : 'An earlier message';
+  const words = original ? `${original.userName ?? 'Unknown user'}: ${said}` : 'Earlier message';
   return h(
     'button',
-    { type: 'button', class: 'quote', title: 'Show it', dir: 'auto', onclick: () => onQuote(seq) },
+    { type: 'button', class: 'quote', title: 'Go to message', dir: 'auto', onclick: () => onQuote(seq) },
     words,
   );
 }
@@ -137,7 +137,7 @@ function content(room, m, onQuote) {
     quote(room, m, onQuote),
     h('p', { class: 'text', dir: 'auto' }, withMentions(m.content, membersOf(room.id), state.me.id)),
     /^\d+$/.test(meeting ?? '') &&
-      h('a', { class: 'button join', href: `#/meeting/${meeting}` }, 'Join the meeting'),
+      h('a', { class: 'button join', href: `#/meeting/${meeting}` }, 'Join meeting'),
   );
 }
 
@@ -145,12 +145,12 @@ function content(room, m, onQuote) {
 
 async function change(m) {
   const field = { label: 'Text', value: m.content, required: true, rows: 4 };
-  const answer = await ask('Edit the message', { content: field }, 'Save');
+  const answer = await ask('Edit message', { content: field }, 'Save');
   if (answer && answer.content !== m.content) await guarded(() => edit(m, answer.content));
 }
 
 async function askRemove(m) {
-  if (await ask('Delete the message for everybody?', {}, 'Delete')) await guarded(() => remove(m));
+  if (await ask('Delete this message for everyone?', {}, 'Delete')) await guarded(() => remove(m));
 }
 
 function tools(room, m, onReply) {
@@ -162,7 +162,7 @@ function tools(room, m, onReply) {
     });
   return h(
     'div',
-    { class: 'tools', role: 'group', 'aria-label': 'What to do with the message' },
+    { class: 'tools', role: 'group', 'aria-label': 'Message actions' },
     EMOJI.map(emoji),
     iconButton('reply', 'Reply', () => onReply(m)),
     isOwn && iconButton('edit', 'Edit', () => change(m)),
@@ -183,7 +183,7 @@ export function bubble(room, m, { onReply, onQuote }) {
     h(
       'div',
       { class: `bubble ${isEmoji ? 'emoji-only' : ''}` },
-      !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? 'Somebody'),
+      !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? 'Unknown user'),
       content(room, m, onQuote),
       meta(room, m),
       reactions(m),

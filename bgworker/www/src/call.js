@@ -67,8 +67,7 @@ export class Call {
         return await work();
       } catch (error) {
         if (error.code !== 'unavailable') throw error;
-        if (!told)
-          this.on.problem('Sound and pictures are not available now; they come as soon as they can.');
+        if (!told) this.on.problem("Audio and video aren't available right now. Reconnecting…");
         await new Promise((resolve) => {
           setTimeout(resolve, RETRY_MS);
         });

@@ -11,15 +11,15 @@ export class Controls {
     this.buttons = {
       microphone: button('microphone', 'Microphone'),
       camera: button('camera', 'Camera'),
-      screen: button('screen', 'Show the screen'),
-      hand: button('hand', 'Raise the hand'),
+      screen: button('screen', 'Share screen'),
+      hand: button('hand', 'Raise hand'),
       talk: button('talk', 'Chat'),
       people: button('people', 'Participants'),
-      lock: button('lock', 'Lock the meeting'),
+      lock: button('lock', 'Lock meeting'),
     };
     const { microphone, camera, screen, hand, talk, people, lock } = this.buttons;
     screen.hidden = !navigator.mediaDevices?.getDisplayMedia; // phones cannot
-    this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, 'End for all');
+    this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, 'End for everyone');
     const leave = h(
       'a',
       { class: 'button danger hang-up', href: on.afterwards, 'aria-label': 'Leave', title: 'Leave' },

@@ -4,15 +4,14 @@ const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ide
 
 function words(error, what) {
   if (error.name === 'NotAllowedError')
-    return `This page may not use the ${what}. Allow it in the browser's settings for this page.`;
-  if (error.name === 'NotFoundError' || error.name === 'OverconstrainedError') return `There is no ${what}.`;
-  if (error.name === 'NotReadableError') return `The ${what} is in use by another program.`;
-  return `The ${what} cannot be used.`;
+    return `Access to the ${what} is blocked. Allow it for this site in the browser's settings.`;
+  if (error.name === 'NotFoundError' || error.name === 'OverconstrainedError') return `No ${what} found.`;
+  if (error.name === 'NotReadableError') return `Another app is using the ${what}.`;
+  return `The ${what} can't be used.`;
 }
 
 async function only(what, open) {
-  if (!navigator.mediaDevices)
-    throw new Error(`A browser gives the ${what} only to pages that come by https.`);
+  if (!navigator.mediaDevices) throw new Error(`Browsers allow the ${what} only on pages served over HTTPS.`);
   try {
     return (await open()).getTracks()[0];
   } catch (error) {

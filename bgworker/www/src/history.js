@@ -30,7 +30,7 @@ export class History {
       { class: 'scroller', tabindex: '0', role: 'log', 'aria-label': 'Conversation' },
       this.list,
     );
-    this.down = iconButton('down', 'To the newest message', () => this.toNewest(), {
+    this.down = iconButton('down', 'Jump to latest', () => this.toNewest(), {
       class: 'icon to-end',
       hidden: true,
     });
@@ -56,21 +56,20 @@ export class History {
   *entries(messages) {
     let former = null;
     if (messages[0] && messages[0].seq <= this.room.first)
-      yield { key: 'start', make: () => line('start', 'This is where it begins.') };
+      yield { key: 'start', make: () => line('start', 'This is the beginning of the conversation.') };
     for (const m of messages) {
       const day = dayOf(m.createdAt);
       if (!former || dayOf(former.createdAt) !== day)
         yield { key: `day ${day}`, make: () => line('day', day) };
       if (former && former.seq < this.unreadFrom && m.seq >= this.unreadFrom)
-        yield { key: 'new', make: () => line('new', 'New') };
+        yield { key: 'new', make: () => line('new', 'New messages') };
       yield { key: m.seq ?? m.clientId, make: () => this.render(m), continues: continues(former, m) };
       former = m;
     }
     if (!former)
       yield {
         key: 'empty',
-        make: () =>
-          line('empty', this.room.first === null ? 'One moment …' : 'Nothing was said yet. Say hello.'),
+        make: () => line('empty', this.room.first === null ? 'Loading…' : 'No messages yet. Say hello.'),
       };
   }
 
@@ -83,7 +82,7 @@ export class History {
     const seq = m.replyTo && seqOf(m.replyTo);
     if (!seq || this.room.messages.has(seq) || this.quoted.has(seq)) return;
     this.quoted.add(seq);
-    await loadOne(this.room, seq).catch(() => {}); // then it says "An earlier message"
+    await loadOne(this.room, seq).catch(() => {}); // then it says "Earlier message"
     if (this.room.messages.has(seq)) this.redraw(this.room.messages.get(seq));
   }
 
@@ -240,7 +239,7 @@ export class History {
   async jump(seq) {
     try {
       if (!this.nodes.has(seq) && !(await loadAround(this.room, seq))) {
-        toast('That message is no longer there.');
+        toast('That message no longer exists.');
         return;
       }
     } catch (error) {

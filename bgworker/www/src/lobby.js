@@ -66,7 +66,7 @@ export function openLobby(view, meeting, { asksPassword, join }) {
 
   function field(what, label) {
     const select = h('select', {
-      'aria-label': `${label}: which one`,
+      'aria-label': `Choose ${label.toLowerCase()}`,
       disabled: true,
       onchange: () => open(what, select.value),
     });
@@ -109,7 +109,7 @@ export function openLobby(view, meeting, { asksPassword, join }) {
       h('div', { class: 'preview' }, avatar(state.me.name, state.me.id), preview),
       fields.camera.row,
       fields.microphone.row,
-      asksPassword && h('label', {}, 'Password of the meeting', password),
+      asksPassword && h('label', {}, 'Meeting password', password),
       problem,
       button,
     ),

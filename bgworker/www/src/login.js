@@ -26,8 +26,7 @@ export function showLogin(root, done, problem = '') {
     try {
       done(await signIn(username.value, password.value));
     } catch (failure) {
-      error.textContent =
-        failure.code === 'unauthorized' ? 'That user name and password do not fit.' : failure.message;
+      error.textContent = failure.code === 'unauthorized' ? 'Wrong username or password.' : failure.message;
       button.disabled = false;
       password.select();
     }
@@ -43,7 +42,7 @@ export function showLogin(root, done, problem = '') {
         { class: 'card', onsubmit: submit },
         h('header', {}, brand(), h('h1', {}, 'Sign in')),
         h('p', { class: 'under' }, 'Chat and meetings, served by PostgreSQL.'),
-        h('label', {}, 'User name', username),
+        h('label', {}, 'Username', username),
         h('label', {}, 'Password', password),
         error,
         button,

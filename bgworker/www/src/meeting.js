@@ -3,7 +3,7 @@ import { emit, rest, socket } from './api.js';
 import { clearToast, h, replace } from './dom.js';
 import { openLobby } from './lobby.js';
 import { refusal, showEnd } from './refusal.js';
-import { runMeeting } from './session.js';
+import { Session } from './session.js';
 import { state } from './state.js';
 
 export function openMeeting(view, id) {
@@ -32,10 +32,11 @@ export function openMeeting(view, id) {
       socket.emit('leave-meeting', { meetingId: id });
       return;
     }
-    end = runMeeting(view, { joined, request, tracks });
+    const session = new Session(view, { joined, request, tracks });
+    end = () => session.close();
   }
 
-  replace(view, h('p', { class: 'empty' }, 'One moment …'));
+  replace(view, h('p', { class: 'empty' }, 'Loading…'));
   start().catch((error) => {
     if (!over) showEnd(view, refusal(error));
   });

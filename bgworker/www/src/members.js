@@ -6,7 +6,7 @@ import { membersOf, state, title } from './state.js';
 import { loadMembers, loadRooms } from './store.js';
 
 async function add(id) {
-  const answer = await ask('Add a member', { who: { label: 'User name', required: true } }, 'Add');
+  const answer = await ask('Add member', { who: { label: 'Username', required: true } }, 'Add');
   if (!answer) return;
   await guarded(async () => {
     await rest('POST', `/api/chat/rooms/${id}/members`, { userIds: [await findUser(answer.who.trim())] });
@@ -16,7 +16,7 @@ async function add(id) {
 
 async function rename(id) {
   const answer = await ask(
-    'Rename the room',
+    'Rename room',
     { name: { label: 'Name', value: title(state.rooms.get(id)), required: true, maxlength: 100 } },
     'Rename',
   );

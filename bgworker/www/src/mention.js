@@ -4,59 +4,63 @@ import { h, replace } from './dom.js';
 const BEING_WRITTEN = /(?:^|\s)@([^\s@]*)$/u;
 const OFFERED = 6;
 
-// Offers members() above a text field.  Result: { node, onKey(event) }; onKey tells whether the key was for the offer.
-export function offerMentions(input, members) {
-  const node = h('div', {
-    class: 'row offer',
-    role: 'group',
-    'aria-label': 'Members to mention',
-    hidden: true,
-  });
+// Offers members() above a text field.
+export class MentionOffer {
+  constructor(input, members) {
+    Object.assign(this, { input, members });
+    this.node = h('div', {
+      class: 'row offer',
+      role: 'group',
+      'aria-label': 'Mention a member',
+      hidden: true,
+    });
+    input.addEventListener('input', () => this.draw());
+  }
 
-  function matches() {
+  matches() {
+    const { input } = this;
     const written = BEING_WRITTEN.exec(input.value.slice(0, input.selectionStart));
     if (!written) return [];
     const start = written[1].toLowerCase();
-    return members()
-      .filter(
-        (who) => who.username.toLowerCase().startsWith(start) || who.name.toLowerCase().startsWith(start),
-      )
-      .slice(0, OFFERED);
+    const fits = (who) =>
+      who.username.toLowerCase().startsWith(start) || who.name.toLowerCase().startsWith(start);
+    return this.members().filter(fits).slice(0, OFFERED);
   }
 
-  function take(who) {
+  take(who) {
+    const { input } = this;
     const before = input.value.slice(0, input.selectionStart).replace(/@[^\s@]*$/u, `@${who.username} `);
     input.setRangeText(before, 0, input.selectionStart, 'end');
-    node.hidden = true;
+    this.hide();
     input.focus();
   }
 
-  input.addEventListener('input', () => {
-    const found = matches();
-    node.hidden = !found.length;
-    replace(
-      node,
-      found.map((who) =>
-        h(
-          'button',
-          { type: 'button', onclick: () => take(who) },
-          h('bdi', {}, who.name),
-          ` @${who.username}`,
-        ),
-      ),
-    );
-  });
+  hide() {
+    this.node.hidden = true;
+  }
 
-  function onKey(event) {
-    if (node.hidden) return false;
-    if (event.key === 'Escape') node.hidden = true;
-    else if (event.key === 'Tab' && !event.shiftKey) take(matches()[0]);
+  draw() {
+    const found = this.matches();
+    this.node.hidden = !found.length;
+    const button = (who) =>
+      h(
+        'button',
+        { type: 'button', onclick: () => this.take(who) },
+        h('bdi', {}, who.name),
+        ` @${who.username}`,
+      );
+    replace(this.node, found.map(button));
+  }
+
+  // Result: whether the key was for the offer.
+  onKey(event) {
+    if (this.node.hidden) return false;
+    if (event.key === 'Escape') this.hide();
+    else if (event.key === 'Tab' && !event.shiftKey) this.take(this.matches()[0]);
     else return false;
     event.preventDefault();
     return true;
   }
-
-  return { node, onKey };
 }
 
 // A message's text as nodes, with the mentions of members marked.

@@ -20,7 +20,7 @@ export class People {
   async remove(who) {
     const answer = await ask(
       `Remove ${who.userName}?`,
-      { reason: { label: 'Reason (they see it)', maxlength: 200 } },
+      { reason: { label: 'Reason (visible to them)', maxlength: 200 } },
       'Remove',
     );
     if (answer)
@@ -36,7 +36,7 @@ export class People {
     const device = kind === 'audio' ? 'microphone' : 'camera';
     return iconButton(
       device,
-      `${muted ? 'Allow' : 'Stop'} the ${device} of ${who.userName}`,
+      `${muted ? 'Allow' : 'Turn off'} ${who.userName}’s ${device}`,
       () => this.act('mute-participant', { participantId, kind, mute: !muted }),
       { 'aria-pressed': String(!muted), 'data-key': `${participantId} ${kind}` },
     );
@@ -94,13 +94,13 @@ export class People {
 export class Talk {
   constructor(act, people, ownId) {
     Object.assign(this, { act, people, ownId, typing: new Map() });
-    this.lines = h('ol', {}, h('li', { class: 'empty' }, 'Nothing was said yet.'));
+    this.lines = h('ol', {}, h('li', { class: 'empty' }, 'No messages yet.'));
     this.scroller = h(
       'div',
-      { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Messages of the meeting' },
+      { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Meeting messages' },
       this.lines,
     );
-    this.to = h('select', { 'aria-label': 'To whom' });
+    this.to = h('select', { 'aria-label': 'Send to' });
     this.input = h('input', {
       'aria-label': 'Message to the meeting',
       placeholder: 'Write a message',
@@ -111,7 +111,7 @@ export class Talk {
     this.typingLine = h('p', { class: 'typing', role: 'status' });
     this.node = h(
       'section',
-      { class: 'panel', 'aria-label': 'Chat of the meeting', hidden: true },
+      { class: 'panel', 'aria-label': 'Meeting chat', hidden: true },
       this.scroller,
       this.typingLine,
       h(
@@ -148,11 +148,11 @@ export class Talk {
     const value = this.to.value || 'all';
     replace(
       this.to,
-      h('option', { value: 'all' }, 'To everybody'),
-      h('option', { value: 'host' }, 'To the hosts'),
+      h('option', { value: 'all' }, 'Everyone'),
+      h('option', { value: 'host' }, 'Hosts only'),
       [...this.people.values()]
         .filter((who) => who.participantId !== this.ownId)
-        .map((who) => h('option', { value: `private:${who.participantId}` }, `To ${who.userName} alone`)),
+        .map((who) => h('option', { value: `private:${who.participantId}` }, `${who.userName} only`)),
     );
     this.to.value = value;
     if (!this.to.value) this.to.value = 'all';
@@ -164,8 +164,8 @@ export class Talk {
       m.recipientType === 'all'
         ? ''
         : m.recipientType === 'host'
-          ? ' to the hosts'
-          : ` to ${this.people.get(m.recipientId)?.userName ?? 'one'} alone`;
+          ? ' to hosts'
+          : ` to ${this.people.get(m.recipientId)?.userName ?? 'one person'} only`;
     this.lines.append(
       h(
         'li',
@@ -183,7 +183,7 @@ export class Talk {
     else this.typing.delete(userId);
     const names = [...this.typing.values()];
     this.typingLine.textContent = names.length
-      ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …`
+      ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`
       : '';
   }
 }

@@ -4,16 +4,16 @@ import { h, replace } from './dom.js';
 // What a refusal means to the person who reads it.
 export function refusal({ code, message }) {
   if (code === 'forbidden' && /locked/.test(message))
-    return 'The host has locked this meeting: nobody new can come in now.';
+    return 'The host locked this meeting. No one else can join.';
   return (
     {
-      not_found: 'There is no such meeting. Is the link complete?',
+      not_found: 'Meeting not found. Check the link.',
       gone: 'This meeting has ended.',
-      forbidden: 'You are not invited to this meeting. Ask its host for an invitation.',
-      wrong_password: 'That is not the password of this meeting.',
-      full: 'This meeting is full. Try again when somebody has left.',
-      unavailable: 'The server cannot be reached now. Try again in a moment.',
-      rate_limited: 'That was too often. Wait a moment, then try again.',
+      forbidden: "You aren't invited to this meeting. Ask the host to invite you.",
+      wrong_password: 'Wrong meeting password.',
+      full: 'This meeting is full. Try again later.',
+      unavailable: "Can't reach the server. Try again in a moment.",
+      rate_limited: 'Too many attempts. Wait a moment and try again.',
     }[code] ?? message
   );
 }
@@ -25,7 +25,7 @@ export function showEnd(view, words) {
       'div',
       { class: 'empty end' },
       h('h1', {}, words),
-      h('p', {}, h('a', { class: 'button', href: '#/' }, 'Back to the rooms')),
+      h('p', {}, h('a', { class: 'button', href: '#/' }, 'Back to rooms')),
     ),
   );
 }

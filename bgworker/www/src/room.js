@@ -1,6 +1,6 @@
 // One conversation: its heading, its messages, and the line to write in.
 import { rest } from './api.js';
-import { openCompose } from './compose.js';
+import { Compose } from './compose.js';
 import { announce, avatar, guarded, h, iconButton, replace } from './dom.js';
 import { History } from './history.js';
 import { lastSeen, showMembers } from './members.js';
@@ -10,130 +10,150 @@ import { loadDelivered, markSeen } from './receipts.js';
 import { isInFront, listen, state, title } from './state.js';
 import { loadMembers } from './store.js';
 
-// Result: { jump(seq), close() }.
-export function openRoom(view, id) {
-  const room = state.rooms.get(id);
-  const compose = openCompose(room, () => history.toNewest());
-  const history = new History(room, { onReply: compose.replyTo, onEnd: seeAll });
+export function whoTypes(names) {
+  if (!names.length) return '';
+  return `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`;
+}
 
-  function seeAll() {
-    if (isInFront() && (history.stuck || history.isNearEnd())) markSeen(id);
+export class RoomView {
+  constructor(view, id) {
+    this.id = id;
+    this.room = state.rooms.get(id);
+    this.stale = new Set(); // messages that were changed since the last drawing
+    this.planned = false;
+    this.compose = new Compose(this.room, () => this.history.toNewest());
+    this.history = new History(this.room, {
+      onReply: (m) => this.compose.replyTo(m),
+      onEnd: () => this.seeAll(),
+    });
+    this.heading = h('h1', { dir: 'auto' });
+    this.under = h('p', { class: 'under' });
+    this.typing = h('p', { class: 'typing', role: 'status' });
+    this.listen();
+    this.show(view);
+    this.ready = guarded(() => this.load());
   }
 
-  async function meet() {
+  listen() {
+    const ours = (handle) => (what) => {
+      if ((what?.id ?? what) === this.id) handle(what);
+    };
+    this.stops = [
+      listen(
+        'messages',
+        ours((what) => this.onMessages(what)),
+      ),
+      listen(
+        'seen',
+        ours(() => this.history.refreshTicks()),
+      ),
+      listen(
+        'members',
+        ours(() => this.history.redrawAll()),
+      ),
+      listen(
+        'typing',
+        ours(() => this.drawTyping()),
+      ),
+      listen('rooms', () => this.drawHeading()),
+      listen('presence', () => this.drawHeading()),
+    ];
+    this.onLook = () => this.seeAll();
+    addEventListener('focus', this.onLook);
+    document.addEventListener('visibilitychange', this.onLook);
+  }
+
+  show(view) {
+    const { room } = this;
+    replace(
+      view,
+      h(
+        'header',
+        { class: 'bar' },
+        h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
+        avatar(title(room), room.peer?.id ?? room.id),
+        h('div', { class: 'grow' }, this.heading, this.under),
+        iconButton('camera', 'Start a meeting', () => this.meet(), { class: 'icon plain' }),
+        iconButton('people', 'Members', () => showMembers(this.id)),
+      ),
+      this.history.node,
+      this.typing,
+      this.compose.node,
+    );
+    this.drawHeading();
+    this.drawTyping();
+    this.draw();
+    this.compose.focus();
+  }
+
+  async load() {
+    await loadMembers(this.id);
+    if (this.room.newest === null) await loadLatest(this.room);
+    this.draw();
+    await this.history.fill();
+    await loadDelivered(this.room);
+  }
+
+  // ---- what one does ------------------------------------------------------------------
+
+  seeAll() {
+    if (isInFront() && (this.history.stuck || this.history.isNearEnd())) markSeen(this.id);
+  }
+
+  async meet() {
     await guarded(async () => {
       const { data } = await rest('POST', '/api/meetings', {
-        title: title(room),
-        roomId: id,
+        title: title(this.room),
+        roomId: this.id,
         access: 'room',
       });
-      send(id, `A meeting: ${title(room)}`, { metadata: { meetingId: data.id } });
+      send(this.id, `Started a meeting: ${title(this.room)}`, { metadata: { meetingId: data.id } });
       location.hash = `#/meeting/${data.id}`;
     });
   }
 
-  // ---- heading, typing ------------------------------------------------------------
+  jump(seq) {
+    return this.ready.then(() => this.history.jump(seq));
+  }
 
-  const heading = h('h1', { dir: 'auto' });
-  const under = h('p', { class: 'under' });
-  const typing = h('p', { class: 'typing', role: 'status' });
+  // ---- drawing ------------------------------------------------------------------------
 
-  function drawHeading() {
-    heading.textContent = title(room);
-    under.textContent =
+  drawHeading() {
+    const { room } = this;
+    this.heading.textContent = title(room);
+    this.under.textContent =
       room.kind === 'direct' && room.peer
         ? lastSeen(room.peer.id)
         : `${room.memberCount} ${room.memberCount === 1 ? 'member' : 'members'}`;
   }
 
-  function drawTyping() {
-    const names = [...room.typing.values()];
-    typing.textContent = names.length
-      ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …`
-      : '';
+  drawTyping() {
+    this.typing.textContent = whoTypes([...this.room.typing.values()]);
   }
-
-  // ---- what changes ------------------------------------------------------------------
 
   // Once a frame: a burst of a thousand messages is drawn once.
-  const stale = new Set();
-  let planned = false;
-
-  function onMessages({ message, changed }) {
-    if (changed) stale.add(changed);
+  onMessages({ message, changed }) {
+    if (changed) this.stale.add(changed);
     if (message && message.senderId !== state.me.id) announce(`${message.userName}: ${message.content}`);
-    if (!planned) requestAnimationFrame(draw);
-    planned = true;
+    if (!this.planned) requestAnimationFrame(() => this.draw());
+    this.planned = true;
   }
 
-  function draw() {
-    planned = false;
-    if (!history.list.isConnected) return;
-    history.draw();
-    stale.forEach((message) => history.redraw(message));
-    stale.clear();
-    if (history.stuck) history.toEnd();
-    seeAll();
+  draw() {
+    this.planned = false;
+    if (!this.history.list.isConnected) return;
+    this.history.draw();
+    this.stale.forEach((message) => this.history.redraw(message));
+    this.stale.clear();
+    if (this.history.stuck) this.history.toEnd();
+    this.seeAll();
   }
 
-  const ours = (handle) => (what) => {
-    if ((what?.id ?? what) === id) handle(what);
-  };
-  const stops = [
-    listen('messages', ours(onMessages)),
-    listen(
-      'seen',
-      ours(() => history.refreshTicks()),
-    ),
-    listen(
-      'members',
-      ours(() => history.redrawAll()),
-    ),
-    listen('typing', ours(drawTyping)),
-    listen('rooms', drawHeading),
-    listen('presence', drawHeading),
-  ];
-  addEventListener('focus', seeAll);
-  document.addEventListener('visibilitychange', seeAll);
-
-  // ---- together ----------------------------------------------------------------------
-
-  replace(
-    view,
-    h(
-      'header',
-      { class: 'bar' },
-      h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
-      avatar(title(room), room.peer?.id ?? room.id),
-      h('div', { class: 'grow' }, heading, under),
-      iconButton('camera', 'Start a meeting', meet, { class: 'icon plain' }),
-      iconButton('people', 'Members', () => showMembers(id)),
-    ),
-    history.node,
-    typing,
-    compose.node,
-  );
-  drawHeading();
-  drawTyping();
-  draw();
-  compose.focus();
-
-  const ready = guarded(async () => {
-    await loadMembers(id);
-    if (room.newest === null) await loadLatest(room);
-    draw();
-    await history.fill();
-    await loadDelivered(room);
-  });
-
-  return {
-    jump: (seq) => ready.then(() => history.jump(seq)),
-    close() {
-      stops.forEach((stop) => stop());
-      history.close();
-      removeEventListener('focus', seeAll);
-      document.removeEventListener('visibilitychange', seeAll);
-      compose.close();
-    },
-  };
+  close() {
+    this.stops.forEach((stop) => stop());
+    this.history.close();
+    removeEventListener('focus', this.onLook);
+    document.removeEventListener('visibilitychange', this.onLook);
+    this.compose.close();
+  }
 }

@@ -10,9 +10,9 @@ function snippet(room) {
   if (room.typing.size) return h('span', { class: 'typing' }, `${[...room.typing.values()].join(', ')} …`);
   if (room.draft?.trim()) return [h('em', {}, 'Draft: '), room.draft];
   const m = room.lastMessage;
-  if (!m) return 'Nothing was said yet';
-  if (m.deletedAt) return 'A message was deleted';
-  const who = m.senderId === state.me.id ? 'You' : (m.userName ?? 'Somebody');
+  if (!m) return 'No messages yet';
+  if (m.deletedAt) return 'Message deleted';
+  const who = m.senderId === state.me.id ? 'You' : (m.userName ?? 'Unknown user');
   return room.kind === 'direct' && m.senderId !== state.me.id ? m.content : `${who}: ${m.content}`;
 }
 

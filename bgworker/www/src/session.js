@@ -10,298 +10,339 @@ import { refusal, showEnd } from './refusal.js';
 import { Stage } from './stage.js';
 import { state } from './state.js';
 
-// `joined` is what join-meeting acknowledged to `request`; the tracks are ours from here on.  Result: a function that
-// leaves.
-export function runMeeting(view, { joined, request, tracks }) {
-  const id = joined.meeting.id;
-  let meeting = joined.meeting;
-  let ownId = joined.participantId;
-  let over = false;
-  const people = new Map(joined.participants.map((who) => [who.participantId, who]));
-  const stage = new Stage((entry, layer) => call.preferLayer(entry, layer));
-  const me = () => people.get(ownId);
-  const tileOf = (who) => ({
-    name: who?.userName ?? 'Somebody',
-    userId: who?.userId ?? '',
-    isOwn: who?.participantId === ownId,
-  });
+const DEVICE = { audio: 'microphone', video: 'camera' };
 
-  // Asks the server; a refusal is shown.  Result: whether it was done.
-  async function act(event, payload = {}) {
-    try {
-      await emit(event, { meetingId: id, ...payload });
-      return true;
-    } catch (error) {
-      toast(
-        error.code === 'forbidden' || error.code === 'conflict'
-          ? `Not allowed: ${error.message}.`
-          : refusal(error),
-      );
-      return false;
-    }
+export class Session {
+  // `joined` is what join-meeting acknowledged to `request`; the tracks are ours from here on.
+  constructor(view, { joined, request, tracks }) {
+    Object.assign(this, { view, request, meeting: joined.meeting, ownId: joined.participantId });
+    this.id = joined.meeting.id;
+    this.over = false;
+    this.ownPicture = null;
+    this.people = new Map(joined.participants.map((who) => [who.participantId, who]));
+    this.makeParts();
+    this.listenToServer();
+    this.show();
+    this.start(joined, tracks);
   }
 
-  const panels = { people: new People(act, people, ownId), talk: new Talk(act, people, ownId) };
-
-  const call = new Call(id, {
-    stream: (entry) => stage.show(entry, tileOf(people.get(entry.participantId))),
-    streamGone: (entry) => stage.drop(entry),
-    own: (source, track) => {
-      if (source === 'camera') showOwnCamera(track);
-      tellMedia();
-    },
-    problem: toast,
-  });
-
-  // ---- what we show ----------------------------------------------------------------
-
-  let ownPicture = null;
-  function showOwnCamera(track) {
-    const tile = stage.add(ownId, tileOf(me()));
-    if (ownPicture) tile.drop(ownPicture);
-    ownPicture = track;
-    if (track) tile.show(track);
+  makeParts() {
+    const act = (event, payload) => this.act(event, payload);
+    this.stage = new Stage((entry, layer) => this.call.preferLayer(entry, layer));
+    this.panels = {
+      people: new People(act, this.people, this.ownId),
+      talk: new Talk(act, this.people, this.ownId),
+    };
+    this.call = new Call(this.id, {
+      stream: (entry) => this.stage.show(entry, this.tileOf(this.people.get(entry.participantId))),
+      streamGone: (entry) => this.stage.drop(entry),
+      own: (source, track) => this.onOwn(source, track),
+      problem: toast,
+    });
+    this.controls = new Controls(this.commands());
+    this.heading = h('h1', { dir: 'auto' }, this.meeting.title);
+    this.notes = h('span', { class: 'state', role: 'status' });
   }
 
-  function draw() {
-    for (const who of people.values()) {
-      stage.add(who.participantId, tileOf(who));
-      stage.sign(who);
-    }
-    panels.people.draw();
-    panels.talk.draw();
-    controls.draw(me(), meeting, (source) => call.sends(source));
-    drawHeading();
-  }
-
-  function drawHeading() {
-    heading.textContent = meeting.title;
+  show() {
+    const { stage, panels, controls, heading, notes } = this;
     replace(
-      notes,
-      meeting.locked && h('span', {}, icon('lock'), 'locked'),
-      meeting.recording && h('span', {}, '⏺ being recorded'),
+      this.view,
+      h('header', { class: 'bar' }, heading, notes, iconButton('link', 'Copy link', copyLink)),
+      h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
+      controls.node,
+    );
+    this.draw();
+  }
+
+  start(joined, tracks) {
+    this.call.start(joined);
+    for (const [source, track] of Object.entries(tracks)) if (track) this.call.send(source, track);
+    rest('GET', `/api/meetings/${this.id}/messages`).then(
+      ({ data }) => data.forEach((m) => this.panels.talk.add(m)),
+      () => {},
     );
   }
 
-  function tellMedia() {
-    const media = {
-      audio: call.sends('microphone'),
-      video: call.sends('camera'),
-      screenSharing: call.sends('screen'),
+  // ---- what we show ----------------------------------------------------------------
+
+  get me() {
+    return this.people.get(this.ownId);
+  }
+
+  tileOf(who) {
+    return {
+      name: who?.userName ?? 'Unknown user',
+      userId: who?.userId ?? '',
+      isOwn: who?.participantId === this.ownId,
     };
-    me().media = media;
-    emit('media-status-update', { meetingId: id, ...media }).catch(() => {});
-    draw();
+  }
+
+  onOwn(source, track) {
+    if (source === 'camera') this.showOwnCamera(track);
+    this.tellMedia();
+  }
+
+  showOwnCamera(track) {
+    const tile = this.stage.add(this.ownId, this.tileOf(this.me));
+    if (this.ownPicture) tile.drop(this.ownPicture);
+    this.ownPicture = track;
+    if (track) tile.show(track);
+  }
+
+  draw() {
+    for (const who of this.people.values()) {
+      this.stage.add(who.participantId, this.tileOf(who));
+      this.stage.sign(who);
+    }
+    this.panels.people.draw();
+    this.panels.talk.draw();
+    this.controls.draw(this.me, this.meeting, (source) => this.call.sends(source));
+    this.drawHeading();
+  }
+
+  drawHeading() {
+    this.heading.textContent = this.meeting.title;
+    replace(
+      this.notes,
+      this.meeting.locked && h('span', {}, icon('lock'), 'Locked'),
+      this.meeting.recording && h('span', {}, '⏺ Recording'),
+    );
+  }
+
+  tellMedia() {
+    const media = {
+      audio: this.call.sends('microphone'),
+      video: this.call.sends('camera'),
+      screenSharing: this.call.sends('screen'),
+    };
+    this.me.media = media;
+    emit('media-status-update', { meetingId: this.id, ...media }).catch(() => {});
+    this.draw();
   }
 
   // ---- what one can do -----------------------------------------------------------------
 
-  async function toggle(source, open) {
+  commands() {
+    const { roomId } = this.meeting;
+    return {
+      microphone: () => this.toggle('microphone', openMicrophone),
+      camera: () => this.toggle('camera', openCamera),
+      screen: () => this.toggle('screen', openScreen),
+      hand: () => this.act('raise-hand', { raised: !this.me.handRaised }),
+      react: (reaction) => this.act('send-reaction', { reaction }),
+      talk: () => this.togglePanel('talk'),
+      people: () => this.togglePanel('people'),
+      lock: () => this.act('lock-meeting', { locked: !this.meeting.locked }),
+      end: () => this.endForAll(),
+      afterwards: roomId && state.rooms.has(roomId) ? `#/room/${roomId}` : '#/',
+    };
+  }
+
+  // Asks the server; a refusal is shown.  Result: whether it was done.
+  async act(event, payload = {}) {
+    try {
+      await emit(event, { meetingId: this.id, ...payload });
+      return true;
+    } catch (error) {
+      const isNotAllowed = error.code === 'forbidden' || error.code === 'conflict';
+      toast(isNotAllowed ? `You can't do that: ${error.message}.` : refusal(error));
+      return false;
+    }
+  }
+
+  async toggle(source, open) {
+    const { call } = this;
     try {
       if (source === 'microphone' && call.own.has(source)) {
         await call.pause(source, call.sends(source));
-        tellMedia();
+        this.tellMedia();
       } else if (call.own.has(source)) await call.stop(source);
       else await call.send(source, await open());
     } catch (error) {
-      if (!(source === 'screen' && error.name === 'NotAllowedError')) toast(error.message); // who cancels knows it
+      // Whoever cancels the choice of a screen need not be told.
+      if (!(source === 'screen' && error.name === 'NotAllowedError')) toast(error.message);
     }
   }
 
-  function show(which) {
-    for (const [key, panel] of Object.entries(panels)) {
+  togglePanel(which) {
+    for (const [key, panel] of Object.entries(this.panels)) {
       panel.node.hidden = key !== which || !panel.node.hidden;
-      controls.press(key, !panel.node.hidden);
+      this.controls.press(key, !panel.node.hidden);
     }
-    if (!panels.talk.node.hidden) {
-      controls.showNews(false);
-      panels.talk.input.focus();
-    }
+    const { talk } = this.panels;
+    if (talk.node.hidden) return;
+    this.controls.showNews(false);
+    talk.input.focus();
   }
 
-  async function endForAll() {
-    if (await ask('End the meeting for everybody?', {}, 'End it')) await act('end-meeting');
+  async endForAll() {
+    if (await ask('End the meeting for everyone?', {}, 'End meeting')) await this.act('end-meeting');
   }
-
-  async function copyLink() {
-    await navigator.clipboard.writeText(location.href).then(
-      () => toast('The link is copied.'),
-      () => toast(location.href),
-    );
-  }
-
-  function finish(words) {
-    close();
-    showEnd(view, words);
-    announce(words);
-  }
-
-  const controls = new Controls({
-    microphone: () => toggle('microphone', openMicrophone),
-    camera: () => toggle('camera', openCamera),
-    screen: () => toggle('screen', openScreen),
-    hand: () => act('raise-hand', { raised: !me().handRaised }),
-    react: (reaction) => act('send-reaction', { reaction }),
-    talk: () => show('talk'),
-    people: () => show('people'),
-    lock: () => act('lock-meeting', { locked: !meeting.locked }),
-    end: endForAll,
-    afterwards: meeting.roomId && state.rooms.has(meeting.roomId) ? `#/room/${meeting.roomId}` : '#/',
-  });
-  const heading = h('h1', { dir: 'auto' }, meeting.title);
-  const notes = h('span', { class: 'state', role: 'status' });
 
   // ---- what the server tells ---------------------------------------------------------------
 
-  // Changes one participant and shows it.
-  const update = (change) => (payload) => {
-    const who = people.get(payload.participantId);
-    if (!who) return;
-    change(who, payload);
-    draw();
-  };
-
-  const handlers = {
-    'participant-joined': (who) => {
-      people.set(who.participantId, who);
-      announce(`${who.userName} has joined`);
-      draw();
-    },
-    'participant-left': ({ participantId, userName }) => {
-      call.forgetParticipant(participantId);
-      people.delete(participantId);
-      stage.remove(participantId);
-      announce(`${userName} has left`);
-      draw();
-    },
-    'participant-media-updated': update((who, { video, audio, screenSharing, audioMuted, videoMuted }) => {
-      Object.assign(who, { media: { video, audio, screenSharing }, audioMuted, videoMuted });
-    }),
-    'participant-role-updated': update((who, { role, permissions }) => {
-      Object.assign(who, { role, permissions });
-      if (who.participantId !== ownId) return;
-      toast(`You are ${role} now.`);
-      if (!permissions.includes('produce')) [...call.own.keys()].forEach((source) => call.stop(source, true));
-    }),
-    'hand-raised': update((who, { raised }) => {
-      who.handRaised = raised;
-    }),
-    'participant-reaction': ({ participantId, userName, reaction }) => {
-      stage.react(participantId, reaction);
-      announce(`${userName}: ${reaction}`);
-    },
-    'muted-by-host': ({ kind, muted }) => {
-      me()[kind === 'audio' ? 'audioMuted' : 'videoMuted'] = muted;
-      toast(
-        `The host has ${muted ? 'switched off' : 'given back'} your ${kind === 'audio' ? 'microphone' : 'camera'}.`,
-      );
-      draw();
-    },
-    'meeting-updated': (payload) => {
-      meeting = payload.meeting;
-      draw();
-    },
-    'recording-status-changed': ({ recording }) => {
-      meeting.recording = recording;
-      draw();
-    },
-    'meeting-ended': () => finish('The meeting has ended.'),
-    'removed-from-meeting': ({ reason }) =>
-      finish(`The host has removed you from the meeting${reason ? `: ${reason}` : '.'}`),
-    'new-message': ({ message }) => {
-      panels.talk.add(message);
-      if (panels.talk.node.hidden) {
-        controls.showNews(true);
-        announce(`${message.senderName}: ${message.message}`);
-      }
-    },
-    'user-typing': (payload) => panels.talk.showTyping(payload),
-    'new-producer': (payload) => call.receive(payload),
-    'producer-closed': ({ producerId }) => call.inTurn(() => call.forget(producerId)),
-    'producer-paused': ({ producerId }) => setPaused(producerId, true),
-    'producer-resumed': ({ producerId }) => setPaused(producerId, false),
-    'active-speaker': ({ participantId }) => stage.speak(participantId),
-    'consumer-score': ({ consumerId, score }) => {
-      const entry = [...call.streams.values()].find(({ consumer }) => consumer.id === consumerId);
-      if (entry) stage.score(entry.participantId, score);
-    },
-    'transport-closed': ({ transportId }) => call.transportClosed(transportId),
-  };
-
-  // Who mutes somebody sees it in the list at once: the event about it goes to all.
-  function setPaused(producerId, paused) {
-    const entry = call.streams.get(producerId);
-    if (!entry) return;
-    stage.pause(entry, paused);
+  listenToServer() {
+    this.stops = [];
+    for (const [event, handle] of Object.entries(HANDLERS))
+      this.on(event, (payload) => {
+        if (!payload.meetingId || payload.meetingId === this.id) handle(this, payload);
+      });
+    this.on('connect', () => this.onConnect());
+    this.leaveNow = () => socket.emit('leave-meeting', { meetingId: this.id });
+    addEventListener('pagehide', this.leaveNow);
   }
 
-  const listeners = Object.entries(handlers).map(([event, handle]) => {
-    const on = (payload) => {
-      if (!payload.meetingId || payload.meetingId === id) handle(payload);
-    };
-    socket.on(event, on);
-    return () => socket.off(event, on);
-  });
+  on(event, handle) {
+    socket.on(event, handle);
+    this.stops.push(() => socket.off(event, handle));
+  }
+
+  addPerson(who) {
+    this.people.set(who.participantId, who);
+    announce(`${who.userName} joined`);
+    this.draw();
+  }
+
+  removePerson({ participantId, userName }) {
+    this.call.forgetParticipant(participantId);
+    this.people.delete(participantId);
+    this.stage.remove(participantId);
+    announce(`${userName} left`);
+    this.draw();
+  }
+
+  // Changes one participant and shows it.
+  update(participantId, changes) {
+    const who = this.people.get(participantId);
+    if (!who) return;
+    Object.assign(who, changes);
+    this.draw();
+  }
+
+  onRole({ participantId, role, permissions }) {
+    this.update(participantId, { role, permissions });
+    if (participantId !== this.ownId) return;
+    toast(`You're now ${role === 'host' || role === 'co-host' ? role : `a ${role}`}.`);
+    if (!permissions.includes('produce'))
+      [...this.call.own.keys()].forEach((source) => this.call.stop(source, true));
+  }
+
+  onMuted({ kind, muted }) {
+    this.me[kind === 'audio' ? 'audioMuted' : 'videoMuted'] = muted;
+    toast(`The host turned ${muted ? 'off' : 'on'} your ${DEVICE[kind]}.`);
+    this.draw();
+  }
+
+  onTalk({ message }) {
+    const { talk } = this.panels;
+    talk.add(message);
+    if (!talk.node.hidden) return;
+    this.controls.showNews(true);
+    announce(`${message.senderName}: ${message.message}`);
+  }
+
+  // Only the tile: whether somebody's microphone is muted comes with another event, which goes to everyone.
+  setPaused(producerId, paused) {
+    const entry = this.call.streams.get(producerId);
+    if (entry) this.stage.pause(entry, paused);
+  }
+
+  onScore({ consumerId, score }) {
+    const entry = [...this.call.streams.values()].find(({ consumer }) => consumer.id === consumerId);
+    if (entry) this.stage.score(entry.participantId, score);
+  }
+
+  // ---- breaks, and the end --------------------------------------------------------------
 
   // After a break that Socket.IO could not bridge we ask for our place again; in the grace it is the same one.
-  async function onConnect() {
+  async onConnect() {
     if (socket.recovered) return;
     try {
-      const again = await emit('join-meeting', request);
-      if (!over) await resume(again);
+      const again = await emit('join-meeting', this.request);
+      if (!this.over) await this.resume(again);
     } catch (error) {
-      if (!over) finish(refusal(error));
+      if (!this.over) this.finish(refusal(error));
     }
   }
 
-  async function resume(again) {
-    const isSame = again.participantId === ownId;
-    for (const key of people.keys())
-      if (!again.participants.some((who) => who.participantId === key)) stage.remove(key);
-    people.clear();
-    for (const who of again.participants) people.set(who.participantId, who);
-    meeting = again.meeting;
-    ownId = again.participantId;
-    panels.people.ownId = ownId;
-    panels.talk.ownId = ownId;
-    call.participantId = ownId;
-    draw();
-    await call.inTurn(() => (isSame ? call.refresh() : call.rebuild()));
-    tellMedia();
+  async resume(again) {
+    const isSame = again.participantId === this.ownId;
+    for (const key of this.people.keys())
+      if (!again.participants.some((who) => who.participantId === key)) this.stage.remove(key);
+    this.people.clear();
+    for (const who of again.participants) this.people.set(who.participantId, who);
+    this.meeting = again.meeting;
+    this.ownId = again.participantId;
+    for (const part of [this.panels.people, this.panels.talk]) part.ownId = this.ownId;
+    this.call.participantId = this.ownId;
+    this.draw();
+    await this.call.inTurn(() => (isSame ? this.call.refresh() : this.call.rebuild()));
+    this.tellMedia();
   }
 
-  const leaveNow = () => socket.emit('leave-meeting', { meetingId: id });
-  socket.on('connect', onConnect);
-  addEventListener('pagehide', leaveNow);
-
-  function close() {
-    if (over) return;
-    over = true;
-    listeners.forEach((stop) => stop());
-    socket.off('connect', onConnect);
-    removeEventListener('pagehide', leaveNow);
-    call.close();
-    stage.close();
+  finish(words) {
+    this.stop();
+    showEnd(this.view, words);
+    announce(words);
   }
 
-  // ---- together ------------------------------------------------------------------------
+  stop() {
+    if (this.over) return;
+    this.over = true;
+    this.stops.forEach((stop) => stop());
+    removeEventListener('pagehide', this.leaveNow);
+    this.call.close();
+    this.stage.close();
+  }
 
-  replace(
-    view,
-    h('header', { class: 'bar' }, heading, notes, iconButton('link', 'Copy the link', copyLink)),
-    h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
-    controls.node,
-  );
-  draw();
-  call.start(joined);
-  for (const [source, track] of Object.entries(tracks)) if (track) call.send(source, track);
-  rest('GET', `/api/meetings/${id}/messages`).then(
-    ({ data }) => data.forEach((m) => panels.talk.add(m)),
-    () => {},
-  );
+  // Leaves, unless it is over already.
+  close() {
+    if (!this.over) this.leaveNow();
+    this.stop();
+  }
+}
 
-  return () => {
-    if (!over) leaveNow();
-    close();
-  };
+const HANDLERS = {
+  'participant-joined': (session, who) => session.addPerson(who),
+  'participant-left': (session, who) => session.removePerson(who),
+  'participant-media-updated': (session, payload) => {
+    const { participantId, video, audio, screenSharing, audioMuted, videoMuted } = payload;
+    session.update(participantId, { media: { video, audio, screenSharing }, audioMuted, videoMuted });
+  },
+  'participant-role-updated': (session, payload) => session.onRole(payload),
+  'hand-raised': (session, { participantId, raised }) =>
+    session.update(participantId, { handRaised: raised }),
+  'participant-reaction': (session, { participantId, userName, reaction }) => {
+    session.stage.react(participantId, reaction);
+    announce(`${userName}: ${reaction}`);
+  },
+  'muted-by-host': (session, payload) => session.onMuted(payload),
+  'meeting-updated': (session, { meeting }) => {
+    session.meeting = meeting;
+    session.draw();
+  },
+  'recording-status-changed': (session, { recording }) => {
+    session.meeting.recording = recording;
+    session.draw();
+  },
+  'meeting-ended': (session) => session.finish('The meeting has ended.'),
+  'removed-from-meeting': (session, { reason }) =>
+    session.finish(`The host removed you from the meeting${reason ? `: ${reason}` : '.'}`),
+  'new-message': (session, payload) => session.onTalk(payload),
+  'user-typing': (session, payload) => session.panels.talk.showTyping(payload),
+  'new-producer': ({ call }, payload) => call.receive(payload),
+  'producer-closed': ({ call }, { producerId }) => call.inTurn(() => call.forget(producerId)),
+  'producer-paused': (session, { producerId }) => session.setPaused(producerId, true),
+  'producer-resumed': (session, { producerId }) => session.setPaused(producerId, false),
+  'active-speaker': ({ stage }, { participantId }) => stage.speak(participantId),
+  'consumer-score': (session, payload) => session.onScore(payload),
+  'transport-closed': ({ call }, { transportId }) => call.transportClosed(transportId),
+};
+
+async function copyLink() {
+  await navigator.clipboard.writeText(location.href).then(
+    () => toast('Link copied.'),
+    () => toast(location.href),
+  );
 }

@@ -19,7 +19,7 @@ async function newRoom() {
     'New room',
     {
       name: { label: 'Name', required: true, maxlength: 100 },
-      members: { label: 'Members (user names, separated by commas)' },
+      members: { label: 'Members (usernames, separated by commas)' },
     },
     'Create',
   );
@@ -36,7 +36,7 @@ async function newRoom() {
 }
 
 async function newDirect() {
-  const answer = await ask('Message somebody', { who: { label: 'User name', required: true } }, 'Open');
+  const answer = await ask('New direct message', { who: { label: 'Username', required: true } }, 'Open');
   if (!answer) return;
   await guarded(async () => {
     const memberIds = [await findUser(answer.who.trim())];
@@ -50,7 +50,7 @@ async function newMeeting() {
     'New meeting',
     {
       title: { label: 'Title', required: true, maxlength: 200 },
-      password: { label: 'Password (may be left out)', maxlength: 72 },
+      password: { label: 'Password (optional)', maxlength: 72 },
     },
     'Create',
   );
@@ -120,7 +120,7 @@ function showHits(q, hits, goTo) {
         h(
           'span',
           { class: 'grow' },
-          h('strong', { dir: 'auto' }, m.userName ?? 'Somebody'),
+          h('strong', { dir: 'auto' }, m.userName ?? 'Unknown user'),
           h('small', {}, ` in ${title(state.rooms.get(m.roomId) ?? {})}`),
           h('span', { class: 'snippet', dir: 'auto' }, m.content),
         ),
@@ -129,9 +129,9 @@ function showHits(q, hits, goTo) {
     );
   };
   const dialog = openDialog(
-    `Messages with ${q}`,
-    h('h2', {}, `Messages with “${q}”`),
-    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, 'Nothing was found.'),
+    `Results for ${q}`,
+    h('h2', {}, `Results for “${q}”`),
+    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, 'No results.'),
     h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')),
   );
 }
@@ -144,9 +144,9 @@ async function changeStatus() {
     'Your status',
     {
       status: { label: 'Status', options: ['online', 'away', 'busy'], value: own?.status },
-      statusMessage: { label: 'Message (may be left out)', value: own?.statusMessage ?? '', maxlength: 100 },
+      statusMessage: { label: 'Message (optional)', value: own?.statusMessage ?? '', maxlength: 100 },
     },
-    'Set',
+    'Save',
   );
   if (answer)
     await guarded(() =>
@@ -177,8 +177,8 @@ export function side(me, goTo) {
   const glass = {
     class: 'icon',
     href: '#/admin',
-    'aria-label': 'Behind the glass',
-    title: 'Behind the glass',
+    'aria-label': 'Administration',
+    title: 'Administration',
   };
   return h(
     'nav',

@@ -27,7 +27,7 @@ export class Tile {
         h(
           'span',
           { class: 'label', dir: 'auto' },
-          isOwn ? `${name} (you)` : isScreen ? `${name} shows` : name,
+          isOwn ? `${name} (you)` : isScreen ? `${name}’s screen` : name,
         ),
         this.quality,
       ),
@@ -74,7 +74,7 @@ export class Tile {
   }
 
   score(score) {
-    const words = `connection ${qualityOf(score)}`;
+    const words = `${qualityOf(score)} connection`;
     this.quality.hidden = false;
     this.quality.className = `quality ${qualityOf(score)}`;
     this.quality.setAttribute('aria-label', words);

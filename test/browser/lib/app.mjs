@@ -33,7 +33,7 @@ export class Person {
   }
 
   async signIn(name, password) {
-    await this.page.getByLabel('User name').fill(name);
+    await this.page.getByLabel('Username').fill(name);
     await this.page.getByLabel('Password').fill(password);
     await this.button('Sign in').click();
   }
@@ -100,7 +100,7 @@ export class Person {
   async join(meetingId, { password } = {}) {
     await this.go(`#/meeting/${meetingId}`);
     await this.button('Join').waitFor();
-    if (password) await this.page.getByLabel('Password of the meeting').fill(password);
+    if (password) await this.page.getByLabel('Meeting password').fill(password);
     await this.ready();
     await this.button('Join').click();
     await this.page.getByRole('group', { name: 'Meeting' }).waitFor();
