@@ -1,7 +1,12 @@
-/* dberror.c: see dberror.h */
+/* dberror.c: see dberror.h.
+ *
+ * SQL raises in PostgreSQL's style ("meeting not found"); clients read sentences ("Meeting not found").
+ * rt_dberror_show() is the one place where the first becomes the second; rt_private.sentence() does the same for
+ * errors inside JSON. */
 #include "dberror.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 struct mapping
@@ -56,6 +61,26 @@ bool
 rt_dberror_is_ours(const char *sqlstate)
 {
 	return strncmp(sqlstate, "RT", 2) == 0;
+}
+
+static bool
+is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+/* The name of a field ("roomId must be an id") keeps its case: only a first word of lower-case letters alone is
+ * changed. */
+void
+rt_dberror_show(char *out, size_t size, const char *message)
+{
+	size_t word = 0;
+
+	snprintf(out, size, "%s", message);
+	while (is_lower(message[word]))
+		word++;
+	if (size > 1 && word > 0 && (message[word] == ' ' || message[word] == '\0'))
+		out[0] = (char) (message[0] - 'a' + 'A');
 }
 
 const char *

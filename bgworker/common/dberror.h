@@ -3,10 +3,14 @@
 #define RT_DBERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 const char *rt_dberror_code(const char *sqlstate); /* static */
 bool rt_dberror_retry(const char *sqlstate);       /* worth one more try */
 bool rt_dberror_is_ours(const char *sqlstate);     /* raised for the client: its message may be shown */
-const char *rt_dberror_message(const char *code);  /* static; for errors whose own message stays here */
+
+/* What SQL raised as clients read it: "meeting not found" becomes "Meeting not found"; cut at size. */
+void rt_dberror_show(char *out, size_t size, const char *message);
+const char *rt_dberror_message(const char *code); /* static; for errors whose own message stays here */
 
 #endif

@@ -89,9 +89,12 @@ answer_failure(struct rt_dbcall *call, PGresult *result)
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	struct rt_db_reply reply = {.sqlstate = sqlstate == NULL ? "XX000" : sqlstate};
+	char shown[512] = "";
 
 	reply.code = rt_dberror_code(reply.sqlstate);
-	reply.message = rt_dberror_is_ours(reply.sqlstate) && primary != NULL ? primary : rt_dberror_message(reply.code);
+	if (rt_dberror_is_ours(reply.sqlstate) && primary != NULL)
+		rt_dberror_show(shown, sizeof(shown), primary);
+	reply.message = shown[0] != '\0' ? shown : rt_dberror_message(reply.code);
 	if (strcmp(reply.code, "internal") == 0)
 		rt_log(RT_LOG_ERROR, "db", "rt_api.%s: %s: %s", call->fn, reply.sqlstate, primary != NULL ? primary : "");
 	else

@@ -46,16 +46,15 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA rt, rt_api, rt_private REVOKE ALL ON FUNCTION
 
 -- ---- who acts ----------------------------------------------------------------
 
--- Policies and views ask these with whatever path the caller has, so they name the schema of operators, too.
+-- Every function has a search_path of its own, or a body that CREATE FUNCTION parses (RETURN) and that no search_path changes.
+-- RETURN is for expressions that the planner puts into the query that calls them: SET search_path would prevent that.
 CREATE FUNCTION rt_private.actor() RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-	SELECT CASE WHEN pg_catalog.current_setting('rt.user_id', true) OPERATOR(pg_catalog.<>) ''
-		THEN pg_catalog.current_setting('rt.user_id', true) END
-$$;
+LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE WHEN current_setting('rt.user_id', true) <> '' THEN current_setting('rt.user_id', true) END;
 COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if there is none';
 
 CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
 END
@@ -64,14 +63,12 @@ COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one unti
 
 -- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.
 CREATE FUNCTION rt_private.caller() RETURNS name
-LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN pg_catalog.current_setting('role') OPERATOR(pg_catalog.=) 'none' THEN session_user
-		ELSE pg_catalog.current_setting('role')::name END
-$$;
+LANGUAGE sql STABLE
+	RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
 COMMENT ON FUNCTION rt_private.caller() IS 'the role that the client acts with';
 
 CREATE FUNCTION rt_private.trusted() RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
 	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
 $$;
@@ -81,15 +78,19 @@ COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights o
 
 -- No stricter than to_char() is: then the planner puts it into the query, instead of parsing it anew in each.
 CREATE FUNCTION rt_private.iso(t timestamptz) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-	SELECT pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-$$;
+LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'a time as the wire has it: ISO 8601, UTC, milliseconds';
 
+-- The gateway does the same to what is raised (rt_dberror_show()).
+CREATE FUNCTION rt_private.sentence(message text) RETURNS text
+LANGUAGE sql IMMUTABLE
+	RETURN CASE WHEN message ~ '^[a-z]+( |$)' THEN upper(left(message, 1)) || substr(message, 2) ELSE message END;
+COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients read it: with a capital, unless it begins with the name of a field';
+
 CREATE FUNCTION rt_private.max_message_size() RETURNS integer
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer;
 COMMENT ON FUNCTION rt_private.max_message_size() IS 'rt.max_message_size in bytes';
 
 -- ---- pgcrypto, in whichever schema the administrator has put it ------------------
@@ -123,7 +124,7 @@ COMMENT ON FUNCTION rt_private.gen_salt(text, integer) IS 'pgcrypto''s gen_salt(
 -- ---- checked values of a request: a key that is missing or of another type is RT400, and named --------
 
 CREATE FUNCTION rt_private.bad_request(message text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION '%', message USING ERRCODE = 'RT400';
 END

@@ -32,10 +32,9 @@ $$;
 COMMENT ON FUNCTION rt_private.hash_password(text) IS 'what is kept of a password';
 
 CREATE FUNCTION rt_private.password_bytes(password text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT AS $$
-	SELECT CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
-		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END
-$$;
+LANGUAGE sql IMMUTABLE STRICT
+	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
+		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
 COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 bytes that bcrypt looks at';
 
 -- Takes as long whether or not there is such a hash.
@@ -68,14 +67,14 @@ BEGIN
 	UPDATE rt.users AS u SET password_hash = rt_private.hash_password(set_password.password)
 	WHERE u.id = set_password.user_id;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt.set_password(text, text) IS 'sets a user''s password; null: none lets them in';
 
 CREATE FUNCTION rt_private.user_name(user_id text) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
 END
@@ -83,7 +82,6 @@ $$;
 COMMENT ON FUNCTION rt_private.user_name(text) IS 'what the others see of a user';
 
 CREATE FUNCTION rt_private.user_json(u rt.users) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name)
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name);
 COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user on the wire';

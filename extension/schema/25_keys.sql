@@ -131,6 +131,7 @@ VALUES (rt_private.random_text(9), 'HS256', rt_private.random_text(32), true);
 -- those that are always enabled.
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
 ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
 COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
 CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
@@ -229,12 +230,12 @@ BEGIN
         OR coalesce(json_typeof(claims -> 'nbf'), 'number') <> 'number';
     IF NOT wrong THEN
         IF (claims ->> 'exp')::double precision <= now_s THEN
-            RAISE EXCEPTION 'Token expired' USING ERRCODE = 'RT401';
+            RAISE EXCEPTION 'token expired' USING ERRCODE = 'RT401';
         END IF;
         wrong := coalesce((claims ->> 'nbf')::double precision - leeway_s > now_s, false);
     END IF;
     IF wrong THEN
-        RAISE EXCEPTION 'Invalid token' USING ERRCODE = 'RT401';
+        RAISE EXCEPTION 'invalid token' USING ERRCODE = 'RT401';
     END IF;
     RETURN claims ->> 'sub';
 END

@@ -10,6 +10,7 @@ CREATE TABLE rt.rooms (
 	direct_key text UNIQUE,
 	CONSTRAINT rooms_direct CHECK ((kind = 'direct') = (direct_key IS NOT NULL))
 ) WITH (fillfactor = 50);
+COMMENT ON SEQUENCE rt.rooms_id_seq IS 'ids of rooms';
 CREATE INDEX rooms_created_by_idx ON rt.rooms (created_by);
 COMMENT ON TABLE rt.rooms IS 'chat rooms; each message updates last_seq in place, hence the free space in the pages';
 COMMENT ON COLUMN rt.rooms.id IS 'roomId on the wire';
@@ -47,9 +48,8 @@ SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
 
 -- Two ids in an order of their own; a NUL cannot stand in either, but neither can it in a text: hence the lengths.
 CREATE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT pg_catalog.length(least(a COLLATE "C", b COLLATE "C")) || ':' || least(a COLLATE "C", b COLLATE "C") || greatest(a COLLATE "C", b COLLATE "C")
-$$;
+LANGUAGE sql IMMUTABLE
+	RETURN pg_catalog.length(least(a COLLATE "C", b COLLATE "C")) || ':' || least(a COLLATE "C", b COLLATE "C") || greatest(a COLLATE "C", b COLLATE "C");
 COMMENT ON FUNCTION rt_private.direct_key(text, text) IS 'the key of the direct room of two users';
 
 CREATE FUNCTION rt_private.direct_users(key text) RETURNS text[]
@@ -84,14 +84,13 @@ COMMENT ON FUNCTION rt_private.is_room_admin(bigint, text) IS 'whether a user is
 -- ---- events ------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.room_route(room_id bigint, except_socket text DEFAULT NULL) RETURNS json
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN except_socket IS NULL THEN pg_catalog.json_build_object('room', room_id::text)
-		ELSE pg_catalog.json_build_object('room', room_id::text, 'except', except_socket) END
-$$;
+LANGUAGE sql IMMUTABLE
+	RETURN CASE WHEN except_socket IS NULL THEN pg_catalog.json_build_object('room', room_id::text)
+		ELSE pg_catalog.json_build_object('room', room_id::text, 'except', except_socket) END;
 COMMENT ON FUNCTION rt_private.room_route(bigint, text) IS 'to the sockets that joined a room';
 
 CREATE FUNCTION rt_private.notify_users(users text[], kind text, data json, room_id bigint) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('chat-notification', pg_catalog.json_build_object('users', users),
 		pg_catalog.json_build_object('type', kind, 'roomId', room_id::text, 'data', data,
 			'timestamp', rt_private.iso(pg_catalog.clock_timestamp())),
@@ -101,14 +100,13 @@ $$;
 COMMENT ON FUNCTION rt_private.notify_users(text[], text, json, bigint) IS 'chat-notification to all sockets of some users';
 
 CREATE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind,
-		'by', rt_private.actor())
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind,
+		'by', rt_private.actor());
 COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'what a notification tells of a room';
 
 CREATE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
 		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
@@ -124,7 +122,7 @@ BEGIN
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
 	LOOP
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
-			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
 		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
@@ -135,6 +133,7 @@ $$;
 COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added; lets no third one into a direct room';
 CREATE TRIGGER room_members_after_insert AFTER INSERT ON rt.room_members
 	REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_insert();
+COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
 
 -- With the room itself went its members; rooms_before_delete() has told them.
 CREATE FUNCTION rt_private.room_members_after_delete() RETURNS trigger
@@ -154,6 +153,7 @@ $$;
 COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'tells who was removed, and ends delivery to them';
 CREATE TRIGGER room_members_after_delete AFTER DELETE ON rt.room_members
 	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_delete();
+COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, and ends delivery to them';
 
 CREATE FUNCTION rt_private.room_members_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -166,9 +166,10 @@ COMMENT ON FUNCTION rt_private.room_members_before_update() IS 'keeps the key of
 CREATE TRIGGER room_members_before_update BEFORE UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.room_id <> NEW.room_id OR OLD.user_id <> NEW.user_id)
 	EXECUTE FUNCTION rt_private.room_members_before_update();
+COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'keeps the key of a membership';
 
 CREATE FUNCTION rt_private.room_members_of(room_id bigint) RETURNS text[]
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(pg_catalog.array_agg(m.user_id), '{}') FROM rt.room_members AS m WHERE m.room_id = room_members_of.room_id
 $$;
 COMMENT ON FUNCTION rt_private.room_members_of(bigint) IS 'the users of a room';
@@ -184,6 +185,7 @@ $$;
 COMMENT ON FUNCTION rt_private.rooms_before_delete() IS 'tells the members that their room is gone';
 CREATE TRIGGER rooms_before_delete BEFORE DELETE ON rt.rooms FOR EACH ROW
 	EXECUTE FUNCTION rt_private.rooms_before_delete();
+COMMENT ON TRIGGER rooms_before_delete ON rt.rooms IS 'tells the members that their room is gone';
 
 -- As the end of a room, to the gateways: everybody leaves.
 CREATE FUNCTION rt_private.room_members_before_truncate() RETURNS trigger
@@ -197,6 +199,7 @@ $$;
 COMMENT ON FUNCTION rt_private.room_members_before_truncate() IS 'ends delivery to all members of all rooms';
 CREATE TRIGGER room_members_before_truncate BEFORE TRUNCATE ON rt.room_members FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.room_members_before_truncate();
+COMMENT ON TRIGGER room_members_before_truncate ON rt.room_members IS 'ends delivery to all members of all rooms';
 
 CREATE FUNCTION rt_private.rooms_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -208,6 +211,7 @@ $$;
 COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name';
 CREATE TRIGGER rooms_after_update AFTER UPDATE OF name ON rt.rooms FOR EACH ROW
 	WHEN (OLD.name IS DISTINCT FROM NEW.name) EXECUTE FUNCTION rt_private.rooms_after_update();
+COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name';
 
 -- ---- functions ---------------------------------------------------------------
 
@@ -222,12 +226,12 @@ DECLARE
 BEGIN
 	IF make_room.kind = 'direct' THEN
 		IF cardinality(everyone) IS DISTINCT FROM 2 THEN
-			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT400';
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT400';
 		END IF;
 		key := rt_private.direct_key(everyone[1], everyone[2]);
 	END IF;
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
@@ -237,7 +241,7 @@ BEGIN
 	IF NOT created THEN
 		SELECT r.* INTO room FROM rt.rooms AS r WHERE r.direct_key = key;
 		IF NOT FOUND THEN
-			RAISE EXCEPTION 'The room was deleted meanwhile' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'the room was deleted meanwhile' USING ERRCODE = 'RT409';
 		END IF;
 		-- one who had left comes back
 		INSERT INTO rt.room_members (room_id, user_id, role)
@@ -257,7 +261,7 @@ DECLARE
 	maker text := create_room.members[array_lower(create_room.members, 1)];
 BEGIN
 	IF NOT rt_private.trusted() AND maker IS DISTINCT FROM rt_private.actor() THEN
-		RAISE EXCEPTION 'The first member must be the acting user' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'the first member must be the acting user' USING ERRCODE = 'RT403';
 	END IF;
 	RETURN ((rt_private.make_room(maker, create_room.name, 'group', create_room.members)).room).id;
 END
@@ -268,7 +272,7 @@ CREATE FUNCTION rt.create_direct_room(a text, b text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND a IS DISTINCT FROM rt_private.actor() THEN
-		RAISE EXCEPTION 'The first member must be the acting user' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'the first member must be the acting user' USING ERRCODE = 'RT403';
 	END IF;
 	RETURN ((rt_private.make_room(a, NULL, 'direct', ARRAY[b])).room).id;
 END
@@ -304,7 +308,7 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = broadcast.room_id)
 		OR NOT (rt_private.trusted() OR rt_private.is_member(broadcast.room_id, rt_private.actor())) THEN
-		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
 	PERFORM rt_private.emit(event, rt_private.room_route(broadcast.room_id), payload::json, true, broadcast.room_id);
 END
@@ -312,7 +316,7 @@ $$;
 COMMENT ON FUNCTION rt.broadcast(bigint, text, jsonb) IS 'sends an event of your own to the sockets that joined a room';
 
 CREATE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
 $$;
 COMMENT ON FUNCTION rt_private.disconnect(text, text) IS 'has the gateways close every connection of a user';

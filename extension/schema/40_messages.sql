@@ -53,7 +53,8 @@ LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_payload_json';
 COMMENT ON FUNCTION rt_private.message_payload(rt.messages) IS 'the payload of new-chat-message';
 
 CREATE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT room_id::text || '-' || seq::text $$;
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN room_id::text || '-' || seq::text;
 COMMENT ON FUNCTION rt_private.message_id(bigint, bigint) IS 'a message''s id on the wire';
 
 -- { type, roomId, data: { messageId, roomId, …, timestamp }, timestamp }
@@ -86,10 +87,13 @@ COMMENT ON FUNCTION rt_private.messages_after_statement() IS 'settles the room''
 -- The last of its kind, whatever other triggers an application adds: see extension/message.c.
 CREATE TRIGGER zz_rt_before_insert BEFORE INSERT ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_insert();
+COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and gives it its number';
 CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_after_insert();
+COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
 CREATE TRIGGER zz_rt_after_statement AFTER INSERT ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_statement();
+COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'settles the room''s last number';
 
 -- Of the foreign keys the check at INSERT alone: rt_after_insert does it (extension/reference.c).
 DO $$
@@ -180,7 +184,7 @@ BEGIN
 	END IF;
 	IF OLD.deleted_at IS NOT NULL THEN
 		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
-			RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+			RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 		END IF;
 		RETURN NEW;
 	END IF;
@@ -207,6 +211,7 @@ $$;
 COMMENT ON FUNCTION rt_private.messages_before_update() IS 'what may change of a message, and how';
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_update();
+COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'what may change of a message, and how';
 
 CREATE FUNCTION rt_private.messages_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -228,6 +233,7 @@ COMMENT ON FUNCTION rt_private.messages_after_update() IS 'emits chat-message-ed
 CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.messages_after_update();
+COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
 
 -- A DELETE leaves the row without its text.  Rows really go with their room, and by retention, which suppresses events.  A
 -- statement may come to a row twice (USING), which the server refuses once a trigger has changed that row; so they are
@@ -258,6 +264,7 @@ ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER;
 COMMENT ON FUNCTION rt_private.messages_before_delete() IS 'makes a DELETE leave the row and its number';
 CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_delete();
+COMMENT ON TRIGGER rt_before_delete ON rt.messages IS 'makes a DELETE leave the row and its number';
 
 -- One by one, by the primary key: for a join the planner would have to guess how many they are.
 CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
@@ -275,6 +282,7 @@ $$;
 COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'takes the texts of what a DELETE has named';
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_delete();
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'takes the texts of what a DELETE has named';
 
 -- ---- reactions -------------------------------------------------------------------
 
@@ -302,7 +310,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM rt.messages AS m
 		WHERE m.room_id = NEW.room_id AND m.seq = NEW.seq AND m.deleted_at IS NOT NULL) THEN
-		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;
 	RETURN NEW;
 END
@@ -310,6 +318,7 @@ $$;
 COMMENT ON FUNCTION rt_private.reactions_before_insert() IS 'refuses a reaction to a deleted message';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.reactions FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reactions_before_insert();
+COMMENT ON TRIGGER rt_before_insert ON rt.reactions IS 'refuses a reaction to a deleted message';
 
 CREATE FUNCTION rt_private.reactions_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -328,6 +337,7 @@ $$;
 COMMENT ON FUNCTION rt_private.reactions_after_change() IS 'emits chat-message-reaction';
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.reactions FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reactions_after_change();
+COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'emits chat-message-reaction';
 
 CREATE FUNCTION rt_private.reactions_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -338,6 +348,7 @@ $$;
 COMMENT ON FUNCTION rt_private.reactions_before_update() IS 'refuses to change a reaction';
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.reactions FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reactions_before_update();
+COMMENT ON TRIGGER rt_before_update ON rt.reactions IS 'refuses to change a reaction';
 
 -- ---- receipts --------------------------------------------------------------------
 --
@@ -420,7 +431,7 @@ BEGIN
 	INTO known, others
 	FROM rt.messages AS m WHERE m.room_id = receipts_check.room_id AND m.seq = ANY (receipts_check.seqs);
 	IF known <> (SELECT count(DISTINCT s) FROM unnest(receipts_check.seqs) AS s) OR array_position(receipts_check.seqs, NULL) IS NOT NULL THEN
-		RAISE EXCEPTION 'Message not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN coalesce(others, '{}');
 END
@@ -436,7 +447,7 @@ BEGIN
 	SELECT t.* INTO m FROM rt.room_members AS t
 	WHERE t.room_id = lock_member.room_id AND t.user_id = lock_member.user_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
 END
@@ -488,7 +499,7 @@ CREATE FUNCTION rt_private.check_self(user_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND check_self.user_id IS DISTINCT FROM rt_private.actor() THEN
-		RAISE EXCEPTION 'Only the acting user may do this' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'only the acting user may do this' USING ERRCODE = 'RT403';
 	END IF;
 END
 $$;
@@ -542,3 +553,4 @@ $$;
 COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
 CREATE TRIGGER rt_instead INSTEAD OF INSERT OR UPDATE ON rt.receipts FOR EACH ROW
 	EXECUTE FUNCTION rt_private.receipts_instead();
+COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks by INSERT or UPDATE; the time stored is that of the statement';

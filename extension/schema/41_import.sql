@@ -31,7 +31,7 @@ BEGIN
 	PERFORM FROM rt.users AS u WHERE u.id = ANY (senders) FOR KEY SHARE;
 	SELECT s INTO missing FROM unnest(senders) AS s WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s) LIMIT 1;
 	IF missing IS NOT NULL THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
 	END IF;
 	EXECUTE format('SELECT room_id, created_at, finite, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
 			isfinite(created_at) AND isfinite(coalesce(edited_at, created_at)) AND isfinite(coalesce(deleted_at, created_at)) AS finite,

@@ -45,6 +45,7 @@ $$;
 COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore replace counters, never by lower ones';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.change_counters FOR EACH ROW
 	EXECUTE FUNCTION rt_private.change_counters_before_insert();
+COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore replace counters, never by lower ones';
 
 CREATE FUNCTION rt_private.room_changes_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -58,6 +59,7 @@ $$;
 COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace what its own triggers have noted';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_changes_before_insert();
+COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace what its own triggers have noted';
 
 -- A room that is gone takes its changes along.
 CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
@@ -98,6 +100,7 @@ COMMENT ON FUNCTION rt_private.message_changed() IS 'numbers an edit or a deleti
 CREATE CONSTRAINT TRIGGER rt_changed AFTER UPDATE ON rt.messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.message_changed();
+COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion';
 
 -- A reaction that goes with its message is no change of its own.
 CREATE FUNCTION rt_private.reaction_changed() RETURNS trigger
@@ -114,6 +117,7 @@ $$;
 COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers a reaction that came or went';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reaction_changed();
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers a reaction that came or went';
 
 -- ---- where a member begins -----------------------------------------------------------
 
@@ -132,3 +136,4 @@ $$;
 COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'a new member begins with nothing unread';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_members_before_insert();
+COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'a new member begins with nothing unread';

@@ -32,6 +32,16 @@ CREATE UNLOGGED TABLE rt_private.gateways (
 COMMENT ON TABLE rt_private.gateways IS 'gateways that run, by what they report each second';
 COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
 COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stats(): views show what has been counted since';
+COMMENT ON COLUMN rt_private.gateways.name IS 'the name that it gave itself, new at each start';
+COMMENT ON COLUMN rt_private.gateways.host IS 'the host that it runs on';
+COMMENT ON COLUMN rt_private.gateways.slot IS 'its number among the workers of the host';
+COMMENT ON COLUMN rt_private.gateways.pid IS 'its process';
+COMMENT ON COLUMN rt_private.gateways.port IS 'the TCP port that it listens on';
+COMMENT ON COLUMN rt_private.gateways.started_at IS 'when it began to serve';
+COMMENT ON COLUMN rt_private.gateways.reported_at IS 'when it reported last';
+COMMENT ON COLUMN rt_private.gateways.stats IS 'its counters and figures';
+COMMENT ON COLUMN rt_private.gateways.rooms IS 'its rooms with joined sockets, the largest ones';
+COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'since when the views count';
 
 CREATE UNLOGGED TABLE rt_private.connections (
 	sid text PRIMARY KEY,
@@ -44,12 +54,21 @@ CREATE UNLOGGED TABLE rt_private.connections (
 	queued_bytes bigint NOT NULL DEFAULT 0,
 	latency interval
 ) WITH (fillfactor = 70);
+COMMENT ON COLUMN rt_private.connections.sid IS 'the socket''s id';
+COMMENT ON COLUMN rt_private.connections.user_id IS 'whose it is';
+COMMENT ON COLUMN rt_private.connections.gateway IS 'the gateway that has it';
+COMMENT ON COLUMN rt_private.connections.peer IS 'the client''s address';
+COMMENT ON COLUMN rt_private.connections.transport IS 'websocket or polling';
+COMMENT ON COLUMN rt_private.connections.connected_at IS 'since when';
+COMMENT ON COLUMN rt_private.connections.queued_bytes IS 'what waits for the client';
 CREATE INDEX connections_user_id_idx ON rt_private.connections (user_id);
+COMMENT ON INDEX rt_private.connections_user_id_idx IS 'whether a user is connected';
 CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
 COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
 COMMENT ON COLUMN rt_private.connections.serial IS
 	'tells the connection from an earlier one under the same sid, whose end may be told after this one''s beginning';
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
+COMMENT ON INDEX rt_private.connections_gateway_idx IS 'what a gateway had that is gone';
 
 CREATE UNLOGGED TABLE rt_private.sessions (
 	pid text PRIMARY KEY,
@@ -58,9 +77,16 @@ CREATE UNLOGGED TABLE rt_private.sessions (
 	joined bigint[] NOT NULL DEFAULT '{}',
 	ended_at timestamptz
 ) WITH (fillfactor = 70);
+COMMENT ON COLUMN rt_private.sessions.pid IS 'the private id by which the client comes back';
+COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which it keeps';
+COMMENT ON COLUMN rt_private.sessions.user_id IS 'whose it is';
+COMMENT ON COLUMN rt_private.sessions.joined IS 'the rooms that it had joined';
+COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null: it is there';
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
+COMMENT ON INDEX rt_private.sessions_sid_idx IS 'the session of a socket';
 CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at);
 COMMENT ON TABLE rt_private.sessions IS 'what a client gets back that reconnects: its rooms';
+COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'sessions that are too old to be given back';
 
 CREATE FUNCTION rt_private.gateway_alive(gateway text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -125,7 +151,7 @@ $$;
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines when the system''s clock was set; before each look at them';
 
 CREATE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
 		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
@@ -146,6 +172,7 @@ $$;
 COMMENT ON FUNCTION rt_private.presence_before_update() IS 'keeps the status that was chosen';
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
 	EXECUTE FUNCTION rt_private.presence_before_update();
+COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'keeps the status that was chosen';
 
 CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -160,13 +187,15 @@ $$;
 COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells those who share a room';
 CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence FOR EACH ROW WHEN (NEW.status <> 'offline')
 	EXECUTE FUNCTION rt_private.presence_after_change();
+COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells those who share a room';
 CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence FOR EACH ROW
 	WHEN (OLD.status <> NEW.status OR OLD.status_message IS DISTINCT FROM NEW.status_message)
 	EXECUTE FUNCTION rt_private.presence_after_change();
+COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells those who share a room';
 
 -- In the order of the ids, so that two gateways do not lock each other out.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	WITH asked AS MATERIALIZED (
 		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
@@ -198,7 +227,7 @@ BEGIN
 		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
 	END IF;
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
 	VALUES (set_status.user_id, set_status.status, set_status.status_message)
@@ -221,6 +250,7 @@ $$;
 COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells the contacts that a user is gone';
 CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.users FOR EACH ROW
 	EXECUTE FUNCTION rt_private.users_before_delete();
+COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells the contacts that a user is gone';
 
 CREATE FUNCTION rt_private.users_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -232,3 +262,4 @@ $$;
 COMMENT ON FUNCTION rt_private.users_after_delete() IS 'ends the connections of users that are gone';
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.users
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_after_delete();
+COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'ends the connections of users that are gone';

@@ -7,7 +7,7 @@
 -- ---- JSON ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_json(m rt.meetings) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
@@ -22,27 +22,25 @@ COMMENT ON FUNCTION rt_private.meeting_json(rt.meetings) IS 'a meeting as client
 -- These are without settings of their own, so that the planner puts them into the query: a join tells of hundreds.
 
 CREATE FUNCTION rt_private.participant_media_json(p rt.meeting_participants) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
-		'screenSharing', p.screen_sharing)
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
+		'screenSharing', p.screen_sharing);
 COMMENT ON FUNCTION rt_private.participant_media_json(rt.meeting_participants) IS 'what a participant sends; what a host has muted is off';
 
 CREATE FUNCTION rt_private.participant_json(p rt.meeting_participants, producers json) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object(
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object(
 		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
 		'role', p.role, 'media', rt_private.participant_media_json(p),
 		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
 		'permissions', rt_private.meeting_permissions(p.role),
-		'producers', coalesce(producers, '[]'))
-$$;
+		'producers', coalesce(producers, '[]'));
 COMMENT ON FUNCTION rt_private.participant_json(rt.meeting_participants, json) IS 'PARTICIPANT of the wire contract';
 
 -- Planning takes several times as long as a small meeting's list, so it is done once.
 CREATE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
 	RETURN (
 		SELECT coalesce(json_agg(rt_private.participant_json(p, d.producers) ORDER BY p.id), '[]')
@@ -59,7 +57,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'everybody who is in a meeting, or whose place is kept';
 
 CREATE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'senderId', coalesce(m.sender_participant_id::text, m.sender_id),
@@ -73,15 +71,14 @@ COMMENT ON FUNCTION rt_private.meeting_message_json(rt.meeting_messages) IS 'the
 -- ---- emitting -------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_socket() RETURNS text
-LANGUAGE sql STABLE AS $$
-	SELECT nullif(pg_catalog.current_setting('rt_private.socket_id', true), '')
-$$;
+LANGUAGE sql STABLE
+	RETURN nullif(pg_catalog.current_setting('rt_private.socket_id', true), '');
 COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket that asked for what this transaction does; null for SQL clients';
 
 -- Participants and the private mark go into the route, see docs/architecture.md.
 CREATE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
 	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit(meeting_emit.event,
 		json_strip_nulls(json_build_object('meeting', meeting_emit.meeting_id::text,
@@ -95,7 +92,7 @@ COMMENT ON FUNCTION rt_private.meeting_emit(text, bigint, json, text, bigint[], 
 	IS 'emits an event to the sockets in a meeting, or to some participants alone';
 
 CREATE FUNCTION rt_private.meeting_emit_member(p rt.meeting_participants, socket_id text, member boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('rt:meeting-member', '{"gateway":true}'::json,
 		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
@@ -116,9 +113,9 @@ BEGIN
 				HINT = 'Give host_id, or SET rt.user_id.';
 		END IF;
 	ELSIF OLD.status = 'ended' AND NEW.status <> 'ended' THEN
-		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	ELSIF OLD.status = 'live' AND NEW.status = 'scheduled' THEN
-		RAISE EXCEPTION 'Meeting is live already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'meeting is live already' USING ERRCODE = 'RT409';
 	END IF;
 	IF NEW.status = 'live' THEN
 		NEW.started_at := coalesce(NEW.started_at, clock_timestamp());
@@ -134,7 +131,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meetings_before() IS 'keeps a meeting''s lifecycle: only forward, with who and when';
 
 CREATE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.media_close_meeting(m.id);
 	UPDATE rt.meeting_participants AS p
@@ -185,10 +182,13 @@ COMMENT ON FUNCTION rt_private.meetings_before_delete() IS 'a meeting that is de
 
 CREATE TRIGGER meetings_before BEFORE INSERT OR UPDATE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before();
+COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'keeps a meeting''s lifecycle: only forward, with who and when';
 CREATE TRIGGER meetings_after_update AFTER UPDATE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_after_update();
+COMMENT ON TRIGGER meetings_after_update ON rt.meetings IS 'emits meeting-updated and meeting-ended';
 CREATE TRIGGER meetings_before_delete BEFORE DELETE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before_delete();
+COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'a meeting that is deleted ends first';
 
 -- ---- invitees ---------------------------------------------------------------------------------------------
 
@@ -204,6 +204,7 @@ COMMENT ON FUNCTION rt_private.meeting_invitees_after_insert() IS 'an invitation
 
 CREATE TRIGGER meeting_invitees_after_insert AFTER INSERT ON rt.meeting_invitees
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_invitees_after_insert();
+COMMENT ON TRIGGER meeting_invitees_after_insert ON rt.meeting_invitees IS 'an invitation lifts a ban';
 
 -- ---- participants -----------------------------------------------------------------------------------------
 
@@ -249,7 +250,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_moved() IS 'tells the gateways which socket now acts for a participant';
 
 CREATE FUNCTION rt_private.participant_gone(p rt.meeting_participants, reason text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.media_participant_gone(p.id);
 	IF participant_gone.reason = 'ended' THEN
@@ -273,7 +274,7 @@ COMMENT ON FUNCTION rt_private.participant_gone(rt.meeting_participants, text)
 
 -- Who may not come back is put out on their other devices too, and loses the places that are kept for them.
 CREATE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	DELETE FROM rt.meeting_invitees AS i
 	WHERE i.meeting_id = p.meeting_id AND i.user_id = p.user_id;
@@ -324,7 +325,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; who may not produce any more is stopped';
 
 CREATE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('muted-by-host', p.meeting_id,
 		json_build_object('meetingId', p.meeting_id::text, 'muted', participant_mute.muted, 'kind', participant_mute.kind,
@@ -358,7 +359,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participants_media() IS 'emits muted-by-host and participant-media-updated';
 
 CREATE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	media json := rt_private.participant_media_json(p);
 BEGIN
@@ -370,7 +371,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_updated_json(rt.meeting_participants) IS 'the payload of participant-media-updated';
 
 CREATE FUNCTION rt_private.hand_raised_json(p rt.meeting_participants) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
 		'userName', p.display_name, 'raised', p.hand_raised_at IS NOT NULL,
@@ -395,27 +396,35 @@ COMMENT ON FUNCTION rt_private.participants_hand() IS 'emits hand-raised';
 
 CREATE TRIGGER participants_before BEFORE INSERT OR UPDATE OF left_at, left_reason ON rt.meeting_participants
 	FOR EACH ROW EXECUTE FUNCTION rt_private.participants_before();
+COMMENT ON TRIGGER participants_before ON rt.meeting_participants IS 'completes a participant''s row';
 CREATE TRIGGER participants_joined AFTER INSERT ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_joined();
+COMMENT ON TRIGGER participants_joined ON rt.meeting_participants IS 'emits participant-joined';
 CREATE TRIGGER participants_moved AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL AND NEW.disconnected_at IS NULL
 		AND (OLD.socket_id, OLD.gateway, OLD.disconnected_at)
 			IS DISTINCT FROM (NEW.socket_id, NEW.gateway, NEW.disconnected_at))
 	EXECUTE FUNCTION rt_private.participants_moved();
+COMMENT ON TRIGGER participants_moved ON rt.meeting_participants IS 'tells the gateways which socket now acts for a participant';
 CREATE TRIGGER participants_left AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (OLD.left_at IS NULL AND NEW.left_at IS NOT NULL) EXECUTE FUNCTION rt_private.participants_left();
+COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans who was removed';
 CREATE TRIGGER participants_deleted AFTER DELETE ON rt.meeting_participants
 	FOR EACH ROW WHEN (OLD.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_deleted();
+COMMENT ON TRIGGER participants_deleted ON rt.meeting_participants IS 'emits participant-left for a row that was deleted; bans nobody';
 CREATE TRIGGER participants_role AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL AND OLD.role <> NEW.role) EXECUTE FUNCTION rt_private.participants_role();
+COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; who may not produce any more is stopped';
 CREATE TRIGGER participants_media AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL
 		AND (OLD.video, OLD.audio, OLD.screen_sharing, OLD.audio_muted, OLD.video_muted)
 			IS DISTINCT FROM (NEW.video, NEW.audio, NEW.screen_sharing, NEW.audio_muted, NEW.video_muted))
 	EXECUTE FUNCTION rt_private.participants_media();
+COMMENT ON TRIGGER participants_media ON rt.meeting_participants IS 'emits muted-by-host and participant-media-updated';
 CREATE TRIGGER participants_hand AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL AND (OLD.hand_raised_at IS NULL) <> (NEW.hand_raised_at IS NULL))
 	EXECUTE FUNCTION rt_private.participants_hand();
+COMMENT ON TRIGGER participants_hand ON rt.meeting_participants IS 'emits hand-raised';
 
 -- ---- messages and recordings ------------------------------------------------------------------------------
 
@@ -473,8 +482,10 @@ COMMENT ON FUNCTION rt_private.meeting_messages_after_insert() IS 'emits new-mes
 
 CREATE TRIGGER meeting_messages_before_insert BEFORE INSERT ON rt.meeting_messages
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_before_insert();
+COMMENT ON TRIGGER meeting_messages_before_insert ON rt.meeting_messages IS 'completes a message''s sender';
 CREATE TRIGGER meeting_messages_after_insert AFTER INSERT ON rt.meeting_messages
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_after_insert();
+COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to those whom it is for';
 
 CREATE FUNCTION rt_private.meeting_recordings_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -492,6 +503,8 @@ COMMENT ON FUNCTION rt_private.meeting_recordings_after() IS 'emits recording-st
 
 CREATE TRIGGER meeting_recordings_started AFTER INSERT ON rt.meeting_recordings
 	FOR EACH ROW WHEN (NEW.stopped_at IS NULL) EXECUTE FUNCTION rt_private.meeting_recordings_after();
+COMMENT ON TRIGGER meeting_recordings_started ON rt.meeting_recordings IS 'emits recording-status-changed';
 CREATE TRIGGER meeting_recordings_stopped AFTER UPDATE ON rt.meeting_recordings
 	FOR EACH ROW WHEN (OLD.stopped_at IS NULL AND NEW.stopped_at IS NOT NULL)
 	EXECUTE FUNCTION rt_private.meeting_recordings_after();
+COMMENT ON TRIGGER meeting_recordings_stopped ON rt.meeting_recordings IS 'emits recording-status-changed';

@@ -4,13 +4,13 @@
 -- that user may; the owner of the database may do all (rt_private.trusted()).
 
 CREATE FUNCTION rt_private.meeting_lock(meeting_id bigint) RETURNS rt.meetings
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_lock.meeting_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
 END
@@ -18,12 +18,12 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against whatever changes what is seen of it';
 
 CREATE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_lock(meeting_id);
 BEGIN
 	IF m.status = 'ended' THEN
-		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	END IF;
 	RETURN m;
 END
@@ -33,7 +33,7 @@ COMMENT ON FUNCTION rt_private.meeting_lock_open(bigint) IS 'locks a meeting tha
 -- ---- who may ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_banned(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN EXISTS (
 		SELECT FROM rt.meeting_bans AS b
@@ -43,7 +43,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'was removed and not invited again';
 
 CREATE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
 		RETURN false;
@@ -62,7 +62,7 @@ COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has acces
 
 -- Whoever has been in it may look back at it, but for who was removed.
 CREATE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN coalesce(rt_private.meeting_may_join(m, meeting_may_see.user_id), false)
 		OR (NOT rt_private.meeting_banned(m.id, meeting_may_see.user_id) AND EXISTS (
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'may read a
 
 -- For what does not come from a participant's socket (REST, SQL): the owner, or whoever is in it in a role that may.
 CREATE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN coalesce(m.host_id = meeting_user_may.user_id, false)
 		OR EXISTS (
@@ -86,7 +86,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'may do something in a meeting without a socket in it';
 
 CREATE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND NOT rt_private.meeting_user_may(m, rt_private.actor(), action) THEN
 		RAISE EXCEPTION 'only a host may do that' USING ERRCODE = 'RT403';
@@ -96,7 +96,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses who may not do something in a meeting; the database''s owner may';
 
 CREATE FUNCTION rt_private.meeting_hash(password text) RETURNS text
-LANGUAGE plpgsql STRICT AS $$
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
@@ -126,7 +126,7 @@ BEGIN
 	IF room IS NOT NULL AND NOT EXISTS (
 		SELECT FROM rt.room_members AS r WHERE r.room_id = create_meeting.room AND r.user_id = host_id)
 	THEN
-		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at)
 	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
@@ -141,13 +141,13 @@ COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bi
 
 -- One who is invited already is so still; one who was removed may come back.
 CREATE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (
 		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
 		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id))
 	THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.meeting_invitees (meeting_id, user_id)
 	SELECT DISTINCT meeting_invite.meeting_id, w.user_id FROM unnest(meeting_invite.users) AS w (user_id)
@@ -195,7 +195,7 @@ COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets the password 
 
 -- Finds a participant who is in a meeting, and locks the meeting.
 CREATE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants;
 BEGIN
@@ -205,7 +205,7 @@ BEGIN
 		SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = participant AND t.left_at IS NULL;
 	END IF;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Participant not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'participant not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN p;
 END
@@ -213,7 +213,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_lock(bigint) IS 'a participant who has not left, with the meeting locked';
 
 CREATE FUNCTION rt_private.participant_remove(p rt.meeting_participants, reason text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt.meeting_participants AS t
 	SET left_at = clock_timestamp(), left_reason = 'removed', removed_by = rt_private.actor(),
 		removal_reason = participant_remove.reason
@@ -222,7 +222,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'puts somebody out, who may not come back';
 
 CREATE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt.meeting_participants AS t
 	SET audio_muted = CASE participant_set_muted.kind WHEN 'audio' THEN muted ELSE t.audio_muted END,
 		video_muted = CASE participant_set_muted.kind WHEN 'video' THEN muted ELSE t.video_muted END
@@ -231,7 +231,7 @@ $$;
 COMMENT ON FUNCTION rt_private.participant_set_muted(rt.meeting_participants, text, boolean) IS 'mutes or unmutes somebody';
 
 CREATE FUNCTION rt_private.participant_check_user(p rt.meeting_participants, action text) RETURNS void
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN

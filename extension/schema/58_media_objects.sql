@@ -8,7 +8,7 @@
 -- ---- telling workers ------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_wake(worker text, request bigint) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('rt:media-request', json_build_object('media', media_wake.worker),
 		json_build_object('requestId', media_wake.request::text), false);
@@ -17,7 +17,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_wake(text, bigint) IS 'tells a media worker that a request waits';
 
 CREATE FUNCTION rt_private.media_request_json(r rt_private.media_requests) RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
 		'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body;
@@ -27,7 +27,7 @@ COMMENT ON FUNCTION rt_private.media_request_json(rt_private.media_requests) IS 
 
 -- What fits into the notification goes with it, which saves the worker a call: requests of clients hold no secret.
 CREATE FUNCTION rt_private.media_send(r rt_private.media_requests) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	r.fetched := octet_length(r.body::text) <= 6000;
 	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag, fetched)
@@ -45,7 +45,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_send(rt_private.media_requests) IS 'stores a client''s request and sends it to its worker';
 
 CREATE FUNCTION rt_private.media_command(worker text, op text, meeting_id bigint, body jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	request bigint;
 BEGIN
@@ -64,9 +64,8 @@ COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'has 
 -- ---- placement ----------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
-LANGUAGE sql VOLATILE AS $$
-	SELECT w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds'
-$$;
+LANGUAGE sql VOLATILE
+	RETURN w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds';
 COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has been heard of within 3 s';
 
 CREATE FUNCTION rt_private.media_totals() RETURNS json
@@ -79,7 +78,7 @@ COMMENT ON FUNCTION rt_private.media_totals() IS 'what the living media workers 
 
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
 CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT w.id
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
@@ -92,7 +91,7 @@ COMMENT ON FUNCTION rt_private.media_pick_worker() IS 'the least loaded live wor
 
 -- The meeting is locked.  Null where there is no worker.
 CREATE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_routers;
 	worker text;
@@ -116,10 +115,9 @@ COMMENT ON FUNCTION rt_private.media_place(bigint) IS 'the router of a meeting, 
 -- ---- producers speak -----------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
-		'producerId', d.id, 'kind', d.kind, 'source', d.source, 'paused', d.paused OR d.muted, 'muted', d.muted)
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
+		'producerId', d.id, 'kind', d.kind, 'source', d.source, 'paused', d.paused OR d.muted, 'muted', d.muted);
 COMMENT ON FUNCTION rt_private.producer_json(rt_private.media_producers) IS 'the payload of new-producer and of its changes';
 
 CREATE FUNCTION rt_private.producers_changed() RETURNS trigger
@@ -144,15 +142,17 @@ COMMENT ON FUNCTION rt_private.producers_changed() IS 'emits new-producer, produ
 
 CREATE TRIGGER producers_changed AFTER INSERT OR DELETE ON rt_private.media_producers
 	FOR EACH ROW EXECUTE FUNCTION rt_private.producers_changed();
+COMMENT ON TRIGGER producers_changed ON rt_private.media_producers IS 'emits new-producer, producer-paused, producer-resumed, producer-closed';
 CREATE TRIGGER producers_paused AFTER UPDATE ON rt_private.media_producers
 	FOR EACH ROW WHEN ((OLD.paused OR OLD.muted) <> (NEW.paused OR NEW.muted))
 	EXECUTE FUNCTION rt_private.producers_changed();
+COMMENT ON TRIGGER producers_paused ON rt_private.media_producers IS 'emits new-producer, producer-paused, producer-resumed, producer-closed';
 
 -- ---- closing ----------------------------------------------------------------------------------------------
 
 -- A request that is being answered at this moment is waited for: then its object is there, and is closed too.
 CREATE FUNCTION rt_private.media_participant_gone(participant_id bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	t record;
 BEGIN
@@ -172,7 +172,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_participant_gone(bigint) IS 'frees the media of a participant who has left';
 
 CREATE FUNCTION rt_private.media_close_producers(participant_id bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	d record;
 BEGIN
@@ -191,7 +191,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_producers(bigint) IS 'stops all that a participant sends';
 
 CREATE FUNCTION rt_private.media_mute(participant_id bigint, kind text, muted boolean) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -209,7 +209,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_mute(bigint, text, boolean) IS 'has the forwarder stop, or let through, what a participant sends';
 
 CREATE FUNCTION rt_private.media_close_meeting(meeting_id bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	r rt_private.media_routers;
 BEGIN
@@ -225,7 +225,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_meeting(bigint) IS 'closes a meeting''s router and all that is on it';
 
 CREATE FUNCTION rt_private.media_close_if_empty(meeting_id bigint) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (
 		SELECT FROM rt.meeting_participants AS p
@@ -238,7 +238,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of a meeting that nobody is in';
 
 CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
 		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
@@ -254,7 +254,7 @@ COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_tran
 -- Short answers travel in the notification; long ones, and those with an ICE password, wait in the row, since any role of
 -- the database may listen.
 CREATE FUNCTION rt_private.media_reply(r rt_private.media_requests, outcome json, secret boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	stored boolean := secret OR octet_length(outcome::text) > 6000;
 	head jsonb := jsonb_build_object('requestId', r.id::text, 'to', r.gateway, 'sid', r.socket_id, 'tag', r.tag);
@@ -272,16 +272,16 @@ $$;
 COMMENT ON FUNCTION rt_private.media_reply(rt_private.media_requests, json, boolean) IS 'sends the answer to a request to its gateway';
 
 CREATE FUNCTION rt_private.media_reply_error(r rt_private.media_requests, code text, message text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.media_reply(r, json_build_object('error', json_build_object('code', media_reply_error.code,
-		'message', media_reply_error.message)), false)
+		'message', rt_private.sentence(media_reply_error.message))), false)
 $$;
 COMMENT ON FUNCTION rt_private.media_reply_error(rt_private.media_requests, text, text) IS 'sends an error to the gateway of a request';
 
 -- ---- a worker is lost -----------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports;
 	next_router rt_private.media_routers;
@@ -301,7 +301,7 @@ COMMENT ON FUNCTION rt_private.media_replace_router(rt_private.media_routers, te
 	IS 'places a meeting on another worker, and tells the owners of its transports';
 
 CREATE FUNCTION rt_private.media_abandon(worker text, reason text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	q rt_private.media_requests;
 	r rt_private.media_routers;
@@ -321,7 +321,7 @@ BEGIN
 	-- What was answered, and not fetched yet, is void too.
 	UPDATE rt_private.media_requests AS t
 	SET answer = (t.answer::jsonb - ARRAY['ack', 'event'] || jsonb_build_object('error',
-		jsonb_build_object('code', 'unavailable', 'message', 'the media worker is gone')))::json
+		jsonb_build_object('code', 'unavailable', 'message', 'The media worker is gone')))::json
 	WHERE t.worker = media_abandon.worker;
 	FOR r IN
 		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
@@ -334,7 +334,7 @@ COMMENT ON FUNCTION rt_private.media_abandon(text, text)
 	IS 'places the meetings of a worker that is gone anew, and answers those who wait for it';
 
 CREATE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	DELETE FROM rt_private.media_workers AS w WHERE w.id = media_worker_lost.worker;
 	IF FOUND THEN

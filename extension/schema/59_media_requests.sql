@@ -6,14 +6,13 @@
 -- row is lock enough: who leaves deletes it (rt_private.media_participant_gone).
 
 CREATE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer')
-$$;
+LANGUAGE sql IMMUTABLE
+	RETURN op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer');
 COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'its answer changes what others see of a meeting';
 
 CREATE FUNCTION rt_private.media_event_of(op text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE op
+LANGUAGE sql IMMUTABLE
+	RETURN CASE op
 		WHEN 'create-transport' THEN 'transport-created'
 		WHEN 'connect-transport' THEN 'transport-connected'
 		WHEN 'restart-ice' THEN 'ice-restarted'
@@ -22,15 +21,14 @@ LANGUAGE sql IMMUTABLE AS $$
 		WHEN 'resume-consumer' THEN 'consumer-resumed'
 		WHEN 'pause-consumer' THEN 'consumer-paused'
 		WHEN 'close-consumer' THEN 'consumer-closed'
-	END
-$$;
+	END;
 COMMENT ON FUNCTION rt_private.media_event_of(text) IS 'the event that the caller gets besides the acknowledgement, or null';
 
 -- ---- whose it is ------------------------------------------------------------------------------------------
 
 -- What is not there and what is somebody else's are the same to the client, so that ids cannot be probed.
 CREATE FUNCTION rt_private.media_own_transport(actor text, req jsonb) RETURNS rt_private.media_transports
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports;
 BEGIN
@@ -40,7 +38,7 @@ BEGIN
 	WHERE o.id = rt_private.req_text(req, 'transportId')
 		AND p.user_id = media_own_transport.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Transport not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN t;
 END
@@ -48,7 +46,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_own_transport(text, jsonb) IS 'the caller''s transport that a request names';
 
 CREATE FUNCTION rt_private.media_own_producer(actor text, req jsonb) RETURNS rt_private.media_producers
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -58,7 +56,7 @@ BEGIN
 	WHERE o.id = rt_private.req_text(req, 'producerId')
 		AND p.user_id = media_own_producer.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Producer not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN d;
 END
@@ -66,7 +64,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_own_producer(text, jsonb) IS 'the caller''s producer that a request names';
 
 CREATE FUNCTION rt_private.media_own_consumer(actor text, req jsonb) RETURNS rt_private.media_consumers
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c rt_private.media_consumers;
 BEGIN
@@ -76,7 +74,7 @@ BEGIN
 	WHERE o.id = rt_private.req_text(req, 'consumerId')
 		AND p.user_id = media_own_consumer.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Consumer not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'consumer not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN c;
 END
@@ -89,7 +87,7 @@ COMMENT ON FUNCTION rt_private.media_own_consumer(text, jsonb) IS 'the caller''s
 
 CREATE FUNCTION rt_private.media_row(op text, worker text, meeting_id bigint, participant_id bigint, object_id text,
 	body jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_requests;
 BEGIN
@@ -105,7 +103,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_row(text, text, bigint, bigint, text, jsonb) IS 'a request that is not stored yet';
 
 CREATE FUNCTION rt_private.media_unavailable() RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'no media worker is available' USING ERRCODE = 'RT503';
 END
@@ -113,7 +111,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_unavailable() IS 'raises the error for that no worker can be asked';
 
 CREATE FUNCTION rt_private.media_check_room(held bigint, allowed integer, what text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF held >= allowed THEN
 		RAISE EXCEPTION 'a participant can have % % at most', allowed, what USING ERRCODE = 'RT429';
@@ -123,7 +121,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses more than a participant may have of something';
 
 CREATE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume');
 	direction text := rt_private.req_choice(req, 'direction', ARRAY['send', 'recv']);
@@ -143,7 +141,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_create_transport(text, jsonb) IS 'create-transport';
 
 CREATE FUNCTION rt_private.media_ask_connect_transport(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
@@ -158,7 +156,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_connect_transport(text, jsonb) IS 'connect-transport';
 
 CREATE FUNCTION rt_private.media_ask_restart_ice(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
@@ -169,7 +167,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_restart_ice(text, jsonb) IS 'restart-ice';
 
 CREATE FUNCTION rt_private.media_source(req jsonb, kind text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	source text := rt_private.req_choice(req, 'source', ARRAY['camera', 'microphone', 'screen', 'screen-audio'],
 		CASE kind WHEN 'audio' THEN 'microphone' ELSE 'camera' END);
@@ -183,7 +181,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_source(jsonb, text) IS 'where a new producer''s stream comes from';
 
 CREATE FUNCTION rt_private.media_ask_produce(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'produce');
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
@@ -191,7 +189,7 @@ DECLARE
 	producer text := gen_random_uuid()::text;
 BEGIN
 	IF t.participant_id <> p.id THEN
-		RAISE EXCEPTION 'Transport not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
 	ELSIF t.direction <> 'send' THEN
 		RAISE EXCEPTION 'the transport is not for sending' USING ERRCODE = 'RT400';
 	END IF;
@@ -209,7 +207,7 @@ COMMENT ON FUNCTION rt_private.media_ask_produce(text, jsonb) IS 'produce';
 
 -- The producer by its id, or the newest one of a participant and kind.
 CREATE FUNCTION rt_private.media_find_producer(meeting_id bigint, req jsonb) RETURNS rt_private.media_producers
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
 	by_owner boolean := NOT req ? 'producerId' AND req ? 'producerParticipantId';
@@ -227,7 +225,7 @@ BEGIN
 		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id;
 	END IF;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Producer not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN d;
 END
@@ -235,7 +233,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_find_producer(bigint, jsonb) IS 'the producer that consume names';
 
 CREATE FUNCTION rt_private.media_ask_consume(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume', false);
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
@@ -243,7 +241,7 @@ DECLARE
 	consumer text := gen_random_uuid()::text;
 BEGIN
 	IF t.participant_id <> p.id THEN
-		RAISE EXCEPTION 'Transport not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
 	ELSIF t.direction <> 'recv' THEN
 		RAISE EXCEPTION 'the transport is not for receiving' USING ERRCODE = 'RT400';
 	END IF;
@@ -258,7 +256,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_consume(text, jsonb) IS 'consume';
 
 CREATE FUNCTION rt_private.media_ask_producer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers := rt_private.media_own_producer(actor, req);
 BEGIN
@@ -271,7 +269,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_producer(text, jsonb, text) IS 'pause-producer, resume-producer, close-producer';
 
 CREATE FUNCTION rt_private.media_ask_consumer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c rt_private.media_consumers := rt_private.media_own_consumer(actor, req);
 	body jsonb := jsonb_build_object('consumerId', c.id);
@@ -288,7 +286,7 @@ COMMENT ON FUNCTION rt_private.media_ask_consumer(text, jsonb, text)
 	IS 'resume-consumer, pause-consumer, close-consumer, set-preferred-layers, request-keyframe';
 
 CREATE FUNCTION rt_private.req_layer(req jsonb, key text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	value jsonb := req -> key;
 BEGIN
@@ -301,7 +299,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_layer(jsonb, text) IS 'a layer''s number in a request';
 
 CREATE FUNCTION rt_private.media_ask_stats(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports;
 	d rt_private.media_producers;
@@ -324,7 +322,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_ask_stats(text, jsonb) IS 'get-stats';
 
 CREATE FUNCTION rt_private.media_ask(actor text, req jsonb) RETURNS rt_private.media_requests
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	op text := req ->> 'op';
 BEGIN
@@ -351,7 +349,7 @@ COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s med
 
 -- ice-char of RFC 8839, section 5.4.
 CREATE FUNCTION rt_private.ice_random(bytes integer) RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
 END
@@ -360,7 +358,7 @@ COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'that many random bytes, a
 
 -- A participant that is back on another socket and makes a transport has lost the ones it had: its page was loaded anew.
 CREATE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	old rt_private.media_transports;
 BEGIN
@@ -379,7 +377,7 @@ COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'cl
 -- Nobody waits for the worker here: what the client needs to know is known, and connect-transport comes to the worker
 -- behind this.  The password goes to the worker when it fetches the command, and to the client on its gateway's connection.
 CREATE FUNCTION rt_private.media_make_transport(r rt_private.media_requests, w rt_private.media_workers) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ice jsonb := jsonb_build_object('usernameFragment', rt_private.ice_random(12), 'password', rt_private.ice_random(24),
 		'iceLite', true);
@@ -401,7 +399,7 @@ COMMENT ON FUNCTION rt_private.media_make_transport(rt_private.media_requests, r
 	IS 'makes a transport, has the worker make it, and returns the client''s acknowledgement';
 
 CREATE FUNCTION rt_private.media_settle_produce(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants;
 	muted boolean;
@@ -428,7 +426,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_produce(rt_private.media_requests, json) IS 'a producer was made';
 
 CREATE FUNCTION rt_private.media_settle_consume(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -451,7 +449,7 @@ COMMENT ON FUNCTION rt_private.media_settle_consume(rt_private.media_requests, j
 
 -- Two answers may come on two connections of the worker, the later one first: it is the later request that counts.
 CREATE FUNCTION rt_private.media_settle_producer(r rt_private.media_requests) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF r.op = 'close-producer' THEN
 		DELETE FROM rt_private.media_producers AS d WHERE d.id = r.object_id;
@@ -466,7 +464,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_producer(rt_private.media_requests) IS 'a producer was paused, resumed or closed';
 
 CREATE FUNCTION rt_private.media_settle_consumer(r rt_private.media_requests) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF r.op = 'close-consumer' THEN
 		DELETE FROM rt_private.media_consumers AS c WHERE c.id = r.object_id;
@@ -479,7 +477,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_settle_consumer(rt_private.media_requests) IS 'a consumer was paused, resumed, closed or set';
 
 CREATE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json) RETURNS json
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CASE r.op
 		WHEN 'produce' THEN RETURN rt_private.media_settle_produce(r, result);

@@ -96,7 +96,7 @@ COMMENT ON FUNCTION rt_private.connect_one(jsonb) IS 'one client of rt_api.conne
 
 -- A session that another gateway still believes in: that one drops its socket, without ending the session.
 CREATE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT jsonb_path_exists(requests, '$[*].pid') THEN
 		RETURN; -- nobody comes back
@@ -283,7 +283,7 @@ BEGIN
 	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
 	WHERE g.name = rt_private.req_text(req, 'gateway');
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Gateway not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'gateway not found' USING ERRCODE = 'RT404';
 	END IF;
 	IF req ? 'connections' THEN
 		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
@@ -353,7 +353,7 @@ DECLARE
 BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
 	END IF;
 	RETURN rt_private.token_json(u);
 END
@@ -365,7 +365,7 @@ CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
 	END IF;
 END
 $$;
@@ -379,7 +379,7 @@ DECLARE
 BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT401';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
 	END IF;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(

@@ -8,7 +8,7 @@ BEGIN
 	PERFORM rt_private.act_as(actor);
 	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = rt_private.req_id(req, 'roomId');
 	IF NOT FOUND OR NOT rt_private.is_member(r.id, actor) THEN
-		RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN r;
 END
@@ -21,7 +21,7 @@ DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
 BEGIN
 	IF NOT rt_private.is_room_admin(r.id, actor) THEN
-		RAISE EXCEPTION 'Only an admin of the room may do this' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
 	END IF;
 	RETURN r;
 END
@@ -188,10 +188,10 @@ DECLARE
 	members json;
 BEGIN
 	IF r.kind = 'direct' THEN
-		RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 	END IF;
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 	INSERT INTO rt.room_members (room_id, user_id, role)
 	SELECT r.id, u, new_role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
@@ -212,7 +212,7 @@ BEGIN
 	END IF;
 	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Member not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
 END

@@ -15,6 +15,15 @@ CREATE TYPE rt_private.outgoing AS (
 	problem text
 );
 COMMENT ON TYPE rt_private.outgoing IS 'a message that is to be sent, or why it cannot';
+COMMENT ON COLUMN rt_private.outgoing.n IS 'its place in the batch';
+COMMENT ON COLUMN rt_private.outgoing.actor IS 'the sender';
+COMMENT ON COLUMN rt_private.outgoing.content IS 'the text';
+COMMENT ON COLUMN rt_private.outgoing.message_type IS 'the application''s sort of message';
+COMMENT ON COLUMN rt_private.outgoing.metadata IS 'the application''s object';
+COMMENT ON COLUMN rt_private.outgoing.reply_to IS 'number of the message that it answers';
+COMMENT ON COLUMN rt_private.outgoing.client_id IS 'the sender''s own id of it';
+COMMENT ON COLUMN rt_private.outgoing.code IS 'why it cannot be sent, for programs; null: it can';
+COMMENT ON COLUMN rt_private.outgoing.problem IS 'the same, for people';
 
 -- Raises nothing: a request that is wrong must not stop the others of its batch.
 CREATE FUNCTION rt_private.read_outgoing(n bigint, actor text, req jsonb, room_id bigint, limit_bytes integer) RETURNS rt_private.outgoing
@@ -73,14 +82,13 @@ $$;
 COMMENT ON FUNCTION rt_private.read_outgoing(bigint, text, jsonb, bigint, integer) IS 'reads a request to send a message';
 
 CREATE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT CASE
+LANGUAGE sql STABLE
+	RETURN CASE
 		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
 			CASE o.code WHEN 'not_found' THEN 404 WHEN 'too_large' THEN 413 ELSE 400 END,
-			'error', pg_catalog.json_build_object('code', o.code, 'message', o.problem))
+			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
 		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
-			'data', rt_private.message_json(m)) END
-$$;
+			'data', rt_private.message_json(m)) END;
 COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'one sender''s own result';
 
 -- What waits for one room goes in one transaction, with one lock of the room and one INSERT.
@@ -98,10 +106,10 @@ BEGIN
 		SELECT CASE
 			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
 				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'Room not found')::rt_private.outgoing
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
 			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt.messages AS m
 				WHERE m.room_id = send_all.room_id AND m.seq = o.reply_to)
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'Message not found')::rt_private.outgoing
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
 			ELSE o::rt_private.outgoing END
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
 			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
@@ -156,7 +164,7 @@ BEGIN
 	result := rt_private.send_all(rt_private.req_id(req, 'roomId'),
 		jsonb_build_array(jsonb_build_object('actor', actor, 'req', req))) -> 0;
 	IF result -> 'error' IS NOT NULL THEN
-		RAISE EXCEPTION '%', result #>> '{error,message}' USING ERRCODE = 'RT' || (result ->> 'status');
+		RAISE EXCEPTION '%', lower(left(result #>> '{error,message}', 1)) || substr(result #>> '{error,message}', 2) USING ERRCODE = 'RT' || (result ->> 'status');
 	END IF;
 	RETURN result;
 END
@@ -174,7 +182,7 @@ BEGIN
 	SELECT t.* INTO m FROM rt.messages AS t
 	WHERE t.room_id = r.id AND t.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Message not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
 END
@@ -190,10 +198,10 @@ DECLARE
 		THEN rt_private.req_object(req, 'metadata') END;
 BEGIN
 	IF m.sender_id IS DISTINCT FROM actor THEN
-		RAISE EXCEPTION 'Only the sender may edit a message' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'only the sender may edit a message' USING ERRCODE = 'RT403';
 	END IF;
 	IF m.deleted_at IS NOT NULL THEN
-		RAISE EXCEPTION 'Message was deleted' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;
 	IF new_content IS NULL AND NOT req ? 'metadata' THEN
 		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
@@ -211,7 +219,7 @@ DECLARE
 	m rt.messages := rt_private.api_message(actor, req);
 BEGIN
 	IF m.sender_id IS DISTINCT FROM actor AND NOT rt_private.is_room_admin(m.room_id, actor) THEN
-		RAISE EXCEPTION 'Only the sender or an admin may delete a message' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'only the sender or an admin may delete a message' USING ERRCODE = 'RT403';
 	END IF;
 	UPDATE rt.messages AS t SET deleted_at = clock_timestamp()
 	WHERE t.room_id = m.room_id AND t.seq = m.seq AND t.deleted_at IS NULL RETURNING t.* INTO m;
@@ -239,10 +247,9 @@ $$;
 COMMENT ON FUNCTION rt_private.req_emoji(jsonb) IS 'a reaction in a request';
 
 CREATE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
-		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji))
-$$;
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
 COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'what a reaction is answered with';
 
 CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
@@ -254,7 +261,7 @@ BEGIN
 	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
 		AND NOT EXISTS (SELECT FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor
 			AND r.emoji = reaction) THEN
-		RAISE EXCEPTION 'Too many reactions' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'too many reactions' USING ERRCODE = 'RT409';
 	END IF;
 	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, reaction) ON CONFLICT DO NOTHING;
 	RETURN rt_private.reaction_data(m, actor, reaction);

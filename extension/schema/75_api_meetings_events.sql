@@ -1,4 +1,4 @@
--- Meetings: what a client in one does, and what hosts do.  Shapes are at the top of 75_api_meetings.sql; who may do what
+-- Meetings: what a client in one does, and what hosts do.  Shapes are at the top of 74_api_meetings.sql; who may do what
 -- is in rt_private.meeting_permissions().
 
 -- ---- in the meeting -----------------------------------------------------------------------------------------
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION rt_api.meeting_media(text, jsonb) IS 'media-status-update';
 
 -- A participant's id, or a user's; the user's then reaches all of their devices.
 CREATE FUNCTION rt_private.meeting_recipient(meeting_id bigint, recipient text) RETURNS rt.meeting_participants
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants;
 BEGIN
@@ -37,7 +37,7 @@ BEGIN
 		ORDER BY t.id LIMIT 1;
 	END IF;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Recipient not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'recipient not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN p;
 END
@@ -180,7 +180,7 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_role(text, jsonb) IS 'update-participant-role';
 
 CREATE FUNCTION rt_private.meeting_ack(meeting_id bigint) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
@@ -218,7 +218,7 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_close(text, jsonb) IS 'end-meeting';
 
 CREATE FUNCTION rt_private.meeting_can_record(meeting_id bigint) RETURNS boolean
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (
 		SELECT FROM rt_private.media_routers AS r
 		JOIN rt_private.media_workers AS w ON w.id = r.worker
@@ -227,7 +227,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_can_record(bigint) IS 'the worker that carries the meeting has said that it can record';
 
 CREATE FUNCTION rt_private.meeting_set_recording(p rt.meeting_participants, start boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF start THEN
 		INSERT INTO rt.meeting_recordings (meeting_id, started_by) VALUES (p.meeting_id, p.user_id)

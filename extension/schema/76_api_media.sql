@@ -162,7 +162,7 @@ COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'a media worker is going';
 
 -- Never waits: answers take the same rows in another order.  What is being changed gets its figures a second later.
 CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE rt_private.media_transports AS o
 	SET stats = f.stats
@@ -247,7 +247,7 @@ COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'hands a media worker wha
 
 -- One answer.  False: nobody waits for it any more.
 CREATE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_requests;
 	ack json;
@@ -310,7 +310,7 @@ COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'a media worker has done
 -- ---- what happens by itself ------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_tell_speaker(e jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
 BEGIN
@@ -325,7 +325,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_tell_speaker(jsonb) IS 'emits active-speaker';
 
 CREATE FUNCTION rt_private.media_tell_consumer(event text, e jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c rt_private.media_consumers;
 BEGIN
@@ -340,7 +340,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_tell_consumer(text, jsonb) IS 'emits consumer-score or layers-changed to the consumer''s owner';
 
 CREATE FUNCTION rt_private.media_transport_closed(worker text, e jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.media_transports;
 BEGIN
@@ -355,7 +355,7 @@ $$;
 COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'a transport has ended by itself: what was on it is closed';
 
 CREATE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CASE e ->> 'type'
 		WHEN 'active-speaker' THEN PERFORM rt_private.media_tell_speaker(e);
@@ -398,7 +398,7 @@ COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'what a media worker has 
 
 -- Part of rt_api.meeting_sweep: workers that are silent, requests that nobody came for.
 CREATE FUNCTION rt_private.media_sweep() RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	worker text;
 	lost integer := 0;

@@ -1,14 +1,14 @@
--- Meetings by REST.  Shapes are at the top of 75_api_meetings.sql.  There is no socket here: the caller is the owner, or
+-- Meetings by REST.  Shapes are at the top of 74_api_meetings.sql.  There is no socket here: the caller is the owner, or
 -- somebody who has access.
 
 CREATE FUNCTION rt_private.meeting_find(req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = rt_private.req_id(req, 'meetingId');
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
 END
@@ -16,13 +16,13 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_find(jsonb) IS 'the meeting that a request names';
 
 CREATE FUNCTION rt_private.meeting_visible(actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find(req);
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF NOT rt_private.meeting_may_see(m, actor) THEN
-		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	END IF;
 	RETURN m;
 END
@@ -30,7 +30,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_visible(text, jsonb) IS 'the meeting that a request names, if the caller may see it';
 
 CREATE FUNCTION rt_private.meeting_managed(actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_lock(rt_private.req_id(req, 'meetingId'));
 BEGIN
@@ -43,7 +43,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_managed(text, jsonb) IS 'the meeting that a request names, locked, if the caller is a host of it';
 
 CREATE FUNCTION rt_private.meeting_answer(meeting_id bigint, status integer DEFAULT 200) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
@@ -54,7 +54,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_answer(bigint, integer) IS 'a REST answer that is a meeting';
 
 CREATE FUNCTION rt_private.req_timestamp(req jsonb, key text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	value text := rt_private.req_text_opt(req, key);
 BEGIN
@@ -70,7 +70,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_timestamp(jsonb, text) IS 'a time in a request, or null';
 
 CREATE FUNCTION rt_private.req_capacity(req jsonb) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	value jsonb := nullif(req -> 'maxParticipants', 'null');
 BEGIN
@@ -85,7 +85,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_capacity(jsonb) IS 'maxParticipants in a request, or null';
 
 CREATE FUNCTION rt_private.req_title(req jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	title text := btrim(rt_private.req_text(req, 'title'));
 BEGIN
@@ -98,7 +98,7 @@ $$;
 COMMENT ON FUNCTION rt_private.req_title(jsonb) IS 'the title in a request';
 
 CREATE FUNCTION rt_private.req_users(req jsonb, key text) RETURNS text[]
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	value jsonb := nullif(req -> key, 'null');
 BEGIN
@@ -174,7 +174,7 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_get(text, jsonb) IS 'GET /api/meetings/:id';
 
 CREATE FUNCTION rt_private.meeting_change(m rt.meetings, actor text, req jsonb) RETURNS rt.meetings
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF req ? 'title' THEN
 		m.title := rt_private.req_title(req);
@@ -196,7 +196,7 @@ BEGIN
 		IF m.room_id IS NOT NULL AND NOT EXISTS (
 			SELECT FROM rt.room_members AS r WHERE r.room_id = m.room_id AND r.user_id = actor)
 		THEN
-			RAISE EXCEPTION 'Room not found' USING ERRCODE = 'RT404';
+			RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 		END IF;
 	END IF;
 	IF req ? 'access' THEN
@@ -218,7 +218,7 @@ BEGIN
 	PERFORM rt_private.meeting_act(actor, '{}');
 	m := rt_private.meeting_managed(actor, req);
 	IF m.status = 'ended' THEN
-		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	END IF;
 	m := rt_private.meeting_change(m, actor, req);
 	UPDATE rt.meetings AS t
@@ -300,17 +300,16 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_participants(text, jsonb) IS 'GET /api/meetings/:id/participants: who is in it now';
 
 CREATE FUNCTION rt_private.meeting_message_visible(g rt.meeting_messages, actor text, hosts boolean) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT g.recipient_type = 'all'
+LANGUAGE sql IMMUTABLE
+	RETURN g.recipient_type = 'all'
 		OR coalesce(g.sender_id = actor, false)
 		OR coalesce(g.recipient_id = actor, false)
-		OR (g.recipient_type = 'host' AND hosts)
-$$;
+		OR (g.recipient_type = 'host' AND hosts);
 COMMENT ON FUNCTION rt_private.meeting_message_visible(rt.meeting_messages, text, boolean)
 	IS 'may be read by a user; hosts: they are, or were, a host or co-host';
 
 CREATE FUNCTION rt_private.meeting_is_host(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.meetings AS m
 			WHERE m.id = meeting_is_host.meeting_id AND m.host_id = meeting_is_host.user_id)
 		OR EXISTS (SELECT FROM rt.meeting_participants AS p
@@ -320,7 +319,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_is_host(bigint, text) IS 'is, or was, host or co-host';
 
 CREATE FUNCTION rt_private.meeting_was_in(meeting_id bigint, user_id text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.meeting_participants AS p
 		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
 $$;

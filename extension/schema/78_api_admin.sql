@@ -53,7 +53,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_admin(actor);
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
-		RAISE EXCEPTION 'User not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
 	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');

@@ -32,7 +32,7 @@ COMMENT ON INDEX rt.audit_logins IS 'counting logins';
 SELECT pg_catalog.pg_extension_config_dump('rt.audit', '');
 
 CREATE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO rt.audit (action, user_id, role, detail)
 	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
 $$;
@@ -73,6 +73,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_users_made() IS 'audits new users';
 CREATE TRIGGER audit_users_made AFTER INSERT ON rt.users
 	REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_users_made();
+COMMENT ON TRIGGER audit_users_made ON rt.users IS 'audits new users';
 
 CREATE FUNCTION rt_private.audit_users_gone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -84,6 +85,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_users_gone() IS 'audits users that are deleted';
 CREATE TRIGGER audit_users_gone AFTER DELETE ON rt.users
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_users_gone();
+COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are deleted';
 
 CREATE FUNCTION rt_private.audit_users_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -104,6 +106,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits what changes who gets in, and as whom';
 CREATE TRIGGER audit_users_changed AFTER UPDATE OF password_hash, is_admin, id, username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
+COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
 
 CREATE FUNCTION rt_private.audit_keys() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -121,6 +124,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_keys() IS 'audits the keys of tokens';
 CREATE TRIGGER audit_keys AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_keys();
+COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits the keys of tokens';
 
 -- ---- rooms -------------------------------------------------------------------------------------
 
@@ -133,6 +137,7 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.audit_rooms() IS 'audits rooms that are deleted';
 CREATE TRIGGER audit_rooms AFTER DELETE ON rt.rooms FOR EACH ROW EXECUTE FUNCTION rt_private.audit_rooms();
+COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits rooms that are deleted';
 
 -- Whoever leaves is not removed, nor is who goes with the room or the user.
 CREATE FUNCTION rt_private.audit_members_removed() RETURNS trigger
@@ -149,6 +154,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_members_removed() IS 'audits members that others remove';
 CREATE TRIGGER audit_members_removed AFTER DELETE ON rt.room_members
 	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_members_removed();
+COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members that others remove';
 
 CREATE FUNCTION rt_private.audit_member_role() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -160,6 +166,7 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_member_role() IS 'audits a member''s new role';
 CREATE TRIGGER audit_member_role AFTER UPDATE OF role ON rt.room_members FOR EACH ROW WHEN (OLD.role <> NEW.role)
 	EXECUTE FUNCTION rt_private.audit_member_role();
+COMMENT ON TRIGGER audit_member_role ON rt.room_members IS 'audits a member''s new role';
 
 -- ---- meetings ------------------------------------------------------------------------------------
 
@@ -192,7 +199,9 @@ CREATE TRIGGER audit_meetings_changed AFTER UPDATE ON rt.meetings FOR EACH ROW
 	WHEN ((OLD.status, OLD.locked, OLD.password_hash, OLD.host_id)
 		IS DISTINCT FROM (NEW.status, NEW.locked, NEW.password_hash, NEW.host_id))
 	EXECUTE FUNCTION rt_private.audit_meetings();
+COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits what a host does to a meeting';
 CREATE TRIGGER audit_meetings_deleted AFTER DELETE ON rt.meetings FOR EACH ROW EXECUTE FUNCTION rt_private.audit_meetings();
+COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits what a host does to a meeting';
 
 CREATE FUNCTION rt_private.audit_participants() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -219,6 +228,7 @@ CREATE TRIGGER audit_participants AFTER UPDATE ON rt.meeting_participants FOR EA
 	WHEN (NEW.role <> OLD.role OR NEW.audio_muted <> OLD.audio_muted OR NEW.video_muted <> OLD.video_muted
 		OR (NEW.left_reason = 'removed' AND OLD.left_reason IS DISTINCT FROM 'removed'))
 	EXECUTE FUNCTION rt_private.audit_participants();
+COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits what a host does to participants';
 
 CREATE FUNCTION rt_private.audit_recordings() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -231,8 +241,10 @@ $$;
 COMMENT ON FUNCTION rt_private.audit_recordings() IS 'audits recordings';
 CREATE TRIGGER audit_recordings_started AFTER INSERT ON rt.meeting_recordings FOR EACH ROW
 	WHEN (NEW.stopped_at IS NULL) EXECUTE FUNCTION rt_private.audit_recordings();
+COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits recordings';
 CREATE TRIGGER audit_recordings_stopped AFTER UPDATE ON rt.meeting_recordings FOR EACH ROW
 	WHEN (OLD.stopped_at IS NULL AND NEW.stopped_at IS NOT NULL) EXECUTE FUNCTION rt_private.audit_recordings();
+COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
 
 GRANT USAGE ON SCHEMA rt TO rt_auditor;
 GRANT SELECT ON rt.audit TO rt_auditor;

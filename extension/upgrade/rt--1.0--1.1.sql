@@ -7,8 +7,9 @@
 LOAD 'MODULE_PATHNAME';
 DO $$
 BEGIN
-	IF pg_catalog.current_setting('rt.version', true) IS DISTINCT FROM '1.1' THEN
-		RAISE EXCEPTION 'the server runs another version of rt than 1.1'
+	IF pg_catalog.string_to_array(coalesce(pg_catalog.current_setting('rt.version', true), '0'), '.')::integer[]
+		OPERATOR(pg_catalog.<) pg_catalog.string_to_array('1.1', '.')::integer[] THEN
+		RAISE EXCEPTION 'the server runs an older version of rt than 1.1'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Restart the server after installing rt 1.1, then run ALTER EXTENSION rt UPDATE.';
 	END IF;

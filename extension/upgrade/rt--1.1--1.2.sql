@@ -2,13 +2,16 @@
 
 -- From 1.1 to 1.2.  Written by extension/upgrade/draft, but for the part that says that it is by hand.
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- The functions below may need what only the library of 1.2 has.  A server that still runs the one before would fail in the
 -- midst of this, or later.
 LOAD 'MODULE_PATHNAME';
 DO $$
 BEGIN
-	IF pg_catalog.current_setting('rt.version', true) IS DISTINCT FROM '1.2' THEN
-		RAISE EXCEPTION 'the server runs another version of rt than 1.2'
+	IF pg_catalog.string_to_array(coalesce(pg_catalog.current_setting('rt.version', true), '0'), '.')::integer[]
+		OPERATOR(pg_catalog.<) pg_catalog.string_to_array('1.2', '.')::integer[] THEN
+		RAISE EXCEPTION 'the server runs an older version of rt than 1.2'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Restart the server after installing rt 1.2, then run ALTER EXTENSION rt UPDATE.';
 	END IF;
@@ -23,11 +26,407 @@ ALTER TABLE rt.room_members ADD COLUMN first_seq bigint NOT NULL DEFAULT 0, ADD 
 ALTER TABLE rt.room_members ALTER COLUMN first_seq DROP DEFAULT, ALTER COLUMN first_change DROP DEFAULT;
 -- ---- end of what is by hand --------------------------------------------------
 
+CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE WHEN current_setting('rt.user_id', true) <> '' THEN current_setting('rt.user_id', true) END;
+
+CREATE OR REPLACE FUNCTION rt_private.act_as(actor text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.caller() RETURNS name
+LANGUAGE sql STABLE
+	RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
+
+CREATE OR REPLACE FUNCTION rt_private.trusted() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
+	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.iso(t timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+CREATE FUNCTION rt_private.sentence(message text) RETURNS text
+LANGUAGE sql IMMUTABLE
+	RETURN CASE WHEN message ~ '^[a-z]+( |$)' THEN upper(left(message, 1)) || substr(message, 2) ELSE message END;
+
+COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients read it: with a capital, unless it begins with the name of a field';
+
+CREATE OR REPLACE FUNCTION rt_private.max_message_size() RETURNS integer
+LANGUAGE sql STABLE
+	RETURN pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer;
+
+CREATE OR REPLACE FUNCTION rt_private.bad_request(message text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION '%', message USING ERRCODE = 'RT400';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.password_bytes(password text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT
+	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
+		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
+
+CREATE OR REPLACE FUNCTION rt.set_password(user_id text, password text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.users AS u SET password_hash = rt_private.hash_password(set_password.password)
+	WHERE u.id = set_password.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.user_name(user_id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.user_json(u rt.users) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name);
+
+CREATE OR REPLACE FUNCTION rt.verify_token(token text) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    claims json := rt_private.signed_claims(verify_token.token);
+    now_s double precision := extract(epoch FROM clock_timestamp());
+    leeway_s CONSTANT integer := 5;
+    wrong boolean;
+BEGIN
+    wrong := claims IS NULL
+        OR json_typeof(claims -> 'sub') IS DISTINCT FROM 'string' OR claims ->> 'sub' = ''
+        OR coalesce(json_typeof(claims -> 'exp'), 'number') <> 'number'
+        OR coalesce(json_typeof(claims -> 'nbf'), 'number') <> 'number';
+    IF NOT wrong THEN
+        IF (claims ->> 'exp')::double precision <= now_s THEN
+            RAISE EXCEPTION 'token expired' USING ERRCODE = 'RT401';
+        END IF;
+        wrong := coalesce((claims ->> 'nbf')::double precision - leeway_s > now_s, false);
+    END IF;
+    IF wrong THEN
+        RAISE EXCEPTION 'invalid token' USING ERRCODE = 'RT401';
+    END IF;
+    RETURN claims ->> 'sub';
+END
+$$;
+
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
 
 COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
 
 COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
+
+CREATE OR REPLACE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
+LANGUAGE sql IMMUTABLE
+	RETURN pg_catalog.length(least(a COLLATE "C", b COLLATE "C")) || ':' || least(a COLLATE "C", b COLLATE "C") || greatest(a COLLATE "C", b COLLATE "C");
+
+CREATE OR REPLACE FUNCTION rt_private.room_route(room_id bigint, except_socket text DEFAULT NULL) RETURNS json
+LANGUAGE sql IMMUTABLE
+	RETURN CASE WHEN except_socket IS NULL THEN pg_catalog.json_build_object('room', room_id::text)
+		ELSE pg_catalog.json_build_object('room', room_id::text, 'except', except_socket) END;
+
+CREATE OR REPLACE FUNCTION rt_private.notify_users(users text[], kind text, data json, room_id bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.emit('chat-notification', pg_catalog.json_build_object('users', users),
+		pg_catalog.json_build_object('type', kind, 'roomId', room_id::text, 'data', data,
+			'timestamp', rt_private.iso(pg_catalog.clock_timestamp())),
+		true, room_id)
+	WHERE pg_catalog.cardinality(users) > 0
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind,
+		'by', rt_private.actor());
+
+CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.emit('rt:member', '{"gateway":true}',
+		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
+			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
+		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
+	LOOP
+		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
+		END IF;
+		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
+		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
+
+COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, and ends delivery to them';
+
+COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'keeps the key of a membership';
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_of(room_id bigint) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(pg_catalog.array_agg(m.user_id), '{}') FROM rt.room_members AS m WHERE m.room_id = room_members_of.room_id
+$$;
+
+COMMENT ON TRIGGER rooms_before_delete ON rt.rooms IS 'tells the members that their room is gone';
+
+COMMENT ON TRIGGER room_members_before_truncate ON rt.room_members IS 'ends delivery to all members of all rooms';
+
+COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name';
+
+CREATE OR REPLACE FUNCTION rt_private.make_room(maker text, name text, kind text, members text[], OUT room rt.rooms, OUT created boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	everyone text[] := (SELECT array_agg(u ORDER BY n) FROM (SELECT u, min(n) AS n
+		FROM unnest(ARRAY[make_room.maker] || make_room.members) WITH ORDINALITY AS t (u, n)
+		WHERE u IS NOT NULL GROUP BY u) AS t);
+	key text;
+BEGIN
+	IF make_room.kind = 'direct' THEN
+		IF cardinality(everyone) IS DISTINCT FROM 2 THEN
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT400';
+		END IF;
+		key := rt_private.direct_key(everyone[1], everyone[2]);
+	END IF;
+	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
+	VALUES (make_room.name, make_room.kind, make_room.maker, key)
+	ON CONFLICT (direct_key) DO NOTHING
+	RETURNING * INTO room;
+	created := FOUND;
+	IF NOT created THEN
+		SELECT r.* INTO room FROM rt.rooms AS r WHERE r.direct_key = key;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'the room was deleted meanwhile' USING ERRCODE = 'RT409';
+		END IF;
+		-- one who had left comes back
+		INSERT INTO rt.room_members (room_id, user_id, role)
+		SELECT room.id, u, 'admin' FROM unnest(everyone) AS u ON CONFLICT DO NOTHING;
+		RETURN;
+	END IF;
+	INSERT INTO rt.room_members (room_id, user_id, role)
+	SELECT room.id, u, CASE WHEN u = make_room.maker OR make_room.kind = 'direct' THEN 'admin' ELSE 'member' END
+	FROM unnest(everyone) AS u;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.create_room(name text, members text[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	maker text := create_room.members[array_lower(create_room.members, 1)];
+BEGIN
+	IF NOT rt_private.trusted() AND maker IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'the first member must be the acting user' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN ((rt_private.make_room(maker, create_room.name, 'group', create_room.members)).room).id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.create_direct_room(a text, b text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND a IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'the first member must be the acting user' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN ((rt_private.make_room(a, NULL, 'direct', ARRAY[b])).room).id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.broadcast(room_id bigint, event text, payload jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF event !~ '^[A-Za-z0-9_.-]{1,64}$' OR rt_private.is_own_event(event) THEN
+		RAISE EXCEPTION 'event name "%" cannot be broadcast', event
+			USING ERRCODE = 'RT400', HINT = 'Use letters, digits, "_", "." and "-", and no name of Socket.IO or of rt itself.';
+	END IF;
+	IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
+		RAISE EXCEPTION 'payload must be an object' USING ERRCODE = 'RT400';
+	END IF;
+	IF octet_length(payload::text) > rt_private.max_message_size() THEN
+		RAISE EXCEPTION 'payload is too large' USING ERRCODE = 'RT413';
+	END IF;
+	IF NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = broadcast.room_id)
+		OR NOT (rt_private.trusted() OR rt_private.is_member(broadcast.room_id, rt_private.actor())) THEN
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.emit(event, rt_private.room_route(broadcast.room_id), payload::json, true, broadcast.room_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN room_id::text || '-' || seq::text;
+
+COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and gives it its number';
+
+COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
+
+COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'settles the room''s last number';
+
+CREATE OR REPLACE FUNCTION rt_private.messages_before_update() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fault text := rt_private.message_fault(NEW.message_type, NEW.metadata, NEW.client_id);
+BEGIN
+	IF fault IS NOT NULL THEN
+		RAISE check_violation USING MESSAGE = fault;
+	END IF;
+	IF (NEW.room_id, NEW.seq, NEW.created_at, NEW.client_id) IS DISTINCT FROM (OLD.room_id, OLD.seq, OLD.created_at, OLD.client_id)
+		OR (NEW.sender_id IS DISTINCT FROM OLD.sender_id AND NEW.sender_id IS NOT NULL) THEN
+		RAISE EXCEPTION 'the number, sender and time of a message cannot be changed' USING ERRCODE = 'RT400';
+	END IF;
+	IF OLD.deleted_at IS NOT NULL THEN
+		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
+			RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
+		END IF;
+		RETURN NEW;
+	END IF;
+	IF NEW.deleted_at IS NOT NULL THEN
+		IF NOT isfinite(NEW.deleted_at) THEN
+			RAISE EXCEPTION 'deleted_at must be a time' USING ERRCODE = 'RT400'; -- JSON has none for it
+		END IF;
+		NEW.content := '';
+		NEW.metadata := NULL;
+		RETURN NEW;
+	END IF;
+	IF NEW.content IS DISTINCT FROM OLD.content OR NEW.metadata IS DISTINCT FROM OLD.metadata THEN
+		IF NEW.content = '' AND NEW.metadata IS NULL THEN
+			RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400';
+		END IF;
+		IF octet_length(NEW.content) + coalesce(octet_length(NEW.metadata::text), 0) > rt_private.max_message_size() THEN
+			RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413';
+		END IF;
+		NEW.edited_at := clock_timestamp();
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'what may change of a message, and how';
+
+COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
+
+COMMENT ON TRIGGER rt_before_delete ON rt.messages IS 'makes a DELETE leave the row and its number';
+
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'takes the texts of what a DELETE has named';
+
+CREATE OR REPLACE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m
+		WHERE m.room_id = NEW.room_id AND m.seq = NEW.seq AND m.deleted_at IS NOT NULL) THEN
+		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON TRIGGER rt_before_insert ON rt.reactions IS 'refuses a reaction to a deleted message';
+
+COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'emits chat-message-reaction';
+
+COMMENT ON TRIGGER rt_before_update ON rt.reactions IS 'refuses to change a reaction';
+
+CREATE OR REPLACE FUNCTION rt_private.receipts_check(room_id bigint, user_id text, seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	others bigint[];
+	known bigint;
+BEGIN
+	SELECT count(*), array_agg(m.seq) FILTER (WHERE m.sender_id IS DISTINCT FROM receipts_check.user_id)
+	INTO known, others
+	FROM rt.messages AS m WHERE m.room_id = receipts_check.room_id AND m.seq = ANY (receipts_check.seqs);
+	IF known <> (SELECT count(DISTINCT s) FROM unnest(receipts_check.seqs) AS s) OR array_position(receipts_check.seqs, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN coalesce(others, '{}');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.lock_member(room_id bigint, user_id text) RETURNS rt.room_members
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+BEGIN
+	SELECT t.* INTO m FROM rt.room_members AS t
+	WHERE t.room_id = lock_member.room_id AND t.user_id = lock_member.user_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.check_self(user_id text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND check_self.user_id IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'only the acting user may do this' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+
+COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
+
+CREATE OR REPLACE FUNCTION rt_private.import_check(rows text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	senders text[];
+	missing text;
+	bad record;
+BEGIN
+	EXECUTE format('SELECT ARRAY(SELECT DISTINCT sender_id FROM (%s) AS r WHERE sender_id IS NOT NULL)', rows) INTO senders;
+	-- As the foreign key does: they stay until the transaction ends.
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (senders) FOR KEY SHARE;
+	SELECT s INTO missing FROM unnest(senders) AS s WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = s) LIMIT 1;
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404', DETAIL = format('There is no user "%s".', missing);
+	END IF;
+	EXECUTE format('SELECT room_id, created_at, finite, bytes > 0 AS filled, fault FROM (SELECT room_id, created_at, deleted_at,
+			isfinite(created_at) AND isfinite(coalesce(edited_at, created_at)) AND isfinite(coalesce(deleted_at, created_at)) AS finite,
+			rt_private.message_fault(message_type, metadata, client_id) AS fault, octet_length(content) + coalesce(octet_length(metadata::text), 0) AS bytes FROM (%s) AS r) AS r
+		WHERE room_id IS NULL OR created_at IS NULL OR NOT finite OR fault IS NOT NULL OR bytes > $1 OR (bytes = 0 AND deleted_at IS NULL) LIMIT 1', rows)
+	INTO bad USING rt_private.max_message_size();
+	IF bad IS NULL THEN
+		RETURN;
+	ELSIF bad.room_id IS NULL OR bad.created_at IS NULL THEN
+		RAISE EXCEPTION 'room_id and created_at of a message must not be null' USING ERRCODE = 'RT400';
+	ELSIF NOT bad.finite THEN
+		RAISE check_violation USING MESSAGE = 'times of a message must not be infinite', DETAIL = format('It is in room %s.', bad.room_id);
+	ELSIF bad.fault IS NOT NULL THEN
+		RAISE check_violation USING MESSAGE = bad.fault, DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+	ELSIF bad.filled THEN
+		RAISE EXCEPTION 'message is too large' USING ERRCODE = 'RT413',
+			DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+	END IF;
+	RAISE EXCEPTION 'message is empty' USING ERRCODE = 'RT400',
+		DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
+END
+$$;
 
 CREATE TABLE rt_private.change_counters (
 	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
@@ -81,6 +480,8 @@ COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restor
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.change_counters FOR EACH ROW
 	EXECUTE FUNCTION rt_private.change_counters_before_insert();
 
+COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore replace counters, never by lower ones';
+
 CREATE FUNCTION rt_private.room_changes_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -95,6 +496,8 @@ COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore r
 
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_changes_before_insert();
+
+COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace what its own triggers have noted';
 
 CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -139,6 +542,8 @@ CREATE CONSTRAINT TRIGGER rt_changed AFTER UPDATE ON rt.messages DEFERRABLE INIT
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.message_changed();
 
+COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion';
+
 CREATE FUNCTION rt_private.reaction_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -155,6 +560,8 @@ COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers a reaction that ca
 
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reaction_changed();
+
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers a reaction that came or went';
 
 CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -173,6 +580,1341 @@ COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'a new member beg
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_members_before_insert();
 
+COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'a new member begins with nothing unread';
+
+CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
+		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
+		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
+END
+$$;
+
+COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'keeps the status that was chosen';
+
+COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells those who share a room';
+
+COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells those who share a room';
+
+CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	WITH asked AS MATERIALIZED (
+		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
+	)
+	INSERT INTO rt.presence AS p (user_id, status, last_seen)
+	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
+	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(set_status.user_id);
+	IF set_status.status NOT IN ('online', 'away', 'busy') OR set_status.status IS NULL THEN
+		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
+	END IF;
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
+	VALUES (set_status.user_id, set_status.status, set_status.status_message)
+	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, status_message = set_status.status_message,
+		status = CASE WHEN p.status = 'offline' THEN 'offline' ELSE set_status.status END;
+END
+$$;
+
+COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells the contacts that a user is gone';
+
+COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'ends the connections of users that are gone';
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_permissions(role text) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE meeting_permissions.role
+		WHEN 'host' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume', 'mute', 'remove', 'role', 'lock', 'end', 'record']
+		WHEN 'co-host' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume', 'mute', 'remove']
+		WHEN 'participant' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume']
+		WHEN 'viewer' THEN ARRAY['chat', 'react', 'raise-hand', 'consume']
+	END;
+
+CREATE OR REPLACE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH media (n, kind, mime_type, clock_rate, channels, parameters) AS (
+		VALUES
+			(0, 'audio', 'audio/opus', 48000, 2, '{}'::jsonb),
+			(1, 'video', 'video/VP8', 90000, NULL, '{}'),
+			(2, 'video', 'video/VP9', 90000, NULL, '{"profile-id":0}'),
+			(3, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":1,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(4, 'video', 'video/H264', 90000, NULL,
+				'{"packetization-mode":0,"profile-level-id":"42e01f","level-asymmetry-allowed":1}'),
+			(5, 'video', 'video/AV1', 90000, NULL, '{}')
+	),
+	-- Audio takes one payload type; each video codec takes two, its own and that of its retransmissions.
+	codecs (payload_type, codec) AS (
+		SELECT p.payload_type, json_strip_nulls(json_build_object('kind', m.kind, 'mimeType', m.mime_type,
+			'preferredPayloadType', p.payload_type, 'clockRate', m.clock_rate, 'channels', m.channels,
+			'parameters', m.parameters, 'rtcpFeedback', CASE m.kind
+				WHEN 'audio' THEN '[{"type":"nack","parameter":""},{"type":"transport-cc","parameter":""}]'::json
+				ELSE (
+					SELECT json_agg(json_build_object('type', f[1], 'parameter', f[2]))
+					FROM (VALUES (ARRAY['nack', '']), (ARRAY['nack', 'pli']), (ARRAY['ccm', 'fir']),
+						(ARRAY['goog-remb', '']), (ARRAY['transport-cc', ''])) AS v (f))
+			END))
+		FROM media AS m
+		CROSS JOIN LATERAL (SELECT CASE m.n WHEN 0 THEN 100 ELSE 99 + 2 * m.n END AS payload_type) AS p
+		UNION ALL
+		SELECT 100 + 2 * m.n, json_build_object('kind', 'video', 'mimeType', 'video/rtx',
+			'preferredPayloadType', 100 + 2 * m.n, 'clockRate', m.clock_rate,
+			'parameters', json_build_object('apt', 99 + 2 * m.n), 'rtcpFeedback', '[]'::json)
+		FROM media AS m
+		WHERE m.kind = 'video'
+	),
+	extensions (id, uri, audio, video) AS (
+		VALUES
+			(1, 'urn:ietf:params:rtp-hdrext:sdes:mid', 'sendrecv', 'sendrecv'),
+			(2, 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id', NULL, 'recvonly'),
+			(3, 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id', NULL, 'recvonly'),
+			(4, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time', 'sendrecv', 'sendrecv'),
+			(5, 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01', 'recvonly', 'sendrecv'),
+			(6, 'urn:ietf:params:rtp-hdrext:ssrc-audio-level', 'sendrecv', NULL),
+			(7, 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension', NULL, 'sendrecv'),
+			(8, 'urn:3gpp:video-orientation', NULL, 'sendrecv'),
+			(9, 'urn:ietf:params:rtp-hdrext:toffset', NULL, 'sendrecv'),
+			(10, 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time', 'sendrecv', 'sendrecv'),
+			(11, 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay', 'sendrecv', 'sendrecv')
+	)
+	SELECT json_build_object(
+		'codecs', (SELECT json_agg(c.codec ORDER BY c.payload_type) FROM codecs AS c),
+		'headerExtensions', (
+			SELECT json_agg(json_build_object('kind', k.kind, 'uri', e.uri, 'preferredId', e.id,
+				'preferredEncrypt', false, 'direction', k.direction) ORDER BY e.id, k.kind)
+			FROM extensions AS e
+			CROSS JOIN LATERAL (VALUES ('audio', e.audio), ('video', e.video)) AS k (kind, direction)
+			WHERE k.direction IS NOT NULL))
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_json(m rt.meetings) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
+		'maxParticipants', m.max_participants, 'hasPassword', m.password_hash IS NOT NULL, 'locked', m.locked,
+		'recording', m.recording, 'access', m.access,
+		'startsAt', rt_private.iso(m.starts_at), 'startedAt', rt_private.iso(m.started_at),
+		'endedAt', rt_private.iso(m.ended_at), 'createdAt', rt_private.iso(m.created_at));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_media_json(p rt.meeting_participants) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
+		'screenSharing', p.screen_sharing);
+
+CREATE OR REPLACE FUNCTION rt_private.participant_json(p rt.meeting_participants, producers json) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object(
+		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
+		'role', p.role, 'media', rt_private.participant_media_json(p),
+		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
+		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
+		'permissions', rt_private.meeting_permissions(p.role),
+		'producers', coalesce(producers, '[]'));
+
+CREATE OR REPLACE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(rt_private.participant_json(p, d.producers) ORDER BY p.id), '[]')
+		FROM rt.meeting_participants AS p
+		LEFT JOIN (
+			SELECT t.participant_id, json_agg(json_build_object('producerId', t.id, 'kind', t.kind, 'source', t.source,
+				'paused', t.paused OR t.muted) ORDER BY t.created_at, t.id) AS producers
+			FROM rt_private.media_producers AS t
+			WHERE t.meeting_id = participants_json.meeting_id
+			GROUP BY t.participant_id) AS d ON d.participant_id = p.id
+		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'id', m.id::text, 'senderId', coalesce(m.sender_participant_id::text, m.sender_id),
+		'senderUserId', m.sender_id, 'senderName', m.sender_name, 'message', m.message,
+		'recipientType', m.recipient_type, 'recipientId', coalesce(m.recipient_participant_id::text, m.recipient_id),
+		'recipientUserId', m.recipient_id, 'timestamp', rt_private.iso(m.created_at));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_socket() RETURNS text
+LANGUAGE sql STABLE
+	RETURN nullif(pg_catalog.current_setting('rt_private.socket_id', true), '');
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
+	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit(meeting_emit.event,
+		json_strip_nulls(json_build_object('meeting', meeting_emit.meeting_id::text,
+			'participants', array_to_json(meeting_emit.participants::text[]),
+			'except', meeting_emit.except_socket,
+			'private', nullif(meeting_emit.private, false))),
+		meeting_emit.payload, meeting_emit.logged);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_emit_member(p rt.meeting_participants, socket_id text, member boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:meeting-member', '{"gateway":true}'::json,
+		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+			'sid', meeting_emit_member.socket_id, 'gateway', p.gateway, 'member', meeting_emit_member.member), true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meetings_before() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		IF NEW.host_id IS NULL THEN
+			RAISE EXCEPTION 'a meeting needs a host' USING ERRCODE = 'RT400',
+				HINT = 'Give host_id, or SET rt.user_id.';
+		END IF;
+	ELSIF OLD.status = 'ended' AND NEW.status <> 'ended' THEN
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
+	ELSIF OLD.status = 'live' AND NEW.status = 'scheduled' THEN
+		RAISE EXCEPTION 'meeting is live already' USING ERRCODE = 'RT409';
+	END IF;
+	IF NEW.status = 'live' THEN
+		NEW.started_at := coalesce(NEW.started_at, clock_timestamp());
+		NEW.started_by := coalesce(NEW.started_by, rt_private.actor());
+	ELSIF NEW.status = 'ended' THEN
+		NEW.ended_at := coalesce(NEW.ended_at, clock_timestamp());
+		NEW.ended_by := coalesce(NEW.ended_by, rt_private.actor());
+		NEW.recording := false;
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.media_close_meeting(m.id);
+	UPDATE rt.meeting_participants AS p
+	SET left_at = clock_timestamp(), left_reason = 'ended'
+	WHERE p.meeting_id = m.id AND p.left_at IS NULL;
+	PERFORM rt_private.meeting_emit('meeting-ended', m.id,
+		json_build_object('meetingId', m.id::text, 'meeting', rt_private.meeting_json(m)));
+	PERFORM rt_private.emit('rt:meeting-closed', '{"gateway":true}'::json,
+		json_build_object('meetingId', m.id::text), true);
+END
+$$;
+
+COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'keeps a meeting''s lifecycle: only forward, with who and when';
+
+COMMENT ON TRIGGER meetings_after_update ON rt.meetings IS 'emits meeting-updated and meeting-ended';
+
+COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'a meeting that is deleted ends first';
+
+COMMENT ON TRIGGER meeting_invitees_after_insert ON rt.meeting_invitees IS 'an invitation lifts a ban';
+
+CREATE OR REPLACE FUNCTION rt_private.participant_gone(p rt.meeting_participants, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.media_participant_gone(p.id);
+	IF participant_gone.reason = 'ended' THEN
+		RETURN; -- meeting-ended tells it to all at once
+	END IF;
+	IF participant_gone.reason = 'removed' THEN
+		PERFORM rt_private.meeting_emit('removed-from-meeting', p.meeting_id,
+			json_build_object('meetingId', p.meeting_id::text, 'reason', p.removal_reason, 'by', p.removed_by),
+			participants => ARRAY[p.id]);
+	END IF;
+	PERFORM rt_private.meeting_emit_member(p, p.socket_id, false);
+	PERFORM rt_private.meeting_emit('participant-left', p.meeting_id,
+		json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+			'userName', p.display_name, 'reason', participant_gone.reason),
+		except_socket => p.socket_id);
+	PERFORM rt_private.media_close_if_empty(p.meeting_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt.meeting_invitees AS i
+	WHERE i.meeting_id = p.meeting_id AND i.user_id = p.user_id;
+	INSERT INTO rt.meeting_bans (meeting_id, user_id, banned_by, reason)
+	VALUES (p.meeting_id, p.user_id, p.removed_by, p.removal_reason)
+	ON CONFLICT DO NOTHING;
+	UPDATE rt.meeting_participants AS o
+	SET left_at = p.left_at, left_reason = 'removed', removed_by = p.removed_by, removal_reason = p.removal_reason
+	WHERE o.meeting_id = p.meeting_id AND o.user_id = p.user_id AND o.left_at IS NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('muted-by-host', p.meeting_id,
+		json_build_object('meetingId', p.meeting_id::text, 'muted', participant_mute.muted, 'kind', participant_mute.kind,
+			'by', rt_private.actor()),
+		participants => ARRAY[p.id]);
+	PERFORM rt_private.media_mute(p.id, participant_mute.kind, participant_mute.muted);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	media json := rt_private.participant_media_json(p);
+BEGIN
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+		'video', media -> 'video', 'audio', media -> 'audio', 'screenSharing', media -> 'screenSharing',
+		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.hand_raised_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id,
+		'userName', p.display_name, 'raised', p.hand_raised_at IS NOT NULL,
+		'timestamp', rt_private.iso(coalesce(p.hand_raised_at, clock_timestamp())),
+		'hands', (
+			SELECT coalesce(json_agg(o.id::text ORDER BY o.hand_raised_at, o.id), '[]')
+			FROM rt.meeting_participants AS o
+			WHERE o.meeting_id = p.meeting_id AND o.left_at IS NULL AND o.hand_raised_at IS NOT NULL));
+END
+$$;
+
+COMMENT ON TRIGGER participants_before ON rt.meeting_participants IS 'completes a participant''s row';
+
+COMMENT ON TRIGGER participants_joined ON rt.meeting_participants IS 'emits participant-joined';
+
+COMMENT ON TRIGGER participants_moved ON rt.meeting_participants IS 'tells the gateways which socket now acts for a participant';
+
+COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans who was removed';
+
+COMMENT ON TRIGGER participants_deleted ON rt.meeting_participants IS 'emits participant-left for a row that was deleted; bans nobody';
+
+COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; who may not produce any more is stopped';
+
+COMMENT ON TRIGGER participants_media ON rt.meeting_participants IS 'emits muted-by-host and participant-media-updated';
+
+COMMENT ON TRIGGER participants_hand ON rt.meeting_participants IS 'emits hand-raised';
+
+COMMENT ON TRIGGER meeting_messages_before_insert ON rt.meeting_messages IS 'completes a message''s sender';
+
+COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to those whom it is for';
+
+COMMENT ON TRIGGER meeting_recordings_started ON rt.meeting_recordings IS 'emits recording-status-changed';
+
+COMMENT ON TRIGGER meeting_recordings_stopped ON rt.meeting_recordings IS 'emits recording-status-changed';
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_lock(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_lock.meeting_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock(meeting_id);
+BEGIN
+	IF m.status = 'ended' THEN
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_banned(meeting_id bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (
+		SELECT FROM rt.meeting_bans AS b
+		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
+		RETURN false;
+	END IF;
+	RETURN m.access = 'anyone'
+		OR m.host_id = meeting_may_join.user_id
+		OR EXISTS (
+			SELECT FROM rt.meeting_invitees AS i
+			WHERE i.meeting_id = m.id AND i.user_id = meeting_may_join.user_id)
+		OR (m.access = 'room' AND EXISTS (
+			SELECT FROM rt.room_members AS r
+			WHERE r.room_id = m.room_id AND r.user_id = meeting_may_join.user_id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(rt_private.meeting_may_join(m, meeting_may_see.user_id), false)
+		OR (NOT rt_private.meeting_banned(m.id, meeting_may_see.user_id) AND EXISTS (
+			SELECT FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = meeting_may_see.user_id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(m.host_id = meeting_user_may.user_id, false)
+		OR EXISTS (
+			SELECT FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = meeting_user_may.user_id AND p.left_at IS NULL
+				AND meeting_user_may.action = ANY (rt_private.meeting_permissions(p.role)));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND NOT rt_private.meeting_user_may(m, rt_private.actor(), action) THEN
+		RAISE EXCEPTION 'only a host may do that' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_hash(password text) RETURNS text
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
+		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN rt_private.crypt(rt_private.password_bytes(password), rt_private.gen_salt('bf', 6));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
+	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
+	invitees text[] DEFAULT '{}', access text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	host_id text := coalesce(create_meeting.host, rt_private.actor());
+	who_may text := coalesce(create_meeting.access, CASE WHEN room IS NOT NULL THEN 'room' ELSE 'invited' END);
+	meeting bigint;
+BEGIN
+	IF NOT rt_private.trusted() AND host_id IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'a meeting is made in one''s own name' USING ERRCODE = 'RT403';
+	END IF;
+	IF who_may = 'room' AND room IS NULL THEN
+		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
+	END IF;
+	IF room IS NOT NULL AND NOT EXISTS (
+		SELECT FROM rt.room_members AS r WHERE r.room_id = create_meeting.room AND r.user_id = host_id)
+	THEN
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at)
+	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
+		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at)
+	RETURNING id INTO meeting;
+	PERFORM rt_private.meeting_invite(meeting, invitees);
+	RETURN meeting;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (
+		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id))
+	THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.meeting_invitees (meeting_id, user_id)
+	SELECT DISTINCT meeting_invite.meeting_id, w.user_id FROM unnest(meeting_invite.users) AS w (user_id)
+	ON CONFLICT DO NOTHING;
+	DELETE FROM rt.meeting_bans AS b
+	WHERE b.meeting_id = meeting_invite.meeting_id AND b.user_id = ANY (meeting_invite.users);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+BEGIN
+	SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = participant;
+	IF FOUND THEN
+		PERFORM rt_private.meeting_lock(p.meeting_id);
+		SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = participant AND t.left_at IS NULL;
+	END IF;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'participant not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN p;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_remove(p rt.meeting_participants, reason text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt.meeting_participants AS t
+	SET left_at = clock_timestamp(), left_reason = 'removed', removed_by = rt_private.actor(),
+		removal_reason = participant_remove.reason
+	WHERE t.id = p.id
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE rt.meeting_participants AS t
+	SET audio_muted = CASE participant_set_muted.kind WHEN 'audio' THEN muted ELSE t.audio_muted END,
+		video_muted = CASE participant_set_muted.kind WHEN 'video' THEN muted ELSE t.video_muted END
+	WHERE t.id = p.id
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.participant_check_user(p rt.meeting_participants, action text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO STRICT m FROM rt.meetings AS t WHERE t.id = p.meeting_id;
+	PERFORM rt_private.meeting_check_user(m, action);
+	IF action = 'remove' AND p.role = 'host' THEN -- not by a co-host
+		PERFORM rt_private.meeting_check_user(m, 'end');
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_wake(worker text, request bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:media-request', json_build_object('media', media_wake.worker),
+		json_build_object('requestId', media_wake.request::text), false);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_request_json(r rt_private.media_requests) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('requestId', r.id::text, 'op', r.op, 'reply', r.gateway IS NOT NULL,
+		'meetingId', r.meeting_id::text, 'participantId', r.participant_id::text) || r.body;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_send(r rt_private.media_requests) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	r.fetched := octet_length(r.body::text) <= 6000;
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body, gateway, socket_id, tag, fetched)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body, r.gateway, r.socket_id, r.tag, r.fetched)
+	RETURNING id INTO r.id;
+	IF r.fetched THEN
+		PERFORM rt_private.emit('rt:media-request', json_build_object('media', r.worker),
+			json_build_object('requestId', r.id::text, 'request', rt_private.media_request_json(r)), false);
+	ELSE
+		PERFORM rt_private.media_wake(r.worker, r.id);
+	END IF;
+	RETURN r.id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_command(worker text, op text, meeting_id bigint, body jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	request bigint;
+BEGIN
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, body)
+	SELECT w.id, media_command.op, media_command.meeting_id, media_command.body
+	FROM rt_private.media_workers AS w
+	WHERE w.id = media_command.worker
+	RETURNING id INTO request;
+	IF FOUND THEN
+		PERFORM rt_private.media_wake(media_command.worker, request);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
+LANGUAGE sql VOLATILE
+	RETURN w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds';
+
+CREATE OR REPLACE FUNCTION rt_private.media_pick_worker() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT w.id
+	FROM rt_private.media_workers AS w
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
+	WHERE rt_private.media_alive(w) AND w.load < w.capacity
+	ORDER BY greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
+	LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_routers;
+	worker text;
+BEGIN
+	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place.meeting_id;
+	IF FOUND THEN
+		RETURN r;
+	END IF;
+	worker := rt_private.media_pick_worker();
+	IF worker IS NULL THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO rt_private.media_routers (id, meeting_id, worker)
+	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker)
+	RETURNING * INTO r;
+	RETURN r;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
+		'producerId', d.id, 'kind', d.kind, 'source', d.source, 'paused', d.paused OR d.muted, 'muted', d.muted);
+
+COMMENT ON TRIGGER producers_changed ON rt_private.media_producers IS 'emits new-producer, producer-paused, producer-resumed, producer-closed';
+
+COMMENT ON TRIGGER producers_paused ON rt_private.media_producers IS 'emits new-producer, producer-paused, producer-resumed, producer-closed';
+
+CREATE OR REPLACE FUNCTION rt_private.media_participant_gone(participant_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	t record;
+BEGIN
+	DELETE FROM rt_private.media_requests AS r WHERE r.participant_id = media_participant_gone.participant_id;
+	FOR t IN
+		WITH gone AS (
+			DELETE FROM rt_private.media_transports AS d
+			WHERE d.participant_id = media_participant_gone.participant_id
+			RETURNING d.id, d.worker, d.meeting_id)
+		SELECT gone.worker, gone.meeting_id, jsonb_agg(gone.id) AS ids FROM gone GROUP BY gone.worker, gone.meeting_id
+	LOOP
+		PERFORM rt_private.media_command(t.worker, 'close-transports', t.meeting_id,
+			jsonb_build_object('transportIds', t.ids));
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_close_producers(participant_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	d record;
+BEGIN
+	FOR d IN
+		WITH gone AS (
+			DELETE FROM rt_private.media_producers AS p
+			WHERE p.participant_id = media_close_producers.participant_id
+			RETURNING p.id, p.worker, p.meeting_id)
+		SELECT gone.worker, gone.meeting_id, jsonb_agg(gone.id) AS ids FROM gone GROUP BY gone.worker, gone.meeting_id
+	LOOP
+		PERFORM rt_private.media_command(d.worker, 'close-producers', d.meeting_id,
+			jsonb_build_object('producerIds', d.ids));
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_mute(participant_id bigint, kind text, muted boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	FOR d IN
+		UPDATE rt_private.media_producers AS p
+		SET muted = media_mute.muted
+		WHERE p.participant_id = media_mute.participant_id AND p.kind = media_mute.kind AND p.muted <> media_mute.muted
+		RETURNING p.*
+	LOOP
+		PERFORM rt_private.media_command(d.worker, 'mute-producer', d.meeting_id,
+			jsonb_build_object('producerId', d.id, 'muted', d.muted));
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_close_meeting(meeting_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	DELETE FROM rt_private.media_routers AS t WHERE t.meeting_id = media_close_meeting.meeting_id RETURNING t.* INTO r;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.media_requests AS q WHERE q.meeting_id = media_close_meeting.meeting_id AND q.participant_id IS NOT NULL;
+	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = media_close_meeting.meeting_id;
+	PERFORM rt_private.media_command(r.worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_close_if_empty(meeting_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (
+		SELECT FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = media_close_if_empty.meeting_id AND p.left_at IS NULL)
+	THEN
+		PERFORM rt_private.media_close_meeting(media_close_if_empty.meeting_id);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
+		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
+			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id),
+		participants => ARRAY[t.participant_id]);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_reply(r rt_private.media_requests, outcome json, secret boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored boolean := secret OR octet_length(outcome::text) > 6000;
+	head jsonb := jsonb_build_object('requestId', r.id::text, 'to', r.gateway, 'sid', r.socket_id, 'tag', r.tag);
+	reply json := (rtrim(head::text, '}') || ',' || ltrim(outcome::text, '{'))::json;
+BEGIN
+	IF stored THEN
+		UPDATE rt_private.media_requests AS q SET answer = reply WHERE q.id = r.id;
+		reply := (head || '{"stored":true}')::json;
+	ELSE
+		DELETE FROM rt_private.media_requests AS q WHERE q.id = r.id;
+	END IF;
+	PERFORM rt_private.emit('rt:media-answer', json_build_object('gateway', true, 'to', r.gateway), reply, false);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_reply_error(r rt_private.media_requests, code text, message text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.media_reply(r, json_build_object('error', json_build_object('code', media_reply_error.code,
+		'message', rt_private.sentence(media_reply_error.message))), false)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+	next_router rt_private.media_routers;
+BEGIN
+	PERFORM FROM rt.meetings AS m WHERE m.id = r.meeting_id FOR NO KEY UPDATE;
+	DELETE FROM rt_private.media_routers AS o WHERE o.id = r.id;
+	IF NOT FOUND THEN
+		RETURN; -- the meeting ended while we waited for it
+	END IF;
+	next_router := rt_private.media_place(r.meeting_id);
+	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
+		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_abandon(worker text, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	q rt_private.media_requests;
+	r rt_private.media_routers;
+BEGIN
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker)
+	ORDER BY m.id FOR NO KEY UPDATE;
+	FOR q IN
+		SELECT t.* FROM rt_private.media_requests AS t
+		WHERE t.worker = media_abandon.worker AND t.gateway IS NOT NULL AND t.answer IS NULL
+		ORDER BY t.id FOR UPDATE
+	LOOP
+		PERFORM rt_private.media_reply_error(q, 'unavailable', 'the media worker is gone');
+	END LOOP;
+	DELETE FROM rt_private.media_requests AS t
+	WHERE t.worker = media_abandon.worker AND t.answer IS NULL;
+	-- What was answered, and not fetched yet, is void too.
+	UPDATE rt_private.media_requests AS t
+	SET answer = (t.answer::jsonb - ARRAY['ack', 'event'] || jsonb_build_object('error',
+		jsonb_build_object('code', 'unavailable', 'message', 'The media worker is gone')))::json
+	WHERE t.worker = media_abandon.worker;
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
+	LOOP
+		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.media_workers AS w WHERE w.id = media_worker_lost.worker;
+	IF FOUND THEN
+		PERFORM rt_private.media_abandon(media_worker_lost.worker, media_worker_lost.reason);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+	RETURN op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer');
+
+CREATE OR REPLACE FUNCTION rt_private.media_event_of(op text) RETURNS text
+LANGUAGE sql IMMUTABLE
+	RETURN CASE op
+		WHEN 'create-transport' THEN 'transport-created'
+		WHEN 'connect-transport' THEN 'transport-connected'
+		WHEN 'restart-ice' THEN 'ice-restarted'
+		WHEN 'produce' THEN 'produced'
+		WHEN 'consume' THEN 'consumed'
+		WHEN 'resume-consumer' THEN 'consumer-resumed'
+		WHEN 'pause-consumer' THEN 'consumer-paused'
+		WHEN 'close-consumer' THEN 'consumer-closed'
+	END;
+
+CREATE OR REPLACE FUNCTION rt_private.media_own_transport(actor text, req jsonb) RETURNS rt_private.media_transports
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+BEGIN
+	SELECT o.* INTO t
+	FROM rt_private.media_transports AS o
+	JOIN rt.meeting_participants AS p ON p.id = o.participant_id
+	WHERE o.id = rt_private.req_text(req, 'transportId')
+		AND p.user_id = media_own_transport.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN t;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_own_producer(actor text, req jsonb) RETURNS rt_private.media_producers
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	SELECT o.* INTO d
+	FROM rt_private.media_producers AS o
+	JOIN rt.meeting_participants AS p ON p.id = o.participant_id
+	WHERE o.id = rt_private.req_text(req, 'producerId')
+		AND p.user_id = media_own_producer.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN d;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_own_consumer(actor text, req jsonb) RETURNS rt_private.media_consumers
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c rt_private.media_consumers;
+BEGIN
+	SELECT o.* INTO c
+	FROM rt_private.media_consumers AS o
+	JOIN rt.meeting_participants AS p ON p.id = o.participant_id
+	WHERE o.id = rt_private.req_text(req, 'consumerId')
+		AND p.user_id = media_own_consumer.actor AND p.socket_id = req ->> 'sid' AND p.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'consumer not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN c;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_row(op text, worker text, meeting_id bigint, participant_id bigint, object_id text,
+	body jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_requests;
+BEGIN
+	r.op := media_row.op;
+	r.worker := media_row.worker;
+	r.meeting_id := media_row.meeting_id;
+	r.participant_id := media_row.participant_id;
+	r.object_id := media_row.object_id;
+	r.body := media_row.body;
+	RETURN r;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_unavailable() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'no media worker is available' USING ERRCODE = 'RT503';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_check_room(held bigint, allowed integer, what text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF held >= allowed THEN
+		RAISE EXCEPTION 'a participant can have % % at most', allowed, what USING ERRCODE = 'RT429';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume');
+	direction text := rt_private.req_choice(req, 'direction', ARRAY['send', 'recv']);
+	router rt_private.media_routers;
+	transport text := gen_random_uuid()::text;
+BEGIN
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
+	router := rt_private.media_place(p.meeting_id);
+	IF router.id IS NULL THEN
+		PERFORM rt_private.media_unavailable();
+	END IF;
+	RETURN rt_private.media_row('create-transport', router.worker, p.meeting_id, p.id, transport,
+		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_connect_transport(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
+BEGIN
+	IF t.connected THEN
+		RAISE EXCEPTION 'the transport is connected already' USING ERRCODE = 'RT409';
+	END IF;
+	RETURN rt_private.media_row('connect-transport', t.worker, t.meeting_id, t.participant_id, t.id,
+		jsonb_build_object('routerId', t.router_id, 'transportId', t.id,
+			'dtlsParameters', rt_private.req_object(req, 'dtlsParameters')));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_restart_ice(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
+BEGIN
+	RETURN rt_private.media_row('restart-ice', t.worker, t.meeting_id, t.participant_id, t.id,
+		jsonb_build_object('routerId', t.router_id, 'transportId', t.id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_source(req jsonb, kind text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	source text := rt_private.req_choice(req, 'source', ARRAY['camera', 'microphone', 'screen', 'screen-audio'],
+		CASE kind WHEN 'audio' THEN 'microphone' ELSE 'camera' END);
+BEGIN
+	IF (source IN ('microphone', 'screen-audio')) <> (kind = 'audio') THEN
+		RAISE EXCEPTION 'source % is not of kind %', source, kind USING ERRCODE = 'RT400';
+	END IF;
+	RETURN source;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_produce(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'produce');
+	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
+	kind text := rt_private.req_choice(req, 'kind', ARRAY['audio', 'video']);
+	producer text := gen_random_uuid()::text;
+BEGIN
+	IF t.participant_id <> p.id THEN
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
+	ELSIF t.direction <> 'send' THEN
+		RAISE EXCEPTION 'the transport is not for sending' USING ERRCODE = 'RT400';
+	END IF;
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id), 16, 'producers');
+	RETURN rt_private.media_row('produce', t.worker, t.meeting_id, t.participant_id, producer,
+		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'producerId', producer, 'kind', kind,
+			'source', rt_private.media_source(req, kind),
+			'rtpParameters', rt_private.req_object(req, 'rtpParameters'),
+			'paused', rt_private.req_bool(req, 'paused', false),
+			'muted', CASE kind WHEN 'audio' THEN p.audio_muted ELSE p.video_muted END));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_find_producer(meeting_id bigint, req jsonb) RETURNS rt_private.media_producers
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+	by_owner boolean := NOT req ? 'producerId' AND req ? 'producerParticipantId';
+BEGIN
+	IF by_owner THEN
+		SELECT o.* INTO d
+		FROM rt_private.media_producers AS o
+		WHERE o.participant_id = rt_private.req_id(req, 'producerParticipantId')
+			AND o.meeting_id = media_find_producer.meeting_id
+			AND o.kind = rt_private.req_choice(req, 'kind', ARRAY['audio', 'video'])
+		ORDER BY o.created_at DESC LIMIT 1;
+	ELSE
+		SELECT o.* INTO d
+		FROM rt_private.media_producers AS o
+		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id;
+	END IF;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN d;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_consume(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants := rt_private.meeting_member(actor, req, 'consume', false);
+	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
+	d rt_private.media_producers;
+	consumer text := gen_random_uuid()::text;
+BEGIN
+	IF t.participant_id <> p.id THEN
+		RAISE EXCEPTION 'transport not found' USING ERRCODE = 'RT404';
+	ELSIF t.direction <> 'recv' THEN
+		RAISE EXCEPTION 'the transport is not for receiving' USING ERRCODE = 'RT400';
+	END IF;
+	d := rt_private.media_find_producer(p.meeting_id, req);
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.transport_id = t.id), 2000, 'consumers');
+	RETURN rt_private.media_row('consume', t.worker, t.meeting_id, t.participant_id, consumer,
+		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'consumerId', consumer, 'producerId', d.id,
+			'rtpCapabilities', rt_private.req_object(req, 'rtpCapabilities')));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_producer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers := rt_private.media_own_producer(actor, req);
+BEGIN
+	IF op = 'resume-producer' AND d.muted THEN
+		RAISE EXCEPTION 'muted by a host' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN rt_private.media_row(op, d.worker, d.meeting_id, d.participant_id, d.id, jsonb_build_object('producerId', d.id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_consumer(actor text, req jsonb, op text) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c rt_private.media_consumers := rt_private.media_own_consumer(actor, req);
+	body jsonb := jsonb_build_object('consumerId', c.id);
+BEGIN
+	IF op = 'set-preferred-layers' THEN
+		body := body || jsonb_build_object('spatialLayer', rt_private.req_layer(req, 'spatialLayer'),
+			'temporalLayer', CASE WHEN nullif(req -> 'temporalLayer', 'null') IS NOT NULL
+				THEN rt_private.req_layer(req, 'temporalLayer') END);
+	END IF;
+	RETURN rt_private.media_row(op, c.worker, c.meeting_id, c.participant_id, c.id, body);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_layer(req jsonb, key text) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := req -> key;
+BEGIN
+	IF jsonb_typeof(value) IS DISTINCT FROM 'number' OR value::text !~ '^[0-9]$' THEN
+		RAISE EXCEPTION '% must be a whole number from 0 to 9', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value::integer;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask_stats(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+	d rt_private.media_producers;
+	c rt_private.media_consumers;
+BEGIN
+	IF req ? 'producerId' THEN
+		d := rt_private.media_own_producer(actor, req);
+		RETURN rt_private.media_row('get-stats', d.worker, d.meeting_id, d.participant_id, d.id,
+			jsonb_build_object('producerId', d.id));
+	ELSIF req ? 'consumerId' THEN
+		c := rt_private.media_own_consumer(actor, req);
+		RETURN rt_private.media_row('get-stats', c.worker, c.meeting_id, c.participant_id, c.id,
+			jsonb_build_object('consumerId', c.id));
+	END IF;
+	t := rt_private.media_own_transport(actor, req);
+	RETURN rt_private.media_row('get-stats', t.worker, t.meeting_id, t.participant_id, t.id,
+		jsonb_build_object('transportId', t.id));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_ask(actor text, req jsonb) RETURNS rt_private.media_requests
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	op text := req ->> 'op';
+BEGIN
+	CASE op
+		WHEN 'create-transport' THEN RETURN rt_private.media_ask_create_transport(actor, req);
+		WHEN 'connect-transport' THEN RETURN rt_private.media_ask_connect_transport(actor, req);
+		WHEN 'restart-ice' THEN RETURN rt_private.media_ask_restart_ice(actor, req);
+		WHEN 'produce' THEN RETURN rt_private.media_ask_produce(actor, req);
+		WHEN 'consume' THEN RETURN rt_private.media_ask_consume(actor, req);
+		WHEN 'pause-producer', 'resume-producer', 'close-producer' THEN
+			RETURN rt_private.media_ask_producer(actor, req, op);
+		WHEN 'pause-consumer', 'resume-consumer', 'close-consumer', 'set-preferred-layers', 'request-keyframe' THEN
+			RETURN rt_private.media_ask_consumer(actor, req, op);
+		WHEN 'get-stats' THEN RETURN rt_private.media_ask_stats(actor, req);
+		ELSE RAISE EXCEPTION 'unknown media request' USING ERRCODE = 'RT400';
+	END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.ice_random(bytes integer) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old rt_private.media_transports;
+BEGIN
+	FOR old IN
+		DELETE FROM rt_private.media_transports AS t
+		WHERE t.participant_id = r.participant_id AND t.direction = r.body ->> 'direction' AND t.socket_id <> r.socket_id
+		RETURNING t.*
+	LOOP
+		PERFORM rt_private.media_command(old.worker, 'close-transports', old.meeting_id,
+			jsonb_build_object('transportIds', jsonb_build_array(old.id)));
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_make_transport(r rt_private.media_requests, w rt_private.media_workers) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ice jsonb := jsonb_build_object('usernameFragment', rt_private.ice_random(12), 'password', rt_private.ice_random(24),
+		'iceLite', true);
+BEGIN
+	PERFORM rt_private.media_supersede(r);
+	INSERT INTO rt_private.media_transports (id, router_id, worker, meeting_id, participant_id, socket_id, direction)
+	VALUES (r.object_id, r.body ->> 'routerId', r.worker, r.meeting_id, r.participant_id, r.socket_id, r.body ->> 'direction');
+	INSERT INTO rt_private.media_requests (worker, op, meeting_id, participant_id, object_id, body)
+	VALUES (r.worker, r.op, r.meeting_id, r.participant_id, r.object_id, r.body || jsonb_build_object('iceParameters', ice))
+	RETURNING id INTO r.id;
+	PERFORM rt_private.media_wake(r.worker, r.id);
+	RETURN json_build_object('transportId', r.object_id, 'id', r.object_id, 'iceParameters', ice,
+		'iceCandidates', w.ice_candidates,
+		'dtlsParameters', json_build_object('role', 'auto', 'fingerprints', json_build_array(w.fingerprint)),
+		'sctpParameters', NULL);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle_produce(r rt_private.media_requests, result json) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+	muted boolean;
+BEGIN
+	PERFORM FROM rt_private.media_transports AS t WHERE t.id = r.body ->> 'transportId' FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	SELECT t.* INTO p FROM rt.meeting_participants AS t WHERE t.id = r.participant_id;
+	IF NOT 'produce' = ANY (rt_private.meeting_permissions(p.role)) THEN
+		RETURN NULL;
+	END IF;
+	muted := CASE r.body ->> 'kind' WHEN 'audio' THEN p.audio_muted ELSE p.video_muted END;
+	INSERT INTO rt_private.media_producers (id, transport_id, worker, meeting_id, participant_id, kind, source, type, paused, muted)
+	VALUES (r.object_id, r.body ->> 'transportId', r.worker, r.meeting_id, r.participant_id, r.body ->> 'kind',
+		r.body ->> 'source', coalesce(result ->> 'type', 'simple'), (r.body ->> 'paused')::boolean, muted);
+	IF muted <> (r.body ->> 'muted')::boolean THEN
+		PERFORM rt_private.media_command(r.worker, 'mute-producer', r.meeting_id,
+			jsonb_build_object('producerId', r.object_id, 'muted', muted));
+	END IF;
+	RETURN json_build_object('producerId', r.object_id, 'id', r.object_id, 'kind', r.body ->> 'kind');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle_consume(r rt_private.media_requests, result json) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	PERFORM FROM rt_private.media_transports AS t WHERE t.id = r.body ->> 'transportId' FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	SELECT o.* INTO d FROM rt_private.media_producers AS o WHERE o.id = r.body ->> 'producerId' FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO rt_private.media_consumers (id, transport_id, producer_id, worker, meeting_id, participant_id, kind)
+	VALUES (r.object_id, r.body ->> 'transportId', d.id, r.worker, r.meeting_id, r.participant_id, d.kind);
+	RETURN json_build_object('consumerId', r.object_id, 'id', r.object_id, 'producerId', d.id, 'kind', d.kind,
+		'rtpParameters', result -> 'rtpParameters', 'type', coalesce(result ->> 'type', d.type), 'paused', true,
+		'producerPaused', d.paused OR d.muted, 'producerParticipantId', d.participant_id::text, 'source', d.source);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle_producer(r rt_private.media_requests) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF r.op = 'close-producer' THEN
+		DELETE FROM rt_private.media_producers AS d WHERE d.id = r.object_id;
+	ELSE
+		UPDATE rt_private.media_producers AS d
+		SET paused = (r.op = 'pause-producer'), paused_by = r.id
+		WHERE d.id = r.object_id AND d.paused_by < r.id;
+	END IF;
+	RETURN json_build_object('producerId', r.object_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle_consumer(r rt_private.media_requests) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF r.op = 'close-consumer' THEN
+		DELETE FROM rt_private.media_consumers AS c WHERE c.id = r.object_id;
+	ELSIF r.op IN ('pause-consumer', 'resume-consumer') THEN
+		UPDATE rt_private.media_consumers AS c SET paused = (r.op = 'pause-consumer') WHERE c.id = r.object_id;
+	END IF;
+	RETURN json_build_object('consumerId', r.object_id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_settle(r rt_private.media_requests, result json) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	CASE r.op
+		WHEN 'produce' THEN RETURN rt_private.media_settle_produce(r, result);
+		WHEN 'consume' THEN RETURN rt_private.media_settle_consume(r, result);
+		WHEN 'connect-transport' THEN
+			UPDATE rt_private.media_transports AS t SET connected = true WHERE t.id = r.object_id;
+			RETURN json_build_object('transportId', r.object_id);
+		WHEN 'restart-ice' THEN
+			RETURN json_build_object('transportId', r.object_id, 'iceParameters', result -> 'iceParameters');
+		WHEN 'get-stats' THEN
+			RETURN json_build_object('stats', coalesce(result -> 'stats', '[]'));
+		WHEN 'pause-producer', 'resume-producer', 'close-producer' THEN RETURN rt_private.media_settle_producer(r);
+		ELSE RETURN rt_private.media_settle_consumer(r);
+	END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT jsonb_path_exists(requests, '$[*].pid') THEN
+		RETURN; -- nobody comes back
+	END IF;
+	PERFORM rt_private.emit('rt:disconnect', '{"gateway":true}',
+		json_build_object('sid', c.sid, 'userId', c.user_id, 'gateway', c.gateway, 'reason', 'taken over'), false)
+	FROM jsonb_array_elements(requests) AS r
+	JOIN rt_private.sessions AS s ON s.pid = r ->> 'pid' AND s.user_id = r ->> 'user'
+	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.follow_clock();
+	UPDATE rt_private.gateways AS g
+	SET reported_at = clock_timestamp(), stats = coalesce(req -> 'stats', '{}'), rooms = coalesce(req -> 'rooms', '[]')
+	WHERE g.name = rt_private.req_text(req, 'gateway');
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'gateway not found' USING ERRCODE = 'RT404';
+	END IF;
+	IF req ? 'connections' THEN
+		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
+	END IF;
+	-- One of them clears up.  A row that nobody else may lock tells which: an advisory lock any role could take, and keep.
+	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
+	IF FOUND THEN
+		PERFORM rt_private.sweep_gateways();
+	END IF;
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
+		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
+			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
+	END IF;
+	RETURN rt_private.token_json(u);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.check_user(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+	p rt.presence;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
+	END IF;
+	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
+	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
+		'createdAt', rt_private.iso(u.created_at)));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.api_room(actor text, req jsonb) RETURNS rt.rooms
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = rt_private.req_id(req, 'roomId');
+	IF NOT FOUND OR NOT rt_private.is_member(r.id, actor) THEN
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN r;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+BEGIN
+	IF NOT rt_private.is_room_admin(r.id, actor) THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN r;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -185,6 +1927,197 @@ BEGIN
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
 			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	users text[] := rt_private.req_user_ids(req, 'userIds');
+	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
+	members json;
+BEGIN
+	IF r.kind = 'direct' THEN
+		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
+	END IF;
+	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	INSERT INTO rt.room_members (room_id, user_id, role)
+	SELECT r.id, u, new_role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
+	members := rt_private.members_json(r.id, users);
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.member_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	whom text := rt_private.req_name(req, 'userId');
+BEGIN
+	IF whom <> actor THEN
+		r := rt_private.api_admin_room(actor, req);
+	END IF;
+	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
+LANGUAGE sql STABLE
+	RETURN CASE
+		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
+			CASE o.code WHEN 'not_found' THEN 404 WHEN 'too_large' THEN 413 ELSE 400 END,
+			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
+		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
+			'data', rt_private.message_json(m)) END;
+
+CREATE OR REPLACE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	limit_bytes integer := rt_private.max_message_size();
+	asked rt_private.outgoing[];
+	results json;
+BEGIN
+	-- The room's lock first: what is looked at below then stays so until the end.
+	PERFORM FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
+	asked := ARRAY(
+		SELECT CASE
+			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
+				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
+			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt.messages AS m
+				WHERE m.room_id = send_all.room_id AND m.seq = o.reply_to)
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
+			ELSE o::rt_private.outgoing END
+		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
+			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
+		ORDER BY r.n);
+	-- What goes in in order comes out in order: the k-th message of a sender (with this clientId, if it has one) is the
+	-- sender's k-th row.
+	WITH sent AS (
+		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
+		SELECT send_all.room_id, o.actor, o.content, o.message_type, o.metadata, o.reply_to, o.client_id
+		FROM unnest(asked) AS o WHERE o.code IS NULL ORDER BY o.n
+		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+		RETURNING m AS item
+	), numbered AS (
+		SELECT s.item, row_number() OVER (PARTITION BY (s.item).sender_id, (s.item).client_id ORDER BY (s.item).seq) AS k
+		FROM sent AS s
+	), places AS (
+		SELECT o AS item, o.code IS NULL AS good,
+			row_number() OVER (PARTITION BY o.actor, o.client_id, o.code IS NULL ORDER BY o.n) AS k
+		FROM unnest(asked) AS o
+	)
+	SELECT json_agg(rt_private.send_result(p.item, CASE WHEN x.k IS NOT NULL THEN x.item WHEN y.k IS NOT NULL THEN y.item ELSE z.item END, x.k IS NOT NULL) ORDER BY (p.item).n)
+	INTO results
+	FROM places AS p
+	LEFT JOIN numbered AS x ON p.good AND (x.item).sender_id = (p.item).actor
+		AND (x.item).client_id IS NOT DISTINCT FROM (p.item).client_id AND x.k = p.k
+	-- sent again: within this batch, or before
+	LEFT JOIN numbered AS y ON p.good AND p.k > 1 AND (y.item).sender_id = (p.item).actor
+		AND (y.item).client_id = (p.item).client_id
+	LEFT JOIN LATERAL (SELECT t AS item FROM rt.messages AS t
+		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND t.room_id = send_all.room_id AND t.sender_id = (p.item).actor
+			AND t.client_id = (p.item).client_id) AS z ON true;
+	RETURN results;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.message_send(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result json;
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	result := rt_private.send_all(rt_private.req_id(req, 'roomId'),
+		jsonb_build_array(jsonb_build_object('actor', actor, 'req', req))) -> 0;
+	IF result -> 'error' IS NOT NULL THEN
+		RAISE EXCEPTION '%', lower(left(result #>> '{error,message}', 1)) || substr(result #>> '{error,message}', 2) USING ERRCODE = 'RT' || (result ->> 'status');
+	END IF;
+	RETURN result;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.api_message(actor text, req jsonb) RETURNS rt.messages
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	m rt.messages;
+BEGIN
+	SELECT t.* INTO m FROM rt.messages AS t
+	WHERE t.room_id = r.id AND t.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	new_content text := rt_private.req_text_opt(req, 'content');
+	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') <> 'null'
+		THEN rt_private.req_object(req, 'metadata') END;
+BEGIN
+	IF m.sender_id IS DISTINCT FROM actor THEN
+		RAISE EXCEPTION 'only the sender may edit a message' USING ERRCODE = 'RT403';
+	END IF;
+	IF m.deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	IF new_content IS NULL AND NOT req ? 'metadata' THEN
+		RAISE EXCEPTION 'content is missing' USING ERRCODE = 'RT400';
+	END IF;
+	UPDATE rt.messages AS t SET content = coalesce(new_content, t.content), metadata = coalesce(new_metadata, t.metadata)
+	WHERE t.room_id = m.room_id AND t.seq = m.seq RETURNING t.* INTO m;
+	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.message_delete(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+BEGIN
+	IF m.sender_id IS DISTINCT FROM actor AND NOT rt_private.is_room_admin(m.room_id, actor) THEN
+		RAISE EXCEPTION 'only the sender or an admin may delete a message' USING ERRCODE = 'RT403';
+	END IF;
+	UPDATE rt.messages AS t SET deleted_at = clock_timestamp()
+	WHERE t.room_id = m.room_id AND t.seq = m.seq AND t.deleted_at IS NULL RETURNING t.* INTO m;
+	IF NOT FOUND THEN
+		m := rt_private.api_message(actor, req);
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
+LANGUAGE sql STABLE
+	RETURN pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
+
+CREATE OR REPLACE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	reaction text := rt_private.req_emoji(req);
+BEGIN
+	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
+		AND NOT EXISTS (SELECT FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor
+			AND r.emoji = reaction) THEN
+		RAISE EXCEPTION 'too many reactions' USING ERRCODE = 'RT409';
+	END IF;
+	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, reaction) ON CONFLICT DO NOTHING;
+	RETURN rt_private.reaction_data(m, actor, reaction);
 END
 $$;
 
@@ -327,6 +2260,686 @@ $$;
 
 COMMENT ON FUNCTION rt_api.message_get(text, jsonb) IS 'GET …/msgs/:messageId';
 
+CREATE OR REPLACE FUNCTION rt_private.meeting_act(actor text, req jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.act_as(actor);
+	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.soft_commit() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM set_config('synchronous_commit', 'off', true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_member(actor text, req jsonb, action text, lock boolean DEFAULT true)
+RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint := rt_private.req_id(req, 'meetingId');
+	status text;
+	p rt.meeting_participants;
+BEGIN
+	IF lock THEN
+		SELECT m.status INTO status FROM rt.meetings AS m WHERE m.id = meeting FOR NO KEY UPDATE;
+	ELSE
+		SELECT m.status INTO status FROM rt.meetings AS m WHERE m.id = meeting;
+	END IF;
+	IF status IS NULL THEN
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
+	ELSIF status = 'ended' THEN
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	SELECT t.* INTO p
+	FROM rt.meeting_participants AS t
+	WHERE t.meeting_id = meeting AND t.socket_id = req ->> 'sid' AND t.user_id = meeting_member.actor AND t.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'you are not in the meeting' USING ERRCODE = 'RT403';
+	ELSIF NOT coalesce(action = ANY (rt_private.meeting_permissions(p.role)), true) THEN
+		RAISE EXCEPTION 'a % may not do that', p.role USING ERRCODE = 'RT403';
+	END IF;
+	RETURN p;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_target(p rt.meeting_participants, req jsonb) RETURNS rt.meeting_participants
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target rt.meeting_participants;
+BEGIN
+	SELECT t.* INTO target
+	FROM rt.meeting_participants AS t
+	WHERE t.id = rt_private.req_id(req, 'participantId') AND t.meeting_id = p.meeting_id AND t.left_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'participant not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN target;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	is_host boolean := coalesce(m.host_id = actor, false);
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
+		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
+	ELSIF m.locked AND NOT is_host THEN
+		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
+	ELSIF m.password_hash IS NOT NULL AND NOT is_host
+		AND NOT rt_private.password_matches(password, m.password_hash)
+	THEN
+		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (SELECT count(*) FROM rt.meeting_participants AS p WHERE p.meeting_id = m.id AND p.left_at IS NULL)
+		>= m.max_participants
+	THEN
+		RAISE EXCEPTION 'meeting is full' USING ERRCODE = 'RT4FU';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_find_open(meeting_id bigint) RETURNS rt.meetings
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_find_open.meeting_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
+	ELSIF m.status = 'ended' THEN
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_password(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := coalesce(nullif(req -> 'password', 'null'), nullif(req -> 'meeting_password', 'null'));
+BEGIN
+	IF jsonb_typeof(value) <> 'string' THEN
+		RAISE EXCEPTION 'password must be a string' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value #>> '{}';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kept rt.meeting_participants;
+BEGIN
+	SELECT p.* INTO kept
+	FROM rt.meeting_participants AS p
+	WHERE p.meeting_id = meeting_kept_place.meeting_id AND p.user_id = actor AND p.left_at IS NULL
+		AND (p.disconnected_at IS NOT NULL OR p.socket_id = sid)
+	ORDER BY p.socket_id = sid DESC NULLS LAST, p.disconnected_at DESC
+	LIMIT 1;
+	RETURN kept;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_role_for(m rt.meetings, actor text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(
+		(SELECT p.role FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = m.id AND p.user_id = actor ORDER BY p.id DESC LIMIT 1),
+		CASE WHEN m.host_id = actor THEN 'host' END,
+		(SELECT i.role FROM rt.meeting_invitees AS i WHERE i.meeting_id = m.id AND i.user_id = actor),
+		'participant');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_take_place(m rt.meetings, actor text, req jsonb) RETURNS rt.meeting_participants
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := nullif(btrim(rt_private.req_text_opt(req, 'displayName')), '');
+	p rt.meeting_participants;
+BEGIN
+	p := rt_private.meeting_kept_place(m.id, actor, req ->> 'sid');
+	IF p.id IS NOT NULL THEN
+		UPDATE rt.meeting_participants AS t
+		SET socket_id = req ->> 'sid', gateway = req ->> 'gateway', disconnected_at = NULL,
+			display_name = coalesce(name, t.display_name)
+		WHERE t.id = p.id
+		RETURNING t.* INTO p;
+		RETURN p;
+	END IF;
+	PERFORM rt_private.meeting_check_capacity(m);
+	INSERT INTO rt.meeting_participants (meeting_id, user_id, display_name, role, socket_id, gateway)
+	VALUES (m.id, actor, name, rt_private.meeting_role_for(m, actor), req ->> 'sid', req ->> 'gateway')
+	RETURNING * INTO p;
+	RETURN p;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('routerId', webrtc_config.router_id,
+		'rtpCapabilities', rt_private.router_rtp_capabilities(),
+		'iceServers', (
+			SELECT coalesce(json_agg(json_strip_nulls(json_build_object('urls', s.url, 'username', s.username,
+				'credential', s.credential)) ORDER BY s.url), '[]')
+			FROM rt.ice_servers AS s),
+		'iceTransportPolicy', 'all');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_grace() RETURNS interval
+LANGUAGE sql STABLE
+	RETURN current_setting('rt.meeting_grace')::interval;
+
+CREATE OR REPLACE FUNCTION rt_private.places_json(places rt.meeting_participants[]) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('meetings', coalesce(json_agg(json_build_object('meetingId', p.meeting_id::text,
+		'participantId', p.id::text) ORDER BY p.meeting_id), '[]'))
+	FROM unnest(places) AS p
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_dead_gateways() RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE named (gateway) AS (
+		(SELECT p.gateway FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NOT NULL
+			ORDER BY p.gateway LIMIT 1)
+		UNION ALL
+		SELECT (
+			SELECT p.gateway FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway > n.gateway
+			ORDER BY p.gateway LIMIT 1)
+		FROM named AS n
+		WHERE n.gateway IS NOT NULL
+	)
+	SELECT coalesce(array_agg(n.gateway), '{}') FROM named AS n
+	WHERE n.gateway IS NOT NULL AND NOT rt_private.gateway_alive(n.gateway)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	dead text[] := rt_private.meeting_dead_gateways();
+BEGIN
+	IF dead <> '{}' THEN
+		UPDATE rt.meeting_participants AS p
+		SET disconnected_at = clock_timestamp()
+		WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway = ANY (dead);
+	END IF;
+	UPDATE rt.meeting_participants AS p
+	SET disconnected_at = clock_timestamp()
+	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_end_places() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint;
+	limit_at timestamptz := clock_timestamp() - rt_private.meeting_grace();
+	ended bigint;
+	total bigint := 0;
+BEGIN
+	FOR meeting IN
+		SELECT m.id FROM rt.meetings AS m
+		WHERE m.id IN (
+			SELECT p.meeting_id FROM rt.meeting_participants AS p
+			WHERE p.left_at IS NULL AND p.disconnected_at < limit_at)
+		ORDER BY m.id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED
+	LOOP
+		UPDATE rt.meeting_participants AS p
+		SET left_at = clock_timestamp(), left_reason = 'disconnected'
+		WHERE p.meeting_id = meeting AND p.left_at IS NULL AND p.disconnected_at < limit_at;
+		GET DIAGNOSTICS ended = ROW_COUNT;
+		total := total + ended;
+	END LOOP;
+	RETURN total;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_recipient(meeting_id bigint, recipient text) RETURNS rt.meeting_participants
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+BEGIN
+	SELECT t.* INTO p
+	FROM rt.meeting_participants AS t
+	WHERE t.meeting_id = meeting_recipient.meeting_id AND t.id::text = recipient AND t.left_at IS NULL;
+	IF NOT FOUND THEN
+		SELECT t.* INTO p
+		FROM rt.meeting_participants AS t
+		WHERE t.meeting_id = meeting_recipient.meeting_id AND t.user_id = recipient AND t.left_at IS NULL
+		ORDER BY t.id LIMIT 1;
+	END IF;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'recipient not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN p;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_ack(meeting_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_ack.meeting_id;
+	RETURN json_build_object('meetingId', m.id::text, 'meeting', rt_private.meeting_json(m));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_can_record(meeting_id bigint) RETURNS boolean
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (
+		SELECT FROM rt_private.media_routers AS r
+		JOIN rt_private.media_workers AS w ON w.id = r.worker
+		WHERE r.meeting_id = meeting_can_record.meeting_id AND w.can_record AND rt_private.media_alive(w))
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_set_recording(p rt.meeting_participants, start boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF start THEN
+		INSERT INTO rt.meeting_recordings (meeting_id, started_by) VALUES (p.meeting_id, p.user_id)
+		ON CONFLICT DO NOTHING;
+	ELSE
+		UPDATE rt.meeting_recordings AS r
+		SET stopped_at = clock_timestamp(), stopped_by = p.user_id
+		WHERE r.meeting_id = p.meeting_id AND r.stopped_at IS NULL;
+	END IF;
+	IF FOUND THEN
+		PERFORM rt_private.media_command(r.worker, 'record', r.meeting_id,
+			jsonb_build_object('routerId', r.id, 'recording', start))
+		FROM rt_private.media_routers AS r
+		WHERE r.meeting_id = p.meeting_id;
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.media_transports AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_transports AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'transport'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+	UPDATE rt_private.media_producers AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_producers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'producer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+	UPDATE rt_private.media_consumers AS o
+	SET stats = f.stats
+	FROM (
+		SELECT t.id, s - 'type' - 'id' AS stats
+		FROM jsonb_array_elements(media_store_stats.stats) AS s
+		JOIN rt_private.media_consumers AS t ON t.id = s ->> 'id'
+		WHERE s ->> 'type' = 'consumer'
+		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
+	WHERE o.id = f.id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_requests;
+	ack json;
+BEGIN
+	SELECT q.* INTO r
+	FROM rt_private.media_requests AS q
+	WHERE q.id = (media_answer_one.answer ->> 'requestId')::bigint AND q.worker = media_answer_one.worker
+		AND q.answer IS NULL
+		AND q.created_at > clock_timestamp() - interval '5 seconds'
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	IF NOT (media_answer_one.answer ->> 'ok')::boolean THEN
+		PERFORM rt_private.media_reply_error(r, coalesce(media_answer_one.answer #>> '{error,code}', 'internal'),
+			coalesce(media_answer_one.answer #>> '{error,message}', 'the media worker could not do that'));
+		RETURN true;
+	END IF;
+	PERFORM set_config('rt_private.socket_id', r.socket_id, true);
+	ack := rt_private.media_settle(r, media_answer_one.answer -> 'result');
+	IF ack IS NULL THEN
+		PERFORM rt_private.media_reply_error(r, 'not_found', 'it was closed meanwhile');
+		RETURN false;
+	END IF;
+	PERFORM rt_private.media_reply(r, json_build_object('event', rt_private.media_event_of(r.op), 'ack', ack),
+		r.op = 'restart-ice');
+	RETURN true;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_tell_speaker(e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d rt_private.media_producers;
+BEGIN
+	SELECT o.* INTO d FROM rt_private.media_producers AS o WHERE o.id = e ->> 'producerId';
+	IF FOUND THEN
+		PERFORM rt_private.meeting_emit('active-speaker', d.meeting_id,
+			json_build_object('meetingId', d.meeting_id::text, 'participantId', d.participant_id::text,
+				'producerId', d.id, 'volume', e -> 'volume'), logged => false);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_tell_consumer(event text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c rt_private.media_consumers;
+BEGIN
+	SELECT o.* INTO c FROM rt_private.media_consumers AS o WHERE o.id = e ->> 'consumerId';
+	IF FOUND THEN
+		PERFORM rt_private.meeting_emit(media_tell_consumer.event, c.meeting_id,
+			((e - 'type') || jsonb_build_object('meetingId', c.meeting_id::text, 'producerId', c.producer_id))::json,
+			participants => ARRAY[c.participant_id], logged => false);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_transport_closed(worker text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.media_transports;
+BEGIN
+	DELETE FROM rt_private.media_transports AS o
+	WHERE o.id = e ->> 'transportId' AND o.worker = media_transport_closed.worker
+	RETURNING o.* INTO t;
+	IF FOUND THEN
+		PERFORM rt_private.media_emit_transport_closed(t, coalesce(e ->> 'reason', 'closed'), t.router_id);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	CASE e ->> 'type'
+		WHEN 'active-speaker' THEN PERFORM rt_private.media_tell_speaker(e);
+		WHEN 'consumer-score', 'layers-changed' THEN PERFORM rt_private.media_tell_consumer(e ->> 'type', e);
+		WHEN 'transport-closed' THEN PERFORM rt_private.media_transport_closed(worker, e);
+		WHEN 'transport-state' THEN
+			UPDATE rt_private.media_transports AS t -- like figures, which tell it too
+			SET stats = t.stats || (e - 'type' - 'transportId')
+			WHERE t.id = (SELECT o.id FROM rt_private.media_transports AS o WHERE o.id = e ->> 'transportId'
+				FOR NO KEY UPDATE SKIP LOCKED);
+		ELSE
+			RAISE EXCEPTION 'unknown media event' USING ERRCODE = 'RT400';
+	END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.media_sweep() RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	worker text;
+	lost integer := 0;
+BEGIN
+	FOR worker IN
+		SELECT w.id FROM rt_private.media_workers AS w WHERE NOT rt_private.media_alive(w) FOR UPDATE SKIP LOCKED
+	LOOP
+		PERFORM rt_private.media_worker_lost(worker, 'worker-lost');
+		lost := lost + 1;
+	END LOOP;
+	DELETE FROM rt_private.media_requests AS r
+	WHERE r.id IN (SELECT o.id FROM rt_private.media_requests AS o ORDER BY o.id LIMIT 1000)
+		AND r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';
+	RETURN lost;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_find(req jsonb) RETURNS rt.meetings
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = rt_private.req_id(req, 'meetingId');
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_visible(actor text, req jsonb) RETURNS rt.meetings
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_find(req);
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	IF NOT rt_private.meeting_may_see(m, actor) THEN
+		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_managed(actor text, req jsonb) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_lock(rt_private.req_id(req, 'meetingId'));
+BEGIN
+	IF NOT rt_private.meeting_user_may(m, actor, 'end') THEN
+		RAISE EXCEPTION 'only a host may do that' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_answer(meeting_id bigint, status integer DEFAULT 200) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_answer.meeting_id;
+	RETURN json_build_object('status', meeting_answer.status, 'data', rt_private.meeting_json(m));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_timestamp(req jsonb, key text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value text := rt_private.req_text_opt(req, key);
+BEGIN
+	-- ISO 8601 with a zone; anything looser would depend on the session's settings, as backslashes here would.
+	IF value IS NULL THEN
+		RETURN NULL;
+	ELSIF value !~ '^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$' THEN
+		RAISE EXCEPTION '% must be a time, as 2026-11-22T10:30:00.000Z', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value::timestamptz;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_capacity(req jsonb) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := nullif(req -> 'maxParticipants', 'null');
+BEGIN
+	IF value IS NULL THEN
+		RETURN NULL;
+	ELSIF jsonb_typeof(value) <> 'number' OR value::text !~ '^[0-9]{1,5}$' OR value::integer NOT BETWEEN 1 AND 10000 THEN
+		RAISE EXCEPTION 'maxParticipants must be a whole number from 1 to 10000' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value::integer;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_title(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	title text := btrim(rt_private.req_text(req, 'title'));
+BEGIN
+	IF char_length(title) NOT BETWEEN 1 AND 200 THEN
+		RAISE EXCEPTION 'title must have 1 to 200 characters' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN title;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_users(req jsonb, key text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := nullif(req -> key, 'null');
+BEGIN
+	IF value IS NULL THEN
+		RETURN '{}';
+	ELSIF jsonb_typeof(value) <> 'array' OR jsonb_array_length(value) > 1000
+		OR EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e) NOT IN ('string', 'number'))
+	THEN
+		RAISE EXCEPTION '% must be a list of up to 1000 user ids', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN ARRAY(SELECT jsonb_array_elements_text(value));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_change(m rt.meetings, actor text, req jsonb) RETURNS rt.meetings
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF req ? 'title' THEN
+		m.title := rt_private.req_title(req);
+	END IF;
+	IF req ? 'password' OR req ? 'meeting_password' THEN
+		m.password_hash := rt_private.meeting_hash(rt_private.req_password(req));
+	END IF;
+	IF req ? 'maxParticipants' THEN
+		m.max_participants := coalesce(rt_private.req_capacity(req), 1000);
+	END IF;
+	IF req ? 'startsAt' THEN
+		m.starts_at := rt_private.req_timestamp(req, 'startsAt');
+	END IF;
+	IF req ? 'locked' THEN
+		m.locked := rt_private.req_bool(req, 'locked');
+	END IF;
+	IF req ? 'roomId' THEN
+		m.room_id := rt_private.req_id_opt(req, 'roomId');
+		IF m.room_id IS NOT NULL AND NOT EXISTS (
+			SELECT FROM rt.room_members AS r WHERE r.room_id = m.room_id AND r.user_id = actor)
+		THEN
+			RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+		END IF;
+	END IF;
+	IF req ? 'access' THEN
+		m.access := rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']);
+	END IF;
+	IF (req ? 'access' OR req ? 'roomId') AND m.access = 'room' AND m.room_id IS NULL THEN
+		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN m;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_update(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, '{}');
+	m := rt_private.meeting_managed(actor, req);
+	IF m.status = 'ended' THEN
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
+	END IF;
+	m := rt_private.meeting_change(m, actor, req);
+	UPDATE rt.meetings AS t
+	SET title = m.title, password_hash = m.password_hash, max_participants = m.max_participants, starts_at = m.starts_at,
+		locked = m.locked, room_id = m.room_id, access = m.access
+	WHERE t.id = m.id;
+	PERFORM rt_private.meeting_invite(m.id, rt_private.req_users(req, 'inviteeIds'));
+	RETURN rt_private.meeting_answer(m.id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_message_visible(g rt.meeting_messages, actor text, hosts boolean) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+	RETURN g.recipient_type = 'all'
+		OR coalesce(g.sender_id = actor, false)
+		OR coalesce(g.recipient_id = actor, false)
+		OR (g.recipient_type = 'host' AND hosts);
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_is_host(meeting_id bigint, user_id text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt.meetings AS m
+			WHERE m.id = meeting_is_host.meeting_id AND m.host_id = meeting_is_host.user_id)
+		OR EXISTS (SELECT FROM rt.meeting_participants AS p
+			WHERE p.meeting_id = meeting_is_host.meeting_id AND p.user_id = meeting_is_host.user_id
+				AND p.role IN ('host', 'co-host'))
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.meeting_was_in(meeting_id bigint, user_id text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt.meeting_participants AS p
+		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target text := rt_private.req_text(req, 'userId');
+BEGIN
+	PERFORM rt_private.check_admin(actor);
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
+	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO rt.audit (action, user_id, role, detail)
+	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
+$$;
+
+COMMENT ON TRIGGER audit_users_made ON rt.users IS 'audits new users';
+
+COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are deleted';
+
+COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
+
+COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits the keys of tokens';
+
+COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits rooms that are deleted';
+
+COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members that others remove';
+
+COMMENT ON TRIGGER audit_member_role ON rt.room_members IS 'audits a member''s new role';
+
+COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits what a host does to a meeting';
+
+COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits what a host does to a meeting';
+
+COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits what a host does to participants';
+
+COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits recordings';
+
+COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
+
 DO $$
 DECLARE
 	f regprocedure;
@@ -345,20 +2958,7 @@ BEGIN
 END
 $$;
 
-DO $$
-DECLARE
-	t record;
-BEGIN
-	FOR t IN
-		SELECT g.tgname, g.tgrelid, pg_catalog.obj_description(g.tgfoid, 'pg_proc') AS does
-		FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) g.tgrelid
-			JOIN pg_catalog.pg_proc AS p ON p.oid OPERATOR(pg_catalog.=) g.tgfoid
-			JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-		WHERE n.nspname OPERATOR(pg_catalog.=) ANY ('{rt,rt_private}'::pg_catalog.name[]) AND NOT g.tgisinternal
-			AND p.pronamespace OPERATOR(pg_catalog.=) 'rt_private'::pg_catalog.regnamespace
-			AND pg_catalog.obj_description(g.oid, 'pg_trigger') IS NULL
-	LOOP
-		EXECUTE pg_catalog.format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, t.tgrelid::pg_catalog.regclass, t.does);
-	END LOOP;
-END
-$$;
+CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
+LANGUAGE sql STABLE
+	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
+		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);

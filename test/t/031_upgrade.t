@@ -95,9 +95,9 @@ for my $old (@released)
 for my $step (glob("$ROOT/extension/upgrade/rt--*--$version.sql"))
 {
 	my ($guard) = slurp($step) =~ /^(DO \$\$.*?\$\$;)/ms;
-	$guard =~ s/'\Q$version\E'/'0.9'/g;
+	$guard =~ s/'\Q$version\E'/'9.9'/g;
 	my (undef, $err) = $cluster->try_sql($guard);
-	like($err, qr/ERROR:  the server runs another version of rt.*\n.*HINT:  Restart the server/s, 'a server that was not restarted refuses the update');
+	like($err, qr/ERROR:  the server runs an older version of rt.*\n.*HINT:  Restart the server/s, 'a server that was not restarted refuses the update');
 }
 
 # A program that finds the settings of an older library on descriptor 3.

@@ -62,7 +62,7 @@
 -- ---- who asks ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_act(actor text, req jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.act_as(actor);
 	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction
 
 -- For what a crash of the server makes void anyway: signalling need not wait for the disk.
 CREATE FUNCTION rt_private.soft_commit() RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
 END
@@ -82,7 +82,7 @@ COMMENT ON FUNCTION rt_private.soft_commit() IS 'lets the transaction commit wit
 -- The participant as whom a socket asks, in a role that may do what it asks for.
 CREATE FUNCTION rt_private.meeting_member(actor text, req jsonb, action text, lock boolean DEFAULT true)
 RETURNS rt.meeting_participants
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	meeting bigint := rt_private.req_id(req, 'meetingId');
 	status text;
@@ -94,9 +94,9 @@ BEGIN
 		SELECT m.status INTO status FROM rt.meetings AS m WHERE m.id = meeting;
 	END IF;
 	IF status IS NULL THEN
-		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
 	ELSIF status = 'ended' THEN
-		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	END IF;
 	SELECT t.* INTO p
 	FROM rt.meeting_participants AS t
@@ -113,7 +113,7 @@ COMMENT ON FUNCTION rt_private.meeting_member(text, jsonb, text, boolean)
 	IS 'the participant that asks, checked for what it asks; action null: anything';
 
 CREATE FUNCTION rt_private.meeting_target(p rt.meeting_participants, req jsonb) RETURNS rt.meeting_participants
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	target rt.meeting_participants;
 BEGIN
@@ -121,7 +121,7 @@ BEGIN
 	FROM rt.meeting_participants AS t
 	WHERE t.id = rt_private.req_id(req, 'participantId') AND t.meeting_id = p.meeting_id AND t.left_at IS NULL;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Participant not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'participant not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN target;
 END
@@ -132,46 +132,46 @@ COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS
 
 -- In the contract's order.  Who is in the grace returns past all that comes after "has ended".
 CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	is_host boolean := coalesce(m.host_id = actor, false);
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
-		RAISE EXCEPTION 'Access denied' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	ELSIF m.locked AND NOT is_host THEN
-		RAISE EXCEPTION 'Meeting is locked' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
 	ELSIF m.password_hash IS NOT NULL AND NOT is_host
 		AND NOT rt_private.password_matches(password, m.password_hash)
 	THEN
-		RAISE EXCEPTION 'Wrong password' USING ERRCODE = 'RT4WP';
+		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text, text) IS 'access, lock and password, in this order';
 
 CREATE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF (SELECT count(*) FROM rt.meeting_participants AS p WHERE p.meeting_id = m.id AND p.left_at IS NULL)
 		>= m.max_participants
 	THEN
-		RAISE EXCEPTION 'Meeting is full' USING ERRCODE = 'RT4FU';
+		RAISE EXCEPTION 'meeting is full' USING ERRCODE = 'RT4FU';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_check_capacity(rt.meetings) IS 'refuses when no place is left; with the meeting locked, no two get the last one';
 
 CREATE FUNCTION rt_private.meeting_find_open(meeting_id bigint) RETURNS rt.meetings
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = meeting_find_open.meeting_id;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'Meeting not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'meeting not found' USING ERRCODE = 'RT404';
 	ELSIF m.status = 'ended' THEN
-		RAISE EXCEPTION 'Meeting has ended' USING ERRCODE = 'RT410';
+		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	END IF;
 	RETURN m;
 END
@@ -179,7 +179,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_find_open(bigint) IS 'a meeting that is there and has not ended';
 
 CREATE FUNCTION rt_private.req_password(req jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	value jsonb := coalesce(nullif(req -> 'password', 'null'), nullif(req -> 'meeting_password', 'null'));
 BEGIN
@@ -193,7 +193,7 @@ COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request
 
 -- The place that a socket already has, or one of the same user's whose socket is gone.
 CREATE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	kept rt.meeting_participants;
 BEGIN
@@ -210,7 +210,7 @@ COMMENT ON FUNCTION rt_private.meeting_kept_place(bigint, text, text) IS 'the pl
 
 -- Who was in it before has the role it had, so that leaving and joining anew makes nobody more than they were made.
 CREATE FUNCTION rt_private.meeting_role_for(m rt.meetings, actor text) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN coalesce(
 		(SELECT p.role FROM rt.meeting_participants AS p
@@ -223,7 +223,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_role_for(rt.meetings, text) IS 'the role in which a user joins';
 
 CREATE FUNCTION rt_private.meeting_take_place(m rt.meetings, actor text, req jsonb) RETURNS rt.meeting_participants
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	name text := nullif(btrim(rt_private.req_text_opt(req, 'displayName')), '');
 	p rt.meeting_participants;
@@ -247,7 +247,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'makes a participant, or gives a kept place back; the meeting is locked';
 
 CREATE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object('routerId', webrtc_config.router_id,
 		'rtpCapabilities', rt_private.router_rtp_capabilities(),
@@ -318,13 +318,12 @@ COMMENT ON FUNCTION rt_api.meeting_leave(text, jsonb) IS 'leave-meeting';
 -- ---- sockets that drop and come back --------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.meeting_grace() RETURNS interval
-LANGUAGE sql STABLE AS $$
-	SELECT current_setting('rt.meeting_grace')::interval
-$$;
+LANGUAGE sql STABLE
+	RETURN current_setting('rt.meeting_grace')::interval;
 COMMENT ON FUNCTION rt_private.meeting_grace() IS 'how long a place is kept';
 
 CREATE FUNCTION rt_private.places_json(places rt.meeting_participants[]) RETURNS json
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('meetings', coalesce(json_agg(json_build_object('meetingId', p.meeting_id::text,
 		'participantId', p.id::text) ORDER BY p.meeting_id), '[]'))
 	FROM unnest(places) AS p
@@ -376,7 +375,7 @@ COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'a socket was recovere
 
 -- Looks at each gateway that participants name, not at each participant: a few index probes.
 CREATE FUNCTION rt_private.meeting_dead_gateways() RETURNS text[]
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE named (gateway) AS (
 		(SELECT p.gateway FROM rt.meeting_participants AS p
 			WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NOT NULL
@@ -395,7 +394,7 @@ $$;
 COMMENT ON FUNCTION rt_private.meeting_dead_gateways() IS 'gateways that participants are connected to, and that are dead';
 
 CREATE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	dead text[] := rt_private.meeting_dead_gateways();
 BEGIN
@@ -413,7 +412,7 @@ COMMENT ON FUNCTION rt_private.meeting_drop_dead_gateways() IS 'lets the grace b
 
 -- A hundred meetings a call at most; the next call does the rest.
 CREATE FUNCTION rt_private.meeting_end_places() RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	meeting bigint;
 	limit_at timestamptz := clock_timestamp() - rt_private.meeting_grace();
