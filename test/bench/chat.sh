@@ -3,15 +3,14 @@
 FRESH_USERS=(f g h)
 QUIET_SECONDS=30
 
-has_swarm()
+# Each group of users has its tokens in a file, a line each.
+make_tokens()
 {
 	local letter
-	[ -z "${SWARM:-}" ] || return 0
-	mkdir -p "$BUILD"
-	gcc -O2 -Wall -Wextra -D_GNU_SOURCE -I"$(pg_config --includedir)" -o "$BUILD/swarm" "$BENCH"/swarm/*.c -lpq || die 'cannot build the swarm'
-	SWARM=$BUILD/swarm
-	progress 'users, rooms and messages for parts f to i'
-	sql -f "$BENCH/chat.sql" > /dev/null || die 'cannot make what parts f to i need'
+	ROOM=$(sql -c "SELECT id FROM rt.rooms WHERE name = 'everybody'")
+	sql -c "SELECT rt.issue_token(id, '1 day') FROM rt.users ORDER BY id" > "$SCRATCH/tokens.bench"
+	progress 'users, rooms and messages'
+	sql -f "$BENCH/chat.sql" > /dev/null || die 'cannot make users and rooms'
 	for letter in "${FRESH_USERS[@]}"
 	do
 		sql -c "SELECT rt.issue_token(id, '1 day') FROM rt.users WHERE id ~ '^$letter[0-9]+$' ORDER BY substr(id, 2)::int" > "$SCRATCH/tokens.$letter"

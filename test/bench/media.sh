@@ -7,27 +7,6 @@ FORWARD_AUDIENCES=(10 50 200)
 JOINERS=301
 JOINS_AT_ONCE=16
 
-has_media_rig()
-{
-	[ -z "${RIG:-}" ] || return 0
-	if [ ! -e "$GENERATORS/media/rig.js" ]
-	then
-		progress "no media rig in $GENERATORS (set RT_BENCH_DIR): this part is left out"
-		return 1
-	fi
-	RIG=$BUILD/media
-	mkdir -p "$RIG"
-	cp -R "$GENERATORS/media/." "$RIG/" && make -s -C "$RIG" loadgen floor && install_rig || die 'cannot build the media rig'
-}
-
-# Programs that its package would fetch besides are not needed.
-install_rig()
-{
-	[ -d "$RIG/node_modules/socket.io-client" ] ||
-		npm install --prefix "$RIG" --ignore-scripts --no-audit --no-fund --loglevel=error > "$SCRATCH/npm.log" 2>&1 ||
-		{ cat "$SCRATCH/npm.log" >&2; return 1; }
-}
-
 new_meetings()
 {
 	sql -c "SELECT min(m) FROM (SELECT rt.create_meeting('forwarding', 'h0', access => 'anyone') AS m FROM generate_series(1, $1)) AS made"
@@ -51,30 +30,23 @@ has_media_worker()
 	[ "$(sql -c "SELECT count(*) FROM rt_private.media_workers WHERE heartbeat_at > now() - interval '2 seconds'")" = 1 ]
 }
 
-# forward NAME CONSUMERS OPTION...: the rig's line is then in the file of that name.
+# forward RECEIVERS ARGUMENT...
 forward()
 {
-	local name=$1 consumers=$2
-	shift 2
+	local receivers=$1
+	shift
 	restart_media
-	until_quiet
-	timeout 120 node "$RIG/rig.js" --sfu rt --url "$RT_URL" --meeting "$(new_meetings 1)" --tokens "$SCRATCH/tokens.h" \
-		--pids "media:$MEDIA" --subs "$consumers" --pps "$FORWARDED_PER_SECOND" --size "$FORWARDED_BYTES" --srtp gcm \
-		--secs "$FORWARD_SECONDS" --kts 1 "$@" > "$SCRATCH/$name.json" || die 'the media rig failed'
-	[ "$(media_figure "$name" .lost)" = 0 ] || die "$(media_figure "$name" .lost) packets were lost"
-	[ "$(media_figure "$name" '.verify_fail == 0 and .verified > 0')" = true ] || die 'packets are not authentic'
-}
-
-media_figure()
-{
-	jq -r "$2" "$SCRATCH/$1.json"
+	swarm forward h --pid "$MEDIA" --count $((receivers + 1)) --room "$(new_meetings 1)" --pps "$FORWARDED_PER_SECOND" \
+		--size "$FORWARDED_BYTES" --seconds "$FORWARD_SECONDS" "$@"
+	expect lost 0 'packets were lost'
+	expect failed 0 'packets are not authentic'
+	[ "$(figure verified)" -gt 0 ] || die 'no packet was verified'
 }
 
 forward_floor()
 {
-	"$RIG/floor" -c evp-gcm -m mmsg -b 1 -n "$1" -p "$FORWARDED_PER_SECOND" -l "$FORWARDED_BYTES" -s 4 > "$SCRATCH/floor.json" ||
-		die 'the floor failed'
-	[ "$(media_figure floor '.bad == 0 and .err == 0')" = true ] || die 'the floor lost packets'
+	"$BUILD/media_floor" "$1" "$FORWARDED_PER_SECOND" "$FORWARDED_BYTES" 4 > "$SCRATCH/figures" || die 'the floor failed'
+	expect lost 0 'the floor lost packets'
 }
 
 # The lists are meant to fall apart into words.
@@ -89,28 +61,27 @@ bench_j()
 		for round in $(seq "$ROUNDS")
 		do
 			progress "forwarding to $n, round $round"
-			forward forward "$n" --par "$([ "$n" = 10 ] && echo 1 || echo 8)"
+			forward "$n" --rate "$([ "$n" = 10 ] && echo 1 || echo 8)"
+			cost[$n]+=" $(figure us_a_packet)"
+			p50[$n]+=" $(figure p50_us)"
+			p99[$n]+=" $(figure p99_us)"
+			memory[$n]+=" $(calculate 'bytes_a_receiver / 1024' '%.1f')"
+			up[$n]+=" $(figure up_ms)"
 			forward_floor "$n"
-			cost[$n]+=" $(media_figure forward .us_per_fwd)"
-			floor[$n]+=" $(media_figure floor .us_per_fwd)"
-			p50[$n]+=" $(media_figure forward .lat_us.p50)"
-			p99[$n]+=" $(media_figure forward .lat_us.p99)"
-			memory[$n]+=" $(media_figure forward .cpu.media.kb_per_sub)"
-			up[$n]+=" $(media_figure forward .dtls_up_ms)"
+			floor[$n]+=" $(figure us_a_packet)"
 		done
 		report_forwarding "$n" "$(median ${cost[$n]})" "$(median ${floor[$n]})" "$(median ${p50[$n]})" "$(median ${p99[$n]})"
-		row "j forwarding to $n, resident set a consumer" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 100 kB'
+		row "j forwarding to $n, resident set a receiver" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 100 kB'
 	done
-	row 'j from opening a page to DTLS up, one after the other' "$(printf '%.1f ms' "$(median ${up[10]})")" '<= 20 ms'
+	row 'j from join-meeting to DTLS up, one receiver after the other' "$(printf '%.1f ms' "$(median ${up[10]})")" '<= 20 ms'
 	bench_joins
 }
 
 report_forwarding()
 {
-	row "j forwarding to $1, CPU a packet" "$(printf '%.2f us' "$2")"
-	row "j forwarding to $1, the floor's CPU a packet" "$(printf '%.2f us' "$3")"
-	row "j forwarding to $1, forwarder : floor" "$(ratio "$2" "$3")" '<= 1.50'
-	row "j forwarding to $1, added latency p50, p99" "$(in_ms "$4") ms, $(in_ms "$5") ms" 'p99 <= 2 ms'
+	row "j forwarding to $1, the floor, CPU a packet" "$(printf '%.2f us' "$3")"
+	row "j forwarding to $1, CPU a packet" "$(printf '%.2f us' "$2")" '<= 1.50' "$(ratio "$2" "$3")"
+	row "j forwarding to $1, latency from due to arrived p50, p99" "$(in_ms "$4") ms, $(in_ms "$5") ms" 'p99 <= 2 ms'
 }
 
 bench_joins()

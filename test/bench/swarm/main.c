@@ -11,8 +11,8 @@ static const struct
 	const char *name;
 	void (*run)(const struct scenario *sc);
 } scenarios[] = {
-	{"receipts", receipts_run}, {"presence", presence_run}, {"reconnect", reconnect_run},
-	{"meetings", meetings_run}, {"watchers", watchers_run},
+	{"fanout", fanout_run},       {"idle", idle_run},         {"receipts", receipts_run}, {"presence", presence_run},
+	{"reconnect", reconnect_run}, {"meetings", meetings_run}, {"watchers", watchers_run}, {"forward", forward_run},
 };
 
 static void
@@ -36,6 +36,18 @@ take_option(struct scenario *sc, const char *name, const char *value)
 		sc->rate = atof(value);
 	else if (strcmp(name, "--mode") == 0)
 		sc->mode = value;
+	else if (strcmp(name, "--pid") == 0)
+		sc->pid = (pid_t) atoi(value);
+	else if (strcmp(name, "--connections") == 0)
+		sc->connections = atoi(value);
+	else if (strcmp(name, "--size") == 0)
+		sc->size = atoi(value);
+	else if (strcmp(name, "--pps") == 0)
+		sc->pps = atoi(value);
+	else if (strcmp(name, "--nap") == 0)
+		sc->nap_us = (unsigned) atoi(value);
+	else if (strcmp(name, "--windows") == 0)
+		sc->windows = value;
 	else
 		errx(2, "no option %s", name);
 }
@@ -43,12 +55,21 @@ take_option(struct scenario *sc, const char *name, const char *value)
 int
 main(int argc, char **argv)
 {
-	struct scenario sc = {.count = 1, .rooms = 1, .seconds = 5, .rate = 50, .mode = ""};
+	struct scenario sc = {.count = 1,
+						  .rooms = 1,
+						  .seconds = 5,
+						  .rate = 50,
+						  .mode = "",
+						  .connections = 8,
+						  .size = 200,
+						  .pps = 500,
+						  .windows = "1"};
 
 	for (int i = 2; i + 1 < argc; i += 2)
 		take_option(&sc, argv[i], argv[i + 1]);
-	if (sc.tokens == NULL || sc.measured.port == 0 || sc.measured.postmaster == 0 || sc.count < 1 || sc.rooms < 1)
-		errx(2, "--port, --postmaster and --tokens are needed");
+	if (argc < 2 || sc.tokens == NULL || sc.measured.port == 0 || sc.count < 1 || sc.rooms < 1 || sc.rate <= 0 ||
+		(sc.measured.postmaster == 0 && sc.pid == 0))
+		errx(2, "SCENARIO, --port, --tokens, and --postmaster or --pid are needed");
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
 	{
 		if (strcmp(scenarios[i].name, argv[1]) == 0)

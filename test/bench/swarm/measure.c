@@ -107,6 +107,49 @@ read_cpu(const struct measure *m, struct measure_reading *r)
 	r->gateway_s = t.own / a_second;
 }
 
+double
+measure_cpu_s(pid_t pid)
+{
+	char path[300];
+	const struct dirent *e;
+	double sum_ns = 0, ns;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+	tasks = opendir(path);
+	if (tasks == NULL)
+		errx(1, "no process with pid %d", (int) pid);
+	while ((e = readdir(tasks)) != NULL)
+	{
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int) pid, e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (f == NULL)
+			continue;
+		if (fscanf(f, "%lf", &ns) == 1)
+			sum_ns += ns;
+		fclose(f);
+	}
+	closedir(tasks);
+	return sum_ns / 1e9;
+}
+
+double
+measure_resident_bytes(pid_t pid)
+{
+	char path[64];
+	double pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int) pid);
+	f = fopen(path, "r");
+	if (f == NULL || fscanf(f, "%*f %lf", &pages) != 1)
+		errx(1, "no process with pid %d", (int) pid);
+	fclose(f);
+	return pages * (double) sysconf(_SC_PAGESIZE);
+}
+
 /* ---- the gateway's counters ------------------------------------------------------------- */
 
 /* The whole answer, "" if there is none. */

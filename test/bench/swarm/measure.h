@@ -32,6 +32,10 @@ void measure_read(const struct measure *m, struct measure_reading *r);
 /* Prints NAME_gateway_s=… and so on: later minus earlier. */
 void measure_print(const char *name, const struct measure_reading *earlier, const struct measure_reading *later);
 
+/* CPU time of all threads of a process that live now, in seconds (proc(5): schedstat counts nanoseconds). */
+double measure_cpu_s(pid_t pid);
+double measure_resident_bytes(pid_t pid);
+
 /* Sorts the values. */
 double measure_quantile(double *values, size_t n, double q);
 

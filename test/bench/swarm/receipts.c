@@ -84,7 +84,12 @@ void
 receipts_run(const struct scenario *sc)
 {
 	struct receipts r = {.scenario = sc, .done = calloc((size_t) sc->count, sizeof(int))};
-	struct swarm_options o = {sc->measured.port, sc->count, sc->tokens, on_packet, on_connected, &r};
+	struct swarm_options o = {.port = sc->measured.port,
+							  .count = sc->count,
+							  .tokens = sc->tokens,
+							  .on_packet = on_packet,
+							  .on_connected = on_connected,
+							  .arg = &r};
 	struct measure_reading before, after;
 	uint64_t began_ns, end_ns;
 

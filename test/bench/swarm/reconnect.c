@@ -210,7 +210,12 @@ reconnect_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct reconnect r = {.scenario = sc};
-	struct swarm_options o = {sc->measured.port, sc->count, sc->tokens, on_packet, on_connected, &r};
+	struct swarm_options o = {.port = sc->measured.port,
+							  .count = sc->count,
+							  .tokens = sc->tokens,
+							  .on_packet = on_packet,
+							  .on_connected = on_connected,
+							  .arg = &r};
 	struct measure_reading before, after;
 
 	r.seq = calloc(n, sizeof(*r.seq));

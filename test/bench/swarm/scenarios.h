@@ -14,7 +14,19 @@ struct scenario
 	double seconds; /* how long, or within which time */
 	double rate;    /* a second */
 	const char *mode;
+	pid_t pid;           /* the process whose CPU and memory count */
+	int connections;     /* that send */
+	int size;            /* of a message's text or an RTP packet, in bytes */
+	int pps;             /* RTP packets a second */
+	unsigned nap_us;     /* see swarm.h */
+	const char *windows; /* how many messages are under way, one measurement after the other; 0: "rate" a second */
 };
+
+/* Messages to one room that all clients are in.  Modes: insert, rest, floor. */
+void fanout_run(const struct scenario *sc);
+
+/* Clients of one room that do nothing. */
+void idle_run(const struct scenario *sc);
 
 /* Members mark messages as seen, batch after batch.  Modes: forward, scattered. */
 void receipts_run(const struct scenario *sc);
@@ -30,5 +42,9 @@ void meetings_run(const struct scenario *sc);
 
 /* Clients join meetings and watch what one sends in each; "rate" is how many are at it at a time. */
 void watchers_run(const struct scenario *sc);
+
+/* The first client sends video to a meeting, over DTLS and SRTP, and all others receive it; "rate" is how many join
+ * at a time. */
+void forward_run(const struct scenario *sc);
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "measure.h"
@@ -25,6 +26,7 @@
 #define CLIENTS_AN_ADDRESS 20000 /* below the number of ephemeral ports */
 #define HEAD_MAX 14
 #define EMIT_MAX 8192
+#define MAX_WATCHES 1100 /* a connection for each sender, a socket for each media peer */
 
 enum opcode
 {
@@ -40,8 +42,12 @@ struct swarm
 	int epoll;
 	char **tokens;
 	int ntokens;
-	swarm_fd_cb watch_cb;
-	void *watch_arg;
+	struct watch
+	{
+		swarm_fd_cb cb;
+		void *arg;
+	} watches[MAX_WATCHES];
+	int nwatches;
 	char buffer[READ_BYTES + 1];
 };
 
@@ -349,20 +355,36 @@ on_event(struct swarm *s, struct swarm_client *c, uint32_t events)
 		on_readable(s, c);
 }
 
+static bool
+is_watch(const struct swarm *s, const void *p)
+{
+	return (const char *) p >= (const char *) s->watches &&
+		   (const char *) p < (const char *) (s->watches + MAX_WATCHES);
+}
+
 void
 swarm_turn(struct swarm *s, uint64_t until_ns)
 {
 	struct epoll_event events[EVENTS];
 	uint64_t now_ns = measure_now_ns();
 	int wait_ms = until_ns > now_ns ? (int) ((until_ns - now_ns + 999999) / 1000000) : 0;
-	int n = epoll_wait(s->epoll, events, EVENTS, wait_ms);
+	int n;
+
+	if (s->options.nap_us > 0 && wait_ms > 0)
+	{
+		struct timespec nap = {.tv_nsec = (long) s->options.nap_us * 1000};
+
+		nanosleep(&nap, NULL);
+		wait_ms = 0;
+	}
+	n = epoll_wait(s->epoll, events, EVENTS, wait_ms);
 
 	for (int i = 0; i < n; i++)
 	{
 		struct swarm_client *c = events[i].data.ptr;
 
-		if (c == NULL)
-			s->watch_cb(s->watch_arg);
+		if (is_watch(s, c))
+			((struct watch *) (void *) c)->cb(((struct watch *) (void *) c)->arg);
 		else if (c->fd >= 0)
 			on_event(s, c, events[i].events);
 	}
@@ -396,10 +418,13 @@ swarm_gather(struct swarm *s, int n)
 void
 swarm_watch(struct swarm *s, int fd, swarm_fd_cb cb, void *arg)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+	struct watch *w = &s->watches[s->nwatches++];
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = w};
 
-	s->watch_cb = cb;
-	s->watch_arg = arg;
+	if (s->nwatches > MAX_WATCHES)
+		errx(1, "more than %d descriptors are watched", MAX_WATCHES);
+	w->cb = cb;
+	w->arg = arg;
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
 		err(1, "epoll_ctl");
 }
@@ -429,20 +454,16 @@ read_tokens(struct swarm *s)
 		errx(1, "%s has no token", s->options.tokens);
 }
 
-/* Twice as many as clients, for those that are abandoned. */
+/* As many as there may be: twice as many as clients where they are abandoned. */
 static void
 raise_descriptor_limit(int clients)
 {
 	struct rlimit rl;
-	rlim_t wanted = (rlim_t) clients * 2 + 100;
 
 	getrlimit(RLIMIT_NOFILE, &rl);
-	if (rl.rlim_cur >= wanted)
-		return;
-	rl.rlim_cur = wanted;
-	rl.rlim_max = rl.rlim_max < wanted ? wanted : rl.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
-		err(1, "cannot have %d descriptors", (int) wanted);
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur < (rlim_t) clients + 100)
+		errx(1, "%d clients need more than %lu descriptors", clients, (unsigned long) rl.rlim_cur);
 }
 
 struct swarm *

@@ -48,6 +48,8 @@ struct swarm_options
 	swarm_packet_cb on_packet;
 	swarm_connected_cb on_connected; /* may be NULL */
 	void *arg;
+	unsigned nap_us; /* 0: wakes for each event; else sleeps so long between two looks, so that no send of the
+					  * server's pays for waking us */
 };
 
 struct swarm *swarm_new(const struct swarm_options *o);
@@ -62,7 +64,8 @@ void swarm_abandon(struct swarm *s, struct swarm_client *c); /* it stays, unread
 void swarm_emit(struct swarm *s, struct swarm_client *c, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* One more descriptor that the loop reads for. */
+/* One more descriptor that the loop reads for, and writes for where asked.  Level triggered; closing the descriptor
+ * ends it. */
 void swarm_watch(struct swarm *s, int fd, swarm_fd_cb cb, void *arg);
 
 void swarm_turn(struct swarm *s, uint64_t until_ns); /* waits no longer than that */

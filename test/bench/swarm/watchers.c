@@ -12,6 +12,7 @@
 #include "measure.h"
 #include "packet.h"
 #include "scenarios.h"
+#include "signal.h"
 #include "swarm.h"
 
 #define ANSWER_SECONDS 20
@@ -24,9 +25,9 @@ struct watchers
 	int at_once; /* clients that join at one time */
 	int next;    /* client that has not begun */
 	int done;
-	int sending;           /* producers that are made */
-	char (*producer)[40];  /* by meeting */
-	char (*transport)[40]; /* by client */
+	int sending;                      /* producers that are made */
+	char (*producer)[SIGNAL_ID_MAX];  /* by meeting */
+	char (*transport)[SIGNAL_ID_MAX]; /* by client */
 	uint64_t *began_ns;
 	double *joined_ms; /* in the order of being done */
 };
@@ -43,66 +44,22 @@ meeting_index(const struct watchers *w, const struct swarm_client *c)
 	return c->index % w->scenario->rooms;
 }
 
-static void
-join(struct watchers *w, struct swarm_client *c)
+static long long
+meeting_of(const struct watchers *w, const struct swarm_client *c)
 {
-	w->began_ns[c->index] = measure_now_ns();
-	swarm_emit(w->swarm, c, "420[\"join-meeting\",{\"meetingId\":\"%lld\"}]",
-			   w->scenario->room + meeting_index(w, c));
-}
-
-static void
-make_transport(struct watchers *w, struct swarm_client *c)
-{
-	swarm_emit(w->swarm, c, "421[\"create-transport\",{\"meetingId\":\"%lld\",\"direction\":\"%s\"}]",
-			   w->scenario->room + meeting_index(w, c), is_sender(w, c) ? "send" : "recv");
-}
-
-static void
-connect_transport(struct watchers *w, struct swarm_client *c)
-{
-	swarm_emit(w->swarm, c,
-			   "422[\"connect-transport\",{\"transportId\":\"%s\",\"dtlsParameters\":{\"role\":\"client\","
-			   "\"fingerprints\":[{\"algorithm\":\"sha-256\",\"value\":\"" FINGERPRINT "\"}]}}]",
-			   w->transport[c->index]);
-}
-
-static void
-produce(struct watchers *w, struct swarm_client *c)
-{
-	swarm_emit(w->swarm, c,
-			   "423[\"produce\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"kind\":\"video\",\"rtpParameters\":{"
-			   "\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"video/VP8\",\"payloadType\":96,\"clockRate\":90000,"
-			   "\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[],"
-			   "\"encodings\":[{\"ssrc\":%d}],\"rtcp\":{\"cname\":\"swarm\"}}}]",
-			   w->scenario->room + meeting_index(w, c), w->transport[c->index], 1000 + c->index);
-}
-
-static void
-consume(struct watchers *w, struct swarm_client *c)
-{
-	swarm_emit(
-		w->swarm, c,
-		"424[\"consume\",{\"meetingId\":\"%lld\",\"transportId\":\"%s\",\"producerId\":\"%s\",\"rtpCapabilities\":{"
-		"\"codecs\":[{\"mimeType\":\"video/VP8\",\"kind\":\"video\",\"preferredPayloadType\":96,\"clockRate\":90000,"
-		"\"parameters\":{},\"rtcpFeedback\":[]}],\"headerExtensions\":[]}}]",
-		w->scenario->room + meeting_index(w, c), w->transport[c->index], w->producer[meeting_index(w, c)]);
-}
-
-static void
-resume(struct watchers *w, struct swarm_client *c, const char *text, size_t len)
-{
-	char consumer[40];
-
-	packet_copy(consumer, sizeof(consumer), text, len, "consumerId");
-	swarm_emit(w->swarm, c, "425[\"resume-consumer\",{\"consumerId\":\"%s\"}]", consumer);
+	return w->scenario->room + meeting_index(w, c);
 }
 
 static void
 begin_next(struct watchers *w)
 {
 	if (w->next < w->scenario->count)
-		join(w, swarm_client(w->swarm, w->next++));
+	{
+		struct swarm_client *c = swarm_client(w->swarm, w->next++);
+
+		w->began_ns[c->index] = measure_now_ns();
+		signal_join(w->swarm, c, meeting_of(w, c));
+	}
 }
 
 static void
@@ -112,33 +69,36 @@ take_done(struct watchers *w, struct swarm_client *c)
 	begin_next(w);
 }
 
-/* The answer to the request of this number. */
 static void
 take_answer(struct watchers *w, struct swarm_client *c, char request, const char *text, size_t len)
 {
+	char consumer[SIGNAL_ID_MAX];
+
 	switch (request)
 	{
-		case '0':
-			make_transport(w, c);
+		case SIGNAL_JOIN:
+			signal_transport(w->swarm, c, meeting_of(w, c), is_sender(w, c));
 			break;
-		case '1':
-			packet_copy(w->transport[c->index], sizeof(w->transport[0]), text, len, "transportId");
-			connect_transport(w, c);
+		case SIGNAL_TRANSPORT:
+			packet_copy(w->transport[c->index], SIGNAL_ID_MAX, text, len, "transportId");
+			signal_connect(w->swarm, c, w->transport[c->index], FINGERPRINT);
 			break;
-		case '2':
+		case SIGNAL_CONNECT:
 			if (is_sender(w, c))
-				produce(w, c);
+				signal_produce(w->swarm, c, meeting_of(w, c), w->transport[c->index], 1000 + 2 * (uint32_t) c->index);
 			else
-				consume(w, c);
+				signal_consume(w->swarm, c, meeting_of(w, c), w->transport[c->index],
+							   w->producer[meeting_index(w, c)]);
 			break;
-		case '3':
-			packet_copy(w->producer[meeting_index(w, c)], sizeof(w->producer[0]), text, len, "producerId");
+		case SIGNAL_PRODUCE:
+			packet_copy(w->producer[meeting_index(w, c)], SIGNAL_ID_MAX, text, len, "producerId");
 			w->sending++;
 			break;
-		case '4':
-			resume(w, c, text, len);
+		case SIGNAL_CONSUME:
+			packet_copy(consumer, sizeof(consumer), text, len, "consumerId");
+			signal_resume(w->swarm, c, consumer);
 			break;
-		case '5':
+		case SIGNAL_RESUME:
 			take_done(w, c);
 			break;
 	}
@@ -191,7 +151,8 @@ watchers_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct watchers w = {.scenario = sc, .at_once = (int) sc->rate};
-	struct swarm_options o = {sc->measured.port, sc->count, sc->tokens, on_packet, NULL, &w};
+	struct swarm_options o = {
+		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = &w};
 	struct measure_reading start, end;
 	uint64_t began_ns;
 
