@@ -18,6 +18,7 @@
 #define SETTLE_SECONDS 1.0
 #define WARM_SECONDS 1.0
 #define ANSWER_SECONDS 20
+#define JOINS_AT_ONCE 200
 #define MAX_UNDER_WAY 65536
 #define MARK "fan "
 #define CONTENT_MAX 2048
@@ -194,8 +195,7 @@ join_all(struct fanout *f)
 	{
 		swarm_emit(f->swarm, swarm_client(f->swarm, i), "420[\"join-chat-rooms\",{\"roomIds\":[\"%lld\"]}]",
 				   f->scenario->room);
-		if (i % 100 == 99)
-			swarm_turn(f->swarm, measure_now_ns());
+		await_all(f, &f->joined, i + 1 - JOINS_AT_ONCE, "have joined");
 	}
 	await_all(f, &f->joined, f->nsubscribers, "have joined");
 	swarm_run(f->swarm, SETTLE_SECONDS);
