@@ -45,6 +45,16 @@ my %known = map { $_ => 1 } split /\n/, $cluster->sql(q{
 	UNION SELECT format('rt.%s.%s', c.relname, a.attname) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 		WHERE c.relnamespace = 'rt'::regnamespace
 });
+# A link to a heading: its words, lower case, joined by dashes.
+sub leads_somewhere
+{
+	my ($page, $link) = @_;
+	my ($target, $anchor) = $link =~ /^([^#]*)#(.*)$/;
+	my $file = $target eq '' ? "$root/$page" : "$root/" . dirname($page) . "/$target";
+	return 0 unless -e $file;
+	my %there = map { lc(s/[^\w\s-]//gr) =~ s/\s/-/gr => 1 } slurp($file) =~ /^#+ +(.*?)\s*$/mg;
+	return $there{$anchor};
+}
 my @pages = map { s{^\Q$root\E/}{}r } ("$root/README.md", sort glob("$root/docs/*.md"));
 for my $page (@pages)
 {
@@ -53,6 +63,8 @@ for my $page (@pages)
 	is("@strange", '', "$page names only what is there");
 	my @broken = grep { !-e "$root/" . dirname($page) . "/$_" } map { s/#.*//r } grep { !/^(https?:|#)/ } $text =~ /\]\(([^)\s]+)\)/g;
 	is("@broken", '', "$page has no broken link");
+	my @lost = grep { !leads_somewhere($page, $_) } grep { /#/ && !/^https?:/ } $text =~ /\]\(([^)\s]+)\)/g;
+	is("@lost", '', "$page links to headings that are there");
 }
 
 # A line of the log that troubleshooting.md explains is one that the programs write.
