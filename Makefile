@@ -69,7 +69,7 @@ override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argumen
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) bgworker/common/version.h
+$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) bgworker/common/version.h bgworker/common/clock.h
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
@@ -96,7 +96,7 @@ COMMON_PKGS = libuv jansson libpq libseccomp
 GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl
 MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
 
-common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c))
+common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c bgworker/common/*/*.c))
 gateway_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/gateway/*.c bgworker/gateway/*/*.c))
 media_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/media/*.c bgworker/media/*/*.c))
 
@@ -172,7 +172,7 @@ lint-js:
 	@test/lint/javascript
 lint-extension: $(patsubst %.o,%.c,$(OBJS))
 	for f in $^; do $(CLANG) $(LINT_FLAGS) -Wno-ignored-attributes $(CPPFLAGS) $$f || exit 1; done
-lint-programs: $(wildcard bgworker/common/*.c $(addprefix bgworker/,gateway/*.c gateway/*/*.c media/*.c media/*/*.c))
+lint-programs: $(wildcard $(foreach d,common gateway media,bgworker/$(d)/*.c bgworker/$(d)/*/*.c))
 	for f in $^; do \
 		$(CLANG) $(LINT_FLAGS) -std=gnu11 -D_GNU_SOURCE -I. $(shell $(PKG_CONFIG) --cflags $(GATEWAY_PKGS) $(MEDIA_PKGS)) $$f || exit 1; \
 	done

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "clock.h"
 #include "log.h"
 #include "metric.h"
 
@@ -86,7 +87,7 @@ run_deferred(struct rt_loop *l)
 static uint64_t
 since_update_ms(const struct rt_loop *l)
 {
-	uint64_t now_ms = uv_hrtime() / 1000000;
+	uint64_t now_ms = rt_clock_us() / 1000;
 
 	return now_ms > uv_now(&l->uv) ? now_ms - uv_now(&l->uv) : 0;
 }
@@ -192,12 +193,6 @@ uint64_t
 rt_loop_now_ms(const struct rt_loop *l)
 {
 	return uv_now(&l->uv);
-}
-
-uint64_t
-rt_loop_clock_us(void)
-{
-	return uv_hrtime() / 1000;
 }
 
 void

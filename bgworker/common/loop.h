@@ -26,7 +26,6 @@ void rt_loop_stop(struct rt_loop *l);
 struct uv_loop_s *rt_loop_uv(struct rt_loop *l); /* lent, for the library that shares it */
 
 uint64_t rt_loop_now_ms(const struct rt_loop *l); /* monotonic, as of this turn */
-uint64_t rt_loop_clock_us(void);                  /* monotonic, now: for work that has a budget of time */
 
 /* Runs fn(arg) when the current turn ends, before the loop waits again.  The way to free an object that
  * is still on the stack. */

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "metric.h"
 
@@ -21,10 +21,8 @@ struct rt_process *
 rt_process_new(void)
 {
 	struct rt_process *p = rt_alloc(sizeof(*p));
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	p->started = (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+	p->started = (double) rt_clock_of_day_us() / 1e6;
 	p->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	return p;
 }

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "bgworker/common/conf.h"
-#include "bgworker/common/confine.h"
-#include "bgworker/common/db.h"
+#include "bgworker/common/confine/confine.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "app.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/app.h"
 #include "bgworker/gateway/clients/auth.h"

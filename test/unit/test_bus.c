@@ -2,7 +2,7 @@
  * test says what arrives and what the event log answers. */
 #include <stdlib.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/app.h"

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bgworker/common/confine.h"
+#include "bgworker/common/confine/confine.h"
 #include "bgworker/common/log.h"
 #include "tap.h"
 

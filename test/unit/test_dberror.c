@@ -1,5 +1,5 @@
 /* Errors of the database as clients read them. */
-#include "bgworker/common/dberror.h"
+#include "bgworker/common/db/dberror.h"
 
 #include "tap.h"
 

@@ -1,8 +1,8 @@
 /* test_dbturns.c: one user's calls wait for one another, not for those of others. */
 #include <stdlib.h>
 
-#include "bgworker/common/dbpipe.h"
-#include "bgworker/common/dbturns.h"
+#include "bgworker/common/db/dbpipe.h"
+#include "bgworker/common/db/dbturns.h"
 #include "tap.h"
 
 #define MOST 2

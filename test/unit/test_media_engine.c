@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/media/forward/consumer.h"
 #include "bgworker/media/forward/engine.h"
 #include "bgworker/media/forward/allot.h"
@@ -188,8 +189,8 @@ turn(void)
 /* Turns until the condition holds, at most a minute; UNTIL gives whether it does. */
 #define UNTIL(condition) \
 	({ \
-		uint64_t end_us = rt_loop_clock_us() + 60000000; \
-		while (!(condition) && rt_loop_clock_us() < end_us) \
+		uint64_t end_us = rt_clock_us() + 60000000; \
+		while (!(condition) && rt_clock_us() < end_us) \
 		{ \
 			turn(); \
 			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL); \
@@ -201,9 +202,9 @@ turn(void)
 static void
 settle(void)
 {
-	uint64_t end_us = rt_loop_clock_us() + 30000;
+	uint64_t end_us = rt_clock_us() + 30000;
 
-	for (int turns = 0; turns < 100 || rt_loop_clock_us() < end_us; turns++)
+	for (int turns = 0; turns < 100 || rt_clock_us() < end_us; turns++)
 		turn();
 }
 

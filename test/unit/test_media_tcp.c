@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/media/net/port.h"
 #include "bgworker/media/net/tcp.h"
 #include "tap.h"
@@ -21,8 +22,8 @@ static bool trusted; /* whether who connects is a peer */
 /* Turns until the condition holds, at most a minute; UNTIL gives whether it does. */
 #define UNTIL(condition) \
 	({ \
-		uint64_t end_us = rt_loop_clock_us() + 60000000; \
-		while (!(condition) && rt_loop_clock_us() < end_us) \
+		uint64_t end_us = rt_clock_us() + 60000000; \
+		while (!(condition) && rt_clock_us() < end_us) \
 		{ \
 			uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT); \
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); \

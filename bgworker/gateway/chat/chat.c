@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bgworker/common/conf.h"
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/gateway/socketio/socketio.h"
 
 struct rt_app;

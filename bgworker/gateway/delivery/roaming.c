@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/db.h"
-#include "bgworker/common/dbjson.h"
+#include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
@@ -259,7 +259,7 @@ call(struct rt_roaming *r, json_t *joined, json_t *ask)
 	json_t *req = json_pack("{s:s, s:o, s:o}", "gateway", r->app->name, "joined", joined, "ask", ask);
 
 	if (any)
-		rt_db_call_json(r->app->db, "roaming", req, on_answer, r);
+		rt_dbjson_call(r->app->db, "roaming", req, on_answer, r);
 	else
 		json_decref(req);
 }

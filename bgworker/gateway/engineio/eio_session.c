@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 
 #define FLUSH_BUDGET_US 5000 /* then events are looked at in between, and what they bring joins what waits */
@@ -156,7 +157,7 @@ static void
 flush(void *arg)
 {
 	struct rt_eio *e = arg;
-	uint64_t until_us = rt_loop_clock_us() + FLUSH_BUDGET_US;
+	uint64_t until_us = rt_clock_us() + FLUSH_BUDGET_US;
 	struct rt_eio_session *s;
 
 	e->flush_deferred = false;
@@ -167,7 +168,7 @@ flush(void *arg)
 			free_session(s);
 		else
 			flush_session(s);
-		if (n % FLUSH_CLOCK_EVERY == 0 && rt_loop_clock_us() > until_us)
+		if (n % FLUSH_CLOCK_EVERY == 0 && rt_clock_us() > until_us)
 			break;
 	}
 	if (e->first_dirty != NULL)
@@ -287,7 +288,7 @@ on_heartbeat(struct rt_wheel_entry *entry)
 		return;
 	}
 	s->awaits_pong = true;
-	s->ping_sent_us = rt_loop_clock_us();
+	s->ping_sent_us = rt_clock_us();
 	rt_wheel_set(e->wheel, &s->heartbeat, s->ping_timeout_ms);
 	rt_eio_session_push(s, e->ping);
 }
@@ -298,7 +299,7 @@ on_pong(struct rt_eio_session *s)
 	if (!s->awaits_pong || s->closes_when_sent)
 		return;
 	s->awaits_pong = false;
-	s->latency_us = (int64_t) (rt_loop_clock_us() - s->ping_sent_us);
+	s->latency_us = (int64_t) (rt_clock_us() - s->ping_sent_us);
 	rt_histogram_add(&s->eio->stats->answers, (uint64_t) s->latency_us);
 	rt_wheel_set(s->eio->wheel, &s->heartbeat, s->ping_interval_ms);
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/db.h"
-#include "bgworker/common/dbjson.h"
+#include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
@@ -239,7 +239,7 @@ fetch(struct rt_signals *sg)
 		json_array_remove(sg->stored, 0);
 	}
 	sg->fetching = true;
-	rt_db_call_json(sg->app->db, "media_result", json_pack("{s:o}", "requestIds", ids), on_fetched, sg);
+	rt_dbjson_call(sg->app->db, "media_result", json_pack("{s:o}", "requestIds", ids), on_fetched, sg);
 }
 
 static void

@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/common/conf.h"
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
@@ -144,13 +144,10 @@ write_connections(struct rt_report *rp, struct rt_text *t)
 void
 rt_report_note_event(struct rt_report *rp, uint64_t pos)
 {
-	struct timespec now;
-
 	if (rp->seen_pos != 0)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
 	rp->seen_pos = pos;
-	rp->seen_at_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	rp->seen_at_us = rt_clock_of_day_us();
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
@@ -152,7 +153,7 @@ wait_for(struct rt_app *app, uint64_t id, enum rt_db_lane lane)
 	w->app = app;
 	w->id = id;
 	w->lane = lane;
-	w->began_us = rt_loop_clock_us();
+	w->began_us = rt_clock_us();
 	return w;
 }
 
@@ -160,7 +161,7 @@ static void
 end_wait(struct waiting *w)
 {
 	rt_stat_observe(w->app->stat, w->lane == RT_DB_SLOW ? RT_STAT_REQUEST_SLOW : RT_STAT_REQUEST_FAST,
-					rt_loop_clock_us() - w->began_us);
+					rt_clock_us() - w->began_us);
 	free(w);
 }
 

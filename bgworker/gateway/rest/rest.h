@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/gateway/net/http.h"
 
 struct rt_app;

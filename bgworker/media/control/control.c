@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bgworker/common/dbjson.h"
+#include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/media/net/addresses.h"
@@ -87,7 +87,7 @@ register_worker(struct rt_control *c)
 	snprintf(c->worker, sizeof(c->worker), "media%d-%s", c->options.slot, random);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(slot, sizeof(slot), "%s/%d", host, c->options.slot);
-	rt_db_call_json(c->db, "media_start",
+	rt_dbjson_call(c->db, "media_start",
 					json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
 							  "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
 							  "capacity", c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
@@ -134,7 +134,7 @@ on_beat(void *arg)
 
 	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
-	rt_db_call_json(c->db, "media_heartbeat", req, on_beaten, c);
+	rt_dbjson_call(c->db, "media_heartbeat", req, on_beaten, c);
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
 }
 
@@ -181,7 +181,7 @@ tell_events(struct rt_control *c)
 		return;
 	c->telling = true;
 	c->events = json_array();
-	rt_db_call_json(c->db, "media_event", json_pack("{s:s, s:o}", "worker", c->worker, "events", events), on_told, c);
+	rt_dbjson_call(c->db, "media_event", json_pack("{s:s, s:o}", "worker", c->worker, "events", events), on_told, c);
 }
 
 static void
@@ -232,7 +232,7 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 	rt_timer_stop(c->beat);
 	rt_timer_stop(c->retry);
 	rt_timer_start(c->goodbye, STOP_MS);
-	rt_db_call_json(c->db, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
+	rt_dbjson_call(c->db, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
 }
 
 static void

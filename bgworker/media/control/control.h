@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "bgworker/common/db.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/media/forward/engine.h"
 
 struct rt_control;

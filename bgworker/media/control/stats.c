@@ -1,21 +1,11 @@
 #include "stats.h"
 
-#include <sys/time.h>
-
+#include "bgworker/common/clock.h"
 #include "bgworker/media/forward/consumer.h"
 #include "bgworker/media/forward/engine.h"
 #include "bgworker/media/forward/layers.h"
 #include "bgworker/media/forward/producer.h"
 #include "bgworker/media/forward/transport.h"
-
-static json_int_t
-wall_ms(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (json_int_t) tv.tv_sec * 1000 + tv.tv_usec / 1000;
-}
 
 static void
 set_int(json_t *o, const char *key, uint64_t value)
@@ -26,7 +16,8 @@ set_int(json_t *o, const char *key, uint64_t value)
 static json_t *
 begin(const char *type, const char *id)
 {
-	return json_pack("{s:s, s:s, s:I}", "type", type, "id", id, "timestamp", wall_ms());
+	return json_pack("{s:s, s:s, s:I}", "type", type, "id", id, "timestamp",
+					 (json_int_t) (rt_clock_of_day_us() / 1000));
 }
 
 static json_t *

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/dbjson.h"
+#include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "inbox.h"
@@ -94,7 +94,7 @@ send_answers(void *arg)
 {
 	struct batch *b = arg;
 
-	rt_db_call_json(b->work->db, "media_answer",
+	rt_dbjson_call(b->work->db, "media_answer",
 					json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
 }
 
@@ -199,7 +199,7 @@ fetch(struct rt_work *w)
 		return;
 	}
 	w->fetching = true;
-	rt_db_call_json(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch),
+	rt_dbjson_call(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch),
 					on_fetched, w);
 	w->refetch = false;
 }

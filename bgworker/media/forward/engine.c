@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "allot.h"
 #include "consumer.h"
@@ -23,10 +23,7 @@
 void
 rt_engine_touch(struct rt_engine *e)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	e->now_us = (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+	e->now_us = rt_clock_us();
 }
 
 /* ---- packets ---- */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "port_impl.h"
 #include "tcp.h"
@@ -23,15 +23,6 @@
 #define SWEEP_MS 5000
 
 /* ---- in ---- */
-
-static uint64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static void
 prepare_batch(struct rt_port_batch *b, uint8_t (*buffers)[RT_PORT_BUFFER])
@@ -57,7 +48,7 @@ read_batch(struct rt_port *p, struct rt_port_socket *s)
 	n = recvmmsg(s->fd, msgs, RT_PORT_BATCH_IN, MSG_DONTWAIT, NULL);
 	if (n <= 0)
 		return 0;
-	now = now_us();
+	now = rt_clock_us();
 	for (int i = 0; i < n; i++)
 	{
 		p->stats.packets_in++;
@@ -90,7 +81,7 @@ on_tcp_packet(void *arg, struct rt_tcp *t, uint8_t *data, size_t len)
 
 	p->stats.packets_in++;
 	p->stats.bytes_in += len;
-	p->handler.on_packet(p->handler.arg, rt_tcp_tuple(t), data, len, now_us());
+	p->handler.on_packet(p->handler.arg, rt_tcp_tuple(t), data, len, rt_clock_us());
 	if (p->handler.is_peer(p->handler.arg, rt_tcp_tuple(t)))
 		rt_tcp_note_heard(t);
 	rt_port_flush(p);

@@ -1,8 +1,8 @@
 #include "rtcp.h"
 
 #include <string.h>
-#include <sys/time.h>
 
+#include "bgworker/common/clock.h"
 #include "rtp.h"
 
 #define NTP_EPOCH 2208988800u /* seconds from 1900 to 1970 */
@@ -10,10 +10,9 @@
 uint64_t
 rt_rtcp_ntp_now(void)
 {
-	struct timeval tv;
+	uint64_t now_us = rt_clock_of_day_us();
 
-	gettimeofday(&tv, NULL);
-	return ((uint64_t) tv.tv_sec + NTP_EPOCH) << 32 | ((uint64_t) tv.tv_usec << 32) / 1000000;
+	return (now_us / 1000000 + NTP_EPOCH) << 32 | ((now_us % 1000000) << 32) / 1000000;
 }
 
 enum rt_result

@@ -15,37 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "result.h"
+#include "bgworker/common/result.h"
+#include "dbcall.h"
+#include "dblisten.h"
 
 struct rt_histogram;
 struct rt_loop;
 struct rt_db;
-
-/* What a call came to.  Lent for the time of the callback. */
-struct rt_db_reply
-{
-	bool ok;
-	const char *json; /* ok: the function's result; "null" if it gave none */
-	size_t json_len;
-	const char *code;    /* !ok: code of the wire contract, static */
-	const char *message; /* !ok: for people */
-	const char *sqlstate;
-};
-
-typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
-/* pid: of the server process that notified.  Any role may NOTIFY on any channel: only the pid tells who it was. */
-typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t len);
-typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
-
-/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them; and
- * one is for what the program does for itself, so that no load of its clients' makes it look dead. */
-enum rt_db_lane
-{
-	RT_DB_FAST,
-	RT_DB_SLOW,
-	RT_DB_OWN,
-	RT_DB_LANES
-};
 
 struct rt_db_options
 {

@@ -8,9 +8,10 @@
 #include "dblisten.h"
 #include "dbpipe.h"
 #include "dbturns.h"
-#include "log.h"
-#include "loop.h"
-#include "metric.h"
+#include "bgworker/common/clock.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/metric.h"
 
 #define MAX_PIPES 32
 #define WAIT_LIMIT_MS 8000 /* a call that no connection took by then is refused */
@@ -291,7 +292,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	call->on_over = on_over;
 	call->over_arg = db;
 	call->since_ms = rt_loop_now_ms(db->loop);
-	call->began_us = rt_loop_clock_us();
+	call->began_us = rt_clock_us();
 	call->durations = &db->durations[lane];
 	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + req_len > MAX_WAITING_BYTES)
 	{

@@ -7,6 +7,6 @@
 #include "db.h"
 
 /* rt_api.<fn>(NULL, req) on a fast connection, as rt_db_call().  Takes req. */
-void rt_db_call_json(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg);
+void rt_dbjson_call(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "bgworker/common/log.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000

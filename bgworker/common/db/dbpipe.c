@@ -12,9 +12,8 @@
 
 #include "dbconn.h"
 #include "dberror.h"
-#include "log.h"
-#include "map.h"
-#include "metric.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
 
 #define DEPTH_MAX 64
 #define ANSWER_GRACE_MS 5000 /* beyond the statement's own limit */
@@ -33,26 +32,6 @@ struct rt_dbpipe
 	PGresult *success; /* of the head call */
 	bool reading;
 };
-
-void
-rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply)
-{
-	rt_histogram_add(call->durations, rt_loop_clock_us() - call->began_us);
-	call->cb(call->arg, reply);
-	call->on_over(call->over_arg, call);
-	free(call->actor);
-	free(call->req);
-	free(call);
-}
-
-void
-rt_dbcall_refuse(struct rt_dbcall *call)
-{
-	struct rt_db_reply reply = {
-		.code = "unavailable", .message = rt_dberror_message("unavailable"), .sqlstate = "08006"};
-
-	rt_dbcall_answer(call, &reply);
-}
 
 static struct rt_dbcall *
 pop_head(struct rt_dbpipe *p)

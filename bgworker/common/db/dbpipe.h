@@ -4,29 +4,8 @@
 
 #include <stdbool.h>
 
-#include "db.h"
-#include "loop.h"
-
-/* One call.  Owned by the pool while it waits, by the pipe while it is under way. */
-struct rt_dbcall
-{
-	struct rt_dbcall *next;
-	const char *fn;
-	char *actor;
-	char *req;
-	size_t req_len;
-	rt_db_cb cb;
-	void *arg;
-	void (*on_over)(void *arg, struct rt_dbcall *call); /* behind the callback, in front of the end */
-	void *over_arg;
-	uint64_t since_ms; /* when it came, then when the server can have begun with it */
-	uint64_t began_us; /* when it came */
-	struct rt_histogram *durations;
-	enum rt_db_lane lane;
-	bool has_turn; /* of its user's, see dbturns.h */
-	bool retried;
-	bool prepares; /* its Prepare has not succeeded yet */
-};
+#include "bgworker/common/loop.h"
+#include "dbcall.h"
 
 struct rt_dbpipe;
 
@@ -48,8 +27,5 @@ bool rt_dbpipe_has_room(const struct rt_dbpipe *p);               /* up, and not
 void rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call); /* takes the call */
 void rt_dbpipe_flush(struct rt_dbpipe *p);                        /* after one or several calls were sent */
 void rt_dbpipe_check(struct rt_dbpipe *p, uint64_t now_ms);       /* drops a connection that has stopped answering */
-
-void rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply); /* and frees it */
-void rt_dbcall_refuse(struct rt_dbcall *call);                                  /* `unavailable`; frees it */
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "result.h"
+#include "bgworker/common/result.h"
 
 struct rt_dbcall;
 struct rt_dbturns;

@@ -4,7 +4,7 @@
  * binding TCP ports, abstract unix sockets and signals of others.  Reading is allowed where libraries and the lookup
  * of names need it, connecting by TCP to the database's ports.  The kernel's header may be older than the kernel, and
  * libc has no wrappers, so numbers are our own: they are the kernel's interface and do not change. */
-#include "confine.h"
+#include "confine_landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "log.h"
+#include "bgworker/common/log.h"
+#include "confine_landlock.h"
+#include "confine_syscalls.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED true
@@ -44,6 +46,12 @@ rt_confine_early(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	set_limit(RLIMIT_CORE, 0);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+void
+rt_confine_no_ring(void)
+{
+	rt_confine_syscalls_no_ring();
 }
 
 /* No file grows, no process or thread is made, and descriptors stay as many as were asked for.  Pipes, where the log

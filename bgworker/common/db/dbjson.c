@@ -5,7 +5,7 @@
 #include <string.h>
 
 void
-rt_db_call_json(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg)
+rt_dbjson_call(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg)
 {
 	char *text = json_dumps(req, JSON_COMPACT);
 

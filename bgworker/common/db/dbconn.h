@@ -6,7 +6,7 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "loop.h"
+#include "bgworker/common/loop.h"
 
 struct rt_dbconn;
 

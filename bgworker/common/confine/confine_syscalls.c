@@ -5,7 +5,7 @@
  * mends.  Any other call that is not on the list is answered with ENOSYS, as if the kernel did not know it: a libc or
  * library newer than this list then takes its older way, instead of clients losing their connections.  The kernel's
  * audit log has what was refused. */
-#include "confine.h"
+#include "confine_syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,7 +247,7 @@ rt_confine_syscalls(const struct rt_confine_needs *needs)
 
 /* Where the kernel has no filters the ring does no harm: there is none that it would pass by. */
 void
-rt_confine_no_ring(void)
+rt_confine_syscalls_no_ring(void)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 

@@ -3,11 +3,15 @@
 #define RT_DBLISTEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-#include "db.h"
-#include "loop.h"
+#include "bgworker/common/loop.h"
 
 struct rt_dblisten;
+
+/* pid: of the server process that notified.  Any role may NOTIFY on any channel: only the pid tells who it was. */
+typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t len);
+typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
 
 struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel,
 									rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg);

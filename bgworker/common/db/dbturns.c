@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dbpipe.h"
-#include "log.h"
-#include "map.h"
+#include "dbcall.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/map.h"
 
 /* A quarter of what may wait of all users. */
 #define MAX_WAITING 2500

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "dbconn.h"
-#include "log.h"
+#include "bgworker/common/log.h"
 
 #define NOTIFICATIONS_A_TURN 500
 #define QUIET_MS 10000 /* then it is asked */

@@ -1,0 +1,17 @@
+/* confine.h: takes away from a program what it does not need, so that whoever takes it over gets little.  Both
+ * programs call all three functions; nothing that was taken away comes back before the process ends. */
+#ifndef RT_CONFINE_H
+#define RT_CONFINE_H
+
+/* First of all in main(): no core, no debugger of the same user, no new rights. */
+void rt_confine_early(void);
+
+/* Once everything is open: listeners, files, the loop.  What remains is serving, and connections to the database that
+ * `conninfo` names.  Logs what is in force; what the kernel or the build lacks is a warning, not an end. */
+void rt_confine(const char *conninfo);
+
+/* Later releases of libuv would enter the kernel by a ring, which no filter sees, and end when one that they have is
+ * refused: a program that will be confined must find that there is none.  Before the loop is made. */
+void rt_confine_no_ring(void);
+
+#endif

@@ -1,0 +1,28 @@
+/* dbcall.c: see dbcall.h. Any module of this folder may end a call. */
+#include "dbcall.h"
+
+#include <stdlib.h>
+
+#include "bgworker/common/clock.h"
+#include "bgworker/common/metric.h"
+#include "dberror.h"
+
+void
+rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply)
+{
+	rt_histogram_add(call->durations, rt_clock_us() - call->began_us);
+	call->cb(call->arg, reply);
+	call->on_over(call->over_arg, call);
+	free(call->actor);
+	free(call->req);
+	free(call);
+}
+
+void
+rt_dbcall_refuse(struct rt_dbcall *call)
+{
+	struct rt_db_reply reply = {
+		.code = "unavailable", .message = rt_dberror_message("unavailable"), .sqlstate = "08006"};
+
+	rt_dbcall_answer(call, &reply);
+}

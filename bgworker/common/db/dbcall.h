@@ -1,0 +1,60 @@
+/* dbcall.h: one call of a function in rt_api: what was asked, and its answer.
+ *
+ * A call has one owner at a time: the pool while it waits (db.c), a connection while it is under way (dbpipe.c). It
+ * ends in rt_dbcall_answer() or rt_dbcall_refuse(), exactly once; that runs the caller's callback and frees it. */
+#ifndef RT_DBCALL_H
+#define RT_DBCALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rt_histogram;
+
+/* What a call came to.  Lent for the time of the callback. */
+struct rt_db_reply
+{
+	bool ok;
+	const char *json; /* ok: the function's result; "null" if it gave none */
+	size_t json_len;
+	const char *code;    /* !ok: code of the wire contract, static */
+	const char *message; /* !ok: for people */
+	const char *sqlstate;
+};
+
+typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
+
+/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them; and
+ * one is for what the program does for itself, so that no load of its clients' makes it look dead. */
+enum rt_db_lane
+{
+	RT_DB_FAST,
+	RT_DB_SLOW,
+	RT_DB_OWN,
+	RT_DB_LANES
+};
+
+struct rt_dbcall
+{
+	struct rt_dbcall *next;
+	const char *fn;
+	char *actor;
+	char *req;
+	size_t req_len;
+	rt_db_cb cb;
+	void *arg;
+	void (*on_over)(void *arg, struct rt_dbcall *call); /* behind the callback, in front of the end */
+	void *over_arg;
+	uint64_t since_ms; /* when it came, then when the server can have begun with it */
+	uint64_t began_us; /* when it came */
+	struct rt_histogram *durations;
+	enum rt_db_lane lane;
+	bool has_turn; /* of its user's, see dbturns.h */
+	bool retried;
+	bool prepares; /* its Prepare has not succeeded yet */
+};
+
+void rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply); /* and frees it */
+void rt_dbcall_refuse(struct rt_dbcall *call);                                  /* `unavailable`; frees it */
+
+#endif
