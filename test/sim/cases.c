@@ -1,0 +1,656 @@
+/* cases.c: what a meeting must stand, each case with five seeds; the worst of them counts.
+ *
+ *   cases            all of them, as TAP       cases NAME...   some
+ *   cases --sweep    the sweeps alone          SIM_EVENTS=1    with the engine's events, SIM_TRACE=1 with figures
+ * each second */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+#include "test/unit/tap.h"
+
+#define SEEDS 5
+#define MAX_CHECKS 16
+#define AT(s) (uint64_t)(1000000000.0 + (s) *1e6)
+#define DROP_S 10 /* when links change */
+
+/* ---- one call ---- */
+
+struct call
+{
+	struct sim_sender sender;
+	struct sim_viewer viewer;
+};
+
+static struct call *
+new_call(unsigned seed)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	sim_begin(seed);
+	sim_engine_begin();
+	c->sender.has_video = c->sender.has_audio = true;
+	c->sender.video = (struct sim_video){.codec = RT_CODEC_VP8, .fps = 30};
+	c->sender.peer.up.delay_us = c->sender.peer.down.delay_us = 15000;
+	c->viewer.peer.up.delay_us = c->viewer.peer.down.delay_us = 25000;
+	c->viewer.peer.down.queue_us = 300000;
+	c->viewer.nack_audio = true;
+	return c;
+}
+
+static void
+set_layers(struct call *c, int n, double a, double b, double d)
+{
+	c->sender.video.nstreams = n;
+	c->sender.video.rate_bps[0] = a;
+	c->sender.video.rate_bps[1] = b;
+	c->sender.video.rate_bps[2] = d;
+}
+
+static void
+begin(struct call *c)
+{
+	sim_sender_begin(&c->sender);
+	sim_viewer_begin(&c->viewer);
+	sim_viewer_consume(&c->viewer, &c->sender);
+}
+
+/* Until so many seconds after the beginning. */
+static void
+until(struct call *c, double s)
+{
+	static double traced;
+
+	if (getenv("SIM_TRACE") == NULL)
+	{
+		sim_run_until(AT(s));
+		return;
+	}
+	for (traced = (double) (sim_now_us - AT(0)) / 1e6; traced + 0.5 <= s; traced += 0.5)
+	{
+		sim_run_until(AT(traced + 0.5));
+		printf("# %5.1f s  estimate %7.0f  offered %7.0f  queue %4.0f ms", traced + 0.5,
+			   sim_estimate_bps(&c->viewer.peer) / 1000,
+			   sim_offered_bps(&c->viewer.peer, AT(traced), sim_now_us) / 1000,
+			   c->viewer.peer.down.busy_until_us > sim_now_us
+				   ? (double) (c->viewer.peer.down.busy_until_us - sim_now_us) / 1000
+				   : 0);
+		if (c->sender.has_video)
+			printf("  fps %4.0f  layer>0 %3.0f %%  >1 %3.0f %%", sim_fps(&c->viewer, AT(traced), sim_now_us),
+				   100 * sim_layer_share(&c->viewer, 1, AT(traced), sim_now_us),
+				   100 * sim_layer_share(&c->viewer, 2, AT(traced), sim_now_us));
+		printf("\n");
+	}
+	sim_run_until(AT(s));
+}
+
+static void
+end(struct call *c)
+{
+	sim_engine_end();
+	sim_viewer_end(&c->viewer);
+	sim_sender_end(&c->sender);
+	free(c);
+}
+
+/* ---- what is expected ---- */
+
+struct check
+{
+	const char *what;
+	double worst, bound;
+	bool at_least;
+};
+
+static struct check checks[MAX_CHECKS];
+static int nchecks;
+
+static void
+expect(const char *what, double value, double bound, bool at_least)
+{
+	int i = 0;
+
+	while (i < nchecks && strcmp(checks[i].what, what) != 0)
+		i++;
+	if (i == nchecks)
+		checks[nchecks++] = (struct check){what, value, bound, at_least};
+	else if (at_least ? value < checks[i].worst : value > checks[i].worst)
+		checks[i].worst = value;
+}
+
+static void
+at_most(const char *what, double value, double bound)
+{
+	expect(what, value, bound, false);
+}
+
+static void
+at_least(const char *what, double value, double bound)
+{
+	expect(what, value, bound, true);
+}
+
+static void
+expect_numbers(void)
+{
+	at_most("sequence numbers used twice under AES-GCM", (double) sim_reused_numbers, 0);
+}
+
+/* From the drop on: what each case of a slow link is to hold. */
+static void
+expect_slow_link(struct call *c, double link_bps, double concealed)
+{
+	at_most("audio concealed in 30 s, %", 100 * sim_concealed(&c->viewer, AT(DROP_S), AT(DROP_S + 30)), concealed);
+	at_most("offered after 2 s, of the link",
+			sim_offered_bps(&c->viewer.peer, AT(DROP_S + 2), AT(DROP_S + 30)) / link_bps, 1.1);
+	expect_numbers();
+}
+
+/* ---- cases ---- */
+
+static void
+single_layer(unsigned seed, double video_bps, double link_bps)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 1, video_bps, 0, 0);
+	begin(c);
+	until(c, DROP_S);
+	at_least("pictures a second before", sim_fps(&c->viewer, AT(5), AT(10)), 28);
+	c->viewer.peer.down.rate_bps = link_bps;
+	until(c, DROP_S + 30);
+	expect_slow_link(c, link_bps, 1);
+	at_least("told that the video is paused", (double) sim_nulls, 1);
+	c->viewer.peer.down.rate_bps = 0;
+	until(c, DROP_S + 42);
+	at_least("pictures a second, 10 s after the link has healed", sim_fps(&c->viewer, AT(50), AT(52)), 28);
+	end(c);
+}
+
+static void
+case_single_900(unsigned seed)
+{
+	single_layer(seed, 1.2e6, 900e3);
+}
+
+static void
+case_single_1300(unsigned seed)
+{
+	single_layer(seed, 1.5e6, 1.3e6);
+}
+
+static void
+case_two_layers_8fps(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 2, 150e3, 700e3, 0);
+	c->sender.video.fps = 8;
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.rate_bps = 350e3;
+	until(c, DROP_S + 30);
+	expect_slow_link(c, 350e3, 2);
+	at_least("pictures a second after 2 s", sim_fps(&c->viewer, AT(12), AT(40)), 7.5);
+	at_most("frozen after 2 s", sim_frozen_s(&c->viewer, AT(12), AT(40)), 0);
+	end(c);
+}
+
+static void
+case_three_layers_500(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, DROP_S);
+	at_least("top layer before", sim_layer_share(&c->viewer, 2, AT(8), AT(10)), 1);
+	c->viewer.peer.down.rate_bps = 500e3;
+	until(c, DROP_S + 50);
+	expect_slow_link(c, 500e3, 1);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(40)), 0.8);
+	at_least("middle layer after 5 s", sim_layer_share(&c->viewer, 1, AT(15), AT(40)), 0.95);
+	c->viewer.peer.down.rate_bps = 0;
+	until(c, DROP_S + 65);
+	at_most("top layer after healing, s", sim_layer_s(&c->viewer, 2, AT(60)), 10);
+	at_most("frozen at healing, s", sim_frozen_s(&c->viewer, AT(60), AT(75)), 0.3);
+	end(c);
+}
+
+static void
+case_three_layers_300(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.rate_bps = 300e3;
+	until(c, DROP_S + 30);
+	expect_slow_link(c, 300e3, 2);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(40)), 1.5);
+	end(c);
+}
+
+static void
+case_reordering(unsigned seed)
+{
+	struct call *c = new_call(seed);
+	double least = 1e12;
+
+	set_layers(c, 1, 1.3e6, 0, 0);
+	c->viewer.nack_audio = false;
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.jitter_us = 40000;
+	c->viewer.peer.down.reorders = true;
+	for (int i = 0; i < 300; i++)
+	{
+		until(c, DROP_S + 0.1 * i);
+		least = fmin(least, sim_estimate_bps(&c->viewer.peer));
+	}
+	at_least("estimate, Mbit/s", least / 1e6, 1.2);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(40)), 0);
+	expect_numbers();
+	end(c);
+}
+
+static void
+audio_loss(unsigned seed, bool up, double loss, double concealed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.has_video = false;
+	if (up)
+		c->sender.peer.up.loss = loss;
+	else
+		c->viewer.peer.down.loss = loss;
+	begin(c);
+	until(c, 62);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(2), AT(60)), concealed);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_audio_down_5(unsigned seed)
+{
+	audio_loss(seed, false, 0.05, 0.5);
+}
+
+static void
+case_audio_down_10(unsigned seed)
+{
+	audio_loss(seed, false, 0.1, 1.5);
+}
+
+static void
+case_audio_up_5(unsigned seed)
+{
+	audio_loss(seed, true, 0.05, 0.5);
+}
+
+static void
+case_audio_up_10(unsigned seed)
+{
+	audio_loss(seed, true, 0.1, 1.5);
+}
+
+static void
+case_vp9_two_of_three(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 1, 1e6, 0, 0);
+	c->sender.video = (struct sim_video){
+		.codec = RT_CODEC_VP9, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 3, .temporal = 3, .key = true};
+	c->sender.video.sends_spatial = 2;
+	begin(c);
+	until(c, 20);
+	at_least("pictures a second", sim_fps(&c->viewer, AT(2), AT(20)), 29);
+	at_least("the highest layer that is there", sim_layer_share(&c->viewer, 1, AT(2), AT(20)), 0.99);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_vp9_drops_top(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.video = (struct sim_video){
+		.codec = RT_CODEC_VP9, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 3, .temporal = 3, .key = true};
+	begin(c);
+	until(c, 10);
+	at_least("top layer before", sim_layer_share(&c->viewer, 2, AT(2), AT(10)), 0.99);
+	c->sender.video.sends_spatial = 2;
+	until(c, 20);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(20)), 0.8);
+	at_least("pictures a second after 1 s", sim_fps(&c->viewer, AT(11), AT(20)), 29);
+	at_least("the highest layer that is there", sim_layer_share(&c->viewer, 1, AT(11), AT(20)), 0.99);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_simulcast_drops_top(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, 10);
+	c->sender.video.sends_streams = 2;
+	until(c, 20);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(20)), 0.8);
+	at_least("the highest layer that is there", sim_layer_share(&c->viewer, 1, AT(11.5), AT(20)), 0.99);
+	c->sender.video.sends_streams = 0;
+	until(c, 35);
+	at_most("the top layer when it comes back, s", sim_layer_s(&c->viewer, 2, AT(20)), 10);
+	end(c);
+}
+
+static void
+case_av1_capped(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.video = (struct sim_video){
+		.codec = RT_CODEC_AV1, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 2, .temporal = 2, .key = true};
+	begin(c);
+	until(c, 10);
+	at_least("top layer before", sim_layer_share(&c->viewer, 1, AT(2), AT(10)), 0.99);
+	c->sender.video.sends_spatial = 1;
+	until(c, 25);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(10), AT(25)), 0.8);
+	at_least("pictures a second after 1 s", sim_fps(&c->viewer, AT(11), AT(25)), 29);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_tcp(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 1, 900e3, 0, 0);
+	c->viewer.peer.tcp = true;
+	c->viewer.peer.down.queue_us = 0;
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.rate_bps = 500e3;
+	until(c, DROP_S + 24);
+	at_most("offered after 2 s, of the link",
+			sim_offered_bps(&c->viewer.peer, AT(DROP_S + 2), AT(DROP_S + 24)) / 500e3, 1.1);
+	c->viewer.peer.down.rate_bps = 0;
+	until(c, DROP_S + 40);
+	at_most("age of the picture, s", sim_age_s(&c->viewer, AT(10), AT(50)), 1.5);
+	at_most("age of the sound, s", sim_audio_age_s(&c->viewer, AT(10), AT(50)), 0.5);
+	at_least("pictures a second, 10 s after the link has healed", sim_fps(&c->viewer, AT(44), AT(50)), 28);
+	end(c);
+}
+
+/* The application has seen it after two seconds; from then on it is the engine's turn. */
+static void
+case_address_change(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.down = c->viewer.peer.up.down = true;
+	until(c, DROP_S + 2);
+	c->viewer.peer.down.down = c->viewer.peer.up.down = false;
+	sim_peer_move(&c->viewer.peer);
+	until(c, DROP_S + 20);
+	at_most("dark, s", 2 + sim_first_picture_s(&c->viewer, AT(DROP_S + 2)), 3);
+	at_least("pictures a second after it", sim_fps(&c->viewer, AT(DROP_S + 4), AT(DROP_S + 20)), 28);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_still_screen(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 1, 1e6, 0, 0);
+	c->sender.video.still = true;
+	sim_sender_begin(&c->sender);
+	until(c, 20);
+	sim_viewer_begin(&c->viewer);
+	sim_viewer_consume(&c->viewer, &c->sender);
+	until(c, 26);
+	at_most("first picture, s", sim_first_picture_s(&c->viewer, AT(20)), 0.5);
+	end(c);
+}
+
+static uint8_t
+talks(uint64_t now_us)
+{
+	return now_us / 20000 % 150 < 120 ? 40 : 70; /* with a breath every three seconds */
+}
+
+static uint8_t
+coughs(uint64_t now_us)
+{
+	return now_us % 4000000 < 200000 ? 15 : 127;
+}
+
+static void
+case_cough(unsigned seed)
+{
+	struct call *c = new_call(seed);
+	struct sim_sender *other = calloc(1, sizeof(*other));
+	uint64_t before;
+
+	c->sender.has_video = false;
+	c->sender.level = talks;
+	other->has_audio = true;
+	other->level = coughs;
+	other->peer.up.delay_us = other->peer.down.delay_us = (uint64_t) (20000 * sim_random());
+	begin(c);
+	sim_sender_begin(other);
+	until(c, 3);
+	at_least("the talker is the active speaker", (double) sim_speakers, 1);
+	before = sim_speakers;
+	until(c, 63);
+	at_most("changes of active speaker in a minute", (double) (sim_speakers - before), 0);
+	end(c);
+	sim_sender_end(other);
+	free(other);
+}
+
+static void
+case_free_link(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, 30);
+	at_most("top layer, s", sim_layer_s(&c->viewer, 2, AT(0)), 3);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(1), AT(30)), 0);
+	at_most("age of a picture, s", sim_age_s(&c->viewer, AT(5), AT(30)), 0.08);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(1), AT(30)), 0);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_video_loss(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	c->viewer.peer.down.loss = 0.03;
+	begin(c);
+	until(c, 40);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(2), AT(40)), 0.5);
+	at_least("top layer", sim_layer_share(&c->viewer, 2, AT(5), AT(40)), 0.95);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_burst_loss(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	c->viewer.peer.down.burst = 0.002;
+	c->viewer.peer.down.burst_len = 6;
+	begin(c);
+	until(c, 40);
+	at_most("frozen, s", sim_frozen_s(&c->viewer, AT(2), AT(40)), 1);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(2), AT(40)), 0.5);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_outage(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	set_layers(c, 3, 100e3, 300e3, 900e3);
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.down = c->viewer.peer.up.down = true;
+	until(c, DROP_S + 3);
+	c->viewer.peer.down.down = c->viewer.peer.up.down = false;
+	until(c, DROP_S + 25);
+	at_most("picture after the outage, s", sim_first_picture_s(&c->viewer, AT(DROP_S + 3.1)), 1);
+	at_most("top layer after the outage, s", sim_layer_s(&c->viewer, 2, AT(DROP_S + 3.1)), 10);
+	expect_numbers();
+	end(c);
+}
+
+static const struct row
+{
+	const char *name;
+	void (*run)(unsigned seed);
+	const char *todo; /* not yet */
+} rows[] = {
+	{"single-900", case_single_900, "no congestion control for a single layer"},
+	{"single-1300", case_single_1300, "no congestion control for a single layer"},
+	{"two-layers-8fps", case_two_layers_8fps, "no pacer"},
+	{"three-layers-500", case_three_layers_500, "no probes"},
+	{"three-layers-300", case_three_layers_300, "no pacer"},
+	{"reordering", case_reordering, "reordering is taken for congestion"},
+	{"audio-down-5", case_audio_down_5, "audio is not sent again"},
+	{"audio-down-10", case_audio_down_10, "audio is not sent again"},
+	{"audio-up-5", case_audio_up_5, "audio is not asked for again"},
+	{"audio-up-10", case_audio_up_10, "audio is not asked for again"},
+	{"vp9-two-of-three", case_vp9_two_of_three, "the target is what was announced"},
+	{"vp9-drops-top", case_vp9_drops_top, "the target is what was announced"},
+	{"simulcast-drops-top", case_simulcast_drops_top, "the target is what was announced"},
+	{"av1-capped", case_av1_capped, "the target is what was announced"},
+	{"tcp", case_tcp, "the delay is not bounded"},
+	{"address-change", case_address_change, NULL},
+	{"still-screen", case_still_screen, "the last key frame is not kept"},
+	{"cough", case_cough, "the loudest of half a second is the speaker"},
+	{"free-link", case_free_link, "no probes"},
+	{"video-loss", case_video_loss, "no probes"},
+	{"burst-loss", case_burst_loss, "audio is not sent again"},
+	{"outage", case_outage, "no probes"},
+};
+
+static void
+run_row(const struct row *r)
+{
+	char seeds[160] = "";
+
+	nchecks = 0;
+	for (unsigned seed = 1; seed <= SEEDS; seed++)
+		r->run(seed);
+	for (int i = 0; i < nchecks; i++)
+	{
+		const struct check *k = &checks[i];
+		bool passed = k->at_least ? k->worst >= k->bound : k->worst <= k->bound;
+
+		snprintf(seeds, sizeof(seeds), "%s: %s: %.3g (%s %.3g)", r->name, k->what, k->worst,
+				 k->at_least ? "at least" : "at most", k->bound);
+		if (r->todo != NULL && !passed)
+			printf("not ok %d - %s # TODO %s\n", ++tap_count, seeds, r->todo);
+		else
+			ok(passed, "%s", seeds);
+	}
+	fflush(stdout);
+}
+
+/* ---- sweeps ---- */
+
+/* A track whose layers are each a third of the next on a link that carries 70 % of the top one, or what the lowest
+ * one and sound need. */
+static void
+sweep_one(double rate_bps, int layers, double fps, double rtt_ms, struct check *worst)
+{
+	struct call *c = new_call(1);
+	double lowest = layers == 1 ? rate_bps : layers == 2 ? rate_bps / 3 : rate_bps / 9, link;
+	double audio, offered, frozen, after;
+
+	set_layers(c, layers, lowest, lowest * 3, lowest * 9);
+	c->sender.video.fps = fps;
+	c->viewer.peer.up.delay_us = c->viewer.peer.down.delay_us = (uint64_t) (rtt_ms * 500);
+	begin(c);
+	until(c, DROP_S);
+	link = fmax(0.7 * rate_bps, 150e3 + 1.3 * (layers == 1 ? 0 : lowest));
+	c->viewer.peer.down.rate_bps = link;
+	until(c, DROP_S + 30);
+	audio = 100 * sim_concealed(&c->viewer, AT(DROP_S), AT(DROP_S + 30));
+	offered = sim_offered_bps(&c->viewer.peer, AT(DROP_S + 3), AT(DROP_S + 30)) / link;
+	frozen = layers == 1 ? 0 : sim_frozen_s(&c->viewer, AT(DROP_S), AT(DROP_S + 30));
+	after = sim_fps(&c->viewer, AT(DROP_S + 4), AT(DROP_S + 30));
+	printf("# %6.0f kbit/s  %d layers  %2.0f fps  %3.0f ms  link %5.0f: audio %5.1f %%  offered %4.2f  frozen %4.1f "
+		   "s  %4.1f "
+		   "fps\n",
+		   rate_bps / 1000, layers, fps, rtt_ms, link / 1000, audio, offered, frozen, after);
+	worst[0].worst = fmax(worst[0].worst, audio);
+	worst[1].worst = fmax(worst[1].worst, offered);
+	worst[2].worst = fmax(worst[2].worst, frozen);
+	worst[3].worst = fmax(worst[3].worst, (double) sim_reused_numbers);
+	end(c);
+}
+
+static void
+sweep(void)
+{
+	static const double rates[] = {150e3, 400e3, 1e6, 2e6}, fps[] = {5, 15, 30}, rtts[] = {10, 100, 300};
+	struct check worst[4] = {{"audio concealed in 30 s, %", 0, 3, false},
+							 {"offered after 3 s, of the link", 0, 1.1, false},
+							 {"frozen, s", 0, 3, false},
+							 {"sequence numbers used twice", 0, 0, false}};
+	const char *todo = " # TODO no congestion control";
+
+	for (size_t r = 0; r < sizeof(rates) / sizeof(*rates); r++)
+		for (int layers = 1; layers <= 3; layers++)
+			for (size_t f = 0; f < sizeof(fps) / sizeof(*fps); f++)
+				for (size_t t = 0; t < sizeof(rtts) / sizeof(*rtts); t++)
+					sweep_one(rates[r], layers, fps[f], rtts[t], worst);
+	for (int i = 0; i < 4; i++)
+		if (worst[i].worst <= worst[i].bound)
+			ok(true, "sweep: %s: %.3g (at most %.3g)", worst[i].what, worst[i].worst, worst[i].bound);
+		else
+			printf("not ok %d - sweep: %s: %.3g (at most %.3g)%s\n", ++tap_count, worst[i].what, worst[i].worst,
+				   worst[i].bound, todo);
+}
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+	{
+		bool wanted = argc == 1;
+
+		for (int k = 1; k < argc; k++)
+			wanted |= strcmp(argv[k], rows[i].name) == 0;
+		if (wanted)
+			run_row(&rows[i]);
+	}
+	if (argc == 1 || (argc == 2 && strcmp(argv[1], "--sweep") == 0))
+		sweep();
+	return tap_done();
+}
