@@ -12,7 +12,7 @@ struct rt_conf;
 struct rt_db;
 struct rt_drain;
 struct rt_expiry;
-struct rt_http;
+struct rt_http_router;
 struct rt_joins;
 struct rt_loop;
 struct rt_meetings;
@@ -28,10 +28,10 @@ struct rt_rooms;
 struct rt_send;
 struct rt_entries;
 struct rt_signals;
-struct rt_socketio;
+struct rt_sockets;
 struct rt_stat;
 struct rt_sweep;
-struct rt_transport;
+struct rt_network;
 struct rt_typings;
 struct rt_users;
 
@@ -40,9 +40,9 @@ struct rt_app
 	struct rt_loop *loop;
 	struct rt_conf *conf;
 	struct rt_db *db;
-	struct rt_transport *transport;
-	struct rt_socketio *sio; /* of transport */
-	struct rt_http *http;    /* of transport */
+	struct rt_network *network;
+	struct rt_sockets *sockets;    /* of network */
+	struct rt_http_router *router; /* of network */
 	struct rt_auth *auth;
 	struct rt_users *users;
 	struct rt_rooms *rooms;

@@ -1,7 +1,6 @@
 /* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3; what it has
  * to say goes to standard error. */
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +44,7 @@
 #include "bgworker/gateway/lifecycle/standing.h"
 #include "bgworker/gateway/ops/stat.h"
 #include "bgworker/gateway/ops/sweep.h"
-#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/net/network.h"
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/clients/user.h"
 
@@ -71,60 +70,14 @@ struct gateway
 
 /* ---- settings -------------------------------------------------------------------------- */
 
-/* The application that GET / answers with lies beside the program.  Empty where it cannot be told. */
-static void
-find_www(char *dir, size_t size)
-{
-	static const char folder[] = "/rt_www";
-	ssize_t len = readlink("/proc/self/exe", dir, size - 1);
-	char *slash;
-
-	dir[len > 0 ? len : 0] = '\0';
-	slash = strrchr(dir, '/');
-	if (slash != NULL && (size_t) (slash - dir) + sizeof(folder) <= size)
-		memcpy(slash, folder, sizeof(folder));
-	else
-		dir[0] = '\0';
-}
-
-/* `www` has PATH_MAX bytes; the options point into it and into the settings. */
-static void
-read_options(struct rt_conf *c, struct rt_transport_options *o, int *fds, char *www)
-{
-	find_www(www, PATH_MAX);
-	*o = (struct rt_transport_options){
-		.port = (int) rt_conf_int(c, "port"),
-		.listen_addresses = rt_conf_str(c, "listen_addresses"),
-		.tls = rt_conf_str(c, "ssl_cert_file")[0] != '\0',
-		.tls_cert = rt_conf_pem(c, "cert"),
-		.tls_key = rt_conf_pem(c, "key"),
-		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version"),
-		.cors_origins = rt_conf_str(c, "cors_origins"),
-		.trusted_proxies = rt_conf_str(c, "trusted_proxies"),
-		.static_dir = www,
-		.ping_interval_ms = (uint32_t) rt_conf_int(c, "ping_interval"),
-		.ping_timeout_ms = (uint32_t) rt_conf_int(c, "ping_timeout"),
-		.connect_timeout_ms = (uint32_t) rt_conf_int(c, "connect_timeout"),
-		.max_payload_bytes = (size_t) rt_conf_int(c, "max_payload"),
-		.max_queued_bytes = (size_t) rt_conf_int(c, "max_queued_bytes"),
-		.max_connections = (int) rt_conf_int(c, "max_connections"),
-		.worker = rt_conf_worker(c),
-		.workers = rt_conf_workers(c),
-		.socket_fds = fds,
-		.nsocket_fds = rt_conf_socket_fds(c, fds, RT_MAX_WORKERS),
-	};
-}
-
 static void
 on_reload(void *arg)
 {
 	struct gateway *g = arg;
-	struct rt_transport_options o;
-	int fds[RT_MAX_WORKERS];
-	char www[PATH_MAX];
+	struct rt_network_settings settings;
 
-	read_options(g->app.conf, &o, fds, www);
-	if (rt_transport_reload(g->app.transport, &o) != RT_OK)
+	rt_network_settings_read(&settings, g->app.conf);
+	if (rt_network_reload(g->app.network, &settings) != RT_OK)
 		rt_log(RT_LOG_WARNING, "main", "some of the new settings could not be applied");
 }
 
@@ -149,7 +102,7 @@ on_drain(void *arg)
 		rt_loop_stop(g->app.loop);
 		return;
 	}
-	if (!g->farewell && (late || rt_transport_connections(g->app.transport) == 0))
+	if (!g->farewell && (late || rt_network_connections(g->app.network) == 0))
 		say_farewell(g);
 	rt_timer_start(g->drain, g->farewell ? 5 : DRAIN_LOOK_MS);
 }
@@ -161,7 +114,7 @@ drain(struct gateway *g)
 		return;
 	g->app.draining = true;
 	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + DRAIN_LIMIT_MS;
-	rt_transport_drain(g->app.transport);
+	rt_network_drain(g->app.network);
 	rt_timer_start(g->drain, 5);
 }
 
@@ -171,7 +124,7 @@ on_drain_begin(void *arg)
 {
 	struct gateway *g = arg;
 
-	rt_transport_stop_listening(g->app.transport);
+	rt_network_stop_listening(g->app.network);
 	rt_metrics_free(g->metrics);
 	g->metrics = NULL;
 }
@@ -278,26 +231,24 @@ static enum rt_result
 start_network(struct gateway *g)
 {
 	struct rt_app *app = &g->app;
-	const struct rt_socketio_app callbacks = {
+	const struct rt_socket_app callbacks = {
 		.on_connect = rt_entry_on_connect,
 		.on_event = rt_event_on_event,
 		.on_disconnect = rt_leave_on_disconnect,
 		.arg = app,
 	};
-	struct rt_transport_options o;
-	int fds[RT_MAX_WORKERS];
-	char www[PATH_MAX];
+	struct rt_network_settings settings;
 	enum rt_result rc;
 
-	read_options(app->conf, &o, fds, www);
+	rt_network_settings_read(&settings, app->conf);
 	if (!rt_conf_is_complete(app->conf))
 		return RT_BAD_INPUT;
-	rc = rt_transport_new(&app->transport, app->loop, &o, &callbacks, rt_rest_on_request, app);
+	rc = rt_network_new(&app->network, app->loop, &settings, &callbacks, rt_rest_on_request, app);
 	if (rc != RT_OK)
 		return rc;
-	app->sio = rt_transport_socketio(app->transport);
-	app->http = rt_transport_http(app->transport);
-	rc = rt_transport_listen(app->transport);
+	app->sockets = rt_network_sockets(app->network);
+	app->router = rt_network_router(app->network);
+	rc = rt_network_listen(app->network);
 	/* A gateway without figures still serves. */
 	rt_metrics_new(&g->metrics, app);
 	return rc;
@@ -383,7 +334,7 @@ stop(struct gateway *g)
 	struct rt_app *app = &g->app;
 
 	app->draining = true;
-	rt_transport_free(app->transport);
+	rt_network_free(app->network);
 	rt_metrics_free(g->metrics);
 	rt_db_free(app->db);
 	rt_bus_free(app->bus);

@@ -6,7 +6,7 @@
 
 #include "bgworker/gateway/net/cors.h"
 #include "bgworker/gateway/engineio/eio_payload.h"
-#include "bgworker/gateway/http/http_parse.h"
+#include "bgworker/gateway/http/http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/gateway/socketio/sio_parse.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "bgworker/gateway/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rt_sio_packet p;
 	char *name;
 
-	if (!rt_utf8_valid(text, size) || rt_sio_parse(text, size, &p) != RT_OK)
+	if (!rt_utf8_valid(text, size) || rt_sio_packet_parse(text, size, &p) != RT_OK)
 		return 0;
 	check_inside(p.data, p.data_len, text, size);
 	check_inside(p.namespace, p.namespace_len, text, size);
@@ -32,7 +32,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (p.name.text == NULL || p.name.kind != RT_JSON_STRING)
 		return 0;
 	name = malloc(p.name.len);
-	rt_json_decode_string(p.name.text, p.name.len, name);
+	rt_json_scan_decode(p.name.text, p.name.len, name);
 	assert(strlen(name) < p.name.len && rt_utf8_valid(name, strlen(name)));
 	free(name);
 	return 0;

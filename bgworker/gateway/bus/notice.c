@@ -123,5 +123,5 @@ rt_notice_sender(const char *text, size_t len, char sender[RT_SENDER_SIZE])
 		return;
 	p += sizeof(key) - 1;
 	if (rt_json_scan(&p, text + len, &value) == RT_OK && value.kind == RT_JSON_STRING && value.len <= RT_SENDER_SIZE)
-		rt_json_decode_string(value.text, value.len, sender);
+		rt_json_scan_decode(value.text, value.len, sender);
 }

@@ -10,7 +10,7 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define LASTS_MS 3000

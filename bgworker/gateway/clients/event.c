@@ -345,7 +345,7 @@ within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t a
 /* ---- held events -------------------------------------------------------------------------- */
 
 static bool
-hold(struct rt_client *c, const struct rt_socketio_event *e)
+hold(struct rt_client *c, const struct rt_socket_event *e)
 {
 	struct held_event *h;
 
@@ -427,7 +427,7 @@ rt_event_lower_barrier(struct rt_app *app, struct rt_client *c)
 void
 rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json)
 {
-	struct rt_socketio_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
+	struct rt_socket_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
 
 	if (c->barriers == 0)
 		begin(app, c, name, json, e.arg_len, RT_NO_ACK);
@@ -436,7 +436,7 @@ rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const
 }
 
 void
-rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event *e)
+rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e)
 {
 	struct rt_app *app = arg;
 	struct rt_client *c = rt_socket_data(s);

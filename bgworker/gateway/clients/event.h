@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "bgworker/common/db/db.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 
 struct rt_app;
 struct rt_client;
@@ -44,7 +44,7 @@ struct rt_event
 void rt_events_add_table(const struct rt_event_def *defs, size_t n); /* static memory */
 
 /* What the transport calls; arg is the app. */
-void rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event *e);
+void rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e);
 
 struct rt_client *rt_event_client(const struct rt_event *e); /* NULL: it has left */
 

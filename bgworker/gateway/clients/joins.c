@@ -9,7 +9,7 @@
 #include "bgworker/gateway/bus/notice.h"
 #include "room.h"
 #include "snapshot.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "user.h"
 
 #define NOTED_MAX 4096 /* events a join; a room that is faster than that is not joined now */

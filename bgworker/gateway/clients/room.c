@@ -12,7 +12,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "snapshot.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "user.h"
 
 /* room and other party come first: together they are the key in the map. */

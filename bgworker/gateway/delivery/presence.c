@@ -17,7 +17,7 @@
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/clients/room.h"
 #include "route.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define BATCH_MAX 500

@@ -18,7 +18,7 @@
 #include "replay.h"
 #include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/ops/stat.h"
 #include "bgworker/gateway/clients/user.h"
 

@@ -23,7 +23,7 @@
 #include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "route.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/ops/stat.h"
 #include "bgworker/gateway/clients/user.h"
 

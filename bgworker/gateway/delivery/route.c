@@ -16,7 +16,7 @@
 #include "bgworker/gateway/bus/recent.h"
 #include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/user.h"
 
 /* The one form that matters for speed: {"room":"123"} */
@@ -97,7 +97,7 @@ except_socket(struct rt_app *app, const struct rt_route *r)
 {
 	const char *id = rt_route_except(r);
 
-	return id == NULL ? NULL : rt_socket_find(app->sio, id);
+	return id == NULL ? NULL : rt_socket_find(app->sockets, id);
 }
 
 /* ---- a message that some members have not joined for ------------------------------ */

@@ -1,17 +1,69 @@
-/* eio_session.h: what the parts of Engine.IO (engineio.c, eio_session.c, polling.c, upgrade.c) know of a session.
- * For them alone. */
+/* eio_session.h: sessions of Engine.IO v4: from the handshake to the close, on whatever carries them.
+ *
+ * The body is open to the other files of this folder (engineio.c, polling.c, upgrade.c), which are one server in four
+ * parts; each field says who writes it.  The layer above uses the functions of the first part alone. */
 #ifndef RT_EIO_SESSION_H
 #define RT_EIO_SESSION_H
 
-#include "bgworker/common/loop.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "bgworker/common/map.h"
+#include "bgworker/common/result.h"
 #include "bgworker/common/wheel.h"
-#include "engineio.h"
+#include "bgworker/gateway/http/httpconn.h"
+#include "bgworker/gateway/http/traffic.h"
+#include "frame.h"
 #include "id.h"
 #include "outq.h"
 #include "websocket.h"
 
-/* Codes and messages of the reference implementation. */
+struct rt_eio_session;
+struct rt_eio_sessions;
+struct rt_loop;
+
+/* All but `worker` may change at a reload, for sessions that begin after it. */
+struct rt_eio_settings
+{
+	uint32_t ping_interval_ms;
+	uint32_t ping_timeout_ms;
+	size_t max_queued_bytes; /* for one session, which is cut off above it */
+	int worker;              /* this worker's number, which each session id begins with */
+};
+
+#define RT_EIO_MAX_WORKERS 36 /* one base-36 digit */
+
+/* Called from the loop, never from within the functions that the layer above calls. */
+struct rt_eio_handler
+{
+	void *(*on_open)(void *arg, struct rt_eio_session *s); /* returns what the others get as owner */
+	void (*on_message)(void *owner, const char *data, size_t len, bool binary); /* without the packet type */
+	void (*on_close)(void *owner, const char *reason); /* the session is not valid after it */
+	struct rt_eio_session *(*on_full)(void *arg);      /* the one that may end for a new one; NULL: none */
+	void *arg;
+};
+
+/* ---- for the layer above ------------------------------------------------------ */
+
+/* Queues a message packet and writes when the turn ends.  A queue that is full cuts the session off. */
+void rt_eio_session_send(struct rt_eio_session *s, struct rt_frame *f);
+void rt_eio_session_close(struct rt_eio_session *s, const char *reason);           /* when the turn ends */
+void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason); /* what is queued goes out first */
+
+/* What the log calls the session: the Socket.IO id, which rt.stat_connections has too.  Ours must stay secret. */
+void rt_eio_session_set_name(struct rt_eio_session *s, const char *name); /* lent until the session ends */
+
+const char *rt_eio_session_peer(const struct rt_eio_session *s);
+const char *rt_eio_session_bearer(const struct rt_eio_session *s); /* of the handshake's Authorization; or NULL */
+const char *rt_eio_session_query_token(const struct rt_eio_session *s); /* of the handshake's ?token=; or NULL */
+bool rt_eio_session_is_websocket(const struct rt_eio_session *s);
+size_t rt_eio_session_queued_bytes(const struct rt_eio_session *s);
+int64_t rt_eio_session_latency_us(const struct rt_eio_session *s); /* -1: not known yet */
+
+/* ---- for this folder ------------------------------------------------------------ */
+
+/* Codes of the reference implementation. */
 enum rt_eio_error
 {
 	RT_EIO_UNKNOWN_TRANSPORT = 0,
@@ -23,20 +75,27 @@ enum rt_eio_error
 	RT_EIO_NO_ERROR
 };
 
-/* A websocket that may take a polling session over. */
-struct rt_probe
+/* How a session that is on long-polling reaches the client: polling.c. */
+struct rt_eio_poller
 {
-	struct rt_ws *ws;
+	void (*flush)(struct rt_eio_session *s); /* answers the GET that waits, if there is one and something to say */
+	void (*end)(struct rt_eio_session *s, bool by_client); /* gives the requests that it holds their last answer */
+};
+
+/* A websocket that may take a polling session over: see upgrade.c. */
+struct rt_eio_probe
+{
+	struct rt_websocket *ws;
 	struct rt_wheel_entry timeout;
 	struct rt_eio_session *session;
-	bool answered; /* 2probe came, 3probe went */
+	bool answered; /* 2probe came, 3probe went; written by upgrade.c */
 };
 
 /* What a delivery touches stands first, so that it lies in two lines of the cache. */
 struct rt_eio_session
 {
-	struct rt_eio *eio;
-	struct rt_ws *ws; /* NULL while on polling */
+	struct rt_eio_sessions *set;
+	struct rt_websocket *ws; /* NULL while on polling */
 	struct rt_eio_session *next_dirty;
 	const char *close_reason; /* to be closed; static */
 	struct rt_outq queue;
@@ -44,75 +103,64 @@ struct rt_eio_session
 	bool closes_when_sent;
 	bool closed;
 	bool awaits_pong;
-	void *owner;
-	struct rt_probe *probe;
-	struct rt_httpconn *poll; /* the GET that waits for packets */
-	struct rt_httpconn *post; /* the POST that is being read */
+	void *owner; /* the layer above's */
+	struct rt_eio_probe *probe;
+	struct rt_httpconn *poll; /* the GET that waits for packets; polling.c */
+	struct rt_httpconn *post; /* the POST that is being read; polling.c */
 	struct rt_wheel_entry heartbeat;
 	uint64_t ping_sent_us;
 	int64_t latency_us;
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
-	char sid[2 + RT_RANDOM_ID_LEN + 1];
-	const char *name; /* of the layer above; "" until it has one */
+	char sid[2 + RT_RANDOM_ID_LEN + 1]; /* worker's digit, dot, random: whoever knows it has the session */
+	const char *name;                   /* of the layer above; "" until it has one */
 	char *peer;
 	char *bearer;
 	char *query_token;
 };
 
-struct rt_eio
+/* All sessions of a server.  For others than eio_session.c: read-only, but `leaving`. */
+struct rt_eio_sessions
 {
 	struct rt_loop *loop;
 	struct rt_wheel *wheel;
-	const struct rt_transport_options *conf;
-	struct rt_transport_stats *stats;
+	const struct rt_traffic_limits *limits;
+	const struct rt_eio_settings *settings;
+	struct rt_traffic *traffic;
 	struct rt_eio_handler handler;
-	struct rt_ws_server *ws_server;
-	struct rt_map *sessions; /* by sid */
+	struct rt_eio_poller poller;
+	struct rt_map *by_sid;
 	struct rt_eio_session *first_dirty;
 	struct rt_eio_session *last_dirty;
 	struct rt_frame *ping;
-	struct rt_frame *noop;
 	bool flush_deferred;
-	bool draining;
-	bool refusing; /* new sessions */
+	bool leaving; /* the server goes: websockets are told so (1001) */
 };
 
-/* eio_session.c */
-struct rt_eio_session *rt_eio_session_new(struct rt_eio *e, const struct rt_http_head *h, const char *query,
-										  const char *peer);
-void rt_eio_session_open(struct rt_eio_session *s);    /* announces it and queues the handshake packet */
-void rt_eio_session_discard(struct rt_eio_session *s); /* one that was never opened */
+void rt_eio_sessions_init(struct rt_eio_sessions *set); /* the fields above `by_sid` have been set */
+void rt_eio_sessions_fini(struct rt_eio_sessions *set); /* ends all */
+
+struct rt_eio_session *rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h,
+										  const char *query, const char *peer);
+void rt_eio_session_open(struct rt_eio_session *s, struct rt_websocket *ws); /* ws NULL: on polling */
+void rt_eio_session_discard(struct rt_eio_session *s);                       /* one that was never opened */
 void rt_eio_session_mark_dirty(struct rt_eio_session *s);
-void rt_eio_session_push(struct rt_eio_session *s, struct rt_frame *f); /* any packet */
-void rt_eio_session_end(struct rt_eio_session *s, const char *reason);  /* at once; not from within the application */
-enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet,
-									 size_t len); /* RT_BAD_INPUT: it closes */
+void rt_eio_session_flush(struct rt_eio_session *s);                   /* what waits, as far as it can be taken */
+void rt_eio_session_end(struct rt_eio_session *s, const char *reason); /* at once; not from within the application */
+
+/* From the client.  RT_BAD_INPUT: the session ends, and nothing more that the client sent may be looked at. */
+enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len);
 enum rt_result rt_eio_session_binary(struct rt_eio_session *s, const char *data, size_t len);
-void rt_eio_session_on_ws_message(void *owner, struct rt_ws *ws, const char *data, size_t len, bool binary);
-void rt_eio_session_on_ws_writable(void *owner, struct rt_ws *ws);
-void rt_eio_session_on_ws_closed(void *owner, struct rt_ws *ws);
-void rt_eio_drop_dirty(struct rt_eio *e); /* frees the sessions that ended while on the dirty list */
+bool rt_eio_session_is_ending(const struct rt_eio_session *s); /* closed, or about to be when the turn ends */
 
-/* engineio.c */
-enum rt_eio_error rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
-							   struct rt_eio_session **sp); /* *sp is NULL for a handshake */
-void rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error);
+/* The websocket that the session is on, or its probe, has closed. */
+void rt_eio_session_lose_websocket(struct rt_eio_session *s, const struct rt_websocket *ws);
 
-/* polling.c */
-void rt_polling_get(struct rt_eio_session *s, struct rt_httpconn *c);
-void rt_polling_post(struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h, const char *body,
-					 size_t len);
-enum rt_http_verdict rt_polling_post_begins(struct rt_eio_session *s, struct rt_httpconn *c);
-void rt_polling_flush(struct rt_eio_session *s);
-void rt_polling_abandoned(struct rt_eio_session *s, struct rt_httpconn *c);
-void rt_polling_end(struct rt_eio_session *s,
-					bool by_client); /* the session ends: the requests get their last answer */
+/* A session on polling has at most one probe; it ends with the session, after a time, or when it takes over. */
+void rt_eio_session_set_probe(struct rt_eio_session *s, struct rt_websocket *ws);
+void rt_eio_session_drop_probe(struct rt_eio_session *s); /* closes its websocket; none is fine */
+void rt_eio_session_move(struct rt_eio_session *s);       /* onto the probe's websocket */
 
-/* upgrade.c */
-enum rt_http_verdict rt_upgrade_begin(struct rt_eio *e, struct rt_eio_session *s, struct rt_httpconn *c,
-									  const struct rt_http_head *h, const char *query);
-void rt_upgrade_message(struct rt_eio_session *s, const char *data, size_t len, bool binary);
-void rt_upgrade_end(struct rt_eio_session *s); /* gives the probe up, if there is one */
+void rt_eio_session_refuse(struct rt_httpconn *c, enum rt_eio_error error); /* {"code":n,"message":"…"} */
 
 #endif

@@ -1,5 +1,11 @@
-/* engineio.c: see engineio.h.  Requests, and the server's start and end; eio_session.c has the sessions, polling.c
- * the long-polling requests, upgrade.c the websockets. */
+/* engineio.c: the server of Engine.IO: judges requests and hands them to polling.c or upgrade.c; start and end.
+ *
+ * net/http_router.c calls rt_engineio_on_head() for each request to the path of Engine.IO, and
+ * rt_engineio_on_request() when its body has come.  A request names its session by `sid`; without one it is a
+ * handshake.  Between the two calls a session may come or go, so the second checks again.
+ *
+ * New sessions are refused while the server leaves, and above limits->max_connections: then the layer above may name
+ * one that has not got as far as a login, which ends in its place. */
 #include "engineio.h"
 
 #include <stdio.h>
@@ -7,9 +13,19 @@
 #include <string.h>
 
 #include "bgworker/common/log.h"
-#include "eio_session.h"
+#include "bgworker/common/loop.h"
+#include "polling.h"
+#include "upgrade.h"
 
 #define DRAIN_SESSIONS 500 /* a turn */
+
+struct rt_engineio
+{
+	struct rt_eio_sessions sessions;
+	struct rt_websocket_server *websockets;
+	bool draining;
+	bool refusing; /* new sessions */
+};
 
 /* ---- requests ------------------------------------------------------------------------- */
 
@@ -31,9 +47,9 @@ check_handshake(const struct rt_http_head *h, const char *query, bool websocket,
 	return has_param(query, "EIO", "4") ? RT_EIO_NO_ERROR : RT_EIO_BAD_VERSION;
 }
 
-enum rt_eio_error
-rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, bool upgrade,
-			 struct rt_eio_session **sp)
+static enum rt_eio_error
+check(struct rt_engineio *e, const struct rt_http_head *h, const char *query, bool upgrade,
+	  struct rt_eio_session **sp)
 {
 	bool websocket = has_param(query, "transport", "websocket");
 	char sid[sizeof(*sp)->sid];
@@ -46,7 +62,7 @@ rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, 
 		return check_handshake(h, query, websocket, upgrade);
 	if (!rt_http_query_param(query, "sid", sid, sizeof(sid)))
 		return RT_EIO_UNKNOWN_SID;
-	*sp = rt_map_find_str(e->sessions, sid);
+	*sp = rt_map_find_str(e->sessions.by_sid, sid);
 	if (*sp == NULL)
 		return RT_EIO_UNKNOWN_SID;
 	/* Only a session on polling takes requests, and a websocket beside it only one at a time. */
@@ -57,58 +73,44 @@ rt_eio_check(struct rt_eio *e, const struct rt_http_head *h, const char *query, 
 	return RT_EIO_NO_ERROR;
 }
 
-void
-rt_eio_refuse(struct rt_httpconn *c, enum rt_eio_error error)
-{
-	static const char *const messages[] = {"Transport unknown", "Session ID unknown", "Bad handshake method",
-										   "Bad request",       "Forbidden",          "Unsupported protocol version"};
-	char body[80];
-	int n = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int) error, messages[error]);
-
-	rt_httpconn_reply(c, &(struct rt_http_reply){.status = error == RT_EIO_FORBIDDEN ? 403 : 400,
-												 .content_type = "application/json",
-												 .body = body,
-												 .len = (size_t) n});
-}
-
 static void
 refuse_new(struct rt_httpconn *c, const char *why)
 {
 	char body[80];
 	int n = snprintf(body, sizeof(body), "{\"code\":4,\"message\":\"%s\"}", why);
 
-	rt_httpconn_reply(c, &(struct rt_http_reply){.status = 503,
-												 .content_type = "application/json",
-												 .headers = "Retry-After: 5\r\n",
-												 .body = body,
-												 .len = (size_t) n,
-												 .close = true});
+	rt_httpconn_reply(c, &(struct rt_http_answer){.status = 503,
+												  .content_type = "application/json",
+												  .headers = "Retry-After: 5\r\n",
+												  .body = body,
+												  .len = (size_t) n,
+												  .close = true});
 }
 
 /* A session on polling outlives its connections, so sessions are limited too. */
 static bool
-has_place(struct rt_eio *e)
+has_place(struct rt_engineio *e)
 {
 	struct rt_eio_session *s;
 
-	if (e->stats->sessions < (uint64_t) e->conf->max_connections)
+	if (e->sessions.traffic->sessions < (uint64_t) e->sessions.limits->max_connections)
 		return true;
-	s = e->handler.on_full(e->handler.arg);
+	s = e->sessions.handler.on_full(e->sessions.handler.arg);
 	if (s != NULL)
 		rt_eio_session_end(s, "connect timeout");
 	return s != NULL;
 }
 
 enum rt_http_verdict
-rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query)
+rt_engineio_on_head(struct rt_engineio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query)
 {
 	bool upgrade = rt_http_header_has_token(h, "upgrade", "websocket");
 	struct rt_eio_session *s;
-	enum rt_eio_error error = rt_eio_check(e, h, query, upgrade, &s);
+	enum rt_eio_error error = check(e, h, query, upgrade, &s);
 
 	if (error != RT_EIO_NO_ERROR)
 	{
-		rt_eio_refuse(c, error);
+		rt_eio_session_refuse(c, error);
 		return RT_HTTP_ANSWERED;
 	}
 	if (s == NULL && (e->draining || e->refusing || !has_place(e)))
@@ -117,15 +119,15 @@ rt_eio_on_head(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_hea
 		return RT_HTTP_ANSWERED;
 	}
 	if (upgrade)
-		return rt_upgrade_begin(e, s, c, h, query);
+		return rt_upgrade_begin(&e->sessions, e->websockets, s, c, h, query);
 	if (rt_http_method_is(h, "POST"))
-		return rt_polling_post_begins(s, c);
+		return rt_polling_begin_post(s, c);
 	return RT_HTTP_READ_BODY;
 }
 
 void
-rt_eio_on_request(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query,
-				  const char *body, size_t len)
+rt_engineio_on_request(struct rt_engineio *e, struct rt_httpconn *c, const struct rt_http_head *h, const char *query,
+					   const char *body, size_t len)
 {
 	struct rt_eio_session *s = rt_httpconn_owner(c);
 	enum rt_eio_error error;
@@ -136,30 +138,30 @@ rt_eio_on_request(struct rt_eio *e, struct rt_httpconn *c, const struct rt_http_
 		return;
 	}
 	/* A session may have come or gone while the body arrived. */
-	error = rt_eio_check(e, h, query, false, &s);
+	error = check(e, h, query, false, &s);
 	if (error == RT_EIO_NO_ERROR && rt_http_method_is(h, "POST"))
 		error = RT_EIO_UNKNOWN_SID;
 	if (error != RT_EIO_NO_ERROR)
 	{
-		rt_eio_refuse(c, error);
+		rt_eio_session_refuse(c, error);
 		return;
 	}
 	if (s == NULL)
 	{
-		s = rt_eio_session_new(e, h, query, rt_httpconn_client(c));
-		rt_eio_session_open(s);
+		s = rt_eio_session_new(&e->sessions, h, query, rt_httpconn_client(c));
+		rt_eio_session_open(s, NULL);
 	}
 	rt_polling_get(s, c);
 }
 
 void
-rt_eio_on_abandoned(struct rt_httpconn *c)
+rt_engineio_on_abandoned(struct rt_httpconn *c)
 {
-	rt_polling_abandoned(rt_httpconn_owner(c), c);
+	rt_polling_abandon(rt_httpconn_owner(c), c);
 }
 
 int
-rt_eio_worker_of(const char *query)
+rt_engineio_worker_of(const char *query)
 {
 	char sid[sizeof(((struct rt_eio_session *) 0)->sid)];
 
@@ -173,52 +175,45 @@ rt_eio_worker_of(const char *query)
 /* ---- start and end ------------------------------------------------------------------------ */
 
 uint64_t
-rt_eio_queued_bytes(const struct rt_eio *e)
+rt_engineio_queued_bytes(const struct rt_engineio *e)
 {
 	struct rt_eio_session *s;
 	uint64_t bytes = 0;
 	size_t pos = 0;
 
-	while ((s = rt_map_next(e->sessions, &pos)) != NULL)
+	while ((s = rt_map_next(e->sessions.by_sid, &pos)) != NULL)
 		bytes += rt_eio_session_queued_bytes(s);
 	return bytes;
 }
 
-static struct rt_frame *
-new_control_frame(const char *packet)
-{
-	struct rt_frame_part part = {packet, strlen(packet)};
-
-	return rt_frame_new(&part, 1);
-}
-
 enum rt_result
-rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-		   struct rt_transport_stats *stats, const struct rt_eio_handler *handler,
-		   void (*on_descriptor_gone)(void *arg), void *gone_arg)
+rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
+				const struct rt_traffic_limits *limits, const struct rt_eio_settings *settings,
+				struct rt_traffic *traffic, const struct rt_eio_handler *handler,
+				void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
-	struct rt_ws_handler ws_handler = {.on_message = rt_eio_session_on_ws_message,
-									   .on_writable = rt_eio_session_on_ws_writable,
-									   .on_closed = rt_eio_session_on_ws_closed,
-									   .on_gone = on_descriptor_gone,
-									   .arg = gone_arg};
-	struct rt_eio *e = rt_alloc(sizeof(*e));
+	struct rt_websocket_handler ws_handler = {.on_message = rt_upgrade_on_message,
+											  .on_writable = rt_upgrade_on_writable,
+											  .on_closed = rt_upgrade_on_closed,
+											  .on_gone = on_descriptor_gone,
+											  .arg = gone_arg};
+	struct rt_engineio *e = rt_alloc(sizeof(*e));
 	enum rt_result rc;
 
-	e->loop = l;
-	e->wheel = w;
-	e->conf = conf;
-	e->stats = stats;
-	e->handler = *handler;
-	rc = rt_ws_server_new(&e->ws_server, l, conf, stats, &ws_handler);
+	rc = rt_websocket_server_new(&e->websockets, l, limits, traffic, &ws_handler);
 	if (rc != RT_OK)
 	{
 		free(e);
 		return rc;
 	}
-	e->sessions = rt_map_new();
-	e->ping = new_control_frame("2");
-	e->noop = new_control_frame("6");
+	e->sessions = (struct rt_eio_sessions){.loop = l,
+										   .wheel = w,
+										   .limits = limits,
+										   .settings = settings,
+										   .traffic = traffic,
+										   .handler = *handler,
+										   .poller = {.flush = rt_polling_flush, .end = rt_polling_end}};
+	rt_eio_sessions_init(&e->sessions);
 	*ep = e;
 	return RT_OK;
 }
@@ -226,41 +221,41 @@ rt_eio_new(struct rt_eio **ep, struct rt_loop *l, struct rt_wheel *w, const stru
 static void
 end_some(void *arg)
 {
-	struct rt_eio *e = arg;
+	struct rt_engineio *e = arg;
 	struct rt_eio_session *some[DRAIN_SESSIONS];
 	size_t pos = 0;
 	int n = 0;
 
-	while (n < DRAIN_SESSIONS && (some[n] = rt_map_next(e->sessions, &pos)) != NULL)
+	while (n < DRAIN_SESSIONS && (some[n] = rt_map_next(e->sessions.by_sid, &pos)) != NULL)
 		n++;
 	for (int i = 0; i < n; i++)
 		rt_eio_session_end(some[i], "server shutting down");
 	if (n == DRAIN_SESSIONS)
-		rt_loop_defer(e->loop, end_some, e);
+		rt_loop_defer(e->sessions.loop, end_some, e);
 }
 
 void
-rt_eio_drain(struct rt_eio *e)
+rt_engineio_drain(struct rt_engineio *e)
 {
 	if (e->draining)
 		return;
-	e->draining = true;
-	rt_loop_defer(e->loop, end_some, e);
+	e->draining = e->sessions.leaving = true;
+	rt_loop_defer(e->sessions.loop, end_some, e);
 }
 
 void
-rt_eio_refuse_sessions(struct rt_eio *e)
+rt_engineio_refuse_sessions(struct rt_engineio *e)
 {
-	e->refusing = true;
+	e->refusing = e->sessions.leaving = true;
 }
 
 void
-rt_eio_end_some(struct rt_eio *e, uint64_t n)
+rt_engineio_end_some(struct rt_engineio *e, uint64_t n)
 {
 	struct rt_eio_session *s;
 	size_t pos = 0;
 
-	while (n > 0 && (s = rt_map_next(e->sessions, &pos)) != NULL)
+	while (n > 0 && (s = rt_map_next(e->sessions.by_sid, &pos)) != NULL)
 	{
 		/* One that is closing already counts: it is still among those that are there. */
 		if (s->close_reason == NULL)
@@ -270,22 +265,11 @@ rt_eio_end_some(struct rt_eio *e, uint64_t n)
 }
 
 void
-rt_eio_free(struct rt_eio *e)
+rt_engineio_free(struct rt_engineio *e)
 {
-	struct rt_eio_session *s;
-	size_t pos = 0;
-
 	if (e == NULL)
 		return;
-	while ((s = rt_map_next(e->sessions, &pos)) != NULL)
-	{
-		rt_eio_session_end(s, "server shutting down");
-		pos = 0;
-	}
-	rt_eio_drop_dirty(e);
-	rt_ws_server_free(e->ws_server);
-	rt_map_free(e->sessions);
-	rt_frame_unref(e->ping);
-	rt_frame_unref(e->noop);
+	rt_eio_sessions_fini(&e->sessions);
+	rt_websocket_server_free(e->websockets);
 	free(e);
 }

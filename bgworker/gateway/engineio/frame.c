@@ -1,6 +1,15 @@
-/* frame.c: see frame.h. */
+/* frame.c: one packet as the wire has it.
+ *
+ * A frame is immutable once it has been given to somebody: it is in the queues of thousands of sockets at once.
+ * Frames are counted, not copied; the last rt_frame_unref() frees.  The program has one thread, so the count is a
+ * plain number.
+ *
+ *     header (2, 4 or 10 bytes: RFC 6455, section 5.2)   payload
+ *     ^ rt_frame_wire(): websockets                      ^ rt_frame_text(): long-polling
+ */
 #include "frame.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +26,13 @@ struct rt_frame
 	uint32_t refs;
 	uint8_t header_len;
 	bool binary;
-	size_t len;     /* without the header */
-	uint8_t wire[]; /* header, payload */
+	size_t len; /* without the header */
+	struct
+	{
+		uint32_t at; /* in the text */
+		uint32_t len;
+	} marks[RT_FRAME_MARKS]; /* len 0: not set */
+	uint8_t wire[];          /* header, payload */
 };
 
 /* RFC 6455, section 5.2; returns the header's length. */
@@ -98,6 +112,27 @@ rt_frame_unref(struct rt_frame *f)
 {
 	if (f != NULL && --f->refs == 0)
 		free(f);
+}
+
+void
+rt_frame_set_mark(struct rt_frame *f, int mark, size_t at, size_t len)
+{
+	assert(f->refs == 1 && at + len <= f->len);
+	f->marks[mark].at = (uint32_t) at;
+	f->marks[mark].len = (uint32_t) len;
+}
+
+void
+rt_frame_copy_marks(struct rt_frame *to, const struct rt_frame *from)
+{
+	memcpy(to->marks, from->marks, sizeof(to->marks));
+}
+
+const char *
+rt_frame_mark(const struct rt_frame *f, int mark, size_t *len)
+{
+	*len = f->marks[mark].len;
+	return *len == 0 ? NULL : (const char *) f->wire + f->header_len + f->marks[mark].at;
 }
 
 bool

@@ -23,6 +23,14 @@ struct rt_frame *rt_frame_new_binary(const void *data, size_t len); /* an attach
 struct rt_frame *rt_frame_ref(struct rt_frame *f);
 void rt_frame_unref(struct rt_frame *f); /* NULL is fine */
 
+/* Places in the text that whoever built the frame wants to find again.  They are set before it is given to anybody.
+ */
+#define RT_FRAME_MARKS 3
+void rt_frame_set_mark(struct rt_frame *f, int mark, size_t at, size_t len);
+void rt_frame_copy_marks(struct rt_frame *to,
+						 const struct rt_frame *from); /* the texts are alike up to the last one */
+const char *rt_frame_mark(const struct rt_frame *f, int mark, size_t *len); /* lent; NULL: it has not been set */
+
 bool rt_frame_is_binary(const struct rt_frame *f);
 const char *rt_frame_text(const struct rt_frame *f, size_t *len); /* without the WebSocket header; lent */
 const char *rt_frame_wire(const struct rt_frame *f, size_t *len); /* with it; lent */

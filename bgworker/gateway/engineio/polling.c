@@ -1,4 +1,14 @@
-/* polling.c: Engine.IO's long-polling: the GET that waits for packets, the POST that brings some. */
+/* polling.c: Engine.IO's long-polling: the GET that waits for packets, the POST that brings some.
+ *
+ * A session on polling has at most one GET and one POST at a time; a second one beside it ends the session, as in the
+ * reference implementation.  `poll` and `post` point to live requests: who answers one, or hears that it was
+ * abandoned, takes it out of the session in the same breath.  engineio.c has found the session and checked the
+ * request; eio_session.c calls back when there is something to send, or the session ends.
+ *
+ * In a reply or a body packets are separated by U+001E, binary ones are in base64 behind a `b` (eio_payload.c).
+ * A reply holds as many packets as wait, up to REPLY_BYTES; what is behind that goes with the next GET. */
+#include "polling.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -6,7 +16,6 @@
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
 #include "eio_payload.h"
-#include "eio_session.h"
 #include "bgworker/gateway/text/utf8.h"
 
 #define REPLY_BYTES 1000000 /* of packets in one reply; a single packet may be larger */
@@ -16,7 +25,7 @@ reply_text(struct rt_httpconn *c, const char *type, const char *body, size_t len
 {
 	rt_httpconn_reply(
 		c,
-		&(struct rt_http_reply){
+		&(struct rt_http_answer){
 			.status = 200, .content_type = type, .headers = "Cache-Control: no-store\r\n", .body = body, .len = len});
 }
 
@@ -60,9 +69,9 @@ rt_polling_flush(struct rt_eio_session *s)
 			break;
 		rt_eio_payload_put(&body, f);
 		rt_outq_pop(&s->queue);
-		s->eio->stats->frames_out++;
+		s->set->traffic->frames_out++;
 	}
-	s->eio->stats->writes_out++;
+	s->set->traffic->writes_out++;
 	text = rt_buf_peek(&body, &len);
 	reply_text(c, "text/plain; charset=UTF-8", text, len);
 	rt_buf_fini(&body);
@@ -72,9 +81,9 @@ rt_polling_flush(struct rt_eio_session *s)
 static void
 refuse_overlap(struct rt_eio_session *s, struct rt_httpconn *c)
 {
-	s->eio->stats->protocol_errors++;
+	s->set->traffic->protocol_errors++;
 	rt_log(RT_LOG_DEBUG, "engineio", "socket=%s peer=%s: two requests at once", s->name, s->peer);
-	rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
+	rt_eio_session_refuse(c, RT_EIO_BAD_REQUEST);
 	rt_eio_session_end(s, "transport error");
 }
 
@@ -94,7 +103,7 @@ rt_polling_get(struct rt_eio_session *s, struct rt_httpconn *c)
 }
 
 enum rt_http_verdict
-rt_polling_post_begins(struct rt_eio_session *s, struct rt_httpconn *c)
+rt_polling_begin_post(struct rt_eio_session *s, struct rt_httpconn *c)
 {
 	if (s->post != NULL)
 	{
@@ -109,7 +118,7 @@ rt_polling_post_begins(struct rt_eio_session *s, struct rt_httpconn *c)
 static enum rt_result
 take_packet(struct rt_eio_session *s, const char *packet, size_t len)
 {
-	s->eio->stats->packets_in++;
+	s->set->traffic->packets_in++;
 	if (len == 0 || packet[0] != 'b')
 		return rt_eio_session_packet(s, packet, len);
 	/* What is in an attachment concerns nobody here, so it is not decoded. */
@@ -147,23 +156,23 @@ rt_polling_post(struct rt_eio_session *s, struct rt_httpconn *c, const struct rt
 	rt_httpconn_set_owner(c, NULL);
 	if (s->ws != NULL || !rt_utf8_valid(body, len))
 	{
-		rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
+		rt_eio_session_refuse(c, RT_EIO_BAD_REQUEST);
 		return;
 	}
 	if (is_binary_body(h))
 	{
-		rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
+		rt_eio_session_refuse(c, RT_EIO_BAD_REQUEST);
 		rt_eio_session_end(s, "transport error");
 		return;
 	}
 	if (take_payload(s, body, len) == RT_OK)
 		reply_text(c, "text/html", "ok", 2);
 	else
-		rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
+		rt_eio_session_refuse(c, RT_EIO_BAD_REQUEST);
 }
 
 void
-rt_polling_abandoned(struct rt_eio_session *s, struct rt_httpconn *c)
+rt_polling_abandon(struct rt_eio_session *s, struct rt_httpconn *c)
 {
 	if (s->poll == c)
 		s->poll = NULL;

@@ -2,52 +2,18 @@
  *
  * The move: the client opens a websocket with its session's id and sends "2probe"; we answer "3probe" and end the GET
  * that waits, so that the client can stop polling; then it sends "5" and the session is on the websocket.  Until
- * then packets go by polling, so none is lost or doubled. */
-#include <stdlib.h>
+ * then packets go by polling, so none is lost or doubled.  Anything else on the probe's websocket ends the probe
+ * alone: the session goes on polling.
+ *
+ * engineio.c calls this for a request, websocket.c for what comes afterwards; the state is eio_session.c's. */
+#include "upgrade.h"
+
 #include <string.h>
 
-#include "bgworker/common/log.h"
-#include "eio_session.h"
+#define KEY_LEN 24 /* of Sec-WebSocket-Key: 16 bytes in base64 (RFC 6455, section 4.1) */
+#define MAX_SUBPROTOCOL 100
 
-#define UPGRADE_TIMEOUT_MS 10000
-#define KEY_LEN 24
-
-static void
-free_probe(void *arg)
-{
-	free(arg);
-}
-
-static void
-drop_probe(struct rt_eio_session *s)
-{
-	struct rt_probe *probe = s->probe;
-
-	s->probe = NULL;
-	rt_wheel_unset(s->eio->wheel, &probe->timeout);
-	rt_loop_defer(s->eio->loop, free_probe, probe);
-}
-
-void
-rt_upgrade_end(struct rt_eio_session *s)
-{
-	struct rt_ws *ws;
-
-	if (s->probe == NULL)
-		return;
-	ws = s->probe->ws;
-	drop_probe(s);
-	if (ws != NULL)
-		rt_ws_close(ws, RT_WS_NORMAL);
-}
-
-static void
-on_probe_timeout(struct rt_wheel_entry *entry)
-{
-	struct rt_probe *probe = (struct rt_probe *) ((char *) entry - offsetof(struct rt_probe, timeout));
-
-	rt_upgrade_end(probe->session);
-}
+/* ---- the probe's conversation ---------------------------------------------------- */
 
 /* Past the session's queue, which still belongs to polling. */
 static void
@@ -60,8 +26,8 @@ answer_probe(struct rt_eio_session *s)
 
 	rt_outq_push(&q, f, SIZE_MAX);
 	rt_frame_unref(f);
-	if (rt_ws_flush(s->probe->ws, &q) == RT_GONE)
-		rt_upgrade_end(s);
+	if (rt_websocket_flush(s->probe->ws, &q) == RT_GONE)
+		rt_eio_session_drop_probe(s);
 	else
 	{
 		s->probe->answered = true;
@@ -71,31 +37,55 @@ answer_probe(struct rt_eio_session *s)
 }
 
 static void
-complete(struct rt_eio_session *s)
-{
-	s->ws = s->probe->ws;
-	drop_probe(s);
-	s->eio->stats->upgrades++;
-	rt_polling_end(s, true);
-	rt_eio_session_mark_dirty(s);
-}
-
-void
-rt_upgrade_message(struct rt_eio_session *s, const char *data, size_t len, bool binary)
+take_probe_message(struct rt_eio_session *s, const char *data, size_t len, bool binary)
 {
 	if (s->probe == NULL)
 		return;
 	if (!binary && len == 6 && memcmp(data, "2probe", 6) == 0)
 		answer_probe(s);
 	else if (!binary && len == 1 && data[0] == '5' && s->probe->answered)
-		complete(s);
+		rt_eio_session_move(s);
 	else
-		rt_upgrade_end(s);
+		rt_eio_session_drop_probe(s);
 }
+
+/* ---- what websocket.c calls ------------------------------------------------------- */
+
+void
+rt_upgrade_on_message(void *owner, struct rt_websocket *ws, const char *data, size_t len, bool binary)
+{
+	struct rt_eio_session *s = owner;
+
+	if (ws != s->ws)
+		take_probe_message(s, data, len, binary);
+	else if (rt_eio_session_is_ending(s))
+		return;
+	else if (binary)
+		rt_eio_session_binary(s, data, len);
+	else
+		rt_eio_session_packet(s, data, len);
+}
+
+void
+rt_upgrade_on_writable(void *owner, struct rt_websocket *ws)
+{
+	struct rt_eio_session *s = owner;
+
+	if (ws == s->ws)
+		rt_eio_session_flush(s);
+}
+
+void
+rt_upgrade_on_closed(void *owner, struct rt_websocket *ws)
+{
+	rt_eio_session_lose_websocket(owner, ws);
+}
+
+/* ---- requests ------------------------------------------------------------------- */
 
 /* RFC 6455, section 4.2.1. */
 static bool
-is_websocket_request(const struct rt_http_head *h, struct rt_ws_request *r)
+is_websocket_request(const struct rt_http_head *h, struct rt_websocket_request *r)
 {
 	const struct rt_http_header *key = rt_http_find_header(h, "sec-websocket-key");
 	const struct rt_http_header *version = rt_http_find_header(h, "sec-websocket-version");
@@ -113,7 +103,7 @@ is_websocket_request(const struct rt_http_head *h, struct rt_ws_request *r)
 
 /* Browsers break the connection off when they asked for subprotocols and none is confirmed: the first one is. */
 static void
-choose_subprotocol(const struct rt_http_head *h, struct rt_ws_request *r)
+choose_subprotocol(const struct rt_http_head *h, struct rt_websocket_request *r)
 {
 	const struct rt_http_header *header = rt_http_find_header(h, "sec-websocket-protocol");
 	size_t len;
@@ -122,55 +112,36 @@ choose_subprotocol(const struct rt_http_head *h, struct rt_ws_request *r)
 		return;
 	for (len = 0; len < header->value_len && strchr(", \t", header->value[len]) == NULL; len++)
 		continue;
-	if (len == 0 || len > 100)
+	if (len == 0 || len > MAX_SUBPROTOCOL)
 		return;
 	r->protocol = header->value;
 	r->protocol_len = len;
 }
 
-static struct rt_probe *
-new_probe(struct rt_eio_session *s)
-{
-	struct rt_probe *probe = rt_alloc(sizeof(*probe));
-
-	probe->session = s;
-	probe->timeout.fn = on_probe_timeout;
-	rt_wheel_set(s->eio->wheel, &probe->timeout, UPGRADE_TIMEOUT_MS);
-	return probe;
-}
-
 enum rt_http_verdict
-rt_upgrade_begin(struct rt_eio *e, struct rt_eio_session *s, struct rt_httpconn *c, const struct rt_http_head *h,
-				 const char *query)
+rt_upgrade_begin(struct rt_eio_sessions *set, struct rt_websocket_server *server, struct rt_eio_session *s,
+				 struct rt_httpconn *c, const struct rt_http_head *h, const char *query)
 {
-	struct rt_ws_request r = {0};
+	struct rt_websocket_request r = {0};
 	bool probing = s != NULL;
-	struct rt_ws *ws;
+	struct rt_websocket *ws;
 	int fd;
 
 	if (!is_websocket_request(h, &r))
 	{
-		rt_eio_refuse(c, RT_EIO_BAD_REQUEST);
+		rt_eio_session_refuse(c, RT_EIO_BAD_REQUEST);
 		return RT_HTTP_ANSWERED;
 	}
 	choose_subprotocol(h, &r);
 	if (!probing)
-		s = rt_eio_session_new(e, h, query, rt_httpconn_client(c));
+		s = rt_eio_session_new(set, h, query, rt_httpconn_client(c));
 	fd = rt_httpconn_take(c, false, &r.rest, &r.rest_len);
-	ws = rt_ws_adopt(e->ws_server, fd, &r, s);
-	if (ws == NULL)
-	{
-		if (!probing)
-			rt_eio_session_discard(s);
-		return RT_HTTP_TAKEN;
-	}
-	if (probing)
-	{
-		s->probe = new_probe(s);
-		s->probe->ws = ws;
-		return RT_HTTP_TAKEN;
-	}
-	s->ws = ws;
-	rt_eio_session_open(s);
+	ws = rt_websocket_adopt(server, fd, &r, s);
+	if (ws == NULL && !probing)
+		rt_eio_session_discard(s);
+	else if (ws != NULL && probing)
+		rt_eio_session_set_probe(s, ws);
+	else if (ws != NULL)
+		rt_eio_session_open(s, ws);
 	return RT_HTTP_TAKEN;
 }

@@ -30,10 +30,10 @@
 #define WSI_BYTES 768   /* about the size of the library's struct for a connection */
 #define CLOSING_TURNS 8 /* of the loop, until the library's handles are closed */
 
-struct rt_ws
+struct rt_websocket
 {
 	struct lws *wsi;
-	struct rt_ws_server *server;
+	struct rt_websocket_server *server;
 	void *owner;           /* NULL once closed */
 	struct rt_buf message; /* of several chunks, while it is incomplete */
 	uint16_t close_code;
@@ -43,21 +43,21 @@ struct rt_ws
 	size_t unsent;    /* bytes of the last write that may still wait in the library */
 };
 
-struct rt_ws_server
+struct rt_websocket_server
 {
 	struct lws_context *context; /* set to NULL by the library when it is gone */
 	uv_loop_t *uv;
 	struct lws_vhost *vhost;
-	const struct rt_transport_options *conf;
-	struct rt_transport_stats *stats;
-	struct rt_ws_handler handler;
-	struct rt_ws *adopting; /* while the library does its handshake */
-	const char *protocol;   /* that it confirms then */
+	const struct rt_traffic_limits *limits;
+	struct rt_traffic *traffic;
+	struct rt_websocket_handler handler;
+	struct rt_websocket *adopting; /* while the library does its handshake */
+	const char *protocol;          /* that it confirms then */
 	size_t protocol_len;
 	char joined[JOIN_BYTES];
 };
 
-static struct rt_ws_server *
+static struct rt_websocket_server *
 server_of(struct lws *wsi)
 {
 	return lws_context_user(lws_get_context(wsi));
@@ -81,7 +81,7 @@ on_lws_log(int level, const char *line)
 
 /* Closes from within the connection's callback, which returns the result. */
 static int
-refuse(struct rt_ws *ws, enum lws_close_status code, const char *why)
+refuse(struct rt_websocket *ws, enum lws_close_status code, const char *why)
 {
 	rt_log(RT_LOG_DEBUG, "websocket", "message refused: %s", why);
 	ws->ignore_rest = true;
@@ -89,9 +89,9 @@ refuse(struct rt_ws *ws, enum lws_close_status code, const char *why)
 	return -1;
 }
 
-/* What the library is to hear from a callback in which rt_ws_close() may have been called. */
+/* What the library is to hear from a callback in which rt_websocket_close() may have been called. */
 static int
-end_callback(struct rt_ws *ws)
+end_callback(struct rt_websocket *ws)
 {
 	ws->in_callback = false;
 	if (!ws->closing)
@@ -101,41 +101,41 @@ end_callback(struct rt_ws *ws)
 }
 
 static int
-deliver(struct rt_ws *ws, const char *data, size_t len, bool binary)
+deliver(struct rt_websocket *ws, const char *data, size_t len, bool binary)
 {
 	if (!binary && !rt_utf8_valid(data, len))
 		return refuse(ws, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "invalid UTF-8");
-	ws->server->stats->packets_in++;
-	ws->server->stats->bytes_in += len;
+	ws->server->traffic->packets_in++;
+	ws->server->traffic->bytes_in += len;
 	ws->in_callback = true;
 	ws->server->handler.on_message(ws->owner, ws, data, len, binary);
 	return end_callback(ws);
 }
 
 static void
-drop_chunks(struct rt_ws *ws)
+drop_chunks(struct rt_websocket *ws)
 {
-	ws->server->stats->held_bytes -= rt_buf_len(&ws->message);
+	ws->server->traffic->held_bytes -= rt_buf_len(&ws->message);
 	rt_buf_fini(&ws->message);
 }
 
 static int
-keep_chunk(struct rt_ws *ws, const char *data, size_t len)
+keep_chunk(struct rt_websocket *ws, const char *data, size_t len)
 {
-	struct rt_transport_stats *stats = ws->server->stats;
+	struct rt_traffic *traffic = ws->server->traffic;
 
-	if (stats->held_bytes + len > RT_MAX_HELD_BYTES)
+	if (traffic->held_bytes + len > RT_TRAFFIC_MAX_HELD_BYTES)
 		return refuse(ws, (enum lws_close_status) CLOSE_TRY_AGAIN_LATER, "too much at once");
-	ws->message.limit_bytes = ws->server->conf->max_payload_bytes;
+	ws->message.limit_bytes = ws->server->limits->max_payload_bytes;
 	if (rt_buf_put(&ws->message, data, len) != RT_OK)
 		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
-	stats->held_bytes += len;
+	traffic->held_bytes += len;
 	return 0;
 }
 
 /* A message comes in chunks of RX_CHUNK_BYTES and in the sender's fragments; a small one in a single chunk. */
 static int
-on_receive(struct rt_ws *ws, const char *data, size_t len)
+on_receive(struct rt_websocket *ws, const char *data, size_t len)
 {
 	bool last = lws_is_final_fragment(ws->wsi);
 	bool binary = lws_frame_is_binary(ws->wsi);
@@ -146,8 +146,9 @@ on_receive(struct rt_ws *ws, const char *data, size_t len)
 	if (ws->ignore_rest || ws->closing)
 		return -1;
 	if (last && rt_buf_len(&ws->message) == 0)
-		return len > ws->server->conf->max_payload_bytes ? refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large")
-														 : deliver(ws, data, len, binary);
+		return len > ws->server->limits->max_payload_bytes
+				   ? refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large")
+				   : deliver(ws, data, len, binary);
 	rc = keep_chunk(ws, data, len);
 	if (rc != 0 || !last)
 		return rc;
@@ -158,7 +159,7 @@ on_receive(struct rt_ws *ws, const char *data, size_t len)
 }
 
 static int
-on_writable(struct rt_ws *ws)
+on_writable(struct rt_websocket *ws)
 {
 	if (ws->closing)
 		return 0;
@@ -170,9 +171,9 @@ on_writable(struct rt_ws *ws)
 
 /* The one end of every connection that the library knew. */
 static void
-on_destroy(struct rt_ws *ws)
+on_destroy(struct rt_websocket *ws)
 {
-	struct rt_ws_server *s = ws->server;
+	struct rt_websocket_server *s = ws->server;
 
 	if (ws->owner != NULL && !ws->closing)
 	{
@@ -181,12 +182,12 @@ on_destroy(struct rt_ws *ws)
 	}
 	drop_chunks(ws);
 	free(ws);
-	s->stats->websockets--;
+	s->traffic->websockets--;
 	s->handler.on_gone(s->handler.arg);
 }
 
 static void
-on_closed(struct rt_ws *ws)
+on_closed(struct rt_websocket *ws)
 {
 	void *owner = ws->owner;
 
@@ -199,7 +200,7 @@ on_closed(struct rt_ws *ws)
 
 /* The library would confirm only subprotocols that it knows by name. */
 static int
-add_subprotocol(struct rt_ws_server *s, struct lws_process_html_args *args)
+add_subprotocol(struct rt_websocket_server *s, struct lws_process_html_args *args)
 {
 	int n;
 
@@ -216,21 +217,21 @@ add_subprotocol(struct rt_ws_server *s, struct lws_process_html_args *args)
 static int
 on_established(struct lws *wsi)
 {
-	struct rt_ws_server *s = server_of(wsi);
-	struct rt_ws *ws = s->adopting;
+	struct rt_websocket_server *s = server_of(wsi);
+	struct rt_websocket *ws = s->adopting;
 
 	if (ws == NULL)
 		return -1;
 	ws->wsi = wsi;
 	lws_set_opaque_user_data(wsi, ws);
-	s->stats->websockets++;
+	s->traffic->websockets++;
 	return 0;
 }
 
 static int
 on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
-	struct rt_ws *ws;
+	struct rt_websocket *ws;
 
 	(void) user;
 	switch (reason)
@@ -270,7 +271,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 
 /* Copies frames into the buffer as long as they fit; returns how many. */
 static uint32_t
-join(struct rt_ws_server *s, const struct rt_outq *q, size_t *len)
+join(struct rt_websocket_server *s, const struct rt_outq *q, size_t *len)
 {
 	struct rt_frame *f;
 	uint32_t n = 0;
@@ -292,9 +293,9 @@ join(struct rt_ws_server *s, const struct rt_outq *q, size_t *len)
 
 /* One write: a lone or large frame as it lies, several small ones joined. */
 static enum rt_result
-write_some(struct rt_ws *ws, struct rt_outq *q, size_t *len)
+write_some(struct rt_websocket *ws, struct rt_outq *q, size_t *len)
 {
-	struct rt_ws_server *s = ws->server;
+	struct rt_websocket_server *s = ws->server;
 	const char *data = s->joined;
 	uint32_t n = q->count > 1 ? join(s, q, len) : 0;
 
@@ -305,16 +306,16 @@ write_some(struct rt_ws *ws, struct rt_outq *q, size_t *len)
 	}
 	if (lws_write(ws->wsi, (unsigned char *) data, *len, LWS_WRITE_HTTP) < 0)
 		return RT_GONE;
-	s->stats->frames_out += n;
-	s->stats->bytes_out += *len;
-	s->stats->writes_out++;
+	s->traffic->frames_out += n;
+	s->traffic->bytes_out += *len;
+	s->traffic->writes_out++;
 	while (n-- > 0)
 		rt_outq_pop(q);
 	return RT_OK;
 }
 
 enum rt_result
-rt_ws_flush(struct rt_ws *ws, struct rt_outq *q)
+rt_websocket_flush(struct rt_websocket *ws, struct rt_outq *q)
 {
 	size_t written = 0;
 	size_t len;
@@ -341,14 +342,14 @@ rt_ws_flush(struct rt_ws *ws, struct rt_outq *q)
 }
 
 void
-rt_ws_prefetch(const struct rt_ws *ws)
+rt_websocket_prefetch(const struct rt_websocket *ws)
 {
 	for (size_t offset = 0; offset < WSI_BYTES; offset += CACHE_LINE)
 		__builtin_prefetch((const char *) ws->wsi + offset, 1);
 }
 
 size_t
-rt_ws_unsent_bytes(const struct rt_ws *ws)
+rt_websocket_unsent_bytes(const struct rt_websocket *ws)
 {
 	return ws->unsent;
 }
@@ -356,7 +357,7 @@ rt_ws_unsent_bytes(const struct rt_ws *ws)
 /* ---- beginning and end ------------------------------------------------------- */
 
 static size_t
-write_handshake(char *out, const struct rt_ws_request *r)
+write_handshake(char *out, const struct rt_websocket_request *r)
 {
 	return (size_t) snprintf(out, HANDSHAKE_BYTES,
 							 "GET / HTTP/1.1\r\nHost: rt\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -364,10 +365,10 @@ write_handshake(char *out, const struct rt_ws_request *r)
 							 r->key);
 }
 
-struct rt_ws *
-rt_ws_adopt(struct rt_ws_server *s, int fd, const struct rt_ws_request *r, void *owner)
+struct rt_websocket *
+rt_websocket_adopt(struct rt_websocket_server *s, int fd, const struct rt_websocket_request *r, void *owner)
 {
-	struct rt_ws *ws = rt_alloc(sizeof(*ws));
+	struct rt_websocket *ws = rt_alloc(sizeof(*ws));
 	char *bytes = rt_alloc(HANDSHAKE_BYTES + r->rest_len);
 	size_t len = write_handshake(bytes, r);
 
@@ -391,13 +392,13 @@ rt_ws_adopt(struct rt_ws_server *s, int fd, const struct rt_ws_request *r, void 
 }
 
 void
-rt_ws_set_owner(struct rt_ws *ws, void *owner)
+rt_websocket_set_owner(struct rt_websocket *ws, void *owner)
 {
 	ws->owner = owner;
 }
 
 void
-rt_ws_close(struct rt_ws *ws, int code)
+rt_websocket_close(struct rt_websocket *ws, int code)
 {
 	if (ws->closing)
 		return;
@@ -411,20 +412,20 @@ rt_ws_close(struct rt_ws *ws, int code)
 }
 
 enum rt_result
-rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_transport_options *conf,
-				 struct rt_transport_stats *stats, const struct rt_ws_handler *handler)
+rt_websocket_server_new(struct rt_websocket_server **sp, struct rt_loop *l, const struct rt_traffic_limits *limits,
+						struct rt_traffic *traffic, const struct rt_websocket_handler *handler)
 {
 	static const struct lws_protocols protocols[] = {
 		{.name = "rt", .callback = on_lws, .rx_buffer_size = RX_CHUNK_BYTES, .tx_packet_size = TX_BYTES},
 		{.name = NULL}};
 	/* Engine.IO has its own heartbeat; the library's would cost a timer for each connection. */
 	static const lws_retry_bo_t no_validity_check = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
-	struct rt_ws_server *s = rt_alloc(sizeof(*s));
+	struct rt_websocket_server *s = rt_alloc(sizeof(*s));
 	struct lws_context_creation_info info = {0};
 	void *loops[1] = {rt_loop_uv(l)};
 
-	s->conf = conf;
-	s->stats = stats;
+	s->limits = limits;
+	s->traffic = traffic;
 	s->handler = *handler;
 	s->uv = rt_loop_uv(l);
 	info.port = CONTEXT_PORT_NO_LISTEN;
@@ -452,7 +453,7 @@ rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_tr
 
 /* The library ends in two steps; in between the loop closes its handles. */
 void
-rt_ws_server_free(struct rt_ws_server *s)
+rt_websocket_server_free(struct rt_websocket_server *s)
 {
 	if (s == NULL)
 		return;

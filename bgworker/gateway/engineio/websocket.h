@@ -11,27 +11,28 @@
 
 #include "bgworker/common/result.h"
 #include "outq.h"
-#include "bgworker/gateway/net/transport_conf.h"
+#include "bgworker/gateway/http/traffic.h"
 
 struct rt_loop;
-struct rt_ws;
-struct rt_ws_server;
+struct rt_websocket;
+struct rt_websocket_server;
 
-#define RT_WS_GOING_AWAY 1001
-#define RT_WS_NORMAL 1000
+#define RT_WEBSOCKET_GOING_AWAY 1001
+#define RT_WEBSOCKET_NORMAL 1000
 
 /* Called from the loop.  `owner` is what the connection was adopted for. */
-struct rt_ws_handler
+struct rt_websocket_handler
 {
-	void (*on_message)(void *owner, struct rt_ws *ws, const char *data, size_t len, bool binary); /* text is UTF-8 */
-	void (*on_writable)(void *owner, struct rt_ws *ws); /* after a flush said RT_AGAIN */
-	void (*on_closed)(void *owner, struct rt_ws *ws);   /* the peer left; not after rt_ws_close() */
-	void (*on_gone)(void *arg);                         /* a descriptor has been closed, for whatever reason */
-	void *arg;                                          /* of on_gone */
+	void (*on_message)(void *owner, struct rt_websocket *ws, const char *data, size_t len,
+					   bool binary);                           /* text is UTF-8 */
+	void (*on_writable)(void *owner, struct rt_websocket *ws); /* after a flush said RT_AGAIN */
+	void (*on_closed)(void *owner, struct rt_websocket *ws);   /* the peer left; not after rt_websocket_close() */
+	void (*on_gone)(void *arg);                                /* a descriptor has been closed, for whatever reason */
+	void *arg;                                                 /* of on_gone */
 };
 
 /* Read from the request, spans with lengths where the request ends them. */
-struct rt_ws_request
+struct rt_websocket_request
 {
 	const char *key;      /* Sec-WebSocket-Key, 24 characters */
 	const char *protocol; /* the subprotocol to confirm, or NULL */
@@ -40,22 +41,25 @@ struct rt_ws_request
 	size_t rest_len;
 };
 
-enum rt_result rt_ws_server_new(struct rt_ws_server **sp, struct rt_loop *l, const struct rt_transport_options *conf,
-								struct rt_transport_stats *stats, const struct rt_ws_handler *handler);
-void rt_ws_server_free(struct rt_ws_server *s); /* closes all, runs no callbacks but on_gone; NULL is fine */
+enum rt_result rt_websocket_server_new(struct rt_websocket_server **sp, struct rt_loop *l,
+									   const struct rt_traffic_limits *limits, struct rt_traffic *traffic,
+									   const struct rt_websocket_handler *handler);
+void
+rt_websocket_server_free(struct rt_websocket_server *s); /* closes all, runs no callbacks but on_gone; NULL is fine */
 
 /* Takes the descriptor over in any case.  NULL if the handshake failed. */
-struct rt_ws *rt_ws_adopt(struct rt_ws_server *s, int fd, const struct rt_ws_request *r, void *owner);
-void rt_ws_set_owner(struct rt_ws *ws, void *owner);
+struct rt_websocket *rt_websocket_adopt(struct rt_websocket_server *s, int fd, const struct rt_websocket_request *r,
+										void *owner);
+void rt_websocket_set_owner(struct rt_websocket *ws, void *owner);
 
 /* Writes what waits in q, joining frames.  RT_OK: all is written; RT_AGAIN: the rest when on_writable is called;
  * RT_GONE: the peer left, the connection is to be closed. */
-enum rt_result rt_ws_flush(struct rt_ws *ws, struct rt_outq *q);
+enum rt_result rt_websocket_flush(struct rt_websocket *ws, struct rt_outq *q);
 
-void rt_ws_prefetch(const struct rt_ws *ws);       /* before a flush that comes soon */
-size_t rt_ws_unsent_bytes(const struct rt_ws *ws); /* taken from a queue, but not by the kernel yet */
+void rt_websocket_prefetch(const struct rt_websocket *ws);       /* before a flush that comes soon */
+size_t rt_websocket_unsent_bytes(const struct rt_websocket *ws); /* taken from a queue, but not by the kernel yet */
 
 /* Sends a close frame with the code and lets go: no callback comes after this, and ws is not valid any more. */
-void rt_ws_close(struct rt_ws *ws, int code);
+void rt_websocket_close(struct rt_websocket *ws, int code);
 
 #endif

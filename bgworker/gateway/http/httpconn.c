@@ -1,7 +1,23 @@
-/* httpconn.c: see httpconn.h.  Reading; httpreply.c writes.
+/* httpconn.c: connections of HTTP/1.x: reads a request, hands it to the handler, sends the reply, reads the next one.
  *
  * A connection reads into one buffer: the head, and where its length is known the body behind it; a chunked body is
- * put together in a second one.  While a request is being answered at most PIPELINE_BYTES more are read. */
+ * put together in a second one.  While a request is being answered at most PIPELINE_BYTES more are read.  Who asks
+ * for what, and what is answered, is the handler's business (net/http_router.c).
+ *
+ *     READING_HEAD ──> READING_BODY ──> ANSWERING ──> WRITING ─┬─> READING_HEAD   keep-alive
+ *          │                │               │                  └─> LINGERING ──> CLOSED
+ *          └────────────────┴───────────────┴── a reply may come in each of these; CLOSED from any
+ *
+ * Invariants:
+ * - One request at a time.  `id` is not 0 exactly from its head to the beginning of its reply, and then the
+ * connection is in `requests`; so an answer that comes too late finds nothing.
+ * - `reply` is empty but in WRITING (and for a moment in READING_BODY, for 100 Continue).
+ * - `counted` is this connection's part of traffic->held_bytes, `unsent` of traffic->unsent_bytes; both go back when
+ *   the request or the reply ends, whatever ended it.
+ * - Nothing is freed while it may be on the stack: CLOSED connections go when the turn ends.
+ *
+ * Each state has a time limit, in one timer that the states share; a request that is held (a long poll) has none: its
+ * owner has. */
 #include "httpconn.h"
 
 #include <errno.h>
@@ -9,16 +25,89 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
-#include "httpconn_impl.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/map.h"
+#include "bgworker/common/wheel.h"
 
+#define READ_BYTES 65536 /* at most so much in one read */
 #define PIPELINE_BYTES 65536
 #define HEAD_TIMEOUT_MS 10000   /* from the first byte to the end of the head */
 #define BODY_TIMEOUT_MS 60000   /* for the whole body */
 #define REPLY_TIMEOUT_MS 120000 /* of the application */
-#define LINGER_BYTES (4 << 20)
+#define IDLE_TIMEOUT_MS 65000   /* between two requests; what Keep-Alive announces is below it */
+#define WRITE_TIMEOUT_MS 30000  /* for each WRITE_STEP_BYTES, so that byte by byte nobody keeps a reply for ever */
+#define WRITE_STEP_BYTES 262144
+#define LINGER_TIMEOUT_MS 2000 /* after the last reply, so that it is read before the connection is reset */
+#define LINGER_BYTES (4 << 20) /* of what still comes then */
+#define ADDRESS_BYTES 46
+
+enum state
+{
+	READING_HEAD,
+	READING_BODY,
+	ANSWERING, /* the handler has the request */
+	WRITING,   /* the reply is not yet all with the kernel */
+	LINGERING, /* our side is shut down, what comes is thrown away */
+	CLOSED     /* freed when the turn ends */
+};
+
+struct rt_httpconn
+{
+	struct rt_httpconn_server *server;
+	struct rt_httpconn *next; /* of all connections */
+	struct rt_httpconn *prev;
+	struct rt_watch *watch;
+	int fd;
+	enum state state;
+	uint64_t id; /* of the current request; 0: none */
+	struct rt_wheel_entry timeout;
+	struct rt_buf in;
+	struct rt_buf chunked; /* decoded body */
+	struct rt_http_chunks chunks;
+	struct rt_httpreply reply;
+	size_t head_len;
+	size_t body_len;   /* with a known length */
+	size_t counted;    /* among held_bytes */
+	size_t unsent;     /* among unsent_bytes */
+	size_t write_goal; /* so little is to be left of the reply when its time is over */
+	size_t lingered;
+	uint32_t replies; /* after which the connection went on */
+	void *owner;
+	char *headers;
+	bool is_chunked;
+	bool keep_alive;
+	bool old_version; /* HTTP/1.0 */
+	bool head_only;
+	bool held;
+	bool eof;
+	bool processing; /* process() is on the stack */
+	bool resuming;   /* process() is deferred */
+	char peer[ADDRESS_BYTES];
+	char client[ADDRESS_BYTES]; /* of the current request; empty: the peer */
+};
+
+struct rt_httpconn_server
+{
+	struct rt_loop *loop;
+	struct rt_wheel *wheel;
+	const struct rt_traffic_limits *limits;
+	struct rt_traffic *traffic;
+	struct rt_httpconn_handler handler;
+	struct rt_map *requests; /* by id, those that are being answered */
+	struct rt_httpconn *first;
+	uint64_t last_id;
+	bool draining;
+	time_t date_at;
+	char date[32]; /* of date_at, as replies have it */
+	char scratch[READ_BYTES];
+};
+
+static void process(struct rt_httpconn *c);
 
 static struct rt_httpconn *
 conn_of(struct rt_wheel_entry *e)
@@ -35,18 +124,18 @@ free_conn(void *arg)
 
 	rt_buf_fini(&c->in);
 	rt_buf_fini(&c->chunked);
-	rt_buf_fini(&c->out);
+	rt_httpreply_fini(&c->reply);
 	free(c->headers);
 	free(c);
 }
 
-void
-rt_httpconn_forget_request(struct rt_httpconn *c)
+static void
+forget_request(struct rt_httpconn *c)
 {
 	if (c->id != 0)
 		rt_map_take(c->server->requests, &c->id, sizeof(c->id));
 	c->id = 0;
-	c->server->stats->held_bytes -= c->counted;
+	c->server->traffic->held_bytes -= c->counted;
 	c->counted = 0;
 	c->owner = NULL;
 	c->held = false;
@@ -54,13 +143,20 @@ rt_httpconn_forget_request(struct rt_httpconn *c)
 	c->headers = NULL;
 }
 
+static void
+forget_reply(struct rt_httpconn *c)
+{
+	c->server->traffic->unsent_bytes -= c->unsent;
+	c->unsent = 0;
+}
+
 /* Lets go of everything but the memory; the descriptor is the caller's. */
 static void
 detach(struct rt_httpconn *c)
 {
-	struct rt_httpserver *s = c->server;
+	struct rt_httpconn_server *s = c->server;
 
-	c->state = RT_HTTPCONN_CLOSED;
+	c->state = CLOSED;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	if (c->prev != NULL)
@@ -70,22 +166,22 @@ detach(struct rt_httpconn *c)
 	rt_wheel_unset(s->wheel, &c->timeout);
 	rt_watch_free(c->watch);
 	c->watch = NULL;
-	rt_httpconn_forget_request(c);
-	rt_httpconn_forget_reply(c);
+	forget_request(c);
+	forget_reply(c);
 	rt_loop_defer(s->loop, free_conn, c);
 }
 
-void
-rt_httpconn_close(struct rt_httpconn *c)
+static void
+close_conn(struct rt_httpconn *c)
 {
-	struct rt_httpserver *s = c->server;
+	struct rt_httpconn_server *s = c->server;
 	bool abandoned = c->owner != NULL;
 
-	if (c->state == RT_HTTPCONN_CLOSED)
+	if (c->state == CLOSED)
 		return;
 	if (abandoned)
 	{
-		c->state = RT_HTTPCONN_WRITING; /* a reply from the callback would be too late */
+		c->state = WRITING; /* a reply from the callback would be too late */
 		s->handler.on_abandoned(s->handler.arg, c);
 	}
 	detach(c);
@@ -95,24 +191,198 @@ rt_httpconn_close(struct rt_httpconn *c)
 
 /* More than this is never read, since reading stops before; one read may go beyond that. */
 static size_t
-in_limit(const struct rt_httpserver *s)
+in_limit(const struct rt_httpconn_server *s)
 {
-	return RT_HTTP_MAX_HEAD + PIPELINE_BYTES + s->conf->max_payload_bytes + RT_HTTPCONN_READ_BYTES;
+	return RT_HTTP_MAX_HEAD + PIPELINE_BYTES + s->limits->max_payload_bytes + READ_BYTES;
 }
 
-void
-rt_httpconn_watch(struct rt_httpconn *c)
+static void
+watch(struct rt_httpconn *c)
 {
 	size_t limit = RT_HTTP_MAX_HEAD + PIPELINE_BYTES;
 	int events = 0;
 
-	if (c->state == RT_HTTPCONN_READING_BODY)
-		limit += c->server->conf->max_payload_bytes;
+	if (c->state == READING_BODY)
+		limit += c->server->limits->max_payload_bytes;
 	if (!c->eof && rt_buf_len(&c->in) < limit)
 		events |= RT_READABLE;
-	if (c->state == RT_HTTPCONN_WRITING)
+	if (c->state == WRITING)
 		events |= RT_WRITABLE;
 	rt_watch_set(c->watch, events);
+}
+
+/* ---- replies ------------------------------------------------------------------ */
+
+/* Sends our end of stream and waits a little for the peer's: a reset would take the reply away from it. */
+static void
+linger(struct rt_httpconn *c)
+{
+	if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
+	{
+		close_conn(c);
+		return;
+	}
+	c->state = LINGERING;
+	rt_buf_fini(&c->in);
+	rt_wheel_set(c->server->wheel, &c->timeout, LINGER_TIMEOUT_MS);
+	watch(c);
+}
+
+static const char *
+date_of(struct rt_httpconn_server *s)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != s->date_at)
+	{
+		gmtime_r(&now, &tm);
+		strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		s->date_at = now;
+	}
+	return s->date;
+}
+
+static void
+resume(void *arg)
+{
+	struct rt_httpconn *c = arg;
+
+	c->resuming = false;
+	if (c->state == READING_HEAD)
+		process(c);
+}
+
+/* The reply is with the kernel: on to the next request. */
+static void
+finish_reply(struct rt_httpconn *c)
+{
+	forget_reply(c);
+	if (!c->keep_alive)
+	{
+		linger(c);
+		return;
+	}
+	c->state = READING_HEAD;
+	c->replies++;
+	rt_wheel_set(c->server->wheel, &c->timeout, IDLE_TIMEOUT_MS);
+	watch(c);
+	/* What the peer has sent already is taken up when the caller, who may be the application, is done. */
+	if (!c->processing && !c->resuming && (rt_buf_len(&c->in) > 0 || c->eof))
+	{
+		c->resuming = true;
+		rt_loop_defer(c->server->loop, resume, c);
+	}
+}
+
+static void
+await_reader(struct rt_httpconn *c)
+{
+	size_t left = rt_httpreply_left(&c->reply);
+
+	if (left <= c->write_goal)
+	{
+		c->write_goal = left > WRITE_STEP_BYTES ? left - WRITE_STEP_BYTES : 0;
+		rt_wheel_set(c->server->wheel, &c->timeout, WRITE_TIMEOUT_MS);
+	}
+	watch(c);
+}
+
+static void
+write_on(struct rt_httpconn *c)
+{
+	enum rt_result rc = rt_httpreply_send(&c->reply, c->fd, &c->server->traffic->bytes_out);
+
+	if (rc == RT_OK)
+		finish_reply(c);
+	else if (rc == RT_AGAIN)
+		await_reader(c);
+	else
+		close_conn(c);
+}
+
+/* What the kernel did not take of a body that the caller frees. */
+static void
+keep_tail(struct rt_httpconn *c)
+{
+	struct rt_traffic *traffic = c->server->traffic;
+
+	if (traffic->unsent_bytes + c->reply.tail_len > RT_TRAFFIC_MAX_UNSENT_BYTES)
+	{
+		traffic->cut_off++;
+		rt_log(RT_LOG_DEBUG, "http", "peer=%s: cut off: too much waits for slow readers", c->peer);
+		close_conn(c);
+		return;
+	}
+	c->unsent = c->reply.tail_len;
+	traffic->unsent_bytes += c->unsent;
+	rt_httpreply_keep(&c->reply);
+}
+
+/* The request's bytes are done with.  What is left of a body that was not read would be taken for a request, so then
+ * the connection must end (RFC 9112, section 9.3). */
+static void
+drop_request(struct rt_httpconn *c)
+{
+	bool unread = c->state != ANSWERING && (c->is_chunked || c->body_len > 0);
+
+	if (unread)
+		c->keep_alive = false;
+	else if (c->is_chunked)
+		rt_buf_drop(&c->in, c->head_len);
+	else
+		rt_buf_drop(&c->in, c->head_len + c->body_len);
+	rt_buf_fini(&c->chunked);
+}
+
+/* Near the limit connections are not kept for their own sake. */
+static bool
+is_crowded(const struct rt_httpconn_server *s)
+{
+	return s->traffic->connections * 10 > (uint64_t) s->limits->max_connections * 9;
+}
+
+void
+rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
+{
+	struct rt_httpreply_context x;
+
+	if (c->state == CLOSED || c->state == WRITING || c->state == LINGERING)
+		return;
+	drop_request(c);
+	if (a->close || c->eof || c->server->draining || is_crowded(c->server))
+		c->keep_alive = false;
+	x = (struct rt_httpreply_context){.date = date_of(c->server),
+									  .headers = c->headers,
+									  .keep_alive = c->keep_alive,
+									  .old_version = c->old_version,
+									  .head_only = c->head_only};
+	rt_httpreply_put(&c->reply, a, &x);
+	c->state = WRITING;
+	c->write_goal = SIZE_MAX;
+	forget_request(c);
+	write_on(c);
+	if (c->state == WRITING && !a->body_is_static && c->reply.tail_len > 0)
+		keep_tail(c);
+}
+
+/* Answers what is no request, with an error object; the connection ends. */
+static void
+refuse(struct rt_httpconn *c, int status)
+{
+	char body[128];
+	int n;
+
+	c->server->traffic->http_bad_requests++;
+	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
+	n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+				 status == 413   ? "too_large"
+				 : status == 503 ? "unavailable"
+								 : "bad_request",
+				 rt_httpreply_reason(status));
+	rt_httpconn_reply(
+		c, &(struct rt_http_answer){
+			   .status = status, .content_type = "application/json", .body = body, .len = (size_t) n, .close = true});
 }
 
 static void
@@ -120,20 +390,20 @@ on_timeout(struct rt_wheel_entry *e)
 {
 	struct rt_httpconn *c = conn_of(e);
 
-	if (c->state == RT_HTTPCONN_READING_HEAD && rt_buf_len(&c->in) == 0)
+	if (c->state == READING_HEAD && rt_buf_len(&c->in) == 0)
 	{
-		rt_httpconn_close(c);
+		close_conn(c);
 		return;
 	}
-	if (c->state == RT_HTTPCONN_READING_HEAD || c->state == RT_HTTPCONN_READING_BODY)
+	if (c->state == READING_HEAD || c->state == READING_BODY)
 	{
-		c->server->stats->http_bad_requests++;
-		rt_httpconn_reply(c, &(struct rt_http_reply){.status = 408, .close = true});
+		c->server->traffic->http_bad_requests++;
+		rt_httpconn_reply(c, &(struct rt_http_answer){.status = 408, .close = true});
 		return;
 	}
-	if (c->state == RT_HTTPCONN_ANSWERING)
+	if (c->state == ANSWERING)
 		rt_log(RT_LOG_ERROR, "http", "a request was not answered in time");
-	rt_httpconn_close(c);
+	close_conn(c);
 }
 
 /* ---- requests ----------------------------------------------------------------- */
@@ -142,7 +412,7 @@ on_timeout(struct rt_wheel_entry *e)
 static void
 dispatch(struct rt_httpconn *c)
 {
-	struct rt_httpserver *s = c->server;
+	struct rt_httpconn_server *s = c->server;
 	struct rt_http_head head;
 	size_t len;
 	size_t used;
@@ -153,12 +423,12 @@ dispatch(struct rt_httpconn *c)
 
 	if (rt_http_parse_head(data, c->head_len, &head, &used, &status) != RT_OK)
 	{
-		rt_httpconn_refuse(c, 400);
+		refuse(c, 400);
 		return;
 	}
 	if (c->is_chunked)
 		body = rt_buf_peek(&c->chunked, &body_len);
-	c->state = RT_HTTPCONN_ANSWERING;
+	c->state = ANSWERING;
 	rt_wheel_set(s->wheel, &c->timeout, REPLY_TIMEOUT_MS);
 	s->handler.on_request(s->handler.arg, c, &head, body, body_len);
 }
@@ -168,14 +438,14 @@ dispatch(struct rt_httpconn *c)
 static enum rt_result
 count_held(struct rt_httpconn *c)
 {
-	struct rt_transport_stats *stats = c->server->stats;
+	struct rt_traffic *traffic = c->server->traffic;
 	size_t len = rt_buf_len(&c->in) + rt_buf_len(&c->chunked);
 
 	if (len <= PIPELINE_BYTES || len <= c->counted)
 		return RT_OK;
-	if (stats->held_bytes - c->counted + len > RT_MAX_HELD_BYTES)
+	if (traffic->held_bytes - c->counted + len > RT_TRAFFIC_MAX_HELD_BYTES)
 		return RT_LIMIT;
-	stats->held_bytes += len - c->counted;
+	traffic->held_bytes += len - c->counted;
 	c->counted = len;
 	return RT_OK;
 }
@@ -183,9 +453,9 @@ count_held(struct rt_httpconn *c)
 static void
 begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_len)
 {
-	struct rt_httpserver *s = c->server;
+	struct rt_httpconn_server *s = c->server;
 
-	s->stats->http_requests++;
+	s->traffic->http_requests++;
 	c->client[0] = '\0';
 	c->head_len = head_len;
 	c->body_len = (size_t) h->content_length;
@@ -197,14 +467,14 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	c->head_only = h->method_len == 4 && memcmp(h->method, "HEAD", 4) == 0;
 	c->id = ++s->last_id;
 	rt_map_put(s->requests, &c->id, sizeof(c->id), c);
-	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != RT_HTTPCONN_READING_HEAD)
+	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != READING_HEAD)
 		return;
-	c->state = RT_HTTPCONN_READING_BODY;
+	c->state = READING_BODY;
 	rt_wheel_set(s->wheel, &c->timeout, BODY_TIMEOUT_MS);
 	if (h->expect_continue && rt_buf_len(&c->in) == head_len)
-		rt_buf_put_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-	if (rt_buf_len(&c->out) > 0 && rt_httpconn_send_out(c) == RT_GONE)
-		rt_httpconn_close(c);
+		rt_httpreply_put_continue(&c->reply);
+	if (rt_httpreply_send(&c->reply, c->fd, &s->traffic->bytes_out) == RT_GONE)
+		close_conn(c);
 }
 
 static void
@@ -220,7 +490,7 @@ read_head(struct rt_httpconn *c)
 	if (len == 0)
 	{
 		if (c->eof)
-			rt_httpconn_close(c);
+			close_conn(c);
 		return;
 	}
 	/* A head that comes byte by byte is not parsed anew with each of them: only at the end of a line. */
@@ -231,9 +501,9 @@ read_head(struct rt_httpconn *c)
 	if (rc == RT_OK)
 		begin_request(c, &head, used);
 	else if (rc != RT_AGAIN)
-		rt_httpconn_refuse(c, status);
+		refuse(c, status);
 	else if (c->eof)
-		rt_httpconn_close(c);
+		close_conn(c);
 }
 
 static void
@@ -244,7 +514,7 @@ read_chunks(struct rt_httpconn *c)
 	char *data = rt_buf_peek(&c->in, &len);
 	enum rt_result rc;
 
-	c->chunked.limit_bytes = c->server->conf->max_payload_bytes;
+	c->chunked.limit_bytes = c->server->limits->max_payload_bytes;
 	rc = rt_http_chunks_feed(&c->chunks, data + c->head_len, len - c->head_len, &used, &c->chunked);
 	/* What was decoded goes, the head stays in front. */
 	memmove(data + c->head_len, data + c->head_len + used, len - c->head_len - used);
@@ -252,29 +522,29 @@ read_chunks(struct rt_httpconn *c)
 	if (rc == RT_OK)
 		dispatch(c);
 	else if (rc == RT_LIMIT)
-		rt_httpconn_refuse(c, 413);
+		refuse(c, 413);
 	else if (rc != RT_AGAIN)
-		rt_httpconn_refuse(c, 400);
+		refuse(c, 400);
 }
 
 static void
 read_body(struct rt_httpconn *c)
 {
 	if (count_held(c) != RT_OK)
-		rt_httpconn_refuse(c, 503);
+		refuse(c, 503);
 	else if (c->is_chunked)
 		read_chunks(c);
 	else if (rt_buf_len(&c->in) >= c->head_len + c->body_len)
 		dispatch(c);
-	if (c->state == RT_HTTPCONN_READING_BODY && c->eof)
-		rt_httpconn_close(c);
+	if (c->state == READING_BODY && c->eof)
+		close_conn(c);
 }
 
 /* Goes on as long as what has been read suffices. */
-void
-rt_httpconn_process(struct rt_httpconn *c)
+static void
+process(struct rt_httpconn *c)
 {
-	enum rt_httpconn_state before;
+	enum state before;
 	uint32_t replies;
 
 	if (c->processing)
@@ -284,15 +554,14 @@ rt_httpconn_process(struct rt_httpconn *c)
 	{
 		before = c->state;
 		replies = c->replies;
-		if (c->state == RT_HTTPCONN_READING_HEAD)
+		if (c->state == READING_HEAD)
 			read_head(c);
-		else if (c->state == RT_HTTPCONN_READING_BODY)
+		else if (c->state == READING_BODY)
 			read_body(c);
-	} while ((c->state == RT_HTTPCONN_READING_HEAD || c->state == RT_HTTPCONN_READING_BODY) &&
-			 (c->state != before || c->replies != replies));
+	} while ((c->state == READING_HEAD || c->state == READING_BODY) && (c->state != before || c->replies != replies));
 	c->processing = false;
-	if (c->state != RT_HTTPCONN_CLOSED)
-		rt_httpconn_watch(c);
+	if (c->state != CLOSED)
+		watch(c);
 }
 
 /* ---- bytes -------------------------------------------------------------------- */
@@ -300,39 +569,39 @@ rt_httpconn_process(struct rt_httpconn *c)
 static void
 take_bytes(struct rt_httpconn *c, const char *data, size_t len)
 {
-	if (c->state == RT_HTTPCONN_LINGERING)
+	if (c->state == LINGERING)
 	{
 		c->lingered += len;
 		if (c->lingered > LINGER_BYTES)
-			rt_httpconn_close(c);
+			close_conn(c);
 		return;
 	}
-	c->server->stats->bytes_in += len;
-	if (c->state == RT_HTTPCONN_READING_HEAD && rt_buf_len(&c->in) == 0)
+	c->server->traffic->bytes_in += len;
+	if (c->state == READING_HEAD && rt_buf_len(&c->in) == 0)
 		rt_wheel_set(c->server->wheel, &c->timeout, HEAD_TIMEOUT_MS);
 	if (rt_buf_put(&c->in, data, len) != RT_OK)
-		rt_httpconn_close(c);
+		close_conn(c);
 	else
-		rt_httpconn_process(c);
+		process(c);
 }
 
 static void
 take_end(struct rt_httpconn *c)
 {
 	c->eof = true;
-	if (c->state == RT_HTTPCONN_LINGERING || (c->state == RT_HTTPCONN_ANSWERING && c->held))
-		rt_httpconn_close(c);
+	if (c->state == LINGERING || (c->state == ANSWERING && c->held))
+		close_conn(c);
 	else
 	{
-		rt_httpconn_watch(c);
-		rt_httpconn_process(c);
+		watch(c);
+		process(c);
 	}
 }
 
 static void
 read_some(struct rt_httpconn *c)
 {
-	struct rt_httpserver *s = c->server;
+	struct rt_httpconn_server *s = c->server;
 	ssize_t n = recv(c->fd, s->scratch, sizeof(s->scratch), MSG_DONTWAIT);
 
 	if (n > 0)
@@ -340,7 +609,7 @@ read_some(struct rt_httpconn *c)
 	else if (n == 0)
 		take_end(c);
 	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-		rt_httpconn_close(c);
+		close_conn(c);
 }
 
 static void
@@ -348,16 +617,16 @@ on_events(void *arg, int events)
 {
 	struct rt_httpconn *c = arg;
 
-	if ((events & RT_WRITABLE) != 0 && c->state == RT_HTTPCONN_WRITING)
-		rt_httpconn_write_on(c);
-	if ((events & RT_READABLE) != 0 && c->state != RT_HTTPCONN_CLOSED)
+	if ((events & RT_WRITABLE) != 0 && c->state == WRITING)
+		write_on(c);
+	if ((events & RT_READABLE) != 0 && c->state != CLOSED)
 		read_some(c);
 }
 
 /* ---- for the handler ----------------------------------------------------------- */
 
 void
-rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char *data, size_t len)
+rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len)
 {
 	struct rt_httpconn *c = rt_alloc(sizeof(*c));
 
@@ -366,8 +635,8 @@ rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char 
 	c->timeout.fn = on_timeout;
 	snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	rt_buf_init(&c->in, in_limit(s));
-	rt_buf_init(&c->chunked, s->conf->max_payload_bytes);
-	rt_buf_init(&c->out, SIZE_MAX / 2); /* replies are of sizes that we choose */
+	rt_buf_init(&c->chunked, s->limits->max_payload_bytes);
+	rt_httpreply_init(&c->reply);
 	c->next = s->first;
 	if (s->first != NULL)
 		s->first->prev = c;
@@ -375,11 +644,11 @@ rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char 
 	c->watch = rt_watch_new(s->loop, fd, on_events, c);
 	if (c->watch == NULL)
 	{
-		rt_httpconn_close(c);
+		close_conn(c);
 		return;
 	}
 	rt_wheel_set(s->wheel, &c->timeout, HEAD_TIMEOUT_MS);
-	rt_httpconn_watch(c);
+	watch(c);
 	if (len > 0)
 		take_bytes(c, data, len);
 }
@@ -435,7 +704,7 @@ rt_httpconn_hold(struct rt_httpconn *c)
 	c->held = true;
 	rt_wheel_unset(c->server->wheel, &c->timeout);
 	if (c->eof)
-		rt_httpconn_close(c);
+		close_conn(c);
 }
 
 void
@@ -452,28 +721,28 @@ rt_httpconn_id(const struct rt_httpconn *c)
 }
 
 struct rt_httpconn *
-rt_httpserver_find(const struct rt_httpserver *s, uint64_t id)
+rt_httpconn_server_find(const struct rt_httpconn_server *s, uint64_t id)
 {
 	return rt_map_find(s->requests, &id, sizeof(id));
 }
 
-struct rt_httpserver *
-rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-				  struct rt_transport_stats *stats, const struct rt_http_handler *handler)
+struct rt_httpconn_server *
+rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_traffic_limits *limits,
+					   struct rt_traffic *traffic, const struct rt_httpconn_handler *handler)
 {
-	struct rt_httpserver *s = rt_alloc(sizeof(*s));
+	struct rt_httpconn_server *s = rt_alloc(sizeof(*s));
 
 	s->loop = l;
 	s->wheel = w;
-	s->conf = conf;
-	s->stats = stats;
+	s->limits = limits;
+	s->traffic = traffic;
 	s->handler = *handler;
 	s->requests = rt_map_new();
 	return s;
 }
 
 void
-rt_httpserver_drain(struct rt_httpserver *s)
+rt_httpconn_server_drain(struct rt_httpconn_server *s)
 {
 	struct rt_httpconn *next;
 
@@ -481,20 +750,20 @@ rt_httpserver_drain(struct rt_httpserver *s)
 	for (struct rt_httpconn *c = s->first; c != NULL; c = next)
 	{
 		next = c->next;
-		if (c->state == RT_HTTPCONN_READING_HEAD && rt_buf_len(&c->in) == 0)
-			rt_httpconn_close(c);
+		if (c->state == READING_HEAD && rt_buf_len(&c->in) == 0)
+			close_conn(c);
 	}
 }
 
 void
-rt_httpserver_free(struct rt_httpserver *s)
+rt_httpconn_server_free(struct rt_httpconn_server *s)
 {
 	if (s == NULL)
 		return;
 	while (s->first != NULL)
 	{
 		s->first->owner = NULL; /* whoever held the request is gone */
-		rt_httpconn_close(s->first);
+		close_conn(s->first);
 	}
 	rt_map_free(s->requests);
 	free(s);

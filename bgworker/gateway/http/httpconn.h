@@ -9,11 +9,12 @@
 #include <stddef.h>
 
 #include "bgworker/common/result.h"
-#include "http_parse.h"
-#include "bgworker/gateway/net/transport_conf.h"
+#include "http.h"
+#include "httpreply.h"
+#include "traffic.h"
 
 struct rt_httpconn;
-struct rt_httpserver;
+struct rt_httpconn_server;
 struct rt_loop;
 struct rt_wheel;
 
@@ -25,7 +26,7 @@ enum rt_http_verdict
 };
 
 /* Called from the loop.  Spans are lent for the time of the call. */
-struct rt_http_handler
+struct rt_httpconn_handler
 {
 	enum rt_http_verdict (*on_head)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h);
 	void (*on_request)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len);
@@ -36,28 +37,18 @@ struct rt_http_handler
 	void *gone_arg;
 };
 
-struct rt_httpserver *rt_httpserver_new(struct rt_loop *l, struct rt_wheel *w,
-										const struct rt_transport_options *conf, struct rt_transport_stats *stats,
-										const struct rt_http_handler *handler);
-void rt_httpserver_drain(struct rt_httpserver *s); /* closes idle connections, the others after their reply */
-void rt_httpserver_free(struct rt_httpserver *s);  /* closes all; NULL is fine */
+struct rt_httpconn_server *rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w,
+												  const struct rt_traffic_limits *limits, struct rt_traffic *traffic,
+												  const struct rt_httpconn_handler *handler);
+void
+rt_httpconn_server_drain(struct rt_httpconn_server *s); /* closes idle connections, the others after their reply */
+void rt_httpconn_server_free(struct rt_httpconn_server *s); /* closes all; NULL is fine */
 
 /* Serves a connection; `data` are bytes that were read from it already.  Takes the descriptor over. */
-void rt_httpserver_add(struct rt_httpserver *s, int fd, const char *peer, const char *data, size_t len);
-
-struct rt_http_reply
-{
-	int status;
-	const char *content_type; /* NULL: none */
-	const char *headers;      /* further ones, "Name: value\r\n…"; NULL: none */
-	const void *body;
-	size_t len;
-	bool body_is_static; /* body stays valid for ever, so it needs not be copied */
-	bool close;          /* the connection ends with this reply */
-};
+void rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len);
 
 /* Answers the request.  HEAD gets no body. */
-void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r);
+void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a);
 
 const char *rt_httpconn_peer(const struct rt_httpconn *c); /* the address at the other end of the connection */
 
@@ -77,7 +68,7 @@ void rt_httpconn_set_headers(struct rt_httpconn *c, char *headers);
 
 /* The number of this request, for answers that come later; never reused. */
 uint64_t rt_httpconn_id(const struct rt_httpconn *c);
-struct rt_httpconn *rt_httpserver_find(const struct rt_httpserver *s, uint64_t id); /* NULL: it is gone */
+struct rt_httpconn *rt_httpconn_server_find(const struct rt_httpconn_server *s, uint64_t id); /* NULL: it is gone */
 
 /* Only within on_head: gives the descriptor away, with the bytes that were read behind the head, or from the head's
  * beginning on.  The bytes are lent until the caller returns from on_head. */

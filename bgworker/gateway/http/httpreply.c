@@ -1,39 +1,36 @@
-/* httpreply.c: replies of HTTP connections; see httpconn.h.
+/* httpreply.c: writes the head of a reply and sends it with its body.
  *
- * The kernel gets at once what it takes; the rest waits in the connection, but for static bodies, which are sent from
- * where they lie. */
+ * The kernel gets at once what it takes.  A body that the caller frees is copied only as far as the kernel did not
+ * take it; a static one is sent from where it lies.  Only httpconn.c calls this: it decides when there may be a
+ * reply, and counts what waits. */
+#include "httpreply.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "bgworker/common/log.h"
-#include "httpconn_impl.h"
+#define HEAD_BYTES 1024 /* of a line or two; further headers come besides */
 
-#define IDLE_TIMEOUT_MS 65000  /* between two requests; what Keep-Alive announces is below it */
-#define WRITE_TIMEOUT_MS 30000 /* for each WRITE_STEP_BYTES, so that byte by byte nobody keeps a reply for ever */
-#define WRITE_STEP_BYTES 262144
-#define LINGER_TIMEOUT_MS 2000 /* after the last reply, so that it is read before the connection is reset */
-#define REPLY_HEAD_BYTES 1024  /* besides the further headers */
-
-/* Sends our end of stream and waits a little for the peer's: a reset would take the reply away from it. */
-static void
-linger(struct rt_httpconn *c)
+void
+rt_httpreply_init(struct rt_httpreply *r)
 {
-	if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
-	{
-		rt_httpconn_close(c);
-		return;
-	}
-	c->state = RT_HTTPCONN_LINGERING;
-	rt_buf_fini(&c->in);
-	rt_wheel_set(c->server->wheel, &c->timeout, LINGER_TIMEOUT_MS);
-	rt_httpconn_watch(c);
+	rt_buf_init(&r->out, SIZE_MAX / 2); /* replies are of sizes that we choose */
+	r->tail = NULL;
+	r->tail_len = 0;
 }
 
-static const char *
-reason_of(int status)
+void
+rt_httpreply_fini(struct rt_httpreply *r)
+{
+	rt_buf_fini(&r->out);
+	r->tail = NULL;
+	r->tail_len = 0;
+}
+
+const char *
+rt_httpreply_reason(int status)
 {
 	static const struct
 	{
@@ -65,229 +62,101 @@ reason_of(int status)
 	return "Unknown";
 }
 
-static const char *
-date_of(struct rt_httpserver *s)
+void
+rt_httpreply_put_continue(struct rt_httpreply *r)
 {
-	time_t now = time(NULL);
-	struct tm tm;
+	rt_buf_put_str(&r->out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
 
-	if (now != s->date_at)
-	{
-		gmtime_r(&now, &tm);
-		strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-		s->date_at = now;
-	}
-	return s->date;
+static const char *
+connection_header(const struct rt_httpreply_context *x)
+{
+	if (!x->keep_alive)
+		return "Connection: close\r\n";
+	return x->old_version ? "Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n" : "Keep-Alive: timeout=60\r\n";
 }
 
 static void
-put_head(struct rt_httpconn *c, const struct rt_http_reply *r)
+put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt_httpreply_context *x)
 {
-	char line[REPLY_HEAD_BYTES];
-	const char *connection = "";
-	int n;
+	char line[HEAD_BYTES];
+	int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", a->status,
+					 rt_httpreply_reason(a->status), x->date, connection_header(x));
 
-	if (!c->keep_alive)
-		connection = "Connection: close\r\n";
-	else if (c->old_version)
-		connection = "Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n";
-	else
-		connection = "Keep-Alive: timeout=60\r\n";
-	n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", r->status, reason_of(r->status),
-				 date_of(c->server), connection);
-	rt_buf_put(&c->out, line, (size_t) n);
-	if (r->content_type != NULL)
+	rt_buf_put(&r->out, line, (size_t) n);
+	if (a->content_type != NULL)
 	{
-		rt_buf_put_str(&c->out, "Content-Type: ");
-		rt_buf_put_str(&c->out, r->content_type);
-		rt_buf_put_str(&c->out, "\r\n");
+		rt_buf_put_str(&r->out, "Content-Type: ");
+		rt_buf_put_str(&r->out, a->content_type);
+		rt_buf_put_str(&r->out, "\r\n");
 	}
-	if (r->status != 204 && r->status != 304)
+	/* Neither has a body, so neither may have its length (RFC 9110, section 8.6). */
+	if (a->status != 204 && a->status != 304)
 	{
-		n = snprintf(line, sizeof(line), "Content-Length: %zu\r\n", r->len);
-		rt_buf_put(&c->out, line, (size_t) n);
+		n = snprintf(line, sizeof(line), "Content-Length: %zu\r\n", a->len);
+		rt_buf_put(&r->out, line, (size_t) n);
 	}
-	if (c->headers != NULL)
-		rt_buf_put_str(&c->out, c->headers);
-	if (r->headers != NULL)
-		rt_buf_put_str(&c->out, r->headers);
-	rt_buf_put_str(&c->out, "\r\n");
+	if (x->headers != NULL)
+		rt_buf_put_str(&r->out, x->headers);
+	if (a->headers != NULL)
+		rt_buf_put_str(&r->out, a->headers);
+	rt_buf_put_str(&r->out, "\r\n");
 }
 
-/* Hands the kernel what it takes of `out` and `tail`. */
-enum rt_result
-rt_httpconn_send_out(struct rt_httpconn *c)
+void
+rt_httpreply_put(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt_httpreply_context *x)
 {
-	for (;;)
+	put_head(r, a, x);
+	r->tail = x->head_only ? NULL : a->body;
+	r->tail_len = r->tail == NULL ? 0 : a->len;
+}
+
+/* The kernel took n bytes. */
+static void
+drop(struct rt_httpreply *r, size_t n)
+{
+	size_t from_out = n < rt_buf_len(&r->out) ? n : rt_buf_len(&r->out);
+
+	rt_buf_drop(&r->out, from_out);
+	if (n == from_out)
+		return;
+	r->tail += n - from_out;
+	r->tail_len -= n - from_out;
+}
+
+enum rt_result
+rt_httpreply_send(struct rt_httpreply *r, int fd, uint64_t *sent)
+{
+	while (rt_httpreply_left(r) > 0)
 	{
 		struct iovec parts[2];
 		struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-		size_t out_len;
 		ssize_t n;
 
-		parts[0].iov_base = rt_buf_peek(&c->out, &out_len);
-		parts[0].iov_len = out_len;
-		parts[1].iov_base = (void *) c->tail;
-		parts[1].iov_len = c->tail_len;
-		if (out_len + c->tail_len == 0)
-			return RT_OK;
-		n = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		parts[0].iov_base = rt_buf_peek(&r->out, &parts[0].iov_len);
+		parts[1].iov_base = (void *) r->tail;
+		parts[1].iov_len = r->tail_len;
+		n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK ? RT_AGAIN : RT_GONE;
-		c->server->stats->bytes_out += (uint64_t) n;
-		if ((size_t) n <= out_len)
-			rt_buf_drop(&c->out, (size_t) n);
-		else
-		{
-			rt_buf_drop(&c->out, out_len);
-			c->tail += (size_t) n - out_len;
-			c->tail_len -= (size_t) n - out_len;
-		}
+		*sent += (uint64_t) n;
+		drop(r, (size_t) n);
 	}
+	return RT_OK;
 }
 
-static void
-resume(void *arg)
+size_t
+rt_httpreply_left(const struct rt_httpreply *r)
 {
-	struct rt_httpconn *c = arg;
-
-	c->resuming = false;
-	if (c->state == RT_HTTPCONN_READING_HEAD)
-		rt_httpconn_process(c);
+	return rt_buf_len(&r->out) + r->tail_len;
 }
 
 void
-rt_httpconn_forget_reply(struct rt_httpconn *c)
+rt_httpreply_keep(struct rt_httpreply *r)
 {
-	c->server->stats->unsent_bytes -= c->unsent;
-	c->unsent = 0;
-}
-
-/* The reply is with the kernel: on to the next request. */
-static void
-finish_reply(struct rt_httpconn *c)
-{
-	rt_httpconn_forget_reply(c);
-	if (!c->keep_alive)
-	{
-		linger(c);
-		return;
-	}
-	c->state = RT_HTTPCONN_READING_HEAD;
-	c->replies++;
-	rt_wheel_set(c->server->wheel, &c->timeout, IDLE_TIMEOUT_MS);
-	rt_httpconn_watch(c);
-	/* What the peer has sent already is taken up when the caller, who may be the application, is done. */
-	if (!c->processing && !c->resuming && (rt_buf_len(&c->in) > 0 || c->eof))
-	{
-		c->resuming = true;
-		rt_loop_defer(c->server->loop, resume, c);
-	}
-}
-
-static void
-await_reader(struct rt_httpconn *c)
-{
-	size_t left = rt_buf_len(&c->out) + c->tail_len;
-
-	if (left <= c->write_goal)
-	{
-		c->write_goal = left > WRITE_STEP_BYTES ? left - WRITE_STEP_BYTES : 0;
-		rt_wheel_set(c->server->wheel, &c->timeout, WRITE_TIMEOUT_MS);
-	}
-	rt_httpconn_watch(c);
-}
-
-void
-rt_httpconn_write_on(struct rt_httpconn *c)
-{
-	enum rt_result rc = rt_httpconn_send_out(c);
-
-	if (rc == RT_OK)
-		finish_reply(c);
-	else if (rc == RT_AGAIN)
-		await_reader(c);
-	else
-		rt_httpconn_close(c);
-}
-
-/* What the kernel did not take of a body that the caller frees. */
-static void
-keep_tail(struct rt_httpconn *c)
-{
-	struct rt_transport_stats *stats = c->server->stats;
-
-	if (stats->unsent_bytes + c->tail_len > RT_MAX_UNSENT_BYTES)
-	{
-		stats->cut_off++;
-		rt_log(RT_LOG_DEBUG, "http", "peer=%s: cut off: too much waits for slow readers", c->peer);
-		rt_httpconn_close(c);
-		return;
-	}
-	rt_buf_put(&c->out, c->tail, c->tail_len);
-	c->unsent = c->tail_len;
-	stats->unsent_bytes += c->unsent;
-	c->tail_len = 0;
-}
-
-/* The request's bytes are done with.  What is left of a body that was not read would be taken for a request, so then
- * the connection must end. */
-static void
-drop_request(struct rt_httpconn *c)
-{
-	bool unread = c->state != RT_HTTPCONN_ANSWERING && (c->is_chunked || c->body_len > 0);
-
-	if (unread)
-		c->keep_alive = false;
-	else if (c->is_chunked)
-		rt_buf_drop(&c->in, c->head_len);
-	else
-		rt_buf_drop(&c->in, c->head_len + c->body_len);
-	rt_buf_fini(&c->chunked);
-}
-
-/* Near the limit connections are not kept for their own sake. */
-static bool
-is_crowded(const struct rt_httpserver *s)
-{
-	return s->stats->connections * 10 > (uint64_t) s->conf->max_connections * 9;
-}
-
-void
-rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_reply *r)
-{
-	if (c->state == RT_HTTPCONN_CLOSED || c->state == RT_HTTPCONN_WRITING || c->state == RT_HTTPCONN_LINGERING)
-		return;
-	drop_request(c);
-	if (r->close || c->eof || c->server->draining || is_crowded(c->server))
-		c->keep_alive = false;
-	put_head(c, r);
-	c->tail = c->head_only ? NULL : r->body;
-	c->tail_len = c->head_only || r->body == NULL ? 0 : r->len;
-	c->state = RT_HTTPCONN_WRITING;
-	c->write_goal = SIZE_MAX;
-	rt_httpconn_forget_request(c);
-	rt_httpconn_write_on(c);
-	if (c->state == RT_HTTPCONN_WRITING && !r->body_is_static && c->tail_len > 0)
-		keep_tail(c);
-}
-
-void
-rt_httpconn_refuse(struct rt_httpconn *c, int status)
-{
-	char body[128];
-	int n;
-
-	c->server->stats->http_bad_requests++;
-	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
-	n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
-				 status == 413   ? "too_large"
-				 : status == 503 ? "unavailable"
-								 : "bad_request",
-				 reason_of(status));
-	rt_httpconn_reply(
-		c, &(struct rt_http_reply){
-			   .status = status, .content_type = "application/json", .body = body, .len = (size_t) n, .close = true});
+	rt_buf_put(&r->out, r->tail, r->tail_len);
+	r->tail = NULL;
+	r->tail_len = 0;
 }

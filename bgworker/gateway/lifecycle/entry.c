@@ -445,7 +445,7 @@ copy_bounded(char *to, size_t size, const char *from)
 /* Of several tokens the CONNECT packet's wins over the header's, and that over the query's.  One that cannot be valid
  * is not kept: it may have to wait. */
 static char *
-choose_token(const struct rt_socketio_connect *c, const json_t *auth)
+choose_token(const struct rt_socket_handshake *c, const json_t *auth)
 {
 	const json_t *given = json_object_get(auth, "token");
 	size_t len = json_string_length(given);
@@ -460,7 +460,7 @@ choose_token(const struct rt_socketio_connect *c, const json_t *auth)
 }
 
 void
-rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c)
+rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c)
 {
 	struct rt_app *app = arg;
 	struct rt_client *client = rt_client_new(app->users, s);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 
 struct rt_app;
 struct rt_entries;
@@ -16,7 +16,7 @@ struct rt_entries *rt_entries_new(struct rt_app *app);
 void rt_entries_free(struct rt_entries *es); /* NULL is fine */
 
 /* What the transport calls; arg is the app. */
-void rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c);
+void rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c);
 
 /* Keys were read, or the bus has started: look whether anybody can go in now. */
 void rt_entries_wake(struct rt_entries *es);

@@ -8,7 +8,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define LOOK_MS 1000

@@ -11,7 +11,7 @@
 #include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/delivery/roaming.h"
 #include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/ops/stat.h"
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/clients/user.h"
@@ -73,7 +73,7 @@ rt_leave_kick_user(struct rt_app *app, const char *user)
 void
 rt_leave_kick_socket(struct rt_app *app, const char *sid)
 {
-	struct rt_socket *s = rt_socket_find(app->sio, sid);
+	struct rt_socket *s = rt_socket_find(app->sockets, sid);
 	struct rt_client *c = s == NULL ? NULL : rt_socket_data(s);
 
 	if (c == NULL)

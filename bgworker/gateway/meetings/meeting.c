@@ -9,7 +9,7 @@
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/notice.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/user.h"
 
 /* Frames that wait for the answer to a join.  Beyond it the client is cut off: it could not keep up either. */

@@ -194,7 +194,7 @@ find_client(struct rt_app *app, const json_t *payload)
 
 	if (gateway == NULL || sid == NULL || strcmp(gateway, app->name) != 0)
 		return NULL;
-	s = rt_socket_find(app->sio, sid);
+	s = rt_socket_find(app->sockets, sid);
 	c = s == NULL ? NULL : rt_socket_data(s);
 	return c == NULL || c->user == NULL ? NULL : c;
 }

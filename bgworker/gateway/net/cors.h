@@ -2,7 +2,7 @@
 #ifndef RT_CORS_H
 #define RT_CORS_H
 
-#include "bgworker/gateway/http/http_parse.h"
+#include "bgworker/gateway/http/http.h"
 
 /* Headers for a reply to this request, allocated; NULL if none are needed: no Origin, or one that is not allowed.
  * `origins` is a comma-separated list, "*" for any. A preflight gets what it asked for. */

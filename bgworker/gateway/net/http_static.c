@@ -205,7 +205,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 					 const char *path)
 {
 	const struct file *f = rt_map_find_str(s->files, path);
-	struct rt_http_reply r = {.status = 200, .body_is_static = true};
+	struct rt_http_answer r = {.status = 200, .body_is_static = true};
 	char headers[1024];
 	bool gzip;
 

@@ -2,7 +2,7 @@
 #ifndef RT_PROXIES_H
 #define RT_PROXIES_H
 
-#include "bgworker/gateway/http/http_parse.h"
+#include "bgworker/gateway/http/http.h"
 
 #define RT_PEER_BYTES 46 /* an address as text, and its NUL */
 

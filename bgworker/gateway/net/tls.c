@@ -1,4 +1,7 @@
-/* tls.c: see tls.h.
+/* tls.c: ends TLS by OpenSSL, between a peer's socket and one end of a pair of local ones.
+ *
+ * network.c wraps a connection as soon as it has been accepted; the rest of the program sees the other end of the
+ * pair and knows nothing of TLS.
  *
  * A connection reads from one side only what the other side has room for: at most one record is kept for each
  * direction.  Its time limits are otherwise those of what is served at the inner end. */
@@ -18,7 +21,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/wheel.h"
-#include "transport_conf.h"
+#include "network_settings.h"
 
 #define RECORD_BYTES 16384
 #define RECORDS_A_TURN 8
@@ -425,7 +428,7 @@ use_key(SSL_CTX *ctx, const char *pem)
  * sent before could be read by whoever gets it.  Under TLS 1.2, forward secrecy and authenticated encryption alone.
  */
 static SSL_CTX *
-new_context(const struct rt_transport_options *o)
+new_context(const struct rt_network_settings *o)
 {
 	SSL_CTX *ctx;
 
@@ -457,7 +460,7 @@ new_context(const struct rt_transport_options *o)
 }
 
 enum rt_result
-rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *o)
+rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const struct rt_network_settings *o)
 {
 	SSL_CTX *ctx = new_context(o);
 	struct rt_tls *t;
@@ -473,7 +476,7 @@ rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w, const stru
 }
 
 enum rt_result
-rt_tls_reload(struct rt_tls *t, const struct rt_transport_options *o)
+rt_tls_reload(struct rt_tls *t, const struct rt_network_settings *o)
 {
 	SSL_CTX *ctx = new_context(o);
 

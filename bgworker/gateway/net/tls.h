@@ -10,14 +10,14 @@
 
 struct rt_loop;
 struct rt_tls;
-struct rt_transport_options;
+struct rt_network_settings;
 struct rt_wheel;
 
 /* By tls_cert, tls_key and tls_min_version.  Log why they fail; a reload that fails leaves all as it is. */
 enum rt_result rt_tls_new(struct rt_tls **tp, struct rt_loop *l, struct rt_wheel *w,
-						  const struct rt_transport_options *o);
-enum rt_result rt_tls_reload(struct rt_tls *t, const struct rt_transport_options *o); /* for new connections */
-void rt_tls_free(struct rt_tls *t);                                                   /* closes all; NULL is fine */
+						  const struct rt_network_settings *o);
+enum rt_result rt_tls_reload(struct rt_tls *t, const struct rt_network_settings *o); /* for new connections */
+void rt_tls_free(struct rt_tls *t);                                                  /* closes all; NULL is fine */
 
 /* Takes the descriptor over.  The inner end, non-blocking; -1 if there is none, then the descriptor was closed. */
 int rt_tls_wrap(struct rt_tls *t, int fd);

@@ -7,7 +7,7 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/gateway/app.h"
-#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/net/network.h"
 
 #define TICK_MS 50
 #define HEAD_START_MS 1000 /* of the successor: it must serve before the first client looks for it */
@@ -40,13 +40,13 @@ on_timer(void *arg)
 {
 	struct rt_drain *d = arg;
 	uint64_t now_ms = rt_loop_now_ms(d->app->loop);
-	uint64_t there = rt_transport_stats(d->app->transport)->sessions;
+	uint64_t there = rt_network_traffic(d->app->network)->sessions;
 	uint64_t stay = may_stay(d, now_ms);
 
 	if (d->over)
 		return;
 	if (there > stay)
-		rt_transport_end_some(d->app->transport, there - stay);
+		rt_network_end_some(d->app->network, there - stay);
 	d->over = there == 0 || now_ms >= d->until_ms;
 	if (d->over)
 		d->on_over(d->arg);
@@ -63,13 +63,13 @@ rt_drain_begin(struct rt_drain *d, uint64_t spread_ms)
 		return;
 	d->until_ms = now_ms + spread_ms;
 	d->from_ms = now_ms + (spread_ms < HEAD_START_MS ? spread_ms : HEAD_START_MS);
-	d->sessions = rt_transport_stats(d->app->transport)->sessions;
+	d->sessions = rt_network_traffic(d->app->network)->sessions;
 	rt_timer_start(d->timer, 0);
 	if (d->begun)
 		return;
 	d->begun = true;
 	rt_log(RT_LOG_INFO, NULL, "draining for %" PRIu64 " ms", spread_ms);
-	rt_transport_refuse_sessions(d->app->transport);
+	rt_network_refuse_sessions(d->app->network);
 	if (rt_conf_has_successor(d->app->conf))
 		d->on_begin(d->arg);
 }

@@ -9,50 +9,50 @@
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/app.h"
 #include "stat.h"
-#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/net/network.h"
 
 #define CONNECTIONS_MAX 20
 
 struct rt_metrics
 {
 	struct rt_app *app;
-	struct rt_transport *transport;
+	struct rt_network *network;
 };
 
 void
-rt_metrics_reply(struct rt_app *app, struct rt_http *h, uint64_t id)
+rt_metrics_reply(struct rt_app *app, struct rt_http_router *h, uint64_t id)
 {
 	struct rt_text t;
 
 	rt_text_init(&t);
 	rt_stat_write_metrics(app->stat, &t);
-	rt_http_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n", t.data,
-				  t.len);
+	rt_http_router_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n",
+						 t.data, t.len);
 	rt_text_fini(&t);
 }
 
 static void
-on_request(void *arg, const struct rt_http_request *r)
+on_request(void *arg, const struct rt_http_router_request *r)
 {
 	static const char not_found[] = "not found\n";
 	struct rt_metrics *m = arg;
-	struct rt_http *h = rt_transport_http(m->transport);
+	struct rt_http_router *h = rt_network_router(m->network);
 
 	if (strcmp(r->path, "/metrics") == 0)
 		rt_metrics_reply(m->app, h, r->id);
 	else
-		rt_http_reply(h, r->id, 404, "text/plain", NULL, not_found, sizeof(not_found) - 1);
+		rt_http_router_reply(h, r->id, 404, "text/plain", NULL, not_found, sizeof(not_found) - 1);
 }
 
 static void
-on_connect(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c)
+on_connect(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c)
 {
 	rt_socket_refuse(s, "Invalid token", "{\"code\":\"unauthorized\"}");
 }
 
 /* Nobody is ever let in here, so there are neither events nor ends. */
 static void
-on_event(void *arg, struct rt_socket *s, const struct rt_socketio_event *e)
+on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e)
 {
 }
 
@@ -86,23 +86,20 @@ split_address(const char *address, char *host, size_t size, int *port)
 static enum rt_result
 listen_on(struct rt_metrics *m, const char *host, int port)
 {
-	const struct rt_socketio_app nobody = {
+	const struct rt_socket_app nobody = {
 		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = m};
-	const struct rt_transport_options o = {
+	const struct rt_network_settings settings = {
+		.limits = {.max_payload_bytes = 10000, .max_connections = CONNECTIONS_MAX},
+		.eio = {.ping_interval_ms = 25000, .ping_timeout_ms = 20000, .max_queued_bytes = 1000000},
+		.sockets = {.connect_timeout_ms = 5000},
 		.port = port,
-		.listen_addresses = host[0] == '\0' ? NULL : host,
-		.ping_interval_ms = 25000,
-		.ping_timeout_ms = 20000,
-		.connect_timeout_ms = 5000,
-		.max_payload_bytes = 10000,
-		.max_queued_bytes = 1000000,
-		.max_connections = CONNECTIONS_MAX,
+		.listen_addresses = host[0] == '\0' ? "127.0.0.1" : host,
 		.workers = 1,
 		.beside = true,
 	};
-	enum rt_result rc = rt_transport_new(&m->transport, m->app->loop, &o, &nobody, on_request, m);
+	enum rt_result rc = rt_network_new(&m->network, m->app->loop, &settings, &nobody, on_request, m);
 
-	return rc == RT_OK ? rt_transport_listen(m->transport) : rc;
+	return rc == RT_OK ? rt_network_listen(m->network) : rc;
 }
 
 enum rt_result
@@ -137,6 +134,6 @@ rt_metrics_free(struct rt_metrics *m)
 {
 	if (m == NULL)
 		return;
-	rt_transport_free(m->transport);
+	rt_network_free(m->network);
 	free(m);
 }

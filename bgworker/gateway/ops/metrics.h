@@ -4,7 +4,7 @@
 #define RT_METRICS_H
 
 #include "bgworker/common/result.h"
-#include "bgworker/gateway/net/http.h"
+#include "bgworker/gateway/net/http_router.h"
 
 struct rt_app;
 struct rt_metrics;
@@ -14,6 +14,6 @@ enum rt_result rt_metrics_new(struct rt_metrics **mp, struct rt_app *app);
 void rt_metrics_free(struct rt_metrics *m); /* NULL is fine */
 
 /* Answers a request for /metrics. */
-void rt_metrics_reply(struct rt_app *app, struct rt_http *h, uint64_t id);
+void rt_metrics_reply(struct rt_app *app, struct rt_http_router *h, uint64_t id);
 
 #endif

@@ -16,9 +16,9 @@
 #include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/socketio/socketio.h"
+#include "bgworker/gateway/socketio/socket.h"
 #include "stat.h"
-#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/net/network.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define REPORT_EVERY_MS 1000
@@ -46,7 +46,7 @@ write_number(struct rt_text *t, const char *key, uint64_t value)
 static void
 write_stats(struct rt_report *rp, struct rt_text *t)
 {
-	const struct rt_transport_stats *tr = rt_transport_stats(rp->app->transport);
+	const struct rt_traffic *tr = rt_network_traffic(rp->app->network);
 	const struct rt_stat_gauges *g = rt_stat_take_gauges(rp->app->stat);
 	const struct rt_stat *st = rp->app->stat;
 

@@ -24,7 +24,7 @@
 #include "bgworker/gateway/rest/rest.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/meetings/signalling.h"
-#include "bgworker/gateway/net/transport.h"
+#include "bgworker/gateway/net/network.h"
 #include "bgworker/gateway/clients/user.h"
 
 struct rt_stat
@@ -99,7 +99,7 @@ rt_stat_take_gauges(struct rt_stat *st)
 /* ---- /metrics ----------------------------------------------------------------------- */
 
 static void
-write_transport(const struct rt_transport_stats *t, struct rt_text *out, const char *labels)
+write_transport(const struct rt_traffic *t, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
 		{"rt_gateway_connections", "Open connections of all kinds.", RT_GAUGE, &t->connections},
@@ -209,7 +209,7 @@ write_durations(struct rt_stat *st, struct rt_text *out, const char *labels)
 					"From an event's commit to its dispatch here; one a second.", labels,
 					&st->durations[RT_STAT_DELIVERY]);
 	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Until clients answered a heartbeat.", labels,
-					&rt_transport_stats(app->transport)->answers);
+					&rt_network_traffic(app->network)->answers);
 	write_histogram(out, "rt_gateway_turn_duration_seconds", "Turns of the event loop, to a millisecond.", labels,
 					rt_loop_turns(app->loop));
 }
@@ -235,7 +235,7 @@ rt_stat_write_metrics(struct rt_stat *st, struct rt_text *out)
 
 	rt_stat_take_gauges(st);
 	write_build(out);
-	write_transport(rt_transport_stats(st->app->transport), out, labels);
+	write_transport(rt_network_traffic(st->app->network), out, labels);
 	write_bus(rt_bus_stats(st->app->bus), out, labels);
 	write_gauges(&st->gauges, out, labels);
 	for (int i = 0; i < RT_STAT_COUNTERS; i++)

@@ -100,7 +100,7 @@ reply_error(struct rt_app *app, uint64_t id, int status, const char *code, const
 	rt_text_add(&t, ",\"message\":");
 	rt_text_quote(&t, message);
 	rt_text_add(&t, "}}");
-	rt_http_reply(app->http, id, status, JSON_TYPE, headers, t.data, t.len);
+	rt_http_router_reply(app->router, id, status, JSON_TYPE, headers, t.data, t.len);
 	rt_text_fini(&t);
 }
 
@@ -141,7 +141,7 @@ reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
 	rt_text_add_n(&t, s.p, (size_t) (s.end - s.p));
 	if (status >= 400)
 		rt_stat_count(app->stat, RT_STAT_REQUEST_ERRORS);
-	rt_http_reply(app->http, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
+	rt_http_router_reply(app->router, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
 	rt_text_fini(&t);
 }
 
@@ -199,20 +199,20 @@ rt_rest_is_ready(const struct rt_app *app)
 }
 
 static void
-reply_ready(struct rt_app *app, const struct rt_http_request *r, bool ready)
+reply_ready(struct rt_app *app, const struct rt_http_router_request *r, bool ready)
 {
 	static const char ok[] = "{\"status\":\"ok\"}";
 	static const char not_ready[] = "{\"status\":\"not ready\"}";
 
 	if (ready)
-		rt_http_reply(app->http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
+		rt_http_router_reply(app->router, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
 	else
-		rt_http_reply(app->http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n", not_ready,
-					  sizeof(not_ready) - 1);
+		rt_http_router_reply(app->router, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+							 not_ready, sizeof(not_ready) - 1);
 }
 
 static bool
-reply_health(struct rt_app *app, const struct rt_http_request *r)
+reply_health(struct rt_app *app, const struct rt_http_router_request *r)
 {
 	bool live = strcmp(r->path, "/healthz") == 0;
 	bool ready = strcmp(r->path, "/readyz") == 0;
@@ -224,14 +224,14 @@ reply_health(struct rt_app *app, const struct rt_http_request *r)
 	else if (live || ready)
 		reply_ready(app, r, live || rt_rest_is_ready(app));
 	else
-		rt_metrics_reply(app, app->http, r->id);
+		rt_metrics_reply(app, app->router, r->id);
 	return true;
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
 static const struct rt_rest_def *
-find_def(const struct rt_http_request *r, struct rt_rest_param *params, int *nparams, struct rt_text *allow)
+find_def(const struct rt_http_router_request *r, struct rt_rest_param *params, int *nparams, struct rt_text *allow)
 {
 	const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
 	int n;
@@ -253,7 +253,7 @@ find_def(const struct rt_http_request *r, struct rt_rest_param *params, int *npa
 }
 
 static void
-refuse_path(struct rt_app *app, const struct rt_http_request *r, struct rt_text *allow)
+refuse_path(struct rt_app *app, const struct rt_http_router_request *r, struct rt_text *allow)
 {
 	if (allow->len == 0)
 	{
@@ -266,7 +266,7 @@ refuse_path(struct rt_app *app, const struct rt_http_request *r, struct rt_text 
 
 /* The token's user; NULL when it is refused, which has been answered then. */
 static char *
-authenticate(struct rt_app *app, const struct rt_http_request *r)
+authenticate(struct rt_app *app, const struct rt_http_router_request *r)
 {
 	const char *header = r->authorization;
 	enum rt_auth_verdict v;
@@ -288,7 +288,8 @@ authenticate(struct rt_app *app, const struct rt_http_request *r)
 }
 
 static bool
-within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_request *r, const char *user)
+within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_router_request *r,
+			const char *user)
 {
 	uint64_t now_ms = rt_loop_now_ms(app->loop);
 	uint32_t retry_ms = 0;
@@ -317,8 +318,8 @@ within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_h
 }
 
 static bool
-send_grouped(struct rt_app *app, const struct rt_http_request *r, const struct rt_rest_param *room, const char *user,
-			 const struct rt_text *req)
+send_grouped(struct rt_app *app, const struct rt_http_router_request *r, const struct rt_rest_param *room,
+			 const char *user, const struct rt_text *req)
 {
 	uint64_t number;
 	char id[RT_ID_LEN + 1];
@@ -332,7 +333,8 @@ send_grouped(struct rt_app *app, const struct rt_http_request *r, const struct r
 
 /* For the audit: where a login comes from.  Behind the body's keys, so that these win. */
 static int
-add_origin(struct rt_rest_param *params, int nparams, const struct rt_app *app, const struct rt_http_request *r)
+add_origin(struct rt_rest_param *params, int nparams, const struct rt_app *app,
+		   const struct rt_http_router_request *r)
 {
 	params[nparams++] = (struct rt_rest_param){"address", strlen("address"), r->peer, strlen(r->peer)};
 	params[nparams++] = (struct rt_rest_param){"gateway", strlen("gateway"), app->name, strlen(app->name)};
@@ -340,8 +342,8 @@ add_origin(struct rt_rest_param *params, int nparams, const struct rt_app *app, 
 }
 
 static void
-run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_request *r, struct rt_rest_param *params,
-	int nparams, const char *user)
+run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_router_request *r,
+	struct rt_rest_param *params, int nparams, const char *user)
 {
 	struct rt_text req;
 
@@ -356,7 +358,7 @@ run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_requ
 }
 
 void
-rt_rest_on_request(void *arg, const struct rt_http_request *r)
+rt_rest_on_request(void *arg, const struct rt_http_router_request *r)
 {
 	struct rt_app *app = arg;
 	struct rt_rest_param params[RT_REST_PARAMS_MAX];

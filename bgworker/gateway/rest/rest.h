@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "bgworker/common/db/db.h"
-#include "bgworker/gateway/net/http.h"
+#include "bgworker/gateway/net/http_router.h"
 
 struct rt_app;
 struct rt_rest;
@@ -28,7 +28,7 @@ struct rt_rest *rt_rest_new(struct rt_app *app);
 void rt_rest_free(struct rt_rest *r); /* the database's callbacks must have ended; NULL is fine */
 
 /* What the transport calls; arg is the app. */
-void rt_rest_on_request(void *arg, const struct rt_http_request *r);
+void rt_rest_on_request(void *arg, const struct rt_http_router_request *r);
 
 /* /readyz: the database and the bus are there, and it is not about to end. */
 bool rt_rest_is_ready(const struct rt_app *app);

@@ -338,7 +338,7 @@ decode_unicode(const char **p, const char *end)
 }
 
 void
-rt_json_decode_string(const char *text, size_t len, char *out)
+rt_json_scan_decode(const char *text, size_t len, char *out)
 {
 	static const char codes[] = "bfnrt";
 	static const char values[] = "\b\f\n\r\t";

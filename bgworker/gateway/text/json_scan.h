@@ -34,6 +34,6 @@ enum rt_result rt_json_scan(const char **p, const char *end, struct rt_json_span
 
 /* Decodes the string (with its quotes) that rt_json_scan() found into out, which has room for `len` bytes, and ends
  * it with a NUL.  U+0000 and lone surrogates become U+FFFD. */
-void rt_json_decode_string(const char *text, size_t len, char *out);
+void rt_json_scan_decode(const char *text, size_t len, char *out);
 
 #endif

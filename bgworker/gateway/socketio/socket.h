@@ -1,25 +1,36 @@
-/* socketio.h: the Socket.IO v5 server on namespace "/", over Engine.IO v4 sessions.
+/* socket.h: the Socket.IO v5 server on namespace "/", over Engine.IO v4 sessions.
  *
  * Knows packets, acknowledgements, the CONNECT handshake and its time limit; knows no user, room or
  * event name.  The application gets three calls and answers through the functions below. */
-#ifndef RT_SOCKETIO_H
-#define RT_SOCKETIO_H
+#ifndef RT_SOCKET_H
+#define RT_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "bgworker/common/result.h"
+#include "bgworker/gateway/engineio/eio_session.h"
 #include "bgworker/gateway/engineio/frame.h"
+#include "bgworker/gateway/http/traffic.h"
 
-struct rt_socketio;
+struct rt_sockets;
+struct rt_engineio;
+struct rt_loop;
+struct rt_wheel;
 struct rt_socket; /* one client's socket; valid from on_connect until on_disconnect returned */
 
 #define RT_NO_ACK (-1)
 
+/* May change at a reload, for what begins after it. */
+struct rt_socket_settings
+{
+	uint32_t connect_timeout_ms; /* from a session's beginning to an accepted CONNECT */
+};
+
 /* An EVENT.  All is lent for the time of the call.  Binary attachments were parsed and are left out:
  * where the JSON has a placeholder, it stays as it came. */
-struct rt_socketio_event
+struct rt_socket_event
 {
 	const char *name; /* decoded, NUL-terminated */
 	const char *arg;  /* JSON text of the first argument, not NUL-terminated; NULL if there is none */
@@ -30,7 +41,7 @@ struct rt_socketio_event
 };
 
 /* The handshake, as seen at CONNECT.  Strings are lent, and NULL where absent. */
-struct rt_socketio_connect
+struct rt_socket_handshake
 {
 	const char *auth; /* JSON object of the CONNECT packet, or NULL */
 	size_t auth_len;
@@ -40,11 +51,11 @@ struct rt_socketio_connect
 	bool websocket;
 };
 
-struct rt_socketio_app
+struct rt_socket_app
 {
 	/* A CONNECT to "/": answer now or later with rt_socket_accept() or rt_socket_refuse(). */
-	void (*on_connect)(void *arg, struct rt_socket *s, const struct rt_socketio_connect *c);
-	void (*on_event)(void *arg, struct rt_socket *s, const struct rt_socketio_event *e);
+	void (*on_connect)(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c);
+	void (*on_event)(void *arg, struct rt_socket *s, const struct rt_socket_event *e);
 	/* Once for each on_connect that was accepted, and for each that was still unanswered. `reason` is static,
 	 * Socket.IO's: "transport close", "ping timeout", "client namespace disconnect", ...; clean is false when a
 	 * client with recovery may come back. */
@@ -80,6 +91,15 @@ void rt_socket_disconnect(struct rt_socket *s, const char *reason);
 void rt_socket_break(struct rt_socket *s, const char *reason);
 
 /* By rt_socket_id(); NULL if it is gone.  What an answer from the database must use. */
-struct rt_socket *rt_socket_find(struct rt_socketio *sio, const char *id);
+struct rt_socket *rt_socket_find(struct rt_sockets *set, const char *id);
+
+/* ---- start and end: net/network.c ------------------------------------------------- */
+
+enum rt_result rt_sockets_new(struct rt_sockets **sp, struct rt_loop *l, struct rt_wheel *w,
+							  const struct rt_traffic_limits *limits, const struct rt_socket_settings *settings,
+							  const struct rt_eio_settings *eio_settings, struct rt_traffic *traffic,
+							  const struct rt_socket_app *app, void (*on_descriptor_gone)(void *arg), void *gone_arg);
+void rt_sockets_free(struct rt_sockets *set);                    /* ends all; NULL is fine */
+struct rt_engineio *rt_sockets_engineio(struct rt_sockets *set); /* lent: for requests to its path */
 
 #endif

@@ -1,9 +1,9 @@
-/* http_parse.h: heads of HTTP/1.x requests, and bodies in chunks (RFC 9112).  Pure.
+/* http.h: heads of HTTP/1.x requests, and bodies in chunks (RFC 9112).  Pure.
  *
  * Strict where leniency lets two parties read different requests out of the same bytes: line ends, white space before
  * colons, folded lines, repeated or contradictory lengths. */
-#ifndef RT_HTTP_PARSE_H
-#define RT_HTTP_PARSE_H
+#ifndef RT_HTTP_H
+#define RT_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>

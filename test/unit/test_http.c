@@ -1,7 +1,7 @@
-/* test_http_parse.c: heads of requests, chunked bodies, paths and queries. */
+/* test_http.c: heads of requests, chunked bodies, paths and queries. */
 #include <stdlib.h>
 
-#include "bgworker/gateway/http/http_parse.h"
+#include "bgworker/gateway/http/http.h"
 #include "tap.h"
 
 static struct rt_http_head head;

@@ -1,8 +1,8 @@
-/* test_sio_parse.c: packets of Socket.IO, spans of JSON. */
+/* test_sio_packet.c: packets of Socket.IO, spans of JSON. */
 #include <stdlib.h>
 
 #include "bgworker/gateway/text/json_scan.h"
-#include "bgworker/gateway/socketio/sio_parse.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "tap.h"
 
 static struct rt_sio_packet packet;
@@ -14,7 +14,7 @@ parse_n(const char *text, size_t len)
 	free(text_copy);
 	text_copy = malloc(len == 0 ? 1 : len);
 	memcpy(text_copy, text, len);
-	return rt_sio_parse(text_copy, len, &packet);
+	return rt_sio_packet_parse(text_copy, len, &packet);
 }
 
 static enum rt_result
@@ -165,7 +165,7 @@ is_decoded(const char *json, const char *expected)
 {
 	char out[64];
 
-	rt_json_decode_string(json, strlen(json), out);
+	rt_json_scan_decode(json, strlen(json), out);
 	is_str(out, expected, "decoded: %s", json);
 }
 
@@ -187,9 +187,12 @@ test_strings(void)
 static void
 test_reserved(void)
 {
-	ok(rt_sio_is_reserved("connect") && rt_sio_is_reserved("disconnecting") && rt_sio_is_reserved("newListener"),
+	ok(rt_sio_packet_is_reserved("connect") && rt_sio_packet_is_reserved("disconnecting") &&
+		   rt_sio_packet_is_reserved("newListener"),
 	   "reserved names");
-	ok(!rt_sio_is_reserved("connected") && !rt_sio_is_reserved("error") && !rt_sio_is_reserved(""), "others");
+	ok(!rt_sio_packet_is_reserved("connected") && !rt_sio_packet_is_reserved("error") &&
+		   !rt_sio_packet_is_reserved(""),
+	   "others");
 }
 
 static bool

@@ -1,5 +1,12 @@
-/* accept.c: see accept.h. */
-#include "accept.h"
+/* acceptor.c: listens, accepts, and hands connections from one worker to another.
+ *
+ * A connection counts from here until whoever serves it says that its descriptor is gone (net/network.c).  Above
+ * limits.max_connections it gets a 503 that is sent without looking at what it wants.
+ *
+ * Between workers there are SOCK_SEQPACKET pairs: one message is the peer's address, the descriptor, and the bytes
+ * that were read from it already.  A worker that does not take it, since its queue is full, loses the connection: the
+ * client comes back. */
+#include "acceptor.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,13 +40,13 @@ struct listener
 struct rt_acceptor
 {
 	struct rt_loop *loop;
-	const struct rt_transport_options *conf;
-	struct rt_transport_stats *stats;
-	struct rt_accept_handler handler;
+	const struct rt_network_settings *settings;
+	struct rt_traffic *traffic;
+	struct rt_acceptor_handler handler;
 	struct listener listeners[MAX_LISTENERS];
 	int nlisteners;
 	struct rt_timer *pause;
-	int worker_fds[RT_MAX_WORKERS]; /* -1 where there is none */
+	int worker_fds[RT_EIO_MAX_WORKERS]; /* -1 where there is none */
 	struct rt_watch *passed_watch;
 	char passed[PEER_BYTES + MAX_PASSED_BYTES];
 };
@@ -67,7 +74,7 @@ refuse_full(struct rt_acceptor *a, int fd)
 	static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n"
 								"Retry-After: 5\r\n\r\n";
 
-	a->stats->refused_full++;
+	a->traffic->refused_full++;
 	/* A fresh socket takes so much at once; if not, the client sees a plain end. */
 	(void) !send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
@@ -113,13 +120,13 @@ on_acceptable(void *arg, int events)
 				pause_accepting(a);
 			return; /* the queue is empty, or the connection is gone again */
 		}
-		if (a->stats->connections >= (uint64_t) a->conf->max_connections)
+		if (a->traffic->connections >= (uint64_t) a->settings->limits.max_connections)
 		{
 			refuse_full(a, fd);
 			continue;
 		}
-		a->stats->accepted++;
-		a->stats->connections++;
+		a->traffic->accepted++;
+		a->traffic->connections++;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		write_peer(&address, peer);
 		a->handler.on_accept(a->handler.arg, fd, peer);
@@ -137,7 +144,7 @@ open_listener(struct rt_acceptor *a, const struct addrinfo *ai)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (a->conf->workers > 1)
+	if (a->settings->workers > 1)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (ai->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
@@ -176,7 +183,7 @@ listen_on(struct rt_acceptor *a, const char *address)
 	char port[12];
 	int rc;
 
-	snprintf(port, sizeof(port), "%d", a->conf->port);
+	snprintf(port, sizeof(port), "%d", a->settings->port);
 	rc = getaddrinfo(address, port, &hints, &list);
 	if (rc != 0)
 	{
@@ -190,7 +197,7 @@ listen_on(struct rt_acceptor *a, const char *address)
 		if (fd >= 0)
 			add_listener(a, fd);
 		else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
-			rt_log(RT_LOG_ERROR, "accept", "cannot listen on \"%s\", port %d: %s", shown, a->conf->port,
+			rt_log(RT_LOG_ERROR, "accept", "cannot listen on \"%s\", port %d: %s", shown, a->settings->port,
 				   strerror(errno));
 	}
 	freeaddrinfo(list);
@@ -199,7 +206,7 @@ listen_on(struct rt_acceptor *a, const char *address)
 enum rt_result
 rt_acceptor_listen(struct rt_acceptor *a)
 {
-	char *addresses = rt_strdup(a->conf->listen_addresses == NULL ? "127.0.0.1" : a->conf->listen_addresses);
+	char *addresses = rt_strdup(a->settings->listen_addresses);
 	char *rest = NULL;
 
 	for (char *one = strtok_r(addresses, ", ", &rest); one != NULL; one = strtok_r(NULL, ", ", &rest))
@@ -251,7 +258,7 @@ rt_acceptor_pass(struct rt_acceptor *a, int worker, int fd, const char *peer, co
 		.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
-	if (worker < 0 || worker >= RT_MAX_WORKERS || a->worker_fds[worker] < 0 || len > MAX_PASSED_BYTES)
+	if (worker < 0 || worker >= RT_EIO_MAX_WORKERS || a->worker_fds[worker] < 0 || len > MAX_PASSED_BYTES)
 		return RT_LIMIT;
 	snprintf(peer_bytes, sizeof(peer_bytes), "%s", peer);
 	c->cmsg_level = SOL_SOCKET;
@@ -264,8 +271,8 @@ rt_acceptor_pass(struct rt_acceptor *a, int worker, int fd, const char *peer, co
 		return RT_AGAIN;
 	}
 	close(fd);
-	a->stats->passed_on++;
-	a->stats->connections--;
+	a->traffic->passed_on++;
+	a->traffic->connections--;
 	return RT_OK;
 }
 
@@ -292,7 +299,7 @@ on_passed(void *arg, int events)
 	} control;
 	struct msghdr message = {
 		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-	ssize_t n = recvmsg(a->worker_fds[a->conf->worker], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(a->worker_fds[a->settings->eio.worker], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd;
 
 	(void) events;
@@ -304,34 +311,34 @@ on_passed(void *arg, int events)
 	fd = n < 0 ? -1 : passed_descriptor(&message);
 	if (fd < 0)
 		return;
-	if (n < PEER_BYTES || a->stats->connections >= (uint64_t) a->conf->max_connections)
+	if (n < PEER_BYTES || a->traffic->connections >= (uint64_t) a->settings->limits.max_connections)
 	{
 		refuse_full(a, fd);
 		return;
 	}
 	a->passed[PEER_BYTES - 1] = '\0';
-	a->stats->connections++;
+	a->traffic->connections++;
 	a->handler.on_passed(a->handler.arg, fd, a->passed, a->passed + PEER_BYTES, (size_t) n - PEER_BYTES);
 }
 
 /* ---- start and end ------------------------------------------------------------------------ */
 
 struct rt_acceptor *
-rt_acceptor_new(struct rt_loop *l, const struct rt_transport_options *conf, struct rt_transport_stats *stats,
-				const struct rt_accept_handler *handler)
+rt_acceptor_new(struct rt_loop *l, const struct rt_network_settings *settings, struct rt_traffic *traffic,
+				const struct rt_acceptor_handler *handler)
 {
 	struct rt_acceptor *a = rt_alloc(sizeof(*a));
 
 	a->loop = l;
-	a->conf = conf;
-	a->stats = stats;
+	a->settings = settings;
+	a->traffic = traffic;
 	a->handler = *handler;
 	a->pause = rt_timer_new(l, on_pause_over, a);
-	for (int i = 0; i < RT_MAX_WORKERS; i++)
-		a->worker_fds[i] = i < conf->nsocket_fds ? conf->socket_fds[i] : -1;
-	if (conf->worker < RT_MAX_WORKERS && a->worker_fds[conf->worker] >= 0)
+	for (int i = 0; i < RT_EIO_MAX_WORKERS; i++)
+		a->worker_fds[i] = i < settings->nsocket_fds ? settings->socket_fds[i] : -1;
+	if (settings->eio.worker < RT_EIO_MAX_WORKERS && a->worker_fds[settings->eio.worker] >= 0)
 	{
-		a->passed_watch = rt_watch_new(l, a->worker_fds[conf->worker], on_passed, a);
+		a->passed_watch = rt_watch_new(l, a->worker_fds[settings->eio.worker], on_passed, a);
 		if (a->passed_watch != NULL)
 			rt_watch_set(a->passed_watch, RT_READABLE);
 	}

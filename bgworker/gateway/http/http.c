@@ -1,5 +1,5 @@
-/* http_parse.c: see http_parse.h. */
-#include "http_parse.h"
+/* http.c: heads of HTTP requests and bodies in chunks, taken apart. */
+#include "http.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,28 +1,28 @@
-/* accept.h: listening sockets, and connections handed from one worker to another.
+/* acceptor.h: listening sockets, and connections handed from one worker to another.
  *
  * Workers share the port by SO_REUSEPORT, so any of them may accept a connection.  Every request is looked at before
  * it is served; one that names the session of another worker goes there with its connection and the bytes that were
  * read, and the connection stays there.  With TLS it is the inner end of the connection that goes; see tls.h. */
-#ifndef RT_ACCEPT_H
-#define RT_ACCEPT_H
+#ifndef RT_ACCEPTOR_H
+#define RT_ACCEPTOR_H
 
 #include <stddef.h>
 
 #include "bgworker/common/result.h"
-#include "transport_conf.h"
+#include "network_settings.h"
 
 struct rt_acceptor;
 struct rt_loop;
 
-struct rt_accept_handler
+struct rt_acceptor_handler
 {
 	void (*on_accept)(void *arg, int fd, const char *peer); /* owns the descriptor from then on */
 	void (*on_passed)(void *arg, int fd, const char *peer, const char *data, size_t len); /* from another worker */
 	void *arg;
 };
 
-struct rt_acceptor *rt_acceptor_new(struct rt_loop *l, const struct rt_transport_options *conf,
-									struct rt_transport_stats *stats, const struct rt_accept_handler *handler);
+struct rt_acceptor *rt_acceptor_new(struct rt_loop *l, const struct rt_network_settings *settings,
+									struct rt_traffic *traffic, const struct rt_acceptor_handler *handler);
 enum rt_result rt_acceptor_listen(struct rt_acceptor *a); /* logs what fails; one address must succeed */
 void rt_acceptor_stop(struct rt_acceptor *a);             /* listening; connections still come from other workers */
 void rt_acceptor_leave(struct rt_acceptor *a);            /* the same, and those are a successor's */

@@ -1,6 +1,10 @@
-/* http.c: see http.h.  Tells the requests apart: Engine.IO's, static files', the application's; those whose session
- * lives in another worker are passed on. */
-#include "http.h"
+/* http_router.c: tells the requests apart: Engine.IO's, static files', the application's; those whose session lives
+ * in another worker are passed on.
+ *
+ * httpconn.c calls it twice for a request: at its head, when it can still be refused or given away before a body has
+ * been read, and when the body is there.  It adds what every answer has (CORS), and finds out who asks behind
+ * proxies. */
+#include "http_router.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +14,22 @@
 #include "bgworker/common/log.h"
 #include "cors.h"
 #include "bgworker/gateway/engineio/engineio.h"
-#include "http_router.h"
 #include "http_static.h"
 #include "proxies.h"
 
 #define ALLOWED "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
-struct rt_http
+struct rt_http_router
 {
-	const struct rt_transport_options *conf;
-	struct rt_transport_stats *stats;
-	struct rt_httpserver *server;
-	struct rt_eio *eio;
+	const struct rt_network_settings *settings;
+	struct rt_traffic *traffic;
+	struct rt_httpconn_server *server;
+	struct rt_engineio *engineio;
 	struct rt_http_static *files;
 	struct rt_proxies *proxies;
-	rt_http_cb on_request;
+	rt_http_router_cb on_request;
 	void *on_request_arg;
-	rt_http_pass_cb pass;
+	rt_http_router_pass_cb pass;
 	void *pass_arg;
 };
 
@@ -103,18 +106,18 @@ reply_error(struct rt_httpconn *c, int status, const char *headers, const char *
 	int n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
 					 message);
 
-	rt_httpconn_reply(c, &(struct rt_http_reply){.status = status,
-												 .content_type = "application/json",
-												 .headers = headers,
-												 .body = body,
-												 .len = (size_t) n});
+	rt_httpconn_reply(c, &(struct rt_http_answer){.status = status,
+												  .content_type = "application/json",
+												  .headers = headers,
+												  .body = body,
+												  .len = (size_t) n});
 }
 
 static enum rt_http_verdict
-refuse(struct rt_http *http, struct rt_httpconn *c, int status, const char *headers, const char *code,
+refuse(struct rt_http_router *r, struct rt_httpconn *c, int status, const char *headers, const char *code,
 	   const char *message)
 {
-	http->stats->http_bad_requests++;
+	r->traffic->http_bad_requests++;
 	reply_error(c, status, headers, code, message);
 	return RT_HTTP_ANSWERED;
 }
@@ -133,54 +136,54 @@ is_known_method(const struct rt_http_head *h)
 /* ---- requests ------------------------------------------------------------------------ */
 
 static enum rt_http_verdict
-judge_engineio(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
+judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
 {
-	int worker = http->pass != NULL ? rt_eio_worker_of(t->query) : -1;
+	int worker = r->pass != NULL ? rt_engineio_worker_of(t->query) : -1;
 
-	if (worker >= 0 && worker != http->conf->worker && worker < http->conf->workers &&
-		http->pass(http->pass_arg, worker, c) == RT_OK)
+	if (worker >= 0 && worker != r->settings->eio.worker && worker < r->settings->workers &&
+		r->pass(r->pass_arg, worker, c) == RT_OK)
 		return RT_HTTP_TAKEN;
-	return rt_eio_on_head(http->eio, c, h, t->query);
+	return rt_engineio_on_head(r->engineio, c, h, t->query);
 }
 
 static enum rt_http_verdict
-judge(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
+judge(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
 {
-	if (h->has_length && h->content_length > http->conf->max_payload_bytes)
-		return refuse(http, c, 413, NULL, "too_large", "The request is too large");
+	if (h->has_length && h->content_length > r->settings->limits.max_payload_bytes)
+		return refuse(r, c, 413, NULL, "too_large", "The request is too large");
 	if (rt_http_method_is(h, "OPTIONS"))
 	{
-		rt_httpconn_reply(c, &(struct rt_http_reply){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
+		rt_httpconn_reply(c, &(struct rt_http_answer){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
 		return RT_HTTP_ANSWERED;
 	}
 	if (is_engineio(t))
-		return judge_engineio(http, c, h, t);
+		return judge_engineio(r, c, h, t);
 	if (!is_known_method(h))
-		return refuse(http, c, 405, "Allow: " ALLOWED "\r\n", "bad_request", "Method not allowed");
+		return refuse(r, c, 405, "Allow: " ALLOWED "\r\n", "bad_request", "Method not allowed");
 	if (rt_http_header_has_token(h, "upgrade", "websocket"))
-		return refuse(http, c, 400, NULL, "bad_request", "No websocket here");
+		return refuse(r, c, 400, NULL, "bad_request", "No websocket here");
 	return RT_HTTP_READ_BODY;
 }
 
 static enum rt_http_verdict
 on_head(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
 {
-	struct rt_http *http = arg;
+	struct rt_http_router *r = arg;
 	struct target t;
 	enum rt_http_verdict verdict;
 	char client[RT_PEER_BYTES];
 
-	rt_proxies_client(http->proxies, rt_httpconn_peer(c), h, client);
+	rt_proxies_client(r->proxies, rt_httpconn_peer(c), h, client);
 	rt_httpconn_set_client(c, client);
-	rt_httpconn_set_headers(c, rt_cors_headers(http->conf->cors_origins, h));
+	rt_httpconn_set_headers(c, rt_cors_headers(r->settings->cors_origins, h));
 	if (rt_http_method_is(h, "OPTIONS") && h->target_len == 1 && h->target[0] == '*')
 	{
-		rt_httpconn_reply(c, &(struct rt_http_reply){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
+		rt_httpconn_reply(c, &(struct rt_http_answer){.status = 204, .headers = "Allow: " ALLOWED "\r\n"});
 		return RT_HTTP_ANSWERED;
 	}
 	if (parse_target(h, &t) != RT_OK)
-		return refuse(http, c, 400, NULL, "bad_request", "Malformed path");
-	verdict = judge(http, c, h, &t);
+		return refuse(r, c, 400, NULL, "bad_request", "Malformed path");
+	verdict = judge(r, c, h, &t);
 	free(t.raw_path);
 	return verdict;
 }
@@ -194,24 +197,24 @@ copy_header(const struct rt_http_head *h, const char *name)
 }
 
 static void
-ask_application(struct rt_http *http, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t,
+ask_application(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t,
 				const char *body, size_t len)
 {
 	char *method = rt_strndup(h->method, h->method_len);
 	char *authorization = copy_header(h, "authorization");
 	char *content_type = copy_header(h, "content-type");
-	struct rt_http_request r = {.id = rt_httpconn_id(c),
-								.method = method,
-								.path = t->path,
-								.raw_path = t->raw_path,
-								.query = t->query,
-								.authorization = authorization,
-								.content_type = content_type,
-								.body = body == NULL ? "" : body,
-								.body_len = len,
-								.peer = rt_httpconn_client(c)};
+	struct rt_http_router_request request = {.id = rt_httpconn_id(c),
+											 .method = method,
+											 .path = t->path,
+											 .raw_path = t->raw_path,
+											 .query = t->query,
+											 .authorization = authorization,
+											 .content_type = content_type,
+											 .body = body == NULL ? "" : body,
+											 .body_len = len,
+											 .peer = rt_httpconn_client(c)};
 
-	http->on_request(http->on_request_arg, &r);
+	r->on_request(r->on_request_arg, &request);
 	free(method);
 	free(authorization);
 	free(content_type);
@@ -220,19 +223,19 @@ ask_application(struct rt_http *http, struct rt_httpconn *c, const struct rt_htt
 static void
 on_request(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len)
 {
-	struct rt_http *http = arg;
+	struct rt_http_router *r = arg;
 	struct target t;
 
 	if (parse_target(h, &t) != RT_OK)
 		return; /* on_head saw the same bytes and found them fine */
 	if (is_engineio(&t))
-		rt_eio_on_request(http->eio, c, h, t.query, body, len);
-	else if (!rt_http_static_has(http->files, t.path))
-		ask_application(http, c, h, &t, body, len);
+		rt_engineio_on_request(r->engineio, c, h, t.query, body, len);
+	else if (!rt_http_static_has(r->files, t.path))
+		ask_application(r, c, h, &t, body, len);
 	else if (rt_http_method_is(h, "GET") || rt_http_method_is(h, "HEAD"))
-		rt_http_static_serve(http->files, c, h, t.path);
+		rt_http_static_serve(r->files, c, h, t.path);
 	else
-		refuse(http, c, 405, "Allow: GET, HEAD\r\n", "bad_request", "Method not allowed");
+		refuse(r, c, 405, "Allow: GET, HEAD\r\n", "bad_request", "Method not allowed");
 	free(t.raw_path);
 }
 
@@ -240,7 +243,7 @@ static void
 on_abandoned(void *arg, struct rt_httpconn *c)
 {
 	(void) arg;
-	rt_eio_on_abandoned(c);
+	rt_engineio_on_abandoned(c);
 }
 
 /* ---- for the application --------------------------------------------------------------- */
@@ -262,10 +265,10 @@ are_headers_sound(const char *headers)
 }
 
 void
-rt_http_reply(struct rt_http *http, uint64_t id, int status, const char *content_type, const char *headers,
-			  const void *body, size_t len)
+rt_http_router_reply(struct rt_http_router *r, uint64_t id, int status, const char *content_type, const char *headers,
+					 const void *body, size_t len)
 {
-	struct rt_httpconn *c = rt_httpserver_find(http->server, id);
+	struct rt_httpconn *c = rt_httpconn_server_find(r->server, id);
 
 	if (c == NULL)
 		return;
@@ -275,55 +278,56 @@ rt_http_reply(struct rt_http *http, uint64_t id, int status, const char *content
 		headers = NULL;
 	}
 	rt_httpconn_reply(
-		c, &(struct rt_http_reply){
+		c, &(struct rt_http_answer){
 			   .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
 }
 
-struct rt_http *
-rt_http_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_transport_options *conf,
-			struct rt_transport_stats *stats, struct rt_eio *eio, const struct rt_http_router *router)
+struct rt_http_router *
+rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_network_settings *settings,
+				   struct rt_traffic *traffic, struct rt_engineio *engineio,
+				   const struct rt_http_router_handler *handler)
 {
-	struct rt_http *http = rt_alloc(sizeof(*http));
-	struct rt_http_handler handler = {.on_head = on_head,
-									  .on_request = on_request,
-									  .on_abandoned = on_abandoned,
-									  .on_gone = router->on_descriptor_gone,
-									  .arg = http,
-									  .gone_arg = router->gone_arg};
+	struct rt_http_router *r = rt_alloc(sizeof(*r));
+	struct rt_httpconn_handler conn_handler = {.on_head = on_head,
+											   .on_request = on_request,
+											   .on_abandoned = on_abandoned,
+											   .on_gone = handler->on_descriptor_gone,
+											   .arg = r,
+											   .gone_arg = handler->gone_arg};
 
-	http->conf = conf;
-	http->stats = stats;
-	http->eio = eio;
-	http->on_request = router->on_request;
-	http->on_request_arg = router->on_request_arg;
-	http->pass = router->pass;
-	http->pass_arg = router->pass_arg;
-	http->files = rt_http_static_new(conf->static_dir);
-	http->proxies = rt_proxies_new(conf->trusted_proxies);
-	http->server = rt_httpserver_new(l, w, conf, stats, &handler);
-	return http;
+	r->settings = settings;
+	r->traffic = traffic;
+	r->engineio = engineio;
+	r->on_request = handler->on_request;
+	r->on_request_arg = handler->on_request_arg;
+	r->pass = handler->pass;
+	r->pass_arg = handler->pass_arg;
+	r->files = rt_http_static_new(settings->static_dir);
+	r->proxies = rt_proxies_new(settings->trusted_proxies);
+	r->server = rt_httpconn_server_new(l, w, &settings->limits, traffic, &conn_handler);
+	return r;
 }
 
 void
-rt_http_reload(struct rt_http *http)
+rt_http_router_reload(struct rt_http_router *r)
 {
-	rt_proxies_free(http->proxies);
-	http->proxies = rt_proxies_new(http->conf->trusted_proxies);
+	rt_proxies_free(r->proxies);
+	r->proxies = rt_proxies_new(r->settings->trusted_proxies);
 }
 
-struct rt_httpserver *
-rt_http_server(struct rt_http *http)
+struct rt_httpconn_server *
+rt_http_router_server(struct rt_http_router *r)
 {
-	return http->server;
+	return r->server;
 }
 
 void
-rt_http_free(struct rt_http *http)
+rt_http_router_free(struct rt_http_router *r)
 {
-	if (http == NULL)
+	if (r == NULL)
 		return;
-	rt_httpserver_free(http->server);
-	rt_http_static_free(http->files);
-	rt_proxies_free(http->proxies);
-	free(http);
+	rt_httpconn_server_free(r->server);
+	rt_http_static_free(r->files);
+	rt_proxies_free(r->proxies);
+	free(r);
 }

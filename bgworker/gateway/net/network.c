@@ -1,0 +1,301 @@
+/* network.c: the network side in one piece.  Owns the settings and the counters, and puts the parts together:
+ *
+ *     accept → (tls) → httpconn → http ─┬→ the application
+ *                                       ├→ files
+ *                                       └→ engineio ⇄ websocket
+ *                                             └→ socketio → the application
+ */
+#include "network.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/wheel.h"
+#include "acceptor.h"
+#include "http_router.h"
+#include "bgworker/gateway/engineio/engineio.h"
+#include "bgworker/gateway/socketio/socket.h"
+#include "tls.h"
+
+#define OWN_DESCRIPTORS 512 /* for the database, listeners, the other workers */
+
+struct rt_network
+{
+	struct rt_loop *loop;
+	struct rt_wheel *wheel;
+	struct rt_network_settings settings; /* strings are our own */
+	struct rt_traffic traffic;
+	struct rt_acceptor *acceptor;
+	struct rt_tls *tls; /* NULL: plain */
+	struct rt_http_router *router;
+	struct rt_sockets *sockets;
+};
+
+/* ---- settings ------------------------------------------------------------------------ */
+
+static char *
+copy_or_null(const char *s)
+{
+	return s == NULL || s[0] == '\0' ? NULL : rt_strdup(s);
+}
+
+static void
+copy_strings(struct rt_network_settings *settings)
+{
+	settings->listen_addresses = copy_or_null(settings->listen_addresses);
+	settings->cors_origins = copy_or_null(settings->cors_origins);
+	settings->trusted_proxies = copy_or_null(settings->trusted_proxies);
+}
+
+static void
+free_strings(struct rt_network_settings *settings)
+{
+	free((char *) settings->listen_addresses);
+	free((char *) settings->cors_origins);
+	free((char *) settings->trusted_proxies);
+}
+
+static void
+replace_string(const char **setting, const char *value)
+{
+	free((char *) *setting);
+	*setting = copy_or_null(value);
+}
+
+/* libwebsockets sizes a table by the limit of descriptors, which may be in the millions; so it is set to what is
+ * needed. Where it cannot be so high, fewer connections are taken: with none left, a database that comes back is out
+ * of reach. */
+static void
+fit_descriptors(struct rt_network_settings *settings)
+{
+	struct rlimit limit;
+	rlim_t per_connection = settings->tls ? 3 : 1; /* see tls.h */
+	rlim_t wanted = (rlim_t) settings->limits.max_connections * per_connection + OWN_DESCRIPTORS;
+
+	if (settings->beside || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
+	{
+		rlim_t own = limit.rlim_max / 2 < OWN_DESCRIPTORS ? limit.rlim_max / 2 : OWN_DESCRIPTORS;
+		int allowed = (int) ((limit.rlim_max - own) / per_connection);
+
+		rt_log(RT_LOG_WARNING, "network", "%d connections need %llu open files, but the limit is %llu: %d are taken",
+			   settings->limits.max_connections, (unsigned long long) wanted, (unsigned long long) limit.rlim_max,
+			   allowed);
+		settings->limits.max_connections = allowed;
+		wanted = limit.rlim_max;
+	}
+	limit.rlim_cur = wanted;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* ---- connections ----------------------------------------------------------------------- */
+
+static void
+on_descriptor_gone(void *arg)
+{
+	struct rt_network *t = arg;
+
+	t->traffic.connections--;
+}
+
+static void
+on_accept(void *arg, int fd, const char *peer)
+{
+	struct rt_network *t = arg;
+
+	if (t->tls != NULL)
+		fd = rt_tls_wrap(t->tls, fd);
+	if (fd < 0)
+	{
+		rt_log(RT_LOG_WARNING, "tls", "cannot serve a connection: %s", strerror(errno));
+		t->traffic.connections--;
+		return;
+	}
+	rt_httpconn_server_add(rt_http_router_server(t->router), fd, peer, NULL, 0);
+}
+
+static void
+on_passed(void *arg, int fd, const char *peer, const char *data, size_t len)
+{
+	struct rt_network *t = arg;
+
+	rt_httpconn_server_add(rt_http_router_server(t->router), fd, peer, data, len);
+}
+
+static enum rt_result
+on_pass(void *arg, int worker, struct rt_httpconn *c)
+{
+	struct rt_network *t = arg;
+	const char *data;
+	size_t len;
+	int fd;
+
+	fd = rt_httpconn_take(c, true, &data, &len);
+	if (rt_acceptor_pass(t->acceptor, worker, fd, rt_httpconn_peer(c), data, len) == RT_OK)
+		return RT_OK;
+	close(fd);
+	t->traffic.connections--;
+	return RT_OK;
+}
+
+/* ---- start, reload, end ------------------------------------------------------------------ */
+
+static enum rt_result
+start_parts(struct rt_network *t, const struct rt_socket_app *app, rt_http_router_cb on_request, void *on_request_arg)
+{
+	struct rt_acceptor_handler accept_handler = {.on_accept = on_accept, .on_passed = on_passed, .arg = t};
+	struct rt_http_router_handler router = {.on_request = on_request,
+											.on_request_arg = on_request_arg,
+											.pass = t->settings.workers > 1 ? on_pass : NULL,
+											.pass_arg = t,
+											.on_descriptor_gone = on_descriptor_gone,
+											.gone_arg = t};
+	enum rt_result rc;
+
+	if (t->settings.tls)
+	{
+		rc = rt_tls_new(&t->tls, t->loop, t->wheel, &t->settings);
+		if (rc != RT_OK)
+			return rc;
+	}
+	t->settings.tls_cert = t->settings.tls_key = t->settings.tls_min_version = NULL; /* they were lent */
+	rc = rt_sockets_new(&t->sockets, t->loop, t->wheel, &t->settings.limits, &t->settings.sockets, &t->settings.eio,
+						&t->traffic, app, on_descriptor_gone, t);
+	if (rc != RT_OK)
+		return rc;
+	t->router =
+		rt_http_router_new(t->loop, t->wheel, &t->settings, &t->traffic, rt_sockets_engineio(t->sockets), &router);
+	t->acceptor = rt_acceptor_new(t->loop, &t->settings, &t->traffic, &accept_handler);
+	return RT_OK;
+}
+
+enum rt_result
+rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_network_settings *o,
+			   const struct rt_socket_app *app, rt_http_router_cb on_request, void *on_request_arg)
+{
+	struct rt_network *t = rt_alloc(sizeof(*t));
+	enum rt_result rc;
+
+	t->loop = l;
+	t->wheel = rt_wheel_new(l);
+	t->settings = *o;
+	copy_strings(&t->settings);
+	fit_descriptors(&t->settings);
+	rc = start_parts(t, app, on_request, on_request_arg);
+	if (rc != RT_OK)
+	{
+		rt_network_free(t);
+		return rc;
+	}
+	*tp = t;
+	return RT_OK;
+}
+
+enum rt_result
+rt_network_listen(struct rt_network *t)
+{
+	enum rt_result rc = rt_acceptor_listen(t->acceptor);
+
+	if (rc == RT_OK)
+		rt_log(RT_LOG_INFO, "network", "listening on \"%s\", port %d%s", t->settings.listen_addresses,
+			   t->settings.port, t->tls != NULL ? ", with TLS" : "");
+	return rc;
+}
+
+static enum rt_result
+reload_tls(struct rt_network *t, const struct rt_network_settings *o)
+{
+	if (o->tls != (t->tls != NULL))
+	{
+		rt_log(RT_LOG_WARNING, "tls", "TLS can be switched on or off by a restart only");
+		return RT_OK;
+	}
+	return o->tls ? rt_tls_reload(t->tls, o) : RT_OK;
+}
+
+enum rt_result
+rt_network_reload(struct rt_network *t, const struct rt_network_settings *o)
+{
+	int connections_before = t->settings.limits.max_connections;
+
+	t->settings.eio = o->eio;
+	t->settings.sockets = o->sockets;
+	t->settings.limits = o->limits;
+	if (t->settings.limits.max_connections > connections_before)
+		t->settings.limits.max_connections = connections_before;
+	replace_string(&t->settings.cors_origins, o->cors_origins);
+	replace_string(&t->settings.trusted_proxies, o->trusted_proxies);
+	rt_http_router_reload(t->router);
+	return reload_tls(t, o);
+}
+
+void
+rt_network_drain(struct rt_network *t)
+{
+	rt_acceptor_stop(t->acceptor);
+	rt_httpconn_server_drain(rt_http_router_server(t->router));
+	rt_engineio_drain(rt_sockets_engineio(t->sockets));
+}
+
+void
+rt_network_refuse_sessions(struct rt_network *t)
+{
+	rt_engineio_refuse_sessions(rt_sockets_engineio(t->sockets));
+}
+
+void
+rt_network_stop_listening(struct rt_network *t)
+{
+	rt_acceptor_leave(t->acceptor);
+}
+
+void
+rt_network_end_some(struct rt_network *t, uint64_t n)
+{
+	rt_engineio_end_some(rt_sockets_engineio(t->sockets), n);
+}
+
+size_t
+rt_network_connections(const struct rt_network *t)
+{
+	return t->traffic.connections;
+}
+
+void
+rt_network_free(struct rt_network *t)
+{
+	if (t == NULL)
+		return;
+	rt_acceptor_free(t->acceptor);
+	rt_sockets_free(t->sockets); /* first, since sessions answer the requests that they hold */
+	rt_http_router_free(t->router);
+	rt_tls_free(t->tls);
+	rt_wheel_free(t->wheel);
+	free_strings(&t->settings);
+	free(t);
+}
+
+struct rt_sockets *
+rt_network_sockets(struct rt_network *t)
+{
+	return t->sockets;
+}
+
+struct rt_http_router *
+rt_network_router(struct rt_network *t)
+{
+	return t->router;
+}
+
+const struct rt_traffic *
+rt_network_traffic(struct rt_network *t)
+{
+	t->traffic.queued_bytes = rt_engineio_queued_bytes(rt_sockets_engineio(t->sockets));
+	return &t->traffic;
+}
