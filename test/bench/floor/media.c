@@ -28,6 +28,7 @@
 #define TAG 16
 #define NAP_US 500
 #define WARM_SECONDS 1
+#define PATIENCE 200 /* times 10 ms, until all has arrived */
 
 struct shared
 {
@@ -226,20 +227,16 @@ forward_until(struct floor *f, double end)
 static void
 measure(struct floor *f)
 {
-	double cpu, now;
-	uint64_t arrived, count;
+	uint64_t warm = forward_until(f, clock_s(CLOCK_MONOTONIC) + WARM_SECONDS);
+	double cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+	uint64_t count = forward_until(f, clock_s(CLOCK_MONOTONIC) + f->seconds);
+	uint64_t sent = (warm + count) * (uint64_t) f->nreceivers;
 
-	forward_until(f, clock_s(CLOCK_MONOTONIC) + WARM_SECONDS);
-	usleep(100000);
-	arrived = f->shared->arrived;
-	cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
-	now = clock_s(CLOCK_MONOTONIC);
-	count = forward_until(f, now + f->seconds) * (uint64_t) f->nreceivers;
 	cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-	usleep(100000);
-	arrived = f->shared->arrived - arrived;
-	printf("us_a_packet=%.3f\nlost=%lld\n", count == 0 ? 0 : cpu * 1e6 / (double) count,
-		   (long long) (count - arrived));
+	for (int i = 0; i < PATIENCE && f->shared->arrived < sent; i++)
+		usleep(10000);
+	printf("us_a_packet=%.3f\nlost=%llu\n", count == 0 ? 0 : cpu * 1e6 / (double) (count * (uint64_t) f->nreceivers),
+		   (unsigned long long) (sent - f->shared->arrived));
 }
 
 int
