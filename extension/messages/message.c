@@ -34,6 +34,12 @@ static struct rt_query on_mention = {
 	.types = {INT8OID, INT8OID},
 };
 
+static struct rt_query direct_return = {
+	.sql = "SELECT rt_private.direct_return($1, $2)",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+
 PG_FUNCTION_INFO_V1(rt_messages_before_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_insert);
 PG_FUNCTION_INFO_V1(rt_messages_after_statement);
@@ -137,7 +143,7 @@ may_mention(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 /* With the rights of the table's owner.  These need not be given back when an error is raised: the end of the
  * (sub)transaction does it. */
 static void
-tell_mentioned(Relation messages, int64 room_id, int64 seq)
+run_as_owner(Relation messages, struct rt_query *query, int64 room_id, int64 seq)
 {
 	Datum values[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
 	int context;
@@ -146,7 +152,7 @@ tell_mentioned(Relation messages, int64 room_id, int64 seq)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(messages->rd_rel->relowner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	SPI_connect();
-	rt_query_run(&on_mention, values, NULL, false);
+	rt_query_run(query, values, NULL, false);
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
 }
@@ -185,11 +191,14 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	if (late)
 		rt_event_sort_messages();
+	/* Before the message is told: whoever comes back by it hears of it. */
+	if (rt_number_take_has_left(room_id))
+		run_as_owner(trigger->tg_relation, &direct_return, room_id, seq);
 	initStringInfo(&payload);
 	rt_message_payload(&payload, row, desc, user_name);
 	rt_event_emit_message(room_id, seq, payload.data, payload.len);
 	if (may_mention(row, desc, c))
-		tell_mentioned(trigger->tg_relation, room_id, seq);
+		run_as_owner(trigger->tg_relation, &on_mention, room_id, seq);
 	return PointerGetDatum(NULL);
 }
 

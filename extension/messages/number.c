@@ -28,6 +28,7 @@ struct version
 	int64 first;        /* the first number that the transaction gave out; 0: none */
 	int64 known;        /* the room has got at least so far */
 	int64 confirmed;    /* the highest number that rt_number_confirm() was told of */
+	bool has_left;      /* the room's has_left, not acted upon yet */
 };
 
 struct room
@@ -126,7 +127,8 @@ is_used(Relation messages, int64 room_id, int64 seq)
 static int64
 take_first(int64 room_id)
 {
-	int64 seq = rt_room_take_seq(room_id);
+	bool has_left;
+	int64 seq = rt_room_take_seq(room_id, &has_left);
 	struct version *v = own_version(room_id);
 
 	v->held = true;
@@ -134,6 +136,7 @@ take_first(int64 room_id)
 	v->last = seq;
 	v->pending = seq;
 	v->known = seq;
+	v->has_left = has_left;
 	if (v->first == 0)
 		v->first = seq;
 	dlist_push_head(&numbers.open, &v->by_open);
@@ -200,6 +203,17 @@ rt_number_is_taken_in(int64 room_id)
 	struct version *v = find_version(room_id);
 
 	return v != NULL && v->first != 0;
+}
+
+bool
+rt_number_take_has_left(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	if (v == NULL || !v->has_left)
+		return false;
+	own_version(room_id)->has_left = false;
+	return true;
 }
 
 bool

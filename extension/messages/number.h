@@ -22,6 +22,9 @@ extern void rt_number_check(int64 room_id, int64 seq);
 /* The row was inserted.  False: it had brought its number along.  *late: after one of a higher number. */
 extern bool rt_number_confirm(int64 room_id, int64 seq, bool *late);
 
+/* Whether somebody has left the room, a direct one, by what its row said when its number was taken; true once. */
+extern bool rt_number_take_has_left(int64 room_id);
+
 /* Whether the transaction has taken a number in the room, and so holds the lock of its row. */
 extern bool rt_number_is_taken_in(int64 room_id);
 

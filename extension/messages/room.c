@@ -6,6 +6,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/snapmgr.h"
 
@@ -95,9 +96,20 @@ fetch_newest(Relation rooms, TupleTableSlot *slot)
 		elog(ERROR, "could not lock a room: %d", result);
 }
 
+/* False where the tables are still those of 1.1, which have no such column. */
+static bool
+has_left_of(Relation rooms, TupleTableSlot *slot)
+{
+	int column = SPI_fnumber(RelationGetDescr(rooms), "has_left");
+	bool isnull = true;
+	Datum value = column <= 0 ? (Datum) 0 : slot_getattr(slot, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
 /* Sets last_seq, or raises it by one; returns it. */
 static int64
-change(int64 room_id, bool take, int64 last_seq)
+change(int64 room_id, bool take, int64 last_seq, bool *has_left)
 {
 	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
 	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
@@ -115,21 +127,24 @@ change(int64 room_id, bool take, int64 last_seq)
 		else if (result != TM_Ok)
 			elog(ERROR, "could not update a room: %d", result);
 	} while (result != TM_Ok);
+	*has_left = take && has_left_of(rooms, row.slot);
 	leave_room(&row);
 	table_close(rooms, NoLock);
 	return last_seq;
 }
 
 int64
-rt_room_take_seq(int64 room_id)
+rt_room_take_seq(int64 room_id, bool *has_left)
 {
-	return change(room_id, true, 0);
+	return change(room_id, true, 0, has_left);
 }
 
 void
 rt_room_set_last_seq(int64 room_id, int64 last_seq)
 {
-	(void) change(room_id, false, last_seq);
+	bool unused;
+
+	(void) change(room_id, false, last_seq, &unused);
 }
 
 int64

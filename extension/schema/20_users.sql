@@ -1,7 +1,7 @@
 -- Users: who may log in, and under which name the others see them.
 
 CREATE TABLE rt.users (
-	id text PRIMARY KEY CHECK (octet_length(id) BETWEEN 1 AND 128 AND id !~ '[[:cntrl:]]'),
+	id text PRIMARY KEY CHECK (octet_length(id) BETWEEN 1 AND 128 AND id !~ '[[:cntrl:]]' AND id NOT IN ('.', '..')),
 	username text NOT NULL CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]@]'),
 	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 512),
 	password_hash text,

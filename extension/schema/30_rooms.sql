@@ -8,6 +8,14 @@ CREATE TABLE rt.rooms (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
 	direct_key text UNIQUE,
+	has_left boolean NOT NULL DEFAULT false,
+	topic text CHECK (octet_length(topic) <= 4096),
+	archived boolean NOT NULL DEFAULT false,
+	history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined')),
+	who_may_post text NOT NULL DEFAULT 'members' CHECK (who_may_post IN ('admins', 'members')),
+	who_may_add text NOT NULL DEFAULT 'admins' CHECK (who_may_add IN ('admins', 'members')),
+	who_may_pin text NOT NULL DEFAULT 'members' CHECK (who_may_pin IN ('admins', 'members')),
+	who_may_mention_all text NOT NULL DEFAULT 'admins' CHECK (who_may_mention_all IN ('admins', 'members')),
 	CONSTRAINT rooms_direct CHECK ((kind = 'direct') = (direct_key IS NOT NULL))
 ) WITH (fillfactor = 50);
 COMMENT ON SEQUENCE rt.rooms_id_seq IS 'ids of rooms';
@@ -20,6 +28,14 @@ COMMENT ON COLUMN rt.rooms.created_by IS 'who made it';
 COMMENT ON COLUMN rt.rooms.created_at IS 'when it was made';
 COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; its row lock orders the room''s messages';
 COMMENT ON COLUMN rt.rooms.direct_key IS 'the two users of a direct room';
+COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
+COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
+COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
+COMMENT ON COLUMN rt.rooms.history IS 'what new members see of before: all, or joined: nothing';
+COMMENT ON COLUMN rt.rooms.who_may_post IS 'who may send messages: admins or members';
+COMMENT ON COLUMN rt.rooms.who_may_add IS 'who may add members: admins or members';
+COMMENT ON COLUMN rt.rooms.who_may_pin IS 'who may pin messages: admins or members';
+COMMENT ON COLUMN rt.rooms.who_may_mention_all IS 'who may mention @all and @here: admins or members';
 COMMENT ON INDEX rt.rooms_created_by_idx IS 'deleting a user';
 SELECT pg_catalog.pg_extension_config_dump('rt.rooms', '');
 SELECT pg_catalog.pg_extension_config_dump('rt.rooms_id_seq', '');
@@ -112,48 +128,6 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
 COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways who is in a room';
-
-CREATE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	room record;
-BEGIN
-	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
-		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
-	LOOP
-		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
-			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
-		END IF;
-		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
-		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
-	END LOOP;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added; lets no third one into a direct room';
-CREATE TRIGGER room_members_after_insert AFTER INSERT ON rt.room_members
-	REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_insert();
-COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
-
--- With the room itself went its members; rooms_before_delete() has told them.
-CREATE FUNCTION rt_private.room_members_after_delete() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	room record;
-BEGIN
-	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
-		FROM removed AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
-	LOOP
-		PERFORM rt_private.member_changed((room.row).id, u, false) FROM unnest(room.users) AS u;
-		PERFORM rt_private.notify_users(room.users, 'room-removed', rt_private.room_data(room.row), (room.row).id);
-	END LOOP;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'tells who was removed, and ends delivery to them';
-CREATE TRIGGER room_members_after_delete AFTER DELETE ON rt.room_members
-	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_delete();
-COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, and ends delivery to them';
 
 CREATE FUNCTION rt_private.room_members_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -290,7 +290,7 @@ CREATE TABLE rt.reactions (
 	room_id bigint NOT NULL,
 	seq bigint NOT NULL,
 	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
-	emoji text NOT NULL CHECK (octet_length(emoji) BETWEEN 1 AND 64 AND emoji !~ '[[:cntrl:]]'),
+	emoji text NOT NULL CHECK (octet_length(emoji) BETWEEN 1 AND 64 AND emoji !~ '[[:cntrl:]]' AND emoji NOT IN ('.', '..')),
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (room_id, seq, user_id, emoji),
 	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE

@@ -46,13 +46,13 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
 		'createdBy', r.created_by,
-		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
+		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
 			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
-		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
-			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END);
+		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
+			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
 END
 $$;
 COMMENT ON FUNCTION rt_private.room_json(rt.rooms, rt.room_members) IS 'a room as one of its members sees it';
@@ -179,27 +179,62 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.members_list(text, jsonb) IS 'GET /api/chat/rooms/:id/members';
 
+-- Those who are members already get the role; who has it already is a conflict, as is a member where no role was given.
 CREATE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	r rt.rooms := rt_private.api_admin_room(actor, req);
+	r rt.rooms := rt_private.api_room(actor, req);
+	is_admin boolean := rt_private.is_room_admin(r.id, actor);
 	users text[] := rt_private.req_user_ids(req, 'userIds');
+	has_role boolean := coalesce(jsonb_typeof(req -> 'role'), 'null') <> 'null';
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
 	members json;
 BEGIN
+	IF NOT is_admin AND (r.who_may_add = 'admins' OR new_role = 'admin') THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
 	IF r.kind = 'direct' THEN
 		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 	END IF;
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	-- Locked, so that what is looked at stays so.
+	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;
+	IF EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) AND (m.role = new_role OR NOT has_role)) THEN
+		RAISE EXCEPTION 'already a member' USING ERRCODE = 'RT409';
+	END IF;
+	IF NOT is_admin AND EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users)) THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
+	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = ANY (users);
 	INSERT INTO rt.room_members (room_id, user_id, role)
-	SELECT r.id, u, new_role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
+	SELECT r.id, u, new_role FROM unnest(users) AS u
+	WHERE NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
 	members := rt_private.members_json(r.id, users);
 	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
 END
 $$;
 COMMENT ON FUNCTION rt_api.members_add(text, jsonb) IS 'POST /api/chat/rooms/:id/members';
+
+CREATE FUNCTION rt_api.member_role(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	whom text := rt_private.req_name(req, 'userId');
+	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member']);
+BEGIN
+	IF r.kind = 'direct' THEN
+		RAISE EXCEPTION 'both of a direct room are its admins' USING ERRCODE = 'RT409';
+	END IF;
+	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = whom AND m.role <> new_role;
+	IF NOT rt_private.is_member(r.id, whom) THEN
+		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt_private.members_json(r.id, ARRAY[whom]) -> 0);
+END
+$$;
+COMMENT ON FUNCTION rt_api.member_role(text, jsonb) IS 'PATCH /api/chat/rooms/:id/members/:userId';
 
 CREATE FUNCTION rt_api.member_remove(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -207,7 +242,9 @@ DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
 	whom text := rt_private.req_name(req, 'userId');
 BEGIN
-	IF whom <> actor THEN
+	IF whom <> actor AND r.kind = 'direct' THEN
+		RAISE EXCEPTION 'nobody removes the other from a direct room' USING ERRCODE = 'RT403';
+	ELSIF whom <> actor THEN
 		r := rt_private.api_admin_room(actor, req);
 	END IF;
 	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;

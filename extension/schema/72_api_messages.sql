@@ -238,7 +238,7 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	emoji text := rt_private.req_text(req, 'emoji');
 BEGIN
-	IF octet_length(emoji) > 64 OR emoji ~ '[[:cntrl:]]' THEN
+	IF octet_length(emoji) > 64 OR emoji ~ '[[:cntrl:]]' OR emoji IN ('.', '..') THEN
 		RAISE EXCEPTION 'emoji must have 1 to 64 bytes' USING ERRCODE = 'RT400';
 	END IF;
 	RETURN emoji;

@@ -27,12 +27,13 @@ GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
 -- policies call these with the rights of whoever asks
 GRANT USAGE ON SCHEMA rt_private TO rt_app;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
-	rt_private.is_room_admin(bigint, text) TO rt_app;
+	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint) TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
 GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
 GRANT SELECT (id, username, name, created_at), UPDATE (name) ON rt.users TO rt_app;
-GRANT SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms TO rt_app;
+GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),
+	UPDATE (name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all), DELETE ON rt.rooms TO rt_app;
 GRANT SELECT, INSERT (room_id, user_id, role), DELETE, UPDATE (role) ON rt.room_members TO rt_app;
 GRANT SELECT, INSERT (room_id, sender_id, content, message_type, metadata, reply_to, client_id),
 	UPDATE (content, metadata, deleted_at), DELETE ON rt.messages TO rt_app;
@@ -41,7 +42,7 @@ GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
 GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
-	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;
@@ -72,8 +73,8 @@ CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
 	USING (rt_private.is_room_admin(room_id, rt_private.actor()));
 COMMENT ON POLICY members_change ON rt.room_members IS 'by admins of the room';
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
-	USING (user_id = rt_private.actor() OR rt_private.is_room_admin(room_id, rt_private.actor()));
-COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room';
+	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
+COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
 
 CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';

@@ -18,12 +18,36 @@ BEGIN
 END
 $$;
 
+REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
+	rt_private.is_room_admin(bigint, text) FROM rt_app;
+REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms FROM rt_app;
+REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
+	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
+	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) FROM rt_app;
+DROP POLICY members_remove ON rt.room_members;
+
+ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false;
+ALTER TABLE rt.rooms ADD COLUMN topic text CHECK (octet_length(topic) <= 4096);
+ALTER TABLE rt.rooms ADD COLUMN archived boolean NOT NULL DEFAULT false;
+ALTER TABLE rt.rooms ADD COLUMN history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined'));
+ALTER TABLE rt.rooms ADD COLUMN who_may_post text NOT NULL DEFAULT 'members' CHECK (who_may_post IN ('admins', 'members'));
+ALTER TABLE rt.rooms ADD COLUMN who_may_add text NOT NULL DEFAULT 'admins' CHECK (who_may_add IN ('admins', 'members'));
+ALTER TABLE rt.rooms ADD COLUMN who_may_pin text NOT NULL DEFAULT 'members' CHECK (who_may_pin IN ('admins', 'members'));
+ALTER TABLE rt.rooms ADD COLUMN who_may_mention_all text NOT NULL DEFAULT 'admins' CHECK (who_may_mention_all IN ('admins', 'members'));
+
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
 -- Members of before have seen the rooms' whole history come.
 ALTER TABLE rt.room_members ADD COLUMN first_seq bigint NOT NULL DEFAULT 0, ADD COLUMN first_change bigint NOT NULL DEFAULT 0,
 	ALTER COLUMN last_read_seq DROP DEFAULT;
 ALTER TABLE rt.room_members ALTER COLUMN first_seq DROP DEFAULT, ALTER COLUMN first_change DROP DEFAULT;
+-- done: TABLE rt.users
+ALTER TABLE rt.users DROP CONSTRAINT users_id_check,
+	ADD CONSTRAINT users_id_check CHECK (octet_length(id) BETWEEN 1 AND 128 AND id !~ '[[:cntrl:]]' AND id NOT IN ('.', '..'));
+-- done: TABLE rt.reactions
+DELETE FROM rt.reactions WHERE emoji IN ('.', '..');
+ALTER TABLE rt.reactions DROP CONSTRAINT reactions_emoji_check,
+	ADD CONSTRAINT reactions_emoji_check CHECK (octet_length(emoji) BETWEEN 1 AND 64 AND emoji !~ '[[:cntrl:]]' AND emoji NOT IN ('.', '..'));
 -- ---- end of what is by hand --------------------------------------------------
 
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
@@ -120,6 +144,22 @@ BEGIN
 END
 $$;
 
+COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
+
+COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
+
+COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
+
+COMMENT ON COLUMN rt.rooms.history IS 'what new members see of before: all, or joined: nothing';
+
+COMMENT ON COLUMN rt.rooms.who_may_post IS 'who may send messages: admins or members';
+
+COMMENT ON COLUMN rt.rooms.who_may_add IS 'who may add members: admins or members';
+
+COMMENT ON COLUMN rt.rooms.who_may_pin IS 'who may pin messages: admins or members';
+
+COMMENT ON COLUMN rt.rooms.who_may_mention_all IS 'who may mention @all and @here: admins or members';
+
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
 
 COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
@@ -155,28 +195,6 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
-
-CREATE OR REPLACE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	room record;
-BEGIN
-	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users
-		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r
-	LOOP
-		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
-			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
-		END IF;
-		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
-		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
-	END LOOP;
-	RETURN NULL;
-END
-$$;
-
-COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
-
-COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, and ends delivery to them';
 
 COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'keeps the key of a membership';
 
@@ -276,6 +294,161 @@ CREATE OR REPLACE FUNCTION rt_private.disconnect(user_id text, reason text) RETU
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
 $$;
+
+CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-room-members', rt_private.room_route(room_id),
+		json_build_object('roomId', room_id::text, 'action', action, 'members', members, 'by', rt_private.actor(),
+			'memberCount', rt_private.member_count(r), 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id)
+	FROM rt.rooms AS r WHERE r.id = tell_members.room_id;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json) IS 'emits chat-room-members to a room';
+
+CREATE FUNCTION rt_private.member_count(r rt.rooms) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN r.kind = 'direct' THEN 2 ELSE (SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) END;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.member_count(rt.rooms) IS 'how many members a room has';
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users,
+			json_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id) AS members
+		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id JOIN rt.users AS u ON u.id = m.user_id GROUP BY r.id, r
+	LOOP
+		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
+			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+		END IF;
+		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
+		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
+		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
+
+CREATE FUNCTION rt_private.has_admin(room_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.rooms AS r WHERE r.id = has_admin.room_id FOR NO KEY UPDATE;
+	RETURN EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = has_admin.room_id AND m.role = 'admin');
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.has_admin(bigint) IS 'whether a room, which is locked, has an admin';
+
+CREATE FUNCTION rt_private.appoint_admin(room_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.has_admin(appoint_admin.room_id) THEN
+		UPDATE rt.room_members AS m SET role = 'admin'
+		WHERE m.room_id = appoint_admin.room_id AND m.user_id = (SELECT o.user_id FROM rt.room_members AS o
+			WHERE o.room_id = appoint_admin.room_id ORDER BY o.joined_at, o.user_id LIMIT 1);
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.appoint_admin(bigint) IS 'makes the member of longest standing admin of a room without one';
+
+CREATE OR REPLACE FUNCTION rt_private.room_members_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users, bool_or(m.role = 'admin') AS had_admin,
+			json_agg(json_build_object('userId', m.user_id, 'userName', rt_private.user_name(m.user_id), 'role', m.role) ORDER BY m.user_id) AS members
+		FROM removed AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r ORDER BY r.id
+	LOOP
+		PERFORM rt_private.member_changed((room.row).id, u, false) FROM unnest(room.users) AS u;
+		PERFORM rt_private.notify_users(room.users, 'room-removed', rt_private.room_data(room.row), (room.row).id);
+		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members);
+		IF (room.row).kind = 'direct' THEN
+			UPDATE rt.rooms AS r SET has_left = true WHERE r.id = (room.row).id AND NOT r.has_left;
+		ELSIF room.had_admin THEN
+			PERFORM rt_private.appoint_admin((room.row).id);
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+
+COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+
+CREATE FUNCTION rt_private.room_members_after_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN SELECT n.room_id AS id, bool_or(o.role = 'admin') AS demotes,
+			json_agg(json_build_object('userId', n.user_id, 'userName', rt_private.user_name(n.user_id), 'role', n.role) ORDER BY n.user_id) AS members
+		FROM after AS n JOIN before AS o ON o.room_id = n.room_id AND o.user_id = n.user_id
+		WHERE o.role <> n.role GROUP BY n.room_id ORDER BY n.room_id
+	LOOP
+		IF room.demotes AND NOT rt_private.has_admin(room.id) THEN
+			RAISE EXCEPTION 'A room needs an admin' USING ERRCODE = 'RT409';
+		END IF;
+		PERFORM rt_private.tell_members(room.id, 'role', room.members);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_members_after_update() IS 'tells the room of a role; refuses to demote the last admin';
+
+CREATE TRIGGER room_members_after_update AFTER UPDATE ON rt.room_members
+	REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_update();
+
+COMMENT ON TRIGGER room_members_after_update ON rt.room_members IS 'tells the room of a role; refuses to demote the last admin';
+
+CREATE FUNCTION rt_private.direct_return(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	pair text[] := (SELECT rt_private.direct_users(r.direct_key) FROM rt.rooms AS r WHERE r.id = direct_return.room_id AND r.kind = 'direct');
+BEGIN
+	UPDATE rt.rooms AS r SET has_left = false WHERE r.id = direct_return.room_id;
+	INSERT INTO rt.room_members (room_id, user_id, role, last_read_seq)
+	SELECT direct_return.room_id, u.id, 'admin', direct_return.seq - 1 FROM rt.users AS u WHERE u.id = ANY (pair) ORDER BY u.id
+	ON CONFLICT DO NOTHING;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.direct_return(bigint, bigint) IS 'brings those back who have left a direct room; its next message has this number';
+
+CREATE FUNCTION rt.leave_direct(room_id bigint, user_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND leave_direct.user_id IS DISTINCT FROM rt_private.actor() THEN
+		RAISE EXCEPTION 'only the acting user may do this' USING ERRCODE = 'RT403';
+	END IF;
+	DELETE FROM rt.room_members AS m USING rt.rooms AS r
+	WHERE r.id = leave_direct.room_id AND r.kind = 'direct' AND m.room_id = r.id AND m.user_id = leave_direct.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt.leave_direct(bigint, text) IS 'hides a direct room from one of its users, until the next message';
+
+CREATE FUNCTION rt_private.is_direct(room_id bigint) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = is_direct.room_id AND r.kind = 'direct')
+$$;
+
+COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct one';
 
 CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -1920,36 +2093,71 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
 		'createdBy', r.created_by,
-		'memberCount', (SELECT count(*) FROM rt.room_members AS t WHERE t.room_id = r.id),
+		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
 			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
-		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.room_members AS o
-			JOIN rt.users AS u ON u.id = o.user_id WHERE o.room_id = r.id AND o.user_id <> m.user_id LIMIT 1) END);
+		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
+			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
 END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	r rt.rooms := rt_private.api_admin_room(actor, req);
+	r rt.rooms := rt_private.api_room(actor, req);
+	is_admin boolean := rt_private.is_room_admin(r.id, actor);
 	users text[] := rt_private.req_user_ids(req, 'userIds');
+	has_role boolean := coalesce(jsonb_typeof(req -> 'role'), 'null') <> 'null';
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
 	members json;
 BEGIN
+	IF NOT is_admin AND (r.who_may_add = 'admins' OR new_role = 'admin') THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
 	IF r.kind = 'direct' THEN
 		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 	END IF;
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	-- Locked, so that what is looked at stays so.
+	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;
+	IF EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) AND (m.role = new_role OR NOT has_role)) THEN
+		RAISE EXCEPTION 'already a member' USING ERRCODE = 'RT409';
+	END IF;
+	IF NOT is_admin AND EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users)) THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
+	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = ANY (users);
 	INSERT INTO rt.room_members (room_id, user_id, role)
-	SELECT r.id, u, new_role FROM unnest(users) AS u ORDER BY u ON CONFLICT DO NOTHING;
+	SELECT r.id, u, new_role FROM unnest(users) AS u
+	WHERE NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
 	members := rt_private.members_json(r.id, users);
 	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
 END
 $$;
+
+CREATE FUNCTION rt_api.member_role(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	whom text := rt_private.req_name(req, 'userId');
+	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member']);
+BEGIN
+	IF r.kind = 'direct' THEN
+		RAISE EXCEPTION 'both of a direct room are its admins' USING ERRCODE = 'RT409';
+	END IF;
+	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = whom AND m.role <> new_role;
+	IF NOT rt_private.is_member(r.id, whom) THEN
+		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt_private.members_json(r.id, ARRAY[whom]) -> 0);
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.member_role(text, jsonb) IS 'PATCH /api/chat/rooms/:id/members/:userId';
 
 CREATE OR REPLACE FUNCTION rt_api.member_remove(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1957,7 +2165,9 @@ DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
 	whom text := rt_private.req_name(req, 'userId');
 BEGIN
-	IF whom <> actor THEN
+	IF whom <> actor AND r.kind = 'direct' THEN
+		RAISE EXCEPTION 'nobody removes the other from a direct room' USING ERRCODE = 'RT403';
+	ELSIF whom <> actor THEN
 		r := rt_private.api_admin_room(actor, req);
 	END IF;
 	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
@@ -2097,6 +2307,18 @@ BEGIN
 		m := rt_private.api_message(actor, req);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', rt_private.message_json(m));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.req_emoji(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	emoji text := rt_private.req_text(req, 'emoji');
+BEGIN
+	IF octet_length(emoji) > 64 OR emoji ~ '[[:cntrl:]]' OR emoji IN ('.', '..') THEN
+		RAISE EXCEPTION 'emoji must have 1 to 64 bytes' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN emoji;
 END
 $$;
 
@@ -2957,6 +3179,21 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
+	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint) TO rt_app;
+
+GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),
+	UPDATE (name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all), DELETE ON rt.rooms TO rt_app;
+
+GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
+	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+
+CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
+	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
+
+COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
 
 CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE

@@ -140,7 +140,7 @@ test_paths(void)
 	struct rt_rest_param p[RT_REST_PARAMS_MAX];
 
 	ok(rt_rest_match("/api/rooms", "/api/rooms", p) == 0, "a plain path");
-	ok(rt_rest_match("/api/rooms", "/api/rooms/", p) == 0, "a slash at the end");
+	ok(rt_rest_match("/api/rooms", "/api/rooms/", p) < 0, "a slash at the end is another path");
 	ok(rt_rest_match("/api/rooms", "/api/rooms//", p) < 0, "not two");
 	ok(rt_rest_match("/api/rooms", "/api/room", p) < 0 && rt_rest_match("/api/rooms", "/api/rooms/5", p) < 0,
 	   "others");

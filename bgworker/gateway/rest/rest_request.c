@@ -51,8 +51,7 @@ rt_rest_match(const char *pattern, const char *path, struct rt_rest_param params
 		pattern += pattern_len;
 		path += len;
 	}
-	/* A single slash at the end is forgiven. */
-	return *pattern == '\0' && (*path == '\0' || strcmp(path, "/") == 0) ? n : -1;
+	return *pattern == '\0' && *path == '\0' ? n : -1;
 }
 
 static int

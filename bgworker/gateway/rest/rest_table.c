@@ -17,6 +17,7 @@ static const struct rt_rest_def table[] = {
 	{"DELETE", ROOM, "room_delete", RT_DB_FAST, RT_REST_WRITES},
 	{"GET", ROOM "/members", "members_list", RT_DB_FAST, 0},
 	{"POST", ROOM "/members", "members_add", RT_DB_FAST, RT_REST_WRITES},
+	{"PATCH", ROOM "/members/:userId", "member_role", RT_DB_FAST, RT_REST_WRITES},
 	{"DELETE", ROOM "/members/:userId", "member_remove", RT_DB_FAST, RT_REST_WRITES},
 
 	{"GET", MESSAGES, "message_list", RT_DB_FAST, 0},
