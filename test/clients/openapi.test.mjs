@@ -135,6 +135,9 @@ describe('what the gateway answers', () => {
     await call('renameRoom', 403, 'bob', { params, body: { name: 'mine' } });
     await call('addMembers', 200, 'alice', { params, body: { userIds: ['carol'], role: 'member' } });
     await call('addMembers', 409, 'alice', { params: { roomId: direct.id }, body: { userIds: ['carol'] } });
+    await call('addMembers', 409, 'alice', { params, body: { userIds: ['carol'], role: 'member' } });
+    await call('changeRole', 200, 'alice', { params: { ...params, userId: 'carol' }, body: { role: 'member' } });
+    await call('changeRole', 409, 'alice', { params: { ...params, userId: 'alice' }, body: { role: 'member' } });
     assert.equal((await call('listMembers', 200, 'bob', { params })).length, 3);
     await call('removeMember', 403, 'bob', { params: { ...params, userId: 'carol' } });
     await call('removeMember', 200, 'carol', { params: { ...params, userId: 'carol' } });
