@@ -67,6 +67,29 @@ for my $page (@pages)
 	is("@lost", '', "$page links to headings that are there");
 }
 
+# So is every function of the other two schemas, every file and every function in C.
+my %private = map { $_ => 1 } split /\n/, $cluster->sql(q{
+	SELECT format('%s.%s', n.nspname, o.name) FROM pg_namespace AS n JOIN (
+		SELECT relnamespace AS namespace, relname AS name FROM pg_class UNION SELECT pronamespace, proname FROM pg_proc
+	) AS o ON o.namespace = n.oid WHERE n.nspname IN ('rt_api', 'rt_private')
+});
+my $files = qx{cd '$root' && git ls-files 2>/dev/null} || qx{cd '$root' && find . -type f | sed 's,^./,,'};
+my %file = map { $_ => 1 } split /\n/, $files;
+my %basename = map { s{.*/}{}r => 1 } keys %file;
+my $code = join "\n", map { slurp("$root/$_") } grep { m{^(?:bgworker|extension|test)/.*\.(?:[ch]|sql|pm|mjs|js)$} && !m{/node_modules/} } keys %file;
+my %defined = map { $_ => 1 } $code =~ /^(?:static |extern |async |export |sub |function )*(?:[\w*]+ )*\*?(\w+)(?:\(|$)/mg;
+for my $page (@pages)
+{
+	my $text = slurp("$root/$page");
+	my @strange = grep { !$private{$_} && !/_$/ } $text =~ /(?<![\w.\/-])(rt_(?:api|private)\.[a-z]\w*)(?!\w*\.c\b)/g;
+	is("@strange", '', "$page names only functions and tables that are there");
+	# A path from the top of the tree, or a name alone; what a build makes is not there yet.
+	my @lost = grep { !(m{/} ? $file{$_} || /^build\// : $basename{$_}) } $text =~ /`([\w.\/-]+\.(?:[ch]|sql|t|pm|mjs|txt|yml))`/g;
+	is("@lost", '', "$page names only files that are there");
+	my @unknown = grep { !$defined{$_} && !/^pg_/ } $text =~ /(?<![.\w])`(\w+)\(\)`/g;
+	is("@unknown", '', "$page names only functions that are there");
+}
+
 # A line of the log that troubleshooting.md explains is one that the programs write.
 my $source = join "\n", map { slurp($_) } glob("$root/bgworker/*.c $root/bgworker/*/*.c $root/bgworker/*/*/*.c $root/extension/*.c $root/extension/*/*.c $root/extension/schema/*.sql");
 $source =~ s/"\s*\n\s*"//g;

@@ -46,4 +46,8 @@ my ($all, $long, $out) = count('--list', "$root/README.md");
 cmp_ok($all, '>', 20, 'README.md has sentences');
 is($long, 0, 'README.md has none above 35 words') || diag($out);
 
+($all, $long, $out) = count('--list', glob("$root/docs/*.md"));
+cmp_ok($all, '>', 1000, 'docs/ has sentences');
+cmp_ok($long, '<', 0.03 * $all, "fewer than 3 % of docs/ are above 35 words ($long of $all)") || diag($out);
+
 done_testing();
