@@ -180,13 +180,14 @@ struct told
 };
 
 static void
-on_status(void *arg, uint16_t seq, bool received, int32_t delta)
+on_status(void *arg, uint16_t seq, int n, bool received, int32_t delta)
 {
 	struct told *t = arg;
 
 	(void) delta;
-	t->gap |= t->n++ > 0 && seq != t->next;
-	t->next = (uint16_t) (seq + 1);
+	t->gap |= t->n > 0 && seq != t->next;
+	t->n += n;
+	t->next = (uint16_t) (seq + n);
 	t->received += received;
 }
 

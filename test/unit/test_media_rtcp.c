@@ -127,7 +127,7 @@ struct seen
 };
 
 static void
-on_status(void *arg, uint16_t seq, bool received, int32_t delta)
+on_status(void *arg, uint16_t seq, int n, bool received, int32_t delta)
 {
 	struct seen *s = arg;
 
@@ -135,9 +135,9 @@ on_status(void *arg, uint16_t seq, bool received, int32_t delta)
 		s->first = seq;
 	s->clock_us += (int64_t) delta * 250;
 	s->received += received;
-	if (s->n < 2000)
-		s->at[s->n] = received ? (uint64_t) s->clock_us : 0;
-	s->n++;
+	for (int i = 0; i < n; i++, s->n++)
+		if (s->n < 2000)
+			s->at[s->n] = received ? (uint64_t) s->clock_us : 0;
 }
 
 static bool

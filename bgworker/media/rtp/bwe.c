@@ -237,12 +237,10 @@ note_acked(struct rt_bwe *b, uint32_t bytes)
 }
 
 static void
-on_status(void *arg, uint16_t seq, bool received, int32_t delta_250us)
+on_packet(struct rt_bwe *b, uint16_t seq, bool received)
 {
-	struct rt_bwe *b = arg;
 	struct sent *s = &b->sent[seq % HISTORY];
 
-	b->clock_us += (int64_t) delta_250us * 250;
 	if (s->bytes == 0 || s->seq != seq)
 		return;
 	b->window_total++;
@@ -254,6 +252,16 @@ on_status(void *arg, uint16_t seq, bool received, int32_t delta_250us)
 	note_acked(b, s->bytes);
 	s->bytes = 0;
 	add_to_group(b, sent_at(b, s), b->clock_us);
+}
+
+static void
+on_status(void *arg, uint16_t seq, int n, bool received, int32_t delta_250us)
+{
+	struct rt_bwe *b = arg;
+
+	b->clock_us += (int64_t) delta_250us * 250;
+	for (int i = 0; i < n && i < HISTORY; i++)
+		on_packet(b, (uint16_t) (seq + i), received);
 }
 
 bool

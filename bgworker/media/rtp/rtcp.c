@@ -214,13 +214,22 @@ rt_rtcp_read_twcc(const struct rt_rtcp *p, uint32_t *reference_64ms, rt_rtcp_twc
 	delta = find_deltas(c.at, end, n);
 	if (delta == NULL)
 		return false;
-	for (int i = 0; i < n; i++)
+	for (int i = 0, run; i < n; i += run)
 	{
 		int status = next_status(&c), size = status == 1 ? 1 : status == 2 ? 2 : 0;
 
+		run = 1;
 		if (status < 0 || delta + size > end)
 			return false;
-		cb(arg, (uint16_t) (base + i), size > 0, size == 1 ? delta[0] : size == 2 ? (int16_t) rt_get16(delta) : 0);
+		if (size == 0 && !(c.chunk & 0x8000)) /* a run-length chunk of losses, all at once */
+		{
+			run += c.left < n - i - 1 ? c.left : n - i - 1;
+			c.left = 0;
+		}
+		cb(arg, (uint16_t) (base + i), run, size > 0,
+		   size == 1   ? delta[0]
+		   : size == 2 ? (int16_t) rt_get16(delta)
+					   : 0);
 		delta += size;
 	}
 	return true;

@@ -74,9 +74,10 @@ bool rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t 
 /* Bits per second of a REMB; false if the feedback is none. */
 bool rt_rtcp_read_remb(const struct rt_rtcp *p, uint64_t *bps);
 
-/* What a transport-cc feedback says of one packet. */
-typedef void (*rt_rtcp_twcc_cb)(void *arg, uint16_t seq, bool received, int32_t delta_250us);
-/* Calls cb for each packet in order; false when it is malformed.  *reference_64ms is the base time. */
+/* What a transport-cc feedback says of packets from seq on: that one has arrived (n is 1), or that n have not.  A
+ * feedback has at most seven calls for each of its bytes, though a few bytes can claim 2^16 losses. */
+typedef void (*rt_rtcp_twcc_cb)(void *arg, uint16_t seq, int n, bool received, int32_t delta_250us);
+/* Calls cb in order; false when it is malformed.  *reference_64ms is the base time. */
 bool rt_rtcp_read_twcc(const struct rt_rtcp *p, uint32_t *reference_64ms, rt_rtcp_twcc_cb cb, void *arg);
 
 /* Writers: bytes written at out, 0 when cap is too small.  `ssrc` is the sender of the packet. */
