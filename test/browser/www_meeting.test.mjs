@@ -39,11 +39,31 @@ async function together(t, options) {
   return id;
 }
 
+// From now on this person's microphone gives a steady voice: Chromium's fake one only beeps now and then, which is no speech.
+const hum = (person) => person.page.evaluate(() => {
+  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await real(wanted);
+    for (const track of stream.getAudioTracks()) {
+      const context = new AudioContext();
+      const source = context.createOscillator();
+      const sink = context.createMediaStreamDestination();
+      source.connect(sink);
+      source.start();
+      await context.resume();
+      stream.removeTrack(track);
+      stream.addTrack(sink.stream.getAudioTracks()[0]);
+    }
+    return stream;
+  };
+});
+
 const heading = (person, words) => person.page.getByRole('heading', { name: words }).waitFor();
 
 test('a meeting that starts from a room: the others find it there, and all see one another', async (t) => {
   t.after(async () => { for (const person of everybody()) await person.go('#/'); });
   for (const person of everybody()) await person.openRoom('General');
+  await hum(ben);
   await anna.button('Start a meeting').click();
   await anna.ready();
   assert.deepEqual(await anna.faults('lobby'), []);

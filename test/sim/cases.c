@@ -551,7 +551,7 @@ static const struct row
 	{"tcp", case_tcp, "the delay is not bounded"},
 	{"address-change", case_address_change, NULL},
 	{"still-screen", case_still_screen, "the last key frame is not kept"},
-	{"cough", case_cough, "the loudest of half a second is the speaker"},
+	{"cough", case_cough, NULL},
 	{"free-link", case_free_link, "no probes"},
 	{"video-loss", case_video_loss, "no probes"},
 	{"burst-loss", case_burst_loss, "audio is not sent again"},
