@@ -69,9 +69,9 @@ UPDATE rt.messages SET deleted_at = 'infinity' WHERE room_id = :room AND seq = 4
 UPDATE rt.messages SET deleted_at = now() WHERE room_id = :room AND seq = 4;
 DELETE FROM rt.messages WHERE room_id = :room AND seq = 2; -- again: nothing
 UPDATE rt.messages SET content = 'back' WHERE room_id = :room AND seq = 2;
-SELECT seq, content, edited_at IS NOT NULL AS edited, deleted_at IS NOT NULL AS deleted FROM rt.messages WHERE room_id = :room ORDER BY seq;
+SELECT seq, (m).content, (m).edited_at IS NOT NULL AS edited, (m).deleted_at IS NOT NULL AS deleted FROM rt_private.history WHERE room_id = :room ORDER BY seq;
 SELECT rt_private.message_json(m)::jsonb - '{createdAt,timestamp,roomId,id,messageId,deletedAt}'::text[] AS deleted
-FROM rt.messages m WHERE room_id = :room AND seq = 2;
+FROM rt_private.history WHERE room_id = :room AND seq = 2;
 
 -- ---- reactions ---------------------------------------------------------------
 INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:room, 1, 'c-bob', '👍');
@@ -103,10 +103,10 @@ SELECT seq_from, seq_to FROM rt_private.receipt_ranges WHERE room_id = :room AND
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'c-ann', 'reacted to') RETURNING seq AS reacted \gset
 INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:room, :reacted, 'c-ann', 'x'), (:room, :reacted, 'c-bob', 'y');
 DELETE FROM rt.messages m USING rt.reactions r WHERE (r.room_id, r.seq) = (m.room_id, m.seq) AND m.room_id = :room AND m.seq = :reacted;
-SELECT content, deleted_at IS NOT NULL AS deleted FROM rt.messages WHERE room_id = :room AND seq = :reacted;
+SELECT (m).content, (m).deleted_at IS NOT NULL AS deleted FROM rt_private.history WHERE room_id = :room AND seq = :reacted;
 DO $$ BEGIN DELETE FROM rt.messages WHERE sender_id = 'c-ann'; RAISE 'not so'; EXCEPTION WHEN raise_exception THEN NULL; END $$;
 SELECT count(*) > 50 AS stay FROM rt.messages WHERE room_id = :room AND deleted_at IS NULL;
-SELECT count(*) AS left_over FROM rt_private.deletions;
+SELECT count(*) AS left_over FROM rt_private.pending_changes;
 
 -- ---- mentions, presence ------------------------------------------------------
 SELECT rt_private.mentioned('hi @c.bob, and @c-cat.', NULL, :room, 'c-ann');           -- cat is no member

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "batch.h"
+#include "bgworker/worker/version.h"
 #include "extension/events/event_text.h"
 #include "extension/messages/query.h"
 #include "extension/messages/row.h"
@@ -52,6 +53,14 @@ struct rt_batch
 };
 
 static struct rt_query read_range = {
+	.sql = "SELECT h.seq, rt_private.message_payload(h.m)::text FROM rt_private.history h "
+		   "WHERE h.room_id = $1 AND h.seq BETWEEN $2 AND $3 ORDER BY h.seq LIMIT $4",
+	.nargs = 4,
+	.types = {INT8OID, INT8OID, INT8OID, INT8OID},
+};
+
+/* Before 1.2. */
+static struct rt_query read_range_without_places = {
 	.sql = "SELECT m.seq, rt_private.message_payload(m)::text FROM rt.messages m "
 		   "WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3 ORDER BY m.seq LIMIT $4",
 	.nargs = 4,
@@ -163,7 +172,7 @@ rt_batch_add_range(struct rt_batch *b, int64 room_id, int64 from, int64 to, Time
 	uint64 i;
 
 	SPI_connect();
-	n = rt_query_run(&read_range, values, NULL, false);
+	n = rt_query_run(rt_version_has_places() ? &read_range : &read_range_without_places, values, NULL, false);
 	for (i = 0; i < n && !rt_batch_is_full(b); i++)
 	{
 		HeapTuple row = SPI_tuptable->vals[i];

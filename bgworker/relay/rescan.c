@@ -9,6 +9,7 @@
 
 #include "extension/messages/query.h"
 #include "rescan.h"
+#include "bgworker/worker/version.h"
 
 #define PAGE_USERS 500
 #define PAGE_ROOMS 1000
@@ -90,7 +91,31 @@ static struct rt_query find_rooms = {
 	.nargs = 2,
 	.types = {INT8OID, INT8OID},
 };
+/* Edits, and deletions by UPDATE and by DELETE, of which the log holds nothing. */
 static struct rt_query find_changes = {
+	.sql = "SELECT c.room_id, c.seq, "
+		   "CASE WHEN (c.m).deleted_at IS NULL THEN 'chat-message-edited' ELSE 'chat-message-deleted' END, "
+		   "rt_private.change_payload(c.m, c.deleted_by)::text FROM ("
+		   "SELECT m.room_id, m.seq, m AS m, NULL AS deleted_by, greatest(m.edited_at, m.deleted_at) AS at "
+		   "FROM rt_private.relay_state s, rt.messages m "
+		   "WHERE (m.edited_at IS NOT NULL OR m.deleted_at IS NOT NULL) "
+		   "AND greatest(m.edited_at, m.deleted_at) >= s.horizon_at - interval '10 min' "
+		   "AND age(m.xmin) <= age(s.horizon::xid) "
+		   "UNION ALL "
+		   "SELECT h.room_id, h.seq, h.m, d.deleted_by, d.deleted_at "
+		   "FROM rt_private.relay_state s, rt.deleted_messages d, rt_private.history h "
+		   "WHERE d.deleted_at >= s.horizon_at - interval '10 min' AND age(d.xmin) <= age(s.horizon::xid) "
+		   "AND h.room_id = d.room_id AND h.seq = d.seq) c "
+		   "WHERE (c.room_id, c.seq) > ($1, $2) "
+		   "AND NOT EXISTS (SELECT FROM rt.events e WHERE e.room_id = c.room_id AND e.seq = c.seq "
+		   "AND e.event IN ('chat-message-edited', 'chat-message-deleted') AND e.at >= c.at) "
+		   "ORDER BY c.room_id, c.seq LIMIT $3",
+	.nargs = 3,
+	.types = {INT8OID, INT8OID, INT8OID},
+};
+
+/* Before 1.2. */
+static struct rt_query find_changes_without_places = {
 	.sql = "SELECT m.room_id, m.seq, "
 		   "CASE WHEN m.deleted_at IS NULL THEN 'chat-message-edited' ELSE 'chat-message-deleted' END, "
 		   "rt_private.change_payload(m)::text FROM rt_private.relay_state s, rt.messages m "
@@ -250,7 +275,7 @@ fill_from_changes(struct rt_rescan *r, struct rt_batch *b)
 	uint64 i;
 
 	SPI_connect();
-	n = rt_query_run(&find_changes, values, NULL, false);
+	n = rt_query_run(rt_version_has_places() ? &find_changes : &find_changes_without_places, values, NULL, false);
 	for (i = 0; i < n && !rt_batch_is_full(b); i++)
 		add_change(r, b, i);
 	SPI_finish();

@@ -7,6 +7,7 @@
 #include "extension/messages/query.h"
 #include "extension/config/settings.h"
 #include "retention.h"
+#include "bgworker/worker/version.h"
 
 #define LOG_ROWS 10000
 #define MESSAGE_ROWS 1000
@@ -47,6 +48,13 @@ static struct rt_query purge_messages = {
 		   "SELECT (SELECT count(*) FROM old), (SELECT max(p.id) FROM page p)",
 	.nargs = 4,
 	.types = {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID},
+};
+
+static struct rt_query purge_places = {
+	.sql = "DELETE FROM rt.deleted_messages WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM rt.deleted_messages d "
+		   "WHERE d.created_at < $2 ORDER BY d.created_at LIMIT $1))",
+	.nargs = 2,
+	.types = {INT8OID, TIMESTAMPTZOID},
 };
 
 static struct rt_query purge_audit = {
@@ -118,5 +126,6 @@ rt_retention_purge_messages(void)
 	if (rt_retain_messages_s > 0 && purge_page(&room_id))
 		return true;
 	room_id = 0;
-	return false;
+	return rt_retain_messages_s > 0 && rt_version_has_places() &&
+		   purge(&purge_places, MESSAGE_ROWS, rt_retain_messages_s);
 }

@@ -9,9 +9,11 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "bgworker/common/version.h"
@@ -44,6 +46,12 @@ installed_version(void)
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return version;
+}
+
+bool
+rt_version_has_places(void)
+{
+	return OidIsValid(get_relname_relid("deleted_messages", get_namespace_oid("rt", true)));
 }
 
 static void

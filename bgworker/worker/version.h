@@ -8,4 +8,8 @@
  * transaction of its own. */
 extern bool rt_version_matches(const char *database);
 
+/* The relay works with the SQL of an older version too: whether rt.deleted_messages is there, as since 1.2. In a
+ * transaction. */
+extern bool rt_version_has_places(void);
+
 #endif

@@ -159,16 +159,15 @@ run_as_owner(Relation messages, struct rt_query *query, int64 room_id, int64 seq
 
 /* Gives back the sender's name; NULL: there is no sender. */
 static const char *
-check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+check_references(Relation messages, HeapTuple row, const struct rt_message_columns *c, bool restored)
 {
 	TupleDesc desc = RelationGetDescr(messages);
 	int64 room_id = room_of(row, desc, c);
 	bool isnull;
 	Datum value = heap_getattr(row, c->reply_to, desc, &isnull);
 
-	rt_reference_check_room(messages, room_id);
 	if (!isnull)
-		rt_reference_check_reply(messages, room_id, DatumGetInt64(value));
+		rt_reference_check_reply(messages, room_id, DatumGetInt64(value), restored);
 	value = heap_getattr(row, c->sender_id, desc, &isnull);
 	return isnull ? NULL : rt_reference_check_sender(messages, value);
 }
@@ -185,9 +184,15 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	bool isnull;
 	bool late;
 	int64 seq = DatumGetInt64(heap_getattr(row, c->seq, desc, &isnull));
-	const char *user_name = check_references(trigger->tg_relation, row, c);
+	const char *user_name;
+	bool restored;
 
-	if (!rt_number_confirm(room_id, seq, &late) || rt_suppress_events)
+	rt_reference_check_room(trigger->tg_relation, room_id);
+	restored = !rt_number_confirm(room_id, seq, &late);
+	user_name = check_references(trigger->tg_relation, row, c, restored);
+	if (restored)
+		rt_reference_drop_place(room_id, seq);
+	if (restored || rt_suppress_events)
 		return PointerGetDatum(NULL);
 	if (late)
 		rt_event_sort_messages();

@@ -4,6 +4,7 @@
  * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do. */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "lib/ilist.h"
@@ -112,15 +113,32 @@ own_version(int64 room_id)
 	return own;
 }
 
-/* Whether there is such a row, the running statement's own included. */
 static bool
-is_used(Relation messages, int64 room_id, int64 seq)
+is_row(Relation table, int64 room_id, int64 seq)
 {
 	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(seq)};
 	struct rt_row row;
-	bool used = rt_row_find(&row, messages, SnapshotSelf, 2, keys);
+	bool found = rt_row_find(&row, table, SnapshotSelf, 2, keys);
 
 	rt_row_done(&row);
+	return found;
+}
+
+/* Whether there is such a row, the running statement's own included, or its place: a trigger may have deleted it
+ * already. */
+static bool
+is_used(Relation messages, int64 room_id, int64 seq)
+{
+	Relation deleted;
+	bool used = is_row(messages, room_id, seq);
+
+	if (used)
+		return true;
+	deleted = rt_row_try_open_table("deleted_messages", AccessShareLock);
+	if (deleted == NULL)
+		return false;
+	used = is_row(deleted, room_id, seq);
+	table_close(deleted, NoLock);
 	return used;
 }
 

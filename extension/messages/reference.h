@@ -12,7 +12,13 @@
 
 /* Raises foreign_key_violation unless the row is there.  It cannot be deleted then until the transaction ends. */
 extern void rt_reference_check_room(Relation messages, int64 room_id);
-extern void rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to);
+
+/* What is answered must be a message of the room, which may have been deleted; restored: the row has brought its
+ * number along. */
+extern void rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, bool restored);
+
+/* A message with a number of its own has come, perhaps one that was deleted before. */
+extern void rt_reference_drop_place(int64 room_id, int64 seq);
 
 /* Gives back the sender's name, palloc'd. */
 extern char *rt_reference_check_sender(Relation messages, Datum sender_id);

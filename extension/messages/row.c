@@ -19,13 +19,21 @@
 #define MAX_KEYS 2
 
 Relation
-rt_row_open_table(const char *name, LOCKMODE lock)
+rt_row_try_open_table(const char *name, LOCKMODE lock)
 {
 	Oid table = get_relname_relid(name, get_namespace_oid("rt", false));
 
-	if (!OidIsValid(table))
+	return OidIsValid(table) ? table_open(table, lock) : NULL;
+}
+
+Relation
+rt_row_open_table(const char *name, LOCKMODE lock)
+{
+	Relation table = rt_row_try_open_table(name, lock);
+
+	if (table == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table rt.%s is missing", name)));
-	return table_open(table, lock);
+	return table;
 }
 
 static void

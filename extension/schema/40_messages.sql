@@ -17,8 +17,7 @@ CREATE TABLE rt.messages (
 	created_at timestamptz NOT NULL,
 	edited_at timestamptz,
 	deleted_at timestamptz,
-	PRIMARY KEY (room_id, seq),
-	FOREIGN KEY (room_id, reply_to) REFERENCES rt.messages (room_id, seq)
+	PRIMARY KEY (room_id, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE UNIQUE INDEX messages_client_id_key ON rt.messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_sender_id_idx ON rt.messages (sender_id, room_id, seq);
@@ -31,14 +30,14 @@ COMMENT ON COLUMN rt.messages.sender_id IS 'who sent it; null when that user was
 COMMENT ON COLUMN rt.messages.content IS 'the text; empty once it is deleted';
 COMMENT ON COLUMN rt.messages.message_type IS 'what sort of message the application says it is';
 COMMENT ON COLUMN rt.messages.metadata IS 'an object of the application''s; mentions: [user ids] notifies these';
-COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers';
+COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
 COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
 COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq';
 COMMENT ON COLUMN rt.messages.edited_at IS 'when it was changed last';
-COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was deleted; the row stays, so that no hole appears';
+COMMENT ON COLUMN rt.messages.deleted_at IS 'when its text was deleted by UPDATE; for rows that DELETE has removed see rt.deleted_messages';
 COMMENT ON INDEX rt.messages_client_id_key IS 'sending again';
 COMMENT ON INDEX rt.messages_sender_id_idx IS 'deleting a user; own messages among unread ones';
-COMMENT ON INDEX rt.messages_reply_to_idx IS 'deleting for good, by retention';
+COMMENT ON INDEX rt.messages_reply_to_idx IS 'answers to what retention removes';
 COMMENT ON INDEX rt.messages_search_idx IS 'full-text search';
 SELECT pg_catalog.pg_extension_config_dump('rt.messages', '');
 
@@ -104,7 +103,7 @@ BEGIN
 		SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid OPERATOR(pg_catalog.=) t.tgconstraint
 		WHERE t.tgrelid OPERATOR(pg_catalog.=) 'rt.messages'::pg_catalog.regclass
 			AND t.tgfoid OPERATOR(pg_catalog.=) 'pg_catalog."RI_FKey_check_ins"'::pg_catalog.regproc
-			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_room_id_reply_to_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
+			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE rt.messages DISABLE TRIGGER %I', name);
 	END LOOP;
@@ -147,8 +146,12 @@ CREATE FUNCTION rt.send_message(room bigint, sender text, content text, message_
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	number bigint;
+	number bigint := (SELECT d.seq FROM rt.deleted_messages AS d
+		WHERE d.room_id = room AND d.sender_id = sender AND d.client_id = send_message.client_id LIMIT 1);
 BEGIN
+	IF number IS NOT NULL THEN
+		RETURN number; -- sent, and deleted meanwhile
+	END IF;
 	INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
 	VALUES (room, sender, coalesce(send_message.content, ''), coalesce(send_message.message_type, 'text'), send_message.metadata,
 		send_message.reply_to, send_message.client_id)
@@ -181,6 +184,10 @@ BEGIN
 	IF (NEW.room_id, NEW.seq, NEW.created_at, NEW.client_id) IS DISTINCT FROM (OLD.room_id, OLD.seq, OLD.created_at, OLD.client_id)
 		OR (NEW.sender_id IS DISTINCT FROM OLD.sender_id AND NEW.sender_id IS NOT NULL) THEN
 		RAISE EXCEPTION 'the number, sender and time of a message cannot be changed' USING ERRCODE = 'RT400';
+	END IF;
+	IF NEW.reply_to IS DISTINCT FROM OLD.reply_to AND NEW.reply_to IS NOT NULL
+		AND NOT EXISTS (SELECT FROM rt_private.history AS h WHERE h.room_id = NEW.room_id AND h.seq = NEW.reply_to) THEN
+		RAISE foreign_key_violation USING MESSAGE = format('message %s that is answered does not exist in room %s', NEW.reply_to, NEW.room_id);
 	END IF;
 	IF OLD.deleted_at IS NOT NULL THEN
 		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
@@ -235,55 +242,6 @@ CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_after_update();
 COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
 
--- A DELETE leaves the row without its text.  Rows really go with their room, and by retention, which suppresses events.  A
--- statement may come to a row twice (USING), which the server refuses once a trigger has changed that row; so they are
--- changed when the statement ends.
-CREATE UNLOGGED TABLE rt_private.deletions (
-	xid xid8 NOT NULL,
-	room_id bigint NOT NULL,
-	seq bigint NOT NULL,
-	PRIMARY KEY (xid, room_id, seq)
-);
-COMMENT ON TABLE rt_private.deletions IS 'messages that a statement under way deletes';
-COMMENT ON COLUMN rt_private.deletions.xid IS 'its transaction';
-COMMENT ON COLUMN rt_private.deletions.room_id IS 'the room';
-COMMENT ON COLUMN rt_private.deletions.seq IS 'the message';
-
-CREATE FUNCTION rt_private.messages_before_delete() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF current_setting('rt.suppress_events')::boolean
-		OR NOT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = OLD.room_id) THEN
-		RETURN OLD;
-	END IF;
-	INSERT INTO rt_private.deletions (xid, room_id, seq) VALUES (pg_current_xact_id(), OLD.room_id, OLD.seq) ON CONFLICT DO NOTHING;
-	RETURN NULL;
-END
-$$;
-ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER;
-COMMENT ON FUNCTION rt_private.messages_before_delete() IS 'makes a DELETE leave the row and its number';
-CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.messages FOR EACH ROW
-	EXECUTE FUNCTION rt_private.messages_before_delete();
-COMMENT ON TRIGGER rt_before_delete ON rt.messages IS 'makes a DELETE leave the row and its number';
-
--- One by one, by the primary key: for a join the planner would have to guess how many they are.
-CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	d record;
-BEGIN
-	FOR d IN DELETE FROM rt_private.deletions AS t WHERE t.xid = pg_current_xact_id() RETURNING t.room_id, t.seq LOOP
-		UPDATE rt.messages AS m SET deleted_at = clock_timestamp()
-		WHERE m.room_id = d.room_id AND m.seq = d.seq AND m.deleted_at IS NULL;
-	END LOOP;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'takes the texts of what a DELETE has named';
-CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages FOR EACH STATEMENT
-	EXECUTE FUNCTION rt_private.messages_after_delete();
-COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'takes the texts of what a DELETE has named';
-
 -- ---- reactions -------------------------------------------------------------------
 
 CREATE TABLE rt.reactions (
@@ -308,8 +266,8 @@ SELECT pg_catalog.pg_extension_config_dump('rt.reactions', '');
 CREATE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m
-		WHERE m.room_id = NEW.room_id AND m.seq = NEW.seq AND m.deleted_at IS NOT NULL) THEN
+	IF EXISTS (SELECT FROM rt_private.history AS h
+		WHERE h.room_id = NEW.room_id AND h.seq = NEW.seq AND (h.m).deleted_at IS NOT NULL) THEN
 		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;
 	RETURN NEW;
@@ -427,9 +385,9 @@ DECLARE
 	others bigint[];
 	known bigint;
 BEGIN
-	SELECT count(*), array_agg(m.seq) FILTER (WHERE m.sender_id IS DISTINCT FROM receipts_check.user_id)
+	SELECT count(*), array_agg(h.seq) FILTER (WHERE (h.m).sender_id IS DISTINCT FROM receipts_check.user_id)
 	INTO known, others
-	FROM rt.messages AS m WHERE m.room_id = receipts_check.room_id AND m.seq = ANY (receipts_check.seqs);
+	FROM rt_private.history AS h WHERE h.room_id = receipts_check.room_id AND h.seq = ANY (receipts_check.seqs);
 	IF known <> (SELECT count(DISTINCT s) FROM unnest(receipts_check.seqs) AS s) OR array_position(receipts_check.seqs, NULL) IS NOT NULL THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;

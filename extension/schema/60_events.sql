@@ -6,8 +6,8 @@ LANGUAGE c PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rt_emit';
 COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
     'leaves an event, which goes to those whom route names when, and only if, the transaction commits';
 
-CREATE FUNCTION rt_private.change_payload(message rt.messages) RETURNS json
-LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN message.deleted_at IS NULL THEN
         json_build_object('type', 'message-edited', 'roomId', message.room_id::text,
             'data', json_build_object('messageId', message.room_id || '-' || message.seq,
@@ -16,13 +16,13 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
     ELSE
         json_build_object('type', 'message-deleted', 'roomId', message.room_id::text,
             'data', json_build_object('messageId', message.room_id || '-' || message.seq,
-                'roomId', message.room_id::text, 'deletedBy', message.sender_id,
+                'roomId', message.room_id::text, 'deletedBy', coalesce(deleted_by, message.sender_id),
                 'timestamp', t.iso), 'timestamp', t.iso)
     END
     FROM (SELECT to_char(coalesce(message.deleted_at, message.edited_at) AT TIME ZONE 'UTC',
                          'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS t (iso)
 $$;
-COMMENT ON FUNCTION rt_private.change_payload(rt.messages) IS
+COMMENT ON FUNCTION rt_private.change_payload(rt.messages, text) IS
     'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
 
 -- The room of what was purged is to be used again soon: with a fifth of it dead, as by default, the log were that much larger.
@@ -81,8 +81,8 @@ CREATE FUNCTION rt_private.event_text(e rt.events) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(
         rt_private.event_text(e.pos, e.event, e.route, e.room_id,
-            coalesce(e.payload, (SELECT rt_private.message_payload(m)::text FROM rt.messages m
-                                 WHERE m.room_id = e.room_id AND m.seq = e.seq))),
+            coalesce(e.payload, (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
+                                 WHERE h.room_id = e.room_id AND h.seq = e.seq))),
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
 COMMENT ON FUNCTION rt_private.event_text(rt.events) IS 'the text of a row of the log';
@@ -147,7 +147,7 @@ COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged wit
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
-    rt_private.change_payload(rt.messages),
+    rt_private.change_payload(rt.messages, text),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;

@@ -48,8 +48,8 @@ BEGIN
 		'createdBy', r.created_by,
 		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
-		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
-			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
+		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
+			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);

@@ -107,8 +107,8 @@ BEGIN
 			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
 				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
-			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt.messages AS m
-				WHERE m.room_id = send_all.room_id AND m.seq = o.reply_to)
+			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.history AS h
+				WHERE h.room_id = send_all.room_id AND h.seq = o.reply_to)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
 			ELSE o::rt_private.outgoing END
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
@@ -119,7 +119,10 @@ BEGIN
 	WITH sent AS (
 		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
 		SELECT send_all.room_id, o.actor, o.content, o.message_type, o.metadata, o.reply_to, o.client_id
-		FROM unnest(asked) AS o WHERE o.code IS NULL ORDER BY o.n
+		FROM unnest(asked) AS o
+		WHERE o.code IS NULL AND NOT (o.client_id IS NOT NULL AND EXISTS (SELECT FROM rt.deleted_messages AS d
+			WHERE d.room_id = send_all.room_id AND d.sender_id = o.actor AND d.client_id = o.client_id))
+		ORDER BY o.n
 		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
 		RETURNING m AS item
 	), numbered AS (
@@ -140,7 +143,12 @@ BEGIN
 		AND (y.item).client_id = (p.item).client_id
 	LEFT JOIN LATERAL (SELECT t AS item FROM rt.messages AS t
 		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND t.room_id = send_all.room_id AND t.sender_id = (p.item).actor
-			AND t.client_id = (p.item).client_id) AS z ON true;
+			AND t.client_id = (p.item).client_id
+		UNION ALL
+		SELECT h.m FROM rt.deleted_messages AS d JOIN rt_private.history AS h ON h.room_id = d.room_id AND h.seq = d.seq
+		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND d.room_id = send_all.room_id AND d.sender_id = (p.item).actor
+			AND d.client_id = (p.item).client_id
+		LIMIT 1) AS z ON true;
 	RETURN results;
 END
 $$;
@@ -179,8 +187,8 @@ DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
 	m rt.messages;
 BEGIN
-	SELECT t.* INTO m FROM rt.messages AS t
-	WHERE t.room_id = r.id AND t.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
+	SELECT (h.m).* INTO m FROM rt_private.history AS h
+	WHERE h.room_id = r.id AND h.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
@@ -362,12 +370,12 @@ BEGIN
 		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
 	INTO page, has_more, size, last_seq
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
-		FROM (SELECT m, row_number() OVER w AS n,
-				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 300) OVER w AS upto
-			FROM rt.messages AS m
-			WHERE m.room_id = page_after.room_id AND m.seq > after AND m.seq < coalesce(before, 9223372036854775807)
-			WINDOW w AS (ORDER BY m.seq)
-			ORDER BY m.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
+		FROM (SELECT h.m, row_number() OVER w AS n,
+				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 300) OVER w AS upto
+			FROM rt_private.history AS h
+			WHERE h.room_id = page_after.room_id AND h.seq > after AND h.seq < coalesce(before, 9223372036854775807)
+			WINDOW w AS (ORDER BY h.seq)
+			ORDER BY h.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
 END
 $$;
 COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
@@ -379,9 +387,9 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
 		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
 	INTO page, has_more, last_seq
-	FROM (SELECT m, row_number() OVER (ORDER BY m.seq DESC) AS n FROM rt.messages AS m
-		WHERE m.room_id = page_before.room_id AND m.seq < coalesce(before, 9223372036854775807)
-		ORDER BY m.seq DESC LIMIT most + 1) AS t;
+	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
+		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807)
+		ORDER BY h.seq DESC LIMIT most + 1) AS t;
 END
 $$;
 COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';

@@ -34,9 +34,9 @@ BEGIN
 			ELSE greatest(rt_private.last_change(changes_after.room_id), after) END
 	INTO page, has_more, size, upto
 	FROM (SELECT s.m, s.n, s.change, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
-		FROM (SELECT m, c.change, row_number() OVER w AS n,
-				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 400) OVER w AS upto
-			FROM rt_private.room_changes AS c JOIN rt.messages AS m ON m.room_id = c.room_id AND m.seq = c.seq
+		FROM (SELECT h.m, c.change, row_number() OVER w AS n,
+				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 400) OVER w AS upto
+			FROM rt_private.room_changes AS c JOIN rt_private.history AS h ON h.room_id = c.room_id AND h.seq = c.seq
 			WHERE c.room_id = changes_after.room_id AND c.change > after
 			WINDOW w AS (ORDER BY c.change)
 			ORDER BY c.change LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;

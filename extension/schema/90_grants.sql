@@ -37,6 +37,7 @@ GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived,
 GRANT SELECT, INSERT (room_id, user_id, role), DELETE, UPDATE (role) ON rt.room_members TO rt_app;
 GRANT SELECT, INSERT (room_id, sender_id, content, message_type, metadata, reply_to, client_id),
 	UPDATE (content, metadata, deleted_at), DELETE ON rt.messages TO rt_app;
+GRANT SELECT ON rt.deleted_messages TO rt_app;
 GRANT SELECT, INSERT (room_id, seq, user_id, emoji), DELETE ON rt.reactions TO rt_app;
 GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
 GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
@@ -48,6 +49,7 @@ ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.room_members ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.messages ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.reactions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.presence ENABLE ROW LEVEL SECURITY;
 
@@ -78,6 +80,9 @@ COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of
 
 CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';
+CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
+	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
 COMMENT ON POLICY messages_send ON rt.messages IS 'as oneself, to one''s own rooms';

@@ -24,7 +24,12 @@ REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name),
 REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) FROM rt_app;
+DROP TRIGGER rt_before_delete ON rt.messages;
+DROP TRIGGER rt_after_delete ON rt.messages;
 DROP POLICY members_remove ON rt.room_members;
+DROP FUNCTION rt_private.messages_before_delete();
+DROP FUNCTION rt_private.change_payload(rt.messages);
+DROP TABLE rt_private.deletions;
 
 ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.rooms ADD COLUMN topic text CHECK (octet_length(topic) <= 4096);
@@ -48,6 +53,10 @@ ALTER TABLE rt.users DROP CONSTRAINT users_id_check,
 DELETE FROM rt.reactions WHERE emoji IN ('.', '..');
 ALTER TABLE rt.reactions DROP CONSTRAINT reactions_emoji_check,
 	ADD CONSTRAINT reactions_emoji_check CHECK (octet_length(emoji) BETWEEN 1 AND 64 AND emoji !~ '[[:cntrl:]]' AND emoji NOT IN ('.', '..'));
+-- done: TABLE rt.messages
+-- done: ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER
+-- What is answered may be deleted: rt.deleted_messages keeps its place.
+ALTER TABLE rt.messages DROP CONSTRAINT messages_room_id_reply_to_fkey;
 -- ---- end of what is by hand --------------------------------------------------
 
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
@@ -450,6 +459,12 @@ $$;
 
 COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct one';
 
+COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
+
+COMMENT ON COLUMN rt.messages.deleted_at IS 'when its text was deleted by UPDATE; for rows that DELETE has removed see rt.deleted_messages';
+
+COMMENT ON INDEX rt.messages_reply_to_idx IS 'answers to what retention removes';
+
 CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN room_id::text || '-' || seq::text;
@@ -459,6 +474,45 @@ COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and g
 COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
 
 COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'settles the room''s last number';
+
+DO $$
+DECLARE
+	name name;
+BEGIN
+	FOR name IN
+		SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid OPERATOR(pg_catalog.=) t.tgconstraint
+		WHERE t.tgrelid OPERATOR(pg_catalog.=) 'rt.messages'::pg_catalog.regclass
+			AND t.tgfoid OPERATOR(pg_catalog.=) 'pg_catalog."RI_FKey_check_ins"'::pg_catalog.regproc
+			AND c.conname OPERATOR(pg_catalog.=) ANY ('{messages_room_id_fkey,messages_sender_id_fkey}'::pg_catalog.name[])
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE rt.messages DISABLE TRIGGER %I', name);
+	END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.send_message(room bigint, sender text, content text, message_type text DEFAULT 'text',
+	metadata jsonb DEFAULT NULL, reply_to bigint DEFAULT NULL, client_id text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	number bigint := (SELECT d.seq FROM rt.deleted_messages AS d
+		WHERE d.room_id = room AND d.sender_id = sender AND d.client_id = send_message.client_id LIMIT 1);
+BEGIN
+	IF number IS NOT NULL THEN
+		RETURN number; -- sent, and deleted meanwhile
+	END IF;
+	INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
+	VALUES (room, sender, coalesce(send_message.content, ''), coalesce(send_message.message_type, 'text'), send_message.metadata,
+		send_message.reply_to, send_message.client_id)
+	ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+	RETURNING m.seq INTO number;
+	IF number IS NULL THEN
+		SELECT m.seq INTO STRICT number FROM rt.messages AS m
+		WHERE m.room_id = room AND m.sender_id = sender AND m.client_id = send_message.client_id;
+	END IF;
+	RETURN number;
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.messages_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -471,6 +525,10 @@ BEGIN
 	IF (NEW.room_id, NEW.seq, NEW.created_at, NEW.client_id) IS DISTINCT FROM (OLD.room_id, OLD.seq, OLD.created_at, OLD.client_id)
 		OR (NEW.sender_id IS DISTINCT FROM OLD.sender_id AND NEW.sender_id IS NOT NULL) THEN
 		RAISE EXCEPTION 'the number, sender and time of a message cannot be changed' USING ERRCODE = 'RT400';
+	END IF;
+	IF NEW.reply_to IS DISTINCT FROM OLD.reply_to AND NEW.reply_to IS NOT NULL
+		AND NOT EXISTS (SELECT FROM rt_private.history AS h WHERE h.room_id = NEW.room_id AND h.seq = NEW.reply_to) THEN
+		RAISE foreign_key_violation USING MESSAGE = format('message %s that is answered does not exist in room %s', NEW.reply_to, NEW.room_id);
 	END IF;
 	IF OLD.deleted_at IS NOT NULL THEN
 		IF NEW.deleted_at IS DISTINCT FROM OLD.deleted_at OR NEW.content <> OLD.content OR NEW.metadata IS NOT NULL THEN
@@ -503,15 +561,11 @@ COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'what may change of a mess
 
 COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
 
-COMMENT ON TRIGGER rt_before_delete ON rt.messages IS 'makes a DELETE leave the row and its number';
-
-COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'takes the texts of what a DELETE has named';
-
 CREATE OR REPLACE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m
-		WHERE m.room_id = NEW.room_id AND m.seq = NEW.seq AND m.deleted_at IS NOT NULL) THEN
+	IF EXISTS (SELECT FROM rt_private.history AS h
+		WHERE h.room_id = NEW.room_id AND h.seq = NEW.seq AND (h.m).deleted_at IS NOT NULL) THEN
 		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;
 	RETURN NEW;
@@ -530,9 +584,9 @@ DECLARE
 	others bigint[];
 	known bigint;
 BEGIN
-	SELECT count(*), array_agg(m.seq) FILTER (WHERE m.sender_id IS DISTINCT FROM receipts_check.user_id)
+	SELECT count(*), array_agg(h.seq) FILTER (WHERE (h.m).sender_id IS DISTINCT FROM receipts_check.user_id)
 	INTO known, others
-	FROM rt.messages AS m WHERE m.room_id = receipts_check.room_id AND m.seq = ANY (receipts_check.seqs);
+	FROM rt_private.history AS h WHERE h.room_id = receipts_check.room_id AND h.seq = ANY (receipts_check.seqs);
 	IF known <> (SELECT count(DISTINCT s) FROM unnest(receipts_check.seqs) AS s) OR array_position(receipts_check.seqs, NULL) IS NOT NULL THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
@@ -754,6 +808,186 @@ CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_members_before_insert();
 
 COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'a new member begins with nothing unread';
+
+CREATE TABLE rt.deleted_messages (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	sender_id text REFERENCES rt.users (id) ON DELETE SET NULL,
+	message_type text NOT NULL,
+	reply_to bigint,
+	client_id text,
+	created_at timestamptz NOT NULL,
+	edited_at timestamptz,
+	deleted_at timestamptz NOT NULL,
+	deleted_by text,
+	PRIMARY KEY (room_id, seq)
+);
+
+CREATE INDEX deleted_messages_client_id_idx ON rt.deleted_messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
+
+CREATE INDEX deleted_messages_sender_id_idx ON rt.deleted_messages (sender_id);
+
+CREATE INDEX deleted_messages_created_at_idx ON rt.deleted_messages (created_at);
+
+CREATE INDEX deleted_messages_deleted_at_idx ON rt.deleted_messages (deleted_at);
+
+COMMENT ON TABLE rt.deleted_messages IS 'the places of messages that DELETE has removed: number and times, without text';
+
+COMMENT ON COLUMN rt.deleted_messages.room_id IS 'the room';
+
+COMMENT ON COLUMN rt.deleted_messages.seq IS 'the message''s number in the room';
+
+COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'who sent it; null when that user was deleted';
+
+COMMENT ON COLUMN rt.deleted_messages.message_type IS 'what sort of message it was';
+
+COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it answered';
+
+COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+
+COMMENT ON COLUMN rt.deleted_messages.created_at IS 'when it was sent';
+
+COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was changed last';
+
+COMMENT ON COLUMN rt.deleted_messages.deleted_at IS 'when it was deleted';
+
+COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, else the sender';
+
+COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'sending again';
+
+COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'deleting a user';
+
+COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'retention';
+
+COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'deletions of late, after a crash of the relay';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.deleted_messages', '');
+
+CREATE VIEW rt_private.history AS
+	SELECT m.room_id, m.seq, m AS m FROM rt.messages AS m
+	UNION ALL
+	SELECT d.room_id, d.seq, ROW (d.room_id, d.seq, d.sender_id, '', d.message_type, NULL, d.reply_to, d.client_id, d.created_at,
+		d.edited_at, d.deleted_at)::rt.messages
+	FROM rt.deleted_messages AS d;
+
+COMMENT ON VIEW rt_private.history IS 'messages, and the places of deleted ones';
+
+COMMENT ON COLUMN rt_private.history.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.history.seq IS 'the number in the room';
+
+COMMENT ON COLUMN rt_private.history.m IS 'the message; a deleted one has no text';
+
+CREATE OR REPLACE FUNCTION rt_private.messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at timestamptz := clock_timestamp();
+	who text := rt_private.actor();
+BEGIN
+	IF current_setting('rt.suppress_events')::boolean OR NOT EXISTS (SELECT FROM gone) THEN
+		RETURN NULL;
+	END IF;
+	-- A room that is deleted takes its messages along, and their places.
+	INSERT INTO rt.deleted_messages (room_id, seq, sender_id, message_type, reply_to, client_id, created_at, edited_at, deleted_at,
+		deleted_by)
+	SELECT g.room_id, g.seq, g.sender_id, g.message_type, g.reply_to, g.client_id, g.created_at, g.edited_at,
+		coalesce(g.deleted_at, at), coalesce(who, g.sender_id)
+	FROM gone AS g WHERE EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+	ON CONFLICT DO NOTHING;
+	-- What had lost its text before has been told.
+	PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', g.room_id, g.seq,
+		jsonb_build_object('deletedBy', coalesce(who, g.sender_id)))
+	FROM (SELECT t.room_id, t.seq, t.sender_id FROM gone AS t
+		WHERE t.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = t.room_id)
+		ORDER BY t.room_id, t.seq) AS g;
+	INSERT INTO rt_private.pending_changes (xid, room_id, seqs)
+	SELECT pg_current_xact_id(), g.room_id, array_agg(g.seq ORDER BY g.seq) FROM gone AS g
+	WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+	GROUP BY g.room_id;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_delete();
+
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+
+CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	TRUNCATE rt.deleted_messages;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'lets the places of deleted messages go too';
+
+CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_truncate();
+
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'lets the places of deleted messages go too';
+
+CREATE UNLOGGED TABLE rt_private.pending_changes (
+	xid xid8 NOT NULL,
+	room_id bigint NOT NULL,
+	seqs bigint[] NOT NULL
+);
+
+CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
+
+COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, to be numbered when these commit';
+
+COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
+
+COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
+
+COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'those of a transaction';
+
+CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
+	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = note_changes.room_id
+	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
+	RETURNING c.last_change - cardinality(seqs) INTO number;
+	IF number IS NOT NULL THEN
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
+		SELECT note_changes.room_id, s.seq, number + s.n FROM unnest(seqs) WITH ORDINALITY AS s (seq, n)
+		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'gives changes of different messages of a room the next numbers';
+
+CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN
+		WITH mine AS (DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid RETURNING p.room_id, p.seqs)
+		SELECT m.room_id, array_agg(DISTINCT s.seq) AS seqs FROM mine AS m, unnest(m.seqs) AS s (seq) GROUP BY m.room_id ORDER BY m.room_id
+	LOOP
+		PERFORM rt_private.note_changes(room.room_id, room.seqs);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.pending_changes_number() IS 'numbers all changes of the transaction';
+
+CREATE CONSTRAINT TRIGGER rt_number AFTER INSERT ON rt_private.pending_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pending_changes_number();
+
+COMMENT ON TRIGGER rt_number ON rt_private.pending_changes IS 'numbers all changes of the transaction';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1984,6 +2218,40 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN message.deleted_at IS NULL THEN
+        json_build_object('type', 'message-edited', 'roomId', message.room_id::text,
+            'data', json_build_object('messageId', message.room_id || '-' || message.seq,
+                'roomId', message.room_id::text, 'newContent', message.content, 'editedBy', message.sender_id,
+                'timestamp', t.iso), 'timestamp', t.iso)
+    ELSE
+        json_build_object('type', 'message-deleted', 'roomId', message.room_id::text,
+            'data', json_build_object('messageId', message.room_id || '-' || message.seq,
+                'roomId', message.room_id::text, 'deletedBy', coalesce(deleted_by, message.sender_id),
+                'timestamp', t.iso), 'timestamp', t.iso)
+    END
+    FROM (SELECT to_char(coalesce(message.deleted_at, message.edited_at) AT TIME ZONE 'UTC',
+                         'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS t (iso)
+$$;
+
+COMMENT ON FUNCTION rt_private.change_payload(rt.messages, text) IS
+    'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
+
+CREATE OR REPLACE FUNCTION rt_private.event_text(e rt.events) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(
+        rt_private.event_text(e.pos, e.event, e.route, e.room_id,
+            coalesce(e.payload, (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
+                                 WHERE h.room_id = e.room_id AND h.seq = e.seq))),
+        rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
+$$;
+
+REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
+    rt_private.change_payload(rt.messages, text),
+    rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
+    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2095,8 +2363,8 @@ BEGIN
 		'createdBy', r.created_by,
 		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
-		'lastMessage', (SELECT rt_private.message_json(t) FROM rt.messages AS t
-			WHERE t.room_id = r.id ORDER BY t.seq DESC LIMIT 1),
+		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
+			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
 		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
@@ -2202,8 +2470,8 @@ BEGIN
 			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
 				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
-			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt.messages AS m
-				WHERE m.room_id = send_all.room_id AND m.seq = o.reply_to)
+			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.history AS h
+				WHERE h.room_id = send_all.room_id AND h.seq = o.reply_to)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
 			ELSE o::rt_private.outgoing END
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
@@ -2214,7 +2482,10 @@ BEGIN
 	WITH sent AS (
 		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
 		SELECT send_all.room_id, o.actor, o.content, o.message_type, o.metadata, o.reply_to, o.client_id
-		FROM unnest(asked) AS o WHERE o.code IS NULL ORDER BY o.n
+		FROM unnest(asked) AS o
+		WHERE o.code IS NULL AND NOT (o.client_id IS NOT NULL AND EXISTS (SELECT FROM rt.deleted_messages AS d
+			WHERE d.room_id = send_all.room_id AND d.sender_id = o.actor AND d.client_id = o.client_id))
+		ORDER BY o.n
 		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
 		RETURNING m AS item
 	), numbered AS (
@@ -2235,7 +2506,12 @@ BEGIN
 		AND (y.item).client_id = (p.item).client_id
 	LEFT JOIN LATERAL (SELECT t AS item FROM rt.messages AS t
 		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND t.room_id = send_all.room_id AND t.sender_id = (p.item).actor
-			AND t.client_id = (p.item).client_id) AS z ON true;
+			AND t.client_id = (p.item).client_id
+		UNION ALL
+		SELECT h.m FROM rt.deleted_messages AS d JOIN rt_private.history AS h ON h.room_id = d.room_id AND h.seq = d.seq
+		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND d.room_id = send_all.room_id AND d.sender_id = (p.item).actor
+			AND d.client_id = (p.item).client_id
+		LIMIT 1) AS z ON true;
 	RETURN results;
 END
 $$;
@@ -2261,8 +2537,8 @@ DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
 	m rt.messages;
 BEGIN
-	SELECT t.* INTO m FROM rt.messages AS t
-	WHERE t.room_id = r.id AND t.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
+	SELECT (h.m).* INTO m FROM rt_private.history AS h
+	WHERE h.room_id = r.id AND h.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
@@ -2343,6 +2619,37 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
+	OUT page json, OUT has_more boolean, OUT size bigint, OUT last_seq bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
+		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
+	INTO page, has_more, size, last_seq
+	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
+		FROM (SELECT h.m, row_number() OVER w AS n,
+				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 300) OVER w AS upto
+			FROM rt_private.history AS h
+			WHERE h.room_id = page_after.room_id AND h.seq > after AND h.seq < coalesce(before, 9223372036854775807)
+			WINDOW w AS (ORDER BY h.seq)
+			ORDER BY h.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer,
+	OUT page json, OUT has_more boolean, OUT last_seq bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
+		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
+	INTO page, has_more, last_seq
+	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
+		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807)
+		ORDER BY h.seq DESC LIMIT most + 1) AS t;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -2397,9 +2704,9 @@ BEGIN
 			ELSE greatest(rt_private.last_change(changes_after.room_id), after) END
 	INTO page, has_more, size, upto
 	FROM (SELECT s.m, s.n, s.change, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
-		FROM (SELECT m, c.change, row_number() OVER w AS n,
-				sum(octet_length(m.content) + coalesce(octet_length(m.metadata::text), 0) + 400) OVER w AS upto
-			FROM rt_private.room_changes AS c JOIN rt.messages AS m ON m.room_id = c.room_id AND m.seq = c.seq
+		FROM (SELECT h.m, c.change, row_number() OVER w AS n,
+				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 400) OVER w AS upto
+			FROM rt_private.room_changes AS c JOIN rt_private.history AS h ON h.room_id = c.room_id AND h.seq = c.seq
 			WHERE c.room_id = changes_after.room_id AND c.change > after
 			WINDOW w AS (ORDER BY c.change)
 			ORDER BY c.change LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
@@ -3186,14 +3493,23 @@ GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text)
 GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),
 	UPDATE (name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all), DELETE ON rt.rooms TO rt_app;
 
+GRANT SELECT ON rt.deleted_messages TO rt_app;
+
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+
+ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
 
 COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
+
+CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
+	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
 
 CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE

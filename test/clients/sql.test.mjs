@@ -96,7 +96,7 @@ test('UPDATE, DELETE and reactions by plain statements send the events', async (
   assert.equal((await event(client, 'chat-message-reaction')).data.action, 'add');
   await cluster.sql('DELETE FROM rt.messages WHERE room_id = $1', [roomId]);
   await event(client, 'chat-message-deleted');
-  const [row] = await cluster.sql('SELECT content, deleted_at FROM rt.messages WHERE room_id = $1', [roomId]);
+  const [row] = await cluster.sql('SELECT (m).content, (m).deleted_at FROM rt_private.history WHERE room_id = $1', [roomId]);
   assert.equal(row.content, '');
   assert.ok(row.deleted_at);
 });

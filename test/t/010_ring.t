@@ -32,15 +32,15 @@ sub log_is_complete
 	my ($name) = @_;
 	relay_is_done("$name: the relay has caught up");
 	$cluster->poll_sql(
-		q{SELECT count(*) FROM rt.messages m WHERE NOT EXISTS (SELECT FROM rt.events e
+		q{SELECT count(*) FROM rt_private.history m WHERE NOT EXISTS (SELECT FROM rt.events e
 			WHERE e.room_id = m.room_id AND e.seq = m.seq AND e.event = 'new-chat-message')}, '0', "$name: nothing is missing");
 	is($cluster->sql(q{SELECT count(*) FROM (SELECT FROM rt.events WHERE event = 'new-chat-message'
 		GROUP BY room_id, seq HAVING count(*) > 1) t}), '0', "$name: nothing is there twice");
 	is($cluster->sql(q{SELECT count(*) FROM (SELECT seq, lag(seq, 1, 0::bigint) OVER (PARTITION BY room_id ORDER BY pos) AS before
 		FROM rt.events WHERE event = 'new-chat-message') t WHERE seq <> before + 1}), '0', "$name: each room is in order");
 	is($cluster->sql(q{SELECT count(*) FROM rt.rooms r
-		WHERE last_seq <> (SELECT count(*) FROM rt.messages m WHERE m.room_id = r.id)
-		OR last_seq <> (SELECT coalesce(max(seq), 0) FROM rt.messages m WHERE m.room_id = r.id)}),
+		WHERE last_seq <> (SELECT count(*) FROM rt_private.history m WHERE m.room_id = r.id)
+		OR last_seq <> (SELECT coalesce(max(seq), 0) FROM rt_private.history m WHERE m.room_id = r.id)}),
 		'0', "$name: no number was left out");
 }
 

@@ -18,7 +18,7 @@ my $token = $cluster->sql("SELECT rt.issue_token('ann')");
 
 # All rows of all tables that are the users', as one text.
 my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
-	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt.audit rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
+	  qw(rt.users rt.rooms rt.room_members rt.messages rt.deleted_messages rt.reactions rt.receipts rt.meetings rt.audit rt_private.receipt_ranges)) . ' ORDER BY 1, 2';
 my $before = $cluster->sql($everything);
 like($before, qr/message 50/, 'there is something to dump');
 
@@ -37,7 +37,7 @@ is($cluster->sql("SELECT rt.create_room('New', ARRAY['ann'])", dbname => 'copy')
 is($cluster->sql("SELECT rt.verify_token('$token')", dbname => 'copy'), 'ann', 'a token of before is good');
 is($cluster->sql("SELECT count(*) FROM rt_private.password_matches('secret', (SELECT password_hash FROM rt.users WHERE id = 'ann')) AS ok WHERE ok", dbname => 'copy'),
 	1, 'and so is the password');
-is($cluster->sql("SELECT count(*) FROM rt.messages WHERE room_id = 1 AND seq <> 1 AND NOT EXISTS (SELECT FROM rt.messages p WHERE p.room_id = 1 AND p.seq = messages.seq - 1)", dbname => 'copy'),
+is($cluster->sql("SELECT count(*) FROM rt_private.history h WHERE room_id = 1 AND seq <> 1 AND NOT EXISTS (SELECT FROM rt_private.history p WHERE p.room_id = 1 AND p.seq = h.seq - 1)", dbname => 'copy'),
 	0, 'numbers have no hole');
 
 # ---- the commands of docs/backup.md ----------------------------------------------

@@ -49,7 +49,7 @@ $publisher->sql(q{
 	DELETE FROM rt.messages WHERE room_id = 1 AND seq = 4;
 	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', 'x')});
 my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
-	  qw(rt.users rt.rooms rt.room_members rt.messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges
+	  qw(rt.users rt.rooms rt.room_members rt.messages rt.deleted_messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges
 		rt_private.change_counters rt_private.room_changes)) . ' ORDER BY 1, 2';
 my $expected = $publisher->sql($everything);
 $subscriber->poll_sql($everything, $expected, 'and what comes after, as it is');

@@ -1,0 +1,154 @@
+-- 43_deletions.sql: DELETE FROM rt.messages.
+--
+-- Rows really go, so that counts, RETURNING, MERGE and foreign keys of others are right.  What stays of each is its place: a row of
+-- rt.deleted_messages, from which clients get the message without its text.  INSERT touches nothing of this.  With their room rows go
+-- altogether, and so they do under rt.suppress_events, as retention deletes.
+
+CREATE TABLE rt.deleted_messages (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	sender_id text REFERENCES rt.users (id) ON DELETE SET NULL,
+	message_type text NOT NULL,
+	reply_to bigint,
+	client_id text,
+	created_at timestamptz NOT NULL,
+	edited_at timestamptz,
+	deleted_at timestamptz NOT NULL,
+	deleted_by text,
+	PRIMARY KEY (room_id, seq)
+);
+CREATE INDEX deleted_messages_client_id_idx ON rt.deleted_messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX deleted_messages_sender_id_idx ON rt.deleted_messages (sender_id);
+CREATE INDEX deleted_messages_created_at_idx ON rt.deleted_messages (created_at);
+CREATE INDEX deleted_messages_deleted_at_idx ON rt.deleted_messages (deleted_at);
+COMMENT ON TABLE rt.deleted_messages IS 'the places of messages that DELETE has removed: number and times, without text';
+COMMENT ON COLUMN rt.deleted_messages.room_id IS 'the room';
+COMMENT ON COLUMN rt.deleted_messages.seq IS 'the message''s number in the room';
+COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'who sent it; null when that user was deleted';
+COMMENT ON COLUMN rt.deleted_messages.message_type IS 'what sort of message it was';
+COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it answered';
+COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+COMMENT ON COLUMN rt.deleted_messages.created_at IS 'when it was sent';
+COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was changed last';
+COMMENT ON COLUMN rt.deleted_messages.deleted_at IS 'when it was deleted';
+COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, else the sender';
+COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'sending again';
+COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'deleting a user';
+COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'retention';
+COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'deletions of late, after a crash of the relay';
+SELECT pg_catalog.pg_extension_config_dump('rt.deleted_messages', '');
+
+-- Read a room's history from here.  m is the message as clients get it.  Ordered by seq with a LIMIT it reads both primary keys side
+-- by side.
+CREATE VIEW rt_private.history AS
+	SELECT m.room_id, m.seq, m AS m FROM rt.messages AS m
+	UNION ALL
+	SELECT d.room_id, d.seq, ROW (d.room_id, d.seq, d.sender_id, '', d.message_type, NULL, d.reply_to, d.client_id, d.created_at,
+		d.edited_at, d.deleted_at)::rt.messages
+	FROM rt.deleted_messages AS d;
+COMMENT ON VIEW rt_private.history IS 'messages, and the places of deleted ones';
+COMMENT ON COLUMN rt_private.history.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.history.seq IS 'the number in the room';
+COMMENT ON COLUMN rt_private.history.m IS 'the message; a deleted one has no text';
+
+CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at timestamptz := clock_timestamp();
+	who text := rt_private.actor();
+BEGIN
+	IF current_setting('rt.suppress_events')::boolean OR NOT EXISTS (SELECT FROM gone) THEN
+		RETURN NULL;
+	END IF;
+	-- A room that is deleted takes its messages along, and their places.
+	INSERT INTO rt.deleted_messages (room_id, seq, sender_id, message_type, reply_to, client_id, created_at, edited_at, deleted_at,
+		deleted_by)
+	SELECT g.room_id, g.seq, g.sender_id, g.message_type, g.reply_to, g.client_id, g.created_at, g.edited_at,
+		coalesce(g.deleted_at, at), coalesce(who, g.sender_id)
+	FROM gone AS g WHERE EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+	ON CONFLICT DO NOTHING;
+	-- What had lost its text before has been told.
+	PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', g.room_id, g.seq,
+		jsonb_build_object('deletedBy', coalesce(who, g.sender_id)))
+	FROM (SELECT t.room_id, t.seq, t.sender_id FROM gone AS t
+		WHERE t.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = t.room_id)
+		ORDER BY t.room_id, t.seq) AS g;
+	INSERT INTO rt_private.pending_changes (xid, room_id, seqs)
+	SELECT pg_current_xact_id(), g.room_id, array_agg(g.seq ORDER BY g.seq) FROM gone AS g
+	WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+	GROUP BY g.room_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_delete();
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+
+-- The numbers go on, and nobody is told, as by retention.
+CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	TRUNCATE rt.deleted_messages;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'lets the places of deleted messages go too';
+CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.messages_after_truncate();
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'lets the places of deleted messages go too';
+
+-- ---- changes by the thousand ---------------------------------------------------------
+--
+-- Numbered when the transaction commits, as single ones are (42_changes.sql), but together: one new version of a room's counter,
+-- whatever their number.  The first row's trigger takes all of the transaction's rows, in the order of the rooms, so that two
+-- transactions cannot wait for each other.
+
+CREATE UNLOGGED TABLE rt_private.pending_changes (
+	xid xid8 NOT NULL,
+	room_id bigint NOT NULL,
+	seqs bigint[] NOT NULL
+);
+CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
+COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, to be numbered when these commit';
+COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
+COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
+COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'those of a transaction';
+
+CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
+	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = note_changes.room_id
+	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
+	RETURNING c.last_change - cardinality(seqs) INTO number;
+	IF number IS NOT NULL THEN
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
+		SELECT note_changes.room_id, s.seq, number + s.n FROM unnest(seqs) WITH ORDINALITY AS s (seq, n)
+		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'gives changes of different messages of a room the next numbers';
+
+CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+BEGIN
+	FOR room IN
+		WITH mine AS (DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid RETURNING p.room_id, p.seqs)
+		SELECT m.room_id, array_agg(DISTINCT s.seq) AS seqs FROM mine AS m, unnest(m.seqs) AS s (seq) GROUP BY m.room_id ORDER BY m.room_id
+	LOOP
+		PERFORM rt_private.note_changes(room.room_id, room.seqs);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.pending_changes_number() IS 'numbers all changes of the transaction';
+CREATE CONSTRAINT TRIGGER rt_number AFTER INSERT ON rt_private.pending_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pending_changes_number();
+COMMENT ON TRIGGER rt_number ON rt_private.pending_changes IS 'numbers all changes of the transaction';
