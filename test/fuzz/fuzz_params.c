@@ -18,10 +18,10 @@ consume(const struct rt_producer_params *p, const json_t *caps)
 	struct rt_params_error e;
 	struct rt_consumer_params c;
 
-	if (rt_consumer_params_init(&c, p->kind, p->consumable, caps, "0", 100000000, &e) != RT_OK)
+	if (rt_params_consumer_init(&c, p->kind, p->consumable, caps, "0", 100000000, &e) != RT_OK)
 		return;
 	assert(c.pt < 128 && c.rtx_pt != c.pt && strcmp(c.mid, "0") == 0);
-	rt_consumer_params_fini(&c);
+	rt_params_consumer_fini(&c);
 }
 
 static void
@@ -31,7 +31,7 @@ produce(const json_t *router, const json_t *value, const char *kind)
 	struct rt_params_error e;
 	struct rt_producer_params p;
 
-	if (rt_producer_params_init(&p, kind, value, &ctx, &e) != RT_OK)
+	if (rt_params_producer_init(&p, kind, value, &ctx, &e) != RT_OK)
 	{
 		assert(strlen(e.message) < sizeof(e.message));
 		return;
@@ -39,7 +39,7 @@ produce(const json_t *router, const json_t *value, const char *kind)
 	assert(p.n_encodings > 0 && p.n_encodings <= RT_PARAMS_MAX_ENCODINGS && p.pt < 128 && p.mapped_pt < 127);
 	consume(&p, router);
 	consume(&p, value);
-	rt_producer_params_fini(&p);
+	rt_params_producer_fini(&p);
 }
 
 int
@@ -52,10 +52,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (value == NULL)
 		return 0;
-	router = rt_params_router_caps();
+	router = rt_params_caps_router();
 	produce(router, value, "video");
 	produce(router, value, "audio");
-	rt_dtls_params_read(&dtls, value, &e);
+	rt_params_dtls_read(&dtls, value, &e);
 	json_decref(router);
 	json_decref(value);
 	return 0;

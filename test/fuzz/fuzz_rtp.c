@@ -45,7 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size)
 		memcpy(copy, data, size);
-	rt_packet_kind(copy, size);
+	rt_rtp_classify(copy, size);
 	if (rt_rtp_parse(copy, size, &rtp) == RT_OK)
 	{
 		assert((size_t) rtp.payload_off + rtp.payload_len + rtp.padding == size);

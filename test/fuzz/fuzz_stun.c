@@ -34,7 +34,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rc = rt_ice_answer(ice, copy, size, (struct sockaddr *) &from, sizeof(from), out, sizeof(out), &out_len, &check);
 	assert(out_len <= sizeof(out));
 	assert(rc != RT_OK || (out_len >= 20 && strcmp(check.local_ufrag, "evtj") == 0));
-	assert(out_len == 0 || (rt_get16(out) == 0x0101) == (rc == RT_OK));
+	assert(out_len == 0 || (rt_bytes_get16(out) == 0x0101) == (rc == RT_OK));
 	free(copy);
 	return 0;
 }

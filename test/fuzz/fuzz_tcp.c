@@ -24,7 +24,7 @@ struct expected
 static void
 skip_empty(struct expected *e)
 {
-	while (e->at + 2 <= e->size && rt_get16(e->data + e->at) == 0)
+	while (e->at + 2 <= e->size && rt_bytes_get16(e->data + e->at) == 0)
 		e->at += 2;
 }
 
@@ -35,7 +35,7 @@ on_packet(void *arg, struct rt_tcp *t, uint8_t *data, size_t len)
 
 	(void) t;
 	skip_empty(e);
-	assert(e->at + 2 + len <= e->size && rt_get16(e->data + e->at) == len);
+	assert(e->at + 2 + len <= e->size && rt_bytes_get16(e->data + e->at) == len);
 	assert(memcmp(e->data + e->at + 2, data, len) == 0);
 	e->at += 2 + len;
 }
@@ -74,9 +74,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
 	assert(e.closed);
 	/* all whole frames came up to the first that is too long, but for the empty ones */
-	while (frame + 2 <= e.size && rt_get16(e.data + frame) <= RT_RTP_MAX_PACKET &&
-		   frame + 2 + rt_get16(e.data + frame) <= e.size)
-		frame += 2u + rt_get16(e.data + frame);
+	while (frame + 2 <= e.size && rt_bytes_get16(e.data + frame) <= RT_RTP_MAX_PACKET &&
+		   frame + 2 + rt_bytes_get16(e.data + frame) <= e.size)
+		frame += 2u + rt_bytes_get16(e.data + frame);
 	skip_empty(&e);
 	assert(e.at == frame);
 	rt_loop_free(loop);

@@ -30,20 +30,20 @@ text_argument(const json_t *in, const char *key)
 static enum rt_result
 op_router(const json_t *in, json_t **out, struct rt_params_error *e)
 {
-	*out = rt_params_router_caps();
+	*out = rt_params_caps_router();
 	return RT_OK;
 }
 
 static enum rt_result
 op_caps(const json_t *in, json_t **out, struct rt_params_error *e)
 {
-	return rt_params_check_caps(out, argument(in, "caps"), e);
+	return rt_params_caps_check(out, argument(in, "caps"), e);
 }
 
 static enum rt_result
 op_rtp(const json_t *in, json_t **out, struct rt_params_error *e)
 {
-	return rt_params_check_rtp(out, argument(in, "params"), e);
+	return rt_params_rtp_check(out, argument(in, "params"), e);
 }
 
 /* The parts of produce without its own, stricter rules: any number of codecs. */
@@ -53,14 +53,14 @@ op_map(const json_t *in, json_t **out, struct rt_params_error *e)
 	json_t *params = NULL;
 	json_t *mapping;
 	enum rt_kind kind = RT_KIND_VIDEO;
-	enum rt_result rc = rt_params_check_rtp(&params, argument(in, "params"), e);
+	enum rt_result rc = rt_params_rtp_check(&params, argument(in, "params"), e);
 
-	rt_kind_find(text_argument(in, "kind"), &kind);
+	rt_params_find_kind(text_argument(in, "kind"), &kind);
 	if (rc == RT_OK)
-		rc = rt_params_map(&mapping, params, argument(in, "caps"), json_integer_value(argument(in, "ssrc")), e);
+		rc = rt_params_map_make(&mapping, params, argument(in, "caps"), json_integer_value(argument(in, "ssrc")), e);
 	if (rc == RT_OK)
 		*out = json_pack("{s:o, s:O, s:o}", "consumable",
-						 rt_params_consumable(kind, params, argument(in, "caps"), mapping), "codecs",
+						 rt_params_map_consumable(kind, params, argument(in, "caps"), mapping), "codecs",
 						 json_object_get(params, "codecs"), "mapping", mapping);
 	json_decref(params);
 	return rc;
@@ -75,7 +75,7 @@ show_exts(const struct rt_ext_ids *ext)
 	for (i = 0; i < RT_EXT_COUNT; i++)
 	{
 		if (ext->id[i] != 0)
-			json_object_set_new(out, rt_ext_uri(i), json_integer(ext->id[i]));
+			json_object_set_new(out, rt_params_ext_uri(i), json_integer(ext->id[i]));
 	}
 	return out;
 }
@@ -117,16 +117,16 @@ op_produce(const json_t *in, json_t **out, struct rt_params_error *e)
 	struct rt_producer_context ctx = {argument(in, "caps"), text_argument(in, "cname"), "default",
 									  json_integer_value(argument(in, "ssrc"))};
 	struct rt_producer_params p;
-	enum rt_result rc = rt_producer_params_init(&p, text_argument(in, "kind"), argument(in, "params"), &ctx, e);
+	enum rt_result rc = rt_params_producer_init(&p, text_argument(in, "kind"), argument(in, "params"), &ctx, e);
 
 	if (rc != RT_OK)
 		return rc;
 	*out = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:o, s:O}", "kind",
-					 rt_kind_name(p.kind), "type", rt_producer_type_name(p.type), "clockRate", (int) p.clock_rate,
-					 "pt", p.pt, "rtxPt", p.rtx_pt, "mappedPt", p.mapped_pt, "mappedRtxPt", p.mapped_rtx_pt,
-					 "feedback", show_feedback(&p.feedback), "ext", show_exts(&p.ext), "mid", p.mid, "cname", p.cname,
-					 "encodings", show_encodings(&p), "consumable", p.consumable);
-	rt_producer_params_fini(&p);
+					 rt_params_kind_name(p.kind), "type", rt_params_type_name(p.type), "clockRate",
+					 (int) p.clock_rate, "pt", p.pt, "rtxPt", p.rtx_pt, "mappedPt", p.mapped_pt, "mappedRtxPt",
+					 p.mapped_rtx_pt, "feedback", show_feedback(&p.feedback), "ext", show_exts(&p.ext), "mid", p.mid,
+					 "cname", p.cname, "encodings", show_encodings(&p), "consumable", p.consumable);
+	rt_params_producer_fini(&p);
 	return RT_OK;
 }
 
@@ -134,11 +134,11 @@ static enum rt_result
 op_can_consume(const json_t *in, json_t **out, struct rt_params_error *e)
 {
 	json_t *caps;
-	enum rt_result rc = rt_params_check_caps(&caps, argument(in, "caps"), e);
+	enum rt_result rc = rt_params_caps_check(&caps, argument(in, "caps"), e);
 
 	if (rc != RT_OK)
 		return rc;
-	*out = json_boolean(rt_params_can_consume(argument(in, "consumable"), caps));
+	*out = json_boolean(rt_params_consumer_can(argument(in, "consumable"), caps));
 	json_decref(caps);
 	return RT_OK;
 }
@@ -147,12 +147,12 @@ static enum rt_result
 op_consumer(const json_t *in, json_t **out, struct rt_params_error *e)
 {
 	json_t *caps;
-	enum rt_result rc = rt_params_check_caps(&caps, argument(in, "caps"), e);
+	enum rt_result rc = rt_params_caps_check(&caps, argument(in, "caps"), e);
 
 	if (rc != RT_OK)
 		return rc;
-	rc = rt_params_for_consumer(out, argument(in, "consumable"), caps, json_is_true(argument(in, "rtx")),
-								json_integer_value(argument(in, "ssrc")), e);
+	rc = rt_params_consumer_write(out, argument(in, "consumable"), caps, json_is_true(argument(in, "rtx")),
+								  json_integer_value(argument(in, "ssrc")), e);
 	json_decref(caps);
 	return rc;
 }
@@ -164,8 +164,8 @@ op_consume(const json_t *in, json_t **out, struct rt_params_error *e)
 	enum rt_kind kind = RT_KIND_VIDEO;
 	enum rt_result rc;
 
-	rt_kind_find(text_argument(in, "kind"), &kind);
-	rc = rt_consumer_params_init(&c, kind, argument(in, "consumable"), argument(in, "caps"), text_argument(in, "mid"),
+	rt_params_find_kind(text_argument(in, "kind"), &kind);
+	rc = rt_params_consumer_init(&c, kind, argument(in, "consumable"), argument(in, "caps"), text_argument(in, "mid"),
 								 json_integer_value(argument(in, "ssrc")), e);
 	if (rc != RT_OK)
 		return rc;
@@ -174,7 +174,7 @@ op_consume(const json_t *in, json_t **out, struct rt_params_error *e)
 					 "feedback", show_feedback(&c.feedback), "ext", show_exts(&c.ext), "mid", c.mid, "cname", c.cname,
 					 "layers", show_layers(&c.layers), "maxBitrate", (json_int_t) c.max_bitrate_bps, "rtpParameters",
 					 c.rtp_parameters);
-	rt_consumer_params_fini(&c);
+	rt_params_consumer_fini(&c);
 	return RT_OK;
 }
 
@@ -182,7 +182,7 @@ static enum rt_result
 op_h264(const json_t *in, json_t **out, struct rt_params_error *e)
 {
 	char answer[RT_H264_ID];
-	bool same = rt_h264_match(argument(in, "a"), argument(in, "b"), answer);
+	bool same = rt_params_h264_match(argument(in, "a"), argument(in, "b"), answer);
 
 	*out = json_pack("{s:b, s:s}", "same", same, "answer", answer);
 	return RT_OK;
@@ -192,7 +192,7 @@ static enum rt_result
 op_dtls(const json_t *in, json_t **out, struct rt_params_error *e)
 {
 	struct rt_dtls_params d;
-	enum rt_result rc = rt_dtls_params_read(&d, argument(in, "params"), e);
+	enum rt_result rc = rt_params_dtls_read(&d, argument(in, "params"), e);
 	char hex[2 * RT_DTLS_MAX_DIGEST + 1] = "";
 	size_t i;
 

@@ -346,7 +346,7 @@ resend(struct sim_sender *s, uint32_t ssrc, uint16_t seq)
 		memcpy(out, e->sent[seq % RESEND], e->sent_len[seq % RESEND]);
 		sim_peer_send(&s->peer, out, e->sent_len[seq % RESEND]);
 	}
-	else if (ssrc == s->encoders[0]->ssrc + 100 && rt_get16(s->audio_sent + seq % 64 * 256 + 2) == seq)
+	else if (ssrc == s->encoders[0]->ssrc + 100 && rt_bytes_get16(s->audio_sent + seq % 64 * 256 + 2) == seq)
 	{
 		memcpy(out, s->audio_sent + seq % 64 * 256, 256);
 		sim_peer_send(&s->peer, out, RT_RTP_HEADER + 8 + AUDIO_BYTES);
@@ -362,7 +362,7 @@ on_rtcp(struct sim_peer *p, uint8_t *data, size_t len)
 	size_t off = 0;
 	uint16_t pid, blp;
 
-	if (rt_packet_kind(data, len) != RT_PACKET_RTCP)
+	if (rt_rtp_classify(data, len) != RT_PACKET_RTCP)
 		return;
 	while (rt_rtcp_next(data, len, &off, &r) == RT_OK)
 	{
@@ -419,7 +419,7 @@ produce_video(struct sim_sender *s, uint32_t ssrc)
 		params.encodings[i] = (struct rt_encoding){.ssrc = ssrc + (uint32_t) i,
 												   .layers = {(uint8_t) v->spatial, (uint8_t) v->temporal, v->key}};
 	snprintf(id, sizeof(id), "video-%s", s->peer.id);
-	if (rt_producer_new(&s->producer, rt_engine_transport(sim_engine, s->peer.id), id, &params) != RT_OK)
+	if (rt_endpoint_produce(&s->producer, rt_engine_endpoint(sim_engine, s->peer.id), id, &params) != RT_OK)
 		abort();
 }
 
@@ -437,7 +437,7 @@ produce_audio(struct sim_sender *s, uint32_t ssrc)
 	params.ext.id[RT_EXT_AUDIO_LEVEL] = LEVEL_EXT;
 	params.encodings[0] = (struct rt_encoding){.ssrc = ssrc, .layers = {1, 1, false}};
 	snprintf(id, sizeof(id), "audio-%s", s->peer.id);
-	if (rt_producer_new(&s->audio_producer, rt_engine_transport(sim_engine, s->peer.id), id, &params) != RT_OK)
+	if (rt_endpoint_produce(&s->audio_producer, rt_engine_endpoint(sim_engine, s->peer.id), id, &params) != RT_OK)
 		abort();
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bgworker/common/log.h"
-#include "bgworker/media/forward/transport.h"
 #include "bgworker/media/secure/srtp.h"
 #include "sim.h"
 #include "test/unit/stun_request.h"
@@ -60,7 +59,7 @@ static void
 on_arrival(void *arg, uint8_t *data, size_t len)
 {
 	struct sim_peer *p = arg;
-	enum rt_packet_kind kind = rt_packet_kind(data, len);
+	enum rt_rtp_class kind = rt_rtp_classify(data, len);
 
 	if (kind == RT_PACKET_RTP)
 		p->on_packet(p, data, len - SIM_RTP_TAG);
@@ -111,7 +110,7 @@ rt_port_forget(struct rt_port *p, struct rt_outlet *o)
 }
 
 const struct rt_port_stats *
-rt_port_stats(const struct rt_port *p)
+rt_port_totals(const struct rt_port *p)
 {
 	return &p->stats;
 }
@@ -182,7 +181,7 @@ rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len)
 }
 
 enum rt_dtls_state
-rt_dtls_state(const struct rt_dtls *d)
+rt_dtls_get_state(const struct rt_dtls *d)
 {
 	return d->state;
 }
@@ -201,17 +200,11 @@ rt_dtls_timeout(struct rt_dtls *d)
 }
 
 bool
-rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
+rt_dtls_export_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 {
 	(void) d;
 	memset(keys, 0, sizeof(*keys));
 	return true;
-}
-
-void
-rt_dtls_settle(struct rt_dtls *d)
-{
-	(void) d;
 }
 
 void
@@ -339,8 +332,8 @@ size_t
 rt_srtp_protect(struct rt_srtp *s, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len, const uint8_t *prefix,
 				size_t prefix_len, const uint8_t *payload, size_t payload_len)
 {
-	uint16_t seq = rt_get16(out + 2);
-	uint64_t index = count_on(roc, seq), h, *sent = &find_source(s, rt_get32(out + 8))->sent[seq];
+	uint16_t seq = rt_bytes_get16(out + 2);
+	uint64_t index = count_on(roc, seq), h, *sent = &find_source(s, rt_bytes_get32(out + 8))->sent[seq];
 
 	if (prefix_len)
 		memcpy(out + header_len, prefix, prefix_len);
@@ -424,7 +417,7 @@ send_raw(struct sim_peer *p, const uint8_t *data, size_t len)
 void
 sim_peer_send(struct sim_peer *p, uint8_t *data, size_t len)
 {
-	size_t tag = rt_packet_kind(data, len) == RT_PACKET_RTP ? SIM_RTP_TAG : SIM_RTCP_TAG;
+	size_t tag = rt_rtp_classify(data, len) == RT_PACKET_RTP ? SIM_RTP_TAG : SIM_RTCP_TAG;
 
 	memset(data + len, 0, tag);
 	send_raw(p, data, len + tag);
@@ -467,15 +460,15 @@ void
 sim_peer_join(struct sim_peer *p)
 {
 	static const struct rt_dtls_params params = {.role = RT_DTLS_CLIENT, .algorithm = "sha-256", .digest_len = 32};
-	struct rt_transport *t;
+	struct rt_webrtc_transport *t;
 	struct sim_link up = p->up;
 
 	snprintf(p->id, sizeof(p->id), "peer%d", npeers);
 	peers[npeers++] = p;
 	take_address(p);
 	rt_engine_touch(sim_engine);
-	t = rt_transport_new(rt_engine_router(sim_engine, "router"), p->id, p->id, p->sends);
-	if (rt_transport_set_ice(t, p->id, PWD) != RT_OK || rt_transport_connect(t, &params) != RT_OK)
+	t = rt_endpoint_transport(rt_engine_new_endpoint(sim_engine, "router", p->id, p->sends));
+	if (rt_webrtc_transport_set_ice(t, p->id, PWD) != RT_OK || rt_webrtc_transport_connect(t, &params) != RT_OK)
 		abort();
 	memset(&p->up, 0, sizeof(p->up));
 	check(p);
@@ -494,7 +487,7 @@ sim_peer_move(struct sim_peer *p)
 double
 sim_estimate_bps(const struct sim_peer *p)
 {
-	return (double) rt_bwe_estimate(rt_engine_transport(sim_engine, p->id)->bwe);
+	return (double) rt_egress_estimate_bps(rt_endpoint_egress(rt_engine_endpoint(sim_engine, p->id)));
 }
 
 double

@@ -364,7 +364,7 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 	if (rt_rtp_parse(data, len, &rtp) != RT_OK)
 		abort();
 	if ((ext = rt_rtp_ext(&rtp, TWCC_EXT, &n)) != NULL)
-		note_twcc(v->twcc, rt_get16(ext), len);
+		note_twcc(v->twcc, rt_bytes_get16(ext), len);
 	rtx = rtp.pt == PT_RTX;
 	r = rtp.pt == PT_AUDIO ? v->audio : v->video;
 	if (r == NULL || rtp.ssrc != r->ssrc + rtx)
@@ -375,7 +375,7 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 	{
 		if (rtp.payload_len < 2)
 			return; /* padding */
-		seq = rt_get16(data + rtp.payload_off);
+		seq = rt_bytes_get16(data + rtp.payload_off);
 		r->resent[(sim_now_us - 1000000000u) / SIM_SECOND]++;
 	}
 	if (!note_seq(v, r, seq, rtx) || rtp.payload_len < sizeof(t))
@@ -406,7 +406,7 @@ take(struct sim_peer *p, uint8_t *data, size_t len)
 	struct rt_rtcp_sr sr;
 	size_t off = 0;
 
-	if (rt_packet_kind(data, len) == RT_PACKET_RTP)
+	if (rt_rtp_classify(data, len) == RT_PACKET_RTP)
 	{
 		take_rtp(v, data, len);
 		return;
@@ -522,7 +522,7 @@ consume(struct sim_viewer *v, struct rt_producer *producer, enum rt_kind kind, e
 	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = codec == RT_CODEC_AV1 ? 7 : 0;
 	strcpy(params.mid, kind == RT_KIND_AUDIO ? "a" : "v");
 	snprintf(id, sizeof(id), "%s-%s", params.mid, v->peer.id);
-	if (rt_consumer_new(cp, rt_engine_transport(sim_engine, v->peer.id), producer, id, &params) != RT_OK)
+	if (rt_endpoint_consume(cp, rt_engine_endpoint(sim_engine, v->peer.id), producer, id, &params) != RT_OK)
 		abort();
 	r->heard = calloc(SIM_MAX_SECONDS * 50, sizeof(*r->heard));
 	return r;

@@ -18,7 +18,7 @@ struct stun_request
 static inline void
 stun_set_length(struct stun_request *r, size_t attributes)
 {
-	rt_put16(r->data + 2, (uint16_t) attributes);
+	rt_bytes_put16(r->data + 2, (uint16_t) attributes);
 }
 
 static inline void
@@ -26,7 +26,7 @@ stun_begin(struct stun_request *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->data[1] = 1;
-	rt_put32(r->data + 4, 0x2112a442);
+	rt_bytes_put32(r->data + 4, 0x2112a442);
 	memcpy(r->data + 8, "transaction1", 12);
 	r->len = 20;
 }
@@ -34,8 +34,8 @@ stun_begin(struct stun_request *r)
 static inline void
 stun_add(struct stun_request *r, uint16_t type, const void *value, size_t len)
 {
-	rt_put16(r->data + r->len, type);
-	rt_put16(r->data + r->len + 2, (uint16_t) len);
+	rt_bytes_put16(r->data + r->len, type);
+	rt_bytes_put16(r->data + r->len + 2, (uint16_t) len);
 	if (len)
 		memcpy(r->data + r->len + 4, value, len);
 	r->len += 4 + (len + 3) / 4 * 4;
@@ -72,7 +72,7 @@ stun_fingerprint(struct stun_request *r)
 	uint8_t crc[4];
 
 	stun_set_length(r, r->len - 20 + 8);
-	rt_put32(crc, stun_crc32(r->data, r->len) ^ 0x5354554e);
+	rt_bytes_put32(crc, stun_crc32(r->data, r->len) ^ 0x5354554e);
 	stun_add(r, 0x8028, crc, 4);
 }
 

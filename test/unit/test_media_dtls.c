@@ -94,13 +94,13 @@ test_handshake(void)
 	set_up(&a, &b);
 	ok(trust(&a, rt_dtls_context_fingerprint(b.context)) && trust(&b, rt_dtls_context_fingerprint(a.context)),
 	   "fingerprints");
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_NEW && !rt_dtls_keys(a.dtls, &ka), "no keys before the handshake");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_NEW && !rt_dtls_export_keys(a.dtls, &ka), "no keys before the handshake");
 	rt_dtls_connect(b.dtls);
 	ok(rt_dtls_timeout_ms(b.dtls) > 0, "a timer runs");
 	deliver(&a, &b);
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_state(b.dtls) == RT_DTLS_CONNECTED, "connected");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_get_state(b.dtls) == RT_DTLS_CONNECTED, "connected");
 	ok(rt_dtls_timeout_ms(a.dtls) == -1 && rt_dtls_timeout_ms(b.dtls) == -1, "no timer runs");
-	ok(rt_dtls_keys(a.dtls, &ka) && rt_dtls_keys(b.dtls, &kb) && ka.profile == RT_SRTP_AEAD_AES_128_GCM,
+	ok(rt_dtls_export_keys(a.dtls, &ka) && rt_dtls_export_keys(b.dtls, &kb) && ka.profile == RT_SRTP_AEAD_AES_128_GCM,
 	   "GCM comes first");
 	ok(memcmp(ka.local, kb.remote, 28) == 0 && memcmp(ka.remote, kb.local, 28) == 0 &&
 		   memcmp(ka.local, ka.remote, 28) != 0,
@@ -109,7 +109,7 @@ test_handshake(void)
 	   b.longest);
 	rt_dtls_close(b.dtls);
 	deliver(&a, &b);
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_CLOSED, "one end closes, the other knows");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_CLOSED, "one end closes, the other knows");
 	tear_down(&a, &b);
 }
 
@@ -126,7 +126,7 @@ test_fingerprints(void)
 	trust(&b, rt_dtls_context_fingerprint(a.context));
 	rt_dtls_connect(b.dtls);
 	deliver(&a, &b);
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_FAILED, "another certificate than was announced");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_FAILED, "another certificate than was announced");
 	ok(rt_dtls_receive(a.dtls, digest, 20) == RT_GONE, "nothing is taken after that");
 	tear_down(&a, &b);
 
@@ -134,9 +134,9 @@ test_fingerprints(void)
 	trust(&b, rt_dtls_context_fingerprint(a.context));
 	rt_dtls_connect(b.dtls);
 	deliver(&a, &b);
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_CONNECTING, "without a fingerprint the handshake waits at its end");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTING, "without a fingerprint the handshake waits at its end");
 	trust(&a, rt_dtls_context_fingerprint(b.context));
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED, "and is done when that comes");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTED, "and is done when that comes");
 	tear_down(&a, &b);
 }
 
@@ -159,13 +159,13 @@ test_loss(void)
 		for (int turn = 0; turn < 4000; turn++)
 		{
 			deliver(&a, &b);
-			if (rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_state(b.dtls) == RT_DTLS_CONNECTED)
+			if (rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_get_state(b.dtls) == RT_DTLS_CONNECTED)
 				break;
 			rt_dtls_timeout(a.dtls);
 			rt_dtls_timeout(b.dtls);
 			nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 		}
-		done += rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_state(b.dtls) == RT_DTLS_CONNECTED;
+		done += rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTED && rt_dtls_get_state(b.dtls) == RT_DTLS_CONNECTED;
 		tear_down(&a, &b);
 	}
 	ok(done == rounds, "%d of %d handshakes over a network that loses a quarter", done, rounds);
@@ -202,7 +202,7 @@ test_garbage(void)
 		junk[12] = (uint8_t) (len - 13);
 		rt_dtls_receive(a.dtls, junk, len);
 	}
-	ok(rt_dtls_state(a.dtls) == RT_DTLS_CONNECTED, "a connection outlives 20,000 datagrams of a stranger");
+	ok(rt_dtls_get_state(a.dtls) == RT_DTLS_CONNECTED, "a connection outlives 20,000 datagrams of a stranger");
 	tear_down(&a, &b);
 }
 
@@ -219,11 +219,11 @@ test_closes(bool server)
 	trust(&b, rt_dtls_context_fingerprint(a.context));
 	rt_dtls_connect(b.dtls);
 	deliver(&a, &b);
-	ok(rt_dtls_state(end->dtls) == RT_DTLS_CONNECTED, "a %s is connected", what);
+	ok(rt_dtls_get_state(end->dtls) == RT_DTLS_CONNECTED, "a %s is connected", what);
 	rt_dtls_close(end->dtls);
 	ok(other->n == 1, "%s: says goodbye", what);
 	deliver(&a, &b);
-	ok(rt_dtls_state(other->dtls) == RT_DTLS_CLOSED, "%s: and is understood", what);
+	ok(rt_dtls_get_state(other->dtls) == RT_DTLS_CLOSED, "%s: and is understood", what);
 	tear_down(&a, &b);
 }
 
@@ -262,8 +262,9 @@ test_hears(bool server)
 		heard += rt_dtls_receive(end->dtls, cut, n) != RT_OK;
 		free(cut);
 	}
-	ok(len > 0 && heard == 0 && rt_dtls_state(end->dtls) == RT_DTLS_CONNECTED, "what is broken or cut says nothing");
-	ok(rt_dtls_receive(end->dtls, goodbye, len) == RT_GONE && rt_dtls_state(end->dtls) == RT_DTLS_CLOSED,
+	ok(len > 0 && heard == 0 && rt_dtls_get_state(end->dtls) == RT_DTLS_CONNECTED,
+	   "what is broken or cut says nothing");
+	ok(rt_dtls_receive(end->dtls, goodbye, len) == RT_GONE && rt_dtls_get_state(end->dtls) == RT_DTLS_CLOSED,
 	   "the goodbye of a %s is heard", server ? "client" : "server");
 	tear_down(&a, &b);
 }

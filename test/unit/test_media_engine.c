@@ -9,13 +9,9 @@
 #include <uv.h>
 
 #include "bgworker/common/clock.h"
-#include "bgworker/media/forward/consumer.h"
-#include "bgworker/media/forward/engine.h"
 #include "bgworker/media/forward/allot.h"
-#include "bgworker/media/forward/layers.h"
-#include "bgworker/media/forward/producer.h"
+#include "bgworker/media/forward/engine.h"
 #include "bgworker/media/rtp/rtcp.h"
-#include "bgworker/media/forward/transport.h"
 #include "stun_request.h"
 #include "tap.h"
 
@@ -44,6 +40,7 @@ struct peer
 	struct rt_rtcp_sr report; /* the last one */
 	uint32_t watched;         /* whether a receiver report was on this SSRC */
 	bool watched_told;
+	uint16_t told_number; /* transport-wide, that we were told as received last */
 	struct got got[512];
 	uint8_t sent[1600]; /* the last packet, as it went out */
 	size_t sent_len;
@@ -126,10 +123,20 @@ take_rtp(struct peer *p, uint8_t *data, size_t len)
 	take_descriptor(p, &rtp, g);
 	take_capture_time(&rtp, g);
 	if (skip)
-		g->original = rt_get16(data + rtp.payload_off);
+		g->original = rt_bytes_get16(data + rtp.payload_off);
 	rt_codec_read(RT_CODEC_VP8, data + rtp.payload_off + skip, rtp.payload_len - skip, &info);
 	g->picture_id = info.picture_id;
 	p->n++;
+}
+
+static void
+on_told(void *arg, uint16_t seq, int n, bool received, int32_t delta_250us)
+{
+	struct peer *p = arg;
+
+	(void) n, (void) delta_250us;
+	if (received)
+		p->told_number = seq;
 }
 
 static void
@@ -137,6 +144,7 @@ take_rtcp(struct peer *p, uint8_t *data, size_t len)
 {
 	struct rt_rtcp_report block;
 	struct rt_rtcp packet;
+	uint32_t reference;
 	size_t off = 0;
 
 	if (rt_srtp_unprotect_rtcp(p->srtp, data, &len) != RT_OK)
@@ -144,6 +152,7 @@ take_rtcp(struct peer *p, uint8_t *data, size_t len)
 	while (rt_rtcp_next(data, len, &off, &packet) == RT_OK)
 	{
 		p->plis += packet.type == RT_RTCP_PSFB && packet.count == RT_PSFB_PLI;
+		rt_rtcp_read_twcc(&packet, &reference, on_told, p);
 		p->reports += rt_rtcp_read_sr(&packet, &p->report);
 		for (int i = 0; rt_rtcp_read_report(&packet, i, &block); i++)
 			p->watched_told |= block.ssrc == p->watched;
@@ -153,10 +162,10 @@ take_rtcp(struct peer *p, uint8_t *data, size_t len)
 static void
 take(struct peer *p, uint8_t *data, size_t len)
 {
-	switch (rt_packet_kind(data, len))
+	switch (rt_rtp_classify(data, len))
 	{
 		case RT_PACKET_STUN:
-			p->answers += rt_get16(data) == 0x0101;
+			p->answers += rt_bytes_get16(data) == 0x0101;
 			return;
 		case RT_PACKET_DTLS:
 			rt_dtls_receive(p->dtls, data, len);
@@ -208,7 +217,19 @@ settle(void)
 		turn();
 }
 
+static uint64_t
+total(enum rt_hub_counter which)
+{
+	return rt_hub_total(rt_engine_hub(engine), which);
+}
+
 /* ---- peers ---- */
+
+static struct rt_webrtc_transport *
+transport_of(const struct peer *p)
+{
+	return rt_endpoint_transport(rt_engine_endpoint(engine, p->id));
+}
 
 static void
 read_digest(uint8_t *digest, size_t *len, const char *fingerprint)
@@ -237,12 +258,12 @@ static struct peer *
 new_peer(int place, bool sends)
 {
 	struct peer *p = calloc(1, sizeof(*p));
-	struct rt_transport *t;
+	struct rt_webrtc_transport *t;
 
 	snprintf(p->id, sizeof(p->id), "t%d", place);
-	t = rt_transport_new(rt_engine_router(engine, "router"), p->id, p->id, sends);
-	strcpy(p->ufrag, t->ufrag->ufrag);
-	strcpy(p->pwd, t->ufrag->pwd);
+	t = rt_endpoint_transport(rt_engine_new_endpoint(engine, "router", p->id, sends));
+	strcpy(p->ufrag, rt_webrtc_transport_ufrag(t));
+	strcpy(p->pwd, rt_webrtc_transport_pwd(t));
 	p->fd = open_socket();
 	p->dtls = rt_dtls_new(certificate, on_dtls_send, p);
 	peers[place] = p;
@@ -255,7 +276,7 @@ announce(struct peer *p, const char *fingerprint)
 	struct rt_dtls_params params = {.role = RT_DTLS_CLIENT, .algorithm = "sha-256"};
 
 	read_digest(params.digest, &params.digest_len, fingerprint);
-	rt_transport_connect(rt_engine_transport(engine, p->id), &params);
+	rt_webrtc_transport_connect(transport_of(p), &params);
 }
 
 static void
@@ -264,7 +285,7 @@ trust_engine(struct peer *p)
 	uint8_t digest[64];
 	size_t n;
 
-	read_digest(digest, &n, rt_dtls_context_fingerprint(engine->dtls));
+	read_digest(digest, &n, rt_dtls_context_fingerprint(rt_hub_certificate(rt_engine_hub(engine))));
 	rt_dtls_set_fingerprint(p->dtls, "sha-256", digest, n);
 }
 
@@ -276,7 +297,7 @@ shake_hands(struct peer *p)
 	if (!UNTIL(p->answers > 0))
 		return false;
 	rt_dtls_connect(p->dtls);
-	return UNTIL(rt_dtls_state(p->dtls) == RT_DTLS_CONNECTED);
+	return UNTIL(rt_dtls_get_state(p->dtls) == RT_DTLS_CONNECTED);
 }
 
 static bool
@@ -285,8 +306,8 @@ join(struct peer *p)
 	struct rt_dtls_keys keys;
 
 	announce(p, rt_dtls_context_fingerprint(certificate));
-	return shake_hands(p) && rt_dtls_keys(p->dtls, &keys) && rt_srtp_new(&p->srtp, &keys) == RT_OK &&
-		   UNTIL(rt_transport_ready(rt_engine_transport(engine, p->id)));
+	return shake_hands(p) && rt_dtls_export_keys(p->dtls, &keys) && rt_srtp_new(&p->srtp, &keys) == RT_OK &&
+		   UNTIL(rt_webrtc_transport_ready(transport_of(p)));
 }
 
 static void
@@ -353,26 +374,70 @@ produce(struct peer *p, int layers)
 	params.rtx_pt = RT_NO_PT;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	params.n_encodings = layers;
+	params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_IN;
 	for (int i = 0; i < layers; i++)
 		params.encodings[i] = (struct rt_encoding){.ssrc = ssrc_in + (uint32_t) i, .layers = {1, 2, false}};
 	snprintf(id, sizeof(id), "p%d", number++);
-	rt_producer_new(&producer, rt_engine_transport(engine, p->id), id, &params);
+	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, p->id), id, &params);
 	return producer;
 }
 
-static struct rt_consumer *
-consume(struct peer *p, struct rt_producer *producer, const char *id)
+static struct rt_consumer_params
+consumer_params(void)
 {
 	struct rt_consumer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 101};
-	struct rt_consumer *consumer = NULL;
 
 	params.rtx_pt = 102;
 	params.ssrc = ssrc_out;
 	params.rtx_ssrc = ssrc_out + 1;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	strcpy(params.mid, "0");
-	rt_consumer_new(&consumer, rt_engine_transport(engine, p->id), producer, id, &params);
+	return params;
+}
+
+static struct rt_consumer *
+consume_as(struct peer *p, struct rt_producer *producer, const char *id, struct rt_consumer_params params)
+{
+	struct rt_consumer *consumer = NULL;
+
+	rt_endpoint_consume(&consumer, rt_engine_endpoint(engine, p->id), producer, id, &params);
 	return consumer;
+}
+
+static struct rt_consumer *
+consume(struct peer *p, struct rt_producer *producer, const char *id)
+{
+	return consume_as(p, producer, id, consumer_params());
+}
+
+static struct rt_egress *
+egress_of(const struct peer *p)
+{
+	return rt_endpoint_egress(rt_engine_endpoint(engine, p->id));
+}
+
+static const struct rt_layers *
+layers_of(const struct rt_consumer *c)
+{
+	return rt_consumer_layers(c);
+}
+
+static struct rt_producer_layer_stats
+stats_of(const struct rt_producer *p, int layer)
+{
+	struct rt_producer_layer_stats s;
+
+	rt_producer_read_stats(p, layer, &s);
+	return s;
+}
+
+static uint64_t
+retransmitted(const struct rt_consumer *c)
+{
+	struct rt_consumer_stats s;
+
+	rt_consumer_read_stats(c, &s);
+	return s.retransmitted;
 }
 
 /* From `from` on, each packet has the number and the picture behind the one before. */
@@ -386,11 +451,12 @@ gapless(const struct peer *p, int from)
 	return true;
 }
 
-/* As if the last key frame had come long ago. */
+/* Until the last key frame, and the last request for one, are too old to count. */
 static void
-forget_keyframe(struct rt_producer *p)
+outwait_keyframe(void)
 {
-	p->layers[0].keyframe_us = 1;
+	nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+	rt_engine_touch(engine);
 }
 
 /* ---- tests ---- */
@@ -398,7 +464,6 @@ forget_keyframe(struct rt_producer *p)
 static void
 test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, struct rt_consumer *c)
 {
-	struct rt_engine *e = engine;
 	uint64_t refused;
 	uint8_t nack[64 + RT_SRTP_OVERHEAD];
 	size_t n;
@@ -406,8 +471,7 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	send_frame(a, 0, 100, true, 0, 1);
 	settle();
 	ok(b->n == 0, "a consumer starts paused");
-	rt_engine_touch(e);
-	forget_keyframe(producer);
+	outwait_keyframe();
 	rt_consumer_pause(c, false);
 	ok(UNTIL(a->plis > 0), "resuming asks for a key frame");
 	send_frame(a, 0, 101, false, 0, 2);
@@ -415,9 +479,9 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	send_frame(a, 0, 103, false, 0, 4);
 	ok(UNTIL(b->n == 2) && b->got[0].mark == 3 && b->got[1].mark == 4, "and begins with it");
 	ok(b->got[0].ssrc == ssrc_out && b->got[0].pt == 101 && gapless(b, 0), "under the consumer's numbers");
-	refused = e->bad_srtp;
+	refused = total(RT_HUB_BAD_SRTP);
 	(void) !send(a->fd, a->sent, a->sent_len, 0);
-	ok(UNTIL(e->bad_srtp > refused) && b->n == 2, "a replay is not forwarded");
+	ok(UNTIL(total(RT_HUB_BAD_SRTP) > refused) && b->n == 2, "a replay is not forwarded");
 	n = rt_rtcp_write_nack(nack, 64, 7, ssrc_out, &b->got[0].seq, 1);
 	rt_srtp_protect_rtcp(b->srtp, nack, &n);
 	(void) !send(b->fd, nack, n, 0);
@@ -431,7 +495,7 @@ test_forwarding(struct peer *a, struct peer *b, struct rt_producer *producer, st
 	ok(b->n == 3, "of a muted producer nothing passes");
 	a->plis = 0;
 	rt_producer_mute(producer, false);
-	ok(producer->layers[0].recv.nmissing == 0, "nor is what was lost meanwhile asked for");
+	ok(stats_of(producer, 0).nacks == 0, "nor is what was lost meanwhile asked for");
 	ok(UNTIL(a->plis > 0), "unmuted, a key frame is asked for");
 	send_frame(a, 0, 107, true, 0, 6);
 	ok(UNTIL(b->n == 4) && b->got[3].seq == (uint16_t) (b->got[1].seq + 1), "and the numbers go on where they were");
@@ -446,7 +510,8 @@ test_late_keyframe(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
 	int before;
 
-	rt_consumer_resync(c);
+	rt_consumer_pause(c, true);
+	rt_consumer_pause(c, false);
 	before = b->n;
 	send_frame(a, 0, 20003, false, 0, 3);
 	send_frame(a, 0, 20004, false, 0, 4);
@@ -487,9 +552,8 @@ test_second_viewer(struct peer *a, struct peer *b, struct rt_producer *producer)
 	rt_consumer_close(c);
 	ssrc_out += 10;
 	c = consume(b, producer, "third");
-	forget_keyframe(producer);
+	outwait_keyframe();
 	a->plis = 0;
-	producer->layers[0].keyframe_asked_us = 0;
 	rt_consumer_pause(c, false);
 	ok(UNTIL(a->plis == 1) && b->n == before + 5, "and when the last one is too old");
 	rt_consumer_close(c);
@@ -521,7 +585,7 @@ test_short_picture_ids(struct peer *a, struct peer *b)
 static void
 test_greed(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
-	uint64_t before = c->retransmitted;
+	uint64_t before = retransmitted(c);
 	uint16_t seq = b->got[b->n - 1].seq;
 
 	for (int i = 0; i < 40; i++)
@@ -532,16 +596,35 @@ test_greed(struct peer *a, struct peer *b, struct rt_consumer *c)
 		turn();
 	}
 	settle();
-	ok(c->retransmitted > before + 2 && c->retransmitted <= before + 10, "a packet is sent again so often: %d",
-	   (int) (c->retransmitted - before));
-	c->params.rtx_ssrc = 0;
-	before = c->retransmitted;
-	send_nack(b, (uint16_t) (seq - 1));
-	settle();
-	ok(c->retransmitted == before, "without RTX never: under AES-GCM a number goes out once");
-	c->params.rtx_ssrc = ssrc_out + 1;
+	ok(retransmitted(c) > before + 2 && retransmitted(c) <= before + 10, "a packet is sent again so often: %d",
+	   (int) (retransmitted(c) - before));
 	ok(rt_consumer_bitrate(c) > 0, "a bit rate");
 	ok(UNTIL(rt_consumer_bitrate(c) == 0), "a consumer that stands has none, and takes none from others");
+}
+
+static void
+test_without_rtx(struct peer *a, struct peer *b, struct rt_producer *producer)
+{
+	struct rt_consumer_params params = consumer_params();
+	struct rt_consumer *c;
+	int before;
+
+	params.ssrc += 20;
+	params.rtx_ssrc = 0;
+	c = consume_as(b, producer, "without RTX", params);
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	before = b->n;
+	send_frame(a, 0, 20400, true, 0, 1);
+	ok(UNTIL(b->n == before + 2), "a consumer without RTX");
+	ssrc_out += 20;
+	for (int i = before; i < b->n; i++)
+		if (b->got[i].ssrc == ssrc_out)
+			send_nack(b, b->got[i].seq);
+	ssrc_out -= 20;
+	settle();
+	ok(retransmitted(c) == 0, "nothing is sent again: under AES-GCM a number goes out once");
+	rt_consumer_close(c);
 }
 
 /* A sender begins anew twice, and comes to numbers that it had before: what it sent under them then is forgotten. */
@@ -600,19 +683,20 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 		send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
 		settle();
 	}
-	ok(c->target_spatial == 1 && c->current_spatial == 0 && b->n == 31 && b->got[30].mark == 0,
+	ok(layers_of(c)->target.spatial == 1 && layers_of(c)->current.spatial == 0 && b->n == 31 && b->got[30].mark == 0,
 	   "the upper one is wanted, but has sent no key frame");
 	send_frame(a, 1, (uint16_t) (seq + 5000), true, 0, 1);
 	seq++;
-	ok(UNTIL(b->n == 32) && b->got[31].mark == 1 && c->current_spatial == 1, "with a key frame it goes out");
+	ok(UNTIL(b->n == 32) && b->got[31].mark == 1 && layers_of(c)->current.spatial == 1,
+	   "with a key frame it goes out");
 	for (int i = 0; i < 4; i++, seq++)
 	{
 		send_frame(a, 0, (uint16_t) (seq + 1), true, 0, 0);
 		send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
 	}
 	ok(UNTIL(b->n == 36) && b->got[35].mark == 1, "alone");
-	rt_layers_prefer(c, 0, 1);
-	ok(UNTIL(c->target_spatial == 0), "down again");
+	rt_consumer_prefer(c, 0, 1);
+	ok(UNTIL(layers_of(c)->target.spatial == 0), "down again");
 	send_frame(a, 0, (uint16_t) (seq + 1), false, 0, 0);
 	send_frame(a, 1, (uint16_t) (seq + 5000), false, 0, 1);
 	ok(UNTIL(b->n == 37) && b->got[36].mark == 1, "not before a key frame");
@@ -627,7 +711,7 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	send_frame(a, 0, (uint16_t) (seq + 1), true, 0, 0);
 	ok(UNTIL(b->n == 38) && b->got[37].mark == 0, "then at once");
 	ok(gapless(b, 0), "over both switches: no hole in numbers and pictures");
-	rt_bwe_remb(rt_engine_transport(engine, b->id)->bwe, 1);
+	rt_egress_remb(egress_of(b), 1);
 	before = b->n;
 	for (int i = 0; i < 30; i++)
 	{
@@ -636,8 +720,8 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 		settle();
 	}
 	ok(b->n == before + 30, "the lowest layer flows, whatever the estimate says");
-	rt_layers_prefer(c, 0, 0);
-	ok(UNTIL(c->target_temporal == 0), "the lower temporal layer alone");
+	rt_consumer_prefer(c, 0, 0);
+	ok(UNTIL(layers_of(c)->target.temporal == 0), "the lower temporal layer alone");
 	before = b->n;
 	for (int i = 0; i < 20; i++)
 	{
@@ -652,8 +736,8 @@ test_simulcast(struct peer *a, struct peer *b, struct rt_consumer *c)
 	ok(UNTIL(b->n == before + 2) && b->got[before].mark == 5 &&
 		   b->got[before + 1].seq == (uint16_t) (b->got[before].seq - 1) && b->got[before + 1].mark != 6,
 	   "one that comes late, and is left out, is no loss: an empty packet has its number");
-	rt_layers_prefer(c, 0, 1);
-	ok(UNTIL(c->target_temporal == 1), "both of them");
+	rt_consumer_prefer(c, 0, 1);
+	ok(UNTIL(layers_of(c)->target.temporal == 1), "both of them");
 	before = b->n;
 	send_part(a, (uint16_t) (seq + 3), false, (uint16_t) (seq + 2));
 	send_part(a, (uint16_t) (seq + 2), true, (uint16_t) (seq + 2));
@@ -690,7 +774,7 @@ send_av1(struct peer *p, uint16_t number, int template, bool last)
 	payload[sizeof(payload) - 1] = (uint8_t) number;
 	memcpy(dd, l2t1_key, sizeof(dd));
 	dd[0] = (uint8_t) (0xc0 | (60 + template) % 64);
-	rt_put16(dd + 1, number);
+	rt_bytes_put16(dd + 1, number);
 	n = rt_rtp_write_header(p->sent, 96, last, number, number / 2 * 3000u, ssrc_in, &ext, 1);
 	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(p->fd, p->sent, p->sent_len, 0);
@@ -708,8 +792,18 @@ produce_av1(struct peer *p)
 	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_IN;
 	params.n_encodings = 1;
 	params.encodings[0] = (struct rt_encoding){.ssrc = ssrc_in, .layers = {2, 1, false}};
-	rt_producer_new(&producer, rt_engine_transport(engine, p->id), "av1", &params);
+	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, p->id), "av1", &params);
 	return producer;
+}
+
+static struct rt_consumer *
+consume_av1(struct peer *p, struct rt_producer *producer)
+{
+	struct rt_consumer_params params = consumer_params();
+
+	params.codec = RT_CODEC_AV1;
+	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_OUT;
+	return consume_as(p, producer, "c", params);
 }
 
 static bool
@@ -726,8 +820,6 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 {
 	uint16_t n = 2000;
 
-	c->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_OUT;
-	c->params.codec = RT_CODEC_AV1;
 	b->n = 0;
 	rt_engine_touch(engine);
 	rt_consumer_pause(c, false);
@@ -741,8 +833,8 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 	ok(UNTIL(b->n == 2) && b->got[0].has_dd && b->got[0].dd.has_structure && b->got[0].dd.frame == 2002 &&
 		   b->got[1].dd.spatial == 1 && !b->got[0].marker && b->got[1].marker && !b->got[1].dd.has_active,
 	   "then both layers, though the key frame was late; its descriptor is longer than one-byte extensions can be");
-	rt_layers_prefer(c, 0, -1);
-	UNTIL(c->target_spatial == 0);
+	rt_consumer_prefer(c, 0, -1);
+	UNTIL(layers_of(c)->target.spatial == 0);
 	for (int i = 0; i < 5; i++)
 	{
 		send_av1(a, n++, LOWER, false);
@@ -751,8 +843,8 @@ test_av1(struct peer *a, struct peer *b, struct rt_consumer *c)
 	ok(UNTIL(b->n == 7) && numbers_go_on(b) && b->got[6].dd.spatial == 0 && b->got[6].marker,
 	   "the lower layer alone");
 	ok(b->got[2].dd.has_active && b->got[6].dd.active == 2, "and the receiver is told that there is no other");
-	rt_layers_prefer(c, 1, -1);
-	UNTIL(c->target_spatial == 1);
+	rt_consumer_prefer(c, 1, -1);
+	UNTIL(layers_of(c)->target.spatial == 1);
 	send_av1(a, n++, LOWER, false);
 	send_av1(a, n++, UPPER, true);
 	ok(UNTIL(b->n == 8) && b->got[7].dd.spatial == 0, "not up where it could not be decoded");
@@ -786,41 +878,47 @@ send_layers(struct peer *a, uint16_t number)
 	nanosleep(&(struct timespec){.tv_nsec = 40000000}, NULL);
 }
 
-/* At the next tick, by this estimate. */
+/* Allotted by this estimate; nothing is tried beyond it for 2 s. */
 static void
-allot(struct rt_transport *t, uint64_t bps)
+allot(struct peer *b, uint64_t bps)
 {
-	rt_bwe_remb(t->bwe, bps);
-	t->layers_us = 0;
-	t->upgrade_us = engine->now_us; /* nothing is tried */
-	rt_allot_layers(t);
+	struct rt_allot *a = rt_allot_new(egress_of(b));
+
+	rt_egress_remb(egress_of(b), bps);
+	rt_allot_layers(a, rt_endpoint_consumers(rt_engine_endpoint(engine, b->id)));
+	rt_allot_free(a);
 }
 
+/* Of 100 packets that go out, the receiver says, every other one came. */
 static void
-lose_half(struct rt_transport *t)
+lose_half(struct rt_egress *e)
 {
-	uint64_t at[100];
-	uint8_t out[1000];
+	uint64_t at[100], now_us = rt_hub_now_us(rt_egress_hub(e));
+	uint8_t out[1000] = {0};
 	struct rt_rtcp p;
 	size_t len, off = 0;
 	int written;
+	uint16_t base = rt_egress_number(e);
+	struct rt_srtp_roc roc = {0};
 
-	rt_bwe_remb(t->bwe, 10000000);
+	rt_egress_remb(e, 10000000);
 	for (uint16_t i = 0; i < 100; i++)
 	{
-		rt_bwe_sent(t->bwe, i, 1000, engine->now_us);
-		at[i] = i % 2 ? engine->now_us + 100u * i : 0;
+		uint8_t *packet = rt_egress_buffer(e);
+		size_t n = rt_rtp_write_header(packet, 99, false, i, 0, 99, NULL, 0);
+
+		rt_egress_send(e, true, &roc, packet, n, NULL, 0, out, 900);
+		at[i] = i % 2 ? now_us + 100u * i : 0;
 	}
-	len = rt_rtcp_write_twcc(out, sizeof(out), 1, 2, 0, 0, at, 100, &written);
+	len = rt_rtcp_write_twcc(out, sizeof(out), 1, 2, 0, base, at, 100, &written);
 	if (rt_rtcp_next(out, len, &off, &p) == RT_OK)
-		rt_bwe_feedback(t->bwe, &p, engine->now_us + 1000000);
+		rt_egress_feedback(e, &p);
 }
 
 /* Three layers of a track to two consumers of one transport: what there is does not go to the first alone. */
 static void
 test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 {
-	struct rt_transport *t = rt_engine_transport(engine, b->id);
 	struct rt_consumer *c[2];
 	uint16_t number = 100;
 	uint64_t middle, top;
@@ -829,33 +927,37 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 		send_layers(a, number++);
 	for (int i = 0; i < 2; i++)
 	{
-		c[i] = consume(b, producer, i ? "second" : "first");
-		c[i]->params.ssrc += 10u * (uint32_t) i;
+		struct rt_consumer_params params = consumer_params();
+
+		params.ssrc += 10u * (uint32_t) i;
+		c[i] = consume_as(b, producer, i ? "second" : "first", params);
 		rt_consumer_pause(c[i], false);
 	}
 	middle = rt_producer_bitrate(producer, 1);
 	top = rt_producer_bitrate(producer, 2);
-	allot(t, 2 * middle + middle / 10);
-	ok(c[0]->target_spatial == 1 && c[1]->target_spatial == 1 && c[0]->target_temporal == 1 &&
-		   c[1]->target_temporal == 1,
-	   "the middle layer for both: %d and %d", c[0]->target_spatial, c[1]->target_spatial);
-	ok(strcmp(c[0]->reason, "bandwidth") == 0, "and it says why: %s", c[0]->reason);
-	allot(t, middle + top * 7 / 10);
-	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 0 && c[0]->target_spatial == 1 &&
-		   c[0]->target_temporal == 1,
+	allot(b, 2 * middle + middle / 10);
+	ok(layers_of(c[0])->target.spatial == 1 && layers_of(c[1])->target.spatial == 1 &&
+		   layers_of(c[0])->target.temporal == 1 && layers_of(c[1])->target.temporal == 1,
+	   "the middle layer for both: %d and %d", layers_of(c[0])->target.spatial, layers_of(c[1])->target.spatial);
+	ok(strcmp(layers_of(c[0])->reason, "bandwidth") == 0, "and it says why: %s", layers_of(c[0])->reason);
+	allot(b, middle + top * 7 / 10);
+	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[1])->target.temporal == 0 &&
+		   layers_of(c[0])->target.spatial == 1 && layers_of(c[0])->target.temporal == 1,
 	   "a little more: the upper one, but the lower half of its frames");
-	allot(t, 2 * top + top / 10);
-	ok(c[0]->target_spatial == 2 && c[0]->target_temporal == 1 && strcmp(c[0]->reason, "preferred") == 0,
+	allot(b, 2 * top + top / 10);
+	ok(layers_of(c[0])->target.spatial == 2 && layers_of(c[0])->target.temporal == 1 &&
+		   strcmp(layers_of(c[0])->reason, "preferred") == 0,
 	   "all for both");
-	allot(t, top + top * 7 / 10);
-	ok(c[0]->target_temporal == 1, "a low estimate alone takes nothing away");
-	lose_half(t);
-	allot(t, top + top * 7 / 10);
-	ok(c[1]->target_spatial == 2 && c[1]->target_temporal == 1 && c[0]->target_spatial == 2 &&
-		   c[0]->target_temporal == 0,
+	allot(b, top + top * 7 / 10);
+	ok(layers_of(c[0])->target.temporal == 1, "a low estimate alone takes nothing away");
+	lose_half(egress_of(b));
+	allot(b, top + top * 7 / 10);
+	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[1])->target.temporal == 1 &&
+		   layers_of(c[0])->target.spatial == 2 && layers_of(c[0])->target.temporal == 0,
 	   "congestion does: first the upper temporal layer of one of them");
-	allot(t, 1);
-	ok(c[0]->target_spatial == 0 && c[0]->target_temporal == 0 && c[1]->target_spatial == 0,
+	allot(b, 1);
+	ok(layers_of(c[0])->target.spatial == 0 && layers_of(c[0])->target.temporal == 0 &&
+		   layers_of(c[1])->target.spatial == 0,
 	   "in the end all but the lowest");
 }
 
@@ -882,22 +984,25 @@ test_many_streams(struct peer *a)
 
 /* When a picture was taken; how far the sender's clock is from the camera's tells nothing of ours. */
 static void
-test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer, struct rt_consumer *c)
+test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer)
 {
+	struct rt_consumer_params params = consumer_params();
+	struct rt_consumer *c;
 	struct rt_rtp_ext_out ext = {CAPTURE_IN, 16, (const uint8_t *) "ntp-timeoffset.."};
 	uint8_t payload[] = {0x10, 0, 0, 0};
-	int before = b->n;
 	size_t n;
 
-	producer->params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_IN;
-	c->params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_OUT;
+	settle();
+	b->n = 0;
+	params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_OUT;
+	c = consume_as(b, producer, "c", params);
 	rt_engine_touch(engine);
 	rt_consumer_pause(c, false);
 	n = rt_rtp_write_header(a->sent, 96, true, 1, 3000, ssrc_in, &ext, 1);
 	n = rt_srtp_protect(a->srtp, &a->roc[0], a->sent, n, NULL, 0, payload, sizeof(payload));
 	(void) !send(a->fd, a->sent, n, 0);
-	ok(UNTIL(b->n == before + 1) && strcmp(b->got[before].capture, "ntp-time") == 0,
-	   "the time of capture is copied: %s", b->got[before].capture);
+	ok(UNTIL(b->n == 1) && strcmp(b->got[0].capture, "ntp-time") == 0, "the time of capture is copied: %s",
+	   b->got[0].capture);
 }
 
 /* ---- simulcast without announced SSRCs, as browsers send it ---- */
@@ -924,7 +1029,7 @@ produce_by_rid(struct peer *p, const char *mid)
 		params.encodings[i].layers = (struct rt_scalability){1, 1, false};
 		snprintf(params.encodings[i].rid, sizeof(params.encodings[i].rid), "r%d", i);
 	}
-	rt_producer_new(&producer, rt_engine_transport(engine, p->id), mid, &params);
+	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, p->id), mid, &params);
 	return producer;
 }
 
@@ -949,27 +1054,24 @@ static void
 test_two_tracks(struct peer *a)
 {
 	struct rt_producer *camera = produce_by_rid(a, "camera"), *screen;
-	uint64_t unknown = engine->unknown_ssrc;
+	uint64_t unknown = total(RT_HUB_UNKNOWN_SSRC);
 	uint32_t ssrc = ssrc_in + 50;
 
 	send_by_rid(a, "camera", "r0", ssrc, 500);
-	ok(camera->layers[0].recv.ssrc == ssrc, "a stream is known by its RID");
+	ok(stats_of(camera, 0).ssrc == ssrc, "a stream is known by its RID");
 	send_by_rid(a, "screen", "r0", ssrc + 1, 500);
-	ok(camera->layers[0].recv.ssrc == ssrc && engine->unknown_ssrc == unknown + 1,
+	ok(stats_of(camera, 0).ssrc == ssrc && total(RT_HUB_UNKNOWN_SSRC) == unknown + 1,
 	   "one of another track, that is not announced yet, does not take its place");
-	ok(rt_engine_transport(engine, a->id)->twcc->highest == (uint8_t) (ssrc + 1),
-	   "but its sender is told that it came");
+	ok(UNTIL(a->told_number == (uint8_t) (ssrc + 1)), "but its sender is told that it came");
 	screen = produce_by_rid(a, "screen");
 	send_by_rid(a, "camera", "r1", ssrc + 2, 500);
-	ok(camera->layers[1].recv.ssrc == ssrc + 2 && screen->layers[1].recv.packets == 0,
-	   "of two tracks the MID tells which");
+	ok(stats_of(camera, 1).ssrc == ssrc + 2 && stats_of(screen, 1).packets == 0, "of two tracks the MID tells which");
 	send_by_rid(a, "screen", "r0", ssrc + 3, 500);
-	ok(screen->layers[0].recv.ssrc == ssrc + 3 && camera->layers[0].recv.ssrc == ssrc, "for both of them");
+	ok(stats_of(screen, 0).ssrc == ssrc + 3 && stats_of(camera, 0).ssrc == ssrc, "for both of them");
 	send_by_rid(a, NULL, "r1", ssrc + 4, 500);
-	ok(screen->layers[1].recv.ssrc == ssrc + 4, "without a MID the RID has to do");
+	ok(stats_of(screen, 1).ssrc == ssrc + 4, "without a MID the RID has to do");
 	send_by_rid(a, "camera", "r0", ssrc + 5, 400);
-	ok(camera->layers[0].recv.ssrc == ssrc + 5 && camera->layers[0].recv.highest == 400,
-	   "another SSRC has numbers of its own, be they behind");
+	ok(stats_of(camera, 0).ssrc == ssrc + 5, "another SSRC has numbers of its own, be they behind");
 	rt_producer_close(camera);
 	rt_producer_close(screen);
 }
@@ -992,10 +1094,10 @@ static void
 test_strangers(struct peer *a, struct peer *b)
 {
 	struct peer stranger = {.fd = open_socket(), .pwd = "a password that is not theirs"};
-	struct rt_transport *t;
+	struct rt_webrtc_transport_stats s;
 	uint8_t junk[1200];
-	uint64_t bad = engine->bad_stun, stray = engine->stray;
-	int before = b->n, used = 0;
+	uint64_t bad = total(RT_HUB_BAD_STUN), stray = total(RT_HUB_STRAY);
+	int before = b->n;
 
 	strcpy(stranger.ufrag, b->ufrag);
 	stranger.dtls = rt_dtls_new(certificate, on_dtls_send, &stranger);
@@ -1013,11 +1115,10 @@ test_strangers(struct peer *a, struct peer *b)
 			turn();
 	}
 	settle();
-	t = rt_engine_transport(engine, b->id);
-	for (int i = 0; t != NULL && i < RT_MAX_TUPLES; i++)
-		used += t->tuples[i].used;
-	ok(engine->bad_stun >= bad + 4000 && engine->stray > stray + 4000, "12,000 packets of a stranger are counted");
-	ok(used == 2, "and none has made its address known");
+	rt_webrtc_transport_read_stats(transport_of(b), &s);
+	ok(total(RT_HUB_BAD_STUN) >= bad + 4000 && total(RT_HUB_STRAY) > stray + 4000,
+	   "12,000 packets of a stranger are counted");
+	ok(s.tuples == 2, "and none has made its address known");
 	send_frame(a, 0, 301, false, 0, 10);
 	ok(UNTIL(b->n == before + 1), "the call goes on");
 	for (int i = 0; i < 4000; i++)
@@ -1034,9 +1135,9 @@ test_wrong_certificate(void)
 {
 	struct peer *p = new_peer(2, false);
 
-	announce(p, rt_dtls_context_fingerprint(engine->dtls));
+	announce(p, rt_dtls_context_fingerprint(rt_hub_certificate(rt_engine_hub(engine))));
 	shake_hands(p);
-	ok(UNTIL(!rt_engine_transport(engine, p->id)) && strstr(events, "DTLS failed"),
+	ok(UNTIL(!rt_engine_endpoint(engine, p->id)) && strstr(events, "DTLS failed"),
 	   "another certificate than was announced ends the transport");
 	free_peer(2);
 }
@@ -1046,19 +1147,19 @@ static void
 test_early_handshake(void)
 {
 	struct peer *p = new_peer(2, false);
-	struct rt_transport *t = rt_engine_transport(engine, p->id);
+	struct rt_webrtc_transport *t = transport_of(p);
 
-	ok(shake_hands(p) && !rt_transport_ready(t), "a handshake before connect-transport; nothing is sent yet");
+	ok(shake_hands(p) && !rt_webrtc_transport_ready(t), "a handshake before connect-transport; nothing is sent yet");
 	announce(p, rt_dtls_context_fingerprint(certificate));
-	ok(rt_transport_ready(t), "connect-transport completes it");
-	rt_transport_close(t);
+	ok(rt_webrtc_transport_ready(t), "connect-transport completes it");
+	rt_endpoint_close(rt_engine_endpoint(engine, p->id));
 	free_peer(2);
 	p = new_peer(2, false);
-	t = rt_engine_transport(engine, p->id);
+	t = transport_of(p);
 	events[0] = '\0';
-	ok(shake_hands(p) && !rt_transport_ready(t), "another one");
-	announce(p, rt_dtls_context_fingerprint(engine->dtls));
-	ok(!rt_engine_transport(engine, p->id) && strstr(events, "DTLS failed"),
+	ok(shake_hands(p) && !rt_webrtc_transport_ready(t), "another one");
+	announce(p, rt_dtls_context_fingerprint(rt_hub_certificate(rt_engine_hub(engine))));
+	ok(!rt_engine_endpoint(engine, p->id) && strstr(events, "DTLS failed"),
 	   "whose certificate is not what connect-transport says");
 	free_peer(2);
 }
@@ -1071,7 +1172,7 @@ test_goodbye(void)
 	ok(join(p), "one more peer");
 	events[0] = '\0';
 	rt_dtls_close(p->dtls);
-	ok(UNTIL(!rt_engine_transport(engine, p->id)) && strstr(events, "closed by the peer"), "it says goodbye");
+	ok(UNTIL(!rt_engine_endpoint(engine, p->id)) && strstr(events, "closed by the peer"), "it says goodbye");
 	free_peer(2);
 }
 
@@ -1085,7 +1186,7 @@ test_idle(struct peer *b)
 	rt_engine_set_idle_timeout(engine, 1500);
 	ok(UNTIL(({
 		   check(b, false);
-		   rt_engine_transport(engine, "t3") == NULL;
+		   rt_engine_endpoint(engine, "t3") == NULL;
 	   })),
 	   "who never comes is not waited for");
 	free_peer(3);
@@ -1094,17 +1195,17 @@ test_idle(struct peer *b)
 	ok(UNTIL(({
 		   check(b, false);
 		   check(peers[3], true);
-		   rt_engine_transport(engine, "t3") == NULL;
+		   rt_engine_endpoint(engine, "t3") == NULL;
 	   })) &&
 		   strstr(events, "no DTLS"),
 	   "nor who only knocks");
 	ok(UNTIL(({
 		   check(b, false);
-		   rt_engine_transport(engine, "t0") == NULL;
+		   rt_engine_endpoint(engine, "t0") == NULL;
 	   })),
 	   "who says nothing any more is gone");
-	ok(rt_engine_transport(engine, b->id) != NULL, "who checks is not");
-	ok(UNTIL(!rt_engine_transport(engine, b->id)) && strstr(events, "no answer from the peer"), "until he ceases to");
+	ok(rt_engine_endpoint(engine, b->id) != NULL, "who checks is not");
+	ok(UNTIL(!rt_engine_endpoint(engine, b->id)) && strstr(events, "no answer from the peer"), "until he ceases to");
 	free_peer(3);
 }
 
@@ -1152,17 +1253,17 @@ main(void)
 	test_second_viewer(a, b, producer);
 	test_short_picture_ids(a, b);
 	test_greed(a, b, consumer);
+	test_without_rtx(a, b, producer);
 	test_numbers_again(a, b);
 	another(a, producer);
 	producer = produce_av1(a);
-	consumer = consume(b, producer, "c");
-	test_av1(a, b, consumer);
+	test_av1(a, b, consume_av1(b, producer));
 	another(a, producer);
 	producer = produce(a, 3);
 	test_fairness(a, b, producer);
 	another(a, producer);
 	producer = produce(a, 1);
-	test_capture_time(a, b, producer, consume(b, producer, "c"));
+	test_capture_time(a, b, producer);
 	another(a, producer);
 	test_many_streams(a);
 	test_two_tracks(a);
@@ -1170,7 +1271,7 @@ main(void)
 	producer = produce(a, 2);
 	consumer = consume(b, producer, "c");
 	test_simulcast(a, b, consumer);
-	rt_layers_prefer(consumer, 0, 1);
+	rt_consumer_prefer(consumer, 0, 1);
 	test_moving(a, b);
 	test_strangers(a, b);
 	test_wrong_certificate();

@@ -243,15 +243,15 @@ test_hostile(void)
 	struct timespec from, to;
 	double us;
 
-	rt_put16(body + 10, 65535);
+	rt_bytes_put16(body + 10, 65535);
 	for (int i = 0; i < 9; i++)
-		rt_put16(body + 16 + 2 * i, i < 8 ? 8191 : 65535 - 8 * 8191);
+		rt_bytes_put16(body + 16 + 2 * i, i < 8 ? 8191 : 65535 - 8 * 8191);
 	for (uint16_t s = 0; s < 1000; s++)
 		rt_estimator_sent(b, s, PACKET, 0, 1000000 + s * 100u);
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	for (int i = 0; i < 35 * 100; i++)
 	{
-		rt_put16(body + 8, (uint16_t) (i * 777));
+		rt_bytes_put16(body + 8, (uint16_t) (i * 777));
 		rt_estimator_feedback(b, &p, 2000000);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);

@@ -53,10 +53,10 @@ ask(const uint8_t *data, size_t len, enum rt_result expected)
 		return -2;
 	if (answer_len < 20)
 		return -1;
-	if (rt_get16(answer) == 0x0101)
+	if (rt_bytes_get16(answer) == 0x0101)
 		return 0;
-	for (size_t at = 20; at + 8 <= answer_len; at += 4 + ((size_t) rt_get16(answer + at + 2) + 3) / 4 * 4)
-		if (rt_get16(answer + at) == 0x0009)
+	for (size_t at = 20; at + 8 <= answer_len; at += 4 + ((size_t) rt_bytes_get16(answer + at + 2) + 3) / 4 * 4)
+		if (rt_bytes_get16(answer + at) == 0x0009)
 			return answer[at + 6] * 100 + answer[at + 7];
 	return -3;
 }
@@ -110,10 +110,10 @@ test_success(void)
 	ok(send_request(&r, RT_OK) == 0 && strcmp(check.local_ufrag, "evtj") == 0 && !check.nominate,
 	   "a check is answered");
 	ok(memcmp(answer + 4, r.data + 4, 16) == 0, "with its transaction");
-	while (at < answer_len && rt_get16(answer + at) != 0x0020)
-		at += 4 + ((size_t) rt_get16(answer + at + 2) + 3) / 4 * 4;
-	ok(at < answer_len && rt_get16(answer + at + 6) == (4501 ^ 0x2112) &&
-		   rt_get32(answer + at + 8) == (0xc0000201 ^ 0x2112a442),
+	while (at < answer_len && rt_bytes_get16(answer + at) != 0x0020)
+		at += 4 + ((size_t) rt_bytes_get16(answer + at + 2) + 3) / 4 * 4;
+	ok(at < answer_len && rt_bytes_get16(answer + at + 6) == (4501 ^ 0x2112) &&
+		   rt_bytes_get32(answer + at + 8) == (0xc0000201 ^ 0x2112a442),
 	   "and tells the address it came from");
 	stun_check(&r, "evtj:h6vY");
 	stun_add(&r, 0x0025, NULL, 0);

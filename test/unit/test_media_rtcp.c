@@ -150,8 +150,8 @@ read_back(const uint8_t *data, size_t len, struct seen *s)
 	memset(s, 0, sizeof(*s));
 	if (rt_rtcp_next(data, len, &off, &p) != RT_OK || off != len)
 		return false;
-	s->clock_us = (int64_t) rt_get24(p.body + 12) * 64000;
-	return rt_rtcp_read_twcc(&p, &reference, on_status, s) && reference == rt_get24(p.body + 12);
+	s->clock_us = (int64_t) rt_bytes_get24(p.body + 12) * 64000;
+	return rt_rtcp_read_twcc(&p, &reference, on_status, s) && reference == rt_bytes_get24(p.body + 12);
 }
 
 static void
@@ -245,7 +245,7 @@ test_malformed(void)
 		{
 			p[0] = (uint8_t) (0x80 | (p[0] & 0x3f));
 			p[1] = (uint8_t) (200 + p[1] % 8);
-			rt_put16(p + 2, (uint16_t) (p[3] % (len / 4 + 1)));
+			rt_bytes_put16(p + 2, (uint16_t) (p[3] % (len / 4 + 1)));
 		}
 		memcpy(heap, p, len);
 		while (rt_rtcp_next(heap, len, &off, &q) == RT_OK)

@@ -9,21 +9,21 @@ test_kinds(void)
 {
 	uint8_t p[20] = {0};
 
-	ok(rt_packet_kind(p, 20) == RT_PACKET_STUN, "0..3: STUN");
-	ok(rt_packet_kind(p, 19) == RT_PACKET_UNKNOWN, "STUN has 20 bytes");
+	ok(rt_rtp_classify(p, 20) == RT_PACKET_STUN, "0..3: STUN");
+	ok(rt_rtp_classify(p, 19) == RT_PACKET_UNKNOWN, "STUN has 20 bytes");
 	p[0] = 22;
-	ok(rt_packet_kind(p, 13) == RT_PACKET_DTLS, "20..63: DTLS");
+	ok(rt_rtp_classify(p, 13) == RT_PACKET_DTLS, "20..63: DTLS");
 	p[0] = 64;
-	ok(rt_packet_kind(p, 20) == RT_PACKET_UNKNOWN, "64..79 are TURN channels: not ours");
+	ok(rt_rtp_classify(p, 20) == RT_PACKET_UNKNOWN, "64..79 are TURN channels: not ours");
 	p[0] = 0x80;
 	p[1] = 200;
-	ok(rt_packet_kind(p, 8) == RT_PACKET_RTCP, "192..223: RTCP");
+	ok(rt_rtp_classify(p, 8) == RT_PACKET_RTCP, "192..223: RTCP");
 	p[1] = 96;
-	ok(rt_packet_kind(p, 12) == RT_PACKET_RTP, "else RTP");
+	ok(rt_rtp_classify(p, 12) == RT_PACKET_RTP, "else RTP");
 	p[1] = 0x80 | 96;
-	ok(rt_packet_kind(p, 12) == RT_PACKET_RTP, "RTP with a marker");
-	ok(rt_packet_kind(p, 11) == RT_PACKET_UNKNOWN && rt_packet_kind(p, 1) == RT_PACKET_UNKNOWN &&
-		   rt_packet_kind(p, 0) == RT_PACKET_UNKNOWN,
+	ok(rt_rtp_classify(p, 12) == RT_PACKET_RTP, "RTP with a marker");
+	ok(rt_rtp_classify(p, 11) == RT_PACKET_UNKNOWN && rt_rtp_classify(p, 1) == RT_PACKET_UNKNOWN &&
+		   rt_rtp_classify(p, 0) == RT_PACKET_UNKNOWN,
 	   "too short for anything");
 }
 

@@ -3,7 +3,7 @@
 #include <srtp2/srtp.h>
 
 #include "bgworker/media/secure/gcm.h"
-#include "bgworker/media/secure/replay.h"
+#include "bgworker/media/secure/replay_window.h"
 #include "bgworker/media/rtp/rtcp.h"
 #include "bgworker/media/rtp/rtp.h"
 #include "bgworker/media/secure/srtp.h"
@@ -35,7 +35,7 @@ reference(srtp_ssrc_type_t direction)
 	srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
 	policy.ssrc.type = direction;
 	policy.key = k.local;
-	policy.window_size = RT_REPLAY_WINDOW;
+	policy.window_size = RT_REPLAY_WINDOW_PACKETS;
 	policy.allow_repeat_tx = 1;
 	return srtp_create(&s, &policy) == srtp_err_status_ok ? s : NULL;
 }
@@ -72,14 +72,14 @@ make_any_header(uint8_t *out, uint16_t seq, uint32_t ssrc)
 	for (size_t i = 0; i < 200; i++)
 		out[i] = (uint8_t) random();
 	out[0] = (uint8_t) (0x80 | csrcs);
-	rt_put16(out + 2, seq);
-	rt_put32(out + 8, ssrc);
+	rt_bytes_put16(out + 2, seq);
+	rt_bytes_put32(out + 8, ssrc);
 	n += 4 * csrcs;
 	if (below(3) == 0)
 		return n;
 	out[0] |= 0x10;
-	rt_put16(out + n, below(2) ? 0xBEDE : 0x1000);
-	rt_put16(out + n + 2, (uint16_t) words);
+	rt_bytes_put16(out + n, below(2) ? 0xBEDE : 0x1000);
+	rt_bytes_put16(out + n + 2, (uint16_t) words);
 	return n + 4 + 4 * words;
 }
 

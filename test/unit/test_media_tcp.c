@@ -164,7 +164,7 @@ test_port(void)
 
 	if (rt_port_new(&port, loop, "127.0.0.1", number, &handler) != RT_OK)
 		return;
-	stats = rt_port_stats(port);
+	stats = rt_port_totals(port);
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i] = dial(number);
 	files = allow_no_more(clients[CLIENTS - 1]);

@@ -29,7 +29,7 @@ produce(struct rt_producer_params *p, const char *kind, const char *params)
 {
 	struct rt_producer_context ctx = {.caps = caps, .default_cname = "made", .first_ssrc = 500000000};
 	json_t *json = parse(params);
-	enum rt_result rc = rt_producer_params_init(p, kind, json, &ctx, &error);
+	enum rt_result rc = rt_params_producer_init(p, kind, json, &ctx, &error);
 
 	json_decref(json);
 	return rc;
@@ -51,12 +51,12 @@ test_names(void)
 	enum rt_ext ext;
 	int known = 0;
 
-	ok(rt_codec_find("VIDEO/h264", &codec) && codec == RT_CODEC_H264, "a codec's name in any case");
-	ok(!rt_codec_find("video/H265", &codec) && !rt_codec_find("", &codec), "others are not known");
-	ok(rt_kind_find("video", &kind) && kind == RT_KIND_VIDEO && !rt_kind_find("data", &kind), "kinds");
+	ok(rt_params_find_codec("VIDEO/h264", &codec) && codec == RT_CODEC_H264, "a codec's name in any case");
+	ok(!rt_params_find_codec("video/H265", &codec) && !rt_params_find_codec("", &codec), "others are not known");
+	ok(rt_params_find_kind("video", &kind) && kind == RT_KIND_VIDEO && !rt_params_find_kind("data", &kind), "kinds");
 	for (int i = 0; i < RT_EXT_COUNT; i++)
-		known += rt_ext_uri(i) != NULL && rt_ext_find(rt_ext_uri(i), &ext) && (int) ext == i;
-	ok(known == RT_EXT_COUNT && !rt_ext_find("urn:example:x", &ext), "each extension has its URI");
+		known += rt_params_ext_uri(i) != NULL && rt_params_find_ext(rt_params_ext_uri(i), &ext) && (int) ext == i;
+	ok(known == RT_EXT_COUNT && !rt_params_find_ext("urn:example:x", &ext), "each extension has its URI");
 }
 
 static void
@@ -75,7 +75,7 @@ test_scalability(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		struct rt_scalability s = rt_scalability_parse(cases[i].mode);
+		struct rt_scalability s = rt_params_scalability(cases[i].mode);
 
 		ok(s.spatial == cases[i].s.spatial && s.temporal == cases[i].s.temporal && s.key == cases[i].s.key, "mode %s",
 		   cases[i].mode == NULL ? "(none)" : cases[i].mode);
@@ -106,20 +106,20 @@ test_producer(void)
 	is_str(p.encodings[1].rid, "hi", "its rids");
 	ok(p.encodings[0].max_bitrate_bps == 100000 && p.encodings[1].layers.temporal == 2 && p.encodings[1].dtx,
 	   "its layers");
-	rt_producer_params_fini(&p);
+	rt_params_producer_fini(&p);
 
 	ok(produce(&p, "video",
 			   "{" VIDEO_CODECS ",\"encodings\":[{\"ssrc\":4294967295,\"rtx\":{\"ssrc\":4294967294}}]}") == RT_OK &&
 		   p.encodings[0].ssrc == 4294967295 && p.encodings[0].rtx_ssrc == 4294967294 && p.type == RT_PRODUCER_SIMPLE,
 	   "SSRCs have 32 bits");
-	rt_producer_params_fini(&p);
+	rt_params_producer_fini(&p);
 
 	ok(produce(&p, "audio",
 			   "{\"mid\":\"0\",\"codecs\":[{\"mimeType\":\"audio/"
 			   "opus\",\"payloadType\":111,\"clockRate\":48000,\"channels\":2}]}") == RT_OK &&
 		   p.rtx_pt == RT_NO_PT && p.mapped_rtx_pt == RT_NO_PT && p.mapped_pt == 100 && p.n_encodings == 1,
 	   "audio has no retransmissions");
-	rt_producer_params_fini(&p);
+	rt_params_producer_fini(&p);
 	ok(produce(&p, "video", "{\"codecs\":[]}") == RT_BAD_INPUT, "no codec");
 	is_str(error.message, "rtpParameters.codecs: is empty", "and the message says so");
 	ok(produce(&p, "video", "null") == RT_BAD_INPUT && p.consumable == NULL, "no object");
@@ -135,7 +135,7 @@ test_consumer(void)
 	produce(&p, "video",
 			"{\"mid\":\"7\"," VIDEO_CODECS
 			",\"encodings\":[{\"rid\":\"a\",\"maxBitrate\":5},{\"rid\":\"b\",\"maxBitrate\":900000}]}");
-	ok(rt_consumer_params_init(&c, RT_KIND_VIDEO, p.consumable, caps, "3", 700000000, &error) == RT_OK, "a consumer");
+	ok(rt_params_consumer_init(&c, RT_KIND_VIDEO, p.consumable, caps, "3", 700000000, &error) == RT_OK, "a consumer");
 	ok(c.pt == 101 && c.rtx_pt == 102 && c.ssrc == 700000000 && c.rtx_ssrc == 700000001, "its numbers");
 	ok(c.ext.id[RT_EXT_MID] == 1 && c.ext.id[RT_EXT_TRANSPORT_CC] == 5 && c.ext.id[RT_EXT_RID] == 0 &&
 		   c.ext.id[RT_EXT_ABS_CAPTURE_TIME] == 0,
@@ -146,11 +146,11 @@ test_consumer(void)
 	is_str(c.mid, "3", "its mid");
 	is_str(c.cname, "made", "the producer's CNAME");
 	is_str(json_string_value(json_object_get(c.rtp_parameters, "mid")), "3", "which the client is told");
-	rt_consumer_params_fini(&c);
-	ok(rt_consumer_params_init(&c, RT_KIND_VIDEO, p.consumable, none, "3", 1, &error) == RT_BAD_INPUT &&
+	rt_params_consumer_fini(&c);
+	ok(rt_params_consumer_init(&c, RT_KIND_VIDEO, p.consumable, none, "3", 1, &error) == RT_BAD_INPUT &&
 		   c.rtp_parameters == NULL,
 	   "a client that can play nothing");
-	rt_producer_params_fini(&p);
+	rt_params_producer_fini(&p);
 	json_decref(none);
 }
 
@@ -161,17 +161,17 @@ test_dtls(void)
 	json_t *json = parse("{\"role\":\"client\",\"fingerprints\":[{\"algorithm\":\"sha-1\","
 						 "\"value\":\"00:01:02:03:04:05:06:07:08:09:0a:0B:0c:0D:0e:0F:10:11:12:ff\"}]}");
 
-	ok(rt_dtls_params_read(&d, json, &error) == RT_OK && d.role == RT_DTLS_CLIENT && d.digest_len == 20 &&
+	ok(rt_params_dtls_read(&d, json, &error) == RT_OK && d.role == RT_DTLS_CLIENT && d.digest_len == 20 &&
 		   d.digest[10] == 0x0a && d.digest[19] == 0xff,
 	   "a fingerprint");
 	json_decref(json);
-	ok(rt_dtls_params_read(&d, NULL, &error) == RT_BAD_INPUT, "none");
+	ok(rt_params_dtls_read(&d, NULL, &error) == RT_BAD_INPUT, "none");
 }
 
 int
 main(void)
 {
-	caps = rt_params_router_caps();
+	caps = rt_params_caps_router();
 	test_names();
 	test_scalability();
 	test_producer();

@@ -608,7 +608,7 @@ rt_estimator_feedback(struct rt_estimator *e, const struct rt_rtcp *p, uint64_t 
 		return false;
 	e->now_us = now_us;
 	/* the base time comes before the deltas: see rt_rtcp_read_twcc() */
-	reference = rt_get24(p->body + 12);
+	reference = rt_bytes_get24(p->body + 12);
 	e->reference_64ms += (int32_t) ((reference - (uint32_t) e->reference_64ms) << 8) >> 8;
 	if (e->reference_64ms > MAX_REFERENCE || e->reference_64ms < -MAX_REFERENCE)
 		e->reference_64ms = reference; /* no clock runs that far */

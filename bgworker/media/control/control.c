@@ -88,12 +88,12 @@ register_worker(struct rt_control *c)
 	gethostname(host, sizeof(host) - 1);
 	snprintf(slot, sizeof(slot), "%s/%d", host, c->options.slot);
 	rt_dbjson_call(c->db, "media_start",
-					json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
-							  "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
-							  "capacity", c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
-							  rt_dtls_context_fingerprint(c->engine->dtls), "iceCandidates",
-							  rt_addresses_candidates(c->addresses, c->options.port)),
-					on_started, c);
+				   json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
+							 "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
+							 "capacity", c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
+							 rt_dtls_context_fingerprint(rt_hub_certificate(rt_engine_hub(c->engine))),
+							 "iceCandidates", rt_addresses_candidates(c->addresses, c->options.port)),
+				   on_started, c);
 }
 
 static void
@@ -132,7 +132,7 @@ on_beat(void *arg)
 	json_t *req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) load, "totals",
 							rt_stats_totals(c->engine));
 
-	if (load && load + rt_map_count(c->engine->transports) <= MAX_STAT_ROWS)
+	if (load && load + rt_hub_size(rt_engine_hub(c->engine), RT_HUB_ENDPOINTS) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
 	rt_dbjson_call(c->db, "media_heartbeat", req, on_beaten, c);
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
@@ -253,7 +253,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->announced = rt_strdup(o->announced);
 	c->on_ready = on_ready;
 	c->arg = arg;
-	c->caps = rt_params_router_caps();
+	c->caps = rt_params_caps_router();
 	c->events = json_array();
 	c->work = rt_work_new(l, db, c->caps);
 	c->beat = rt_timer_new(l, on_beat, c);
@@ -266,7 +266,7 @@ void
 rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 {
 	c->engine = e;
-	c->addresses = rt_addresses(c->announced, e->port);
+	c->addresses = rt_addresses_list(c->announced, rt_hub_port(rt_engine_hub(e)));
 	rt_db_listen(c->db, CHANNEL, on_notify, on_listen, c);
 	rt_loop_defer(c->loop, on_begin, c);
 }

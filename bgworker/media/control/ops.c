@@ -1,3 +1,8 @@
+/* ops.c: one function a request; see ops.h.  work.c calls it, once for each request.
+ *
+ * Who may do what was decided in SQL; that ids are text of a sane length, that what they name is there, and that it
+ * fits together, is decided here.  A request that is handed out again after its answer was lost finds its object and
+ * answers as it did (create-transport), or says that it exists. */
 #include "ops.h"
 
 #include <stdio.h>
@@ -5,14 +10,9 @@
 #include <openssl/rand.h>
 
 #include "bgworker/common/json.h"
-#include "bgworker/media/forward/consumer.h"
-#include "bgworker/media/forward/layers.h"
 #include "bgworker/media/params/params_caps.h"
 #include "bgworker/media/params/params_dtls.h"
-#include "bgworker/media/forward/producer.h"
-#include "bgworker/media/forward/report.h"
 #include "stats.h"
-#include "bgworker/media/forward/transport.h"
 
 typedef json_t *(*op_cb)(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e);
 
@@ -41,11 +41,11 @@ id_of(const json_t *req, const char *key)
 	return id != NULL && id[0] && strlen(id) < RT_OBJECT_ID ? id : NULL;
 }
 
-static struct rt_transport *
+static struct rt_endpoint *
 need_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	const char *id = id_of(req, "transportId");
-	struct rt_transport *t = id != NULL ? rt_engine_transport(ops->engine, id) : NULL;
+	struct rt_endpoint *t = id != NULL ? rt_engine_endpoint(ops->engine, id) : NULL;
 
 	if (t == NULL)
 		fail(e, "not_found", "Transport not found");
@@ -86,9 +86,12 @@ random32(uint32_t from, uint32_t range)
 /* ---- transports ---- */
 
 static json_t *
-ice_parameters(const struct rt_transport *t)
+ice_parameters(const struct rt_endpoint *t)
 {
-	return json_pack("{s:s, s:s, s:b}", "usernameFragment", t->ufrag->ufrag, "password", t->ufrag->pwd, "iceLite", 1);
+	const struct rt_webrtc_transport *w = rt_endpoint_transport(t);
+
+	return json_pack("{s:s, s:s, s:b}", "usernameFragment", rt_webrtc_transport_ufrag(w), "password",
+					 rt_webrtc_transport_pwd(w), "iceLite", 1);
 }
 
 static json_t *
@@ -99,33 +102,33 @@ op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 	const char *participant = id_of(req, "participantId");
 	const json_t *ice = rt_json_object(req, "iceParameters");
 	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
-	struct rt_transport *t;
+	struct rt_endpoint *t;
 
 	if (router == NULL || id == NULL || participant == NULL || direction == NULL ||
 		(strcmp(direction, "send") && strcmp(direction, "recv")))
 		return fail(e, "bad_request",
 					"create-transport: routerId, transportId, participantId and direction are needed");
-	if (rt_engine_transport(ops->engine, id) != NULL)
+	if (rt_engine_endpoint(ops->engine, id) != NULL)
 		return json_object(); /* handed out again */
-	t = rt_transport_new(rt_engine_router(ops->engine, router), id, participant, strcmp(direction, "send") == 0);
-	if (ufrag == NULL || pwd == NULL || rt_transport_set_ice(t, ufrag, pwd) != RT_OK)
-		rt_report_transport_closed(t, "no ICE parameters"); /* the client has them already */
+	t = rt_engine_new_endpoint(ops->engine, router, id, strcmp(direction, "send") == 0);
+	if (ufrag == NULL || pwd == NULL || rt_webrtc_transport_set_ice(rt_endpoint_transport(t), ufrag, pwd) != RT_OK)
+		rt_endpoint_end(t, "no ICE parameters"); /* the client has them already */
 	return json_object();
 }
 
 static json_t *
 op_connect_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_endpoint *t = need_transport(ops, req, e);
 	struct rt_dtls_params dtls;
 	enum rt_result rc;
 
 	if (t == NULL)
 		return NULL;
-	rc = rt_dtls_params_read(&dtls, json_object_get(req, "dtlsParameters"), &e->text);
+	rc = rt_params_dtls_read(&dtls, json_object_get(req, "dtlsParameters"), &e->text);
 	if (rc != RT_OK)
 		return fail_params(e, rc);
-	if (rt_transport_connect(t, &dtls) != RT_OK)
+	if (rt_webrtc_transport_connect(rt_endpoint_transport(t), &dtls) != RT_OK)
 		return fail(e, "conflict", "Transport is connected already");
 	return json_object();
 }
@@ -133,11 +136,11 @@ op_connect_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_
 static json_t *
 op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_endpoint *t = need_transport(ops, req, e);
 
 	if (t == NULL)
 		return NULL;
-	rt_transport_restart_ice(t);
+	rt_webrtc_transport_restart_ice(rt_endpoint_transport(t));
 	return json_pack("{s:o}", "iceParameters", ice_parameters(t));
 }
 
@@ -146,7 +149,7 @@ op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error 
 static json_t *
 op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_endpoint *t = need_transport(ops, req, e);
 	const char *id = id_of(req, "producerId"), *kind = rt_json_str(req, "kind");
 	char cname[17];
 	struct rt_producer_context ctx = {.caps = ops->caps, .default_cname = cname};
@@ -158,27 +161,27 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return NULL;
 	if (id == NULL || kind == NULL)
 		return fail(e, "bad_request", "produce: producerId and kind are needed");
-	if (!t->sends)
+	if (!rt_endpoint_sends(t))
 		return fail(e, "bad_request", "produce: the transport only receives");
 	if (rt_engine_producer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Producer exists");
 	rt_ice_random(cname, 16);
-	ctx.cname = t->cname[0] ? t->cname : NULL;
+	ctx.cname = rt_endpoint_cname(t);
 	ctx.first_ssrc = random32(100000000, 900000000);
-	rc = rt_producer_params_init(&params, kind, json_object_get(req, "rtpParameters"), &ctx, &e->text);
+	rc = rt_params_producer_init(&params, kind, json_object_get(req, "rtpParameters"), &ctx, &e->text);
 	if (rc != RT_OK)
 		return fail_params(e, rc);
-	rc = rt_producer_new(&p, t, id, &params);
+	rc = rt_endpoint_produce(&p, t, id, &params);
 	if (rc != RT_OK)
 	{
-		rt_producer_params_fini(&params);
+		rt_params_producer_fini(&params);
 		return fail(e, rc == RT_LIMIT ? "full" : "bad_request",
 					rc == RT_LIMIT ? "Too many producers"
 								   : "rtpParameters: an SSRC or mid is in use on this transport");
 	}
-	p->paused = rt_json_bool(req, "paused", false);
-	p->muted = rt_json_bool(req, "muted", false);
-	return json_pack("{s:s}", "type", rt_producer_type_name(p->params.type));
+	rt_producer_pause(p, rt_json_bool(req, "paused", false));
+	rt_producer_mute(p, rt_json_bool(req, "muted", false));
+	return json_pack("{s:s}", "type", rt_params_type_name(rt_producer_parameters(p)->type));
 }
 
 static json_t *
@@ -228,43 +231,46 @@ op_mute_producer(const struct rt_ops *ops, const json_t *req, struct rt_ops_erro
 
 /* ---- consumers ---- */
 
+/* Takes the parameters over in any case. */
+static json_t *
+add_consumer(struct rt_endpoint *t, struct rt_producer *p, const char *id, struct rt_consumer_params *params,
+			 struct rt_ops_error *e)
+{
+	struct rt_consumer *c;
+	enum rt_result rc = rt_endpoint_consume(&c, t, p, id, params);
+
+	if (rc == RT_OK)
+		return json_pack("{s:o, s:s}", "rtpParameters", rt_consumer_take_rtp_parameters(c), "type",
+						 rt_params_type_name(rt_producer_parameters(p)->type));
+	rt_params_consumer_fini(params);
+	return rc == RT_LIMIT ? fail(e, "full", "Too many consumers") : fail(e, "not_found", "Producer not found");
+}
+
 static json_t *
 op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	struct rt_transport *t = need_transport(ops, req, e);
+	struct rt_endpoint *t = need_transport(ops, req, e);
 	struct rt_producer *p = t != NULL ? need_producer(ops, req, e) : NULL;
 	const char *id = id_of(req, "consumerId");
 	struct rt_consumer_params params;
-	struct rt_consumer *c;
-	json_t *rtp_parameters;
-	char mid[16];
+	char mid[RT_ENDPOINT_MID];
+	uint32_t ssrc;
 	enum rt_result rc;
 
 	if (p == NULL)
 		return NULL;
 	if (id == NULL)
 		return fail(e, "bad_request", "consume: consumerId is needed");
-	if (t->sends)
+	if (rt_endpoint_sends(t))
 		return fail(e, "bad_request", "consume: the transport only sends");
-	if (p->transport->router != t->router)
-		return fail(e, "not_found", "Producer not found");
 	if (rt_engine_consumer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Consumer exists");
-	snprintf(mid, sizeof(mid), "%u", t->next_mid);
-	rc = rt_consumer_params_init(&params, p->params.kind, p->params.consumable,
-								 json_object_get(req, "rtpCapabilities"), mid, t->next_ssrc, &e->text);
+	rt_endpoint_name_next(t, mid, &ssrc);
+	rc = rt_params_consumer_init(&params, rt_producer_parameters(p)->kind, rt_producer_parameters(p)->consumable,
+								 json_object_get(req, "rtpCapabilities"), mid, ssrc, &e->text);
 	if (rc != RT_OK)
 		return fail_params(e, rc);
-	if (rt_consumer_new(&c, t, p, id, &params) != RT_OK)
-	{
-		rt_consumer_params_fini(&params);
-		return fail(e, "full", "Too many consumers");
-	}
-	t->next_mid++;
-	t->next_ssrc += 2;
-	rtp_parameters = c->params.rtp_parameters;
-	c->params.rtp_parameters = NULL; /* the client is told once, and they are large */
-	return json_pack("{s:o, s:s}", "rtpParameters", rtp_parameters, "type", rt_producer_type_name(p->params.type));
+	return add_consumer(t, p, id, &params, e);
 }
 
 static json_t *
@@ -322,14 +328,14 @@ op_set_preferred_layers(const struct rt_ops *ops, const json_t *req, struct rt_o
 		return NULL;
 	if (spatial < 0 || temporal < -1)
 		return fail(e, "bad_request", "spatialLayer and temporalLayer are numbers from 0 on");
-	rt_layers_prefer(c, spatial > 7 ? 7 : (int) spatial, temporal > 7 ? 7 : (int) temporal);
+	rt_consumer_prefer(c, spatial > 7 ? 7 : (int) spatial, temporal > 7 ? 7 : (int) temporal);
 	return json_object();
 }
 
 static json_t *
 op_get_stats(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
-	struct rt_transport *t;
+	struct rt_endpoint *t;
 	struct rt_producer *p;
 	struct rt_consumer *c;
 
@@ -351,10 +357,10 @@ op_close_transports(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 	(void) e;
 	json_array_foreach(rt_json_array(req, "transportIds"), i, id)
 	{
-		struct rt_transport *t = json_is_string(id) ? rt_engine_transport(ops->engine, json_string_value(id)) : NULL;
+		struct rt_endpoint *t = json_is_string(id) ? rt_engine_endpoint(ops->engine, json_string_value(id)) : NULL;
 
 		if (t != NULL)
-			rt_transport_close(t);
+			rt_endpoint_close(t);
 	}
 	return json_object();
 }

@@ -5,10 +5,10 @@
 
 #include <jansson.h>
 
-#include "bgworker/media/forward/objects.h"
+#include "bgworker/media/forward/engine.h"
 
 /* Arrays, new references. */
-json_t *rt_stats_transport(const struct rt_transport *t);
+json_t *rt_stats_transport(const struct rt_endpoint *e);
 json_t *rt_stats_producer(const struct rt_producer *p);
 json_t *rt_stats_consumer(const struct rt_consumer *c);
 

@@ -95,7 +95,7 @@ send_answers(void *arg)
 	struct batch *b = arg;
 
 	rt_dbjson_call(b->work->db, "media_answer",
-					json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
+				   json_pack("{s:s, s:O}", "worker", b->work->worker, "answers", b->answers), on_answered, b);
 }
 
 /* ---- carrying out ---- */
@@ -200,7 +200,7 @@ fetch(struct rt_work *w)
 	}
 	w->fetching = true;
 	rt_dbjson_call(w->db, "media_fetch", json_pack("{s:s, s:b}", "worker", w->worker, "again", w->refetch),
-					on_fetched, w);
+				   on_fetched, w);
 	w->refetch = false;
 }
 

@@ -1,31 +1,72 @@
+/* allot.c: see allot.h.  The endpoint calls it; it sets targets and nothing else: what goes out follows them when it
+ * can (layers.c).
+ *
+ * Two rules keep it from swinging: a level that flows without congestion is not taken away because the estimate is
+ * low, for an estimate grows only with what is sent; and more than the estimate allows is tried once in a while, on
+ * one consumer at a time, with a wait that doubles each time that congestion follows. */
 #include "allot.h"
 
-#include "consumer.h"
-#include "layers.h"
+#include <assert.h>
+#include <stdlib.h>
+
+#include "bgworker/common/log.h"
 #include "producer.h"
 
 #define ALLOT_US 200000
 #define FIRST_UPGRADE_US 2000000
 #define MAX_UPGRADE_WAIT_US 60000000
 #define TRIAL_US 3000000 /* congestion within this time after an upgrade was its fault */
+#define MAX_SHARES 256   /* consumers of one receiver: see endpoint.h */
 
-static bool
-is_simulcast(const struct rt_consumer *c)
+struct rt_allot
 {
-	return c->producer->params.type == RT_PRODUCER_SIMULCAST;
+	struct rt_egress *egress;
+	uint64_t allotted_us;     /* when it was done last */
+	uint64_t upgrade_us;      /* when a layer was last tried upwards */
+	uint64_t upgrade_wait_us; /* how long to wait until the next try; doubles when one fails */
+};
+
+/* A consumer, and the level that it gets this time. */
+struct share
+{
+	struct rt_consumer *consumer;
+	const struct rt_layers *layers;
+	const struct rt_producer *producer;
+	struct rt_level level;
+	bool has_choice;
+};
+
+struct rt_allot *
+rt_allot_new(struct rt_egress *e)
+{
+	struct rt_allot *a = rt_alloc(sizeof(*a));
+
+	a->egress = e;
+	a->upgrade_us = rt_hub_now_us(rt_egress_hub(e));
+	a->upgrade_wait_us = FIRST_UPGRADE_US;
+	return a;
+}
+
+void
+rt_allot_free(struct rt_allot *a)
+{
+	free(a);
 }
 
 static bool
-is_live(const struct rt_consumer *c, int spatial)
+is_live(const struct share *s, int spatial)
 {
-	return !is_simulcast(c) || rt_producer_layer_live(c->producer, spatial);
+	return !s->layers->simulcast || rt_producer_layer_live(s->producer, spatial);
 }
 
-static bool
-has_choice(const struct rt_consumer *c)
+static void
+begin_share(struct share *s, struct rt_consumer *c)
 {
-	return c->params.kind == RT_KIND_VIDEO && !c->paused &&
-		   (rt_layers_spatial_count(c) > 1 || rt_layers_temporal_count(c) > 1);
+	s->consumer = c;
+	s->layers = rt_consumer_layers(c);
+	s->producer = rt_consumer_producer(c);
+	s->has_choice = s->layers->video && !rt_consumer_is_paused(c) &&
+					(rt_layers_spatial_count(s->layers) > 1 || rt_layers_temporal_count(s->layers) > 1);
 }
 
 /* ---- levels ---- */
@@ -36,16 +77,10 @@ is_below(struct rt_level a, struct rt_level b)
 	return a.spatial < b.spatial || (a.spatial == b.spatial && a.temporal < b.temporal);
 }
 
-static struct rt_level
-target_of(const struct rt_consumer *c)
-{
-	return (struct rt_level){c->target_spatial, c->target_temporal};
-}
-
 static bool
-is_preferred(const struct rt_consumer *c, struct rt_level l)
+is_preferred(const struct share *s, struct rt_level l)
 {
-	return l.spatial >= c->preferred_spatial && l.temporal >= c->preferred_temporal;
+	return l.spatial >= s->layers->preferred.spatial && l.temporal >= s->layers->preferred.temporal;
 }
 
 /* The part of a stream's bits in its temporal layers up to this one, in percent.  Nobody announces it; browsers'
@@ -61,43 +96,43 @@ temporal_share(int temporal, int count)
 }
 
 static uint64_t
-cost_of(const struct rt_consumer *c, struct rt_level l)
+cost_of(const struct share *s, struct rt_level l)
 {
-	uint64_t bps = is_simulcast(c) ? rt_producer_bitrate(c->producer, l.spatial)
-								   : rt_producer_bitrate(c->producer, 0) * (uint64_t) (l.spatial + 1) /
-										 (uint64_t) rt_layers_spatial_count(c);
+	uint64_t bps = s->layers->simulcast ? rt_producer_bitrate(s->producer, l.spatial)
+										: rt_producer_bitrate(s->producer, 0) * (uint64_t) (l.spatial + 1) /
+											  (uint64_t) rt_layers_spatial_count(s->layers);
 
-	return bps * temporal_share(l.temporal, rt_layers_temporal_count(c)) / 100;
+	return bps * temporal_share(l.temporal, rt_layers_temporal_count(s->layers)) / 100;
 }
 
 static struct rt_level
-lowest(const struct rt_consumer *c)
+lowest(const struct share *s)
 {
-	for (int i = 0; i < rt_layers_spatial_count(c); i++)
-		if (is_live(c, i))
+	for (int i = 0; i < rt_layers_spatial_count(s->layers); i++)
+		if (is_live(s, i))
 			return (struct rt_level){(int8_t) i, 0};
 	return (struct rt_level){0, 0};
 }
 
 static int
-next_live(const struct rt_consumer *c, int above)
+next_live(const struct share *s, int above)
 {
-	for (int i = above + 1; i <= c->preferred_spatial; i++)
-		if (is_live(c, i))
+	for (int i = above + 1; i <= s->layers->preferred.spatial; i++)
+		if (is_live(s, i))
 			return i;
 	return -1;
 }
 
 /* The next better level that it may have.  False: there is none. */
 static bool
-find_next(const struct rt_consumer *c, struct rt_level l, struct rt_level *next)
+find_next(const struct share *s, struct rt_level l, struct rt_level *next)
 {
 	int spatial;
 
 	*next = (struct rt_level){l.spatial, (int8_t) (l.temporal + 1)};
-	if (l.temporal < c->preferred_temporal)
+	if (l.temporal < s->layers->preferred.temporal)
 		return true;
-	spatial = next_live(c, l.spatial);
+	spatial = next_live(s, l.spatial);
 	*next = (struct rt_level){(int8_t) spatial, 0};
 	return spatial >= 0;
 }
@@ -112,135 +147,137 @@ spend(uint64_t *budget, uint64_t cost)
 
 /* One level more, if what is left allows it. */
 static bool
-raise_level(struct rt_consumer *c, uint64_t *budget)
+raise_level(struct share *s, uint64_t *budget)
 {
 	struct rt_level next;
 	uint64_t now, then;
 
-	if (!has_choice(c) || !find_next(c, c->allotted, &next))
+	if (!s->has_choice || !find_next(s, s->level, &next))
 		return false;
-	now = cost_of(c, c->allotted);
-	then = cost_of(c, next);
+	now = cost_of(s, s->level);
+	then = cost_of(s, next);
 	if (then > now && then - now > *budget)
 		return false;
 	spend(budget, then > now ? then - now : 0);
-	c->allotted = next;
+	s->level = next;
 	return true;
 }
 
 /* The lowest level for each; what is left raises them, one after the other, until nobody can be raised. */
 static void
-share(struct rt_transport *t, uint64_t budget)
+share_out(struct share *shares, int n, uint64_t budget)
 {
 	bool raised;
 
-	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
+	for (int i = 0; i < n; i++)
 	{
-		c->allotted = lowest(c);
-		spend(&budget, has_choice(c) ? cost_of(c, c->allotted) : rt_consumer_bitrate(c));
+		struct share *s = &shares[i];
+
+		s->level = lowest(s);
+		spend(&budget, s->has_choice ? cost_of(s, s->level) : rt_consumer_bitrate(s->consumer));
 	}
 	do
 	{
 		raised = false;
-		for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
-			raised |= raise_level(c, &budget);
+		for (int i = 0; i < n; i++)
+			raised |= raise_level(&shares[i], &budget);
 	} while (raised);
 }
 
 /* ---- targets ---- */
 
 static const char *
-why(const struct rt_consumer *c)
+why(const struct share *s)
 {
 	struct rt_level next;
 
-	if (is_preferred(c, c->allotted))
+	if (is_preferred(s, s->level))
 		return "preferred";
-	return find_next(c, c->allotted, &next) ? "bandwidth" : "the sender does not send more";
-}
-
-static void
-set_target(struct rt_consumer *c, struct rt_level l, const char *reason)
-{
-	c->reason = reason;
-	c->target_temporal = l.temporal;
-	if (l.spatial == c->target_spatial)
-		return;
-	c->target_spatial = l.spatial;
-	rt_consumer_want_keyframe(c);
+	return find_next(s, s->level, &next) ? "bandwidth" : "the sender does not send more";
 }
 
 /* The estimate grows only with what is sent: so where there was no congestion for a while, more is tried, and taken
  * back, with a longer wait, if that brings congestion. */
 static bool
-may_try_more(struct rt_transport *t)
+may_try_more(struct rt_allot *a, uint64_t now)
 {
-	uint64_t now = t->engine->now_us;
-
-	if (!t->upgrade_wait_us)
-		t->upgrade_wait_us = FIRST_UPGRADE_US;
-	if (rt_bwe_congested(t->bwe))
+	if (rt_egress_congested(a->egress))
 	{
-		if (t->upgrade_us && now - t->upgrade_us < TRIAL_US)
-			t->upgrade_wait_us =
-				t->upgrade_wait_us * 2 > MAX_UPGRADE_WAIT_US ? MAX_UPGRADE_WAIT_US : t->upgrade_wait_us * 2;
-		t->upgrade_us = now;
+		if (a->upgrade_us && now - a->upgrade_us < TRIAL_US)
+			a->upgrade_wait_us =
+				a->upgrade_wait_us * 2 > MAX_UPGRADE_WAIT_US ? MAX_UPGRADE_WAIT_US : a->upgrade_wait_us * 2;
+		a->upgrade_us = now;
 		return false;
 	}
-	return now - t->upgrade_us >= t->upgrade_wait_us;
+	return now - a->upgrade_us >= a->upgrade_wait_us;
 }
 
 /* All frames of the spatial layer it has, or of the next one.  False: it has all that it may. */
 static bool
-find_trial(const struct rt_consumer *c, struct rt_level *l)
+find_trial(const struct share *s, struct rt_level *l)
 {
-	if (!find_next(c, target_of(c), l))
+	if (!find_next(s, s->layers->target, l))
 		return false;
-	l->temporal = c->preferred_temporal;
+	l->temporal = s->layers->preferred.temporal;
 	return true;
 }
 
 /* An estimate below what flows well is only cautious. */
 static bool
-flows_well(const struct rt_consumer *c)
+flows_well(const struct rt_allot *a, const struct share *s)
 {
-	return !rt_bwe_congested(c->transport->bwe) && is_live(c, c->target_spatial) &&
-		   c->target_spatial <= c->preferred_spatial && c->target_temporal <= c->preferred_temporal;
+	struct rt_level target = s->layers->target, preferred = s->layers->preferred;
+
+	return !rt_egress_congested(a->egress) && is_live(s, target.spatial) && target.spatial <= preferred.spatial &&
+		   target.temporal <= preferred.temporal;
 }
 
-static void
-choose(struct rt_consumer *c, bool *may_try)
+/* True: it is given more than the estimate allows, to try. */
+static bool
+choose(const struct rt_allot *a, const struct share *s, bool may_try)
 {
-	struct rt_level trial;
+	struct rt_level target = s->layers->target, trial;
 
-	if (!is_below(target_of(c), c->allotted) && *may_try && is_live(c, c->target_spatial) && find_trial(c, &trial))
+	if (!is_below(target, s->level) && may_try && is_live(s, target.spatial) && find_trial(s, &trial))
 	{
-		set_target(c, trial, "trying more");
-		*may_try = false;
-		c->transport->upgrade_us = c->transport->engine->now_us;
+		rt_consumer_aim(s->consumer, trial, "trying more");
+		return true;
 	}
-	else if (is_below(c->allotted, target_of(c)) && flows_well(c))
-		set_target(c, target_of(c), why(c));
-	else
-		set_target(c, c->allotted, why(c));
+	rt_consumer_aim(s->consumer, is_below(s->level, target) && flows_well(a, s) ? target : s->level, why(s));
+	return false;
 }
 
 void
-rt_allot_layers(struct rt_transport *t)
+rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 {
-	uint64_t now = t->engine->now_us;
+	uint64_t now = rt_hub_now_us(rt_egress_hub(a->egress));
+	struct share shares[MAX_SHARES];
 	bool may_try;
+	int n = 0;
 
-	if (t->bwe == NULL || now - t->layers_us < ALLOT_US)
+	if (rt_egress_take_want(a->egress))
+		a->upgrade_us = 0; /* what the client has just chosen is tried at once */
+	else if (now - a->allotted_us < ALLOT_US)
 		return;
-	t->layers_us = now;
-	share(t, rt_bwe_known(t->bwe) ? rt_bwe_estimate(t->bwe) : UINT64_MAX);
-	may_try = may_try_more(t);
-	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
+	a->allotted_us = now;
+	for (struct rt_consumer *c = first; c != NULL; c = rt_consumer_next(c))
 	{
-		if (has_choice(c))
-			choose(c, &may_try);
-		else
-			c->target_temporal = c->preferred_temporal;
+		assert(n < MAX_SHARES);
+		begin_share(&shares[n++], c);
+	}
+	share_out(shares, n, rt_egress_known(a->egress) ? rt_egress_estimate_bps(a->egress) : UINT64_MAX);
+	may_try = may_try_more(a, now);
+	for (int i = 0; i < n; i++)
+	{
+		struct share *s = &shares[i];
+
+		if (!s->has_choice)
+			rt_consumer_aim(s->consumer, (struct rt_level){s->layers->target.spatial, s->layers->preferred.temporal},
+							s->layers->reason);
+		else if (choose(a, s, may_try))
+		{
+			may_try = false;
+			a->upgrade_us = now;
+		}
 	}
 }

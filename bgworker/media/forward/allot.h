@@ -1,4 +1,4 @@
-/* allot.h: what of its layers a consumer may have by the estimate of its transport's bandwidth.
+/* allot.h: what of its layers each consumer of one receiver may have, by the estimate of the receiver's bandwidth.
  *
  * A level is a spatial and a temporal layer.  From one level up: first all temporal layers, then the next spatial
  * one, of which the lowest temporal layer may have to do.  The lowest level always flows, whatever the estimate says.
@@ -6,9 +6,15 @@
 #ifndef RT_ALLOT_H
 #define RT_ALLOT_H
 
-#include "objects.h"
+#include "consumer.h"
 
-/* Shares the transport's estimate fairly among its video consumers; each tick, does something five times a second. */
-void rt_allot_layers(struct rt_transport *t);
+struct rt_allot;
+
+struct rt_allot *rt_allot_new(struct rt_egress *e); /* e outlives it */
+void rt_allot_free(struct rt_allot *a);             /* NULL is fine */
+
+/* Shares the estimate fairly among the video consumers, first to last by rt_consumer_next().  Each tick; does
+ * something five times a second, and at once when a client has said what it prefers. */
+void rt_allot_layers(struct rt_allot *a, struct rt_consumer *first);
 
 #endif

@@ -1,3 +1,28 @@
+/* consumer.c: one outgoing track; see consumer.h.
+ *
+ *   producer.c ──> rt_consumer_forward(): layers decide ──> numbers mapped ──> header written ──> egress
+ *   demux.c (NACK) ──> rt_consumer_resend(): history ──> the producer's store ──> egress
+ *
+ * What must stay true, for as long as the receiver's decoder and SRTP context live, that is over pauses, key frames,
+ * changes of layer and senders that begin anew:
+ *
+ * - Sequence numbers go on.  Each packet that goes out for the first time has the number behind the highest one so
+ * far, or fills a hole that the network made on the way to us (seq.h).  What is left out on purpose leaves no hole; a
+ * hole that is not ours is kept, so that the receiver knows of its loss.
+ * - No number goes out twice under AES-GCM: the number and SSRC are the nonce, and a nonce used twice with other
+ * bytes gives the authentication key away (RFC 7714 section 8, RFC 5116 section 3.1).  rt_seq_map() maps each
+ * incoming number once, the producer lets no duplicate through, and what is sent again goes out by RTX, with a number
+ * of its own (RFC 4588).  Without RTX it is sent again under AES-CM alone, with the bytes that it had.
+ * - The rollover counter (RFC 3711 section 3.3.1) is one for the SSRC and another for its RTX, each from the first
+ *   packet on.  The first number is below 2^15: a receiver that loses packets around an early wrap would guess its
+ * counter wrong.
+ * - Timestamps go forward at the producer's clock.  Where another stream begins, time goes on by what our clock says.
+ * - VP8's picture numbers and TL0PICIDX go on in the same way (RFC 7741 section 4.2): pid_offset belongs to a number,
+ *   not to a moment, so it travels as the tag of seq's changes.
+ * - History has what went out last, under RT_HISTORY numbers: of each the incoming number, and what was rewritten.
+ *   The bytes are the producer's; a packet whose bytes are gone there cannot be had again.
+ *
+ * Which layer goes out is layers.c's business, how much may go out allot.c's. */
 #include "consumer.h"
 
 #include <stdlib.h>
@@ -5,14 +30,65 @@
 #include <openssl/rand.h>
 
 #include "bgworker/common/log.h"
-#include "layers.h"
+#include "bgworker/media/rtp/seq.h"
+#include "media_event.h"
 #include "producer.h"
-#include "bgworker/media/rtp/rtcp.h"
-#include "transport.h"
 
+#define RT_HISTORY 512 /* packets that can be asked for again: half a second at 10 Mbit/s */
 #define SR_INTERVAL_US 1000000
-#define CAPTURE_TIME 8 /* bytes */
-#define RESENDS 10     /* of one packet: a receiver that asks more often only floods itself */
+#define CAPTURE_TIME 8   /* bytes */
+#define ADDED 200        /* bytes, at the most: header, extensions but for the descriptor, tag */
+#define RESENDS 10       /* of one packet: a receiver that asks more often only floods itself */
+#define RESEND_GAP_MS 20 /* the least between two of them; or a round trip */
+
+/* What went out, to be able to send it again. */
+struct sent
+{
+	uint16_t seq; /* out */
+	uint16_t in_seq;
+	uint32_t ts; /* out */
+	uint16_t picture_id;
+	uint8_t tl0;
+	uint8_t layer : 2;
+	uint8_t used : 1;
+	uint8_t marker : 1;
+	uint8_t tries : 4; /* how often it was sent again */
+	uint32_t again_ms; /* when it was sent again last, wraps; 0: never */
+};
+
+struct rt_consumer
+{
+	char id[RT_OBJECT_ID];
+	struct rt_hub *hub;
+	struct rt_egress *egress;
+	struct rt_producer *producer;
+	struct rt_consumer **list, *next; /* of the transport */
+	struct rt_consumer_params params;
+	bool paused;
+	bool need_sync; /* the next packet begins a stream: a key frame, for video */
+	struct rt_layers layers;
+
+	struct rt_seq seq;
+	uint16_t next_seq; /* what a stream begins with */
+	uint32_t ts_offset, last_ts;
+	uint64_t last_sent_us;         /* 0: nothing has gone out */
+	uint16_t pid_offset, last_pid; /* VP8: out = in + offset, of the newest packet; older ones: the tag in seq */
+	uint8_t tl0_offset, last_tl0;
+	bool has_last_pid;
+	uint16_t dropped_pid; /* the picture that was left out last: it takes one number, however many packets it has */
+	bool has_dropped_pid;
+
+	struct rt_srtp_roc roc, rtx_roc;
+	uint16_t rtx_seq;
+	struct sent *history; /* RT_HISTORY, by number; NULL: nothing can be asked for again */
+
+	uint64_t packets, bytes, retransmitted, nacks, plis, firs, sr_us;
+	uint64_t window_bytes, window_from_us, bitrate_bps;
+	uint8_t fraction_lost;
+	uint32_t jitter;
+	int32_t lost;
+	uint8_t score, told_score;
+};
 
 /* Below 2^15, so that a loss of the first packets around a wrap does not make the receiver guess its rollover
  * counter wrong. */
@@ -25,17 +101,15 @@ random_seq(void)
 	return (uint16_t) (1000 + r % 31000);
 }
 
-enum rt_result
-rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_producer *p, const char *id,
+struct rt_consumer *
+rt_consumer_new(struct rt_egress *egress, struct rt_consumer **list, struct rt_producer *p, const char *id,
 				struct rt_consumer_params *params)
 {
-	struct rt_consumer *c;
+	struct rt_consumer *c = rt_alloc(sizeof(*c));
 
-	if (t->nconsumers >= RT_MAX_CONSUMERS)
-		return RT_LIMIT;
-	c = rt_alloc(sizeof(*c));
 	strncpy(c->id, id, RT_OBJECT_ID - 1);
-	c->transport = t;
+	c->hub = rt_egress_hub(egress);
+	c->egress = egress;
 	c->producer = p;
 	c->params = *params;
 	c->paused = true;
@@ -45,15 +119,13 @@ rt_consumer_new(struct rt_consumer **cp, struct rt_transport *t, struct rt_produ
 	c->score = c->told_score = 10;
 	if (params->rtx_ssrc || params->feedback.nack)
 		c->history = rt_alloc(RT_HISTORY * sizeof(*c->history));
-	rt_layers_init(c);
-	c->next = t->consumers;
-	t->consumers = c;
-	t->nconsumers++;
-	c->next_of_producer = p->consumers;
-	p->consumers = c;
-	rt_map_put_str(t->engine->consumers, c->id, c);
-	*cp = c;
-	return RT_OK;
+	rt_layers_init(&c->layers, rt_producer_parameters(p), rt_producer_dd_state(p));
+	c->list = list;
+	c->next = *list;
+	*list = c;
+	rt_producer_attach(p, c);
+	rt_hub_put(c->hub, RT_HUB_CONSUMERS, c->id, c);
+	return c;
 }
 
 static void
@@ -61,7 +133,7 @@ free_consumer(void *arg)
 {
 	struct rt_consumer *c = arg;
 
-	rt_consumer_params_fini(&c->params);
+	rt_params_consumer_fini(&c->params);
 	free(c->history);
 	free(c);
 }
@@ -69,24 +141,59 @@ free_consumer(void *arg)
 void
 rt_consumer_close(struct rt_consumer *c)
 {
-	struct rt_consumer **at = &c->transport->consumers;
+	struct rt_consumer **at = c->list;
 
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	c->transport->nconsumers--;
-	at = &c->producer->consumers;
-	while (*at != c)
-		at = &(*at)->next_of_producer;
-	*at = c->next_of_producer;
-	rt_map_take_str(c->transport->engine->consumers, c->id);
-	rt_loop_defer(c->transport->engine->loop, free_consumer, c);
+	rt_producer_detach(c->producer, c);
+	rt_hub_take(c->hub, RT_HUB_CONSUMERS, c->id);
+	rt_loop_defer(rt_hub_loop(c->hub), free_consumer, c);
+}
+
+const char *
+rt_consumer_id(const struct rt_consumer *c)
+{
+	return c->id;
+}
+
+struct rt_consumer *
+rt_consumer_next(const struct rt_consumer *c)
+{
+	return c->next;
+}
+
+struct rt_producer *
+rt_consumer_producer(const struct rt_consumer *c)
+{
+	return c->producer;
+}
+
+const struct rt_consumer_params *
+rt_consumer_parameters(const struct rt_consumer *c)
+{
+	return &c->params;
+}
+
+json_t *
+rt_consumer_take_rtp_parameters(struct rt_consumer *c)
+{
+	json_t *rtp_parameters = c->params.rtp_parameters;
+
+	c->params.rtp_parameters = NULL;
+	return rtp_parameters;
+}
+
+bool
+rt_consumer_is_paused(const struct rt_consumer *c)
+{
+	return c->paused;
 }
 
 bool
 rt_consumer_flows(const struct rt_consumer *c)
 {
-	return !c->paused && rt_producer_flows(c->producer) && rt_transport_ready(c->transport);
+	return !c->paused && rt_producer_flows(c->producer) && rt_egress_ready(c->egress);
 }
 
 void
@@ -103,7 +210,7 @@ static void
 expect_keyframe(struct rt_consumer *c)
 {
 	c->need_sync = true;
-	rt_layers_restart(c);
+	rt_layers_restart(&c->layers);
 }
 
 void
@@ -126,7 +233,39 @@ rt_consumer_begin(struct rt_consumer *c)
 void
 rt_consumer_want_keyframe(struct rt_consumer *c)
 {
-	rt_producer_want_keyframe(c->producer, rt_layers_encoding(c));
+	rt_producer_want_keyframe(c->producer, rt_layers_encoding(&c->layers));
+}
+
+int
+rt_consumer_outgoing(const struct rt_consumer *c)
+{
+	return c->layers.current.spatial;
+}
+
+int
+rt_consumer_wanted(const struct rt_consumer *c)
+{
+	return rt_layers_encoding(&c->layers);
+}
+
+const struct rt_layers *
+rt_consumer_layers(const struct rt_consumer *c)
+{
+	return &c->layers;
+}
+
+void
+rt_consumer_prefer(struct rt_consumer *c, int spatial, int temporal)
+{
+	rt_layers_prefer(&c->layers, spatial, temporal);
+	rt_egress_want_allotment(c->egress);
+}
+
+void
+rt_consumer_aim(struct rt_consumer *c, struct rt_level target, const char *reason)
+{
+	if (rt_layers_aim(&c->layers, target, reason))
+		rt_consumer_want_keyframe(c);
 }
 
 /* ---- sending ---- */
@@ -139,8 +278,8 @@ make_descriptor(const struct rt_consumer *c, const struct rt_packet *p, uint8_t 
 	struct rt_rtp_ext_out ext = {c->params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR], p->descriptor_len, p->descriptor};
 	size_t len = 0;
 
-	if (ext.id && p->has_dd && c->restricted)
-		len = rt_dd_write(scratch, p->descriptor, p->descriptor_len, &p->dd, rt_layers_targets(c));
+	if (ext.id && p->has_dd && c->layers.restricted)
+		len = rt_dd_write(scratch, p->descriptor, p->descriptor_len, &p->dd, rt_layers_targets(&c->layers));
 	if (len)
 	{
 		ext.len = (uint8_t) len;
@@ -154,19 +293,18 @@ static int
 make_exts(struct rt_consumer *c, const struct rt_packet *p, struct rt_rtp_ext_out *ext, uint8_t *scratch)
 {
 	const uint8_t *id = c->params.ext.id;
-	struct rt_transport *t = c->transport;
 	int n = 0;
 
 	ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_MID], (uint8_t) strlen(c->params.mid), (uint8_t *) c->params.mid};
 	if (id[RT_EXT_ABS_SEND_TIME])
 	{
 		/* 6.18 fixed point of seconds */
-		rt_put24(scratch, (uint32_t) ((t->engine->now_us << 18) / 1000000) & 0xffffff);
+		rt_bytes_put24(scratch, (uint32_t) ((rt_hub_now_us(c->hub) << 18) / 1000000) & 0xffffff);
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_ABS_SEND_TIME], 3, scratch};
 	}
 	if (id[RT_EXT_TRANSPORT_CC])
 	{
-		rt_put16(scratch + 3, t->twcc_seq);
+		rt_bytes_put16(scratch + 3, rt_egress_number(c->egress));
 		ext[n++] = (struct rt_rtp_ext_out){id[RT_EXT_TRANSPORT_CC], 2, scratch + 3};
 	}
 	if (p->audio_level.len)
@@ -196,23 +334,16 @@ static void
 send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, struct rt_srtp_roc *roc,
 			const uint8_t *prefix, size_t prefix_len, const uint8_t *body, size_t body_len)
 {
-	struct rt_transport *t = c->transport;
 	uint8_t scratch[5 + RT_DD_MAX_LEN], *out;
 	struct rt_rtp_ext_out ext[8];
-	size_t header, len;
+	size_t header;
 
-	if (prefix_len + body_len + p->descriptor_len + 200 > RT_PORT_BUFFER) /* what we add is far less than 200 */
+	if (prefix_len + body_len + p->descriptor_len + ADDED > RT_PORT_BUFFER)
 		return;
-	out = rt_port_buffer(t->engine->port);
+	out = rt_egress_buffer(c->egress);
 	header = rt_rtp_write_header(out, h->pt, h->marker, h->seq, h->ts, h->ssrc, ext, make_exts(c, p, ext, scratch));
-	len = rt_srtp_protect(t->srtp, roc, out, header, prefix, prefix_len, body, body_len);
-	if (len == 0)
-		return;
-	rt_port_queue(t->engine->port, &t->outlet, len);
-	if (c->params.ext.id[RT_EXT_TRANSPORT_CC])
-		rt_bwe_sent(t->bwe, t->twcc_seq++, len, t->engine->now_us);
-	t->packets_out++;
-	t->bytes_out += len;
+	rt_egress_send(c->egress, c->params.ext.id[RT_EXT_TRANSPORT_CC], roc, out, header, prefix, prefix_len, body,
+				   body_len);
 }
 
 /* The payload's beginning as this consumer sees it: VP8's picture numbers go on without a hole. */
@@ -231,14 +362,14 @@ static void
 remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0)
 {
 	if (c->history != NULL)
-		c->history[h->seq % RT_HISTORY] = (struct rt_sent){.seq = h->seq,
-														   .in_seq = p->seq,
-														   .ts = h->ts,
-														   .picture_id = pid,
-														   .tl0 = tl0,
-														   .layer = p->layer & 3,
-														   .marker = h->marker,
-														   .used = true};
+		c->history[h->seq % RT_HISTORY] = (struct sent){.seq = h->seq,
+														.in_seq = p->seq,
+														.ts = h->ts,
+														.picture_id = pid,
+														.tl0 = tl0,
+														.layer = p->layer & 3,
+														.marker = h->marker,
+														.used = true};
 }
 
 /* This packet begins the stream that goes out: the first one, or another layer's.  Time goes on by what the clock
@@ -312,7 +443,14 @@ count(struct rt_consumer *c, size_t bytes, uint64_t now_us)
 uint64_t
 rt_consumer_bitrate(const struct rt_consumer *c)
 {
-	return c->transport->engine->now_us - c->last_sent_us < 1000000 ? c->bitrate_bps : 0;
+	return rt_hub_now_us(c->hub) - c->last_sent_us < 1000000 ? c->bitrate_bps : 0;
+}
+
+static void
+tell_layers(struct rt_consumer *c)
+{
+	rt_hub_count(c->hub, RT_HUB_LAYER_CHANGES, 1);
+	rt_media_event_layers(c->hub, c->id, c->layers.current.spatial, c->layers.current.temporal);
 }
 
 bool
@@ -325,9 +463,11 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	struct out_header h;
 	enum rt_layers_verdict verdict;
 
-	if (c->paused || !rt_transport_ready(c->transport))
+	if (c->paused || !rt_egress_ready(c->egress))
 		return false;
-	verdict = rt_layers_judge(c, p);
+	verdict = rt_layers_judge(&c->layers, p, c->need_sync, c->seq.highest_in);
+	if (rt_layers_take_change(&c->layers))
+		tell_layers(c);
 	if (verdict == RT_LAYERS_IGNORE)
 		return false;
 	if (verdict == RT_LAYERS_BEGIN)
@@ -343,7 +483,7 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	pid = (p->info.picture_id + pid_offset) & 0x7fff;
 	tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
 	prefix_len = rewrite_payload(c, p, pid, tl0, prefix, &skip);
-	h = (struct out_header){c->params.pt, rt_layers_marker(c, p), seq, ts, c->params.ssrc};
+	h = (struct out_header){c->params.pt, rt_layers_marker(&c->layers, p), seq, ts, c->params.ssrc};
 	send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
 	remember(c, p, &h, pid, tl0);
 	if (seq == c->seq.highest_out)
@@ -361,8 +501,8 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 void
 rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 {
-	struct rt_sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
-	uint32_t now_ms = (uint32_t) (c->transport->engine->now_us / 1000) | 1, rtt = c->transport->rtt_ms;
+	struct sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
+	uint32_t now_ms = (uint32_t) (rt_hub_now_us(c->hub) / 1000) | 1, rtt = rt_egress_rtt_ms(c->egress);
 	const struct rt_packet *p;
 	uint8_t prefix[10];
 	size_t skip, n = 0;
@@ -370,11 +510,11 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 
 	if (s == NULL || !s->used || s->seq != seq || s->tries == RESENDS || !rt_consumer_flows(c))
 		return;
-	if (!c->params.rtx_ssrc && rt_srtp_is_aead(c->transport->srtp))
+	if (!c->params.rtx_ssrc && rt_egress_is_aead(c->egress))
 		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
-	if (s->again_ms && now_ms - s->again_ms < (rtt > 20 ? rtt : 20))
+	if (s->again_ms && now_ms - s->again_ms < (rtt > RESEND_GAP_MS ? rtt : RESEND_GAP_MS))
 		return; /* the last one is still on its way */
-	p = rt_store_find(c->producer->layers[s->layer].store, s->in_seq);
+	p = rt_producer_stored(c->producer, s->layer, s->in_seq);
 	if (p == NULL)
 		return;
 	s->again_ms = now_ms;
@@ -382,7 +522,7 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	h = (struct out_header){c->params.pt, s->marker, seq, s->ts, c->params.ssrc};
 	if (c->params.rtx_ssrc)
 	{
-		rt_put16(prefix, seq); /* RFC 4588 section 4 */
+		rt_bytes_put16(prefix, seq); /* RFC 4588 section 4 */
 		n = 2;
 		h.pt = c->params.rtx_pt;
 		h.ssrc = c->params.rtx_ssrc;
@@ -392,25 +532,26 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	send_packet(c, p, &h, c->params.rtx_ssrc ? &c->rtx_roc : &c->roc, prefix, n, p->payload + skip,
 				p->payload_len - skip);
 	c->retransmitted++;
-	c->transport->engine->retransmitted++;
+	rt_hub_count(c->hub, RT_HUB_RETRANSMITTED, 1);
 }
 
 /* The producer's clock at this moment.  Its last sender report ties its media time to its wall clock; audio and video
  * of one peer then stay together, for both reports refer to that clock.  Without one yet: by the last packet. */
 static uint32_t
-ts_now(const struct rt_consumer *c, const struct rt_recv *r)
+ts_now(const struct rt_consumer *c)
 {
-	uint64_t now = c->transport->engine->now_us;
+	uint64_t now = rt_hub_now_us(c->hub), at_us;
+	uint32_t rtp_ts;
 
-	if (r->sr_at_us)
-		return r->sr_rtp_ts + c->ts_offset + (uint32_t) ((now - r->sr_at_us) * c->params.clock_rate / 1000000);
+	if (rt_producer_clock(c->producer, rt_layers_outgoing(&c->layers), &rtp_ts, &at_us))
+		return rtp_ts + c->ts_offset + (uint32_t) ((now - at_us) * c->params.clock_rate / 1000000);
 	return c->last_ts + (uint32_t) ((now - c->last_sent_us) * c->params.clock_rate / 1000000);
 }
 
 size_t
 rt_consumer_sender_report(struct rt_consumer *c, uint8_t *out, size_t cap)
 {
-	uint64_t now = c->transport->engine->now_us;
+	uint64_t now = rt_hub_now_us(c->hub);
 	struct rt_rtcp_sr sr = {.ssrc = c->params.ssrc};
 	size_t n, m;
 
@@ -418,10 +559,68 @@ rt_consumer_sender_report(struct rt_consumer *c, uint8_t *out, size_t cap)
 		return 0;
 	c->sr_us = now;
 	sr.ntp = rt_rtcp_ntp_now();
-	sr.rtp_ts = ts_now(c, &c->producer->layers[rt_layers_outgoing(c)].recv);
+	sr.rtp_ts = ts_now(c);
 	sr.packets = (uint32_t) c->packets;
 	sr.octets = (uint32_t) c->bytes;
 	n = rt_rtcp_write_sr(out, cap, &sr);
 	m = n ? rt_rtcp_write_sdes(out + n, cap - n, c->params.ssrc, c->params.cname) : 0;
 	return m ? n + m : 0;
+}
+
+/* ---- what the receiver says ---- */
+
+void
+rt_consumer_note_nack(struct rt_consumer *c)
+{
+	c->nacks++;
+}
+
+void
+rt_consumer_on_pli(struct rt_consumer *c)
+{
+	c->plis++;
+	rt_consumer_want_keyframe(c);
+}
+
+void
+rt_consumer_on_fir(struct rt_consumer *c)
+{
+	c->firs++;
+	rt_consumer_want_keyframe(c);
+}
+
+void
+rt_consumer_on_report(struct rt_consumer *c, const struct rt_rtcp_report *r)
+{
+	c->fraction_lost = r->fraction_lost;
+	c->lost = r->lost;
+	c->jitter = r->jitter;
+	c->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
+}
+
+void
+rt_consumer_tell_score(struct rt_consumer *c)
+{
+	if (c->score == c->told_score)
+		return;
+	c->told_score = c->score;
+	rt_media_event_score(c->hub, c->id, c->score, rt_producer_score(c->producer));
+}
+
+void
+rt_consumer_read_stats(const struct rt_consumer *c, struct rt_consumer_stats *out)
+{
+	*out = (struct rt_consumer_stats){.ssrc = c->params.ssrc,
+									  .packets = c->packets,
+									  .bytes = c->bytes,
+									  .bitrate_bps = rt_consumer_bitrate(c),
+									  .retransmitted = c->retransmitted,
+									  .nacks = c->nacks,
+									  .plis = c->plis,
+									  .firs = c->firs,
+									  .lost = c->lost,
+									  .fraction_lost = c->fraction_lost,
+									  .jitter_ms = 1000.0 * c->jitter / c->params.clock_rate,
+									  .score = c->score,
+									  .rtt_ms = rt_egress_rtt_ms(c->egress)};
 }

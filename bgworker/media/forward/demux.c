@@ -1,42 +1,46 @@
+/* demux.c: see demux.h.  The engine hands it each datagram that is RTP or RTCP (RFC 7983, RFC 5761 section 4).
+ *
+ *   datagram ──> opened (SRTP) ──> RTP ──> SSRC known, or learnt by MID and RID ──> producer
+ *                              └─> RTCP ──> each packet of the compound ──> producer, consumer or egress
+ *
+ * All that comes here is the peer's, and authentic, but not friendly: what one packet can cause is bounded
+ * (MAX_RESENDS; the readers' own limits), and numbers are looked up, never trusted. */
 #include "demux.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "consumer.h"
-#include "producer.h"
-#include "transport.h"
+#include "bgworker/common/log.h"
+#include "bgworker/media/rtp/twcc.h"
 
 #define MAX_RESENDS 256 /* that one RTCP packet can cause */
+#define RTCP_ROOM 1200
+
+struct rt_demux
+{
+	struct rt_demux_parts parts;
+	struct rt_twcc *twcc; /* of what comes; NULL: nothing has */
+};
+
+struct rt_demux *
+rt_demux_new(const struct rt_demux_parts *parts)
+{
+	struct rt_demux *d = rt_alloc(sizeof(*d));
+
+	d->parts = *parts;
+	return d;
+}
+
+void
+rt_demux_free(struct rt_demux *d)
+{
+	if (d == NULL)
+		return;
+	free(d->twcc);
+	free(d);
+}
 
 /* ---- RTP ---- */
-
-static const struct rt_stream_ref *
-find_stream(const struct rt_transport *t, uint32_t ssrc)
-{
-	for (int i = 0; i < t->nstreams; i++)
-		if (t->streams[i].ssrc == ssrc)
-			return &t->streams[i];
-	return NULL;
-}
-
-static const struct rt_stream_ref *
-add_stream(struct rt_transport *t, uint32_t ssrc, struct rt_producer *p, int layer, bool rtx)
-{
-	struct rt_stream_ref *ref;
-
-	/* A second SSRC for a layer takes the place of the first: browsers change it when a track is replaced. */
-	for (int i = 0; i < t->nstreams; i++)
-		if (t->streams[i].producer == p && t->streams[i].layer == layer && t->streams[i].rtx == rtx)
-		{
-			t->streams[i].ssrc = ssrc;
-			return &t->streams[i];
-		}
-	if (t->nstreams == RT_MAX_STREAMS)
-		return NULL;
-	ref = &t->streams[t->nstreams++];
-	*ref = (struct rt_stream_ref){ssrc, p, (uint8_t) layer, rtx};
-	return ref;
-}
 
 static bool
 ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
@@ -76,12 +80,13 @@ match_layer(const struct rt_producer_params *q, const struct rt_rtp *rtp, bool r
 	return -1;
 }
 
-static const struct rt_stream_ref *
-learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
+/* NULL: it is of no producer that was announced, or there are too many streams. */
+static const struct rt_ssrc *
+learn_stream(struct rt_demux *d, const struct rt_rtp *rtp)
 {
-	for (struct rt_producer *p = t->producers; p != NULL; p = p->next)
+	for (struct rt_producer *p = *d->parts.producers; p != NULL; p = rt_producer_next(p))
 	{
-		const struct rt_producer_params *q = &p->params;
+		const struct rt_producer_params *q = rt_producer_parameters(p);
 		bool rtx = q->rtx_pt != RT_NO_PT && rtp->pt == q->rtx_pt, media = rtp->pt == q->pt;
 		int layer;
 
@@ -89,7 +94,7 @@ learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
 			continue;
 		layer = match_layer(q, rtp, rtx);
 		if (layer >= 0)
-			return add_stream(t, rtp->ssrc, p, layer, rtx);
+			return rt_ssrc_table_add(d->parts.ssrcs, &(struct rt_ssrc){rtp->ssrc, p, (uint8_t) layer, rtx});
 	}
 	return NULL;
 }
@@ -97,164 +102,159 @@ learn_stream(struct rt_transport *t, const struct rt_rtp *rtp)
 /* Of all that the client sends, what it has not announced yet too: what is not told counts as lost there.  On one
  * transport an extension has one id. */
 static void
-note_twcc(struct rt_transport *t, const struct rt_rtp *rtp)
+note_twcc(struct rt_demux *d, const struct rt_rtp *rtp)
 {
-	const struct rt_producer *p = t->producers;
 	const uint8_t *v;
+	uint8_t id = 0;
 	size_t len;
 
-	while (p != NULL && !p->params.ext.id[RT_EXT_TRANSPORT_CC])
-		p = p->next;
-	if (p == NULL || t->twcc == NULL)
+	for (struct rt_producer *p = *d->parts.producers; p != NULL && !id; p = rt_producer_next(p))
+		id = rt_producer_parameters(p)->ext.id[RT_EXT_TRANSPORT_CC];
+	if (!id)
 		return;
-	v = rt_rtp_ext(rtp, p->params.ext.id[RT_EXT_TRANSPORT_CC], &len);
-	if (v != NULL && len == 2)
-		rt_twcc_received(t->twcc, rt_get16(v), rtp->ssrc, t->engine->now_us);
+	v = rt_rtp_ext(rtp, id, &len);
+	if (v == NULL || len != 2)
+		return;
+	if (d->twcc == NULL)
+		d->twcc = rt_alloc(sizeof(*d->twcc));
+	rt_twcc_received(d->twcc, rt_bytes_get16(v), rtp->ssrc, rt_hub_now_us(d->parts.hub));
 }
 
-/* RFC 4588 section 4: the original number, then the original payload. */
+/* RFC 4588 section 4: the original number (2 bytes), then the original payload. */
 static bool
-unwrap_rtx(struct rt_rtp *rtp, const struct rt_producer *p)
+unwrap_rtx(struct rt_rtp *rtp, const struct rt_producer_params *q)
 {
 	if (rtp->payload_len < 2)
-		return false; /* a probe for bandwidth */
-	rtp->seq = rt_get16(rtp->data + rtp->payload_off);
-	rtp->pt = p->params.pt;
+		return false; /* padding alone: a probe for bandwidth */
+	rtp->seq = rt_bytes_get16(rtp->data + rtp->payload_off);
+	rtp->pt = q->pt;
 	rtp->payload_off += 2;
 	rtp->payload_len -= 2;
 	return true;
 }
 
 void
-rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len)
+rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len)
 {
-	struct rt_engine *e = t->engine;
-	const struct rt_stream_ref *ref;
+	const struct rt_producer_params *q;
+	const struct rt_ssrc *stream;
 	struct rt_rtp rtp;
 
-	if (rt_srtp_unprotect(t->srtp, data, &len) != RT_OK)
-	{
-		e->bad_srtp++;
-		t->srtp_failures++;
+	if (!rt_webrtc_transport_open_rtp(d->parts.transport, data, &len))
 		return;
-	}
 	if (rt_rtp_parse(data, len, &rtp) != RT_OK)
 	{
-		e->bad_rtp++;
+		rt_hub_count(d->parts.hub, RT_HUB_BAD_RTP, 1);
 		return;
 	}
-	t->packets_in++;
-	t->bytes_in += len;
-	t->packet_us = e->now_us;
-	note_twcc(t, &rtp);
-	ref = find_stream(t, rtp.ssrc);
-	if (ref == NULL)
-		ref = learn_stream(t, &rtp);
-	if (ref == NULL)
+	note_twcc(d, &rtp);
+	stream = rt_ssrc_table_find(d->parts.ssrcs, rtp.ssrc);
+	if (stream == NULL)
+		stream = learn_stream(d, &rtp);
+	if (stream == NULL)
 	{
-		e->unknown_ssrc++;
+		rt_hub_count(d->parts.hub, RT_HUB_UNKNOWN_SSRC, 1);
 		return;
 	}
-	if (rtp.pt != (ref->rtx ? ref->producer->params.rtx_pt : ref->producer->params.pt))
+	q = rt_producer_parameters(stream->producer);
+	if (rtp.pt != (stream->rtx ? q->rtx_pt : q->pt))
 		return;
-	if (!ref->rtx || unwrap_rtx(&rtp, ref->producer))
-		rt_producer_packet(ref->producer, ref->layer, &rtp, ref->rtx);
+	if (!stream->rtx || unwrap_rtx(&rtp, q))
+		rt_producer_packet(stream->producer, stream->layer, &rtp, stream->rtx);
 }
 
 /* ---- RTCP ---- */
 
 static struct rt_consumer *
-find_consumer(const struct rt_transport *t, uint32_t ssrc)
+find_consumer(const struct rt_demux *d, uint32_t ssrc)
 {
-	for (struct rt_consumer *c = t->consumers; c != NULL; c = c->next)
-		if (c->params.ssrc == ssrc)
+	for (struct rt_consumer *c = *d->parts.consumers; c != NULL; c = rt_consumer_next(c))
+		if (rt_consumer_parameters(c)->ssrc == ssrc)
 			return c;
 	return NULL;
 }
 
-/* What came was sent at the time `then`, the middle 32 bits of our clock, and stayed for `delay` there. */
+/* What came was sent at the time `then`, the middle 32 bits of our clock, and stayed for `delay` there: RFC 3550
+ * section 6.4.1, RFC 3611 section 4.5.  Both in 1/65536 s.  Beyond 10 s it is nonsense. */
 static void
-note_rtt(struct rt_transport *t, uint32_t then, uint32_t delay)
+note_rtt(struct rt_demux *d, uint32_t then, uint32_t delay)
 {
-	uint32_t rtt = (uint32_t) (rt_rtcp_ntp_now() >> 16) - then - delay; /* in 1/65536 s */
+	uint32_t rtt = (uint32_t) (rt_rtcp_ntp_now() >> 16) - then - delay;
 
 	if (then && rtt < 10 * 65536)
-		t->rtt_ms = rtt * 1000 / 65536;
+		rt_webrtc_transport_note_rtt(d->parts.transport, rtt * 1000 / 65536);
 }
 
 static void
-on_report(struct rt_transport *t, const struct rt_rtcp_report *r)
+on_report(struct rt_demux *d, const struct rt_rtcp_report *r)
 {
-	struct rt_consumer *c = find_consumer(t, r->ssrc);
+	struct rt_consumer *c = find_consumer(d, r->ssrc);
 
 	if (c == NULL)
 		return;
-	c->fraction_lost = r->fraction_lost;
-	c->lost = r->lost;
-	c->jitter = r->jitter;
-	c->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
-	note_rtt(t, r->lsr, r->dlsr);
+	rt_consumer_on_report(c, r);
+	note_rtt(d, r->lsr, r->dlsr);
 }
 
 static void
-on_sender_report(struct rt_transport *t, const struct rt_rtcp *p)
+on_sender_report(struct rt_demux *d, const struct rt_rtcp *p)
 {
-	const struct rt_stream_ref *ref;
+	const struct rt_ssrc *stream;
 	struct rt_rtcp_sr sr;
 
 	if (!rt_rtcp_read_sr(p, &sr))
 		return;
-	ref = find_stream(t, sr.ssrc);
-	if (ref != NULL && !ref->rtx)
-		rt_recv_sr(&ref->producer->layers[ref->layer].recv, &sr, t->engine->now_us);
+	stream = rt_ssrc_table_find(d->parts.ssrcs, sr.ssrc);
+	if (stream != NULL && !stream->rtx)
+		rt_producer_sender_report(stream->producer, stream->layer, &sr);
 }
 
 static void
-on_nack(struct rt_consumer *c, const struct rt_rtcp *p, int *resends)
+on_nack(struct rt_demux *d, struct rt_consumer *c, const struct rt_rtcp *p, int *resends)
 {
 	uint16_t pid, blp;
 
-	c->nacks++;
+	rt_consumer_note_nack(c);
 	for (int i = 0; rt_rtcp_read_nack(p, i, &pid, &blp); i++)
 		for (int k = 0; k <= 16; k++)
 			if ((k == 0 || blp >> (k - 1) & 1) && (*resends)++ < MAX_RESENDS)
 			{
-				c->transport->engine->nacks_received++;
+				rt_hub_count(d->parts.hub, RT_HUB_NACKS_RECEIVED, 1);
 				rt_consumer_resend(c, (uint16_t) (pid + k));
 			}
 }
 
+/* RFC 4585 section 6.2 */
 static void
-on_transport_feedback(struct rt_transport *t, const struct rt_rtcp *p, int *resends)
+on_transport_feedback(struct rt_demux *d, const struct rt_rtcp *p, int *resends)
 {
 	uint32_t sender, media;
 	struct rt_consumer *c;
 
 	if (!rt_rtcp_read_feedback(p, &sender, &media))
 		return;
-	if (p->count == RT_RTPFB_TWCC && t->bwe != NULL)
-		rt_bwe_feedback(t->bwe, p, t->engine->now_us);
-	else if (p->count == RT_RTPFB_NACK && (c = find_consumer(t, media)) != NULL)
-		on_nack(c, p, resends);
+	if (p->count == RT_RTPFB_TWCC && d->parts.egress != NULL)
+		rt_egress_feedback(d->parts.egress, p);
+	else if (p->count == RT_RTPFB_NACK && (c = find_consumer(d, media)) != NULL)
+		on_nack(d, c, p, resends);
 }
 
+/* RFC 5104 section 4.3.1: its media SSRC is unused, the entries name the streams. */
 static void
-on_fir(struct rt_transport *t, const struct rt_rtcp *p)
+on_fir(struct rt_demux *d, const struct rt_rtcp *p)
 {
 	struct rt_consumer *c;
 	uint32_t ssrc;
 	uint8_t seq;
 
 	for (int i = 0; rt_rtcp_read_fir(p, i, &ssrc, &seq); i++)
-		if ((c = find_consumer(t, ssrc)) != NULL)
-		{
-			c->firs++;
-			rt_consumer_want_keyframe(c);
-		}
+		if ((c = find_consumer(d, ssrc)) != NULL)
+			rt_consumer_on_fir(c);
 }
 
+/* RFC 4585 section 6.3 */
 static void
-on_payload_feedback(struct rt_transport *t, const struct rt_rtcp *p)
+on_payload_feedback(struct rt_demux *d, const struct rt_rtcp *p)
 {
 	uint32_t sender, media;
 	struct rt_consumer *c;
@@ -262,33 +262,30 @@ on_payload_feedback(struct rt_transport *t, const struct rt_rtcp *p)
 
 	if (!rt_rtcp_read_feedback(p, &sender, &media))
 		return;
-	if (p->count == RT_PSFB_PLI && (c = find_consumer(t, media)) != NULL)
-	{
-		c->plis++;
-		rt_consumer_want_keyframe(c);
-	}
+	if (p->count == RT_PSFB_PLI && (c = find_consumer(d, media)) != NULL)
+		rt_consumer_on_pli(c);
 	else if (p->count == RT_PSFB_FIR)
-		on_fir(t, p);
-	else if (t->bwe != NULL && rt_rtcp_read_remb(p, &bps))
-		rt_bwe_remb(t->bwe, bps);
+		on_fir(d, p);
+	else if (d->parts.egress != NULL && rt_rtcp_read_remb(p, &bps))
+		rt_egress_remb(d->parts.egress, bps);
 }
 
-/* A sender's answer to our reference time. */
+/* A sender's answer to our reference time (RFC 3611 section 4.5). */
 static void
-on_extended_report(struct rt_transport *t, const struct rt_rtcp *p)
+on_extended_report(struct rt_demux *d, const struct rt_rtcp *p)
 {
 	uint32_t ssrc, lrr, dlrr;
 
 	for (int i = 0; rt_rtcp_read_dlrr(p, i, &ssrc, &lrr, &dlrr); i++)
-		if (ssrc == RT_OUR_SSRC)
+		if (ssrc == RT_RTCP_OUR_SSRC)
 		{
-			note_rtt(t, lrr, dlrr);
+			note_rtt(d, lrr, dlrr);
 			return;
 		}
 }
 
 void
-rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len)
+rt_demux_rtcp(struct rt_demux *d, uint8_t *data, size_t len)
 {
 	struct rt_rtcp_report report;
 	struct rt_rtcp p;
@@ -296,25 +293,31 @@ rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len)
 	int resends = 0;
 	enum rt_result rc;
 
-	if (rt_srtp_unprotect_rtcp(t->srtp, data, &len) != RT_OK)
-	{
-		t->engine->bad_srtp++;
-		t->srtp_failures++;
+	if (!rt_webrtc_transport_open_rtcp(d->parts.transport, data, &len))
 		return;
-	}
 	while ((rc = rt_rtcp_next(data, len, &off, &p)) == RT_OK)
 	{
 		if (p.type == RT_RTCP_SR)
-			on_sender_report(t, &p);
+			on_sender_report(d, &p);
 		else if (p.type == RT_RTCP_XR)
-			on_extended_report(t, &p);
+			on_extended_report(d, &p);
 		for (int i = 0; rt_rtcp_read_report(&p, i, &report); i++)
-			on_report(t, &report);
+			on_report(d, &report);
 		if (p.type == RT_RTCP_RTPFB)
-			on_transport_feedback(t, &p, &resends);
+			on_transport_feedback(d, &p, &resends);
 		else if (p.type == RT_RTCP_PSFB)
-			on_payload_feedback(t, &p);
+			on_payload_feedback(d, &p);
 	}
 	if (rc == RT_BAD_INPUT)
-		t->engine->bad_rtcp++;
+		rt_hub_count(d->parts.hub, RT_HUB_BAD_RTCP, 1);
+}
+
+void
+rt_demux_send_feedback(struct rt_demux *d)
+{
+	uint8_t out[RTCP_ROOM];
+	size_t n;
+
+	while (d->twcc != NULL && (n = rt_twcc_feedback(d->twcc, out, sizeof(out) - RT_SRTP_OVERHEAD, RT_RTCP_OUR_SSRC)))
+		rt_webrtc_transport_send_rtcp(d->parts.transport, out, n, sizeof(out));
 }

@@ -1,12 +1,32 @@
-/* demux.h: what a transport's decrypted packets are: which stream an RTP packet belongs to (MID, RID and SSRC,
- * RFC 8843 section 9.2 and RFC 8852), and what RTCP asks for. */
+/* demux.h: what a peer's decrypted packets are: which stream an RTP packet belongs to (MID, RID and SSRC, RFC 8843
+ * section 9.2 and RFC 8852), and what RTCP asks for. */
 #ifndef RT_DEMUX_H
 #define RT_DEMUX_H
 
-#include "objects.h"
+#include "consumer.h"
+#include "producer.h"
 
-/* Still encrypted, from a validated tuple; data may be changed. */
-void rt_demux_rtp(struct rt_transport *t, uint8_t *data, size_t len);
-void rt_demux_rtcp(struct rt_transport *t, uint8_t *data, size_t len);
+struct rt_demux;
+
+/* What it works on; all of it outlives it. */
+struct rt_demux_parts
+{
+	struct rt_hub *hub;
+	struct rt_webrtc_transport *transport;
+	struct rt_ssrc_table *ssrcs;
+	struct rt_egress *egress; /* NULL: nothing goes out to the peer but RTCP */
+	struct rt_producer *const *producers;
+	struct rt_consumer *const *consumers;
+};
+
+struct rt_demux *rt_demux_new(const struct rt_demux_parts *parts);
+void rt_demux_free(struct rt_demux *d); /* NULL is fine */
+
+/* Still encrypted, from a validated address; data may be changed. */
+void rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len);
+void rt_demux_rtcp(struct rt_demux *d, uint8_t *data, size_t len);
+
+/* Tells the sender which of its packets have come, by transport-wide feedback. */
+void rt_demux_send_feedback(struct rt_demux *d);
 
 #endif

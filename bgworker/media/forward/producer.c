@@ -1,13 +1,26 @@
+/* producer.c: one incoming track; see producer.h.
+ *
+ *   demux.c ──> rt_producer_packet(): counted (recv), parsed once, kept (store) ──> each consumer
+ *
+ * What must stay true:
+ * - A packet that recv takes for a duplicate goes nowhere: SRTP would let a repair through that came by RTX as well
+ * as by itself, and a consumer must not get one number twice.
+ * - The store, and what is known of the last key frame, are of one run of numbers: where the sender begins anew
+ *   (another SSRC, or a jump) both are forgotten before the first packet of the new run is kept.
+ * - Of a layer one key frame is asked for at a time, however many consumers want it: keyframe_wanted until it comes.
+ *
+ * It leaves to its consumers what each of them gets, and to demux.c which SSRC is whose. */
 #include "producer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bgworker/common/log.h"
+#include "bgworker/media/rtp/recv.h"
+#include "bgworker/media/rtp/seq.h"
+#include "bgworker/media/rtp/store.h"
 #include "consumer.h"
-#include "layers.h"
-#include "bgworker/media/rtp/rtcp.h"
-#include "transport.h"
 
 #define KEYFRAME_AGAIN_US 500000 /* it was asked for and did not come */
 #define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
@@ -17,12 +30,43 @@
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
 
+/* One incoming stream. */
+struct layer
+{
+	struct rt_recv recv;
+	struct rt_store *store; /* video; NULL: nothing is kept */
+	uint64_t keyframe_asked_us;
+	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
+	bool keyframe_wanted;      /* asked for, and not seen yet */
+	uint64_t keyframe_us;      /* when the last one came; 0: none has */
+	uint32_t keyframe_ts;
+	uint16_t keyframe_seq;  /* its first packet */
+	uint8_t fir_seq;        /* RFC 5104 section 4.3.1.1: goes up with each request */
+	uint16_t picture_id;    /* VP8: the newest */
+	struct rt_dd_state *dd; /* AV1 with dependency descriptors */
+	uint64_t plis;
+};
+
+struct rt_producer
+{
+	char id[RT_OBJECT_ID];
+	struct rt_producer_home home;
+	struct rt_producer *next; /* of the transport */
+	struct rt_producer_params params;
+	bool paused; /* by the client */
+	bool muted;  /* by the host */
+	struct layer layers[RT_PARAMS_MAX_ENCODINGS];
+	struct rt_consumer **consumers; /* an array: a packet goes through it from end to end */
+	int nconsumers, room;
+	uint8_t score;
+};
+
 static bool
-ssrc_in_use(const struct rt_transport *t, uint32_t ssrc)
+ssrc_in_use(const struct rt_producer_home *home, uint32_t ssrc)
 {
 	if (ssrc == 0)
 		return false;
-	for (const struct rt_producer *p = t->producers; p != NULL; p = p->next)
+	for (const struct rt_producer *p = *home->list; p != NULL; p = p->next)
 		for (int i = 0; i < p->params.n_encodings; i++)
 			if (p->params.encodings[i].ssrc == ssrc || p->params.encodings[i].rtx_ssrc == ssrc)
 				return true;
@@ -30,45 +74,45 @@ ssrc_in_use(const struct rt_transport *t, uint32_t ssrc)
 }
 
 static bool
-mid_in_use(const struct rt_transport *t, const char *mid)
+mid_in_use(const struct rt_producer_home *home, const char *mid)
 {
-	for (const struct rt_producer *p = t->producers; p != NULL; p = p->next)
+	for (const struct rt_producer *p = *home->list; p != NULL; p = p->next)
 		if (mid[0] && strcmp(p->params.mid, mid) == 0)
 			return true;
 	return false;
 }
 
+static void
+init_layer(struct layer *l, const struct rt_producer_params *params)
+{
+	l->recv.clock_rate = params->clock_rate;
+	if (params->kind == RT_KIND_VIDEO)
+		l->store = rt_store_new();
+	if (params->codec == RT_CODEC_AV1 && params->ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR])
+		l->dd = rt_alloc(sizeof(*l->dd));
+}
+
 enum rt_result
-rt_producer_new(struct rt_producer **pp, struct rt_transport *t, const char *id, struct rt_producer_params *params)
+rt_producer_new(struct rt_producer **pp, const struct rt_producer_home *home, const char *id,
+				struct rt_producer_params *params)
 {
 	struct rt_producer *p;
 
-	if (t->nproducers >= RT_MAX_PRODUCERS)
-		return RT_LIMIT;
-	if (mid_in_use(t, params->mid))
+	if (mid_in_use(home, params->mid))
 		return RT_BAD_INPUT;
 	for (int i = 0; i < params->n_encodings; i++)
-		if (ssrc_in_use(t, params->encodings[i].ssrc) || ssrc_in_use(t, params->encodings[i].rtx_ssrc))
+		if (ssrc_in_use(home, params->encodings[i].ssrc) || ssrc_in_use(home, params->encodings[i].rtx_ssrc))
 			return RT_BAD_INPUT;
 	p = rt_alloc(sizeof(*p));
 	strncpy(p->id, id, RT_OBJECT_ID - 1);
-	p->transport = t;
+	p->home = *home;
 	p->params = *params;
 	p->score = 10;
 	for (int i = 0; i < params->n_encodings; i++)
-	{
-		p->layers[i].recv.clock_rate = params->clock_rate;
-		if (params->kind == RT_KIND_VIDEO)
-			p->layers[i].store = rt_store_new();
-		if (params->codec == RT_CODEC_AV1 && params->ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR])
-			p->layers[i].dd = rt_alloc(sizeof(*p->layers[i].dd));
-	}
-	if (!t->cname[0])
-		memcpy(t->cname, params->cname, sizeof(t->cname));
-	p->next = t->producers;
-	t->producers = p;
-	t->nproducers++;
-	rt_map_put_str(t->engine->producers, p->id, p);
+		init_layer(&p->layers[i], params);
+	p->next = *home->list;
+	*home->list = p;
+	rt_hub_put(home->hub, RT_HUB_PRODUCERS, p->id, p);
 	*pp = p;
 	return RT_OK;
 }
@@ -83,30 +127,70 @@ free_producer(void *arg)
 		rt_store_free(p->layers[i].store);
 		free(p->layers[i].dd);
 	}
-	rt_producer_params_fini(&p->params);
+	rt_params_producer_fini(&p->params);
+	free(p->consumers);
 	free(p);
 }
 
 void
 rt_producer_close(struct rt_producer *p)
 {
-	struct rt_transport *t = p->transport;
-	struct rt_producer **at = &t->producers;
-	int kept = 0;
+	struct rt_producer **at = p->home.list;
 
-	while (p->consumers != NULL)
-		rt_consumer_close(p->consumers);
-	for (int i = 0; i < t->nstreams; i++)
-		if (t->streams[i].producer != p)
-			t->streams[kept++] = t->streams[i];
-	t->nstreams = kept;
+	while (p->nconsumers > 0)
+		rt_consumer_close(p->consumers[p->nconsumers - 1]);
+	rt_ssrc_table_forget(p->home.ssrcs, p);
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	t->nproducers--;
-	rt_map_take_str(t->engine->producers, p->id);
-	rt_speaker_remove(t->router->speaker, p->id);
-	rt_loop_defer(t->engine->loop, free_producer, p);
+	rt_hub_take(p->home.hub, RT_HUB_PRODUCERS, p->id);
+	rt_speaker_remove(p->home.speaker, p->id);
+	rt_loop_defer(rt_hub_loop(p->home.hub), free_producer, p);
+}
+
+void
+rt_producer_attach(struct rt_producer *p, struct rt_consumer *c)
+{
+	if (p->nconsumers == p->room)
+	{
+		p->room = p->room ? 2 * p->room : 4;
+		p->consumers = rt_realloc(p->consumers, (size_t) p->room * sizeof(*p->consumers));
+	}
+	p->consumers[p->nconsumers++] = c;
+}
+
+void
+rt_producer_detach(struct rt_producer *p, struct rt_consumer *c)
+{
+	int i = 0;
+
+	while (p->consumers[i] != c)
+		i++;
+	p->consumers[i] = p->consumers[--p->nconsumers];
+}
+
+const char *
+rt_producer_id(const struct rt_producer *p)
+{
+	return p->id;
+}
+
+struct rt_producer *
+rt_producer_next(const struct rt_producer *p)
+{
+	return p->next;
+}
+
+const struct rt_producer_params *
+rt_producer_parameters(const struct rt_producer *p)
+{
+	return &p->params;
+}
+
+bool
+rt_producer_is_heard_by(const struct rt_producer *p, const struct rt_speaker *s)
+{
+	return p->home.speaker == s;
 }
 
 bool
@@ -125,8 +209,8 @@ resync(struct rt_producer *p, bool flowed)
 		p->layers[i].recv.nmissing = 0;
 	}
 	if (!flowed && rt_producer_flows(p))
-		for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
-			rt_consumer_resync(c);
+		for (int i = 0; i < p->nconsumers; i++)
+			rt_consumer_resync(p->consumers[i]);
 }
 
 void
@@ -150,26 +234,26 @@ rt_producer_mute(struct rt_producer *p, bool muted)
 /* ---- key frames ---- */
 
 static void
-ask_keyframe(struct rt_producer *p, struct rt_layer *l)
+ask_keyframe(struct rt_producer *p, struct layer *l)
 {
 	uint8_t out[128];
 	size_t n;
 
 	if (!l->recv.ssrc)
 		return; /* nothing came yet; the first packet will ask */
-	l->keyframe_asked_us = p->transport->engine->now_us;
+	l->keyframe_asked_us = rt_hub_now_us(p->home.hub);
 	l->plis++;
-	p->transport->engine->keyframes_asked++;
+	rt_hub_count(p->home.hub, RT_HUB_KEYFRAMES_ASKED, 1);
 	n = p->params.feedback.pli || !p->params.feedback.fir
-			? rt_rtcp_write_pli(out, sizeof(out), 1, l->recv.ssrc)
-			: rt_rtcp_write_fir(out, sizeof(out), 1, l->recv.ssrc, l->fir_seq++);
-	rt_transport_send_rtcp(p->transport, out, n, sizeof(out));
+			? rt_rtcp_write_pli(out, sizeof(out), RT_RTCP_OUR_SSRC, l->recv.ssrc)
+			: rt_rtcp_write_fir(out, sizeof(out), RT_RTCP_OUR_SSRC, l->recv.ssrc, l->fir_seq++);
+	rt_webrtc_transport_send_rtcp(p->home.transport, out, n, sizeof(out));
 }
 
 static void
-ask_when_due(struct rt_producer *p, struct rt_layer *l)
+ask_when_due(struct rt_producer *p, struct layer *l)
 {
-	if (l->keyframe_asked_us && p->transport->engine->now_us - l->keyframe_asked_us < l->keyframe_wait_us)
+	if (l->keyframe_asked_us && rt_hub_now_us(p->home.hub) - l->keyframe_asked_us < l->keyframe_wait_us)
 		return;
 	l->keyframe_wait_us = KEYFRAME_AGAIN_US;
 	ask_keyframe(p, l);
@@ -178,7 +262,7 @@ ask_when_due(struct rt_producer *p, struct rt_layer *l)
 void
 rt_producer_want_keyframe(struct rt_producer *p, int layer)
 {
-	struct rt_layer *l;
+	struct layer *l;
 
 	if (p->params.kind != RT_KIND_VIDEO || layer < 0 || layer >= p->params.n_encodings || !rt_producer_flows(p))
 		return;
@@ -220,15 +304,15 @@ read_exts(struct rt_producer *p, const struct rt_rtp *rtp, struct rt_packet *pac
 
 /* AV1: what the frame needs, and who needs it.  Without a structure, that may come later. */
 static void
-read_descriptor(struct rt_layer *l, struct rt_packet *p)
+read_descriptor(struct layer *l, struct rt_packet *p)
 {
-	p->has_dd = rt_dd_read(&p->dd, l->dd, p->descriptor, p->descriptor_len) == RT_OK;
+	p->has_dd = rt_dd_read(&p->dd, &l->dd->structure, p->descriptor, p->descriptor_len) == RT_OK;
 	if (!p->has_dd)
 		return;
 	if (p->dd.has_structure)
-		l->dd_active = UINT32_MAX;
+		l->dd->active = UINT32_MAX;
 	if (p->dd.has_active)
-		l->dd_active = p->dd.active;
+		l->dd->active = p->dd.active;
 }
 
 static void
@@ -247,12 +331,12 @@ static void
 note_level(struct rt_producer *p, const struct rt_packet *packet)
 {
 	if (packet->audio_level.len)
-		rt_speaker_level(p->transport->router->speaker, p->id, packet->audio_level.value[0] & 0x7f);
+		rt_speaker_level(p->home.speaker, p->id, packet->audio_level.value[0] & 0x7f);
 }
 
 /* The numbers of another SSRC have nothing to do with those of the one before. */
 static void
-follow_ssrc(struct rt_layer *l, uint32_t ssrc)
+follow_ssrc(struct layer *l, uint32_t ssrc)
 {
 	if (l->recv.ssrc != ssrc)
 		l->recv.started = false;
@@ -261,7 +345,7 @@ follow_ssrc(struct rt_layer *l, uint32_t ssrc)
 
 /* Its numbers may come again, for other packets. */
 static void
-forget_stream(struct rt_layer *l)
+forget_stream(struct layer *l)
 {
 	l->keyframe_us = 0;
 	if (l->store != NULL)
@@ -272,14 +356,15 @@ forget_stream(struct rt_layer *l)
 static void
 resync_layer(struct rt_producer *p, int layer)
 {
-	for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
-		if (p->params.kind == RT_KIND_AUDIO || p->params.n_encodings == 1 || c->current_spatial == layer)
-			rt_consumer_resync(c);
+	for (int i = 0; i < p->nconsumers; i++)
+		if (p->params.kind == RT_KIND_AUDIO || p->params.n_encodings == 1 ||
+			rt_consumer_outgoing(p->consumers[i]) == layer)
+			rt_consumer_resync(p->consumers[i]);
 }
 
 /* A stream began with a packet that came late: those behind it are here already, and were not wanted then. */
 static void
-catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
+catch_up(const struct rt_producer *p, struct rt_consumer *c, struct layer *l, uint16_t seq)
 {
 	while (l->store != NULL && seq++ != l->recv.highest)
 	{
@@ -289,7 +374,7 @@ catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
 		if (stored == NULL)
 			continue;
 		packet = *stored;
-		packet.arrival_us = c->transport->engine->now_us;
+		packet.arrival_us = rt_hub_now_us(p->home.hub);
 		if (packet.descriptor_len && !packet.has_dd)
 			read_descriptor(l, &packet); /* its structure was late */
 		rt_consumer_forward(c, &packet);
@@ -299,10 +384,10 @@ catch_up(struct rt_consumer *c, struct rt_layer *l, uint16_t seq)
 bool
 rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 {
-	struct rt_layer *l = &p->layers[rt_layers_encoding(c)];
+	struct layer *l = &p->layers[rt_consumer_wanted(c)];
 	const struct rt_packet *first;
 	struct rt_packet packet;
-	uint64_t now_us = p->transport->engine->now_us;
+	uint64_t now_us = rt_hub_now_us(p->home.hub);
 
 	if (l->store == NULL || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
 		(uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
@@ -314,14 +399,14 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	packet.arrival_us = now_us;
 	if (!rt_consumer_forward(c, &packet))
 		return false;
-	catch_up(c, l, packet.seq);
-	rt_port_flush(p->transport->engine->port);
+	catch_up(p, c, l, packet.seq);
+	rt_port_flush(rt_hub_port(p->home.hub));
 	return true;
 }
 
 /* One that comes late, behind the next one, is not the last one. */
 static void
-note_keyframe(struct rt_layer *l, const struct rt_packet *p)
+note_keyframe(struct layer *l, const struct rt_packet *p)
 {
 	bool older = l->keyframe_us && rt_seq_newer(l->keyframe_seq, p->seq);
 
@@ -338,7 +423,7 @@ note_keyframe(struct rt_layer *l, const struct rt_packet *p)
 
 /* Picture numbers of 7 bits (RFC 7741 section 4.2) become 15, which is what goes out. */
 static void
-widen_picture_id(struct rt_layer *l, struct rt_codec_info *info)
+widen_picture_id(struct layer *l, struct rt_codec_info *info)
 {
 	int ahead = (int8_t) ((unsigned) (info->picture_id - l->picture_id) << 1) / 2;
 
@@ -353,15 +438,15 @@ widen_picture_id(struct rt_layer *l, struct rt_codec_info *info)
 void
 rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair)
 {
-	struct rt_layer *l = &p->layers[layer];
-	struct rt_engine *e = p->transport->engine;
+	struct layer *l = &p->layers[layer];
+	uint64_t now_us = rt_hub_now_us(p->home.hub);
 	bool video = p->params.kind == RT_KIND_VIDEO, first = !l->recv.started;
 	struct rt_packet packet;
 	enum rt_recv_result rc;
 
 	if (!repair)
 		follow_ssrc(l, rtp->ssrc);
-	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, e->now_us, video && p->params.feedback.nack, repair);
+	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us, video && p->params.feedback.nack, repair);
 	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p))
 		return;
 	memset(&packet, 0, offsetof(struct rt_packet, orientation));
@@ -370,12 +455,12 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	packet.marker = rtp->marker;
 	packet.layer = (uint8_t) layer;
 	packet.ts = rtp->ts;
-	packet.arrival_us = e->now_us;
+	packet.arrival_us = now_us;
 	packet.payload = rtp->data + rtp->payload_off;
 	packet.payload_len = rtp->payload_len;
 	if (packet.payload_len && !rt_codec_read(p->params.codec, packet.payload, packet.payload_len, &packet.info))
 	{
-		e->bad_rtp++;
+		rt_hub_count(p->home.hub, RT_HUB_BAD_RTP, 1);
 		return;
 	}
 	widen_picture_id(l, &packet.info);
@@ -395,9 +480,9 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		resync_layer(p, layer);
 	if (rc == RT_RECV_OVERRUN || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer);
-	for (struct rt_consumer *c = p->consumers; c != NULL; c = c->next_of_producer)
-		if (rt_consumer_forward(c, &packet) && packet.seq != l->recv.highest)
-			catch_up(c, l, packet.seq);
+	for (int i = 0; i < p->nconsumers; i++)
+		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
+			catch_up(p, p->consumers[i], l, packet.seq);
 }
 
 /* ---- each tick ---- */
@@ -405,17 +490,19 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 static void
 send_nacks(struct rt_producer *p, int layer)
 {
-	struct rt_layer *l = &p->layers[layer];
+	struct layer *l = &p->layers[layer];
 	uint16_t seqs[MAX_NACK];
 	uint8_t out[RTCP_ROOM];
 	bool give_up;
-	int n = rt_recv_due(&l->recv, p->transport->engine->now_us, p->transport->rtt_ms, seqs, MAX_NACK, &give_up);
+	int n = rt_recv_due(&l->recv, rt_hub_now_us(p->home.hub), rt_webrtc_transport_rtt_ms(p->home.transport), seqs,
+						MAX_NACK, &give_up);
 
-	p->transport->engine->nacks_sent += (uint64_t) n;
+	rt_hub_count(p->home.hub, RT_HUB_NACKS_SENT, (uint64_t) n);
 	if (n)
-		rt_transport_send_rtcp(p->transport, out,
-							   rt_rtcp_write_nack(out, sizeof(out) - RT_SRTP_OVERHEAD, 1, l->recv.ssrc, seqs, n),
-							   sizeof(out));
+		rt_webrtc_transport_send_rtcp(
+			p->home.transport, out,
+			rt_rtcp_write_nack(out, sizeof(out) - RT_SRTP_OVERHEAD, RT_RTCP_OUR_SSRC, l->recv.ssrc, seqs, n),
+			sizeof(out));
 	if (give_up)
 		rt_producer_want_keyframe(p, layer);
 }
@@ -427,7 +514,7 @@ rt_producer_tick(struct rt_producer *p)
 		return;
 	for (int i = 0; i < p->params.n_encodings; i++)
 	{
-		struct rt_layer *l = &p->layers[i];
+		struct layer *l = &p->layers[i];
 
 		if (l->recv.nmissing)
 			send_nacks(p, i);
@@ -439,7 +526,7 @@ rt_producer_tick(struct rt_producer *p)
 uint64_t
 rt_producer_bitrate(const struct rt_producer *p, int layer)
 {
-	return rt_recv_bitrate(&p->layers[layer].recv, p->transport->engine->now_us);
+	return rt_recv_bitrate(&p->layers[layer].recv, rt_hub_now_us(p->home.hub));
 }
 
 bool
@@ -452,4 +539,75 @@ rt_producer_layer_live(const struct rt_producer *p, int layer)
 		if (p->layers[i].recv.last_packet_us > newest_us)
 			newest_us = p->layers[i].recv.last_packet_us;
 	return r->started && newest_us - r->last_packet_us < LAYER_SILENCE_US;
+}
+
+/* ---- what others ask ---- */
+
+uint8_t
+rt_producer_score(const struct rt_producer *p)
+{
+	return p->score;
+}
+
+void
+rt_producer_sender_report(struct rt_producer *p, int layer, const struct rt_rtcp_sr *sr)
+{
+	rt_recv_sr(&p->layers[layer].recv, sr, rt_hub_now_us(p->home.hub));
+}
+
+bool
+rt_producer_report(struct rt_producer *p, int layer, struct rt_rtcp_report *out)
+{
+	struct rt_recv *r = &p->layers[layer].recv;
+
+	if (!r->started)
+		return false;
+	rt_recv_report(r, rt_hub_now_us(p->home.hub), out);
+	p->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
+	return true;
+}
+
+bool
+rt_producer_clock(const struct rt_producer *p, int layer, uint32_t *rtp_ts, uint64_t *at_us)
+{
+	const struct rt_recv *r = &p->layers[layer].recv;
+
+	*rtp_ts = r->sr_rtp_ts;
+	*at_us = r->sr_at_us;
+	return r->sr_at_us != 0;
+}
+
+const struct rt_packet *
+rt_producer_stored(const struct rt_producer *p, int layer, uint16_t seq)
+{
+	const struct rt_store *store = p->layers[layer].store;
+
+	return store != NULL ? rt_store_find(store, seq) : NULL;
+}
+
+const struct rt_dd_state *
+rt_producer_dd_state(const struct rt_producer *p)
+{
+	return p->layers[0].dd;
+}
+
+void
+rt_producer_read_stats(const struct rt_producer *p, int layer, struct rt_producer_layer_stats *out)
+{
+	const struct layer *l = &p->layers[layer];
+	const struct rt_recv *r = &l->recv;
+
+	*out = (struct rt_producer_layer_stats){.ssrc = r->ssrc,
+											.packets = r->packets,
+											.bytes = r->bytes,
+											.bitrate_bps = rt_producer_bitrate(p, layer),
+											.lost = rt_recv_lost(r),
+											.fraction_lost = r->fraction_lost,
+											.jitter_ms = r->clock_rate ? 1000 * r->jitter / r->clock_rate : 0,
+											.nacks = r->nacks,
+											.nacked_packets = r->nacked_packets,
+											.repaired = r->repaired,
+											.discarded = r->discarded,
+											.plis = l->plis,
+											.rtt_ms = rt_webrtc_transport_rtt_ms(p->home.transport)};
 }

@@ -1,7 +1,7 @@
 /* speaker.h: who speaks in a meeting, from the audio level extension (RFC 6464).
  *
- * Speech goes on for a while: neither a cough nor a click makes an active speaker, and nobody who talks is interrupted by
- * somebody louder.  At most 128 voices a meeting are looked at. */
+ * Speech goes on for a while: neither a cough nor a click makes an active speaker, and nobody who talks is
+ * interrupted by somebody louder.  At most 128 voices a meeting are looked at. */
 #ifndef RT_SPEAKER_H
 #define RT_SPEAKER_H
 

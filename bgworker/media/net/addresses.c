@@ -45,7 +45,7 @@ add_interfaces(json_t *list, int family)
 }
 
 json_t *
-rt_addresses(const char *announced, const struct rt_port *port)
+rt_addresses_list(const char *announced, const struct rt_port *port)
 {
 	json_t *list = json_array();
 	char *copy = rt_strdup(announced), *save = NULL;

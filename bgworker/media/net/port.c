@@ -1,9 +1,22 @@
+/* port.c: see port.h.  The engine's hub owns it; packets come from the loop's turn, and all calls from within it.
+ *
+ *   recvmmsg() ──> handler.on_packet() for each ──> rt_port_queue() ──> rt_port_flush() ──> sendmmsg()
+ *
+ * What must stay true:
+ * - An outlet is in the list of dirty ones while, and only while, packets of it are queued; who frees an outlet calls
+ *   rt_port_forget() first.
+ * - Packets of one outlet leave in the order in which they were queued.
+ * - Queued packets lie in out[0 .. used - 1]; the lent buffer is out[used].
+ *
+ * Limits: BATCHES_A_TURN batches a socket and turn; OUT_BUFFERS packets, then a flush; MAX_TCP connections, the next
+ * one is closed; a kernel that takes no more drops the rest of the batch. */
 #include "port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +25,11 @@
 
 #include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
-#include "port_impl.h"
 #include "tcp.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 
 #define BATCHES_A_TURN 16 /* then the rest of the loop has its turn */
 #define SOCKET_BUFFER (4 * 1024 * 1024)
@@ -22,12 +38,64 @@
 #define TCP_STRANGER_MS 10000
 #define SWEEP_MS 5000
 
+#define BATCH_OUT 64
+#define GSO_SEGMENTS 32 /* the kernel allows 64 */
+#define GSO_BYTES 60000
+
+#define MAX_SOCKETS 8
+#define BATCH_IN 64
+#define OUT_BUFFERS 1024
+
+_Static_assert(RT_PORT_BUFFER == RT_TCP_BUFFER, "packets of both kinds are handed up in buffers of one size");
+
+struct port_socket
+{
+	struct rt_port *port;
+	int fd;
+	int listener; /* TCP, -1: none */
+	struct rt_watch *watch, *listen_watch;
+	char address[INET6_ADDRSTRLEN];
+};
+
+/* For recvmmsg(), prepared once. */
+struct batch_in
+{
+	struct mmsghdr msgs[BATCH_IN];
+	struct iovec iov[BATCH_IN];
+	struct rt_tuple from[BATCH_IN];
+};
+
+struct queued
+{
+	uint16_t len;
+	int next; /* 1 + index */
+};
+
+struct rt_port
+{
+	struct rt_loop *loop;
+	struct rt_port_handler handler;
+	struct port_socket sockets[MAX_SOCKETS];
+	int nsockets;
+	struct rt_tcp *tcp;
+	uint32_t next_tcp_id;
+	struct rt_timer *sweep;
+	struct rt_port_stats stats;
+	bool no_gso;
+	struct rt_outlet *dirty;
+	int used; /* out buffers */
+	struct queued packets[OUT_BUFFERS];
+	uint8_t (*out)[RT_PORT_BUFFER];
+	uint8_t (*in)[RT_PORT_BUFFER];
+	struct batch_in batch;
+};
+
 /* ---- in ---- */
 
 static void
-prepare_batch(struct rt_port_batch *b, uint8_t (*buffers)[RT_PORT_BUFFER])
+prepare_batch(struct batch_in *b, uint8_t (*buffers)[RT_PORT_BUFFER])
 {
-	for (int i = 0; i < RT_PORT_BATCH_IN; i++)
+	for (int i = 0; i < BATCH_IN; i++)
 	{
 		b->iov[i] = (struct iovec){buffers[i], RT_PORT_BUFFER};
 		b->msgs[i].msg_hdr.msg_iov = &b->iov[i];
@@ -38,14 +106,14 @@ prepare_batch(struct rt_port_batch *b, uint8_t (*buffers)[RT_PORT_BUFFER])
 }
 
 static int
-read_batch(struct rt_port *p, struct rt_port_socket *s)
+read_batch(struct rt_port *p, struct port_socket *s)
 {
 	struct mmsghdr *msgs = p->batch.msgs;
 	struct rt_tuple *from = p->batch.from;
 	uint64_t now;
 	int n;
 
-	n = recvmmsg(s->fd, msgs, RT_PORT_BATCH_IN, MSG_DONTWAIT, NULL);
+	n = recvmmsg(s->fd, msgs, BATCH_IN, MSG_DONTWAIT, NULL);
 	if (n <= 0)
 		return 0;
 	now = rt_clock_us();
@@ -66,11 +134,11 @@ read_batch(struct rt_port *p, struct rt_port_socket *s)
 static void
 on_readable(void *arg, int events)
 {
-	struct rt_port_socket *s = arg;
+	struct port_socket *s = arg;
 
 	(void) events;
 	for (int i = 0; i < BATCHES_A_TURN; i++)
-		if (read_batch(s->port, s) < RT_PORT_BATCH_IN)
+		if (read_batch(s->port, s) < BATCH_IN)
 			return;
 }
 
@@ -136,7 +204,7 @@ pause_accepting(struct rt_port *p)
 static void
 on_accept(void *arg, int events)
 {
-	struct rt_port_socket *s = arg;
+	struct port_socket *s = arg;
 	struct rt_port *p = s->port;
 
 	(void) events;
@@ -164,6 +232,223 @@ on_accept(void *arg, int events)
 		rt_tcp_link(&p->tcp, rt_tcp_new(p->loop, fd, &peer, on_tcp_packet, on_tcp_closed, p));
 		p->stats.tcp_connections++;
 	}
+}
+
+/* ---- out ---- */
+
+void
+rt_port_send(struct rt_port *p, const struct rt_tuple *to, const uint8_t *data, size_t len)
+{
+	bool sent = to->tcp != NULL ? rt_tcp_send(to->tcp, data, len)
+								: sendto(p->sockets[to->socket].fd, data, len, MSG_DONTWAIT, &to->addr.any,
+										 rt_tuple_addr_len(to)) == (ssize_t) len;
+
+	p->stats.sends++;
+	if (!sent)
+	{
+		p->stats.dropped++;
+		return;
+	}
+	p->stats.packets_out++;
+	p->stats.bytes_out += len;
+}
+
+uint8_t *
+rt_port_buffer(struct rt_port *p)
+{
+	if (p->used == OUT_BUFFERS)
+		rt_port_flush(p);
+	return p->out[p->used];
+}
+
+void
+rt_port_queue(struct rt_port *p, struct rt_outlet *o, size_t len)
+{
+	int i = ++p->used;
+
+	p->packets[i - 1].len = (uint16_t) len;
+	p->packets[i - 1].next = 0;
+	if (o->first)
+		p->packets[o->last - 1].next = i;
+	else
+	{
+		o->first = i;
+		o->next_dirty = p->dirty;
+		p->dirty = o;
+	}
+	o->last = i;
+}
+
+/* Messages that are ready for one sendmmsg(). */
+struct send_batch
+{
+	struct rt_port *port;
+	int n, socket, niov;
+	struct mmsghdr msgs[BATCH_OUT];
+	struct iovec iov[BATCH_OUT * 4];
+	union
+	{
+		char space[CMSG_SPACE(sizeof(uint16_t))];
+		struct cmsghdr align;
+	} control[BATCH_OUT];
+	int count[BATCH_OUT]; /* packets in the message */
+};
+
+static void
+count_sent(struct send_batch *b, int from, int to, bool sent)
+{
+	struct rt_port_stats *s = &b->port->stats;
+
+	for (int i = from; i < to; i++)
+	{
+		if (!sent)
+		{
+			s->dropped += (uint64_t) b->count[i];
+			continue;
+		}
+		s->packets_out += (uint64_t) b->count[i];
+		for (size_t k = 0; k < b->msgs[i].msg_hdr.msg_iovlen; k++)
+			s->bytes_out += b->msgs[i].msg_hdr.msg_iov[k].iov_len;
+	}
+}
+
+static void
+send_now(struct send_batch *b)
+{
+	int done = 0;
+
+	while (done < b->n)
+	{
+		int n = sendmmsg(b->port->sockets[b->socket].fd, b->msgs + done, (unsigned) (b->n - done), MSG_DONTWAIT);
+
+		b->port->stats.sends++;
+		if (n > 0)
+		{
+			count_sent(b, done, done + n, true);
+			done += n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+			break;
+		if (n < 0 && errno == EIO && b->msgs[done].msg_hdr.msg_controllen)
+			b->port->no_gso = true;           /* a device without checksum offload: from now on one by one */
+		count_sent(b, done, done + 1, false); /* this peer cannot be reached; the others can */
+		done++;
+	}
+	count_sent(b, done, b->n, false);
+	b->n = b->niov = 0;
+}
+
+/* Appends one message of `count` packets that begin at index i: all of one size, but for a shorter last one. */
+static void
+add_message(struct send_batch *b, struct rt_outlet *o, int i, int count)
+{
+	struct rt_port *p = b->port;
+	struct msghdr *m;
+	uint16_t size = p->packets[i - 1].len;
+
+	if (b->n == BATCH_OUT || b->niov + count > (int) (sizeof(b->iov) / sizeof(*b->iov)) ||
+		(b->n && b->socket != o->tuple.socket))
+		send_now(b);
+	b->socket = o->tuple.socket;
+	m = &b->msgs[b->n].msg_hdr;
+	memset(m, 0, sizeof(*m));
+	m->msg_name = &o->tuple.addr;
+	m->msg_namelen = rt_tuple_addr_len(&o->tuple);
+	m->msg_iov = &b->iov[b->niov];
+	m->msg_iovlen = (size_t) count;
+	b->count[b->n] = count;
+	for (int k = 0; k < count; k++, i = p->packets[i - 1].next)
+		b->iov[b->niov++] = (struct iovec){p->out[i - 1], p->packets[i - 1].len};
+	if (count > 1)
+	{
+		struct cmsghdr *c = &b->control[b->n].align;
+
+		m->msg_control = c;
+		m->msg_controllen = sizeof(b->control[b->n].space);
+		c->cmsg_level = IPPROTO_UDP;
+		c->cmsg_type = UDP_SEGMENT;
+		c->cmsg_len = CMSG_LEN(sizeof(size));
+		memcpy(CMSG_DATA(c), &size, sizeof(size));
+	}
+	b->n++;
+}
+
+/* How many packets from i on may go as one message. */
+static int
+run_length(const struct rt_port *p, int i)
+{
+	uint16_t size = p->packets[i - 1].len;
+	int n = 1;
+
+	if (p->no_gso)
+		return 1;
+	while ((i = p->packets[i - 1].next) && n < GSO_SEGMENTS && (n + 1) * size <= GSO_BYTES)
+	{
+		if (p->packets[i - 1].len > size)
+			break;
+		n++;
+		if (p->packets[i - 1].len < size)
+			break;
+	}
+	return n;
+}
+
+static void
+flush_outlet(struct send_batch *b, struct rt_outlet *o)
+{
+	struct rt_port *p = b->port;
+
+	for (int i = o->first; i;)
+	{
+		int n = 1;
+
+		if (o->tuple.tcp != NULL)
+			rt_port_send(p, &o->tuple, p->out[i - 1], p->packets[i - 1].len);
+		else
+		{
+			n = run_length(p, i);
+			add_message(b, o, i, n);
+		}
+		while (n-- > 0)
+			i = p->packets[i - 1].next;
+	}
+	o->first = o->last = 0;
+}
+
+void
+rt_port_flush(struct rt_port *p)
+{
+	static struct send_batch b; /* large; one loop, one thread */
+
+	b.port = p;
+	b.n = b.niov = 0;
+	while (p->dirty != NULL)
+	{
+		struct rt_outlet *o = p->dirty;
+
+		p->dirty = o->next_dirty;
+		o->next_dirty = NULL;
+		flush_outlet(&b, o);
+	}
+	if (b.n)
+		send_now(&b);
+	p->used = 0;
+}
+
+void
+rt_port_forget(struct rt_port *p, struct rt_outlet *o)
+{
+	for (struct rt_outlet **at = &p->dirty; *at != NULL; at = &(*at)->next_dirty)
+		if (*at == o)
+		{
+			*at = o->next_dirty;
+			break;
+		}
+	o->first = o->last = 0;
+	o->next_dirty = NULL;
 }
 
 /* ---- life ---- */
@@ -197,7 +482,7 @@ bind_socket(const struct addrinfo *ai, int type)
 static bool
 open_socket(struct rt_port *p, const struct addrinfo *ai)
 {
-	struct rt_port_socket *s = &p->sockets[p->nsockets];
+	struct port_socket *s = &p->sockets[p->nsockets];
 
 	getnameinfo(ai->ai_addr, ai->ai_addrlen, s->address, sizeof(s->address), NULL, 0, NI_NUMERICHOST);
 	s->port = p;
@@ -233,7 +518,7 @@ open_host(struct rt_port *p, const char *host, const char *service)
 		rt_log(RT_LOG_ERROR, "port", "cannot resolve \"%s\": %s", host, gai_strerror(rc));
 		return;
 	}
-	for (ai = list; ai != NULL && p->nsockets < RT_PORT_SOCKETS; ai = ai->ai_next)
+	for (ai = list; ai != NULL && p->nsockets < MAX_SOCKETS; ai = ai->ai_next)
 		open_socket(p, ai);
 	freeaddrinfo(list);
 }
@@ -247,8 +532,8 @@ rt_port_new(struct rt_port **pp, struct rt_loop *l, const char *addresses, int p
 
 	p->loop = l;
 	p->handler = *handler;
-	p->out = rt_alloc_resident(RT_PORT_OUT_BUFFERS * sizeof(*p->out));
-	p->in = rt_alloc_resident(RT_PORT_BATCH_IN * sizeof(*p->in));
+	p->out = rt_alloc_resident(OUT_BUFFERS * sizeof(*p->out));
+	p->in = rt_alloc_resident(BATCH_IN * sizeof(*p->in));
 	prepare_batch(&p->batch, p->in);
 	snprintf(service, sizeof(service), "%d", port);
 	for (char *host = strtok_r(list, ", ", &save); host != NULL; host = strtok_r(NULL, ", ", &save))
@@ -298,7 +583,7 @@ rt_port_address(const struct rt_port *p, int i)
 }
 
 const struct rt_port_stats *
-rt_port_stats(const struct rt_port *p)
+rt_port_totals(const struct rt_port *p)
 {
 	return &p->stats;
 }

@@ -61,6 +61,6 @@ void rt_port_flush(struct rt_port *p);
 /* Forgets what waits for an outlet that is about to be freed. */
 void rt_port_forget(struct rt_port *p, struct rt_outlet *o);
 
-const struct rt_port_stats *rt_port_stats(const struct rt_port *p);
+const struct rt_port_stats *rt_port_totals(const struct rt_port *p);
 
 #endif

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "bgworker/common/log.h"
-#include "port.h"
 #include "bgworker/media/rtp/rtp.h"
 
 #define FRAME_MAX 1500
@@ -53,11 +52,11 @@ rt_tcp_close(struct rt_tcp *t)
 static void
 take_packets(struct rt_tcp *t)
 {
-	uint8_t packet[RT_PORT_BUFFER];
+	uint8_t packet[RT_TCP_BUFFER];
 
 	while (t->in_len >= 2 && !t->closed)
 	{
-		size_t n = rt_get16(t->in);
+		size_t n = rt_bytes_get16(t->in);
 
 		if (n > FRAME_MAX)
 		{
@@ -182,7 +181,7 @@ rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len)
 
 	if (t->closed || t->out_len - t->out_off + 2 + len > RT_TCP_MAX_WAITING)
 		return false;
-	rt_put16(head, (uint16_t) len);
+	rt_bytes_put16(head, (uint16_t) len);
 	if (t->out_len == t->out_off)
 		n = sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)

@@ -11,6 +11,7 @@
 #include "bgworker/common/loop.h"
 #include "tuple.h"
 
+#define RT_TCP_BUFFER 1600 /* bytes of room where a packet is handed up */
 #define RT_TCP_MAX_WAITING (256 * 1024)
 
 typedef void (*rt_tcp_packet_cb)(void *arg, struct rt_tcp *t, uint8_t *data, size_t len);

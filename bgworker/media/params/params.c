@@ -29,20 +29,20 @@ static const char *const ext_uris[RT_EXT_COUNT] = {
 };
 
 const char *
-rt_kind_name(enum rt_kind kind)
+rt_params_kind_name(enum rt_kind kind)
 {
 	return kind == RT_KIND_AUDIO ? "audio" : "video";
 }
 
 bool
-rt_kind_find(const char *name, enum rt_kind *kind)
+rt_params_find_kind(const char *name, enum rt_kind *kind)
 {
 	*kind = strcmp(name, "audio") == 0 ? RT_KIND_AUDIO : RT_KIND_VIDEO;
-	return strcmp(name, rt_kind_name(*kind)) == 0;
+	return strcmp(name, rt_params_kind_name(*kind)) == 0;
 }
 
 const char *
-rt_producer_type_name(enum rt_producer_type type)
+rt_params_type_name(enum rt_producer_type type)
 {
 	switch (type)
 	{
@@ -57,7 +57,7 @@ rt_producer_type_name(enum rt_producer_type type)
 }
 
 bool
-rt_codec_find(const char *mime_type, enum rt_codec *codec)
+rt_params_find_codec(const char *mime_type, enum rt_codec *codec)
 {
 	size_t i;
 
@@ -73,7 +73,7 @@ rt_codec_find(const char *mime_type, enum rt_codec *codec)
 }
 
 bool
-rt_ext_find(const char *uri, enum rt_ext *ext)
+rt_params_find_ext(const char *uri, enum rt_ext *ext)
 {
 	int i;
 
@@ -89,7 +89,7 @@ rt_ext_find(const char *uri, enum rt_ext *ext)
 }
 
 const char *
-rt_ext_uri(enum rt_ext ext)
+rt_params_ext_uri(enum rt_ext ext)
 {
 	return ext_uris[ext];
 }
@@ -109,7 +109,7 @@ read_layers(const char **p)
 }
 
 struct rt_scalability
-rt_scalability_parse(const char *mode)
+rt_params_scalability(const char *mode)
 {
 	struct rt_scalability one = {1, 1, false};
 	struct rt_scalability s = one;

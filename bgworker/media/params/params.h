@@ -91,15 +91,15 @@ struct rt_scalability
 	bool key; /* K-SVC: spatial prediction on key pictures alone */
 };
 
-const char *rt_kind_name(enum rt_kind kind);
-bool rt_kind_find(const char *name, enum rt_kind *kind);
-const char *rt_producer_type_name(enum rt_producer_type type);
+const char *rt_params_kind_name(enum rt_kind kind);
+bool rt_params_find_kind(const char *name, enum rt_kind *kind);
+const char *rt_params_type_name(enum rt_producer_type type);
 
-bool rt_codec_find(const char *mime_type, enum rt_codec *codec); /* any case; false if we do not forward it */
-bool rt_ext_find(const char *uri, enum rt_ext *ext);
-const char *rt_ext_uri(enum rt_ext ext);
+bool rt_params_find_codec(const char *mime_type, enum rt_codec *codec); /* any case; false if we do not forward it */
+bool rt_params_find_ext(const char *uri, enum rt_ext *ext);
+const char *rt_params_ext_uri(enum rt_ext ext);
 
 /* `L3T2`, `S2T1`, `L2T2_KEY`; anything else, and NULL, is one layer. */
-struct rt_scalability rt_scalability_parse(const char *mode);
+struct rt_scalability rt_params_scalability(const char *mode);
 
 #endif

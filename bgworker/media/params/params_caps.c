@@ -126,7 +126,7 @@ add_extension(json_t *list, size_t i, const char *kind, const char *direction)
 {
 	if (direction != NULL)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:b, s:s}", "kind", kind, "uri",
-											  rt_ext_uri(extensions[i].ext), "preferredId", extensions[i].id,
+											  rt_params_ext_uri(extensions[i].ext), "preferredId", extensions[i].id,
 											  "preferredEncrypt", 0, "direction", direction));
 }
 
@@ -145,7 +145,7 @@ all_extensions(void)
 }
 
 json_t *
-rt_params_router_caps(void)
+rt_params_caps_router(void)
 {
 	return json_pack("{s:o, s:o}", "codecs", all_codecs(), "headerExtensions", all_extensions());
 }
@@ -153,21 +153,21 @@ rt_params_router_caps(void)
 static enum rt_result
 check_codec(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_params_check_codec(s, "preferredPayloadType", RT_OPTIONAL, copy);
+	enum rt_result rc = rt_params_codec_check(s, "preferredPayloadType", RT_OPTIONAL, copy);
 
 	if (rc == RT_OK)
-		json_object_set_new(copy, "kind", json_string(rt_kind_name(rt_params_codec_kind(copy))));
+		json_object_set_new(copy, "kind", json_string(rt_params_kind_name(rt_params_codec_kind(copy))));
 	return rc;
 }
 
 static enum rt_result
 check_kind(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "kind", RT_REQUIRED, 5, copy);
+	enum rt_result rc = rt_params_field_string(s, "kind", RT_REQUIRED, 5, copy);
 	enum rt_kind kind;
 
-	if (rc == RT_OK && !rt_kind_find(json_string_value(json_object_get(copy, "kind")), &kind))
-		return rt_field_fail(s, "kind", "must be audio or video");
+	if (rc == RT_OK && !rt_params_find_kind(json_string_value(json_object_get(copy, "kind")), &kind))
+		return rt_params_field_fail(s, "kind", "must be audio or video");
 	return rc;
 }
 
@@ -177,29 +177,29 @@ check_extension(const struct rt_field_scope *s, json_t *copy)
 	enum rt_result rc = check_kind(s, copy);
 
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "uri", RT_REQUIRED, MAX_URI, copy);
+		rc = rt_params_field_string(s, "uri", RT_REQUIRED, MAX_URI, copy);
 	if (rc == RT_OK)
-		rc = rt_field_integer(s, "preferredId", RT_REQUIRED, 1, 255, copy);
+		rc = rt_params_field_integer(s, "preferredId", RT_REQUIRED, 1, 255, copy);
 	if (rc == RT_OK)
-		rc = rt_field_bool(s, "preferredEncrypt", false, copy);
+		rc = rt_params_field_bool(s, "preferredEncrypt", false, copy);
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "direction", RT_OPTIONAL, 16, copy);
+		rc = rt_params_field_string(s, "direction", RT_OPTIONAL, 16, copy);
 	if (rc == RT_OK && json_string_length(json_object_get(copy, "direction")) == 0)
 		json_object_set_new(copy, "direction", json_string("sendrecv"));
 	return rc;
 }
 
 enum rt_result
-rt_params_check_caps(json_t **out, const json_t *caps, struct rt_params_error *e)
+rt_params_caps_check(json_t **out, const json_t *caps, struct rt_params_error *e)
 {
 	struct rt_field_scope s = {caps, "rtpCapabilities", e};
 	json_t *copy = json_object();
-	enum rt_result rc = rt_field_check_object(&s);
+	enum rt_result rc = rt_params_field_check_object(&s);
 
 	if (rc == RT_OK)
-		rc = rt_field_list(&s, "codecs", RT_OPTIONAL, MAX_CODECS, check_codec, copy);
+		rc = rt_params_field_list(&s, "codecs", RT_OPTIONAL, MAX_CODECS, check_codec, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(&s, "headerExtensions", RT_OPTIONAL, MAX_EXTENSIONS, check_extension, copy);
+		rc = rt_params_field_list(&s, "headerExtensions", RT_OPTIONAL, MAX_EXTENSIONS, check_extension, copy);
 	if (rc != RT_OK)
 	{
 		json_decref(copy);

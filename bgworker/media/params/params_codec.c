@@ -10,10 +10,10 @@
 static enum rt_result
 check_feedback(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "type", RT_REQUIRED, MAX_NAME, copy);
+	enum rt_result rc = rt_params_field_string(s, "type", RT_REQUIRED, MAX_NAME, copy);
 
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "parameter", RT_OPTIONAL, MAX_NAME, copy);
+		rc = rt_params_field_string(s, "parameter", RT_OPTIONAL, MAX_NAME, copy);
 	if (rc == RT_OK && json_object_get(copy, "parameter") == NULL)
 		json_object_set_new(copy, "parameter", json_string(""));
 	return rc;
@@ -22,14 +22,14 @@ check_feedback(const struct rt_field_scope *s, json_t *copy)
 static enum rt_result
 check_mime_type(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "mimeType", RT_REQUIRED, MAX_NAME, copy);
+	enum rt_result rc = rt_params_field_string(s, "mimeType", RT_REQUIRED, MAX_NAME, copy);
 	const char *type;
 
 	if (rc != RT_OK)
 		return rc;
 	type = json_string_value(json_object_get(copy, "mimeType"));
 	if ((strncasecmp(type, "audio/", 6) != 0 && strncasecmp(type, "video/", 6) != 0) || type[6] == '\0')
-		return rt_field_fail(s, "mimeType", "must begin with audio/ or video/");
+		return rt_params_field_fail(s, "mimeType", "must begin with audio/ or video/");
 	return RT_OK;
 }
 
@@ -41,7 +41,7 @@ check_channels(const struct rt_field_scope *s, json_t *copy)
 
 	if (rt_params_codec_kind(copy) == RT_KIND_VIDEO)
 		return RT_OK;
-	rc = rt_field_integer(s, "channels", RT_OPTIONAL, 1, 255, copy);
+	rc = rt_params_field_integer(s, "channels", RT_OPTIONAL, 1, 255, copy);
 	if (rc == RT_OK && json_object_get(copy, "channels") == NULL)
 		json_object_set_new(copy, "channels", json_integer(1));
 	return rc;
@@ -50,34 +50,34 @@ check_channels(const struct rt_field_scope *s, json_t *copy)
 static enum rt_result
 check_parameters(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_values(s, "parameters", copy);
+	enum rt_result rc = rt_params_field_values(s, "parameters", copy);
 	json_t *apt = json_object_get(json_object_get(copy, "parameters"), "apt");
 
 	if (rc == RT_OK && apt != NULL && !json_is_number(apt))
-		return rt_field_fail(s, "parameters.apt", "must be a number");
+		return rt_params_field_fail(s, "parameters.apt", "must be a number");
 	return rc;
 }
 
 enum rt_result
-rt_params_check_codec(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need, json_t *copy)
+rt_params_codec_check(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need, json_t *copy)
 {
 	enum rt_result rc = check_mime_type(s, copy);
 
 	if (rc == RT_OK)
-		rc = rt_field_integer(s, pt_key, pt_need, 0, 127, copy);
+		rc = rt_params_field_integer(s, pt_key, pt_need, 0, 127, copy);
 	if (rc == RT_OK)
-		rc = rt_field_integer(s, "clockRate", RT_REQUIRED, 1, INT32_MAX, copy);
+		rc = rt_params_field_integer(s, "clockRate", RT_REQUIRED, 1, INT32_MAX, copy);
 	if (rc == RT_OK)
 		rc = check_channels(s, copy);
 	if (rc == RT_OK)
 		rc = check_parameters(s, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(s, "rtcpFeedback", RT_OPTIONAL, MAX_FEEDBACK, check_feedback, copy);
+		rc = rt_params_field_list(s, "rtcpFeedback", RT_OPTIONAL, MAX_FEEDBACK, check_feedback, copy);
 	return rc;
 }
 
 json_int_t
-rt_params_int(const json_t *object, const char *key)
+rt_params_codec_int(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }
@@ -95,13 +95,13 @@ rt_params_codec_kind(const json_t *codec)
 }
 
 bool
-rt_params_is_rtx(const json_t *codec)
+rt_params_codec_is_rtx(const json_t *codec)
 {
 	return strcasecmp(strchr(mime_type(codec), '/'), "/rtx") == 0;
 }
 
 json_int_t
-rt_params_apt(const json_t *codec)
+rt_params_codec_apt(const json_t *codec)
 {
 	json_t *apt = json_object_get(json_object_get(codec, "parameters"), "apt");
 
@@ -109,7 +109,7 @@ rt_params_apt(const json_t *codec)
 }
 
 json_t *
-rt_params_find_rtx(const json_t *codecs, json_int_t pt)
+rt_params_codec_find_rtx(const json_t *codecs, json_int_t pt)
 {
 	size_t i;
 
@@ -117,7 +117,7 @@ rt_params_find_rtx(const json_t *codecs, json_int_t pt)
 	{
 		json_t *codec = json_array_get(codecs, i);
 
-		if (rt_params_is_rtx(codec) && rt_params_apt(codec) == pt)
+		if (rt_params_codec_is_rtx(codec) && rt_params_codec_apt(codec) == pt)
 			return codec;
 	}
 	return NULL;
@@ -136,7 +136,7 @@ add_feedback(struct rt_feedback *f, const char *type, const char *parameter)
 }
 
 struct rt_feedback
-rt_params_feedback(const json_t *codec)
+rt_params_codec_feedback(const json_t *codec)
 {
 	struct rt_feedback f = {0};
 	json_t *list = json_object_get(codec, "rtcpFeedback");

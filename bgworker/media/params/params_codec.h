@@ -5,19 +5,19 @@
 #include "params_field.h"
 
 /* pt_key: "payloadType" or "preferredPayloadType". */
-enum rt_result rt_params_check_codec(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need,
+enum rt_result rt_params_codec_check(const struct rt_field_scope *s, const char *pt_key, enum rt_need pt_need,
 									 json_t *copy);
 
-json_int_t rt_params_int(const json_t *object, const char *key); /* 0 if it has none */
+json_int_t rt_params_codec_int(const json_t *object, const char *key); /* 0 if it has none */
 
 /* On codecs that were checked. */
 enum rt_kind rt_params_codec_kind(const json_t *codec);
-bool rt_params_is_rtx(const json_t *codec);
+bool rt_params_codec_is_rtx(const json_t *codec);
 
 /* The retransmission codec in codecs whose apt is pt; NULL if there is none. */
-json_t *rt_params_find_rtx(const json_t *codecs, json_int_t pt);
-json_int_t rt_params_apt(const json_t *codec); /* -1: none */
+json_t *rt_params_codec_find_rtx(const json_t *codecs, json_int_t pt);
+json_int_t rt_params_codec_apt(const json_t *codec); /* -1: none */
 
-struct rt_feedback rt_params_feedback(const json_t *codec);
+struct rt_feedback rt_params_codec_feedback(const json_t *codec);
 
 #endif

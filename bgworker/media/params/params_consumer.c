@@ -58,10 +58,10 @@ matching_codecs(const json_t *consumable, const json_t *caps, bool enable_rtx)
 	for (i = 0; i < json_array_size(list); i++)
 	{
 		json_t *codec = json_array_get(list, i);
-		json_t *cap = rt_params_find_match(json_object_get(caps, "codecs"), codec);
+		json_t *cap = rt_params_match_find(json_object_get(caps, "codecs"), codec);
 		json_t *feedback = json_object_get(cap, "rtcpFeedback");
 
-		if (cap == NULL || (!enable_rtx && rt_params_is_rtx(codec)))
+		if (cap == NULL || (!enable_rtx && rt_params_codec_is_rtx(codec)))
 			continue;
 		codec = json_copy(codec);
 		if (enable_rtx)
@@ -80,7 +80,7 @@ has_media_pt(const json_t *codecs, json_int_t pt)
 
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
-		if (rt_params_int(json_array_get(codecs, i), "payloadType") == pt)
+		if (rt_params_codec_int(json_array_get(codecs, i), "payloadType") == pt)
 			return true;
 	}
 	return false;
@@ -97,9 +97,9 @@ drop_lone_rtx(json_t *codecs)
 	{
 		json_t *codec = json_array_get(codecs, i);
 
-		if (!rt_params_is_rtx(codec))
+		if (!rt_params_codec_is_rtx(codec))
 			continue;
-		if (has_media_pt(codecs, rt_params_apt(codec)))
+		if (has_media_pt(codecs, rt_params_codec_apt(codec)))
 			left = true;
 		else
 			json_array_remove(codecs, i);
@@ -116,7 +116,7 @@ has_extension(const json_t *extensions, const char *id_key, json_int_t id, const
 	{
 		json_t *item = json_array_get(extensions, i);
 
-		if ((id_key == NULL || rt_params_int(item, id_key) == id) &&
+		if ((id_key == NULL || rt_params_codec_int(item, id_key) == id) &&
 			strcmp(json_string_value(json_object_get(item, "uri")), uri) == 0)
 			return true;
 	}
@@ -134,7 +134,7 @@ common_extensions(const json_t *consumable, const json_t *caps)
 	{
 		json_t *item = json_array_get(list, i);
 
-		if (has_extension(json_object_get(caps, "headerExtensions"), "preferredId", rt_params_int(item, "id"),
+		if (has_extension(json_object_get(caps, "headerExtensions"), "preferredId", rt_params_codec_int(item, "id"),
 						  json_string_value(json_object_get(item, "uri"))))
 			json_array_append(out, item);
 	}
@@ -145,8 +145,8 @@ common_extensions(const json_t *consumable, const json_t *caps)
 static void
 reduce_feedback(json_t *codecs, const json_t *extensions)
 {
-	bool transport_cc = has_extension(extensions, NULL, 0, rt_ext_uri(RT_EXT_TRANSPORT_CC));
-	bool send_time = has_extension(extensions, NULL, 0, rt_ext_uri(RT_EXT_ABS_SEND_TIME));
+	bool transport_cc = has_extension(extensions, NULL, 0, rt_params_ext_uri(RT_EXT_TRANSPORT_CC));
+	bool send_time = has_extension(extensions, NULL, 0, rt_params_ext_uri(RT_EXT_ABS_SEND_TIME));
 
 	if (transport_cc || !send_time)
 		drop_feedback(codecs, "goog-remb");
@@ -178,7 +178,7 @@ set_scalability_mode(json_t *encoding, const json_t *consumable)
 	if (json_array_size(encodings) > 1)
 		json_object_set_new(
 			encoding, "scalabilityMode",
-			json_sprintf("L%dT%d", (int) json_array_size(encodings), rt_scalability_parse(mode).temporal));
+			json_sprintf("L%dT%d", (int) json_array_size(encodings), rt_params_scalability(mode).temporal));
 	else if (mode != NULL)
 		json_object_set_new(encoding, "scalabilityMode", json_string(mode));
 }
@@ -216,11 +216,11 @@ single_encoding(const json_t *consumable, uint32_t ssrc, bool rtx)
 static bool
 starts_with_media(const json_t *codecs)
 {
-	return json_array_size(codecs) > 0 && !rt_params_is_rtx(json_array_get(codecs, 0));
+	return json_array_size(codecs) > 0 && !rt_params_codec_is_rtx(json_array_get(codecs, 0));
 }
 
 bool
-rt_params_can_consume(const json_t *consumable, const json_t *caps)
+rt_params_consumer_can(const json_t *consumable, const json_t *caps)
 {
 	json_t *codecs = matching_codecs(consumable, caps, true);
 	bool can = starts_with_media(codecs);
@@ -230,8 +230,8 @@ rt_params_can_consume(const json_t *consumable, const json_t *caps)
 }
 
 enum rt_result
-rt_params_for_consumer(json_t **rtp_parameters, const json_t *consumable, const json_t *caps, bool enable_rtx,
-					   uint32_t ssrc, struct rt_params_error *e)
+rt_params_consumer_write(json_t **rtp_parameters, const json_t *consumable, const json_t *caps, bool enable_rtx,
+						 uint32_t ssrc, struct rt_params_error *e)
 {
 	struct rt_field_scope s = {NULL, "rtpCapabilities", e};
 	json_t *codecs = matching_codecs(consumable, caps, enable_rtx);
@@ -241,7 +241,7 @@ rt_params_for_consumer(json_t **rtp_parameters, const json_t *consumable, const 
 	if (!starts_with_media(codecs))
 	{
 		json_decref(codecs);
-		return rt_field_fail(&s, "codecs", "has none that can play this producer");
+		return rt_params_field_fail(&s, "codecs", "has none that can play this producer");
 	}
 	extensions = common_extensions(consumable, caps);
 	reduce_feedback(codecs, extensions);
@@ -258,14 +258,14 @@ read_codecs(struct rt_consumer_params *c, const json_t *params)
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *media = json_array_get(codecs, 0);
-	json_t *rtx = rt_params_find_rtx(codecs, rt_params_int(media, "payloadType"));
+	json_t *rtx = rt_params_codec_find_rtx(codecs, rt_params_codec_int(media, "payloadType"));
 
 	/* Found: consumable parameters exist for codecs that we forward alone. */
-	(void) rt_codec_find(json_string_value(json_object_get(media, "mimeType")), &c->codec);
-	c->pt = rt_params_int(media, "payloadType");
-	c->rtx_pt = rtx != NULL ? rt_params_int(rtx, "payloadType") : RT_NO_PT;
-	c->clock_rate = rt_params_int(media, "clockRate");
-	c->feedback = rt_params_feedback(media);
+	(void) rt_params_find_codec(json_string_value(json_object_get(media, "mimeType")), &c->codec);
+	c->pt = rt_params_codec_int(media, "payloadType");
+	c->rtx_pt = rtx != NULL ? rt_params_codec_int(rtx, "payloadType") : RT_NO_PT;
+	c->clock_rate = rt_params_codec_int(media, "clockRate");
+	c->feedback = rt_params_codec_feedback(media);
 }
 
 static void
@@ -279,8 +279,8 @@ read_extensions(struct rt_consumer_params *c, const json_t *params)
 	{
 		json_t *item = json_array_get(list, i);
 
-		if (rt_ext_find(json_string_value(json_object_get(item, "uri")), &ext))
-			c->ext.id[ext] = rt_params_int(item, "id");
+		if (rt_params_find_ext(json_string_value(json_object_get(item, "uri")), &ext))
+			c->ext.id[ext] = rt_params_codec_int(item, "id");
 	}
 }
 
@@ -289,9 +289,9 @@ read_encoding(struct rt_consumer_params *c, const json_t *params)
 {
 	json_t *encoding = json_array_get(json_object_get(params, "encodings"), 0);
 
-	c->ssrc = rt_params_int(encoding, "ssrc");
-	c->rtx_ssrc = rt_params_int(json_object_get(encoding, "rtx"), "ssrc");
-	c->layers = rt_scalability_parse(json_string_value(json_object_get(encoding, "scalabilityMode")));
+	c->ssrc = rt_params_codec_int(encoding, "ssrc");
+	c->rtx_ssrc = rt_params_codec_int(json_object_get(encoding, "rtx"), "ssrc");
+	c->layers = rt_params_scalability(json_string_value(json_object_get(encoding, "scalabilityMode")));
 	c->max_bitrate_bps = json_number_value(json_object_get(encoding, "maxBitrate"));
 }
 
@@ -308,16 +308,16 @@ read_params(struct rt_consumer_params *c, const json_t *params)
 }
 
 enum rt_result
-rt_consumer_params_init(struct rt_consumer_params *c, enum rt_kind kind, const json_t *consumable,
+rt_params_consumer_init(struct rt_consumer_params *c, enum rt_kind kind, const json_t *consumable,
 						const json_t *rtp_capabilities, const char *mid, uint32_t ssrc, struct rt_params_error *e)
 {
 	json_t *caps;
-	enum rt_result rc = rt_params_check_caps(&caps, rtp_capabilities, e);
+	enum rt_result rc = rt_params_caps_check(&caps, rtp_capabilities, e);
 
 	memset(c, 0, sizeof(*c));
 	if (rc != RT_OK)
 		return rc;
-	rc = rt_params_for_consumer(&c->rtp_parameters, consumable, caps, kind == RT_KIND_VIDEO, ssrc, e);
+	rc = rt_params_consumer_write(&c->rtp_parameters, consumable, caps, kind == RT_KIND_VIDEO, ssrc, e);
 	json_decref(caps);
 	if (rc != RT_OK)
 		return rc;
@@ -328,7 +328,7 @@ rt_consumer_params_init(struct rt_consumer_params *c, enum rt_kind kind, const j
 }
 
 void
-rt_consumer_params_fini(struct rt_consumer_params *c)
+rt_params_consumer_fini(struct rt_consumer_params *c)
 {
 	json_decref(c->rtp_parameters);
 	c->rtp_parameters = NULL;

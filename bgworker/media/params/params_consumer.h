@@ -25,16 +25,16 @@ struct rt_consumer_params
 };
 
 /* rtp_capabilities: as the client sent it.  mid is unique on the transport and neither reused nor "probator";
- * ssrc is random, and ssrc + 1 is taken for retransmissions.  On RT_OK, rt_consumer_params_fini() is due. */
-enum rt_result rt_consumer_params_init(struct rt_consumer_params *c, enum rt_kind kind, const json_t *consumable,
+ * ssrc is random, and ssrc + 1 is taken for retransmissions.  On RT_OK, rt_params_consumer_fini() is due. */
+enum rt_result rt_params_consumer_init(struct rt_consumer_params *c, enum rt_kind kind, const json_t *consumable,
 									   const json_t *rtp_capabilities, const char *mid, uint32_t ssrc,
 									   struct rt_params_error *e);
-void rt_consumer_params_fini(struct rt_consumer_params *c);
+void rt_params_consumer_fini(struct rt_consumer_params *c);
 
-/* The parts of it, on capabilities that rt_params_check_caps() has passed.  *rtp_parameters is a new reference, and
+/* The parts of it, on capabilities that rt_params_caps_check() has passed.  *rtp_parameters is a new reference, and
  * has no mid yet. */
-bool rt_params_can_consume(const json_t *consumable, const json_t *caps);
-enum rt_result rt_params_for_consumer(json_t **rtp_parameters, const json_t *consumable, const json_t *caps,
-									  bool enable_rtx, uint32_t ssrc, struct rt_params_error *e);
+bool rt_params_consumer_can(const json_t *consumable, const json_t *caps);
+enum rt_result rt_params_consumer_write(json_t **rtp_parameters, const json_t *consumable, const json_t *caps,
+										bool enable_rtx, uint32_t ssrc, struct rt_params_error *e);
 
 #endif

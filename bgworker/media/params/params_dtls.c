@@ -39,10 +39,10 @@ parse_digest(const char *text, uint8_t *digest, size_t len)
 static enum rt_result
 check_fingerprint(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "algorithm", RT_REQUIRED, 16, copy);
+	enum rt_result rc = rt_params_field_string(s, "algorithm", RT_REQUIRED, 16, copy);
 
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "value", RT_REQUIRED, 3 * RT_DTLS_MAX_DIGEST, copy);
+		rc = rt_params_field_string(s, "value", RT_REQUIRED, 3 * RT_DTLS_MAX_DIGEST, copy);
 	return rc;
 }
 
@@ -59,10 +59,11 @@ read_fingerprint(struct rt_dtls_params *d, const json_t *fingerprint, const stru
 		d->algorithm = algorithms[i].name;
 		d->digest_len = algorithms[i].digest_len;
 		if (!parse_digest(json_string_value(json_object_get(fingerprint, "value")), d->digest, d->digest_len))
-			return rt_field_fail(s, "fingerprints[0].value", "must be the digest's bytes, as AB:CD:...");
+			return rt_params_field_fail(s, "fingerprints[0].value", "must be the digest's bytes, as AB:CD:...");
 		return RT_OK;
 	}
-	return rt_field_fail(s, "fingerprints[0].algorithm", "must be sha-1, sha-224, sha-256, sha-384 or sha-512");
+	return rt_params_field_fail(s, "fingerprints[0].algorithm",
+								"must be sha-1, sha-224, sha-256, sha-384 or sha-512");
 }
 
 static enum rt_result
@@ -70,7 +71,7 @@ read_role(struct rt_dtls_params *d, const struct rt_field_scope *s, json_t *copy
 {
 	static const char *const names[] = {
 		[RT_DTLS_AUTO] = "auto", [RT_DTLS_CLIENT] = "client", [RT_DTLS_SERVER] = "server"};
-	enum rt_result rc = rt_field_string(s, "role", RT_OPTIONAL, 16, copy);
+	enum rt_result rc = rt_params_field_string(s, "role", RT_OPTIONAL, 16, copy);
 	const char *role = json_string_value(json_object_get(copy, "role"));
 	int i;
 
@@ -84,23 +85,23 @@ read_role(struct rt_dtls_params *d, const struct rt_field_scope *s, json_t *copy
 			return RT_OK;
 		}
 	}
-	return rt_field_fail(s, "role", "must be auto, client or server");
+	return rt_params_field_fail(s, "role", "must be auto, client or server");
 }
 
 enum rt_result
-rt_dtls_params_read(struct rt_dtls_params *d, const json_t *dtls_parameters, struct rt_params_error *e)
+rt_params_dtls_read(struct rt_dtls_params *d, const json_t *dtls_parameters, struct rt_params_error *e)
 {
 	struct rt_field_scope s = {dtls_parameters, "dtlsParameters", e};
 	json_t *copy = json_object();
-	enum rt_result rc = rt_field_check_object(&s);
+	enum rt_result rc = rt_params_field_check_object(&s);
 
 	memset(d, 0, sizeof(*d));
 	if (rc == RT_OK)
 		rc = read_role(d, &s, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(&s, "fingerprints", RT_REQUIRED, MAX_FINGERPRINTS, check_fingerprint, copy);
+		rc = rt_params_field_list(&s, "fingerprints", RT_REQUIRED, MAX_FINGERPRINTS, check_fingerprint, copy);
 	if (rc == RT_OK && json_array_size(json_object_get(copy, "fingerprints")) == 0)
-		rc = rt_field_fail(&s, "fingerprints", "is empty");
+		rc = rt_params_field_fail(&s, "fingerprints", "is empty");
 	if (rc == RT_OK)
 		rc = read_fingerprint(d, json_array_get(json_object_get(copy, "fingerprints"), 0), &s);
 	json_decref(copy);

@@ -25,7 +25,7 @@ struct rt_dtls_params
 	size_t digest_len;
 };
 
-enum rt_result rt_dtls_params_read(struct rt_dtls_params *d, const json_t *dtls_parameters,
+enum rt_result rt_params_dtls_read(struct rt_dtls_params *d, const json_t *dtls_parameters,
 								   struct rt_params_error *e);
 
 #endif

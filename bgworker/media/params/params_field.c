@@ -10,7 +10,7 @@
 #define MAX_NUMBER 9007199254740992.0 /* 2^53: what every JSON reader keeps exactly */
 
 enum rt_result
-rt_field_fail(const struct rt_field_scope *s, const char *key, const char *what)
+rt_params_field_fail(const struct rt_field_scope *s, const char *key, const char *what)
 {
 	if (key == NULL)
 		snprintf(s->e->message, sizeof(s->e->message), "%s: %s", s->path, what);
@@ -20,9 +20,9 @@ rt_field_fail(const struct rt_field_scope *s, const char *key, const char *what)
 }
 
 enum rt_result
-rt_field_check_object(const struct rt_field_scope *s)
+rt_params_field_check_object(const struct rt_field_scope *s)
 {
-	return json_is_object(s->object) ? RT_OK : rt_field_fail(s, NULL, "must be an object");
+	return json_is_object(s->object) ? RT_OK : rt_params_field_fail(s, NULL, "must be an object");
 }
 
 /* The field's value; NULL if it is absent or null. */
@@ -37,7 +37,7 @@ find_field(const struct rt_field_scope *s, const char *key)
 static enum rt_result
 check_absent(const struct rt_field_scope *s, const char *key, enum rt_need need)
 {
-	return need == RT_REQUIRED ? rt_field_fail(s, key, "is missing") : RT_OK;
+	return need == RT_REQUIRED ? rt_params_field_fail(s, key, "is missing") : RT_OK;
 }
 
 static bool
@@ -57,14 +57,15 @@ static enum rt_result
 check_text(const struct rt_field_scope *s, const char *key, const char *text, size_t len, size_t max_bytes)
 {
 	if (len > max_bytes)
-		return rt_field_fail(s, key, "is too long");
+		return rt_params_field_fail(s, key, "is too long");
 	if (has_control(text, len))
-		return rt_field_fail(s, key, "has a control character");
+		return rt_params_field_fail(s, key, "has a control character");
 	return RT_OK;
 }
 
 enum rt_result
-rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_bytes, json_t *copy)
+rt_params_field_string(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_bytes,
+					   json_t *copy)
 {
 	json_t *value = find_field(s, key);
 	enum rt_result rc;
@@ -72,9 +73,9 @@ rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need ne
 	if (value == NULL)
 		return check_absent(s, key, need);
 	if (!json_is_string(value))
-		return rt_field_fail(s, key, "must be a string");
+		return rt_params_field_fail(s, key, "must be a string");
 	if (need == RT_REQUIRED && json_string_length(value) == 0)
-		return rt_field_fail(s, key, "is empty");
+		return rt_params_field_fail(s, key, "is empty");
 	rc = check_text(s, key, json_string_value(value), json_string_length(value), max_bytes);
 	if (rc == RT_OK)
 		json_object_set_new(copy, key, json_string(json_string_value(value)));
@@ -82,8 +83,8 @@ rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need ne
 }
 
 enum rt_result
-rt_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need, int64_t min, int64_t max,
-				 json_t *copy)
+rt_params_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need, int64_t min, int64_t max,
+						json_t *copy)
 {
 	json_t *value = find_field(s, key);
 	char what[80];
@@ -93,32 +94,32 @@ rt_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need n
 	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
 	{
 		snprintf(what, sizeof(what), "must be an integer from %lld to %lld", (long long) min, (long long) max);
-		return rt_field_fail(s, key, what);
+		return rt_params_field_fail(s, key, what);
 	}
 	json_object_set_new(copy, key, json_integer(json_integer_value(value)));
 	return RT_OK;
 }
 
 enum rt_result
-rt_field_bitrate(const struct rt_field_scope *s, const char *key, json_t *copy)
+rt_params_field_bitrate(const struct rt_field_scope *s, const char *key, json_t *copy)
 {
 	json_t *value = find_field(s, key);
 
 	if (value == NULL)
 		return RT_OK;
 	if (!json_is_number(value) || json_number_value(value) < 0 || json_number_value(value) > MAX_NUMBER)
-		return rt_field_fail(s, key, "must be a number, and not negative");
+		return rt_params_field_fail(s, key, "must be a number, and not negative");
 	json_object_set_new(copy, key, json_copy(value));
 	return RT_OK;
 }
 
 enum rt_result
-rt_field_bool(const struct rt_field_scope *s, const char *key, bool otherwise, json_t *copy)
+rt_params_field_bool(const struct rt_field_scope *s, const char *key, bool otherwise, json_t *copy)
 {
 	json_t *value = find_field(s, key);
 
 	if (value != NULL && !json_is_boolean(value))
-		return rt_field_fail(s, key, "must be true or false");
+		return rt_params_field_fail(s, key, "must be true or false");
 	json_object_set_new(copy, key, json_boolean(value != NULL ? json_is_true(value) : otherwise));
 	return RT_OK;
 }
@@ -132,7 +133,7 @@ check_item(const struct rt_field_scope *list, const char *key, size_t i, rt_fiel
 	enum rt_result rc;
 
 	snprintf(path, sizeof(path), "%s.%s[%zu]", list->path, key, i);
-	rc = rt_field_check_object(&item);
+	rc = rt_params_field_check_object(&item);
 	if (rc != RT_OK)
 		return rc;
 	copy = json_object();
@@ -144,8 +145,8 @@ check_item(const struct rt_field_scope *list, const char *key, size_t i, rt_fiel
 }
 
 enum rt_result
-rt_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_items,
-			  rt_field_item_cb check, json_t *copy)
+rt_params_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_items,
+					 rt_field_item_cb check, json_t *copy)
 {
 	json_t *value = find_field(s, key);
 	json_t *out = json_array();
@@ -156,9 +157,9 @@ rt_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need
 	if (value == NULL)
 		return check_absent(s, key, need);
 	if (!json_is_array(value))
-		return rt_field_fail(s, key, "must be an array");
+		return rt_params_field_fail(s, key, "must be an array");
 	if (json_array_size(value) > max_items)
-		return rt_field_fail(s, key, "has too many elements");
+		return rt_params_field_fail(s, key, "has too many elements");
 	for (i = 0; i < json_array_size(value) && rc == RT_OK; i++)
 		rc = check_item(s, key, i, check, out);
 	return rc;
@@ -170,9 +171,9 @@ check_value(const struct rt_field_scope *s, const char *name, json_t *value)
 	if (json_is_string(value))
 		return check_text(s, name, json_string_value(value), json_string_length(value), MAX_VALUE);
 	if (!json_is_number(value))
-		return rt_field_fail(s, name, "must be a string or a number");
+		return rt_params_field_fail(s, name, "must be a string or a number");
 	if (json_number_value(value) > MAX_NUMBER || json_number_value(value) < -MAX_NUMBER)
-		return rt_field_fail(s, name, "is out of range");
+		return rt_params_field_fail(s, name, "is out of range");
 	return RT_OK;
 }
 
@@ -183,12 +184,12 @@ check_value_name(const struct rt_field_scope *s, const char *name)
 	size_t len = strlen(name);
 
 	if (len == 0 || len > MAX_VALUE_KEY || has_control(name, len))
-		return rt_field_fail(s, NULL, "has a name that is empty, too long or not printable");
+		return rt_params_field_fail(s, NULL, "has a name that is empty, too long or not printable");
 	return RT_OK;
 }
 
 enum rt_result
-rt_field_values(const struct rt_field_scope *s, const char *key, json_t *copy)
+rt_params_field_values(const struct rt_field_scope *s, const char *key, json_t *copy)
 {
 	json_t *values = find_field(s, key);
 	json_t *out = json_object();
@@ -203,9 +204,9 @@ rt_field_values(const struct rt_field_scope *s, const char *key, json_t *copy)
 	if (values == NULL)
 		return RT_OK;
 	if (!json_is_object(values))
-		return rt_field_fail(s, key, "must be an object");
+		return rt_params_field_fail(s, key, "must be an object");
 	if (json_object_size(values) > MAX_VALUES)
-		return rt_field_fail(s, key, "has too many members");
+		return rt_params_field_fail(s, key, "has too many members");
 	json_object_foreach(values, name, value)
 	{
 		rc = check_value_name(&scope, name);

@@ -29,24 +29,24 @@ enum rt_need
 };
 
 /* Always RT_BAD_INPUT; the message is "<path>.<key>: <what>", or "<path>: <what>" with key NULL. */
-enum rt_result rt_field_fail(const struct rt_field_scope *s, const char *key, const char *what);
+enum rt_result rt_params_field_fail(const struct rt_field_scope *s, const char *key, const char *what);
 
 /* Whether the scope's object is one. */
-enum rt_result rt_field_check_object(const struct rt_field_scope *s);
+enum rt_result rt_params_field_check_object(const struct rt_field_scope *s);
 
-enum rt_result rt_field_string(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_bytes,
-							   json_t *copy);
-enum rt_result rt_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need, int64_t min,
-								int64_t max, json_t *copy);
-enum rt_result rt_field_bitrate(const struct rt_field_scope *s, const char *key, json_t *copy);
-enum rt_result rt_field_bool(const struct rt_field_scope *s, const char *key, bool otherwise, json_t *copy);
+enum rt_result rt_params_field_string(const struct rt_field_scope *s, const char *key, enum rt_need need,
+									  size_t max_bytes, json_t *copy);
+enum rt_result rt_params_field_integer(const struct rt_field_scope *s, const char *key, enum rt_need need,
+									   int64_t min, int64_t max, json_t *copy);
+enum rt_result rt_params_field_bitrate(const struct rt_field_scope *s, const char *key, json_t *copy);
+enum rt_result rt_params_field_bool(const struct rt_field_scope *s, const char *key, bool otherwise, json_t *copy);
 
 /* Checks each element of an array of objects and appends its copy to copy[key], which is [] if there is none. */
 typedef enum rt_result (*rt_field_item_cb)(const struct rt_field_scope *item, json_t *copy);
-enum rt_result rt_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need, size_t max_items,
-							 rt_field_item_cb check, json_t *copy);
+enum rt_result rt_params_field_list(const struct rt_field_scope *s, const char *key, enum rt_need need,
+									size_t max_items, rt_field_item_cb check, json_t *copy);
 
 /* An object whose values are strings or numbers, as `parameters` is; {} if there is none. */
-enum rt_result rt_field_values(const struct rt_field_scope *s, const char *key, json_t *copy);
+enum rt_result rt_params_field_values(const struct rt_field_scope *s, const char *key, json_t *copy);
 
 #endif

@@ -145,7 +145,7 @@ print_id(const struct profile_level *pl, char id[RT_H264_ID])
 }
 
 bool
-rt_h264_match(const json_t *ours, const json_t *theirs, char answer[RT_H264_ID])
+rt_params_h264_match(const json_t *ours, const json_t *theirs, char answer[RT_H264_ID])
 {
 	struct profile_level a;
 	struct profile_level b;

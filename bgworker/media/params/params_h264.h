@@ -9,6 +9,6 @@
 
 /* Whether two `parameters` name the same profile.  If so, answer is the profile-level-id that the first one should
  * use towards the second one, or "" if neither has one. */
-bool rt_h264_match(const json_t *ours, const json_t *theirs, char answer[RT_H264_ID]);
+bool rt_params_h264_match(const json_t *ours, const json_t *theirs, char answer[RT_H264_ID]);
 
 #endif

@@ -15,14 +15,14 @@ fail_codec(struct rt_params_error *e, size_t i, const char *what)
 	struct rt_field_scope s = {NULL, path, e};
 
 	snprintf(path, sizeof(path), "rtpParameters.codecs[%zu]", i);
-	return rt_field_fail(&s, NULL, what);
+	return rt_params_field_fail(&s, NULL, what);
 }
 
 static void
 add_mapping(json_t *list, const json_t *codec, const json_t *cap)
 {
-	json_array_append_new(list, json_pack("{s:I, s:I}", "payloadType", rt_params_int(codec, "payloadType"),
-										  "mappedPayloadType", rt_params_int(cap, "preferredPayloadType")));
+	json_array_append_new(list, json_pack("{s:I, s:I}", "payloadType", rt_params_codec_int(codec, "payloadType"),
+										  "mappedPayloadType", rt_params_codec_int(cap, "preferredPayloadType")));
 }
 
 static json_int_t
@@ -33,8 +33,8 @@ mapped_pt(const json_t *mapping, json_int_t pt)
 
 	for (i = 0; i < json_array_size(list); i++)
 	{
-		if (rt_params_int(json_array_get(list, i), "payloadType") == pt)
-			return rt_params_int(json_array_get(list, i), "mappedPayloadType");
+		if (rt_params_codec_int(json_array_get(list, i), "payloadType") == pt)
+			return rt_params_codec_int(json_array_get(list, i), "mappedPayloadType");
 	}
 	return -1;
 }
@@ -47,13 +47,13 @@ map_media(json_t *mapping, json_t *codecs, const json_t *cap_codecs, struct rt_p
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
 		json_t *codec = json_array_get(codecs, i);
-		json_t *cap = rt_params_find_match(cap_codecs, codec);
+		json_t *cap = rt_params_match_find(cap_codecs, codec);
 
-		if (rt_params_is_rtx(codec))
+		if (rt_params_codec_is_rtx(codec))
 			continue;
 		if (cap == NULL)
 			return fail_codec(e, i, "is not one of the router's codecs");
-		rt_params_agree(codec, cap);
+		rt_params_match_agree(codec, cap);
 		add_mapping(json_object_get(mapping, "codecs"), codec, cap);
 	}
 	return RT_OK;
@@ -67,14 +67,14 @@ map_rtx(json_t *mapping, const json_t *codecs, const json_t *cap_codecs, struct 
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
 		json_t *codec = json_array_get(codecs, i);
-		json_int_t media_pt = rt_params_is_rtx(codec) ? mapped_pt(mapping, rt_params_apt(codec)) : -1;
+		json_int_t media_pt = rt_params_codec_is_rtx(codec) ? mapped_pt(mapping, rt_params_codec_apt(codec)) : -1;
 		json_t *cap;
 
-		if (!rt_params_is_rtx(codec))
+		if (!rt_params_codec_is_rtx(codec))
 			continue;
 		if (media_pt < 0)
 			return fail_codec(e, i, "apt names no media codec");
-		cap = rt_params_find_rtx(cap_codecs, media_pt);
+		cap = rt_params_codec_find_rtx(cap_codecs, media_pt);
 		if (cap == NULL)
 			return fail_codec(e, i, "the router has no retransmissions for that codec");
 		add_mapping(json_object_get(mapping, "codecs"), codec, cap);
@@ -101,7 +101,8 @@ map_encodings(json_t *mapping, const json_t *encodings, uint32_t first_ssrc)
 }
 
 enum rt_result
-rt_params_map(json_t **mapping, json_t *params, const json_t *caps, uint32_t first_ssrc, struct rt_params_error *e)
+rt_params_map_make(json_t **mapping, json_t *params, const json_t *caps, uint32_t first_ssrc,
+				   struct rt_params_error *e)
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *cap_codecs = json_object_get(caps, "codecs");
@@ -142,7 +143,7 @@ find_pt(const json_t *cap_codecs, json_int_t pt)
 
 	for (i = 0; i < json_array_size(cap_codecs); i++)
 	{
-		if (rt_params_int(json_array_get(cap_codecs, i), "preferredPayloadType") == pt)
+		if (rt_params_codec_int(json_array_get(cap_codecs, i), "preferredPayloadType") == pt)
 			return json_array_get(cap_codecs, i);
 	}
 	return NULL;
@@ -159,10 +160,10 @@ consumable_codecs(const json_t *params, const json_t *caps, const json_t *mappin
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
 		json_t *codec = json_array_get(codecs, i);
-		json_int_t pt = mapped_pt(mapping, rt_params_int(codec, "payloadType"));
-		json_t *rtx = rt_params_find_rtx(cap_codecs, pt);
+		json_int_t pt = mapped_pt(mapping, rt_params_codec_int(codec, "payloadType"));
+		json_t *rtx = rt_params_codec_find_rtx(cap_codecs, pt);
 
-		if (rt_params_is_rtx(codec))
+		if (rt_params_codec_is_rtx(codec))
 			continue;
 		json_array_append_new(out, codec_of_cap(find_pt(cap_codecs, pt), json_object_get(codec, "parameters")));
 		if (rtx != NULL)
@@ -191,12 +192,12 @@ is_consumable(enum rt_kind kind, const json_t *cap, const json_t *params)
 	const char *direction = json_string_value(json_object_get(cap, "direction"));
 	const char *uri = json_string_value(json_object_get(cap, "uri"));
 
-	if (strcmp(json_string_value(json_object_get(cap, "kind")), rt_kind_name(kind)) != 0)
+	if (strcmp(json_string_value(json_object_get(cap, "kind")), rt_params_kind_name(kind)) != 0)
 		return false;
 	if (strcmp(direction, "sendrecv") != 0 && strcmp(direction, "sendonly") != 0)
 		return false;
 	/* It is copied from the producer's packets: without it there, a receiver would wait for it in vain. */
-	return strcmp(uri, rt_ext_uri(RT_EXT_ABS_CAPTURE_TIME)) != 0 ||
+	return strcmp(uri, rt_params_ext_uri(RT_EXT_ABS_CAPTURE_TIME)) != 0 ||
 		   has_extension(json_object_get(params, "headerExtensions"), uri);
 }
 
@@ -241,7 +242,7 @@ consumable_encodings(const json_t *params, const json_t *mapping)
 }
 
 json_t *
-rt_params_consumable(enum rt_kind kind, const json_t *params, const json_t *caps, const json_t *mapping)
+rt_params_map_consumable(enum rt_kind kind, const json_t *params, const json_t *caps, const json_t *mapping)
 {
 	json_t *out = json_pack("{s:o, s:o, s:o, s:{s:b}}", "codecs", consumable_codecs(params, caps, mapping),
 							"headerExtensions", consumable_extensions(kind, params, caps), "encodings",

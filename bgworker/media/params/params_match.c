@@ -54,11 +54,11 @@ same_h264(const json_t *a, const json_t *b)
 	char answer[RT_H264_ID];
 
 	return same_parameter(a, b, "packetization-mode") &&
-		   rt_h264_match(json_object_get(a, "parameters"), json_object_get(b, "parameters"), answer);
+		   rt_params_h264_match(json_object_get(a, "parameters"), json_object_get(b, "parameters"), answer);
 }
 
 bool
-rt_params_match(const json_t *a, const json_t *b)
+rt_params_match_codec(const json_t *a, const json_t *b)
 {
 	if (!is_type(a, mime_type(b)) || !same_integer(a, b, "clockRate") || !same_integer(a, b, "channels"))
 		return false;
@@ -70,25 +70,25 @@ rt_params_match(const json_t *a, const json_t *b)
 }
 
 json_t *
-rt_params_find_match(const json_t *list, const json_t *codec)
+rt_params_match_find(const json_t *list, const json_t *codec)
 {
 	size_t i;
 
 	for (i = 0; i < json_array_size(list); i++)
 	{
-		if (rt_params_match(json_array_get(list, i), codec))
+		if (rt_params_match_codec(json_array_get(list, i), codec))
 			return json_array_get(list, i);
 	}
 	return NULL;
 }
 
 void
-rt_params_agree(json_t *a, const json_t *b)
+rt_params_match_agree(json_t *a, const json_t *b)
 {
 	json_t *parameters = json_object_get(a, "parameters");
 	char answer[RT_H264_ID];
 
-	if (!is_type(a, "video/H264") || !rt_h264_match(parameters, json_object_get(b, "parameters"), answer))
+	if (!is_type(a, "video/H264") || !rt_params_h264_match(parameters, json_object_get(b, "parameters"), answer))
 		return;
 	if (answer[0] == '\0')
 		json_object_del(parameters, "profile-level-id");

@@ -5,12 +5,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-bool rt_params_match(const json_t *a, const json_t *b);
+bool rt_params_match_codec(const json_t *a, const json_t *b);
 
 /* The first codec in a list that matches; NULL if none does.  Borrowed. */
-json_t *rt_params_find_match(const json_t *list, const json_t *codec);
+json_t *rt_params_match_find(const json_t *list, const json_t *codec);
 
 /* Of two H264 codecs that match: writes the profile-level-id that was agreed into a's parameters. */
-void rt_params_agree(json_t *a, const json_t *b);
+void rt_params_match_agree(json_t *a, const json_t *b);
 
 #endif

@@ -25,7 +25,7 @@ fail(struct rt_params_error *e, const char *key, const char *what)
 {
 	struct rt_field_scope s = {NULL, "rtpParameters", e};
 
-	return rt_field_fail(&s, key, what);
+	return rt_params_field_fail(&s, key, what);
 }
 
 static enum rt_result
@@ -38,7 +38,7 @@ check_codecs(const json_t *codecs, enum rt_kind kind, struct rt_params_error *e)
 	{
 		if (rt_params_codec_kind(json_array_get(codecs, i)) != kind)
 			return fail(e, "codecs", "has a codec of the other kind");
-		media += rt_params_is_rtx(json_array_get(codecs, i)) ? 0 : 1;
+		media += rt_params_codec_is_rtx(json_array_get(codecs, i)) ? 0 : 1;
 	}
 	if (media != 1 || json_array_size(codecs) > 2)
 		return fail(e, "codecs", "must be one media codec, and its retransmissions if any");
@@ -62,7 +62,7 @@ find_media(const json_t *codecs)
 {
 	const json_t *first = json_array_get(codecs, 0);
 
-	return rt_params_is_rtx(first) ? json_array_get(codecs, 1) : first;
+	return rt_params_codec_is_rtx(first) ? json_array_get(codecs, 1) : first;
 }
 
 static enum rt_result
@@ -70,14 +70,14 @@ read_codecs(struct rt_producer_params *p, const json_t *params, struct rt_params
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	const json_t *media = find_media(codecs);
-	const json_t *rtx = rt_params_find_rtx(codecs, rt_params_int(media, "payloadType"));
+	const json_t *rtx = rt_params_codec_find_rtx(codecs, rt_params_codec_int(media, "payloadType"));
 
-	if (!rt_codec_find(json_string_value(json_object_get(media, "mimeType")), &p->codec))
+	if (!rt_params_find_codec(json_string_value(json_object_get(media, "mimeType")), &p->codec))
 		return fail(e, "codecs", "has a codec that is not forwarded");
-	p->pt = rt_params_int(media, "payloadType");
-	p->rtx_pt = rtx != NULL ? rt_params_int(rtx, "payloadType") : RT_NO_PT;
-	p->clock_rate = rt_params_int(media, "clockRate");
-	p->feedback = rt_params_feedback(media);
+	p->pt = rt_params_codec_int(media, "payloadType");
+	p->rtx_pt = rtx != NULL ? rt_params_codec_int(rtx, "payloadType") : RT_NO_PT;
+	p->clock_rate = rt_params_codec_int(media, "clockRate");
+	p->feedback = rt_params_codec_feedback(media);
 	return RT_OK;
 }
 
@@ -92,19 +92,19 @@ read_extensions(struct rt_producer_params *p, const json_t *params)
 	{
 		json_t *item = json_array_get(list, i);
 
-		if (rt_ext_find(json_string_value(json_object_get(item, "uri")), &ext) && p->ext.id[ext] == 0)
-			p->ext.id[ext] = rt_params_int(item, "id");
+		if (rt_params_find_ext(json_string_value(json_object_get(item, "uri")), &ext) && p->ext.id[ext] == 0)
+			p->ext.id[ext] = rt_params_codec_int(item, "id");
 	}
 }
 
 static void
 read_encoding(struct rt_encoding *out, const json_t *encoding, uint32_t mapped_ssrc)
 {
-	out->ssrc = rt_params_int(encoding, "ssrc");
-	out->rtx_ssrc = rt_params_int(json_object_get(encoding, "rtx"), "ssrc");
+	out->ssrc = rt_params_codec_int(encoding, "ssrc");
+	out->rtx_ssrc = rt_params_codec_int(json_object_get(encoding, "rtx"), "ssrc");
 	copy_string(out->rid, sizeof(out->rid), encoding, "rid");
 	out->mapped_ssrc = mapped_ssrc;
-	out->layers = rt_scalability_parse(json_string_value(json_object_get(encoding, "scalabilityMode")));
+	out->layers = rt_params_scalability(json_string_value(json_object_get(encoding, "scalabilityMode")));
 	out->dtx = json_is_true(json_object_get(encoding, "dtx"));
 	out->max_bitrate_bps = json_number_value(json_object_get(encoding, "maxBitrate"));
 }
@@ -185,10 +185,10 @@ read_mapping(struct rt_producer_params *p, const json_t *mapping)
 	{
 		json_t *item = json_array_get(codecs, i);
 
-		if (rt_params_int(item, "payloadType") == p->pt)
-			p->mapped_pt = rt_params_int(item, "mappedPayloadType");
+		if (rt_params_codec_int(item, "payloadType") == p->pt)
+			p->mapped_pt = rt_params_codec_int(item, "mappedPayloadType");
 		else
-			p->mapped_rtx_pt = rt_params_int(item, "mappedPayloadType");
+			p->mapped_rtx_pt = rt_params_codec_int(item, "mappedPayloadType");
 	}
 }
 
@@ -206,7 +206,7 @@ read_params(struct rt_producer_params *p, json_t *params, const struct rt_produc
 	copy_string(p->mid, sizeof(p->mid), params, "mid");
 	copy_string(p->cname, sizeof(p->cname), json_object_get(params, "rtcp"), "cname");
 	if (rc == RT_OK)
-		rc = rt_params_map(&mapping, params, ctx->caps, ctx->first_ssrc, e);
+		rc = rt_params_map_make(&mapping, params, ctx->caps, ctx->first_ssrc, e);
 	if (rc == RT_OK)
 		rc = read_codecs(p, params, e);
 	if (rc == RT_OK)
@@ -217,26 +217,26 @@ read_params(struct rt_producer_params *p, json_t *params, const struct rt_produc
 	{
 		read_extensions(p, params);
 		read_mapping(p, mapping);
-		p->consumable = rt_params_consumable(p->kind, params, ctx->caps, mapping);
+		p->consumable = rt_params_map_consumable(p->kind, params, ctx->caps, mapping);
 	}
 	json_decref(mapping);
 	return rc;
 }
 
 enum rt_result
-rt_producer_params_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
+rt_params_producer_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
 						const struct rt_producer_context *ctx, struct rt_params_error *e)
 {
 	json_t *params;
 	enum rt_result rc;
 
 	memset(p, 0, sizeof(*p));
-	if (kind == NULL || !rt_kind_find(kind, &p->kind))
+	if (kind == NULL || !rt_params_find_kind(kind, &p->kind))
 	{
 		snprintf(e->message, sizeof(e->message), "kind: must be audio or video");
 		return RT_BAD_INPUT;
 	}
-	rc = rt_params_check_rtp(&params, rtp_parameters, e);
+	rc = rt_params_rtp_check(&params, rtp_parameters, e);
 	if (rc != RT_OK)
 		return rc;
 	rc = read_params(p, params, ctx, e);
@@ -245,7 +245,7 @@ rt_producer_params_init(struct rt_producer_params *p, const char *kind, const js
 }
 
 void
-rt_producer_params_fini(struct rt_producer_params *p)
+rt_params_producer_fini(struct rt_producer_params *p)
 {
 	json_decref(p->consumable);
 	p->consumable = NULL;

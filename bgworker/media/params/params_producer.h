@@ -47,9 +47,9 @@ struct rt_producer_context
 };
 
 /* rtp_parameters: as the client sent it.  That SSRCs, MIDs and RIDs are unique on the transport is for the caller
- * to check.  On RT_OK, rt_producer_params_fini() is due. */
-enum rt_result rt_producer_params_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
+ * to check.  On RT_OK, rt_params_producer_fini() is due. */
+enum rt_result rt_params_producer_init(struct rt_producer_params *p, const char *kind, const json_t *rtp_parameters,
 									   const struct rt_producer_context *ctx, struct rt_params_error *e);
-void rt_producer_params_fini(struct rt_producer_params *p);
+void rt_params_producer_fini(struct rt_producer_params *p);
 
 #endif

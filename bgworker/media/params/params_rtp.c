@@ -19,22 +19,22 @@
 static enum rt_result
 check_codec(const struct rt_field_scope *s, json_t *copy)
 {
-	return rt_params_check_codec(s, "payloadType", RT_REQUIRED, copy);
+	return rt_params_codec_check(s, "payloadType", RT_REQUIRED, copy);
 }
 
 static enum rt_result
 check_extension(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "uri", RT_REQUIRED, MAX_URI, copy);
+	enum rt_result rc = rt_params_field_string(s, "uri", RT_REQUIRED, MAX_URI, copy);
 
 	if (rc == RT_OK)
-		rc = rt_field_integer(s, "id", RT_REQUIRED, 1, 255, copy);
+		rc = rt_params_field_integer(s, "id", RT_REQUIRED, 1, 255, copy);
 	if (rc == RT_OK)
-		rc = rt_field_bool(s, "encrypt", false, copy);
+		rc = rt_params_field_bool(s, "encrypt", false, copy);
 	if (rc == RT_OK)
-		rc = rt_field_values(s, "parameters", copy);
+		rc = rt_params_field_values(s, "parameters", copy);
 	if (rc == RT_OK && json_is_true(json_object_get(copy, "encrypt")))
-		return rt_field_fail(s, "encrypt", "encrypted header extensions are not supported");
+		return rt_params_field_fail(s, "encrypt", "encrypted header extensions are not supported");
 	return rc;
 }
 
@@ -42,12 +42,12 @@ check_extension(const struct rt_field_scope *s, json_t *copy)
 static enum rt_result
 check_rid(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_string(s, "rid", RT_OPTIONAL, RT_PARAMS_MAX_RID, copy);
+	enum rt_result rc = rt_params_field_string(s, "rid", RT_OPTIONAL, RT_PARAMS_MAX_RID, copy);
 	const char *rid = json_string_value(json_object_get(copy, "rid"));
 
 	if (rc == RT_OK && rid != NULL &&
 		rid[strspn(rid, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] != '\0')
-		return rt_field_fail(s, "rid", "must be letters and digits");
+		return rt_params_field_fail(s, "rid", "must be letters and digits");
 	return rc;
 }
 
@@ -63,31 +63,31 @@ check_rtx(const struct rt_field_scope *s, json_t *copy)
 	if (rtx == NULL || json_is_null(rtx))
 		return RT_OK;
 	snprintf(path, sizeof(path), "%s.rtx", s->path);
-	rc = rt_field_check_object(&scope);
+	rc = rt_params_field_check_object(&scope);
 	if (rc != RT_OK)
 		return rc;
 	out = json_object();
 	json_object_set_new(copy, "rtx", out);
-	return rt_field_integer(&scope, "ssrc", RT_REQUIRED, 1, UINT32_MAX, out);
+	return rt_params_field_integer(&scope, "ssrc", RT_REQUIRED, 1, UINT32_MAX, out);
 }
 
 static enum rt_result
 check_encoding(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_integer(s, "ssrc", RT_OPTIONAL, 1, UINT32_MAX, copy);
+	enum rt_result rc = rt_params_field_integer(s, "ssrc", RT_OPTIONAL, 1, UINT32_MAX, copy);
 
 	if (rc == RT_OK)
 		rc = check_rid(s, copy);
 	if (rc == RT_OK)
 		rc = check_rtx(s, copy);
 	if (rc == RT_OK)
-		rc = rt_field_bool(s, "dtx", false, copy);
+		rc = rt_params_field_bool(s, "dtx", false, copy);
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "scalabilityMode", RT_OPTIONAL, MAX_SCALABILITY_MODE, copy);
+		rc = rt_params_field_string(s, "scalabilityMode", RT_OPTIONAL, MAX_SCALABILITY_MODE, copy);
 	if (rc == RT_OK)
-		rc = rt_field_bitrate(s, "maxBitrate", copy);
+		rc = rt_params_field_bitrate(s, "maxBitrate", copy);
 	if (rc == RT_OK)
-		rc = rt_field_integer(s, "codecPayloadType", RT_OPTIONAL, 0, 127, copy);
+		rc = rt_params_field_integer(s, "codecPayloadType", RT_OPTIONAL, 0, 127, copy);
 	return rc;
 }
 
@@ -103,9 +103,9 @@ check_rtcp(const struct rt_field_scope *s, json_t *copy)
 	json_object_set_new(out, "reducedSize", json_true());
 	if (rtcp == NULL || json_is_null(rtcp))
 		return RT_OK;
-	rc = rt_field_check_object(&scope);
+	rc = rt_params_field_check_object(&scope);
 	if (rc == RT_OK)
-		rc = rt_field_string(&scope, "cname", RT_OPTIONAL, RT_PARAMS_MAX_CNAME, out);
+		rc = rt_params_field_string(&scope, "cname", RT_OPTIONAL, RT_PARAMS_MAX_CNAME, out);
 	return rc;
 }
 
@@ -160,42 +160,42 @@ check_unique(const struct rt_field_scope *s, const json_t *copy)
 	json_t *encodings = json_object_get(copy, "encodings");
 
 	if (json_array_size(json_object_get(copy, "codecs")) == 0)
-		return rt_field_fail(s, "codecs", "is empty");
+		return rt_params_field_fail(s, "codecs", "is empty");
 	if (has_twice(json_object_get(copy, "codecs"), "payloadType", NULL))
-		return rt_field_fail(s, "codecs", "has a payloadType twice");
+		return rt_params_field_fail(s, "codecs", "has a payloadType twice");
 	if (has_twice(json_object_get(copy, "headerExtensions"), "id", NULL))
-		return rt_field_fail(s, "headerExtensions", "has an id twice");
+		return rt_params_field_fail(s, "headerExtensions", "has an id twice");
 	if (has_twice(encodings, "ssrc", NULL) || has_twice(encodings, "rtx", "ssrc") || has_mixed_ssrc(encodings))
-		return rt_field_fail(s, "encodings", "has an ssrc twice");
+		return rt_params_field_fail(s, "encodings", "has an ssrc twice");
 	if (has_twice(encodings, "rid", NULL))
-		return rt_field_fail(s, "encodings", "has a rid twice");
+		return rt_params_field_fail(s, "encodings", "has a rid twice");
 	return RT_OK;
 }
 
 static enum rt_result
 check_rtp(const struct rt_field_scope *s, json_t *copy)
 {
-	enum rt_result rc = rt_field_check_object(s);
+	enum rt_result rc = rt_params_field_check_object(s);
 
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "mid", RT_OPTIONAL, RT_PARAMS_MAX_MID, copy);
+		rc = rt_params_field_string(s, "mid", RT_OPTIONAL, RT_PARAMS_MAX_MID, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(s, "codecs", RT_REQUIRED, MAX_CODECS, check_codec, copy);
+		rc = rt_params_field_list(s, "codecs", RT_REQUIRED, MAX_CODECS, check_codec, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(s, "headerExtensions", RT_OPTIONAL, MAX_EXTENSIONS, check_extension, copy);
+		rc = rt_params_field_list(s, "headerExtensions", RT_OPTIONAL, MAX_EXTENSIONS, check_extension, copy);
 	if (rc == RT_OK)
-		rc = rt_field_list(s, "encodings", RT_OPTIONAL, RT_PARAMS_MAX_ENCODINGS, check_encoding, copy);
+		rc = rt_params_field_list(s, "encodings", RT_OPTIONAL, RT_PARAMS_MAX_ENCODINGS, check_encoding, copy);
 	if (rc == RT_OK)
 		rc = check_rtcp(s, copy);
 	if (rc == RT_OK)
-		rc = rt_field_string(s, "msid", RT_OPTIONAL, MAX_MSID, copy);
+		rc = rt_params_field_string(s, "msid", RT_OPTIONAL, MAX_MSID, copy);
 	if (rc == RT_OK)
 		rc = check_unique(s, copy);
 	return rc;
 }
 
 enum rt_result
-rt_params_check_rtp(json_t **out, const json_t *params, struct rt_params_error *e)
+rt_params_rtp_check(json_t **out, const json_t *params, struct rt_params_error *e)
 {
 	struct rt_field_scope s = {params, "rtpParameters", e};
 	json_t *copy = json_object();

@@ -7,6 +7,6 @@
 #include "params.h"
 
 /* A client's rtpParameters: *out is a copy (a new reference) with the known keys alone, and defaults filled in. */
-enum rt_result rt_params_check_rtp(json_t **out, const json_t *params, struct rt_params_error *e);
+enum rt_result rt_params_rtp_check(json_t **out, const json_t *params, struct rt_params_error *e);
 
 #endif

@@ -274,7 +274,7 @@ rt_bwe_feedback(struct rt_bwe *b, const struct rt_rtcp *p, uint64_t now_us)
 	b->now_us = now_us;
 	b->known = true;
 	/* the base time comes before the deltas: see rt_rtcp_read_twcc() */
-	reference = rt_get24(p->body + 12);
+	reference = rt_bytes_get24(p->body + 12);
 	b->reference_64ms += (int32_t) ((reference - (uint32_t) b->reference_64ms) << 8) >> 8;
 	if (b->reference_64ms > MAX_REFERENCE || b->reference_64ms < -MAX_REFERENCE)
 		b->reference_64ms = reference; /* no clock runs that far */

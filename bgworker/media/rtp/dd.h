@@ -40,6 +40,13 @@ struct rt_dd_structure
 	uint8_t target_spatial[RT_DD_TARGETS], target_temporal[RT_DD_TARGETS];
 };
 
+/* What a receiver keeps of a stream: the structure that came last, and which of its targets the sender produces. */
+struct rt_dd_state
+{
+	struct rt_dd_structure structure;
+	uint32_t active; /* bit i: target i */
+};
+
 /* What one packet's descriptor says. */
 struct rt_dd
 {

@@ -27,8 +27,8 @@ rt_red_read(struct rt_red_block blocks[RT_RED_BLOCKS], const uint8_t *payload, s
 			break;
 		if (len - at < HEADER)
 			return 0;
-		blocks[n].ts_offset = (uint16_t) (rt_get16(payload + at + 1) >> 2);
-		blocks[n].len = rt_get16(payload + at + 2) & 0x3ff;
+		blocks[n].ts_offset = (uint16_t) (rt_bytes_get16(payload + at + 1) >> 2);
+		blocks[n].len = rt_bytes_get16(payload + at + 2) & 0x3ff;
 		data += blocks[n].len;
 		at += HEADER;
 	}
@@ -61,7 +61,7 @@ rt_red_write(uint8_t *out, size_t cap, const struct rt_red_block *blocks, int n)
 		if (taken[i])
 		{
 			out[at] = 0x80 | blocks[i].pt;
-			rt_put24(out + at + 1, (uint32_t) blocks[i].ts_offset << 10 | blocks[i].len);
+			rt_bytes_put24(out + at + 1, (uint32_t) blocks[i].ts_offset << 10 | blocks[i].len);
 			at += HEADER;
 		}
 	out[at++] = primary->pt & 0x7f;

@@ -25,7 +25,7 @@ rt_rtcp_next(const uint8_t *data, size_t len, size_t *off, struct rt_rtcp *p)
 		return RT_AGAIN;
 	if (left < 4 || d[0] >> 6 != 2)
 		return RT_BAD_INPUT;
-	size = 4 * ((size_t) rt_get16(d + 2) + 1);
+	size = 4 * ((size_t) rt_bytes_get16(d + 2) + 1);
 	if (size > left)
 		return RT_BAD_INPUT;
 	p->type = d[1];
@@ -49,11 +49,11 @@ rt_rtcp_read_sr(const struct rt_rtcp *p, struct rt_rtcp_sr *sr)
 {
 	if (p->type != RT_RTCP_SR || p->len < 24)
 		return false;
-	sr->ssrc = rt_get32(p->body);
-	sr->ntp = (uint64_t) rt_get32(p->body + 4) << 32 | rt_get32(p->body + 8);
-	sr->rtp_ts = rt_get32(p->body + 12);
-	sr->packets = rt_get32(p->body + 16);
-	sr->octets = rt_get32(p->body + 20);
+	sr->ssrc = rt_bytes_get32(p->body);
+	sr->ntp = (uint64_t) rt_bytes_get32(p->body + 4) << 32 | rt_bytes_get32(p->body + 8);
+	sr->rtp_ts = rt_bytes_get32(p->body + 12);
+	sr->packets = rt_bytes_get32(p->body + 16);
+	sr->octets = rt_bytes_get32(p->body + 20);
 	return true;
 }
 
@@ -65,13 +65,13 @@ rt_rtcp_read_report(const struct rt_rtcp *p, int i, struct rt_rtcp_report *r)
 
 	if ((p->type != RT_RTCP_SR && p->type != RT_RTCP_RR) || i >= p->count || off + 24 > p->len)
 		return false;
-	r->ssrc = rt_get32(b);
+	r->ssrc = rt_bytes_get32(b);
 	r->fraction_lost = b[4];
-	r->lost = (int32_t) (rt_get24(b + 5) << 8) >> 8;
-	r->highest_seq = rt_get32(b + 8);
-	r->jitter = rt_get32(b + 12);
-	r->lsr = rt_get32(b + 16);
-	r->dlsr = rt_get32(b + 20);
+	r->lost = (int32_t) (rt_bytes_get24(b + 5) << 8) >> 8;
+	r->highest_seq = rt_bytes_get32(b + 8);
+	r->jitter = rt_bytes_get32(b + 12);
+	r->lsr = rt_bytes_get32(b + 16);
+	r->dlsr = rt_bytes_get32(b + 20);
 	return true;
 }
 
@@ -80,8 +80,8 @@ rt_rtcp_read_feedback(const struct rt_rtcp *p, uint32_t *sender, uint32_t *media
 {
 	if ((p->type != RT_RTCP_RTPFB && p->type != RT_RTCP_PSFB) || p->len < 8)
 		return false;
-	*sender = rt_get32(p->body);
-	*media = rt_get32(p->body + 4);
+	*sender = rt_bytes_get32(p->body);
+	*media = rt_bytes_get32(p->body + 4);
 	return true;
 }
 
@@ -92,8 +92,8 @@ rt_rtcp_read_nack(const struct rt_rtcp *p, int i, uint16_t *pid, uint16_t *blp)
 
 	if (off + 4 > p->len)
 		return false;
-	*pid = rt_get16(p->body + off);
-	*blp = rt_get16(p->body + off + 2);
+	*pid = rt_bytes_get16(p->body + off);
+	*blp = rt_bytes_get16(p->body + off + 2);
 	return true;
 }
 
@@ -104,7 +104,7 @@ rt_rtcp_read_fir(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint8_t *seq)
 
 	if (off + 8 > p->len)
 		return false;
-	*ssrc = rt_get32(p->body + off);
+	*ssrc = rt_bytes_get32(p->body + off);
 	*seq = p->body[off + 4];
 	return true;
 }
@@ -120,7 +120,7 @@ rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t *lrr,
 		const uint8_t *item = p->body + at + 4 + 12 * (size_t) i;
 		int n;
 
-		end = at + 4 + 4 * (size_t) rt_get16(p->body + at + 2);
+		end = at + 4 + 4 * (size_t) rt_bytes_get16(p->body + at + 2);
 		if (end > p->len)
 			return false;
 		if (p->body[at] != XR_DLRR)
@@ -131,9 +131,9 @@ rt_rtcp_read_dlrr(const struct rt_rtcp *p, int i, uint32_t *ssrc, uint32_t *lrr,
 			i -= n;
 			continue;
 		}
-		*ssrc = rt_get32(item);
-		*lrr = rt_get32(item + 4);
-		*dlrr = rt_get32(item + 8);
+		*ssrc = rt_bytes_get32(item);
+		*lrr = rt_bytes_get32(item + 4);
+		*dlrr = rt_bytes_get32(item + 8);
 		return true;
 	}
 	return false;
@@ -147,7 +147,7 @@ rt_rtcp_read_remb(const struct rt_rtcp *p, uint64_t *bps)
 	if (p->type != RT_RTCP_PSFB || p->count != RT_PSFB_AFB || p->len < 16 || memcmp(b + 8, "REMB", 4) != 0)
 		return false;
 	/* 6 bits of exponent, 18 of mantissa */
-	*bps = (uint64_t) (rt_get24(b + 13) & 0x3ffff) << (b[13] >> 2 > 40 ? 40 : b[13] >> 2);
+	*bps = (uint64_t) (rt_bytes_get24(b + 13) & 0x3ffff) << (b[13] >> 2 > 40 ? 40 : b[13] >> 2);
 	return true;
 }
 
@@ -167,7 +167,7 @@ next_status(struct twcc_chunks *c)
 	{
 		if (c->at + 2 > c->end)
 			return -1;
-		c->chunk = rt_get16(c->at);
+		c->chunk = rt_bytes_get16(c->at);
 		c->at += 2;
 		c->used = 0;
 		c->left = !(c->chunk & 0x8000) ? c->chunk & 0x1fff : c->chunk & 0x4000 ? 7 : 14;
@@ -208,9 +208,9 @@ rt_rtcp_read_twcc(const struct rt_rtcp *p, uint32_t *reference_64ms, rt_rtcp_twc
 
 	if (p->type != RT_RTCP_RTPFB || p->count != RT_RTPFB_TWCC || p->len < 16)
 		return false;
-	base = rt_get16(p->body + 8);
-	n = rt_get16(p->body + 10);
-	*reference_64ms = rt_get24(p->body + 12);
+	base = rt_bytes_get16(p->body + 8);
+	n = rt_bytes_get16(p->body + 10);
+	*reference_64ms = rt_bytes_get24(p->body + 12);
 	delta = find_deltas(c.at, end, n);
 	if (delta == NULL)
 		return false;
@@ -228,7 +228,7 @@ rt_rtcp_read_twcc(const struct rt_rtcp *p, uint32_t *reference_64ms, rt_rtcp_twc
 		}
 		cb(arg, (uint16_t) (base + i), run, size > 0,
 		   size == 1   ? delta[0]
-		   : size == 2 ? (int16_t) rt_get16(delta)
+		   : size == 2 ? (int16_t) rt_bytes_get16(delta)
 					   : 0);
 		delta += size;
 	}
@@ -242,7 +242,7 @@ begin(uint8_t *out, uint8_t count, uint8_t type, size_t size)
 {
 	out[0] = (uint8_t) (0x80 | count);
 	out[1] = type;
-	rt_put16(out + 2, (uint16_t) (size / 4 - 1));
+	rt_bytes_put16(out + 2, (uint16_t) (size / 4 - 1));
 	return out + 4;
 }
 
@@ -254,12 +254,12 @@ rt_rtcp_write_sr(uint8_t *out, size_t cap, const struct rt_rtcp_sr *sr)
 	if (cap < 28)
 		return 0;
 	b = begin(out, 0, RT_RTCP_SR, 28);
-	rt_put32(b, sr->ssrc);
-	rt_put32(b + 4, (uint32_t) (sr->ntp >> 32));
-	rt_put32(b + 8, (uint32_t) sr->ntp);
-	rt_put32(b + 12, sr->rtp_ts);
-	rt_put32(b + 16, sr->packets);
-	rt_put32(b + 20, sr->octets);
+	rt_bytes_put32(b, sr->ssrc);
+	rt_bytes_put32(b + 4, (uint32_t) (sr->ntp >> 32));
+	rt_bytes_put32(b + 8, (uint32_t) sr->ntp);
+	rt_bytes_put32(b + 12, sr->rtp_ts);
+	rt_bytes_put32(b + 16, sr->packets);
+	rt_bytes_put32(b + 20, sr->octets);
 	return 28;
 }
 
@@ -272,17 +272,17 @@ rt_rtcp_write_rr(uint8_t *out, size_t cap, uint32_t ssrc, const struct rt_rtcp_r
 	if (cap < size || n > 31)
 		return 0;
 	b = begin(out, (uint8_t) n, RT_RTCP_RR, size);
-	rt_put32(b, ssrc);
+	rt_bytes_put32(b, ssrc);
 	b += 4;
 	for (int i = 0; i < n; i++, b += 24)
 	{
-		rt_put32(b, r[i].ssrc);
+		rt_bytes_put32(b, r[i].ssrc);
 		b[4] = r[i].fraction_lost;
-		rt_put24(b + 5, (uint32_t) r[i].lost & 0xffffff);
-		rt_put32(b + 8, r[i].highest_seq);
-		rt_put32(b + 12, r[i].jitter);
-		rt_put32(b + 16, r[i].lsr);
-		rt_put32(b + 20, r[i].dlsr);
+		rt_bytes_put24(b + 5, (uint32_t) r[i].lost & 0xffffff);
+		rt_bytes_put32(b + 8, r[i].highest_seq);
+		rt_bytes_put32(b + 12, r[i].jitter);
+		rt_bytes_put32(b + 16, r[i].lsr);
+		rt_bytes_put32(b + 20, r[i].dlsr);
 	}
 	return size;
 }
@@ -297,7 +297,7 @@ rt_rtcp_write_sdes(uint8_t *out, size_t cap, uint32_t ssrc, const char *cname)
 		return 0;
 	b = begin(out, 1, RT_RTCP_SDES, size);
 	memset(b, 0, size - 4);
-	rt_put32(b, ssrc);
+	rt_bytes_put32(b, ssrc);
 	b[4] = 1; /* CNAME */
 	b[5] = (uint8_t) n;
 	memcpy(b + 6, cname, n);
@@ -309,7 +309,7 @@ rt_rtcp_write_bye(uint8_t *out, size_t cap, uint32_t ssrc)
 {
 	if (cap < 8)
 		return 0;
-	rt_put32(begin(out, 1, RT_RTCP_BYE, 8), ssrc);
+	rt_bytes_put32(begin(out, 1, RT_RTCP_BYE, 8), ssrc);
 	return 8;
 }
 
@@ -321,8 +321,8 @@ rt_rtcp_write_pli(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media)
 	if (cap < 12)
 		return 0;
 	b = begin(out, RT_PSFB_PLI, RT_RTCP_PSFB, 12);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, media);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, media);
 	return 12;
 }
 
@@ -334,10 +334,10 @@ rt_rtcp_write_fir(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint8
 	if (cap < 20)
 		return 0;
 	b = begin(out, RT_PSFB_FIR, RT_RTCP_PSFB, 20);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, 0);
-	rt_put32(b + 8, media);
-	rt_put32(b + 12, (uint32_t) seq << 24);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, 0);
+	rt_bytes_put32(b + 8, media);
+	rt_bytes_put32(b + 12, (uint32_t) seq << 24);
 	return 20;
 }
 
@@ -349,10 +349,10 @@ rt_rtcp_write_rrtr(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t ntp)
 	if (cap < 20)
 		return 0;
 	b = begin(out, 0, RT_RTCP_XR, 20);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, (uint32_t) XR_RRTR << 24 | 2);
-	rt_put32(b + 8, (uint32_t) (ntp >> 32));
-	rt_put32(b + 12, (uint32_t) ntp);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, (uint32_t) XR_RRTR << 24 | 2);
+	rt_bytes_put32(b + 8, (uint32_t) (ntp >> 32));
+	rt_bytes_put32(b + 12, (uint32_t) ntp);
 	return 20;
 }
 
@@ -370,14 +370,14 @@ rt_rtcp_write_nack(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, cons
 			blp |= (uint16_t) (1u << (uint16_t) (seqs[i++] - pid - 1));
 		if (size + 4 > cap)
 			return 0;
-		rt_put16(out + size, pid);
-		rt_put16(out + size + 2, blp);
+		rt_bytes_put16(out + size, pid);
+		rt_bytes_put16(out + size + 2, blp);
 	}
 	if (size == 12)
 		return 0;
 	b = begin(out, RT_RTPFB_NACK, RT_RTCP_RTPFB, size);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, media);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, media);
 	return size;
 }
 
@@ -395,13 +395,13 @@ rt_rtcp_write_remb(uint8_t *out, size_t cap, uint32_t ssrc, uint64_t bps, const 
 		exp++;
 	}
 	b = begin(out, RT_PSFB_AFB, RT_RTCP_PSFB, size);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, 0);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, 0);
 	memcpy(b + 8, "REMB", 4);
 	b[12] = (uint8_t) n;
-	rt_put24(b + 13, (uint32_t) exp << 18 | (uint32_t) bps);
+	rt_bytes_put24(b + 13, (uint32_t) exp << 18 | (uint32_t) bps);
 	for (int i = 0; i < n; i++)
-		rt_put32(b + 16 + 4 * i, media[i]);
+		rt_bytes_put32(b + 16 + 4 * i, media[i]);
 	return size;
 }
 
@@ -453,7 +453,7 @@ rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint
 			deltas[dlen++] = (uint8_t) delta;
 		else if (s == 2)
 		{
-			rt_put16(deltas + dlen, (uint16_t) delta);
+			rt_bytes_put16(deltas + dlen, (uint16_t) delta);
 			dlen += 2;
 		}
 	}
@@ -462,11 +462,11 @@ rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint
 	size = 20 + 2 * chunks + dlen;
 	pad = (4 - size % 4) % 4;
 	b = begin(out, RT_RTPFB_TWCC, RT_RTCP_RTPFB, size + pad);
-	rt_put32(b, ssrc);
-	rt_put32(b + 4, media);
-	rt_put16(b + 8, base);
-	rt_put16(b + 10, (uint16_t) i);
-	rt_put24(b + 12, reference & 0xffffff);
+	rt_bytes_put32(b, ssrc);
+	rt_bytes_put32(b + 4, media);
+	rt_bytes_put16(b + 8, base);
+	rt_bytes_put16(b + 10, (uint16_t) i);
+	rt_bytes_put24(b + 12, reference & 0xffffff);
 	b[15] = fb_count;
 	for (size_t c = 0; c < chunks; c++)
 	{
@@ -474,7 +474,7 @@ rt_rtcp_write_twcc(uint8_t *out, size_t cap, uint32_t ssrc, uint32_t media, uint
 
 		for (int k = 0; k < 7 && (int) c * 7 + k < i; k++)
 			chunk |= (uint16_t) (symbols[c * 7 + (size_t) k] << (12 - 2 * k));
-		rt_put16(b + 16 + 2 * c, chunk);
+		rt_bytes_put16(b + 16 + 2 * c, chunk);
 	}
 	memcpy(b + 16 + 2 * chunks, deltas, dlen);
 	if (pad)

@@ -19,6 +19,7 @@ enum rt_rtcp_type
 	RT_RTCP_PSFB = 206,
 	RT_RTCP_XR = 207
 };
+#define RT_RTCP_OUR_SSRC 1 /* of what we say as a receiver */
 #define RT_RTPFB_NACK 1
 #define RT_RTPFB_TWCC 15
 #define RT_PSFB_PLI 1

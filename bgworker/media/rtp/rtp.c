@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-enum rt_packet_kind
-rt_packet_kind(const uint8_t *data, size_t len)
+enum rt_rtp_class
+rt_rtp_classify(const uint8_t *data, size_t len)
 {
 	if (len < 2)
 		return RT_PACKET_UNKNOWN;
@@ -30,9 +30,9 @@ rt_rtp_parse(uint8_t *data, size_t len, struct rt_rtp *p)
 	p->len = len;
 	p->marker = data[1] >> 7;
 	p->pt = data[1] & 0x7f;
-	p->seq = rt_get16(data + 2);
-	p->ts = rt_get32(data + 4);
-	p->ssrc = rt_get32(data + 8);
+	p->seq = rt_bytes_get16(data + 2);
+	p->ts = rt_bytes_get32(data + 4);
+	p->ssrc = rt_bytes_get32(data + 8);
 	off += 4 * (size_t) (data[0] & 0x0f); /* contributing sources */
 	if (off > len)
 		return RT_BAD_INPUT;
@@ -42,8 +42,8 @@ rt_rtp_parse(uint8_t *data, size_t len, struct rt_rtp *p)
 
 		if (off + 4 > len)
 			return RT_BAD_INPUT;
-		ext_len = 4 * (size_t) rt_get16(data + off + 2);
-		p->ext_profile = rt_get16(data + off);
+		ext_len = 4 * (size_t) rt_bytes_get16(data + off + 2);
+		p->ext_profile = rt_bytes_get16(data + off);
 		off += 4;
 		if (off + ext_len > len)
 			return RT_BAD_INPUT;
@@ -138,9 +138,9 @@ rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_
 
 	out[0] = 0x80;
 	out[1] = (uint8_t) (pt | (marker ? 0x80 : 0));
-	rt_put16(out + 2, seq);
-	rt_put32(out + 4, ts);
-	rt_put32(out + 8, ssrc);
+	rt_bytes_put16(out + 2, seq);
+	rt_bytes_put32(out + 4, ts);
+	rt_bytes_put32(out + 8, ssrc);
 	for (int i = 0; i < n; i++)
 		two_byte |= ext[i].id && ext[i].len > 16;
 	for (int i = 0; i < n; i++)
@@ -159,7 +159,7 @@ rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_
 	while ((e - start) % 4)
 		*e++ = 0;
 	words = (size_t) (e - start) / 4;
-	rt_put16(out + RT_RTP_HEADER, two_byte ? 0x1000 : 0xBEDE);
-	rt_put16(out + RT_RTP_HEADER + 2, (uint16_t) words);
+	rt_bytes_put16(out + RT_RTP_HEADER, two_byte ? 0x1000 : 0xBEDE);
+	rt_bytes_put16(out + RT_RTP_HEADER + 2, (uint16_t) words);
 	return RT_RTP_HEADER + 4 + 4 * words;
 }

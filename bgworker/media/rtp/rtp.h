@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bgworker/common/result.h"
+#include "bytes.h"
 
 #define RT_RTP_HEADER 12
 #define RT_RTP_MAX_PACKET 1500
@@ -50,7 +51,7 @@ size_t rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, 
 						   const struct rt_rtp_ext_out *ext, int n);
 
 /* STUN 0..3, DTLS 20..63, RTCP 192..223 in the second byte, else RTP (RFC 7983 and RFC 5761 section 4). */
-enum rt_packet_kind
+enum rt_rtp_class
 {
 	RT_PACKET_UNKNOWN,
 	RT_PACKET_STUN,
@@ -58,44 +59,6 @@ enum rt_packet_kind
 	RT_PACKET_RTP,
 	RT_PACKET_RTCP
 };
-enum rt_packet_kind rt_packet_kind(const uint8_t *data, size_t len);
-
-/* Big-endian access. */
-static inline uint16_t
-rt_get16(const uint8_t *p)
-{
-	return (uint16_t) (p[0] << 8 | p[1]);
-}
-static inline uint32_t
-rt_get24(const uint8_t *p)
-{
-	return (uint32_t) p[0] << 16 | (uint32_t) p[1] << 8 | p[2];
-}
-static inline uint32_t
-rt_get32(const uint8_t *p)
-{
-	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
-}
-static inline void
-rt_put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t) (v >> 8);
-	p[1] = (uint8_t) v;
-}
-static inline void
-rt_put24(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t) (v >> 16);
-	p[1] = (uint8_t) (v >> 8);
-	p[2] = (uint8_t) v;
-}
-static inline void
-rt_put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t) (v >> 24);
-	p[1] = (uint8_t) (v >> 16);
-	p[2] = (uint8_t) (v >> 8);
-	p[3] = (uint8_t) v;
-}
+enum rt_rtp_class rt_rtp_classify(const uint8_t *data, size_t len);
 
 #endif

@@ -354,7 +354,7 @@ rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len)
 }
 
 enum rt_dtls_state
-rt_dtls_state(const struct rt_dtls *d)
+rt_dtls_get_state(const struct rt_dtls *d)
 {
 	return d->state;
 }
@@ -378,7 +378,7 @@ rt_dtls_timeout(struct rt_dtls *d)
 }
 
 bool
-rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
+rt_dtls_export_keys(struct rt_dtls *d, struct rt_dtls_keys *keys)
 {
 	const SRTP_PROTECTION_PROFILE *p = SSL_get_selected_srtp_profile(d->ssl);
 	uint8_t material[2 * RT_SRTP_KEY_LEN];

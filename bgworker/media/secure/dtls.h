@@ -58,12 +58,12 @@ void rt_dtls_connect(struct rt_dtls *d);
 
 /* Takes one datagram; the state may change.  RT_BAD_INPUT for what is no DTLS or ended the handshake. */
 enum rt_result rt_dtls_receive(struct rt_dtls *d, const uint8_t *data, size_t len);
-enum rt_dtls_state rt_dtls_state(const struct rt_dtls *d);
+enum rt_dtls_state rt_dtls_get_state(const struct rt_dtls *d);
 /* Milliseconds until rt_dtls_timeout() is due; -1: no timer runs. */
 int rt_dtls_timeout_ms(struct rt_dtls *d);
 void rt_dtls_timeout(struct rt_dtls *d);
 /* Only when connected. */
-bool rt_dtls_keys(struct rt_dtls *d, struct rt_dtls_keys *keys);
+bool rt_dtls_export_keys(struct rt_dtls *d, struct rt_dtls_keys *keys);
 void rt_dtls_close(struct rt_dtls *d); /* close_notify */
 
 #endif

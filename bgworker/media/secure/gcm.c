@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 
 #include "bgworker/common/log.h"
-#include "replay.h"
+#include "replay_window.h"
 #include "bgworker/media/rtp/rtp.h"
 
 #define KEY_LEN 16
@@ -34,7 +34,7 @@ struct stream
 {
 	struct stream *next;
 	uint32_t ssrc;
-	struct rt_replay rtp, rtcp;
+	struct rt_replay_window rtp, rtcp;
 };
 
 struct rt_gcm
@@ -116,9 +116,9 @@ static void
 make_iv(uint8_t *iv, const struct cipher *c, uint32_t ssrc, uint64_t index)
 {
 	iv[0] = iv[1] = 0;
-	rt_put32(iv + 2, ssrc);
-	rt_put32(iv + 6, (uint32_t) (index >> 16));
-	rt_put16(iv + 10, (uint16_t) index);
+	rt_bytes_put32(iv + 2, ssrc);
+	rt_bytes_put32(iv + 6, (uint32_t) (index >> 16));
+	rt_bytes_put16(iv + 10, (uint16_t) index);
 	for (int i = 0; i < IV_LEN; i++)
 		iv[i] ^= c->salt[i];
 }
@@ -205,7 +205,7 @@ rt_gcm_protect(struct rt_gcm *g, struct rt_srtp_roc *roc, uint8_t *out, size_t h
 	struct cipher *c = &g->rtp_out;
 	uint8_t *at = out + header_len;
 
-	if (!begin(c, rt_get32(out + 8), index_of(roc, rt_get16(out + 2)), out, header_len) ||
+	if (!begin(c, rt_bytes_get32(out + 8), index_of(roc, rt_bytes_get16(out + 2)), out, header_len) ||
 		!add(c, &at, prefix, prefix_len) || !add(c, &at, payload, payload_len) || !end(c, &at))
 		return 0;
 	return (size_t) (at - out);
@@ -221,9 +221,9 @@ rt_gcm_protect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 	if (*len < RTCP_HEADER || g->rtcp_index == ~RTCP_ENCRYPTED)
 		return RT_INTERNAL;
 	g->rtcp_index++;
-	rt_put32(word, RTCP_ENCRYPTED | g->rtcp_index);
-	if (!begin(c, rt_get32(data + 4), g->rtcp_index, data, RTCP_HEADER) || !authenticate(c, word, sizeof(word)) ||
-		!add(c, &at, data + RTCP_HEADER, *len - RTCP_HEADER) || !end(c, &at))
+	rt_bytes_put32(word, RTCP_ENCRYPTED | g->rtcp_index);
+	if (!begin(c, rt_bytes_get32(data + 4), g->rtcp_index, data, RTCP_HEADER) ||
+		!authenticate(c, word, sizeof(word)) || !add(c, &at, data + RTCP_HEADER, *len - RTCP_HEADER) || !end(c, &at))
 		return RT_INTERNAL;
 	memcpy(at, word, sizeof(word));
 	*len = (size_t) (at - data) + sizeof(word);
@@ -277,7 +277,7 @@ header_length(const uint8_t *data, size_t len)
 	{
 		if (len < n + 4)
 			return 0;
-		n += 4 + 4 * (size_t) rt_get16(data + n + 2);
+		n += 4 + 4 * (size_t) rt_bytes_get16(data + n + 2);
 	}
 	return n <= len ? n : 0;
 }
@@ -287,14 +287,14 @@ open_rtp(struct cipher *c, uint8_t *data, size_t header, size_t tag_at, uint64_t
 {
 	uint8_t *at = data + header;
 
-	return begin(c, rt_get32(data + 8), index, data, header) && add(c, &at, at, tag_at - header) &&
+	return begin(c, rt_bytes_get32(data + 8), index, data, header) && add(c, &at, at, tag_at - header) &&
 		   check(c, data + tag_at);
 }
 
 enum rt_result
 rt_gcm_unprotect(struct rt_gcm *g, uint8_t *data, size_t *len)
 {
-	static const struct rt_replay unheard;
+	static const struct rt_replay_window unheard;
 	size_t header = header_length(data, *len), tag_at = *len - TAG_LEN;
 	struct stream *s;
 	uint64_t index;
@@ -302,13 +302,13 @@ rt_gcm_unprotect(struct rt_gcm *g, uint8_t *data, size_t *len)
 
 	if (header == 0 || *len < header + TAG_LEN)
 		return RT_BAD_INPUT;
-	ssrc = rt_get32(data + 8);
+	ssrc = rt_bytes_get32(data + 8);
 	s = find_stream(g, ssrc);
-	index = rt_replay_index(s != NULL ? &s->rtp : &unheard, rt_get16(data + 2));
-	if ((s != NULL && !rt_replay_is_new(&s->rtp, index)) || !open_rtp(&g->rtp_in, data, header, tag_at, index) ||
-		(s == NULL && (s = add_stream(g, ssrc)) == NULL))
+	index = rt_replay_window_index(s != NULL ? &s->rtp : &unheard, rt_bytes_get16(data + 2));
+	if ((s != NULL && !rt_replay_window_is_new(&s->rtp, index)) ||
+		!open_rtp(&g->rtp_in, data, header, tag_at, index) || (s == NULL && (s = add_stream(g, ssrc)) == NULL))
 		return RT_BAD_INPUT;
-	rt_replay_note(&s->rtp, index);
+	rt_replay_window_note(&s->rtp, index);
 	*len = tag_at;
 	return RT_OK;
 }
@@ -318,7 +318,7 @@ open_rtcp(struct cipher *c, uint8_t *data, size_t tag_at, uint32_t index)
 {
 	uint8_t *at = data + RTCP_HEADER;
 
-	return begin(c, rt_get32(data + 4), index, data, RTCP_HEADER) &&
+	return begin(c, rt_bytes_get32(data + 4), index, data, RTCP_HEADER) &&
 		   authenticate(c, data + tag_at + TAG_LEN, RTCP_INDEX) && add(c, &at, at, tag_at - RTCP_HEADER) &&
 		   check(c, data + tag_at);
 }
@@ -333,16 +333,16 @@ rt_gcm_unprotect_rtcp(struct rt_gcm *g, uint8_t *data, size_t *len)
 	if (*len < RTCP_HEADER + TAG_LEN + RTCP_INDEX)
 		return RT_BAD_INPUT;
 	tag_at = *len - RTCP_INDEX - TAG_LEN;
-	ssrc = rt_get32(data + 4);
-	word = rt_get32(data + tag_at + TAG_LEN);
+	ssrc = rt_bytes_get32(data + 4);
+	word = rt_bytes_get32(data + tag_at + TAG_LEN);
 	if (!(word & RTCP_ENCRYPTED))
 		return RT_BAD_INPUT;
 	word &= ~RTCP_ENCRYPTED;
 	s = find_stream(g, ssrc);
-	if ((s != NULL && !rt_replay_is_new(&s->rtcp, word)) || !open_rtcp(&g->rtcp_in, data, tag_at, word) ||
+	if ((s != NULL && !rt_replay_window_is_new(&s->rtcp, word)) || !open_rtcp(&g->rtcp_in, data, tag_at, word) ||
 		(s == NULL && (s = add_stream(g, ssrc)) == NULL))
 		return RT_BAD_INPUT;
-	rt_replay_note(&s->rtcp, word);
+	rt_replay_window_note(&s->rtcp, word);
 	*len = tag_at;
 	return RT_OK;
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "bgworker/common/result.h"
-#include "srtp.h"
+#include "srtp_roc.h"
 
 /* Streams of a peer whose numbers are followed; beyond it packets of new ones are refused. */
 #define RT_GCM_MAX_STREAMS 1024

@@ -6,7 +6,7 @@
 
 #include "bgworker/common/log.h"
 #include "gcm.h"
-#include "replay.h"
+#include "replay_window.h"
 #include "bgworker/media/rtp/rtp.h"
 
 /* libsrtp2 keeps a context for each SSRC that it has seen, in a list, and loses memory when one is taken out.  Beyond
@@ -37,7 +37,7 @@ set_up_libsrtp(srtp_t *session, const uint8_t *key, srtp_ssrc_type_t direction)
 	srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&policy.rtcp);
 	policy.ssrc.type = direction;
 	policy.key = (unsigned char *) (uintptr_t) key;
-	policy.window_size = RT_REPLAY_WINDOW;
+	policy.window_size = RT_REPLAY_WINDOW_PACKETS;
 	policy.allow_repeat_tx = direction == ssrc_any_outbound; /* retransmission without RTX */
 	return srtp_create(session, &policy) == srtp_err_status_ok;
 }
@@ -106,7 +106,7 @@ open_by_libsrtp(struct rt_srtp *s, uint8_t *data, size_t *len, size_t ssrc_at,
 
 	if (*len < ssrc_at + 4)
 		return RT_BAD_INPUT;
-	ssrc = rt_get32(data + ssrc_at);
+	ssrc = rt_bytes_get32(data + ssrc_at);
 	known = is_known(s, ssrc);
 	if ((!known && s->nsources == MAX_SOURCES) || open(s->in, data, &n) != srtp_err_status_ok)
 		return RT_BAD_INPUT;

@@ -8,19 +8,11 @@
 
 #include "bgworker/common/result.h"
 #include "dtls.h"
+#include "srtp_roc.h"
 
 #define RT_SRTP_OVERHEAD 24 /* most that protecting adds, RTP or RTCP */
 
 struct rt_srtp;
-
-/* What an outgoing stream keeps to count sequence numbers beyond 16 bits (RFC 3711 section 3.3.1).  Zeroed at first.
- */
-struct rt_srtp_roc
-{
-	uint32_t roc;
-	uint16_t highest;
-	bool started;
-};
 
 enum rt_result rt_srtp_startup(void); /* once a program */
 

@@ -1,9 +1,9 @@
-#include "replay.h"
+#include "replay_window.h"
 
 #include <string.h>
 
 uint64_t
-rt_replay_index(const struct rt_replay *r, uint16_t seq)
+rt_replay_window_index(const struct rt_replay_window *r, uint16_t seq)
 {
 	uint16_t newest = (uint16_t) r->highest;
 	uint64_t rollover = r->highest & ~0xffffull;
@@ -22,24 +22,25 @@ bit_of(uint64_t index)
 }
 
 static uint64_t *
-word_of(struct rt_replay *r, uint64_t index)
+word_of(struct rt_replay_window *r, uint64_t index)
 {
-	return &r->seen[index % RT_REPLAY_WINDOW / 64];
+	return &r->seen[index % RT_REPLAY_WINDOW_PACKETS / 64];
 }
 
 bool
-rt_replay_is_new(const struct rt_replay *r, uint64_t index)
+rt_replay_window_is_new(const struct rt_replay_window *r, uint64_t index)
 {
 	if (!r->started || index > r->highest)
 		return true;
-	return r->highest - index < RT_REPLAY_WINDOW && !(r->seen[index % RT_REPLAY_WINDOW / 64] & bit_of(index));
+	return r->highest - index < RT_REPLAY_WINDOW_PACKETS &&
+		   !(r->seen[index % RT_REPLAY_WINDOW_PACKETS / 64] & bit_of(index));
 }
 
 /* Those between the newest so far and this one have not come. */
 static void
-advance(struct rt_replay *r, uint64_t index)
+advance(struct rt_replay_window *r, uint64_t index)
 {
-	if (!r->started || index - r->highest >= RT_REPLAY_WINDOW)
+	if (!r->started || index - r->highest >= RT_REPLAY_WINDOW_PACKETS)
 		memset(r->seen, 0, sizeof(r->seen));
 	else
 		for (uint64_t i = r->highest + 1; i < index; i++)
@@ -49,7 +50,7 @@ advance(struct rt_replay *r, uint64_t index)
 }
 
 void
-rt_replay_note(struct rt_replay *r, uint64_t index)
+rt_replay_window_note(struct rt_replay_window *r, uint64_t index)
 {
 	if (!r->started || index > r->highest)
 		advance(r, index);

@@ -1,0 +1,68 @@
+/* ssrc_table.c: see ssrc_table.h.  A handful of entries: they are looked through in their order.
+ *
+ * Invariant: of one stream (producer, layer, repairs or not) there is one entry.  demux.c adds what it has learnt; a
+ * producer that ends takes its entries out. */
+#include "ssrc_table.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "bgworker/common/log.h"
+
+struct rt_ssrc_table
+{
+	int n;
+	struct rt_ssrc entries[RT_SSRC_TABLE_SIZE];
+};
+
+struct rt_ssrc_table *
+rt_ssrc_table_new(void)
+{
+	return rt_alloc(sizeof(struct rt_ssrc_table));
+}
+
+void
+rt_ssrc_table_free(struct rt_ssrc_table *t)
+{
+	free(t);
+}
+
+const struct rt_ssrc *
+rt_ssrc_table_find(const struct rt_ssrc_table *t, uint32_t ssrc)
+{
+	for (int i = 0; i < t->n; i++)
+		if (t->entries[i].ssrc == ssrc)
+			return &t->entries[i];
+	return NULL;
+}
+
+/* A second SSRC for a stream takes the place of the first: browsers change it when a track is replaced. */
+const struct rt_ssrc *
+rt_ssrc_table_add(struct rt_ssrc_table *t, const struct rt_ssrc *entry)
+{
+	for (int i = 0; i < t->n; i++)
+	{
+		struct rt_ssrc *e = &t->entries[i];
+
+		if (e->producer == entry->producer && e->layer == entry->layer && e->rtx == entry->rtx)
+		{
+			e->ssrc = entry->ssrc;
+			return e;
+		}
+	}
+	if (t->n == RT_SSRC_TABLE_SIZE)
+		return NULL;
+	t->entries[t->n] = *entry;
+	return &t->entries[t->n++];
+}
+
+void
+rt_ssrc_table_forget(struct rt_ssrc_table *t, const struct rt_producer *p)
+{
+	int kept = 0;
+
+	for (int i = 0; i < t->n; i++)
+		if (t->entries[i].producer != p)
+			t->entries[kept++] = t->entries[i];
+	t->n = kept;
+}
