@@ -1,5 +1,9 @@
 /* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3; what it has
- * to say goes to standard error. */
+ * to say goes to standard error.
+ *
+ * It owns every module and wires them: each gets by name what it uses, from lower layers at its `new`, and calls
+ * upper ones by the pointers that are set here alone.  They are made from the lowest layer up, and freed in stop(),
+ * which says why in its order. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,39 +18,43 @@
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "app.h"
-#include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/bus/bus.h"
-#include "bgworker/gateway/chat/chat.h"
 #include "bgworker/gateway/bus/command.h"
-#include "bgworker/gateway/ops/drain.h"
-#include "bgworker/gateway/lifecycle/entry.h"
+#include "bgworker/gateway/bus/notice.h"
+#include "bgworker/gateway/bus/recent.h"
+#include "bgworker/gateway/bus/self.h"
+#include "bgworker/gateway/chat/chat.h"
+#include "bgworker/gateway/chat/send.h"
+#include "bgworker/gateway/chat/typing.h"
+#include "bgworker/gateway/clients/auth.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/event.h"
-#include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/clients/joins.h"
+#include "bgworker/gateway/clients/rates.h"
+#include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/delivery/dispatch.h"
+#include "bgworker/gateway/delivery/presence.h"
+#include "bgworker/gateway/delivery/recover.h"
+#include "bgworker/gateway/delivery/recovery.h"
+#include "bgworker/gateway/delivery/roaming.h"
+#include "bgworker/gateway/lifecycle/entry.h"
+#include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/lifecycle/leave.h"
-#include "bgworker/gateway/ops/metrics.h"
+#include "bgworker/gateway/lifecycle/membership.h"
+#include "bgworker/gateway/lifecycle/standing.h"
 #include "bgworker/gateway/meetings/meeting.h"
 #include "bgworker/gateway/meetings/meeting_event.h"
-#include "bgworker/gateway/bus/notice.h"
-#include "bgworker/gateway/delivery/presence.h"
-#include "bgworker/gateway/clients/rates.h"
-#include "bgworker/gateway/bus/recent.h"
-#include "bgworker/gateway/delivery/recover.h"
-#include "bgworker/gateway/delivery/replay.h"
-#include "bgworker/gateway/ops/report.h"
-#include "bgworker/gateway/rest/rest.h"
-#include "bgworker/gateway/delivery/roaming.h"
-#include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/delivery/route.h"
-#include "bgworker/gateway/chat/send.h"
 #include "bgworker/gateway/meetings/signalling.h"
-#include "bgworker/gateway/lifecycle/standing.h"
-#include "bgworker/gateway/ops/stat.h"
-#include "bgworker/gateway/ops/sweep.h"
 #include "bgworker/gateway/net/network.h"
-#include "bgworker/gateway/chat/typing.h"
-#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/ops/drain.h"
+#include "bgworker/gateway/ops/gauges.h"
+#include "bgworker/gateway/ops/metrics.h"
+#include "bgworker/gateway/ops/ready.h"
+#include "bgworker/gateway/ops/report.h"
+#include "bgworker/gateway/ops/sweep.h"
+#include "bgworker/gateway/rest/rest.h"
 
 #define CONF_FD 3
 #define RECENT_BYTES (32 * 1024 * 1024)
@@ -56,28 +64,98 @@
 #define DRAIN_LIMIT_MS 4000 /* below the supervisor's patience */
 #define FAREWELL_LIMIT_MS 500
 
+/* All settings, each module's in its own struct.  The modules keep pointers to them, so a reload writes them in
+ * place. */
+struct settings
+{
+	struct rt_network_settings network;
+	struct rt_rates_settings rates;
+	struct rt_chat_settings chat;
+	struct rt_recovery_settings recovery;
+	struct rt_presence_settings presence;
+	struct rt_entry_settings entry;
+	struct rt_leave_settings leave;
+	struct rt_expiry_settings expiry;
+	/* Of the start: a change of these restarts the program. */
+	int db_connections;
+	bool confine;
+	bool own_metrics; /* /metrics has an address of its own */
+};
+
 struct gateway
 {
-	struct rt_app app;
-	struct rt_timer *ready;
-	struct rt_timer *drain;
-	struct rt_watch *signals;
+	struct rt_self self;
+	struct settings settings;
+	struct rt_loop *loop;
+	struct rt_conf *conf;
+	struct rt_db *db;
+	struct rt_commands *commands;
+	struct rt_bus *bus;
+	struct rt_recent *recent;
+	struct rt_network *network;
+	struct rt_counters *counters;
+	struct rt_clients *clients;
+	struct rt_users *users;
+	struct rt_rooms *rooms;
+	struct rt_joins *joins;
+	struct rt_auth *auth;
+	struct rt_rates *writers;
+	struct rt_events *events;
+	struct rt_typings *typings;
+	struct rt_chat *chat;
+	struct rt_send *send;
+	struct rt_meetings *meetings;
+	struct rt_meeting_events *meeting_events;
+	struct rt_signals *signals;
+	struct rt_roaming *roaming;
+	struct rt_presence *presence;
+	struct rt_recover *recover;
+	struct rt_dispatch *dispatch;
+	struct rt_drain *drain;
+	struct rt_ready *ready;
+	struct rt_gauges_uses gauges;
+	struct rt_report *report;
 	struct rt_metrics *metrics;
+	struct rt_sweep *sweep;
+	struct rt_entries *entries;
+	struct rt_leave *leave;
+	struct rt_membership_commands *membership;
+	struct rt_standing *standing;
+	struct rt_expiry *expiry;
+	struct rt_rest *rest;
+	struct rt_timer *ready_look;
+	struct rt_timer *end_look;
+	struct rt_watch *signal_watch;
 	int signal_fd;
-	uint64_t drain_ends_ms;
+	uint64_t end_limit_ms;
 	bool farewell; /* the connections are gone, the database is being told */
 };
 
 /* ---- settings -------------------------------------------------------------------------- */
 
 static void
+read_settings(struct settings *s, struct rt_conf *c)
+{
+	rt_network_settings_read(&s->network, c);
+	rt_rates_read_settings(&s->rates, c);
+	rt_chat_read_settings(&s->chat, c);
+	rt_recovery_read_settings(&s->recovery, c);
+	rt_presence_read_settings(&s->presence, c);
+	rt_entry_read_settings(&s->entry, c);
+	rt_leave_read_settings(&s->leave, c);
+	rt_expiry_read_settings(&s->expiry, c);
+	s->db_connections = (int) rt_conf_int(c, "db_connections");
+	s->confine = rt_conf_bool(c, "confine");
+	s->own_metrics = rt_conf_str(c, "metrics_address")[0] != '\0';
+}
+
+static void
 on_reload(void *arg)
 {
 	struct gateway *g = arg;
-	struct rt_network_settings settings;
 
-	rt_network_settings_read(&settings, g->app.conf);
-	if (rt_network_reload(g->app.network, &settings) != RT_OK)
+	read_settings(&g->settings, g->conf);
+	if (rt_network_reload(g->network, &g->settings.network) != RT_OK)
 		rt_log(RT_LOG_WARNING, "main", "some of the new settings could not be applied");
 }
 
@@ -87,35 +165,36 @@ static void
 say_farewell(struct gateway *g)
 {
 	g->farewell = true;
-	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + FAREWELL_LIMIT_MS;
-	rt_report_stop(g->app.report);
+	g->end_limit_ms = rt_loop_now_ms(g->loop) + FAREWELL_LIMIT_MS;
+	rt_report_stop(g->report);
 }
 
 static void
-on_drain(void *arg)
+on_end_look(void *arg)
 {
 	struct gateway *g = arg;
-	bool late = rt_loop_now_ms(g->app.loop) >= g->drain_ends_ms;
+	bool late = rt_loop_now_ms(g->loop) >= g->end_limit_ms;
 
-	if (g->farewell && (late || !rt_report_asking(g->app.report)))
+	if (g->farewell && (late || !rt_report_asking(g->report)))
 	{
-		rt_loop_stop(g->app.loop);
+		rt_loop_stop(g->loop);
 		return;
 	}
-	if (!g->farewell && (late || rt_network_connections(g->app.network) == 0))
+	if (!g->farewell && (late || rt_network_connections(g->network) == 0))
 		say_farewell(g);
-	rt_timer_start(g->drain, g->farewell ? 5 : DRAIN_LOOK_MS);
+	rt_timer_start(g->end_look, g->farewell ? 5 : DRAIN_LOOK_MS);
 }
 
+/* Ends the connections, tells the database, ends the loop.  Each step has a limit of time. */
 static void
-drain(struct gateway *g)
+end(struct gateway *g)
 {
-	if (g->app.draining)
+	if (g->self.ending)
 		return;
-	g->app.draining = true;
-	g->drain_ends_ms = rt_loop_now_ms(g->app.loop) + DRAIN_LIMIT_MS;
-	rt_network_drain(g->app.network);
-	rt_timer_start(g->drain, 5);
+	g->self.ending = true;
+	g->end_limit_ms = rt_loop_now_ms(g->loop) + DRAIN_LIMIT_MS;
+	rt_network_drain(g->network);
+	rt_timer_start(g->end_look, 5);
 }
 
 /* rt.drain(): a successor is about to listen where we do. */
@@ -124,15 +203,14 @@ on_drain_begin(void *arg)
 {
 	struct gateway *g = arg;
 
-	rt_network_stop_listening(g->app.network);
-	rt_metrics_free(g->metrics);
-	g->metrics = NULL;
+	rt_network_stop_listening(g->network);
+	rt_metrics_stop_listening(g->metrics);
 }
 
 static void
 on_drain_over(void *arg)
 {
-	drain(arg);
+	end(arg);
 }
 
 static void
@@ -142,45 +220,75 @@ on_signal(void *arg, int events)
 	struct signalfd_siginfo info;
 
 	while (read(g->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
-		drain(g);
+		end(g);
 }
 
 static void
 on_supervisor_gone(void *arg)
 {
-	drain(arg);
+	end(arg);
 }
 
-/* ---- the bus --------------------------------------------------------------------------------- */
+/* ---- what lower layers call ------------------------------------------------------------------- */
 
 static void
-on_event(void *arg, const struct rt_notice *n)
+on_bus_event(void *arg, const struct rt_notice *n)
 {
-	struct rt_app *app = arg;
+	struct gateway *g = arg;
 
 	if (n->logged)
-		rt_report_note_event(app->report, n->pos);
-	rt_route_dispatch(app, n);
+		rt_report_note_event(g->report, n->pos);
+	rt_dispatch_event(g->dispatch, n);
 }
 
 static void
-on_started(void *arg)
+on_bus_started(void *arg)
 {
-	struct rt_app *app = arg;
+	struct gateway *g = arg;
 
-	rt_recent_reset(app->recent, rt_bus_pos(app->bus));
-	rt_auth_refresh(app->auth);
-	rt_report_start(app->report);
-	rt_entries_wake(app->entries);
+	rt_recent_reset(g->recent, rt_bus_pos(g->bus));
+	rt_auth_refresh(g->auth);
+	rt_report_start(g->report);
+	rt_entries_wake(g->entries);
 }
 
 /* What we hold may be wrong in any place: begin anew, clients and all. */
 static void
-on_reset(void *arg)
+on_bus_reset(void *arg)
 {
-	struct rt_app *app = arg;
+	end(arg);
+}
 
-	drain((struct gateway *) ((char *) app - offsetof(struct gateway, app)));
+static void
+on_connect(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c)
+{
+	struct gateway *g = arg;
+
+	rt_entry_begin(g->entries, s, c);
+}
+
+static void
+on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e)
+{
+	struct gateway *g = arg;
+
+	rt_event_arrive(g->events, s, e);
+}
+
+static void
+on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool clean)
+{
+	struct gateway *g = arg;
+
+	rt_leave_socket(g->leave, s, reason, clean);
+}
+
+static void
+on_request(void *arg, const struct rt_http_router_request *r)
+{
+	struct gateway *g = arg;
+
+	rt_rest_serve(g->rest, r);
 }
 
 static void
@@ -188,11 +296,313 @@ on_ready_look(void *arg)
 {
 	struct gateway *g = arg;
 
-	rt_entries_wake(g->app.entries);
-	if (rt_bus_live(g->app.bus) && rt_auth_ready(g->app.auth) && rt_report_started(g->app.report))
+	rt_entries_wake(g->entries);
+	if (rt_bus_live(g->bus) && rt_auth_ready(g->auth) && rt_ready_is_known(g->ready))
 		rt_log(RT_LOG_INFO, NULL, "ready");
 	else
-		rt_timer_start(g->ready, READY_LOOK_MS);
+		rt_timer_start(g->ready_look, READY_LOOK_MS);
+}
+
+/* ---- the modules, from the lowest layer up ---------------------------------------------------- */
+
+static enum rt_result
+make_network(struct gateway *g)
+{
+	const struct rt_socket_app callbacks = {
+		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = g};
+
+	return rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, on_request, g);
+}
+
+static enum rt_result
+make_bus(struct gateway *g)
+{
+	const struct rt_db_options o = {
+		.conninfo = rt_conf_conninfo(g->conf),
+		.fast_connections = g->settings.db_connections,
+		.slow_connections = (g->settings.db_connections + 1) / 2,
+		.own_connections = 1,
+		.max_waiting = MAX_WAITING_CALLS,
+	};
+	const struct rt_bus_user user = {
+		.on_event = on_bus_event, .on_started = on_bus_started, .on_reset = on_bus_reset, .arg = g};
+	enum rt_result rc = rt_db_new(&g->db, g->loop, &o);
+
+	if (rc != RT_OK)
+		return rc;
+	g->bus = rt_bus_new(g->loop, g->db, &user);
+	g->commands = rt_commands_new(&g->self);
+	g->recent = rt_recent_new(RECENT_BYTES);
+	return RT_OK;
+}
+
+static void
+make_clients(struct gateway *g)
+{
+	g->counters = rt_counters_new();
+	g->clients = rt_clients_new();
+	g->users = rt_users_new();
+	g->rooms = rt_rooms_new();
+	g->joins = rt_joins_new();
+	g->auth = rt_auth_new(g->loop, g->db, g->commands);
+	g->writers = rt_rates_new();
+	g->events = rt_events_new(&(struct rt_events_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.self = &g->self,
+		.clients = g->clients,
+		.counters = g->counters,
+		.writers = g->writers,
+		.rates = &g->settings.rates,
+	});
+}
+
+static void
+make_chat(struct gateway *g)
+{
+	g->typings = rt_typings_new(g->loop, g->db);
+	g->send = rt_send_new(g->db, g->counters);
+	g->chat = rt_chat_new(
+		&(struct rt_chat_uses){
+			.bus = g->bus,
+			.joins = g->joins,
+			.rooms = g->rooms,
+			.typings = g->typings,
+			.settings = &g->settings.chat,
+		},
+		g->events);
+}
+
+static void
+make_meetings(struct gateway *g)
+{
+	g->meetings = rt_meetings_new();
+	g->meeting_events = rt_meeting_events_new(&(struct rt_meeting_events_uses){
+		.db = g->db,
+		.bus = g->bus,
+		.self = &g->self,
+		.sockets = rt_network_sockets(g->network),
+		.meetings = g->meetings,
+		.typings = g->typings,
+		.events = g->events,
+		.commands = g->commands,
+	});
+	g->signals = rt_signals_new(&(struct rt_signals_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.clients = g->clients,
+		.events = g->events,
+		.commands = g->commands,
+	});
+}
+
+static void
+make_delivery(struct gateway *g)
+{
+	g->roaming = rt_roaming_new(&(struct rt_roaming_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.self = &g->self,
+		.users = g->users,
+		.rooms = g->rooms,
+		.commands = g->commands,
+	});
+	g->presence = rt_presence_new(&(struct rt_presence_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.self = &g->self,
+		.users = g->users,
+		.rooms = g->rooms,
+		.settings = &g->settings.presence,
+	});
+	g->recover = rt_recover_new(&(struct rt_recover_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.recent = g->recent,
+		.rooms = g->rooms,
+		.roaming = g->roaming,
+		.events = g->events,
+		.counters = g->counters,
+		.settings = &g->settings.recovery,
+	});
+	g->dispatch = rt_dispatch_new(&(struct rt_dispatch_uses){
+		.sockets = rt_network_sockets(g->network),
+		.bus = g->bus,
+		.commands = g->commands,
+		.recent = g->recent,
+		.users = g->users,
+		.rooms = g->rooms,
+		.joins = g->joins,
+		.meetings = g->meetings,
+		.presence = g->presence,
+		.roaming = g->roaming,
+	});
+}
+
+static void
+make_readiness(struct gateway *g)
+{
+	g->drain = rt_drain_new(&(struct rt_drain_uses){
+		.loop = g->loop,
+		.self = &g->self,
+		.network = g->network,
+		.commands = g->commands,
+		.has_successor = rt_conf_has_successor(g->conf),
+		.on_begin = on_drain_begin,
+		.on_over = on_drain_over,
+		.arg = g,
+	});
+	g->ready = rt_ready_new(&(struct rt_ready_uses){
+		.self = &g->self,
+		.db = g->db,
+		.bus = g->bus,
+		.auth = g->auth,
+		.drain = g->drain,
+	});
+	g->gauges = (struct rt_gauges_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.users = g->users,
+		.rooms = g->rooms,
+		.meetings = g->meetings,
+		.signals = g->signals,
+		.recent = g->recent,
+		.ready = g->ready,
+		.drain = g->drain,
+	};
+	g->sweep = rt_sweep_new(g->loop, g->db);
+}
+
+static void
+make_reports(struct gateway *g)
+{
+	g->report = rt_report_new(&(struct rt_report_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.self = &g->self,
+		.network = g->network,
+		.clients = g->clients,
+		.rooms = g->rooms,
+		.counters = g->counters,
+		.ready = g->ready,
+		.gauges = &g->gauges,
+		.worker = rt_conf_worker(g->conf),
+		.port = g->settings.network.port,
+	});
+	g->metrics = rt_metrics_new(&(struct rt_metrics_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.network = g->network,
+		.counters = g->counters,
+		.gauges = &g->gauges,
+		.report = g->report,
+		.database = rt_conf_database(g->conf),
+		.worker = rt_conf_worker(g->conf),
+	});
+}
+
+static void
+make_ways_in_and_out(struct gateway *g)
+{
+	g->entries = rt_entries_new(&(struct rt_entries_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.bus = g->bus,
+		.self = &g->self,
+		.auth = g->auth,
+		.clients = g->clients,
+		.users = g->users,
+		.rooms = g->rooms,
+		.presence = g->presence,
+		.recover = g->recover,
+		.meeting_events = g->meeting_events,
+		.counters = g->counters,
+		.settings = &g->settings.entry,
+	});
+	g->leave = rt_leave_new(&(struct rt_leave_uses){
+		.loop = g->loop,
+		.self = &g->self,
+		.sockets = rt_network_sockets(g->network),
+		.clients = g->clients,
+		.users = g->users,
+		.rooms = g->rooms,
+		.typings = g->typings,
+		.meeting_events = g->meeting_events,
+		.presence = g->presence,
+		.roaming = g->roaming,
+		.counters = g->counters,
+		.commands = g->commands,
+		.settings = &g->settings.leave,
+	});
+	g->expiry = rt_expiry_new(g->loop, g->clients, &g->settings.expiry);
+}
+
+static void
+make_reviews(struct gateway *g)
+{
+	g->membership = rt_membership_new(&(struct rt_membership_uses){
+		.users = g->users,
+		.rooms = g->rooms,
+		.joins = g->joins,
+		.entries = g->entries,
+		.commands = g->commands,
+	});
+	g->standing = rt_standing_new(&(struct rt_standing_uses){
+		.auth = g->auth,
+		.users = g->users,
+		.rooms = g->rooms,
+		.joins = g->joins,
+		.meetings = g->meetings,
+		.roaming = g->roaming,
+		.entries = g->entries,
+		.leave = g->leave,
+		.commands = g->commands,
+	});
+}
+
+static void
+make_rest(struct gateway *g)
+{
+	g->rest = rt_rest_new(&(struct rt_rest_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.self = &g->self,
+		.http = rt_network_router(g->network),
+		.auth = g->auth,
+		.send = g->send,
+		.writers = g->writers,
+		.rates = &g->settings.rates,
+		.counters = g->counters,
+		.ready = g->ready,
+		.metrics = g->settings.own_metrics ? NULL : g->metrics,
+	});
+}
+
+static enum rt_result
+make_modules(struct gateway *g)
+{
+	enum rt_result rc = make_network(g);
+
+	if (rc == RT_OK)
+		rc = make_bus(g);
+	if (rc != RT_OK)
+		return rc;
+	make_clients(g);
+	make_chat(g);
+	make_meetings(g);
+	make_delivery(g);
+	make_readiness(g);
+	make_reports(g);
+	make_ways_in_and_out(g);
+	make_reviews(g);
+	make_rest(g);
+	return RT_OK;
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
@@ -209,120 +619,50 @@ watch_signals(struct gateway *g)
 	g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (g->signal_fd < 0)
 		return RT_INTERNAL;
-	g->signals = rt_watch_new(g->app.loop, g->signal_fd, on_signal, g);
-	if (g->signals == NULL)
+	g->signal_watch = rt_watch_new(g->loop, g->signal_fd, on_signal, g);
+	if (g->signal_watch == NULL)
 		return RT_INTERNAL;
-	rt_watch_set(g->signals, RT_READABLE);
+	rt_watch_set(g->signal_watch, RT_READABLE);
 	return RT_OK;
 }
 
-/* New at each start, so that the database can tell this gateway from its dead predecessor. */
 static void
-choose_name(struct rt_app *app)
+choose_name(struct rt_self *self, int worker)
 {
 	unsigned long long random = 0;
 
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
 		random = (unsigned long long) getpid();
-	snprintf(app->name, sizeof(app->name), "g%d-%016llx", rt_conf_worker(app->conf), random);
+	snprintf(self->name, sizeof(self->name), "g%d-%016llx", worker, random);
 }
 
 static enum rt_result
-start_network(struct gateway *g)
+listen_for_clients(struct gateway *g)
 {
-	struct rt_app *app = &g->app;
-	const struct rt_socket_app callbacks = {
-		.on_connect = rt_entry_on_connect,
-		.on_event = rt_event_on_event,
-		.on_disconnect = rt_leave_on_disconnect,
-		.arg = app,
-	};
-	struct rt_network_settings settings;
-	enum rt_result rc;
+	enum rt_result rc = rt_network_listen(g->network);
 
-	rt_network_settings_read(&settings, app->conf);
-	if (!rt_conf_is_complete(app->conf))
-		return RT_BAD_INPUT;
-	rc = rt_network_new(&app->network, app->loop, &settings, &callbacks, rt_rest_on_request, app);
-	if (rc != RT_OK)
-		return rc;
-	app->sockets = rt_network_sockets(app->network);
-	app->router = rt_network_router(app->network);
-	rc = rt_network_listen(app->network);
 	/* A gateway without figures still serves. */
-	rt_metrics_new(&g->metrics, app);
+	if (g->settings.own_metrics)
+		(void) rt_metrics_listen(g->metrics, rt_conf_str(g->conf, "metrics_address"));
 	return rc;
-}
-
-static enum rt_result
-start_database(struct rt_app *app)
-{
-	int connections = (int) rt_conf_int(app->conf, "db_connections");
-	const struct rt_db_options o = {
-		.conninfo = rt_conf_conninfo(app->conf),
-		.fast_connections = connections,
-		.slow_connections = (connections + 1) / 2,
-		.own_connections = 1,
-		.max_waiting = MAX_WAITING_CALLS,
-	};
-	const struct rt_bus_user bus = {.on_event = on_event, .on_started = on_started, .on_reset = on_reset, .arg = app};
-	enum rt_result rc = rt_db_new(&app->db, app->loop, &o);
-
-	if (rc == RT_OK)
-		app->bus = rt_bus_new(app, &bus);
-	return rc;
-}
-
-static void
-make_modules(struct rt_app *app)
-{
-	app->users = rt_users_new();
-	app->rooms = rt_rooms_new();
-	app->roaming = rt_roaming_new(app);
-	app->joins = rt_joins_new();
-	app->recent = rt_recent_new(RECENT_BYTES);
-	app->recoveries = rt_recoveries_new(app);
-	app->replay = rt_replay_new(app);
-	app->stat = rt_stat_new(app);
-	app->report = rt_report_new(app);
-	app->expiry = rt_expiry_new(app);
-	app->auth = rt_auth_new(app);
-	app->entries = rt_entries_new(app);
-	app->presence = rt_presence_new(app);
-	app->typings = rt_typings_new(app);
-	app->meetings = rt_meetings_new(app);
-	app->signals = rt_signals_new(app);
-	app->sweep = rt_sweep_new(app);
-	app->send = rt_send_new(app);
-	app->rest = rt_rest_new(app);
-	app->user_rates = rt_rates_new();
-	rt_chat_init();
-	rt_command_init();
-	rt_standing_init();
-	rt_roaming_init();
-	rt_meeting_event_init();
-	rt_signalling_init();
 }
 
 static enum rt_result
 start(struct gateway *g)
 {
-	struct rt_app *app = &g->app;
-	enum rt_result rc = rt_loop_new(&app->loop);
+	enum rt_result rc = rt_conf_is_complete(g->conf) ? rt_loop_new(&g->loop) : RT_BAD_INPUT;
 
 	if (rc != RT_OK)
 		return rc;
-	choose_name(app);
-	make_modules(app);
-	g->ready = rt_timer_new(app->loop, on_ready_look, g);
-	g->drain = rt_timer_new(app->loop, on_drain, g);
-	app->drain = rt_drain_new(app, on_drain_begin, on_drain_over, g);
-	rt_timer_start(g->ready, READY_LOOK_MS);
-	if ((rc = watch_signals(g)) != RT_OK || (rc = start_database(app)) != RT_OK || (rc = start_network(g)) != RT_OK)
+	choose_name(&g->self, rt_conf_worker(g->conf));
+	g->ready_look = rt_timer_new(g->loop, on_ready_look, g);
+	g->end_look = rt_timer_new(g->loop, on_end_look, g);
+	if ((rc = watch_signals(g)) != RT_OK || (rc = make_modules(g)) != RT_OK || (rc = listen_for_clients(g)) != RT_OK)
 		return rc;
-	rc = rt_conf_watch(app->conf, app->loop, on_reload, on_supervisor_gone, g);
-	if (rc == RT_OK && rt_conf_bool(app->conf, "confine"))
-		rt_confine(rt_conf_conninfo(app->conf));
+	rt_timer_start(g->ready_look, READY_LOOK_MS);
+	rc = rt_conf_watch(g->conf, g->loop, on_reload, on_supervisor_gone, g);
+	if (rc == RT_OK && g->settings.confine)
+		rt_confine(rt_conf_conninfo(g->conf));
 	return rc;
 }
 
@@ -331,39 +671,46 @@ start(struct gateway *g)
 static void
 stop(struct gateway *g)
 {
-	struct rt_app *app = &g->app;
-
-	app->draining = true;
-	rt_network_free(app->network);
+	g->self.ending = true;
 	rt_metrics_free(g->metrics);
-	rt_db_free(app->db);
-	rt_bus_free(app->bus);
-	rt_rest_free(app->rest);
-	rt_rates_free(app->user_rates);
-	rt_send_free(app->send);
-	rt_sweep_free(app->sweep);
-	rt_signals_free(app->signals);
-	rt_meetings_free(app->meetings);
-	rt_typings_free(app->typings);
-	rt_presence_free(app->presence);
-	rt_entries_free(app->entries);
-	rt_auth_free(app->auth);
-	rt_expiry_free(app->expiry);
-	rt_report_free(app->report);
-	rt_stat_free(app->stat);
-	rt_recoveries_free(app->recoveries);
-	rt_replay_free(app->replay);
-	rt_recent_free(app->recent);
-	rt_joins_free(app->joins);
-	rt_roaming_free(app->roaming);
-	rt_rooms_free(app->rooms);
-	rt_users_free(app->users);
-	rt_timer_free(g->ready);
-	rt_timer_free(g->drain);
-	rt_drain_free(app->drain);
-	rt_watch_free(g->signals);
-	rt_conf_free(app->conf);
-	rt_loop_free(app->loop);
+	rt_network_free(g->network);
+	rt_db_free(g->db);
+	rt_bus_free(g->bus);
+	rt_rest_free(g->rest);
+	rt_expiry_free(g->expiry);
+	rt_standing_free(g->standing);
+	rt_membership_free(g->membership);
+	rt_leave_free(g->leave);
+	rt_entries_free(g->entries);
+	rt_sweep_free(g->sweep);
+	rt_report_free(g->report);
+	rt_ready_free(g->ready);
+	rt_drain_free(g->drain);
+	rt_dispatch_free(g->dispatch);
+	rt_recover_free(g->recover);
+	rt_presence_free(g->presence);
+	rt_roaming_free(g->roaming);
+	rt_signals_free(g->signals);
+	rt_meeting_events_free(g->meeting_events);
+	rt_meetings_free(g->meetings);
+	rt_chat_free(g->chat);
+	rt_send_free(g->send);
+	rt_typings_free(g->typings);
+	rt_events_free(g->events);
+	rt_rates_free(g->writers);
+	rt_auth_free(g->auth);
+	rt_joins_free(g->joins);
+	rt_rooms_free(g->rooms);
+	rt_users_free(g->users);
+	rt_clients_free(g->clients);
+	rt_counters_free(g->counters);
+	rt_recent_free(g->recent);
+	rt_commands_free(g->commands);
+	rt_timer_free(g->ready_look);
+	rt_timer_free(g->end_look);
+	rt_watch_free(g->signal_watch);
+	rt_conf_free(g->conf);
+	rt_loop_free(g->loop);
 }
 
 int
@@ -373,19 +720,20 @@ main(void)
 	enum rt_result rc;
 
 	rt_confine_early();
-	rc = rt_conf_read(&g.app.conf, CONF_FD);
+	rc = rt_conf_read(&g.conf, CONF_FD);
 	if (rc != RT_OK)
 	{
 		rt_log(RT_LOG_ERROR, "main", "no configuration on descriptor %d; rt's supervisor starts this program",
 			   CONF_FD);
 		return 2;
 	}
-	if (!rt_conf_is_current(g.app.conf))
+	if (!rt_conf_is_current(g.conf))
 	{
-		rt_conf_free(g.app.conf);
+		rt_conf_free(g.conf);
 		return 2;
 	}
-	if (rt_conf_bool(g.app.conf, "confine"))
+	read_settings(&g.settings, g.conf);
+	if (g.settings.confine)
 		rt_confine_no_ring();
 	rc = start(&g);
 	if (rc != RT_OK)
@@ -394,7 +742,7 @@ main(void)
 		/* Not by stop(): libuv aborts where descriptors are closed that its first turn would have begun to watch. */
 		_exit(1);
 	}
-	rt_loop_run(g.app.loop);
+	rt_loop_run(g.loop);
 	stop(&g);
 	return 0;
 }

@@ -9,7 +9,8 @@
 
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/auth.h"
 #include "tap.h"
 
@@ -213,7 +214,8 @@ test_malformed(void)
 int
 main(void)
 {
-	struct rt_app app = {0};
+	const struct rt_self self = {.name = "g0"};
+	struct rt_commands *commands = rt_commands_new(&self);
 	char *rsa_private, *rsa_public, *ec_private, *ec_public;
 	json_t *keys;
 
@@ -224,7 +226,7 @@ main(void)
 					 "kid", "not usable");
 	keys_json = json_dumps(keys, 0);
 	json_decref(keys);
-	auth = rt_auth_new(&app);
+	auth = rt_auth_new(NULL, NULL, commands);
 	ok(!rt_auth_ready(auth), "not ready without keys");
 	rt_auth_refresh(auth);
 	ok(rt_auth_ready(auth) && asked == 1, "ready with them");
@@ -237,6 +239,7 @@ main(void)
 	rt_auth_refresh(auth);
 	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "a key that was retired");
 	rt_auth_free(auth);
+	rt_commands_free(commands);
 	free(keys_json);
 	free(rsa_private);
 	free(rsa_public);

@@ -5,7 +5,6 @@
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "tap.h"
@@ -153,12 +152,11 @@ answer(int from, int to, int first, int last)
 static void
 start(int last)
 {
-	static struct rt_app app;
 	struct rt_bus_user user = {.on_event = on_event, .on_started = on_started, .on_reset = on_reset};
 
 	trace[0] = '\0';
 	page_cb = NULL;
-	bus = rt_bus_new(&app, &user);
+	bus = rt_bus_new(NULL, NULL, &user);
 	on_listen(listen_arg, true);
 	ok(page_cb != NULL && !rt_bus_started(bus), "asks where the log ends");
 	answer(1, 0, 1, last);

@@ -1,9 +1,9 @@
 /* test_meeting.c: who gets what a meeting says, and when.  The sockets are stand-ins that keep what they got. */
 #include <stdlib.h>
 
-#include "bgworker/gateway/app.h"
-#include "bgworker/gateway/meetings/meeting.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/meetings/meeting.h"
 #include "tap.h"
 
 struct rt_socket
@@ -40,13 +40,14 @@ rt_socket_id(const struct rt_socket *s)
 	return "own";
 }
 
+static struct rt_clients *clients;
 static struct rt_users *users;
 static struct rt_meetings *meetings;
 
 static struct rt_client *
 enter(struct rt_socket *s)
 {
-	struct rt_client *c = rt_client_new(users, s);
+	struct rt_client *c = rt_client_new(clients, s);
 	bool first;
 
 	rt_user_enter(users, c, "a", "a", &first);
@@ -58,7 +59,7 @@ leave(struct rt_client *c)
 {
 	rt_meetings_leave_all(meetings, c);
 	rt_user_leave(users, c);
-	rt_client_free(users, c);
+	rt_client_free(clients, c);
 }
 
 static void
@@ -194,15 +195,15 @@ test_review(void)
 int
 main(void)
 {
-	struct rt_app app = {0};
-
+	clients = rt_clients_new();
 	users = rt_users_new();
-	meetings = rt_meetings_new(&app);
+	meetings = rt_meetings_new();
 	test_who();
 	test_order();
 	test_limit();
 	test_review();
 	rt_meetings_free(meetings);
 	rt_users_free(users);
+	rt_clients_free(clients);
 	return tap_done();
 }

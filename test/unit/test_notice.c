@@ -139,14 +139,16 @@ test_paths(void)
 {
 	struct rt_rest_param p[RT_REST_PARAMS_MAX];
 
-	ok(rt_rest_match("/api/rooms", "/api/rooms", p) == 0, "a plain path");
-	ok(rt_rest_match("/api/rooms", "/api/rooms/", p) < 0, "a slash at the end is another path");
-	ok(rt_rest_match("/api/rooms", "/api/rooms//", p) < 0, "not two");
-	ok(rt_rest_match("/api/rooms", "/api/room", p) < 0 && rt_rest_match("/api/rooms", "/api/rooms/5", p) < 0,
+	ok(rt_rest_request_match("/api/rooms", "/api/rooms", p) == 0, "a plain path");
+	ok(rt_rest_request_match("/api/rooms", "/api/rooms/", p) < 0, "a slash at the end is another path");
+	ok(rt_rest_request_match("/api/rooms", "/api/rooms//", p) < 0, "not two");
+	ok(rt_rest_request_match("/api/rooms", "/api/room", p) < 0 &&
+		   rt_rest_request_match("/api/rooms", "/api/rooms/5", p) < 0,
 	   "others");
-	ok(rt_rest_match("/r/:id/msgs|messages/:m", "/r/5/messages/5-1", p) == 2 && p[1].value_len == 3, "parameters");
-	ok(rt_rest_match("/r/:id/msgs|messages/:m", "/r/5/msg/5-1", p) < 0, "no prefix of an alternative");
-	ok(rt_rest_match("/r/:id", "/r/", p) < 0, "an empty parameter is none");
+	ok(rt_rest_request_match("/r/:id/msgs|messages/:m", "/r/5/messages/5-1", p) == 2 && p[1].value_len == 3,
+	   "parameters");
+	ok(rt_rest_request_match("/r/:id/msgs|messages/:m", "/r/5/msg/5-1", p) < 0, "no prefix of an alternative");
+	ok(rt_rest_request_match("/r/:id", "/r/", p) < 0, "an empty parameter is none");
 }
 
 static bool

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "bgworker/gateway/bus/recent.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/joins.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/snapshot.h"
@@ -22,13 +23,14 @@ rt_socket_send(struct rt_socket *s, struct rt_frame *f)
 	s->got++;
 }
 
+static struct rt_clients *clients;
 static struct rt_users *users;
 static struct rt_rooms *rooms;
 
 static struct rt_client *
 enter(struct rt_socket *s, const char *user)
 {
-	struct rt_client *c = rt_client_new(users, s);
+	struct rt_client *c = rt_client_new(clients, s);
 	bool first;
 
 	rt_user_enter(users, c, user, user, &first);
@@ -42,7 +44,7 @@ leave(struct rt_client *c)
 	if (rt_user_is_last(c))
 		rt_rooms_forget_user(rooms, c->user);
 	rt_user_leave(users, c);
-	rt_client_free(users, c);
+	rt_client_free(clients, c);
 }
 
 static struct rt_frame *
@@ -343,6 +345,7 @@ test_recent(void)
 int
 main(void)
 {
+	clients = rt_clients_new();
 	users = rt_users_new();
 	rooms = rt_rooms_new();
 	test_membership();
@@ -353,5 +356,6 @@ main(void)
 	test_recent();
 	rt_rooms_free(rooms);
 	rt_users_free(users);
+	rt_clients_free(clients);
 	return tap_done();
 }

@@ -18,7 +18,6 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
 #include "notice.h"
 
 #define CHANNEL "rt_events"
@@ -45,7 +44,7 @@ struct held
 
 struct rt_bus
 {
-	struct rt_app *app;
+	struct rt_db *db;
 	struct rt_bus_user user;
 	enum state state;
 	uint64_t pos;
@@ -288,7 +287,7 @@ read_page(struct rt_bus *b)
 	else
 		len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%d}", b->pos, PAGE_EVENTS,
 					   PAGE_BYTES);
-	rt_db_call(b->app->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, b);
+	rt_db_call(b->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, b);
 }
 
 static void
@@ -321,17 +320,17 @@ on_listen(void *arg, bool listening)
 }
 
 struct rt_bus *
-rt_bus_new(struct rt_app *app, const struct rt_bus_user *user)
+rt_bus_new(struct rt_loop *l, struct rt_db *db, const struct rt_bus_user *user)
 {
 	struct rt_bus *b = rt_alloc(sizeof(*b));
 
-	b->app = app;
+	b->db = db;
 	b->user = *user;
-	b->retry = rt_timer_new(app->loop, on_retry, b);
-	b->quiet = rt_timer_new(app->loop, on_quiet, b);
-	b->stranger = rt_timer_new(app->loop, on_stranger_timer, b);
+	b->retry = rt_timer_new(l, on_retry, b);
+	b->quiet = rt_timer_new(l, on_quiet, b);
+	b->stranger = rt_timer_new(l, on_stranger_timer, b);
 	rt_timer_start(b->quiet, QUIET_MS);
-	rt_db_listen(app->db, CHANNEL, on_notify, on_listen, b);
+	rt_db_listen(db, CHANNEL, on_notify, on_listen, b);
 	return b;
 }
 

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rt_app;
 struct rt_bus;
+struct rt_db;
+struct rt_loop;
 struct rt_notice;
 
 struct rt_bus_stats
@@ -30,7 +31,7 @@ struct rt_bus_user
 	void *arg;
 };
 
-struct rt_bus *rt_bus_new(struct rt_app *app, const struct rt_bus_user *user);
+struct rt_bus *rt_bus_new(struct rt_loop *l, struct rt_db *db, const struct rt_bus_user *user);
 void rt_bus_free(struct rt_bus *b); /* NULL is fine; the database's callbacks must have ended */
 
 bool rt_bus_started(const struct rt_bus *b);

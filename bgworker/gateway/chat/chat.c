@@ -10,7 +10,6 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/clients/event.h"
 #include "bgworker/gateway/clients/joins.h"
@@ -18,7 +17,27 @@
 #include "bgworker/gateway/clients/snapshot.h"
 #include "typing.h"
 #include "typing_event.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
+
+struct rt_chat
+{
+	struct rt_chat_uses uses;
+};
+
+void
+rt_chat_read_settings(struct rt_chat_settings *s, struct rt_conf *c)
+{
+	s->max_rooms_per_connection = rt_conf_int(c, "max_rooms_per_connection");
+}
+
+static const struct rt_chat_uses *
+uses_of(const struct rt_event *e)
+{
+	const struct rt_chat *ch = e->owner;
+
+	return &ch->uses;
+}
 
 /* ---- join-chat-rooms ------------------------------------------------------------------ */
 
@@ -109,7 +128,7 @@ joined_set(const json_t *answer)
 
 /* Ends all that was begun; with an answer, joins what the database let us. */
 static void
-finish_joins(struct rt_app *app, struct join_batch *batch, struct rt_client *c, json_t *answer)
+finish_joins(const struct rt_chat_uses *uses, struct join_batch *batch, struct rt_client *c, json_t *answer)
 {
 	struct rt_snapshot *seen = rt_snapshot_new(rt_json_str(answer, "snapshot"));
 	struct rt_map *set = joined_set(answer);
@@ -119,7 +138,7 @@ finish_joins(struct rt_app *app, struct join_batch *batch, struct rt_client *c, 
 		struct join *j = &batch->joins[i];
 		bool joined = c != NULL && rt_map_find_str(set, j->room) != NULL;
 
-		if (rt_joins_finish(app->joins, j->pending, joined ? app->rooms : NULL, c, seen, rt_bus_pos(app->bus)) ||
+		if (rt_joins_finish(uses->joins, j->pending, joined ? uses->rooms : NULL, c, seen, rt_bus_pos(uses->bus)) ||
 			!joined)
 			continue;
 		rt_map_take_str(set, j->room);
@@ -137,7 +156,7 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	char *text = NULL;
 
-	finish_joins(e->app, e->data, rt_event_client(e), answer);
+	finish_joins(uses_of(e), e->data, rt_event_client(e), answer);
 	if (answer != NULL)
 	{
 		json_object_del(answer, "snapshot"); /* is for us alone */
@@ -157,7 +176,7 @@ begin_joins(struct rt_event *e, struct join_batch *batch)
 	const char *user = rt_event_client(e)->user->id;
 
 	for (size_t i = 0; i < batch->count; i++)
-		batch->joins[i].pending = rt_joins_begin(e->app->joins, batch->joins[i].room, user);
+		batch->joins[i].pending = rt_joins_begin(uses_of(e)->joins, batch->joins[i].room, user);
 	e->data = batch;
 	rt_event_call(e, "join_rooms", on_joined);
 }
@@ -169,7 +188,7 @@ joins_after(const struct rt_event *e, const struct join_batch *batch)
 	int64_t n = c->njoins;
 
 	for (size_t i = 0; i < batch->count; i++)
-		n += !rt_room_is_joined(e->app->rooms, batch->joins[i].room, c);
+		n += !rt_room_is_joined(uses_of(e)->rooms, batch->joins[i].room, c);
 	return n;
 }
 
@@ -179,7 +198,7 @@ handle_join(struct rt_event *e)
 	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
 	json_t *list = rt_json_array(req, "roomIds");
 	struct join_batch *batch = list == NULL ? NULL : read_rooms(list);
-	int64_t most = rt_conf_int(e->app->conf, "max_rooms_per_connection");
+	int64_t most = uses_of(e)->settings->max_rooms_per_connection;
 
 	json_decref(req);
 	if (batch == NULL)
@@ -217,8 +236,8 @@ handle_leave(struct rt_event *e)
 
 	if (read_room(e, &req, room))
 	{
-		rt_typing_end(e->app->typings, c, RT_TYPING_ROOM, room);
-		rt_room_leave(e->app->rooms, room, c);
+		rt_typing_end(uses_of(e)->typings, c, RT_TYPING_ROOM, room);
+		rt_room_leave(uses_of(e)->rooms, room, c);
 		rt_event_call(e, "leave_room", on_reply);
 	}
 	else
@@ -238,12 +257,12 @@ handle_typing(struct rt_event *e)
 		rt_event_fail(e, "bad_request", "roomId must be a room's id");
 	else if (!json_is_boolean(json_object_get(req, "isTyping")))
 		rt_event_fail(e, "bad_request", "isTyping must be true or false");
-	else if (!rt_room_is_member(e->app->rooms, room, rt_event_client(e)->user))
+	else if (!rt_room_is_member(uses_of(e)->rooms, room, rt_event_client(e)->user))
 		rt_event_fail(e, "not_found", "Room not found");
-	else if (!rt_room_is_joined(e->app->rooms, room, rt_event_client(e)))
+	else if (!rt_room_is_joined(uses_of(e)->rooms, room, rt_event_client(e)))
 		rt_event_fail(e, "forbidden", "Join the room first");
 	else
-		rt_typing_tell(e, RT_TYPING_ROOM, room, rt_json_bool(req, "isTyping", false));
+		rt_typing_tell(uses_of(e)->typings, e, RT_TYPING_ROOM, room, rt_json_bool(req, "isTyping", false));
 	json_decref(req);
 }
 
@@ -266,8 +285,18 @@ static const struct rt_event_def events[] = {
 	{.name = "sync-rooms", .fn = "sync_rooms"},
 };
 
-void
-rt_chat_init(void)
+struct rt_chat *
+rt_chat_new(const struct rt_chat_uses *uses, struct rt_events *es)
 {
-	rt_events_add_table(events, sizeof(events) / sizeof(events[0]));
+	struct rt_chat *ch = rt_alloc(sizeof(*ch));
+
+	ch->uses = *uses;
+	rt_events_add(es, events, sizeof(events) / sizeof(events[0]), ch);
+	return ch;
+}
+
+void
+rt_chat_free(struct rt_chat *ch)
+{
+	free(ch);
 }

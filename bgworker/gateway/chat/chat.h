@@ -2,6 +2,34 @@
 #ifndef RT_CHAT_H
 #define RT_CHAT_H
 
-void rt_chat_init(void); /* adds them to the table of events */
+#include <stdint.h>
+
+struct rt_bus;
+struct rt_chat;
+struct rt_conf;
+struct rt_events;
+struct rt_joins;
+struct rt_rooms;
+struct rt_typings;
+
+struct rt_chat_settings
+{
+	int64_t max_rooms_per_connection;
+};
+
+void rt_chat_read_settings(struct rt_chat_settings *s, struct rt_conf *c);
+
+/* What it uses; all is lent, and must live as long. */
+struct rt_chat_uses
+{
+	const struct rt_bus *bus;
+	struct rt_joins *joins;
+	struct rt_rooms *rooms;
+	struct rt_typings *typings;
+	const struct rt_chat_settings *settings;
+};
+
+struct rt_chat *rt_chat_new(const struct rt_chat_uses *uses, struct rt_events *events); /* adds its events */
+void rt_chat_free(struct rt_chat *ch);                                                  /* NULL is fine */
 
 #endif

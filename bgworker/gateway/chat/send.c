@@ -8,9 +8,8 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/text/span.h"
-#include "bgworker/gateway/ops/stat.h"
 
 #define BATCH_MAX 128
 #define BATCH_BYTES_MAX (512 * 1024)
@@ -39,16 +38,18 @@ struct queue
 
 struct rt_send
 {
-	struct rt_app *app;
+	struct rt_db *db;
+	struct rt_counters *counters;
 	struct rt_map *queues;
 };
 
 struct rt_send *
-rt_send_new(struct rt_app *app)
+rt_send_new(struct rt_db *db, struct rt_counters *counters)
 {
 	struct rt_send *s = rt_alloc(sizeof(*s));
 
-	s->app = app;
+	s->db = db;
+	s->counters = counters;
 	s->queues = rt_map_new();
 	return s;
 }
@@ -181,9 +182,9 @@ begin_batch(struct queue *q)
 		q->tail = &q->head;
 	q->alone -= q->alone > 0;
 	rt_text_add(&t, "]}");
-	rt_stat_count(q->send->app->stat, RT_STAT_SEND_BATCHES);
-	rt_stat_add(q->send->app->stat, RT_STAT_SENT_MESSAGES, (uint64_t) n);
-	rt_db_call(q->send->app->db, RT_DB_FAST, "message_send_batch", NULL, t.data, t.len, on_sent, q);
+	rt_counters_add(q->send->counters, RT_COUNT_SEND_BATCHES, 1);
+	rt_counters_add(q->send->counters, RT_COUNT_SENT_MESSAGES, (uint64_t) n);
+	rt_db_call(q->send->db, RT_DB_FAST, "message_send_batch", NULL, t.data, t.len, on_sent, q);
 	rt_text_fini(&t);
 }
 

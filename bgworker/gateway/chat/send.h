@@ -7,13 +7,14 @@
 
 #include <stddef.h>
 
-struct rt_app;
+struct rt_counters;
+struct rt_db;
 struct rt_send;
 
 /* item: {"status":201,"data":{…}} or {"status":4xx,"error":{…}}; lent.  NULL: code and message tell why. */
 typedef void (*rt_send_cb)(void *arg, const char *item, size_t len, const char *code, const char *message);
 
-struct rt_send *rt_send_new(struct rt_app *app);
+struct rt_send *rt_send_new(struct rt_db *db, struct rt_counters *counters);
 void rt_send_free(struct rt_send *s); /* the database's callbacks must have ended; NULL is fine */
 
 /* req is the text of a JSON object that has been checked to be one; copied. */

@@ -9,8 +9,8 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/socketio/socket.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define LASTS_MS 3000
@@ -29,7 +29,8 @@ struct rt_typing
 
 struct rt_typings
 {
-	struct rt_app *app;
+	struct rt_loop *loop;
+	struct rt_db *db;
 	struct rt_timer *timer;
 	struct rt_typing *first, **last;
 };
@@ -48,7 +49,7 @@ static const struct
 static void
 append(struct rt_typings *ts, struct rt_typing *t)
 {
-	t->ends_ms = rt_loop_now_ms(ts->app->loop) + LASTS_MS;
+	t->ends_ms = rt_loop_now_ms(ts->loop) + LASTS_MS;
 	t->next = NULL;
 	t->prevp = ts->last;
 	*ts->last = t;
@@ -108,7 +109,7 @@ tell_end(struct rt_typings *ts, const struct rt_typing *t)
 				 places[t->place].flag_key);
 	rt_text_quote(&req, rt_socket_id(t->client->socket));
 	rt_text_add(&req, "}");
-	rt_db_call(ts->app->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);
+	rt_db_call(ts->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);
 	rt_text_fini(&req);
 }
 
@@ -116,7 +117,7 @@ static void
 on_timer(void *arg)
 {
 	struct rt_typings *ts = arg;
-	uint64_t now_ms = rt_loop_now_ms(ts->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(ts->loop);
 
 	while (ts->first != NULL && ts->first->ends_ms <= now_ms)
 	{
@@ -128,13 +129,14 @@ on_timer(void *arg)
 }
 
 struct rt_typings *
-rt_typings_new(struct rt_app *app)
+rt_typings_new(struct rt_loop *l, struct rt_db *db)
 {
 	struct rt_typings *ts = rt_alloc(sizeof(*ts));
 
-	ts->app = app;
+	ts->loop = l;
+	ts->db = db;
 	ts->last = &ts->first;
-	ts->timer = rt_timer_new(app->loop, on_timer, ts);
+	ts->timer = rt_timer_new(l, on_timer, ts);
 	return ts;
 }
 
@@ -152,7 +154,7 @@ rt_typings_free(struct rt_typings *ts)
 bool
 rt_typing_start(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id)
 {
-	uint64_t now_ms = rt_loop_now_ms(ts->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(ts->loop);
 	struct rt_typing *t = find(c, place, id);
 	bool tell = t == NULL || now_ms - t->told_ms >= TELL_EVERY_MS;
 

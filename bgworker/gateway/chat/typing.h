@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 
-struct rt_app;
 struct rt_client;
+struct rt_db;
+struct rt_loop;
 struct rt_typings;
 
 /* Where: a chat room, or a meeting.  Ids are decimal digits. */
@@ -15,7 +16,7 @@ enum rt_typing_place
 	RT_TYPING_MEETING
 };
 
-struct rt_typings *rt_typings_new(struct rt_app *app);
+struct rt_typings *rt_typings_new(struct rt_loop *l, struct rt_db *db);
 void rt_typings_free(struct rt_typings *ts); /* NULL is fine */
 
 /* The client types (on).  True if the others should be told now; false if they were within the last second. */

@@ -8,6 +8,7 @@
 #include "typing.h"
 
 /* Notes it and answers.  The others are told by the database, unless they were within the last second. */
-void rt_typing_tell(struct rt_event *e, enum rt_typing_place place, const char *id, bool typing);
+void rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place place, const char *id,
+					bool typing);
 
 #endif

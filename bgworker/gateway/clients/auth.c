@@ -14,7 +14,7 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/command.h"
 
 #define HEADER_LIMIT_BYTES 2048
 #define MAX_KEYS 64
@@ -31,7 +31,7 @@ struct key
 
 struct rt_auth
 {
-	struct rt_app *app;
+	struct rt_db *db;
 	struct key keys[MAX_KEYS];
 	size_t nkeys;
 	bool ready;
@@ -104,7 +104,7 @@ rt_auth_refresh(struct rt_auth *a)
 	if (a->reading)
 		return;
 	a->reading = true;
-	rt_db_call(a->app->db, RT_DB_OWN, "keys", NULL, "{}", 2, on_keys, a);
+	rt_db_call(a->db, RT_DB_OWN, "keys", NULL, "{}", 2, on_keys, a);
 }
 
 static void
@@ -113,13 +113,23 @@ on_retry(void *arg)
 	rt_auth_refresh(arg);
 }
 
+/* rt:keys: they have changed. */
+static void
+run_keys(void *owner, const json_t *payload)
+{
+	rt_auth_refresh(owner);
+}
+
+static const struct rt_command_def commands[] = {{"rt:keys", run_keys}};
+
 struct rt_auth *
-rt_auth_new(struct rt_app *app)
+rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *cs)
 {
 	struct rt_auth *a = rt_alloc(sizeof(*a));
 
-	a->app = app;
-	a->retry = rt_timer_new(app->loop, on_retry, a);
+	a->db = db;
+	a->retry = rt_timer_new(l, on_retry, a);
+	rt_commands_add(cs, commands, sizeof(commands) / sizeof(commands[0]), a);
 	return a;
 }
 

@@ -7,8 +7,10 @@
 
 #define RT_TOKEN_LIMIT_BYTES 8192 /* a longer one is invalid */
 
-struct rt_app;
 struct rt_auth;
+struct rt_commands;
+struct rt_db;
+struct rt_loop;
 
 enum rt_auth_verdict
 {
@@ -18,10 +20,11 @@ enum rt_auth_verdict
 	RT_AUTH_EXPIRED
 };
 
-struct rt_auth *rt_auth_new(struct rt_app *app);
+/* Obeys rt:keys, the keys have changed. */
+struct rt_auth *rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *commands);
 void rt_auth_free(struct rt_auth *a); /* NULL is fine */
 
-void rt_auth_refresh(struct rt_auth *a); /* reads the keys again; after rt:keys, and when the bus has (re)started */
+void rt_auth_refresh(struct rt_auth *a);     /* reads the keys again; when the bus has (re)started */
 bool rt_auth_ready(const struct rt_auth *a); /* keys have been read */
 
 /* RT_AUTH_OK: *user is the token's subject; free() it; *expires_s, unless NULL, when it ends, in seconds since 1970,

@@ -1,26 +1,26 @@
 /* event.c: see event.h */
 #include "event.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/bus/self.h"
+#include "client.h"
+#include "counters.h"
 #include "rates.h"
-#include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/text/span.h"
-#include "bgworker/gateway/ops/stat.h"
 #include "user.h"
 
-#define MAX_DEFS 80
 #define HELD_MAX 200
 #define HELD_BYTES_MAX (1024 * 1024)
 /* Events that earn an error without the database being asked; above, the connection is cut off. */
@@ -44,34 +44,75 @@ struct rt_held
 	size_t bytes;
 };
 
-static const struct rt_event_def *defs[MAX_DEFS];
-static size_t ndefs;
-
-void
-rt_events_add_table(const struct rt_event_def *table, size_t n)
+/* A name that an event can have. */
+struct entry
 {
-	for (size_t i = 0; i < n && ndefs < MAX_DEFS; i++)
-		defs[ndefs++] = &table[i];
+	const struct rt_event_def *def;
+	const char *name; /* def's name or its alias */
+	void *owner;
+};
+
+struct rt_events
+{
+	struct rt_events_uses uses;
+	struct rt_map *by_name;
+};
+
+struct rt_events *
+rt_events_new(const struct rt_events_uses *uses)
+{
+	struct rt_events *es = rt_alloc(sizeof(*es));
+
+	es->uses = *uses;
+	es->by_name = rt_map_new();
+	return es;
 }
 
-static const struct rt_event_def *
-find_def(const char *name)
+void
+rt_events_free(struct rt_events *es)
 {
-	for (size_t i = 0; i < ndefs; i++)
+	struct entry *entry;
+	size_t at = 0;
+
+	if (es == NULL)
+		return;
+	while ((entry = rt_map_next(es->by_name, &at)) != NULL)
+		free(entry);
+	rt_map_free(es->by_name);
+	free(es);
+}
+
+static void
+add_name(struct rt_events *es, const struct rt_event_def *def, const char *name, void *owner)
+{
+	struct entry *entry = rt_alloc(sizeof(*entry));
+	bool is_new;
+
+	*entry = (struct entry){def, name, owner};
+	is_new = rt_map_put_str(es->by_name, name, entry);
+	assert(is_new);
+	(void) is_new;
+}
+
+void
+rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t n, void *owner)
+{
+	for (size_t i = 0; i < n; i++)
 	{
-		if (strcmp(defs[i]->name, name) == 0 || (defs[i]->alias != NULL && strcmp(defs[i]->alias, name) == 0))
-			return defs[i];
+		add_name(es, &defs[i], defs[i].name, owner);
+		if (defs[i].alias != NULL)
+			add_name(es, &defs[i], defs[i].alias, owner);
 	}
-	return NULL;
 }
 
 /* ---- answers ------------------------------------------------------------------------ */
 
-void
-rt_client_emit(struct rt_app *app, struct rt_client *c, const char *name, const char *json, size_t len)
+/* An event to one client, with its position at the end. */
+static void
+emit(const struct rt_events *es, const struct rt_client *c, const char *name, const char *json, size_t len)
 {
 	char tail[32];
-	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", rt_recover_pos(app, c));
+	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", rt_client_pos(c, rt_bus_pos(es->uses.bus)));
 	struct rt_frame_part parts[] = {
 		{"42[\"", 4}, {name, strlen(name)}, {"\",", 2}, {json, len}, {tail, (size_t) tail_len}};
 	struct rt_frame *f = rt_frame_new(parts, 5);
@@ -122,7 +163,7 @@ write_success(struct rt_text *t, const char *json, size_t len)
 }
 
 static void
-send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code,
+send_error(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
 		   const char *message, uint32_t retry_ms)
 {
 	struct rt_text t;
@@ -139,7 +180,7 @@ send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ac
 		rt_text_add(&t, ",\"event\":");
 		rt_text_quote(&t, name);
 		rt_text_add(&t, "}");
-		rt_client_emit(app, c, "error", t.data, t.len);
+		emit(es, c, "error", t.data, t.len);
 	}
 	else
 	{
@@ -147,18 +188,18 @@ send_error(struct rt_app *app, struct rt_client *c, const char *name, int64_t ac
 		rt_socket_ack(c->socket, ack, t.data, t.len);
 	}
 	rt_text_fini(&t);
-	rt_stat_count(app->stat, RT_STAT_EVENT_ERRORS);
+	rt_counters_add(es->uses.counters, RT_COUNT_EVENT_ERRORS, 1);
 }
 
 /* An event that did not get as far as the database.  Who sends nothing but these is cut off. */
 static void
-refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, const char *code, const char *message,
-	   uint32_t retry_ms)
+refuse(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
+	   const char *message, uint32_t retry_ms)
 {
 	uint32_t unused;
 
-	if (rt_limit_take(&c->faults, rt_loop_now_ms(app->loop), FAULTS_PER_S, FAULTS_BURST, &unused))
-		send_error(app, c, name, ack, code, message, retry_ms);
+	if (rt_limit_take(&c->faults, rt_loop_now_ms(es->uses.loop), FAULTS_PER_S, FAULTS_BURST, &unused))
+		send_error(es, c, name, ack, code, message, retry_ms);
 	else
 		rt_socket_disconnect(c->socket, "too many bad events");
 }
@@ -166,18 +207,18 @@ refuse(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack, c
 static void
 finish(struct rt_event *e, struct rt_client *c)
 {
-	struct rt_app *app = e->app;
+	struct rt_events *es = e->events;
 	bool barrier = e->def->barrier;
 
 	free(e);
 	if (barrier && c != NULL)
-		rt_event_lower_barrier(app, c);
+		rt_event_lower_barrier(es, c);
 }
 
 struct rt_client *
 rt_event_client(const struct rt_event *e)
 {
-	return rt_client_find(e->app->users, e->client);
+	return rt_client_find(e->events->uses.clients, e->client);
 }
 
 void
@@ -187,7 +228,7 @@ rt_event_answer(struct rt_event *e, const char *json, size_t len)
 	struct rt_text t;
 
 	if (c != NULL && e->def->reply != NULL)
-		rt_client_emit(e->app, c, e->def->reply, json, len);
+		emit(e->events, c, e->def->reply, json, len);
 	if (c != NULL && e->ack != RT_NO_ACK)
 	{
 		rt_text_init(&t);
@@ -204,7 +245,7 @@ rt_event_fail(struct rt_event *e, const char *code, const char *message)
 	struct rt_client *c = rt_event_client(e);
 
 	if (c != NULL)
-		send_error(e->app, c, e->name, e->ack, code, message, 0);
+		send_error(e->events, c, e->name, e->ack, code, message, 0);
 	finish(e, c);
 }
 
@@ -235,14 +276,14 @@ rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, con
 	rt_text_add(&t, *key == '}' ? "\"sid\":" : ",\"sid\":");
 	rt_text_quote(&t, rt_socket_id(c->socket));
 	rt_text_add(&t, ",\"gateway\":");
-	rt_text_quote(&t, e->app->name);
+	rt_text_quote(&t, e->events->uses.self->name);
 	if (keys != NULL)
 	{
 		rt_text_add(&t, ",");
 		rt_text_add(&t, keys);
 	}
 	rt_text_add(&t, "}");
-	rt_db_call(e->app->db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
+	rt_db_call(e->events->uses.db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
 	rt_text_fini(&t);
 }
 
@@ -277,14 +318,15 @@ trim_object(const char **arg, size_t *len)
 }
 
 static void
-run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name, const char *arg,
-	size_t len, int64_t ack)
+run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const char *arg, size_t len, int64_t ack)
 {
+	const struct rt_event_def *def = entry->def;
 	struct rt_event *e = rt_alloc(sizeof(*e));
 
-	e->app = app;
+	e->events = es;
+	e->owner = entry->owner;
 	e->def = def;
-	e->name = strcmp(def->name, name) == 0 ? def->name : def->alias;
+	e->name = entry->name;
 	e->client = c->serial;
 	e->ack = ack;
 	e->arg = arg;
@@ -299,46 +341,45 @@ run(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, con
 
 /* One token a user, for what is written. */
 static bool
-within_user_rate(struct rt_app *app, struct rt_client *c, const struct rt_event_def *def, const char *name,
+within_user_rate(struct rt_events *es, struct rt_client *c, const struct rt_event_def *def, const char *name,
 				 int64_t ack)
 {
-	double per_s = (double) rt_conf_int(app->conf, "rate_messages");
-	double burst = (double) rt_conf_int(app->conf, "rate_burst");
+	const struct rt_rates_settings *r = es->uses.rates;
 	uint32_t retry_ms;
 
-	if (!def->writes ||
-		rt_rates_take(app->user_rates, c->user->id, rt_loop_now_ms(app->loop), per_s, burst, &retry_ms))
+	if (!def->writes || rt_rates_take(es->uses.writers, c->user->id, rt_loop_now_ms(es->uses.loop), r->writes_per_s,
+									  r->writes_burst, &retry_ms))
 		return true;
-	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
-	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
+	rt_counters_add(es->uses.counters, RT_COUNT_RATE_LIMITED, 1);
+	refuse(es, c, name, ack, "rate_limited", "Too many events", retry_ms);
 	return false;
 }
 
 static void
-begin(struct rt_app *app, struct rt_client *c, const char *name, const char *arg, size_t len, int64_t ack)
+begin(struct rt_events *es, struct rt_client *c, const char *name, const char *arg, size_t len, int64_t ack)
 {
-	const struct rt_event_def *def = find_def(name);
+	const struct entry *entry = rt_map_find_str(es->by_name, name);
 
-	rt_stat_count(app->stat, RT_STAT_EVENTS);
-	if (def == NULL)
-		refuse(app, c, name, ack, "bad_request", "Unknown event", 0);
+	rt_counters_add(es->uses.counters, RT_COUNT_EVENTS, 1);
+	if (entry == NULL)
+		refuse(es, c, name, ack, "bad_request", "Unknown event", 0);
 	else if (!trim_object(&arg, &len))
-		refuse(app, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
-	else if (within_user_rate(app, c, def, name, ack))
-		run(app, c, def, name, arg, len, ack);
+		refuse(es, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
+	else if (within_user_rate(es, c, entry->def, name, ack))
+		run(es, c, entry, arg, len, ack);
 }
 
 /* One token a connection. */
 static bool
-within_rate(struct rt_app *app, struct rt_client *c, const char *name, int64_t ack)
+within_rate(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack)
 {
-	double per_s = (double) rt_conf_int(app->conf, "rate_events");
+	double per_s = es->uses.rates->events_per_s;
 	uint32_t retry_ms;
 
-	if (rt_limit_take(&c->events, rt_loop_now_ms(app->loop), per_s, per_s * 2, &retry_ms))
+	if (rt_limit_take(&c->events, rt_loop_now_ms(es->uses.loop), per_s, per_s * 2, &retry_ms))
 		return true;
-	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
-	refuse(app, c, name, ack, "rate_limited", "Too many events", retry_ms);
+	rt_counters_add(es->uses.counters, RT_COUNT_RATE_LIMITED, 1);
+	refuse(es, c, name, ack, "rate_limited", "Too many events", retry_ms);
 	return false;
 }
 
@@ -412,41 +453,40 @@ rt_event_raise_barrier(struct rt_client *c)
 }
 
 void
-rt_event_lower_barrier(struct rt_app *app, struct rt_client *c)
+rt_event_lower_barrier(struct rt_events *es, struct rt_client *c)
 {
 	struct held_event *h;
 
 	c->barriers--;
 	while (c->barriers == 0 && (h = pop_held(c)) != NULL)
 	{
-		begin(app, c, h->name, h->arg, h->arg_len, h->ack);
+		begin(es, c, h->name, h->arg, h->arg_len, h->ack);
 		free_held(h);
 	}
 }
 
 void
-rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json)
+rt_event_inject(struct rt_events *es, struct rt_client *c, const char *name, const char *json)
 {
 	struct rt_socket_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
 
 	if (c->barriers == 0)
-		begin(app, c, name, json, e.arg_len, RT_NO_ACK);
+		begin(es, c, name, json, e.arg_len, RT_NO_ACK);
 	else if (!hold(c, &e))
 		rt_socket_disconnect(c->socket, "too many events wait");
 }
 
 void
-rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e)
+rt_event_arrive(struct rt_events *es, struct rt_socket *s, const struct rt_socket_event *e)
 {
-	struct rt_app *app = arg;
 	struct rt_client *c = rt_socket_data(s);
 
-	if (c == NULL || c->user == NULL || !within_rate(app, c, e->name, e->ack))
+	if (c == NULL || c->user == NULL || !within_rate(es, c, e->name, e->ack))
 		return;
 	if (e->error != NULL)
-		refuse(app, c, e->name, e->ack, "bad_request", e->error, 0);
+		refuse(es, c, e->name, e->ack, "bad_request", e->error, 0);
 	else if (c->barriers == 0)
-		begin(app, c, e->name, e->arg, e->arg_len, e->ack);
+		begin(es, c, e->name, e->arg, e->arg_len, e->ack);
 	else if (!hold(c, e))
-		refuse(app, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
+		refuse(es, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
 }

@@ -1,6 +1,7 @@
 /* event.h: events of clients: from a name to what is done, and the answers.
  *
- * What can be asked stands in static tables, one a file; main joins them at the start. */
+ * What can be asked stands in static tables: each module that handles some adds its table, with itself as the owner.
+ * This one knows no event. */
 #ifndef RT_EVENT_H
 #define RT_EVENT_H
 
@@ -11,9 +12,16 @@
 #include "bgworker/common/db/db.h"
 #include "bgworker/gateway/socketio/socket.h"
 
-struct rt_app;
+struct rt_bus;
 struct rt_client;
+struct rt_clients;
+struct rt_counters;
 struct rt_event;
+struct rt_events;
+struct rt_loop;
+struct rt_rates;
+struct rt_rates_settings;
+struct rt_self;
 
 /* Either fn (a function of rt_api, whose result is the answer) or handle. */
 struct rt_event_def
@@ -31,7 +39,8 @@ struct rt_event_def
  * the answers below, which frees it. */
 struct rt_event
 {
-	struct rt_app *app;
+	struct rt_events *events;
+	void *owner; /* of the table that def stands in */
 	const struct rt_event_def *def;
 	const char *name; /* the one of def's that the client used */
 	uint64_t client;  /* serial */
@@ -41,10 +50,27 @@ struct rt_event
 	void *data; /* the handler's */
 };
 
-void rt_events_add_table(const struct rt_event_def *defs, size_t n); /* static memory */
+/* What it uses; all is lent, and must live as long. */
+struct rt_events_uses
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_bus *bus;
+	const struct rt_self *self;
+	const struct rt_clients *clients;
+	struct rt_counters *counters;
+	struct rt_rates *writers; /* by user: of what is written, by events and by REST */
+	const struct rt_rates_settings *rates;
+};
 
-/* What the transport calls; arg is the app. */
-void rt_event_on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e);
+struct rt_events *rt_events_new(const struct rt_events_uses *uses);
+void rt_events_free(struct rt_events *es); /* the database's callbacks must have ended; NULL is fine */
+
+/* The table is static memory. A name or alias may stand in one table only. */
+void rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t n, void *owner);
+
+/* A client's socket has got an event. */
+void rt_event_arrive(struct rt_events *es, struct rt_socket *s, const struct rt_socket_event *e);
 
 struct rt_client *rt_event_client(const struct rt_event *e); /* NULL: it has left */
 
@@ -59,15 +85,12 @@ void rt_event_answer(struct rt_event *e, const char *json, size_t len);
 void rt_event_fail(struct rt_event *e, const char *code, const char *message);
 void rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply); /* one of the two */
 
-/* An event to one client, with its position at the end. */
-void rt_client_emit(struct rt_app *app, struct rt_client *c, const char *name, const char *json, size_t len);
-
 /* As if the client had emitted it, without an ack, behind what it waits for. */
-void rt_event_inject(struct rt_app *app, struct rt_client *c, const char *name, const char *json);
+void rt_event_inject(struct rt_events *es, struct rt_client *c, const char *name, const char *json);
 
 /* While the client's count of barriers is above 0 its events are held, in order and up to a limit. */
 void rt_event_raise_barrier(struct rt_client *c);
-void rt_event_lower_barrier(struct rt_app *app, struct rt_client *c);
+void rt_event_lower_barrier(struct rt_events *es, struct rt_client *c);
 void rt_event_forget_held(struct rt_client *c);
 
 #endif

@@ -10,6 +10,7 @@
 #include "room.h"
 #include "snapshot.h"
 #include "bgworker/gateway/socketio/socket.h"
+#include "client.h"
 #include "user.h"
 
 #define NOTED_MAX 4096 /* events a join; a room that is faster than that is not joined now */

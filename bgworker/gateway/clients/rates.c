@@ -1,8 +1,10 @@
-/* rates.c: see rates.h */
+/* rates.c: see rates.h.  A name that was forgotten begins with a full bucket, so a limit holds for NAMES_MAX names at
+ * once. */
 #include "rates.h"
 
 #include <stdlib.h>
 
+#include "bgworker/common/conf.h"
 #include "bgworker/common/limit.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
@@ -22,6 +24,17 @@ struct rt_rates
 	struct rt_map *by_name;
 	struct bucket *oldest, **newest;
 };
+
+void
+rt_rates_read_settings(struct rt_rates_settings *s, struct rt_conf *c)
+{
+	*s = (struct rt_rates_settings){
+		.writes_per_s = (double) rt_conf_int(c, "rate_messages"),
+		.writes_burst = (double) rt_conf_int(c, "rate_burst"),
+		.events_per_s = (double) rt_conf_int(c, "rate_events"),
+		.logins_per_minute = (double) rt_conf_int(c, "rate_logins"),
+	};
+}
 
 struct rt_rates *
 rt_rates_new(void)

@@ -6,7 +6,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rt_conf;
 struct rt_rates;
+
+/* What a user, a connection or an address may do. */
+struct rt_rates_settings
+{
+	double writes_per_s; /* of a user, by events and REST together */
+	double writes_burst;
+	double events_per_s;      /* of a connection; reading requests of a user */
+	double logins_per_minute; /* of an address */
+};
+
+void rt_rates_read_settings(struct rt_rates_settings *s, struct rt_conf *c);
 
 struct rt_rates *rt_rates_new(void);
 void rt_rates_free(struct rt_rates *r); /* NULL is fine */

@@ -13,6 +13,7 @@
 #include "bgworker/common/map.h"
 #include "snapshot.h"
 #include "bgworker/gateway/socketio/socket.h"
+#include "client.h"
 #include "user.h"
 
 /* room and other party come first: together they are the key in the map. */

@@ -1,4 +1,4 @@
-/* user.c: see user.h */
+/* user.c: see user.h.  Clients come by entry.c and go by leave.c; the rooms of a user are room.c's. */
 #include "user.h"
 
 #include <assert.h>
@@ -6,12 +6,12 @@
 
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
+#include "bgworker/gateway/socketio/socket.h"
+#include "client.h"
 
 struct rt_users
 {
 	struct rt_map *by_id;
-	struct rt_map *by_serial;
-	uint64_t last_serial;
 	uint64_t last_mark;
 };
 
@@ -21,7 +21,6 @@ rt_users_new(void)
 	struct rt_users *us = rt_alloc(sizeof(*us));
 
 	us->by_id = rt_map_new();
-	us->by_serial = rt_map_new();
 	return us;
 }
 
@@ -30,52 +29,13 @@ rt_users_free(struct rt_users *us)
 {
 	if (us == NULL)
 		return;
-	assert(rt_map_count(us->by_serial) == 0);
+	assert(rt_map_count(us->by_id) == 0);
 	rt_map_free(us->by_id);
-	rt_map_free(us->by_serial);
 	free(us);
 }
 
-struct rt_client *
-rt_client_new(struct rt_users *us, struct rt_socket *s)
-{
-	struct rt_client *c = rt_alloc(sizeof(*c));
-
-	c->socket = s;
-	c->told.latency_us = -1;
-	c->serial = ++us->last_serial;
-	rt_map_put(us->by_serial, &c->serial, sizeof(c->serial), c);
-	return c;
-}
-
-void
-rt_client_free(struct rt_users *us, struct rt_client *c)
-{
-	assert(c->user == NULL && c->joins == NULL);
-	rt_map_take(us->by_serial, &c->serial, sizeof(c->serial));
-	free(c);
-}
-
-struct rt_client *
-rt_clients_next(const struct rt_users *us, size_t *pos)
-{
-	return rt_map_next(us->by_serial, pos);
-}
-
-size_t
-rt_clients_count(const struct rt_users *us)
-{
-	return rt_map_count(us->by_serial);
-}
-
-struct rt_client *
-rt_client_find(struct rt_users *us, uint64_t serial)
-{
-	return rt_map_find(us->by_serial, &serial, sizeof(serial));
-}
-
 struct rt_user *
-rt_user_find(struct rt_users *us, const char *id)
+rt_user_find(const struct rt_users *us, const char *id)
 {
 	return rt_map_find_str(us->by_id, id);
 }
@@ -139,8 +99,12 @@ rt_users_count(const struct rt_users *us)
 	return rt_map_count(us->by_id);
 }
 
-struct rt_user *
-rt_users_next(const struct rt_users *us, size_t *pos)
+void
+rt_user_send(const struct rt_user *u, struct rt_frame *f, const struct rt_socket *except)
 {
-	return rt_map_next(us->by_id, pos);
+	for (const struct rt_client *c = u->clients; c != NULL; c = c->next)
+	{
+		if (c->recovered_to == NULL && c->socket != except)
+			rt_socket_send(c->socket, f);
+	}
 }

@@ -11,8 +11,8 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/engineio/frame.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/clients/room.h"
@@ -55,7 +55,7 @@ struct waiting_status
 
 struct rt_presence
 {
-	struct rt_app *app;
+	struct rt_presence_uses uses;
 
 	struct gone *gone, **gone_tail;
 	size_t ngone;
@@ -70,6 +70,12 @@ struct rt_presence
 	struct rt_timer *window;
 	bool window_open;
 };
+
+void
+rt_presence_read_settings(struct rt_presence_settings *s, struct rt_conf *c)
+{
+	s->grace_ms = (uint64_t) rt_conf_int(c, "presence_grace");
+}
 
 /* ---- ended connections ---------------------------------------------------------------- */
 
@@ -114,7 +120,7 @@ on_gone_told(void *arg, const struct rt_db_reply *reply)
 	while ((g = p->telling) != NULL)
 	{
 		p->telling = g->next;
-		if (!reply->ok && strcmp(reply->code, "unavailable") == 0 && !p->app->draining)
+		if (!reply->ok && strcmp(reply->code, "unavailable") == 0 && !p->uses.self->ending)
 			append_gone(p, g);
 		else
 			free_gone(g);
@@ -144,7 +150,7 @@ tell_gone(struct rt_presence *p)
 		return;
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"gateway\":");
-	rt_text_quote(&t, p->app->name);
+	rt_text_quote(&t, p->uses.self->name);
 	rt_text_add(&t, ",\"connections\":[");
 	for (int i = 0; i < BATCH_MAX && (g = pop_gone(p)) != NULL; i++)
 	{
@@ -154,7 +160,7 @@ tell_gone(struct rt_presence *p)
 		p->telling = g;
 	}
 	rt_text_add(&t, "]}");
-	rt_db_call(p->app->db, RT_DB_FAST, "disconnect", NULL, t.data, t.len, on_gone_told, p);
+	rt_db_call(p->uses.db, RT_DB_FAST, "disconnect", NULL, t.data, t.len, on_gone_told, p);
 	rt_text_fini(&t);
 }
 
@@ -181,11 +187,11 @@ sweep(struct rt_presence *p, const struct rt_text *users)
 
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"gateway\":");
-	rt_text_quote(&t, p->app->name);
+	rt_text_quote(&t, p->uses.self->name);
 	rt_text_add(&t, ",\"users\":[");
 	rt_text_add_n(&t, users->data, users->len);
 	rt_text_add(&t, "]}");
-	rt_db_call(p->app->db, RT_DB_FAST, "presence_sweep", NULL, t.data, t.len, on_swept, p);
+	rt_db_call(p->uses.db, RT_DB_FAST, "presence_sweep", NULL, t.data, t.len, on_swept, p);
 	rt_text_fini(&t);
 }
 
@@ -193,7 +199,7 @@ static void
 on_going_timer(void *arg)
 {
 	struct rt_presence *p = arg;
-	uint64_t now_ms = rt_loop_now_ms(p->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(p->uses.loop);
 	struct rt_text users;
 	int n = 0;
 
@@ -205,7 +211,7 @@ on_going_timer(void *arg)
 		p->going = g->next;
 		if (p->going == NULL)
 			p->going_tail = &p->going;
-		if (rt_user_find(p->app->users, g->user) == NULL)
+		if (rt_user_find(p->uses.users, g->user) == NULL)
 		{
 			rt_text_add(&users, n++ == 0 ? "" : ",");
 			rt_text_quote(&users, g->user);
@@ -224,12 +230,12 @@ static void
 begin_grace(struct rt_presence *p, const char *user)
 {
 	struct going *g = rt_alloc(sizeof(*g));
-	int64_t grace_ms = rt_conf_int(p->app->conf, "presence_grace");
+	uint64_t grace_ms = p->uses.settings->grace_ms;
 
 	g->user = rt_strdup(user);
-	g->due_ms = rt_loop_now_ms(p->app->loop) + (uint64_t) grace_ms;
+	g->due_ms = rt_loop_now_ms(p->uses.loop) + grace_ms;
 	if (p->going == NULL)
-		rt_timer_start(p->going_timer, (uint64_t) grace_ms);
+		rt_timer_start(p->going_timer, grace_ms);
 	*p->going_tail = g;
 	p->going_tail = &g->next;
 }
@@ -271,14 +277,14 @@ send_once(void *arg, struct rt_user *u)
 	if (u->mark == w->mark)
 		return;
 	u->mark = w->mark;
-	rt_route_to_user(u, w->frame, w->except);
+	rt_user_send(u, w->frame, w->except);
 }
 
 static void
 send_to_contacts(struct rt_presence *p, const char *user, const json_t *rooms, struct rt_frame *f)
 {
-	struct walk w = {.frame = f, .mark = rt_users_mark(p->app->users)};
-	struct rt_user *self = rt_user_find(p->app->users, user);
+	struct walk w = {.frame = f, .mark = rt_users_mark(p->uses.users)};
+	struct rt_user *self = rt_user_find(p->uses.users, user);
 	json_t *room;
 	size_t i;
 
@@ -287,7 +293,7 @@ send_to_contacts(struct rt_presence *p, const char *user, const json_t *rooms, s
 	json_array_foreach(rooms, i, room)
 	{
 		if (json_is_string(room))
-			rt_room_each_member(p->app->rooms, json_string_value(room), send_once, &w);
+			rt_room_each_member(p->uses.rooms, json_string_value(room), send_once, &w);
 	}
 }
 
@@ -327,7 +333,7 @@ wait_for_window(struct rt_presence *p, const char *user, json_t *rooms, struct r
 static void
 send_late(struct rt_presence *p, const struct waiting_status *ws)
 {
-	struct rt_frame *f = rt_notice_reframe(ws->frame, rt_bus_pos(p->app->bus));
+	struct rt_frame *f = rt_notice_reframe(ws->frame, rt_bus_pos(p->uses.bus));
 
 	send_to_contacts(p, ws->user, ws->rooms, f);
 	rt_frame_unref(f);
@@ -377,18 +383,18 @@ rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_fram
 /* ---- life ---------------------------------------------------------------------------------- */
 
 struct rt_presence *
-rt_presence_new(struct rt_app *app)
+rt_presence_new(const struct rt_presence_uses *uses)
 {
 	struct rt_presence *p = rt_alloc(sizeof(*p));
 
-	p->app = app;
+	p->uses = *uses;
 	p->gone_tail = &p->gone;
 	p->going_tail = &p->going;
 	p->last_waiting = &p->first_waiting;
 	p->waiting = rt_map_new();
-	p->gone_timer = rt_timer_new(app->loop, on_gone_timer, p);
-	p->going_timer = rt_timer_new(app->loop, on_going_timer, p);
-	p->window = rt_timer_new(app->loop, on_window, p);
+	p->gone_timer = rt_timer_new(uses->loop, on_gone_timer, p);
+	p->going_timer = rt_timer_new(uses->loop, on_going_timer, p);
+	p->window = rt_timer_new(uses->loop, on_window, p);
 	return p;
 }
 

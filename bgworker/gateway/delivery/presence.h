@@ -13,12 +13,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct rt_app;
+struct rt_bus;
+struct rt_conf;
+struct rt_db;
 struct rt_frame;
+struct rt_loop;
 struct rt_presence;
+struct rt_rooms;
 struct rt_route;
+struct rt_self;
+struct rt_users;
 
-struct rt_presence *rt_presence_new(struct rt_app *app);
+struct rt_presence_settings
+{
+	uint64_t grace_ms; /* so long after the last client has gone the user is still online */
+};
+
+void rt_presence_read_settings(struct rt_presence_settings *s, struct rt_conf *c);
+
+/* What it uses; all is lent, and must live as long. */
+struct rt_presence_uses
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_bus *bus;
+	const struct rt_self *self;
+	struct rt_users *users;
+	struct rt_rooms *rooms;
+	const struct rt_presence_settings *settings;
+};
+
+struct rt_presence *rt_presence_new(const struct rt_presence_uses *uses);
 void rt_presence_free(struct rt_presence *p); /* NULL is fine */
 
 /* A connection that the database knows has gone; `serial` is its client's, `last`: the user has none left on this

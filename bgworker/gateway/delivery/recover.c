@@ -5,21 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/conf.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/clients/event.h"
-#include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/bus/recent.h"
+#include "recovery.h"
 #include "replay.h"
 #include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/socketio/socket.h"
-#include "bgworker/gateway/ops/stat.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define WINDOW 5000     /* positions that are looked through at once */
@@ -33,13 +32,14 @@ enum progress
 	TOO_OLD /* rt_recent has moved on past it */
 };
 
-/* Those that are sent to from rt_recent, and cannot take it all at once. */
-struct rt_recoveries
+struct rt_recover
 {
-	struct rt_app *app;
-	struct rt_recovery *first, **last;
+	struct rt_recover_uses uses;
+	struct rt_replay *replay;
+	struct rt_recovery *first,
+		**last; /* sent to from recent.h, and cannot take it all at once; the next one to look at first */
 	size_t count;
-	struct rt_timer *timer;
+	struct rt_timer *timer; /* runs while count > 0 */
 };
 
 /* What was found for one client. */
@@ -51,7 +51,7 @@ struct found
 
 struct search
 {
-	struct rt_app *app;
+	const struct rt_recover_uses *uses;
 	const struct rt_recovery *recovery;
 	uint64_t upto;
 	struct found *items;
@@ -80,20 +80,6 @@ collect_event(void *arg, const struct rt_recent_event *e)
 		collect(s, e->pos, rt_frame_ref(e->frame));
 }
 
-struct rt_frame *
-rt_recover_notification(const struct rt_frame *message, uint64_t pos, const char *user)
-{
-	static const char head[] = "42[\"new-chat-message\",{";
-	size_t len;
-	const char *text = rt_frame_text(message, &len);
-	const char *body = text + sizeof(head) - 1;
-	const char *comma = memrchr(text, ',', len);
-	char sender[RT_SENDER_SIZE];
-
-	rt_notice_sender(text, len, sender);
-	return strcmp(user, sender) == 0 ? NULL : rt_notice_notification(body, (size_t) (comma - body), pos);
-}
-
 static void
 collect_notification(void *arg, const struct rt_recent_event *e)
 {
@@ -101,7 +87,7 @@ collect_notification(void *arg, const struct rt_recent_event *e)
 	struct rt_frame *f = NULL;
 
 	if (e->message)
-		f = rt_recover_notification(e->frame, e->pos, s->recovery->client->user->id);
+		f = rt_recovery_notification(e->frame, e->pos, s->recovery->client->user->id);
 	if (f != NULL)
 		collect(s, e->pos, f);
 }
@@ -115,9 +101,9 @@ search_room(void *arg, const char *room)
 
 	snprintf(key, sizeof(key), "r%s", room);
 	if (rt_map_find_str(r->joined, room) != NULL)
-		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_event, s);
-	else if (rt_roaming_is_unjoined(s->app->roaming, r->client->user, room))
-		rt_recent_each(s->app->recent, key, r->pos, s->upto, collect_notification, s);
+		rt_recent_each(s->uses->recent, key, r->pos, s->upto, collect_event, s);
+	else if (rt_roaming_is_unjoined(s->uses->roaming, r->client->user, room))
+		rt_recent_each(s->uses->recent, key, r->pos, s->upto, collect_notification, s);
 }
 
 static int
@@ -138,30 +124,21 @@ search(struct search *s)
 
 	rt_rooms_each_membership(u, search_room, s);
 	snprintf(key, sizeof(key), "u%s", u->id);
-	rt_recent_each(s->app->recent, key, s->recovery->pos, s->upto, collect_event, s);
+	rt_recent_each(s->uses->recent, key, s->recovery->pos, s->upto, collect_event, s);
 	if (s->count > 1)
 		qsort(s->items, s->count, sizeof(s->items[0]), by_pos);
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */
 
-size_t
-rt_recover_room(const struct rt_app *app, const struct rt_client *c)
-{
-	size_t most = (size_t) rt_conf_int(app->conf, "max_queued_bytes") / 2;
-	size_t queued = rt_socket_queued_bytes(c->socket);
-
-	return queued > most / 4 ? 0 : most - queued;
-}
-
-/* Sends what was found as far as there is room, at least one event.  True if that was all. */
+/* Sends what was found as far as there is space, at least one event.  True if that was all. */
 static bool
-send_found(struct search *s, struct rt_recovery *r, size_t room)
+send_found(struct search *s, struct rt_recovery *r, size_t space_bytes)
 {
 	size_t sent = 0;
 	size_t i;
 
-	for (i = 0; i < s->count && (sent < room || i == 0); i++)
+	for (i = 0; i < s->count && (sent < space_bytes || i == 0); i++)
 	{
 		size_t len;
 
@@ -174,14 +151,14 @@ send_found(struct search *s, struct rt_recovery *r, size_t room)
 }
 
 static bool
-send_window(struct rt_app *app, struct rt_recovery *r, size_t room)
+send_window(const struct rt_recover_uses *uses, struct rt_recovery *r, size_t space_bytes)
 {
-	uint64_t end = rt_bus_pos(app->bus);
-	struct search s = {.app = app, .recovery = r, .upto = r->pos + WINDOW < end ? r->pos + WINDOW : end};
+	uint64_t end = rt_bus_pos(uses->bus);
+	struct search s = {.uses = uses, .recovery = r, .upto = r->pos + WINDOW < end ? r->pos + WINDOW : end};
 	bool all;
 
 	search(&s);
-	all = send_found(&s, r, room);
+	all = send_found(&s, r, space_bytes);
 	for (size_t i = 0; i < s.count; i++)
 		rt_frame_unref(s.items[i].frame);
 	free(s.items);
@@ -191,23 +168,23 @@ send_window(struct rt_app *app, struct rt_recovery *r, size_t room)
 }
 
 static enum progress
-step(struct rt_app *app, struct rt_recovery *r)
+step(const struct rt_recover_uses *uses, struct rt_recovery *r)
 {
-	size_t room = rt_recover_room(app, r->client);
+	size_t space_bytes = rt_recovery_space_bytes(uses->settings, r->client);
 
-	if (r->pos < rt_recent_floor(app->recent))
+	if (r->pos < rt_recent_floor(uses->recent))
 		return TOO_OLD;
-	while (room > 0 && r->pos < rt_bus_pos(app->bus))
+	while (space_bytes > 0 && r->pos < rt_bus_pos(uses->bus))
 	{
-		if (!send_window(app, r, room))
+		if (!send_window(uses, r, space_bytes))
 			return MORE;
-		room = rt_recover_room(app, r->client);
+		space_bytes = rt_recovery_space_bytes(uses->settings, r->client);
 	}
-	return r->pos < rt_bus_pos(app->bus) ? MORE : DONE;
+	return r->pos < rt_bus_pos(uses->bus) ? MORE : DONE;
 }
 
 static void
-go_live(struct rt_app *app, const struct rt_recovery *r)
+go_live(struct rt_rooms *rooms, const struct rt_recovery *r)
 {
 	struct rt_client *c = r->client;
 	const json_t *room;
@@ -216,143 +193,114 @@ go_live(struct rt_app *app, const struct rt_recovery *r)
 	json_array_foreach(r->rooms, i, room)
 	{
 		/* A membership that has ended since the database looked is not given back. */
-		if (json_is_string(room) && rt_room_is_member(app->rooms, json_string_value(room), c->user))
-			rt_room_join(app->rooms, json_string_value(room), c, NULL);
+		if (json_is_string(room) && rt_room_is_member(rooms, json_string_value(room), c->user))
+			rt_room_join(rooms, json_string_value(room), c, NULL);
 	}
-	c->recovery = NULL;
+	rt_recovery_release(c);
 }
 
 /* ---- those under way ------------------------------------------------------------------------ */
 
-static struct rt_recovery *
-new_recovery(struct rt_client *c, const json_t *rooms, uint64_t offset)
-{
-	struct rt_recovery *r = rt_alloc(sizeof(*r));
-	json_t *room;
-	size_t i;
-
-	r->client = c;
-	r->rooms = json_deep_copy(rooms);
-	r->joined = rt_map_new();
-	r->pos = offset;
-	json_array_foreach(r->rooms, i, room)
-	{
-		if (json_is_string(room))
-			rt_map_put_str(r->joined, json_string_value(room), room);
-	}
-	return r;
-}
-
-void
-rt_recovery_free(struct rt_recovery *r)
-{
-	rt_map_free(r->joined);
-	json_decref(r->rooms);
-	free(r);
-}
-
 /* Takes the recovery. */
 static void
-go_on(struct rt_recoveries *rv, struct rt_recovery *r)
+go_on(struct rt_recover *rc, struct rt_recovery *r)
 {
 	struct rt_client *c = r->client;
-	enum progress p = c == NULL ? DONE : step(rv->app, r);
+	enum progress p = c == NULL ? DONE : step(&rc->uses, r);
 
 	if (p == TOO_OLD)
-		rt_replay_add(rv->app->replay, r);
+		rt_replay_add(rc->replay, r);
 	else if (p == MORE)
 	{
 		r->next = NULL;
-		*rv->last = r;
-		rv->last = &r->next;
-		if (rv->count++ == 0)
-			rt_timer_start(rv->timer, TICK_MS);
+		*rc->last = r;
+		rc->last = &r->next;
+		if (rc->count++ == 0)
+			rt_timer_start(rc->timer, TICK_MS);
 	}
 	else
 	{
 		if (c != NULL)
-			go_live(rv->app, r);
+			go_live(rc->uses.rooms, r);
 		rt_recovery_free(r);
 		if (c != NULL)
-			rt_event_lower_barrier(rv->app, c);
+			rt_event_lower_barrier(rc->uses.events, c);
 	}
 }
 
 static struct rt_recovery *
-pop(struct rt_recoveries *rv)
+pop(struct rt_recover *rc)
 {
-	struct rt_recovery *r = rv->first;
+	struct rt_recovery *r = rc->first;
 
 	if (r == NULL)
 		return NULL;
-	rv->first = r->next;
-	if (rv->first == NULL)
-		rv->last = &rv->first;
-	rv->count--;
+	rc->first = r->next;
+	if (rc->first == NULL)
+		rc->last = &rc->first;
+	rc->count--;
 	return r;
 }
 
 static void
 on_timer(void *arg)
 {
-	struct rt_recoveries *rv = arg;
-	size_t steps = rv->count < STEPS_A_TICK ? rv->count : STEPS_A_TICK;
+	struct rt_recover *rc = arg;
+	size_t steps = rc->count < STEPS_A_TICK ? rc->count : STEPS_A_TICK;
 
 	while (steps-- > 0)
-		go_on(rv, pop(rv));
-	if (rv->count > 0)
-		rt_timer_start(rv->timer, TICK_MS);
+		go_on(rc, pop(rc));
+	if (rc->count > 0)
+		rt_timer_start(rc->timer, TICK_MS);
 }
 
 void
-rt_recover_begin(struct rt_app *app, struct rt_client *c, const json_t *rooms, uint64_t offset)
+rt_recover_begin(struct rt_recover *rc, struct rt_client *c, const json_t *rooms, uint64_t offset)
 {
-	rt_stat_count(app->stat, RT_STAT_RECOVERED);
+	rt_counters_add(rc->uses.counters, RT_COUNT_RECOVERED, 1);
 	rt_event_raise_barrier(c);
-	c->recovery = new_recovery(c, rooms, offset);
-	go_on(app->recoveries, c->recovery);
+	go_on(rc, rt_recovery_new(c, rooms, offset));
+}
+
+static void
+on_replayed(void *arg, struct rt_recovery *r)
+{
+	go_on(arg, r);
+}
+
+struct rt_recover *
+rt_recover_new(const struct rt_recover_uses *uses)
+{
+	struct rt_recover *rc = rt_alloc(sizeof(*rc));
+	const struct rt_replay_uses replay = {
+		.loop = uses->loop,
+		.db = uses->db,
+		.recent = uses->recent,
+		.rooms = uses->rooms,
+		.roaming = uses->roaming,
+		.counters = uses->counters,
+		.settings = uses->settings,
+		.on_done = on_replayed,
+		.arg = rc,
+	};
+
+	rc->uses = *uses;
+	rc->last = &rc->first;
+	rc->timer = rt_timer_new(uses->loop, on_timer, rc);
+	rc->replay = rt_replay_new(&replay);
+	return rc;
 }
 
 void
-rt_recover_resume(struct rt_app *app, struct rt_recovery *r)
-{
-	go_on(app->recoveries, r);
-}
-
-void
-rt_recover_cancel(struct rt_client *c)
-{
-	if (c->recovery != NULL)
-		c->recovery->client = NULL;
-	c->recovery = NULL;
-}
-
-uint64_t
-rt_recover_pos(const struct rt_app *app, const struct rt_client *c)
-{
-	return c->recovery == NULL ? rt_bus_pos(app->bus) : c->recovery->pos;
-}
-
-struct rt_recoveries *
-rt_recoveries_new(struct rt_app *app)
-{
-	struct rt_recoveries *rv = rt_alloc(sizeof(*rv));
-
-	rv->app = app;
-	rv->last = &rv->first;
-	rv->timer = rt_timer_new(app->loop, on_timer, rv);
-	return rv;
-}
-
-void
-rt_recoveries_free(struct rt_recoveries *rv)
+rt_recover_free(struct rt_recover *rc)
 {
 	struct rt_recovery *r;
 
-	if (rv == NULL)
+	if (rc == NULL)
 		return;
-	while ((r = pop(rv)) != NULL)
+	rt_replay_free(rc->replay);
+	while ((r = pop(rc)) != NULL)
 		rt_recovery_free(r);
-	rt_timer_free(rv->timer);
-	free(rv);
+	rt_timer_free(rc->timer);
+	free(rc);
 }

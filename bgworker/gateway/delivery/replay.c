@@ -9,22 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/app.h"
-#include "bgworker/gateway/clients/event.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/bus/recent.h"
-#include "recover.h"
+#include "recovery.h"
 #include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "route.h"
 #include "bgworker/gateway/socketio/socket.h"
-#include "bgworker/gateway/ops/stat.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define PAGE_EVENTS 1000
@@ -44,7 +42,7 @@ struct interest
 
 struct rt_replay
 {
-	struct rt_app *app;
+	struct rt_replay_uses uses;
 	struct rt_recovery *run;     /* those of this run; what interests point to */
 	struct rt_recovery *ended;   /* the run has done its part for them */
 	struct rt_recovery *waiting; /* for the next run */
@@ -137,7 +135,7 @@ hand_out(struct rt_replay *rp, char kind, const char *id, const struct rt_notice
 
 		if (c == NULL || !in->list[i]->in_run || in->list[i]->pos >= n->pos ||
 			(except != NULL && strcmp(except, rt_socket_id(c->socket)) == 0) ||
-			(kind == 'r' && !rt_room_is_member(rp->app->rooms, id, c->user)))
+			(kind == 'r' && !rt_room_is_member(rp->uses.rooms, id, c->user)))
 			continue;
 		rt_socket_send(c->socket, f);
 	}
@@ -162,8 +160,8 @@ hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_no
 		struct rt_frame *f = NULL;
 
 		if (c != NULL && in->list[i]->in_run && in->list[i]->pos < n->pos &&
-			rt_roaming_is_unjoined(rp->app->roaming, c->user, room))
-			f = rt_recover_notification(message, n->pos, c->user->id);
+			rt_roaming_is_unjoined(rp->uses.roaming, c->user, room))
+			f = rt_recovery_notification(message, n->pos, c->user->id);
 		if (f != NULL)
 			rt_socket_send(c->socket, f);
 		rt_frame_unref(f);
@@ -254,7 +252,7 @@ hand_back(struct rt_replay *rp)
 	struct rt_recovery *r;
 
 	for (int i = 0; i < HAND_BACK_A_TURN && (r = pop(&rp->ended)) != NULL; i++)
-		rt_recover_resume(rp->app, r);
+		rp->uses.on_done(rp->uses.arg, r);
 	if (rp->ended != NULL)
 		rt_timer_start(rp->timer, 0);
 	else
@@ -271,10 +269,12 @@ give_up(struct rt_replay *rp)
 	drop_interests(rp);
 	while ((r = pop(&rp->run)) != NULL)
 	{
-		if (r->client != NULL)
+		struct rt_client *c = r->client;
+
+		if (c != NULL)
 		{
-			r->client->recovery = NULL;
-			rt_socket_disconnect(r->client->socket, "server namespace disconnect");
+			rt_recovery_release(c);
+			rt_socket_disconnect(c->socket, "server namespace disconnect");
 		}
 		rt_recovery_free(r);
 	}
@@ -290,7 +290,7 @@ leave_slow_behind(struct rt_replay *rp)
 
 	while ((r = *link) != NULL)
 	{
-		if (r->client == NULL || rt_recover_room(rp->app, r->client) > 0)
+		if (r->client == NULL || rt_recovery_space_bytes(rp->uses.settings, r->client) > 0)
 		{
 			link = &r->next;
 			continue;
@@ -306,7 +306,7 @@ all_have_room(const struct rt_replay *rp)
 {
 	for (const struct rt_recovery *r = rp->run; r != NULL; r = r->next)
 	{
-		if (r->client != NULL && rt_recover_room(rp->app, r->client) == 0)
+		if (r->client != NULL && rt_recovery_space_bytes(rp->uses.settings, r->client) == 0)
 			return false;
 	}
 	return true;
@@ -369,19 +369,19 @@ on_page(void *arg, const struct rt_db_reply *reply)
 static void
 read_page(struct rt_replay *rp)
 {
-	int64_t bytes = rt_conf_int(rp->app->conf, "max_queued_bytes") / 4;
+	size_t bytes = rp->uses.settings->max_queued_bytes / 4;
 	char req[120];
-	int len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%lld}", rp->pos,
-					   PAGE_EVENTS, (long long) (bytes < PAGE_BYTES ? bytes : PAGE_BYTES));
+	int len = snprintf(req, sizeof(req), "{\"pos\":\"%" PRIu64 "\",\"limit\":%d,\"bytes\":%zu}", rp->pos, PAGE_EVENTS,
+					   bytes < PAGE_BYTES ? bytes : (size_t) PAGE_BYTES);
 
-	rt_stat_count(rp->app->stat, RT_STAT_REPLAY_PAGES);
-	rt_db_call(rp->app->db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, rp);
+	rt_counters_add(rp->uses.counters, RT_COUNT_REPLAY_PAGES, 1);
+	rt_db_call(rp->uses.db, RT_DB_FAST, "events_since", NULL, req, (size_t) len, on_page, rp);
 }
 
 static void
 go_on(struct rt_replay *rp)
 {
-	uint64_t now_ms = rt_loop_now_ms(rp->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(rp->uses.loop);
 
 	if (all_have_room(rp))
 		rp->patience_ends_ms = 0;
@@ -394,7 +394,7 @@ go_on(struct rt_replay *rp)
 	}
 	if (rp->patience_ends_ms != 0)
 		rt_timer_start(rp->timer, LOOK_MS);
-	else if (rp->run == NULL || rp->pos >= rt_recent_floor(rp->app->recent))
+	else if (rp->run == NULL || rp->pos >= rt_recent_floor(rp->uses.recent))
 	{
 		end_run(rp);
 		hand_back(rp);
@@ -431,13 +431,13 @@ rt_replay_add(struct rt_replay *rp, struct rt_recovery *r)
 }
 
 struct rt_replay *
-rt_replay_new(struct rt_app *app)
+rt_replay_new(const struct rt_replay_uses *uses)
 {
 	struct rt_replay *rp = rt_alloc(sizeof(*rp));
 
-	rp->app = app;
+	rp->uses = *uses;
 	rp->interests = rt_map_new();
-	rp->timer = rt_timer_new(app->loop, on_timer, rp);
+	rp->timer = rt_timer_new(uses->loop, on_timer, rp);
 	return rp;
 }
 

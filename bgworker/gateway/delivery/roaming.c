@@ -14,8 +14,8 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/user.h"
 
@@ -45,8 +45,8 @@ struct roamer
 
 struct rt_roaming
 {
-	struct rt_app *app;
-	struct rt_map *users;
+	struct rt_roaming_uses uses;
+	struct rt_map *users; /* struct roamer by id */
 	struct rt_timer *timer;
 	uint64_t due_ms; /* 0: the timer does not run */
 	uint64_t n;
@@ -142,7 +142,7 @@ rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *r
 bool
 rt_roaming_is_unjoined(const struct rt_roaming *r, const struct rt_user *u, const char *room)
 {
-	return rt_room_is_unjoined(r->app->rooms, room, u) && !rt_roaming_is_joined(r, u->id, room);
+	return rt_room_is_unjoined(r->uses.rooms, room, u) && !rt_roaming_is_joined(r, u->id, room);
 }
 
 /* ---- what is told ------------------------------------------------------------------------------ */
@@ -151,7 +151,7 @@ rt_roaming_is_unjoined(const struct rt_roaming *r, const struct rt_user *u, cons
 static void
 schedule(struct rt_roaming *r, uint64_t delay_ms)
 {
-	uint64_t due_ms = rt_loop_now_ms(r->app->loop) + delay_ms;
+	uint64_t due_ms = rt_loop_now_ms(r->uses.loop) + delay_ms;
 
 	if (r->due_ms != 0 && r->due_ms <= due_ms)
 		return;
@@ -183,7 +183,7 @@ on_answer(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_roaming *r = arg;
 
-	if (reply->ok || r->app->draining)
+	if (reply->ok || r->uses.self->ending)
 		return;
 	rt_log(RT_LOG_DEBUG, "roaming", "not now: %s", reply->message);
 	note_all(r);
@@ -208,7 +208,7 @@ add_if_joined(void *arg, const char *room)
 static json_t *
 joined_by(const struct rt_roaming *r, const struct rt_user *user)
 {
-	struct walk w = {r->app->rooms, user, json_array()};
+	struct walk w = {r->uses.rooms, user, json_array()};
 
 	if (user != NULL)
 		rt_rooms_each_membership(user, add_if_joined, &w);
@@ -219,7 +219,7 @@ joined_by(const struct rt_roaming *r, const struct rt_user *user)
 static bool
 tell(struct rt_roaming *r, struct roamer *u, json_t *all)
 {
-	json_t *rooms = joined_by(r, rt_user_find(r->app->users, u->id));
+	json_t *rooms = joined_by(r, rt_user_find(r->uses.users, u->id));
 	bool told = u->told;
 
 	u->told = json_array_size(rooms) > 0;
@@ -256,10 +256,10 @@ static void
 call(struct rt_roaming *r, json_t *joined, json_t *ask)
 {
 	bool any = json_array_size(joined) + json_array_size(ask) > 0;
-	json_t *req = json_pack("{s:s, s:o, s:o}", "gateway", r->app->name, "joined", joined, "ask", ask);
+	json_t *req = json_pack("{s:s, s:o, s:o}", "gateway", r->uses.self->name, "joined", joined, "ask", ask);
 
 	if (any)
-		rt_dbjson_call(r->app->db, "roaming", req, on_answer, r);
+		rt_dbjson_call(r->uses.db, "roaming", req, on_answer, r);
 	else
 		json_decref(req);
 }
@@ -270,8 +270,8 @@ tell_or_keep(struct rt_roaming *r, struct roamer *u, json_t *all)
 {
 	bool told = tell(r, u, all);
 
-	u->changed = rt_user_find(r->app->users, u->id) == NULL;
-	if (u->changed && !told && rt_loop_now_ms(r->app->loop) >= u->until_ms)
+	u->changed = rt_user_find(r->uses.users, u->id) == NULL;
+	if (u->changed && !told && rt_loop_now_ms(r->uses.loop) >= u->until_ms)
 		return false;
 	if (u->changed)
 		schedule(r, RETRY_AFTER_MS);
@@ -347,37 +347,39 @@ need_roamer(struct rt_roaming *r, const char *id)
 		return u;
 	u = rt_alloc(sizeof(*u));
 	u->id = rt_strdup(id);
-	u->until_ms = rt_loop_now_ms(r->app->loop) + ENTER_MS;
+	u->until_ms = rt_loop_now_ms(r->uses.loop) + ENTER_MS;
 	rt_map_put_str(r->users, u->id, u);
 	return u;
 }
 
 /* Who has just come knows nothing of what was told before, so it is told again. */
 static void
-run_roaming(struct rt_app *app, const json_t *payload)
+run_roaming(void *owner, const json_t *payload)
 {
+	struct rt_roaming *r = owner;
 	const json_t *user;
 	size_t i;
 
-	if (!is_named(rt_json_array(payload, "gateways"), app->name))
+	if (!is_named(rt_json_array(payload, "gateways"), r->uses.self->name))
 		return;
 	json_array_foreach(rt_json_array(payload, "userIds"), i, user)
 	{
 		if (json_is_string(user))
-			note_change(app->roaming, need_roamer(app->roaming, json_string_value(user)));
+			note_change(r, need_roamer(r, json_string_value(user)));
 	}
 }
 
 static void
-run_joined(struct rt_app *app, const json_t *payload)
+run_joined(void *owner, const json_t *payload)
 {
+	struct rt_roaming *r = owner;
 	const char *gateway = rt_json_str(payload, "gateway");
 	const char *id = rt_json_str(payload, "userId");
-	struct roamer *u = id == NULL ? NULL : find_roamer(app->roaming, id);
+	struct roamer *u = id == NULL ? NULL : find_roamer(r, id);
 	uint64_t n = (uint64_t) rt_json_int(payload, "n", 0);
 	struct place *p;
 
-	if (u == NULL || gateway == NULL || strcmp(gateway, app->name) == 0)
+	if (u == NULL || gateway == NULL || strcmp(gateway, r->uses.self->name) == 0)
 		return;
 	p = need_place(u, gateway);
 	if (n <= p->n)
@@ -387,13 +389,14 @@ run_joined(struct rt_app *app, const json_t *payload)
 }
 
 static void
-run_gateway_gone(struct rt_app *app, const json_t *payload)
+run_gateway_gone(void *owner, const json_t *payload)
 {
+	struct rt_roaming *r = owner;
 	const char *gateway = rt_json_str(payload, "gateway");
 	struct roamer *u;
 	size_t pos = 0;
 
-	while (gateway != NULL && (u = rt_map_next(app->roaming->users, &pos)) != NULL)
+	while (gateway != NULL && (u = rt_map_next(r->users, &pos)) != NULL)
 		drop_place(u, gateway);
 }
 
@@ -421,14 +424,15 @@ rt_roaming_ask_anew(struct rt_roaming *r)
 }
 
 struct rt_roaming *
-rt_roaming_new(struct rt_app *app)
+rt_roaming_new(const struct rt_roaming_uses *uses)
 {
 	struct rt_roaming *r = rt_alloc(sizeof(*r));
 
-	r->app = app;
+	r->uses = *uses;
 	r->users = rt_map_new();
-	r->timer = rt_timer_new(app->loop, on_timer, r);
-	rt_rooms_watch(app->rooms, on_joined_change, r);
+	r->timer = rt_timer_new(uses->loop, on_timer, r);
+	rt_rooms_watch(uses->rooms, on_joined_change, r);
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), r);
 	return r;
 }
 
@@ -450,10 +454,4 @@ rt_roaming_free(struct rt_roaming *r)
 	rt_map_free(r->users);
 	rt_timer_free(r->timer);
 	free(r);
-}
-
-void
-rt_roaming_init(void)
-{
-	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
 }

@@ -7,13 +7,28 @@
 
 #include <stdbool.h>
 
-struct rt_app;
+struct rt_commands;
+struct rt_db;
+struct rt_loop;
 struct rt_roaming;
+struct rt_rooms;
+struct rt_self;
 struct rt_user;
+struct rt_users;
 
-struct rt_roaming *rt_roaming_new(struct rt_app *app); /* watches app->rooms */
-void rt_roaming_free(struct rt_roaming *r);            /* NULL is fine; the database's callbacks must have ended */
-void rt_roaming_init(void);                            /* adds the commands */
+/* What it uses; all is lent, and must live as long. */
+struct rt_roaming_uses
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_self *self;
+	const struct rt_users *users;
+	struct rt_rooms *rooms;       /* watched */
+	struct rt_commands *commands; /* it adds its own */
+};
+
+struct rt_roaming *rt_roaming_new(const struct rt_roaming_uses *uses);
+void rt_roaming_free(struct rt_roaming *r); /* NULL is fine; the database's callbacks must have ended */
 
 /* At another gateway. */
 bool rt_roaming_is_joined(const struct rt_roaming *r, const char *user, const char *room);

@@ -14,14 +14,15 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/meetings/meeting_event.h"
 #include "bgworker/gateway/delivery/presence.h"
 #include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/ops/stat.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/user.h"
 
 #define BATCH_MAX 200
@@ -49,7 +50,7 @@ struct note
 
 struct batch
 {
-	struct rt_app *app;
+	struct rt_entries *entries;
 	size_t first_note;
 	size_t count;
 	struct waiting *items[BATCH_MAX];
@@ -57,7 +58,7 @@ struct batch
 
 struct rt_entries
 {
-	struct rt_app *app;
+	struct rt_entries_uses uses;
 	struct waiting *head, **tail;
 	int under_way;
 	struct note *notes;
@@ -65,12 +66,19 @@ struct rt_entries
 	bool notes_lost;
 };
 
+void
+rt_entry_read_settings(struct rt_entry_settings *s, struct rt_conf *c)
+{
+	s->max_connections_per_user = rt_conf_int(c, "max_connections_per_user");
+	s->log_connections = rt_conf_bool(c, "log_connections");
+}
+
 struct rt_entries *
-rt_entries_new(struct rt_app *app)
+rt_entries_new(const struct rt_entries_uses *uses)
 {
 	struct rt_entries *es = rt_alloc(sizeof(*es));
 
-	es->app = app;
+	es->uses = *uses;
 	es->tail = &es->head;
 	return es;
 }
@@ -143,12 +151,12 @@ rt_entries_note_member(struct rt_entries *es, const char *room, const char *user
 /* ---- refusals --------------------------------------------------------------------------- */
 
 static void
-refuse(struct rt_app *app, struct rt_client *c, const char *message, const char *code)
+refuse(const struct rt_entries_uses *u, struct rt_client *c, const char *message, const char *code)
 {
 	struct rt_text t;
 
-	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
-	if (rt_conf_bool(app->conf, "log_connections"))
+	rt_counters_add(u->counters, RT_COUNT_CONNECT_REFUSALS, 1);
+	if (u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s: refused: %s", rt_socket_id(c->socket),
 			   rt_socket_peer(c->socket), message);
 	rt_text_init(&t);
@@ -158,15 +166,15 @@ refuse(struct rt_app *app, struct rt_client *c, const char *message, const char 
 	rt_socket_refuse(c->socket, message, t.data);
 	rt_text_fini(&t);
 	rt_socket_set_data(c->socket, NULL);
-	rt_client_free(app->users, c);
+	rt_client_free(u->clients, c);
 }
 
 /* The database does not answer.  After a refusal the client would not try again, after a broken connection it does.
  */
 static void
-put_off(struct rt_app *app, struct rt_client *c)
+put_off(const struct rt_entries_uses *u, struct rt_client *c)
 {
-	rt_stat_count(app->stat, RT_STAT_CONNECT_REFUSALS);
+	rt_counters_add(u->counters, RT_COUNT_CONNECT_REFUSALS, 1);
 	rt_socket_break(c->socket, "the database does not answer");
 }
 
@@ -175,7 +183,7 @@ put_off(struct rt_app *app, struct rt_client *c)
 static void
 enter_rooms(struct rt_entries *es, const struct batch *b, struct rt_user *u, const json_t *result)
 {
-	struct rt_rooms *rooms = es->app->rooms;
+	struct rt_rooms *rooms = es->uses.rooms;
 	const json_t *item;
 	char id[RT_ID_LEN + 1];
 	size_t i;
@@ -200,7 +208,7 @@ enter_rooms(struct rt_entries *es, const struct batch *b, struct rt_user *u, con
 
 /* Another socket holds the session that comes back: the server has not noticed that it is dead. */
 static void
-end_predecessor(struct rt_app *app, const struct rt_client *c, const char *pid)
+end_predecessor(const struct rt_client *c, const char *pid)
 {
 	struct rt_client *next;
 
@@ -218,7 +226,7 @@ static void
 let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const struct waiting *w,
 	   const json_t *result)
 {
-	struct rt_app *app = es->app;
+	const struct rt_entries_uses *u = &es->uses;
 	const json_t *user = rt_json_object(result, "user");
 	const char *name = rt_json_str(user, "name");
 	const char *pid = rt_json_str(result, "pid");
@@ -227,42 +235,43 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	uint64_t offset = 0;
 	bool first;
 
-	rt_user_enter(app->users, c, w->user, name == NULL ? "" : name, &first);
+	rt_user_enter(u->users, c, w->user, name == NULL ? "" : name, &first);
 	if (first)
 		enter_rooms(es, b, c->user, result);
 	if (pid != NULL && strlen(pid) < sizeof(c->pid))
 	{
-		end_predecessor(app, c, pid);
+		end_predecessor(c, pid);
 		strcpy(c->pid, pid);
 	}
-	rt_stat_count(app->stat, RT_STAT_CONNECTS);
+	rt_counters_add(u->counters, RT_COUNT_CONNECTS, 1);
 	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
-	c->entered_ms = rt_loop_now_ms(app->loop);
-	if (rt_conf_bool(app->conf, "log_connections"))
+	c->entered_ms = rt_loop_now_ms(u->loop);
+	if (u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
 			   rt_socket_peer(c->socket), c->user->id, recovered ? "recovered" : "connected",
 			   rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
 	if (recovered && rt_json_pos_text(w->offset, strlen(w->offset), &offset))
 	{
-		rt_recover_begin(app, c, rt_json_array(result, "joined"), offset);
-		rt_meeting_resume(app, c, rt_json_array(result, "meetings"));
+		rt_recover_begin(u->recover, c, rt_json_array(result, "joined"), offset);
+		rt_meeting_events_resume(u->meeting_events, c, rt_json_array(result, "meetings"));
 	}
 }
 
 static void
 take_result(struct rt_entries *es, const struct batch *b, const struct waiting *w, const json_t *result)
 {
-	struct rt_client *c = rt_client_find(es->app->users, w->client);
+	struct rt_client *c = rt_client_find(es->uses.clients, w->client);
 	bool ok = rt_json_bool(result, "ok", false);
 
 	/* The client has left meanwhile; with a session from before it may come back once more. */
 	if (c == NULL && ok)
-		rt_presence_gone(es->app->presence, w->user, rt_json_str(result, "sid"), w->client,
-						 rt_user_find(es->app->users, w->user) == NULL, rt_json_bool(result, "recovered", false));
+		rt_presence_gone(es->uses.presence, w->user, rt_json_str(result, "sid"), w->client,
+						 rt_user_find(es->uses.users, w->user) == NULL, rt_json_bool(result, "recovered", false));
 	else if (c != NULL && ok)
 		let_in(es, b, c, w, result);
 	else if (c != NULL)
-		refuse(es->app, c, rt_json_str(result, "message") != NULL ? rt_json_str(result, "message") : "Invalid token",
+		refuse(&es->uses, c,
+			   rt_json_str(result, "message") != NULL ? rt_json_str(result, "message") : "Invalid token",
 			   rt_json_str(result, "code") != NULL ? rt_json_str(result, "code") : "unauthorized");
 }
 
@@ -294,10 +303,10 @@ static void
 on_connected(void *arg, const struct rt_db_reply *reply)
 {
 	struct batch *b = arg;
-	struct rt_entries *es = b->app->entries;
+	struct rt_entries *es = b->entries;
 	json_t *root = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	const json_t *results = rt_json_array(root, "results");
-	bool again = es->notes_lost && !b->app->draining;
+	bool again = es->notes_lost && !es->uses.self->ending;
 
 	for (size_t i = 0; i < b->count && !again; i++)
 	{
@@ -305,8 +314,8 @@ on_connected(void *arg, const struct rt_db_reply *reply)
 
 		if (results != NULL)
 			take_result(es, b, b->items[i], json_array_get(results, i));
-		else if ((c = rt_client_find(b->app->users, b->items[i]->client)) != NULL)
-			put_off(b->app, c);
+		else if ((c = rt_client_find(es->uses.clients, b->items[i]->client)) != NULL)
+			put_off(&es->uses, c);
 	}
 	json_decref(root);
 	end_batch(es, b, again);
@@ -315,7 +324,7 @@ on_connected(void *arg, const struct rt_db_reply *reply)
 /* ---- the question --------------------------------------------------------------------------- */
 
 static void
-write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, const struct waiting *w)
+write_item(struct rt_text *t, const char *gateway, struct rt_client *c, const struct waiting *w)
 {
 	c->told.websocket = rt_socket_is_websocket(c->socket);
 	rt_text_add(t, "{\"user\":");
@@ -323,7 +332,7 @@ write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, con
 	rt_text_add(t, ",\"sid\":");
 	rt_text_quote(t, w->sid);
 	rt_text_add(t, ",\"gateway\":");
-	rt_text_quote(t, app->name);
+	rt_text_quote(t, gateway);
 	rt_text_add(t, ",\"peer\":");
 	rt_text_quote(t, rt_socket_peer(c->socket));
 	rt_text_addf(t, ",\"serial\":%llu", (unsigned long long) c->serial);
@@ -342,8 +351,8 @@ write_item(struct rt_text *t, const struct rt_app *app, struct rt_client *c, con
 static bool
 has_too_many(const struct rt_entries *es, const struct batch *b, const char *user)
 {
-	int64_t most = rt_conf_int(es->app->conf, "max_connections_per_user");
-	const struct rt_user *u = rt_user_find(es->app->users, user);
+	int64_t most = es->uses.settings->max_connections_per_user;
+	const struct rt_user *u = rt_user_find(es->uses.users, user);
 	int64_t n = u == NULL ? 0 : u->nclients;
 
 	for (size_t i = 0; i < b->count; i++)
@@ -356,12 +365,12 @@ static bool
 verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct waiting *w)
 {
 	enum rt_auth_verdict v =
-		w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->app->auth, w->token, &w->user, &c->token_expires_s);
+		w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->uses.auth, w->token, &w->user, &c->token_expires_s);
 
 	if (v != RT_AUTH_OK)
-		refuse(es->app, c, rt_auth_message(v), "unauthorized");
+		refuse(&es->uses, c, rt_auth_message(v), "unauthorized");
 	else if (has_too_many(es, b, w->user))
-		refuse(es->app, c, "Too many connections", "rate_limited");
+		refuse(&es->uses, c, "Too many connections", "rate_limited");
 	else
 		return true;
 	return false;
@@ -387,7 +396,7 @@ collect_batch(struct rt_entries *es, struct batch *b, struct rt_text *t)
 
 	while (b->count < BATCH_MAX && (w = pop(es)) != NULL)
 	{
-		struct rt_client *c = rt_client_find(es->app->users, w->client);
+		struct rt_client *c = rt_client_find(es->uses.clients, w->client);
 
 		if (c == NULL || !verify(es, b, c, w))
 		{
@@ -395,7 +404,7 @@ collect_batch(struct rt_entries *es, struct batch *b, struct rt_text *t)
 			continue;
 		}
 		rt_text_add(t, b->count == 0 ? "" : ",");
-		write_item(t, es->app, c, w);
+		write_item(t, es->uses.self->name, c, w);
 		b->items[b->count++] = w;
 	}
 }
@@ -406,7 +415,7 @@ send_batch(struct rt_entries *es)
 	struct batch *b = rt_alloc(sizeof(*b));
 	struct rt_text t;
 
-	b->app = es->app;
+	b->entries = es;
 	b->first_note = es->nnotes;
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"requests\":[");
@@ -417,7 +426,7 @@ send_batch(struct rt_entries *es)
 	else
 	{
 		es->under_way++;
-		rt_db_call(es->app->db, RT_DB_FAST, "connect", NULL, t.data, t.len, on_connected, b);
+		rt_db_call(es->uses.db, RT_DB_FAST, "connect", NULL, t.data, t.len, on_connected, b);
 	}
 	rt_text_fini(&t);
 }
@@ -425,11 +434,11 @@ send_batch(struct rt_entries *es)
 void
 rt_entries_wake(struct rt_entries *es)
 {
-	struct rt_app *app = es->app;
+	const struct rt_entries_uses *u = &es->uses;
 
 	/* Where notes were lost, those under way come back first. */
-	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !app->draining &&
-		   rt_auth_ready(app->auth) && rt_bus_started(app->bus))
+	while (es->head != NULL && es->under_way < BATCHES_MAX && !es->notes_lost && !u->self->ending &&
+		   rt_auth_ready(u->auth) && rt_bus_started(u->bus))
 		send_batch(es);
 }
 
@@ -460,10 +469,9 @@ choose_token(const struct rt_socket_handshake *c, const json_t *auth)
 }
 
 void
-rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socket_handshake *c)
+rt_entry_begin(struct rt_entries *es, struct rt_socket *s, const struct rt_socket_handshake *c)
 {
-	struct rt_app *app = arg;
-	struct rt_client *client = rt_client_new(app->users, s);
+	struct rt_client *client = rt_client_new(es->uses.clients, s);
 	struct waiting *w = rt_alloc(sizeof(*w));
 	json_t *auth = rt_json_parse_object(c->auth, c->auth_len);
 
@@ -474,6 +482,6 @@ rt_entry_on_connect(void *arg, struct rt_socket *s, const struct rt_socket_hands
 	copy_bounded(w->pid, sizeof(w->pid), rt_json_str(auth, "pid"));
 	copy_bounded(w->offset, sizeof(w->offset), rt_json_str(auth, "offset"));
 	json_decref(auth);
-	append(app->entries, w);
-	rt_entries_wake(app->entries);
+	append(es, w);
+	rt_entries_wake(es);
 }

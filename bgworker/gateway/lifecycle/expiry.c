@@ -7,17 +7,23 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/socketio/socket.h"
-#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/clients/client.h"
 
 #define LOOK_MS 1000
 
 struct rt_expiry
 {
-	struct rt_app *app;
+	const struct rt_clients *clients;
+	const struct rt_expiry_settings *settings;
 	struct rt_timer *timer;
 };
+
+void
+rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c)
+{
+	s->cut_off = rt_conf_bool(c, "disconnect_on_token_expiry");
+}
 
 static void
 look(struct rt_expiry *e)
@@ -27,7 +33,7 @@ look(struct rt_expiry *e)
 	size_t pos = 0;
 
 	/* The end of a socket comes when the turn ends, so the set does not change meanwhile. */
-	while ((c = rt_clients_next(e->app->users, &pos)) != NULL)
+	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
 	{
 		if (c->user != NULL && c->token_expires_s > 0 && c->token_expires_s <= now_s)
 			rt_socket_break(c->socket, "token expired");
@@ -39,18 +45,19 @@ on_timer(void *arg)
 {
 	struct rt_expiry *e = arg;
 
-	if (rt_conf_bool(e->app->conf, "disconnect_on_token_expiry"))
+	if (e->settings->cut_off)
 		look(e);
 	rt_timer_start(e->timer, LOOK_MS);
 }
 
 struct rt_expiry *
-rt_expiry_new(struct rt_app *app)
+rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, const struct rt_expiry_settings *settings)
 {
 	struct rt_expiry *e = rt_alloc(sizeof(*e));
 
-	e->app = app;
-	e->timer = rt_timer_new(app->loop, on_timer, e);
+	e->clients = clients;
+	e->settings = settings;
+	e->timer = rt_timer_new(l, on_timer, e);
 	rt_timer_start(e->timer, LOOK_MS);
 	return e;
 }

@@ -3,10 +3,23 @@
 #ifndef RT_EXPIRY_H
 #define RT_EXPIRY_H
 
-struct rt_app;
-struct rt_expiry;
+#include <stdbool.h>
 
-struct rt_expiry *rt_expiry_new(struct rt_app *app);
+struct rt_clients;
+struct rt_conf;
+struct rt_expiry;
+struct rt_loop;
+
+struct rt_expiry_settings
+{
+	bool cut_off;
+};
+
+void rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c);
+
+/* All is lent. */
+struct rt_expiry *rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients,
+								const struct rt_expiry_settings *settings);
 void rt_expiry_free(struct rt_expiry *e); /* NULL is fine */
 
 #endif

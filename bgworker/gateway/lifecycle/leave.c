@@ -1,65 +1,86 @@
-/* leave.c: see leave.h */
+/* leave.c: see leave.h.
+ *
+ * What a client holds is given back in one order: first what tells others by way of its rooms and meetings (typing,
+ * places), then the database, then the rooms, at last the user, who goes with the last client.  Nothing may keep a
+ * pointer to the client afterwards; a call that is under way keeps its serial. */
 #include "leave.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "bgworker/common/conf.h"
+#include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
-#include "bgworker/gateway/clients/event.h"
-#include "bgworker/gateway/meetings/meeting_event.h"
-#include "bgworker/gateway/delivery/presence.h"
-#include "bgworker/gateway/delivery/recover.h"
-#include "bgworker/gateway/delivery/roaming.h"
-#include "bgworker/gateway/clients/room.h"
-#include "bgworker/gateway/socketio/socket.h"
-#include "bgworker/gateway/ops/stat.h"
+#include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/chat/typing.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
+#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/delivery/presence.h"
+#include "bgworker/gateway/delivery/recovery.h"
+#include "bgworker/gateway/delivery/roaming.h"
+#include "bgworker/gateway/meetings/meeting_event.h"
+#include "bgworker/gateway/socketio/socket.h"
+
+struct rt_leave
+{
+	struct rt_leave_uses uses;
+};
+
+void
+rt_leave_read_settings(struct rt_leave_settings *s, struct rt_conf *c)
+{
+	s->log_connections = rt_conf_bool(c, "log_connections");
+}
 
 static void
-take_leave(struct rt_app *app, struct rt_client *c, bool clean)
+take_leave(const struct rt_leave_uses *u, struct rt_client *c, bool clean)
 {
 	bool last = rt_user_is_last(c);
 
-	rt_stat_count(app->stat, RT_STAT_DISCONNECTS);
-	rt_recover_cancel(c);
-	rt_typing_end_all(app->typings, c);
-	rt_meeting_gone(app, c, !c->superseded);
+	rt_counters_add(u->counters, RT_COUNT_DISCONNECTS, 1);
+	rt_recovery_release(c);
+	rt_typing_end_all(u->typings, c);
+	rt_meeting_events_gone(u->meeting_events, c, !c->superseded);
 	if (!c->superseded)
-		rt_presence_gone(app->presence, c->user->id, rt_socket_id(c->socket), c->serial, last, !clean);
-	rt_rooms_leave_all(app->rooms, c);
+		rt_presence_gone(u->presence, c->user->id, rt_socket_id(c->socket), c->serial, last, !clean);
+	rt_rooms_leave_all(u->rooms, c);
 	if (last)
 	{
-		rt_rooms_forget_user(app->rooms, c->user);
-		rt_roaming_note(app->roaming, c->user->id);
+		rt_rooms_forget_user(u->rooms, c->user);
+		rt_roaming_note(u->roaming, c->user->id);
 	}
-	rt_user_leave(app->users, c);
+	rt_user_leave(u->users, c);
 }
 
 void
-rt_leave_on_disconnect(void *arg, struct rt_socket *s, const char *reason, bool clean)
+rt_leave_socket(struct rt_leave *l, struct rt_socket *s, const char *reason, bool clean)
 {
-	struct rt_app *app = arg;
+	const struct rt_leave_uses *u = &l->uses;
 	struct rt_client *c = rt_socket_data(s);
 
 	if (c == NULL)
 		return;
-	if (c->user != NULL && rt_conf_bool(app->conf, "log_connections"))
+	if (c->user != NULL && u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "leave", "socket=%s peer=%s user=\"%s\": disconnected after %.3f s: %s", rt_socket_id(s),
-			   rt_socket_peer(s), c->user->id, (double) (rt_loop_now_ms(app->loop) - c->entered_ms) / 1000, reason);
+			   rt_socket_peer(s), c->user->id, (double) (rt_loop_now_ms(u->loop) - c->entered_ms) / 1000, reason);
 	rt_event_forget_held(c);
 	if (c->user != NULL)
-		take_leave(app, c, clean);
+		take_leave(u, c, clean);
 	rt_socket_set_data(s, NULL);
-	rt_client_free(app->users, c);
+	rt_client_free(u->clients, c);
 }
 
 /* ---- ends from our side -------------------------------------------------------------------------- */
 
 void
-rt_leave_kick_user(struct rt_app *app, const char *user)
+rt_leave_end_user(struct rt_leave *l, const char *user)
 {
-	struct rt_user *u = rt_user_find(app->users, user);
+	struct rt_user *u = rt_user_find(l->uses.users, user);
 	struct rt_client *next;
 
 	for (struct rt_client *c = u == NULL ? NULL : u->clients; c != NULL; c = next)
@@ -70,14 +91,50 @@ rt_leave_kick_user(struct rt_app *app, const char *user)
 	}
 }
 
-void
-rt_leave_kick_socket(struct rt_app *app, const char *sid)
+/* The session of the socket goes on at another one. */
+static void
+end_superseded(const struct rt_leave *l, const char *sid)
 {
-	struct rt_socket *s = rt_socket_find(app->sockets, sid);
+	struct rt_socket *s = rt_socket_find(l->uses.sockets, sid);
 	struct rt_client *c = s == NULL ? NULL : rt_socket_data(s);
 
 	if (c == NULL)
 		return;
 	c->superseded = true;
 	rt_socket_disconnect(s, "session taken over");
+}
+
+static void
+run_disconnect(void *owner, const json_t *payload)
+{
+	struct rt_leave *l = owner;
+	const char *user = rt_json_str(payload, "userId");
+	const char *sid = rt_json_str(payload, "sid");
+	const char *gateway = rt_json_str(payload, "gateway");
+
+	/* A socket whose client is back elsewhere, under the same id: only its old gateway is meant. */
+	if (gateway != NULL && strcmp(gateway, l->uses.self->name) != 0)
+		return;
+	if (sid != NULL)
+		end_superseded(l, sid);
+	else if (user != NULL)
+		rt_leave_end_user(l, user);
+}
+
+static const struct rt_command_def commands[] = {{"rt:disconnect", run_disconnect}};
+
+struct rt_leave *
+rt_leave_new(const struct rt_leave_uses *uses)
+{
+	struct rt_leave *l = rt_alloc(sizeof(*l));
+
+	l->uses = *uses;
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), l);
+	return l;
+}
+
+void
+rt_leave_free(struct rt_leave *l)
+{
+	free(l);
 }

@@ -4,9 +4,10 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "bgworker/common/json.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/common/log.h"
 #include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/bus/command.h"
 #include "entry.h"
@@ -15,7 +16,13 @@
 #include "bgworker/gateway/meetings/meeting.h"
 #include "bgworker/gateway/delivery/roaming.h"
 #include "bgworker/gateway/clients/room.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
+
+struct rt_standing
+{
+	struct rt_standing_uses uses;
+};
 
 struct rooms
 {
@@ -25,15 +32,16 @@ struct rooms
 
 /* Clients that are on their way in, and keys, may be older than what was lost. */
 static void
-run_lost(struct rt_app *app, const json_t *payload)
+run_lost(void *owner, const json_t *payload)
 {
-	rt_entries_ask_anew(app->entries);
-	rt_auth_refresh(app->auth);
-	rt_roaming_ask_anew(app->roaming);
+	const struct rt_standing_uses *uses = &((struct rt_standing *) owner)->uses;
+	rt_entries_ask_anew(uses->entries);
+	rt_auth_refresh(uses->auth);
+	rt_roaming_ask_anew(uses->roaming);
 }
 
 static void
-enter_rooms(struct rt_app *app, struct rt_user *u, const json_t *payload, struct rooms *rooms)
+enter_rooms(const struct rt_standing_uses *uses, struct rt_user *u, const json_t *payload, struct rooms *rooms)
 {
 	const json_t *item;
 	char id[RT_ID_LEN + 1];
@@ -44,7 +52,7 @@ enter_rooms(struct rt_app *app, struct rt_user *u, const json_t *payload, struct
 		if (!rt_json_id(item, id))
 			continue;
 		json_object_set_new(rooms->now, id, json_true());
-		rt_room_add_member(app->rooms, id, u);
+		rt_room_add_member(uses->rooms, id, u);
 	}
 }
 
@@ -58,7 +66,7 @@ note_ended(void *arg, const char *id)
 }
 
 static void
-review_rooms(struct rt_app *app, struct rt_user *u, const json_t *payload)
+review_rooms(const struct rt_standing_uses *uses, struct rt_user *u, const json_t *payload)
 {
 	struct rooms rooms = {json_object(), json_array()};
 	uint64_t xid = 0;
@@ -66,33 +74,34 @@ review_rooms(struct rt_app *app, struct rt_user *u, const json_t *payload)
 	size_t i;
 
 	(void) rt_json_pos(payload, "xid", &xid);
-	enter_rooms(app, u, payload, &rooms);
+	enter_rooms(uses, u, payload, &rooms);
 	rt_rooms_each_membership(u, note_ended, &rooms);
 	json_array_foreach(rooms.ended, i, item)
 	{
-		rt_joins_end_membership(app->joins, json_string_value(item), u->id, xid);
-		rt_room_remove_member(app->rooms, json_string_value(item), u, xid);
+		rt_joins_end_membership(uses->joins, json_string_value(item), u->id, xid);
+		rt_room_remove_member(uses->rooms, json_string_value(item), u, xid);
 	}
 	json_decref(rooms.now);
 	json_decref(rooms.ended);
 }
 
 static void
-run_standing(struct rt_app *app, const json_t *payload)
+run_standing(void *owner, const json_t *payload)
 {
+	const struct rt_standing_uses *uses = &((struct rt_standing *) owner)->uses;
 	const char *id = rt_json_str(payload, "userId");
-	struct rt_user *u = id == NULL ? NULL : rt_user_find(app->users, id);
+	struct rt_user *u = id == NULL ? NULL : rt_user_find(uses->users, id);
 
 	if (u == NULL)
 		return;
 	if (!rt_json_bool(payload, "known", true))
 	{
-		rt_leave_kick_user(app, id);
+		rt_leave_end_user(uses->leave, id);
 		return;
 	}
-	review_rooms(app, u, payload);
+	review_rooms(uses, u, payload);
 	for (struct rt_client *c = u->clients; c != NULL; c = c->next)
-		rt_meetings_review(app->meetings, c, rt_json_object(payload, "participants"));
+		rt_meetings_review(uses->meetings, c, rt_json_object(payload, "participants"));
 }
 
 static const struct rt_command_def commands[] = {
@@ -100,8 +109,18 @@ static const struct rt_command_def commands[] = {
 	{"rt:standing", run_standing},
 };
 
-void
-rt_standing_init(void)
+struct rt_standing *
+rt_standing_new(const struct rt_standing_uses *uses)
 {
-	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
+	struct rt_standing *st = rt_alloc(sizeof(*st));
+
+	st->uses = *uses;
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), st);
+	return st;
+}
+
+void
+rt_standing_free(struct rt_standing *st)
+{
+	free(st);
 }

@@ -7,10 +7,9 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/socketio/socket.h"
-#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/clients/client.h"
 
 /* Frames that wait for the answer to a join.  Beyond it the client is cut off: it could not keep up either. */
 #define HELD_MAX 1000
@@ -43,17 +42,15 @@ struct rt_meeting_seat
 
 struct rt_meetings
 {
-	struct rt_app *app;
 	struct rt_map *meetings;
 	size_t nseats;
 };
 
 struct rt_meetings *
-rt_meetings_new(struct rt_app *app)
+rt_meetings_new(void)
 {
 	struct rt_meetings *ms = rt_alloc(sizeof(*ms));
 
-	ms->app = app;
 	ms->meetings = rt_map_new();
 	return ms;
 }

@@ -13,12 +13,11 @@
 
 #include "bgworker/gateway/engineio/frame.h"
 
-struct rt_app;
 struct rt_client;
 struct rt_meetings;
 struct rt_socket;
 
-struct rt_meetings *rt_meetings_new(struct rt_app *app);
+struct rt_meetings *rt_meetings_new(void);
 void rt_meetings_free(struct rt_meetings *ms); /* when all have left; NULL is fine */
 size_t rt_meetings_count(const struct rt_meetings *ms);
 size_t rt_meetings_seats(const struct rt_meetings *ms);

@@ -12,14 +12,26 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/bus/self.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/event.h"
 #include "meeting.h"
-#include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/chat/typing_event.h"
 #include "bgworker/gateway/clients/user.h"
+
+struct rt_meeting_events
+{
+	struct rt_meeting_events_uses uses;
+};
+
+static struct rt_meeting_events *
+owner_of(const struct rt_event *e)
+{
+	return e->owner;
+}
 
 /* ---- dropped sockets ---------------------------------------------------------------------- */
 
@@ -32,7 +44,7 @@ on_place_kept(void *arg, const struct rt_db_reply *reply)
 }
 
 static void
-tell_dropped(struct rt_app *app, const char *user, const char *sid)
+tell_dropped(const struct rt_meeting_events *me, const char *user, const char *sid)
 {
 	struct rt_text req;
 
@@ -40,18 +52,18 @@ tell_dropped(struct rt_app *app, const char *user, const char *sid)
 	rt_text_add(&req, "{\"sid\":");
 	rt_text_quote(&req, sid);
 	rt_text_add(&req, ",\"gateway\":");
-	rt_text_quote(&req, app->name);
+	rt_text_quote(&req, me->uses.self->name);
 	rt_text_add(&req, "}");
-	rt_db_call(app->db, RT_DB_FAST, "meeting_disconnected", user, req.data, req.len, on_place_kept, NULL);
+	rt_db_call(me->uses.db, RT_DB_FAST, "meeting_disconnected", user, req.data, req.len, on_place_kept, NULL);
 	rt_text_fini(&req);
 }
 
 void
-rt_meeting_gone(struct rt_app *app, struct rt_client *c, bool dropped)
+rt_meeting_events_gone(struct rt_meeting_events *me, struct rt_client *c, bool dropped)
 {
 	if (dropped && c->seats != NULL)
-		tell_dropped(app, c->user->id, rt_socket_id(c->socket));
-	rt_meetings_leave_all(app->meetings, c);
+		tell_dropped(me, c->user->id, rt_socket_id(c->socket));
+	rt_meetings_leave_all(me->uses.meetings, c);
 }
 
 /* ---- join-meeting, leave-meeting ------------------------------------------------------------ */
@@ -76,16 +88,16 @@ static void
 on_joined(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_event *e = arg;
-	struct rt_app *app = e->app;
+	struct rt_meeting_events *me = owner_of(e);
 	struct rt_client *c = rt_event_client(e);
 	struct join *j = e->data;
 	bool joined = reply->ok;
 
 	if (c == NULL && joined)
-		tell_dropped(app, j->user, j->sid);
+		tell_dropped(me, j->user, j->sid);
 	rt_event_answer_reply(e, reply);
 	if (c != NULL)
-		rt_meeting_settle(app->meetings, j->meeting, c, joined, rt_recover_pos(app, c));
+		rt_meeting_settle(me->uses.meetings, j->meeting, c, joined, rt_client_pos(c, rt_bus_pos(me->uses.bus)));
 	free_join(j);
 }
 
@@ -111,7 +123,7 @@ handle_join(struct rt_event *e)
 		j->user = rt_strdup(c->user->id);
 		j->sid = rt_strdup(rt_socket_id(c->socket));
 		e->data = j;
-		rt_meeting_expect(e->app->meetings, j->meeting, c);
+		rt_meeting_expect(owner_of(e)->uses.meetings, j->meeting, c);
 		rt_event_call_with(e, lane_of(req), "meeting_join", NULL, on_joined, e);
 	}
 	else
@@ -137,7 +149,7 @@ handle_leave(struct rt_event *e)
 
 	if (rt_json_get_id(req, "meetingId", meeting))
 	{
-		rt_typing_end(e->app->typings, c, RT_TYPING_MEETING, meeting);
+		rt_typing_end(owner_of(e)->uses.typings, c, RT_TYPING_MEETING, meeting);
 		rt_event_call(e, "meeting_leave", on_reply);
 	}
 	else
@@ -146,7 +158,7 @@ handle_leave(struct rt_event *e)
 }
 
 void
-rt_meeting_resume(struct rt_app *app, struct rt_client *c, const json_t *meetings)
+rt_meeting_events_resume(struct rt_meeting_events *me, struct rt_client *c, const json_t *meetings)
 {
 	const json_t *item;
 	char id[RT_ID_LEN + 1];
@@ -158,7 +170,7 @@ rt_meeting_resume(struct rt_app *app, struct rt_client *c, const json_t *meeting
 		if (!rt_json_id(item, id))
 			continue;
 		snprintf(req, sizeof(req), "{\"meetingId\":\"%s\"}", id);
-		rt_event_inject(app, c, "join-meeting", req);
+		rt_event_inject(me->uses.events, c, "join-meeting", req);
 	}
 }
 
@@ -174,8 +186,8 @@ handle_typing(struct rt_event *e)
 		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
 	else if (!json_is_boolean(json_object_get(req, "typing")))
 		rt_event_fail(e, "bad_request", "typing must be true or false");
-	else if (rt_meeting_is_seated(e->app->meetings, meeting, rt_event_client(e)))
-		rt_typing_tell(e, RT_TYPING_MEETING, meeting, rt_json_bool(req, "typing", false));
+	else if (rt_meeting_is_seated(owner_of(e)->uses.meetings, meeting, rt_event_client(e)))
+		rt_typing_tell(owner_of(e)->uses.typings, e, RT_TYPING_MEETING, meeting, rt_json_bool(req, "typing", false));
 	else
 		/* The database knows whether it is not there, over, or none of theirs. */
 		rt_event_call(e, "meeting_typing", on_reply);
@@ -185,24 +197,25 @@ handle_typing(struct rt_event *e)
 /* ---- what the database tells ---------------------------------------------------------------- */
 
 static struct rt_client *
-find_client(struct rt_app *app, const json_t *payload)
+find_client(const struct rt_meeting_events *me, const json_t *payload)
 {
 	const char *gateway = rt_json_str(payload, "gateway");
 	const char *sid = rt_json_str(payload, "sid");
 	struct rt_socket *s;
 	struct rt_client *c;
 
-	if (gateway == NULL || sid == NULL || strcmp(gateway, app->name) != 0)
+	if (gateway == NULL || sid == NULL || strcmp(gateway, me->uses.self->name) != 0)
 		return NULL;
-	s = rt_socket_find(app->sockets, sid);
+	s = rt_socket_find(me->uses.sockets, sid);
 	c = s == NULL ? NULL : rt_socket_data(s);
 	return c == NULL || c->user == NULL ? NULL : c;
 }
 
 static void
-run_meeting_member(struct rt_app *app, const json_t *payload)
+run_meeting_member(void *owner, const json_t *payload)
 {
-	struct rt_client *c = find_client(app, payload);
+	struct rt_meeting_events *me = owner;
+	struct rt_client *c = find_client(me, payload);
 	char meeting[RT_ID_LEN + 1];
 	char participant[RT_ID_LEN + 1];
 
@@ -210,18 +223,19 @@ run_meeting_member(struct rt_app *app, const json_t *payload)
 		!rt_json_get_id(payload, "participantId", participant))
 		return;
 	if (rt_json_bool(payload, "member", false))
-		rt_meeting_enter(app->meetings, meeting, c, participant);
+		rt_meeting_enter(me->uses.meetings, meeting, c, participant);
 	else
-		rt_meeting_leave(app->meetings, meeting, c, participant);
+		rt_meeting_leave(me->uses.meetings, meeting, c, participant);
 }
 
 static void
-run_meeting_closed(struct rt_app *app, const json_t *payload)
+run_meeting_closed(void *owner, const json_t *payload)
 {
+	struct rt_meeting_events *me = owner;
 	char meeting[RT_ID_LEN + 1];
 
 	if (rt_json_get_id(payload, "meetingId", meeting))
-		rt_meeting_close(app->meetings, meeting);
+		rt_meeting_close(me->uses.meetings, meeting);
 }
 
 /* ---- the tables --------------------------------------------------------------------------------- */
@@ -247,9 +261,19 @@ static const struct rt_command_def commands[] = {
 	{"rt:meeting-closed", run_meeting_closed},
 };
 
-void
-rt_meeting_event_init(void)
+struct rt_meeting_events *
+rt_meeting_events_new(const struct rt_meeting_events_uses *uses)
 {
-	rt_events_add_table(events, sizeof(events) / sizeof(events[0]));
-	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
+	struct rt_meeting_events *me = rt_alloc(sizeof(*me));
+
+	me->uses = *uses;
+	rt_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), me);
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), me);
+	return me;
+}
+
+void
+rt_meeting_events_free(struct rt_meeting_events *me)
+{
+	free(me);
 }

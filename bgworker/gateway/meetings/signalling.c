@@ -16,10 +16,9 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/clients/event.h"
-#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/clients/client.h"
 
 #define ANSWER_WITHIN_MS 5000
 #define REQUESTS_MAX 20000 /* in all; beyond it `unavailable` */
@@ -40,7 +39,7 @@ struct request
 
 struct rt_signals
 {
-	struct rt_app *app;
+	struct rt_signals_uses uses;
 	struct rt_map *requests; /* by tag */
 	uint64_t last_tag;
 	struct request *first, **last;
@@ -61,7 +60,7 @@ new_request(struct rt_signals *sg, struct rt_event *e)
 	r->client = e->client;
 	snprintf(r->tag, sizeof(r->tag), "%" PRIu64, ++sg->last_tag);
 	rt_map_put_str(sg->requests, r->tag, r);
-	r->ends_ms = rt_loop_now_ms(sg->app->loop) + ANSWER_WITHIN_MS;
+	r->ends_ms = rt_loop_now_ms(sg->uses.loop) + ANSWER_WITHIN_MS;
 	r->prevp = sg->last;
 	*sg->last = r;
 	sg->last = &r->next;
@@ -98,7 +97,7 @@ static void
 on_timer(void *arg)
 {
 	struct rt_signals *sg = arg;
-	uint64_t now_ms = rt_loop_now_ms(sg->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(sg->uses.loop);
 	struct request *next;
 
 	for (struct request *r = sg->first; r != NULL && r->ends_ms <= now_ms; r = next)
@@ -144,8 +143,7 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 {
 	struct request *r = arg;
 	struct rt_signals *sg = r->signals;
-	struct rt_app *app = sg->app;
-	struct rt_client *c = rt_client_find(app->users, r->client);
+	struct rt_client *c = rt_client_find(sg->uses.clients, r->client);
 
 	r->calling = false;
 	if (r->event == NULL)
@@ -155,13 +153,13 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 	else
 		take_reply(sg, r, reply);
 	if (c != NULL)
-		rt_event_lower_barrier(app, c);
+		rt_event_lower_barrier(sg->uses.events, c);
 }
 
 static void
 handle_request(struct rt_event *e)
 {
-	struct rt_signals *sg = e->app->signals;
+	struct rt_signals *sg = e->owner;
 	struct rt_text req;
 	struct request *r;
 
@@ -239,13 +237,13 @@ fetch(struct rt_signals *sg)
 		json_array_remove(sg->stored, 0);
 	}
 	sg->fetching = true;
-	rt_dbjson_call(sg->app->db, "media_result", json_pack("{s:o}", "requestIds", ids), on_fetched, sg);
+	rt_dbjson_call(sg->uses.db, "media_result", json_pack("{s:o}", "requestIds", ids), on_fetched, sg);
 }
 
 static void
-run_media_answer(struct rt_app *app, const json_t *payload)
+run_media_answer(void *owner, const json_t *payload)
 {
-	struct rt_signals *sg = app->signals;
+	struct rt_signals *sg = owner;
 	json_t *id = json_object_get(payload, "requestId");
 
 	if (!rt_json_bool(payload, "stored", false))
@@ -259,16 +257,37 @@ run_media_answer(struct rt_app *app, const json_t *payload)
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
+static const struct rt_event_def events[] = {
+	{.name = "create-transport", .handle = handle_request, .reply = "transport-created"},
+	{.name = "connect-transport", .handle = handle_request, .reply = "transport-connected"},
+	{.name = "restart-ice", .handle = handle_request, .reply = "ice-restarted"},
+	{.name = "produce", .handle = handle_request, .reply = "produced"},
+	{.name = "consume", .handle = handle_request, .reply = "consumed"},
+	{.name = "resume-consumer", .handle = handle_request, .reply = "consumer-resumed"},
+	{.name = "pause-consumer", .handle = handle_request, .reply = "consumer-paused"},
+	{.name = "close-consumer", .handle = handle_request, .reply = "consumer-closed"},
+	{.name = "pause-producer", .handle = handle_request},
+	{.name = "resume-producer", .handle = handle_request},
+	{.name = "close-producer", .handle = handle_request},
+	{.name = "set-preferred-layers", .handle = handle_request},
+	{.name = "request-keyframe", .handle = handle_request},
+	{.name = "get-stats", .handle = handle_request},
+};
+
+static const struct rt_command_def commands[] = {{"rt:media-answer", run_media_answer}};
+
 struct rt_signals *
-rt_signals_new(struct rt_app *app)
+rt_signals_new(const struct rt_signals_uses *uses)
 {
 	struct rt_signals *sg = rt_alloc(sizeof(*sg));
 
-	sg->app = app;
+	sg->uses = *uses;
 	sg->requests = rt_map_new();
 	sg->last = &sg->first;
 	sg->stored = json_array();
-	sg->timer = rt_timer_new(app->loop, on_timer, sg);
+	sg->timer = rt_timer_new(uses->loop, on_timer, sg);
+	rt_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), sg);
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), sg);
 	return sg;
 }
 
@@ -292,30 +311,4 @@ size_t
 rt_signals_waiting(const struct rt_signals *sg)
 {
 	return rt_map_count(sg->requests);
-}
-
-static const struct rt_event_def events[] = {
-	{.name = "create-transport", .handle = handle_request, .reply = "transport-created"},
-	{.name = "connect-transport", .handle = handle_request, .reply = "transport-connected"},
-	{.name = "restart-ice", .handle = handle_request, .reply = "ice-restarted"},
-	{.name = "produce", .handle = handle_request, .reply = "produced"},
-	{.name = "consume", .handle = handle_request, .reply = "consumed"},
-	{.name = "resume-consumer", .handle = handle_request, .reply = "consumer-resumed"},
-	{.name = "pause-consumer", .handle = handle_request, .reply = "consumer-paused"},
-	{.name = "close-consumer", .handle = handle_request, .reply = "consumer-closed"},
-	{.name = "pause-producer", .handle = handle_request},
-	{.name = "resume-producer", .handle = handle_request},
-	{.name = "close-producer", .handle = handle_request},
-	{.name = "set-preferred-layers", .handle = handle_request},
-	{.name = "request-keyframe", .handle = handle_request},
-	{.name = "get-stats", .handle = handle_request},
-};
-
-static const struct rt_command_def commands[] = {{"rt:media-answer", run_media_answer}};
-
-void
-rt_signalling_init(void)
-{
-	rt_events_add_table(events, sizeof(events) / sizeof(events[0]));
-	rt_commands_add_table(commands, sizeof(commands) / sizeof(commands[0]));
 }

@@ -7,12 +7,24 @@
 
 #include <stddef.h>
 
-struct rt_app;
+struct rt_clients;
+struct rt_commands;
+struct rt_db;
+struct rt_events;
+struct rt_loop;
 struct rt_signals;
 
-void rt_signalling_init(void); /* adds the events and commands to their tables */
+/* What it uses; all is lent, and must live as long. */
+struct rt_signals_uses
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_clients *clients;
+	struct rt_events *events;     /* it adds its own */
+	struct rt_commands *commands; /* likewise */
+};
 
-struct rt_signals *rt_signals_new(struct rt_app *app);
+struct rt_signals *rt_signals_new(const struct rt_signals_uses *uses);
 void rt_signals_free(struct rt_signals *sg); /* NULL is fine; the database's callbacks must have ended */
 size_t rt_signals_waiting(const struct rt_signals *sg);
 

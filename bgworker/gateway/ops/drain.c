@@ -3,10 +3,12 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "bgworker/common/conf.h"
+#include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
-#include "bgworker/gateway/app.h"
+#include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/net/network.h"
 
 #define TICK_MS 50
@@ -14,10 +16,7 @@
 
 struct rt_drain
 {
-	struct rt_app *app;
-	rt_loop_cb on_begin;
-	rt_loop_cb on_over;
-	void *arg;
+	struct rt_drain_uses uses;
 	struct rt_timer *timer;
 	bool begun;
 	bool over;
@@ -39,39 +38,40 @@ static void
 on_timer(void *arg)
 {
 	struct rt_drain *d = arg;
-	uint64_t now_ms = rt_loop_now_ms(d->app->loop);
-	uint64_t there = rt_network_traffic(d->app->network)->sessions;
+	uint64_t now_ms = rt_loop_now_ms(d->uses.loop);
+	uint64_t there = rt_network_traffic(d->uses.network)->sessions;
 	uint64_t stay = may_stay(d, now_ms);
 
 	if (d->over)
 		return;
 	if (there > stay)
-		rt_network_end_some(d->app->network, there - stay);
+		rt_network_end_some(d->uses.network, there - stay);
 	d->over = there == 0 || now_ms >= d->until_ms;
 	if (d->over)
-		d->on_over(d->arg);
+		d->uses.on_over(d->uses.arg);
 	else
 		rt_timer_start(d->timer, TICK_MS);
 }
 
-void
-rt_drain_begin(struct rt_drain *d, uint64_t spread_ms)
+/* Once more: only shortens. */
+static void
+begin(struct rt_drain *d, uint64_t spread_ms)
 {
-	uint64_t now_ms = rt_loop_now_ms(d->app->loop);
+	uint64_t now_ms = rt_loop_now_ms(d->uses.loop);
 
 	if (d->begun && now_ms + spread_ms >= d->until_ms)
 		return;
 	d->until_ms = now_ms + spread_ms;
 	d->from_ms = now_ms + (spread_ms < HEAD_START_MS ? spread_ms : HEAD_START_MS);
-	d->sessions = rt_network_traffic(d->app->network)->sessions;
+	d->sessions = rt_network_traffic(d->uses.network)->sessions;
 	rt_timer_start(d->timer, 0);
 	if (d->begun)
 		return;
 	d->begun = true;
 	rt_log(RT_LOG_INFO, NULL, "draining for %" PRIu64 " ms", spread_ms);
-	rt_network_refuse_sessions(d->app->network);
-	if (rt_conf_has_successor(d->app->conf))
-		d->on_begin(d->arg);
+	rt_network_refuse_sessions(d->uses.network);
+	if (d->uses.has_successor)
+		d->uses.on_begin(d->uses.arg);
 }
 
 bool
@@ -80,16 +80,27 @@ rt_drain_begun(const struct rt_drain *d)
 	return d->begun;
 }
 
+static void
+run_drain(void *owner, const json_t *payload)
+{
+	struct rt_drain *d = owner;
+	const char *gateway = rt_json_str(payload, "gateway");
+	int64_t spread_ms = rt_json_int(payload, "spreadMs", -1);
+
+	if (gateway != NULL && strcmp(gateway, d->uses.self->name) == 0 && spread_ms >= 0)
+		begin(d, (uint64_t) spread_ms);
+}
+
+static const struct rt_command_def commands[] = {{"rt:drain", run_drain}};
+
 struct rt_drain *
-rt_drain_new(struct rt_app *app, rt_loop_cb on_begin, rt_loop_cb on_over, void *arg)
+rt_drain_new(const struct rt_drain_uses *uses)
 {
 	struct rt_drain *d = rt_alloc(sizeof(*d));
 
-	d->app = app;
-	d->on_begin = on_begin;
-	d->on_over = on_over;
-	d->arg = arg;
-	d->timer = rt_timer_new(app->loop, on_timer, d);
+	d->uses = *uses;
+	d->timer = rt_timer_new(uses->loop, on_timer, d);
+	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), d);
 	return d;
 }
 

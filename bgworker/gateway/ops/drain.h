@@ -12,14 +12,27 @@
 
 #include "bgworker/common/loop.h"
 
-struct rt_app;
+struct rt_commands;
 struct rt_drain;
+struct rt_self;
+struct rt_network;
 
-/* on_begin: a successor comes: give up what it must have.  on_over: nobody is left, or the time is over. */
-struct rt_drain *rt_drain_new(struct rt_app *app, rt_loop_cb on_begin, rt_loop_cb on_over, void *arg);
+/* What it uses; all is lent, and must live as long. */
+struct rt_drain_uses
+{
+	struct rt_loop *loop;
+	const struct rt_self *self;
+	struct rt_network *network;
+	struct rt_commands *commands; /* it adds rt:drain */
+	bool has_successor;           /* the supervisor has promised one */
+	rt_loop_cb on_begin;          /* the successor comes: give up what it must have */
+	rt_loop_cb on_over;           /* nobody is left, or the time is over */
+	void *arg;
+};
+
+struct rt_drain *rt_drain_new(const struct rt_drain_uses *uses);
 void rt_drain_free(struct rt_drain *d); /* NULL is fine */
 
-void rt_drain_begin(struct rt_drain *d, uint64_t spread_ms); /* once more: only shortens */
 bool rt_drain_begun(const struct rt_drain *d);
 
 #endif

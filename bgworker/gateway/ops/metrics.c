@@ -1,45 +1,239 @@
-/* metrics.c: see metrics.h */
+/* metrics.c: see metrics.h.
+ *
+ * Every figure is read when somebody asks, from the module that keeps it; names and help texts are here, so that the
+ * page on monitoring has one source. A name, once released, keeps its meaning. */
 #include "metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/conf.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
+#include "bgworker/common/loop.h"
+#include "bgworker/common/metric.h"
+#include "bgworker/common/process.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
-#include "stat.h"
+#include "bgworker/common/version.h"
+#include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/net/network.h"
+#include "gauges.h"
+#include "media_metrics.h"
+#include "relaystat.h"
+#include "report.h"
 
 #define CONNECTIONS_MAX 20
 
 struct rt_metrics
 {
-	struct rt_app *app;
-	struct rt_network *network;
+	struct rt_metrics_uses uses;
+	struct rt_network *beside; /* the address of its own; NULL: none */
+	struct rt_process *process;
+	struct rt_text labels;   /* of the gateway's samples */
+	struct rt_text database; /* of those of the relay and of media */
 };
 
+static const struct
+{
+	const char *name;
+	const char *help;
+} counter_names[RT_COUNTERS] = {
+	[RT_COUNT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections that were let in."},
+	[RT_COUNT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections that were refused."},
+	[RT_COUNT_DISCONNECTS] = {"rt_gateway_disconnects_total", "Socket.IO connections that have ended."},
+	[RT_COUNT_EVENTS] = {"rt_gateway_client_events_total", "Events that clients have sent."},
+	[RT_COUNT_EVENT_ERRORS] = {"rt_gateway_client_event_errors_total", "Events that were answered with an error."},
+	[RT_COUNT_RATE_LIMITED] = {"rt_gateway_rate_limited_total", "Events and requests above a rate limit."},
+	[RT_COUNT_RECOVERED] = {"rt_gateway_recovered_total", "Connections whose state was recovered."},
+	[RT_COUNT_REPLAY_PAGES] = {"rt_gateway_replay_pages_total", "Pages of the event log read for recoveries."},
+	[RT_COUNT_REQUESTS] = {"rt_gateway_requests_total", "REST requests."},
+	[RT_COUNT_REQUEST_ERRORS] = {"rt_gateway_request_errors_total",
+								 "REST requests that were answered with an error."},
+	[RT_COUNT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions for messages that came by REST."},
+	[RT_COUNT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages that came by REST."},
+};
+
+/* ---- /metrics ----------------------------------------------------------------------- */
+
+static void
+write_transport(const struct rt_traffic *t, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+		{"rt_gateway_connections", "Open connections of all kinds.", RT_GAUGE, &t->connections},
+		{"rt_gateway_websockets", "Open websockets.", RT_GAUGE, &t->websockets},
+		{"rt_gateway_sessions", "Engine.IO sessions.", RT_GAUGE, &t->sessions},
+		{"rt_gateway_sockets", "Connected Socket.IO sockets.", RT_GAUGE, &t->sockets},
+		{"rt_gateway_queued_bytes", "Bytes that wait for sockets.", RT_GAUGE, &t->queued_bytes},
+		{"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
+		{"rt_gateway_refused_full_total", "Connections above rt.max_connections.", RT_COUNTER, &t->refused_full},
+		{"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
+		{"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
+		{"rt_gateway_http_bad_requests_total", "HTTP requests that were none.", RT_COUNTER, &t->http_bad_requests},
+		{"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
+		{"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
+		{"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
+		{"rt_gateway_bytes_out_total", "Bytes sent.", RT_COUNTER, &t->bytes_out},
+		{"rt_gateway_writes_out_total", "Writes that carried messages.", RT_COUNTER, &t->writes_out},
+		{"rt_gateway_cut_off_total", "Sockets cut off because their queue was full.", RT_COUNTER, &t->cut_off},
+		{"rt_gateway_ping_timeouts_total", "Sessions that fell silent.", RT_COUNTER, &t->ping_timeouts},
+		{"rt_gateway_connect_timeouts_total", "Sessions without a CONNECT in time.", RT_COUNTER,
+		 &t->connect_timeouts},
+		{"rt_gateway_upgrades_total", "Upgrades from polling to websocket.", RT_COUNTER, &t->upgrades},
+		{"rt_gateway_protocol_errors_total", "Sessions closed for what they sent.", RT_COUNTER, &t->protocol_errors},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+static void
+write_bus(const struct rt_bus_stats *b, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+		{"rt_gateway_bus_events_total", "Events that came by the bus.", RT_COUNTER, &b->events},
+		{"rt_gateway_bus_pages_total", "Pages of the event log read by the bus.", RT_COUNTER, &b->pages},
+		{"rt_gateway_bus_catch_ups_total", "Times that the bus fell out of live.", RT_COUNTER, &b->catch_ups},
+		{"rt_gateway_bus_resets_total", "Times that the event log did not reach back.", RT_COUNTER, &b->resets},
+		{"rt_gateway_bus_bad_notices_total", "Notifications that were none of the relay's.", RT_COUNTER,
+		 &b->bad_notices},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+static void
+write_gauges(const struct rt_gauges *g, struct rt_text *out, const char *labels)
+{
+	const struct rt_metric metrics[] = {
+		{"rt_gateway_users", "Users with a connected socket.", RT_GAUGE, &g->users},
+		{"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
+		{"rt_gateway_meetings", "Meetings with a connected participant.", RT_GAUGE, &g->meetings},
+		{"rt_gateway_participants", "Connected participants of meetings.", RT_GAUGE, &g->seats},
+		{"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
+		{"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
+		{"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
+		{"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
+		{"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
+		{"rt_gateway_ready", "Whether /readyz answers 200.", RT_GAUGE, &g->ready},
+		{"rt_gateway_draining", "Whether rt.drain() ends this gateway.", RT_GAUGE, &g->draining},
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		rt_metric_write(out, &metrics[i], labels);
+}
+
+/* ---- histograms ----------------------------------------------------------------------- */
+
+static void
+write_histogram(struct rt_text *out, const char *name, const char *help, const char *labels,
+				const struct rt_histogram *h)
+{
+	rt_metric_write_head(out, name, help, "histogram");
+	rt_histogram_write(out, name, labels, h);
+}
+
+/* Passwords and searches take long by nature, so they must not hide what is slow else. */
+static void
+write_lanes(struct rt_text *out, const char *name, const char *help, const char *labels,
+			const struct rt_histogram *fast, const struct rt_histogram *slow)
+{
+	struct rt_text with_lane;
+
+	rt_metric_write_head(out, name, help, "histogram");
+	for (int i = 0; i < 2; i++)
+	{
+		rt_text_init(&with_lane);
+		rt_text_add(&with_lane, labels);
+		rt_metric_label(&with_lane, "lane", i == 0 ? "fast" : "slow");
+		rt_histogram_write(out, name, with_lane.data, i == 0 ? fast : slow);
+		rt_text_fini(&with_lane);
+	}
+}
+
+static void
+write_durations(const struct rt_metrics *m, struct rt_text *out, const char *labels)
+{
+	const struct rt_metrics_uses *u = &m->uses;
+
+	write_lanes(out, "rt_gateway_request_duration_seconds",
+				"REST requests that asked the database, until their answer.", labels,
+				rt_counters_durations(u->counters, RT_DURATION_REQUEST_FAST),
+				rt_counters_durations(u->counters, RT_DURATION_REQUEST_SLOW));
+	write_lanes(out, "rt_gateway_db_call_duration_seconds",
+				"Database calls, their waiting for a connection included.", labels,
+				rt_db_durations(u->db, RT_DB_FAST), rt_db_durations(u->db, RT_DB_SLOW));
+	write_histogram(out, "rt_gateway_delivery_delay_seconds",
+					"From an event's commit to its dispatch here; one a second.", labels,
+					rt_counters_durations(u->counters, RT_DURATION_DELIVERY));
+	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Until clients answered a heartbeat.", labels,
+					&rt_network_traffic(u->network)->answers);
+	write_histogram(out, "rt_gateway_turn_duration_seconds", "Turns of the event loop, to a millisecond.", labels,
+					rt_loop_turns(u->loop));
+}
+
+static void
+write_build(struct rt_text *out)
+{
+	rt_metric_write_head(out, "rt_build_info", "1, labelled with the version.", "gauge");
+	rt_text_add(out, "rt_build_info{version=\"" RT_VERSION "\"} 1\n");
+}
+
+static void
+write_counters(const struct rt_counters *cs, struct rt_text *out, const char *labels)
+{
+	for (int i = 0; i < RT_COUNTERS; i++)
+	{
+		const struct rt_metric metric = {counter_names[i].name, counter_names[i].help, RT_COUNTER,
+										 rt_counters_value(cs, i)};
+
+		rt_metric_write(out, &metric, labels);
+	}
+}
+
+static void
+write_all(const struct rt_metrics *m, struct rt_text *out)
+{
+	const struct rt_metrics_uses *u = &m->uses;
+	const char *labels = m->labels.data;
+	struct rt_gauges gauges;
+
+	rt_gauges_take(&gauges, u->gauges);
+	write_build(out);
+	write_transport(rt_network_traffic(u->network), out, labels);
+	write_bus(rt_bus_stats(u->bus), out, labels);
+	write_gauges(&gauges, out, labels);
+	write_counters(u->counters, out, labels);
+	write_durations(m, out, labels);
+	rt_process_write(m->process, out, labels);
+	rt_relaystat_write(rt_report_relay(u->report), out, m->database.data);
+	rt_media_metrics_write(rt_report_media(u->report), out, m->database.data);
+}
+
 void
-rt_metrics_reply(struct rt_app *app, struct rt_http_router *h, uint64_t id)
+rt_metrics_reply(const struct rt_metrics *m, struct rt_http_router *h, uint64_t id)
 {
 	struct rt_text t;
 
 	rt_text_init(&t);
-	rt_stat_write_metrics(app->stat, &t);
+	write_all(m, &t);
 	rt_http_router_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n",
 						 t.data, t.len);
 	rt_text_fini(&t);
 }
+
+/* ---- an address of its own ----------------------------------------------------------- */
 
 static void
 on_request(void *arg, const struct rt_http_router_request *r)
 {
 	static const char not_found[] = "not found\n";
 	struct rt_metrics *m = arg;
-	struct rt_http_router *h = rt_network_router(m->network);
+	struct rt_http_router *h = rt_network_router(m->beside);
 
 	if (strcmp(r->path, "/metrics") == 0)
-		rt_metrics_reply(m->app, h, r->id);
+		rt_metrics_reply(m, h, r->id);
 	else
 		rt_http_router_reply(h, r->id, 404, "text/plain", NULL, not_found, sizeof(not_found) - 1);
 }
@@ -97,36 +291,53 @@ listen_on(struct rt_metrics *m, const char *host, int port)
 		.workers = 1,
 		.beside = true,
 	};
-	enum rt_result rc = rt_network_new(&m->network, m->app->loop, &settings, &nobody, on_request, m);
+	enum rt_result rc = rt_network_new(&m->beside, m->uses.loop, &settings, &nobody, on_request, m);
 
-	return rc == RT_OK ? rt_network_listen(m->network) : rc;
+	return rc == RT_OK ? rt_network_listen(m->beside) : rc;
 }
 
 enum rt_result
-rt_metrics_new(struct rt_metrics **mp, struct rt_app *app)
+rt_metrics_listen(struct rt_metrics *m, const char *address)
 {
-	const char *address = rt_conf_str(app->conf, "metrics_address");
-	struct rt_metrics *m;
 	char host[100];
 	enum rt_result rc;
 	int port;
 
-	*mp = NULL;
-	if (*address == '\0')
-		return RT_OK;
 	if (!split_address(address, host, sizeof(host), &port))
 	{
 		rt_log(RT_LOG_ERROR, "metrics", "rt.metrics_address must be \"host:port\"");
 		return RT_BAD_INPUT;
 	}
-	m = rt_alloc(sizeof(*m));
-	m->app = app;
-	rc = listen_on(m, host, port + rt_conf_worker(app->conf));
-	if (rc == RT_OK)
-		*mp = m;
-	else
-		rt_metrics_free(m);
+	rc = listen_on(m, host, port + m->uses.worker);
+	if (rc != RT_OK)
+		rt_metrics_stop_listening(m);
 	return rc;
+}
+
+void
+rt_metrics_stop_listening(struct rt_metrics *m)
+{
+	rt_network_free(m->beside);
+	m->beside = NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+struct rt_metrics *
+rt_metrics_new(const struct rt_metrics_uses *uses)
+{
+	struct rt_metrics *m = rt_alloc(sizeof(*m));
+	char worker[12];
+
+	m->uses = *uses;
+	m->process = rt_process_new();
+	snprintf(worker, sizeof(worker), "%d", uses->worker);
+	rt_text_init(&m->labels);
+	rt_metric_label(&m->labels, "database", uses->database);
+	rt_metric_label(&m->labels, "worker", worker);
+	rt_text_init(&m->database);
+	rt_metric_label(&m->database, "database", uses->database);
+	return m;
 }
 
 void
@@ -134,6 +345,9 @@ rt_metrics_free(struct rt_metrics *m)
 {
 	if (m == NULL)
 		return;
-	rt_network_free(m->network);
+	rt_metrics_stop_listening(m);
+	rt_process_free(m->process);
+	rt_text_fini(&m->labels);
+	rt_text_fini(&m->database);
 	free(m);
 }

@@ -7,19 +7,20 @@
 #include <unistd.h>
 
 #include "bgworker/common/clock.h"
-#include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/socketio/socket.h"
-#include "stat.h"
+#include "gauges.h"
+#include "ready.h"
 #include "bgworker/gateway/net/network.h"
-#include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/bus/self.h"
+#include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/counters.h"
 
 #define REPORT_EVERY_MS 1000
 #define ROOMS_MAX 1000       /* told of in one report: those with joined clients, no matter which */
@@ -27,13 +28,12 @@
 
 struct rt_report
 {
-	struct rt_app *app;
+	struct rt_report_uses uses;
 	struct rt_timer *timer;
 	size_t next_client;
 	json_t *answer;    /* to the last report */
 	uint64_t seen_pos; /* 0: none since the last report */
 	uint64_t seen_at_us;
-	bool started; /* the database knows this gateway */
 	bool asking;
 };
 
@@ -46,17 +46,18 @@ write_number(struct rt_text *t, const char *key, uint64_t value)
 static void
 write_stats(struct rt_report *rp, struct rt_text *t)
 {
-	const struct rt_traffic *tr = rt_network_traffic(rp->app->network);
-	const struct rt_stat_gauges *g = rt_stat_take_gauges(rp->app->stat);
-	const struct rt_stat *st = rp->app->stat;
+	const struct rt_traffic *tr = rt_network_traffic(rp->uses.network);
+	const struct rt_counters *cs = rp->uses.counters;
+	struct rt_gauges g;
 
+	rt_gauges_take(&g, rp->uses.gauges);
 	rt_text_addf(t, ",\"stats\":{\"connections\":%" PRIu64, tr->connections);
 	write_number(t, "websockets", tr->websockets);
 	write_number(t, "sockets", tr->sockets);
-	write_number(t, "users", g->users);
-	write_number(t, "rooms", g->rooms);
-	write_number(t, "events", rt_bus_stats(rp->app->bus)->events);
-	write_number(t, "position", g->position);
+	write_number(t, "users", g.users);
+	write_number(t, "rooms", g.rooms);
+	write_number(t, "events", rt_bus_stats(rp->uses.bus)->events);
+	write_number(t, "position", g.position);
 	write_number(t, "framesOut", tr->frames_out);
 	write_number(t, "bytesOut", tr->bytes_out);
 	write_number(t, "writesOut", tr->writes_out);
@@ -64,12 +65,12 @@ write_stats(struct rt_report *rp, struct rt_text *t)
 	write_number(t, "bytesIn", tr->bytes_in);
 	write_number(t, "queuedBytes", tr->queued_bytes);
 	write_number(t, "cutOff", tr->cut_off);
-	write_number(t, "requests", rt_stat_get(st, RT_STAT_REQUESTS));
-	write_number(t, "clientEvents", rt_stat_get(st, RT_STAT_EVENTS));
-	write_number(t, "rateLimited", rt_stat_get(st, RT_STAT_RATE_LIMITED));
-	write_number(t, "recovered", rt_stat_get(st, RT_STAT_RECOVERED));
-	write_number(t, "dbCalls", g->db_calls);
-	write_number(t, "dbWaiting", g->db_waiting);
+	write_number(t, "requests", *rt_counters_value(cs, RT_COUNT_REQUESTS));
+	write_number(t, "clientEvents", *rt_counters_value(cs, RT_COUNT_EVENTS));
+	write_number(t, "rateLimited", *rt_counters_value(cs, RT_COUNT_RATE_LIMITED));
+	write_number(t, "recovered", *rt_counters_value(cs, RT_COUNT_RECOVERED));
+	write_number(t, "dbCalls", g.db_calls);
+	write_number(t, "dbWaiting", g.db_waiting);
 	rt_text_add(t, "}");
 }
 
@@ -81,7 +82,7 @@ write_rooms(struct rt_report *rp, struct rt_text *t)
 	int n = 0;
 
 	rt_text_add(t, ",\"rooms\":[");
-	while (n < ROOMS_MAX && (r = rt_rooms_next(rp->app->rooms, &at)) != NULL)
+	while (n < ROOMS_MAX && (r = rt_rooms_next(rp->uses.rooms, &at)) != NULL)
 	{
 		if (rt_room_joined_count(r) > 0)
 			rt_text_addf(t, "%s{\"roomId\":\"%s\",\"joined\":%zu}", n++ == 0 ? "" : ",", rt_room_id(r),
@@ -120,18 +121,18 @@ write_connection(struct rt_text *t, struct rt_client *c)
 static void
 write_connections(struct rt_report *rp, struct rt_text *t)
 {
-	size_t left = rt_clients_count(rp->app->users);
+	size_t left = rt_clients_count(rp->uses.clients);
 	int n = 0;
 
 	rt_text_add(t, ",\"connections\":[");
 	for (; left > 0 && n < CONNECTIONS_MAX; left--)
 	{
-		struct rt_client *c = rt_clients_next(rp->app->users, &rp->next_client);
+		struct rt_client *c = rt_clients_next(rp->uses.clients, &rp->next_client);
 
 		if (c == NULL)
 		{
 			rp->next_client = 0;
-			c = rt_clients_next(rp->app->users, &rp->next_client);
+			c = rt_clients_next(rp->uses.clients, &rp->next_client);
 		}
 		if (c == NULL || !has_news(c))
 			continue;
@@ -170,7 +171,7 @@ take_answer(struct rt_report *rp, json_t *answer)
 	json_decref(rp->answer);
 	rp->answer = answer;
 	if (delay_us >= 0)
-		rt_stat_observe(rp->app->stat, RT_STAT_DELIVERY, (uint64_t) delay_us);
+		rt_counters_observe(rp->uses.counters, RT_DURATION_DELIVERY, (uint64_t) delay_us);
 }
 
 json_t *
@@ -194,11 +195,11 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
 	if (reply->ok)
 	{
-		rp->started = true;
+		rt_ready_set_known(rp->uses.ready, true);
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
-		rp->started = false;
+		rt_ready_set_known(rp->uses.ready, false);
 }
 
 static void
@@ -209,19 +210,19 @@ tell(struct rt_report *rp, const char *fn)
 
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"gateway\":");
-	rt_text_quote(&t, rp->app->name);
+	rt_text_quote(&t, rp->uses.self->name);
 	gethostname(host, sizeof(host) - 1);
 	rt_text_add(&t, ",\"host\":");
 	rt_text_quote(&t, host);
-	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rt_conf_worker(rp->app->conf), (int) getpid());
-	write_number(&t, "port", (uint64_t) rt_conf_int(rp->app->conf, "port"));
+	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rp->uses.worker, (int) getpid());
+	write_number(&t, "port", (uint64_t) rp->uses.port);
 	write_stats(rp, &t);
 	write_rooms(rp, &t);
 	write_connections(rp, &t);
 	write_seen(rp, &t);
 	rt_text_add(&t, "}");
 	rp->asking = true;
-	rt_db_call(rp->app->db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
+	rt_db_call(rp->uses.db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
 	rt_text_fini(&t);
 }
 
@@ -231,7 +232,7 @@ on_timer(void *arg)
 	struct rt_report *rp = arg;
 
 	if (!rp->asking)
-		tell(rp, rp->started ? "gateway_report" : "gateway_start");
+		tell(rp, rt_ready_is_known(rp->uses.ready) ? "gateway_report" : "gateway_start");
 	rt_timer_start(rp->timer, REPORT_EVERY_MS);
 }
 
@@ -246,7 +247,7 @@ void
 rt_report_stop(struct rt_report *rp)
 {
 	rt_timer_stop(rp->timer);
-	if (rp->started)
+	if (rt_ready_is_known(rp->uses.ready))
 		tell(rp, "gateway_stop");
 }
 
@@ -256,19 +257,13 @@ rt_report_asking(const struct rt_report *rp)
 	return rp->asking;
 }
 
-bool
-rt_report_started(const struct rt_report *rp)
-{
-	return rp->started;
-}
-
 struct rt_report *
-rt_report_new(struct rt_app *app)
+rt_report_new(const struct rt_report_uses *uses)
 {
 	struct rt_report *rp = rt_alloc(sizeof(*rp));
 
-	rp->app = app;
-	rp->timer = rt_timer_new(app->loop, on_timer, rp);
+	rp->uses = *uses;
+	rp->timer = rt_timer_new(uses->loop, on_timer, rp);
 	return rp;
 }
 

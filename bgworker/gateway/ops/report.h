@@ -7,10 +7,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rt_app;
+struct rt_bus;
+struct rt_clients;
+struct rt_counters;
+struct rt_db;
+struct rt_gauges_uses;
+struct rt_loop;
+struct rt_ready;
 struct rt_report;
+struct rt_rooms;
+struct rt_self;
+struct rt_network;
 
-struct rt_report *rt_report_new(struct rt_app *app);
+/* What it uses; all is lent, and must live as long. */
+struct rt_report_uses
+{
+	struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_bus *bus;
+	const struct rt_self *self;
+	struct rt_network *network;
+	struct rt_clients *clients;
+	const struct rt_rooms *rooms;
+	struct rt_counters *counters;
+	struct rt_ready *ready; /* told whether the database knows this gateway */
+	const struct rt_gauges_uses *gauges;
+	int worker;
+	int port;
+};
+
+struct rt_report *rt_report_new(const struct rt_report_uses *uses);
 void rt_report_free(struct rt_report *rp); /* NULL is fine */
 
 /* Tells the database that this gateway is there, then reports; and that it goes. */
@@ -23,7 +49,5 @@ void rt_report_note_event(struct rt_report *rp, uint64_t pos);
 
 json_t *rt_report_relay(const struct rt_report *rp); /* the relay's figures; lent; NULL before the first answer */
 json_t *rt_report_media(const struct rt_report *rp); /* [{ slot, totals }], a media worker each; likewise */
-
-bool rt_report_started(const struct rt_report *rp); /* the database knows this gateway */
 
 #endif

@@ -6,13 +6,12 @@
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/app.h"
 
 #define EVERY_MS 1000
 
 struct rt_sweep
 {
-	struct rt_app *app;
+	struct rt_db *db;
 	struct rt_timer *timer; /* runs from an answer to the next question */
 };
 
@@ -31,16 +30,16 @@ on_timer(void *arg)
 {
 	struct rt_sweep *sw = arg;
 
-	rt_db_call(sw->app->db, RT_DB_OWN, "meeting_sweep", NULL, "{}", 2, on_swept, sw);
+	rt_db_call(sw->db, RT_DB_OWN, "meeting_sweep", NULL, "{}", 2, on_swept, sw);
 }
 
 struct rt_sweep *
-rt_sweep_new(struct rt_app *app)
+rt_sweep_new(struct rt_loop *l, struct rt_db *db)
 {
 	struct rt_sweep *sw = rt_alloc(sizeof(*sw));
 
-	sw->app = app;
-	sw->timer = rt_timer_new(app->loop, on_timer, sw);
+	sw->db = db;
+	sw->timer = rt_timer_new(l, on_timer, sw);
 	rt_timer_start(sw->timer, EVERY_MS);
 	return sw;
 }

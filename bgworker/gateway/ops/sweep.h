@@ -3,10 +3,11 @@
 #ifndef RT_SWEEP_H
 #define RT_SWEEP_H
 
-struct rt_app;
+struct rt_db;
+struct rt_loop;
 struct rt_sweep;
 
-struct rt_sweep *rt_sweep_new(struct rt_app *app);
+struct rt_sweep *rt_sweep_new(struct rt_loop *l, struct rt_db *db);
 void rt_sweep_free(struct rt_sweep *sw); /* NULL is fine; the database's callbacks must have ended */
 
 #endif

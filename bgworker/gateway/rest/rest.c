@@ -6,23 +6,22 @@
 #include <string.h>
 
 #include "bgworker/common/clock.h"
-#include "bgworker/common/conf.h"
+#include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
-#include "bgworker/gateway/app.h"
 #include "bgworker/gateway/clients/auth.h"
-#include "bgworker/gateway/bus/bus.h"
-#include "bgworker/gateway/ops/drain.h"
+#include "bgworker/gateway/bus/self.h"
+#include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/ops/metrics.h"
+#include "bgworker/gateway/ops/ready.h"
 #include "bgworker/gateway/net/proxies.h"
 #include "bgworker/gateway/clients/rates.h"
-#include "bgworker/gateway/ops/report.h"
 #include "rest_request.h"
+#include "rest_table.h"
 #include "bgworker/gateway/chat/send.h"
 #include "bgworker/gateway/text/span.h"
-#include "bgworker/gateway/ops/stat.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
 /* Of one user, tokens among it: nobody keeps it, and no browser takes it for anything but what it says it is. */
@@ -30,7 +29,7 @@
 
 struct rt_rest
 {
-	struct rt_app *app;
+	struct rt_rest_uses uses;
 	struct rt_rates *readers;   /* by user: what only reads has a limit of its own, rt.rate_events */
 	struct rt_rates *addresses; /* for logins */
 };
@@ -38,18 +37,18 @@ struct rt_rest
 /* A request that waits for the database. */
 struct waiting
 {
-	struct rt_app *app;
+	struct rt_rest *rest;
 	uint64_t id;
 	uint64_t began_us;
 	enum rt_db_lane lane;
 };
 
 struct rt_rest *
-rt_rest_new(struct rt_app *app)
+rt_rest_new(const struct rt_rest_uses *uses)
 {
 	struct rt_rest *r = rt_alloc(sizeof(*r));
 
-	r->app = app;
+	r->uses = *uses;
 	r->readers = rt_rates_new();
 	r->addresses = rt_rates_new();
 	return r;
@@ -89,42 +88,42 @@ status_of(const char *code)
 }
 
 static void
-reply_error(struct rt_app *app, uint64_t id, int status, const char *code, const char *message, const char *headers)
+reply_error(struct rt_rest *rest, uint64_t id, int status, const char *code, const char *message, const char *headers)
 {
 	struct rt_text t;
 
-	rt_stat_count(app->stat, RT_STAT_REQUEST_ERRORS);
+	rt_counters_add(rest->uses.counters, RT_COUNT_REQUEST_ERRORS, 1);
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"success\":false,\"error\":{\"code\":");
 	rt_text_quote(&t, code);
 	rt_text_add(&t, ",\"message\":");
 	rt_text_quote(&t, message);
 	rt_text_add(&t, "}}");
-	rt_http_router_reply(app->router, id, status, JSON_TYPE, headers, t.data, t.len);
+	rt_http_router_reply(rest->uses.http, id, status, JSON_TYPE, headers, t.data, t.len);
 	rt_text_fini(&t);
 }
 
 static void
-refuse(struct rt_app *app, uint64_t id, const char *code, const char *message)
+refuse(struct rt_rest *rest, uint64_t id, const char *code, const char *message)
 {
 	int status = status_of(code);
 
-	reply_error(app, id, status, code, message, status == 503 ? "Retry-After: 1\r\n" : NULL);
+	reply_error(rest, id, status, code, message, status == 503 ? "Retry-After: 1\r\n" : NULL);
 }
 
 static void
-refuse_rate(struct rt_app *app, uint64_t id, uint32_t retry_ms)
+refuse_rate(struct rt_rest *rest, uint64_t id, uint32_t retry_ms)
 {
 	char header[40];
 
-	rt_stat_count(app->stat, RT_STAT_RATE_LIMITED);
+	rt_counters_add(rest->uses.counters, RT_COUNT_RATE_LIMITED, 1);
 	snprintf(header, sizeof(header), "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
-	reply_error(app, id, 429, "rate_limited", "Too many requests", header);
+	reply_error(rest, id, 429, "rate_limited", "Too many requests", header);
 }
 
 /* The database's `{"status":n,"data":…}` as `{"success":true,"data":…}` with that status. */
 static void
-reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
+reply_result(struct rt_rest *rest, uint64_t id, const char *json, size_t len)
 {
 	struct rt_span s = {json, json + len};
 	struct rt_text t;
@@ -132,7 +131,7 @@ reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
 
 	if (!rt_span_enter(&s, &status))
 	{
-		reply_error(app, id, 500, "internal", "Internal error", NULL);
+		reply_error(rest, id, 500, "internal", "Internal error", NULL);
 		return;
 	}
 	rt_text_init(&t);
@@ -140,17 +139,17 @@ reply_result(struct rt_app *app, uint64_t id, const char *json, size_t len)
 	rt_text_add(&t, s.p < s.end && *s.p == '}' ? "" : ",");
 	rt_text_add_n(&t, s.p, (size_t) (s.end - s.p));
 	if (status >= 400)
-		rt_stat_count(app->stat, RT_STAT_REQUEST_ERRORS);
-	rt_http_router_reply(app->router, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
+		rt_counters_add(rest->uses.counters, RT_COUNT_REQUEST_ERRORS, 1);
+	rt_http_router_reply(rest->uses.http, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
 	rt_text_fini(&t);
 }
 
 static struct waiting *
-wait_for(struct rt_app *app, uint64_t id, enum rt_db_lane lane)
+wait_for(struct rt_rest *rest, uint64_t id, enum rt_db_lane lane)
 {
 	struct waiting *w = rt_alloc(sizeof(*w));
 
-	w->app = app;
+	w->rest = rest;
 	w->id = id;
 	w->lane = lane;
 	w->began_us = rt_clock_us();
@@ -160,8 +159,9 @@ wait_for(struct rt_app *app, uint64_t id, enum rt_db_lane lane)
 static void
 end_wait(struct waiting *w)
 {
-	rt_stat_observe(w->app->stat, w->lane == RT_DB_SLOW ? RT_STAT_REQUEST_SLOW : RT_STAT_REQUEST_FAST,
-					rt_clock_us() - w->began_us);
+	rt_counters_observe(w->rest->uses.counters,
+						w->lane == RT_DB_SLOW ? RT_DURATION_REQUEST_SLOW : RT_DURATION_REQUEST_FAST,
+						rt_clock_us() - w->began_us);
 	free(w);
 }
 
@@ -171,9 +171,9 @@ on_reply(void *arg, const struct rt_db_reply *reply)
 	struct waiting *w = arg;
 
 	if (reply->ok)
-		reply_result(w->app, w->id, reply->json, reply->json_len);
+		reply_result(w->rest, w->id, reply->json, reply->json_len);
 	else
-		refuse(w->app, w->id, reply->code, reply->message);
+		refuse(w->rest, w->id, reply->code, reply->message);
 	end_wait(w);
 }
 
@@ -183,48 +183,42 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 	struct waiting *w = arg;
 
 	if (item != NULL)
-		reply_result(w->app, w->id, item, len);
+		reply_result(w->rest, w->id, item, len);
 	else
-		refuse(w->app, w->id, code, message);
+		refuse(w->rest, w->id, code, message);
 	end_wait(w);
 }
 
 /* ---- what needs no database --------------------------------------------------------------- */
 
-bool
-rt_rest_is_ready(const struct rt_app *app)
-{
-	return !app->draining && !rt_drain_begun(app->drain) && rt_db_up(app->db) && rt_bus_started(app->bus) &&
-		   rt_auth_ready(app->auth) && rt_report_started(app->report);
-}
-
 static void
-reply_ready(struct rt_app *app, const struct rt_http_router_request *r, bool ready)
+reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, bool ready)
 {
 	static const char ok[] = "{\"status\":\"ok\"}";
 	static const char not_ready[] = "{\"status\":\"not ready\"}";
 
 	if (ready)
-		rt_http_router_reply(app->router, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok, sizeof(ok) - 1);
+		rt_http_router_reply(rest->uses.http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok,
+							 sizeof(ok) - 1);
 	else
-		rt_http_router_reply(app->router, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+		rt_http_router_reply(rest->uses.http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
 							 not_ready, sizeof(not_ready) - 1);
 }
 
 static bool
-reply_health(struct rt_app *app, const struct rt_http_router_request *r)
+reply_health(struct rt_rest *rest, const struct rt_http_router_request *r)
 {
 	bool live = strcmp(r->path, "/healthz") == 0;
 	bool ready = strcmp(r->path, "/readyz") == 0;
 
-	if (!live && !ready && (strcmp(r->path, "/metrics") != 0 || rt_conf_str(app->conf, "metrics_address")[0] != '\0'))
+	if (!live && !ready && (strcmp(r->path, "/metrics") != 0 || rest->uses.metrics == NULL))
 		return false;
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
-		reply_error(app, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
+		reply_error(rest, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
 	else if (live || ready)
-		reply_ready(app, r, live || rt_rest_is_ready(app));
+		reply_ready(rest, r, live || rt_ready_is(rest->uses.ready));
 	else
-		rt_metrics_reply(app, app->router, r->id);
+		rt_metrics_reply(rest->uses.metrics, rest->uses.http, r->id);
 	return true;
 }
 
@@ -239,7 +233,7 @@ find_def(const struct rt_http_router_request *r, struct rt_rest_param *params, i
 
 	for (int i = 0; i < n; i++)
 	{
-		int matched = rt_rest_match(defs[i].pattern, r->raw_path, params);
+		int matched = rt_rest_request_match(defs[i].pattern, r->raw_path, params);
 
 		if (matched < 0)
 			continue;
@@ -253,72 +247,72 @@ find_def(const struct rt_http_router_request *r, struct rt_rest_param *params, i
 }
 
 static void
-refuse_path(struct rt_app *app, const struct rt_http_router_request *r, struct rt_text *allow)
+refuse_path(struct rt_rest *rest, const struct rt_http_router_request *r, struct rt_text *allow)
 {
 	if (allow->len == 0)
 	{
-		refuse(app, r->id, "not_found", "No such path");
+		refuse(rest, r->id, "not_found", "No such path");
 		return;
 	}
 	rt_text_add(allow, "\r\n");
-	reply_error(app, r->id, 405, "bad_request", "Method not allowed", allow->data);
+	reply_error(rest, r->id, 405, "bad_request", "Method not allowed", allow->data);
 }
 
 /* The token's user; NULL when it is refused, which has been answered then. */
 static char *
-authenticate(struct rt_app *app, const struct rt_http_router_request *r)
+authenticate(struct rt_rest *rest, const struct rt_http_router_request *r)
 {
 	const char *header = r->authorization;
 	enum rt_auth_verdict v;
 	char *user = NULL;
 
-	if (!rt_auth_ready(app->auth))
+	if (!rt_auth_ready(rest->uses.auth))
 	{
-		refuse(app, r->id, "unavailable", "Not ready yet");
+		refuse(rest, r->id, "unavailable", "Not ready yet");
 		return NULL;
 	}
 	if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
 		header += 7 + strspn(header + 7, " ");
 	else if (header != NULL)
 		header = *header == '\0' ? NULL : "no bearer token";
-	v = rt_auth_verify(app->auth, header, &user, NULL);
+	v = rt_auth_verify(rest->uses.auth, header, &user, NULL);
 	if (v != RT_AUTH_OK)
-		reply_error(app, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
+		reply_error(rest, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
 	return user;
 }
 
 static bool
-within_rate(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_router_request *r,
+within_rate(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_router_request *r,
 			const char *user)
 {
-	uint64_t now_ms = rt_loop_now_ms(app->loop);
+	const struct rt_rates_settings *rates = rest->uses.rates;
+	uint64_t now_ms = rt_loop_now_ms(rest->uses.loop);
 	uint32_t retry_ms = 0;
 	bool within = true;
 
 	if (def->flags & RT_REST_LOGIN)
 	{
-		double a_minute = (double) rt_conf_int(app->conf, "rate_logins");
+		double a_minute = rates->logins_per_minute;
 		char network[RT_PEER_BYTES];
 
 		rt_proxies_network(r->peer, network);
-		within = rt_rates_take(app->rest->addresses, network, now_ms, a_minute / 60, a_minute, &retry_ms);
+		within = rt_rates_take(rest->addresses, network, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
 	else if (def->flags & RT_REST_WRITES)
-		within = rt_rates_take(app->user_rates, user, now_ms, (double) rt_conf_int(app->conf, "rate_messages"),
-							   (double) rt_conf_int(app->conf, "rate_burst"), &retry_ms);
+		within = rt_rates_take(rest->uses.writers, user, now_ms, rates->writes_per_s, rates->writes_burst, &retry_ms);
 	else
 	{
-		double per_s = (double) rt_conf_int(app->conf, "rate_events");
+		double per_s = rates->events_per_s;
 
-		within = rt_rates_take(app->rest->readers, user, now_ms, per_s, per_s * 2, &retry_ms);
+		within = rt_rates_take(rest->readers, user, now_ms, per_s, per_s * 2, &retry_ms);
 	}
 	if (!within)
-		refuse_rate(app, r->id, retry_ms);
+		refuse_rate(rest, r->id, retry_ms);
 	return within;
 }
 
 static bool
-send_grouped(struct rt_app *app, const struct rt_http_router_request *r, const struct rt_rest_param *room,
+send_grouped(struct rt_rest *rest, const struct rt_http_router_request *r, const struct rt_rest_param *room,
 			 const char *user, const struct rt_text *req)
 {
 	uint64_t number;
@@ -327,57 +321,59 @@ send_grouped(struct rt_app *app, const struct rt_http_router_request *r, const s
 	if (!rt_json_pos_text(room->value, room->value_len, &number) || number == 0)
 		return false;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long) number);
-	rt_send_message(app->send, id, user, req->data, req->len, on_sent, wait_for(app, r->id, RT_DB_FAST));
+	rt_send_message(rest->uses.send, id, user, req->data, req->len, on_sent, wait_for(rest, r->id, RT_DB_FAST));
 	return true;
 }
 
 /* For the audit: where a login comes from.  Behind the body's keys, so that these win. */
 static int
-add_origin(struct rt_rest_param *params, int nparams, const struct rt_app *app,
+add_origin(struct rt_rest_param *params, int nparams, const struct rt_rest *rest,
 		   const struct rt_http_router_request *r)
 {
 	params[nparams++] = (struct rt_rest_param){"address", strlen("address"), r->peer, strlen(r->peer)};
-	params[nparams++] = (struct rt_rest_param){"gateway", strlen("gateway"), app->name, strlen(app->name)};
+	params[nparams++] =
+		(struct rt_rest_param){"gateway", strlen("gateway"), rest->uses.self->name, strlen(rest->uses.self->name)};
 	return nparams;
 }
 
 static void
-run(struct rt_app *app, const struct rt_rest_def *def, const struct rt_http_router_request *r,
+run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_router_request *r,
 	struct rt_rest_param *params, int nparams, const char *user)
 {
 	struct rt_text req;
 
 	if (def->flags & RT_REST_LOGIN)
-		nparams = add_origin(params, nparams, app, r);
+		nparams = add_origin(params, nparams, rest, r);
 	rt_text_init(&req);
 	if (!rt_rest_request_write(&req, r->body, r->body_len, r->query, params, nparams))
-		refuse(app, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
-	else if (!(def->flags & RT_REST_SEND) || !send_grouped(app, r, &params[0], user, &req))
-		rt_db_call(app->db, def->lane, def->fn, user, req.data, req.len, on_reply, wait_for(app, r->id, def->lane));
+		refuse(rest, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
+	else if (!(def->flags & RT_REST_SEND) || !send_grouped(rest, r, &params[0], user, &req))
+		rt_db_call(rest->uses.db, def->lane, def->fn, user, req.data, req.len, on_reply,
+				   wait_for(rest, r->id, def->lane));
 	rt_text_fini(&req);
 }
 
 void
-rt_rest_on_request(void *arg, const struct rt_http_router_request *r)
+rt_rest_serve(struct rt_rest *rest, const struct rt_http_router_request *r)
 {
-	struct rt_app *app = arg;
 	struct rt_rest_param params[RT_REST_PARAMS_MAX];
 	const struct rt_rest_def *def;
 	struct rt_text allow;
 	char *user = NULL;
 	int nparams = 0;
 
-	rt_stat_count(app->stat, RT_STAT_REQUESTS);
-	if (reply_health(app, r))
+	rt_counters_add(rest->uses.counters, RT_COUNT_REQUESTS, 1);
+	if (reply_health(rest, r))
 		return;
 	rt_text_init(&allow);
 	def = find_def(r, params, &nparams, &allow);
 	if (def == NULL)
-		refuse_path(app, r, &allow);
-	else if (app->draining)
-		refuse(app, r->id, "unavailable", "Server shutting down");
-	else if (((def->flags & RT_REST_OPEN) || (user = authenticate(app, r)) != NULL) && within_rate(app, def, r, user))
-		run(app, def, r, params, nparams, user);
+		refuse_path(rest, r, &allow);
+	else if (rest->uses.self->ending)
+		refuse(rest, r->id, "unavailable", "Server shutting down");
+	else if (((def->flags & RT_REST_OPEN) || (user = authenticate(rest, r)) != NULL) &&
+			 within_rate(rest, def, r, user))
+		run(rest, def, r, params, nparams, user);
 	free(user);
 	rt_text_fini(&allow);
 }

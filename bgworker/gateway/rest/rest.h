@@ -2,38 +2,40 @@
 #ifndef RT_REST_H
 #define RT_REST_H
 
-#include <stdbool.h>
-
-#include "bgworker/common/db/db.h"
 #include "bgworker/gateway/net/http_router.h"
 
-struct rt_app;
+struct rt_auth;
+struct rt_counters;
+struct rt_db;
+struct rt_loop;
+struct rt_metrics;
+struct rt_rates;
+struct rt_rates_settings;
+struct rt_ready;
 struct rt_rest;
+struct rt_self;
+struct rt_send;
 
-#define RT_REST_OPEN 1   /* needs no token */
-#define RT_REST_LOGIN 2  /* limited by rt.rate_logins an address */
-#define RT_REST_SEND 4   /* a message for a room: grouped by send.c */
-#define RT_REST_WRITES 8 /* limited by rt.rate_messages a user */
-
-struct rt_rest_def
+/* What it uses; all is lent, and must live as long. */
+struct rt_rest_uses
 {
-	const char *method;
-	const char *pattern; /* "/api/chat/rooms/:roomId/msgs|messages" */
-	const char *fn;
-	enum rt_db_lane lane;
-	int flags;
+	const struct rt_loop *loop;
+	struct rt_db *db;
+	const struct rt_self *self;
+	struct rt_http_router *http;
+	struct rt_auth *auth;
+	struct rt_send *send;
+	struct rt_rates *writers; /* by user: of what is written, by events and by REST */
+	const struct rt_rates_settings *rates;
+	struct rt_counters *counters;
+	const struct rt_ready *ready;
+	const struct rt_metrics *metrics; /* NULL: not served here */
 };
 
-struct rt_rest *rt_rest_new(struct rt_app *app);
+struct rt_rest *rt_rest_new(const struct rt_rest_uses *uses);
 void rt_rest_free(struct rt_rest *r); /* the database's callbacks must have ended; NULL is fine */
 
-/* What the transport calls; arg is the app. */
-void rt_rest_on_request(void *arg, const struct rt_http_router_request *r);
-
-/* /readyz: the database and the bus are there, and it is not about to end. */
-bool rt_rest_is_ready(const struct rt_app *app);
-
-/* The table: rest_table.c. */
-const struct rt_rest_def *rt_rest_table(int *n);
+/* Answers a request, now or later. */
+void rt_rest_serve(struct rt_rest *rest, const struct rt_http_router_request *r);
 
 #endif

@@ -31,7 +31,7 @@ segment_fits(const char *pattern, size_t pattern_len, const char *segment, size_
 }
 
 int
-rt_rest_match(const char *pattern, const char *path, struct rt_rest_param params[RT_REST_PARAMS_MAX])
+rt_rest_request_match(const char *pattern, const char *path, struct rt_rest_param params[RT_REST_PARAMS_MAX])
 {
 	int n = 0;
 
@@ -64,7 +64,7 @@ hex(char c)
 }
 
 bool
-rt_rest_decode(struct rt_text *t, const char *text, size_t len, bool plus_is_space)
+rt_rest_request_decode(struct rt_text *t, const char *text, size_t len, bool plus_is_space)
 {
 	for (size_t i = 0; i < len; i++)
 	{
@@ -95,7 +95,7 @@ write_pair(struct rt_text *t, const char *key, size_t key_len, const char *value
 
 	rt_text_init(&decoded);
 	rt_text_add(&decoded, "");
-	ok = rt_rest_decode(&decoded, value, value_len, plus) && rt_utf8_valid(decoded.data, decoded.len);
+	ok = rt_rest_request_decode(&decoded, value, value_len, plus) && rt_utf8_valid(decoded.data, decoded.len);
 	if (ok)
 	{
 		rt_text_add(t, t->len > 1 ? "," : "");

@@ -20,13 +20,13 @@ struct rt_rest_param
 };
 
 /* Matches "/api/chat/rooms/:roomId/msgs|messages"; how many parameters there are, or -1. */
-int rt_rest_match(const char *pattern, const char *path, struct rt_rest_param params[RT_REST_PARAMS_MAX]);
+int rt_rest_request_match(const char *pattern, const char *path, struct rt_rest_param params[RT_REST_PARAMS_MAX]);
 
 /* False if the body is no JSON object (an empty one is fine), or an encoding is wrong. */
 bool rt_rest_request_write(struct rt_text *t, const char *body, size_t body_len, const char *query,
 						   const struct rt_rest_param *params, int nparams);
 
 /* Percent-decoding; false if it is wrong or yields a NUL. */
-bool rt_rest_decode(struct rt_text *t, const char *text, size_t len, bool plus_is_space);
+bool rt_rest_request_decode(struct rt_text *t, const char *text, size_t len, bool plus_is_space);
 
 #endif

@@ -1,5 +1,6 @@
-/* rest_table.c: what REST can do (the wire contract, section 4). */
-#include "rest.h"
+/* rest_table.c: see rest_table.h.  A new path is a line here and a function in rt_api; rest.c knows none of them. The
+ * first line whose path and method fit counts. */
+#include "rest_table.h"
 
 #define ROOM "/api/chat/rooms/:roomId"
 #define MESSAGES ROOM "/msgs|messages"

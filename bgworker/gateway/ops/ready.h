@@ -1,0 +1,34 @@
+/* ready.h: whether this gateway can serve: what /readyz answers. */
+#ifndef RT_READY_H
+#define RT_READY_H
+
+#include <stdbool.h>
+
+struct rt_auth;
+struct rt_bus;
+struct rt_db;
+struct rt_drain;
+struct rt_ready;
+struct rt_self;
+
+/* What it uses; all is lent, and must live as long. */
+struct rt_ready_uses
+{
+	const struct rt_self *self;
+	const struct rt_db *db;
+	const struct rt_bus *bus;
+	const struct rt_auth *auth;
+	const struct rt_drain *drain;
+};
+
+struct rt_ready *rt_ready_new(const struct rt_ready_uses *uses);
+void rt_ready_free(struct rt_ready *r); /* NULL is fine */
+
+/* report.c tells whether the database knows this gateway. */
+void rt_ready_set_known(struct rt_ready *r, bool known);
+bool rt_ready_is_known(const struct rt_ready *r);
+
+/* New clients are let in: the database and the bus are there, and it is not about to end. */
+bool rt_ready_is(const struct rt_ready *r);
+
+#endif

@@ -1,0 +1,23 @@
+/* rest_table.h: what REST can do (the wire contract, section 4). */
+#ifndef RT_REST_TABLE_H
+#define RT_REST_TABLE_H
+
+#include "bgworker/common/db/db.h"
+
+#define RT_REST_OPEN 1   /* needs no token */
+#define RT_REST_LOGIN 2  /* limited by rt.rate_logins an address */
+#define RT_REST_SEND 4   /* a message for a room: grouped by send.c */
+#define RT_REST_WRITES 8 /* limited by rt.rate_messages a user */
+
+struct rt_rest_def
+{
+	const char *method;
+	const char *pattern; /* "/api/chat/rooms/:roomId/msgs|messages" */
+	const char *fn;
+	enum rt_db_lane lane;
+	int flags;
+};
+
+const struct rt_rest_def *rt_rest_table(int *n);
+
+#endif
