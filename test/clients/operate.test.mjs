@@ -135,6 +135,17 @@ async function freePort() {
   return port;
 }
 
+// The settings as the supervisor sends them: all, and times and sizes in milliseconds and bytes.
+async function settings(cluster) {
+  const rows = await cluster.sql("SELECT name, setting, unit, vartype FROM pg_settings WHERE name LIKE 'rt.%'");
+  const units = { s: 1000, kB: 1024 };
+  const value = ({ setting, unit, vartype }) => {
+    if (vartype === 'integer') return Number(setting) * (units[unit] ?? 1);
+    return vartype === 'bool' ? setting === 'on' : setting;
+  };
+  return Object.fromEntries(rows.map((row) => [row.name.slice('rt.'.length), value(row)]));
+}
+
 // As on another host: a gateway with a configuration of its own, without the promise of a successor.  As superuser, since
 // rt_gateway has no password that a test could know.
 async function foreignGateway(cluster) {
@@ -146,7 +157,7 @@ async function foreignGateway(cluster) {
   child.stdio[3].write(`${JSON.stringify({
     program: 'gateway', worker: 0, workers: 1, database: 'rt', socket_fds: [],
     conninfo: `host=${cluster.dir} port=${cluster.env.PGPORT} dbname=rt user=postgres application_name=rt_gateway`,
-    settings: { version: await cluster.value('SHOW rt.version'), port, listen_addresses: '127.0.0.1' },
+    settings: { ...await settings(cluster), port, listen_addresses: '127.0.0.1' },
   })}\n`);
   return other;
 }
