@@ -110,37 +110,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION rt_private.mentioned(content text, metadata jsonb, room_id bigint, sender_id text) RETURNS text[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH named AS (
-		SELECT DISTINCT lower(m[1]) AS username FROM regexp_matches(content, '(?:^|[^[:alnum:]_@])@([^[:space:][:cntrl:]@,;:!?()"''<>]+)', 'g') AS m
-		LIMIT 100
-	), ids AS (
-		SELECT u.id FROM rt.users AS u JOIN named AS n
-			ON lower(u.username) = n.username OR lower(u.username) = rtrim(n.username, '.')
-		UNION
-		SELECT e FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(metadata -> 'mentions') = 'array'
-			THEN metadata -> 'mentions' ELSE '[]' END) AS e
-	)
-	SELECT array_agg(m.user_id ORDER BY m.user_id)
-	FROM rt.room_members AS m JOIN ids AS i ON i.id = m.user_id
-	WHERE m.room_id = mentioned.room_id AND m.user_id IS DISTINCT FROM mentioned.sender_id
-$$;
-COMMENT ON FUNCTION rt_private.mentioned(text, jsonb, bigint, text) IS 'the members whom a message mentions';
-
-CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	m rt.messages;
-BEGIN
-	SELECT t.* INTO m FROM rt.messages AS t WHERE t.room_id = on_mention.room_id AND t.seq = on_mention.seq;
-	PERFORM rt_private.notify_users(rt_private.mentioned(m.content, m.metadata, m.room_id, m.sender_id), 'mention',
-		json_build_object('roomId', m.room_id::text, 'messageId', rt_private.message_id(m.room_id, m.seq), 'seq', m.seq,
-			'senderId', m.sender_id, 'userName', rt_private.user_name(m.sender_id), 'content', left(m.content, 280)), m.room_id);
-END
-$$;
-COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'notifies those whom a message mentions; called for a message that may do so';
-
 CREATE FUNCTION rt.send_message(room bigint, sender text, content text, message_type text DEFAULT 'text',
 	metadata jsonb DEFAULT NULL, reply_to bigint DEFAULT NULL, client_id text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

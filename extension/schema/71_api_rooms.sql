@@ -28,18 +28,6 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is no admin of it';
 
--- How many messages of others a member has not read; counted up to 1,000, so that a list of rooms stays cheap.
-CREATE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT count(*) FROM (SELECT FROM rt.messages AS t
-		WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id
-			AND t.deleted_at IS NULL
-		LIMIT 1000) AS few);
-END
-$$;
-COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'unread messages of a member, own and deleted ones left out; at most 1,000';
-
 -- In PL/pgSQL, as unread_count(), since that keeps plans: the list of rooms calls both for each room.
 CREATE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -50,7 +38,7 @@ BEGIN
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
 			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
-		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
 END
@@ -143,6 +131,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_api.room_update(text, jsonb) IS 'PATCH /api/chat/rooms/:id';
+
+CREATE FUNCTION rt_api.room_read(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	seq bigint := rt_private.req_seq(req, 'seq');
+BEGIN
+	IF seq IS NULL THEN
+		RAISE EXCEPTION 'seq is missing' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt.set_read(r.id, actor, seq));
+END
+$$;
+COMMENT ON FUNCTION rt_api.room_read(text, jsonb) IS 'PUT /api/chat/rooms/:id/read';
 
 CREATE FUNCTION rt_api.room_delete(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -43,7 +43,7 @@ GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
 GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
-	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;

@@ -27,6 +27,7 @@ REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(t
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rt_after_delete ON rt.messages;
 DROP POLICY members_remove ON rt.room_members;
+DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt_private.change_payload(rt.messages);
 DROP TABLE rt_private.deletions;
@@ -988,6 +989,218 @@ CREATE CONSTRAINT TRIGGER rt_number AFTER INSERT ON rt_private.pending_changes D
 	EXECUTE FUNCTION rt_private.pending_changes_number();
 
 COMMENT ON TRIGGER rt_number ON rt_private.pending_changes IS 'numbers all changes of the transaction';
+
+CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
+		'mentionCount', rt_private.mention_count(m), 'timestamp', rt_private.iso(clock_timestamp()));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.read_state(rt.room_members) IS 'chat-read-state';
+
+CREATE FUNCTION rt_private.mark_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-read-state', json_build_object('users', ARRAY[NEW.user_id]), rt_private.read_state(NEW), true, NEW.room_id);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that their mark in a room has moved';
+
+CREATE TRIGGER rt_mark_moved AFTER UPDATE ON rt.room_members FOR EACH ROW
+	WHEN (OLD.last_read_seq IS DISTINCT FROM NEW.last_read_seq)
+	EXECUTE FUNCTION rt_private.mark_moved();
+
+COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that their mark in a room has moved';
+
+CREATE FUNCTION rt.set_read(room bigint, user_id text, seq bigint) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+	r rt.rooms;
+	target bigint;
+BEGIN
+	PERFORM rt_private.check_self(set_read.user_id);
+	IF set_read.seq IS NULL OR set_read.seq < 0 THEN
+		RAISE EXCEPTION 'seq must be a number' USING ERRCODE = 'RT400';
+	END IF;
+	m := rt_private.lock_member(room, set_read.user_id);
+	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
+	target := greatest(least(set_read.seq, r.last_seq), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
+	IF target <> m.last_read_seq THEN
+		UPDATE rt.room_members AS t SET last_read_seq = target
+		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	END IF;
+	RETURN rt_private.read_state(m);
+END
+$$;
+
+COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
+
+CREATE FUNCTION rt_private.name_key(name text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_name_key';
+
+COMMENT ON FUNCTION rt_private.name_key(text) IS 'a name in NFC and without case, for comparing';
+
+CREATE INDEX users_name_key_idx ON rt.users (rt_private.name_key(username));
+
+COMMENT ON INDEX rt.users_name_key_idx IS 'mentions';
+
+CREATE FUNCTION rt_private.mention_names(content text, OUT at integer[], OUT keys text[])
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_mention_names';
+
+COMMENT ON FUNCTION rt_private.mention_names(text) IS 'what stands behind each @ of a text that may mention somebody: each beginning that may be a name';
+
+CREATE TABLE rt_private.mentions (
+	room_id bigint NOT NULL,
+	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	PRIMARY KEY (user_id, room_id, seq),
+	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
+);
+
+CREATE INDEX mentions_seq_idx ON rt_private.mentions (room_id, seq);
+
+COMMENT ON TABLE rt_private.mentions IS 'which message mentions whom';
+
+COMMENT ON COLUMN rt_private.mentions.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.mentions.user_id IS 'who is mentioned';
+
+COMMENT ON COLUMN rt_private.mentions.seq IS 'the message';
+
+COMMENT ON INDEX rt_private.mentions_seq_idx IS 'whom a message mentions';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions', '');
+
+CREATE TABLE rt_private.mentions_all (
+	room_id bigint NOT NULL,
+	seq bigint NOT NULL,
+	PRIMARY KEY (room_id, seq),
+	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE rt_private.mentions_all IS 'messages that mention all members of their room';
+
+COMMENT ON COLUMN rt_private.mentions_all.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.mentions_all.seq IS 'the message';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions_all', '');
+
+CREATE FUNCTION rt_private.mention_count(m rt.room_members) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT count(*) FROM (
+		SELECT t.seq FROM rt_private.mentions AS t
+		WHERE t.user_id = m.user_id AND t.room_id = m.room_id AND t.seq > m.last_read_seq
+		UNION
+		SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
+		WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
+		LIMIT 1000) AS few);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'unread messages that mention a member; at most 1,000';
+
+CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	may_all boolean := (SELECT r.who_may_mention_all = 'members' OR rt_private.is_room_admin(r.id, m.sender_id)
+		FROM rt.rooms AS r WHERE r.id = m.room_id);
+	groups text[];
+BEGIN
+	WITH names AS MATERIALIZED (
+		SELECT t.at, t.key FROM rt_private.mention_names(m.content) AS n, LATERAL unnest(n.at, n.keys) AS t (at, key)
+	), named AS (
+		SELECT DISTINCT ON (n.at) n.at, member.user_id
+		FROM names AS n JOIN rt.users AS u ON rt_private.name_key(u.username) = n.key
+		JOIN rt.room_members AS member ON member.room_id = m.room_id AND member.user_id = u.id
+		ORDER BY n.at, length(n.key) DESC
+	), wanted AS (
+		SELECT n.user_id FROM named AS n
+		UNION
+		SELECT e FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(m.metadata -> 'mentions') = 'array'
+			THEN m.metadata -> 'mentions' ELSE '[]' END) AS e
+	)
+	SELECT (SELECT array_agg(t.user_id) FROM rt.room_members AS t JOIN wanted AS w ON w.user_id = t.user_id
+			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id),
+		(SELECT array_agg(DISTINCT n.key) FROM names AS n WHERE n.key IN ('all', 'here')
+			AND NOT EXISTS (SELECT FROM named WHERE named.at = n.at)
+			AND NOT EXISTS (SELECT FROM names AS o WHERE o.at = n.at AND o.key = n.key || '_'))
+	INTO users, groups;
+	users := coalesce(users, '{}');
+	everybody := coalesce(may_all AND 'all' = ANY (groups), false);
+	IF may_all AND 'here' = ANY (groups) THEN
+		users := ARRAY(SELECT unnest(users)
+			UNION
+			SELECT t.user_id FROM rt.room_members AS t JOIN rt.presence AS p ON p.user_id = t.user_id
+			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id);
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, its sender left out; everybody: @all';
+
+CREATE OR REPLACE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages;
+	old_users text[];
+	old_everybody boolean;
+	now_mentioned record;
+	told text[];
+BEGIN
+	SELECT t.* INTO m FROM rt.messages AS t WHERE t.room_id = on_mention.room_id AND t.seq = on_mention.seq;
+	SELECT * INTO now_mentioned FROM rt_private.mentioned(m);
+	old_users := ARRAY(SELECT t.user_id FROM rt_private.mentions AS t WHERE t.room_id = m.room_id AND t.seq = m.seq);
+	old_everybody := EXISTS (SELECT FROM rt_private.mentions_all AS t WHERE t.room_id = m.room_id AND t.seq = m.seq);
+	DELETE FROM rt_private.mentions AS t WHERE t.room_id = m.room_id AND t.seq = m.seq AND t.user_id <> ALL (now_mentioned.users);
+	INSERT INTO rt_private.mentions (room_id, user_id, seq)
+	SELECT m.room_id, u, m.seq FROM unnest(now_mentioned.users) AS u WHERE u <> ALL (old_users) ORDER BY u ON CONFLICT DO NOTHING;
+	IF old_everybody AND NOT now_mentioned.everybody THEN
+		DELETE FROM rt_private.mentions_all AS t WHERE t.room_id = m.room_id AND t.seq = m.seq;
+	ELSIF now_mentioned.everybody AND NOT old_everybody THEN
+		INSERT INTO rt_private.mentions_all (room_id, seq) VALUES (m.room_id, m.seq);
+	END IF;
+	IF old_everybody THEN
+		RETURN; -- all have been told
+	END IF;
+	told := ARRAY(SELECT t.user_id FROM rt.room_members AS t
+		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id
+			AND (now_mentioned.everybody OR t.user_id = ANY (now_mentioned.users)) AND t.user_id <> ALL (old_users)
+		ORDER BY t.user_id);
+	PERFORM rt_private.notify_users(told, 'mention',
+		json_build_object('roomId', m.room_id::text, 'messageId', rt_private.message_id(m.room_id, m.seq), 'seq', m.seq,
+			'senderId', m.sender_id, 'userName', rt_private.user_name(m.sender_id), 'content', left(m.content, 280)), m.room_id);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores whom a message mentions, and notifies those who are new among them';
+
+CREATE FUNCTION rt_private.messages_mention() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.deleted_at IS NOT NULL THEN
+		DELETE FROM rt_private.mentions AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;
+		DELETE FROM rt_private.mentions_all AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;
+	ELSIF strpos(OLD.content || NEW.content, '@') > 0 OR OLD.metadata ? 'mentions' OR NEW.metadata ? 'mentions' THEN
+		PERFORM rt_private.on_mention(NEW.room_id, NEW.seq);
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_mention() IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
+
+CREATE TRIGGER rt_mention AFTER UPDATE ON rt.messages FOR EACH ROW
+	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.content IS DISTINCT FROM NEW.content OR OLD.metadata IS DISTINCT FROM NEW.metadata)
+	EXECUTE FUNCTION rt_private.messages_mention();
+
+COMMENT ON TRIGGER rt_mention ON rt.messages IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2365,11 +2578,26 @@ BEGIN
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
 			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
-		'unreadCount', rt_private.unread_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
 END
 $$;
+
+CREATE FUNCTION rt_api.room_read(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	seq bigint := rt_private.req_seq(req, 'seq');
+BEGIN
+	IF seq IS NULL THEN
+		RAISE EXCEPTION 'seq is missing' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', rt.set_read(r.id, actor, seq));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.room_read(text, jsonb) IS 'PUT /api/chat/rooms/:id/read';
 
 CREATE OR REPLACE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3497,7 +3725,7 @@ GRANT SELECT ON rt.deleted_messages TO rt_app;
 
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
-	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 

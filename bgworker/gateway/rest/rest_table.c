@@ -16,6 +16,7 @@ static const struct rt_rest_def table[] = {
 	{"GET", ROOM, "room_get", RT_DB_FAST, 0},
 	{"PATCH", ROOM, "room_update", RT_DB_FAST, RT_REST_WRITES},
 	{"DELETE", ROOM, "room_delete", RT_DB_FAST, RT_REST_WRITES},
+	{"PUT", ROOM "/read", "room_read", RT_DB_FAST, RT_REST_WRITES},
 	{"GET", ROOM "/members", "members_list", RT_DB_FAST, 0},
 	{"POST", ROOM "/members", "members_add", RT_DB_FAST, RT_REST_WRITES},
 	{"PATCH", ROOM "/members/:userId", "member_role", RT_DB_FAST, RT_REST_WRITES},
