@@ -109,9 +109,6 @@ SELECT count(*) > 50 AS stay FROM rt.messages WHERE room_id = :room AND deleted_
 SELECT count(*) AS left_over FROM rt_private.pending_changes;
 
 -- ---- mentions, presence ------------------------------------------------------
-SELECT rt_private.mentioned('hi @c.bob, and @c-cat.', NULL, :room, 'c-ann');           -- cat is no member
-SELECT rt_private.mentioned('mail me at x@c.bob', NULL, :room, 'c-ann');
-SELECT rt_private.mentioned('', '{"mentions": ["c-bob", "c-ann", 7]}', :room, 'c-ann');
 SELECT rt.set_status('c-ann', 'busy', 'in a meeting'), rt.set_status('c-ann', 'offline');
 SELECT rt.set_status('c-ann', 'busy', 'in a meeting');
 SELECT status, chosen, status_message FROM rt.presence WHERE user_id = 'c-ann';

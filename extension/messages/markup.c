@@ -1,7 +1,8 @@
 /* markup.c: see markup.h.
  *
- * Blocks first, line by line: fences, indented code, and what remains, in segments of lines that belong together, in which code
- * spans and URLs are looked for.  Quotes are looked through; of lists only the indentation of their content counts. */
+ * Blocks first, line by line: fences, indented code, and what remains, in segments of lines that belong together, in
+ * which code spans and URLs are looked for.  Quotes are looked through; of lists only the indentation of their
+ * content counts. */
 #include "postgres.h"
 
 #include "markup.h"
@@ -161,7 +162,8 @@ stands_at(const struct scan *s, int i, int end, const char *text)
 static bool
 begins_word(const struct scan *s, int i, int start)
 {
-	return i == start || (rt_unicode_class(s->chars[i - 1]) == RT_UNICODE_OTHER && s->chars[i - 1] != '.' && s->chars[i - 1] != '_');
+	return i == start || (rt_unicode_class(s->chars[i - 1]) == RT_UNICODE_OTHER && s->chars[i - 1] != '.' &&
+						  s->chars[i - 1] != '_');
 }
 
 static void

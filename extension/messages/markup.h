@@ -1,5 +1,5 @@
-/* markup.h: which characters of a message are code (CommonMark 0.30, sections 4.4, 4.5 and 6.1) or part of a URL.  Nothing there
- * mentions anybody. */
+/* markup.h: which characters of a message are code (CommonMark 0.30, sections 4.4, 4.5 and 6.1) or part of a URL.
+ * Nothing there mentions anybody. */
 #ifndef RT_MARKUP_H
 #define RT_MARKUP_H
 

@@ -1,8 +1,9 @@
 /* mention.c: which names a message may mention.  Whose they are the tables tell (44_mentions.sql).
  *
- * A mention begins with an @ at the start, or after anything but a letter, a digit, '_', '/', '.' or '@'; letters of scripts that do
- * not divide words do not hinder it.  Behind it stands a name: each beginning of the text there that a letter or digit of a script
- * that divides words does not continue.  The tables take the longest that is one of the room's. */
+ * A mention begins with an @ at the start, or after anything but a letter, a digit, '_', '/', '.' or '@'; letters of
+ * scripts that do not divide words do not hinder it.  Behind it stands a name: each beginning of the text there that
+ * a letter or digit of a script that divides words does not continue.  The tables take the longest that is one of the
+ * room's. */
 #include "postgres.h"
 
 #include "access/htup_details.h"
@@ -31,8 +32,8 @@ hinders_before(pg_wchar c)
 {
 	enum rt_unicode_class class = rt_unicode_class(c);
 
-	return class == RT_UNICODE_LETTER || class == RT_UNICODE_DIGIT || class == RT_UNICODE_MARK || c == '_' || c == '/' ||
-		   c == '.' || c == '@';
+	return class == RT_UNICODE_LETTER || class == RT_UNICODE_DIGIT || class == RT_UNICODE_MARK || c == '_' ||
+		   c == '/' || c == '.' || c == '@';
 }
 
 /* A letter or digit right behind a name makes it another one; a mark changes its last letter. */
@@ -41,15 +42,16 @@ continues_name(pg_wchar c)
 {
 	enum rt_unicode_class class = rt_unicode_class(c);
 
-	return class == RT_UNICODE_LETTER || class == RT_UNICODE_DIGIT || class == RT_UNICODE_MARK || class == RT_UNICODE_UNDIVIDED_MARK;
+	return class == RT_UNICODE_LETTER || class == RT_UNICODE_DIGIT || class == RT_UNICODE_MARK ||
+		   class == RT_UNICODE_UNDIVIDED_MARK;
 }
 
 /* No name has these. */
 static bool
 ends_names(pg_wchar c)
 {
-	return c <= ' ' || c == 0x7F || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-		   c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+	return c <= ' ' || c == 0x7F || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+		   c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 static void
@@ -61,7 +63,8 @@ add_name(struct names *names, int at, const pg_wchar *chars, int len)
 	while (key[n] != 0)
 		n++;
 	names->at = accumArrayResult(names->at, Int32GetDatum(at), false, INT4OID, CurrentMemoryContext);
-	names->keys = accumArrayResult(names->keys, PointerGetDatum(rt_unicode_encode(key, n)), false, TEXTOID, CurrentMemoryContext);
+	names->keys = accumArrayResult(names->keys, PointerGetDatum(rt_unicode_encode(key, n)), false, TEXTOID,
+								   CurrentMemoryContext);
 	pfree(key);
 }
 
@@ -94,7 +97,8 @@ find_names(struct names *names, const pg_wchar *chars, int n)
 static Datum
 array_of(ArrayBuildState *state, Oid type)
 {
-	return state == NULL ? PointerGetDatum(construct_empty_array(type)) : makeArrayResult(state, CurrentMemoryContext);
+	return state == NULL ? PointerGetDatum(construct_empty_array(type))
+						 : makeArrayResult(state, CurrentMemoryContext);
 }
 
 /* rt_private.mention_names(content text, OUT at integer[], OUT keys text[]) */

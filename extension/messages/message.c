@@ -8,6 +8,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -15,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -30,6 +32,12 @@
 
 static struct rt_query on_mention = {
 	.sql = "SELECT rt_private.on_mention($1, $2)",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+
+static struct rt_query on_reply = {
+	.sql = "SELECT rt_private.on_reply($1, $2)",
 	.nargs = 2,
 	.types = {INT8OID, INT8OID},
 };
@@ -118,6 +126,13 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 	return PointerGetDatum(row);
 }
 
+/* A database that was not updated from 1.1 has none. */
+static bool
+has_threads(void)
+{
+	return OidIsValid(get_relname_relid("threads", get_namespace_oid("rt", false)));
+}
+
 static bool
 may_mention(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 {
@@ -204,6 +219,8 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	rt_event_emit_message(room_id, seq, payload.data, payload.len);
 	if (may_mention(row, desc, c))
 		run_as_owner(trigger->tg_relation, &on_mention, room_id, seq);
+	if (!heap_attisnull(row, c->reply_to, desc) && has_threads())
+		run_as_owner(trigger->tg_relation, &on_reply, room_id, seq);
 	return PointerGetDatum(NULL);
 }
 

@@ -9,6 +9,7 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "room.h"
 #include "row.h"
@@ -52,15 +53,17 @@ last_seq_of(TupleTableSlot *slot, AttrNumber column)
 	return DatumGetInt64(slot_getattr(slot, column, &isnull));
 }
 
-/* Writes the version in slot anew with this last_seq. */
+/* Writes the version in slot anew with this last_seq, and with the time where a message is sent.  A table of 1.1 has
+ * no column for that. */
 static TM_Result
-update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq)
+update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq, bool take)
 {
 	TupleDesc desc = RelationGetDescr(rooms);
 	TupleTableSlot *changed = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-	Datum value = Int64GetDatum(last_seq);
-	int columns[1] = {column};
-	bool isnull = false;
+	int columns[2] = {column, SPI_fnumber(desc, "last_at")};
+	int n = take && columns[1] > 0 ? 2 : 1;
+	Datum values[2] = {Int64GetDatum(last_seq), TimestampTzGetDatum(n == 2 ? GetCurrentTimestamp() : 0)};
+	bool nulls[2] = {false, false};
 	bool should_free;
 	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
 	TM_FailureData failure;
@@ -68,7 +71,7 @@ update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_s
 	TM_Result result;
 	rt_row_indexes which;
 
-	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, 1, columns, &value, &isnull), changed, true);
+	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, n, columns, values, nulls), changed, true);
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
 								InvalidSnapshot, true, &failure, &mode, &which);
 	if (result == TM_Ok)
@@ -121,7 +124,7 @@ change(int64 room_id, bool take, int64 last_seq, bool *has_left)
 	{
 		if (take)
 			last_seq = last_seq_of(row.slot, column) + 1;
-		result = update_row(rooms, row.slot, column, last_seq);
+		result = update_row(rooms, row.slot, column, last_seq, take);
 		if (result == TM_Updated || result == TM_Deleted)
 			fetch_newest(rooms, row.slot);
 		else if (result != TM_Ok)

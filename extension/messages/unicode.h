@@ -1,4 +1,5 @@
-/* unicode.h: what rt knows of characters, the same in every database whatever its locale: mentions and search compare by it. */
+/* unicode.h: what rt knows of characters, the same in every database whatever its locale: mentions and search compare
+ * by it. */
 #ifndef RT_UNICODE_H
 #define RT_UNICODE_H
 
@@ -21,8 +22,8 @@ extern enum rt_unicode_class rt_unicode_class(pg_wchar c);
 /* Unicode's simple case folding: one character for one. */
 extern pg_wchar rt_unicode_fold(pg_wchar c);
 
-/* A text of a UTF-8 database as characters, palloc'd, with a 0 at the end.  offsets, if not NULL, gets where each begins in the
- * text, and its length at the end. */
+/* A text of a UTF-8 database as characters, palloc'd, with a 0 at the end.  offsets, if not NULL, gets where each
+ * begins in the text, and its length at the end. */
 extern pg_wchar *rt_unicode_decode(const char *text, int len, int *n, int **offsets);
 
 /* len counts characters. */

@@ -9,6 +9,7 @@ CREATE TABLE rt.rooms (
 	last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
 	direct_key text UNIQUE,
 	has_left boolean NOT NULL DEFAULT false,
+	last_at timestamptz,
 	topic text CHECK (octet_length(topic) <= 4096),
 	archived boolean NOT NULL DEFAULT false,
 	history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined')),
@@ -29,6 +30,7 @@ COMMENT ON COLUMN rt.rooms.created_at IS 'when it was made';
 COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; its row lock orders the room''s messages';
 COMMENT ON COLUMN rt.rooms.direct_key IS 'the two users of a direct room';
 COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
+COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null: there is none';
 COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
 COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
 COMMENT ON COLUMN rt.rooms.history IS 'what new members see of before: all, or joined: nothing';
@@ -48,6 +50,8 @@ CREATE TABLE rt.room_members (
 	last_read_seq bigint NOT NULL CHECK (last_read_seq >= 0),
 	first_seq bigint NOT NULL,
 	first_change bigint NOT NULL,
+	notify text NOT NULL DEFAULT 'all' CHECK (notify IN ('all', 'mentions', 'none')),
+	muted_until timestamptz,
 	PRIMARY KEY (room_id, user_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX room_members_user_id_idx ON rt.room_members (user_id, room_id);
@@ -59,6 +63,8 @@ COMMENT ON COLUMN rt.room_members.joined_at IS 'since when';
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
 COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
 COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
+COMMENT ON COLUMN rt.room_members.notify IS 'what the member wants to be notified of: all, mentions, none';
+COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member wants to be notified of nothing';
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'the rooms of a user';
 SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
 
@@ -115,10 +121,22 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.notify_users(text[], text, json, bigint) IS 'chat-notification to all sockets of some users';
 
+CREATE FUNCTION rt_private.room_settings(r rt.rooms) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('topic', r.topic, 'archived', r.archived, 'history', r.history, 'whoMayPost', r.who_may_post,
+		'whoMayAdd', r.who_may_add, 'whoMayPin', r.who_may_pin, 'whoMayMentionAll', r.who_may_mention_all);
+END
+$$;
+COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'the settings of a room on the wire';
+
 CREATE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
-LANGUAGE sql STABLE
-	RETURN pg_catalog.json_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind,
-		'by', rt_private.actor());
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind, 'by', rt_private.actor())
+		|| rt_private.room_settings(r);
+END
+$$;
 COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'what a notification tells of a room';
 
 CREATE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
@@ -182,10 +200,12 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name';
-CREATE TRIGGER rooms_after_update AFTER UPDATE OF name ON rt.rooms FOR EACH ROW
-	WHEN (OLD.name IS DISTINCT FROM NEW.name) EXECUTE FUNCTION rt_private.rooms_after_update();
-COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name';
+COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name or setting';
+CREATE TRIGGER rooms_after_update AFTER UPDATE OF name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all
+	ON rt.rooms FOR EACH ROW
+	WHEN ((OLD.name, OLD.topic, OLD.archived, OLD.history, OLD.who_may_post, OLD.who_may_add, OLD.who_may_pin, OLD.who_may_mention_all)
+		IS DISTINCT FROM (NEW.name, NEW.topic, NEW.archived, NEW.history, NEW.who_may_post, NEW.who_may_add, NEW.who_may_pin, NEW.who_may_mention_all)) EXECUTE FUNCTION rt_private.rooms_after_update();
+COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name or setting';
 
 -- ---- functions ---------------------------------------------------------------
 
@@ -207,6 +227,7 @@ BEGIN
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	PERFORM rt_private.check_blocks(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
 	ON CONFLICT (direct_key) DO NOTHING

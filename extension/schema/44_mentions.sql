@@ -118,6 +118,8 @@ BEGIN
 	told := ARRAY(SELECT t.user_id FROM rt.room_members AS t
 		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id
 			AND (now_mentioned.everybody OR t.user_id = ANY (now_mentioned.users)) AND t.user_id <> ALL (old_users)
+			AND t.notify <> 'none' AND (t.muted_until IS NULL OR t.muted_until < clock_timestamp())
+			AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id)
 		ORDER BY t.user_id);
 	PERFORM rt_private.notify_users(told, 'mention',
 		json_build_object('roomId', m.room_id::text, 'messageId', rt_private.message_id(m.room_id, m.seq), 'seq', m.seq,

@@ -5,14 +5,16 @@ CREATE TABLE rt.presence (
 	status text NOT NULL DEFAULT 'offline' CHECK (status IN ('online', 'away', 'busy', 'offline')),
 	status_message text CHECK (octet_length(status_message) <= 1024),
 	last_seen timestamptz,
-	chosen text NOT NULL DEFAULT 'online' CHECK (chosen IN ('online', 'away', 'busy'))
+	chosen text NOT NULL DEFAULT 'online' CHECK (chosen IN ('online', 'away', 'busy')),
+	busy_by text
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE rt.presence IS 'who is there; a change of status is told to all who share a room';
 COMMENT ON COLUMN rt.presence.user_id IS 'the user';
-COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open, else what the user chose';
+COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open; else busy where that was chosen, online if any connection is, or away';
 COMMENT ON COLUMN rt.presence.status_message IS 'a text of the user''s';
 COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected: since when';
-COMMENT ON COLUMN rt.presence.chosen IS 'what the user is when connected: online, until another status is set';
+COMMENT ON COLUMN rt.presence.chosen IS 'what was set for the user, not for one connection: busy stays until it is set otherwise or the last connection ends';
+COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that has set busy; null: none that is known';
 SELECT pg_catalog.pg_extension_config_dump('rt.presence', '');
 
 CREATE UNLOGGED TABLE rt_private.gateways (
@@ -52,7 +54,8 @@ CREATE UNLOGGED TABLE rt_private.connections (
 	transport text,
 	connected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	queued_bytes bigint NOT NULL DEFAULT 0,
-	latency interval
+	latency interval,
+	status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'))
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN rt_private.connections.sid IS 'the socket''s id';
 COMMENT ON COLUMN rt_private.connections.user_id IS 'whose it is';
@@ -67,6 +70,7 @@ CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
 COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
 COMMENT ON COLUMN rt_private.connections.serial IS
 	'tells the connection from an earlier one under the same sid, whose end may be told after this one''s beginning';
+COMMENT ON COLUMN rt_private.connections.status IS 'of this connection alone; the user''s is the most present of them';
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
 COMMENT ON INDEX rt_private.connections_gateway_idx IS 'what a gateway had that is gone';
 
@@ -160,11 +164,26 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.presence_json(rt.presence) IS 'chat-user-status-update';
 
-CREATE FUNCTION rt_private.presence_before_update() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- The most present of a user's connections, unless the user is busy.
+CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NEW.status NOT IN ('offline', OLD.status) THEN
+	IF chosen = 'busy' THEN
+		RETURN 'busy';
+	END IF;
+	RETURN coalesce((SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = present_status.user_id), 'online');
+END
+$$;
+COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'what a user is who is connected; "online" comes after "away" in the alphabet, too';
+
+-- A status that does not follow from the connections was set by hand, for all of them.
+CREATE FUNCTION rt_private.presence_before_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.status NOT IN ('offline', OLD.status) AND NEW.status <> rt_private.present_status(NEW.user_id, NEW.chosen) THEN
 		NEW.chosen := NEW.status;
+		NEW.busy_by := NULL;
+		UPDATE rt_private.connections AS c SET status = NEW.status WHERE c.user_id = NEW.user_id AND NEW.status <> 'busy';
 	END IF;
 	RETURN NEW;
 END
@@ -202,7 +221,9 @@ BEGIN
 	)
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
-	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline';
+	ON CONFLICT (user_id) DO UPDATE SET status = CASE p.status WHEN 'offline' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
+		last_seen = CASE p.status WHEN 'offline' THEN clock_timestamp() ELSE p.last_seen END
+	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
 END
 $$;
 COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'users that have a connection now';
@@ -212,12 +233,52 @@ CREATE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
-	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', last_seen = clock_timestamp()
+	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', busy_by = NULL, last_seen = clock_timestamp()
 	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
 COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'those of some users that have no connection left';
+
+-- When connections have come or gone, but not the last one.
+CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
+	UPDATE rt.presence AS p SET status = rt_private.present_status(p.user_id, p.chosen)
+	WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)
+		AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
+END
+$$;
+COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'makes users the most present of their connections';
+
+-- busy is the user's: "online" ends it from any connection, "away" from the one that has set it, or once that one is gone.
+CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status text, status_message text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.presence;
+BEGIN
+	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = set_connection_status.user_id FOR UPDATE;
+	UPDATE rt_private.connections AS c SET status = CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END
+	WHERE c.sid = set_connection_status.sid AND c.user_id = set_connection_status.user_id;
+	IF NOT FOUND OR p.user_id IS NULL OR p.status = 'offline' THEN
+		PERFORM rt.set_status(set_connection_status.user_id, set_connection_status.status, set_connection_status.status_message);
+		RETURN;
+	END IF;
+	IF set_connection_status.status = 'busy' THEN
+		p.chosen := 'busy';
+		p.busy_by := set_connection_status.sid;
+	ELSIF set_connection_status.status = 'online' OR p.busy_by IS NOT DISTINCT FROM set_connection_status.sid
+		OR NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = p.busy_by) THEN
+		p.chosen := 'online';
+		p.busy_by := NULL;
+	END IF;
+	UPDATE rt.presence AS t SET chosen = p.chosen, busy_by = p.busy_by, status_message = set_connection_status.status_message,
+		status = rt_private.present_status(t.user_id, p.chosen)
+	WHERE t.user_id = set_connection_status.user_id;
+END
+$$;
+COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'a status that one connection has set';
 
 CREATE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -229,9 +290,11 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	UPDATE rt_private.connections AS c SET status = set_status.status
+	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
 	VALUES (set_status.user_id, set_status.status, set_status.status_message)
-	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, status_message = set_status.status_message,
+	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, busy_by = NULL, status_message = set_status.status_message,
 		status = CASE WHEN p.status = 'offline' THEN 'offline' ELSE set_status.status END;
 END
 $$;

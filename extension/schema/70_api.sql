@@ -178,6 +178,7 @@ BEGIN
 	DELETE FROM rt_private.sessions AS s USING jsonb_array_elements(gone) AS g
 	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	PERFORM rt_private.follow_connections(ARRAY(SELECT DISTINCT g ->> 'user' FROM jsonb_array_elements(gone) AS g));
 	RETURN '{}';
 END
 $$;

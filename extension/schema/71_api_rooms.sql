@@ -15,6 +15,17 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.api_room(text, jsonb) IS 'the room of a request; RT404 if the actor is not in it';
 
+CREATE FUNCTION rt_private.hidden_seq(r rt.rooms, actor text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF r.history = 'all' THEN
+		RETURN 0;
+	END IF;
+	RETURN coalesce((SELECT m.first_seq FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = actor), 0);
+END
+$$;
+COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'up to which message a room''s history is hidden from a member';
+
 CREATE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -32,13 +43,14 @@ COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a req
 CREATE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
-		'createdBy', r.created_by,
+	RETURN rt_private.room_settings(r) || jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
+		'notifications', rt_private.notification_level(m), 'createdBy', r.created_by,
 		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
-			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
-		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+			WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN m.first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),
+		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m),
+		'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
 END
@@ -117,16 +129,34 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.room_get(text, jsonb) IS 'GET /api/chat/rooms/:id';
 
+CREATE FUNCTION rt_private.req_who(req jsonb, key text, otherwise text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN rt_private.req_choice(req, key, ARRAY['admins', 'members'], otherwise);
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'who may do something, in a request';
+
+-- What is left out stays as it is.
 CREATE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.rooms := rt_private.api_admin_room(actor, req);
 	new_name text := rt_private.req_room_name(req);
+	new_topic text := nullif(btrim(rt_private.req_text_opt(req, 'topic')), '');
 BEGIN
-	IF new_name IS NULL THEN
+	IF new_name IS NULL AND NOT req ?| ARRAY['topic', 'archived', 'history', 'whoMayPost', 'whoMayAdd', 'whoMayPin', 'whoMayMentionAll'] THEN
 		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
 	END IF;
-	UPDATE rt.rooms AS t SET name = new_name WHERE t.id = r.id RETURNING t.* INTO r;
+	IF octet_length(new_topic) > 4096 THEN
+		RAISE EXCEPTION 'topic is too long' USING ERRCODE = 'RT413';
+	END IF;
+	UPDATE rt.rooms AS t SET name = coalesce(new_name, t.name), topic = CASE WHEN req ? 'topic' THEN new_topic ELSE t.topic END,
+		archived = rt_private.req_bool(req, 'archived', t.archived), history = rt_private.req_choice(req, 'history', ARRAY['all', 'joined'], t.history),
+		who_may_post = rt_private.req_who(req, 'whoMayPost', t.who_may_post), who_may_add = rt_private.req_who(req, 'whoMayAdd', t.who_may_add),
+		who_may_pin = rt_private.req_who(req, 'whoMayPin', t.who_may_pin),
+		who_may_mention_all = rt_private.req_who(req, 'whoMayMentionAll', t.who_may_mention_all)
+	WHERE t.id = r.id RETURNING t.* INTO r;
 	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(r, actor));
 END
 $$;
@@ -201,6 +231,7 @@ BEGIN
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	PERFORM rt_private.check_blocks(actor, users);
 	-- Locked, so that what is looked at stays so.
 	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;
 	IF EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) AND (m.role = new_role OR NOT has_role)) THEN
@@ -336,7 +367,7 @@ BEGIN
 		RAISE EXCEPTION 'statusMessage is too long' USING ERRCODE = 'RT413';
 	END IF;
 	PERFORM rt_private.act_as(actor);
-	PERFORM rt.set_status(actor, status, message);
+	PERFORM rt_private.set_connection_status(req ->> 'sid', actor, status, message);
 	RETURN json_build_object('status', status, 'statusMessage', message);
 END
 $$;

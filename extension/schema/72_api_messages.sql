@@ -85,11 +85,28 @@ CREATE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_
 LANGUAGE sql STABLE
 	RETURN CASE
 		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
-			CASE o.code WHEN 'not_found' THEN 404 WHEN 'too_large' THEN 413 ELSE 400 END,
+			CASE o.code WHEN 'not_found' THEN 404 WHEN 'forbidden' THEN 403 WHEN 'too_large' THEN 413 ELSE 400 END,
 			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
 		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
 			'data', rt_private.message_json(m)) END;
 COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'one sender''s own result';
+
+-- Why a user may not send to a room, whose row is locked; null: may.
+CREATE FUNCTION rt_private.send_refusal(room rt.rooms, actor text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	role text := (SELECT m.role FROM rt.room_members AS m WHERE m.room_id = room.id AND m.user_id = actor);
+BEGIN
+	RETURN CASE
+		WHEN role IS NULL THEN 'room not found'
+		WHEN room.archived THEN 'the room is archived'
+		WHEN room.who_may_post = 'admins' AND role <> 'admin' THEN 'only admins may send messages to this room'
+		WHEN room.kind = 'direct' AND EXISTS (SELECT FROM rt.blocks AS b
+			WHERE (b.user_id, b.blocked_id) IN (SELECT x, y FROM unnest(rt_private.direct_users(room.direct_key)) AS x,
+				unnest(rt_private.direct_users(room.direct_key)) AS y)) THEN 'one of you has blocked the other' END;
+END
+$$;
+COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room, or null';
 
 -- What waits for one room goes in one transaction, with one lock of the room and one INSERT.
 CREATE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
@@ -99,20 +116,21 @@ DECLARE
 	limit_bytes integer := rt_private.max_message_size();
 	asked rt_private.outgoing[];
 	results json;
+	room rt.rooms;
 BEGIN
 	-- The room's lock first: what is looked at below then stays so until the end.
-	PERFORM FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
+	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
 	asked := ARRAY(
 		SELECT CASE
-			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
-				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
+			WHEN o.code IS NULL AND x.refusal IS NOT NULL
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, CASE x.refusal WHEN 'room not found' THEN 'not_found' ELSE 'forbidden' END, x.refusal)::rt_private.outgoing
 			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.history AS h
 				WHERE h.room_id = send_all.room_id AND h.seq = o.reply_to)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
 			ELSE o::rt_private.outgoing END
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
-			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
+			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o,
+			LATERAL (SELECT rt_private.send_refusal(room, o.actor) AS refusal) AS x
 		ORDER BY r.n);
 	-- What goes in in order comes out in order: the k-th message of a sender (with this clientId, if it has one) is the
 	-- sender's k-th row.
@@ -189,7 +207,7 @@ DECLARE
 BEGIN
 	SELECT (h.m).* INTO m FROM rt_private.history AS h
 	WHERE h.room_id = r.id AND h.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
-	IF NOT FOUND THEN
+	IF NOT FOUND OR m.seq <= rt_private.hidden_seq(r, actor) THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
@@ -197,10 +215,23 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.api_message(text, jsonb) IS 'the message of a request';
 
+CREATE FUNCTION rt_private.api_open_message(actor text, req jsonb) RETURNS rt.messages
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+BEGIN
+	IF (SELECT r.archived FROM rt.rooms AS r WHERE r.id = m.room_id) THEN
+		RAISE EXCEPTION 'the room is archived' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+COMMENT ON FUNCTION rt_private.api_open_message(text, jsonb) IS 'the message of a request, in a room that is not archived';
+
 CREATE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	m rt.messages := rt_private.api_message(actor, req);
+	m rt.messages := rt_private.api_open_message(actor, req);
 	new_content text := rt_private.req_text_opt(req, 'content');
 	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') <> 'null'
 		THEN rt_private.req_object(req, 'metadata') END;
@@ -263,7 +294,7 @@ COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'what a
 CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	m rt.messages := rt_private.api_message(actor, req);
+	m rt.messages := rt_private.api_open_message(actor, req);
 	reaction text := rt_private.req_emoji(req);
 BEGIN
 	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
@@ -280,7 +311,7 @@ COMMENT ON FUNCTION rt_api.reaction_add(text, jsonb) IS 'PUT …/reactions/:emoj
 CREATE FUNCTION rt_api.reaction_remove(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	m rt.messages := rt_private.api_message(actor, req);
+	m rt.messages := rt_private.api_open_message(actor, req);
 	reaction text := rt_private.req_emoji(req);
 BEGIN
 	DELETE FROM rt.reactions AS r
@@ -380,7 +411,7 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
 
-CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer,
+CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigint, most integer,
 	OUT page json, OUT has_more boolean, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -388,11 +419,11 @@ BEGIN
 		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
 	INTO page, has_more, last_seq
 	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
-		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807)
+		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807) AND h.seq > above
 		ORDER BY h.seq DESC LIMIT most + 1) AS t;
 END
 $$;
-COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, integer) IS 'the newest messages of a room below a number, rising';
+COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, bigint, integer) IS 'the newest messages of a room below a number, and above another, rising';
 
 -- What a page of messages lacks, since a reaction is no part of a message: [{ messageId, emoji, userIds }], rising.
 CREATE FUNCTION rt_private.page_reactions(room_id bigint, page json) RETURNS json
@@ -414,13 +445,14 @@ DECLARE
 	after bigint := rt_private.req_seq(req, 'afterSeq');
 	before bigint := rt_private.req_seq(req, 'beforeSeq');
 	most integer := rt_private.req_limit(req, 50, 200);
+	hidden bigint := rt_private.hidden_seq(r, actor);
 	last_change bigint := rt_private.last_change(r.id); -- before the page, which then has all up to it
 	found_page record;
 BEGIN
 	IF after IS NULL THEN
-		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, most);
+		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, hidden, most);
 	ELSE
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, greatest(after, hidden), before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
 		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change,
@@ -431,7 +463,7 @@ COMMENT ON FUNCTION rt_api.message_list(text, jsonb) IS 'GET /api/chat/rooms/:id
 
 -- A common word is in so many messages that finding and sorting them takes long; but then the newest of each room have
 -- enough of them.  The answer is exact if that many are newer than all that was not looked at, else it is null.
-CREATE FUNCTION rt_private.search_newest(rooms bigint[], words tsquery, most integer) RETURNS json
+CREATE FUNCTION rt_private.search_newest(rooms bigint[], hidden jsonb, words tsquery, most integer) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most_messages CONSTANT integer := 4000;
@@ -456,6 +488,7 @@ BEGIN
 		SELECT p.m FROM page AS p, unseen AS u
 		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
 			AND (p.m).deleted_at IS NULL AND to_tsvector('simple', (p.m).content) @@ words
+			AND (p.m).seq > coalesce((hidden ->> (p.m).room_id::text)::bigint, 0)
 		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
 	)
 	SELECT count(n.m), coalesce(json_agg(rt_private.message_json(n.m) ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '[]'),
@@ -464,7 +497,7 @@ BEGIN
 	RETURN CASE WHEN is_all OR found_hits = most THEN hits END;
 END
 $$;
-COMMENT ON FUNCTION rt_private.search_newest(bigint[], tsquery, integer) IS
+COMMENT ON FUNCTION rt_private.search_newest(bigint[], jsonb, tsquery, integer) IS
 	'the newest messages with some words, or null where that cannot be told from the last few thousand';
 
 CREATE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
@@ -474,19 +507,23 @@ DECLARE
 	most integer := rt_private.req_limit(req, 50, 200);
 	room bigint := rt_private.req_id_opt(req, 'roomId');
 	rooms bigint[];
+	hidden jsonb;
 	hits json;
 BEGIN
 	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	hidden := rt_private.own_hidden();
 	IF room IS NOT NULL THEN
 		PERFORM rt_private.api_room(actor, req);
 	END IF;
 	rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
 		WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room));
-	hits := rt_private.search_newest(rooms, words, most);
+	hits := rt_private.search_newest(rooms, hidden, words, most);
 	IF hits IS NULL THEN
 		SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
 		FROM (SELECT m FROM rt.messages AS m
 			WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
+				AND m.seq > coalesce((hidden ->> m.room_id::text)::bigint, 0)
 			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
 	END IF;
 	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));

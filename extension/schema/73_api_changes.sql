@@ -17,14 +17,17 @@ COMMENT ON FUNCTION rt_private.message_reactions(bigint, bigint) IS 'the reactio
 CREATE FUNCTION rt_private.message_full(m rt.messages) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN (left(rt_private.message_json(m)::text, -1) || ',"reactions":' || rt_private.message_reactions(m.room_id, m.seq)::text || '}')::json;
+	RETURN (left(rt_private.message_json(m)::text, -1) || ',"reactions":' || rt_private.message_reactions(m.room_id, m.seq)::text
+		|| ',"pinned":' || EXISTS (SELECT FROM rt.pins AS p WHERE p.room_id = m.room_id AND p.seq = m.seq)::text
+		|| ',"replyCount":' || coalesce((SELECT t.replies FROM rt.threads AS t WHERE t.room_id = m.room_id AND t.seq = m.seq), 0)::text
+		|| '}')::json;
 END
 $$;
-COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions';
+COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions, whether it is pinned, and how many answers it has';
 
 -- Rising; upto is the room's last change, or that of the page where the page is cut.  Some change comes whatever its size, if
 -- anything may come at all.  The counter is read in the same snapshot as the changes.
-CREATE FUNCTION rt_private.changes_after(room_id bigint, after bigint, most integer, bytes bigint,
+CREATE FUNCTION rt_private.changes_after(room_id bigint, after bigint, hidden bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint, OUT upto bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -37,18 +40,20 @@ BEGIN
 		FROM (SELECT h.m, c.change, row_number() OVER w AS n,
 				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 400) OVER w AS upto
 			FROM rt_private.room_changes AS c JOIN rt_private.history AS h ON h.room_id = c.room_id AND h.seq = c.seq
-			WHERE c.room_id = changes_after.room_id AND c.change > after
+			WHERE c.room_id = changes_after.room_id AND c.change > after AND c.seq > hidden
 			WINDOW w AS (ORDER BY c.change)
 			ORDER BY c.change LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
 END
 $$;
-COMMENT ON FUNCTION rt_private.changes_after(bigint, bigint, integer, bigint) IS 'messages of a room that changed after a number, as they are now';
+COMMENT ON FUNCTION rt_private.changes_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room that changed after a number, as they are now';
 
 CREATE FUNCTION rt_private.sync_one(actor text, room bigint, after bigint, after_change bigint, most integer, bytes bigint,
 	OUT part json, OUT size bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.room_members;
+	r rt.rooms;
+	hidden bigint := 0;
 	found_page record;
 	changes record;
 	parts jsonb := jsonb_build_object('roomId', room::text);
@@ -59,15 +64,19 @@ BEGIN
 		part := json_build_object('roomId', room::text, 'error', json_build_object('code', 'not_found', 'message', 'Room not found'));
 		RETURN;
 	END IF;
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = room;
+	IF r.history = 'joined' THEN
+		hidden := m.first_seq;
+	END IF;
 	IF after IS NOT NULL OR after_change IS NULL THEN
-		SELECT * INTO found_page FROM rt_private.page_after(room, coalesce(after, 0), NULL, most, bytes);
+		SELECT * INTO found_page FROM rt_private.page_after(room, greatest(coalesce(after, 0), hidden), NULL, most, bytes);
 		size := found_page.size;
 		parts := parts || jsonb_build_object('messages', found_page.page, 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
 	ELSE
-		parts := parts || jsonb_build_object('lastSeq', (SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = room), 'hasMore', false);
+		parts := parts || jsonb_build_object('lastSeq', r.last_seq, 'hasMore', false);
 	END IF;
 	IF after_change IS NOT NULL OR after IS NULL THEN
-		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), most, bytes - size);
+		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), hidden, most, bytes - size);
 		size := size + changes.size;
 		parts := parts || jsonb_build_object('changed', changes.page, 'lastChange', changes.upto, 'hasMoreChanges', changes.has_more);
 	ELSE

@@ -27,7 +27,8 @@ GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
 -- policies call these with the rights of whoever asks
 GRANT USAGE ON SCHEMA rt_private TO rt_app;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
-	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint) TO rt_app;
+	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
+	rt_private.own_hidden() TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
 GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -39,6 +40,9 @@ GRANT SELECT, INSERT (room_id, sender_id, content, message_type, metadata, reply
 	UPDATE (content, metadata, deleted_at), DELETE ON rt.messages TO rt_app;
 GRANT SELECT ON rt.deleted_messages TO rt_app;
 GRANT SELECT, INSERT (room_id, seq, user_id, emoji), DELETE ON rt.reactions TO rt_app;
+GRANT SELECT, INSERT (room_id, seq, pinned_by), DELETE ON rt.pins TO rt_app;
+GRANT SELECT ON rt.threads TO rt_app;
+GRANT SELECT, INSERT (user_id, blocked_id), DELETE ON rt.blocks TO rt_app;
 GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
 GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
@@ -78,13 +82,14 @@ CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
 COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
 
-CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
 	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
-	WITH CHECK (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
+	WITH CHECK (sender_id = rt_private.actor() AND rt_private.may_send(room_id, rt_private.actor()));
 COMMENT ON POLICY messages_send ON rt.messages IS 'as oneself, to one''s own rooms';
 CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
 	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
@@ -102,6 +107,21 @@ COMMENT ON POLICY reactions_add ON rt.reactions IS 'as oneself, in one''s own ro
 CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
 COMMENT ON POLICY reactions_remove ON rt.reactions IS 'one''s own';
+
+ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
+CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+COMMENT ON POLICY pins_read ON rt.pins IS 'those of one''s own rooms';
+CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
+	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
+COMMENT ON POLICY pins_add ON rt.pins IS 'as oneself, where the room lets';
+CREATE POLICY pins_remove ON rt.pins FOR DELETE TO rt_app USING (rt_private.may_pin(room_id, rt_private.actor()));
+COMMENT ON POLICY pins_remove ON rt.pins IS 'where the room lets';
+ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+COMMENT ON POLICY threads_read ON rt.threads IS 'those of one''s own rooms';
+ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
+CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
+COMMENT ON POLICY blocks_own ON rt.blocks IS 'one''s own';
 
 -- Who shares a room sees who is there.
 -- A statement asks once: a set that the policy's subquery hashes.

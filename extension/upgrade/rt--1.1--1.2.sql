@@ -25,26 +25,26 @@ REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(t
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) FROM rt_app;
 DROP TRIGGER rt_before_delete ON rt.messages;
+DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
 DROP POLICY members_remove ON rt.room_members;
+DROP POLICY messages_read ON rt.messages;
+DROP POLICY messages_send ON rt.messages;
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt_private.change_payload(rt.messages);
+DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
+DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP TABLE rt_private.deletions;
 
-ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false;
-ALTER TABLE rt.rooms ADD COLUMN topic text CHECK (octet_length(topic) <= 4096);
-ALTER TABLE rt.rooms ADD COLUMN archived boolean NOT NULL DEFAULT false;
-ALTER TABLE rt.rooms ADD COLUMN history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined'));
-ALTER TABLE rt.rooms ADD COLUMN who_may_post text NOT NULL DEFAULT 'members' CHECK (who_may_post IN ('admins', 'members'));
-ALTER TABLE rt.rooms ADD COLUMN who_may_add text NOT NULL DEFAULT 'admins' CHECK (who_may_add IN ('admins', 'members'));
-ALTER TABLE rt.rooms ADD COLUMN who_may_pin text NOT NULL DEFAULT 'members' CHECK (who_may_pin IN ('admins', 'members'));
-ALTER TABLE rt.rooms ADD COLUMN who_may_mention_all text NOT NULL DEFAULT 'admins' CHECK (who_may_mention_all IN ('admins', 'members'));
+ALTER TABLE rt.presence ADD COLUMN busy_by text;
+ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
 -- Members of before have seen the rooms' whole history come.
 ALTER TABLE rt.room_members ADD COLUMN first_seq bigint NOT NULL DEFAULT 0, ADD COLUMN first_change bigint NOT NULL DEFAULT 0,
+	ADD COLUMN notify text NOT NULL DEFAULT 'all' CHECK (notify IN ('all', 'mentions', 'none')), ADD COLUMN muted_until timestamptz,
 	ALTER COLUMN last_read_seq DROP DEFAULT;
 ALTER TABLE rt.room_members ALTER COLUMN first_seq DROP DEFAULT, ALTER COLUMN first_change DROP DEFAULT;
 -- done: TABLE rt.users
@@ -58,6 +58,30 @@ ALTER TABLE rt.reactions DROP CONSTRAINT reactions_emoji_check,
 -- done: ALTER FUNCTION rt_private.messages_before_delete() SECURITY DEFINER
 -- What is answered may be deleted: rt.deleted_messages keeps its place.
 ALTER TABLE rt.messages DROP CONSTRAINT messages_room_id_reply_to_fkey;
+-- done: TABLE rt.rooms
+ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false,
+	ADD COLUMN last_at timestamptz,
+	ADD COLUMN topic text CHECK (octet_length(topic) <= 4096),
+	ADD COLUMN archived boolean NOT NULL DEFAULT false,
+	ADD COLUMN history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined')),
+	ADD COLUMN who_may_post text NOT NULL DEFAULT 'members' CHECK (who_may_post IN ('admins', 'members')),
+	ADD COLUMN who_may_add text NOT NULL DEFAULT 'admins' CHECK (who_may_add IN ('admins', 'members')),
+	ADD COLUMN who_may_pin text NOT NULL DEFAULT 'members' CHECK (who_may_pin IN ('admins', 'members')),
+	ADD COLUMN who_may_mention_all text NOT NULL DEFAULT 'admins' CHECK (who_may_mention_all IN ('admins', 'members'));
+UPDATE rt.rooms AS r SET last_at = (SELECT m.created_at FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT 1),
+	has_left = r.kind = 'direct' AND (SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) < 2;
+-- done: TABLE rt.threads
+CREATE TABLE rt.threads (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	replies bigint NOT NULL,
+	last_reply_seq bigint NOT NULL,
+	last_reply_at timestamptz NOT NULL,
+	PRIMARY KEY (room_id, seq)
+) WITH (fillfactor = 80);
+INSERT INTO rt.threads (room_id, seq, replies, last_reply_seq, last_reply_at)
+SELECT m.room_id, m.reply_to, count(*), max(m.seq), max(m.created_at) FROM rt.messages AS m
+WHERE m.reply_to IS NOT NULL AND m.deleted_at IS NULL GROUP BY m.room_id, m.reply_to;
 -- ---- end of what is by hand --------------------------------------------------
 
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
@@ -156,6 +180,8 @@ $$;
 
 COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
 
+COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null: there is none';
+
 COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
 
 COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
@@ -176,6 +202,10 @@ COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when th
 
 COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
 
+COMMENT ON COLUMN rt.room_members.notify IS 'what the member wants to be notified of: all, mentions, none';
+
+COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member wants to be notified of nothing';
+
 CREATE OR REPLACE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE
 	RETURN pg_catalog.length(least(a COLLATE "C", b COLLATE "C")) || ':' || least(a COLLATE "C", b COLLATE "C") || greatest(a COLLATE "C", b COLLATE "C");
@@ -194,10 +224,23 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WHERE pg_catalog.cardinality(users) > 0
 $$;
 
+CREATE FUNCTION rt_private.room_settings(r rt.rooms) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('topic', r.topic, 'archived', r.archived, 'history', r.history, 'whoMayPost', r.who_may_post,
+		'whoMayAdd', r.who_may_add, 'whoMayPin', r.who_may_pin, 'whoMayMentionAll', r.who_may_mention_all);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'the settings of a room on the wire';
+
 CREATE OR REPLACE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
-LANGUAGE sql STABLE
-	RETURN pg_catalog.json_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind,
-		'by', rt_private.actor());
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('roomId', r.id::text, 'id', r.id::text, 'name', r.name, 'kind', r.kind, 'by', rt_private.actor())
+		|| rt_private.room_settings(r);
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -217,7 +260,14 @@ COMMENT ON TRIGGER rooms_before_delete ON rt.rooms IS 'tells the members that th
 
 COMMENT ON TRIGGER room_members_before_truncate ON rt.room_members IS 'ends delivery to all members of all rooms';
 
-COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name';
+COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name or setting';
+
+CREATE TRIGGER rooms_after_update AFTER UPDATE OF name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all
+	ON rt.rooms FOR EACH ROW
+	WHEN ((OLD.name, OLD.topic, OLD.archived, OLD.history, OLD.who_may_post, OLD.who_may_add, OLD.who_may_pin, OLD.who_may_mention_all)
+		IS DISTINCT FROM (NEW.name, NEW.topic, NEW.archived, NEW.history, NEW.who_may_post, NEW.who_may_add, NEW.who_may_pin, NEW.who_may_mention_all)) EXECUTE FUNCTION rt_private.rooms_after_update();
+
+COMMENT ON TRIGGER rooms_after_update ON rt.rooms IS 'tells the members of a new name or setting';
 
 CREATE OR REPLACE FUNCTION rt_private.make_room(maker text, name text, kind text, members text[], OUT room rt.rooms, OUT created boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -236,6 +286,7 @@ BEGIN
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	PERFORM rt_private.check_blocks(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
 	ON CONFLICT (direct_key) DO NOTHING
@@ -459,6 +510,66 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct one';
+
+CREATE TABLE rt.blocks (
+	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	blocked_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (user_id, blocked_id),
+	CHECK (user_id <> blocked_id)
+);
+
+CREATE INDEX blocks_blocked_id_idx ON rt.blocks (blocked_id);
+
+COMMENT ON TABLE rt.blocks IS 'who has blocked whom';
+
+COMMENT ON COLUMN rt.blocks.user_id IS 'who has blocked';
+
+COMMENT ON COLUMN rt.blocks.blocked_id IS 'who is blocked';
+
+COMMENT ON COLUMN rt.blocks.created_at IS 'since when';
+
+COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'by whom a user is blocked';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.blocks', '');
+
+CREATE FUNCTION rt_private.has_blocked(user_id text, other text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = has_blocked.user_id AND b.blocked_id = has_blocked.other);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.has_blocked(text, text) IS 'whether a user has blocked another';
+
+CREATE FUNCTION rt_private.blocks_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	b rt.blocks := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	PERFORM rt_private.emit('chat-user-blocked', json_build_object('users', ARRAY[b.user_id], 'private', true),
+		json_build_object('userId', b.blocked_id, 'blocked', TG_OP = 'INSERT', 'timestamp', rt_private.iso(clock_timestamp())), true);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells a user''s own sockets whom they have blocked';
+
+CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
+	EXECUTE FUNCTION rt_private.blocks_after_change();
+
+COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells a user''s own sockets whom they have blocked';
+
+CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
+		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses to do something with users who have blocked the actor';
 
 COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
 
@@ -990,56 +1101,6 @@ CREATE CONSTRAINT TRIGGER rt_number AFTER INSERT ON rt_private.pending_changes D
 
 COMMENT ON TRIGGER rt_number ON rt_private.pending_changes IS 'numbers all changes of the transaction';
 
-CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
-		'mentionCount', rt_private.mention_count(m), 'timestamp', rt_private.iso(clock_timestamp()));
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.read_state(rt.room_members) IS 'chat-read-state';
-
-CREATE FUNCTION rt_private.mark_moved() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM rt_private.emit('chat-read-state', json_build_object('users', ARRAY[NEW.user_id]), rt_private.read_state(NEW), true, NEW.room_id);
-	RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that their mark in a room has moved';
-
-CREATE TRIGGER rt_mark_moved AFTER UPDATE ON rt.room_members FOR EACH ROW
-	WHEN (OLD.last_read_seq IS DISTINCT FROM NEW.last_read_seq)
-	EXECUTE FUNCTION rt_private.mark_moved();
-
-COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that their mark in a room has moved';
-
-CREATE FUNCTION rt.set_read(room bigint, user_id text, seq bigint) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	m rt.room_members;
-	r rt.rooms;
-	target bigint;
-BEGIN
-	PERFORM rt_private.check_self(set_read.user_id);
-	IF set_read.seq IS NULL OR set_read.seq < 0 THEN
-		RAISE EXCEPTION 'seq must be a number' USING ERRCODE = 'RT400';
-	END IF;
-	m := rt_private.lock_member(room, set_read.user_id);
-	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
-	target := greatest(least(set_read.seq, r.last_seq), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
-	IF target <> m.last_read_seq THEN
-		UPDATE rt.room_members AS t SET last_read_seq = target
-		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
-	END IF;
-	RETURN rt_private.read_state(m);
-END
-$$;
-
-COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
-
 CREATE FUNCTION rt_private.name_key(name text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_name_key';
 
@@ -1172,6 +1233,8 @@ BEGIN
 	told := ARRAY(SELECT t.user_id FROM rt.room_members AS t
 		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id
 			AND (now_mentioned.everybody OR t.user_id = ANY (now_mentioned.users)) AND t.user_id <> ALL (old_users)
+			AND t.notify <> 'none' AND (t.muted_until IS NULL OR t.muted_until < clock_timestamp())
+			AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id)
 		ORDER BY t.user_id);
 	PERFORM rt_private.notify_users(told, 'mention',
 		json_build_object('roomId', m.room_id::text, 'messageId', rt_private.message_id(m.room_id, m.seq), 'seq', m.seq,
@@ -1202,12 +1265,44 @@ CREATE TRIGGER rt_mention AFTER UPDATE ON rt.messages FOR EACH ROW
 
 COMMENT ON TRIGGER rt_mention ON rt.messages IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
 
+COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open; else busy where that was chosen, online if any connection is, or away';
+
+COMMENT ON COLUMN rt.presence.chosen IS 'what was set for the user, not for one connection: busy stays until it is set otherwise or the last connection ends';
+
+COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that has set busy; null: none that is known';
+
+COMMENT ON COLUMN rt_private.connections.status IS 'of this connection alone; the user''s is the most present of them';
+
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
 		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
 		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
+END
+$$;
+
+CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF chosen = 'busy' THEN
+		RETURN 'busy';
+	END IF;
+	RETURN coalesce((SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = present_status.user_id), 'online');
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'what a user is who is connected; "online" comes after "away" in the alphabet, too';
+
+CREATE OR REPLACE FUNCTION rt_private.presence_before_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.status NOT IN ('offline', OLD.status) AND NEW.status <> rt_private.present_status(NEW.user_id, NEW.chosen) THEN
+		NEW.chosen := NEW.status;
+		NEW.busy_by := NULL;
+		UPDATE rt_private.connections AS c SET status = NEW.status WHERE c.user_id = NEW.user_id AND NEW.status <> 'busy';
+	END IF;
+	RETURN NEW;
 END
 $$;
 
@@ -1225,9 +1320,61 @@ BEGIN
 	)
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
-	ON CONFLICT (user_id) DO UPDATE SET status = p.chosen, last_seen = clock_timestamp() WHERE p.status = 'offline';
+	ON CONFLICT (user_id) DO UPDATE SET status = CASE p.status WHEN 'offline' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
+		last_seen = CASE p.status WHEN 'offline' THEN clock_timestamp() ELSE p.last_seen END
+	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
 END
 $$;
+
+CREATE OR REPLACE FUNCTION rt_private.go_offline(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
+	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', busy_by = NULL, last_seen = clock_timestamp()
+	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
+END
+$$;
+
+CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
+	UPDATE rt.presence AS p SET status = rt_private.present_status(p.user_id, p.chosen)
+	WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)
+		AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'makes users the most present of their connections';
+
+CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status text, status_message text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.presence;
+BEGIN
+	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = set_connection_status.user_id FOR UPDATE;
+	UPDATE rt_private.connections AS c SET status = CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END
+	WHERE c.sid = set_connection_status.sid AND c.user_id = set_connection_status.user_id;
+	IF NOT FOUND OR p.user_id IS NULL OR p.status = 'offline' THEN
+		PERFORM rt.set_status(set_connection_status.user_id, set_connection_status.status, set_connection_status.status_message);
+		RETURN;
+	END IF;
+	IF set_connection_status.status = 'busy' THEN
+		p.chosen := 'busy';
+		p.busy_by := set_connection_status.sid;
+	ELSIF set_connection_status.status = 'online' OR p.busy_by IS NOT DISTINCT FROM set_connection_status.sid
+		OR NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = p.busy_by) THEN
+		p.chosen := 'online';
+		p.busy_by := NULL;
+	END IF;
+	UPDATE rt.presence AS t SET chosen = p.chosen, busy_by = p.busy_by, status_message = set_connection_status.status_message,
+		status = rt_private.present_status(t.user_id, p.chosen)
+	WHERE t.user_id = set_connection_status.user_id;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'a status that one connection has set';
 
 CREATE OR REPLACE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1239,9 +1386,11 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	UPDATE rt_private.connections AS c SET status = set_status.status
+	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
 	VALUES (set_status.user_id, set_status.status, set_status.status_message)
-	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, status_message = set_status.status_message,
+	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, busy_by = NULL, status_message = set_status.status_message,
 		status = CASE WHEN p.status = 'offline' THEN 'offline' ELSE set_status.status END;
 END
 $$;
@@ -1249,6 +1398,260 @@ $$;
 COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells the contacts that a user is gone';
 
 COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'ends the connections of users that are gone';
+
+CREATE TABLE rt.pins (
+	room_id bigint NOT NULL,
+	seq bigint NOT NULL,
+	pinned_by text REFERENCES rt.users (id) ON DELETE SET NULL,
+	pinned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (room_id, seq),
+	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
+);
+
+CREATE INDEX pins_pinned_by_idx ON rt.pins (pinned_by);
+
+COMMENT ON TABLE rt.pins IS 'messages that are pinned; INSERT and DELETE tell the room';
+
+COMMENT ON COLUMN rt.pins.room_id IS 'the room';
+
+COMMENT ON COLUMN rt.pins.seq IS 'the message';
+
+COMMENT ON COLUMN rt.pins.pinned_by IS 'who pinned it';
+
+COMMENT ON COLUMN rt.pins.pinned_at IS 'when';
+
+COMMENT ON INDEX rt.pins_pinned_by_idx IS 'deleting a user';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.pins', '');
+
+CREATE FUNCTION rt_private.pins_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		PERFORM rt_private.message_event('chat-message-pinned', 'message-pinned', p.room_id, p.seq,
+			jsonb_build_object('pinned', TG_OP = 'INSERT', 'by', CASE TG_OP WHEN 'INSERT' THEN coalesce(rt_private.actor(), p.pinned_by) ELSE rt_private.actor() END));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.pins_after_change() IS 'emits chat-message-pinned';
+
+CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.pins FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pins_after_change();
+
+COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'emits chat-message-pinned';
+
+CREATE FUNCTION rt_private.pin_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		PERFORM rt_private.note_change(p.room_id, p.seq);
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers a pin that came or went';
+
+CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pin_changed();
+
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers a pin that came or went';
+
+COMMENT ON TABLE rt.threads IS 'messages that have answers; kept by triggers of rt.messages';
+
+COMMENT ON COLUMN rt.threads.room_id IS 'the room';
+
+COMMENT ON COLUMN rt.threads.seq IS 'the message that is answered';
+
+COMMENT ON COLUMN rt.threads.replies IS 'how many answers it has, deleted ones left out';
+
+COMMENT ON COLUMN rt.threads.last_reply_seq IS 'the latest of them';
+
+COMMENT ON COLUMN rt.threads.last_reply_at IS 'when that was sent';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.threads', '');
+
+CREATE FUNCTION rt_private.on_reply(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt.threads AS t (room_id, seq, replies, last_reply_seq, last_reply_at)
+	SELECT m.room_id, m.reply_to, 1, m.seq, m.created_at FROM rt.messages AS m
+	WHERE m.room_id = on_reply.room_id AND m.seq = on_reply.seq
+	ON CONFLICT ON CONSTRAINT threads_pkey DO UPDATE SET replies = t.replies + 1,
+		last_reply_seq = greatest(t.last_reply_seq, excluded.last_reply_seq), last_reply_at = greatest(t.last_reply_at, excluded.last_reply_at);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts an answer to a message';
+
+CREATE FUNCTION rt_private.count_replies(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.threads AS t WHERE t.room_id = count_replies.room_id AND t.seq = count_replies.seq FOR UPDATE;
+	DELETE FROM rt.threads AS t WHERE t.room_id = count_replies.room_id AND t.seq = count_replies.seq;
+	INSERT INTO rt.threads (room_id, seq, replies, last_reply_seq, last_reply_at)
+	SELECT m.room_id, m.reply_to, count(*), max(m.seq), max(m.created_at) FROM rt.messages AS m
+	WHERE m.room_id = count_replies.room_id AND m.reply_to = count_replies.seq AND m.deleted_at IS NULL
+	GROUP BY m.room_id, m.reply_to;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'counts the answers to a message anew';
+
+CREATE FUNCTION rt_private.messages_unlink() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.deleted_at IS NOT NULL THEN
+		DELETE FROM rt.pins AS p WHERE p.room_id = NEW.room_id AND p.seq = NEW.seq;
+	END IF;
+	IF OLD.reply_to IS NOT NULL THEN
+		PERFORM rt_private.count_replies(OLD.room_id, OLD.reply_to);
+	END IF;
+	IF NEW.reply_to IS NOT NULL AND NEW.reply_to IS DISTINCT FROM OLD.reply_to THEN
+		PERFORM rt_private.count_replies(NEW.room_id, NEW.reply_to);
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_unlink() IS 'keeps pins and threads when a message was deleted, or answers another one';
+
+CREATE TRIGGER rt_unlink AFTER UPDATE ON rt.messages FOR EACH ROW
+	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.reply_to IS DISTINCT FROM NEW.reply_to)
+	EXECUTE FUNCTION rt_private.messages_unlink();
+
+COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'keeps pins and threads when a message was deleted, or answers another one';
+
+CREATE FUNCTION rt_private.threads_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF current_setting('rt.suppress_events')::boolean THEN
+		DELETE FROM rt.threads AS t USING gone AS g WHERE t.room_id = g.room_id AND t.seq = g.seq;
+		RETURN NULL;
+	END IF;
+	PERFORM rt_private.count_replies(g.room_id, g.reply_to) FROM (SELECT DISTINCT d.room_id, d.reply_to FROM gone AS d
+		WHERE d.reply_to IS NOT NULL AND d.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = d.room_id)
+		ORDER BY d.room_id, d.reply_to) AS g;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'counts answers anew when some were deleted';
+
+CREATE TRIGGER rt_threads_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.threads_after_delete();
+
+COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'counts answers anew when some were deleted';
+
+CREATE FUNCTION rt_private.notification_level(m rt.room_members) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('level', m.notify, 'mutedUntil', rt_private.iso(m.muted_until));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'what a member wants to be notified of';
+
+CREATE FUNCTION rt_private.level_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-room-notifications', json_build_object('users', ARRAY[NEW.user_id]),
+		json_build_object('roomId', NEW.room_id::text, 'level', NEW.notify, 'mutedUntil', rt_private.iso(NEW.muted_until),
+			'timestamp', rt_private.iso(clock_timestamp())), true, NEW.room_id);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user what they are notified of in a room';
+
+CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
+	WHEN (OLD.notify IS DISTINCT FROM NEW.notify OR OLD.muted_until IS DISTINCT FROM NEW.muted_until)
+	EXECUTE FUNCTION rt_private.level_changed();
+
+COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user what they are notified of in a room';
+
+CREATE FUNCTION rt_private.may_send(room_id bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce((SELECT rt_private.send_refusal(r, may_send.user_id) IS NULL FROM rt.rooms AS r WHERE r.id = may_send.room_id), false);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.may_send(bigint, text) IS 'whether a user may send messages to a room';
+
+CREATE FUNCTION rt_private.may_pin(room_id bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+		WHERE r.id = may_pin.room_id AND m.user_id = may_pin.user_id AND NOT r.archived AND (r.who_may_pin = 'members' OR m.role = 'admin'));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.may_pin(bigint, text) IS 'whether a user may pin messages of a room';
+
+CREATE FUNCTION rt_private.own_hidden() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_object_agg(m.room_id::text, m.first_seq), '{}') FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
+	WHERE m.user_id = rt_private.actor() AND r.history = 'joined'
+$$;
+
+COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms whose history before the acting user came is hidden, with the last hidden message';
+
+CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
+		'mentionCount', rt_private.mention_count(m), 'timestamp', rt_private.iso(clock_timestamp()));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.read_state(rt.room_members) IS 'chat-read-state';
+
+CREATE FUNCTION rt_private.mark_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-read-state', json_build_object('users', ARRAY[NEW.user_id]), rt_private.read_state(NEW), true, NEW.room_id);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that their mark in a room has moved';
+
+CREATE TRIGGER rt_mark_moved AFTER UPDATE ON rt.room_members FOR EACH ROW
+	WHEN (OLD.last_read_seq IS DISTINCT FROM NEW.last_read_seq)
+	EXECUTE FUNCTION rt_private.mark_moved();
+
+COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that their mark in a room has moved';
+
+CREATE FUNCTION rt.set_read(room bigint, user_id text, seq bigint) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+	r rt.rooms;
+	target bigint;
+BEGIN
+	PERFORM rt_private.check_self(set_read.user_id);
+	IF set_read.seq IS NULL OR set_read.seq < 0 THEN
+		RAISE EXCEPTION 'seq must be a number' USING ERRCODE = 'RT400';
+	END IF;
+	m := rt_private.lock_member(room, set_read.user_id);
+	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
+	target := greatest(least(set_read.seq, r.last_seq), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
+	IF target <> m.last_read_seq THEN
+		UPDATE rt.room_members AS t SET last_read_seq = target
+		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	END IF;
+	RETURN rt_private.read_state(m);
+END
+$$;
+
+COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_permissions(role text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2465,6 +2868,178 @@ REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION rt_private.api_pin_message(actor text, req jsonb) RETURNS rt.messages
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_open_message(actor, req);
+	r rt.rooms := rt_private.api_room(actor, req);
+BEGIN
+	IF r.who_may_pin = 'admins' AND NOT rt_private.is_room_admin(r.id, actor) THEN
+		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.api_pin_message(text, jsonb) IS 'the message that a request pins or unpins';
+
+CREATE FUNCTION rt_private.pin_data(m rt.messages, actor text, pinned boolean) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('status', 200, 'data', json_build_object('messageId', rt_private.message_id(m.room_id, m.seq),
+		'roomId', m.room_id::text, 'pinned', pinned, 'by', actor));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.pin_data(rt.messages, text, boolean) IS 'what a pin is answered with';
+
+CREATE FUNCTION rt_api.pin_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_pin_message(actor, req);
+BEGIN
+	IF m.deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
+	END IF;
+	IF (SELECT count(*) FROM rt.pins AS p WHERE p.room_id = m.room_id) >= 100 THEN
+		RAISE EXCEPTION 'too many pinned messages' USING ERRCODE = 'RT409';
+	END IF;
+	INSERT INTO rt.pins (room_id, seq, pinned_by) VALUES (m.room_id, m.seq, actor) ON CONFLICT DO NOTHING;
+	RETURN rt_private.pin_data(m, actor, true);
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.pin_add(text, jsonb) IS 'PUT …/msgs/:messageId/pin; again is no error';
+
+CREATE FUNCTION rt_api.pin_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_pin_message(actor, req);
+BEGIN
+	DELETE FROM rt.pins AS p WHERE p.room_id = m.room_id AND p.seq = m.seq;
+	RETURN rt_private.pin_data(m, actor, false);
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.pin_remove(text, jsonb) IS 'DELETE …/msgs/:messageId/pin; again is no error';
+
+CREATE FUNCTION rt_api.pins_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	hidden bigint := rt_private.hidden_seq(r, actor);
+	pins json;
+BEGIN
+	SELECT coalesce(json_agg(rt_private.message_full(m) ORDER BY p.pinned_at DESC, p.seq DESC), '[]') INTO pins
+	FROM rt.pins AS p JOIN rt.messages AS m ON m.room_id = p.room_id AND m.seq = p.seq
+	WHERE p.room_id = r.id AND p.seq > hidden;
+	RETURN json_build_object('status', 200, 'data', pins, 'count', json_array_length(pins));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.pins_list(text, jsonb) IS 'GET /api/chat/rooms/:id/pins; the latest first';
+
+CREATE FUNCTION rt_api.replies_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+	most integer := rt_private.req_limit(req, 50, 200);
+	after bigint := coalesce(rt_private.req_seq(req, 'cursor'), 0);
+	page json;
+	next_cursor text;
+	t rt.threads;
+BEGIN
+	SELECT coalesce(json_agg(rt_private.message_full(x.m) ORDER BY x.n) FILTER (WHERE x.n <= most), '[]'),
+		CASE WHEN count(*) > most THEN max((x.m).seq) FILTER (WHERE x.n <= most) END::text
+	INTO page, next_cursor
+	FROM (SELECT a AS m, row_number() OVER (ORDER BY a.seq) AS n FROM rt.messages AS a
+		WHERE a.room_id = m.room_id AND a.reply_to = m.seq AND a.seq > after AND a.deleted_at IS NULL
+		ORDER BY a.seq LIMIT most + 1) AS x;
+	SELECT x.* INTO t FROM rt.threads AS x WHERE x.room_id = m.room_id AND x.seq = m.seq;
+	RETURN json_build_object('status', 200, 'data', page, 'count', json_array_length(page), 'nextCursor', next_cursor,
+		'replyCount', coalesce(t.replies, 0), 'lastReplySeq', t.last_reply_seq, 'lastReplyAt', rt_private.iso(t.last_reply_at));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.replies_list(text, jsonb) IS 'GET …/msgs/:messageId/replies';
+
+CREATE FUNCTION rt_api.room_notifications(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	wanted text := CASE WHEN req ? 'level' THEN rt_private.req_choice(req, 'level', ARRAY['all', 'mentions', 'none']) END;
+	until timestamptz := rt_private.req_timestamp(req, 'mutedUntil');
+	m rt.room_members;
+BEGIN
+	IF wanted IS NULL AND NOT req ? 'mutedUntil' THEN
+		RAISE EXCEPTION 'level is missing' USING ERRCODE = 'RT400';
+	END IF;
+	UPDATE rt.room_members AS t SET notify = coalesce(wanted, t.notify),
+		muted_until = CASE WHEN req ? 'mutedUntil' THEN until ELSE t.muted_until END
+	WHERE t.room_id = r.id AND t.user_id = actor RETURNING t.* INTO m;
+	RETURN json_build_object('status', 200, 'data', rt_private.notification_level(m));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.room_notifications(text, jsonb) IS 'PUT /api/chat/rooms/:id/notifications';
+
+CREATE FUNCTION rt_api.blocks_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	blocked json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.user_json(u) ORDER BY b.created_at, u.id), '[]') INTO blocked
+	FROM rt.blocks AS b JOIN rt.users AS u ON u.id = b.blocked_id WHERE b.user_id = actor;
+	RETURN json_build_object('status', 200, 'data', blocked, 'count', json_array_length(blocked));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.blocks_list(text, jsonb) IS 'GET /api/users/me/blocks';
+
+CREATE FUNCTION rt_private.api_other_user(actor text, req jsonb) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	whom text := rt_private.req_name(req, 'userId');
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = whom) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+	END IF;
+	IF whom = actor THEN
+		RAISE EXCEPTION 'userId must be another user''s' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN whom;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.api_other_user(text, jsonb) IS 'the user of a request, who is not its own';
+
+CREATE FUNCTION rt_api.block_add(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	whom text := rt_private.api_other_user(actor, req);
+BEGIN
+	INSERT INTO rt.blocks (user_id, blocked_id) VALUES (actor, whom) ON CONFLICT DO NOTHING;
+	RETURN json_build_object('status', 200, 'data', json_build_object('userId', whom, 'blocked', true));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.block_add(text, jsonb) IS 'PUT /api/users/me/blocks/:userId';
+
+CREATE FUNCTION rt_api.block_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	whom text := rt_private.api_other_user(actor, req);
+BEGIN
+	DELETE FROM rt.blocks AS b WHERE b.user_id = actor AND b.blocked_id = whom;
+	RETURN json_build_object('status', 200, 'data', json_build_object('userId', whom, 'blocked', false));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.block_remove(text, jsonb) IS 'DELETE /api/users/me/blocks/:userId';
+
 CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2476,6 +3051,26 @@ BEGIN
 	FROM jsonb_array_elements(requests) AS r
 	JOIN rt_private.sessions AS s ON s.pid = r ->> 'pid' AND s.user_id = r ->> 'user'
 	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone jsonb := rt_private.req_array(req, 'connections', 10000);
+BEGIN
+	PERFORM rt_private.soft_commit();
+	-- just these: the client may be back already, through another gateway or the same one
+	DELETE FROM rt_private.connections AS c USING jsonb_array_elements(gone) AS g
+	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway' AND c.serial = coalesce((g ->> 'serial')::bigint, 0);
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM jsonb_array_elements(gone) AS g
+	WHERE s.sid = g ->> 'sid' AND (g ->> 'recoverable')::boolean
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	DELETE FROM rt_private.sessions AS s USING jsonb_array_elements(gone) AS g
+	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	PERFORM rt_private.follow_connections(ARRAY(SELECT DISTINCT g ->> 'user' FROM jsonb_array_elements(gone) AS g));
+	RETURN '{}';
 END
 $$;
 
@@ -2557,6 +3152,18 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.hidden_seq(r rt.rooms, actor text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF r.history = 'all' THEN
+		RETURN 0;
+	END IF;
+	RETURN coalesce((SELECT m.first_seq FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = actor), 0);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'up to which message a room''s history is hidden from a member';
+
 CREATE OR REPLACE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -2572,15 +3179,48 @@ $$;
 CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
-		'createdBy', r.created_by,
+	RETURN rt_private.room_settings(r) || jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
+		'notifications', rt_private.notification_level(m), 'createdBy', r.created_by,
 		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
 		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
-			WHERE h.room_id = r.id ORDER BY h.seq DESC LIMIT 1),
-		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m), 'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+			WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN m.first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),
+		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m),
+		'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
 		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
 			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
+END
+$$;
+
+CREATE FUNCTION rt_private.req_who(req jsonb, key text, otherwise text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN rt_private.req_choice(req, key, ARRAY['admins', 'members'], otherwise);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'who may do something, in a request';
+
+CREATE OR REPLACE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_admin_room(actor, req);
+	new_name text := rt_private.req_room_name(req);
+	new_topic text := nullif(btrim(rt_private.req_text_opt(req, 'topic')), '');
+BEGIN
+	IF new_name IS NULL AND NOT req ?| ARRAY['topic', 'archived', 'history', 'whoMayPost', 'whoMayAdd', 'whoMayPin', 'whoMayMentionAll'] THEN
+		RAISE EXCEPTION 'name is missing' USING ERRCODE = 'RT400';
+	END IF;
+	IF octet_length(new_topic) > 4096 THEN
+		RAISE EXCEPTION 'topic is too long' USING ERRCODE = 'RT413';
+	END IF;
+	UPDATE rt.rooms AS t SET name = coalesce(new_name, t.name), topic = CASE WHEN req ? 'topic' THEN new_topic ELSE t.topic END,
+		archived = rt_private.req_bool(req, 'archived', t.archived), history = rt_private.req_choice(req, 'history', ARRAY['all', 'joined'], t.history),
+		who_may_post = rt_private.req_who(req, 'whoMayPost', t.who_may_post), who_may_add = rt_private.req_who(req, 'whoMayAdd', t.who_may_add),
+		who_may_pin = rt_private.req_who(req, 'whoMayPin', t.who_may_pin),
+		who_may_mention_all = rt_private.req_who(req, 'whoMayMentionAll', t.who_may_mention_all)
+	WHERE t.id = r.id RETURNING t.* INTO r;
+	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(r, actor));
 END
 $$;
 
@@ -2618,6 +3258,7 @@ BEGIN
 	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
 		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
 	END IF;
+	PERFORM rt_private.check_blocks(actor, users);
 	-- Locked, so that what is looked at stays so.
 	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;
 	IF EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) AND (m.role = new_role OR NOT has_role)) THEN
@@ -2674,14 +3315,46 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.set_status(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	status text := rt_private.req_choice(req, 'status', ARRAY['online', 'away', 'busy']);
+	message text := rt_private.req_text_opt(req, 'statusMessage');
+BEGIN
+	IF octet_length(message) > 1024 THEN
+		RAISE EXCEPTION 'statusMessage is too long' USING ERRCODE = 'RT413';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt_private.set_connection_status(req ->> 'sid', actor, status, message);
+	RETURN json_build_object('status', status, 'statusMessage', message);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
 LANGUAGE sql STABLE
 	RETURN CASE
 		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
-			CASE o.code WHEN 'not_found' THEN 404 WHEN 'too_large' THEN 413 ELSE 400 END,
+			CASE o.code WHEN 'not_found' THEN 404 WHEN 'forbidden' THEN 403 WHEN 'too_large' THEN 413 ELSE 400 END,
 			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
 		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
 			'data', rt_private.message_json(m)) END;
+
+CREATE FUNCTION rt_private.send_refusal(room rt.rooms, actor text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	role text := (SELECT m.role FROM rt.room_members AS m WHERE m.room_id = room.id AND m.user_id = actor);
+BEGIN
+	RETURN CASE
+		WHEN role IS NULL THEN 'room not found'
+		WHEN room.archived THEN 'the room is archived'
+		WHEN room.who_may_post = 'admins' AND role <> 'admin' THEN 'only admins may send messages to this room'
+		WHEN room.kind = 'direct' AND EXISTS (SELECT FROM rt.blocks AS b
+			WHERE (b.user_id, b.blocked_id) IN (SELECT x, y FROM unnest(rt_private.direct_users(room.direct_key)) AS x,
+				unnest(rt_private.direct_users(room.direct_key)) AS y)) THEN 'one of you has blocked the other' END;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room, or null';
 
 CREATE OR REPLACE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2690,20 +3363,21 @@ DECLARE
 	limit_bytes integer := rt_private.max_message_size();
 	asked rt_private.outgoing[];
 	results json;
+	room rt.rooms;
 BEGIN
 	-- The room's lock first: what is looked at below then stays so until the end.
-	PERFORM FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
+	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
 	asked := ARRAY(
 		SELECT CASE
-			WHEN o.code IS NULL AND NOT EXISTS (SELECT FROM rt.room_members AS m
-				WHERE m.room_id = send_all.room_id AND m.user_id = o.actor)
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'room not found')::rt_private.outgoing
+			WHEN o.code IS NULL AND x.refusal IS NOT NULL
+				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, CASE x.refusal WHEN 'room not found' THEN 'not_found' ELSE 'forbidden' END, x.refusal)::rt_private.outgoing
 			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.history AS h
 				WHERE h.room_id = send_all.room_id AND h.seq = o.reply_to)
 				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
 			ELSE o::rt_private.outgoing END
 		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
-			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o
+			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o,
+			LATERAL (SELECT rt_private.send_refusal(room, o.actor) AS refusal) AS x
 		ORDER BY r.n);
 	-- What goes in in order comes out in order: the k-th message of a sender (with this clientId, if it has one) is the
 	-- sender's k-th row.
@@ -2767,17 +3441,31 @@ DECLARE
 BEGIN
 	SELECT (h.m).* INTO m FROM rt_private.history AS h
 	WHERE h.room_id = r.id AND h.seq = rt_private.to_seq(req -> 'messageId', 'messageId', r.id);
-	IF NOT FOUND THEN
+	IF NOT FOUND OR m.seq <= rt_private.hidden_seq(r, actor) THEN
 		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN m;
 END
 $$;
 
+CREATE FUNCTION rt_private.api_open_message(actor text, req jsonb) RETURNS rt.messages
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_message(actor, req);
+BEGIN
+	IF (SELECT r.archived FROM rt.rooms AS r WHERE r.id = m.room_id) THEN
+		RAISE EXCEPTION 'the room is archived' USING ERRCODE = 'RT403';
+	END IF;
+	RETURN m;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.api_open_message(text, jsonb) IS 'the message of a request, in a room that is not archived';
+
 CREATE OR REPLACE FUNCTION rt_api.message_edit(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	m rt.messages := rt_private.api_message(actor, req);
+	m rt.messages := rt_private.api_open_message(actor, req);
 	new_content text := rt_private.req_text_opt(req, 'content');
 	new_metadata jsonb := CASE WHEN coalesce(jsonb_typeof(req -> 'metadata'), 'null') <> 'null'
 		THEN rt_private.req_object(req, 'metadata') END;
@@ -2834,7 +3522,7 @@ LANGUAGE sql STABLE
 CREATE OR REPLACE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	m rt.messages := rt_private.api_message(actor, req);
+	m rt.messages := rt_private.api_open_message(actor, req);
 	reaction text := rt_private.req_emoji(req);
 BEGIN
 	IF (SELECT count(*) FROM rt.reactions AS r WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor) >= 20
@@ -2843,6 +3531,18 @@ BEGIN
 		RAISE EXCEPTION 'too many reactions' USING ERRCODE = 'RT409';
 	END IF;
 	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (m.room_id, m.seq, actor, reaction) ON CONFLICT DO NOTHING;
+	RETURN rt_private.reaction_data(m, actor, reaction);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.reaction_remove(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.messages := rt_private.api_open_message(actor, req);
+	reaction text := rt_private.req_emoji(req);
+BEGIN
+	DELETE FROM rt.reactions AS r
+	WHERE r.room_id = m.room_id AND r.seq = m.seq AND r.user_id = actor AND r.emoji = reaction;
 	RETURN rt_private.reaction_data(m, actor, reaction);
 END
 $$;
@@ -2865,7 +3565,7 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.page_before(room_id bigint, before bigint, most integer,
+CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigint, most integer,
 	OUT page json, OUT has_more boolean, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2873,10 +3573,12 @@ BEGIN
 		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
 	INTO page, has_more, last_seq
 	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
-		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807)
+		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807) AND h.seq > above
 		ORDER BY h.seq DESC LIMIT most + 1) AS t;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, bigint, integer) IS 'the newest messages of a room below a number, and above another, rising';
 
 CREATE OR REPLACE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2885,17 +3587,86 @@ DECLARE
 	after bigint := rt_private.req_seq(req, 'afterSeq');
 	before bigint := rt_private.req_seq(req, 'beforeSeq');
 	most integer := rt_private.req_limit(req, 50, 200);
+	hidden bigint := rt_private.hidden_seq(r, actor);
 	last_change bigint := rt_private.last_change(r.id); -- before the page, which then has all up to it
 	found_page record;
 BEGIN
 	IF after IS NULL THEN
-		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, most);
+		SELECT * INTO found_page FROM rt_private.page_before(r.id, before, hidden, most);
 	ELSE
-		SELECT * INTO found_page FROM rt_private.page_after(r.id, after, before, most, 16777216);
+		SELECT * INTO found_page FROM rt_private.page_after(r.id, greatest(after, hidden), before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
 		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change,
 		'reactions', rt_private.page_reactions(r.id, found_page.page));
+END
+$$;
+
+CREATE FUNCTION rt_private.search_newest(rooms bigint[], hidden jsonb, words tsquery, most integer) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most_messages CONSTANT integer := 4000;
+	most_bytes CONSTANT integer := 2000000;
+	nrooms integer := greatest(cardinality(rooms), 1);
+	a_room integer := most_messages / nrooms;
+	hits json;
+	found_hits bigint;
+	is_all boolean;
+BEGIN
+	IF a_room < 10 THEN
+		RETURN NULL;
+	END IF;
+	WITH page AS (
+		SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
+		FROM unnest(rooms) AS r (id)
+		CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
+		WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
+	), unseen AS (
+		SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
+	), newest AS (
+		SELECT p.m FROM page AS p, unseen AS u
+		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
+			AND (p.m).deleted_at IS NULL AND to_tsvector('simple', (p.m).content) @@ words
+			AND (p.m).seq > coalesce((hidden ->> (p.m).room_id::text)::bigint, 0)
+		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
+	)
+	SELECT count(n.m), coalesce(json_agg(rt_private.message_json(n.m) ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '[]'),
+		(SELECT u.newest IS NULL FROM unseen AS u)
+	INTO found_hits, hits, is_all FROM newest AS n;
+	RETURN CASE WHEN is_all OR found_hits = most THEN hits END;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_newest(bigint[], jsonb, tsquery, integer) IS
+	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+
+CREATE OR REPLACE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	words tsquery := websearch_to_tsquery('simple', rt_private.req_text(req, 'q'));
+	most integer := rt_private.req_limit(req, 50, 200);
+	room bigint := rt_private.req_id_opt(req, 'roomId');
+	rooms bigint[];
+	hidden jsonb;
+	hits json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	hidden := rt_private.own_hidden();
+	IF room IS NOT NULL THEN
+		PERFORM rt_private.api_room(actor, req);
+	END IF;
+	rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
+		WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room));
+	hits := rt_private.search_newest(rooms, hidden, words, most);
+	IF hits IS NULL THEN
+		SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
+		FROM (SELECT m FROM rt.messages AS m
+			WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
+				AND m.seq > coalesce((hidden ->> m.room_id::text)::bigint, 0)
+			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	END IF;
+	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
 END
 $$;
 
@@ -2916,13 +3687,16 @@ COMMENT ON FUNCTION rt_private.message_reactions(bigint, bigint) IS 'the reactio
 CREATE FUNCTION rt_private.message_full(m rt.messages) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN (left(rt_private.message_json(m)::text, -1) || ',"reactions":' || rt_private.message_reactions(m.room_id, m.seq)::text || '}')::json;
+	RETURN (left(rt_private.message_json(m)::text, -1) || ',"reactions":' || rt_private.message_reactions(m.room_id, m.seq)::text
+		|| ',"pinned":' || EXISTS (SELECT FROM rt.pins AS p WHERE p.room_id = m.room_id AND p.seq = m.seq)::text
+		|| ',"replyCount":' || coalesce((SELECT t.replies FROM rt.threads AS t WHERE t.room_id = m.room_id AND t.seq = m.seq), 0)::text
+		|| '}')::json;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions';
+COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions, whether it is pinned, and how many answers it has';
 
-CREATE FUNCTION rt_private.changes_after(room_id bigint, after bigint, most integer, bytes bigint,
+CREATE FUNCTION rt_private.changes_after(room_id bigint, after bigint, hidden bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint, OUT upto bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2935,19 +3709,21 @@ BEGIN
 		FROM (SELECT h.m, c.change, row_number() OVER w AS n,
 				sum(octet_length((h.m).content) + coalesce(octet_length((h.m).metadata::text), 0) + 400) OVER w AS upto
 			FROM rt_private.room_changes AS c JOIN rt_private.history AS h ON h.room_id = c.room_id AND h.seq = c.seq
-			WHERE c.room_id = changes_after.room_id AND c.change > after
+			WHERE c.room_id = changes_after.room_id AND c.change > after AND c.seq > hidden
 			WINDOW w AS (ORDER BY c.change)
 			ORDER BY c.change LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.changes_after(bigint, bigint, integer, bigint) IS 'messages of a room that changed after a number, as they are now';
+COMMENT ON FUNCTION rt_private.changes_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room that changed after a number, as they are now';
 
 CREATE FUNCTION rt_private.sync_one(actor text, room bigint, after bigint, after_change bigint, most integer, bytes bigint,
 	OUT part json, OUT size bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.room_members;
+	r rt.rooms;
+	hidden bigint := 0;
 	found_page record;
 	changes record;
 	parts jsonb := jsonb_build_object('roomId', room::text);
@@ -2958,15 +3734,19 @@ BEGIN
 		part := json_build_object('roomId', room::text, 'error', json_build_object('code', 'not_found', 'message', 'Room not found'));
 		RETURN;
 	END IF;
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = room;
+	IF r.history = 'joined' THEN
+		hidden := m.first_seq;
+	END IF;
 	IF after IS NOT NULL OR after_change IS NULL THEN
-		SELECT * INTO found_page FROM rt_private.page_after(room, coalesce(after, 0), NULL, most, bytes);
+		SELECT * INTO found_page FROM rt_private.page_after(room, greatest(coalesce(after, 0), hidden), NULL, most, bytes);
 		size := found_page.size;
 		parts := parts || jsonb_build_object('messages', found_page.page, 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
 	ELSE
-		parts := parts || jsonb_build_object('lastSeq', (SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = room), 'hasMore', false);
+		parts := parts || jsonb_build_object('lastSeq', r.last_seq, 'hasMore', false);
 	END IF;
 	IF after_change IS NOT NULL OR after IS NULL THEN
-		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), most, bytes - size);
+		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), hidden, most, bytes - size);
 		size := size + changes.size;
 		parts := parts || jsonb_build_object('changed', changes.page, 'lastChange', changes.upto, 'hasMoreChanges', changes.has_more);
 	ELSE
@@ -3716,12 +4496,19 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
-	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint) TO rt_app;
+	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
+	rt_private.own_hidden() TO rt_app;
 
 GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),
 	UPDATE (name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all), DELETE ON rt.rooms TO rt_app;
 
 GRANT SELECT ON rt.deleted_messages TO rt_app;
+
+GRANT SELECT, INSERT (room_id, seq, pinned_by), DELETE ON rt.pins TO rt_app;
+
+GRANT SELECT ON rt.threads TO rt_app;
+
+GRANT SELECT, INSERT (user_id, blocked_id), DELETE ON rt.blocks TO rt_app;
 
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
@@ -3734,10 +4521,47 @@ CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 
 COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
 
+CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
+
+COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';
+
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
 	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
 COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
+
+CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
+	WITH CHECK (sender_id = rt_private.actor() AND rt_private.may_send(room_id, rt_private.actor()));
+
+COMMENT ON POLICY messages_send ON rt.messages IS 'as oneself, to one''s own rooms';
+
+ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+COMMENT ON POLICY pins_read ON rt.pins IS 'those of one''s own rooms';
+
+CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
+	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
+
+COMMENT ON POLICY pins_add ON rt.pins IS 'as oneself, where the room lets';
+
+CREATE POLICY pins_remove ON rt.pins FOR DELETE TO rt_app USING (rt_private.may_pin(room_id, rt_private.actor()));
+
+COMMENT ON POLICY pins_remove ON rt.pins IS 'where the room lets';
+
+ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+
+COMMENT ON POLICY threads_read ON rt.threads IS 'those of one''s own rooms';
+
+ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
+
+COMMENT ON POLICY blocks_own ON rt.blocks IS 'one''s own';
 
 CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE

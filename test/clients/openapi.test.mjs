@@ -131,8 +131,8 @@ describe('what the gateway answers', () => {
     await call('getRoom', 200, 'alice', { params });
     await call('getRoom', 404, 'carol', { params });
     await call('getRoom', 400, 'carol', { params: { roomId: 'x' } });
-    await call('renameRoom', 200, 'alice', { params, body: { name: 'another' } });
-    await call('renameRoom', 403, 'bob', { params, body: { name: 'mine' } });
+    await call('changeRoom', 200, 'alice', { params, body: { name: 'another' } });
+    await call('changeRoom', 403, 'bob', { params, body: { name: 'mine' } });
     await call('addMembers', 200, 'alice', { params, body: { userIds: ['carol'], role: 'member' } });
     await call('addMembers', 409, 'alice', { params: { roomId: direct.id }, body: { userIds: ['carol'] } });
     await call('addMembers', 409, 'alice', { params, body: { userIds: ['carol'], role: 'member' } });
@@ -142,6 +142,13 @@ describe('what the gateway answers', () => {
     await call('removeMember', 403, 'bob', { params: { ...params, userId: 'carol' } });
     await call('removeMember', 200, 'carol', { params: { ...params, userId: 'carol' } });
     await call('removeMember', 404, 'alice', { params: { ...params, userId: 'carol' } });
+    await call('changeRoom', 200, 'alice', { params, body: { topic: 'tea', archived: false, history: 'all', whoMayPost: 'members', whoMayAdd: 'admins', whoMayPin: 'members', whoMayMentionAll: 'members' } });
+    await call('setNotifications', 200, 'bob', { params, body: { level: 'mentions', mutedUntil: null } });
+    await call('setNotifications', 400, 'bob', { params, body: {} });
+    await call('blockUser', 200, 'alice', { params: { userId: 'carol' } });
+    assert.equal((await call('listBlocks', 200, 'alice')).length, 1);
+    await call('unblockUser', 200, 'alice', { params: { userId: 'carol' } });
+    await call('blockUser', 404, 'alice', { params: { userId: 'nobody' } });
     await call('deleteRoom', 403, 'bob', { params });
     await call('deleteRoom', 200, 'alice', { params });
   });
@@ -152,6 +159,12 @@ describe('what the gateway answers', () => {
     await call('sendMessage', 200, 'alice', { params, body: { content: 'hello', clientId: 'c1' } });
     const one = { ...params, messageId: message.id };
     await call('sendMessage', 201, 'bob', { params, body: { content: 'hi', replyTo: message.id } });
+    await call('setRead', 200, 'bob', { params, body: { seq: 1 } });
+    await call('setRead', 400, 'bob', { params, body: {} });
+    await call('pinMessage', 200, 'bob', { params: one });
+    assert.equal((await call('listPins', 200, 'bob', { params })).length, 1);
+    await call('unpinMessage', 200, 'bob', { params: one });
+    assert.equal((await call('listReplies', 200, 'bob', { params: one, query: { limit: 1 } })).length, 1);
     await call('sendMessage', 400, 'alice', { params, body: {} });
     await call('sendMessage', 404, 'carol', { params, body: { content: 'let me in' } });
     await call('sendMessage', 413, 'alice', { params, body: { content: 'x'.repeat(70_000) } });

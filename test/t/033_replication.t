@@ -50,7 +50,7 @@ $publisher->sql(q{
 	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 1, 'bob', 'x')});
 my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
 	  qw(rt.users rt.rooms rt.room_members rt.messages rt.deleted_messages rt.reactions rt.receipts rt.meetings rt_private.receipt_ranges
-		rt_private.change_counters rt_private.room_changes)) . ' ORDER BY 1, 2';
+		rt_private.change_counters rt_private.room_changes rt.threads)) . ' ORDER BY 1, 2';
 my $expected = $publisher->sql($everything);
 $subscriber->poll_sql($everything, $expected, 'and what comes after, as it is');
 is($subscriber->sql(q{SELECT count(*) FROM rt.events WHERE room_id = 1}), 0, 'nobody is told on the subscriber');

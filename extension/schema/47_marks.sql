@@ -1,4 +1,4 @@
--- 43_marks.sql: read marks, and what is unread.
+-- 47_marks.sql: read marks, and what is unread.
 
 -- How many messages of others a member has not read; counted up to 1,000, so that a list of rooms stays cheap.
 CREATE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint

@@ -1,0 +1,51 @@
+-- 32_blocks.sql: users who want nothing of one another: no direct messages, no being added to rooms, no mentions.
+
+CREATE TABLE rt.blocks (
+	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	blocked_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (user_id, blocked_id),
+	CHECK (user_id <> blocked_id)
+);
+CREATE INDEX blocks_blocked_id_idx ON rt.blocks (blocked_id);
+COMMENT ON TABLE rt.blocks IS 'who has blocked whom';
+COMMENT ON COLUMN rt.blocks.user_id IS 'who has blocked';
+COMMENT ON COLUMN rt.blocks.blocked_id IS 'who is blocked';
+COMMENT ON COLUMN rt.blocks.created_at IS 'since when';
+COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'by whom a user is blocked';
+SELECT pg_catalog.pg_extension_config_dump('rt.blocks', '');
+
+CREATE FUNCTION rt_private.has_blocked(user_id text, other text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = has_blocked.user_id AND b.blocked_id = has_blocked.other);
+END
+$$;
+COMMENT ON FUNCTION rt_private.has_blocked(text, text) IS 'whether a user has blocked another';
+
+-- Only the devices of whoever blocks are told.
+CREATE FUNCTION rt_private.blocks_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	b rt.blocks := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	PERFORM rt_private.emit('chat-user-blocked', json_build_object('users', ARRAY[b.user_id], 'private', true),
+		json_build_object('userId', b.blocked_id, 'blocked', TG_OP = 'INSERT', 'timestamp', rt_private.iso(clock_timestamp())), true);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells a user''s own sockets whom they have blocked';
+CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
+	EXECUTE FUNCTION rt_private.blocks_after_change();
+COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells a user''s own sockets whom they have blocked';
+
+-- For plain SQL by the owner nobody acts, and nothing is refused.
+CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
+		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses to do something with users who have blocked the actor';

@@ -1,0 +1,187 @@
+-- 46_pins_threads.sql: pinned messages; the answers to a message, counted; what a member wants to be notified of.
+
+CREATE TABLE rt.pins (
+	room_id bigint NOT NULL,
+	seq bigint NOT NULL,
+	pinned_by text REFERENCES rt.users (id) ON DELETE SET NULL,
+	pinned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (room_id, seq),
+	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
+);
+CREATE INDEX pins_pinned_by_idx ON rt.pins (pinned_by);
+COMMENT ON TABLE rt.pins IS 'messages that are pinned; INSERT and DELETE tell the room';
+COMMENT ON COLUMN rt.pins.room_id IS 'the room';
+COMMENT ON COLUMN rt.pins.seq IS 'the message';
+COMMENT ON COLUMN rt.pins.pinned_by IS 'who pinned it';
+COMMENT ON COLUMN rt.pins.pinned_at IS 'when';
+COMMENT ON INDEX rt.pins_pinned_by_idx IS 'deleting a user';
+SELECT pg_catalog.pg_extension_config_dump('rt.pins', '');
+
+CREATE FUNCTION rt_private.pins_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		PERFORM rt_private.message_event('chat-message-pinned', 'message-pinned', p.room_id, p.seq,
+			jsonb_build_object('pinned', TG_OP = 'INSERT', 'by', CASE TG_OP WHEN 'INSERT' THEN coalesce(rt_private.actor(), p.pinned_by) ELSE rt_private.actor() END));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.pins_after_change() IS 'emits chat-message-pinned';
+CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.pins FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pins_after_change();
+COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'emits chat-message-pinned';
+
+CREATE FUNCTION rt_private.pin_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		PERFORM rt_private.note_change(p.room_id, p.seq);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers a pin that came or went';
+CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION rt_private.pin_changed();
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers a pin that came or went';
+
+-- ---- threads -------------------------------------------------------------------------
+
+CREATE TABLE rt.threads (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	seq bigint NOT NULL,
+	replies bigint NOT NULL,
+	last_reply_seq bigint NOT NULL,
+	last_reply_at timestamptz NOT NULL,
+	PRIMARY KEY (room_id, seq)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE rt.threads IS 'messages that have answers; kept by triggers of rt.messages';
+COMMENT ON COLUMN rt.threads.room_id IS 'the room';
+COMMENT ON COLUMN rt.threads.seq IS 'the message that is answered';
+COMMENT ON COLUMN rt.threads.replies IS 'how many answers it has, deleted ones left out';
+COMMENT ON COLUMN rt.threads.last_reply_seq IS 'the latest of them';
+COMMENT ON COLUMN rt.threads.last_reply_at IS 'when that was sent';
+SELECT pg_catalog.pg_extension_config_dump('rt.threads', '');
+
+-- Called by the triggers of rt.messages, for an answer alone.
+CREATE FUNCTION rt_private.on_reply(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt.threads AS t (room_id, seq, replies, last_reply_seq, last_reply_at)
+	SELECT m.room_id, m.reply_to, 1, m.seq, m.created_at FROM rt.messages AS m
+	WHERE m.room_id = on_reply.room_id AND m.seq = on_reply.seq
+	ON CONFLICT ON CONSTRAINT threads_pkey DO UPDATE SET replies = t.replies + 1,
+		last_reply_seq = greatest(t.last_reply_seq, excluded.last_reply_seq), last_reply_at = greatest(t.last_reply_at, excluded.last_reply_at);
+END
+$$;
+COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts an answer to a message';
+
+CREATE FUNCTION rt_private.count_replies(room_id bigint, seq bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM rt.threads AS t WHERE t.room_id = count_replies.room_id AND t.seq = count_replies.seq FOR UPDATE;
+	DELETE FROM rt.threads AS t WHERE t.room_id = count_replies.room_id AND t.seq = count_replies.seq;
+	INSERT INTO rt.threads (room_id, seq, replies, last_reply_seq, last_reply_at)
+	SELECT m.room_id, m.reply_to, count(*), max(m.seq), max(m.created_at) FROM rt.messages AS m
+	WHERE m.room_id = count_replies.room_id AND m.reply_to = count_replies.seq AND m.deleted_at IS NULL
+	GROUP BY m.room_id, m.reply_to;
+END
+$$;
+COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'counts the answers to a message anew';
+
+-- A message that was deleted is pinned no more, and answers nothing.
+CREATE FUNCTION rt_private.messages_unlink() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.deleted_at IS NOT NULL THEN
+		DELETE FROM rt.pins AS p WHERE p.room_id = NEW.room_id AND p.seq = NEW.seq;
+	END IF;
+	IF OLD.reply_to IS NOT NULL THEN
+		PERFORM rt_private.count_replies(OLD.room_id, OLD.reply_to);
+	END IF;
+	IF NEW.reply_to IS NOT NULL AND NEW.reply_to IS DISTINCT FROM OLD.reply_to THEN
+		PERFORM rt_private.count_replies(NEW.room_id, NEW.reply_to);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_unlink() IS 'keeps pins and threads when a message was deleted, or answers another one';
+CREATE TRIGGER rt_unlink AFTER UPDATE ON rt.messages FOR EACH ROW
+	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.reply_to IS DISTINCT FROM NEW.reply_to)
+	EXECUTE FUNCTION rt_private.messages_unlink();
+COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'keeps pins and threads when a message was deleted, or answers another one';
+
+-- Retention, which deletes under rt.suppress_events, takes the threads of what it deletes along.
+CREATE FUNCTION rt_private.threads_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF current_setting('rt.suppress_events')::boolean THEN
+		DELETE FROM rt.threads AS t USING gone AS g WHERE t.room_id = g.room_id AND t.seq = g.seq;
+		RETURN NULL;
+	END IF;
+	PERFORM rt_private.count_replies(g.room_id, g.reply_to) FROM (SELECT DISTINCT d.room_id, d.reply_to FROM gone AS d
+		WHERE d.reply_to IS NOT NULL AND d.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = d.room_id)
+		ORDER BY d.room_id, d.reply_to) AS g;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'counts answers anew when some were deleted';
+CREATE TRIGGER rt_threads_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.threads_after_delete();
+COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'counts answers anew when some were deleted';
+
+-- ---- notifications of a room -----------------------------------------------------------
+
+CREATE FUNCTION rt_private.notification_level(m rt.room_members) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('level', m.notify, 'mutedUntil', rt_private.iso(m.muted_until));
+END
+$$;
+COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'what a member wants to be notified of';
+
+CREATE FUNCTION rt_private.level_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('chat-room-notifications', json_build_object('users', ARRAY[NEW.user_id]),
+		json_build_object('roomId', NEW.room_id::text, 'level', NEW.notify, 'mutedUntil', rt_private.iso(NEW.muted_until),
+			'timestamp', rt_private.iso(clock_timestamp())), true, NEW.room_id);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user what they are notified of in a room';
+CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
+	WHEN (OLD.notify IS DISTINCT FROM NEW.notify OR OLD.muted_until IS DISTINCT FROM NEW.muted_until)
+	EXECUTE FUNCTION rt_private.level_changed();
+COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user what they are notified of in a room';
+
+-- ---- for the policies of applications --------------------------------------------------
+
+CREATE FUNCTION rt_private.may_send(room_id bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce((SELECT rt_private.send_refusal(r, may_send.user_id) IS NULL FROM rt.rooms AS r WHERE r.id = may_send.room_id), false);
+END
+$$;
+COMMENT ON FUNCTION rt_private.may_send(bigint, text) IS 'whether a user may send messages to a room';
+
+CREATE FUNCTION rt_private.may_pin(room_id bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+		WHERE r.id = may_pin.room_id AND m.user_id = may_pin.user_id AND NOT r.archived AND (r.who_may_pin = 'members' OR m.role = 'admin'));
+END
+$$;
+COMMENT ON FUNCTION rt_private.may_pin(bigint, text) IS 'whether a user may pin messages of a room';
+
+CREATE FUNCTION rt_private.own_hidden() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_object_agg(m.room_id::text, m.first_seq), '{}') FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
+	WHERE m.user_id = rt_private.actor() AND r.history = 'joined'
+$$;
+COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms whose history before the acting user came is hidden, with the last hidden message';
