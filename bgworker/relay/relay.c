@@ -481,6 +481,9 @@ rt_relay_main(Datum main_arg)
 	rt_session_prepare();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	db = rt_database_find(database, true);
+	if (db == NULL) /* another database has taken the slot */
+		ereport(FATAL, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many databases have extension rt"),
+						errhint("Raise rt.max_databases and restart the server.")));
 	set_session();
 	if (!has_extension())
 	{

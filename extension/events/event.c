@@ -44,6 +44,7 @@ static struct
 static rt_database *own_slot;
 
 PG_FUNCTION_INFO_V1(rt_emit);
+PG_FUNCTION_INFO_V1(rt_check_served);
 
 void
 rt_event_require_loaded(void)
@@ -53,6 +54,52 @@ rt_event_require_loaded(void)
 						errhint("Add \"rt\" to shared_preload_libraries and restart the server.")));
 }
 
+static void
+warn_not_loaded(void)
+{
+	ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					  errmsg("rt is not loaded: clients are not told of what this session writes"),
+					  errhint("Add \"rt\" to shared_preload_libraries and restart the server.")));
+}
+
+static void
+warn_no_slot(void)
+{
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("rt does not serve this database: clients are not told of what this session writes"),
+					  errdetail("rt serves at most %d databases.", rt_max_databases),
+					  errhint("Raise rt.max_databases and restart the server.")));
+}
+
+/* Whether events can leave this session.  Where they cannot, rows are stored all the same, as under
+ * rt.suppress_events: a restore loads everything wherever it runs.  The session is told once. */
+static bool
+is_served(void)
+{
+	static bool told = false;
+
+	if (own_slot == NULL && rt_shared_state != NULL)
+		own_slot = rt_database_find(MyDatabaseId, true);
+	if (own_slot != NULL)
+		return true;
+	if (!told)
+	{
+		told = true;
+		if (rt_shared_state == NULL)
+			warn_not_loaded();
+		else
+			warn_no_slot();
+	}
+	return false;
+}
+
+/* rt_private.check_served(): the warning, if there is cause for one; for CREATE EXTENSION. */
+Datum
+rt_check_served(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_served());
+}
+
 static struct rt_pending *
 open_pending(void)
 {
@@ -60,7 +107,6 @@ open_pending(void)
 
 	if (current.pending != NULL)
 		return current.pending;
-	rt_event_require_loaded();
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE), errmsg("cannot emit events in a parallel worker")));
@@ -68,8 +114,6 @@ open_pending(void)
 	if (RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot emit events during recovery"),
 						errhint("Connect to the primary.")));
-	if (own_slot == NULL)
-		own_slot = rt_database_find(MyDatabaseId, true);
 	before = MemoryContextSwitchTo(TopTransactionContext);
 	current.pending = rt_pending_new(own_slot->ring.size / 8, rt_ring_max_body(own_slot));
 	MemoryContextSwitchTo(before);
@@ -97,7 +141,7 @@ rt_event_emit(const struct rt_event *event)
 {
 	struct rt_ring_event head = {0};
 
-	if (rt_suppress_events)
+	if (rt_suppress_events || !is_served())
 		return;
 	check_stage();
 	head.flags = event->logged ? RT_EVENT_LOGGED : 0;
@@ -118,7 +162,7 @@ rt_event_emit_message(int64 room_id, int64 seq, const char *payload, Size payloa
 {
 	struct rt_ring_event head = {0};
 
-	if (rt_suppress_events)
+	if (rt_suppress_events || !is_served())
 		return;
 	check_stage();
 	head.flags = RT_EVENT_LOGGED | RT_EVENT_MESSAGE;
@@ -269,7 +313,6 @@ rt_emit(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("name, route and payload of an event must not be null")));
-	rt_event_require_loaded();
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	event.name = name;
 	event.name_len = strlen(name);

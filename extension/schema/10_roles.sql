@@ -90,7 +90,7 @@ COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients re
 
 CREATE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE
-	RETURN pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer;
+	RETURN pg_size_bytes(coalesce(current_setting('rt.max_message_size', true), '64kB'))::integer;
 COMMENT ON FUNCTION rt_private.max_message_size() IS 'rt.max_message_size in bytes';
 
 -- ---- pgcrypto, in whichever schema the administrator has put it ------------------

@@ -90,7 +90,7 @@ COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'the number of a room''s l
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NOT current_setting('rt.suppress_events')::boolean THEN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) THEN
 		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
 	END IF;
 	RETURN NULL;

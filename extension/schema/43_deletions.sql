@@ -57,7 +57,7 @@ DECLARE
 	at timestamptz := clock_timestamp();
 	who text := rt_private.actor();
 BEGIN
-	IF current_setting('rt.suppress_events')::boolean OR NOT EXISTS (SELECT FROM gone) THEN
+	IF coalesce(current_setting('rt.suppress_events', true)::boolean, false) OR NOT EXISTS (SELECT FROM gone) THEN
 		RETURN NULL;
 	END IF;
 	-- A room that is deleted takes its messages along, and their places.

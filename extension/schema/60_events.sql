@@ -6,6 +6,10 @@ LANGUAGE c PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rt_emit';
 COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
     'leaves an event, which goes to those whom route names when, and only if, the transaction commits';
 
+CREATE FUNCTION rt_private.check_served() RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_check_served';
+COMMENT ON FUNCTION rt_private.check_served() IS 'whether events can leave this session; warns once where they cannot';
+
 CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN message.deleted_at IS NULL THEN

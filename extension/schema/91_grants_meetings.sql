@@ -127,3 +127,11 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
 	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) TO rt_media;
+
+-- ---- is anybody told? ------------------------------------------------------------------------
+
+DO $$
+BEGIN
+	PERFORM rt_private.check_served();
+END
+$$;

@@ -129,8 +129,7 @@ extern void rt_database_reset_figures(rt_database *db);
 /* For _PG_init: asks the server for the memory, and makes and finds it once it is there. */
 extern void rt_shmem_install(void);
 
-/* The slot of a database, or NULL.  With create, takes a free one; error if there is none
- * ("too many databases", hint rt.max_databases). */
+/* The slot of a database, or NULL.  With create, takes a free one, if there is one (rt.max_databases). */
 extern rt_database *rt_database_find(Oid oid, bool create);
 
 #endif

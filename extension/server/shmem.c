@@ -239,9 +239,5 @@ rt_database_find(Oid oid, bool create)
 			take_slot(db, oid);
 	}
 	LWLockRelease(&rt_shared_state->lock);
-	if (db == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many databases with rt"),
-						errdetail("rt serves at most %d databases.", rt_max_databases),
-						errhint("Raise rt.max_databases and restart the server.")));
 	return db;
 }

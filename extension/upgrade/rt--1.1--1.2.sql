@@ -117,7 +117,7 @@ COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients re
 
 CREATE OR REPLACE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE
-	RETURN pg_catalog.pg_size_bytes(pg_catalog.current_setting('rt.max_message_size'))::integer;
+	RETURN pg_size_bytes(coalesce(current_setting('rt.max_message_size', true), '64kB'))::integer;
 
 CREATE OR REPLACE FUNCTION rt_private.bad_request(message text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -868,7 +868,7 @@ COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'the number of a room''s l
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NOT current_setting('rt.suppress_events')::boolean THEN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) THEN
 		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
 	END IF;
 	RETURN NULL;
@@ -996,7 +996,7 @@ DECLARE
 	at timestamptz := clock_timestamp();
 	who text := rt_private.actor();
 BEGIN
-	IF current_setting('rt.suppress_events')::boolean OR NOT EXISTS (SELECT FROM gone) THEN
+	IF coalesce(current_setting('rt.suppress_events', true)::boolean, false) OR NOT EXISTS (SELECT FROM gone) THEN
 		RETURN NULL;
 	END IF;
 	-- A room that is deleted takes its messages along, and their places.
@@ -2834,6 +2834,11 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.check_served() RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_check_served';
+
+COMMENT ON FUNCTION rt_private.check_served() IS 'whether events can leave this session; warns once where they cannot';
+
 CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN message.deleted_at IS NULL THEN
@@ -4567,3 +4572,9 @@ CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter
 LANGUAGE sql STABLE
 	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
 		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);
+
+DO $$
+BEGIN
+	PERFORM rt_private.check_served();
+END
+$$;
