@@ -10,7 +10,7 @@
 #   make dist           the source of a release, build/dist/rt-VERSION.tar.gz
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
-#   make lint           clang's opinion
+#   make lint           what clang, clang-format and eslint say
 #   make lint-layers    the order of the folders: what includes or calls what
 
 # These install what the rest of this file needs, so they must not need it themselves.
@@ -166,8 +166,11 @@ dist: www
 CLANG ?= clang
 LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
-.PHONY: lint lint-extension lint-programs lint-layers lint-js
-lint: lint-extension lint-programs lint-js
+.PHONY: lint lint-extension lint-programs lint-format lint-layers lint-js
+lint: lint-format lint-extension lint-programs lint-js
+CLANG_FORMAT ?= clang-format
+lint-format:
+	@find bgworker extension test -name node_modules -prune -o -name '*.[ch]' -print | xargs $(CLANG_FORMAT) --dry-run -Werror
 lint-js:
 	@test/lint/javascript
 lint-extension: $(patsubst %.o,%.c,$(OBJS))

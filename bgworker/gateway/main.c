@@ -106,7 +106,7 @@ struct gateway
 	struct rt_send *send;
 	struct rt_meetings *meetings;
 	struct rt_meeting_events *meeting_events;
-	struct rt_signals *signals;
+	struct rt_signalling *signals;
 	struct rt_roaming *roaming;
 	struct rt_presence *presence;
 	struct rt_recover *recover;
@@ -388,7 +388,7 @@ make_meetings(struct gateway *g)
 		.events = g->events,
 		.commands = g->commands,
 	});
-	g->signals = rt_signals_new(&(struct rt_signals_uses){
+	g->signals = rt_signalling_new(&(struct rt_signalling_uses){
 		.loop = g->loop,
 		.db = g->db,
 		.clients = g->clients,
@@ -690,7 +690,7 @@ stop(struct gateway *g)
 	rt_recover_free(g->recover);
 	rt_presence_free(g->presence);
 	rt_roaming_free(g->roaming);
-	rt_signals_free(g->signals);
+	rt_signalling_free(g->signals);
 	rt_meeting_events_free(g->meeting_events);
 	rt_meetings_free(g->meetings);
 	rt_chat_free(g->chat);

@@ -9,7 +9,8 @@
 
 /* All raise RT404 if there is no such room. */
 
-/* Raises last_seq by one, and returns it.  The row stays locked until the transaction ends.  *has_left: its column. */
+/* Raises last_seq by one, and returns it.  The row stays locked until the transaction ends.  *has_left: its column.
+ */
 extern int64 rt_room_take_seq(int64 room_id, bool *has_left);
 
 /* For a room whose row the transaction has locked. */

@@ -1,4 +1,4 @@
-/* confine_landlock.h: see the .c file. */
+/* confine_landlock.h: which files a program can read, and whom it can connect to and signal: Linux' Landlock. */
 #ifndef RT_CONFINE_LANDLOCK_H
 #define RT_CONFINE_LANDLOCK_H
 

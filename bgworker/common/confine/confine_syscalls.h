@@ -1,4 +1,4 @@
-/* confine_syscalls.h: see the .c file. */
+/* confine_syscalls.h: which system calls a program can make: libseccomp's filter. */
 #ifndef RT_CONFINE_SYSCALLS_H
 #define RT_CONFINE_SYSCALLS_H
 

@@ -28,7 +28,7 @@
 /* One request.  It ends when its event has been answered and the database's call of it is back. */
 struct request
 {
-	struct rt_signals *signals;
+	struct rt_signalling *signals;
 	char tag[TAG_LEN + 1];
 	uint64_t client;        /* serial */
 	struct rt_event *event; /* NULL: answered */
@@ -37,9 +37,9 @@ struct request
 	struct request *next, **prevp; /* in the order of their ends */
 };
 
-struct rt_signals
+struct rt_signalling
 {
-	struct rt_signals_uses uses;
+	struct rt_signalling_uses uses;
 	struct rt_map *requests; /* by tag */
 	uint64_t last_tag;
 	struct request *first, **last;
@@ -51,7 +51,7 @@ struct rt_signals
 /* ---- requests ---------------------------------------------------------------------------- */
 
 static struct request *
-new_request(struct rt_signals *sg, struct rt_event *e)
+new_request(struct rt_signalling *sg, struct rt_event *e)
 {
 	struct request *r = rt_alloc(sizeof(*r));
 
@@ -70,7 +70,7 @@ new_request(struct rt_signals *sg, struct rt_event *e)
 }
 
 static void
-free_request(struct rt_signals *sg, struct request *r)
+free_request(struct rt_signalling *sg, struct request *r)
 {
 	*r->prevp = r->next;
 	if (r->next != NULL)
@@ -83,7 +83,7 @@ free_request(struct rt_signals *sg, struct request *r)
 
 /* Takes the event for its answer; the request may be gone then. */
 static struct rt_event *
-take_event(struct rt_signals *sg, struct request *r)
+take_event(struct rt_signalling *sg, struct request *r)
 {
 	struct rt_event *e = r->event;
 
@@ -96,7 +96,7 @@ take_event(struct rt_signals *sg, struct request *r)
 static void
 on_timer(void *arg)
 {
-	struct rt_signals *sg = arg;
+	struct rt_signalling *sg = arg;
 	uint64_t now_ms = rt_loop_now_ms(sg->uses.loop);
 	struct request *next;
 
@@ -128,7 +128,7 @@ answer_ack(struct rt_event *e, const json_t *ack)
 
 /* What the database could answer by itself. */
 static void
-take_reply(struct rt_signals *sg, struct request *r, const struct rt_db_reply *reply)
+take_reply(struct rt_signalling *sg, struct request *r, const struct rt_db_reply *reply)
 {
 	json_t *result = rt_json_parse_object(reply->json, reply->json_len);
 	const json_t *ack = rt_json_object(result, "ack");
@@ -142,7 +142,7 @@ static void
 on_asked(void *arg, const struct rt_db_reply *reply)
 {
 	struct request *r = arg;
-	struct rt_signals *sg = r->signals;
+	struct rt_signalling *sg = r->signals;
 	struct rt_client *c = rt_client_find(sg->uses.clients, r->client);
 
 	r->calling = false;
@@ -159,7 +159,7 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 static void
 handle_request(struct rt_event *e)
 {
-	struct rt_signals *sg = e->owner;
+	struct rt_signalling *sg = e->owner;
 	struct rt_text req;
 	struct request *r;
 
@@ -190,7 +190,7 @@ answer_error(struct rt_event *e, const json_t *error)
 
 /* {tag, ack | error}.  An unknown tag is a request that was given up. */
 static void
-take_answer(struct rt_signals *sg, const json_t *answer)
+take_answer(struct rt_signalling *sg, const json_t *answer)
 {
 	const char *tag = rt_json_str(answer, "tag");
 	struct request *r = tag == NULL ? NULL : rt_map_find_str(sg->requests, tag);
@@ -206,12 +206,12 @@ take_answer(struct rt_signals *sg, const json_t *answer)
 		answer_ack(e, ack);
 }
 
-static void fetch(struct rt_signals *sg);
+static void fetch(struct rt_signalling *sg);
 
 static void
 on_fetched(void *arg, const struct rt_db_reply *reply)
 {
-	struct rt_signals *sg = arg;
+	struct rt_signalling *sg = arg;
 	json_t *result = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	const json_t *answer;
 	size_t i;
@@ -224,7 +224,7 @@ on_fetched(void *arg, const struct rt_db_reply *reply)
 
 /* Those whose fetching fails are given up in their time. */
 static void
-fetch(struct rt_signals *sg)
+fetch(struct rt_signalling *sg)
 {
 	json_t *ids;
 
@@ -243,7 +243,7 @@ fetch(struct rt_signals *sg)
 static void
 run_media_answer(void *owner, const json_t *payload)
 {
-	struct rt_signals *sg = owner;
+	struct rt_signalling *sg = owner;
 	json_t *id = json_object_get(payload, "requestId");
 
 	if (!rt_json_bool(payload, "stored", false))
@@ -276,10 +276,10 @@ static const struct rt_event_def events[] = {
 
 static const struct rt_command_def commands[] = {{"rt:media-answer", run_media_answer}};
 
-struct rt_signals *
-rt_signals_new(const struct rt_signals_uses *uses)
+struct rt_signalling *
+rt_signalling_new(const struct rt_signalling_uses *uses)
 {
-	struct rt_signals *sg = rt_alloc(sizeof(*sg));
+	struct rt_signalling *sg = rt_alloc(sizeof(*sg));
 
 	sg->uses = *uses;
 	sg->requests = rt_map_new();
@@ -292,7 +292,7 @@ rt_signals_new(const struct rt_signals_uses *uses)
 }
 
 void
-rt_signals_free(struct rt_signals *sg)
+rt_signalling_free(struct rt_signalling *sg)
 {
 	if (sg == NULL)
 		return;
@@ -308,7 +308,7 @@ rt_signals_free(struct rt_signals *sg)
 }
 
 size_t
-rt_signals_waiting(const struct rt_signals *sg)
+rt_signalling_waiting(const struct rt_signalling *sg)
 {
 	return rt_map_count(sg->requests);
 }

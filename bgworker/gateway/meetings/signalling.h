@@ -12,10 +12,10 @@ struct rt_commands;
 struct rt_db;
 struct rt_events;
 struct rt_loop;
-struct rt_signals;
+struct rt_signalling;
 
 /* What it uses; all is lent, and must live as long. */
-struct rt_signals_uses
+struct rt_signalling_uses
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
@@ -24,8 +24,8 @@ struct rt_signals_uses
 	struct rt_commands *commands; /* likewise */
 };
 
-struct rt_signals *rt_signals_new(const struct rt_signals_uses *uses);
-void rt_signals_free(struct rt_signals *sg); /* NULL is fine; the database's callbacks must have ended */
-size_t rt_signals_waiting(const struct rt_signals *sg);
+struct rt_signalling *rt_signalling_new(const struct rt_signalling_uses *uses);
+void rt_signalling_free(struct rt_signalling *sg); /* NULL is fine; the database's callbacks must have ended */
+size_t rt_signalling_waiting(const struct rt_signalling *sg);
 
 #endif

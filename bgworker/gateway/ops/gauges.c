@@ -21,7 +21,7 @@ rt_gauges_take(struct rt_gauges *g, const struct rt_gauges_uses *u)
 		.rooms = rt_rooms_count(u->rooms),
 		.meetings = rt_meetings_count(u->meetings),
 		.seats = rt_meetings_seats(u->meetings),
-		.signals = rt_signals_waiting(u->signals),
+		.signals = rt_signalling_waiting(u->signals),
 		.recent_bytes = rt_recent_bytes(u->recent),
 		.db_waiting = rt_db_waiting(u->db),
 		.db_calls = rt_histogram_count(rt_db_durations(u->db, RT_DB_FAST)) +

@@ -12,7 +12,7 @@ struct rt_meetings;
 struct rt_ready;
 struct rt_recent;
 struct rt_rooms;
-struct rt_signals;
+struct rt_signalling;
 struct rt_users;
 
 struct rt_gauges
@@ -40,7 +40,7 @@ struct rt_gauges_uses
 	const struct rt_users *users;
 	const struct rt_rooms *rooms;
 	const struct rt_meetings *meetings;
-	const struct rt_signals *signals;
+	const struct rt_signalling *signals;
 	const struct rt_recent *recent;
 	const struct rt_ready *ready;
 	const struct rt_drain *drain;
