@@ -34,7 +34,7 @@ async function meeting(options = {}) {
 
 async function together(t, options) {
   const id = await meeting(options);
-  t.after(async () => { for (const person of everybody()) await person.go('#/'); });
+  t.after(async () => { for (const person of everybody()) await person.leave(); });
   for (const person of everybody()) await person.join(id);
   return id;
 }
@@ -61,7 +61,7 @@ const hum = (person) => person.page.evaluate(() => {
 const heading = (person, words) => person.page.getByRole('heading', { name: words }).waitFor();
 
 test('a meeting that starts from a room: the others find it there, and all see one another', async (t) => {
-  t.after(async () => { for (const person of everybody()) await person.go('#/'); });
+  t.after(async () => { for (const person of everybody()) await person.leave(); });
   for (const person of everybody()) await person.openRoom('General');
   await hum(ben);
   await anna.button('Start a meeting').click();
@@ -220,6 +220,83 @@ test('one stream that cannot be had keeps nobody from the others', async (t) => 
   await cleo.sees('Ben');
 });
 
+// Everything that a page can be made to wait for: what its cameras and microphones give, and the answer to its request to join.
+function holdBack() {
+  const gates = {};
+  const tracks = [];
+  let pending = 0;
+  const gate = (name) => new Promise((resolve) => { (gates[name] ??= []).push(resolve); });
+  const { mediaDevices } = navigator;
+  const real = mediaDevices.getUserMedia.bind(mediaDevices);
+  const isHeld = () => window.held.hold;
+  mediaDevices.getUserMedia = async (wanted) => {
+    pending += 1;
+    const stream = await real(wanted);
+    tracks.push(...stream.getTracks());
+    if (isHeld()) await gate(wanted.video ? 'camera' : 'microphone');
+    pending -= 1;
+    return stream;
+  };
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function sendLater(data) {
+    if (isHeld() && String(data).includes('["join-meeting"')) gate('join').then(() => send.call(this, data));
+    else send.call(this, data);
+  };
+  window.held = {
+    hold: true,
+    release: (name) => gates[name]?.splice(0).forEach((resolve) => resolve()),
+    asked: (name) => Boolean(gates[name]?.length),
+    live: () => tracks.filter((track) => track.readyState === 'live').length,
+    pending: () => pending,
+  };
+}
+
+function* orders(steps) {
+  if (!steps.length) yield [];
+  for (const step of steps) for (const rest of orders(steps.filter((one) => one !== step))) yield [step, ...rest];
+}
+
+test('devices, permission and join in every order: what is captured is shown and sent, and nothing outlives the meeting', async (t) => {
+  const id = await meeting();
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.page.evaluate(holdBack);
+  await anna.join(id);
+  t.after(() => anna.leave());
+  const held = (what, ...args) => cleo.page.evaluate(([name, list]) => window.held[name](...list), [what, args]);
+  const isIn = async () => (await cluster.value(
+    "SELECT count(*) FROM rt.meeting_participants WHERE meeting_id = $1 AND user_id = 'cleo' AND left_at IS NULL", [id])) > 0;
+
+  for (const order of orders(['camera', 'microphone', 'join', 'leave'])) {
+    const words = order.join(', ');
+    await cleo.page.evaluate(() => { window.held.hold = true; });
+    await cleo.go(`#/meeting/${id}`);
+    await cleo.button('Join').click();
+    await until(`${words}: both to be asked for`, async () => (await held('asked', 'camera')) && held('asked', 'join'));
+    for (const step of order) {
+      if (step !== 'leave') await until(`${words}: ${step}`, async () => {
+        await held('release', step); // the microphone is asked for after the camera
+        return order.indexOf('leave') < order.indexOf(step) || step === 'microphone' || !(await held('asked', step));
+      });
+      else {
+        if (order.at(-1) === 'leave') {
+          await cleo.page.evaluate(() => { window.held.hold = false; window.held.release('microphone'); });
+          await Promise.all([anna.sees('Cleo'), cleo.sees('Cleo (you)')]);
+          await anna.tile('Cleo').getByLabel('muted').waitFor({ state: 'hidden' });
+          assert.equal(await held('live'), 2, words);
+        }
+        await cleo.leave();
+      }
+    }
+    await cleo.page.evaluate(() => { window.held.hold = false; ['camera', 'microphone', 'join'].forEach(window.held.release); });
+    await until(`${words}: no request to be open`, async () => (await held('pending')) === 0);
+    await until(`${words}: every track to be stopped`, async () => (await held('live')) === 0);
+    await until(`${words}: Cleo to be out`, async () => !(await isIn()));
+    await anna.tile('Cleo').waitFor({ state: 'hidden' });
+  }
+  assert.deepEqual(cleo.errors, []);
+});
+
 test('every refusal has its words', async () => {
   const ended = await meeting();
   await cluster.rest('POST', `/api/meetings/${ended}/end`, tokens[0]);
@@ -246,7 +323,7 @@ test('every refusal has its words', async () => {
   await ben.join(secret, { password: 'sesame' });
   await ben.sees('Ben (you)');
   await ben.screenshot('meeting-alone');
-  for (const person of everybody()) await person.go('#/');
+  for (const person of everybody()) await person.leave();
 });
 
 test('a meeting made from the list has a password, and its host needs none', async () => {
@@ -259,7 +336,7 @@ test('a meeting made from the list has a password, and its host needs none', asy
   assert.equal(await anna.page.getByLabel('Meeting password').count(), 0);
   await ben.page.evaluate((hash) => { location.hash = hash; }, new URL(anna.page.url()).hash);
   await ben.page.getByLabel('Meeting password').waitFor();
-  for (const person of everybody()) await person.go('#/');
+  for (const person of everybody()) await person.leave();
 });
 
 test('the forwarder is killed: the pictures are back', async (t) => {

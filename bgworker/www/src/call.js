@@ -26,7 +26,7 @@ const OPTIONS = {
 const RETRY_MS = 1000;
 
 export class Call {
-  // on: { stream(entry), streamGone(entry), own(source, track or null), problem(words) }
+  // on: { stream(entry), streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
   constructor(meetingId, on) {
     Object.assign(this, { meetingId, on, closed: false });
     this.own = new Map(); // source -> { track, producer, paused }
@@ -148,11 +148,19 @@ export class Call {
 
   // ---- what we send ----------------------------------------------------------------
 
-  send(source, track, paused = false) {
-    return this.inTurn(() => this.produce(source, track, paused));
+  send(source, track) {
+    return this.inTurn(async () => {
+      try {
+        await this.produce(source, track, false);
+      } catch (error) {
+        if (!this.closed) this.on.failed(source, error);
+      }
+    });
   }
 
+  // A track may have been stopped while its turn was waited for.
   async produce(source, track, paused) {
+    if (track.readyState === 'ended') return;
     const producer = await this.sender.produce({
       ...OPTIONS[source],
       track,
@@ -161,8 +169,7 @@ export class Call {
     });
     if (paused) producer.pause();
     this.own.set(source, { track, producer, paused });
-    track.onended = () => this.stop(source);
-    this.on.own(source, track);
+    this.on.own();
   }
 
   // With `isGone` the server has closed it already: a viewer sends nothing.
@@ -171,9 +178,8 @@ export class Call {
       const entry = this.own.get(source);
       if (!entry) return;
       this.own.delete(source);
-      entry.track.stop();
       entry.producer.close();
-      this.on.own(source, null);
+      this.on.own();
       if (!isGone) await emit('close-producer', { producerId: entry.producer.id });
     });
   }
@@ -264,7 +270,6 @@ export class Call {
 
   close() {
     this.closed = true;
-    for (const { track } of this.own.values()) track.stop();
     this.sender?.close();
     this.receiver?.close();
   }

@@ -68,11 +68,12 @@ export class Controls {
     this.buttons.talk.title = isNew ? 'Chat: new messages' : 'Chat';
   }
 
-  // me: the own participant; sends(source): whether that is sent now.
-  draw(me, meeting, sends) {
+  // me: the own participant; sends(source): whether that is sent now; isOpening(source): whether it is waited for.
+  draw(me, meeting, { sends, isOpening }) {
     const may = (what) => me.permissions.includes(what);
     for (const source of ['microphone', 'camera', 'screen']) {
       this.press(source, sends(source));
+      this.buttons[source].setAttribute('aria-busy', String(isOpening(source)));
       this.buttons[source].disabled = !may('produce');
     }
     if (me.audioMuted) this.buttons.microphone.disabled = true;

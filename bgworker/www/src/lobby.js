@@ -1,49 +1,40 @@
 // Before a meeting: a look at oneself, the choice of devices, and the password where one is asked for.
-import { devices, openCamera, openMicrophone } from './devices.js';
+import { devices } from './devices.js';
 import { avatar, h, replace } from './dom.js';
 import { icon } from './icons.js';
 import { state } from './state.js';
 
-const OPEN = { camera: openCamera, microphone: openMicrophone };
 const KIND = { camera: 'videoinput', microphone: 'audioinput' };
 
-// join({ tracks, password }) is called when the person wants in; it throws with words to show.  The tracks are the
-// caller's then.  Result: a function that ends the lobby.
-export function openLobby(view, meeting, { asksPassword, join }) {
-  const tracks = { camera: null, microphone: null };
+// join({ password }) is called when the person wants in; it throws with words to show.  What `media` has by then, or is
+// still waiting for, goes along.
+export function openLobby(view, meeting, { media, asksPassword, join }) {
   const problem = h('p', { class: 'error', role: 'alert' });
   const preview = h('video', { autoplay: true, playsinline: true, muted: true, 'aria-label': 'Your camera' });
   const password = h('input', { type: 'password', name: 'password', autocomplete: 'off', required: true });
   const button = h('button', { class: 'primary', type: 'submit' }, 'Join');
-  let over = false;
 
   function show() {
-    preview.srcObject = tracks.camera && new MediaStream([tracks.camera]);
-    preview.hidden = !tracks.camera;
-    for (const [what, { toggle }] of Object.entries(fields))
-      toggle.setAttribute('aria-pressed', String(Boolean(tracks[what])));
-  }
-
-  function stop(what) {
-    tracks[what]?.stop();
-    tracks[what] = null;
+    const camera = media.tracks.get('camera');
+    preview.srcObject = camera ? new MediaStream([camera]) : null;
+    preview.hidden = !camera;
+    for (const [what, { toggle }] of Object.entries(fields)) {
+      toggle.setAttribute('aria-pressed', String(media.tracks.has(what)));
+      toggle.setAttribute('aria-busy', String(media.isOpening(what)));
+    }
   }
 
   async function open(what, id) {
-    stop(what);
     try {
-      const track = await OPEN[what](id);
-      if (over) track.stop();
-      else tracks[what] = track;
+      await media.open(what, id);
     } catch (error) {
       problem.textContent = error.message;
     }
     await offer(what);
-    show();
   }
 
   async function offer(what) {
-    const current = tracks[what]?.getSettings().deviceId;
+    const current = media.tracks.get(what)?.getSettings().deviceId;
     const { select } = fields[what];
     replace(
       select,
@@ -56,12 +47,8 @@ export function openLobby(view, meeting, { asksPassword, join }) {
 
   function turn(what) {
     problem.textContent = '';
-    if (!tracks[what]) {
-      open(what, fields[what].select.value);
-      return;
-    }
-    stop(what);
-    show();
+    if (media.tracks.has(what) || media.isOpening(what)) media.stop(what);
+    else open(what, fields[what].select.value);
   }
 
   function field(what, label) {
@@ -86,8 +73,7 @@ export function openLobby(view, meeting, { asksPassword, join }) {
     problem.textContent = '';
     button.disabled = true;
     try {
-      await join({ tracks: { ...tracks }, password: asksPassword ? password.value : undefined });
-      over = true;
+      await join({ password: asksPassword ? password.value : undefined });
     } catch (error) {
       problem.textContent = error.message;
       button.disabled = false;
@@ -114,11 +100,8 @@ export function openLobby(view, meeting, { asksPassword, join }) {
       button,
     ),
   );
-  // One after the other: browsers that ask for permission ask once at a time.
-  open('camera').then(() => !over && open('microphone'));
-
-  return () => {
-    if (!over) ['camera', 'microphone'].forEach(stop);
-    over = true;
-  };
+  media.onChange = show;
+  show();
+  open('camera');
+  open('microphone');
 }

@@ -2,25 +2,28 @@
 import { emit, rest, socket } from './api.js';
 import { clearToast, h, replace } from './dom.js';
 import { openLobby } from './lobby.js';
+import { OwnMedia } from './media.js';
 import { refusal, showEnd } from './refusal.js';
 import { Session } from './session.js';
 import { state } from './state.js';
 
 export function openMeeting(view, id) {
-  let end = () => {};
+  const media = new OwnMedia();
+  let end = () => media.close();
   let over = false;
 
   async function start() {
     const { data: meeting } = await rest('GET', `/api/meetings/${id}`);
     if (over) return;
     if (meeting.status === 'ended') throw Object.assign(new Error(), { code: 'gone' });
-    end = openLobby(view, meeting, {
+    openLobby(view, meeting, {
+      media,
       asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id,
       join,
     });
   }
 
-  async function join({ tracks, password }) {
+  async function join({ password }) {
     const request = { meetingId: id, password };
     let joined;
     try {
@@ -32,7 +35,7 @@ export function openMeeting(view, id) {
       socket.emit('leave-meeting', { meetingId: id });
       return;
     }
-    const session = new Session(view, { joined, request, tracks });
+    const session = new Session(view, { joined, request, media });
     end = () => session.close();
   }
 

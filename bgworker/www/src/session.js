@@ -2,7 +2,6 @@
 import { emit, rest, socket } from './api.js';
 import { Call } from './call.js';
 import { Controls } from './controls.js';
-import { openCamera, openMicrophone, openScreen } from './devices.js';
 import { announce, ask, h, iconButton, replace, toast } from './dom.js';
 import { icon } from './icons.js';
 import { People, Talk } from './people.js';
@@ -13,17 +12,18 @@ import { state } from './state.js';
 const DEVICE = { audio: 'microphone', video: 'camera' };
 
 export class Session {
-  // `joined` is what join-meeting acknowledged to `request`; the tracks are ours from here on.
-  constructor(view, { joined, request, tracks }) {
-    Object.assign(this, { view, request, meeting: joined.meeting, ownId: joined.participantId });
+  // `joined` is what join-meeting acknowledged to `request`.  `media` is ours from here on: what is still being opened is
+  // sent when it comes.
+  constructor(view, { joined, request, media }) {
+    Object.assign(this, { view, request, media, meeting: joined.meeting, ownId: joined.participantId });
     this.id = joined.meeting.id;
     this.over = false;
-    this.ownPicture = null;
+    this.ownPicture = undefined;
     this.people = new Map(joined.participants.map((who) => [who.participantId, who]));
     this.makeParts();
     this.listenToServer();
     this.show();
-    this.start(joined, tracks);
+    this.start(joined);
   }
 
   makeParts() {
@@ -36,7 +36,8 @@ export class Session {
     this.call = new Call(this.id, {
       stream: (entry) => this.stage.show(entry, this.tileOf(this.people.get(entry.participantId))),
       streamGone: (entry) => this.stage.drop(entry),
-      own: (source, track) => this.onOwn(source, track),
+      own: () => this.tellMedia(),
+      failed: (source, error) => this.onFailed(source, error),
       problem: toast,
     });
     this.controls = new Controls(this.commands());
@@ -55,9 +56,10 @@ export class Session {
     this.draw();
   }
 
-  start(joined, tracks) {
+  start(joined) {
     this.call.start(joined);
-    for (const [source, track] of Object.entries(tracks)) if (track) this.call.send(source, track);
+    this.media.onChange = (source) => this.onMedia(source);
+    for (const source of this.media.tracks.keys()) this.onMedia(source);
     rest('GET', `/api/meetings/${this.id}/messages`).then(
       ({ data }) => data.forEach((m) => this.panels.talk.add(m)),
       () => {},
@@ -78,12 +80,27 @@ export class Session {
     };
   }
 
-  onOwn(source, track) {
+  // A track of ours came or went: what is shown and what is sent follow it.
+  onMedia(source) {
+    const track = this.media.tracks.get(source);
+    if (track && !this.me.permissions.includes('produce')) {
+      this.media.stop(source);
+      return;
+    }
     if (source === 'camera') this.showOwnCamera(track);
-    this.tellMedia();
+    if (track) this.call.send(source, track);
+    else this.call.stop(source);
+    this.draw();
+  }
+
+  // What cannot be sent is not captured either.
+  onFailed(source, error) {
+    this.media.stop(source);
+    toast(refusal(error));
   }
 
   showOwnCamera(track) {
+    if (track === this.ownPicture) return;
     const tile = this.stage.add(this.ownId, this.tileOf(this.me));
     if (this.ownPicture) tile.drop(this.ownPicture);
     this.ownPicture = track;
@@ -97,7 +114,10 @@ export class Session {
     }
     this.panels.people.draw();
     this.panels.talk.draw();
-    this.controls.draw(this.me, this.meeting, (source) => this.call.sends(source));
+    this.controls.draw(this.me, this.meeting, {
+      sends: (source) => this.call.sends(source),
+      isOpening: (source) => this.media.isOpening(source),
+    });
     this.drawHeading();
   }
 
@@ -126,9 +146,9 @@ export class Session {
   commands() {
     const { roomId } = this.meeting;
     return {
-      microphone: () => this.toggle('microphone', openMicrophone),
-      camera: () => this.toggle('camera', openCamera),
-      screen: () => this.toggle('screen', openScreen),
+      microphone: () => this.toggle('microphone'),
+      camera: () => this.toggle('camera'),
+      screen: () => this.toggle('screen'),
       hand: () => this.act('raise-hand', { raised: !this.me.handRaised }),
       react: (reaction) => this.act('send-reaction', { reaction }),
       talk: () => this.togglePanel('talk'),
@@ -151,14 +171,14 @@ export class Session {
     }
   }
 
-  async toggle(source, open) {
-    const { call } = this;
+  async toggle(source) {
+    const { call, media } = this;
     try {
       if (source === 'microphone' && call.own.has(source)) {
         await call.pause(source, call.sends(source));
         this.tellMedia();
-      } else if (call.own.has(source)) await call.stop(source);
-      else await call.send(source, await open());
+      } else if (media.tracks.has(source) || media.isOpening(source)) media.stop(source);
+      else await media.open(source);
     } catch (error) {
       // Whoever cancels the choice of a screen need not be told.
       if (!(source === 'screen' && error.name === 'NotAllowedError')) toast(error.message);
@@ -224,8 +244,9 @@ export class Session {
     this.update(participantId, { role, permissions });
     if (participantId !== this.ownId) return;
     toast(`You're now ${role === 'host' || role === 'co-host' ? role : `a ${role}`}.`);
-    if (!permissions.includes('produce'))
-      [...this.call.own.keys()].forEach((source) => this.call.stop(source, true));
+    if (permissions.includes('produce')) return;
+    [...this.call.own.keys()].forEach((source) => this.call.stop(source, true));
+    ['camera', 'microphone', 'screen'].forEach((source) => this.media.stop(source));
   }
 
   onMuted({ kind, muted }) {
@@ -276,6 +297,8 @@ export class Session {
     this.ownId = again.participantId;
     for (const part of [this.panels.people, this.panels.talk]) part.ownId = this.ownId;
     this.call.participantId = this.ownId;
+    if (!isSame) this.ownPicture = undefined; // its tile went with the former place
+    this.showOwnCamera(this.media.tracks.get('camera'));
     this.draw();
     await this.call.inTurn(() => (isSame ? this.call.refresh() : this.call.rebuild()));
     this.tellMedia();
@@ -292,6 +315,7 @@ export class Session {
     this.over = true;
     this.stops.forEach((stop) => stop());
     removeEventListener('pagehide', this.leaveNow);
+    this.media.close();
     this.call.close();
     this.stage.close();
   }

@@ -112,6 +112,12 @@ export class Person {
       await until(`the ${device}`, async () => (await this.button(device).getAttribute('aria-pressed')) === 'true');
   }
 
+  // Out of the meeting, or of its lobby.
+  async leave() {
+    if (await this.button('Leave').isVisible()) await this.button('Leave').click();
+    await this.go('#/');
+  }
+
   tile(name) {
     return this.page.locator('.tile', { has: this.page.locator('.name', { hasText: name }) });
   }
