@@ -188,6 +188,41 @@ test('the gateway is killed: it is said, nothing is missing afterwards, nothing 
   assert.ok(now.indexOf('written offline, first') < now.indexOf('written offline, second'));
 });
 
+test('a tab that is closed loses nothing: the next one sends what was written, once, and has the draft', async (t) => {
+  const hubert = await Person.signedIn(browser, cluster, 'hubert');
+  t.after(() => hubert.close());
+  const sent = [];
+  hubert.context.on('request', (request) => request.method() === 'POST' && request.url().endsWith('/msgs') && sent.push(request.postData()));
+  let refused = true;
+  await hubert.context.route('**/msgs', (route) => (refused && route.request().method() === 'POST' ? route.abort() : route.continue()).catch(() => {}));
+  await hubert.openRoom('General');
+  for (const text of ['for the next tab, first', 'for the next tab, second']) {
+    await hubert.say(text);
+    await hubert.bubble(text).waitFor();
+  }
+  await hubert.input.fill('half a thought');
+  await until('an attempt', () => sent.length > 0);
+  const tabs = [await hubert.context.newPage(), await hubert.context.newPage()]; // blank: a window with no tab is gone
+  await hubert.page.close({ runBeforeUnload: true });
+  refused = false;
+  sent.length = 0;
+  await Promise.all(tabs.map((tab) => tab.goto(cluster.url)));
+  [hubert.page] = tabs;
+  for (const text of ['for the next tab, first', 'for the next tab, second']) await ben.bubble(text).waitFor();
+  await hubert.openRoom('General');
+  await until('the draft', async () => (await hubert.input.inputValue()) === 'half a thought');
+  await until('the ticks', async () => /sent|delivered|seen/.test(await hubert.ticks('for the next tab, second')));
+  const texts = (await ben.texts()).filter((text) => text.startsWith('for the next tab'));
+  assert.deepEqual(texts, ['for the next tab, first', 'for the next tab, second']);
+  assert.equal(sent.length, 2, 'each was sent by one tab');
+
+  // It is Hubert's draft, and nobody else's who uses this browser.
+  await hubert.button('Sign out').click();
+  await hubert.signIn('anna', 'anna-password');
+  await hubert.openRoom('General');
+  assert.equal(await hubert.input.inputValue(), '');
+});
+
 test('a connection that cannot be recovered: what came and what was changed meanwhile is there too', async () => {
   await anna.say('to be changed meanwhile');
   await ben.bubble('to be changed meanwhile').waitFor();

@@ -1,7 +1,8 @@
 // REST and Socket.IO: the two ways to the server.  Both refuse with an Error that has the contract's `code`.
 import { io } from 'socket.io-client';
+import { PROFILE } from './profile.js';
 
-const KEY = 'rt-token';
+const KEY = `rt-token${PROFILE}`;
 const RENEW_RETRY_MS = 30_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const ANSWER_MS = 15_000;
@@ -73,7 +74,7 @@ export async function resume() {
 
 export function signOut() {
   localStorage.removeItem(KEY);
-  location.assign('/');
+  location.assign(location.pathname + location.search);
 }
 
 export const socket = io({

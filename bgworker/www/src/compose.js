@@ -1,11 +1,13 @@
 // The line to write in, under a conversation.
 import { emit } from './api.js';
+import { forget, keep } from './disk.js';
 import { h, iconButton, replace } from './dom.js';
 import { MentionOffer } from './mention.js';
 import { send } from './outbox.js';
 import { membersOf, state } from './state.js';
 
 const TYPING_AGAIN_MS = 1500;
+const KEEP_DRAFT_MS = 300;
 const TALLEST_PX = 160;
 
 // What is not sent when it closes is there when it opens again.
@@ -25,6 +27,8 @@ export class Compose {
     this.offer = new MentionOffer(this.input, () =>
       membersOf(room.id).filter((who) => who.userId !== state.me.id),
     );
+    this.onHide = () => this.saveDraft();
+    addEventListener('pagehide', this.onHide);
     this.input.addEventListener('input', () => this.onInput());
     this.input.addEventListener('keydown', (event) => this.onKey(event));
     this.node = h(
@@ -43,6 +47,7 @@ export class Compose {
 
   onInput() {
     this.grow();
+    this.saving ??= setTimeout(() => this.saveDraft(), KEEP_DRAFT_MS);
     this.tellTyping(this.input.value !== '');
   }
 
@@ -87,14 +92,26 @@ export class Compose {
     this.input.value = '';
     this.offer.hide();
     this.grow();
+    this.saveDraft();
     send(this.room.id, content, this.answered ? { replyTo: this.answered.id } : {});
     this.replyTo(null);
     this.tellTyping(false);
     this.onSent();
   }
 
+  saveDraft() {
+    clearTimeout(this.saving);
+    this.saving = undefined;
+    const { value } = this.input;
+    if (value === (this.room.draft ?? '')) return;
+    this.room.draft = value;
+    if (value.trim()) keep('drafts', value, this.room.id);
+    else forget('drafts', this.room.id);
+  }
+
   close() {
-    this.room.draft = this.input.value;
+    this.saveDraft();
+    removeEventListener('pagehide', this.onHide);
     this.tellTyping(false);
   }
 }

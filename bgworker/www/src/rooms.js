@@ -6,9 +6,13 @@ function lastTime(room) {
   return room.lastMessage?.createdAt ?? room.createdAt;
 }
 
+function isOpen(room) {
+  return location.hash.startsWith('#/room/') && location.hash.split('/')[2] === room.id;
+}
+
 function snippet(room) {
   if (room.typing.size) return h('span', { class: 'typing' }, `${[...room.typing.values()].join(', ')} …`);
-  if (room.draft?.trim()) return [h('em', {}, 'Draft: '), room.draft];
+  if (room.draft?.trim() && !isOpen(room)) return [h('em', {}, 'Draft: '), room.draft];
   const m = room.lastMessage;
   if (!m) return 'No messages yet';
   if (m.deletedAt) return 'Message deleted';
@@ -44,8 +48,7 @@ function fill(link, room) {
     h('span', { class: 'snippet', dir: 'auto' }, snippet(room)),
     badge(room),
   ].filter(Boolean);
-  if (location.hash.split('/')[2] === room.id && location.hash.startsWith('#/room/'))
-    link.setAttribute('aria-current', 'page');
+  if (isOpen(room)) link.setAttribute('aria-current', 'page');
   else link.removeAttribute('aria-current');
   const html = parts.map((part) => part.outerHTML).join('');
   if (link.innerHTML !== html) replace(link, parts);

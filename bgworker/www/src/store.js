@@ -1,6 +1,8 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
 import { emit, rest, socket } from './api.js';
+import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, emptyRoom, put, seqOf } from './messages.js';
+import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
 import { changed, state } from './state.js';
 
@@ -13,10 +15,12 @@ export async function loadRooms() {
   const { data } = await rest('GET', '/api/chat/rooms');
   const seen = new Set(data.map((room) => room.id));
   for (const id of state.rooms.keys()) if (!seen.has(id)) state.rooms.delete(id);
+  const drafts = state.rooms.size ? [] : await loadDrafts();
   for (const room of data) {
     const known = state.rooms.get(room.id);
     state.rooms.set(room.id, known ? Object.assign(known, room) : emptyRoom(room));
   }
+  for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft = draft;
   changed('rooms');
 }
 
@@ -132,6 +136,7 @@ async function onConnect() {
       await joinAll();
       await catchUp();
     }
+    adopt();
     // Messages and receipts are given back by a recovered connection, presence is not.
     const { data: me } = await rest('GET', '/api/users/me');
     keepPresence({ ...me, userId: me.id });
@@ -155,6 +160,8 @@ function onDisconnect(reason) {
 
 export function startStore(me) {
   state.me = me;
+  openDisk(me.id);
+  addEventListener('focus', () => state.online && adopt());
   socket.on('new-chat-message', onMessage);
   onChange('chat-message-edited', (m, data) =>
     Object.assign(m, { content: data.newContent, editedAt: data.timestamp }),

@@ -1,0 +1,48 @@
+// What outlives the page: messages that are not sent yet, and drafts; in IndexedDB, for each user and profile apart.
+//
+// A browser may refuse storage.  Then nothing is found and nothing is kept, and the rest works as it does without.
+import { PROFILE } from './profile.js';
+
+const VERSION = 1;
+let opened = Promise.resolve(null);
+
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+export function openDisk(userId) {
+  const request = globalThis.indexedDB?.open(`rt${PROFILE}/${userId}`, VERSION);
+  if (!request) return;
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore('outbox', { keyPath: 'clientId' }).createIndex('order', 'order');
+    request.result.createObjectStore('drafts');
+  };
+  opened = done(request).catch(() => null);
+}
+
+// work(store) makes its requests at once; the transaction is committed without waiting for the page to look at it again,
+// since the page may be about to close.
+async function using(name, mode, work) {
+  const db = await opened;
+  if (!db) return undefined;
+  const transaction = db.transaction(name, mode);
+  const request = work(transaction.objectStore(name));
+  transaction.commit?.();
+  return done(request).catch(() => undefined);
+}
+
+export const keep = (name, value, key) => using(name, 'readwrite', (store) => store.put(value, key));
+export const forget = (name, key) => using(name, 'readwrite', (store) => store.delete(key));
+
+export async function loadDrafts() {
+  const keys = (await using('drafts', 'readonly', (store) => store.getAllKeys())) ?? [];
+  const values = (await using('drafts', 'readonly', (store) => store.getAll())) ?? [];
+  return keys.map((key, i) => [key, values[i] ?? '']);
+}
+
+// What lies in the outbox, in the order in which it was written.
+export async function loadOutbox() {
+  return (await using('outbox', 'readonly', (store) => store.index('order').getAll())) ?? [];
+}

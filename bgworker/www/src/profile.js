@@ -1,0 +1,4 @@
+// A second user in the same browser: /?profile=2 keeps its own session, outbox and drafts.
+const wanted = new URLSearchParams(location.search).get('profile');
+
+export const PROFILE = wanted ? `:${wanted}` : '';
