@@ -350,16 +350,17 @@ test('a direct message, with presence', async () => {
   await anna.page.locator('.under', { hasText: 'last seen' }).waitFor();
 });
 
+const isInSight = (text) => anna.bubble(text).evaluate((node) => {
+  const [{ top, bottom }, box] = [node.getBoundingClientRect(), node.closest('.scroller').getBoundingClientRect()];
+  return top >= box.top && bottom <= box.bottom;
+});
+const seek = async (words) => {
+  await anna.page.getByLabel('Search messages').fill(words);
+  await anna.page.getByLabel('Search messages').press('Enter');
+  await anna.page.getByRole('dialog').locator('.hits button').click();
+};
+
 test('search leads to what it finds, a reply to what it answers, wherever that is', async () => {
-  const isInSight = (text) => anna.bubble(text).evaluate((node) => {
-    const [{ top, bottom }, box] = [node.getBoundingClientRect(), node.closest('.scroller').getBoundingClientRect()];
-    return top >= box.top && bottom <= box.bottom;
-  });
-  const seek = async (words) => {
-    await anna.page.getByLabel('Search messages').fill(words);
-    await anna.page.getByLabel('Search messages').press('Enter');
-    await anna.page.getByRole('dialog').locator('.hits button').click();
-  };
   await anna.openRoom('General');
   await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content)
     SELECT id, 'ben', CASE i WHEN 50 THEN 'the needle' ELSE 'straw ' || i END FROM rt.rooms, generate_series(1, 600) AS i WHERE name = 'Attic'`);
@@ -397,6 +398,38 @@ test('a quoted message that is long gone from sight is quoted all the same, and 
   await anna.page.locator('.quote', { hasText: 'Ben: the needle' }).click();
   await until('the needle in sight', async () => (await anna.bubble('the needle').count()) > 0);
   assert.ok((await anna.texts()).includes('straw 51'));
+  await anna.openRoom('General');
+});
+
+test('read is what was in view: a hit far ahead marks nothing, a room opens at its first unread message', async () => {
+  const room = await cluster.room('Cellar', 'anna', 'ben');
+  await cluster.sql(`INSERT INTO rt.messages (room_id, sender_id, content)
+    SELECT $1, 'ben', CASE i WHEN 300 THEN 'the thimble' ELSE 'jar ' || i END FROM generate_series(1, 600) AS i`, [room]);
+  await cluster.sql("UPDATE rt.room_members SET last_read_seq = 100 WHERE room_id = $1 AND user_id = 'anna'", [room]);
+  const mark = async () => Number(await cluster.value("SELECT last_read_seq FROM rt.room_members WHERE room_id = $1 AND user_id = 'anna'", [room]));
+  const unread = async () => Number(/\d+/.exec((await anna.page.locator('.unread span').textContent()) || '0'));
+  await anna.page.reload();
+  await anna.openRoom('General');
+  await anna.roomLink('Cellar').getByLabel('500 unread').waitFor();
+  await seek('thimble');
+  await until('the thimble in sight', async () => (await anna.bubble('the thimble').count()) && isInSight('the thimble'));
+  await anna.page.getByText('500 unread').waitFor();
+  await anna.openRoom('General');
+  assert.equal(await mark(), 100);
+
+  await anna.openRoom('Cellar');
+  await until('the first unread message', async () => (await anna.bubble('jar 101').count()) && isInSight('jar 101'));
+  assert.ok(await anna.page.locator('.line.new').isVisible());
+  await until('what is in view to be read', async () => (await mark()) > 101);
+  assert.ok((await mark()) < 150, `${await mark()}`);
+  await until('the number to follow', async () => (await unread()) === 600 - (await mark()));
+
+  await anna.button('Jump to latest').click();
+  await until('the newest in sight', async () => (await anna.bubble('jar 600').count()) && isInSight('jar 600'));
+  assert.ok((await unread()) > 400, 'what was jumped over is unread');
+  await anna.button('Mark as read').click();
+  await anna.roomLink('Cellar').getByLabel('unread').waitFor({ state: 'hidden' });
+  assert.equal(await mark(), 600);
   await anna.openRoom('General');
 });
 

@@ -16,10 +16,13 @@ const SAME_SPEAKER_MS = 5 * 60_000;
 const TICKS_REFRESHED = 60;
 const FLASH_MS = 2000;
 
-// onReply(message); onEnd() when the reader has the newest in sight.
+const IN_VIEW_STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+
+// onReply(message); onView() when other messages are in view than before.
 export class History {
-  constructor(room, { onReply, onEnd }) {
-    Object.assign(this, { room, onReply, onEnd, last: null, count: WINDOW, moving: false, lastTop: 0 });
+  constructor(room, { onReply, onView }) {
+    Object.assign(this, { room, onReply, onView, last: null, count: WINDOW, moving: false, lastTop: 0 });
+    this.isSettled = false; // until it was opened where it is to be
     this.stuck = true; // stays at the end, whatever comes, until the reader scrolls up
     this.nodes = new Map(); // by key: a message's number, what is being sent, a line between
     this.quoted = new Set(); // numbers that were asked for
@@ -37,13 +40,19 @@ export class History {
     this.node = h('div', { class: 'history' }, this.scroller, this.down);
     this.scroller.addEventListener('scroll', () => this.onScroll());
     // Bubbles get their true height when they come into sight, so the end moves on while we look at it.
-    this.sizes = new ResizeObserver(() => this.stuck && this.toEnd());
+    this.sizes = new ResizeObserver(() => this.stayAtEnd());
+    this.inView = new Set(); // numbers of messages of which at least half is in view, or which fill half of it
+    this.views = new IntersectionObserver((entries) => this.onViews(entries), {
+      root: this.scroller,
+      threshold: IN_VIEW_STEPS,
+    });
     this.sizes.observe(this.list);
     this.sizes.observe(this.scroller);
   }
 
   close() {
     this.sizes.disconnect();
+    this.views.disconnect();
   }
 
   // ---- drawing -----------------------------------------------------------------------
@@ -95,12 +104,13 @@ export class History {
     const keys = new Set(entries.map(({ key }) => key));
     for (const [key, node] of this.nodes) {
       if (keys.has(key)) continue;
+      this.unwatch(node);
       node.remove();
       this.nodes.delete(key);
     }
     let before = this.list.firstElementChild;
     for (const { key, make, continues: isMore } of entries) {
-      if (!this.nodes.has(key)) this.nodes.set(key, make());
+      if (!this.nodes.has(key)) this.nodes.set(key, this.watch(make()));
       const node = this.nodes.get(key);
       node.classList.toggle('continues', Boolean(isMore));
       if (node === before) before = before.nextElementSibling;
@@ -124,7 +134,8 @@ export class History {
     if (!old) return;
     const node = this.render(m);
     node.classList.toggle('continues', old.classList.contains('continues'));
-    this.nodes.set(key, node);
+    this.nodes.set(key, this.watch(node));
+    this.unwatch(old);
     keepFocus(this.list, () => old.replaceWith(node));
   }
 
@@ -137,6 +148,30 @@ export class History {
       const node = this.nodes.get(m.seq);
       if (node && m.senderId === state.me.id) refreshTicks(node, this.room, m);
     }
+  }
+
+  // ---- what is in view ---------------------------------------------------------------
+
+  watch(node) {
+    if (node.dataset.seq) this.views.observe(node);
+    return node;
+  }
+
+  unwatch(node) {
+    this.views.unobserve(node);
+    this.inView.delete(Number(node.dataset.seq));
+  }
+
+  onViews(entries) {
+    for (const { target, intersectionRatio, intersectionRect, rootBounds } of entries) {
+      const isSeen =
+        intersectionRatio >= 0.5 || intersectionRect.height >= (rootBounds?.height ?? Infinity) / 2;
+      const seq = Number(target.dataset.seq);
+      if (this.nodes.get(seq) !== target) continue; // replaced meanwhile
+      if (isSeen) this.inView.add(seq);
+      else this.inView.delete(seq);
+    }
+    this.onView();
   }
 
   // ---- where we are ------------------------------------------------------------------
@@ -154,11 +189,11 @@ export class History {
     this.stuck = true;
     this.draw();
     this.toEnd();
-    this.onEnd();
   }
 
   showDown() {
     this.down.hidden = this.stuck || this.isNearEnd();
+    this.down.dataset.count = this.room.unreadCount || '';
   }
 
   onScroll() {
@@ -170,7 +205,6 @@ export class History {
     if (!this.stuck && scrollTop < NEAR_EDGE_PX) this.move(() => this.moveUp());
     else if (this.last !== null && scrollHeight - scrollTop - clientHeight < NEAR_EDGE_PX)
       this.move(() => this.moveDown());
-    if (this.isNearEnd()) this.onEnd();
   }
 
   // What is drawn may be less than a window full: then there is no edge to scroll to.
@@ -257,6 +291,35 @@ export class History {
     setTimeout(() => node.classList.remove('found'), FLASH_MS);
   }
 
+  // Where a room opens: at the line above what is unread, or at the end where all of that has room.
+  async openAtUnread() {
+    if (this.unreadFrom === Infinity) return;
+    if (!this.room.messages.has(this.unreadFrom)) await loadAround(this.room, this.unreadFrom);
+    const seq = Math.min(...[...this.room.messages.keys()].filter((one) => one >= this.unreadFrom));
+    if (seq === Infinity) return;
+    this.stuck = false;
+    if (!this.nodes.has(seq)) this.moveTo(seq);
+    const show = () => (this.nodes.get('new') ?? this.nodes.get(seq))?.scrollIntoView({ block: 'start' });
+    show();
+    await frame(); // now those around it have their true height
+    show();
+  }
+
+  // Once what is at the top has been seen: where little is below it, that too.
+  async settle() {
+    await frame();
+    await frame();
+    this.isSettled = true;
+    this.stayAtEnd();
+    this.showDown();
+  }
+
+  stayAtEnd() {
+    if (!this.stuck && !(this.isSettled && this.isNearEnd())) return;
+    this.stuck = true;
+    this.toEnd();
+  }
+
   moveTo(seq) {
     const last = after(this.room, seq, STEP / 2);
     this.last = last === this.room.newest ? null : last;
@@ -266,6 +329,8 @@ export class History {
     this.draw();
   }
 }
+
+const frame = () => new Promise(requestAnimationFrame);
 
 // Whether a message goes on with what the same person has just said.
 function continues(former, m) {

@@ -19,6 +19,7 @@ export function emptyRoom(data) {
     pending: new Map(), // what we have written and the server has not numbered yet, by clientId
     outbox: Promise.resolve(),
     typing: new Map(),
+    seen: new Set(), // numbers of messages that were in view, until the server knows it
     deliveredSeq: 0,
   };
 }

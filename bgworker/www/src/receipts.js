@@ -3,19 +3,52 @@ import { emit } from './api.js';
 import { receipts, run, tellDelivered } from './messages.js';
 import { changed, membersOf, state } from './state.js';
 
-const SEEN_AT_ONCE = 200; // whoever jumps over more than that has not seen it
+const SEEN_AT_ONCE = 200; // of one event
 const DELIVERED_IN = 20; // members up to which a receipt of delivery is worth a request
 const DELIVERED_MS = 300;
 
-export async function markSeen(id) {
-  const room = state.rooms.get(id);
-  if (room.lastSeq <= room.lastReadSeq && !room.unreadCount) return;
-  const fresh = run(room, SEEN_AT_ONCE).filter((m) => m.seq > room.lastReadSeq && m.senderId !== state.me.id);
-  if (!fresh.length) return;
-  room.lastReadSeq = Math.max(...fresh.map((m) => m.seq));
+const isNothingToRead = (m) => m.senderId === state.me.id || Boolean(m.deletedAt);
+
+// The first message behind the mark, as far as that is loaded.  Retention may have removed what stood at the mark.
+function afterMark({ messages, lastReadSeq, first }) {
+  const known = messages.get(lastReadSeq);
+  if (known) return messages.get(known.newer);
+  return messages.get(first > lastReadSeq ? first : lastReadSeq + 1);
+}
+
+// A message is seen when it was in view while somebody looked at the page.  The mark moves only over messages that were
+// seen, are one's own, or are deleted: what somebody has jumped over stays unread.
+export function markSeen(room, seqs) {
+  for (const seq of seqs) if (seq > room.lastReadSeq) room.seen.add(seq);
+  const before = room.lastReadSeq;
+  const fresh = [];
+  for (let m; (m = afterMark(room)) && (isNothingToRead(m) || room.seen.has(m.seq)); room.lastReadSeq = m.seq)
+    if (!isNothingToRead(m)) fresh.push(m);
+  if (room.lastReadSeq === before) return;
+  const isAll = room.lastReadSeq >= room.lastSeq;
+  room.unreadCount = isAll ? 0 : Math.max(0, room.unreadCount - fresh.length);
+  changed('rooms');
+  for (let i = 0; i < fresh.length; i += SEEN_AT_ONCE) tellSeen(room, fresh.slice(i, i + SEEN_AT_ONCE));
+}
+
+// What could not be told is told with the next ones: it stays in `seen`.
+async function tellSeen(room, messages) {
+  try {
+    await emit('mark-msgs-seen', { roomId: room.id, messageIds: messages.map((m) => m.id) });
+    messages.forEach((m) => room.seen.delete(m.seq));
+  } catch {
+    // the list of rooms that comes with the next connection says how far the server knows it
+  }
+}
+
+// Without having looked: a receipt for the last message moves the mark over all before it.
+export async function markAllRead(room) {
+  const last = run(room, SEEN_AT_ONCE).findLast((m) => !isNothingToRead(m));
+  if (!last) return;
+  await emit('mark-msgs-seen', { roomId: room.id, messageIds: [last.id] });
+  room.lastReadSeq = Math.max(room.lastReadSeq, last.seq);
   room.unreadCount = 0;
   changed('rooms');
-  await emit('mark-msgs-seen', { roomId: id, messageIds: fresh.map((m) => m.id) }).catch(() => {});
 }
 
 // One receipt for all that came within a moment: what is before a delivered message is delivered too.

@@ -6,7 +6,7 @@ import { History } from './history.js';
 import { lastSeen, showMembers } from './members.js';
 import { loadLatest } from './messages.js';
 import { send } from './outbox.js';
-import { loadDelivered, markSeen } from './receipts.js';
+import { loadDelivered, markAllRead, markSeen } from './receipts.js';
 import { isInFront, listen, state, title } from './state.js';
 import { loadMembers } from './store.js';
 
@@ -21,14 +21,25 @@ export class RoomView {
     this.room = state.rooms.get(id);
     this.stale = new Set(); // messages that were changed since the last drawing
     this.planned = false;
+    this.isPlaced = false; // until it was opened at the first unread message
     this.compose = new Compose(this.room, () => this.history.toNewest());
     this.history = new History(this.room, {
       onReply: (m) => this.compose.replyTo(m),
-      onEnd: () => this.seeAll(),
+      onView: () => {
+        this.see();
+        this.drawUnread();
+      },
     });
     this.heading = h('h1', { dir: 'auto' });
     this.under = h('p', { class: 'under' });
+    this.unread = h(
+      'div',
+      { class: 'unread', hidden: true },
+      h('span', {}),
+      h('button', { type: 'button', class: 'small', onclick: () => this.readAll() }, 'Mark as read'),
+    );
     this.typing = h('p', { class: 'typing', role: 'status' });
+    this.history.node.prepend(this.unread);
     this.listen();
     this.show(view);
     this.ready = guarded(() => this.load());
@@ -58,7 +69,7 @@ export class RoomView {
       listen('rooms', () => this.drawHeading()),
       listen('presence', () => this.drawHeading()),
     ];
-    this.onLook = () => this.seeAll();
+    this.onLook = () => this.see();
     addEventListener('focus', this.onLook);
     document.addEventListener('visibilitychange', this.onLook);
   }
@@ -90,14 +101,35 @@ export class RoomView {
     await loadMembers(this.id);
     if (this.room.newest === null) await loadLatest(this.room);
     this.draw();
+    if (!this.target) await this.history.openAtUnread();
+    this.isPlaced = true;
+    this.see();
+    await this.history.settle();
     await this.history.fill();
     await loadDelivered(this.room);
   }
 
   // ---- what one does ------------------------------------------------------------------
 
-  seeAll() {
-    if (isInFront() && (this.history.stuck || this.history.isNearEnd())) markSeen(this.id);
+  // What is in view while somebody looks is seen; until the room is at its place nobody has asked to see it.
+  see() {
+    if (!this.isPlaced || !isInFront()) return;
+    markSeen(this.room, this.history.inView);
+  }
+
+  // Only once it is known what is in view: what has just come in sight needs no hint.
+  drawUnread() {
+    const { unreadCount } = this.room;
+    this.unread.hidden = !unreadCount || !this.isPlaced || !isInFront();
+    this.unread.firstChild.textContent = `${unreadCount} unread`;
+    this.history.showDown();
+  }
+
+  readAll() {
+    return guarded(async () => {
+      await markAllRead(this.room);
+      this.drawUnread();
+    });
   }
 
   async meet() {
@@ -113,6 +145,7 @@ export class RoomView {
   }
 
   jump(seq) {
+    this.target = seq;
     return this.ready.then(() => this.history.jump(seq));
   }
 
@@ -120,6 +153,7 @@ export class RoomView {
 
   drawHeading() {
     const { room } = this;
+    if (!this.unread.hidden) this.drawUnread();
     this.heading.textContent = title(room);
     this.under.textContent =
       room.kind === 'direct' && room.peer
@@ -146,7 +180,7 @@ export class RoomView {
     this.stale.forEach((message) => this.history.redraw(message));
     this.stale.clear();
     if (this.history.stuck) this.history.toEnd();
-    this.seeAll();
+    this.see();
   }
 
   close() {
