@@ -8,6 +8,7 @@ import { within } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { DESKTOP, Person, PHONE } from './lib/app.mjs';
 import { launch, until } from './lib/browser.mjs';
+import { underPath } from './lib/proxy.mjs';
 
 const LARGEST_BYTES = 400 * 1024;
 const LONG_NAME = 'Hubert Blaine Wolfeschlegelsteinhausenbergerdorff of Philadelphia, Pennsylvania';
@@ -123,9 +124,19 @@ test('editing, reacting, replying, deleting', async () => {
 test('a mention is offered, taken, marked', async () => {
   await anna.input.fill('');
   await anna.input.pressSequentially('look @be');
-  await anna.button('Ben @ben').click();
+  await anna.page.getByRole('option', { name: 'Ben @ben' }).click();
   await anna.input.press('Enter');
   await ben.page.locator('.mention.me', { hasText: '@ben' }).waitFor();
+  await anna.input.pressSequentially('and @'); // arrows choose, Enter takes
+  const option = (name, selected) => anna.page.getByRole('option', { name, selected }).waitFor();
+  await option('Ben @ben', true);
+  await anna.input.press('ArrowDown');
+  await option('Ben @ben', false);
+  await anna.input.press('ArrowUp');
+  await option('Ben @ben', true);
+  await anna.input.press('Enter');
+  assert.equal(await anna.input.inputValue(), 'and @ben ');
+  await anna.input.fill('');
 });
 
 test('text is text, whatever it looks like', async () => {
@@ -133,6 +144,35 @@ test('text is text, whatever it looks like', async () => {
   await cluster.insert(general, 'ben', evil);
   await until('the text', async () => (await anna.texts()).includes(evil));
   assert.equal(await anna.page.evaluate(() => window.stolen), undefined);
+});
+
+test('links, code, lists, quotes and emphasis are shown as such; what could do harm is text', async () => {
+  const text = [
+    '**bold** _slanted_ ~~gone~~ `x<y` https://example.com/a?b=1&c=2. [evil](javascript:alert(1)) [good](https://example.com/) <b>no</b>',
+    '- one', '- two', '', '> quoted', '', '```', 'code *here*', '```', '', '# no heading'].join('\n');
+  await cluster.insert(general, 'ben', text);
+  const bubble = anna.page.locator('.bubble', { hasText: 'slanted' });
+  await bubble.waitFor();
+  const found = await bubble.locator('.text').evaluate((node) => Object.fromEntries(
+    ['strong', 'em', 'del', 'a', 'li', 'blockquote', 'pre', 'p code', 'b', 'h1'].map((tag) => [tag, [...node.querySelectorAll(tag)].map((one) => one.textContent)])));
+  assert.deepEqual(found, {
+    strong: ['bold'], em: ['slanted'], del: ['gone'], a: ['https://example.com/a?b=1&c=2', 'good'], li: ['one', 'two'],
+    blockquote: ['quoted'], pre: ['code *here*'], 'p code': ['x<y'], b: [], h1: [] });
+  const links = await bubble.locator('a').evaluateAll((nodes) => nodes.map(({ href, target, rel }) => [href, target, rel]));
+  assert.deepEqual(links.map(([href]) => href), ['https://example.com/a?b=1&c=2', 'https://example.com/']);
+  for (const [, target, rel] of links) assert.ok(target === '_blank' && /noopener/.test(rel));
+  await bubble.getByText('<b>no</b>').waitFor();
+  await bubble.getByText('# no heading').waitFor();
+  await cluster.insert(general, 'ben', '*');
+  await anna.page.locator('.text', { hasText: /^\*$/ }).waitFor();
+});
+
+test('system messages look like it, and an unknown type of message says what it is', async () => {
+  await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content, message_type) VALUES ($1, 'ben', 'Ben turned the heating on', 'system'), ($1, 'ben', 'red or blue?', 'poll')", [general]);
+  await anna.page.locator('.message.system', { hasText: 'Ben turned the heating on' }).waitFor();
+  assert.equal(await anna.page.locator('.message.system .tools').count(), 0);
+  await anna.page.locator('.bubble', { hasText: 'type “poll”' }).getByText('red or blue?').waitFor();
+  await anna.screenshot('text');
 });
 
 // How long after the INSERT was sent the text is in Anna's page, in milliseconds.
@@ -261,6 +301,9 @@ test('more is missed than a page has, and one message overtakes the rest: there 
   await until('all of them in order', async () => (await ben.texts()).slice(-121).join() === wanted.join());
   await ben.page.unrouteAll();
   await ben.page.reload();
+  await ben.bubble('missed 1').waitFor(); // it opens there
+  await ben.button('Jump to latest').click();
+  await ben.button('Mark as read').click();
   await ben.bubble('the one that overtakes').waitFor();
 });
 
@@ -323,7 +366,12 @@ test('a new room with a member, unread counts, the title, removing and leaving',
   await anna.button('Members').click();
   assert.deepEqual(await anna.faults('members'), []);
   await anna.button('Remove Ben').click();
+  await anna.answer('Cancel');
+  await anna.button('Members').click();
+  await anna.button('Remove Ben').click();
+  await anna.answer('Remove');
   await ben.roomLink('Garden').waitFor({ state: 'hidden' });
+  await ben.page.getByText('You were removed from “Garden”.').waitFor();
   await ben.page.getByText('Select a room.').waitFor();
   await anna.button('Members').click();
   await anna.answer('Leave');
@@ -395,6 +443,7 @@ test('a quoted message that is long gone from sight is quoted all the same, and 
     SELECT room_id, 'ben', 'remember?', seq FROM rt.messages WHERE content = 'the needle'`);
   await anna.page.reload();
   await anna.openRoom('Attic');
+  await anna.button('Jump to latest').click();
   await anna.page.locator('.quote', { hasText: 'Ben: the needle' }).click();
   await until('the needle in sight', async () => (await anna.bubble('the needle').count()) > 0);
   assert.ok((await anna.texts()).includes('straw 51'));
@@ -446,7 +495,74 @@ test('a refused name is told in words', async () => {
   await anna.button('Message').click();
   await anna.page.getByLabel('Username').fill('nobody');
   await anna.button('Open').click();
-  await until('the words', async () => (await anna.toast()).includes('User “nobody” not found.'));
+  await anna.page.getByRole('dialog').getByText('User “nobody” not found.').waitFor();
+  assert.equal(await anna.field('Username').inputValue(), 'nobody');
+  await anna.answer('Cancel');
+
+  await anna.button('New room').click(); // what was typed is still there
+  await anna.field('Name').fill('Shed');
+  await anna.page.getByLabel('Members (').fill('ben, noone, nobody');
+  await anna.answer('Create');
+  await anna.page.getByRole('dialog').getByText('Users “noone”, “nobody” not found.').waitFor();
+  assert.equal(await anna.field('Name').inputValue(), 'Shed');
+  await anna.page.getByLabel('Members (').fill('ben');
+  await anna.answer('Create');
+  await anna.page.getByRole('heading', { name: 'Shed' }).waitFor();
+  await anna.openRoom('General');
+});
+
+test('a name is found by its letters, whoever else has them; a room by typing, from anywhere', async () => {
+  await cluster.sql(`INSERT INTO rt.users (id, username, name) SELECT 'a' || i, 'a' || i, 'Smithers ' || i FROM generate_series(1, 60) AS i`);
+  await cluster.sql("SELECT rt.create_user('smith', 'Smith', 'smith-password')");
+  await anna.button('Message').click();
+  await anna.page.getByLabel('Username').fill('smith');
+  await anna.button('Open').click();
+  await anna.page.getByRole('heading', { name: 'Smith' }).waitFor();
+  await anna.page.keyboard.press('Control+k');
+  await anna.page.keyboard.type('gener');
+  await anna.roomLink('Big').waitFor({ state: 'hidden' });
+  await anna.page.keyboard.press('Enter');
+  await anna.page.getByRole('heading', { name: 'General', exact: true }).waitFor();
+  await anna.roomLink('Big').waitFor();
+});
+
+test('a session that ended says so; signing out ends all tabs; two profiles are two users', async (t) => {
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  const second = await cleo.context.newPage();
+  await second.goto(cluster.url);
+  await second.getByRole('navigation', { name: 'Rooms' }).waitFor();
+  const other = await cleo.context.newPage();
+  await other.goto(`${cluster.url}/?profile=2`);
+  await other.getByLabel('Username').fill('ben');
+  await other.getByLabel('Password').fill('ben-password');
+  await other.getByRole('button', { name: 'Sign in' }).click();
+  await other.locator('.me', { hasText: 'Ben' }).waitFor();
+  await cleo.button('Sign out').click();
+  await second.getByRole('button', { name: 'Sign in' }).waitFor();
+  await other.reload();
+  await other.locator('.me', { hasText: 'Ben' }).waitFor();
+  assert.match(other.url(), /profile=2/);
+
+  await cleo.signIn('cleo', 'cleo-password');
+  await cleo.page.locator('.me', { hasText: 'Cleo' }).waitFor();
+  await cleo.page.evaluate(() => localStorage.setItem('rt-token', 'no.longer.valid'));
+  await cleo.page.reload();
+  await cleo.page.getByText('Your session has ended. Sign in again.').waitFor();
+});
+
+test('under a path of a proxy all of it works', async (t) => {
+  const proxy = await underPath(cluster.url, '/chat');
+  t.after(() => proxy.close());
+  const cleo = await Person.open(browser, { url: `${proxy.origin}/chat/` });
+  t.after(() => cleo.close());
+  await cleo.signIn('cleo', 'cleo-password');
+  await cleo.page.locator('.me', { hasText: 'online' }).waitFor();
+  await cleo.page.locator('img.brand').evaluateAll((images) => Promise.all(images.map((image) => image.decode())));
+  assert.deepEqual(proxy.strays, [], 'nothing is asked for outside the path');
+  await cleo.button('Sign out').click();
+  await cleo.button('Sign in').waitFor();
+  assert.equal(cleo.page.url(), `${proxy.origin}/chat/`);
 });
 
 // ---- many, long, the other way round --------------------------------------------------------------
@@ -525,8 +641,9 @@ test('long names, text from right to left, a phone, the dark: nothing overflows,
   t.after(() => phone.close());
   assert.deepEqual(await phone.faults('rooms-phone'), []);
   await phone.openRoom('General');
+  await phone.button('Jump to latest').click();
   await phone.bubble('مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار').waitFor();
-  assert.equal(await phone.bubble('مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار').locator('.text').evaluate((node) => getComputedStyle(node).direction), 'rtl');
+  assert.equal(await phone.bubble('مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار').locator('.text p').evaluate((node) => getComputedStyle(node).direction), 'rtl');
   assert.deepEqual(await phone.faults('room-phone'), []);
   await anna.openRoom('General');
   assert.deepEqual(await anna.faults('room'), []);

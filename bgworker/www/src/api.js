@@ -3,6 +3,9 @@ import { io } from 'socket.io-client';
 import { PROFILE } from './profile.js';
 
 const KEY = `rt-token${PROFILE}`;
+const NOTICE = `rt-notice${PROFILE}`;
+const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
+const ENDED = 'Your session has ended. Sign in again.';
 const RENEW_RETRY_MS = 30_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const ANSWER_MS = 15_000;
@@ -37,7 +40,7 @@ function renewAfter(ms) {
 export async function rest(method, path, body) {
   let response;
   try {
-    response = await fetch(path, {
+    response = await fetch(new URL(path.slice(1), BASE), {
       method,
       headers: {
         ...(token && { authorization: `Bearer ${token}` }),
@@ -50,16 +53,24 @@ export async function rest(method, path, body) {
     throw failure();
   }
   const answer = await response.json().catch(() => ({}));
+  if (response.status === 401 && path !== '/auth') endSession();
   if (!answer.success) throw failure(answer.error);
   return answer;
 }
 
-// The id of the user with that name, to the letter.
-export async function findUser(username) {
-  const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=20`);
-  const user = data.find((one) => one.username.toLowerCase() === username.toLowerCase());
-  if (!user) throw new Error(`User “${username}” not found.`);
-  return user.id;
+// The id of the user with that name, to the letter; undefined if there is none.
+async function idOf(username) {
+  const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=200`);
+  return data.find((one) => one.username.toLowerCase() === username.toLowerCase())?.id;
+}
+
+// The ids of users by their names; says of all which are wrong.
+export async function findUsers(...usernames) {
+  const ids = await Promise.all(usernames.map(idOf));
+  const missing = usernames.filter((_, i) => !ids[i]).map((name) => `“${name}”`);
+  if (missing.length)
+    throw new Error(`User${missing.length > 1 ? 's' : ''} ${missing.join(', ')} not found.`);
+  return ids;
 }
 
 export async function signIn(username, password) {
@@ -72,12 +83,30 @@ export async function resume() {
   return (await rest('GET', '/api/users/me')).data;
 }
 
+// Other tabs of the profile hear of it, and are signed out too.
 export function signOut() {
   localStorage.removeItem(KEY);
   location.assign(location.pathname + location.search);
 }
 
-export const socket = io({
+export function endSession() {
+  sessionStorage.setItem(NOTICE, ENDED);
+  signOut();
+}
+
+// Why somebody has to sign in again; said once.
+export function takeNotice() {
+  const notice = sessionStorage.getItem(NOTICE) ?? '';
+  sessionStorage.removeItem(NOTICE);
+  return notice;
+}
+
+addEventListener('storage', ({ key, newValue }) => {
+  if (key === KEY && !newValue && token) location.reload();
+});
+
+export const socket = io(BASE.origin, {
+  path: `${BASE.pathname}socket.io/`,
   autoConnect: false,
   auth: (give) => give({ token }),
   transports: ['websocket', 'polling'],

@@ -1,7 +1,7 @@
 // Starts the page: who is signed in, the frame around the views, and which view the address names.
-import { hasToken, resume, signOut, socket } from './api.js';
+import { endSession, hasToken, resume, socket, takeNotice } from './api.js';
 import { openAdmin } from './admin.js';
-import { announce, brand, h, replace } from './dom.js';
+import { announce, brand, h, replace, toast } from './dom.js';
 import { showLogin } from './login.js';
 import { openMeeting } from './meeting.js';
 import { RoomView } from './room.js';
@@ -32,14 +32,18 @@ function showRoom(view, id, seq) {
   if (seq) current.jump(seq);
 }
 
+let notice = ''; // why the room that was shown is gone
+
 function showNothing(view) {
+  const why = notice && h('p', { class: 'notice', role: 'status' }, notice);
+  notice = '';
   const words = state.rooms.size
     ? 'Select a room.'
     : "You aren't in any rooms yet. Create one, or message someone.";
   document.body.dataset.view = '';
   replace(
     view,
-    h('div', { class: 'empty' }, brand(), h('p', {}, words), !state.rooms.size && beginButtons()),
+    h('div', { class: 'empty' }, brand(), why, h('p', {}, words), !state.rooms.size && beginButtons()),
   );
 }
 
@@ -92,8 +96,12 @@ function start(me) {
   });
   listen('rooms', unreadTitle);
   listen('messages', notify);
-  listen('room-gone', (id) => {
-    if (location.hash === `#/room/${id}`) location.hash = '';
+  listen('room-gone', ({ id, words }) => {
+    const isShown = location.hash === `#/room/${id}`;
+    if (isShown) {
+      notice = words;
+      location.hash = '';
+    } else if (words) toast(words);
   });
   const stop = listen('rooms', () => {
     stop();
@@ -102,11 +110,11 @@ function start(me) {
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
   socket.on('connect_error', ({ message }) => {
-    if (['Invalid token', 'Token expired', 'User not found'].includes(message)) signOut();
+    if (['Invalid token', 'Token expired', 'User not found'].includes(message)) endSession();
   });
   startStore(me);
 }
 
 const login = (problem) => showLogin(root, start, problem);
 if (hasToken()) resume().then(start, (error) => login(error.code === 'unavailable' ? error.message : ''));
-else login();
+else login(takeNotice());

@@ -1,11 +1,12 @@
 // One message as it is shown.
 import { ask, guarded, h, iconButton, openDialog, timeOf, whenOf } from './dom.js';
-import { withMentions } from './mention.js';
 import { edit, react, receipts, remove, seqOf } from './messages.js';
 import { discard, resend } from './outbox.js';
 import { seenBy } from './receipts.js';
 import { membersOf, state } from './state.js';
+import { textOf } from './text.js';
 
+const KNOWN_TYPES = new Set(['text', 'system']);
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮'];
 
 // ---- how far it has got -----------------------------------------------------------
@@ -135,7 +136,9 @@ function content(room, m, onQuote) {
     'div',
     {},
     quote(room, m, onQuote),
-    h('p', { class: 'text', dir: 'auto' }, withMentions(m.content, membersOf(room.id), state.me.id)),
+    !KNOWN_TYPES.has(m.messageType ?? 'text') &&
+      h('p', { class: 'deleted' }, `This app can't show messages of type “${m.messageType}”.`),
+    m.content && textOf(m.content, membersOf(room.id), state.me.id),
     /^\d+$/.test(meeting ?? '') &&
       h('a', { class: 'button join', href: `#/meeting/${meeting}` }, 'Join meeting'),
   );
@@ -145,12 +148,13 @@ function content(room, m, onQuote) {
 
 async function change(m) {
   const field = { label: 'Text', value: m.content, required: true, rows: 4 };
-  const answer = await ask('Edit message', { content: field }, 'Save');
-  if (answer && answer.content !== m.content) await guarded(() => edit(m, answer.content));
+  await ask('Edit message', { content: field }, 'Save', async ({ content: text }) => {
+    if (text !== m.content) await edit(m, text);
+  });
 }
 
 async function askRemove(m) {
-  if (await ask('Delete this message for everyone?', {}, 'Delete')) await guarded(() => remove(m));
+  await ask('Delete this message for everyone?', {}, 'Delete', () => remove(m));
 }
 
 function tools(room, m, onReply) {
@@ -170,8 +174,19 @@ function tools(room, m, onReply) {
   );
 }
 
+// What the application itself tells: centred, without tools.
+function systemLine(room, m) {
+  return h(
+    'li',
+    { class: 'message system', 'data-seq': m.seq, tabindex: '-1' },
+    textOf(m.content, membersOf(room.id), state.me.id),
+    h('time', { datetime: m.createdAt }, timeOf(m.createdAt)),
+  );
+}
+
 // onReply(message) and onQuote(number) are called when somebody wants to answer it, or to see what it answers.
 export function bubble(room, m, { onReply, onQuote }) {
+  if (m.messageType === 'system' && !m.deletedAt) return systemLine(room, m);
   const isOwn = m.senderId === state.me.id;
   const isEmoji =
     !m.deletedAt &&

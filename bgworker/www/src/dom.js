@@ -27,6 +27,24 @@ export function keepFocus(node, work) {
     node.querySelector(`[${name}="${CSS.escape(value)}"]`)?.focus({ preventScroll: true });
 }
 
+// One tab stop for a list: the arrows, Home and End go on inside it.  `items` is a selector of what takes the focus.
+export function rove(list, items) {
+  const all = () => [...list.querySelectorAll(items)].filter((item) => item.offsetParent);
+  list.addEventListener('keydown', (event) => {
+    const among = all();
+    const at = among.indexOf(event.target.closest(items));
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: among.length - 1 }[event.key];
+    if (at < 0 || event.target !== among[at] || !among[to]) return;
+    event.preventDefault();
+    among[to].focus();
+  });
+  list.addEventListener('focusin', (event) => {
+    const item = event.target.closest(items);
+    if (!item) return;
+    list.querySelectorAll(items).forEach((one) => one.setAttribute('tabindex', one === item ? '0' : '-1'));
+  });
+}
+
 export function replace(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(isThere));
 }
@@ -77,26 +95,40 @@ function field(name, { label, rows, options, value, ...props }) {
 }
 
 // Asks with a native dialog: fields are inputs by name, several lines where `rows` is given, a choice where `options`
-// are; resolves to their values, or null.
-export function ask(title, fields, action = 'OK') {
+// are.  act(values) does what was asked for; what it refuses is shown in the dialog, which keeps what was typed.
+// Resolves to the values once it is done, or to null.
+export function ask(title, fields, action = 'OK', act = async () => {}) {
   return new Promise((resolve) => {
     const inputs = Object.entries(fields).map(([name, options]) => field(name, options));
+    const problem = h('p', { class: 'error', role: 'alert' });
+    const button = h('button', { type: 'submit', class: 'primary' }, action);
     let answer = null;
+
+    async function submit(event) {
+      event.preventDefault();
+      problem.textContent = '';
+      button.disabled = true;
+      try {
+        const values = Object.fromEntries(inputs.map(({ name, input }) => [name, input.value]));
+        await act(values);
+        answer = values;
+        dialog.close();
+      } catch (error) {
+        problem.textContent = error.message;
+        button.disabled = false;
+        inputs[0]?.input.focus();
+      }
+    }
+
+    const cancel = h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
     const form = h(
       'form',
-      { method: 'dialog' },
+      { method: 'dialog', onsubmit: submit },
       h('h2', {}, title),
       inputs.map(({ node }) => node),
-      h(
-        'div',
-        { class: 'row end' },
-        h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
-        h('button', { type: 'submit', class: 'primary' }, action),
-      ),
+      problem,
+      h('div', { class: 'row end' }, cancel, button),
     );
-    form.addEventListener('submit', () => {
-      answer = Object.fromEntries(inputs.map(({ name, input }) => [name, input.value]));
-    });
     const dialog = openDialog(title, form);
     dialog.addEventListener('close', () => resolve(answer));
   });
@@ -144,7 +176,7 @@ export function whenOf(iso) {
 }
 
 export function brand() {
-  return h('img', { class: 'brand', src: '/assets/icon.svg', alt: '', width: 48, height: 48 });
+  return h('img', { class: 'brand', src: 'assets/icon.svg', alt: '', width: 48, height: 48 });
 }
 
 // ---- faces -----------------------------------------------------------------------

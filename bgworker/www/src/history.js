@@ -5,6 +5,7 @@
 import { bubble, refreshTicks } from './bubble.js';
 import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
 import { after, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
+import { firstUnread } from './receipts.js';
 import { state } from './state.js';
 
 const WINDOW = 150;
@@ -294,6 +295,7 @@ export class History {
   // Where a room opens: at the line above what is unread, or at the end where all of that has room.
   async openAtUnread() {
     if (this.unreadFrom === Infinity) return;
+    this.unreadFrom = firstUnread(this.room);
     if (!this.room.messages.has(this.unreadFrom)) await loadAround(this.room, this.unreadFrom);
     const seq = Math.min(...[...this.room.messages.keys()].filter((one) => one >= this.unreadFrom));
     if (seq === Infinity) return;
@@ -336,6 +338,8 @@ const frame = () => new Promise(requestAnimationFrame);
 function continues(former, m) {
   return (
     former?.senderId === m.senderId &&
+    former.messageType !== 'system' &&
+    m.messageType !== 'system' &&
     dayOf(former.createdAt) === dayOf(m.createdAt) &&
     new Date(m.createdAt) - new Date(former.createdAt) < SAME_SPEAKER_MS
   );

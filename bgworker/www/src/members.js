@@ -1,39 +1,41 @@
 // Who is in a room: looking, adding, removing, renaming, leaving.
-import { findUser, rest } from './api.js';
-import { ask, avatar, guarded, h, iconButton, openDialog, whenOf } from './dom.js';
+import { findUsers, rest } from './api.js';
+import { ask, avatar, h, iconButton, openDialog, whenOf } from './dom.js';
 import { dot } from './rooms.js';
 import { membersOf, state, title } from './state.js';
 import { loadMembers, loadRooms } from './store.js';
 
-async function add(id) {
-  const answer = await ask('Add member', { who: { label: 'Username', required: true } }, 'Add');
-  if (!answer) return;
-  await guarded(async () => {
-    await rest('POST', `/api/chat/rooms/${id}/members`, { userIds: [await findUser(answer.who.trim())] });
+const path = (id, ...more) => ['/api/chat/rooms', id, ...more].join('/');
+
+function add(id) {
+  const fields = { who: { label: 'Username', required: true } };
+  return ask('Add member', fields, 'Add', async ({ who }) => {
+    await rest('POST', path(id, 'members'), { userIds: await findUsers(who.trim()) });
     await loadMembers(id);
   });
 }
 
-async function rename(id) {
-  const answer = await ask(
-    'Rename room',
-    { name: { label: 'Name', value: title(state.rooms.get(id)), required: true, maxlength: 100 } },
-    'Rename',
-  );
-  if (!answer) return;
-  await guarded(async () => {
-    await rest('PATCH', `/api/chat/rooms/${id}`, { name: answer.name });
+function rename(id) {
+  const fields = {
+    name: { label: 'Name', value: title(state.rooms.get(id)), required: true, maxlength: 100 },
+  };
+  return ask('Rename room', fields, 'Rename', async ({ name }) => {
+    await rest('PATCH', path(id), { name });
     await loadRooms();
   });
 }
 
-async function takeOut(id, userId) {
-  await guarded(() => rest('DELETE', `/api/chat/rooms/${id}/members/${encodeURIComponent(userId)}`));
-  if (userId !== state.me.id) await guarded(() => loadMembers(id));
+const takeOut = (id, userId) => rest('DELETE', path(id, 'members', encodeURIComponent(userId)));
+
+function remove(room, who) {
+  return ask(`Remove ${who.name} from “${title(room)}”?`, {}, 'Remove', async () => {
+    await takeOut(room.id, who.userId);
+    await loadMembers(room.id);
+  });
 }
 
-async function leave(room) {
-  if (await ask(`Leave “${title(room)}”?`, {}, 'Leave')) await takeOut(room.id, state.me.id);
+function leave(room) {
+  return ask(`Leave “${title(room)}”?`, {}, 'Leave', () => takeOut(room.id, state.me.id));
 }
 
 export function lastSeen(userId) {
@@ -71,7 +73,7 @@ export function showMembers(id) {
         iconButton(
           'close',
           `Remove ${who.name}`,
-          then(() => takeOut(id, who.userId)),
+          then(() => remove(room, who)),
         ),
     );
   const button = (words, work) => h('button', { type: 'button', onclick: then(work) }, words);

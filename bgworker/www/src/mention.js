@@ -4,17 +4,20 @@ import { h, replace } from './dom.js';
 const BEING_WRITTEN = /(?:^|\s)@([^\s@]*)$/u;
 const OFFERED = 6;
 
-// Offers members() above a text field.
+// Offers members() above a text field: arrows choose, Enter and Tab take.
 export class MentionOffer {
   constructor(input, members) {
-    Object.assign(this, { input, members });
+    Object.assign(this, { input, members, found: [], chosen: 0 });
     this.node = h('div', {
       class: 'row offer',
-      role: 'group',
+      id: 'mentions',
+      role: 'listbox',
       'aria-label': 'Mention a member',
       hidden: true,
     });
-    input.addEventListener('input', () => this.draw());
+    input.setAttribute('aria-autocomplete', 'list');
+    input.setAttribute('aria-controls', 'mentions');
+    input.addEventListener('input', () => this.look());
   }
 
   matches() {
@@ -37,27 +40,50 @@ export class MentionOffer {
 
   hide() {
     this.node.hidden = true;
+    this.input.removeAttribute('aria-activedescendant');
+  }
+
+  look() {
+    this.found = this.matches();
+    this.choose(0);
+  }
+
+  choose(index) {
+    this.chosen = (index + this.found.length) % Math.max(1, this.found.length);
+    if (this.found.length) this.draw();
+    else this.hide();
   }
 
   draw() {
-    const found = this.matches();
-    this.node.hidden = !found.length;
-    const button = (who) =>
+    this.node.hidden = false;
+    const option = (who, i) =>
       h(
-        'button',
-        { type: 'button', onclick: () => this.take(who) },
+        'div',
+        {
+          role: 'option',
+          id: `mention-${i}`,
+          'aria-selected': String(i === this.chosen),
+          onclick: () => this.take(who),
+        },
         h('bdi', {}, who.name),
         ` @${who.username}`,
       );
-    replace(this.node, found.map(button));
+    replace(this.node, this.found.map(option));
+    this.input.setAttribute('aria-activedescendant', `mention-${this.chosen}`);
   }
 
   // Result: whether the key was for the offer.
   onKey(event) {
-    if (this.node.hidden) return false;
-    if (event.key === 'Escape') this.hide();
-    else if (event.key === 'Tab' && !event.shiftKey) this.take(this.matches()[0]);
-    else return false;
+    if (this.node.hidden || event.isComposing) return false;
+    const keys = {
+      Escape: () => this.hide(),
+      Tab: () => this.take(this.found[this.chosen]),
+      Enter: () => this.take(this.found[this.chosen]),
+      ArrowDown: () => this.choose(this.chosen + 1),
+      ArrowUp: () => this.choose(this.chosen - 1),
+    };
+    if (event.shiftKey || !keys[event.key]) return false;
+    keys[event.key]();
     event.preventDefault();
     return true;
   }

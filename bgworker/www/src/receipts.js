@@ -10,10 +10,21 @@ const DELIVERED_MS = 300;
 const isNothingToRead = (m) => m.senderId === state.me.id || Boolean(m.deletedAt);
 
 // The first message behind the mark, as far as that is loaded.  Retention may have removed what stood at the mark.
-function afterMark({ messages, lastReadSeq, first }) {
-  const known = messages.get(lastReadSeq);
-  if (known) return messages.get(known.newer);
-  return messages.get(first > lastReadSeq ? first : lastReadSeq + 1);
+function afterMark(room) {
+  const { messages, lastReadSeq, first } = room;
+  const next = messages.get(lastReadSeq)?.newer ?? (first > lastReadSeq ? first : lastReadSeq + 1);
+  return messages.get(next) ?? unreadAtEnd(room);
+}
+
+// One's own messages do not move the server's mark: all that is unread may be far behind it, at the end of the room.
+function unreadAtEnd(room) {
+  const unread = run(room, SEEN_AT_ONCE).filter((m) => m.seq > room.lastReadSeq && !isNothingToRead(m));
+  return unread.length >= room.unreadCount ? unread[0] : undefined;
+}
+
+// Where a reader goes on.
+export function firstUnread(room) {
+  return unreadAtEnd(room)?.seq ?? room.lastReadSeq + 1;
 }
 
 // A message is seen when it was in view while somebody looked at the page.  The mark moves only over messages that were

@@ -21,6 +21,7 @@ export class RoomView {
     this.room = state.rooms.get(id);
     this.stale = new Set(); // messages that were changed since the last drawing
     this.planned = false;
+    this.tail = null; // the newest message while somebody watches the end
     this.isPlaced = false; // until it was opened at the first unread message
     this.compose = new Compose(this.room, () => this.history.toNewest());
     this.history = new History(this.room, {
@@ -113,8 +114,19 @@ export class RoomView {
 
   // What is in view while somebody looks is seen; until the room is at its place nobody has asked to see it.
   see() {
-    if (!this.isPlaced || !isInFront()) return;
-    markSeen(this.room, this.history.inView);
+    const isWatching = this.isPlaced && isInFront();
+    const passed = isWatching ? this.passedBy() : [];
+    if (isWatching) markSeen(this.room, [...this.history.inView, ...passed]);
+    else this.tail = null;
+  }
+
+  // What came while somebody watched the end of the conversation was seen, be it that a burst went by in one frame.
+  passedBy() {
+    const { tail, room, history } = this;
+    const isWatched = history.stuck && state.isCurrent; // what was missed while offline was not watched
+    this.tail = isWatched ? room.newest : null;
+    if (tail === null || !isWatched) return [];
+    return Array.from({ length: room.newest - tail }, (_, i) => tail + 1 + i);
   }
 
   // Only once it is known what is in view: what has just come in sight needs no hint.

@@ -1,5 +1,5 @@
 // The list of rooms: the newest first, with what was said last and how much is unread.
-import { avatar, briefOf, h, replace } from './dom.js';
+import { avatar, briefOf, h, replace, rove } from './dom.js';
 import { listen, state, title } from './state.js';
 
 function lastTime(room) {
@@ -54,9 +54,57 @@ function fill(link, room) {
   if (link.innerHTML !== html) replace(link, parts);
 }
 
+// The room that is shown, or the first one.
+function oneTabStop(list) {
+  const links = [...list.querySelectorAll('a')];
+  const stop =
+    links.find((link) => link === document.activeElement) ??
+    links.find((link) => link.hasAttribute('aria-current')) ??
+    links.find((link) => !link.parentNode.hidden);
+  for (const link of links) link.setAttribute('tabindex', link === stop ? '0' : '-1');
+}
+
+// Narrows the list by what is typed; Enter opens the first that is left.  Ctrl+K leads here from anywhere.
+function filterField(list, draw) {
+  const input = h('input', {
+    type: 'search',
+    class: 'filter',
+    placeholder: 'Find a room',
+    'aria-label': 'Find a room',
+    'aria-keyshortcuts': 'Control+K',
+    title: 'Find a room (Ctrl+K)',
+    autocomplete: 'off',
+  });
+  const links = () => [...list.querySelectorAll('li:not([hidden]) a')];
+  const clear = () => {
+    input.value = '';
+    draw();
+  };
+  input.addEventListener('input', draw);
+  input.addEventListener('keydown', (event) => {
+    const [first] = links();
+    if (event.key === 'Enter' && first) {
+      location.hash = first.hash;
+      clear();
+    } else if (event.key === 'ArrowDown') first?.focus();
+    else if (event.key === 'Escape') clear();
+    else return;
+    event.preventDefault();
+  });
+  addEventListener('keydown', (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== 'k') return;
+    event.preventDefault();
+    input.select();
+    input.focus();
+  });
+  return input;
+}
+
 // What stays stays the same element, so that a click or the keyboard's place is not lost under a busy list.
 export function roomList() {
   const list = h('ul', { class: 'rooms' });
+  const filter = filterField(list, () => draw());
+  rove(list, 'a');
   const items = new Map(); // room id -> li
   let planned = false;
 
@@ -68,14 +116,17 @@ export function roomList() {
         node.remove();
         items.delete(id);
       }
+    const wanted = filter.value.trim().toLowerCase();
     let before = list.firstElementChild;
     for (const room of [...state.rooms.values()].sort((a, b) => lastTime(b).localeCompare(lastTime(a)))) {
       if (!items.has(room.id)) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
       const node = items.get(room.id);
       fill(node.firstElementChild, room);
+      node.hidden = !title(room).toLowerCase().includes(wanted);
       if (node === before) before = before.nextElementSibling;
       else list.insertBefore(node, before);
     }
+    oneTabStop(list);
     if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 
@@ -87,5 +138,5 @@ export function roomList() {
   };
   for (const what of ['rooms', 'typing', 'presence']) listen(what, plan);
   addEventListener('hashchange', plan);
-  return list;
+  return [filter, list];
 }

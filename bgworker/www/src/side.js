@@ -1,5 +1,5 @@
 // Beside the views: who one is, search, what can be begun, and the list of rooms.
-import { emit, findUser, rest, signOut } from './api.js';
+import { emit, findUsers, rest, signOut } from './api.js';
 import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } from './dom.js';
 import { icon } from './icons.js';
 import { dot, roomList } from './rooms.js';
@@ -14,49 +14,35 @@ async function enter(id) {
   location.hash = `#/room/${id}`;
 }
 
-async function newRoom() {
-  const answer = await ask(
-    'New room',
-    {
-      name: { label: 'Name', required: true, maxlength: 100 },
-      members: { label: 'Members (usernames, separated by commas)' },
-    },
-    'Create',
-  );
-  if (!answer) return;
-  await guarded(async () => {
-    const names = answer.members
-      .split(',')
-      .map((name) => name.trim())
-      .filter(Boolean);
-    const memberIds = await Promise.all(names.map(findUser));
-    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name: answer.name, memberIds });
+function newRoom() {
+  const fields = {
+    name: { label: 'Name', required: true, maxlength: 100 },
+    members: { label: 'Members (usernames, separated by commas)' },
+  };
+  return ask('New room', fields, 'Create', async ({ name, members }) => {
+    const names = members.split(',').map((one) => one.trim());
+    const memberIds = await findUsers(...names.filter(Boolean));
+    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
     await enter(data.id);
   });
 }
 
-async function newDirect() {
-  const answer = await ask('New direct message', { who: { label: 'Username', required: true } }, 'Open');
-  if (!answer) return;
-  await guarded(async () => {
-    const memberIds = [await findUser(answer.who.trim())];
+function newDirect() {
+  const fields = { who: { label: 'Username', required: true } };
+  return ask('New direct message', fields, 'Open', async ({ who }) => {
+    const memberIds = await findUsers(who.trim());
     const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
     await enter(data.id);
   });
 }
 
-async function newMeeting() {
-  const answer = await ask(
-    'New meeting',
-    {
-      title: { label: 'Title', required: true, maxlength: 200 },
-      password: { label: 'Password (optional)', maxlength: 72 },
-    },
-    'Create',
-  );
-  if (!answer) return;
-  await guarded(async () => {
-    const wanted = { title: answer.title, password: answer.password || undefined, access: 'anyone' };
+function newMeeting() {
+  const fields = {
+    title: { label: 'Title', required: true, maxlength: 200 },
+    password: { label: 'Password (optional)', maxlength: 72 },
+  };
+  return ask('New meeting', fields, 'Create', async ({ title: name, password }) => {
+    const wanted = { title: name, password: password || undefined, access: 'anyone' };
     const { data } = await rest('POST', '/api/meetings', wanted);
     location.hash = `#/meeting/${data.id}`;
   });
@@ -138,20 +124,15 @@ function showHits(q, hits, goTo) {
 
 // ---- oneself ------------------------------------------------------------------------
 
-async function changeStatus() {
+function changeStatus() {
   const own = state.presence.get(state.me.id);
-  const answer = await ask(
-    'Your status',
-    {
-      status: { label: 'Status', options: ['online', 'away', 'busy'], value: own?.status },
-      statusMessage: { label: 'Message (optional)', value: own?.statusMessage ?? '', maxlength: 100 },
-    },
-    'Save',
+  const fields = {
+    status: { label: 'Status', options: ['online', 'away', 'busy'], value: own?.status },
+    statusMessage: { label: 'Message (optional)', value: own?.statusMessage ?? '', maxlength: 100 },
+  };
+  return ask('Your status', fields, 'Save', ({ status, statusMessage }) =>
+    emit('update-chat-status', { status, statusMessage: statusMessage || null }),
   );
-  if (answer)
-    await guarded(() =>
-      emit('update-chat-status', { ...answer, statusMessage: answer.statusMessage || null }),
-    );
 }
 
 function ownLine(me) {
@@ -192,6 +173,6 @@ export function side(me, goTo) {
     ),
     searchForm(goTo),
     beginButtons(),
-    roomList(),
+    ...roomList(),
   );
 }

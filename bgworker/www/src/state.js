@@ -1,7 +1,15 @@
 // What the page knows, and how views hear that it has changed.
 const bus = new EventTarget();
 
-export const state = { me: null, rooms: new Map(), members: new Map(), online: false, presence: new Map() };
+// isCurrent: nothing that happened while we were offline is still missing.
+export const state = {
+  me: null,
+  rooms: new Map(),
+  members: new Map(),
+  online: false,
+  isCurrent: false,
+  presence: new Map(),
+};
 
 export function changed(what, detail) {
   bus.dispatchEvent(new CustomEvent(what, { detail }));

@@ -4,7 +4,7 @@ import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, emptyRoom, put, seqOf } from './messages.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
-import { changed, state } from './state.js';
+import { changed, state, title } from './state.js';
 
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
 const RETRY_MS = 2000;
@@ -112,11 +112,18 @@ function onTyping({ roomId, userId, userName, isTyping }) {
   changed('typing', roomId);
 }
 
+// Whoever leaves, or deletes, knows it.
+function whyGone(type, name, by) {
+  if (by === state.me.id) return '';
+  return type === 'room-deleted' ? `The room “${name}” was deleted.` : `You were removed from “${name}”.`;
+}
+
 async function onNotification({ type, data }) {
   if (type === 'room-removed' || type === 'room-deleted') {
+    const room = state.rooms.get(data.roomId);
     state.rooms.delete(data.roomId);
     changed('rooms');
-    changed('room-gone', data.roomId);
+    changed('room-gone', { id: data.roomId, words: room && whyGone(type, title(room), data.by) });
   } else if (type === 'room-added' || type === 'room-updated') {
     await loadRooms();
     if (type === 'room-added') await joinRoom(data.roomId);
@@ -136,6 +143,7 @@ async function onConnect() {
       await joinAll();
       await catchUp();
     }
+    state.isCurrent = true;
     adopt();
     // Messages and receipts are given back by a recovered connection, presence is not.
     const { data: me } = await rest('GET', '/api/users/me');
@@ -149,6 +157,7 @@ async function onConnect() {
 
 function onDisconnect(reason) {
   state.online = false;
+  state.isCurrent = false;
   for (const room of state.rooms.values()) {
     room.typing.clear();
     changed('typing', room.id);
