@@ -68,8 +68,8 @@ rt_process_write(const struct rt_process *p, struct rt_text *out, const char *la
 	struct rlimit files = {0, 0};
 	uint64_t max_fds;
 	const struct rt_metric metrics[] = {
-		{"process_resident_memory_bytes", "Memory of the process that is in use.", RT_GAUGE, &resident},
-		{"process_max_fds", "File descriptors that the process may have.", RT_GAUGE, &max_fds},
+		{"process_resident_memory_bytes", "Resident memory of the process.", RT_GAUGE, &resident},
+		{"process_max_fds", "Maximum number of open file descriptors.", RT_GAUGE, &max_fds},
 	};
 
 	getrlimit(RLIMIT_NOFILE, &files);

@@ -16,7 +16,7 @@ static const struct
 	enum rt_metric_kind kind;
 } metrics[] = {
 	{"transports", "rt_media_transports", "Open transports.", RT_GAUGE},
-	{"producers", "rt_media_producers", "Tracks that are sent to the worker.", RT_GAUGE},
+	{"producers", "rt_media_producers", "Tracks that clients send to the worker.", RT_GAUGE},
 	{"consumers", "rt_media_consumers", "Tracks that the worker sends.", RT_GAUGE},
 	{"tcpConnections", "rt_media_tcp_connections", "Open TCP connections.", RT_GAUGE},
 	{"packetsIn", "rt_media_packets_in_total", "Packets received, of all kinds.", RT_COUNTER},
@@ -24,19 +24,20 @@ static const struct
 	{"packetsOut", "rt_media_packets_out_total", "Packets sent, of all kinds.", RT_COUNTER},
 	{"bytesOut", "rt_media_bytes_out_total", "Bytes sent.", RT_COUNTER},
 	{"writesOut", "rt_media_writes_out_total", "System calls that sent packets.", RT_COUNTER},
-	{"dropped", "rt_media_dropped_total", "Packets that the kernel or a slow TCP peer did not take.", RT_COUNTER},
-	{"retransmitted", "rt_media_retransmitted_total", "Packets sent again to receivers.", RT_COUNTER},
-	{"nacksReceived", "rt_media_nacks_received_total", "Packets that receivers asked for again.", RT_COUNTER},
-	{"nacksSent", "rt_media_nacks_sent_total", "Packets that senders were asked for again.", RT_COUNTER},
-	{"keyframesAsked", "rt_media_keyframes_asked_total", "Key frames that senders were asked for.", RT_COUNTER},
+	{"dropped", "rt_media_dropped_total",
+	 "Packets dropped because the kernel or a slow TCP peer did not accept them.", RT_COUNTER},
+	{"retransmitted", "rt_media_retransmitted_total", "Packets retransmitted to receivers.", RT_COUNTER},
+	{"nacksReceived", "rt_media_nacks_received_total", "Packets that receivers requested again.", RT_COUNTER},
+	{"nacksSent", "rt_media_nacks_sent_total", "Packets requested again from senders.", RT_COUNTER},
+	{"keyframesAsked", "rt_media_keyframes_asked_total", "Key frames requested from senders.", RT_COUNTER},
 	{"layerChanges", "rt_media_layer_changes_total", "Changes of the layer that a receiver gets.", RT_COUNTER},
-	{"badStun", "rt_media_bad_stun_total", "STUN packets that were refused.", RT_COUNTER},
-	{"badSrtp", "rt_media_bad_srtp_total", "Packets that were not authentic, or replays.", RT_COUNTER},
+	{"badStun", "rt_media_bad_stun_total", "STUN packets rejected.", RT_COUNTER},
+	{"badSrtp", "rt_media_bad_srtp_total", "SRTP packets rejected as not authentic or replayed.", RT_COUNTER},
 	{"badRtp", "rt_media_bad_rtp_total", "Malformed RTP packets.", RT_COUNTER},
 	{"badRtcp", "rt_media_bad_rtcp_total", "Malformed RTCP packets.", RT_COUNTER},
 	{"stray", "rt_media_stray_total", "Packets from addresses that STUN has not validated.", RT_COUNTER},
 	{"unknownSsrc", "rt_media_unknown_ssrc_total", "RTP packets of no known track.", RT_COUNTER},
-	{"slowTurns", "rt_media_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER},
+	{"slowTurns", "rt_media_slow_turns_total", "Turns of the event loop longer than 20 ms.", RT_COUNTER},
 };
 
 static void

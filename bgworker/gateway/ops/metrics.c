@@ -39,10 +39,10 @@ static const struct
 	const char *name;
 	const char *help;
 } counter_names[RT_COUNTERS] = {
-	[RT_COUNT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections that were let in."},
-	[RT_COUNT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections that were refused."},
+	[RT_COUNT_CONNECTS] = {"rt_gateway_connects_total", "Socket.IO connections accepted."},
+	[RT_COUNT_CONNECT_REFUSALS] = {"rt_gateway_connect_refusals_total", "Socket.IO connections refused."},
 	[RT_COUNT_DISCONNECTS] = {"rt_gateway_disconnects_total", "Socket.IO connections that have ended."},
-	[RT_COUNT_EVENTS] = {"rt_gateway_client_events_total", "Events that clients have sent."},
+	[RT_COUNT_EVENTS] = {"rt_gateway_client_events_total", "Events received from clients."},
 	[RT_COUNT_EVENT_ERRORS] = {"rt_gateway_client_event_errors_total", "Events that were answered with an error."},
 	[RT_COUNT_RATE_LIMITED] = {"rt_gateway_rate_limited_total", "Events and requests above a rate limit."},
 	[RT_COUNT_RECOVERED] = {"rt_gateway_recovered_total", "Connections whose state was recovered."},
@@ -50,8 +50,8 @@ static const struct
 	[RT_COUNT_REQUESTS] = {"rt_gateway_requests_total", "REST requests."},
 	[RT_COUNT_REQUEST_ERRORS] = {"rt_gateway_request_errors_total",
 								 "REST requests that were answered with an error."},
-	[RT_COUNT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions for messages that came by REST."},
-	[RT_COUNT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages that came by REST."},
+	[RT_COUNT_SEND_BATCHES] = {"rt_gateway_send_batches_total", "Transactions that stored messages sent by REST."},
+	[RT_COUNT_SENT_MESSAGES] = {"rt_gateway_sent_messages_total", "Messages sent by REST."},
 };
 
 /* ---- /metrics ----------------------------------------------------------------------- */
@@ -64,23 +64,27 @@ write_transport(const struct rt_traffic *t, struct rt_text *out, const char *lab
 		{"rt_gateway_websockets", "Open websockets.", RT_GAUGE, &t->websockets},
 		{"rt_gateway_sessions", "Engine.IO sessions.", RT_GAUGE, &t->sessions},
 		{"rt_gateway_sockets", "Connected Socket.IO sockets.", RT_GAUGE, &t->sockets},
-		{"rt_gateway_queued_bytes", "Bytes that wait for sockets.", RT_GAUGE, &t->queued_bytes},
+		{"rt_gateway_queued_bytes", "Bytes queued for sockets.", RT_GAUGE, &t->queued_bytes},
 		{"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
-		{"rt_gateway_refused_full_total", "Connections above rt.max_connections.", RT_COUNTER, &t->refused_full},
+		{"rt_gateway_refused_full_total", "Connections refused above rt.max_connections.", RT_COUNTER,
+		 &t->refused_full},
 		{"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
 		{"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
-		{"rt_gateway_http_bad_requests_total", "HTTP requests that were none.", RT_COUNTER, &t->http_bad_requests},
+		{"rt_gateway_http_bad_requests_total", "Requests rejected as malformed HTTP.", RT_COUNTER,
+		 &t->http_bad_requests},
 		{"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
 		{"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
 		{"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
 		{"rt_gateway_bytes_out_total", "Bytes sent.", RT_COUNTER, &t->bytes_out},
 		{"rt_gateway_writes_out_total", "Writes that carried messages.", RT_COUNTER, &t->writes_out},
 		{"rt_gateway_cut_off_total", "Sockets cut off because their queue was full.", RT_COUNTER, &t->cut_off},
-		{"rt_gateway_ping_timeouts_total", "Sessions that fell silent.", RT_COUNTER, &t->ping_timeouts},
-		{"rt_gateway_connect_timeouts_total", "Sessions without a CONNECT in time.", RT_COUNTER,
+		{"rt_gateway_ping_timeouts_total", "Sessions closed because they answered no heartbeat.", RT_COUNTER,
+		 &t->ping_timeouts},
+		{"rt_gateway_connect_timeouts_total", "Sessions closed without a CONNECT in time.", RT_COUNTER,
 		 &t->connect_timeouts},
 		{"rt_gateway_upgrades_total", "Upgrades from polling to websocket.", RT_COUNTER, &t->upgrades},
-		{"rt_gateway_protocol_errors_total", "Sessions closed for what they sent.", RT_COUNTER, &t->protocol_errors},
+		{"rt_gateway_protocol_errors_total", "Sessions closed for a protocol error.", RT_COUNTER,
+		 &t->protocol_errors},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -91,12 +95,14 @@ static void
 write_bus(const struct rt_bus_stats *b, struct rt_text *out, const char *labels)
 {
 	const struct rt_metric metrics[] = {
-		{"rt_gateway_bus_events_total", "Events that came by the bus.", RT_COUNTER, &b->events},
+		{"rt_gateway_bus_events_total", "Events received from the bus.", RT_COUNTER, &b->events},
 		{"rt_gateway_bus_pages_total", "Pages of the event log read by the bus.", RT_COUNTER, &b->pages},
-		{"rt_gateway_bus_catch_ups_total", "Times that the bus fell out of live.", RT_COUNTER, &b->catch_ups},
-		{"rt_gateway_bus_resets_total", "Times that the event log did not reach back.", RT_COUNTER, &b->resets},
-		{"rt_gateway_bus_bad_notices_total", "Notifications that were none of the relay's.", RT_COUNTER,
-		 &b->bad_notices},
+		{"rt_gateway_bus_catch_ups_total", "Times that the bus fell behind and had to read the event log.",
+		 RT_COUNTER, &b->catch_ups},
+		{"rt_gateway_bus_resets_total", "Times that the event log did not reach back far enough.", RT_COUNTER,
+		 &b->resets},
+		{"rt_gateway_bus_bad_notices_total",
+		 "Notifications ignored: sent by another process than the relay, or malformed.", RT_COUNTER, &b->bad_notices},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -111,13 +117,13 @@ write_gauges(const struct rt_gauges *g, struct rt_text *out, const char *labels)
 		{"rt_gateway_rooms", "Rooms with a connected member.", RT_GAUGE, &g->rooms},
 		{"rt_gateway_meetings", "Meetings with a connected participant.", RT_GAUGE, &g->meetings},
 		{"rt_gateway_participants", "Connected participants of meetings.", RT_GAUGE, &g->seats},
-		{"rt_gateway_signals_waiting", "Media requests that are not answered yet.", RT_GAUGE, &g->signals},
-		{"rt_gateway_recent_bytes", "Bytes of recent events kept.", RT_GAUGE, &g->recent_bytes},
+		{"rt_gateway_signals_waiting", "Media requests that wait for an answer.", RT_GAUGE, &g->signals},
+		{"rt_gateway_recent_bytes", "Bytes of recent events kept in memory.", RT_GAUGE, &g->recent_bytes},
 		{"rt_gateway_db_waiting", "Database calls that wait for a connection.", RT_GAUGE, &g->db_waiting},
 		{"rt_gateway_position", "Position in the event log.", RT_GAUGE, &g->position},
-		{"rt_gateway_slow_turns_total", "Turns of the event loop above 20 ms.", RT_COUNTER, &g->slow_turns},
+		{"rt_gateway_slow_turns_total", "Turns of the event loop longer than 20 ms.", RT_COUNTER, &g->slow_turns},
 		{"rt_gateway_ready", "Whether /readyz answers 200.", RT_GAUGE, &g->ready},
-		{"rt_gateway_draining", "Whether rt.drain() ends this gateway.", RT_GAUGE, &g->draining},
+		{"rt_gateway_draining", "Whether this gateway is draining after rt.drain().", RT_GAUGE, &g->draining},
 	};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
@@ -157,20 +163,19 @@ write_durations(const struct rt_metrics *m, struct rt_text *out, const char *lab
 {
 	const struct rt_metrics_uses *u = &m->uses;
 
-	write_lanes(out, "rt_gateway_request_duration_seconds",
-				"REST requests that asked the database, until their answer.", labels,
-				rt_counters_durations(u->counters, RT_DURATION_REQUEST_FAST),
+	write_lanes(out, "rt_gateway_request_duration_seconds", "Duration of REST requests that called the database.",
+				labels, rt_counters_durations(u->counters, RT_DURATION_REQUEST_FAST),
 				rt_counters_durations(u->counters, RT_DURATION_REQUEST_SLOW));
 	write_lanes(out, "rt_gateway_db_call_duration_seconds",
-				"Database calls, their waiting for a connection included.", labels,
+				"Duration of database calls, including the wait for a connection.", labels,
 				rt_db_durations(u->db, RT_DB_FAST), rt_db_durations(u->db, RT_DB_SLOW));
 	write_histogram(out, "rt_gateway_delivery_delay_seconds",
-					"From an event's commit to its dispatch here; one a second.", labels,
+					"Time from an event's commit to its dispatch in this gateway, sampled once a second.", labels,
 					rt_counters_durations(u->counters, RT_DURATION_DELIVERY));
-	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Until clients answered a heartbeat.", labels,
+	write_histogram(out, "rt_gateway_heartbeat_duration_seconds", "Time until clients answered a heartbeat.", labels,
 					&rt_network_traffic(u->network)->answers);
-	write_histogram(out, "rt_gateway_turn_duration_seconds", "Turns of the event loop, to a millisecond.", labels,
-					rt_loop_turns(u->loop));
+	write_histogram(out, "rt_gateway_turn_duration_seconds", "Duration of turns of the event loop, to a millisecond.",
+					labels, rt_loop_turns(u->loop));
 }
 
 static void
