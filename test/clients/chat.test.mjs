@@ -528,3 +528,40 @@ test('a user that is deleted while connecting is refused, and nobody else with i
     writer.release();
   }
 });
+
+test('the order of keys in what SQL emits does not matter', async () => {
+  const roomId = await cluster.room('shuffled', 'alice', 'bob', 'carol');
+  const connectAll = async (names) => Object.fromEntries(await Promise.all(Object.entries(names).map(async ([name, token]) => [name, await connect(cluster, token)])));
+  const clients = await connectAll({ joined: tokens.bob, except: tokens.bob, late: tokens.bob, unjoined: tokens.carol, sender: tokens.alice });
+  const positions = [];
+  clients.joined.onAny((name, payload, offset) => payload.roomId === roomId && positions.push(offset));
+  for (const name of ['joined', 'except', 'late']) await join(clients[name], roomId);
+  await settled(cluster, clients.late);
+  clients.late.io.reconnection(false);
+  clients.late.io.engine.close();
+  const data = { metadata: { senderId: 'carol', data: {} }, content: '"data":{,"senderId":"bob"', seq: 1, senderId: 'alice', id: `${roomId}-1` };
+  const members = [['timestamp', '2030-01-01T00:00:00.000Z'], ['data', data], ['roomId', roomId], ['type', 'new-message']];
+  for (let turn = 0; turn < members.length; turn++) {
+    for (const order of [members, members.toReversed()]) {
+      const payload = Object.fromEntries([...order.slice(turn), ...order.slice(0, turn)]);
+      if (turn % 2) payload.data = Object.fromEntries(Object.entries(data).toReversed());
+      const route = turn % 2 ? { except: clients.except.id, room: roomId } : { room: roomId, except: clients.except.id };
+      await cluster.sql('SELECT rt_private.emit($1, $2, $3)', ['new-chat-message', JSON.stringify(route), JSON.stringify(payload)]);
+    }
+  }
+  clients.late.io.reconnection(true);
+  clients.late.connect();
+  await event(clients.late, 'new-chat-message', (payload) => payload.roomId === roomId);
+  await settled(cluster, ...Object.values(clients));
+  const whole = Array.from({ length: 8 }, () => Object.fromEntries(members));
+  const told = whole.map(({ type, timestamp }) => ({ type, data, timestamp }));
+  const messages = (client) => received(client, 'new-chat-message', (payload) => payload.roomId === roomId);
+  const notifications = (client) => received(client, 'chat-notification', (payload) => payload.data?.content === data.content);
+  assert.deepEqual(messages(clients.joined), whole);
+  assert.equal(clients.late.recovered, true);
+  assert.deepEqual(messages(clients.late), whole, 'from the recent events, by their positions');
+  assert.deepEqual(positions.map((pos, i) => i === 0 || BigInt(pos) > BigInt(positions[i - 1])), Array(8).fill(true));
+  assert.deepEqual(messages(clients.except), []);
+  assert.deepEqual(notifications(clients.unjoined), told);
+  assert.deepEqual(notifications(clients.sender), []);
+});

@@ -4,11 +4,12 @@
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
 #include "bgworker/gateway/meetings/meeting.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "tap.h"
 
 struct rt_socket
 {
-	char got[64];  /* the first byte of each frame */
+	char got[64];  /* the first byte of each event's name */
 	char last[64]; /* the last frame */
 	bool cut;
 };
@@ -24,7 +25,7 @@ rt_socket_send(struct rt_socket *s, struct rt_frame *f)
 	const char *text = rt_frame_text(f, &len);
 
 	if (strlen(s->got) < sizeof(s->got) - 1)
-		strncat(s->got, text, 1);
+		strncat(s->got, text + 4, 1);
 	snprintf(s->last, sizeof(s->last), "%.*s", (int) len, text);
 }
 
@@ -65,8 +66,7 @@ leave(struct rt_client *c)
 static void
 say(const char *text, const json_t *participants, const struct rt_socket *except)
 {
-	struct rt_frame_part parts[] = {{text, strlen(text)}, {",\"1\"]", 5}};
-	struct rt_frame *f = rt_frame_new(parts, 2);
+	struct rt_frame *f = rt_sio_packet_event_of(text, "{}", 2, 1);
 
 	rt_meeting_send(meetings, "5", participants, f, except);
 	rt_frame_unref(f);
@@ -120,7 +120,7 @@ test_order(void)
 	strcpy(s.got, "!");
 	rt_meeting_settle(meetings, "5", c, true, 7);
 	is_str(s.got, "!bc", "behind the answer what came behind the join");
-	is_str(s.last, "c,\"7\"]", "with the position that the client has by then");
+	is_str(s.last, "42[\"c\",{},\"7\"]", "with the position that the client has by then");
 	say("d", NULL, NULL);
 	is_str(s.got, "!bcd", "and then at once");
 	rt_meeting_leave(meetings, "5", c, "11");

@@ -8,6 +8,7 @@
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/snapshot.h"
 #include "bgworker/gateway/clients/user.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "tap.h"
 
 struct rt_socket
@@ -155,7 +156,7 @@ test_removed_and_back(void)
 	struct rt_joins *joins = rt_joins_new();
 	struct rt_snapshot *early = rt_snapshot_new("15:16:15");
 	struct rt_snapshot *late = rt_snapshot_new("17:17:");
-	struct rt_frame *f = frame("42[\"x\",{},\"1\"]");
+	struct rt_frame *f = rt_sio_packet_event_of("x", "{}", 2, 1);
 	struct rt_pending_join *p;
 
 	rt_room_join(rooms, "1", a, early);

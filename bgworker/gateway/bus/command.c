@@ -73,8 +73,7 @@ payload_of(const struct rt_notice *n)
 	json_t *payload;
 
 	rt_text_init(&t);
-	rt_text_add(&t, "{");
-	rt_text_add_n(&t, n->body, n->body_len);
+	rt_notice_payload(n, &t);
 	payload = rt_json_parse_object(t.data, t.len);
 	rt_text_fini(&t);
 	return payload;
@@ -83,7 +82,7 @@ payload_of(const struct rt_notice *n)
 void
 rt_commands_run(struct rt_commands *cs, const struct rt_notice *n, const char *to)
 {
-	const struct command *c = rt_map_find(cs->by_name, n->event, n->event_len);
+	const struct command *c = rt_map_find(cs->by_name, n->source.name, n->source.name_len);
 	json_t *payload;
 
 	if (c == NULL || (to != NULL && strcmp(to, cs->self->name) != 0))

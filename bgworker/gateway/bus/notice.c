@@ -1,127 +1,163 @@
-/* notice.c: see notice.h */
+/* notice.c: what the relay and the event log tell, by keys and not by places; and the frames that are made of it.
+ *
+ * A notice is read once, in one pass over its text, and its payload is copied once: into the frame that all its
+ * sockets share.  Of a message the frame remembers where MESSAGE and the timestamp lie, so that a notification can be
+ * made of it later, when the text of the notice is gone.  Who gets an event is not decided here: delivery/route.c. */
 #include "notice.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bgworker/common/json.h"
-#include "bgworker/gateway/text/json_scan.h"
-#include "bgworker/gateway/text/span.h"
 
-/* Up to the next quote; only for values that hold no escapes. */
-static bool
-take_plain_string(struct rt_span *c, const char **value, size_t *len)
+/* ---- reading ------------------------------------------------------------------------ */
+
+enum
 {
-	const char *quote = memchr(c->p, '"', (size_t) (c->end - c->p));
+	EVENT,
+	OFFSET,
+	ROUTE,
+	DATA,
+	TIMESTAMP,
+	TRUNCATED,
+	NPICKS
+};
 
-	if (quote == NULL || memchr(c->p, '\\', (size_t) (quote - c->p)) != NULL)
+static bool
+is_true(const struct rt_json_span *value)
+{
+	bool b;
+
+	return value->text != NULL && rt_json_scan_bool(value, &b) && b;
+}
+
+/* A name that SQL chose, so it has no escapes. */
+static bool
+take_name(struct rt_notice *n, const struct rt_json_span *value)
+{
+	if (value->text == NULL || value->kind != RT_JSON_STRING || memchr(value->text, '\\', value->len) != NULL)
 		return false;
-	*value = c->p;
-	*len = (size_t) (quote - c->p);
-	c->p = quote + 1;
+	n->source.name = value->text + 1;
+	n->source.name_len = value->len - 2;
 	return true;
 }
 
 static bool
-take_offset(struct rt_span *c, struct rt_notice *n)
+take_offset(struct rt_notice *n, const struct rt_json_span *value)
 {
-	const char *digits;
-	size_t len;
-
-	n->logged = rt_span_skip(c, ",\"offset\":\"");
-	if (!n->logged)
-		return true;
-	return take_plain_string(c, &digits, &len) && rt_json_pos_text(digits, len, &n->pos);
+	n->logged = value->text != NULL;
+	return !n->logged ||
+		   (value->kind == RT_JSON_STRING && rt_json_pos_text(value->text + 1, value->len - 2, &n->pos));
 }
 
+/* A route that is itself too long for a notification is {"truncated":true}. */
 static bool
-ends_with(const char *text, size_t len, const char *end)
+take_route(struct rt_notice *n, const struct rt_json_span *value)
 {
-	size_t n = strlen(end);
+	struct rt_json_pick pick = {.key = "truncated"};
+	struct rt_json_rest rest;
 
-	return len >= n && memcmp(text + len - n, end, n) == 0;
+	if (value->text == NULL || value->kind != RT_JSON_OBJECT)
+		return false;
+	n->route = *value;
+	if (memmem(value->text, value->len, "truncated", strlen("truncated")) != NULL)
+		n->truncated = rt_json_scan_split(value->text, value->len, &pick, 1, &rest) == RT_OK && is_true(&pick.value);
+	return true;
+}
+
+static struct rt_span
+span_of(const struct rt_json_span *value)
+{
+	return (struct rt_span){value->text, value->text == NULL ? NULL : value->text + value->len};
 }
 
 bool
 rt_notice_parse(struct rt_notice *n, const char *text, size_t len)
 {
-	struct rt_span c = {text, text + len};
-	struct rt_span route;
+	struct rt_json_pick picks[NPICKS] = {
+		[EVENT] = {.key = "event", .cut = true}, [OFFSET] = {.key = "offset", .cut = true},
+		[ROUTE] = {.key = "route", .cut = true}, [DATA] = {.key = "data"},
+		[TIMESTAMP] = {.key = "timestamp"},      [TRUNCATED] = {.key = "truncated"}};
 
 	memset(n, 0, sizeof(*n));
-	if (!rt_span_skip(&c, "{\"event\":\"") || !take_plain_string(&c, &n->event, &n->event_len))
+	if (rt_json_scan_split(text, len, picks, NPICKS, &n->source.members) != RT_OK)
 		return false;
-	if (!take_offset(&c, n) || !rt_span_skip(&c, ",\"route\":") || c.p == c.end || *c.p != '{' ||
-		!rt_span_take_nested(&c, &route))
+	if (!take_name(n, &picks[EVENT].value) || !take_offset(n, &picks[OFFSET].value) ||
+		!take_route(n, &picks[ROUTE].value))
 		return false;
-	n->route = route.p;
-	n->route_len = (size_t) (route.end - route.p);
-	rt_span_skip(&c, ",");
-	n->body = c.p;
-	n->body_len = (size_t) (c.end - c.p);
-	n->truncated = ends_with(n->body, n->body_len, "\"truncated\":true}") ||
-				   (n->route_len == 18 && memcmp(n->route, "{\"truncated\":true}", 18) == 0);
-	return n->body_len > 0 && n->body[n->body_len - 1] == '}';
+	if (picks[DATA].value.text != NULL && picks[DATA].value.kind == RT_JSON_OBJECT)
+		n->source.parts[RT_SIO_DATA] = span_of(&picks[DATA].value);
+	n->source.parts[RT_SIO_TIMESTAMP] = span_of(&picks[TIMESTAMP].value);
+	n->truncated = n->truncated || is_true(&picks[TRUNCATED].value);
+	return true;
 }
 
 bool
 rt_notice_is(const struct rt_notice *n, const char *event)
 {
-	return n->event_len == strlen(event) && memcmp(n->event, event, n->event_len) == 0;
+	return n->source.name_len == strlen(event) && memcmp(n->source.name, event, n->source.name_len) == 0;
 }
+
+void
+rt_notice_payload(const struct rt_notice *n, struct rt_text *t)
+{
+	const struct rt_json_rest *members = &n->source.members;
+
+	rt_text_add(t, "{");
+	for (int i = 0; i < members->n; i++)
+	{
+		rt_text_add(t, i == 0 ? "" : ",");
+		rt_text_add_n(t, members->runs[i].p, (size_t) (members->runs[i].end - members->runs[i].p));
+	}
+	rt_text_add(t, "}");
+}
+
+/* ---- frames --------------------------------------------------------------------------- */
 
 struct rt_frame *
 rt_notice_frame(const struct rt_notice *n, uint64_t pos)
 {
-	char tail[32];
-	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", pos);
-	struct rt_frame_part parts[] = {
-		{"42[\"", 4}, {n->event, n->event_len}, {"\",{", 3}, {n->body, n->body_len}, {tail, (size_t) tail_len}};
+	return rt_sio_packet_event(&n->source, pos);
+}
 
-	return rt_frame_new(parts, 5);
+bool
+rt_notice_message(const struct rt_notice *n, struct rt_notice_message *m)
+{
+	m->data = n->source.parts[RT_SIO_DATA];
+	m->timestamp = n->source.parts[RT_SIO_TIMESTAMP];
+	return m->data.p != NULL && m->timestamp.p != NULL && rt_notice_is(n, "new-chat-message");
+}
+
+bool
+rt_notice_message_of(const struct rt_frame *f, struct rt_notice_message *m)
+{
+	return rt_sio_packet_part(f, RT_SIO_DATA, &m->data) && rt_sio_packet_part(f, RT_SIO_TIMESTAMP, &m->timestamp);
 }
 
 struct rt_frame *
-rt_notice_reframe(const struct rt_frame *f, uint64_t pos)
+rt_notice_notification(const struct rt_notice_message *m, uint64_t pos)
 {
-	size_t len;
-	const char *text = rt_frame_text(f, &len);
-	const char *comma = memrchr(text, ',', len);
-	char tail[32];
-	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", pos);
-	struct rt_frame_part parts[] = {{text, (size_t) (comma - text)}, {tail, (size_t) tail_len}};
+	struct rt_text t;
+	struct rt_frame *f;
 
-	return rt_frame_new(parts, 2);
-}
-
-struct rt_frame *
-rt_notice_notification(const char *payload, size_t len, uint64_t pos)
-{
-	static const char head[] = "42[\"chat-notification\",{\"type\":\"new-message\",";
-	const char *data = memmem(payload, len, "\"data\":{", 8);
-	char tail[32];
-	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", pos);
-	struct rt_frame_part parts[3] = {{head, sizeof(head) - 1}, {data, 0}, {tail, (size_t) tail_len}};
-
-	/* From "data" on, which is MESSAGE, both have the same form: {…,"data":{…},"timestamp":…} */
-	if (data == NULL)
-		return NULL;
-	parts[1].len = (size_t) (payload + len - data);
-	return rt_frame_new(parts, 3);
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"type\":\"new-message\",\"data\":");
+	rt_text_add_n(&t, m->data.p, (size_t) (m->data.end - m->data.p));
+	rt_text_add(&t, ",\"timestamp\":");
+	rt_text_add_n(&t, m->timestamp.p, (size_t) (m->timestamp.end - m->timestamp.p));
+	rt_text_add(&t, "}");
+	f = rt_sio_packet_event_of("chat-notification", t.data, t.len, pos);
+	rt_text_fini(&t);
+	return f;
 }
 
 void
-rt_notice_sender(const char *text, size_t len, char sender[RT_SENDER_SIZE])
+rt_notice_sender(const struct rt_notice_message *m, char sender[RT_NOTICE_SENDER_BYTES])
 {
-	static const char key[] = "\"senderId\":";
-	const char *p = memmem(text, len, key, sizeof(key) - 1);
-	struct rt_json_span value;
+	struct rt_json_pick pick = {.key = "senderId"};
+	struct rt_json_rest rest;
 
 	*sender = '\0';
-	if (p == NULL)
-		return;
-	p += sizeof(key) - 1;
-	if (rt_json_scan(&p, text + len, &value) == RT_OK && value.kind == RT_JSON_STRING && value.len <= RT_SENDER_SIZE)
-		rt_json_scan_decode(value.text, value.len, sender);
+	if (rt_json_scan_split(m->data.p, (size_t) (m->data.end - m->data.p), &pick, 1, &rest) == RT_OK &&
+		pick.value.text != NULL && pick.value.kind == RT_JSON_STRING && pick.value.len <= RT_NOTICE_SENDER_BYTES)
+		rt_json_scan_decode(pick.value.text, pick.value.len, sender);
 }

@@ -16,7 +16,6 @@
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/snapshot.h"
 #include "typing.h"
-#include "typing_event.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
 
@@ -53,26 +52,35 @@ struct join_batch
 	struct join joins[];
 };
 
+static size_t
+count_items(struct rt_json_level items)
+{
+	struct rt_json_span item;
+	size_t n = 0;
+
+	while (rt_json_scan_item(&items, &item) == RT_OK)
+		n++;
+	return n;
+}
+
 /* The rooms of the request, each once; NULL if one is no id. */
 static struct join_batch *
-read_rooms(const json_t *list)
+read_rooms(struct rt_json_level items)
 {
-	struct join_batch *batch = rt_alloc(sizeof(*batch) + json_array_size(list) * sizeof(batch->joins[0]));
+	struct join_batch *batch = rt_alloc(sizeof(*batch) + count_items(items) * sizeof(batch->joins[0]));
 	struct rt_map *seen = rt_map_new();
-	const json_t *item;
-	size_t i;
+	struct rt_json_span item;
 
-	json_array_foreach(list, i, item)
+	while (batch != NULL && rt_json_scan_item(&items, &item) == RT_OK)
 	{
 		char *room = batch->joins[batch->count].room;
 
-		if (!rt_json_id(item, room))
+		if (!rt_json_scan_id(&item, room))
 		{
 			free(batch);
 			batch = NULL;
-			break;
 		}
-		if (rt_map_put_str(seen, room, batch))
+		else if (rt_map_put_str(seen, room, batch))
 			batch->count++;
 	}
 	rt_map_free(seen);
@@ -195,12 +203,10 @@ joins_after(const struct rt_event *e, const struct join_batch *batch)
 static void
 handle_join(struct rt_event *e)
 {
-	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
-	json_t *list = rt_json_array(req, "roomIds");
-	struct join_batch *batch = list == NULL ? NULL : read_rooms(list);
+	struct rt_json_level items;
+	struct join_batch *batch = rt_event_array(e, "roomIds", &items) ? read_rooms(items) : NULL;
 	int64_t most = uses_of(e)->settings->max_rooms_per_connection;
 
-	json_decref(req);
 	if (batch == NULL)
 		rt_event_fail(e, "bad_request", "roomIds must be an array of room ids");
 	else if (joins_after(e, batch) > most)
@@ -214,13 +220,6 @@ handle_join(struct rt_event *e)
 
 /* ---- leave-chat-room -------------------------------------------------------------------- */
 
-static bool
-read_room(const struct rt_event *e, json_t **req, char room[RT_ID_LEN + 1])
-{
-	*req = rt_json_parse_object(e->arg, e->arg_len);
-	return rt_json_get_id(*req, "roomId", room);
-}
-
 static void
 on_reply(void *arg, const struct rt_db_reply *reply)
 {
@@ -232,9 +231,8 @@ handle_leave(struct rt_event *e)
 {
 	struct rt_client *c = rt_event_client(e);
 	char room[RT_ID_LEN + 1];
-	json_t *req;
 
-	if (read_room(e, &req, room))
+	if (rt_event_id(e, "roomId", room))
 	{
 		rt_typing_end(uses_of(e)->typings, c, RT_TYPING_ROOM, room);
 		rt_room_leave(uses_of(e)->rooms, room, c);
@@ -242,7 +240,6 @@ handle_leave(struct rt_event *e)
 	}
 	else
 		rt_event_fail(e, "bad_request", "roomId must be a room's id");
-	json_decref(req);
 }
 
 /* ---- chat-typing ------------------------------------------------------------------------ */
@@ -250,20 +247,20 @@ handle_leave(struct rt_event *e)
 static void
 handle_typing(struct rt_event *e)
 {
+	const struct rt_client *c = rt_event_client(e);
 	char room[RT_ID_LEN + 1];
-	json_t *req;
+	bool typing;
 
-	if (!read_room(e, &req, room))
+	if (!rt_event_id(e, "roomId", room))
 		rt_event_fail(e, "bad_request", "roomId must be a room's id");
-	else if (!json_is_boolean(json_object_get(req, "isTyping")))
+	else if (!rt_event_bool(e, "isTyping", &typing))
 		rt_event_fail(e, "bad_request", "isTyping must be true or false");
-	else if (!rt_room_is_member(uses_of(e)->rooms, room, rt_event_client(e)->user))
+	else if (!rt_room_is_member(uses_of(e)->rooms, room, c->user))
 		rt_event_fail(e, "not_found", "Room not found");
-	else if (!rt_room_is_joined(uses_of(e)->rooms, room, rt_event_client(e)))
+	else if (!rt_room_is_joined(uses_of(e)->rooms, room, c))
 		rt_event_fail(e, "forbidden", "Join the room first");
 	else
-		rt_typing_tell(uses_of(e)->typings, e, RT_TYPING_ROOM, room, rt_json_bool(req, "isTyping", false));
-	json_decref(req);
+		rt_typing_tell(uses_of(e)->typings, e, RT_TYPING_ROOM, room, typing);
 }
 
 /* Of two statuses in a row, or of typing that begins and ends, the database must see the second one last. */

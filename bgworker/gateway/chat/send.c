@@ -9,7 +9,7 @@
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/clients/counters.h"
-#include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/text/json_scan.h"
 
 #define BATCH_MAX 128
 #define BATCH_BYTES_MAX (512 * 1024)
@@ -64,10 +64,10 @@ rt_send_free(struct rt_send *s)
 }
 
 static void
-answer(struct message *m, const struct rt_span *item, const char *code, const char *text)
+answer(struct message *m, const struct rt_json_span *item, const char *code, const char *text)
 {
 	if (item != NULL)
-		m->cb(m->arg, item->p, (size_t) (item->end - item->p), NULL, NULL);
+		m->cb(m->arg, item->text, item->len, NULL, NULL);
 	else
 		m->cb(m->arg, NULL, 0, code, text);
 	free(m->actor);
@@ -88,21 +88,23 @@ pop_batch(struct queue *q)
 static void
 answer_batch(struct queue *q, const struct rt_db_reply *reply)
 {
-	struct rt_span s = {reply->json, reply->json + reply->json_len};
-	struct rt_span item;
+	struct rt_json_pick results = {.key = "results"};
+	struct rt_json_rest rest;
+	struct rt_json_level items;
+	struct rt_json_span item;
 	struct message *m;
-	bool ok = reply->ok && rt_span_skip(&s, "{") && rt_span_skip(&s, "\"results\"") && rt_span_skip(&s, ":") &&
-			  rt_span_skip(&s, "[");
+	bool ok = reply->ok && rt_json_scan_split(reply->json, reply->json_len, &results, 1, &rest) == RT_OK &&
+			  results.value.text != NULL &&
+			  rt_json_scan_open(&items, results.value.text, results.value.text + results.value.len, RT_JSON_ARRAY);
 
 	while ((m = pop_batch(q)) != NULL)
 	{
-		if (ok && rt_span_take_nested(&s, &item))
+		if (ok && rt_json_scan_item(&items, &item) == RT_OK)
 			answer(m, &item, NULL, NULL);
 		else if (reply->ok)
 			answer(m, NULL, "internal", "Internal error");
 		else
 			answer(m, NULL, reply->code, reply->message);
-		rt_span_skip(&s, ",");
 	}
 }
 

@@ -2,6 +2,7 @@
  * does for all. */
 #include "typing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ struct rt_typings
 	struct rt_typing *first, **last;
 };
 
-/* What the database is told of an end. */
+/* Which function of the database is told, and of an end by which keys. */
 static const struct
 {
 	const char *fn;
@@ -92,7 +93,7 @@ drop(struct rt_typings *ts, struct rt_typing *t)
 }
 
 static void
-on_told(void *arg, const struct rt_db_reply *reply)
+on_end_told(void *arg, const struct rt_db_reply *reply)
 {
 	/* Whoever is no member any more has nobody to tell. */
 	if (!reply->ok)
@@ -109,7 +110,7 @@ tell_end(struct rt_typings *ts, const struct rt_typing *t)
 				 places[t->place].flag_key);
 	rt_text_quote(&req, rt_socket_id(t->client->socket));
 	rt_text_add(&req, "}");
-	rt_db_call(ts->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_told, NULL);
+	rt_db_call(ts->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_end_told, NULL);
 	rt_text_fini(&req);
 }
 
@@ -205,4 +206,46 @@ rt_typing_end_all(struct rt_typings *ts, struct rt_client *c)
 		tell_end(ts, c->typing);
 		drop(ts, c->typing);
 	}
+}
+
+/* ---- the events ---------------------------------------------------------------------------- */
+
+struct told
+{
+	struct rt_typings *typings;
+	enum rt_typing_place place;
+	char id[RT_ID_LEN + 1];
+};
+
+/* What the database refuses has not begun. */
+static void
+on_event_told(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_event *e = arg;
+	struct rt_client *c = rt_event_client(e);
+	struct told *told = e->data;
+
+	if (!reply->ok && c != NULL)
+		rt_typing_stop(told->typings, c, told->place, told->id);
+	free(told);
+	rt_event_answer_reply(e, reply);
+}
+
+void
+rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place place, const char *id, bool typing)
+{
+	struct rt_client *c = rt_event_client(e);
+	struct told *told;
+
+	if (!(typing ? rt_typing_start(ts, c, place, id) : rt_typing_stop(ts, c, place, id)))
+	{
+		rt_event_answer(e, "{}", 2);
+		return;
+	}
+	told = rt_alloc(sizeof(*told));
+	told->typings = ts;
+	told->place = place;
+	snprintf(told->id, sizeof(told->id), "%s", id);
+	e->data = told;
+	rt_event_call(e, places[place].fn, on_event_told);
 }

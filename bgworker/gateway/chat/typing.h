@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "bgworker/gateway/clients/event.h"
+
 struct rt_client;
 struct rt_db;
 struct rt_loop;
@@ -26,5 +28,10 @@ bool rt_typing_stop(struct rt_typings *ts, struct rt_client *c, enum rt_typing_p
 /* Stopped without saying so: the others are told, for one place, or for all when the client leaves. */
 void rt_typing_end(struct rt_typings *ts, struct rt_client *c, enum rt_typing_place place, const char *id);
 void rt_typing_end_all(struct rt_typings *ts, struct rt_client *c);
+
+/* Answers the client's event that says so.  The others are told by the database, unless they were within the last
+ * second. */
+void rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place place, const char *id,
+					bool typing);
 
 #endif

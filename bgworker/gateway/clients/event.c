@@ -2,7 +2,6 @@
 #include "event.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include "client.h"
 #include "counters.h"
 #include "rates.h"
-#include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "user.h"
 
 #define HELD_MAX 200
@@ -32,8 +31,8 @@ struct held_event
 {
 	struct held_event *next;
 	char *name;
-	char *arg; /* NULL: none */
-	size_t arg_len;
+	char *arg; /* a copy of the argument; NULL: it was no object */
+	struct rt_json_members members;
 	int64_t ack;
 };
 
@@ -111,55 +110,28 @@ rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t n, v
 static void
 emit(const struct rt_events *es, const struct rt_client *c, const char *name, const char *json, size_t len)
 {
-	char tail[32];
-	int tail_len = snprintf(tail, sizeof(tail), ",\"%" PRIu64 "\"]", rt_client_pos(c, rt_bus_pos(es->uses.bus)));
-	struct rt_frame_part parts[] = {
-		{"42[\"", 4}, {name, strlen(name)}, {"\",", 2}, {json, len}, {tail, (size_t) tail_len}};
-	struct rt_frame *f = rt_frame_new(parts, 5);
+	struct rt_frame *f = rt_sio_packet_event_of(name, json, len, rt_client_pos(c, rt_bus_pos(es->uses.bus)));
 
 	rt_socket_send(c->socket, f);
 	rt_frame_unref(f);
 }
 
-/* Where the keys of an object's text begin, behind the brace and white space. */
-static const char *
-first_key(const char *json, size_t len)
-{
-	const char *p = json;
-	const char *end = json + len;
-
-	while (p < end && (*p == '{' || rt_span_is_space(*p)))
-		p++;
-	return p;
-}
-
-/* Only the few answers that say so themselves are looked into. */
-static bool
-tells_success(const char *json, size_t len)
-{
-	json_t *answer;
-	bool tells;
-
-	if (memmem(json, len, "\"success\"", 9) == NULL)
-		return false;
-	answer = rt_json_parse_object(json, len);
-	tells = json_object_get(answer, "success") != NULL;
-	json_decref(answer);
-	return tells;
-}
-
+/* An answer that tells of its success itself goes as it is. */
 static void
 write_success(struct rt_text *t, const char *json, size_t len)
 {
-	const char *key = first_key(json, len);
+	struct rt_json_pick success = {.key = "success"};
+	struct rt_json_rest rest;
 
-	if (tells_success(json, len))
+	if (rt_json_scan_split(json, len, &success, 1, &rest) != RT_OK || success.value.text != NULL)
 	{
 		rt_text_add_n(t, json, len);
 		return;
 	}
-	rt_text_add(t, *key == '}' ? "{\"success\":true" : "{\"success\":true,");
-	rt_text_add_n(t, key, (size_t) (json + len - key));
+	rt_text_add(t, rest.n == 0 ? "{\"success\":true" : "{\"success\":true,");
+	if (rest.n > 0)
+		rt_text_add_n(t, rest.runs[0].p, (size_t) (rest.runs[0].end - rest.runs[0].p));
+	rt_text_add(t, "}");
 }
 
 static void
@@ -252,12 +224,51 @@ rt_event_fail(struct rt_event *e, const char *code, const char *message)
 void
 rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
 {
+	struct rt_json_level level;
+
 	if (!reply->ok)
 		rt_event_fail(e, reply->code, reply->message);
-	else if (reply->json_len > 0 && first_key(reply->json, reply->json_len) != reply->json)
+	else if (reply->json_len > 0 &&
+			 rt_json_scan_open(&level, reply->json, reply->json + reply->json_len, RT_JSON_OBJECT))
 		rt_event_answer(e, reply->json, reply->json_len);
 	else
 		rt_event_answer(e, "{}", 2);
+}
+
+/* ---- the argument ----------------------------------------------------------------------- */
+
+bool
+rt_event_id(const struct rt_event *e, const char *key, char id[RT_ID_LEN + 1])
+{
+	struct rt_json_span buffer;
+
+	return rt_json_scan_id(rt_json_scan_find(e->arg, key, &buffer), id);
+}
+
+bool
+rt_event_bool(const struct rt_event *e, const char *key, bool *value)
+{
+	struct rt_json_span buffer;
+
+	return rt_json_scan_bool(rt_json_scan_find(e->arg, key, &buffer), value);
+}
+
+bool
+rt_event_has_string(const struct rt_event *e, const char *key)
+{
+	struct rt_json_span buffer;
+	const struct rt_json_span *value = rt_json_scan_find(e->arg, key, &buffer);
+
+	return value != NULL && value->kind == RT_JSON_STRING;
+}
+
+bool
+rt_event_array(const struct rt_event *e, const char *key, struct rt_json_level *items)
+{
+	struct rt_json_span buffer;
+	const struct rt_json_span *value = rt_json_scan_find(e->arg, key, &buffer);
+
+	return value != NULL && rt_json_scan_open(items, value->text, value->text + value->len, RT_JSON_ARRAY);
 }
 
 /* ---- calls of the database ------------------------------------------------------------ */
@@ -267,13 +278,12 @@ rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, con
 				   void *arg)
 {
 	const struct rt_client *c = rt_event_client(e);
-	const char *key = first_key(e->arg, e->arg_len);
 	struct rt_text t;
 
 	/* Of a key that is given twice, jsonb keeps the last: what the client sent cannot stand for these. */
 	rt_text_init(&t);
-	rt_text_add_n(&t, e->arg, e->arg_len - 1);
-	rt_text_add(&t, *key == '}' ? "\"sid\":" : ",\"sid\":");
+	rt_text_add_n(&t, e->arg->text, e->arg->len - 1);
+	rt_text_add(&t, e->arg->n == 0 ? "\"sid\":" : ",\"sid\":");
 	rt_text_quote(&t, rt_socket_id(c->socket));
 	rt_text_add(&t, ",\"gateway\":");
 	rt_text_quote(&t, e->events->uses.self->name);
@@ -301,24 +311,9 @@ on_plain_reply(void *arg, const struct rt_db_reply *reply)
 
 /* ---- arrival ---------------------------------------------------------------------------- */
 
-/* The argument's span without the white space around it, if it is an object. */
-static bool
-trim_object(const char **arg, size_t *len)
-{
-	if (*arg == NULL)
-		return false;
-	while (*len > 0 && rt_span_is_space((*arg)[*len - 1]))
-		(*len)--;
-	while (*len > 0 && rt_span_is_space(**arg))
-	{
-		(*arg)++;
-		(*len)--;
-	}
-	return *len >= 2 && **arg == '{' && (*arg)[*len - 1] == '}';
-}
-
 static void
-run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const char *arg, size_t len, int64_t ack)
+run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const struct rt_json_members *arg,
+	int64_t ack)
 {
 	const struct rt_event_def *def = entry->def;
 	struct rt_event *e = rt_alloc(sizeof(*e));
@@ -330,7 +325,6 @@ run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const 
 	e->client = c->serial;
 	e->ack = ack;
 	e->arg = arg;
-	e->arg_len = len;
 	if (def->barrier)
 		rt_event_raise_barrier(c);
 	if (def->handle != NULL)
@@ -356,17 +350,17 @@ within_user_rate(struct rt_events *es, struct rt_client *c, const struct rt_even
 }
 
 static void
-begin(struct rt_events *es, struct rt_client *c, const char *name, const char *arg, size_t len, int64_t ack)
+begin(struct rt_events *es, struct rt_client *c, const char *name, const struct rt_json_members *arg, int64_t ack)
 {
 	const struct entry *entry = rt_map_find_str(es->by_name, name);
 
 	rt_counters_add(es->uses.counters, RT_COUNT_EVENTS, 1);
 	if (entry == NULL)
 		refuse(es, c, name, ack, "bad_request", "Unknown event", 0);
-	else if (!trim_object(&arg, &len))
+	else if (arg == NULL)
 		refuse(es, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
 	else if (within_user_rate(es, c, entry->def, name, ack))
-		run(es, c, entry, arg, len, ack);
+		run(es, c, entry, arg, ack);
 }
 
 /* One token a connection. */
@@ -399,13 +393,17 @@ hold(struct rt_client *c, const struct rt_socket_event *e)
 		return false;
 	h = rt_alloc(sizeof(*h));
 	h->name = rt_strdup(e->name);
-	h->arg = e->arg == NULL ? NULL : rt_strndup(e->arg, e->arg_len);
-	h->arg_len = e->arg_len;
+	if (e->members != NULL)
+	{
+		h->arg = rt_strndup(e->members->text, e->members->len);
+		h->members = *e->members;
+		rt_json_scan_move(&h->members, h->arg);
+	}
 	h->ack = e->ack;
 	*c->held->tail = h;
 	c->held->tail = &h->next;
 	c->held->count++;
-	c->held->bytes += e->arg_len;
+	c->held->bytes += h->members.len;
 	return true;
 }
 
@@ -420,7 +418,7 @@ pop_held(struct rt_client *c)
 	if (h->next == NULL)
 		c->held->tail = &c->held->head;
 	c->held->count--;
-	c->held->bytes -= h->arg_len;
+	c->held->bytes -= h->members.len;
 	if (c->held->count == 0)
 	{
 		free(c->held);
@@ -460,7 +458,7 @@ rt_event_lower_barrier(struct rt_events *es, struct rt_client *c)
 	c->barriers--;
 	while (c->barriers == 0 && (h = pop_held(c)) != NULL)
 	{
-		begin(es, c, h->name, h->arg, h->arg_len, h->ack);
+		begin(es, c, h->name, h->arg == NULL ? NULL : &h->members, h->ack);
 		free_held(h);
 	}
 }
@@ -469,9 +467,13 @@ void
 rt_event_inject(struct rt_events *es, struct rt_client *c, const char *name, const char *json)
 {
 	struct rt_socket_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
+	struct rt_json_members members;
+	const char *p = json;
 
+	if (rt_json_scan_members(&p, json + e.arg_len, &members) == RT_OK)
+		e.members = &members;
 	if (c->barriers == 0)
-		begin(es, c, name, json, e.arg_len, RT_NO_ACK);
+		begin(es, c, name, e.members, RT_NO_ACK);
 	else if (!hold(c, &e))
 		rt_socket_disconnect(c->socket, "too many events wait");
 }
@@ -486,7 +488,7 @@ rt_event_arrive(struct rt_events *es, struct rt_socket *s, const struct rt_socke
 	if (e->error != NULL)
 		refuse(es, c, e->name, e->ack, "bad_request", e->error, 0);
 	else if (c->barriers == 0)
-		begin(es, c, e->name, e->arg, e->arg_len, e->ack);
+		begin(es, c, e->name, e->members, e->ack);
 	else if (!hold(c, e))
 		refuse(es, c, e->name, e->ack, "rate_limited", "Too many events wait for an earlier one", 1000);
 }

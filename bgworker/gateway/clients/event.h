@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/json.h"
 #include "bgworker/gateway/socketio/socket.h"
+#include "bgworker/gateway/text/json_scan.h"
 
 struct rt_bus;
 struct rt_client;
@@ -45,9 +47,8 @@ struct rt_event
 	const char *name; /* the one of def's that the client used */
 	uint64_t client;  /* serial */
 	int64_t ack;
-	const char *arg; /* JSON object; lent while handle() runs, then NULL */
-	size_t arg_len;
-	void *data; /* the handler's */
+	const struct rt_json_members *arg; /* the client's argument, an object; lent while handle() runs */
+	void *data;                        /* the handler's */
 };
 
 /* What it uses; all is lent, and must live as long. */
@@ -73,6 +74,12 @@ void rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t
 void rt_event_arrive(struct rt_events *es, struct rt_socket *s, const struct rt_socket_event *e);
 
 struct rt_client *rt_event_client(const struct rt_event *e); /* NULL: it has left */
+
+/* Of the argument, while handle() runs.  False: the key is missing, or its value is of another kind. */
+bool rt_event_id(const struct rt_event *e, const char *key, char id[RT_ID_LEN + 1]);
+bool rt_event_bool(const struct rt_event *e, const char *key, bool *value);
+bool rt_event_has_string(const struct rt_event *e, const char *key);
+bool rt_event_array(const struct rt_event *e, const char *key, struct rt_json_level *items);
 
 /* Calls rt_api.<fn> with the argument, the keys "sid" and "gateway" added; on_reply with the event as arg. */
 void rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply));

@@ -6,7 +6,7 @@
 
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/bus/notice.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "room.h"
 #include "snapshot.h"
 #include "bgworker/gateway/socketio/socket.h"
@@ -92,7 +92,7 @@ deliver_noted(const struct rt_pending_join *p, struct rt_client *c, uint64_t pos
 {
 	for (size_t i = 0; i < p->count; i++)
 	{
-		struct rt_frame *f = rt_notice_reframe(p->noted[i], pos);
+		struct rt_frame *f = rt_sio_packet_event_at(p->noted[i], pos);
 
 		rt_socket_send(c->socket, f);
 		rt_frame_unref(f);

@@ -59,7 +59,7 @@ struct notification
 	const struct rt_roaming *roaming;
 	const char *room;
 	struct rt_frame *frame;
-	char sender[RT_SENDER_SIZE];
+	char sender[RT_NOTICE_SENDER_BYTES];
 };
 
 static void
@@ -75,13 +75,12 @@ static void
 notify_unjoined(struct rt_dispatch *d, const char *room, const struct rt_notice *n, uint64_t pos)
 {
 	struct notification nf = {.roaming = d->uses.roaming, .room = room};
+	struct rt_notice_message message;
 
-	if (rt_room_unjoined(d->uses.rooms, room) == 0)
+	if (rt_room_unjoined(d->uses.rooms, room) == 0 || !rt_notice_message(n, &message))
 		return;
-	nf.frame = rt_notice_notification(n->body, n->body_len, pos);
-	if (nf.frame == NULL)
-		return;
-	rt_notice_sender(n->body, n->body_len, nf.sender);
+	nf.frame = rt_notice_notification(&message, pos);
+	rt_notice_sender(&message, nf.sender);
 	rt_room_each_unjoined(d->uses.rooms, room, notify_user, &nf);
 	rt_frame_unref(nf.frame);
 }
@@ -168,7 +167,7 @@ rt_dispatch_event(struct rt_dispatch *d, const struct rt_notice *n)
 {
 	struct rt_route r;
 
-	rt_route_parse(&r, n->route, n->route_len);
+	rt_route_parse(&r, n->route.text, n->route.len);
 	if (r.kind == RT_ROUTE_GATEWAY)
 		rt_commands_run(d->uses.commands, n, rt_json_str(r.json, "to"));
 	else if (r.kind != RT_ROUTE_NONE)

@@ -14,7 +14,7 @@
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/engineio/frame.h"
-#include "bgworker/gateway/bus/notice.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "bgworker/gateway/clients/room.h"
 #include "route.h"
 #include "bgworker/gateway/socketio/socket.h"
@@ -333,7 +333,7 @@ wait_for_window(struct rt_presence *p, const char *user, json_t *rooms, struct r
 static void
 send_late(struct rt_presence *p, const struct waiting_status *ws)
 {
-	struct rt_frame *f = rt_notice_reframe(ws->frame, rt_bus_pos(p->uses.bus));
+	struct rt_frame *f = rt_sio_packet_event_at(ws->frame, rt_bus_pos(p->uses.bus));
 
 	send_to_contacts(p, ws->user, ws->rooms, f);
 	rt_frame_unref(f);

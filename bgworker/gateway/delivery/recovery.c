@@ -69,13 +69,11 @@ rt_recovery_space_bytes(const struct rt_recovery_settings *s, const struct rt_cl
 struct rt_frame *
 rt_recovery_notification(const struct rt_frame *message, uint64_t pos, const char *user)
 {
-	static const char head[] = "42[\"new-chat-message\",{";
-	size_t len;
-	const char *text = rt_frame_text(message, &len);
-	const char *body = text + sizeof(head) - 1;
-	const char *comma = memrchr(text, ',', len);
-	char sender[RT_SENDER_SIZE];
+	struct rt_notice_message m;
+	char sender[RT_NOTICE_SENDER_BYTES];
 
-	rt_notice_sender(text, len, sender);
-	return strcmp(user, sender) == 0 ? NULL : rt_notice_notification(body, (size_t) (comma - body), pos);
+	if (!rt_notice_message_of(message, &m))
+		return NULL;
+	rt_notice_sender(&m, sender);
+	return strcmp(user, sender) == 0 ? NULL : rt_notice_notification(&m, pos);
 }

@@ -176,7 +176,7 @@ take_event(struct rt_replay *rp, const struct rt_notice *n)
 	json_t *user;
 	size_t i;
 
-	rt_route_parse(&r, n->route, n->route_len);
+	rt_route_parse(&r, n->route.text, n->route.len);
 	if (r.kind == RT_ROUTE_ROOM)
 	{
 		hand_out(rp, 'r', r.room, n, rt_route_except(&r));

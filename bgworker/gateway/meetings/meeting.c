@@ -7,7 +7,7 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
-#include "bgworker/gateway/bus/notice.h"
+#include "bgworker/gateway/socketio/sio_packet.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/client.h"
 
@@ -181,7 +181,7 @@ rt_meeting_expect(struct rt_meetings *ms, const char *id, struct rt_client *c)
 static void
 send_late(struct rt_client *c, const struct rt_frame *held, uint64_t pos)
 {
-	struct rt_frame *f = rt_notice_reframe(held, pos);
+	struct rt_frame *f = rt_sio_packet_event_at(held, pos);
 
 	rt_socket_send(c->socket, f);
 	rt_frame_unref(f);

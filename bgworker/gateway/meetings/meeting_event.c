@@ -19,7 +19,6 @@
 #include "bgworker/gateway/clients/event.h"
 #include "meeting.h"
 #include "bgworker/gateway/chat/typing.h"
-#include "bgworker/gateway/chat/typing_event.h"
 #include "bgworker/gateway/clients/user.h"
 
 struct rt_meeting_events
@@ -103,10 +102,9 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 
 /* Checking a password takes long by design; chat must not wait behind it. */
 static enum rt_db_lane
-lane_of(const json_t *req)
+lane_of(const struct rt_event *e)
 {
-	bool password =
-		json_is_string(json_object_get(req, "password")) || json_is_string(json_object_get(req, "meeting_password"));
+	bool password = rt_event_has_string(e, "password") || rt_event_has_string(e, "meeting_password");
 
 	return password ? RT_DB_SLOW : RT_DB_FAST;
 }
@@ -115,23 +113,21 @@ static void
 handle_join(struct rt_event *e)
 {
 	struct rt_client *c = rt_event_client(e);
-	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
 	struct join *j = rt_alloc(sizeof(*j));
 
-	if (rt_json_get_id(req, "meetingId", j->meeting))
+	if (rt_event_id(e, "meetingId", j->meeting))
 	{
 		j->user = rt_strdup(c->user->id);
 		j->sid = rt_strdup(rt_socket_id(c->socket));
 		e->data = j;
 		rt_meeting_expect(owner_of(e)->uses.meetings, j->meeting, c);
-		rt_event_call_with(e, lane_of(req), "meeting_join", NULL, on_joined, e);
+		rt_event_call_with(e, lane_of(e), "meeting_join", NULL, on_joined, e);
 	}
 	else
 	{
 		free(j);
 		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
 	}
-	json_decref(req);
 }
 
 static void
@@ -144,17 +140,15 @@ static void
 handle_leave(struct rt_event *e)
 {
 	struct rt_client *c = rt_event_client(e);
-	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
 	char meeting[RT_ID_LEN + 1];
 
-	if (rt_json_get_id(req, "meetingId", meeting))
+	if (rt_event_id(e, "meetingId", meeting))
 	{
 		rt_typing_end(owner_of(e)->uses.typings, c, RT_TYPING_MEETING, meeting);
 		rt_event_call(e, "meeting_leave", on_reply);
 	}
 	else
 		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
-	json_decref(req);
 }
 
 void
@@ -179,19 +173,18 @@ rt_meeting_events_resume(struct rt_meeting_events *me, struct rt_client *c, cons
 static void
 handle_typing(struct rt_event *e)
 {
-	json_t *req = rt_json_parse_object(e->arg, e->arg_len);
 	char meeting[RT_ID_LEN + 1];
+	bool typing;
 
-	if (!rt_json_get_id(req, "meetingId", meeting))
+	if (!rt_event_id(e, "meetingId", meeting))
 		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
-	else if (!json_is_boolean(json_object_get(req, "typing")))
+	else if (!rt_event_bool(e, "typing", &typing))
 		rt_event_fail(e, "bad_request", "typing must be true or false");
 	else if (rt_meeting_is_seated(owner_of(e)->uses.meetings, meeting, rt_event_client(e)))
-		rt_typing_tell(owner_of(e)->uses.typings, e, RT_TYPING_MEETING, meeting, rt_json_bool(req, "typing", false));
+		rt_typing_tell(owner_of(e)->uses.typings, e, RT_TYPING_MEETING, meeting, typing);
 	else
 		/* The database knows whether it is not there, over, or none of theirs. */
 		rt_event_call(e, "meeting_typing", on_reply);
-	json_decref(req);
 }
 
 /* ---- what the database tells ---------------------------------------------------------------- */

@@ -21,7 +21,7 @@
 #include "rest_request.h"
 #include "rest_table.h"
 #include "bgworker/gateway/chat/send.h"
-#include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/text/json_scan.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
 /* Of one user, tokens among it: nobody keeps it, and no browser takes it for anything but what it says it is. */
@@ -125,19 +125,25 @@ refuse_rate(struct rt_rest *rest, uint64_t id, uint32_t retry_ms)
 static void
 reply_result(struct rt_rest *rest, uint64_t id, const char *json, size_t len)
 {
-	struct rt_span s = {json, json + len};
+	struct rt_json_pick picked = {.key = "status", .cut = true};
+	struct rt_json_rest others;
 	struct rt_text t;
 	long status = 200;
 
-	if (!rt_span_enter(&s, &status))
+	if (rt_json_scan_split(json, len, &picked, 1, &others) != RT_OK ||
+		(picked.value.text != NULL && !rt_json_scan_int(&picked.value, &status)))
 	{
 		reply_error(rest, id, 500, "internal", "Internal error", NULL);
 		return;
 	}
 	rt_text_init(&t);
 	rt_text_add(&t, status < 400 ? "{\"success\":true" : "{\"success\":false");
-	rt_text_add(&t, s.p < s.end && *s.p == '}' ? "" : ",");
-	rt_text_add_n(&t, s.p, (size_t) (s.end - s.p));
+	for (int i = 0; i < others.n; i++)
+	{
+		rt_text_add(&t, ",");
+		rt_text_add_n(&t, others.runs[i].p, (size_t) (others.runs[i].end - others.runs[i].p));
+	}
+	rt_text_add(&t, "}");
 	if (status >= 400)
 		rt_counters_add(rest->uses.counters, RT_COUNT_REQUEST_ERRORS, 1);
 	rt_http_router_reply(rest->uses.http, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);

@@ -15,6 +15,7 @@
  * packet's spans point into the text. */
 #include "sio_packet.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,6 +116,24 @@ skip_comma(struct cursor *c)
 	return true;
 }
 
+/* The first argument is nearly always an object; it is read this once, and its members are kept. */
+static enum rt_result
+read_first(struct cursor *c, struct rt_sio_packet *p)
+{
+	enum rt_result rc;
+
+	while (c->p < c->end && rt_span_is_space(*c->p))
+		c->p++;
+	if (c->p == c->end || *c->p != '{')
+		return rt_json_scan(&c->p, c->end, &p->arg);
+	rc = rt_json_scan_members(&c->p, c->end, &p->members);
+	if (rc == RT_OK)
+		p->arg = (struct rt_json_span){p->members.text, p->members.len, RT_JSON_OBJECT};
+	else
+		p->members.text = NULL;
+	return rc;
+}
+
 /* The arguments behind the name, up to the closing bracket. */
 static enum rt_result
 read_args(struct cursor *c, struct rt_sio_packet *p)
@@ -124,11 +143,9 @@ read_args(struct cursor *c, struct rt_sio_packet *p)
 
 	while (skip_comma(c))
 	{
-		rc = rt_json_scan(&c->p, c->end, &value);
+		rc = p->nargs++ == 0 ? read_first(c, p) : rt_json_scan(&c->p, c->end, &value);
 		if (rc != RT_OK)
 			return rc;
-		if (p->nargs++ == 0)
-			p->arg = value;
 	}
 	return c->p < c->end && *c->p++ == ']' ? RT_OK : RT_BAD_INPUT;
 }
@@ -152,13 +169,13 @@ read_event(struct rt_sio_packet *p)
 	if (rc == RT_LIMIT)
 	{
 		p->over_limit = true;
-		p->arg.text = NULL;
+		p->arg.text = p->members.text = NULL;
 		p->nargs = 0;
 		return RT_OK;
 	}
 	if (rc != RT_OK)
 		return rc;
-	while (c.p < c.end && strchr(" \t\r\n", *c.p) != NULL && *c.p != '\0')
+	while (c.p < c.end && rt_span_is_space(*c.p))
 		c.p++;
 	return c.p == c.end ? RT_OK : RT_BAD_INPUT;
 }
@@ -199,7 +216,8 @@ rt_sio_packet_parse(const char *text, size_t len, struct rt_sio_packet *p)
 	struct cursor c = {text, text + len};
 	enum rt_result rc;
 
-	memset(p, 0, sizeof(*p));
+	memset(p, 0, offsetof(struct rt_sio_packet, members));
+	p->members.text = NULL;
 	p->ack = -1;
 	if (len == 0 || *c.p < '0' || *c.p > '0' + RT_SIO_BINARY_ACK)
 		return RT_BAD_INPUT;
@@ -330,17 +348,18 @@ note_part(struct rt_frame *f, int mark, const struct rt_span *part, const struct
 struct rt_frame *
 rt_sio_packet_event(const struct rt_sio_packet_source *e, uint64_t pos)
 {
-	struct rt_frame_part parts[4 + 2 * RT_SIO_RUNS] = {{"42[\"", 4}, {e->name, e->name_len}, {"\",{", 3}};
+	struct rt_frame_part parts[4 + 2 * RT_JSON_RUNS] = {{"42[\"", 4}, {e->name, e->name_len}, {"\",{", 3}};
 	char tail[32];
 	struct rt_frame *f;
 	size_t argument_len = 2;
 	int n = 3;
 
-	for (int i = 0; i < e->nruns; i++)
+	for (int i = 0; i < e->members.n; i++)
 	{
 		if (i > 0)
 			parts[n++] = (struct rt_frame_part){",", 1};
-		parts[n++] = (struct rt_frame_part){e->runs[i].p, (size_t) (e->runs[i].end - e->runs[i].p)};
+		parts[n++] =
+			(struct rt_frame_part){e->members.runs[i].p, (size_t) (e->members.runs[i].end - e->members.runs[i].p)};
 		argument_len += (i > 0) + parts[n - 1].len;
 	}
 	parts[n++] = (struct rt_frame_part){"}", 1};
@@ -373,11 +392,12 @@ rt_sio_packet_event_at(const struct rt_frame *f, uint64_t pos)
 	const char *text = rt_frame_text(f, &len);
 	struct rt_span argument;
 	char tail[32];
-	struct rt_frame_part parts[2] = {{text, len}, position(pos, tail, sizeof(tail))};
+	bool is_event = rt_sio_packet_part(f, RT_SIO_ARGUMENT, &argument);
+	struct rt_frame_part parts[2] = {{text, (size_t) (argument.end - text)}, position(pos, tail, sizeof(tail))};
 	struct rt_frame *moved;
 
-	if (rt_sio_packet_part(f, RT_SIO_ARGUMENT, &argument))
-		parts[0].len = (size_t) (argument.end - text);
+	assert(is_event);
+	(void) is_event;
 	moved = rt_frame_new(parts, 2);
 	rt_frame_copy_marks(moved, f);
 	return moved;

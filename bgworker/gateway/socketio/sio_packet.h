@@ -39,6 +39,7 @@ struct rt_sio_packet
 	struct rt_json_span name; /* EVENT: a string, or a number */
 	struct rt_json_span arg;  /* EVENT: the first argument; text is NULL if there is none */
 	int nargs;
+	struct rt_json_members members; /* of arg, if it is an object; otherwise its text is NULL */
 };
 
 /* RT_BAD_INPUT: not a packet; RT_LIMIT: too many attachments, or a CONNECT over a limit of rt_json_scan(). */
@@ -67,16 +68,12 @@ enum rt_sio_packet_part
 	RT_SIO_PARTS
 };
 
-#define RT_SIO_RUNS 4
-
 /* What an event is made of, in pieces that lie elsewhere. */
 struct rt_sio_packet_source
 {
 	const char *name; /* as it stands between the quotes in JSON */
 	size_t name_len;
-	/* The members of the argument, without its braces: each run is members with commas between them. */
-	struct rt_span runs[RT_SIO_RUNS];
-	int nruns;
+	struct rt_json_rest members;        /* of the argument, without its braces */
 	struct rt_span parts[RT_SIO_PARTS]; /* of DATA and TIMESTAMP: within the runs; p NULL: none */
 };
 

@@ -229,6 +229,7 @@ deliver_event(struct rt_socket *s, const struct rt_sio_packet *p, const char *na
 	struct rt_socket_event e = {.name = name,
 								.arg = p->arg.text,
 								.arg_len = p->arg.len,
+								.members = p->members.text == NULL ? NULL : &p->members,
 								.nargs = p->nargs,
 								.error = p->over_limit ? "The JSON is nested too deeply, or has a number out of range"
 													   : NULL,

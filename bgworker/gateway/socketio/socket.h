@@ -13,6 +13,7 @@
 #include "bgworker/gateway/engineio/eio_session.h"
 #include "bgworker/gateway/engineio/frame.h"
 #include "bgworker/gateway/http/traffic.h"
+#include "bgworker/gateway/text/json_scan.h"
 
 struct rt_sockets;
 struct rt_engineio;
@@ -35,7 +36,8 @@ struct rt_socket_event
 	const char *name; /* decoded, NUL-terminated */
 	const char *arg;  /* JSON text of the first argument, not NUL-terminated; NULL if there is none */
 	size_t arg_len;
-	int nargs;         /* after the name */
+	const struct rt_json_members *members; /* of that argument, if it is an object; NULL if not */
+	int nargs;                             /* after the name */
 	const char *error; /* the event is to be answered with bad_request and this message; NULL if it is fine */
 	int64_t ack;       /* RT_NO_ACK: none is wanted */
 };

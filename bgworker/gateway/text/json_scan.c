@@ -1,11 +1,19 @@
-/* json_scan.c: see json_scan.h. */
+/* json_scan.c: where JSON values begin and end, and what their keys are, without copying or building anything.
+ *
+ * The grammar is RFC 8259's, to the letter: what passes here passes in PostgreSQL, whose parser sees the same bytes
+ * later, but for what the limits below and those of jsonb exclude.  Two readers of one text must agree on it, or one
+ * checks what the other does not use; so keys are compared as they read once decoded, and of a key that is given
+ * twice the last one counts, as in jsonb.  Everybody may call this; it keeps no state. */
 #include "json_scan.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bgworker/common/hex.h"
+#include "bgworker/common/log.h"
 
 /* The database keeps a number to its last digit and writes it out in full: the eight bytes 1e-16383 become 16,385,
  * and beyond that it takes none.  What a double holds is well within. */
@@ -18,6 +26,7 @@ struct scan
 	const char *p;
 	const char *end;
 	int depth;
+	int outer; /* levels around the value, which count against the limit too */
 	uint64_t objects[(RT_JSON_MAX_DEPTH + 63) / 64];
 };
 
@@ -69,11 +78,51 @@ scan_escape(struct scan *s)
 	}
 }
 
+#define ONES 0x0101010101010101u
+#define HIGH_BITS 0x8080808080808080u
+
+/* The high bit of each of eight bytes that is a quote, a backslash or a control character: (x - 1) & ~x has it where
+ * the byte is 0, (x - 0x20) & ~x where it is below 0x20.  A borrow may set it in bytes above such a one; the lowest
+ * is right. */
+static uint64_t
+special_bytes(uint64_t word)
+{
+	uint64_t quote = word ^ (ONES * '"');
+	uint64_t backslash = word ^ (ONES * '\\');
+
+	return (((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash) | ((word - ONES * 0x20) & ~word)) &
+		   HIGH_BITS;
+}
+
+/* Moves over what is neither a quote, a backslash nor a control character, or at least over most of it: most of a
+ * message is within strings. */
+static void
+skip_plain(struct scan *s)
+{
+	uint64_t word;
+	uint64_t special;
+
+	while (s->end - s->p >= (ptrdiff_t) sizeof(word))
+	{
+		memcpy(&word, s->p, sizeof(word));
+		special = special_bytes(word);
+		if (special != 0)
+		{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+			s->p += __builtin_ctzll(special) / 8;
+#endif
+			return;
+		}
+		s->p += sizeof(word);
+	}
+}
+
 static bool
 scan_string(struct scan *s)
 {
 	if (!skip_char(s, '"'))
 		return false;
+	skip_plain(s);
 	while (s->p < s->end)
 	{
 		unsigned char c = (unsigned char) *s->p++;
@@ -84,6 +133,8 @@ scan_string(struct scan *s)
 			return false;
 		if (c == '\\' && !scan_escape(s))
 			return false;
+		if (c == '\\')
+			skip_plain(s);
 	}
 	return false;
 }
@@ -154,7 +205,7 @@ open_container(struct scan *s, bool object)
 {
 	uint64_t bit;
 
-	if (s->depth == RT_JSON_MAX_DEPTH)
+	if (s->depth + s->outer == RT_JSON_MAX_DEPTH)
 		return RT_LIMIT;
 	bit = (uint64_t) 1 << (s->depth % 64);
 	if (object)
@@ -254,10 +305,10 @@ end_value(struct scan *s)
 	return RT_OK;
 }
 
-enum rt_result
-rt_json_scan(const char **p, const char *end, struct rt_json_span *value)
+static enum rt_result
+scan_value(const char **p, const char *end, int outer, struct rt_json_span *value)
 {
-	struct scan s = {.p = *p, .end = end};
+	struct scan s = {.p = *p, .end = end, .outer = outer};
 	enum rt_result rc;
 	bool whole;
 
@@ -279,6 +330,310 @@ rt_json_scan(const char **p, const char *end, struct rt_json_span *value)
 	*p = s.p;
 	return RT_OK;
 }
+
+enum rt_result
+rt_json_scan(const char **p, const char *end, struct rt_json_span *value)
+{
+	return scan_value(p, end, 0, value);
+}
+
+/* ---- one level ------------------------------------------------------------------------ */
+
+/* Behind the string that begins at s->p. */
+static bool
+skip_string(struct scan *s)
+{
+	s->p++;
+	for (;;)
+	{
+		skip_plain(s);
+		while (s->p < s->end && *s->p != '"' && *s->p != '\\')
+			s->p++;
+		if (s->p >= s->end)
+			return false;
+		if (*s->p++ == '"')
+			return true;
+		if (s->p == s->end)
+			return false;
+		s->p++; /* what is escaped */
+	}
+}
+
+/* Behind the container that begins at s->p, by its brackets alone. */
+static bool
+skip_container(struct scan *s)
+{
+	do
+	{
+		char c = *s->p;
+
+		if (c == '"')
+		{
+			if (!skip_string(s))
+				return false;
+			continue;
+		}
+		s->depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+		s->p++;
+	} while (s->depth > 0 && s->p < s->end);
+	return s->depth == 0;
+}
+
+static bool
+skip_scalar(struct scan *s)
+{
+	const char *from = s->p;
+
+	while (s->p < s->end && *s->p != ',' && *s->p != '}' && *s->p != ']' && !rt_span_is_space(*s->p))
+		s->p++;
+	return s->p > from;
+}
+
+/* A value of a text that is JSON. */
+static enum rt_result
+skip_value(const char **p, const char *end, struct rt_json_span *value)
+{
+	struct scan s = {.p = *p, .end = end};
+	bool whole;
+
+	skip_space(&s);
+	if (s.p == end)
+		return RT_BAD_INPUT;
+	value->text = s.p;
+	value->kind = kind_of(*s.p);
+	if (value->kind == RT_JSON_STRING)
+		whole = skip_string(&s);
+	else
+		whole = value->kind == RT_JSON_OBJECT || value->kind == RT_JSON_ARRAY ? skip_container(&s) : skip_scalar(&s);
+	if (!whole)
+		return RT_BAD_INPUT;
+	value->len = (size_t) (s.p - value->text);
+	skip_space(&s);
+	*p = s.p;
+	return RT_OK;
+}
+
+static enum rt_result
+take_value(struct rt_json_level *l, struct rt_json_span *value)
+{
+	return l->strict ? scan_value(&l->p, l->end, 1, value) : skip_value(&l->p, l->end, value);
+}
+
+static void
+skip_level_space(struct rt_json_level *l)
+{
+	while (l->p < l->end && rt_span_is_space(*l->p))
+		l->p++;
+}
+
+static bool
+skip_level_char(struct rt_json_level *l, char c)
+{
+	skip_level_space(l);
+	if (l->p == l->end || *l->p != c)
+		return false;
+	l->p++;
+	skip_level_space(l);
+	return true;
+}
+
+bool
+rt_json_scan_open(struct rt_json_level *l, const char *p, const char *end, enum rt_json_kind kind)
+{
+	*l = (struct rt_json_level){.p = p, .end = end};
+	return skip_level_char(l, kind == RT_JSON_OBJECT ? '{' : '[');
+}
+
+/* Up to the next member or item.  RT_GONE: the bracket closes. */
+static enum rt_result
+go_on(struct rt_json_level *l, char bracket)
+{
+	if (l->p < l->end && *l->p == bracket)
+	{
+		l->close = l->p + 1;
+		skip_level_char(l, bracket);
+		return RT_GONE;
+	}
+	if (l->begun && !skip_level_char(l, ','))
+		return RT_BAD_INPUT;
+	l->begun = true;
+	return RT_OK;
+}
+
+enum rt_result
+rt_json_scan_member(struct rt_json_level *l, struct rt_json_span *key, struct rt_json_span *value)
+{
+	enum rt_result rc = go_on(l, '}');
+
+	if (rc != RT_OK)
+		return rc;
+	rc = take_value(l, key);
+	if (rc != RT_OK || key->kind != RT_JSON_STRING || !skip_level_char(l, ':'))
+		return RT_BAD_INPUT;
+	return take_value(l, value);
+}
+
+enum rt_result
+rt_json_scan_item(struct rt_json_level *l, struct rt_json_span *value)
+{
+	enum rt_result rc = go_on(l, ']');
+
+	return rc == RT_OK ? take_value(l, value) : rc;
+}
+
+/* ---- by key ---------------------------------------------------------------------------- */
+
+static bool
+is_escaped(const struct rt_json_span *key, const char *text)
+{
+	char *decoded = rt_alloc(key->len);
+	bool same;
+
+	rt_json_scan_decode(key->text, key->len, decoded);
+	same = strcmp(decoded, text) == 0;
+	free(decoded);
+	return same;
+}
+
+bool
+rt_json_scan_is(const struct rt_json_span *string, const char *text)
+{
+	size_t len;
+
+	if (string->text[1] != text[0] && string->text[1] != '\\')
+		return false;
+	len = strlen(text);
+	if (string->len == len + 2 && memcmp(string->text + 1, text, len) == 0)
+		return true;
+	/* An escape makes it longer than what it stands for. */
+	return string->len > len + 2 && memchr(string->text, '\\', string->len) != NULL && is_escaped(string, text);
+}
+
+enum rt_result
+rt_json_scan_members(const char **p, const char *end, struct rt_json_members *m)
+{
+	struct rt_json_level l;
+	struct rt_json_span key;
+	struct rt_json_span value;
+	enum rt_result rc;
+
+	m->n = 0;
+	m->more = false;
+	if (!rt_json_scan_open(&l, *p, end, RT_JSON_OBJECT))
+		return RT_BAD_INPUT;
+	l.strict = true;
+	while ((rc = rt_json_scan_member(&l, &key, &value)) == RT_OK)
+	{
+		m->more = m->n == RT_JSON_MEMBERS;
+		if (m->more)
+			continue;
+		m->list[m->n].key = key;
+		m->list[m->n++].value = value;
+	}
+	if (rc != RT_GONE)
+		return rc;
+	for (m->text = *p; *m->text != '{'; m->text++)
+		continue;
+	m->len = (size_t) (l.close - m->text);
+	*p = l.p;
+	return RT_OK;
+}
+
+void
+rt_json_scan_move(struct rt_json_members *m, const char *text)
+{
+	for (int i = 0; i < m->n; i++)
+	{
+		m->list[i].key.text = text + (m->list[i].key.text - m->text);
+		m->list[i].value.text = text + (m->list[i].value.text - m->text);
+	}
+	m->text = text;
+}
+
+/* What did not fit into the list. */
+static const struct rt_json_span *
+find_in_text(const struct rt_json_members *m, const char *key, struct rt_json_span *buffer)
+{
+	struct rt_json_level l;
+	struct rt_json_span name;
+	struct rt_json_span value;
+	bool found = false;
+
+	rt_json_scan_open(&l, m->text, m->text + m->len, RT_JSON_OBJECT);
+	while (rt_json_scan_member(&l, &name, &value) == RT_OK)
+	{
+		if (!rt_json_scan_is(&name, key))
+			continue;
+		*buffer = value;
+		found = true;
+	}
+	return found ? buffer : NULL;
+}
+
+const struct rt_json_span *
+rt_json_scan_find(const struct rt_json_members *m, const char *key, struct rt_json_span *buffer)
+{
+	if (m->more)
+		return find_in_text(m, key, buffer);
+	for (int i = m->n - 1; i >= 0; i--)
+		if (rt_json_scan_is(&m->list[i].key, key))
+			return &m->list[i].value;
+	return NULL;
+}
+
+/* A member of the rest, which ends at `end` without the white space behind it. */
+static void
+keep(struct rt_json_rest *rest, const char *from, const char *end, bool joins)
+{
+	if (joins)
+		rest->runs[rest->n - 1].end = end;
+	else
+		rest->runs[rest->n++] = (struct rt_span){from, end};
+}
+
+static bool
+pick(struct rt_json_pick *picks, int npicks, const struct rt_json_span *key, const struct rt_json_span *value)
+{
+	for (int i = 0; i < npicks; i++)
+	{
+		if (!rt_json_scan_is(key, picks[i].key))
+			continue;
+		if (picks[i].cut && picks[i].value.text != NULL)
+			return false;
+		picks[i].value = *value;
+		return picks[i].cut;
+	}
+	return false;
+}
+
+enum rt_result
+rt_json_scan_split(const char *text, size_t len, struct rt_json_pick *picks, int npicks, struct rt_json_rest *rest)
+{
+	struct rt_json_level l;
+	struct rt_json_span key;
+	struct rt_json_span value;
+	enum rt_result rc;
+	bool joins = false;
+
+	rest->n = 0;
+	for (int i = 0; i < npicks; i++)
+		picks[i].value.text = NULL;
+	if (!rt_json_scan_open(&l, text, text + len, RT_JSON_OBJECT))
+		return RT_BAD_INPUT;
+	while ((rc = rt_json_scan_member(&l, &key, &value)) == RT_OK)
+	{
+		bool cut = pick(picks, npicks, &key, &value);
+
+		if (!cut)
+			keep(rest, key.text, value.text + value.len, joins);
+		joins = !cut;
+	}
+	if (rc != RT_GONE)
+		return rc;
+	return l.p == text + len ? RT_OK : RT_BAD_INPUT;
+}
+
+/* ---- scalars ----------------------------------------------------------------------------- */
 
 static uint32_t
 read_hex4(const char *p)
@@ -366,4 +721,48 @@ rt_json_scan_decode(const char *text, size_t len, char *out)
 		p++;
 	}
 	*out = '\0';
+}
+
+bool
+rt_json_scan_bool(const struct rt_json_span *value, bool *b)
+{
+	if (value == NULL || value->kind != RT_JSON_LITERAL || value->text[0] == 'n')
+		return false;
+	*b = value->text[0] == 't';
+	return true;
+}
+
+bool
+rt_json_scan_int(const struct rt_json_span *value, long *n)
+{
+	if (value == NULL || value->kind != RT_JSON_NUMBER || value->len > 9)
+		return false;
+	*n = 0;
+	for (size_t i = 0; i < value->len; i++)
+	{
+		if (!is_digit(value->text[i]))
+			return false;
+		*n = *n * 10 + (value->text[i] - '0');
+	}
+	return true;
+}
+
+bool
+rt_json_scan_id(const struct rt_json_span *value, char id[RT_ID_LEN + 1])
+{
+	char digits[RT_ID_LEN * 6 + 3]; /* each may be written as an escape */
+	uint64_t n;
+
+	if (value == NULL || value->len > RT_ID_LEN * 6 + 2)
+		return false;
+	if (value->kind == RT_JSON_STRING)
+		rt_json_scan_decode(value->text, value->len, digits);
+	else if (value->kind == RT_JSON_NUMBER)
+		snprintf(digits, sizeof(digits), "%.*s", (int) value->len, value->text);
+	else
+		return false;
+	if (!rt_json_pos_text(digits, strlen(digits), &n) || digits[0] == '0')
+		return false;
+	snprintf(id, RT_ID_LEN + 1, "%llu", (unsigned long long) n);
+	return true;
 }
