@@ -34,7 +34,7 @@ struct rt_childlog
 	TimestampTz told;
 };
 
-/* The levels of docs/architecture.md, in the order of enum rt_log_min.  Debug lines come only where
+/* The levels of docs/protocols.md, in the order of enum rt_log_min.  Debug lines come only where
  * rt.log_min_messages asks for them, so they are logged as they are: the whole server need not talk for that. */
 static const struct
 {

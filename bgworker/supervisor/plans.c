@@ -175,7 +175,7 @@ append_tls(StringInfo out)
 	appendStringInfoChar(out, '}');
 }
 
-/* The line of docs/architecture.md.  It has secrets in it. */
+/* The line of docs/protocols.md.  It has secrets in it. */
 static char *
 make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int count)
 {

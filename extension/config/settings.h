@@ -83,7 +83,7 @@ struct rt_served
  * the extension is to be served. */
 extern List *rt_settings_served(void);
 
-/* Appends the object `settings` of docs/architecture.md: each setting that a program may know, by its name without
+/* Appends the object `settings` of docs/protocols.md: each setting that a program may know, by its name without
  * "rt.", times in milliseconds, sizes in bytes, with these two ports in place of the common ones. */
 extern void rt_settings_json(StringInfo out, int port, int media_port);
 

@@ -10,7 +10,7 @@ struct rt_event
 {
 	const char *name; /* [A-Za-z0-9_.:-]{1,64} */
 	Size name_len;
-	const char *route; /* a JSON object of docs/architecture.md */
+	const char *route; /* a JSON object of docs/protocols.md */
 	Size route_len;
 	const char *payload; /* a JSON object, first byte '{' */
 	Size payload_len;

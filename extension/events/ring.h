@@ -1,5 +1,5 @@
 /* ring.h: the commit ring of a database: records of events, one for each transaction, in the order in which
- * the transactions reserved them.  Backends write, the relay reads; see docs/architecture.md for what that order
+ * the transactions reserved them.  Backends write, the relay reads; see docs/protocols.md for what that order
  * promises. */
 #ifndef RT_RING_H
 #define RT_RING_H

@@ -75,7 +75,7 @@ LANGUAGE sql STABLE
 	RETURN nullif(pg_catalog.current_setting('rt_private.socket_id', true), '');
 COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket that asked for what this transaction does; null for SQL clients';
 
--- Participants and the private mark go into the route, see docs/architecture.md.
+-- Participants and the private mark go into the route, see docs/protocols.md.
 CREATE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
 	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,4 +1,4 @@
-/* dberror.h: from SQLSTATE to the codes of the wire contract; the table of docs/architecture.md. */
+/* dberror.h: from SQLSTATE to the codes of the wire contract; the table of docs/protocols.md. */
 #ifndef RT_DBERROR_H
 #define RT_DBERROR_H
 
