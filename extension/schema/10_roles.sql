@@ -273,6 +273,30 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'a page''s length in a request';
 
+-- Opaque to clients: microseconds and an id.  What was cut there goes on behind it.
+CREATE FUNCTION rt_private.cursor_text(at timestamptz, id text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (extract(epoch FROM at) * 1000000)::bigint::text || '_' || id;
+END
+$$;
+COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'nextCursor of a list that is ordered by a time and an id';
+
+CREATE FUNCTION rt_private.req_cursor(req jsonb, OUT at timestamptz, OUT id text)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	cursor text := rt_private.req_text_opt(req, 'cursor');
+	parts text[] := regexp_match(cursor, '^(-?[0-9]{1,18})_(.+)$');
+BEGIN
+	IF cursor IS NOT NULL AND parts IS NULL THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	at := timestamptz 'epoch' + parts[1]::bigint * interval '1 microsecond';
+	id := parts[2];
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'where a page begins; null: at the beginning';
+
 -- "<room>-<seq>" of this room.  What is well formed but of another room is null: not found.
 CREATE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -395,16 +395,22 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
 	most integer := rt_private.req_limit(req, 50, 200);
+	after text := rt_private.req_text_opt(req, 'cursor');
 	found_users json;
+	next_cursor text;
 BEGIN
 	PERFORM rt_private.check_user(actor);
-	SELECT coalesce(json_agg(rt_private.user_json(u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
-		ORDER BY lower(u.username)), '[]') INTO found_users
-	FROM (SELECT t.* FROM rt.users AS t
-		WHERE prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0
-		ORDER BY lower(t.username) LIMIT most) AS u
-	LEFT JOIN rt.presence AS p ON p.user_id = u.id;
-	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users));
+	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
+		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
+	INTO found_users, next_cursor
+	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
+			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t
+			WHERE (prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0)
+				AND (after IS NULL OR lower(t.username) > after)
+			ORDER BY lower(t.username) LIMIT most + 1) AS f) AS u
+	LEFT JOIN rt.presence AS p ON p.user_id = (u.u).id;
+	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users), 'nextCursor', next_cursor);
 END
 $$;
 COMMENT ON FUNCTION rt_api.users_search(text, jsonb) IS 'GET /api/users';

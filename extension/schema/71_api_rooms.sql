@@ -65,15 +65,29 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.room_json_for(rt.rooms, text) IS 'a room as a user sees it';
 
+-- By latest activity.  Only what is on the page is looked into.
 CREATE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	most integer := rt_private.req_limit(req, 50, 200);
+	behind record;
 	rooms json;
+	next_cursor text;
 BEGIN
 	PERFORM rt_private.check_user(actor);
-	SELECT coalesce(json_agg(rt_private.room_json(r, m) ORDER BY r.id), '[]') INTO rooms
-	FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id WHERE m.user_id = actor;
-	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms));
+	SELECT * INTO behind FROM rt_private.req_cursor(req);
+	IF behind.id !~ '^[0-9]{1,18}$' THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	SELECT coalesce(json_agg(rt_private.room_json(t.r, t.m) ORDER BY t.n) FILTER (WHERE t.n <= most), '[]'),
+		max(rt_private.cursor_text(t.at, (t.r).id::text)) FILTER (WHERE t.n = most AND t.total > most)
+	INTO rooms, next_cursor
+	FROM (SELECT f.r, f.m, f.at, row_number() OVER (ORDER BY f.at DESC, (f.r).id DESC) AS n, count(*) OVER () AS total FROM (
+			SELECT r, m, coalesce(r.last_at, r.created_at) AS at FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
+			WHERE m.user_id = actor
+				AND (behind.id IS NULL OR (coalesce(r.last_at, r.created_at), r.id) < (behind.at, behind.id::bigint))
+			ORDER BY coalesce(r.last_at, r.created_at) DESC, r.id DESC LIMIT most + 1) AS f) AS t;
+	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms), 'nextCursor', next_cursor);
 END
 $$;
 COMMENT ON FUNCTION rt_api.rooms_list(text, jsonb) IS 'GET /api/chat/rooms';
@@ -204,9 +218,22 @@ CREATE FUNCTION rt_api.members_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.rooms := rt_private.api_room(actor, req);
-	members json := rt_private.members_json(r.id);
+	most integer := rt_private.req_limit(req, 50, 200);
+	behind record;
+	users text[];
+	next_cursor text;
+	members json;
 BEGIN
-	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+	SELECT * INTO behind FROM rt_private.req_cursor(req);
+	SELECT array_agg(t.user_id) FILTER (WHERE t.n <= most),
+		max(rt_private.cursor_text(t.joined_at, t.user_id)) FILTER (WHERE t.n = most AND t.total > most)
+	INTO users, next_cursor
+	FROM (SELECT f.*, row_number() OVER (ORDER BY f.joined_at, f.user_id) AS n, count(*) OVER () AS total FROM (
+			SELECT m.user_id, m.joined_at FROM rt.room_members AS m
+			WHERE m.room_id = r.id AND (behind.id IS NULL OR (m.joined_at, m.user_id) > (behind.at, behind.id))
+			ORDER BY m.joined_at, m.user_id LIMIT most + 1) AS f) AS t;
+	members := rt_private.members_json(r.id, coalesce(users, '{}'));
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members), 'nextCursor', next_cursor);
 END
 $$;
 COMMENT ON FUNCTION rt_api.members_list(text, jsonb) IS 'GET /api/chat/rooms/:id/members';

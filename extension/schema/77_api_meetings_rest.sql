@@ -119,8 +119,8 @@ COMMENT ON FUNCTION rt_private.req_users(jsonb, text) IS 'a list of user ids in 
 CREATE FUNCTION rt_api.meetings_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	page integer := rt_private.req_limit(req, 100, 200);
-	before bigint := rt_private.req_id_opt(req, 'before');
+	page integer := rt_private.req_limit(req, 50, 200);
+	before bigint := coalesce(rt_private.req_id_opt(req, 'cursor'), rt_private.req_id_opt(req, 'before'));
 	wanted text := rt_private.req_choice(req, 'status', ARRAY['scheduled', 'live', 'ended', 'all'], 'all');
 	rows json[];
 BEGIN
@@ -141,7 +141,8 @@ BEGIN
 			AND NOT rt_private.meeting_banned(t.id, meetings_list.actor)
 		ORDER BY t.id DESC LIMIT page + 1) AS m;
 	RETURN json_build_object('status', 200, 'data', coalesce(array_to_json(rows[1:page]), '[]'),
-		'count', coalesce(cardinality(rows[1:page]), 0), 'hasMore', coalesce(cardinality(rows) > page, false));
+		'count', coalesce(cardinality(rows[1:page]), 0), 'hasMore', coalesce(cardinality(rows) > page, false),
+		'nextCursor', CASE WHEN cardinality(rows) > page THEN rows[page] ->> 'id' END);
 END
 $$;
 COMMENT ON FUNCTION rt_api.meetings_list(text, jsonb) IS 'GET /api/meetings: the caller''s own, newest first';

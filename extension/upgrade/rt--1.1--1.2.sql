@@ -126,6 +126,31 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.cursor_text(at timestamptz, id text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (extract(epoch FROM at) * 1000000)::bigint::text || '_' || id;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'nextCursor of a list that is ordered by a time and an id';
+
+CREATE FUNCTION rt_private.req_cursor(req jsonb, OUT at timestamptz, OUT id text)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	cursor text := rt_private.req_text_opt(req, 'cursor');
+	parts text[] := regexp_match(cursor, '^(-?[0-9]{1,18})_(.+)$');
+BEGIN
+	IF cursor IS NOT NULL AND parts IS NULL THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	at := timestamptz 'epoch' + parts[1]::bigint * interval '1 microsecond';
+	id := parts[2];
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'where a page begins; null: at the beginning';
+
 CREATE OR REPLACE FUNCTION rt_private.password_bytes(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
@@ -3143,6 +3168,30 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.users_search(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
+	most integer := rt_private.req_limit(req, 50, 200);
+	after text := rt_private.req_text_opt(req, 'cursor');
+	found_users json;
+	next_cursor text;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
+		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
+	INTO found_users, next_cursor
+	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
+			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t
+			WHERE (prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0)
+				AND (after IS NULL OR lower(t.username) > after)
+			ORDER BY lower(t.username) LIMIT most + 1) AS f) AS u
+	LEFT JOIN rt.presence AS p ON p.user_id = (u.u).id;
+	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users), 'nextCursor', next_cursor);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.api_room(actor text, req jsonb) RETURNS rt.rooms
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -3197,6 +3246,31 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most integer := rt_private.req_limit(req, 50, 200);
+	behind record;
+	rooms json;
+	next_cursor text;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT * INTO behind FROM rt_private.req_cursor(req);
+	IF behind.id !~ '^[0-9]{1,18}$' THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	SELECT coalesce(json_agg(rt_private.room_json(t.r, t.m) ORDER BY t.n) FILTER (WHERE t.n <= most), '[]'),
+		max(rt_private.cursor_text(t.at, (t.r).id::text)) FILTER (WHERE t.n = most AND t.total > most)
+	INTO rooms, next_cursor
+	FROM (SELECT f.r, f.m, f.at, row_number() OVER (ORDER BY f.at DESC, (f.r).id DESC) AS n, count(*) OVER () AS total FROM (
+			SELECT r, m, coalesce(r.last_at, r.created_at) AS at FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
+			WHERE m.user_id = actor
+				AND (behind.id IS NULL OR (coalesce(r.last_at, r.created_at), r.id) < (behind.at, behind.id::bigint))
+			ORDER BY coalesce(r.last_at, r.created_at) DESC, r.id DESC LIMIT most + 1) AS f) AS t;
+	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms), 'nextCursor', next_cursor);
+END
+$$;
+
 CREATE FUNCTION rt_private.req_who(req jsonb, key text, otherwise text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3243,6 +3317,29 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_api.room_read(text, jsonb) IS 'PUT /api/chat/rooms/:id/read';
+
+CREATE OR REPLACE FUNCTION rt_api.members_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms := rt_private.api_room(actor, req);
+	most integer := rt_private.req_limit(req, 50, 200);
+	behind record;
+	users text[];
+	next_cursor text;
+	members json;
+BEGIN
+	SELECT * INTO behind FROM rt_private.req_cursor(req);
+	SELECT array_agg(t.user_id) FILTER (WHERE t.n <= most),
+		max(rt_private.cursor_text(t.joined_at, t.user_id)) FILTER (WHERE t.n = most AND t.total > most)
+	INTO users, next_cursor
+	FROM (SELECT f.*, row_number() OVER (ORDER BY f.joined_at, f.user_id) AS n, count(*) OVER () AS total FROM (
+			SELECT m.user_id, m.joined_at FROM rt.room_members AS m
+			WHERE m.room_id = r.id AND (behind.id IS NULL OR (m.joined_at, m.user_id) > (behind.at, behind.id))
+			ORDER BY m.joined_at, m.user_id LIMIT most + 1) AS f) AS t;
+	members := rt_private.members_json(r.id, coalesce(users, '{}'));
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members), 'nextCursor', next_cursor);
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_api.members_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -4356,6 +4453,36 @@ BEGIN
 		RAISE EXCEPTION '% must be a list of up to 1000 user ids', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN ARRAY(SELECT jsonb_array_elements_text(value));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meetings_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	page integer := rt_private.req_limit(req, 50, 200);
+	before bigint := coalesce(rt_private.req_id_opt(req, 'cursor'), rt_private.req_id_opt(req, 'before'));
+	wanted text := rt_private.req_choice(req, 'status', ARRAY['scheduled', 'live', 'ended', 'all'], 'all');
+	rows json[];
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT array_agg(rt_private.meeting_json(m) ORDER BY m.id DESC) INTO rows
+	FROM (
+		SELECT t.*
+		FROM rt.meetings AS t
+		WHERE t.id IN (
+				SELECT h.id FROM rt.meetings AS h WHERE h.host_id = meetings_list.actor
+				UNION SELECT i.meeting_id FROM rt.meeting_invitees AS i WHERE i.user_id = meetings_list.actor
+				UNION SELECT p.meeting_id FROM rt.meeting_participants AS p WHERE p.user_id = meetings_list.actor
+				UNION SELECT r.id FROM rt.room_members AS o
+					JOIN rt.meetings AS r ON r.room_id = o.room_id AND r.access = 'room'
+					WHERE o.user_id = meetings_list.actor)
+			AND (wanted = 'all' OR t.status = wanted)
+			AND (before IS NULL OR t.id < before)
+			AND NOT rt_private.meeting_banned(t.id, meetings_list.actor)
+		ORDER BY t.id DESC LIMIT page + 1) AS m;
+	RETURN json_build_object('status', 200, 'data', coalesce(array_to_json(rows[1:page]), '[]'),
+		'count', coalesce(cardinality(rows[1:page]), 0), 'hasMore', coalesce(cardinality(rows) > page, false),
+		'nextCursor', CASE WHEN cardinality(rows) > page THEN rows[page] ->> 'id' END);
 END
 $$;
 

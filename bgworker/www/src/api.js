@@ -58,6 +58,19 @@ export async function rest(method, path, body) {
   return answer;
 }
 
+// All pages of a list.
+export async function all(path) {
+  const items = [];
+  let cursor = null;
+  do {
+    const query = new URLSearchParams({ limit: 200, ...(cursor && { cursor }) });
+    const { data, nextCursor } = await rest('GET', `${path}?${query}`);
+    items.push(...data);
+    cursor = nextCursor;
+  } while (cursor);
+  return items;
+}
+
 // The id of the user with that name, to the letter; undefined if there is none.
 async function idOf(username) {
   const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=200`);

@@ -1,5 +1,5 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
-import { emit, rest, socket } from './api.js';
+import { all, emit, rest, socket } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, emptyRoom, put, seqOf } from './messages.js';
 import { adopt } from './outbox.js';
@@ -12,7 +12,7 @@ const RETRY_MS = 2000;
 // ---- rooms, members, presence ------------------------------------------------------
 
 export async function loadRooms() {
-  const { data } = await rest('GET', '/api/chat/rooms');
+  const data = await all('/api/chat/rooms');
   const seen = new Set(data.map((room) => room.id));
   for (const id of state.rooms.keys()) if (!seen.has(id)) state.rooms.delete(id);
   const drafts = state.rooms.size ? [] : await loadDrafts();
@@ -39,7 +39,7 @@ function keepPresence({ userId, status, lastSeen, statusMessage }) {
 }
 
 export async function loadMembers(id) {
-  const { data } = await rest('GET', `/api/chat/rooms/${id}/members`);
+  const data = await all(`/api/chat/rooms/${id}/members`);
   state.members.set(id, new Map(data.map((member) => [member.userId, member])));
   data.forEach(keepPresence);
   changed('members', id);
