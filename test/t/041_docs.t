@@ -67,6 +67,10 @@ for my $page (@pages)
 	is("@lost", '', "$page links to headings that are there");
 }
 
+my $readme = slurp("$root/README.md");
+my @unlisted = grep { index($readme, "]($_)") < 0 } grep { m{^docs/} } @pages;
+is("@unlisted", '', 'README.md lists every page');
+
 # So is every function of the other two schemas, every file and every function in C.
 my %private = map { $_ => 1 } split /\n/, $cluster->sql(q{
 	SELECT format('%s.%s', n.nspname, o.name) FROM pg_namespace AS n JOIN (
