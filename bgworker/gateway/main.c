@@ -29,7 +29,7 @@
 #include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/counters.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "bgworker/gateway/clients/joins.h"
 #include "bgworker/gateway/clients/rates.h"
 #include "bgworker/gateway/clients/room.h"
@@ -100,7 +100,7 @@ struct gateway
 	struct rt_joins *joins;
 	struct rt_auth *auth;
 	struct rt_rates *writers;
-	struct rt_events *events;
+	struct rt_client_events *events;
 	struct rt_typings *typings;
 	struct rt_chat *chat;
 	struct rt_send *send;
@@ -272,7 +272,7 @@ on_event(void *arg, struct rt_socket *s, const struct rt_socket_event *e)
 {
 	struct gateway *g = arg;
 
-	rt_event_arrive(g->events, s, e);
+	rt_client_event_arrive(g->events, s, e);
 }
 
 static void
@@ -346,7 +346,7 @@ make_clients(struct gateway *g)
 	g->joins = rt_joins_new();
 	g->auth = rt_auth_new(g->loop, g->db, g->commands);
 	g->writers = rt_rates_new();
-	g->events = rt_events_new(&(struct rt_events_uses){
+	g->events = rt_client_events_new(&(struct rt_client_events_uses){
 		.loop = g->loop,
 		.db = g->db,
 		.bus = g->bus,
@@ -696,7 +696,7 @@ stop(struct gateway *g)
 	rt_chat_free(g->chat);
 	rt_send_free(g->send);
 	rt_typings_free(g->typings);
-	rt_events_free(g->events);
+	rt_client_events_free(g->events);
 	rt_rates_free(g->writers);
 	rt_auth_free(g->auth);
 	rt_joins_free(g->joins);

@@ -11,7 +11,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/bus/bus.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "bgworker/gateway/clients/joins.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/snapshot.h"
@@ -31,7 +31,7 @@ rt_chat_read_settings(struct rt_chat_settings *s, struct rt_conf *c)
 }
 
 static const struct rt_chat_uses *
-uses_of(const struct rt_event *e)
+uses_of(const struct rt_client_event *e)
 {
 	const struct rt_chat *ch = e->owner;
 
@@ -160,11 +160,11 @@ finish_joins(const struct rt_chat_uses *uses, struct join_batch *batch, struct r
 static void
 on_joined(void *arg, const struct rt_db_reply *reply)
 {
-	struct rt_event *e = arg;
+	struct rt_client_event *e = arg;
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	char *text = NULL;
 
-	finish_joins(uses_of(e), e->data, rt_event_client(e), answer);
+	finish_joins(uses_of(e), e->data, rt_client_event_client(e), answer);
 	if (answer != NULL)
 	{
 		json_object_del(answer, "snapshot"); /* is for us alone */
@@ -172,27 +172,27 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 		json_decref(answer);
 	}
 	if (text != NULL)
-		rt_event_answer(e, text, strlen(text));
+		rt_client_event_answer(e, text, strlen(text));
 	else
-		rt_event_answer_reply(e, reply);
+		rt_client_event_answer_reply(e, reply);
 	free(text);
 }
 
 static void
-begin_joins(struct rt_event *e, struct join_batch *batch)
+begin_joins(struct rt_client_event *e, struct join_batch *batch)
 {
-	const char *user = rt_event_client(e)->user->id;
+	const char *user = rt_client_event_client(e)->user->id;
 
 	for (size_t i = 0; i < batch->count; i++)
 		batch->joins[i].pending = rt_joins_begin(uses_of(e)->joins, batch->joins[i].room, user);
 	e->data = batch;
-	rt_event_call(e, "join_rooms", on_joined);
+	rt_client_event_call(e, "join_rooms", on_joined);
 }
 
 static int64_t
-joins_after(const struct rt_event *e, const struct join_batch *batch)
+joins_after(const struct rt_client_event *e, const struct join_batch *batch)
 {
-	const struct rt_client *c = rt_event_client(e);
+	const struct rt_client *c = rt_client_event_client(e);
 	int64_t n = c->njoins;
 
 	for (size_t i = 0; i < batch->count; i++)
@@ -201,18 +201,18 @@ joins_after(const struct rt_event *e, const struct join_batch *batch)
 }
 
 static void
-handle_join(struct rt_event *e)
+handle_join(struct rt_client_event *e)
 {
 	struct rt_json_level items;
-	struct join_batch *batch = rt_event_array(e, "roomIds", &items) ? read_rooms(items) : NULL;
+	struct join_batch *batch = rt_client_event_array(e, "roomIds", &items) ? read_rooms(items) : NULL;
 	int64_t most = uses_of(e)->settings->max_rooms_per_connection;
 
 	if (batch == NULL)
-		rt_event_fail(e, "bad_request", "roomIds must be an array of room ids");
+		rt_client_event_fail(e, "bad_request", "roomIds must be an array of room ids");
 	else if (joins_after(e, batch) > most)
 	{
 		free(batch);
-		rt_event_fail(e, "too_large", "Too many rooms for one connection");
+		rt_client_event_fail(e, "too_large", "Too many rooms for one connection");
 	}
 	else
 		begin_joins(e, batch);
@@ -223,48 +223,48 @@ handle_join(struct rt_event *e)
 static void
 on_reply(void *arg, const struct rt_db_reply *reply)
 {
-	rt_event_answer_reply(arg, reply);
+	rt_client_event_answer_reply(arg, reply);
 }
 
 static void
-handle_leave(struct rt_event *e)
+handle_leave(struct rt_client_event *e)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	char room[RT_ID_LEN + 1];
 
-	if (rt_event_id(e, "roomId", room))
+	if (rt_client_event_id(e, "roomId", room))
 	{
 		rt_typing_end(uses_of(e)->typings, c, RT_TYPING_ROOM, room);
 		rt_room_leave(uses_of(e)->rooms, room, c);
-		rt_event_call(e, "leave_room", on_reply);
+		rt_client_event_call(e, "leave_room", on_reply);
 	}
 	else
-		rt_event_fail(e, "bad_request", "roomId must be a room's id");
+		rt_client_event_fail(e, "bad_request", "roomId must be a room's id");
 }
 
 /* ---- chat-typing ------------------------------------------------------------------------ */
 
 static void
-handle_typing(struct rt_event *e)
+handle_typing(struct rt_client_event *e)
 {
-	const struct rt_client *c = rt_event_client(e);
+	const struct rt_client *c = rt_client_event_client(e);
 	char room[RT_ID_LEN + 1];
 	bool typing;
 
-	if (!rt_event_id(e, "roomId", room))
-		rt_event_fail(e, "bad_request", "roomId must be a room's id");
-	else if (!rt_event_bool(e, "isTyping", &typing))
-		rt_event_fail(e, "bad_request", "isTyping must be true or false");
+	if (!rt_client_event_id(e, "roomId", room))
+		rt_client_event_fail(e, "bad_request", "roomId must be a room's id");
+	else if (!rt_client_event_bool(e, "isTyping", &typing))
+		rt_client_event_fail(e, "bad_request", "isTyping must be true or false");
 	else if (!rt_room_is_member(uses_of(e)->rooms, room, c->user))
-		rt_event_fail(e, "not_found", "Room not found");
+		rt_client_event_fail(e, "not_found", "Room not found");
 	else if (!rt_room_is_joined(uses_of(e)->rooms, room, c))
-		rt_event_fail(e, "forbidden", "Join the room first");
+		rt_client_event_fail(e, "forbidden", "Join the room first");
 	else
 		rt_typing_tell(uses_of(e)->typings, e, RT_TYPING_ROOM, room, typing);
 }
 
 /* Of two statuses in a row, or of typing that begins and ends, the database must see the second one last. */
-static const struct rt_event_def events[] = {
+static const struct rt_client_event_def events[] = {
 	{.name = "join-chat-rooms",
 	 .alias = "join-rooms",
 	 .handle = handle_join,
@@ -283,12 +283,12 @@ static const struct rt_event_def events[] = {
 };
 
 struct rt_chat *
-rt_chat_new(const struct rt_chat_uses *uses, struct rt_events *es)
+rt_chat_new(const struct rt_chat_uses *uses, struct rt_client_events *es)
 {
 	struct rt_chat *ch = rt_alloc(sizeof(*ch));
 
 	ch->uses = *uses;
-	rt_events_add(es, events, sizeof(events) / sizeof(events[0]), ch);
+	rt_client_events_add(es, events, sizeof(events) / sizeof(events[0]), ch);
 	return ch;
 }
 

@@ -7,7 +7,7 @@
 struct rt_bus;
 struct rt_chat;
 struct rt_conf;
-struct rt_events;
+struct rt_client_events;
 struct rt_joins;
 struct rt_rooms;
 struct rt_typings;
@@ -29,7 +29,7 @@ struct rt_chat_uses
 	const struct rt_chat_settings *settings;
 };
 
-struct rt_chat *rt_chat_new(const struct rt_chat_uses *uses, struct rt_events *events); /* adds its events */
-void rt_chat_free(struct rt_chat *ch);                                                  /* NULL is fine */
+struct rt_chat *rt_chat_new(const struct rt_chat_uses *uses, struct rt_client_events *events); /* adds its events */
+void rt_chat_free(struct rt_chat *ch);                                                         /* NULL is fine */
 
 #endif

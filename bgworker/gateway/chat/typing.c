@@ -1,5 +1,12 @@
-/* typing.c: see typing.h.  All entries last equally long, so they stand in the order of their ends and one timer
- * does for all. */
+/* typing.c: who is typing where, in chat rooms and in meetings.
+ *
+ * Soft state: an entry lasts LASTS_MS unless the client says again that it types, and ends with the client.  All entries
+ * last equally long, so the list is in the order of their ends and one timer does for all; an entry that is prolonged
+ * moves to the end of the list.  The others are told through the database, which knows who they are, at most once in
+ * TELL_EVERY_MS for an entry that goes on.
+ *
+ * An entry is in two lists, that of all and that of its client, from rt_typing_start() to drop(); a client must not be freed
+ * before rt_typing_end_all().  chat/chat.c and meetings/meeting_event.c check who may type where before they call. */
 #include "typing.h"
 
 #include <stdio.h>
@@ -221,25 +228,26 @@ struct told
 static void
 on_event_told(void *arg, const struct rt_db_reply *reply)
 {
-	struct rt_event *e = arg;
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client_event *e = arg;
+	struct rt_client *c = rt_client_event_client(e);
 	struct told *told = e->data;
 
 	if (!reply->ok && c != NULL)
 		rt_typing_stop(told->typings, c, told->place, told->id);
 	free(told);
-	rt_event_answer_reply(e, reply);
+	rt_client_event_answer_reply(e, reply);
 }
 
 void
-rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place place, const char *id, bool typing)
+rt_typing_tell(struct rt_typings *ts, struct rt_client_event *e, enum rt_typing_place place, const char *id,
+			   bool typing)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	struct told *told;
 
 	if (!(typing ? rt_typing_start(ts, c, place, id) : rt_typing_stop(ts, c, place, id)))
 	{
-		rt_event_answer(e, "{}", 2);
+		rt_client_event_answer(e, "{}", 2);
 		return;
 	}
 	told = rt_alloc(sizeof(*told));
@@ -247,5 +255,5 @@ rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place p
 	told->place = place;
 	snprintf(told->id, sizeof(told->id), "%s", id);
 	e->data = told;
-	rt_event_call(e, places[place].fn, on_event_told);
+	rt_client_event_call(e, places[place].fn, on_event_told);
 }

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 
 struct rt_client;
 struct rt_db;
@@ -31,7 +31,7 @@ void rt_typing_end_all(struct rt_typings *ts, struct rt_client *c);
 
 /* Answers the client's event that says so.  The others are told by the database, unless they were within the last
  * second. */
-void rt_typing_tell(struct rt_typings *ts, struct rt_event *e, enum rt_typing_place place, const char *id,
+void rt_typing_tell(struct rt_typings *ts, struct rt_client_event *e, enum rt_typing_place place, const char *id,
 					bool typing);
 
 #endif

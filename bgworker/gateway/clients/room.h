@@ -3,8 +3,8 @@
  * "joined" is a client that asked for the room's events; "member" is a connected user whom the database has in
  * the room, joined or not.  A room is there while one of either is.  What the database says about membership
  * arrives by the bus; nothing here asks it. */
-#ifndef RT_ROOM_H
-#define RT_ROOM_H
+#ifndef RT_CLIENTS_ROOM_H
+#define RT_CLIENTS_ROOM_H
 
 #include <stdbool.h>
 #include <stddef.h>

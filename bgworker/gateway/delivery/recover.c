@@ -10,7 +10,7 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/bus/bus.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "bgworker/gateway/bus/recent.h"
 #include "recovery.h"
 #include "replay.h"
@@ -224,7 +224,7 @@ go_on(struct rt_recover *rc, struct rt_recovery *r)
 			go_live(rc->uses.rooms, r);
 		rt_recovery_free(r);
 		if (c != NULL)
-			rt_event_lower_barrier(rc->uses.events, c);
+			rt_client_event_lower_barrier(rc->uses.events, c);
 	}
 }
 
@@ -258,7 +258,7 @@ void
 rt_recover_begin(struct rt_recover *rc, struct rt_client *c, const json_t *rooms, uint64_t offset)
 {
 	rt_counters_add(rc->uses.counters, RT_COUNT_RECOVERED, 1);
-	rt_event_raise_barrier(c);
+	rt_client_event_raise_barrier(c);
 	go_on(rc, rt_recovery_new(c, rooms, offset));
 }
 

@@ -13,7 +13,7 @@ struct rt_bus;
 struct rt_client;
 struct rt_counters;
 struct rt_db;
-struct rt_events;
+struct rt_client_events;
 struct rt_loop;
 struct rt_recent;
 struct rt_recover;
@@ -30,7 +30,7 @@ struct rt_recover_uses
 	const struct rt_recent *recent;
 	struct rt_rooms *rooms;
 	const struct rt_roaming *roaming;
-	struct rt_events *events;
+	struct rt_client_events *events;
 	struct rt_counters *counters;
 	const struct rt_recovery_settings *settings;
 };

@@ -17,7 +17,7 @@
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/counters.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/user.h"
 #include "bgworker/gateway/delivery/presence.h"
@@ -68,7 +68,7 @@ rt_leave_socket(struct rt_leave *l, struct rt_socket *s, const char *reason, boo
 	if (c->user != NULL && u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "leave", "socket=%s peer=%s user=\"%s\": disconnected after %.3f s: %s", rt_socket_id(s),
 			   rt_socket_peer(s), c->user->id, (double) (rt_loop_now_ms(u->loop) - c->entered_ms) / 1000, reason);
-	rt_event_forget_held(c);
+	rt_client_event_forget_held(c);
 	if (c->user != NULL)
 		take_leave(u, c, clean);
 	rt_socket_set_data(s, NULL);

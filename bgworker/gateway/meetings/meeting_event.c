@@ -16,7 +16,7 @@
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/client.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "meeting.h"
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/clients/user.h"
@@ -27,7 +27,7 @@ struct rt_meeting_events
 };
 
 static struct rt_meeting_events *
-owner_of(const struct rt_event *e)
+owner_of(const struct rt_client_event *e)
 {
 	return e->owner;
 }
@@ -86,15 +86,15 @@ free_join(struct join *j)
 static void
 on_joined(void *arg, const struct rt_db_reply *reply)
 {
-	struct rt_event *e = arg;
+	struct rt_client_event *e = arg;
 	struct rt_meeting_events *me = owner_of(e);
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	struct join *j = e->data;
 	bool joined = reply->ok;
 
 	if (c == NULL && joined)
 		tell_dropped(me, j->user, j->sid);
-	rt_event_answer_reply(e, reply);
+	rt_client_event_answer_reply(e, reply);
 	if (c != NULL)
 		rt_meeting_settle(me->uses.meetings, j->meeting, c, joined, rt_client_pos(c, rt_bus_pos(me->uses.bus)));
 	free_join(j);
@@ -102,53 +102,53 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 
 /* Checking a password takes long by design; chat must not wait behind it. */
 static enum rt_db_lane
-lane_of(const struct rt_event *e)
+lane_of(const struct rt_client_event *e)
 {
-	bool password = rt_event_has_string(e, "password") || rt_event_has_string(e, "meeting_password");
+	bool password = rt_client_event_has_string(e, "password") || rt_client_event_has_string(e, "meeting_password");
 
 	return password ? RT_DB_SLOW : RT_DB_FAST;
 }
 
 static void
-handle_join(struct rt_event *e)
+handle_join(struct rt_client_event *e)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	struct join *j = rt_alloc(sizeof(*j));
 
-	if (rt_event_id(e, "meetingId", j->meeting))
+	if (rt_client_event_id(e, "meetingId", j->meeting))
 	{
 		j->user = rt_strdup(c->user->id);
 		j->sid = rt_strdup(rt_socket_id(c->socket));
 		e->data = j;
 		rt_meeting_expect(owner_of(e)->uses.meetings, j->meeting, c);
-		rt_event_call_with(e, lane_of(e), "meeting_join", NULL, on_joined, e);
+		rt_client_event_call_with(e, lane_of(e), "meeting_join", NULL, on_joined, e);
 	}
 	else
 	{
 		free(j);
-		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+		rt_client_event_fail(e, "bad_request", "meetingId must be a meeting's id");
 	}
 }
 
 static void
 on_reply(void *arg, const struct rt_db_reply *reply)
 {
-	rt_event_answer_reply(arg, reply);
+	rt_client_event_answer_reply(arg, reply);
 }
 
 static void
-handle_leave(struct rt_event *e)
+handle_leave(struct rt_client_event *e)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	char meeting[RT_ID_LEN + 1];
 
-	if (rt_event_id(e, "meetingId", meeting))
+	if (rt_client_event_id(e, "meetingId", meeting))
 	{
 		rt_typing_end(owner_of(e)->uses.typings, c, RT_TYPING_MEETING, meeting);
-		rt_event_call(e, "meeting_leave", on_reply);
+		rt_client_event_call(e, "meeting_leave", on_reply);
 	}
 	else
-		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+		rt_client_event_fail(e, "bad_request", "meetingId must be a meeting's id");
 }
 
 void
@@ -164,27 +164,27 @@ rt_meeting_events_resume(struct rt_meeting_events *me, struct rt_client *c, cons
 		if (!rt_json_id(item, id))
 			continue;
 		snprintf(req, sizeof(req), "{\"meetingId\":\"%s\"}", id);
-		rt_event_inject(me->uses.events, c, "join-meeting", req);
+		rt_client_event_inject(me->uses.events, c, "join-meeting", req);
 	}
 }
 
 /* ---- typing ----------------------------------------------------------------------------------- */
 
 static void
-handle_typing(struct rt_event *e)
+handle_typing(struct rt_client_event *e)
 {
 	char meeting[RT_ID_LEN + 1];
 	bool typing;
 
-	if (!rt_event_id(e, "meetingId", meeting))
-		rt_event_fail(e, "bad_request", "meetingId must be a meeting's id");
-	else if (!rt_event_bool(e, "typing", &typing))
-		rt_event_fail(e, "bad_request", "typing must be true or false");
-	else if (rt_meeting_is_seated(owner_of(e)->uses.meetings, meeting, rt_event_client(e)))
+	if (!rt_client_event_id(e, "meetingId", meeting))
+		rt_client_event_fail(e, "bad_request", "meetingId must be a meeting's id");
+	else if (!rt_client_event_bool(e, "typing", &typing))
+		rt_client_event_fail(e, "bad_request", "typing must be true or false");
+	else if (rt_meeting_is_seated(owner_of(e)->uses.meetings, meeting, rt_client_event_client(e)))
 		rt_typing_tell(owner_of(e)->uses.typings, e, RT_TYPING_MEETING, meeting, typing);
 	else
 		/* The database knows whether it is not there, over, or none of theirs. */
-		rt_event_call(e, "meeting_typing", on_reply);
+		rt_client_event_call(e, "meeting_typing", on_reply);
 }
 
 /* ---- what the database tells ---------------------------------------------------------------- */
@@ -233,7 +233,7 @@ run_meeting_closed(void *owner, const json_t *payload)
 
 /* ---- the tables --------------------------------------------------------------------------------- */
 
-static const struct rt_event_def events[] = {
+static const struct rt_client_event_def events[] = {
 	{.name = "join-meeting", .handle = handle_join, .reply = "meeting-joined", .barrier = true},
 	{.name = "leave-meeting", .handle = handle_leave, .barrier = true},
 	{.name = "typing", .handle = handle_typing, .barrier = true},
@@ -260,7 +260,7 @@ rt_meeting_events_new(const struct rt_meeting_events_uses *uses)
 	struct rt_meeting_events *me = rt_alloc(sizeof(*me));
 
 	me->uses = *uses;
-	rt_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), me);
+	rt_client_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), me);
 	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), me);
 	return me;
 }

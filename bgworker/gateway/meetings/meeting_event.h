@@ -10,7 +10,7 @@ struct rt_bus;
 struct rt_client;
 struct rt_commands;
 struct rt_db;
-struct rt_events;
+struct rt_client_events;
 struct rt_meeting_events;
 struct rt_meetings;
 struct rt_self;
@@ -26,8 +26,8 @@ struct rt_meeting_events_uses
 	struct rt_sockets *sockets;
 	struct rt_meetings *meetings;
 	struct rt_typings *typings;
-	struct rt_events *events;     /* it adds its own */
-	struct rt_commands *commands; /* likewise */
+	struct rt_client_events *events; /* it adds its own */
+	struct rt_commands *commands;    /* likewise */
 };
 
 struct rt_meeting_events *rt_meeting_events_new(const struct rt_meeting_events_uses *uses);

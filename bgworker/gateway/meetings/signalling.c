@@ -17,7 +17,7 @@
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/bus/command.h"
-#include "bgworker/gateway/clients/event.h"
+#include "bgworker/gateway/clients/client_event.h"
 #include "bgworker/gateway/clients/client.h"
 
 #define ANSWER_WITHIN_MS 5000
@@ -30,9 +30,9 @@ struct request
 {
 	struct rt_signalling *signals;
 	char tag[TAG_LEN + 1];
-	uint64_t client;        /* serial */
-	struct rt_event *event; /* NULL: answered */
-	bool calling;           /* media_request is under way */
+	uint64_t client;               /* serial */
+	struct rt_client_event *event; /* NULL: answered */
+	bool calling;                  /* media_request is under way */
 	uint64_t ends_ms;
 	struct request *next, **prevp; /* in the order of their ends */
 };
@@ -51,7 +51,7 @@ struct rt_signalling
 /* ---- requests ---------------------------------------------------------------------------- */
 
 static struct request *
-new_request(struct rt_signalling *sg, struct rt_event *e)
+new_request(struct rt_signalling *sg, struct rt_client_event *e)
 {
 	struct request *r = rt_alloc(sizeof(*r));
 
@@ -82,10 +82,10 @@ free_request(struct rt_signalling *sg, struct request *r)
 }
 
 /* Takes the event for its answer; the request may be gone then. */
-static struct rt_event *
+static struct rt_client_event *
 take_event(struct rt_signalling *sg, struct request *r)
 {
-	struct rt_event *e = r->event;
+	struct rt_client_event *e = r->event;
 
 	r->event = NULL;
 	if (!r->calling)
@@ -104,7 +104,7 @@ on_timer(void *arg)
 	{
 		next = r->next;
 		if (r->event != NULL)
-			rt_event_fail(take_event(sg, r), "unavailable", "The media server did not answer");
+			rt_client_event_fail(take_event(sg, r), "unavailable", "The media server did not answer");
 	}
 	for (struct request *r = sg->first; r != NULL; r = r->next)
 	{
@@ -118,11 +118,11 @@ on_timer(void *arg)
 /* ---- asking ------------------------------------------------------------------------------- */
 
 static void
-answer_ack(struct rt_event *e, const json_t *ack)
+answer_ack(struct rt_client_event *e, const json_t *ack)
 {
 	char *text = json_dumps(ack, JSON_COMPACT);
 
-	rt_event_answer(e, text, strlen(text));
+	rt_client_event_answer(e, text, strlen(text));
 	free(text);
 }
 
@@ -149,15 +149,15 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 	if (r->event == NULL)
 		free_request(sg, r);
 	else if (!reply->ok)
-		rt_event_fail(take_event(sg, r), reply->code, reply->message);
+		rt_client_event_fail(take_event(sg, r), reply->code, reply->message);
 	else
 		take_reply(sg, r, reply);
 	if (c != NULL)
-		rt_event_lower_barrier(sg->uses.events, c);
+		rt_client_event_lower_barrier(sg->uses.events, c);
 }
 
 static void
-handle_request(struct rt_event *e)
+handle_request(struct rt_client_event *e)
 {
 	struct rt_signalling *sg = e->owner;
 	struct rt_text req;
@@ -165,27 +165,27 @@ handle_request(struct rt_event *e)
 
 	if (rt_map_count(sg->requests) >= REQUESTS_MAX)
 	{
-		rt_event_fail(e, "unavailable", "Too many requests wait for the media server");
+		rt_client_event_fail(e, "unavailable", "Too many requests wait for the media server");
 		return;
 	}
 	r = new_request(sg, e);
 	r->calling = true;
-	rt_event_raise_barrier(rt_event_client(e));
+	rt_client_event_raise_barrier(rt_client_event_client(e));
 	rt_text_init(&req);
 	rt_text_addf(&req, "\"op\":\"%s\",\"tag\":\"%s\"", e->def->name, r->tag);
-	rt_event_call_with(e, RT_DB_FAST, "media_request", req.data, on_asked, r);
+	rt_client_event_call_with(e, RT_DB_FAST, "media_request", req.data, on_asked, r);
 	rt_text_fini(&req);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
 static void
-answer_error(struct rt_event *e, const json_t *error)
+answer_error(struct rt_client_event *e, const json_t *error)
 {
 	const char *code = rt_json_str(error, "code");
 	const char *message = rt_json_str(error, "message");
 
-	rt_event_fail(e, code == NULL ? "internal" : code, message == NULL ? "The media server failed" : message);
+	rt_client_event_fail(e, code == NULL ? "internal" : code, message == NULL ? "The media server failed" : message);
 }
 
 /* {tag, ack | error}.  An unknown tag is a request that was given up. */
@@ -195,7 +195,7 @@ take_answer(struct rt_signalling *sg, const json_t *answer)
 	const char *tag = rt_json_str(answer, "tag");
 	struct request *r = tag == NULL ? NULL : rt_map_find_str(sg->requests, tag);
 	const json_t *ack = rt_json_object(answer, "ack");
-	struct rt_event *e;
+	struct rt_client_event *e;
 
 	if (r == NULL || r->event == NULL)
 		return;
@@ -257,7 +257,7 @@ run_media_answer(void *owner, const json_t *payload)
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
-static const struct rt_event_def events[] = {
+static const struct rt_client_event_def events[] = {
 	{.name = "create-transport", .handle = handle_request, .reply = "transport-created"},
 	{.name = "connect-transport", .handle = handle_request, .reply = "transport-connected"},
 	{.name = "restart-ice", .handle = handle_request, .reply = "ice-restarted"},
@@ -286,7 +286,7 @@ rt_signalling_new(const struct rt_signalling_uses *uses)
 	sg->last = &sg->first;
 	sg->stored = json_array();
 	sg->timer = rt_timer_new(uses->loop, on_timer, sg);
-	rt_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), sg);
+	rt_client_events_add(uses->events, events, sizeof(events) / sizeof(events[0]), sg);
 	rt_commands_add(uses->commands, commands, sizeof(commands) / sizeof(commands[0]), sg);
 	return sg;
 }

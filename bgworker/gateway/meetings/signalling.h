@@ -10,7 +10,7 @@
 struct rt_clients;
 struct rt_commands;
 struct rt_db;
-struct rt_events;
+struct rt_client_events;
 struct rt_loop;
 struct rt_signalling;
 
@@ -20,8 +20,8 @@ struct rt_signalling_uses
 	struct rt_loop *loop;
 	struct rt_db *db;
 	const struct rt_clients *clients;
-	struct rt_events *events;     /* it adds its own */
-	struct rt_commands *commands; /* likewise */
+	struct rt_client_events *events; /* it adds its own */
+	struct rt_commands *commands;    /* likewise */
 };
 
 struct rt_signalling *rt_signalling_new(const struct rt_signalling_uses *uses);

@@ -1,5 +1,19 @@
-/* event.c: see event.h */
-#include "event.h"
+/* client_event.c: events of clients, from their arrival to their answer.
+ *
+ * An event passes, in this order: the connection's rate, the barriers of what the client asked before, the table of
+ * names, the user's rate if it writes; then the module that added the name handles it, or a function of rt_api does.
+ * Which events there are is known to those modules alone.
+ *
+ * What must stay true:
+ *
+ * - An argument is read once, by sio_packet.c.  Its members stay with the event while it is handled, its bytes go to SQL as
+ *   they came, with our keys behind them: of a key that stands twice jsonb keeps the last, so ours cannot be forged.
+ * - Events of one client begin in their order.  While `barriers` is above 0 they wait in `held`, bounded by HELD_MAX and
+ *   HELD_BYTES_MAX; what is beyond is refused with rate_limited, and of what we inject for the client the socket ends.
+ * - Every struct rt_client_event ends in exactly one of the answers, which frees it.  Between a call of the database and
+ *   its reply the client may go, so an event knows its serial, not its pointer.
+ * - What costs no query is limited too (FAULTS_PER_S): a client that sends nothing but mistakes is cut off. */
+#include "client_event.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -46,21 +60,21 @@ struct rt_held
 /* A name that an event can have. */
 struct entry
 {
-	const struct rt_event_def *def;
+	const struct rt_client_event_def *def;
 	const char *name; /* def's name or its alias */
 	void *owner;
 };
 
-struct rt_events
+struct rt_client_events
 {
-	struct rt_events_uses uses;
+	struct rt_client_events_uses uses;
 	struct rt_map *by_name;
 };
 
-struct rt_events *
-rt_events_new(const struct rt_events_uses *uses)
+struct rt_client_events *
+rt_client_events_new(const struct rt_client_events_uses *uses)
 {
-	struct rt_events *es = rt_alloc(sizeof(*es));
+	struct rt_client_events *es = rt_alloc(sizeof(*es));
 
 	es->uses = *uses;
 	es->by_name = rt_map_new();
@@ -68,7 +82,7 @@ rt_events_new(const struct rt_events_uses *uses)
 }
 
 void
-rt_events_free(struct rt_events *es)
+rt_client_events_free(struct rt_client_events *es)
 {
 	struct entry *entry;
 	size_t at = 0;
@@ -82,7 +96,7 @@ rt_events_free(struct rt_events *es)
 }
 
 static void
-add_name(struct rt_events *es, const struct rt_event_def *def, const char *name, void *owner)
+add_name(struct rt_client_events *es, const struct rt_client_event_def *def, const char *name, void *owner)
 {
 	struct entry *entry = rt_alloc(sizeof(*entry));
 	bool is_new;
@@ -94,7 +108,7 @@ add_name(struct rt_events *es, const struct rt_event_def *def, const char *name,
 }
 
 void
-rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t n, void *owner)
+rt_client_events_add(struct rt_client_events *es, const struct rt_client_event_def *defs, size_t n, void *owner)
 {
 	for (size_t i = 0; i < n; i++)
 	{
@@ -108,7 +122,7 @@ rt_events_add(struct rt_events *es, const struct rt_event_def *defs, size_t n, v
 
 /* An event to one client, with its position at the end. */
 static void
-emit(const struct rt_events *es, const struct rt_client *c, const char *name, const char *json, size_t len)
+emit(const struct rt_client_events *es, const struct rt_client *c, const char *name, const char *json, size_t len)
 {
 	struct rt_frame *f = rt_sio_packet_event_of(name, json, len, rt_client_pos(c, rt_bus_pos(es->uses.bus)));
 
@@ -135,7 +149,7 @@ write_success(struct rt_text *t, const char *json, size_t len)
 }
 
 static void
-send_error(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
+send_error(struct rt_client_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
 		   const char *message, uint32_t retry_ms)
 {
 	struct rt_text t;
@@ -165,7 +179,7 @@ send_error(struct rt_events *es, struct rt_client *c, const char *name, int64_t 
 
 /* An event that did not get as far as the database.  Who sends nothing but these is cut off. */
 static void
-refuse(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
+refuse(struct rt_client_events *es, struct rt_client *c, const char *name, int64_t ack, const char *code,
 	   const char *message, uint32_t retry_ms)
 {
 	uint32_t unused;
@@ -177,26 +191,26 @@ refuse(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack,
 }
 
 static void
-finish(struct rt_event *e, struct rt_client *c)
+finish(struct rt_client_event *e, struct rt_client *c)
 {
-	struct rt_events *es = e->events;
+	struct rt_client_events *es = e->events;
 	bool barrier = e->def->barrier;
 
 	free(e);
 	if (barrier && c != NULL)
-		rt_event_lower_barrier(es, c);
+		rt_client_event_lower_barrier(es, c);
 }
 
 struct rt_client *
-rt_event_client(const struct rt_event *e)
+rt_client_event_client(const struct rt_client_event *e)
 {
 	return rt_client_find(e->events->uses.clients, e->client);
 }
 
 void
-rt_event_answer(struct rt_event *e, const char *json, size_t len)
+rt_client_event_answer(struct rt_client_event *e, const char *json, size_t len)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 	struct rt_text t;
 
 	if (c != NULL && e->def->reply != NULL)
@@ -212,9 +226,9 @@ rt_event_answer(struct rt_event *e, const char *json, size_t len)
 }
 
 void
-rt_event_fail(struct rt_event *e, const char *code, const char *message)
+rt_client_event_fail(struct rt_client_event *e, const char *code, const char *message)
 {
-	struct rt_client *c = rt_event_client(e);
+	struct rt_client *c = rt_client_event_client(e);
 
 	if (c != NULL)
 		send_error(e->events, c, e->name, e->ack, code, message, 0);
@@ -222,23 +236,23 @@ rt_event_fail(struct rt_event *e, const char *code, const char *message)
 }
 
 void
-rt_event_answer_reply(struct rt_event *e, const struct rt_db_reply *reply)
+rt_client_event_answer_reply(struct rt_client_event *e, const struct rt_db_reply *reply)
 {
 	struct rt_json_level level;
 
 	if (!reply->ok)
-		rt_event_fail(e, reply->code, reply->message);
+		rt_client_event_fail(e, reply->code, reply->message);
 	else if (reply->json_len > 0 &&
 			 rt_json_scan_open(&level, reply->json, reply->json + reply->json_len, RT_JSON_OBJECT))
-		rt_event_answer(e, reply->json, reply->json_len);
+		rt_client_event_answer(e, reply->json, reply->json_len);
 	else
-		rt_event_answer(e, "{}", 2);
+		rt_client_event_answer(e, "{}", 2);
 }
 
 /* ---- the argument ----------------------------------------------------------------------- */
 
 bool
-rt_event_id(const struct rt_event *e, const char *key, char id[RT_ID_LEN + 1])
+rt_client_event_id(const struct rt_client_event *e, const char *key, char id[RT_ID_LEN + 1])
 {
 	struct rt_json_span buffer;
 
@@ -246,7 +260,7 @@ rt_event_id(const struct rt_event *e, const char *key, char id[RT_ID_LEN + 1])
 }
 
 bool
-rt_event_bool(const struct rt_event *e, const char *key, bool *value)
+rt_client_event_bool(const struct rt_client_event *e, const char *key, bool *value)
 {
 	struct rt_json_span buffer;
 
@@ -254,7 +268,7 @@ rt_event_bool(const struct rt_event *e, const char *key, bool *value)
 }
 
 bool
-rt_event_has_string(const struct rt_event *e, const char *key)
+rt_client_event_has_string(const struct rt_client_event *e, const char *key)
 {
 	struct rt_json_span buffer;
 	const struct rt_json_span *value = rt_json_scan_find(e->arg, key, &buffer);
@@ -263,7 +277,7 @@ rt_event_has_string(const struct rt_event *e, const char *key)
 }
 
 bool
-rt_event_array(const struct rt_event *e, const char *key, struct rt_json_level *items)
+rt_client_event_array(const struct rt_client_event *e, const char *key, struct rt_json_level *items)
 {
 	struct rt_json_span buffer;
 	const struct rt_json_span *value = rt_json_scan_find(e->arg, key, &buffer);
@@ -274,10 +288,10 @@ rt_event_array(const struct rt_event *e, const char *key, struct rt_json_level *
 /* ---- calls of the database ------------------------------------------------------------ */
 
 void
-rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, const char *keys, rt_db_cb on_reply,
-				   void *arg)
+rt_client_event_call_with(struct rt_client_event *e, enum rt_db_lane lane, const char *fn, const char *keys,
+						  rt_db_cb on_reply, void *arg)
 {
-	const struct rt_client *c = rt_event_client(e);
+	const struct rt_client *c = rt_client_event_client(e);
 	struct rt_text t;
 
 	/* Of a key that is given twice, jsonb keeps the last: what the client sent cannot stand for these. */
@@ -298,25 +312,26 @@ rt_event_call_with(struct rt_event *e, enum rt_db_lane lane, const char *fn, con
 }
 
 void
-rt_event_call(struct rt_event *e, const char *fn, void (*on_reply)(void *arg, const struct rt_db_reply *reply))
+rt_client_event_call(struct rt_client_event *e, const char *fn,
+					 void (*on_reply)(void *arg, const struct rt_db_reply *reply))
 {
-	rt_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply, e);
+	rt_client_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply, e);
 }
 
 static void
 on_plain_reply(void *arg, const struct rt_db_reply *reply)
 {
-	rt_event_answer_reply(arg, reply);
+	rt_client_event_answer_reply(arg, reply);
 }
 
 /* ---- arrival ---------------------------------------------------------------------------- */
 
 static void
-run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const struct rt_json_members *arg,
+run(struct rt_client_events *es, struct rt_client *c, const struct entry *entry, const struct rt_json_members *arg,
 	int64_t ack)
 {
-	const struct rt_event_def *def = entry->def;
-	struct rt_event *e = rt_alloc(sizeof(*e));
+	const struct rt_client_event_def *def = entry->def;
+	struct rt_client_event *e = rt_alloc(sizeof(*e));
 
 	e->events = es;
 	e->owner = entry->owner;
@@ -326,17 +341,17 @@ run(struct rt_events *es, struct rt_client *c, const struct entry *entry, const 
 	e->ack = ack;
 	e->arg = arg;
 	if (def->barrier)
-		rt_event_raise_barrier(c);
+		rt_client_event_raise_barrier(c);
 	if (def->handle != NULL)
 		def->handle(e);
 	else
-		rt_event_call(e, def->fn, on_plain_reply);
+		rt_client_event_call(e, def->fn, on_plain_reply);
 }
 
 /* One token a user, for what is written. */
 static bool
-within_user_rate(struct rt_events *es, struct rt_client *c, const struct rt_event_def *def, const char *name,
-				 int64_t ack)
+within_user_rate(struct rt_client_events *es, struct rt_client *c, const struct rt_client_event_def *def,
+				 const char *name, int64_t ack)
 {
 	const struct rt_rates_settings *r = es->uses.rates;
 	uint32_t retry_ms;
@@ -350,7 +365,8 @@ within_user_rate(struct rt_events *es, struct rt_client *c, const struct rt_even
 }
 
 static void
-begin(struct rt_events *es, struct rt_client *c, const char *name, const struct rt_json_members *arg, int64_t ack)
+begin(struct rt_client_events *es, struct rt_client *c, const char *name, const struct rt_json_members *arg,
+	  int64_t ack)
 {
 	const struct entry *entry = rt_map_find_str(es->by_name, name);
 
@@ -365,7 +381,7 @@ begin(struct rt_events *es, struct rt_client *c, const char *name, const struct 
 
 /* One token a connection. */
 static bool
-within_rate(struct rt_events *es, struct rt_client *c, const char *name, int64_t ack)
+within_rate(struct rt_client_events *es, struct rt_client *c, const char *name, int64_t ack)
 {
 	double per_s = es->uses.rates->events_per_s;
 	uint32_t retry_ms;
@@ -436,7 +452,7 @@ free_held(struct held_event *h)
 }
 
 void
-rt_event_forget_held(struct rt_client *c)
+rt_client_event_forget_held(struct rt_client *c)
 {
 	struct held_event *h;
 
@@ -445,13 +461,13 @@ rt_event_forget_held(struct rt_client *c)
 }
 
 void
-rt_event_raise_barrier(struct rt_client *c)
+rt_client_event_raise_barrier(struct rt_client *c)
 {
 	c->barriers++;
 }
 
 void
-rt_event_lower_barrier(struct rt_events *es, struct rt_client *c)
+rt_client_event_lower_barrier(struct rt_client_events *es, struct rt_client *c)
 {
 	struct held_event *h;
 
@@ -464,7 +480,7 @@ rt_event_lower_barrier(struct rt_events *es, struct rt_client *c)
 }
 
 void
-rt_event_inject(struct rt_events *es, struct rt_client *c, const char *name, const char *json)
+rt_client_event_inject(struct rt_client_events *es, struct rt_client *c, const char *name, const char *json)
 {
 	struct rt_socket_event e = {.name = name, .arg = json, .arg_len = strlen(json), .nargs = 1, .ack = RT_NO_ACK};
 	struct rt_json_members members;
@@ -479,7 +495,7 @@ rt_event_inject(struct rt_events *es, struct rt_client *c, const char *name, con
 }
 
 void
-rt_event_arrive(struct rt_events *es, struct rt_socket *s, const struct rt_socket_event *e)
+rt_client_event_arrive(struct rt_client_events *es, struct rt_socket *s, const struct rt_socket_event *e)
 {
 	struct rt_client *c = rt_socket_data(s);
 
