@@ -21,15 +21,16 @@ struct version
 	int level;             /* nesting level of the subtransaction that made it */
 	struct version *older; /* of a lower level, or NULL */
 	dlist_node by_age;
-	dlist_node by_open; /* in `open` if held */
-	bool held;          /* numbers are counted here; else in rt.rooms */
-	int64 stored;       /* held: last_seq of rt.rooms */
-	int64 last;         /* held: the last number given out */
-	int64 pending;      /* held: the number of which it is not known whether it was used; 0: none */
-	int64 first;        /* the first number that the transaction gave out; 0: none */
-	int64 known;        /* the room has got at least so far */
-	int64 confirmed;    /* the highest number that rt_number_confirm() was told of */
-	bool has_left;      /* the room's has_left, not acted upon yet */
+	dlist_node by_open;    /* in `open` if held */
+	bool held;             /* numbers are counted here; else in rt.rooms */
+	int64 stored;          /* held: last_seq of rt.rooms */
+	int64 last;            /* held: the last number given out */
+	int64 pending;         /* held: the number of which it is not known whether it was used; 0: none */
+	int64 first;           /* the first number that the transaction gave out; 0: none */
+	int64 known;           /* the room has got at least so far */
+	int64 confirmed;       /* the highest number that rt_number_confirm() was told of */
+	bool has_left;         /* the room's has_left, not acted upon yet */
+	ItemPointerData place; /* the room's row, as written last at this level or a lower one; invalid: not yet */
 };
 
 struct room
@@ -95,6 +96,7 @@ own_version(int64 room_id)
 	if (numbers.rooms == NULL)
 		start_rooms();
 	own = MemoryContextAllocZero(TopTransactionContext, sizeof(*own));
+	ItemPointerSetInvalid(&own->place);
 	room = rooms_insert(numbers.rooms, room_id, &found);
 	if (v != NULL)
 	{
@@ -145,16 +147,25 @@ is_used(Relation messages, int64 room_id, int64 seq)
 static int64
 take_first(int64 room_id)
 {
-	bool has_left;
-	int64 seq = rt_room_take_seq(room_id, &has_left);
-	struct version *v = own_version(room_id);
+	struct version *before = find_version(room_id);
+	struct version *v;
+	struct rt_room_row row = {0};
+	int64 seq;
+
+	if (before != NULL)
+		row.place = before->place;
+	else
+		ItemPointerSetInvalid(&row.place);
+	seq = rt_room_take_seq(room_id, &row);
+	v = own_version(room_id);
+	v->place = row.place;
 
 	v->held = true;
 	v->stored = seq;
 	v->last = seq;
 	v->pending = seq;
 	v->known = seq;
-	v->has_left = has_left;
+	v->has_left = row.has_left;
 	if (v->first == 0)
 		v->first = seq;
 	dlist_push_head(&numbers.open, &v->by_open);
@@ -261,7 +272,12 @@ settle_room(Relation messages, struct version *v)
 		v->last = v->pending - 1;
 	v->pending = 0;
 	if (v->last != v->stored)
-		rt_room_set_last_seq(v->room_id, v->last);
+	{
+		struct rt_room_row row = {.place = v->place};
+
+		rt_room_set_last_seq(v->room_id, v->last, &row);
+		v->place = row.place;
+	}
 	v->held = false;
 	v->known = v->last;
 	dlist_delete(&v->by_open);

@@ -56,7 +56,7 @@ last_seq_of(TupleTableSlot *slot, AttrNumber column)
 /* Writes the version in slot anew with this last_seq, and with the time where a message is sent.  A table of 1.1 has
  * no column for that. */
 static TM_Result
-update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq, bool take)
+update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq, bool take, ItemPointer place)
 {
 	TupleDesc desc = RelationGetDescr(rooms);
 	TupleTableSlot *changed = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
@@ -75,7 +75,10 @@ update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_s
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
 								InvalidSnapshot, true, &failure, &mode, &which);
 	if (result == TM_Ok)
+	{
 		rt_row_add_to_indexes(rooms, &changed, 1, which);
+		*place = changed->tts_tid;
+	}
 	ExecDropSingleTupleTableSlot(changed);
 	return result;
 }
@@ -110,12 +113,37 @@ has_left_of(Relation rooms, TupleTableSlot *slot)
 	return !isnull && DatumGetBool(value);
 }
 
-/* Sets last_seq, or raises it by one; returns it. */
-static int64
-change(int64 room_id, bool take, int64 last_seq, bool *has_left)
+/* The version that this transaction has written last, if it still is the newest: a transaction that writes to a room
+ * again and again would otherwise walk through all its former versions each time.  It is locked, so nobody else can
+ * have written a newer one. */
+static bool
+change_at_place(Relation rooms, AttrNumber column, bool take, int64 *last_seq, struct rt_room_row *r)
 {
-	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
-	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
+	TupleTableSlot *slot;
+	bool done = false;
+
+	if (!ItemPointerIsValid(&r->place))
+		return false;
+	CommandCounterIncrement();
+	slot = table_slot_create(rooms, NULL);
+	if (table_tuple_fetch_row_version(rooms, &r->place, SnapshotSelf, slot))
+	{
+		int64 value = take ? last_seq_of(slot, column) + 1 : *last_seq;
+
+		done = update_row(rooms, slot, column, value, take, &r->place) == TM_Ok;
+		if (done)
+		{
+			*last_seq = value;
+			r->has_left = take && has_left_of(rooms, slot);
+		}
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return done;
+}
+
+static int64
+change_found(Relation rooms, AttrNumber column, int64 room_id, bool take, int64 last_seq, struct rt_room_row *r)
+{
 	struct rt_row row;
 	TM_Result result;
 
@@ -124,30 +152,40 @@ change(int64 room_id, bool take, int64 last_seq, bool *has_left)
 	{
 		if (take)
 			last_seq = last_seq_of(row.slot, column) + 1;
-		result = update_row(rooms, row.slot, column, last_seq, take);
+		result = update_row(rooms, row.slot, column, last_seq, take, &r->place);
 		if (result == TM_Updated || result == TM_Deleted)
 			fetch_newest(rooms, row.slot);
 		else if (result != TM_Ok)
 			elog(ERROR, "could not update a room: %d", result);
 	} while (result != TM_Ok);
-	*has_left = take && has_left_of(rooms, row.slot);
+	r->has_left = take && has_left_of(rooms, row.slot);
 	leave_room(&row);
+	return last_seq;
+}
+
+/* Sets last_seq, or raises it by one; returns it. */
+static int64
+change(int64 room_id, bool take, int64 last_seq, struct rt_room_row *r)
+{
+	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
+	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
+
+	if (!change_at_place(rooms, column, take, &last_seq, r))
+		last_seq = change_found(rooms, column, room_id, take, last_seq, r);
 	table_close(rooms, NoLock);
 	return last_seq;
 }
 
 int64
-rt_room_take_seq(int64 room_id, bool *has_left)
+rt_room_take_seq(int64 room_id, struct rt_room_row *row)
 {
-	return change(room_id, true, 0, has_left);
+	return change(room_id, true, 0, row);
 }
 
 void
-rt_room_set_last_seq(int64 room_id, int64 last_seq)
+rt_room_set_last_seq(int64 room_id, int64 last_seq, struct rt_room_row *row)
 {
-	bool unused;
-
-	(void) change(room_id, false, last_seq, &unused);
+	(void) change(room_id, false, last_seq, row);
 }
 
 int64

@@ -4,17 +4,25 @@
 #define RT_ROOM_H
 
 #include "postgres.h"
+#include "storage/itemptr.h"
 
 #define RT_ERRCODE_NOT_FOUND MAKE_SQLSTATE('R', 'T', '4', '0', '4')
 
-/* All raise RT404 if there is no such room. */
+/* What a transaction knows of a room's row that it has written. */
+struct rt_room_row
+{
+	ItemPointerData place; /* of the version that it has written last; invalid: none yet */
+	bool has_left;         /* the column, as rt_room_take_seq() has read it */
+};
 
-/* Raises last_seq by one, and returns it.  The row stays locked until the transaction ends.  *has_left: its column.
- */
-extern int64 rt_room_take_seq(int64 room_id, bool *has_left);
+/* All raise RT404 if there is no such room.  row->place is where the row is looked for first, and where it was
+ * written. */
+
+/* Raises last_seq by one, and returns it.  The row stays locked until the transaction ends. */
+extern int64 rt_room_take_seq(int64 room_id, struct rt_room_row *row);
 
 /* For a room whose row the transaction has locked. */
-extern void rt_room_set_last_seq(int64 room_id, int64 last_seq);
+extern void rt_room_set_last_seq(int64 room_id, int64 last_seq, struct rt_room_row *row);
 
 extern int64 rt_room_last_seq(int64 room_id);
 
