@@ -42,7 +42,8 @@ MODULE_big = rt
 DATA_built = rt--$(EXTVERSION).sql
 DATA = $(wildcard extension/released/rt--*.sql extension/upgrade/rt--*.sql)
 SERVER_DIRS = extension $(addprefix extension/,events messages config access server) $(addprefix bgworker/,launcher supervisor relay worker)
-OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))))
+# Verifying a token is the one thing that the server and the programs do with the same code.
+OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))) bgworker/common/jws.c)
 
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
 REGRESS_OPTS = --temp-config=test/regress.conf
@@ -69,7 +70,7 @@ override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argumen
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) bgworker/common/version.h bgworker/common/clock.h
+$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/common/,version.h clock.h jws.h)
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
@@ -93,7 +94,7 @@ endif
 PROG_LDFLAGS += -Wl,--as-needed
 
 COMMON_PKGS = libuv jansson libpq libseccomp
-GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libjwt libcrypto libssl
+GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libcrypto libssl
 MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
 
 common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c bgworker/common/*/*.c))

@@ -540,7 +540,7 @@ make_ways_in_and_out(struct gateway *g)
 		.commands = g->commands,
 		.settings = &g->settings.leave,
 	});
-	g->expiry = rt_expiry_new(g->loop, g->clients, &g->settings.expiry);
+	g->expiry = rt_expiry_new(g->loop, g->clients, g->auth, g->commands, &g->settings.expiry);
 }
 
 static void

@@ -39,6 +39,8 @@ int rt_meeting_grace_ms;
 int rt_media_idle_timeout_ms;
 int rt_recovery_window_s;
 int rt_token_ttl_s;
+int rt_session_lifetime_s;
+bool rt_require_2fa;
 int rt_retain_messages_s;
 int rt_retain_audit_s;
 int rt_max_payload_bytes;
@@ -152,6 +154,9 @@ static const struct int_setting int_settings[] = {
 	 "It does not concern messages, which rt.retain_messages is for."},
 	{"rt.token_ttl", &rt_token_ttl_s, 43200, 1, 31536000, PGC_SIGHUP, GUC_UNIT_S, TOLD,
 	 "Sets how long a token is valid that was issued without a time of its own.", NULL},
+	{"rt.session_lifetime", &rt_session_lifetime_s, 2592000, 60, 315360000, PGC_SIGHUP, GUC_UNIT_S, NOT_TOLD,
+	 "Sets how long after a login its tokens can be refreshed.",
+	 "After that the user has to log in again."},
 	{"rt.retain_messages", &rt_retain_messages_s, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, TOLD,
 	 "Sets the age at which messages are removed for good.",
 	 "0 keeps them for ever."},
@@ -229,6 +234,9 @@ static const struct string_setting string_settings[] = {
 };
 
 static const struct bool_setting bool_settings[] = {
+	{"rt.require_2fa", &rt_require_2fa, false, PGC_SIGHUP, NOT_TOLD,
+	 "Takes administrators without a second factor for ordinary users.",
+	 "A user turns a second factor on with POST /api/users/me/two-factor."},
 	{"rt.confine", &rt_confine, true, PGC_SIGHUP, TOLD,
 	 "Takes from the programs what they do not need once they run: system calls, files, processes.",
 	 "Off only where a platform's libraries need more."},

@@ -45,6 +45,8 @@ extern int rt_meeting_grace_ms;
 extern int rt_media_idle_timeout_ms;
 extern int rt_recovery_window_s;
 extern int rt_token_ttl_s;
+extern int rt_session_lifetime_s;
+extern bool rt_require_2fa;
 extern int rt_retain_messages_s;
 extern int rt_retain_audit_s;
 extern int rt_max_payload_bytes;

@@ -2,7 +2,7 @@
 
 CREATE TABLE rt.users (
 	id text PRIMARY KEY CHECK (octet_length(id) BETWEEN 1 AND 128 AND id !~ '[[:cntrl:]]' AND id NOT IN ('.', '..')),
-	username text NOT NULL CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]@]'),
+	username text NOT NULL CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]]'),
 	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 512),
 	password_hash text,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -11,25 +11,56 @@ CREATE TABLE rt.users (
 CREATE UNIQUE INDEX users_username_key ON rt.users (lower(username));
 COMMENT ON TABLE rt.users IS 'who may log in';
 COMMENT ON COLUMN rt.users.id IS 'the subject of the user''s tokens';
-COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions; unique whatever the case';
+COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions, may be an e-mail address; unique whatever the case';
 COMMENT ON COLUMN rt.users.name IS 'what the others see';
 COMMENT ON COLUMN rt.users.password_hash IS 'bcrypt; null: cannot log in by password';
 COMMENT ON COLUMN rt.users.is_admin IS 'may see the server''s figures, disconnect users and end meetings';
 COMMENT ON COLUMN rt.users.created_at IS 'when the user was created';
 COMMENT ON INDEX rt.users_username_key IS 'logging in and mentions';
+CREATE INDEX users_password_cost ON rt.users (substr(password_hash, 5, 2)) WHERE password_hash LIKE '$2%';
+COMMENT ON INDEX rt.users_password_cost IS 'the slowest hash that is stored: a login takes as long as that one';
 SELECT pg_catalog.pg_extension_config_dump('rt.users', '');
 
-CREATE FUNCTION rt_private.hash_password(password text) RETURNS text
+-- Wide and narrow forms of East Asian characters are the usual ones, and all is composed (RFC 8265, section 3.3, but for case:
+-- names keep theirs, and are compared without it).
+CREATE FUNCTION rt_private.username_form(username text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
+		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
+$$;
+COMMENT ON FUNCTION rt_private.username_form(text) IS 'a username as it is stored';
+
+CREATE FUNCTION rt_private.user_names() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
-		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
-	END IF;
-	-- bcrypt looks at 72 bytes alone: a longer one is digested first
-	RETURN rt_private.crypt(rt_private.password_bytes(password), rt_private.gen_salt('bf', 8));
+	NEW.username := rt_private.username_form(NEW.username);
+	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.hash_password(text) IS 'what is kept of a password';
+COMMENT ON FUNCTION rt_private.user_names() IS 'brings a username into the form that is stored';
+CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.user_names();
+COMMENT ON TRIGGER user_names ON rt.users IS 'brings a username into the form that is stored';
+
+-- ---- passwords -----------------------------------------------------------------------
+
+-- OWASP's least for bcrypt.  What is stored with less is hashed anew at the next login.
+CREATE FUNCTION rt_private.least_password_cost() RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 10 $$;
+COMMENT ON FUNCTION rt_private.least_password_cost() IS 'the cost of new password hashes: 2 to this power rounds of bcrypt';
+
+CREATE FUNCTION rt_private.password_cost(password_hash text) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
+$$;
+COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the cost of a hash; 0: it is not bcrypt''s';
+
+-- RFC 8265, section 4.2.2 (OpaqueString): any space is a space, and all is composed.
+CREATE FUNCTION rt_private.password_form(password text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
+$$;
+COMMENT ON FUNCTION rt_private.password_form(text) IS 'a password as it is hashed';
 
 CREATE FUNCTION rt_private.password_bytes(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
@@ -37,18 +68,55 @@ LANGUAGE sql IMMUTABLE STRICT
 		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
 COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 bytes that bcrypt looks at';
 
--- Takes as long whether or not there is such a hash.
+CREATE FUNCTION rt_private.hash_password(password text) RETURNS text
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF octet_length(password) NOT BETWEEN 1 AND 1024 OR password ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
+	END IF;
+	-- bcrypt looks at 72 bytes alone: a longer one is digested first
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
+		rt_private.gen_salt('bf', rt_private.least_password_cost()));
+END
+$$;
+COMMENT ON FUNCTION rt_private.hash_password(text) IS 'what is kept of a password';
+
+-- Takes as long as the slowest stored hash, whatever this one is, and whether or not there is one: each step of the cost
+-- doubles the time, so the steps from a cheap hash's up to the dearest add up to that one's time.
 CREATE FUNCTION rt_private.password_matches(password text, password_hash text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	known text := coalesce(password_hash, '$2a$08$abcdefghijklmnopqrstuuWlVT8PV6Wdd6SlVuRrqAcpKrBM1HVoW');
+	salt CONSTANT text := '$abcdefghijklmnopqrstuu';
+	dearest integer := greatest(rt_private.least_password_cost(), (SELECT max(substr(u.password_hash, 5, 2)) FROM rt.users AS u
+		WHERE u.password_hash LIKE '$2%')::integer);
+	known text := coalesce(password_matches.password_hash, '$2a$' || lpad(dearest::text, 2, '0') || salt || 'WlVT8PV6Wdd6SlVuRrqAcpKrBM1HVoW');
+	given text := rt_private.password_bytes(rt_private.password_form(coalesce(password, '')));
+	raw text := rt_private.password_bytes(coalesce(password, ''));
+	matches boolean := rt_private.crypt(given, known) = known;
 BEGIN
-	RETURN rt_private.crypt(rt_private.password_bytes(coalesce(password, '')), known) = known
-		AND password_matches.password_hash IS NOT NULL;
+	-- What was hashed before passwords were brought into one form.
+	IF raw <> given THEN
+		matches := rt_private.crypt(raw, known) = known OR matches;
+	END IF;
+	FOR cost IN greatest(rt_private.password_cost(known), 4) .. dearest - 1
+	LOOP
+		PERFORM rt_private.crypt(given, '$2a$' || lpad(cost::text, 2, '0') || salt);
+	END LOOP;
+	RETURN matches AND password_matches.password_hash IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION rt_private.password_matches(text, text) IS 'whether a password is the one';
 
+-- What an update of a password is for, for the trigger that ends sessions: a row for as long as the statement takes.
+CREATE UNLOGGED TABLE rt_private.password_updates (
+	user_id text PRIMARY KEY,
+	keep_sid text,
+	is_rehash boolean NOT NULL
+);
+COMMENT ON TABLE rt_private.password_updates IS 'updates of passwords that do not end all sessions; empty between transactions';
+COMMENT ON COLUMN rt_private.password_updates.user_id IS 'whose password';
+COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session that goes on; null: none does';
+COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'it is the same password, hashed with a higher cost';
 CREATE FUNCTION rt.create_user(id text, name text, password text DEFAULT NULL, username text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -58,7 +126,6 @@ BEGIN
 	RETURN create_user.id;
 END
 $$;
-ALTER FUNCTION rt_private.hash_password(text) STRICT;
 COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password only tokens let them in';
 
 CREATE FUNCTION rt.set_password(user_id text, password text) RETURNS void

@@ -101,10 +101,17 @@ BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN rt_private.crypt(rt_private.password_bytes(password), rt_private.gen_salt('bf', 6));
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), rt_private.gen_salt('bf', 6));
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'bcrypt; cheaper than for accounts, since every join checks it';
+
+CREATE FUNCTION rt_private.meeting_password_matches(password text, password_hash text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(password_hash IN (rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), password_hash),
+		rt_private.crypt(rt_private.password_bytes(password), password_hash)), false)
+$$;
+COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a meeting''s password is the one, also as it was hashed before passwords were composed';
 
 -- ---- for SQL clients ----------------------------------------------------------------------------------------
 

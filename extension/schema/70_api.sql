@@ -14,8 +14,6 @@
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
 --                        -> {relay, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
---   auth               {username, password, address, gateway} -> {status, token, expiresAt, user}; refused: {status, error}
---   auth_refresh       {} -> the same
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, snapshot}: the last
 --                        for the gateway, which tells by it whether an rt:member was known already
 --   leave_room         {sid, roomId} -> {success, roomId}
@@ -83,6 +81,8 @@ BEGIN
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
+	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
@@ -293,6 +293,7 @@ BEGIN
 	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
 	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
+		PERFORM rt_private.sweep_sessions();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
@@ -314,52 +315,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'a gateway ends; its clients will be back elsewhere';
-
--- ---- logging in ------------------------------------------------------------------
-
-CREATE FUNCTION rt_private.token_json(u rt.users) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	ttl interval := current_setting('rt.token_ttl')::interval;
-BEGIN
-	RETURN json_build_object('status', 200, 'token', rt_private.make_token(u.id, ttl),
-		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
-END
-$$;
-COMMENT ON FUNCTION rt_private.token_json(rt.users) IS 'what a login is answered with';
-
--- A refusal is an answer and no error, which would undo that it was written down.
-CREATE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	given_name text := rt_private.req_text(req, 'username');
-	password text := rt_private.req_text(req, 'password');
-	u rt.users;
-BEGIN
-	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = lower(given_name);
-	IF NOT rt_private.password_matches(password, u.password_hash) THEN
-		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
-		RETURN '{"status": 401, "error": {"code": "unauthorized", "message": "Wrong username or password"}}';
-	END IF;
-	PERFORM rt_private.audit_login('login', u.id, req ->> 'address', req ->> 'gateway');
-	RETURN rt_private.token_json(u);
-END
-$$;
-COMMENT ON FUNCTION rt_api.auth(text, jsonb) IS 'POST /auth';
-
-CREATE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	u rt.users;
-BEGIN
-	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
-	END IF;
-	RETURN rt_private.token_json(u);
-END
-$$;
-COMMENT ON FUNCTION rt_api.auth_refresh(text, jsonb) IS 'POST /auth/refresh';
 
 -- For what does not ask whether the user is in something: a token may outlive its user.
 CREATE FUNCTION rt_private.check_user(actor text) RETURNS void

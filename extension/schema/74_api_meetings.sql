@@ -142,7 +142,7 @@ BEGIN
 	ELSIF m.locked AND NOT is_host THEN
 		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
 	ELSIF m.password_hash IS NOT NULL AND NOT is_host
-		AND NOT rt_private.password_matches(password, m.password_hash)
+		AND NOT rt_private.meeting_password_matches(password, m.password_hash)
 	THEN
 		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
 	END IF;

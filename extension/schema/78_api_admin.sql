@@ -6,6 +6,10 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin) THEN
 		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
 	END IF;
+	IF coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor) THEN
+		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',
+			HINT = 'Turn it on with POST /api/users/me/two-factor.';
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses who is no administrator';

@@ -16,12 +16,12 @@ CREATE TABLE rt.audit (
 CREATE INDEX audit_at ON rt.audit (at);
 -- The same user's logins from the same address within a minute are one row that counts: a flood fills no disk.
 CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
-	coalesce(address, '')) WHERE action IN ('login', 'login-failed');
+	coalesce(address, '')) WHERE action IN ('login', 'login-failed', 'login-limited');
 -- It has no key: where all tables are published, the server refused to count logins and to remove what is old.
 ALTER TABLE rt.audit REPLICA IDENTITY FULL;
 COMMENT ON TABLE rt.audit IS 'who logged in, and who did what to others; kept for rt.retain_audit';
 COMMENT ON COLUMN rt.audit.at IS 'when; of logins in the same minute the first one''s';
-COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, token-issued, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
+COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
 COMMENT ON COLUMN rt.audit.user_id IS 'the user who did it, or whose login it was; null: nobody''s, as in plain SQL, or a login for a name that is no user''s';
 COMMENT ON COLUMN rt.audit.role IS 'the role that the client had: rt_gateway for what came by event or REST';
 COMMENT ON COLUMN rt.audit.address IS 'the client''s address, of logins';
@@ -45,14 +45,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most CONSTANT integer := 100;
 	this_minute timestamp := date_trunc('minute', clock_timestamp() AT TIME ZONE 'UTC');
-	crowded boolean := audit_login.action = 'login-failed' AND (SELECT count(*) FROM (SELECT FROM rt.audit AS a
-		WHERE date_trunc('minute', a.at AT TIME ZONE 'UTC') = this_minute AND a.action = 'login-failed' LIMIT most) AS t) >= most;
+	crowded boolean := audit_login.action <> 'login' AND (SELECT count(*) FROM (SELECT FROM rt.audit AS a
+		WHERE date_trunc('minute', a.at AT TIME ZONE 'UTC') = this_minute AND a.action = audit_login.action LIMIT most) AS t) >= most;
 BEGIN
 	INSERT INTO rt.audit AS a (action, user_id, role, address, gateway, detail)
 	VALUES (audit_login.action, CASE WHEN NOT crowded THEN audit_login.user_id END, rt_private.caller(),
 		CASE WHEN NOT crowded THEN audit_login.address END, audit_login.gateway, '{"count": 1}')
 	ON CONFLICT (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''), coalesce(address, ''))
-		WHERE action IN ('login', 'login-failed')
+		WHERE action IN ('login', 'login-failed', 'login-limited')
 	DO UPDATE SET detail = jsonb_build_object('count', (a.detail ->> 'count')::bigint + 1, 'last', rt_private.iso(clock_timestamp()));
 END
 $$;
@@ -90,9 +90,6 @@ COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are delete
 CREATE FUNCTION rt_private.audit_users_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NEW.password_hash IS DISTINCT FROM OLD.password_hash THEN
-		PERFORM rt_private.audit('password-changed', jsonb_build_object('userId', NEW.id, 'hasPassword', NEW.password_hash IS NOT NULL));
-	END IF;
 	IF NEW.is_admin <> OLD.is_admin THEN
 		PERFORM rt_private.audit('admin-changed', jsonb_build_object('userId', NEW.id, 'isAdmin', NEW.is_admin));
 	END IF;
@@ -104,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits what changes who gets in, and as whom';
-CREATE TRIGGER audit_users_changed AFTER UPDATE OF password_hash, is_admin, id, username ON rt.users
+CREATE TRIGGER audit_users_changed AFTER UPDATE OF is_admin, id, username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
 COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
 

@@ -18,6 +18,7 @@ BEGIN
 END
 $$;
 
+REVOKE EXECUTE ON FUNCTION rt_api.keys(text, jsonb) FROM rt_gateway;
 REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text) FROM rt_app;
 REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms FROM rt_app;
@@ -27,12 +28,17 @@ REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(t
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
+DROP TRIGGER audit_users_changed ON rt.users;
 DROP POLICY members_remove ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY messages_send ON rt.messages;
+DROP INDEX rt.audit_logins;
+DROP FUNCTION rt_private.make_token(text, interval);
+DROP FUNCTION rt_private.signed_claims(text);
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt_private.change_payload(rt.messages);
+DROP FUNCTION rt_private.token_json(rt.users);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP TABLE rt_private.deletions;
@@ -82,6 +88,14 @@ CREATE TABLE rt.threads (
 INSERT INTO rt.threads (room_id, seq, replies, last_reply_seq, last_reply_at)
 SELECT m.room_id, m.reply_to, count(*), max(m.seq), max(m.created_at) FROM rt.messages AS m
 WHERE m.reply_to IS NOT NULL AND m.deleted_at IS NULL GROUP BY m.room_id, m.reply_to;
+-- done: ALTER FUNCTION rt_private.hash_password(text) STRICT
+-- done: TABLE rt_private.keys
+ALTER TABLE rt_private.keys DROP CONSTRAINT keys_kid_check, DROP CONSTRAINT keys_alg_check,
+	ADD CONSTRAINT keys_kid_check CHECK (octet_length(kid) BETWEEN 1 AND 255 AND kid !~ '[[:cntrl:]]'),
+	ADD CONSTRAINT keys_alg_check CHECK (alg IN ('HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512',
+		'ES256', 'ES384', 'ES512', 'EdDSA'));
+ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
+	ADD CONSTRAINT users_username_check CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]]');
 -- ---- end of what is by hand --------------------------------------------------
 
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
@@ -151,10 +165,107 @@ $$;
 
 COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'where a page begins; null: at the beginning';
 
+COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions, may be an e-mail address; unique whatever the case';
+
+CREATE INDEX users_password_cost ON rt.users (substr(password_hash, 5, 2)) WHERE password_hash LIKE '$2%';
+
+COMMENT ON INDEX rt.users_password_cost IS 'the slowest hash that is stored: a login takes as long as that one';
+
+CREATE FUNCTION rt_private.username_form(username text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
+		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
+$$;
+
+COMMENT ON FUNCTION rt_private.username_form(text) IS 'a username as it is stored';
+
+CREATE FUNCTION rt_private.user_names() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	NEW.username := rt_private.username_form(NEW.username);
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.user_names() IS 'brings a username into the form that is stored';
+
+CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.user_names();
+
+COMMENT ON TRIGGER user_names ON rt.users IS 'brings a username into the form that is stored';
+
+CREATE FUNCTION rt_private.least_password_cost() RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 10 $$;
+
+COMMENT ON FUNCTION rt_private.least_password_cost() IS 'the cost of new password hashes: 2 to this power rounds of bcrypt';
+
+CREATE FUNCTION rt_private.password_cost(password_hash text) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
+$$;
+
+COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the cost of a hash; 0: it is not bcrypt''s';
+
+CREATE FUNCTION rt_private.password_form(password text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
+$$;
+
+COMMENT ON FUNCTION rt_private.password_form(text) IS 'a password as it is hashed';
+
 CREATE OR REPLACE FUNCTION rt_private.password_bytes(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
 		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
+
+CREATE OR REPLACE FUNCTION rt_private.hash_password(password text) RETURNS text
+LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF octet_length(password) NOT BETWEEN 1 AND 1024 OR password ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
+	END IF;
+	-- bcrypt looks at 72 bytes alone: a longer one is digested first
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
+		rt_private.gen_salt('bf', rt_private.least_password_cost()));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.password_matches(password text, password_hash text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	salt CONSTANT text := '$abcdefghijklmnopqrstuu';
+	dearest integer := greatest(rt_private.least_password_cost(), (SELECT max(substr(u.password_hash, 5, 2)) FROM rt.users AS u
+		WHERE u.password_hash LIKE '$2%')::integer);
+	known text := coalesce(password_matches.password_hash, '$2a$' || lpad(dearest::text, 2, '0') || salt || 'WlVT8PV6Wdd6SlVuRrqAcpKrBM1HVoW');
+	given text := rt_private.password_bytes(rt_private.password_form(coalesce(password, '')));
+	raw text := rt_private.password_bytes(coalesce(password, ''));
+	matches boolean := rt_private.crypt(given, known) = known;
+BEGIN
+	-- What was hashed before passwords were brought into one form.
+	IF raw <> given THEN
+		matches := rt_private.crypt(raw, known) = known OR matches;
+	END IF;
+	FOR cost IN greatest(rt_private.password_cost(known), 4) .. dearest - 1
+	LOOP
+		PERFORM rt_private.crypt(given, '$2a$' || lpad(cost::text, 2, '0') || salt);
+	END LOOP;
+	RETURN matches AND password_matches.password_hash IS NOT NULL;
+END
+$$;
+
+CREATE UNLOGGED TABLE rt_private.password_updates (
+	user_id text PRIMARY KEY,
+	keep_sid text,
+	is_rehash boolean NOT NULL
+);
+
+COMMENT ON TABLE rt_private.password_updates IS 'updates of passwords that do not end all sessions; empty between transactions';
+
+COMMENT ON COLUMN rt_private.password_updates.user_id IS 'whose password';
+
+COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session that goes on; null: none does';
+
+COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'it is the same password, hashed with a higher cost';
 
 CREATE OR REPLACE FUNCTION rt.set_password(user_id text, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -178,30 +289,799 @@ CREATE OR REPLACE FUNCTION rt_private.user_json(u rt.users) RETURNS json
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name);
 
-CREATE OR REPLACE FUNCTION rt.verify_token(token text) RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+COMMENT ON COLUMN rt_private.keys.private_key IS 'other algorithms: the private key as PEM, if tokens may be signed here';
+
+COMMENT ON COLUMN rt_private.keys.public_key IS 'other algorithms: the public key as PEM';
+
+CREATE OR REPLACE FUNCTION rt.add_key(kid text, alg text, key text, can_sign boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    claims json := rt_private.signed_claims(verify_token.token);
-    now_s double precision := extract(epoch FROM clock_timestamp());
-    leeway_s CONSTANT integer := 5;
-    wrong boolean;
+	public_key text;
+	private_key text;
 BEGIN
-    wrong := claims IS NULL
-        OR json_typeof(claims -> 'sub') IS DISTINCT FROM 'string' OR claims ->> 'sub' = ''
-        OR coalesce(json_typeof(claims -> 'exp'), 'number') <> 'number'
-        OR coalesce(json_typeof(claims -> 'nbf'), 'number') <> 'number';
-    IF NOT wrong THEN
-        IF (claims ->> 'exp')::double precision <= now_s THEN
-            RAISE EXCEPTION 'token expired' USING ERRCODE = 'RT401';
-        END IF;
-        wrong := coalesce((claims ->> 'nbf')::double precision - leeway_s > now_s, false);
-    END IF;
-    IF wrong THEN
-        RAISE EXCEPTION 'invalid token' USING ERRCODE = 'RT401';
-    END IF;
-    RETURN claims ->> 'sub';
+	IF add_key.alg LIKE 'HS%' THEN
+		IF octet_length(add_key.key) < substr(add_key.alg, 3)::integer / 8 THEN
+			RAISE EXCEPTION 'the secret is too short for %', add_key.alg
+				USING ERRCODE = 'invalid_parameter_value',
+					  HINT = format('It needs %s random bytes at least.', substr(add_key.alg, 3)::integer / 8);
+		END IF;
+		INSERT INTO rt_private.keys (kid, alg, secret, can_sign)
+		VALUES (add_key.kid, add_key.alg, add_key.key, add_key.can_sign);
+		RETURN;
+	END IF;
+	public_key := rt_private.pem_public(add_key.alg, add_key.key, true);
+	IF public_key IS NOT NULL THEN
+		private_key := add_key.key;
+	ELSE
+		public_key := rt_private.pem_public(add_key.alg, add_key.key, false);
+	END IF;
+	IF public_key IS NULL THEN
+		RAISE EXCEPTION 'the key is neither a public nor a private key in PEM' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF add_key.can_sign AND private_key IS NULL THEN
+		RAISE EXCEPTION 'a public key cannot sign' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO rt_private.keys (kid, alg, private_key, public_key, can_sign)
+	VALUES (add_key.kid, add_key.alg, private_key, public_key, add_key.can_sign);
 END
 $$;
+
+COMMENT ON FUNCTION rt.add_key(text, text, text, boolean) IS
+	'adds a key that verifies tokens, and signs them if can_sign: a shared secret (HS256, HS384, HS512), '
+	'or a public or private key in PEM (RS256 to RS512, PS256 to PS512, ES256 to ES512, EdDSA)';
+
+CREATE OR REPLACE FUNCTION rt.rotate_key() RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	new_kid text := rt_private.random_text(9);
+BEGIN
+	PERFORM rt.add_key(new_kid, 'HS256', rt_private.random_text(32), true);
+	RETURN new_kid;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt.retire_key(kid text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.keys k SET retired_at = clock_timestamp()
+	WHERE k.kid = retire_key.kid AND k.retired_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no key "%" in use', retire_key.kid USING ERRCODE = 'RT404';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.keys_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:keys', '{"gateway":true}', '{}', true);
+	RETURN NULL;
+EXCEPTION
+	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
+	WHEN object_not_in_prerequisite_state THEN
+		RETURN NULL;
+END
+$$;
+
+CREATE TABLE rt_private.issuers (
+	issuer text PRIMARY KEY CHECK (octet_length(issuer) BETWEEN 1 AND 1024 AND issuer !~ '[[:cntrl:]]'),
+	audiences text[] NOT NULL CHECK (cardinality(audiences) BETWEEN 1 AND 100 AND array_position(audiences, NULL) IS NULL),
+	user_claim text NOT NULL DEFAULT 'sub' CHECK (octet_length(user_claim) BETWEEN 1 AND 128),
+	create_users boolean NOT NULL DEFAULT false,
+	authorized_parties text[],
+	name_claim text NOT NULL DEFAULT 'name',
+	username_claim text NOT NULL DEFAULT 'email',
+	admin_claim text,
+	admin_value text,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
+);
+
+COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are taken';
+
+COMMENT ON COLUMN rt_private.issuers.issuer IS 'what iss must be, letter by letter';
+
+COMMENT ON COLUMN rt_private.issuers.audiences IS 'aud must have one of these';
+
+COMMENT ON COLUMN rt_private.issuers.user_claim IS 'the claim that is the user''s id';
+
+COMMENT ON COLUMN rt_private.issuers.create_users IS 'a user who is not there yet is created';
+
+COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'azp must be one of these; null: it is not looked at';
+
+COMMENT ON COLUMN rt_private.issuers.name_claim IS 'of a user that is created: the claim that is the name; where it is missing, the id';
+
+COMMENT ON COLUMN rt_private.issuers.username_claim IS 'of a user that is created: the claim that is the username; where it is missing or taken, the id';
+
+COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'the claim that makes administrators; null: none does';
+
+COMMENT ON COLUMN rt_private.issuers.admin_value IS 'what that claim must be, or have among its elements';
+
+COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.issuers', '');
+
+CREATE TABLE rt_private.issuer_keys (
+	issuer text NOT NULL REFERENCES rt_private.issuers ON DELETE CASCADE ON UPDATE CASCADE,
+	kid text NOT NULL,
+	alg text NOT NULL,
+	key text NOT NULL,
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (issuer, kid, alg)
+);
+
+COMMENT ON TABLE rt_private.issuer_keys IS 'the issuers'' keys, from their JSON Web Key Sets';
+
+COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'whose key it is';
+
+COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'the key''s name in a token''s header; empty: it has none';
+
+COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the one algorithm that the key is for';
+
+COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
+
+COMMENT ON COLUMN rt_private.issuer_keys.added_at IS 'when the key was added';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.issuer_keys', '');
+
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuers
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+
+COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways';
+
+ALTER TABLE rt_private.issuers ENABLE ALWAYS TRIGGER keys_changed;
+
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuer_keys
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+
+COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways';
+
+ALTER TABLE rt_private.issuer_keys ENABLE ALWAYS TRIGGER keys_changed;
+
+CREATE FUNCTION rt_private.jwk_public(alg text, a bytea, b bytea) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_jwk_public';
+
+COMMENT ON FUNCTION rt_private.jwk_public(text, bytea, bytea) IS
+	'a key as PEM from the numbers of a JWK: n and e, x and y, or x alone; NULL if they are no key';
+
+CREATE FUNCTION rt_private.from_base64url(value text) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF value !~ '^[A-Za-z0-9_-]+$' THEN
+		RETURN NULL;
+	END IF;
+	RETURN decode(rpad(translate(value, '-_', '+/'), (length(value) + 3) / 4 * 4, '='), 'base64');
+EXCEPTION
+	WHEN data_exception THEN
+		RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'the bytes of base64url without padding; NULL if it is not';
+
+CREATE FUNCTION rt_private.jwk_alg(jwk jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE jwk ->> 'kty'
+		WHEN 'RSA' THEN coalesce(jwk ->> 'alg', 'RS256')
+		WHEN 'EC' THEN CASE jwk ->> 'crv' WHEN 'P-256' THEN 'ES256' WHEN 'P-384' THEN 'ES384' WHEN 'P-521' THEN 'ES512' END
+		WHEN 'OKP' THEN CASE jwk ->> 'crv' WHEN 'Ed25519' THEN 'EdDSA' END
+		WHEN 'oct' THEN coalesce(jwk ->> 'alg', 'HS256')
+	END
+$$;
+
+COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm that a JWK is for; NULL: a kind of key that is unknown';
+
+CREATE FUNCTION rt_private.jwk_fault(jwk jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE
+		WHEN coalesce(jwk ->> 'use', 'sig') <> 'sig' THEN format('Its use is "%s", not "sig".', jwk ->> 'use')
+		WHEN jwk ? 'key_ops' AND NOT coalesce(jwk -> 'key_ops' ? 'verify', false) THEN 'Its key_ops do not have "verify".'
+		WHEN jwk ? 'd' THEN 'It is a private key.'
+		WHEN jwk ? 'kid' AND (jsonb_typeof(jwk -> 'kid') <> 'string' OR octet_length(jwk ->> 'kid') NOT BETWEEN 1 AND 255
+			OR jwk ->> 'kid' ~ '[[:cntrl:]]') THEN 'Its kid is not a text of 1 to 255 bytes.'
+		WHEN jwk ? 'alg' AND NOT coalesce(jwk ->> 'alg' = CASE jwk ->> 'kty' WHEN 'RSA' THEN substring(jwk ->> 'alg' FROM '^[RP]S(?:256|384|512)$')
+			WHEN 'oct' THEN substring(jwk ->> 'alg' FROM '^HS(?:256|384|512)$')
+			WHEN 'OKP' THEN substring(jwk ->> 'alg' FROM '^(?:EdDSA|Ed25519)$') ELSE rt_private.jwk_alg(jwk) END, false)
+			THEN format('Its alg is "%s", which is no algorithm of such a key.', jwk ->> 'alg')
+	END
+$$;
+
+COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL: it can';
+
+CREATE FUNCTION rt_private.jwk_key(jwk jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	alg text := rt_private.jwk_alg(jwk);
+	fault text := rt_private.jwk_fault(jwk);
+	secret bytea;
+	key text;
+BEGIN
+	IF fault IS NULL AND jwk ->> 'kty' = 'oct' THEN
+		secret := rt_private.from_base64url(jwk ->> 'k');
+		IF octet_length(secret) < substr(alg, 3)::integer / 8 THEN
+			fault := format('It needs %s bytes at least.', substr(alg, 3)::integer / 8);
+		ELSE
+			BEGIN
+				key := convert_from(secret, 'UTF8');
+			EXCEPTION
+				WHEN data_exception THEN
+					fault := 'Its bytes are not a text in UTF-8.';
+			END;
+		END IF;
+	ELSIF fault IS NULL THEN
+		key := rt_private.jwk_public(alg, rt_private.from_base64url(coalesce(jwk ->> 'n', jwk ->> 'x')),
+			rt_private.from_base64url(coalesce(jwk ->> 'e', jwk ->> 'y', 'AA')));
+	END IF;
+	IF key IS NULL THEN
+		RAISE EXCEPTION 'key "%" of the key set cannot be used', coalesce(jwk ->> 'kid', '')
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = coalesce(fault, 'Its numbers are missing or are not a key.');
+	END IF;
+	RETURN key;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it cannot be used';
+
+CREATE FUNCTION rt.set_jwks(issuer text, jwks jsonb) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	jwk jsonb;
+	wanted jsonb := '[]';
+BEGIN
+	IF jsonb_typeof(set_jwks.jwks -> 'keys') IS DISTINCT FROM 'array' THEN
+		RAISE EXCEPTION 'not a JSON Web Key Set' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be an object whose "keys" is an array.', HINT = 'Pass what the issuer''s jwks_uri answers, unchanged.';
+	END IF;
+	PERFORM FROM rt_private.issuers AS i WHERE i.issuer = set_jwks.issuer FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'issuer "%" not found', set_jwks.issuer USING ERRCODE = 'RT404', HINT = 'Run rt.add_issuer() first.';
+	END IF;
+	FOR jwk IN SELECT jsonb_array_elements(set_jwks.jwks -> 'keys')
+	LOOP
+		CONTINUE WHEN rt_private.jwk_alg(jwk) IS NULL;
+		wanted := wanted || jsonb_build_object('kid', coalesce(jwk ->> 'kid', ''), 'alg', rt_private.jwk_alg(jwk),
+			'key', rt_private.jwk_key(jwk));
+	END LOOP;
+	IF jsonb_array_length(wanted) NOT BETWEEN 1 AND 50 THEN
+		RAISE EXCEPTION 'the key set has % keys that can verify tokens', jsonb_array_length(wanted)
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
+	END IF;
+	DELETE FROM rt_private.issuer_keys AS k WHERE k.issuer = set_jwks.issuer
+		AND NOT EXISTS (SELECT FROM jsonb_array_elements(wanted) AS w WHERE (w ->> 'kid', w ->> 'alg', w ->> 'key') = (k.kid, k.alg, k.key));
+	INSERT INTO rt_private.issuer_keys (issuer, kid, alg, key)
+	SELECT set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key' FROM jsonb_array_elements(wanted) AS w
+	WHERE NOT EXISTS (SELECT FROM rt_private.issuer_keys AS k WHERE (k.issuer, k.kid, k.alg, k.key)
+		= (set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key'));
+	RETURN jsonb_array_length(wanted);
+EXCEPTION
+	WHEN unique_violation THEN
+		RAISE EXCEPTION 'two keys of the key set have the same kid and algorithm' USING ERRCODE = 'invalid_parameter_value';
+END
+$$;
+
+COMMENT ON FUNCTION rt.set_jwks(text, jsonb) IS
+	'replaces the keys of an issuer by those of a JSON Web Key Set, and returns how many of them can verify tokens';
+
+CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_claim text DEFAULT 'sub', create_users boolean DEFAULT false,
+	authorized_parties text[] DEFAULT NULL, name_claim text DEFAULT 'name', username_claim text DEFAULT 'email',
+	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
+		admin_claim, admin_value)
+	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,
+		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value);
+	PERFORM rt.set_jwks(add_issuer.issuer, add_issuer.jwks);
+END
+$$;
+
+COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
+	'takes the tokens of an identity provider that are meant for one of the audiences; '
+	'the user is the one named by user_claim, created on first sight if create_users';
+
+CREATE FUNCTION rt.remove_issuer(issuer text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.issuers AS i WHERE i.issuer = remove_issuer.issuer;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'issuer "%" not found', remove_issuer.issuer USING ERRCODE = 'RT404';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt.remove_issuer(text) IS 'takes no more tokens of this identity provider';
+
+CREATE OR REPLACE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object(
+		'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', coalesce(k.secret, k.public_key))
+			ORDER BY k.created_at DESC, k.kid), '[]')
+			FROM rt_private.keys AS k WHERE k.retired_at IS NULL),
+		'issuers', (SELECT coalesce(json_agg(json_build_object('issuer', i.issuer, 'audiences', i.audiences, 'userClaim', i.user_claim,
+			'createUsers', i.create_users, 'authorizedParties', i.authorized_parties, 'nameClaim', i.name_claim,
+			'usernameClaim', i.username_claim, 'adminClaim', i.admin_claim, 'adminValue', i.admin_value,
+			'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', k.key) ORDER BY k.kid, k.alg), '[]')
+				FROM rt_private.issuer_keys AS k WHERE k.issuer = i.issuer)) ORDER BY i.issuer), '[]')
+			FROM rt_private.issuers AS i))
+$$;
+
+COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
+	'the keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, own ones the newest first';
+
+CREATE TABLE rt.sessions (
+	id text PRIMARY KEY DEFAULT rt_private.random_text(15),
+	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	last_used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	address text,
+	user_agent text,
+	revoked_at timestamptz,
+	token_expires_at timestamptz NOT NULL DEFAULT 'infinity'
+);
+
+CREATE INDEX sessions_user_id ON rt.sessions (user_id);
+
+CREATE INDEX sessions_expires_at ON rt.sessions (expires_at);
+
+COMMENT ON TABLE rt.sessions IS 'logins: each is the life of its tokens';
+
+COMMENT ON COLUMN rt.sessions.id IS 'the claim sid of the session''s tokens';
+
+COMMENT ON COLUMN rt.sessions.user_id IS 'who has logged in';
+
+COMMENT ON COLUMN rt.sessions.created_at IS 'when';
+
+COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, within a minute';
+
+COMMENT ON COLUMN rt.sessions.expires_at IS 'until when it can be prolonged: rt.session_lifetime after the login';
+
+COMMENT ON COLUMN rt.sessions.address IS 'the address that the login came from; null: issued by SQL';
+
+COMMENT ON COLUMN rt.sessions.user_agent IS 'what the client said that it is, at the login';
+
+COMMENT ON COLUMN rt.sessions.revoked_at IS 'since when it lets nobody in; set it to end the session, it stays set';
+
+COMMENT ON COLUMN rt.sessions.token_expires_at IS 'when the last of its tokens expires';
+
+COMMENT ON INDEX rt.sessions_user_id IS 'a user''s sessions';
+
+COMMENT ON INDEX rt.sessions_expires_at IS 'removing old sessions';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
+
+CREATE TABLE rt_private.revoked_sessions (
+	sid text PRIMARY KEY,
+	until timestamptz NOT NULL
+);
+
+CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
+
+COMMENT ON TABLE rt_private.revoked_sessions IS 'sessions whose tokens are refused though they have not expired';
+
+COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
+
+COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
+
+COMMENT ON INDEX rt_private.revoked_sessions_until IS 'removing what has expired';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
+
+CREATE TABLE rt_private.token_floors (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	issued_after timestamptz NOT NULL
+);
+
+COMMENT ON TABLE rt_private.token_floors IS 'users whose tokens from before a time are refused';
+
+COMMENT ON COLUMN rt_private.token_floors.user_id IS 'whose tokens';
+
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'claim iat of a token without sid must be later';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
+
+CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:revoked', '{"gateway":true}', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
+		'until', ceil(extract(epoch FROM least(tell_revoked.until, now() + interval '10 years'))),
+		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))), true);
+EXCEPTION
+	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
+	WHEN object_not_in_prerequisite_state THEN
+		RETURN;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways whose tokens are refused from now on';
+
+CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
+	SELECT s.id, s.token_expires_at FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
+	ON CONFLICT (sid) DO NOTHING;
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.sessions_revoked() IS 'a session that is deleted is revoked';
+
+CREATE TRIGGER sessions_deleted AFTER DELETE ON rt.sessions
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_revoked();
+
+COMMENT ON TRIGGER sessions_deleted ON rt.sessions IS 'a session that is deleted is revoked';
+
+CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
+	SELECT s.id, s.token_expires_at FROM is_now AS s JOIN was ON was.id = s.id
+	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND s.token_expires_at > clock_timestamp()
+	ON CONFLICT (sid) DO NOTHING;
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	FROM is_now AS s JOIN was ON was.id = s.id
+	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL GROUP BY s.user_id;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways of sessions that are revoked';
+
+CREATE TRIGGER sessions_changed AFTER UPDATE ON rt.sessions
+	REFERENCING OLD TABLE AS was NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_changed();
+
+COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways of sessions that are revoked';
+
+CREATE FUNCTION rt_private.session_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.id <> OLD.id OR (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) THEN
+		RAISE EXCEPTION 'a session cannot be renamed or revived' USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Issue a token of a new session instead.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.session_check() IS 'a revoked session stays revoked';
+
+CREATE TRIGGER session_check BEFORE UPDATE OF id, revoked_at ON rt.sessions
+	FOR EACH ROW EXECUTE FUNCTION rt_private.session_check();
+
+COMMENT ON TRIGGER session_check ON rt.sessions IS 'a revoked session stays revoked';
+
+CREATE FUNCTION rt_private.refuse_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'cannot truncate %', TG_RELID::regclass USING ERRCODE = 'feature_not_supported', HINT = 'Use DELETE.';
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses what no trigger would see row by row';
+
+CREATE TRIGGER sessions_truncated BEFORE TRUNCATE ON rt.sessions
+	FOR EACH STATEMENT EXECUTE FUNCTION rt_private.refuse_truncate();
+
+COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'what is truncated would be told to nobody';
+
+CREATE FUNCTION rt_private.revoke_sessions(user_id text, but text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	revoked integer;
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = clock_timestamp()
+	WHERE s.user_id = revoke_sessions.user_id AND s.revoked_at IS NULL AND s.id IS DISTINCT FROM but;
+	GET DIAGNOSTICS revoked = ROW_COUNT;
+	INSERT INTO rt_private.token_floors AS f (user_id, issued_after) VALUES (revoke_sessions.user_id, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT token_floors_pkey DO UPDATE SET issued_after = excluded.issued_after;
+	PERFORM rt_private.tell_revoked(revoke_sessions.user_id, '{}', NULL, clock_timestamp());
+	RETURN revoked;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user but one, and refuses the user''s other tokens';
+
+CREATE FUNCTION rt.revoke_sessions(user_id text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = revoke_sessions.user_id) THEN
+		RAISE EXCEPTION 'user "%" not found', revoke_sessions.user_id USING ERRCODE = 'RT404';
+	END IF;
+	RETURN rt_private.revoke_sessions(revoke_sessions.user_id, NULL);
+END
+$$;
+
+COMMENT ON FUNCTION rt.revoke_sessions(text) IS
+	'ends all sessions of a user: every token issued until now is refused, sockets are closed; returns how many sessions ended';
+
+CREATE FUNCTION rt_private.password_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt_private.password_updates;
+BEGIN
+	DELETE FROM rt_private.password_updates AS t WHERE t.user_id = NEW.id RETURNING t.* INTO p;
+	IF NOT coalesce(p.is_rehash, false) THEN
+		PERFORM rt_private.revoke_sessions(NEW.id, p.keep_sid);
+		PERFORM rt_private.audit('password-changed', jsonb_build_object('userId', NEW.id, 'hasPassword', NEW.password_hash IS NOT NULL));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.password_changed() IS 'a changed password ends the user''s sessions';
+
+CREATE TRIGGER password_changed AFTER UPDATE OF password_hash ON rt.users FOR EACH ROW
+	WHEN (OLD.password_hash IS DISTINCT FROM NEW.password_hash) EXECUTE FUNCTION rt_private.password_changed();
+
+COMMENT ON TRIGGER password_changed ON rt.users IS 'a changed password ends the user''s sessions';
+
+CREATE FUNCTION rt_api.revocations(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object(
+		'sids', (SELECT coalesce(json_agg(json_build_array(r.sid, ceil(extract(epoch FROM least(r.until, now() + interval '10 years')))::bigint)), '[]')
+			FROM rt_private.revoked_sessions AS r WHERE r.until > now()),
+		'floors', (SELECT coalesce(json_agg(json_build_array(f.user_id, floor(extract(epoch FROM f.issued_after))::bigint)), '[]')
+			FROM rt_private.token_floors AS f))
+$$;
+
+COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'what is refused though it has not expired: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
+
+CREATE FUNCTION rt_private.open_session(user_id text, address text, user_agent text, at_least interval) RETURNS rt.sessions
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt.sessions;
+BEGIN
+	-- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
+	INSERT INTO rt.sessions (user_id, expires_at, address, user_agent)
+	VALUES (open_session.user_id, clock_timestamp()
+		+ greatest(coalesce(current_setting('rt.session_lifetime', true)::interval, interval '30 days'), at_least),
+		open_session.address, left(open_session.user_agent, 512))
+	RETURNING * INTO s;
+	RETURN s;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'a new session of a user';
+
+CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
+		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
+	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
+		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+$$;
+
+COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes sessions that have expired';
+
+CREATE FUNCTION rt_private.make_token(user_id text, ttl interval, sid text, more jsonb DEFAULT '{}') RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	named record;
+	signing record;
+	issued_at bigint := floor(extract(epoch FROM clock_timestamp()));
+	ends_at bigint := issued_at + floor(extract(epoch FROM make_token.ttl));
+BEGIN
+	SELECT u.id, u.name INTO named FROM rt.users AS u WHERE u.id = make_token.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'user "%" not found', make_token.user_id USING ERRCODE = 'RT404';
+	END IF;
+	SELECT k.kid, k.alg, coalesce(k.secret, k.private_key) AS key INTO signing
+	FROM rt_private.keys AS k WHERE k.can_sign AND k.retired_at IS NULL
+	ORDER BY k.created_at DESC, k.kid LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no key to sign with' USING ERRCODE = 'RT503', HINT = 'Run rt.rotate_key().';
+	END IF;
+	UPDATE rt.sessions AS s SET token_expires_at = CASE WHEN s.token_expires_at = 'infinity' THEN to_timestamp(ends_at)
+		ELSE greatest(s.token_expires_at, to_timestamp(ends_at)) END, last_used_at = clock_timestamp()
+	WHERE s.id = make_token.sid;
+	RETURN rt_private.jwt_sign(signing.kid, signing.alg, signing.key, (jsonb_build_object('sub', named.id, 'name', named.name,
+		'iat', issued_at, 'exp', ends_at, 'jti', rt_private.random_text(9), 'sid', make_token.sid) || more)::json);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.make_token(text, interval, text, jsonb) IS 'a token of a user''s session, signed by the newest key';
+
+CREATE FUNCTION rt_private.token_ttl() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	-- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
+	SELECT coalesce(current_setting('rt.token_ttl', true)::interval, interval '12 hours')
+$$;
+
+COMMENT ON FUNCTION rt_private.token_ttl() IS 'how long a token is valid that is issued without a time of its own';
+
+CREATE OR REPLACE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt.sessions;
+	token text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = issue_token.user_id) THEN
+		RAISE EXCEPTION 'user "%" not found', issue_token.user_id USING ERRCODE = 'RT404';
+	END IF;
+	s := rt_private.open_session(issue_token.user_id, NULL, NULL, issue_token.ttl);
+	token := rt_private.make_token(issue_token.user_id, coalesce(issue_token.ttl, rt_private.token_ttl()), s.id);
+	PERFORM rt_private.audit('token-issued', jsonb_build_object('userId', issue_token.user_id, 'sessionId', s.id));
+	RETURN token;
+END
+$$;
+
+COMMENT ON FUNCTION rt.issue_token(text, interval) IS
+	'a token of a new session, with which a client may connect as that user, valid for ttl (default rt.token_ttl)';
+
+CREATE FUNCTION rt_private.is_access_token(header jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN header ? 'typ' THEN coalesce(jsonb_typeof(header -> 'typ') = 'string'
+		AND lower(header ->> 'typ') IN ('jwt', 'at+jwt', 'application/at+jwt'), false) ELSE true END
+$$;
+
+COMMENT ON FUNCTION rt_private.is_access_token(jsonb) IS 'whether a token''s header is that of a JWT or an access token';
+
+CREATE FUNCTION rt_private.audience_fits(aud jsonb, audiences text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE jsonb_typeof(aud) WHEN 'string' THEN aud #>> '{}' = ANY (audiences) WHEN 'array' THEN aud ?| audiences ELSE false END
+$$;
+
+COMMENT ON FUNCTION rt_private.audience_fits(jsonb, text[]) IS 'whether aud, a text or an array, has one of the audiences';
+
+CREATE FUNCTION rt_private.refuse_token(message text, detail text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION '%', refuse_token.message USING ERRCODE = 'RT401', DETAIL = refuse_token.detail;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.refuse_token(text, text) IS 'refuses a token, and says which check failed';
+
+CREATE FUNCTION rt_private.check_token_times(claims jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	now_s numeric := extract(epoch FROM clock_timestamp());
+	leeway_s CONSTANT integer := 30;
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['exp', 'nbf', 'iat']
+	LOOP
+		IF coalesce(jsonb_typeof(claims -> name), 'number') <> 'number' THEN
+			PERFORM rt_private.refuse_token('invalid token', format('Claim "%s" must be a number.', name));
+		END IF;
+	END LOOP;
+	IF NOT claims ? 'exp' THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Claim "exp" is missing.');
+	ELSIF (claims ->> 'exp')::numeric + leeway_s <= now_s THEN
+		PERFORM rt_private.refuse_token('token expired', format('It expired at %s.', rt_private.iso(to_timestamp((claims ->> 'exp')::double precision))));
+	ELSIF (claims ->> 'nbf')::numeric - leeway_s > now_s THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Claim "nbf" is in the future.');
+	ELSIF (claims ->> 'iat')::numeric - leeway_s > now_s THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Claim "iat" is in the future.');
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_token_times(jsonb) IS 'refuses a token outside its time';
+
+CREATE FUNCTION rt_private.check_issued(token text, header jsonb, claims jsonb) RETURNS rt_private.issuers
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	i rt_private.issuers;
+	k rt_private.issuer_keys;
+	nkeys integer;
+BEGIN
+	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE jsonb_typeof(claims -> 'iss') = 'string' AND t.issuer = claims ->> 'iss';
+	IF NOT FOUND THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Issuer %s is unknown.', claims -> 'iss'));
+	END IF;
+	SELECT count(*) INTO nkeys FROM rt_private.issuer_keys AS t
+	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	IF nkeys <> 1 THEN
+		PERFORM rt_private.refuse_token('invalid token', format('The issuer has %s keys of algorithm "%s" for kid %s; it must be one.',
+			nkeys, header ->> 'alg', coalesce((header -> 'kid')::text, '(none)')));
+	END IF;
+	SELECT t.* INTO k FROM rt_private.issuer_keys AS t
+	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg, k.key) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Key "%s" has not signed it.', k.kid));
+	ELSIF NOT rt_private.audience_fits(claims -> 'aud', i.audiences) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Claim "aud" is %s, and must have one of %s.',
+			coalesce((claims -> 'aud')::text, 'missing'), to_jsonb(i.audiences)));
+	ELSIF i.authorized_parties IS NOT NULL AND NOT coalesce(rt_private.audience_fits(claims -> 'azp', i.authorized_parties), false) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Claim "azp" is %s, and must be one of %s.',
+			coalesce((claims -> 'azp')::text, 'missing'), to_jsonb(i.authorized_parties)));
+	END IF;
+	RETURN i;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_issued(text, jsonb, jsonb) IS 'refuses a token that its issuer has not signed, or not for here';
+
+CREATE FUNCTION rt_private.check_own(token text, header jsonb, claims jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF claims ? 'aud' THEN
+		PERFORM rt_private.refuse_token('invalid token', 'It has an audience ("aud"), but no issuer ("iss").');
+	END IF;
+	-- Without a kid, whichever key fits: there are few.
+	PERFORM FROM rt_private.keys AS k
+	WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
+		AND rt_private.jwt_is_signed(check_own.token, k.alg, coalesce(k.secret, k.public_key));
+	IF NOT FOUND THEN
+		PERFORM rt_private.refuse_token('invalid token', format('No key in use of algorithm %s and kid %s has signed it.',
+			coalesce((header -> 'alg')::text, '(none)'), coalesce((header -> 'kid')::text, '(none)')));
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that none of our keys has signed';
+
+CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF claims ? 'sid' AND NOT claims ? 'iss' THEN
+		IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.sid = claims ->> 'sid') THEN
+			PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
+		END IF;
+	ELSIF EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
+		AND coalesce((claims ->> 'iat')::numeric, 0) <= floor(extract(epoch FROM f.issued_after))) THEN
+		PERFORM rt_private.refuse_token('invalid token', 'It was issued before the user''s sessions were revoked.');
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_revoked(text, jsonb) IS 'refuses a token that has been revoked';
+
+CREATE FUNCTION rt_private.check_token(token text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	header jsonb;
+	claims jsonb;
+	i rt_private.issuers;
+	user_claim text := 'sub';
+BEGIN
+	BEGIN
+		header := rt_private.jwt_part(check_token.token, 1);
+		claims := rt_private.jwt_part(check_token.token, 2);
+	EXCEPTION
+		-- What is not JSON, or not even text, is no token.
+		WHEN data_exception OR program_limit_exceeded THEN
+			claims := NULL;
+	END;
+	IF jsonb_typeof(header) IS DISTINCT FROM 'object' OR jsonb_typeof(claims) IS DISTINCT FROM 'object' THEN
+		PERFORM rt_private.refuse_token('invalid token', 'It is not a JSON Web Token.');
+	-- An extension that must be understood, and is not (RFC 7515, section 4.1.11).
+	ELSIF header ? 'crit' THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Its header has a critical extension ("crit").');
+	ELSIF NOT rt_private.is_access_token(header) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Its type ("typ") is %s, not "JWT" or "at+jwt".', header -> 'typ'));
+	ELSIF coalesce(jsonb_typeof(header -> 'kid'), 'string') <> 'string' THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Its "kid" is not a text.');
+	ELSIF claims ? 'iss' THEN
+		i := rt_private.check_issued(check_token.token, header, claims);
+		user_claim := i.user_claim;
+	ELSE
+		PERFORM rt_private.check_own(check_token.token, header, claims);
+	END IF;
+	PERFORM rt_private.check_token_times(claims);
+	IF jsonb_typeof(claims -> user_claim) IS DISTINCT FROM 'string' OR claims ->> user_claim = '' THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is missing or not a text.', user_claim));
+	END IF;
+	PERFORM rt_private.check_revoked(claims ->> user_claim, claims);
+	RETURN claims ->> user_claim;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_token(text) IS 'the user id in a valid token; an error that says which check failed';
+
+CREATE OR REPLACE FUNCTION rt.verify_token(token text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN rt_private.check_token(verify_token.token);
+END
+$$;
+
+COMMENT ON FUNCTION rt.verify_token(text) IS
+	'the user id in a valid token; errors "invalid token" and "token expired", whose detail says which check failed';
 
 COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
 
@@ -2052,9 +2932,17 @@ BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN rt_private.crypt(rt_private.password_bytes(password), rt_private.gen_salt('bf', 6));
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), rt_private.gen_salt('bf', 6));
 END
 $$;
+
+CREATE FUNCTION rt_private.meeting_password_matches(password text, password_hash text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(password_hash IN (rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), password_hash),
+		rt_private.crypt(rt_private.password_bytes(password), password_hash)), false)
+$$;
+
+COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a meeting''s password is the one, also as it was hashed before passwords were composed';
 
 CREATE OR REPLACE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
 	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
@@ -2898,6 +3786,435 @@ REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
 
+CREATE UNLOGGED TABLE rt_private.failures (
+	what text NOT NULL,
+	at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX failures_what ON rt_private.failures (what, at);
+
+CREATE INDEX failures_at ON rt_private.failures (at);
+
+COMMENT ON TABLE rt_private.failures IS 'wrong passwords of the last quarter of an hour';
+
+COMMENT ON COLUMN rt_private.failures.what IS 'a digest of the account, or of the meeting and user';
+
+COMMENT ON COLUMN rt_private.failures.at IS 'when';
+
+COMMENT ON INDEX rt_private.failures_what IS 'counting';
+
+COMMENT ON INDEX rt_private.failures_at IS 'removing old ones';
+
+CREATE TABLE rt_private.login_addresses (
+	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	address text NOT NULL,
+	last_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (user_id, address)
+);
+
+COMMENT ON TABLE rt_private.login_addresses IS 'addresses from which users have logged in, the last twenty of each';
+
+COMMENT ON COLUMN rt_private.login_addresses.user_id IS 'who';
+
+COMMENT ON COLUMN rt_private.login_addresses.address IS 'where from';
+
+COMMENT ON COLUMN rt_private.login_addresses.last_at IS 'when last, within a day';
+
+CREATE FUNCTION rt_private.brake_name(kind text, name text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT kind || ' ' || encode(sha256(convert_to(name, 'UTF8')), 'base64')
+$$;
+
+COMMENT ON FUNCTION rt_private.brake_name(text, text) IS 'what failures are counted under';
+
+CREATE FUNCTION rt_private.brake(what text) RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce((SELECT greatest(ceil(extract(epoch FROM f.at + interval '15 minutes' - clock_timestamp()))::integer, 1)
+		FROM rt_private.failures AS f WHERE f.what = brake.what AND f.at > clock_timestamp() - interval '15 minutes'
+		ORDER BY f.at DESC OFFSET 9 LIMIT 1), 0)
+$$;
+
+COMMENT ON FUNCTION rt_private.brake(text) IS 'in how many seconds somebody who failed ten times in 15 minutes may try again; 0: now';
+
+CREATE FUNCTION rt_private.note_failure(what text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO rt_private.failures (what) VALUES (note_failure.what);
+	DELETE FROM rt_private.failures AS f WHERE f.ctid = ANY (ARRAY(SELECT o.ctid FROM rt_private.failures AS o
+		WHERE o.at < clock_timestamp() - interval '15 minutes' ORDER BY o.at LIMIT 10));
+$$;
+
+COMMENT ON FUNCTION rt_private.note_failure(text) IS 'counts a wrong password, and forgets old ones';
+
+CREATE FUNCTION rt_private.note_address(user_id text, address text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO rt_private.login_addresses AS a (user_id, address)
+	SELECT note_address.user_id, note_address.address WHERE note_address.address IS NOT NULL
+	ON CONFLICT (user_id, address) DO UPDATE SET last_at = clock_timestamp() WHERE a.last_at < clock_timestamp() - interval '1 day';
+	DELETE FROM rt_private.login_addresses AS a WHERE a.user_id = note_address.user_id AND a.address IN (SELECT t.address
+		FROM rt_private.login_addresses AS t WHERE t.user_id = note_address.user_id ORDER BY t.last_at DESC OFFSET 20);
+$$;
+
+COMMENT ON FUNCTION rt_private.note_address(text, text) IS 'remembers an address that a user has logged in from';
+
+CREATE TABLE rt_private.two_factor (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	secret bytea NOT NULL,
+	confirmed_at timestamptz,
+	last_step bigint NOT NULL DEFAULT 0,
+	recovery_codes text[] NOT NULL DEFAULT '{}'
+);
+
+COMMENT ON TABLE rt_private.two_factor IS 'users whose logins need a time-based code too';
+
+COMMENT ON COLUMN rt_private.two_factor.user_id IS 'who';
+
+COMMENT ON COLUMN rt_private.two_factor.secret IS 'what the user''s authenticator has too, 20 random bytes';
+
+COMMENT ON COLUMN rt_private.two_factor.confirmed_at IS 'since when a login needs a code; null: not yet';
+
+COMMENT ON COLUMN rt_private.two_factor.last_step IS 'the time step of the last code that was taken: none is taken twice';
+
+COMMENT ON COLUMN rt_private.two_factor.recovery_codes IS 'digests of the codes that are good once';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.two_factor', '');
+
+CREATE FUNCTION rt_private.hmac_sha1(key bytea, data bytea) RETURNS bytea
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_hmac_sha1';
+
+COMMENT ON FUNCTION rt_private.hmac_sha1(bytea, bytea) IS 'HMAC with SHA-1, which authenticators expect';
+
+CREATE FUNCTION rt_private.totp(secret bytea, step bigint) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mac bytea := rt_private.hmac_sha1(secret, int8send(step));
+	at integer := get_byte(mac, 19) & 15;
+BEGIN
+	RETURN lpad(((((get_byte(mac, at) & 127)::bigint << 24) | (get_byte(mac, at + 1) << 16) | (get_byte(mac, at + 2) << 8)
+		| get_byte(mac, at + 3)) % 1000000)::text, 6, '0');
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.totp(bytea, bigint) IS 'the code of a time step of 30 seconds';
+
+CREATE FUNCTION rt_private.base32(data bytea) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT string_agg(substr('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', 1 + substr(bits, 1 + 5 * i, 5)::bit(5)::integer, 1), '' ORDER BY i)
+	FROM (SELECT string_agg(get_byte(data, n)::bit(8)::text, '' ORDER BY n) AS bits FROM generate_series(0, octet_length(data) - 1) AS n) AS b,
+		generate_series(0, octet_length(data) * 8 / 5 - 1) AS i
+$$;
+
+COMMENT ON FUNCTION rt_private.base32(bytea) IS 'bytes, a multiple of five, in base32 (RFC 4648, section 6)';
+
+CREATE FUNCTION rt_private.take_code(user_id text, code text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t rt_private.two_factor;
+	step_now bigint := floor(extract(epoch FROM clock_timestamp()) / 30);
+	digest text := encode(sha256(convert_to(upper(regexp_replace(coalesce(code, ''), '[\s-]', '', 'g')), 'UTF8')), 'base64');
+BEGIN
+	SELECT f.* INTO t FROM rt_private.two_factor AS f WHERE f.user_id = take_code.user_id FOR UPDATE;
+	FOR step IN greatest(step_now - 1, t.last_step + 1) .. step_now + 1
+	LOOP
+		IF rt_private.totp(t.secret, step) = regexp_replace(code, '\s', '', 'g') THEN
+			UPDATE rt_private.two_factor AS f SET last_step = step WHERE f.user_id = take_code.user_id;
+			RETURN true;
+		END IF;
+	END LOOP;
+	UPDATE rt_private.two_factor AS f SET recovery_codes = array_remove(f.recovery_codes, digest)
+	WHERE f.user_id = take_code.user_id AND f.confirmed_at IS NOT NULL AND digest = ANY (f.recovery_codes);
+	RETURN FOUND;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.take_code(text, text) IS 'whether a code is good; none is good twice';
+
+CREATE FUNCTION rt_private.needs_code(user_id text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = needs_code.user_id AND f.confirmed_at IS NOT NULL)
+$$;
+
+COMMENT ON FUNCTION rt_private.needs_code(text) IS 'whether a user''s login needs a code';
+
+CREATE FUNCTION rt.reset_two_factor(user_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.two_factor AS f WHERE f.user_id = reset_two_factor.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'user "%" has no second factor', reset_two_factor.user_id USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.audit('two-factor-removed', jsonb_build_object('userId', reset_two_factor.user_id));
+END
+$$;
+
+COMMENT ON FUNCTION rt.reset_two_factor(text) IS 'lets a user who has lost the authenticator log in without it';
+
+CREATE FUNCTION rt_private.token_json(u rt.users, s rt.sessions) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ttl interval := least(rt_private.token_ttl(), s.expires_at - clock_timestamp());
+BEGIN
+	RETURN json_build_object('status', 200, 'token', rt_private.make_token(u.id, ttl, s.id),
+		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.token_json(rt.users, rt.sessions) IS 'what a login is answered with';
+
+CREATE FUNCTION rt_private.login_refused(message text) RETURNS json
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('status', 401, 'error', json_build_object('code', 'unauthorized', 'message', message))
+$$;
+
+COMMENT ON FUNCTION rt_private.login_refused(text) IS 'the answer to a login that failed';
+
+CREATE FUNCTION rt_private.limited(seconds integer) RETURNS json
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('status', 429, 'retryAfter', seconds,
+		'error', json_build_object('code', 'rate_limited', 'message', 'Too many attempts. Try again later.'))
+$$;
+
+COMMENT ON FUNCTION rt_private.limited(integer) IS 'the answer to an attempt after too many';
+
+CREATE OR REPLACE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	given_name text := lower(rt_private.username_form(rt_private.req_text(req, 'username')));
+	password text := rt_private.req_text(req, 'password');
+	code text := rt_private.req_text_opt(req, 'code');
+	account text := rt_private.brake_name('login', given_name);
+	wait integer := rt_private.brake(account);
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = given_name;
+	IF wait > 0 AND NOT EXISTS (SELECT FROM rt_private.login_addresses AS a
+		WHERE a.user_id = u.id AND a.address = req ->> 'address') THEN
+		PERFORM rt_private.audit_login('login-limited', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN rt_private.limited(wait);
+	END IF;
+	IF NOT rt_private.password_matches(password, u.password_hash) OR (code IS NOT NULL AND rt_private.needs_code(u.id)
+		AND NOT rt_private.take_code(u.id, code)) THEN
+		PERFORM rt_private.note_failure(account);
+		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN rt_private.login_refused('Wrong username or password');
+	END IF;
+	IF code IS NULL AND rt_private.needs_code(u.id) THEN
+		RETURN rt_private.login_refused('Two-factor code required')::jsonb || '{"twoFactor": "required"}';
+	END IF;
+	IF rt_private.password_cost(u.password_hash) < rt_private.least_password_cost() THEN
+		INSERT INTO rt_private.password_updates (user_id, is_rehash) VALUES (u.id, true) ON CONFLICT DO NOTHING;
+		UPDATE rt.users AS t SET password_hash = rt_private.hash_password(password) WHERE t.id = u.id;
+	END IF;
+	PERFORM rt_private.note_address(u.id, req ->> 'address');
+	PERFORM rt_private.audit_login('login', u.id, req ->> 'address', req ->> 'gateway');
+	RETURN rt_private.token_json(u, rt_private.open_session(u.id, req ->> 'address', req ->> 'userAgent', NULL));
+END
+$$;
+
+CREATE FUNCTION rt_private.own_session(actor text, req jsonb) RETURNS rt.sessions
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt.sessions;
+BEGIN
+	SELECT t.* INTO s FROM rt.sessions AS t WHERE t.id = req ->> 'session' AND t.user_id = actor FOR UPDATE;
+	IF NOT FOUND OR s.revoked_at IS NOT NULL OR s.expires_at <= clock_timestamp() THEN
+		RAISE EXCEPTION 'the session has ended' USING ERRCODE = 'RT401', HINT = 'Sign in again.';
+	END IF;
+	RETURN s;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.own_session(text, jsonb) IS 'the session of the token that a request came with; an error if it has ended or is not ours';
+
+CREATE OR REPLACE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt.sessions := rt_private.own_session(actor, req);
+	u rt.users;
+BEGIN
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	RETURN rt_private.token_json(u, s);
+END
+$$;
+
+CREATE FUNCTION rt_api.auth_logout(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = clock_timestamp()
+	WHERE s.id = req ->> 'session' AND s.user_id = actor AND s.revoked_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the token has no session here' USING ERRCODE = 'RT401';
+	END IF;
+	RETURN '{"status": 200}';
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.auth_logout(text, jsonb) IS 'POST /auth/logout';
+
+CREATE FUNCTION rt_api.sessions_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	list json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(json_build_object('id', s.id, 'createdAt', rt_private.iso(s.created_at),
+		'lastUsedAt', rt_private.iso(s.last_used_at), 'expiresAt', rt_private.iso(s.expires_at), 'address', s.address,
+		'userAgent', s.user_agent, 'current', coalesce(s.id = req ->> 'session', false)) ORDER BY s.last_used_at DESC, s.id), '[]') INTO list
+	FROM (SELECT t.* FROM rt.sessions AS t WHERE t.user_id = actor AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
+		ORDER BY t.last_used_at DESC, t.id LIMIT 200) AS s;
+	RETURN json_build_object('status', 200, 'data', list, 'count', json_array_length(list));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.sessions_list(text, jsonb) IS 'GET /api/users/me/sessions';
+
+CREATE FUNCTION rt_api.session_delete(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = coalesce(s.revoked_at, clock_timestamp())
+	WHERE s.id = rt_private.req_text(req, 'sessionId') AND s.user_id = actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'session not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', req ->> 'sessionId'));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.session_delete(text, jsonb) IS 'DELETE /api/users/me/sessions/:sessionId';
+
+CREATE FUNCTION rt_api.password_change(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old_password text := rt_private.req_text(req, 'old');
+	new_password text := rt_private.req_text(req, 'new');
+	u rt.users;
+	account text;
+	wait integer;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	account := rt_private.brake_name('login', lower(u.username));
+	wait := rt_private.brake(account);
+	IF wait > 0 THEN
+		RETURN rt_private.limited(wait);
+	END IF;
+	IF NOT rt_private.password_matches(old_password, u.password_hash) THEN
+		PERFORM rt_private.note_failure(account);
+		RETURN '{"status": 401, "error": {"code": "wrong_password", "message": "Wrong password"}}';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	INSERT INTO rt_private.password_updates (user_id, keep_sid, is_rehash) VALUES (actor, req ->> 'session', false)
+	ON CONFLICT (user_id) DO UPDATE SET keep_sid = excluded.keep_sid, is_rehash = false;
+	UPDATE rt.users AS t SET password_hash = rt_private.hash_password(new_password) WHERE t.id = actor;
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', actor));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.password_change(text, jsonb) IS 'PUT /api/users/me/password';
+
+CREATE FUNCTION rt_api.two_factor_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	-- 20 random bytes, as RFC 4226, section 4, recommends.
+	new_secret bytea := substr(rt_private.from_base64url(rt_private.random_text(21)), 1, 20);
+	encoded text;
+	account text;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	IF rt_private.needs_code(actor) THEN
+		RAISE EXCEPTION 'two factors are on already' USING ERRCODE = 'RT409';
+	END IF;
+	INSERT INTO rt_private.two_factor AS f (user_id, secret) VALUES (actor, new_secret)
+	ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = 0, recovery_codes = '{}';
+	encoded := rt_private.base32(new_secret);
+	SELECT u.username INTO account FROM rt.users AS u WHERE u.id = actor;
+	RETURN json_build_object('status', 200, 'data', json_build_object('secret', encoded,
+		'uri', format('otpauth://totp/rt:%s?secret=%s&issuer=rt', rt_private.uri_text(account), encoded)));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.two_factor_start(text, jsonb) IS 'POST /api/users/me/two-factor: a secret for the authenticator';
+
+CREATE FUNCTION rt_private.uri_text(value text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT string_agg(CASE WHEN get_byte(bytes, n) IN (45, 46, 95, 126) OR get_byte(bytes, n) BETWEEN 48 AND 57 OR get_byte(bytes, n) BETWEEN 65 AND 90
+		OR get_byte(bytes, n) BETWEEN 97 AND 122 THEN chr(get_byte(bytes, n)) ELSE '%' || upper(lpad(to_hex(get_byte(bytes, n)), 2, '0')) END, '' ORDER BY n)
+	FROM (SELECT convert_to(value, 'UTF8') AS bytes) AS b, generate_series(0, octet_length(bytes) - 1) AS n
+$$;
+
+COMMENT ON FUNCTION rt_private.uri_text(text) IS 'a text within a URI (RFC 3986, section 2.1)';
+
+CREATE FUNCTION rt_api.two_factor_confirm(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	codes text[];
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = actor AND f.confirmed_at IS NULL) THEN
+		RAISE EXCEPTION 'two factors were not started, or are on already' USING ERRCODE = 'RT409';
+	END IF;
+	IF NOT rt_private.take_code(actor, rt_private.req_text(req, 'code')) THEN
+		RAISE EXCEPTION 'wrong code' USING ERRCODE = 'RT400', HINT = 'Check that the clock of the device is right.';
+	END IF;
+	SELECT array_agg(substr(c, 1, 5) || '-' || substr(c, 6, 5)) INTO codes
+	FROM (SELECT upper(substr(encode(rt_private.from_base64url(rt_private.random_text(6)), 'hex'), 1, 10)) AS c FROM generate_series(1, 10)) AS r;
+	UPDATE rt_private.two_factor AS f SET confirmed_at = clock_timestamp(),
+		recovery_codes = ARRAY(SELECT encode(sha256(convert_to(replace(c, '-', ''), 'UTF8')), 'base64') FROM unnest(codes) AS c)
+	WHERE f.user_id = actor;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt_private.audit('two-factor-added', jsonb_build_object('userId', actor));
+	RETURN json_build_object('status', 200, 'data', json_build_object('recoveryCodes', codes));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.two_factor_confirm(text, jsonb) IS 'PUT /api/users/me/two-factor: turns it on, by a code of the authenticator';
+
+CREATE FUNCTION rt_api.two_factor_end(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
+	IF rt_private.brake(rt_private.brake_name('login', lower(u.username))) > 0 THEN
+		RETURN rt_private.limited(rt_private.brake(rt_private.brake_name('login', lower(u.username))));
+	END IF;
+	IF NOT rt_private.password_matches(rt_private.req_text(req, 'password'), u.password_hash) THEN
+		PERFORM rt_private.note_failure(rt_private.brake_name('login', lower(u.username)));
+		RETURN '{"status": 401, "error": {"code": "wrong_password", "message": "Wrong password"}}';
+	END IF;
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.reset_two_factor(actor);
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', actor));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.two_factor_end(text, jsonb) IS 'DELETE /api/users/me/two-factor';
+
+CREATE FUNCTION rt_api.provision(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	i rt_private.issuers;
+	given_name text := left(coalesce(nullif(req ->> 'name', ''), actor), 128);
+	given_username text := left(regexp_replace(coalesce(nullif(req ->> 'username', ''), actor), '[[:space:][:cntrl:]]', '', 'g'), 128);
+	admin boolean := coalesce((req ->> 'isAdmin')::boolean, false);
+BEGIN
+	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND t.create_users;
+	IF NOT FOUND THEN
+		RETURN '{}';
+	END IF;
+	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
+		given_username := actor;
+	END IF;
+	INSERT INTO rt.users AS u (id, username, name, is_admin) VALUES (actor, given_username, given_name, admin AND i.admin_claim IS NOT NULL)
+	ON CONFLICT (id) DO NOTHING;
+	IF i.admin_claim IS NOT NULL THEN
+		UPDATE rt.users AS u SET is_admin = admin WHERE u.id = actor AND u.is_admin <> admin;
+	END IF;
+	RETURN '{}';
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token, where its issuer creates users; makes or unmakes an administrator by its claim';
+
 CREATE FUNCTION rt_private.api_pin_message(actor text, req jsonb) RETURNS rt.messages
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -3070,6 +4387,43 @@ $$;
 
 COMMENT ON FUNCTION rt_api.block_remove(text, jsonb) IS 'DELETE /api/users/me/blocks/:userId';
 
+CREATE OR REPLACE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u rt.users;
+	s rt_private.sessions;
+	recovered boolean;
+BEGIN
+	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
+	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
+	END IF;
+	s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	recovered := s.pid IS NOT NULL;
+	IF recovered THEN
+		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
+	ELSE
+		s.pid := rt_private.random_text(15);
+		s.sid := r ->> 'sid';
+		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
+	END IF;
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
+		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
+	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
+	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
+		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
+		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
+			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
+		'user', rt_private.user_json(u)::jsonb,
+		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
+			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3122,23 +4476,11 @@ BEGIN
 	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
 	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
+		PERFORM rt_private.sweep_sessions();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
-END
-$$;
-
-CREATE OR REPLACE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	u rt.users;
-BEGIN
-	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
-	END IF;
-	RETURN rt_private.token_json(u);
 END
 $$;
 
@@ -3970,7 +5312,7 @@ BEGIN
 	ELSIF m.locked AND NOT is_host THEN
 		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
 	ELSIF m.password_hash IS NOT NULL AND NOT is_host
-		AND NOT rt_private.password_matches(password, m.password_hash)
+		AND NOT rt_private.meeting_password_matches(password, m.password_hash)
 	THEN
 		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
 	END IF;
@@ -4564,6 +5906,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.check_admin(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin) THEN
+		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
+	END IF;
+	IF coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor) THEN
+		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',
+			HINT = 'Turn it on with POST /api/users/me/two-factor.';
+	END IF;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -4579,15 +5934,57 @@ BEGIN
 END
 $$;
 
+CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
+	coalesce(address, '')) WHERE action IN ('login', 'login-failed', 'login-limited');
+
+COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
+
+COMMENT ON INDEX rt.audit_logins IS 'counting logins';
+
 CREATE OR REPLACE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO rt.audit (action, user_id, role, detail)
 	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.audit_login(action text, user_id text, address text, gateway text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	most CONSTANT integer := 100;
+	this_minute timestamp := date_trunc('minute', clock_timestamp() AT TIME ZONE 'UTC');
+	crowded boolean := audit_login.action <> 'login' AND (SELECT count(*) FROM (SELECT FROM rt.audit AS a
+		WHERE date_trunc('minute', a.at AT TIME ZONE 'UTC') = this_minute AND a.action = audit_login.action LIMIT most) AS t) >= most;
+BEGIN
+	INSERT INTO rt.audit AS a (action, user_id, role, address, gateway, detail)
+	VALUES (audit_login.action, CASE WHEN NOT crowded THEN audit_login.user_id END, rt_private.caller(),
+		CASE WHEN NOT crowded THEN audit_login.address END, audit_login.gateway, '{"count": 1}')
+	ON CONFLICT (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''), coalesce(address, ''))
+		WHERE action IN ('login', 'login-failed', 'login-limited')
+	DO UPDATE SET detail = jsonb_build_object('count', (a.detail ->> 'count')::bigint + 1, 'last', rt_private.iso(clock_timestamp()));
+END
+$$;
+
 COMMENT ON TRIGGER audit_users_made ON rt.users IS 'audits new users';
 
 COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are deleted';
+
+CREATE OR REPLACE FUNCTION rt_private.audit_users_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.is_admin <> OLD.is_admin THEN
+		PERFORM rt_private.audit('admin-changed', jsonb_build_object('userId', NEW.id, 'isAdmin', NEW.is_admin));
+	END IF;
+	IF (NEW.id, NEW.username) <> (OLD.id, OLD.username) THEN
+		PERFORM rt_private.audit('user-renamed', jsonb_build_object('userId', NEW.id, 'username', NEW.username,
+			'wasUserId', OLD.id, 'wasUsername', OLD.username));
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER audit_users_changed AFTER UPDATE OF is_admin, id, username ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
 
 COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
 

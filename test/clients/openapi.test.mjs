@@ -113,6 +113,27 @@ describe('what the gateway answers', () => {
     assert.match(await call('getMetrics', 200), /^rt_gateway_sockets/m);
   });
 
+  test('sessions, passwords, two factors', async () => {
+    [tokens.dora] = await cluster.users('dora');
+    await cluster.token('dora');
+    const [one, other] = await call('listSessions', 200, 'dora');
+    await call('endSession', 200, 'dora', { params: { sessionId: one.current ? other.id : one.id } });
+    await call('endSession', 404, 'dora', { params: { sessionId: 'none' } });
+    await call('changePassword', 401, 'dora', { body: { old: 'wrong', new: 'x' } });
+    await call('changePassword', 400, 'dora', { body: { old: 'wrong' } });
+    await call('changePassword', 200, 'dora', { body: { old: 'dora-password', new: 'another' } });
+    await call('startTwoFactor', 200, 'dora');
+    await call('confirmTwoFactor', 400, 'dora', { body: { code: 'none' } });
+    const code = await cluster.value(`SELECT rt_private.totp(secret, floor(extract(epoch FROM clock_timestamp()) / 30)::bigint)
+      FROM rt_private.two_factor WHERE user_id = 'dora'`);
+    assert.equal((await call('confirmTwoFactor', 200, 'dora', { body: { code } })).recoveryCodes.length, 10);
+    await call('confirmTwoFactor', 409, 'dora', { body: { code } });
+    await call('startTwoFactor', 409, 'dora');
+    await call('endTwoFactor', 200, 'dora', { body: { password: 'another' } });
+    await call('endTwoFactor', 404, 'dora', { body: { password: 'another' } });
+    await call('logOut', 200, 'dora');
+  });
+
   test('users', async () => {
     assert.equal((await call('getMe', 200, 'alice')).id, 'alice');
     assert.equal((await call('findUsers', 200, 'alice', { query: { q: 'bo', limit: 5 } })).length, 1);

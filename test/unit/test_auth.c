@@ -17,16 +17,19 @@
 #define SECRET "0123456789abcdef0123456789abcdef"
 
 static char *keys_json;
-static int asked;
+static const char *revocations_json = "{\"sids\":[],\"floors\":[]}";
+static int asked, provisioned;
 
 /* The keys' answer comes at once; nothing of auth.c is on the stack that minds. */
 void
 rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
 		   rt_db_cb cb, void *arg)
 {
-	struct rt_db_reply reply = {.ok = true, .json = keys_json, .json_len = strlen(keys_json)};
+	const char *json = strcmp(fn, "keys") == 0 ? keys_json : strcmp(fn, "revocations") == 0 ? revocations_json : "{}";
+	struct rt_db_reply reply = {.ok = true, .json = json, .json_len = strlen(json)};
 
 	asked += strcmp(fn, "keys") == 0;
+	provisioned += strcmp(fn, "provision") == 0;
 	cb(arg, &reply);
 }
 
@@ -105,12 +108,12 @@ static struct rt_auth *auth;
 static enum rt_auth_verdict
 verdict(char *token, const char *expected_user)
 {
-	char *user = NULL;
-	enum rt_auth_verdict v = rt_auth_verify(auth, token, &user, NULL);
+	struct rt_auth_token t;
+	enum rt_auth_verdict v = rt_auth_verify(auth, token, &t);
 
-	if (v == RT_AUTH_OK && expected_user != NULL && strcmp(user, expected_user) != 0)
+	if (v == RT_AUTH_OK && expected_user != NULL && strcmp(t.user, expected_user) != 0)
 		v = RT_AUTH_INVALID;
-	free(user);
+	rt_auth_token_fini(&t);
 	free(token);
 	return v;
 }
@@ -124,6 +127,11 @@ claims(const char *sub, long exp_in, const char *more)
 	return text;
 }
 
+static void
+on_provisioned(void *arg, bool ok)
+{
+}
+
 static char *
 hs(const char *text)
 {
@@ -134,9 +142,10 @@ static void
 test_times(void)
 {
 	ok(verdict(hs(claims("\"alice\"", 60, "")), "alice") == RT_AUTH_OK, "a good token");
-	ok(verdict(hs("{\"sub\":\"alice\"}"), "alice") == RT_AUTH_OK, "one that never ends");
+	ok(verdict(hs("{\"sub\":\"alice\"}"), NULL) == RT_AUTH_INVALID, "one that never ends");
+	ok(verdict(hs(claims("\"alice\"", -20, "")), "alice") == RT_AUTH_OK, "a clock that is 20 s behind");
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"nbf\":1.5")), "alice") == RT_AUTH_OK, "times may have fractions");
-	ok(verdict(hs(claims("\"alice\"", -1, "")), NULL) == RT_AUTH_EXPIRED, "an expired one");
+	ok(verdict(hs(claims("\"alice\"", -31, "")), NULL) == RT_AUTH_EXPIRED, "an expired one");
 	ok(verdict(hs("{\"sub\":\"alice\",\"exp\":-5}"), NULL) == RT_AUTH_EXPIRED, "expired before 1970");
 	ok(verdict(hs("{\"sub\":\"alice\",\"exp\":\"9999999999\"}"), NULL) == RT_AUTH_INVALID, "exp is no number");
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"nbf\":99999999999")), NULL) == RT_AUTH_INVALID, "not valid yet");
@@ -148,6 +157,66 @@ test_claims(void)
 	ok(verdict(hs(claims("5", 60, "")), NULL) == RT_AUTH_INVALID, "sub is a number");
 	ok(verdict(hs(claims("\"\"", 60, "")), NULL) == RT_AUTH_INVALID, "sub is empty");
 	ok(verdict(hs("{\"exp\":9999999999}"), NULL) == RT_AUTH_INVALID, "no sub");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"aud\":\"x\"")), NULL) == RT_AUTH_INVALID,
+	   "an audience without an issuer");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"iss\":\"x\"")), NULL) == RT_AUTH_INVALID, "an issuer that is unknown");
+}
+
+/* The issuer's one key, and ours, do not sign for one another. */
+static void
+test_issuers(const char *ec_private)
+{
+	const char *good = ",\"iss\":\"https://idp\",\"aud\":[\"x\",\"chat\"],\"mail\":\"bob@example.com\"";
+	struct rt_auth_token t;
+	char *token;
+
+	ok(verdict(sign(JWT_ALG_ES256, ec_private, "i", claims("7", 60, good)), "bob@example.com") == RT_AUTH_OK,
+	   "an issuer's token, and its claim for the user");
+	ok(verdict(sign(JWT_ALG_ES256, ec_private, NULL, claims("7", 60, good)), "bob@example.com") == RT_AUTH_OK,
+	   "without a kid, its one key of the algorithm");
+	ok(verdict(sign(JWT_ALG_ES256, ec_private, "e", claims("7", 60, good)), NULL) == RT_AUTH_INVALID,
+	   "the kid of ours");
+	ok(verdict(hs(claims("\"alice\"", 60, good)), NULL) == RT_AUTH_INVALID, "our key for the issuer");
+	ok(verdict(sign(JWT_ALG_ES256, ec_private, "i", claims("7", 60, ",\"iss\":\"https://idp\",\"mail\":\"b\"")),
+			   NULL) == RT_AUTH_INVALID,
+	   "no audience");
+	token = sign(JWT_ALG_ES256, ec_private, "i", claims("7", 60, good));
+	ok(rt_auth_verify(auth, token, &t) == RT_AUTH_OK && t.sid == NULL && !rt_auth_is_provisioned(auth, &t),
+	   "a user who may have to be created");
+	rt_auth_provision(auth, &t, on_provisioned, NULL);
+	ok(provisioned == 1 && rt_auth_is_provisioned(auth, &t), "is, once");
+	rt_auth_token_fini(&t);
+	free(token);
+}
+
+static void
+test_revoked(void)
+{
+	json_t *payload =
+		json_pack("{s:[s],s:i,s:s,s:n}", "sids", "s1", "until", 2000000000, "userId", "alice", "issuedAfter");
+	struct rt_auth_token t;
+	char *token = hs(claims("\"alice\"", 60, ",\"sid\":\"s1\""));
+
+	ok(rt_auth_verify(auth, token, &t) == RT_AUTH_OK && strcmp(t.sid, "s1") == 0, "a token of a session");
+	rt_auth_revoke(auth, payload);
+	ok(rt_auth_is_revoked(auth, &t) && verdict(token, NULL) == RT_AUTH_INVALID, "that is revoked");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"sid\":\"s2\"")), "alice") == RT_AUTH_OK, "another session is not");
+	rt_auth_token_fini(&t);
+	json_decref(payload);
+	payload = json_pack("{s:[],s:s,s:i}", "sids", "userId", "alice", "issuedAfter", 1000);
+	rt_auth_revoke(auth, payload);
+	json_decref(payload);
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1000")), NULL) == RT_AUTH_INVALID,
+	   "issued before all were refused");
+	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "or one that does not say");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1001")), "alice") == RT_AUTH_OK, "but not one from later");
+	ok(verdict(hs(claims("\"bob\"", 60, ",\"iat\":1000")), "bob") == RT_AUTH_OK, "and nobody else's");
+	revocations_json = "{\"sids\":[[\"s3\",2000000000]],\"floors\":[[\"carol\",5]]}";
+	rt_auth_refresh(auth);
+	ok(verdict(hs(claims("\"x\"", 60, ",\"sid\":\"s3\"")), NULL) == RT_AUTH_INVALID &&
+		   verdict(hs(claims("\"carol\"", 60, ",\"iat\":5")), NULL) == RT_AUTH_INVALID,
+	   "what the database says when it is asked");
+	ok(verdict(hs(claims("\"x\"", 60, ",\"sid\":\"s1\"")), NULL) == RT_AUTH_INVALID, "does not undo what is known");
 }
 
 static void
@@ -221,9 +290,11 @@ main(void)
 
 	make_pair(EVP_RSA_gen(2048), &rsa_private, &rsa_public);
 	make_pair(EVP_EC_gen("P-256"), &ec_private, &ec_public);
-	keys = json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s}]", "kid", "h", "alg", "HS256", "key", SECRET,
-					 "kid", "r", "alg", "RS256", "key", rsa_public, "kid", "e", "alg", "ES256", "key", ec_public,
-					 "kid", "not usable");
+	keys = json_pack(
+		"{s:[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s}],s:[{s:s,s:[s],s:s,s:b,s:[{s:s,s:s,s:s}]}]}", "keys",
+		"kid", "h", "alg", "HS256", "key", SECRET, "kid", "r", "alg", "RS256", "key", rsa_public, "kid", "e", "alg",
+		"ES256", "key", ec_public, "kid", "not usable", "issuers", "issuer", "https://idp", "audiences", "chat",
+		"userClaim", "mail", "createUsers", 1, "keys", "kid", "i", "alg", "ES256", "key", ec_public);
 	keys_json = json_dumps(keys, 0);
 	json_decref(keys);
 	auth = rt_auth_new(NULL, NULL, commands);
@@ -234,8 +305,10 @@ main(void)
 	test_claims();
 	test_keys(rsa_private, rsa_public, ec_private);
 	test_malformed();
+	test_issuers(ec_private);
+	test_revoked();
 	free(keys_json);
-	keys_json = strdup("[]");
+	keys_json = strdup("{\"keys\":[]}");
 	rt_auth_refresh(auth);
 	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "a key that was retired");
 	rt_auth_free(auth);

@@ -1,11 +1,9 @@
 /* auth.c: see auth.h.
  *
- * The token's header chooses a key by its kid; its alg must be the one that the key was made for before the
- * signature is looked at, so neither `none` nor a public key taken for a shared secret gets anywhere. */
+ * Owns the keyring and what is revoked, and asks the database for both: at the start, when they have changed, and
+ * after a gap of the bus.  Until both are there nobody is let in.  How a token is checked is keyring.c's. */
 #include "auth.h"
 
-#include <jwt.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,87 +12,73 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
+#include "bgworker/common/map.h"
+#include "bgworker/common/text.h"
 #include "bgworker/gateway/bus/command.h"
+#include "keyring.h"
+#include "revoked.h"
 
-#define HEADER_LIMIT_BYTES 2048
-#define MAX_KEYS 64
-#define LEEWAY_S 5 /* of the issuer's clock, for tokens that are not valid yet */
 #define RETRY_MS 500
-
-struct key
-{
-	char *kid;
-	char *alg;
-	unsigned char *bytes;
-	size_t len;
-};
+#define FORGET_EVERY 1000 /* notifications of revocations */
+#define MAX_PROVISIONED \
+	100000 /* users of other issuers that are known to be there; beyond that all are asked for anew */
 
 struct rt_auth
 {
 	struct rt_db *db;
-	struct key keys[MAX_KEYS];
-	size_t nkeys;
-	bool ready;
+	struct rt_keyring *keyring; /* NULL: not read yet */
+	struct rt_revoked *revoked;
+	bool knows_revoked;
+	unsigned nrevoked; /* notifications */
+	unsigned revision; /* of what is revoked: rises when all of it has been read */
 	bool reading;
-	bool again; /* the keys changed while they were read */
+	bool again;                 /* something changed while it was read */
+	struct rt_map *provisioned; /* texts: user and what was told of them */
 	struct rt_timer *retry;
 };
 
+/* ---- reading ----------------------------------------------------------------------------- */
+
 static void
-drop_keys(struct rt_auth *a)
+end_reading(struct rt_auth *a, bool ok)
 {
-	for (size_t i = 0; i < a->nkeys; i++)
-	{
-		explicit_bzero(a->keys[i].bytes, a->keys[i].len);
-		free(a->keys[i].bytes);
-		free(a->keys[i].kid);
-		free(a->keys[i].alg);
-	}
-	a->nkeys = 0;
+	a->reading = false;
+	if (!ok)
+		rt_timer_start(a->retry, RETRY_MS);
+	else if (a->again)
+		rt_auth_refresh(a);
 }
 
 static void
-add_key(struct rt_auth *a, const json_t *item)
+on_revocations(void *arg, const struct rt_db_reply *reply)
 {
-	const char *kid = rt_json_str(item, "kid");
-	const char *alg = rt_json_str(item, "alg");
-	const char *text = rt_json_str(item, "key");
-	struct key *k = &a->keys[a->nkeys];
+	struct rt_auth *a = arg;
+	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	bool ok = answer != NULL && rt_revoked_add_answer(a->revoked, answer);
 
-	if (kid == NULL || alg == NULL || text == NULL || a->nkeys == MAX_KEYS)
-	{
-		rt_log(RT_LOG_WARNING, "auth", "a key is not usable or one too many");
-		return;
-	}
-	k->kid = rt_strdup(kid);
-	k->alg = rt_strdup(alg);
-	k->len = strlen(text);
-	k->bytes = (unsigned char *) rt_strdup(text);
-	a->nkeys++;
+	json_decref(answer);
+	rt_revoked_forget(a->revoked, (double) time(NULL));
+	a->knows_revoked |= ok;
+	a->revision++;
+	end_reading(a, ok);
 }
 
 static void
 on_keys(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_auth *a = arg;
-	json_t *root = reply->ok ? rt_json_parse(reply->json, reply->json_len) : NULL;
-	const json_t *list = json_is_array(root) ? root : rt_json_array(root, "keys");
-	json_t *item;
-	size_t i;
+	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	struct rt_keyring *keyring = answer == NULL ? NULL : rt_keyring_new(answer);
 
-	a->reading = false;
-	if (list == NULL)
+	json_decref(answer);
+	if (keyring == NULL)
 	{
-		json_decref(root);
-		rt_timer_start(a->retry, RETRY_MS);
+		end_reading(a, false);
 		return;
 	}
-	drop_keys(a);
-	json_array_foreach(list, i, item) add_key(a, item);
-	json_decref(root);
-	a->ready = true;
-	if (a->again)
-		rt_auth_refresh(a);
+	rt_keyring_free(a->keyring);
+	a->keyring = keyring;
+	rt_db_call(a->db, RT_DB_OWN, "revocations", NULL, "{}", 2, on_revocations, a);
 }
 
 void
@@ -128,9 +112,22 @@ rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *cs)
 	struct rt_auth *a = rt_alloc(sizeof(*a));
 
 	a->db = db;
+	a->revoked = rt_revoked_new();
+	a->provisioned = rt_map_new();
 	a->retry = rt_timer_new(l, on_retry, a);
 	rt_commands_add(cs, commands, sizeof(commands) / sizeof(commands[0]), a);
 	return a;
+}
+
+static void
+forget_provisioned(struct rt_auth *a)
+{
+	size_t pos = 0;
+	char *text;
+
+	while ((text = rt_map_next(a->provisioned, &pos)) != NULL)
+		free(text);
+	rt_map_free(a->provisioned);
 }
 
 void
@@ -139,128 +136,65 @@ rt_auth_free(struct rt_auth *a)
 	if (a == NULL)
 		return;
 	rt_timer_free(a->retry);
-	drop_keys(a);
+	rt_keyring_free(a->keyring);
+	rt_revoked_free(a->revoked);
+	forget_provisioned(a);
 	free(a);
 }
 
 bool
 rt_auth_ready(const struct rt_auth *a)
 {
-	return a->ready;
+	return a->keyring != NULL && a->knows_revoked;
 }
 
-/* base64url without padding (RFC 7515, section 2), into a NUL-terminated buffer; how much came out, or -1. */
-static int
-decode_base64url(const char *text, size_t len, unsigned char *out, size_t room)
-{
-	char padded[HEADER_LIMIT_BYTES + 4];
-	size_t n = 0;
-	int decoded;
+/* ---- tokens ------------------------------------------------------------------------------- */
 
-	if (len == 0 || len > HEADER_LIMIT_BYTES || len % 4 == 1 || len / 4 * 3 + 4 > room)
-		return -1;
-	for (; n < len; n++)
-		padded[n] = text[n] == '-' ? '+' : text[n] == '_' ? '/' : text[n] == '+' || text[n] == '/' ? '!' : text[n];
-	while (n % 4 != 0)
-		padded[n++] = '=';
-	decoded = EVP_DecodeBlock(out, (unsigned char *) padded, (int) n);
-	if (decoded < 0)
-		return -1;
-	decoded -= (int) (n - len);
-	out[decoded] = '\0';
-	return decoded;
-}
-
-static json_t *
-read_header(const char *token)
-{
-	unsigned char text[HEADER_LIMIT_BYTES + 8];
-	const char *dot = strchr(token, '.');
-	int len = dot == NULL ? -1 : decode_base64url(token, (size_t) (dot - token), text, sizeof(text));
-
-	return len < 0 ? NULL : rt_json_parse_object((const char *) text, (size_t) len);
-}
-
-/* The token's claims if this key has signed it, else NULL. */
-static json_t *
-verify_with(const struct key *k, const char *token)
-{
-	jwt_t *jwt = NULL;
-	char *text;
-	json_t *claims;
-
-	if (jwt_decode(&jwt, token, k->bytes, (int) k->len) != 0)
-		return NULL;
-	text = jwt_get_grants_json(jwt, NULL);
-	claims = text == NULL ? NULL : rt_json_parse_object(text, strlen(text));
-	free(text);
-	jwt_free(jwt);
-	return claims;
-}
-
-static json_t *
-verify_signature(const struct rt_auth *a, const char *token)
-{
-	json_t *header = read_header(token);
-	const char *alg = rt_json_str(header, "alg");
-	const char *kid = rt_json_str(header, "kid");
-	json_t *claims = NULL;
-
-	/* An extension that must be understood, and is not (RFC 7515, section 4.1.11). */
-	if (json_object_get(header, "crit") != NULL)
-		alg = NULL;
-	/* Without a kid, whichever key fits: there are few. */
-	for (size_t i = 0; alg != NULL && claims == NULL && i < a->nkeys; i++)
-	{
-		const struct key *k = &a->keys[i];
-
-		if (strcmp(k->alg, alg) == 0 && (kid == NULL || strcmp(k->kid, kid) == 0))
-			claims = verify_with(k, token);
-	}
-	json_decref(header);
-	return claims;
-}
-
-/* exp and nbf may have fractions (RFC 7519, section 2, NumericDate). */
 static enum rt_auth_verdict
-check_times(const json_t *claims, double now)
+refuse(enum rt_auth_verdict v, const char *why)
 {
-	const json_t *exp = json_object_get(claims, "exp");
-	const json_t *nbf = json_object_get(claims, "nbf");
+	rt_log(RT_LOG_DEBUG, "auth", "a token is refused: %s", why);
+	return v;
+}
 
-	if ((exp != NULL && !json_is_number(exp)) || (nbf != NULL && !json_is_number(nbf)))
-		return RT_AUTH_INVALID;
-	if (exp != NULL && json_number_value(exp) <= now)
-		return RT_AUTH_EXPIRED;
-	if (nbf != NULL && json_number_value(nbf) - LEEWAY_S > now)
-		return RT_AUTH_INVALID;
-	return RT_AUTH_OK;
+static void
+take_token(struct rt_auth_token *t, const struct rt_keyring_token *k)
+{
+	t->user = rt_strdup(k->user);
+	t->sid = k->sid == NULL ? NULL : rt_strdup(k->sid);
+	t->provision = rt_keyring_provision(k);
+	t->issued_s = k->issued_s;
+	t->expires_s = k->expires_s;
 }
 
 enum rt_auth_verdict
-rt_auth_verify(struct rt_auth *a, const char *token, char **user, double *expires_s)
+rt_auth_verify(struct rt_auth *a, const char *token, struct rt_auth_token *t)
 {
-	json_t *claims;
-	const char *sub;
-	enum rt_auth_verdict v;
+	enum rt_keyring_verdict v;
+	struct rt_keyring_token k;
+	const char *why = NULL;
 
+	memset(t, 0, sizeof(*t));
 	if (token == NULL || *token == '\0')
 		return RT_AUTH_MISSING;
-	if (strlen(token) > RT_TOKEN_LIMIT_BYTES)
-		return RT_AUTH_INVALID;
-	claims = verify_signature(a, token);
-	if (claims == NULL)
-		return RT_AUTH_INVALID;
-	v = check_times(claims, (double) time(NULL));
-	sub = rt_json_str(claims, "sub");
-	if (v == RT_AUTH_OK && (sub == NULL || *sub == '\0'))
-		v = RT_AUTH_INVALID;
-	if (v == RT_AUTH_OK)
-		*user = rt_strdup(sub);
-	if (v == RT_AUTH_OK && expires_s != NULL)
-		*expires_s = json_number_value(json_object_get(claims, "exp"));
-	json_decref(claims);
-	return v;
+	v = rt_keyring_verify(a->keyring, token, (double) time(NULL), &k, &why);
+	if (v != RT_KEYRING_OK)
+		return refuse(v == RT_KEYRING_EXPIRED ? RT_AUTH_EXPIRED : RT_AUTH_INVALID, why);
+	if (rt_revoked_has(a->revoked, k.sid, k.user, k.issued_s))
+		why = "it has been revoked";
+	else
+		take_token(t, &k);
+	json_decref(k.claims);
+	return why == NULL ? RT_AUTH_OK : refuse(RT_AUTH_INVALID, why);
+}
+
+void
+rt_auth_token_fini(struct rt_auth_token *t)
+{
+	free(t->user);
+	free(t->sid);
+	free(t->provision);
+	memset(t, 0, sizeof(*t));
 }
 
 const char *
@@ -277,4 +211,109 @@ rt_auth_message(enum rt_auth_verdict v)
 			break;
 	}
 	return "Invalid token";
+}
+
+/* ---- revocation ------------------------------------------------------------------------------ */
+
+void
+rt_auth_revoke(struct rt_auth *a, const json_t *payload)
+{
+	const json_t *sids = rt_json_array(payload, "sids");
+	const char *user = rt_json_str(payload, "userId");
+	const json_t *after = json_object_get(payload, "issuedAfter");
+	json_t *sid;
+	size_t i;
+
+	json_array_foreach(sids, i, sid)
+	{
+		if (json_is_string(sid))
+			rt_revoked_add_session(a->revoked, json_string_value(sid),
+								   json_number_value(json_object_get(payload, "until")));
+	}
+	if (++a->nrevoked % FORGET_EVERY == 0)
+		rt_revoked_forget(a->revoked, (double) time(NULL));
+	if (user != NULL && json_is_number(after))
+		rt_revoked_add_floor(a->revoked, user, json_number_value(after));
+}
+
+bool
+rt_auth_is_revoked(const struct rt_auth *a, const struct rt_auth_token *t)
+{
+	return rt_revoked_has(a->revoked, t->sid, t->user, t->issued_s);
+}
+
+unsigned
+rt_auth_revision(const struct rt_auth *a)
+{
+	return a->revision;
+}
+
+/* ---- users of other issuers --------------------------------------------------------------------- */
+
+struct provision
+{
+	struct rt_auth *auth;
+	rt_auth_provision_cb cb;
+	void *arg;
+	char *key; /* the user, a line end, what was told */
+};
+
+static void
+remember(struct rt_auth *a, char *key)
+{
+	if (rt_map_count(a->provisioned) >= MAX_PROVISIONED)
+	{
+		forget_provisioned(a);
+		a->provisioned = rt_map_new();
+	}
+	if (!rt_map_put_str(a->provisioned, key, key))
+		free(key);
+}
+
+static void
+on_provisioned(void *arg, const struct rt_db_reply *reply)
+{
+	struct provision *p = arg;
+
+	if (reply->ok)
+		remember(p->auth, p->key);
+	else
+		free(p->key);
+	p->cb(p->arg, reply->ok);
+	free(p);
+}
+
+/* The caller rt_text_fini()s it. */
+static void
+make_key(struct rt_text *key, const struct rt_auth_token *t)
+{
+	rt_text_init(key);
+	rt_text_add(key, t->user);
+	rt_text_add(key, "\n");
+	rt_text_add(key, t->provision);
+}
+
+bool
+rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t)
+{
+	struct rt_text key;
+	bool is;
+
+	if (t->provision == NULL)
+		return true;
+	make_key(&key, t);
+	is = rt_map_find_str(a->provisioned, key.data) != NULL;
+	rt_text_fini(&key);
+	return is;
+}
+
+void
+rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg)
+{
+	struct provision *p = rt_alloc(sizeof(*p));
+	struct rt_text key;
+
+	make_key(&key, t);
+	*p = (struct provision){a, cb, arg, key.data};
+	rt_db_call(a->db, RT_DB_FAST, "provision", t->user, t->provision, strlen(t->provision), on_provisioned, p);
 }

@@ -1,7 +1,9 @@
-/* auth.h: who a token says that you are.  Tokens are JWTs, signed by one of the database's keys. */
+/* auth.h: who a token says that you are.  Tokens are JWTs, signed by one of the database's keys or by an issuer that
+ * it knows. */
 #ifndef RT_AUTH_H
 #define RT_AUTH_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,16 +22,36 @@ enum rt_auth_verdict
 	RT_AUTH_EXPIRED
 };
 
+/* What a good token says. */
+struct rt_auth_token
+{
+	char *user;
+	char *sid;                  /* the session of a token of ours; NULL: it has none, or another issuer's */
+	char *provision;            /* the user may have to be created first: rt_auth_provision(); NULL: not */
+	double issued_s, expires_s; /* since 1970; issued_s 0: it does not say */
+};
+
 /* Obeys rt:keys, the keys have changed. */
 struct rt_auth *rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *commands);
 void rt_auth_free(struct rt_auth *a); /* NULL is fine */
 
-void rt_auth_refresh(struct rt_auth *a);     /* reads the keys again; when the bus has (re)started */
-bool rt_auth_ready(const struct rt_auth *a); /* keys have been read */
+void rt_auth_refresh(struct rt_auth *a);     /* reads keys and revocations again; when the bus has (re)started */
+bool rt_auth_ready(const struct rt_auth *a); /* both have been read */
 
-/* RT_AUTH_OK: *user is the token's subject; free() it; *expires_s, unless NULL, when it ends, in seconds since 1970,
- * 0: never.  token NULL or empty is RT_AUTH_MISSING. */
-enum rt_auth_verdict rt_auth_verify(struct rt_auth *a, const char *token, char **user, double *expires_s);
+/* RT_AUTH_OK fills *t, which rt_auth_token_fini() empties; else it is empty.  token NULL or empty is RT_AUTH_MISSING.
+ * Which check failed is in the log at debug, and never the client's to know. */
+enum rt_auth_verdict rt_auth_verify(struct rt_auth *a, const char *token, struct rt_auth_token *t);
+void rt_auth_token_fini(struct rt_auth_token *t);
 const char *rt_auth_message(enum rt_auth_verdict v); /* the contract's texts */
+
+/* The payload of rt:revoked is remembered. */
+void rt_auth_revoke(struct rt_auth *a, const json_t *payload);
+bool rt_auth_is_revoked(const struct rt_auth *a, const struct rt_auth_token *t);
+unsigned rt_auth_revision(const struct rt_auth *a); /* another number once more may have been revoked */
+
+/* Whether the token's user need not be created, or has been. */
+bool rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t);
+typedef void (*rt_auth_provision_cb)(void *arg, bool ok);
+void rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg);
 
 #endif

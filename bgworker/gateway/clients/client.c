@@ -55,6 +55,7 @@ rt_client_free(struct rt_clients *cs, struct rt_client *c)
 {
 	assert(c->user == NULL && c->joins == NULL && c->recovery == NULL && c->typing == NULL && c->seats == NULL);
 	rt_map_take(cs->by_serial, &c->serial, sizeof(c->serial));
+	rt_auth_token_fini(&c->token);
 	free(c);
 }
 

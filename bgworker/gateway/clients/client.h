@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth.h"
 #include "bgworker/common/limit.h"
 
 struct rt_clients;
@@ -45,11 +46,11 @@ struct rt_client
 	struct rt_limit faults;          /* client_event.c: what it may get wrong before it is cut off */
 	struct rt_typing *typing;        /* typing.c */
 	struct rt_meeting_seat *seats;   /* meeting.c */
-	bool superseded;        /* another socket has taken over its session: the database is not told of its end */
-	struct rt_told told;    /* entry.c, then report.c */
-	double token_expires_s; /* entry.c: since 1970; 0: never */
-	uint64_t entered_ms;    /* entry.c: when it was let in */
-	char pid[24];           /* entry.c: session of connection state recovery; empty without one */
+	bool superseded;            /* another socket has taken over its session: the database is not told of its end */
+	struct rt_told told;        /* entry.c, then report.c */
+	struct rt_auth_token token; /* entry.c: what it was let in with; empty until it is verified */
+	uint64_t entered_ms;        /* entry.c: when it was let in */
+	char pid[24];               /* entry.c: session of connection state recovery; empty without one */
 };
 
 struct rt_clients *rt_clients_new(void);

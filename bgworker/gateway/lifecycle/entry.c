@@ -33,6 +33,7 @@
 struct waiting
 {
 	struct waiting *next;
+	struct rt_entries *entries;
 	uint64_t client; /* serial */
 	char *token;
 	char *user; /* once the token is verified */
@@ -337,6 +338,11 @@ write_item(struct rt_text *t, const char *gateway, struct rt_client *c, const st
 	rt_text_quote(t, rt_socket_peer(c->socket));
 	rt_text_addf(t, ",\"serial\":%llu", (unsigned long long) c->serial);
 	rt_text_addf(t, ",\"transport\":\"%s\"", c->told.websocket ? "websocket" : "polling");
+	if (c->token.sid != NULL)
+	{
+		rt_text_add(t, ",\"session\":");
+		rt_text_quote(t, c->token.sid);
+	}
 	if (w->pid[0] != '\0')
 	{
 		rt_text_add(t, ",\"pid\":");
@@ -360,20 +366,51 @@ has_too_many(const struct rt_entries *es, const struct batch *b, const char *use
 	return n >= most;
 }
 
-/* Verifies the token; true if the client is to be put to the database. */
-static bool
+/* The user of another issuer's token has been created, or not. */
+static void
+on_provisioned(void *arg, bool ok)
+{
+	struct waiting *w = arg;
+	struct rt_entries *es = w->entries;
+	struct rt_client *c = rt_client_find(es->uses.clients, w->client);
+
+	if (!ok && c != NULL)
+		put_off(&es->uses, c);
+	if (!ok || c == NULL)
+	{
+		free_waiting(w);
+		return;
+	}
+	append(es, w);
+	rt_entries_wake(es);
+}
+
+enum answer
+{
+	GOES_IN, /* it is to be put to the database */
+	IS_REFUSED,
+	IS_CREATED /* its user is; it comes back by itself */
+};
+
+static enum answer
 verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct waiting *w)
 {
-	enum rt_auth_verdict v =
-		w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->uses.auth, w->token, &w->user, &c->token_expires_s);
+	enum rt_auth_verdict v = w->user != NULL ? RT_AUTH_OK : rt_auth_verify(es->uses.auth, w->token, &c->token);
 
+	if (v == RT_AUTH_OK && w->user == NULL)
+		w->user = rt_strdup(c->token.user);
 	if (v != RT_AUTH_OK)
 		refuse(&es->uses, c, rt_auth_message(v), "unauthorized");
 	else if (has_too_many(es, b, w->user))
 		refuse(&es->uses, c, "Too many connections", "rate_limited");
+	else if (!rt_auth_is_provisioned(es->uses.auth, &c->token))
+	{
+		rt_auth_provision(es->uses.auth, &c->token, on_provisioned, w);
+		return IS_CREATED;
+	}
 	else
-		return true;
-	return false;
+		return GOES_IN;
+	return IS_REFUSED;
 }
 
 static struct waiting *
@@ -398,11 +435,12 @@ collect_batch(struct rt_entries *es, struct batch *b, struct rt_text *t)
 	{
 		struct rt_client *c = rt_client_find(es->uses.clients, w->client);
 
-		if (c == NULL || !verify(es, b, c, w))
-		{
+		enum answer answer = c == NULL ? IS_REFUSED : verify(es, b, c, w);
+
+		if (answer == IS_REFUSED)
 			free_waiting(w);
+		if (answer != GOES_IN)
 			continue;
-		}
 		rt_text_add(t, b->count == 0 ? "" : ",");
 		write_item(t, es->uses.self->name, c, w);
 		b->items[b->count++] = w;
@@ -476,6 +514,7 @@ rt_entry_begin(struct rt_entries *es, struct rt_socket *s, const struct rt_socke
 	json_t *auth = rt_json_parse_object(c->auth, c->auth_len);
 
 	rt_socket_set_data(s, client);
+	w->entries = es;
 	w->client = client->serial;
 	w->token = choose_token(c, auth);
 	copy_bounded(w->sid, sizeof(w->sid), rt_socket_id(s));

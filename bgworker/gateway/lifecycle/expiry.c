@@ -1,4 +1,7 @@
-/* expiry.c: see expiry.h.  Looks at all clients once a second: a few instructions each, where the setting is on. */
+/* expiry.c: see expiry.h
+ *
+ * Looks at all clients when a token has been revoked, when all that is revoked has been read anew, and, where the
+ * setting is on, once a second: a few instructions each. */
 #include "expiry.h"
 
 #include <stdlib.h>
@@ -7,6 +10,8 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
+#include "bgworker/gateway/bus/command.h"
+#include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/client.h"
 
@@ -14,6 +19,8 @@
 
 struct rt_expiry
 {
+	struct rt_auth *auth;
+	unsigned revision; /* of what is revoked, at the last look */
 	const struct rt_clients *clients;
 	const struct rt_expiry_settings *settings;
 	struct rt_timer *timer;
@@ -35,10 +42,46 @@ look(struct rt_expiry *e)
 	/* The end of a socket comes when the turn ends, so the set does not change meanwhile. */
 	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
 	{
-		if (c->user != NULL && c->token_expires_s > 0 && c->token_expires_s <= now_s)
+		if (c->user != NULL && c->token.expires_s <= now_s)
 			rt_socket_break(c->socket, "token expired");
 	}
 }
+
+/* One that has not been let in yet must not be by an answer that is under way. */
+static void
+end_client(struct rt_client *c)
+{
+	if (c->user != NULL)
+		rt_socket_disconnect(c->socket, "session revoked");
+	else
+		rt_socket_break(c->socket, "session revoked");
+}
+
+static void
+end_revoked(struct rt_expiry *e)
+{
+	struct rt_client *c;
+	size_t pos = 0;
+
+	e->revision = rt_auth_revision(e->auth);
+	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
+	{
+		if (c->token.user != NULL && rt_auth_is_revoked(e->auth, &c->token))
+			end_client(c);
+	}
+}
+
+/* rt:revoked: sessions of a user, or all tokens of theirs that were issued until a time. */
+static void
+run_revoked(void *owner, const json_t *payload)
+{
+	struct rt_expiry *e = owner;
+
+	rt_auth_revoke(e->auth, payload);
+	end_revoked(e);
+}
+
+static const struct rt_command_def commands[] = {{"rt:revoked", run_revoked}};
 
 static void
 on_timer(void *arg)
@@ -47,18 +90,23 @@ on_timer(void *arg)
 
 	if (e->settings->cut_off)
 		look(e);
+	if (e->revision != rt_auth_revision(e->auth))
+		end_revoked(e);
 	rt_timer_start(e->timer, LOOK_MS);
 }
 
 struct rt_expiry *
-rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, const struct rt_expiry_settings *settings)
+rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth, struct rt_commands *cs,
+			  const struct rt_expiry_settings *settings)
 {
 	struct rt_expiry *e = rt_alloc(sizeof(*e));
 
 	e->clients = clients;
+	e->auth = auth;
 	e->settings = settings;
 	e->timer = rt_timer_new(l, on_timer, e);
 	rt_timer_start(e->timer, LOOK_MS);
+	rt_commands_add(cs, commands, sizeof(commands) / sizeof(commands[0]), e);
 	return e;
 }
 

@@ -1,11 +1,16 @@
-/* expiry.h: rt.disconnect_on_token_expiry: clients whose token has expired since they connected are cut off.  With a
- * new one they come back by themselves, and their session is recovered; with the old one they are refused. */
+/* expiry.h: the end of connected clients' tokens.
+ *
+ * Clients whose session has been revoked are disconnected for good.  With rt.disconnect_on_token_expiry those whose
+ * token has expired since they connected are cut off: with a new one they come back by themselves, and their session
+ * is recovered; with the old one they are refused. */
 #ifndef RT_EXPIRY_H
 #define RT_EXPIRY_H
 
 #include <stdbool.h>
 
+struct rt_auth;
 struct rt_clients;
+struct rt_commands;
 struct rt_conf;
 struct rt_expiry;
 struct rt_loop;
@@ -17,9 +22,9 @@ struct rt_expiry_settings
 
 void rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c);
 
-/* All is lent. */
-struct rt_expiry *rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients,
-								const struct rt_expiry_settings *settings);
+/* All is lent.  Obeys rt:revoked. */
+struct rt_expiry *rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth,
+								struct rt_commands *commands, const struct rt_expiry_settings *settings);
 void rt_expiry_free(struct rt_expiry *e); /* NULL is fine */
 
 #endif

@@ -203,6 +203,7 @@ ask_application(struct rt_http_router *r, struct rt_httpconn *c, const struct rt
 	char *method = rt_strndup(h->method, h->method_len);
 	char *authorization = copy_header(h, "authorization");
 	char *content_type = copy_header(h, "content-type");
+	char *user_agent = copy_header(h, "user-agent");
 	struct rt_http_router_request request = {.id = rt_httpconn_id(c),
 											 .method = method,
 											 .path = t->path,
@@ -210,6 +211,7 @@ ask_application(struct rt_http_router *r, struct rt_httpconn *c, const struct rt
 											 .query = t->query,
 											 .authorization = authorization,
 											 .content_type = content_type,
+											 .user_agent = user_agent,
 											 .body = body == NULL ? "" : body,
 											 .body_len = len,
 											 .peer = rt_httpconn_client(c)};
@@ -218,6 +220,7 @@ ask_application(struct rt_http_router *r, struct rt_httpconn *c, const struct rt
 	free(method);
 	free(authorization);
 	free(content_type);
+	free(user_agent);
 }
 
 static void

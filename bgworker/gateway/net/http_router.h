@@ -26,6 +26,7 @@ struct rt_http_router_request
 	const char *query;         /* as it came, without the "?"; "" if none */
 	const char *authorization; /* header, or NULL */
 	const char *content_type;  /* header, or NULL */
+	const char *user_agent;    /* header, or NULL */
 	const char *body;
 	size_t body_len;
 	const char *peer;

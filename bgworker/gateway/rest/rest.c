@@ -121,12 +121,26 @@ refuse_rate(struct rt_rest *rest, uint64_t id, uint32_t retry_ms)
 	reply_error(rest, id, 429, "rate_limited", "Too many requests", header);
 }
 
+/* With the time after which somebody may try again, where the database gives one. */
+static void
+headers_of(char *headers, size_t size, long status, const char *json, size_t len)
+{
+	json_t *body = status == 429 ? rt_json_parse_object(json, len) : NULL;
+	int64_t seconds = rt_json_int(body, "retryAfter", 0);
+	size_t n = (size_t) snprintf(headers, size, "%s", PRIVATE);
+
+	if (seconds > 0)
+		snprintf(headers + n, size - n, "Retry-After: %lld\r\n", (long long) seconds);
+	json_decref(body);
+}
+
 /* The database's `{"status":n,"data":…}` as `{"success":true,"data":…}` with that status. */
 static void
 reply_result(struct rt_rest *rest, uint64_t id, const char *json, size_t len)
 {
 	struct rt_json_pick picked = {.key = "status", .cut = true};
 	struct rt_json_rest others;
+	char headers[sizeof(PRIVATE) + 60];
 	struct rt_text t;
 	long status = 200;
 
@@ -146,7 +160,8 @@ reply_result(struct rt_rest *rest, uint64_t id, const char *json, size_t len)
 	rt_text_add(&t, "}");
 	if (status >= 400)
 		rt_counters_add(rest->uses.counters, RT_COUNT_REQUEST_ERRORS, 1);
-	rt_http_router_reply(rest->uses.http, id, (int) status, JSON_TYPE, PRIVATE, t.data, t.len);
+	headers_of(headers, sizeof(headers), status, t.data, t.len);
+	rt_http_router_reply(rest->uses.http, id, (int) status, JSON_TYPE, headers, t.data, t.len);
 	rt_text_fini(&t);
 }
 
@@ -264,27 +279,26 @@ refuse_path(struct rt_rest *rest, const struct rt_http_router_request *r, struct
 	reply_error(rest, r->id, 405, "bad_request", "Method not allowed", allow->data);
 }
 
-/* The token's user; NULL when it is refused, which has been answered then. */
-static char *
-authenticate(struct rt_rest *rest, const struct rt_http_router_request *r)
+/* False: the token is refused, which has been answered. */
+static bool
+authenticate(struct rt_rest *rest, const struct rt_http_router_request *r, struct rt_auth_token *token)
 {
 	const char *header = r->authorization;
 	enum rt_auth_verdict v;
-	char *user = NULL;
 
 	if (!rt_auth_ready(rest->uses.auth))
 	{
 		refuse(rest, r->id, "unavailable", "Not ready yet");
-		return NULL;
+		return false;
 	}
 	if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
 		header += 7 + strspn(header + 7, " ");
 	else if (header != NULL)
 		header = *header == '\0' ? NULL : "no bearer token";
-	v = rt_auth_verify(rest->uses.auth, header, &user, NULL);
+	v = rt_auth_verify(rest->uses.auth, header, token);
 	if (v != RT_AUTH_OK)
 		reply_error(rest, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
-	return user;
+	return v == RT_AUTH_OK;
 }
 
 static bool
@@ -331,30 +345,79 @@ send_grouped(struct rt_rest *rest, const struct rt_http_router_request *r, const
 	return true;
 }
 
-/* For the audit: where a login comes from.  Behind the body's keys, so that these win. */
-static int
-add_origin(struct rt_rest_param *params, int nparams, const struct rt_rest *rest,
-		   const struct rt_http_router_request *r)
+static struct rt_rest_param
+text_param(const char *name, const char *value)
 {
-	params[nparams++] = (struct rt_rest_param){"address", strlen("address"), r->peer, strlen(r->peer)};
-	params[nparams++] =
-		(struct rt_rest_param){"gateway", strlen("gateway"), rest->uses.self->name, strlen(rest->uses.self->name)};
+	return (struct rt_rest_param){name, strlen(name), value, strlen(value), true};
+}
+
+/* What the gateway knows of a request, behind the body's keys, so that these win. */
+static int
+add_own_params(struct rt_rest_param *params, int nparams, const struct rt_rest *rest, const struct rt_rest_def *def,
+			   const struct rt_http_router_request *r, const struct rt_auth_token *token)
+{
+	if (def->flags & RT_REST_LOGIN)
+	{
+		params[nparams++] = text_param("address", r->peer);
+		params[nparams++] = text_param("gateway", rest->uses.self->name);
+		params[nparams++] = text_param("userAgent", r->user_agent == NULL ? "" : r->user_agent);
+	}
+	if (def->flags & RT_REST_SESSION)
+		params[nparams++] = text_param("session", token->sid == NULL ? "" : token->sid);
 	return nparams;
+}
+
+/* A request whose user is being created. */
+struct deferred
+{
+	struct rt_rest *rest;
+	const struct rt_rest_def *def;
+	uint64_t id;
+	char *user;
+	struct rt_text req;
+};
+
+static void
+on_provisioned(void *arg, bool ok)
+{
+	struct deferred *d = arg;
+
+	if (ok)
+		rt_db_call(d->rest->uses.db, d->def->lane, d->def->fn, d->user, d->req.data, d->req.len, on_reply,
+				   wait_for(d->rest, d->id, d->def->lane));
+	else
+		refuse(d->rest, d->id, "unavailable", "Temporarily unavailable");
+	rt_text_fini(&d->req);
+	free(d->user);
+	free(d);
+}
+
+/* Takes the request's text. */
+static void
+defer(struct rt_rest *rest, const struct rt_rest_def *def, uint64_t id, const struct rt_auth_token *token,
+	  struct rt_text *req)
+{
+	struct deferred *d = rt_alloc(sizeof(*d));
+
+	*d = (struct deferred){rest, def, id, rt_strdup(token->user), *req};
+	rt_text_init(req);
+	rt_auth_provision(rest->uses.auth, token, on_provisioned, d);
 }
 
 static void
 run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_router_request *r,
-	struct rt_rest_param *params, int nparams, const char *user)
+	struct rt_rest_param *params, int nparams, const struct rt_auth_token *token)
 {
 	struct rt_text req;
 
-	if (def->flags & RT_REST_LOGIN)
-		nparams = add_origin(params, nparams, rest, r);
+	nparams = add_own_params(params, nparams, rest, def, r, token);
 	rt_text_init(&req);
 	if (!rt_rest_request_write(&req, r->body, r->body_len, r->query, params, nparams))
 		refuse(rest, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
-	else if (!(def->flags & RT_REST_SEND) || !send_grouped(rest, r, &params[0], user, &req))
-		rt_db_call(rest->uses.db, def->lane, def->fn, user, req.data, req.len, on_reply,
+	else if (!rt_auth_is_provisioned(rest->uses.auth, token))
+		defer(rest, def, r->id, token, &req);
+	else if (!(def->flags & RT_REST_SEND) || !send_grouped(rest, r, &params[0], token->user, &req))
+		rt_db_call(rest->uses.db, def->lane, def->fn, token->user, req.data, req.len, on_reply,
 				   wait_for(rest, r->id, def->lane));
 	rt_text_fini(&req);
 }
@@ -365,7 +428,7 @@ rt_rest_serve(struct rt_rest *rest, const struct rt_http_router_request *r)
 	struct rt_rest_param params[RT_REST_PARAMS_MAX];
 	const struct rt_rest_def *def;
 	struct rt_text allow;
-	char *user = NULL;
+	struct rt_auth_token token = {0};
 	int nparams = 0;
 
 	rt_counters_add(rest->uses.counters, RT_COUNT_REQUESTS, 1);
@@ -377,9 +440,8 @@ rt_rest_serve(struct rt_rest *rest, const struct rt_http_router_request *r)
 		refuse_path(rest, r, &allow);
 	else if (rest->uses.self->ending)
 		refuse(rest, r->id, "unavailable", "Server shutting down");
-	else if (((def->flags & RT_REST_OPEN) || (user = authenticate(rest, r)) != NULL) &&
-			 within_rate(rest, def, r, user))
-		run(rest, def, r, params, nparams, user);
-	free(user);
+	else if (((def->flags & RT_REST_OPEN) || authenticate(rest, r, &token)) && within_rate(rest, def, r, token.user))
+		run(rest, def, r, params, nparams, &token);
+	rt_auth_token_fini(&token);
 	rt_text_fini(&allow);
 }

@@ -44,7 +44,7 @@ rt_rest_request_match(const char *pattern, const char *path, struct rt_rest_para
 		{
 			if (len == 0 || n == RT_REST_PARAMS_MAX)
 				return -1;
-			params[n++] = (struct rt_rest_param){pattern + 1, pattern_len - 1, path, len};
+			params[n++] = (struct rt_rest_param){pattern + 1, pattern_len - 1, path, len, false};
 		}
 		else if (!segment_fits(pattern, pattern_len, path, len))
 			return -1;
@@ -105,6 +105,16 @@ write_pair(struct rt_text *t, const char *key, size_t key_len, const char *value
 	}
 	rt_text_fini(&decoded);
 	return ok;
+}
+
+/* What is no UTF-8 is left out: a header may be anything. */
+static void
+write_text(struct rt_text *t, const struct rt_rest_param *p)
+{
+	rt_text_add(t, t->len > 1 ? "," : "");
+	rt_text_quote_n(t, p->name, p->name_len);
+	rt_text_add(t, ":");
+	rt_text_quote_n(t, p->value, rt_utf8_valid(p->value, p->value_len) ? p->value_len : 0);
 }
 
 static bool
@@ -183,7 +193,11 @@ rt_rest_request_write(struct rt_text *t, const char *body, size_t body_len, cons
 		return false;
 	for (int i = 0; i < nparams; i++)
 	{
-		if (!write_pair(t, params[i].name, params[i].name_len, params[i].value, params[i].value_len, false))
+		const struct rt_rest_param *p = &params[i];
+
+		if (p->is_text)
+			write_text(t, p);
+		else if (!write_pair(t, p->name, p->name_len, p->value, p->value_len, false))
 			return false;
 	}
 	rt_text_add(t, "}");

@@ -8,15 +8,16 @@
 
 #include "bgworker/common/text.h"
 
-#define RT_REST_PARAMS_MAX 4
+#define RT_REST_PARAMS_MAX 6
 #define RT_REST_SEGMENTS_MAX 12
 
 struct rt_rest_param
 {
 	const char *name; /* lent from the pattern */
 	size_t name_len;
-	const char *value; /* lent from the path, still encoded */
+	const char *value; /* lent from the path, still percent-encoded; or a text as it is */
 	size_t value_len;
+	bool is_text;
 };
 
 /* Matches "/api/chat/rooms/:roomId/msgs|messages"; how many parameters there are, or -1. */

@@ -9,7 +9,8 @@
 
 static const struct rt_rest_def table[] = {
 	{"POST", "/auth", "auth", RT_DB_SLOW, RT_REST_OPEN | RT_REST_LOGIN},
-	{"POST", "/auth/refresh", "auth_refresh", RT_DB_FAST, 0},
+	{"POST", "/auth/refresh", "auth_refresh", RT_DB_FAST, RT_REST_SESSION},
+	{"POST", "/auth/logout", "auth_logout", RT_DB_FAST, RT_REST_SESSION},
 
 	{"GET", "/api/chat/rooms", "rooms_list", RT_DB_FAST, 0},
 	{"POST", "/api/chat/rooms", "room_create", RT_DB_FAST, RT_REST_WRITES},
@@ -42,6 +43,12 @@ static const struct rt_rest_def table[] = {
 	{"GET", "/api/users/me/blocks", "blocks_list", RT_DB_FAST, 0},
 	{"PUT", "/api/users/me/blocks/:userId", "block_add", RT_DB_FAST, RT_REST_WRITES},
 	{"DELETE", "/api/users/me/blocks/:userId", "block_remove", RT_DB_FAST, RT_REST_WRITES},
+	{"GET", "/api/users/me/sessions", "sessions_list", RT_DB_FAST, RT_REST_SESSION},
+	{"DELETE", "/api/users/me/sessions/:sessionId", "session_delete", RT_DB_FAST, RT_REST_WRITES},
+	{"PUT", "/api/users/me/password", "password_change", RT_DB_SLOW, RT_REST_WRITES | RT_REST_SESSION},
+	{"POST", "/api/users/me/two-factor", "two_factor_start", RT_DB_FAST, RT_REST_WRITES},
+	{"PUT", "/api/users/me/two-factor", "two_factor_confirm", RT_DB_FAST, RT_REST_WRITES},
+	{"DELETE", "/api/users/me/two-factor", "two_factor_end", RT_DB_SLOW, RT_REST_WRITES},
 	{"GET", "/api/users", "users_search", RT_DB_FAST, 0},
 
 	{"GET", "/api/meetings", "meetings_list", RT_DB_FAST, 0},

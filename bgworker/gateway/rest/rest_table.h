@@ -4,10 +4,11 @@
 
 #include "bgworker/common/db/db.h"
 
-#define RT_REST_OPEN 1   /* needs no token */
-#define RT_REST_LOGIN 2  /* limited by rt.rate_logins an address */
-#define RT_REST_SEND 4   /* a message for a room: grouped by send.c */
-#define RT_REST_WRITES 8 /* limited by rt.rate_messages a user */
+#define RT_REST_OPEN 1     /* needs no token */
+#define RT_REST_LOGIN 2    /* limited by rt.rate_logins an address */
+#define RT_REST_SEND 4     /* a message for a room: grouped by send.c */
+#define RT_REST_WRITES 8   /* limited by rt.rate_messages a user */
+#define RT_REST_SESSION 16 /* is told the token's session */
 
 struct rt_rest_def
 {

@@ -1,0 +1,365 @@
+/* keyring.c: see keyring.h
+ *
+ * Order of the checks: the form, the header, the key by issuer, algorithm and kid, the signature, and only then what
+ * the claims say (RFC 8725, section 3).  A key is of one issuer and for one algorithm, so neither `none`, nor a
+ * public key taken for a shared secret, nor another issuer's key gets anywhere. */
+#include "keyring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bgworker/common/json.h"
+#include "bgworker/common/jws.h"
+#include "bgworker/common/log.h"
+#include "bgworker/common/text.h"
+
+#define LEEWAY_S 30 /* for clocks that differ */
+#define MAX_KEYS 10000
+
+struct key
+{
+	const json_t *issuer; /* lies in the answer; NULL: ours */
+	const char *kid;      /* lies there too; "": it has none */
+	const struct rt_jws_algorithm *algorithm;
+	struct rt_jws_key *key;
+};
+
+struct rt_keyring
+{
+	json_t *answer;
+	struct key *keys;
+	size_t nkeys;
+};
+
+/* ---- reading ------------------------------------------------------------------------- */
+
+/* A key of a newer release's algorithm, or one that OpenSSL does not take here, is left out: the others go on. */
+static void
+add_key(struct rt_keyring *k, const json_t *issuer, const json_t *item)
+{
+	const char *kid = rt_json_str(item, "kid");
+	const char *alg = rt_json_str(item, "alg");
+	const char *text = rt_json_str(item, "key");
+	const struct rt_jws_algorithm *a = alg == NULL ? NULL : rt_jws_algorithm_find(alg, strlen(alg));
+	struct rt_jws_key *key = a == NULL || text == NULL ? NULL : rt_jws_key_new(a, text, strlen(text));
+
+	if (kid == NULL || key == NULL)
+	{
+		rt_log(RT_LOG_WARNING, "auth", "key \"%s\" of algorithm %s cannot be used", kid == NULL ? "" : kid,
+			   alg == NULL ? "(none)" : alg);
+		rt_jws_key_free(key);
+		return;
+	}
+	k->keys[k->nkeys++] = (struct key){issuer, kid, a, key};
+}
+
+static void
+add_keys(struct rt_keyring *k, const json_t *issuer, const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	if (json_array_size(list) == 0 || k->nkeys + json_array_size(list) > MAX_KEYS)
+		return;
+	k->keys = rt_realloc(k->keys, (k->nkeys + json_array_size(list)) * sizeof(*k->keys));
+	json_array_foreach(list, i, item) add_key(k, issuer, item);
+}
+
+struct rt_keyring *
+rt_keyring_new(const json_t *answer)
+{
+	const json_t *issuers = rt_json_array(answer, "issuers");
+	struct rt_keyring *k;
+	json_t *issuer;
+	size_t i;
+
+	if (rt_json_array(answer, "keys") == NULL)
+		return NULL;
+	k = rt_alloc(sizeof(*k));
+	k->answer = json_deep_copy(answer);
+	add_keys(k, NULL, rt_json_array(k->answer, "keys"));
+	issuers = rt_json_array(k->answer, "issuers");
+	json_array_foreach(issuers, i, issuer) add_keys(k, issuer, rt_json_array(issuer, "keys"));
+	return k;
+}
+
+void
+rt_keyring_free(struct rt_keyring *k)
+{
+	if (k == NULL)
+		return;
+	for (size_t i = 0; i < k->nkeys; i++)
+		rt_jws_key_free(k->keys[i].key);
+	free(k->keys);
+	json_decref(k->answer);
+	free(k);
+}
+
+/* ---- header and signature ----------------------------------------------------------------- */
+
+static json_t *
+read_part(struct rt_jws_bytes part)
+{
+	unsigned char text[RT_JWS_LIMIT_BYTES];
+	int len = rt_jws_decode(part, text, sizeof(text));
+
+	return len < 0 ? NULL : rt_json_parse_object((const char *) text, (size_t) len);
+}
+
+/* RFC 8725, section 3.11: a token of another type is none of ours. */
+static bool
+is_access_token(const json_t *header)
+{
+	const json_t *typ = json_object_get(header, "typ");
+	const char *name = json_string_value(typ);
+
+	return typ == NULL || (name != NULL && (strcasecmp(name, "jwt") == 0 || strcasecmp(name, "at+jwt") == 0 ||
+											strcasecmp(name, "application/at+jwt") == 0));
+}
+
+static const char *
+find_header_fault(const json_t *header)
+{
+	const json_t *kid = json_object_get(header, "kid");
+
+	/* An extension that must be understood, and is not (RFC 7515, section 4.1.11). */
+	if (json_object_get(header, "crit") != NULL)
+		return "its header has a critical extension";
+	if (!is_access_token(header))
+		return "its type is neither JWT nor at+jwt";
+	if (kid != NULL && !json_is_string(kid))
+		return "its kid is not a text";
+	if (rt_json_str(header, "alg") == NULL)
+		return "it names no algorithm";
+	return NULL;
+}
+
+static const json_t *
+find_issuer(const struct rt_keyring *k, const char *name)
+{
+	const json_t *issuers = rt_json_array(k->answer, "issuers");
+	json_t *issuer;
+	size_t i;
+
+	json_array_foreach(issuers, i, issuer)
+	{
+		const char *known = rt_json_str(issuer, "issuer");
+
+		if (name != NULL && known != NULL && strcmp(known, name) == 0)
+			return issuer;
+	}
+	return NULL;
+}
+
+/* Without a kid any key of ours may have signed it. */
+static const char *
+find_signature_fault(const struct rt_keyring *k, const json_t *issuer, const json_t *header, const struct rt_jws *jws)
+{
+	const char *alg = rt_json_str(header, "alg");
+	const char *kid = rt_json_str(header, "kid");
+	size_t candidates = 0;
+	bool signed_by_one = false;
+
+	for (size_t i = 0; i < k->nkeys && !signed_by_one; i++)
+	{
+		const struct key *key = &k->keys[i];
+
+		if (key->issuer != issuer || strcmp(key->algorithm->name, alg) != 0 ||
+			(kid != NULL && strcmp(key->kid, kid) != 0))
+			continue;
+		candidates++;
+		signed_by_one = rt_jws_key_has_signed(key->key, jws);
+	}
+	if (candidates == 0)
+		return "there is no key of its algorithm and kid";
+	return signed_by_one ? NULL : "its key has not signed it";
+}
+
+/* A token without a kid, of an issuer that has several keys of its algorithm: which one is meant is not for us to
+ * guess. */
+static bool
+is_ambiguous(const struct rt_keyring *k, const json_t *issuer, const json_t *header)
+{
+	const char *alg = rt_json_str(header, "alg");
+	size_t n = 0;
+
+	if (issuer == NULL || json_object_get(header, "kid") != NULL)
+		return false;
+	for (size_t i = 0; i < k->nkeys; i++)
+		n += k->keys[i].issuer == issuer && strcmp(k->keys[i].algorithm->name, alg) == 0;
+	return n > 1;
+}
+
+/* ---- claims ---------------------------------------------------------------------------------- */
+
+static bool
+has_text(const json_t *list, const char *text)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		if (json_is_string(item) && strcmp(json_string_value(item), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A text or an array of texts (RFC 7519, section 4.1.3), one of which must be in the list. */
+static bool
+fits(const json_t *claim, const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	if (json_is_string(claim))
+		return has_text(list, json_string_value(claim));
+	json_array_foreach(claim, i, item)
+	{
+		if (json_is_string(item) && has_text(list, json_string_value(item)))
+			return true;
+	}
+	return false;
+}
+
+static const char *
+find_audience_fault(const json_t *issuer, const json_t *claims)
+{
+	const json_t *parties = rt_json_array(issuer, "authorizedParties");
+
+	if (issuer == NULL)
+		return json_object_get(claims, "aud") != NULL ? "it has an audience, but no issuer" : NULL;
+	if (!fits(json_object_get(claims, "aud"), rt_json_array(issuer, "audiences")))
+		return "its audience is none of the issuer's";
+	if (parties != NULL && !fits(json_object_get(claims, "azp"), parties))
+		return "its authorized party is none of the issuer's";
+	return NULL;
+}
+
+/* Numbers may have fractions (RFC 7519, section 2, NumericDate). */
+static enum rt_keyring_verdict
+check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, const char **why)
+{
+	const json_t *exp = json_object_get(claims, "exp");
+	const json_t *nbf = json_object_get(claims, "nbf");
+	const json_t *iat = json_object_get(claims, "iat");
+
+	t->expires_s = json_number_value(exp);
+	t->issued_s = json_number_value(iat);
+	if (!json_is_number(exp) || (nbf != NULL && !json_is_number(nbf)) || (iat != NULL && !json_is_number(iat)))
+		*why = "exp, nbf or iat is no number, or exp is missing";
+	else if (t->expires_s + LEEWAY_S <= now_s)
+	{
+		*why = "it has expired";
+		return RT_KEYRING_EXPIRED;
+	}
+	else if (json_number_value(nbf) - LEEWAY_S > now_s || t->issued_s - LEEWAY_S > now_s)
+		*why = "nbf or iat is in the future";
+	return *why == NULL ? RT_KEYRING_OK : RT_KEYRING_INVALID;
+}
+
+static enum rt_keyring_verdict
+check_claims(const json_t *claims, double now_s, struct rt_keyring_token *t, const char **why)
+{
+	const char *user_claim = t->issuer == NULL ? "sub" : rt_json_str(t->issuer, "userClaim");
+	enum rt_keyring_verdict v;
+
+	*why = find_audience_fault(t->issuer, claims);
+	v = *why != NULL ? RT_KEYRING_INVALID : check_times(claims, now_s, t, why);
+	if (v != RT_KEYRING_OK)
+		return v;
+	t->user = user_claim == NULL ? NULL : rt_json_str(claims, user_claim);
+	if (t->user == NULL || *t->user == '\0')
+	{
+		*why = "the claim that is the user is missing or no text";
+		return RT_KEYRING_INVALID;
+	}
+	t->sid = t->issuer == NULL ? rt_json_str(claims, "sid") : NULL;
+	return RT_KEYRING_OK;
+}
+
+static enum rt_keyring_verdict
+check_parts(const struct rt_keyring *k, const struct rt_jws *jws, const json_t *header, const json_t *claims,
+			double now_s, struct rt_keyring_token *t, const char **why)
+{
+	const json_t *iss = json_object_get(claims, "iss");
+
+	*why = find_header_fault(header);
+	if (*why == NULL && iss != NULL && (t->issuer = find_issuer(k, json_string_value(iss))) == NULL)
+		*why = "its issuer is unknown";
+	if (*why == NULL && is_ambiguous(k, t->issuer, header))
+		*why = "it has no kid, and the issuer more than one key of its algorithm";
+	if (*why == NULL)
+		*why = find_signature_fault(k, t->issuer, header, jws);
+	return *why == NULL ? check_claims(claims, now_s, t, why) : RT_KEYRING_INVALID;
+}
+
+enum rt_keyring_verdict
+rt_keyring_verify(const struct rt_keyring *k, const char *token, double now_s, struct rt_keyring_token *t,
+				  const char **why)
+{
+	enum rt_keyring_verdict v = RT_KEYRING_INVALID;
+	json_t *header = NULL;
+	struct rt_jws jws;
+
+	memset(t, 0, sizeof(*t));
+	*why = "it is no JSON Web Token";
+	if (rt_jws_split(token, strlen(token), &jws))
+	{
+		header = read_part(jws.header);
+		t->claims = read_part(jws.claims);
+	}
+	if (header != NULL && t->claims != NULL)
+		v = check_parts(k, &jws, header, t->claims, now_s, t, why);
+	json_decref(header);
+	if (v != RT_KEYRING_OK)
+	{
+		json_decref(t->claims);
+		memset(t, 0, sizeof(*t));
+	}
+	return v;
+}
+
+/* ---- users that an issuer creates --------------------------------------------------------------- */
+
+/* The claim is the value, true, or an array that has it. */
+static bool
+is_admin(const json_t *issuer, const json_t *claims)
+{
+	const char *claim = rt_json_str(issuer, "adminClaim");
+	const char *value = rt_json_str(issuer, "adminValue");
+	const json_t *given = claim == NULL ? NULL : json_object_get(claims, claim);
+
+	if (given == NULL || value == NULL)
+		return false;
+	if (json_is_boolean(given))
+		return json_is_true(given) && strcmp(value, "true") == 0;
+	return (json_is_string(given) && strcmp(json_string_value(given), value) == 0) || has_text(given, value);
+}
+
+static const char *
+text_claim(const struct rt_keyring_token *t, const char *which)
+{
+	const char *claim = rt_json_str(t->issuer, which);
+
+	return claim == NULL ? NULL : rt_json_str(t->claims, claim);
+}
+
+char *
+rt_keyring_provision(const struct rt_keyring_token *t)
+{
+	struct rt_text text;
+
+	if (t->issuer == NULL || !rt_json_bool(t->issuer, "createUsers", false))
+		return NULL;
+	rt_text_init(&text);
+	rt_text_add(&text, "{\"issuer\":");
+	rt_text_quote(&text, rt_json_str(t->issuer, "issuer"));
+	rt_text_add(&text, ",\"name\":");
+	rt_text_quote(&text, text_claim(t, "nameClaim"));
+	rt_text_add(&text, ",\"username\":");
+	rt_text_quote(&text, text_claim(t, "usernameClaim"));
+	rt_text_addf(&text, ",\"isAdmin\":%s}", is_admin(t->issuer, t->claims) ? "true" : "false");
+	return text.data;
+}

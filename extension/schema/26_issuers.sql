@@ -1,0 +1,223 @@
+-- Issuers: identity providers whose tokens let their users in.  A token of theirs names its issuer (iss), which a key of that
+-- issuer must have signed, and one of the audiences (aud) that are meant for here: a provider signs tokens for many programs
+-- (RFC 8725, sections 3.8 and 3.9).
+
+CREATE TABLE rt_private.issuers (
+	issuer text PRIMARY KEY CHECK (octet_length(issuer) BETWEEN 1 AND 1024 AND issuer !~ '[[:cntrl:]]'),
+	audiences text[] NOT NULL CHECK (cardinality(audiences) BETWEEN 1 AND 100 AND array_position(audiences, NULL) IS NULL),
+	user_claim text NOT NULL DEFAULT 'sub' CHECK (octet_length(user_claim) BETWEEN 1 AND 128),
+	create_users boolean NOT NULL DEFAULT false,
+	authorized_parties text[],
+	name_claim text NOT NULL DEFAULT 'name',
+	username_claim text NOT NULL DEFAULT 'email',
+	admin_claim text,
+	admin_value text,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
+);
+COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are taken';
+COMMENT ON COLUMN rt_private.issuers.issuer IS 'what iss must be, letter by letter';
+COMMENT ON COLUMN rt_private.issuers.audiences IS 'aud must have one of these';
+COMMENT ON COLUMN rt_private.issuers.user_claim IS 'the claim that is the user''s id';
+COMMENT ON COLUMN rt_private.issuers.create_users IS 'a user who is not there yet is created';
+COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'azp must be one of these; null: it is not looked at';
+COMMENT ON COLUMN rt_private.issuers.name_claim IS 'of a user that is created: the claim that is the name; where it is missing, the id';
+COMMENT ON COLUMN rt_private.issuers.username_claim IS 'of a user that is created: the claim that is the username; where it is missing or taken, the id';
+COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'the claim that makes administrators; null: none does';
+COMMENT ON COLUMN rt_private.issuers.admin_value IS 'what that claim must be, or have among its elements';
+COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.issuers', '');
+
+CREATE TABLE rt_private.issuer_keys (
+	issuer text NOT NULL REFERENCES rt_private.issuers ON DELETE CASCADE ON UPDATE CASCADE,
+	kid text NOT NULL,
+	alg text NOT NULL,
+	key text NOT NULL,
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (issuer, kid, alg)
+);
+COMMENT ON TABLE rt_private.issuer_keys IS 'the issuers'' keys, from their JSON Web Key Sets';
+COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'whose key it is';
+COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'the key''s name in a token''s header; empty: it has none';
+COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the one algorithm that the key is for';
+COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
+COMMENT ON COLUMN rt_private.issuer_keys.added_at IS 'when the key was added';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.issuer_keys', '');
+
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuers
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways';
+ALTER TABLE rt_private.issuers ENABLE ALWAYS TRIGGER keys_changed;
+CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuer_keys
+FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
+COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways';
+ALTER TABLE rt_private.issuer_keys ENABLE ALWAYS TRIGGER keys_changed;
+
+-- ---- JSON Web Keys (RFC 7517) ------------------------------------------------------
+
+CREATE FUNCTION rt_private.jwk_public(alg text, a bytea, b bytea) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_jwk_public';
+COMMENT ON FUNCTION rt_private.jwk_public(text, bytea, bytea) IS
+	'a key as PEM from the numbers of a JWK: n and e, x and y, or x alone; NULL if they are no key';
+
+CREATE FUNCTION rt_private.from_base64url(value text) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF value !~ '^[A-Za-z0-9_-]+$' THEN
+		RETURN NULL;
+	END IF;
+	RETURN decode(rpad(translate(value, '-_', '+/'), (length(value) + 3) / 4 * 4, '='), 'base64');
+EXCEPTION
+	WHEN data_exception THEN
+		RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'the bytes of base64url without padding; NULL if it is not';
+
+-- Which algorithm a key is for, where it does not say so itself; NULL for a kind of key that is unknown here, which RFC 7517,
+-- section 5, has us pass over.
+CREATE FUNCTION rt_private.jwk_alg(jwk jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE jwk ->> 'kty'
+		WHEN 'RSA' THEN coalesce(jwk ->> 'alg', 'RS256')
+		WHEN 'EC' THEN CASE jwk ->> 'crv' WHEN 'P-256' THEN 'ES256' WHEN 'P-384' THEN 'ES384' WHEN 'P-521' THEN 'ES512' END
+		WHEN 'OKP' THEN CASE jwk ->> 'crv' WHEN 'Ed25519' THEN 'EdDSA' END
+		WHEN 'oct' THEN coalesce(jwk ->> 'alg', 'HS256')
+	END
+$$;
+COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm that a JWK is for; NULL: a kind of key that is unknown';
+
+-- What is wrong with a key of a known kind, or NULL.
+CREATE FUNCTION rt_private.jwk_fault(jwk jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE
+		WHEN coalesce(jwk ->> 'use', 'sig') <> 'sig' THEN format('Its use is "%s", not "sig".', jwk ->> 'use')
+		WHEN jwk ? 'key_ops' AND NOT coalesce(jwk -> 'key_ops' ? 'verify', false) THEN 'Its key_ops do not have "verify".'
+		WHEN jwk ? 'd' THEN 'It is a private key.'
+		WHEN jwk ? 'kid' AND (jsonb_typeof(jwk -> 'kid') <> 'string' OR octet_length(jwk ->> 'kid') NOT BETWEEN 1 AND 255
+			OR jwk ->> 'kid' ~ '[[:cntrl:]]') THEN 'Its kid is not a text of 1 to 255 bytes.'
+		WHEN jwk ? 'alg' AND NOT coalesce(jwk ->> 'alg' = CASE jwk ->> 'kty' WHEN 'RSA' THEN substring(jwk ->> 'alg' FROM '^[RP]S(?:256|384|512)$')
+			WHEN 'oct' THEN substring(jwk ->> 'alg' FROM '^HS(?:256|384|512)$')
+			WHEN 'OKP' THEN substring(jwk ->> 'alg' FROM '^(?:EdDSA|Ed25519)$') ELSE rt_private.jwk_alg(jwk) END, false)
+			THEN format('Its alg is "%s", which is no algorithm of such a key.', jwk ->> 'alg')
+	END
+$$;
+COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL: it can';
+
+CREATE FUNCTION rt_private.jwk_key(jwk jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	alg text := rt_private.jwk_alg(jwk);
+	fault text := rt_private.jwk_fault(jwk);
+	secret bytea;
+	key text;
+BEGIN
+	IF fault IS NULL AND jwk ->> 'kty' = 'oct' THEN
+		secret := rt_private.from_base64url(jwk ->> 'k');
+		IF octet_length(secret) < substr(alg, 3)::integer / 8 THEN
+			fault := format('It needs %s bytes at least.', substr(alg, 3)::integer / 8);
+		ELSE
+			BEGIN
+				key := convert_from(secret, 'UTF8');
+			EXCEPTION
+				WHEN data_exception THEN
+					fault := 'Its bytes are not a text in UTF-8.';
+			END;
+		END IF;
+	ELSIF fault IS NULL THEN
+		key := rt_private.jwk_public(alg, rt_private.from_base64url(coalesce(jwk ->> 'n', jwk ->> 'x')),
+			rt_private.from_base64url(coalesce(jwk ->> 'e', jwk ->> 'y', 'AA')));
+	END IF;
+	IF key IS NULL THEN
+		RAISE EXCEPTION 'key "%" of the key set cannot be used', coalesce(jwk ->> 'kid', '')
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = coalesce(fault, 'Its numbers are missing or are not a key.');
+	END IF;
+	RETURN key;
+END
+$$;
+COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it cannot be used';
+
+-- ---- issuers -----------------------------------------------------------------------
+
+CREATE FUNCTION rt.set_jwks(issuer text, jwks jsonb) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	jwk jsonb;
+	wanted jsonb := '[]';
+BEGIN
+	IF jsonb_typeof(set_jwks.jwks -> 'keys') IS DISTINCT FROM 'array' THEN
+		RAISE EXCEPTION 'not a JSON Web Key Set' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be an object whose "keys" is an array.', HINT = 'Pass what the issuer''s jwks_uri answers, unchanged.';
+	END IF;
+	PERFORM FROM rt_private.issuers AS i WHERE i.issuer = set_jwks.issuer FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'issuer "%" not found', set_jwks.issuer USING ERRCODE = 'RT404', HINT = 'Run rt.add_issuer() first.';
+	END IF;
+	FOR jwk IN SELECT jsonb_array_elements(set_jwks.jwks -> 'keys')
+	LOOP
+		CONTINUE WHEN rt_private.jwk_alg(jwk) IS NULL;
+		wanted := wanted || jsonb_build_object('kid', coalesce(jwk ->> 'kid', ''), 'alg', rt_private.jwk_alg(jwk),
+			'key', rt_private.jwk_key(jwk));
+	END LOOP;
+	IF jsonb_array_length(wanted) NOT BETWEEN 1 AND 50 THEN
+		RAISE EXCEPTION 'the key set has % keys that can verify tokens', jsonb_array_length(wanted)
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
+	END IF;
+	DELETE FROM rt_private.issuer_keys AS k WHERE k.issuer = set_jwks.issuer
+		AND NOT EXISTS (SELECT FROM jsonb_array_elements(wanted) AS w WHERE (w ->> 'kid', w ->> 'alg', w ->> 'key') = (k.kid, k.alg, k.key));
+	INSERT INTO rt_private.issuer_keys (issuer, kid, alg, key)
+	SELECT set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key' FROM jsonb_array_elements(wanted) AS w
+	WHERE NOT EXISTS (SELECT FROM rt_private.issuer_keys AS k WHERE (k.issuer, k.kid, k.alg, k.key)
+		= (set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key'));
+	RETURN jsonb_array_length(wanted);
+EXCEPTION
+	WHEN unique_violation THEN
+		RAISE EXCEPTION 'two keys of the key set have the same kid and algorithm' USING ERRCODE = 'invalid_parameter_value';
+END
+$$;
+COMMENT ON FUNCTION rt.set_jwks(text, jsonb) IS
+	'replaces the keys of an issuer by those of a JSON Web Key Set, and returns how many of them can verify tokens';
+
+CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_claim text DEFAULT 'sub', create_users boolean DEFAULT false,
+	authorized_parties text[] DEFAULT NULL, name_claim text DEFAULT 'name', username_claim text DEFAULT 'email',
+	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
+		admin_claim, admin_value)
+	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,
+		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value);
+	PERFORM rt.set_jwks(add_issuer.issuer, add_issuer.jwks);
+END
+$$;
+COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
+	'takes the tokens of an identity provider that are meant for one of the audiences; '
+	'the user is the one named by user_claim, created on first sight if create_users';
+
+CREATE FUNCTION rt.remove_issuer(issuer text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.issuers AS i WHERE i.issuer = remove_issuer.issuer;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'issuer "%" not found', remove_issuer.issuer USING ERRCODE = 'RT404';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt.remove_issuer(text) IS 'takes no more tokens of this identity provider';
+
+-- What a gateway needs to verify tokens: no private key is among it, shared secrets are.
+CREATE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object(
+		'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', coalesce(k.secret, k.public_key))
+			ORDER BY k.created_at DESC, k.kid), '[]')
+			FROM rt_private.keys AS k WHERE k.retired_at IS NULL),
+		'issuers', (SELECT coalesce(json_agg(json_build_object('issuer', i.issuer, 'audiences', i.audiences, 'userClaim', i.user_claim,
+			'createUsers', i.create_users, 'authorizedParties', i.authorized_parties, 'nameClaim', i.name_claim,
+			'usernameClaim', i.username_claim, 'adminClaim', i.admin_claim, 'adminValue', i.admin_value,
+			'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', k.key) ORDER BY k.kid, k.alg), '[]')
+				FROM rt_private.issuer_keys AS k WHERE k.issuer = i.issuer)) ORDER BY i.issuer), '[]')
+			FROM rt_private.issuers AS i))
+$$;
+COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
+	'the keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, own ones the newest first';

@@ -1,0 +1,214 @@
+-- Sessions: each login, and each token that SQL issues, is a row, which its tokens name (claim sid).  A session that is revoked lets
+-- nobody in any more: gateways are told at once, and keep what is revoked until the last token of it has expired.
+
+CREATE TABLE rt.sessions (
+	id text PRIMARY KEY DEFAULT rt_private.random_text(15),
+	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	last_used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	address text,
+	user_agent text,
+	revoked_at timestamptz,
+	token_expires_at timestamptz NOT NULL DEFAULT 'infinity'
+);
+CREATE INDEX sessions_user_id ON rt.sessions (user_id);
+CREATE INDEX sessions_expires_at ON rt.sessions (expires_at);
+COMMENT ON TABLE rt.sessions IS 'logins: each is the life of its tokens';
+COMMENT ON COLUMN rt.sessions.id IS 'the claim sid of the session''s tokens';
+COMMENT ON COLUMN rt.sessions.user_id IS 'who has logged in';
+COMMENT ON COLUMN rt.sessions.created_at IS 'when';
+COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, within a minute';
+COMMENT ON COLUMN rt.sessions.expires_at IS 'until when it can be prolonged: rt.session_lifetime after the login';
+COMMENT ON COLUMN rt.sessions.address IS 'the address that the login came from; null: issued by SQL';
+COMMENT ON COLUMN rt.sessions.user_agent IS 'what the client said that it is, at the login';
+COMMENT ON COLUMN rt.sessions.revoked_at IS 'since when it lets nobody in; set it to end the session, it stays set';
+COMMENT ON COLUMN rt.sessions.token_expires_at IS 'when the last of its tokens expires';
+COMMENT ON INDEX rt.sessions_user_id IS 'a user''s sessions';
+COMMENT ON INDEX rt.sessions_expires_at IS 'removing old sessions';
+SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
+
+-- What gateways must remember, apart from the sessions: a row that is deleted must not bring its tokens back to life.
+CREATE TABLE rt_private.revoked_sessions (
+	sid text PRIMARY KEY,
+	until timestamptz NOT NULL
+);
+CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
+COMMENT ON TABLE rt_private.revoked_sessions IS 'sessions whose tokens are refused though they have not expired';
+COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
+COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
+COMMENT ON INDEX rt_private.revoked_sessions_until IS 'removing what has expired';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
+
+-- A token without sid is another issuer's: of a user all of those are refused at once, by the time at which they were issued.
+CREATE TABLE rt_private.token_floors (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	issued_after timestamptz NOT NULL
+);
+COMMENT ON TABLE rt_private.token_floors IS 'users whose tokens from before a time are refused';
+COMMENT ON COLUMN rt_private.token_floors.user_id IS 'whose tokens';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'claim iat of a token without sid must be later';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
+
+-- ---- revoking ------------------------------------------------------------------------
+
+-- Sessions of one user in one event; a user has few of them.
+CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:revoked', '{"gateway":true}', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
+		'until', ceil(extract(epoch FROM least(tell_revoked.until, now() + interval '10 years'))),
+		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))), true);
+EXCEPTION
+	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
+	WHEN object_not_in_prerequisite_state THEN
+		RETURN;
+END
+$$;
+COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways whose tokens are refused from now on';
+
+CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
+	SELECT s.id, s.token_expires_at FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
+	ON CONFLICT (sid) DO NOTHING;
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.sessions_revoked() IS 'a session that is deleted is revoked';
+CREATE TRIGGER sessions_deleted AFTER DELETE ON rt.sessions
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_revoked();
+COMMENT ON TRIGGER sessions_deleted ON rt.sessions IS 'a session that is deleted is revoked';
+
+CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
+	SELECT s.id, s.token_expires_at FROM is_now AS s JOIN was ON was.id = s.id
+	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND s.token_expires_at > clock_timestamp()
+	ON CONFLICT (sid) DO NOTHING;
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	FROM is_now AS s JOIN was ON was.id = s.id
+	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL GROUP BY s.user_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways of sessions that are revoked';
+CREATE TRIGGER sessions_changed AFTER UPDATE ON rt.sessions
+	REFERENCING OLD TABLE AS was NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_changed();
+COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways of sessions that are revoked';
+
+CREATE FUNCTION rt_private.session_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.id <> OLD.id OR (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) THEN
+		RAISE EXCEPTION 'a session cannot be renamed or revived' USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Issue a token of a new session instead.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.session_check() IS 'a revoked session stays revoked';
+CREATE TRIGGER session_check BEFORE UPDATE OF id, revoked_at ON rt.sessions
+	FOR EACH ROW EXECUTE FUNCTION rt_private.session_check();
+COMMENT ON TRIGGER session_check ON rt.sessions IS 'a revoked session stays revoked';
+
+CREATE FUNCTION rt_private.refuse_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'cannot truncate %', TG_RELID::regclass USING ERRCODE = 'feature_not_supported', HINT = 'Use DELETE.';
+END
+$$;
+COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses what no trigger would see row by row';
+CREATE TRIGGER sessions_truncated BEFORE TRUNCATE ON rt.sessions
+	FOR EACH STATEMENT EXECUTE FUNCTION rt_private.refuse_truncate();
+COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'what is truncated would be told to nobody';
+
+CREATE FUNCTION rt_private.revoke_sessions(user_id text, but text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	revoked integer;
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = clock_timestamp()
+	WHERE s.user_id = revoke_sessions.user_id AND s.revoked_at IS NULL AND s.id IS DISTINCT FROM but;
+	GET DIAGNOSTICS revoked = ROW_COUNT;
+	INSERT INTO rt_private.token_floors AS f (user_id, issued_after) VALUES (revoke_sessions.user_id, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT token_floors_pkey DO UPDATE SET issued_after = excluded.issued_after;
+	PERFORM rt_private.tell_revoked(revoke_sessions.user_id, '{}', NULL, clock_timestamp());
+	RETURN revoked;
+END
+$$;
+COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user but one, and refuses the user''s other tokens';
+
+CREATE FUNCTION rt.revoke_sessions(user_id text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = revoke_sessions.user_id) THEN
+		RAISE EXCEPTION 'user "%" not found', revoke_sessions.user_id USING ERRCODE = 'RT404';
+	END IF;
+	RETURN rt_private.revoke_sessions(revoke_sessions.user_id, NULL);
+END
+$$;
+COMMENT ON FUNCTION rt.revoke_sessions(text) IS
+	'ends all sessions of a user: every token issued until now is refused, sockets are closed; returns how many sessions ended';
+
+-- A new password, by whatever statement: what was got by the old one ends.
+CREATE FUNCTION rt_private.password_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt_private.password_updates;
+BEGIN
+	DELETE FROM rt_private.password_updates AS t WHERE t.user_id = NEW.id RETURNING t.* INTO p;
+	IF NOT coalesce(p.is_rehash, false) THEN
+		PERFORM rt_private.revoke_sessions(NEW.id, p.keep_sid);
+		PERFORM rt_private.audit('password-changed', jsonb_build_object('userId', NEW.id, 'hasPassword', NEW.password_hash IS NOT NULL));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.password_changed() IS 'a changed password ends the user''s sessions';
+CREATE TRIGGER password_changed AFTER UPDATE OF password_hash ON rt.users FOR EACH ROW
+	WHEN (OLD.password_hash IS DISTINCT FROM NEW.password_hash) EXECUTE FUNCTION rt_private.password_changed();
+COMMENT ON TRIGGER password_changed ON rt.users IS 'a changed password ends the user''s sessions';
+
+-- For gateways that begin, or whose bus had a gap: all that is refused now.
+CREATE FUNCTION rt_api.revocations(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object(
+		'sids', (SELECT coalesce(json_agg(json_build_array(r.sid, ceil(extract(epoch FROM least(r.until, now() + interval '10 years')))::bigint)), '[]')
+			FROM rt_private.revoked_sessions AS r WHERE r.until > now()),
+		'floors', (SELECT coalesce(json_agg(json_build_array(f.user_id, floor(extract(epoch FROM f.issued_after))::bigint)), '[]')
+			FROM rt_private.token_floors AS f))
+$$;
+COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'what is refused though it has not expired: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
+
+-- ---- opening and prolonging ------------------------------------------------------------
+
+CREATE FUNCTION rt_private.open_session(user_id text, address text, user_agent text, at_least interval) RETURNS rt.sessions
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt.sessions;
+BEGIN
+	-- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
+	INSERT INTO rt.sessions (user_id, expires_at, address, user_agent)
+	VALUES (open_session.user_id, clock_timestamp()
+		+ greatest(coalesce(current_setting('rt.session_lifetime', true)::interval, interval '30 days'), at_least),
+		open_session.address, left(open_session.user_agent, 512))
+	RETURNING * INTO s;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'a new session of a user';
+
+-- Old ones go, some at a time: what can neither be prolonged nor used.
+CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
+		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
+	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
+		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+$$;
+COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes sessions that have expired';

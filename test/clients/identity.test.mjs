@@ -1,0 +1,307 @@
+// Who gets in, and until when: sessions, revocation, and the tokens of other issuers, made by npm jose as a provider makes them.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import * as jose from 'jose';
+import { closeAll, connect, dial, refusal, until, within } from './lib/client.mjs';
+import { Cluster } from './lib/cluster.mjs';
+
+const ISSUER = 'https://login.example.com/realm';
+const AUDIENCE = 'chat';
+const now = () => Math.floor(Date.now() / 1000);
+
+let cluster;
+before(async () => { cluster = await Cluster.start({ 'rt.gateway_workers': '2' }); });
+after(async () => { await cluster?.stop(); });
+
+const me = (token) => cluster.rest('GET', '/api/users/me', token);
+const sidOf = (token) => jose.decodeJwt(token).sid;
+const login = (username, password, headers) => cluster.rest('POST', '/auth', undefined, { username, password }, headers);
+
+async function refused(token, message = 'Invalid token') {
+  const { status, body } = await me(token);
+  assert.equal(status, 401);
+  assert.deepEqual(body, { success: false, error: { code: 'unauthorized', message } });
+  const error = await refusal(dial(cluster, token));
+  assert.equal(error.message, message);
+}
+
+describe('sessions', () => {
+  test('a login is a session, which its user sees in the list', async () => {
+    await cluster.users('lia');
+    const { body } = await login('lia', 'lia-password', { 'user-agent': 'a phone' });
+    const other = await cluster.token('lia');
+    const { body: list } = await cluster.rest('GET', '/api/users/me/sessions', body.token);
+    const mine = list.data.find((s) => s.id === sidOf(body.token));
+    assert.deepEqual(Object.keys(mine).sort(), ['address', 'createdAt', 'current', 'expiresAt', 'id', 'lastUsedAt', 'userAgent']);
+    assert.equal(mine.current, true);
+    assert.equal(mine.userAgent, 'a phone');
+    assert.equal(mine.address, '127.0.0.1');
+    assert.equal(list.data.find((s) => s.id === sidOf(other)).current, false);
+    assert.equal(list.count, list.data.length);
+  });
+
+  test('logging out ends this session: REST, refresh, sockets, recovery; another session goes on', async () => {
+    await cluster.users('leo');
+    const [one, two] = [(await login('leo', 'leo-password')).body.token, (await login('leo', 'leo-password')).body.token];
+    const client = await connect(cluster, one);
+    const other = await connect(cluster, two);
+    const ended = new Promise((resolve) => client.once('disconnect', resolve));
+    const { status, body } = await cluster.rest('POST', '/auth/logout', one);
+    assert.deepEqual([status, body], [200, { success: true }]);
+    assert.equal(await ended, 'io server disconnect');
+    await until(async () => (await me(one)).status === 401, 'REST refuses it');
+    await refused(one);
+    assert.equal((await cluster.rest('POST', '/auth/refresh', one)).status, 401);
+    assert.equal((await cluster.rest('POST', '/auth/logout', one)).status, 401);
+    assert.equal((await me(two)).status, 200);
+    assert.equal(other.connected, true);
+  });
+
+  test('every gateway refuses a revoked token within 50 ms', async () => {
+    await cluster.users('lou');
+    await within(50, async () => {
+      const tokens = await Promise.all(Array.from({ length: 8 }, () => cluster.token('lou')));
+      for (const token of tokens) assert.equal((await me(token)).status, 200);
+      await cluster.sql("SELECT rt.revoke_sessions('lou')");
+      const began = performance.now();
+      // New connections are spread over both workers.
+      await Promise.all(tokens.map(async (token) => {
+        while ((await cluster.rest('GET', '/api/users/me', token, undefined, { connection: 'close' })).status !== 401);
+      }));
+      return performance.now() - began;
+    });
+  });
+
+  test('a session that is deleted from the list or the table is over', async () => {
+    await cluster.users('len');
+    const [one, two, three] = [await cluster.token('len'), await cluster.token('len'), await cluster.token('len')];
+    assert.equal((await cluster.rest('DELETE', `/api/users/me/sessions/${sidOf(two)}`, one)).status, 200);
+    assert.equal((await cluster.rest('DELETE', '/api/users/me/sessions/none', one)).status, 404);
+    await until(async () => (await me(two)).status === 401, 'deleted by REST');
+    await cluster.sql('DELETE FROM rt.sessions WHERE id = $1', [sidOf(three)]);
+    await until(async () => (await me(three)).status === 401, 'deleted by SQL');
+    assert.equal((await me(one)).status, 200);
+  });
+
+  test('a new password ends all sessions but the one that it came from', async () => {
+    await cluster.users('liv');
+    const [one, two] = [await cluster.token('liv'), await cluster.token('liv')];
+    const wrong = await cluster.rest('PUT', '/api/users/me/password', one, { old: 'x', new: 'y' });
+    assert.deepEqual([wrong.status, wrong.body.error.code], [401, 'wrong_password']);
+    assert.equal((await cluster.rest('PUT', '/api/users/me/password', one, { old: 'liv-password', new: 'another' })).status, 200);
+    await until(async () => (await me(two)).status === 401, 'the other session ends');
+    assert.equal((await me(one)).status, 200);
+    assert.equal((await login('liv', 'another')).status, 200);
+    await cluster.sql("SELECT rt.set_password('liv', 'a third')");
+    await until(async () => (await me(one)).status === 401, 'by SQL all end');
+  });
+
+  test('refreshing keeps the session, and ends with it', async () => {
+    await cluster.users('lev');
+    const first = (await login('lev', 'lev-password')).body;
+    const second = (await cluster.rest('POST', '/auth/refresh', first.token)).body;
+    assert.deepEqual(Object.keys(second).sort(), ['expiresAt', 'success', 'token', 'user']);
+    assert.equal(sidOf(second.token), sidOf(first.token));
+    await cluster.sql("UPDATE rt.sessions SET expires_at = clock_timestamp() + interval '10 minutes' WHERE id = $1", [sidOf(first.token)]);
+    const third = (await cluster.rest('POST', '/auth/refresh', first.token)).body;
+    assert.ok(jose.decodeJwt(third.token).exp <= now() + 601);
+    await cluster.sql('UPDATE rt.sessions SET expires_at = clock_timestamp() WHERE id = $1', [sidOf(first.token)]);
+    assert.equal((await cluster.rest('POST', '/auth/refresh', third.token)).status, 401);
+  });
+
+  test('what was revoked stays so over a restart of the gateways and of the server', async () => {
+    await cluster.users('lex');
+    const [gone, good] = [await cluster.token('lex'), await cluster.token('lex')];
+    await cluster.sql('UPDATE rt.sessions SET revoked_at = now() WHERE id = $1', [sidOf(gone)]);
+    process.kill(await cluster.pid('gateway'), 'SIGKILL');
+    await until(async () => (await me(good).catch(() => ({}))).status === 200, 'a gateway serves');
+    for (let i = 0; i < 10; i++) assert.equal((await me(gone)).status, 401);
+  });
+
+  test('an account is held back after ten failures, a known address is not', async () => {
+    await cluster.users('lux');
+    const proxied = (address) => ({ 'x-forwarded-for': address });
+    assert.equal((await login('lux', 'lux-password')).status, 200);
+    await cluster.sql("DELETE FROM rt_private.login_addresses WHERE user_id = 'lux'");
+    for (let i = 0; i < 10; i++) assert.equal((await login('lux', 'wrong')).status, 401);
+    const { status, headers, body } = await login('lux', 'lux-password', proxied('198.51.100.7'));
+    assert.deepEqual([status, body.success, body.error.code], [429, false, 'rate_limited']);
+    assert.ok(Number(headers.get('retry-after')) > 800);
+    await cluster.sql("INSERT INTO rt_private.login_addresses (user_id, address) VALUES ('lux', '127.0.0.1')");
+    assert.equal((await login('lux', 'lux-password')).status, 200);
+    for (let i = 0; i < 10; i++) assert.equal((await login('no such user', 'wrong')).status, 401);
+    assert.equal((await login('no such user', 'wrong')).status, 429);
+  });
+});
+
+describe('other issuers', () => {
+  const keys = {};
+  const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+
+  before(async () => {
+    for (const alg of ALGORITHMS) keys[alg] = await jose.generateKeyPair(alg, { extractable: true });
+    keys.stranger = await jose.generateKeyPair('ES256', { extractable: true });
+    keys.other = await jose.generateKeyPair('ES256', { extractable: true });
+    const jwk = async (name, more) => ({ ...await jose.exportJWK(keys[name].publicKey), ...more });
+    const jwks = { keys: [{ kty: 'future', kid: 'x' }] };
+    for (const alg of ALGORITHMS) jwks.keys.push(await jwk(alg, { kid: `kid/${alg}=`, alg, use: 'sig' }));
+    await cluster.sql('SELECT rt.add_issuer($1, $2, $3)', [ISSUER, [AUDIENCE, 'second'], jwks]);
+    await cluster.sql('SELECT rt.add_issuer($1, $2, $3, $4, true, NULL, $5, $6, $7, $8)', ['https://creates.example.com', [AUDIENCE],
+      { keys: [await jwk('other', { kid: 'o' })] }, 'email', 'name', 'preferred_username', 'groups', 'rt-admins']);
+    await cluster.users('alice');
+    await until(async () => (await me(await token())).status === 200, 'the gateways know the issuer');
+  });
+
+  function token({ alg = 'ES256', key = alg, claims = {}, header = {} } = {}) {
+    const all = { iss: ISSUER, aud: AUDIENCE, sub: 'alice', iat: now(), exp: now() + 300, ...claims };
+    for (const name of Object.keys(all)) if (all[name] === undefined) delete all[name];
+    const head = { alg, kid: `kid/${alg}=`, typ: 'JWT', ...header };
+    for (const name of Object.keys(head)) if (head[name] === undefined) delete head[name];
+    return new jose.SignJWT(all).setProtectedHeader(head).sign(keys[key].privateKey);
+  }
+
+  // The gateway and rt.verify_token() are of one mind.
+  async function judge(made) {
+    const { status } = await me(made);
+    const sql = await cluster.sql('SELECT rt.verify_token($1)', [made]).then(() => 200, (error) => (error.code === 'RT401' ? 401 : error));
+    assert.equal(status, sql, made);
+    return status;
+  }
+
+  const GOOD = {
+    'each algorithm': () => ALGORITHMS.map((alg) => ({ alg })),
+    'an audience among others': () => [{ claims: { aud: ['x', AUDIENCE] } }, { claims: { aud: ['second'] } }, { claims: { aud: 'second' } }],
+    'an access token (RFC 9068)': () => [{ header: { typ: 'at+jwt' } }, { header: { typ: 'AT+JWT' } }, { header: { typ: 'application/at+jwt' } },
+      { header: { typ: undefined } }],
+    'times within the leeway': () => [{ claims: { exp: now() - 20, iat: now() - 100 } }, { claims: { nbf: now() + 20 } }, { claims: { iat: now() + 20 } },
+      { claims: { exp: now() + 0.5 } }],
+    'no kid, and one key of the algorithm': () => [{ header: { kid: undefined } }],
+    'no iat': () => [{ claims: { iat: undefined } }],
+  };
+  for (const [name, cases] of Object.entries(GOOD)) {
+    test(`taken: ${name}`, async () => {
+      for (const given of cases()) assert.equal(await judge(await token(given)), 200, JSON.stringify(given));
+    });
+  }
+
+  const BAD = {
+    'an issuer that is unknown, of another kind or missing': () => [{ claims: { iss: 'https://evil.example.com' } }, { claims: { iss: `${ISSUER}/` } },
+      { claims: { iss: 7 } }, { claims: { iss: undefined } }, { claims: { iss: undefined, aud: undefined } }, { claims: { iss: [ISSUER] } }],
+    'an audience that is another, empty or missing': () => [{ claims: { aud: 'payroll-app' } }, { claims: { aud: [] } }, { claims: { aud: undefined } },
+      { claims: { aud: 'CHAT' } }, { claims: { aud: { chat: true } } }, { claims: { aud: [['chat']] } }],
+    'no end, or one that is over': () => [{ claims: { exp: undefined } }, { claims: { exp: now() - 60 } }, { claims: { exp: 0 } }],
+    'times that are in the future or no numbers': () => [{ claims: { nbf: now() + 90 } }, { claims: { iat: now() + 90 } }, { claims: { exp: `${now() + 90}` } },
+      { claims: { nbf: 'x' } }, { claims: { iat: null } }],
+    'another type of token': () => [{ header: { typ: 'logout+jwt' } }, { header: { typ: 'dpop+jwt' } }, { header: { typ: '' } }],
+    'a user that is missing or no text': () => [{ claims: { sub: undefined } }, { claims: { sub: '' } }, { claims: { sub: 7 } }, { claims: { sub: null } }],
+    'the key of somebody else': () => [{ key: 'stranger' }, { key: 'other' }, { key: 'other', header: { kid: 'o' } }, { key: 'stranger', header: { kid: undefined } }],
+    'a kid that is unknown or of another key': () => [{ header: { kid: 'x' } }, { header: { kid: 'kid/RS256=' } }],
+  };
+  for (const [name, cases] of Object.entries(BAD)) {
+    test(`refused: ${name}`, async () => {
+      for (const given of cases()) assert.equal(await judge(await token(given)), 401, JSON.stringify(given));
+    });
+  }
+
+  test('refused: what a matrix of algorithms, keys, issuers and audiences makes, but for the right ones', async () => {
+    const issuers = [ISSUER, 'https://creates.example.com', 'https://evil.example.com', undefined];
+    const wrong = [];
+    const right = [];
+    for (const alg of ALGORITHMS) for (const kid of ALGORITHMS) for (const iss of issuers) for (const aud of [AUDIENCE, 'payroll', undefined]) {
+      const good = alg === kid && iss === ISSUER && aud === AUDIENCE;
+      (good ? right : wrong).push(await token({ alg, claims: { iss, aud }, header: { kid: `kid/${kid}=` } }));
+    }
+    for (const made of right) assert.equal((await me(made)).status, 200);
+    for (const made of wrong) assert.equal((await me(made)).status, 401);
+    assert.equal(right.length, ALGORITHMS.length);
+  });
+
+  test('refused: none, a public key taken for a secret, signatures and claims that were changed', async () => {
+    const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const claims = { iss: ISSUER, aud: AUDIENCE, sub: 'alice', iat: now(), exp: now() + 300 };
+    const pem = await jose.exportSPKI(keys.ES256.publicKey);
+    const confused = (alg) => new jose.SignJWT(claims).setProtectedHeader({ alg, kid: 'kid/ES256=' }).sign(new TextEncoder().encode(pem));
+    const [head, body, signature] = (await token()).split('.');
+    const made = [
+      `${encode({ alg: 'none' })}.${encode(claims)}.`, `${encode({ alg: 'none', kid: 'kid/ES256=' })}.${encode(claims)}.${signature}`,
+      await confused('HS256'), await confused('HS512'), `${head}.${encode({ ...claims, sub: 'root' })}.${signature}`, `${head}.${body}.`,
+      `${head}.${body}.${signature.slice(0, -4)}`, `${head}.${body}.${signature}AAAA`, `${head}.${body}.${signature}.x`, `${head}.${body}`,
+      `${encode({ alg: 'ES256', kid: 'kid/ES256=', crit: ['b64'], b64: false })}.${body}.${signature}`,
+      `${head}.${body}.${Buffer.alloc(64).toString('base64url')}`,
+    ];
+    for (const one of made) assert.equal(await judge(one), 401, one);
+    // A key in the header is nobody's (RFC 8725, section 3.10).
+    const jwk = await jose.exportJWK(keys.stranger.publicKey);
+    assert.equal(await judge(await token({ key: 'stranger', header: { jwk, kid: undefined } })), 401);
+    assert.equal(await judge(await token({ key: 'stranger', header: { jku: 'https://evil.example.com/jwks' } })), 401);
+  });
+
+  test('a token of an issuer is not refreshed, and ends when the user\'s sessions are revoked', async () => {
+    const made = await token({ claims: { iat: now() - 10 } });
+    assert.equal((await cluster.rest('POST', '/auth/refresh', made)).status, 401);
+    const client = await connect(cluster, made);
+    const ended = new Promise((resolve) => client.once('disconnect', resolve));
+    await cluster.sql("SELECT rt.revoke_sessions('alice')");
+    assert.equal(await ended, 'io server disconnect');
+    assert.equal(await judge(made), 401);
+    await until(async () => (await judge(await token())) === 200, 'a later one is taken');
+  });
+
+  test('users of an issuer that creates them are there at the first sight, by REST and by socket', async () => {
+    const made = (email, more = {}) => token({ key: 'other', header: { kid: 'o' },
+      claims: { iss: 'https://creates.example.com', sub: undefined, email, name: `N ${email}`, ...more } });
+    const first = await me(await made('rest@example.com', { preferred_username: 'rest' }));
+    assert.deepEqual([first.status, first.body.data.id, first.body.data.username, first.body.data.name, first.body.data.isAdmin],
+      [200, 'rest@example.com', 'rest', 'N rest@example.com', false]);
+    const client = await connect(cluster, await made('socket@example.com'));
+    assert.equal(client.connected, true);
+    const posted = await cluster.rest('POST', '/api/chat/rooms', await made('post@example.com'), { kind: 'group', name: 'theirs', memberIds: [] });
+    assert.equal(posted.status, 201, JSON.stringify(posted.body));
+    // Only the claim that was named makes administrators, and unmakes them.
+    const admin = async (groups) => (await me(await made('rest@example.com', { groups }))).body.data.isAdmin;
+    assert.equal(await admin(['x', 'rt-admins']), true);
+    assert.equal(await admin('rt-admins'), true);
+    assert.equal(await admin(['x']), false);
+    // One that does not create its users lets in nobody who is unknown.
+    assert.equal((await me(await token({ claims: { sub: 'nobody' } }))).status, 401);
+    assert.equal((await refusal(dial(cluster, await token({ claims: { sub: 'nobody' } })))).message, 'User not found');
+  });
+
+  test('rotation: both keys for a while, then the new one alone', async () => {
+    const old = await jose.exportJWK(keys.other.publicKey);
+    keys.next = await jose.generateKeyPair('ES256', { extractable: true });
+    const next = await jose.exportJWK(keys.next.publicKey);
+    const made = (key, kid) => token({ key, header: { kid }, claims: { iss: 'https://creates.example.com', email: 'r@example.com' } });
+    await cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://creates.example.com', { keys: [{ ...old, kid: 'o' }, { ...next, kid: 'n' }] }]);
+    await until(async () => (await me(await made('next', 'n'))).status === 200, 'the new key is known');
+    assert.equal((await me(await made('other', 'o'))).status, 200);
+    await cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://creates.example.com', { keys: [{ ...next, kid: 'n' }] }]);
+    await until(async () => (await me(await made('other', 'o'))).status === 401, 'the old key is gone');
+    assert.equal((await me(await made('next', 'n'))).status, 200);
+  });
+
+  test('a key set that is broken is refused whole, with what is wrong', async () => {
+    const ec = await jose.exportJWK(keys.ES256.publicKey);
+    const short = await jose.exportJWK((await import('node:crypto')).generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey);
+    const secret = await jose.exportJWK(keys.ES256.privateKey);
+    const cases = [[{}, 'not a JSON Web Key Set'], [{ keys: [] }, '0 keys'], [{ keys: [{ kty: 'future' }] }, '0 keys'], [{ keys: [{ ...ec, x: 'AA' }] }, 'cannot be used'],
+      [{ keys: [{ ...ec, use: 'enc' }] }, 'cannot be used'], [{ keys: [short] }, 'does not fit'], [{ keys: [secret] }, 'cannot be used'],
+      [{ keys: [{ ...ec, alg: 'ES384' }] }, 'cannot be used'], [{ keys: [{ ...ec, key_ops: ['sign'] }] }, 'cannot be used'], [{ keys: [ec, ec] }, 'same kid']];
+    for (const [jwks, message] of cases) {
+      await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', [ISSUER, jwks]), (error) => error.message.includes(message), JSON.stringify(jwks));
+    }
+    await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://unknown.example.com', { keys: [ec] }]), /not found/);
+  });
+
+  test('rt.verify_token says which check failed', async () => {
+    const detail = async (given) => cluster.sql('SELECT rt.verify_token($1)', [await token(given)]).then(() => 'taken', (error) => error.detail);
+    assert.match(await detail({ claims: { aud: 'payroll' } }), /"aud" is "payroll", and must have one of \["chat", "second"\]/);
+    assert.match(await detail({ claims: { iss: 'x' } }), /Issuer "x" is unknown/);
+    assert.match(await detail({ claims: { exp: now() - 90 } }), /It expired at /);
+    assert.match(await detail({ claims: { exp: undefined } }), /"exp" is missing/);
+    assert.match(await detail({ header: { typ: 'x' } }), /type \("typ"\) is "x"/);
+    assert.match(await detail({ key: 'stranger' }), /has not signed it/);
+  });
+});
+
+after(closeAll);
