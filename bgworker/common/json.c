@@ -1,4 +1,8 @@
-/* json.c: see json.h */
+/* json.c: getters over jansson that take any JSON and fail softly.
+ *
+ * jansson builds a tree, so it is for answers of the database that are changed or walked, and for the configuration;
+ * what only passes through the gateway is scanned where it lies (gateway/text/json_scan.c).  Ids are decimal text
+ * throughout: a bigint does not fit into a JavaScript number. */
 #include "json.h"
 
 #include <stdio.h>

@@ -1,12 +1,13 @@
 /* typing.c: who is typing where, in chat rooms and in meetings.
  *
- * Soft state: an entry lasts LASTS_MS unless the client says again that it types, and ends with the client.  All entries
- * last equally long, so the list is in the order of their ends and one timer does for all; an entry that is prolonged
- * moves to the end of the list.  The others are told through the database, which knows who they are, at most once in
- * TELL_EVERY_MS for an entry that goes on.
+ * Soft state: an entry lasts LASTS_MS unless the client says again that it types, and ends with the client.  All
+ * entries last equally long, so the list is in the order of their ends and one timer does for all; an entry that is
+ * prolonged moves to the end of the list.  The others are told through the database, which knows who they are, at
+ * most once in TELL_EVERY_MS for an entry that goes on.
  *
- * An entry is in two lists, that of all and that of its client, from rt_typing_start() to drop(); a client must not be freed
- * before rt_typing_end_all().  chat/chat.c and meetings/meeting_event.c check who may type where before they call. */
+ * An entry is in two lists, that of all and that of its client, from rt_typing_start() to drop(); a client must not
+ * be freed before rt_typing_end_all().  chat/chat.c and meetings/meeting_event.c check who may type where before they
+ * call. */
 #include "typing.h"
 
 #include <stdio.h>

@@ -1,4 +1,10 @@
-/* eio_payload.c: see eio_payload.h. */
+/* eio_payload.c: bodies of long-polling, taken apart and put together.
+ *
+ *     <packet> 1E <packet> 1E <packet>          (engine.io-protocol 4, "Payload")
+ *
+ * A text packet stands as it is on a websocket; a binary one is `b` and base64 (RFC 4648, section 4, with padding).
+ * Only polling.c writes bodies, and it has checked that what it reads is UTF-8; U+001E cannot be within another
+ * character. */
 #include "eio_payload.h"
 
 #include <stdint.h>

@@ -1,4 +1,6 @@
-/* id.c: see id.h. */
+/* id.c: ids from the kernel's generator, in the alphabet of base64url (RFC 4648, section 5).
+ *
+ * Who knows a session's id has the session, so no seed of our own is good enough. */
 #include "id.h"
 
 #include <stdint.h>

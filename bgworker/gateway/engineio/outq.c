@@ -1,4 +1,9 @@
-/* outq.c: see outq.h. */
+/* outq.c: a queue of frames, in a ring that grows.
+ *
+ * Each place holds one reference to its frame.  `bytes` is the sum of cost_of() over what is in it, at all times, so
+ * that the limit holds for what the queue keeps alive and not for what it has ever carried.  The ring is `few` until
+ * it is full, then `more`, four times as large each time; an empty queue is back in `few`, so a burst leaves no
+ * memory behind.  What happens when the limit is hit is the caller's to decide: eio_session.c cuts the client off. */
 #include "outq.h"
 
 #include <assert.h>

@@ -1,4 +1,9 @@
-/* websocket.c: see websocket.h.
+/* websocket.c: connections of RFC 6455, by libwebsockets.
+ *
+ * upgrade.c gives it connections and hears of their messages; eio_session.c writes and closes.  A struct rt_websocket
+ * lives until the library destroys its connection, whatever ended it.  `owner` is called back until `closing` is set,
+ * and never after rt_websocket_close().  A message that comes in several chunks is put together in `message`, bounded
+ * by limits->max_payload_bytes (1009) and, with all others, by RT_TRAFFIC_MAX_HELD_BYTES (1013).
  *
  * What libwebsockets 4.1 asks for, and why it is met so:
  *

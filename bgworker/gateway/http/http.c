@@ -1,4 +1,14 @@
-/* http.c: heads of HTTP requests and bodies in chunks, taken apart. */
+/* http.c: heads of HTTP requests, and bodies in chunks, taken apart (RFC 9110 and 9112).
+ *
+ *     method SP target SP "HTTP/1." DIGIT CRLF           RFC 9112, section 3
+ *     *( name ":" OWS value OWS CRLF ) CRLF               section 5
+ *     body: Content-Length bytes, or chunks               section 6
+ *
+ * Refused, where the RFC lets a recipient be lenient: a CR or LF alone, white space before a colon, folded lines,
+ * repeated lengths, a length beside chunks, any transfer coding but "chunked", no Host or two of them.  So no two
+ * parties can read different requests out of the same bytes.  Limits: RT_HTTP_MAX_HEAD bytes and RT_HTTP_MAX_HEADERS
+ * headers (431), MAX_CHUNK_EXTRA bytes of chunk extensions and trailers.  httpconn.c calls this with what it has read
+ * so far, and again when more has come; nothing is kept in between but struct rt_http_chunks. */
 #include "http.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* cors.c: see cors.h. */
+/* cors.c: the headers of the CORS protocol (Fetch standard, section 3.3), for origins that rt.cors_origins names.
+ *
+ * http_router.c asks once for each request.  Credentials are allowed to origins that are named, never to "*". */
 #include "cors.h"
 
 #include <stdio.h>

@@ -1,10 +1,14 @@
 /* network.c: the network side in one piece.  Owns the settings and the counters, and puts the parts together:
  *
- *     accept → (tls) → httpconn → http ─┬→ the application
- *                                       ├→ files
- *                                       └→ engineio ⇄ websocket
- *                                             └→ socketio → the application
- */
+ *     acceptor → (tls) → httpconn → http_router ─┬→ the application
+ *                                                ├→ files
+ *                                                └→ engineio ⇄ websocket
+ *                                                      └→ socket → the application
+ *
+ * A descriptor is counted (traffic.connections) from the acceptor's accept() until the part that closes it calls
+ * on_descriptor_gone(), exactly once; passing it to another worker moves the count.  The parts end in the order of
+ * rt_network_free(): sessions answer the requests that they hold, so the connections must still be there then.  Only
+ * main.c and the metrics' own listener make networks. */
 #include "network.h"
 
 #include <errno.h>

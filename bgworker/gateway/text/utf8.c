@@ -1,4 +1,7 @@
-/* utf8.c: see utf8.h. */
+/* utf8.c: well-formed UTF-8 (RFC 3629, section 4), eight bytes at a time while they are ASCII.
+ *
+ * Everything that a client sends passes here before it is parsed: PostgreSQL would refuse what is malformed, in the
+ * middle of a batch of others' calls. */
 #include "utf8.h"
 
 #include <stdint.h>
