@@ -635,13 +635,20 @@ rt_json_scan_split(const char *text, size_t len, struct rt_json_pick *picks, int
 
 /* ---- scalars ----------------------------------------------------------------------------- */
 
+/* Four digits, or a value that is none of a code unit. */
 static uint32_t
-read_hex4(const char *p)
+read_hex4(const char *p, const char *end)
 {
 	uint32_t value = 0;
 
 	for (int i = 0; i < 4; i++)
-		value = value << 4 | (uint32_t) rt_hex_value(p[i]);
+	{
+		int digit = p + i < end ? rt_hex_value(p[i]) : -1;
+
+		if (digit < 0)
+			return UINT32_MAX;
+		value = value << 4 | (uint32_t) digit;
+	}
 	return value;
 }
 
@@ -675,9 +682,11 @@ write_utf8(char *out, uint32_t c)
 static uint32_t
 decode_unicode(const char **p, const char *end)
 {
-	uint32_t c = read_hex4(*p);
+	uint32_t c = read_hex4(*p, end);
 	uint32_t low;
 
+	if (c == UINT32_MAX)
+		return '?'; /* not within a text that has been scanned */
 	*p += 4;
 	if (c == 0 || (c >= 0xdc00 && c <= 0xdfff))
 		return 0xfffd;
@@ -685,7 +694,7 @@ decode_unicode(const char **p, const char *end)
 		return c;
 	if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
 		return 0xfffd;
-	low = read_hex4(*p + 2);
+	low = read_hex4(*p + 2, end);
 	if (low < 0xdc00 || low > 0xdfff)
 		return 0xfffd;
 	*p += 6;
