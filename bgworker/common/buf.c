@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "alloc.h"
 
 #define FIRST_ROOM 512
 #define KEPT_ROOM 4096 /* an empty buffer that is larger than this is freed */

@@ -20,11 +20,4 @@ bool rt_log_wants(enum rt_log_level level); /* where preparing a line would cost
  * text are replaced. */
 void rt_log(enum rt_log_level level, const char *module, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Memory of a size that we chose; logs and exits when there is none. */
-void *rt_alloc(unsigned long size);          /* zeroed */
-void *rt_alloc_resident(unsigned long size); /* the same, in memory: nobody waits for its pages later */
-void *rt_realloc(void *p, unsigned long size);
-char *rt_strdup(const char *s);
-char *rt_strndup(const char *s, unsigned long len);
-
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "alloc.h"
 #include "clock.h"
 #include "log.h"
 #include "metric.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "log.h"
+#include "alloc.h"
 
 #define FIRST_SLOTS 16
 

@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "clock.h"
-#include "log.h"
 #include "metric.h"
 
 struct rt_process

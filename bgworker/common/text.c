@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "alloc.h"
 
 void
 rt_text_init(struct rt_text *t)

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "log.h"
+#include "alloc.h"
 #include "loop.h"
 
 #define SLOTS 4096 /* of a millisecond; deadlines beyond a turn of the wheel stay for another one */

@@ -12,13 +12,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
-on_status(void *arg, uint16_t seq, bool received, int32_t delta)
+on_status(void *arg, uint16_t seq, int count, bool received, int32_t delta)
 {
 	int *n = arg;
 
 	(void) seq;
+	assert(received ? count == 1 : count > 0);
 	assert(received || delta == 0);
-	(*n)++;
+	*n += count;
 }
 
 static void

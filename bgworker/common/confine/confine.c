@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "confine_landlock.h"
 #include "confine_syscalls.h"

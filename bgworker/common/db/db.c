@@ -8,8 +8,8 @@
 #include "dblisten.h"
 #include "dbpipe.h"
 #include "dbturns.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/metric.h"
 

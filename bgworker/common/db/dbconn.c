@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 
 #define BACKOFF_FIRST_MS 50

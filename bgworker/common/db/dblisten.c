@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "dbconn.h"
-#include "bgworker/common/log.h"
 
 #define NOTIFICATIONS_A_TURN 500
 #define QUIET_MS 10000 /* then it is asked */

@@ -12,6 +12,7 @@
 
 #include "dbconn.h"
 #include "dberror.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "dbcall.h"
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 
 /* A quarter of what may wait of all users. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/clients/client_event.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/clients/counters.h"

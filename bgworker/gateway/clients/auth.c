@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 
 struct rt_clients

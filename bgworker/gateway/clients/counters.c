@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/metric.h"
 
 struct rt_counters

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/socketio/sio_packet.h"
 #include "room.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/jws.h"
 #include "bgworker/common/log.h"

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/limit.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 
 #define NAMES_MAX 20000

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 #include "snapshot.h"
 #include "bgworker/gateway/socketio/socket.h"

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/bus/notice.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/conf.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/clients/client.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"

@@ -37,6 +37,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 #define OPCODE_TEXT 0x1
 #define OPCODE_BINARY 0x2

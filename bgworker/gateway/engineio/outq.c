@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 static struct rt_frame **
 slots_of(const struct rt_outq *q, uint32_t *room)

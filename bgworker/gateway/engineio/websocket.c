@@ -20,6 +20,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"

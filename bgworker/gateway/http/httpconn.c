@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/conf.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/clients/auth.h"

@@ -9,8 +9,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/clients/joins.h"
 #include "bgworker/gateway/clients/room.h"

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/bus/command.h"
 #include "entry.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/socketio/sio_packet.h"
 #include "bgworker/gateway/socketio/socket.h"

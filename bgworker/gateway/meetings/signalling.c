@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"

@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 

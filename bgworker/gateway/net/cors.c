@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 #define MAX_ORIGIN 256
 #define MAX_ASKED_HEADERS 1024

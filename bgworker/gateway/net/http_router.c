@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "cors.h"
 #include "bgworker/gateway/engineio/engineio.h"

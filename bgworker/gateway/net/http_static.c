@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 

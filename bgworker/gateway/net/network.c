@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/wheel.h"

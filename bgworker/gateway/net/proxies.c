@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 #define MAX_NETWORKS 64
 #define MAX_HOPS 32

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/gateway/bus/command.h"

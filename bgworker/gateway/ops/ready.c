@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
-#include "bgworker/common/log.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/auth.h"

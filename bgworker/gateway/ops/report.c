@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/bus/bus.h"

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/clients/auth.h"

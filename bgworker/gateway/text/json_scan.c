@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/hex.h"
-#include "bgworker/common/log.h"
 
 /* The database keeps a number to its last digit and writes it out in full: the eight bytes 1e-16383 become 16,385,
  * and beyond that it takes none.  What a double holds is well within. */

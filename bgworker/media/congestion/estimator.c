@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/rtp.h"
 
 #define HISTORY 1024  /* packets in flight that can be recognised: half a second at 20 Mbit/s */

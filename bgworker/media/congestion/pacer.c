@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/seq.h"
 
 #define BURST_US 20000

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"

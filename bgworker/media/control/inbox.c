@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/log.h"
 
 #define WAITING_MAX 1000
 

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "producer.h"
 
 #define ALLOT_US 200000

@@ -29,7 +29,7 @@
 #include <string.h>
 #include <openssl/rand.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/seq.h"
 #include "media_event.h"
 #include "producer.h"

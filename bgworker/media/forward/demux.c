@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/twcc.h"
 
 #define MAX_RESENDS 256 /* that one RTCP packet can cause */

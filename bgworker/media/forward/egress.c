@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/bwe.h"
 
 struct rt_egress

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <openssl/rand.h>
 
+#include "bgworker/common/alloc.h"
 #include "allot.h"
-#include "bgworker/common/log.h"
 #include "demux.h"
 #include "media_event.h"
 

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 #include "media_event.h"
 

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
-#include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 
 struct rt_hub

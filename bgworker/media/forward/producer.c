@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/recv.h"
 #include "bgworker/media/rtp/seq.h"
 #include "bgworker/media/rtp/store.h"

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 #define MAX_SPEAKERS 128 /* more are not watched */
 #define ID_LEN 40

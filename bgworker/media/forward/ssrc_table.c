@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 struct rt_ssrc_table
 {

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 
 #define MAX_TUPLES 8 /* of one peer; the one that was silent longest makes room */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 
 #define MAX_ADDRESSES 16 /* a candidate each makes checks slow; more are left out */
 

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "tcp.h"

@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 
 #define RECORD_HEADER 13 /* bytes */

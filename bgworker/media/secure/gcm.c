@@ -6,7 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "bgworker/common/log.h"
+#include "bgworker/common/alloc.h"
 #include "replay_window.h"
 #include "bgworker/media/rtp/rtp.h"
 

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 #include <stun/stunagent.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 
 #define ATTR_NOMINATION 0x0030        /* draft-thatcher-ice-renomination */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <srtp2/srtp.h>
 
+#include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "gcm.h"
 #include "replay_window.h"
