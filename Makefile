@@ -168,7 +168,7 @@ CLANG ?= clang
 LINT_FLAGS = -fsyntax-only -Werror -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
 .PHONY: lint lint-extension lint-programs lint-format lint-layers lint-js
-lint: lint-format lint-extension lint-programs lint-js
+lint: lint-format lint-layers lint-extension lint-programs lint-js
 CLANG_FORMAT ?= clang-format
 lint-format:
 	@find bgworker extension test -name node_modules -prune -o -name '*.[ch]' -print | xargs $(CLANG_FORMAT) --dry-run -Werror

@@ -11,7 +11,7 @@ SELECT rt_api.auth(NULL, '{"username": "a-ann", "password": "wrong"}');
 SELECT rt_api.auth(NULL, '{"username": "nobody", "password": "secret"}');
 SELECT rt_api.auth(NULL, '{"username": "a-eve", "password": ""}');
 SELECT rt_api.auth(NULL, '{"username": 7}');
-SELECT r -> 'user' ->> 'id' FROM rt_api.auth_refresh('a-ann', '{}') r;
+SELECT r -> 'user' ->> 'id' FROM rt_api.auth_refresh('a-ann', (SELECT jsonb_build_object('session', s.id) FROM rt.sessions s WHERE s.user_id = 'a-ann' ORDER BY s.created_at LIMIT 1)) r;
 SELECT rt_api.auth_refresh('nobody', '{}');
 
 -- rooms

@@ -7,7 +7,7 @@ CREATE TABLE mark (at timestamptz);
 INSERT INTO mark VALUES (clock_timestamp());
 -- ids are as they come: rooms, meetings, participants, recordings and keys by a name of their own
 CREATE VIEW seen AS
-SELECT action, user_id, role = current_user AS mine, address, gateway, detail - 'roomId' - 'meetingId' - 'participantId' - 'recordingId' - 'kid' - 'last' AS detail
+SELECT action, user_id, role = current_user AS mine, address, gateway, detail - 'roomId' - 'meetingId' - 'participantId' - 'recordingId' - 'kid' - 'last' - 'sessionId' AS detail
 FROM rt.audit WHERE at > (SELECT at FROM mark) ORDER BY at;
 
 -- users and keys

@@ -15,7 +15,8 @@
 #include "utils/snapmgr.h"
 
 #include "extension/server/rt_shmem.h"
-#include "extension/config/settings.h"
+#include "extension/config/setting_values.h"
+#include "extension/config/settings_list.h"
 #include "bgworker/supervisor/backoff.h"
 #include "candidates.h"
 #include "bgworker/worker/clock.h"

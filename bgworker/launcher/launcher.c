@@ -417,15 +417,6 @@ tend_slot(struct launcher *l, int i)
 
 /* ---- the loop ---------------------------------------------------------------- */
 
-void
-rt_launcher_wake(void)
-{
-	LWLockAcquire(&rt_shared_state->lock, LW_SHARED);
-	if (rt_shared_state->launcher_latch != NULL)
-		SetLatch(rt_shared_state->launcher_latch);
-	LWLockRelease(&rt_shared_state->lock);
-}
-
 static void
 on_exit_launcher(int code, Datum arg)
 {

@@ -7,7 +7,4 @@
 
 extern PGDLLEXPORT void rt_launcher_main(Datum main_arg);
 
-/* Wakes the launcher, if it runs.  Raises nothing; takes rt_shared.lock. */
-extern void rt_launcher_wake(void);
-
 #endif

@@ -31,7 +31,6 @@
 #include "bgworker/worker/clock.h"
 #include "feed.h"
 #include "horizon.h"
-#include "bgworker/launcher/launcher.h"
 #include "relay.h"
 #include "retention.h"
 #include "bgworker/worker/session.h"
@@ -295,7 +294,7 @@ announce(rt_database *db)
 	before_shmem_exit(on_exit_relay, (Datum) 0);
 	pg_atomic_write_u32(&db->relay_procno, own_procno() + 1);
 	ConditionVariableBroadcast(&rt_shared_state->changed);
-	rt_launcher_wake();
+	rt_shmem_wake_launcher();
 }
 
 static void
@@ -334,7 +333,7 @@ say_absent(rt_database *db)
 	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
 	db->absent = true;
 	LWLockRelease(&rt_shared_state->lock);
-	rt_launcher_wake();
+	rt_shmem_wake_launcher();
 }
 
 /* Where to go on numbering.  Until we end in order, what we write may be lost in a crash.  True: nothing has been

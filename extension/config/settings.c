@@ -2,65 +2,20 @@
  * is written that the supervisor hands to the programs.  What a string may be is settings_check.c's to say. */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 
 #include "bgworker/common/version.h"
-#include "extension/server/rt_shmem.h"
 #include "settings.h"
 #include "settings_check.h"
 
 #define MAX_WORKERS RT_SETTINGS_MAX_WORKERS
 #define HIGHEST_PORT RT_SETTINGS_HIGHEST_PORT
 
-int rt_max_databases;
-int rt_ring_size_kb;
-char *rt_databases;
-char *rt_listen_addresses;
-int rt_port;
-int rt_gateway_workers;
-int rt_media_workers;
-int rt_media_port;
-char *rt_media_announced_address;
-char *rt_conninfo;
-char *rt_ssl_cert_file;
-char *rt_ssl_key_file;
-char *rt_ssl_min_protocol_version;
-char *rt_cors_origins;
-char *rt_metrics_address;
-char *rt_program_path;
 static char *rt_version;
-int rt_connect_timeout_ms;
-int rt_ping_interval_ms;
-int rt_ping_timeout_ms;
-int rt_presence_grace_ms;
-int rt_meeting_grace_ms;
-int rt_media_idle_timeout_ms;
-int rt_recovery_window_s;
-int rt_token_ttl_s;
-int rt_session_lifetime_s;
-bool rt_require_2fa;
-int rt_retain_messages_s;
-int rt_retain_audit_s;
-int rt_max_payload_bytes;
-int rt_max_message_size_bytes;
-int rt_max_queued_bytes;
-int rt_max_connections;
-int rt_max_connections_per_user;
-int rt_max_rooms_per_connection;
-int rt_db_connections;
-int rt_rate_messages;
-int rt_rate_burst;
-int rt_rate_events;
-int rt_rate_logins;
-bool rt_confine;
-char *rt_trusted_proxies;
-bool rt_log_connections;
-bool rt_disconnect_on_token_expiry;
-int rt_log_min_messages;
-bool rt_suppress_events;
-char *rt_user_id;
 
 /* Whether the programs are told. */
 enum told

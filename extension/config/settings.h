@@ -1,89 +1,14 @@
-/* settings.h: every setting rt.*, as the server sees it, and as the programs are told of it.
- *
- * The variables are written by the server's GUC machinery alone.  Times are in the unit of the name. */
+/* settings.h: the table of settings rt.*: their definition, and as what the programs are told of them. */
 #ifndef RT_SETTINGS_H
 #define RT_SETTINGS_H
 
 #include "postgres.h"
 #include "lib/stringinfo.h"
-#include "nodes/pg_list.h"
 
-/* In the order of the levels of bgworker/common/log.h. */
-enum rt_log_min
-{
-	RT_LOG_MIN_DEBUG,
-	RT_LOG_MIN_LOG,
-	RT_LOG_MIN_WARNING,
-	RT_LOG_MIN_ERROR
-};
-
-/* set at server start */
-extern int rt_max_databases;
-extern int rt_ring_size_kb;
-
-/* reloaded with SIGHUP */
-extern char *rt_databases;
-extern char *rt_listen_addresses;
-extern int rt_port;
-extern int rt_gateway_workers;
-extern int rt_media_workers;
-extern int rt_media_port;
-extern char *rt_media_announced_address;
-extern char *rt_conninfo;
-extern char *rt_ssl_cert_file;
-extern char *rt_ssl_key_file;
-extern char *rt_ssl_min_protocol_version;
-extern char *rt_cors_origins;
-extern char *rt_metrics_address;
-extern char *rt_program_path;
-extern bool rt_confine;
-extern int rt_connect_timeout_ms;
-extern int rt_ping_interval_ms;
-extern int rt_ping_timeout_ms;
-extern int rt_presence_grace_ms;
-extern int rt_meeting_grace_ms;
-extern int rt_media_idle_timeout_ms;
-extern int rt_recovery_window_s;
-extern int rt_token_ttl_s;
-extern int rt_session_lifetime_s;
-extern bool rt_require_2fa;
-extern int rt_retain_messages_s;
-extern int rt_retain_audit_s;
-extern int rt_max_payload_bytes;
-extern int rt_max_message_size_bytes;
-extern int rt_max_queued_bytes;
-extern int rt_max_connections;
-extern int rt_max_connections_per_user;
-extern int rt_max_rooms_per_connection;
-extern int rt_db_connections;
-extern int rt_rate_messages;
-extern int rt_rate_burst;
-extern int rt_rate_events;
-extern int rt_rate_logins;
-
-extern char *rt_trusted_proxies;
-extern bool rt_log_connections;
-extern bool rt_disconnect_on_token_expiry;
-extern int rt_log_min_messages; /* enum rt_log_min */
-
-/* of a session */
-extern bool rt_suppress_events;
-extern char *rt_user_id;
+#include "setting_values.h"
 
 /* Defines them all; those that only a preloaded library may define when this is one. */
 extern void rt_settings_define(void);
-
-/* One entry `name[:port[:media_port]]` of rt.databases, with the defaults filled in. */
-struct rt_served
-{
-	char *name;
-	int port;
-	int media_port;
-};
-
-/* rt.databases as a list of struct rt_served, in the current memory context; NIL: every database that has
- * the extension is to be served. */
-extern List *rt_settings_served(void);
 
 /* Appends the object `settings` of docs/protocols.md: each setting that a program may know, by its name without
  * "rt.", times in milliseconds, sizes in bytes, with these two ports in place of the common ones. */

@@ -10,7 +10,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "settings.h"
+#include "setting_values.h"
 #include "settings_check.h"
 #include "settings_list.h"
 

@@ -9,9 +9,6 @@
 #include "postgres.h"
 #include "utils/guc.h"
 
-#define RT_SETTINGS_MAX_WORKERS 32
-#define RT_SETTINGS_HIGHEST_PORT 65535
-
 extern bool rt_check_databases(char **newval, void **extra, GucSource source);
 extern bool rt_check_listen_addresses(char **newval, void **extra, GucSource source);
 extern bool rt_check_announced_address(char **newval, void **extra, GucSource source);

@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-#include "settings_check.h"
+#include "setting_values.h"
 #include "settings_list.h"
 
 bool

@@ -1,11 +1,22 @@
-/* settings_list.h: the lists that some settings are.  rt.databases is one of struct rt_served (settings.h). */
+/* settings_list.h: the lists that some settings are.  rt.databases is one of struct rt_served. */
 #ifndef RT_SETTINGS_LIST_H
 #define RT_SETTINGS_LIST_H
 
 #include "postgres.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 
-#include "settings.h"
+/* One entry `name[:port[:media_port]]` of rt.databases, with the defaults filled in. */
+struct rt_served
+{
+	char *name;
+	int port;
+	int media_port;
+};
+
+/* rt.databases as a list of struct rt_served, in the current memory context; NIL: every database that has
+ * the extension is to be served. */
+extern List *rt_settings_served(void);
 
 /* Copies the next item of the list into item and moves *at behind its comma.  In double quotes a comma is no
  * separator, and the quotes stay.  False: the list has ended. */

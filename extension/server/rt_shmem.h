@@ -132,4 +132,7 @@ extern void rt_shmem_install(void);
 /* The slot of a database, or NULL.  With create, takes a free one, if there is one (rt.max_databases). */
 extern rt_database *rt_database_find(Oid oid, bool create);
 
+/* Wakes the launcher, if it runs.  Raises nothing; takes rt_shared.lock. */
+extern void rt_shmem_wake_launcher(void);
+
 #endif

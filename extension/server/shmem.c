@@ -241,3 +241,12 @@ rt_database_find(Oid oid, bool create)
 	LWLockRelease(&rt_shared_state->lock);
 	return db;
 }
+
+void
+rt_shmem_wake_launcher(void)
+{
+	LWLockAcquire(&rt_shared_state->lock, LW_SHARED);
+	if (rt_shared_state->launcher_latch != NULL)
+		SetLatch(rt_shared_state->launcher_latch);
+	LWLockRelease(&rt_shared_state->lock);
+}

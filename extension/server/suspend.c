@@ -14,7 +14,6 @@
 #include "utils/wait_event.h"
 
 #include "bgworker/worker/clock.h"
-#include "bgworker/launcher/launcher.h"
 #include "rt_shmem.h"
 #include "suspend.h"
 #include "wait.h"
@@ -68,7 +67,7 @@ rt_suspend_at_end(bool committed)
 	while (nheld > 0)
 		resume(held[--nheld]);
 	nrechecks = 0;
-	rt_launcher_wake();
+	rt_shmem_wake_launcher();
 }
 
 static void
@@ -108,7 +107,7 @@ hold(rt_database *db, Oid oid)
 	db->suspended++;
 	LWLockRelease(&rt_shared_state->lock);
 	held[nheld++] = oid;
-	rt_launcher_wake();
+	rt_shmem_wake_launcher();
 	return true;
 }
 
