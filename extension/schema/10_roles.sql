@@ -56,10 +56,11 @@ COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if 
 CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM rt_private.refuse_guest(actor);
 	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
 END
 $$;
-COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends';
+COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends; refuses guests of meetings';
 
 -- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.
 CREATE FUNCTION rt_private.caller() RETURNS name

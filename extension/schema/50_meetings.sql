@@ -24,9 +24,11 @@ CREATE TABLE rt.meetings (
 	started_by text REFERENCES rt.users (id) ON DELETE SET NULL,
 	ended_at timestamptz,
 	ended_by text REFERENCES rt.users (id) ON DELETE SET NULL,
+	guests boolean NOT NULL DEFAULT false,
 	CONSTRAINT meetings_title_length CHECK (char_length(title) BETWEEN 1 AND 200),
 	CONSTRAINT meetings_status CHECK (status IN ('scheduled', 'live', 'ended')),
 	CONSTRAINT meetings_access CHECK (access IN ('invited', 'room', 'anyone')),
+	CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone'),
 	CONSTRAINT meetings_capacity CHECK (max_participants BETWEEN 1 AND 10000),
 	CONSTRAINT meetings_lifecycle CHECK (
 		(status = 'scheduled' AND started_at IS NULL AND ended_at IS NULL)
@@ -55,6 +57,7 @@ COMMENT ON COLUMN rt.meetings.access IS 'who may join besides host and invitees:
 COMMENT ON COLUMN rt.meetings.password_hash IS 'bcrypt, by rt.set_meeting_password(); null: no password';
 COMMENT ON COLUMN rt.meetings.max_participants IS 'places, those that are kept for dropped participants included';
 COMMENT ON COLUMN rt.meetings.locked IS 'nobody but the host may join; whoever dropped may return';
+COMMENT ON COLUMN rt.meetings.guests IS 'people without an account may join by the meeting''s link; only with access for anyone';
 COMMENT ON COLUMN rt.meetings.recording IS 'a recording is under way; kept by rt.meeting_recordings';
 COMMENT ON COLUMN rt.meetings.starts_at IS 'when it is planned to start; joining earlier is allowed';
 COMMENT ON COLUMN rt.meetings.started_by IS 'who started it, or joined first';
@@ -119,6 +122,7 @@ CREATE TABLE rt.meeting_participants (
 	socket_id text,
 	gateway text,
 	disconnected_at timestamptz,
+	guest boolean NOT NULL DEFAULT false,
 	CONSTRAINT meeting_participants_name_length CHECK (octet_length(display_name) BETWEEN 1 AND 512),
 	CONSTRAINT meeting_participants_role CHECK (role IN ('host', 'co-host', 'participant', 'viewer')),
 	CONSTRAINT meeting_participants_left CHECK ((left_at IS NULL) = (left_reason IS NULL)),
@@ -145,6 +149,7 @@ CREATE INDEX meeting_participants_gateway ON rt.meeting_participants (gateway)
 COMMENT ON TABLE rt.meeting_participants IS 'who is, and was, in a meeting: one row a socket that joined; the same user from two devices has two';
 COMMENT ON COLUMN rt.meeting_participants.audio IS 'whether the client says that its microphone is on';
 COMMENT ON COLUMN rt.meeting_participants.display_name IS 'what the others see; the users name if none is given';
+COMMENT ON COLUMN rt.meeting_participants.guest IS 'is a guest of the meeting, which a trigger sets';
 COMMENT ON COLUMN rt.meeting_participants.id IS 'participantId on the wire';
 COMMENT ON COLUMN rt.meeting_participants.joined_at IS 'when it joined';
 COMMENT ON COLUMN rt.meeting_participants.meeting_id IS 'the meeting';

@@ -12,7 +12,7 @@ BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
 		'maxParticipants', m.max_participants, 'hasPassword', m.password_hash IS NOT NULL, 'locked', m.locked,
-		'recording', m.recording, 'access', m.access,
+		'recording', m.recording, 'access', m.access, 'guests', m.guests,
 		'startsAt', rt_private.iso(m.starts_at), 'startedAt', rt_private.iso(m.started_at),
 		'endedAt', rt_private.iso(m.ended_at), 'createdAt', rt_private.iso(m.created_at));
 END
@@ -31,7 +31,7 @@ CREATE FUNCTION rt_private.participant_json(p rt.meeting_participants, producers
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object(
 		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
-		'role', p.role, 'media', rt_private.participant_media_json(p),
+		'guest', p.guest, 'role', p.role, 'media', rt_private.participant_media_json(p),
 		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
 		'permissions', rt_private.meeting_permissions(p.role),
@@ -213,6 +213,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
 		NEW.display_name := coalesce(NEW.display_name, rt_private.user_name(NEW.user_id));
+		NEW.guest := rt_private.is_guest(NEW.user_id);
 	ELSIF OLD.left_at IS NOT NULL AND NEW.left_at IS NULL THEN
 		RAISE EXCEPTION 'who has left a meeting joins it anew' USING ERRCODE = 'RT409';
 	END IF;

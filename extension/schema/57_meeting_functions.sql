@@ -47,6 +47,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
 		RETURN false;
+	ELSIF rt_private.is_guest(meeting_may_join.user_id) THEN
+		RETURN m.guests AND EXISTS (
+			SELECT FROM rt_private.guests AS g WHERE g.user_id = meeting_may_join.user_id AND g.meeting_id = m.id);
 	END IF;
 	RETURN m.access = 'anyone'
 		OR m.host_id = meeting_may_join.user_id
@@ -58,7 +61,7 @@ BEGIN
 			WHERE r.room_id = m.room_id AND r.user_id = meeting_may_join.user_id));
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, or open to anyone; and not removed';
+COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, its guest, or open to anyone; and not removed';
 
 -- Whoever has been in it may look back at it, but for who was removed.
 CREATE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
@@ -117,7 +120,7 @@ COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether 
 
 CREATE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
 	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
-	invitees text[] DEFAULT '{}', access text DEFAULT NULL) RETURNS bigint
+	invitees text[] DEFAULT '{}', access text DEFAULT NULL, guests boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	host_id text := coalesce(create_meeting.host, rt_private.actor());
@@ -130,20 +133,23 @@ BEGIN
 	IF who_may = 'room' AND room IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
 	END IF;
+	IF create_meeting.guests AND who_may <> 'anyone' THEN
+		RAISE EXCEPTION 'guests need access for anyone' USING ERRCODE = 'RT400';
+	END IF;
 	IF room IS NOT NULL AND NOT EXISTS (
 		SELECT FROM rt.room_members AS r WHERE r.room_id = create_meeting.room AND r.user_id = host_id)
 	THEN
 		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
-	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at)
+	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at, guests)
 	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
-		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at)
+		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at, coalesce(create_meeting.guests, false))
 	RETURNING id INTO meeting;
 	PERFORM rt_private.meeting_invite(meeting, invitees);
 	RETURN meeting;
 END
 $$;
-COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text)
+COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean)
 	IS 'makes a meeting and returns its id; the host is rt.user_id unless given';
 
 -- One who is invited already is so still; one who was removed may come back.

@@ -240,6 +240,7 @@ DECLARE
 	s rt.sessions := rt_private.own_session(actor, req);
 	u rt.users;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	RETURN rt_private.token_json(u, s);
 END
@@ -278,6 +279,7 @@ COMMENT ON FUNCTION rt_api.sessions_list(text, jsonb) IS 'GET /api/users/me/sess
 CREATE FUNCTION rt_api.session_delete(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	UPDATE rt.sessions AS s SET revoked_at = coalesce(s.revoked_at, clock_timestamp())
 	WHERE s.id = rt_private.req_text(req, 'sessionId') AND s.user_id = actor;
 	IF NOT FOUND THEN
@@ -354,6 +356,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	codes text[];
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF NOT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = actor AND f.confirmed_at IS NULL) THEN
 		RAISE EXCEPTION 'two factors were not started, or are on already' USING ERRCODE = 'RT409';
 	END IF;

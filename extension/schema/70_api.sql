@@ -294,6 +294,7 @@ BEGIN
 	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
 		PERFORM rt_private.sweep_sessions();
+		PERFORM rt_private.sweep_guests();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
@@ -317,7 +318,7 @@ $$;
 COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'a gateway ends; its clients will be back elsewhere';
 
 -- For what does not ask whether the user is in something: a token may outlive its user.
-CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
+CREATE FUNCTION rt_private.check_known(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
@@ -325,7 +326,16 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more';
+COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a user that is no more';
+
+CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_known(actor);
+	PERFORM rt_private.refuse_guest(actor);
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more, and guests of meetings';
 
 CREATE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -333,10 +343,8 @@ DECLARE
 	u rt.users;
 	p rt.presence;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
-	END IF;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
 		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
@@ -362,7 +370,7 @@ BEGIN
 	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
 			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t
 			WHERE (prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0)
-				AND (after IS NULL OR lower(t.username) > after)
+				AND (after IS NULL OR lower(t.username) > after) AND NOT rt_private.is_guest(t.id)
 			ORDER BY lower(t.username) LIMIT most + 1) AS f) AS u
 	LEFT JOIN rt.presence AS p ON p.user_id = (u.u).id;
 	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users), 'nextCursor', next_cursor);

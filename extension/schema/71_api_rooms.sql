@@ -356,6 +356,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	room bigint := rt_private.req_id(req, 'roomId');
 BEGIN
+	PERFORM rt_private.refuse_guest(actor);
 	PERFORM rt_private.soft_commit();
 	UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, room)
 	WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND room = ANY (s.joined);

@@ -5,7 +5,7 @@
 --   sid       the socket's id                    gateway   the gateway's name, as in gateway_start
 --
 -- The result is the acknowledgement's content, and the payload of the event that goes to the caller, where
--- there is one.
+-- there is one.  meeting_join may answer { error: { code, message } } instead: a refusal that leaves a row behind.
 --
 --   event of the client       function              result
 --   join-meeting              meeting_join          { meeting, participantId, participants, webrtcConfig }  -> meeting-joined
@@ -64,11 +64,11 @@
 CREATE FUNCTION rt_private.meeting_act(actor text, req jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.act_as(actor);
+	PERFORM set_config('rt.user_id', coalesce(actor, ''), true);
 	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, and for the socket that asks';
+COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, who may be a guest, and for the socket that asks';
 
 -- For what a crash of the server makes void anyway: signalling need not wait for the disk.
 CREATE FUNCTION rt_private.soft_commit() RETURNS void
@@ -131,24 +131,20 @@ COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS
 -- ---- joining ----------------------------------------------------------------------------------------------
 
 -- In the contract's order.  Who is in the grace returns past all that comes after "has ended".
-CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
+CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	is_host boolean := coalesce(m.host_id = actor, false);
 BEGIN
-	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.check_known(actor);
 	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
 		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	ELSIF m.locked AND NOT is_host THEN
 		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
-	ELSIF m.password_hash IS NOT NULL AND NOT is_host
-		AND NOT rt_private.meeting_password_matches(password, m.password_hash)
-	THEN
-		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text, text) IS 'access, lock and password, in this order';
+COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'access and lock, in this order; the password comes next';
 
 CREATE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -271,15 +267,19 @@ DECLARE
 	p rt.meeting_participants;
 	router rt_private.media_routers;
 	sid text := rt_private.req_text(req, 'sid');
-	password text := rt_private.req_password(req);
 	checked text;
+	refusal json;
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	m := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
 	p := rt_private.meeting_kept_place(m.id, actor, sid);
 	IF p.id IS NULL THEN
-		PERFORM rt_private.meeting_check_access(m, actor, password);
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
 		checked := m.password_hash;
+	END IF;
+	IF refusal IS NOT NULL THEN
+		RETURN refusal;
 	END IF;
 	m := rt_private.meeting_lock_open(m.id);
 	p := rt_private.meeting_kept_place(m.id, actor, sid);
@@ -287,7 +287,11 @@ BEGIN
 		IF m.password_hash IS NOT DISTINCT FROM checked THEN
 			m.password_hash := NULL;
 		END IF;
-		PERFORM rt_private.meeting_check_access(m, actor, password);
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
+	END IF;
+	IF refusal IS NOT NULL THEN
+		RETURN refusal;
 	END IF;
 	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
 	IF NOT FOUND THEN

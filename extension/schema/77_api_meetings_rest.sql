@@ -20,7 +20,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find(req);
 BEGIN
-	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.check_known(actor);
 	IF NOT rt_private.meeting_may_see(m, actor) THEN
 		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	END IF;
@@ -158,7 +158,8 @@ BEGIN
 		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),
 		rt_private.req_users(req, 'inviteeIds'),
 		CASE WHEN nullif(req -> 'access', 'null') IS NOT NULL
-			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END);
+			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END,
+		rt_private.req_bool(req, 'guests', false));
 	RETURN rt_private.meeting_answer(meeting, 201);
 END
 $$;
@@ -202,6 +203,13 @@ BEGIN
 	END IF;
 	IF req ? 'access' THEN
 		m.access := rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']);
+		m.guests := m.guests AND m.access = 'anyone';
+	END IF;
+	IF req ? 'guests' THEN
+		m.guests := rt_private.req_bool(req, 'guests');
+	END IF;
+	IF m.guests AND m.access <> 'anyone' THEN
+		RAISE EXCEPTION 'guests need access for anyone' USING ERRCODE = 'RT400';
 	END IF;
 	IF (req ? 'access' OR req ? 'roomId') AND m.access = 'room' AND m.room_id IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
@@ -224,7 +232,7 @@ BEGIN
 	m := rt_private.meeting_change(m, actor, req);
 	UPDATE rt.meetings AS t
 	SET title = m.title, password_hash = m.password_hash, max_participants = m.max_participants, starts_at = m.starts_at,
-		locked = m.locked, room_id = m.room_id, access = m.access
+		locked = m.locked, room_id = m.room_id, access = m.access, guests = m.guests
 	WHERE t.id = m.id;
 	PERFORM rt_private.meeting_invite(m.id, rt_private.req_users(req, 'inviteeIds'));
 	RETURN rt_private.meeting_answer(m.id);
@@ -276,9 +284,14 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
 	kept rt.meeting_participants := rt_private.meeting_kept_place(m.id, actor, NULL);
+	refusal json;
 BEGIN
 	IF kept.id IS NULL THEN
-		PERFORM rt_private.meeting_check_access(m, actor, rt_private.req_password(req));
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
+		IF refusal IS NOT NULL THEN
+			RETURN refusal;
+		END IF;
 		PERFORM rt_private.meeting_check_capacity(m);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', json_build_object('meeting', rt_private.meeting_json(m),

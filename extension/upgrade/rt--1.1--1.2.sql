@@ -25,6 +25,28 @@ REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name),
 REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) FROM rt_app;
+REVOKE SELECT (id, title, status, host_id, room_id, access, max_participants, locked, recording, starts_at, created_at,
+	started_at, started_by, ended_at, ended_by) ON rt.meetings FROM rt_app;
+REVOKE INSERT (title, host_id, access, max_participants, starts_at) ON rt.meetings FROM rt_app;
+REVOKE UPDATE (title, status, access, max_participants, locked, starts_at) ON rt.meetings FROM rt_app;
+REVOKE SELECT (id, meeting_id, user_id, display_name, role, video, audio, screen_sharing, audio_muted, video_muted,
+	hand_raised_at, joined_at, left_at, left_reason) ON rt.meeting_participants FROM rt_app;
+REVOKE EXECUTE ON FUNCTION
+	rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text),
+	rt.start_meeting(bigint), rt.end_meeting(bigint), rt.set_meeting_password(bigint, text),
+	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) FROM rt_app;
+REVOKE EXECUTE ON FUNCTION
+	rt_api.meeting_join(text, jsonb), rt_api.meeting_leave(text, jsonb), rt_api.meeting_media(text, jsonb),
+	rt_api.meeting_say(text, jsonb), rt_api.meeting_typing(text, jsonb), rt_api.meeting_react(text, jsonb),
+	rt_api.meeting_hand(text, jsonb), rt_api.meeting_mute(text, jsonb), rt_api.meeting_remove(text, jsonb),
+	rt_api.meeting_role(text, jsonb), rt_api.meeting_lock(text, jsonb), rt_api.meeting_close(text, jsonb),
+	rt_api.meeting_record(text, jsonb), rt_api.meeting_disconnected(text, jsonb), rt_api.meeting_resume(text, jsonb),
+	rt_api.meeting_sweep(text, jsonb), rt_api.meetings_list(text, jsonb), rt_api.meeting_create(text, jsonb),
+	rt_api.meeting_get(text, jsonb), rt_api.meeting_update(text, jsonb), rt_api.meeting_delete(text, jsonb),
+	rt_api.meeting_start(text, jsonb), rt_api.meeting_end(text, jsonb), rt_api.meeting_check_join(text, jsonb),
+	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
+	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
+	rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) FROM rt_gateway;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
@@ -37,14 +59,19 @@ DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
+DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
 DROP FUNCTION rt_private.change_payload(rt.messages);
 DROP FUNCTION rt_private.token_json(rt.users);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
+DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
 DROP TABLE rt_private.deletions;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
+ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
+ALTER TABLE rt.meetings ADD CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone');
+ALTER TABLE rt.meeting_participants ADD COLUMN guest boolean NOT NULL DEFAULT false;
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
@@ -105,9 +132,12 @@ LANGUAGE sql STABLE PARALLEL SAFE
 CREATE OR REPLACE FUNCTION rt_private.act_as(actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM rt_private.refuse_guest(actor);
 	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends; refuses guests of meetings';
 
 CREATE OR REPLACE FUNCTION rt_private.caller() RETURNS name
 LANGUAGE sql STABLE
@@ -2558,6 +2588,10 @@ $$;
 
 COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
 
+COMMENT ON COLUMN rt.meetings.guests IS 'people without an account may join by the meeting''s link; only with access for anyone';
+
+COMMENT ON COLUMN rt.meeting_participants.guest IS 'is a guest of the meeting, which a trigger sets';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_permissions(role text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE meeting_permissions.role
@@ -2566,6 +2600,127 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 		WHEN 'participant' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume']
 		WHEN 'viewer' THEN ARRAY['chat', 'react', 'raise-hand', 'consume']
 	END;
+
+CREATE TABLE rt_private.guests (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	meeting_id bigint NOT NULL,
+	password_hash text,
+	until timestamptz NOT NULL,
+	CONSTRAINT guests_id CHECK (starts_with(user_id, 'guest-'))
+);
+
+CREATE INDEX guests_meeting ON rt_private.guests (meeting_id);
+
+CREATE INDEX guests_until ON rt_private.guests (until);
+
+COMMENT ON TABLE rt_private.guests IS 'users who are guests of one meeting';
+
+COMMENT ON COLUMN rt_private.guests.user_id IS 'who';
+
+COMMENT ON COLUMN rt_private.guests.meeting_id IS 'the one meeting that is open to them';
+
+COMMENT ON COLUMN rt_private.guests.password_hash IS 'the meeting''s, as it was when they gave the password: they need not give that one again';
+
+COMMENT ON COLUMN rt_private.guests.until IS 'when their token expires; an hour after that the user is removed';
+
+COMMENT ON INDEX rt_private.guests_meeting IS 'the guests of a meeting';
+
+COMMENT ON INDEX rt_private.guests_until IS 'removing guests';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.guests', '');
+
+CREATE FUNCTION rt_private.is_guest(user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(starts_with(is_guest.user_id, 'guest-'), false)
+		AND EXISTS (SELECT FROM rt_private.guests AS g WHERE g.user_id = is_guest.user_id);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.is_guest(text) IS 'whether a user is the guest of a meeting';
+
+CREATE FUNCTION rt_private.refuse_guest(user_id text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.is_guest(user_id) THEN
+		RAISE EXCEPTION 'guests may do nothing but take part in their meeting' USING ERRCODE = 'RT403';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.refuse_guest(text) IS 'refuses a guest of a meeting';
+
+CREATE FUNCTION rt_private.keep_guests_out() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.is_guest(to_jsonb(NEW) ->> TG_ARGV[0]) THEN
+		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404', DETAIL = 'This user is the guest of a meeting.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses to make a guest the member or host of something';
+
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
+	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
+
+COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'guests of meetings are in no room';
+
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.meeting_invitees
+	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
+
+COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'guests of meetings are invited nowhere';
+
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF host_id ON rt.meetings
+	FOR EACH ROW WHEN (starts_with(NEW.host_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('host_id');
+
+COMMENT ON TRIGGER keep_guests_out ON rt.meetings IS 'guests own no meeting';
+
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF blocked_id ON rt.blocks
+	FOR EACH ROW WHEN (starts_with(NEW.blocked_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('blocked_id');
+
+COMMENT ON TRIGGER keep_guests_out ON rt.blocks IS 'guests of meetings are no users to be blocked';
+
+CREATE FUNCTION rt_private.guests_go_home(meeting_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = clock_timestamp()
+	FROM rt_private.guests AS g
+	WHERE g.meeting_id = guests_go_home.meeting_id AND s.user_id = g.user_id AND s.revoked_at IS NULL;
+	UPDATE rt_private.guests AS g SET until = least(g.until, clock_timestamp()) WHERE g.meeting_id = guests_go_home.meeting_id;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.guests_go_home(bigint) IS 'ends the tokens of a meeting''s guests';
+
+CREATE FUNCTION rt_private.meeting_guests_end() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.guests_go_home(OLD.id);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.meeting_guests_end() IS 'the guests of a meeting end with it';
+
+CREATE TRIGGER meetings_guests_end AFTER UPDATE OF status ON rt.meetings
+	FOR EACH ROW WHEN (NEW.status = 'ended' AND OLD.status <> 'ended') EXECUTE FUNCTION rt_private.meeting_guests_end();
+
+COMMENT ON TRIGGER meetings_guests_end ON rt.meetings IS 'the guests of a meeting end with it';
+
+CREATE TRIGGER meetings_guests_deleted AFTER DELETE ON rt.meetings
+	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_guests_end();
+
+COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'the guests of a meeting end with it';
+
+CREATE FUNCTION rt_private.sweep_guests() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM rt.users AS u WHERE u.id IN (SELECT g.user_id FROM rt_private.guests AS g
+		WHERE g.until < clock_timestamp() - interval '1 hour' ORDER BY g.until LIMIT 100)
+$$;
+
+COMMENT ON FUNCTION rt_private.sweep_guests() IS 'removes guests whose token expired an hour ago';
 
 CREATE OR REPLACE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -2630,7 +2785,7 @@ BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
 		'maxParticipants', m.max_participants, 'hasPassword', m.password_hash IS NOT NULL, 'locked', m.locked,
-		'recording', m.recording, 'access', m.access,
+		'recording', m.recording, 'access', m.access, 'guests', m.guests,
 		'startsAt', rt_private.iso(m.starts_at), 'startedAt', rt_private.iso(m.started_at),
 		'endedAt', rt_private.iso(m.ended_at), 'createdAt', rt_private.iso(m.created_at));
 END
@@ -2645,7 +2800,7 @@ CREATE OR REPLACE FUNCTION rt_private.participant_json(p rt.meeting_participants
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object(
 		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
-		'role', p.role, 'media', rt_private.participant_media_json(p),
+		'guest', p.guest, 'role', p.role, 'media', rt_private.participant_media_json(p),
 		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
 		'permissions', rt_private.meeting_permissions(p.role),
@@ -2750,6 +2905,23 @@ COMMENT ON TRIGGER meetings_after_update ON rt.meetings IS 'emits meeting-update
 COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'a meeting that is deleted ends first';
 
 COMMENT ON TRIGGER meeting_invitees_after_insert ON rt.meeting_invitees IS 'an invitation lifts a ban';
+
+CREATE OR REPLACE FUNCTION rt_private.participants_before() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		NEW.display_name := coalesce(NEW.display_name, rt_private.user_name(NEW.user_id));
+		NEW.guest := rt_private.is_guest(NEW.user_id);
+	ELSIF OLD.left_at IS NOT NULL AND NEW.left_at IS NULL THEN
+		RAISE EXCEPTION 'who has left a meeting joins it anew' USING ERRCODE = 'RT409';
+	END IF;
+	IF NEW.left_at IS NOT NULL THEN
+		NEW.left_reason := coalesce(NEW.left_reason, 'left');
+		NEW.hand_raised_at := NULL;
+	END IF;
+	RETURN NEW;
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.participant_gone(p rt.meeting_participants, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2884,6 +3056,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF rt_private.meeting_banned(m.id, meeting_may_join.user_id) THEN
 		RETURN false;
+	ELSIF rt_private.is_guest(meeting_may_join.user_id) THEN
+		RETURN m.guests AND EXISTS (
+			SELECT FROM rt_private.guests AS g WHERE g.user_id = meeting_may_join.user_id AND g.meeting_id = m.id);
 	END IF;
 	RETURN m.access = 'anyone'
 		OR m.host_id = meeting_may_join.user_id
@@ -2895,6 +3070,8 @@ BEGIN
 			WHERE r.room_id = m.room_id AND r.user_id = meeting_may_join.user_id));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, its guest, or open to anyone; and not removed';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2944,9 +3121,9 @@ $$;
 
 COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a meeting''s password is the one, also as it was hashed before passwords were composed';
 
-CREATE OR REPLACE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
+CREATE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
 	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
-	invitees text[] DEFAULT '{}', access text DEFAULT NULL) RETURNS bigint
+	invitees text[] DEFAULT '{}', access text DEFAULT NULL, guests boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	host_id text := coalesce(create_meeting.host, rt_private.actor());
@@ -2959,19 +3136,25 @@ BEGIN
 	IF who_may = 'room' AND room IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
 	END IF;
+	IF create_meeting.guests AND who_may <> 'anyone' THEN
+		RAISE EXCEPTION 'guests need access for anyone' USING ERRCODE = 'RT400';
+	END IF;
 	IF room IS NOT NULL AND NOT EXISTS (
 		SELECT FROM rt.room_members AS r WHERE r.room_id = create_meeting.room AND r.user_id = host_id)
 	THEN
 		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
-	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at)
+	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at, guests)
 	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
-		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at)
+		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at, coalesce(create_meeting.guests, false))
 	RETURNING id INTO meeting;
 	PERFORM rt_private.meeting_invite(meeting, invitees);
 	RETURN meeting;
 END
 $$;
+
+COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean)
+	IS 'makes a meeting and returns its id; the host is rt.user_id unless given';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4031,6 +4214,7 @@ DECLARE
 	s rt.sessions := rt_private.own_session(actor, req);
 	u rt.users;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	RETURN rt_private.token_json(u, s);
 END
@@ -4070,6 +4254,7 @@ COMMENT ON FUNCTION rt_api.sessions_list(text, jsonb) IS 'GET /api/users/me/sess
 CREATE FUNCTION rt_api.session_delete(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	UPDATE rt.sessions AS s SET revoked_at = coalesce(s.revoked_at, clock_timestamp())
 	WHERE s.id = rt_private.req_text(req, 'sessionId') AND s.user_id = actor;
 	IF NOT FOUND THEN
@@ -4148,6 +4333,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	codes text[];
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	IF NOT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = actor AND f.confirmed_at IS NULL) THEN
 		RAISE EXCEPTION 'two factors were not started, or are on already' USING ERRCODE = 'RT409';
 	END IF;
@@ -4214,6 +4400,109 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token, where its issuer creates users; makes or unmakes an administrator by its claim';
+
+CREATE FUNCTION rt_private.address_network(address text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN address ~ '^[0-9a-fA-F]*:[0-9a-fA-F:]+$' THEN set_masklen(address::inet, 64)::cidr::text ELSE coalesce(address, '') END
+$$;
+
+COMMENT ON FUNCTION rt_private.address_network(text) IS 'an address as attempts are counted by it';
+
+CREATE FUNCTION rt_private.meeting_password_refusal(m rt.meetings, actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	who text := coalesce('user ' || actor, 'address ' || rt_private.address_network(req ->> 'address'));
+	attempts text := rt_private.brake_name('meeting', m.id || ' ' || who);
+	wait integer;
+BEGIN
+	IF m.password_hash IS NULL OR m.host_id = actor
+		OR EXISTS (SELECT FROM rt_private.guests AS g
+			WHERE g.user_id = actor AND g.meeting_id = m.id AND g.password_hash = m.password_hash)
+	THEN
+		RETURN NULL;
+	END IF;
+	wait := rt_private.brake(attempts);
+	IF wait > 0 THEN
+		RETURN rt_private.limited(wait);
+	ELSIF rt_private.meeting_password_matches(rt_private.req_password(req), m.password_hash) THEN
+		RETURN NULL;
+	END IF;
+	IF rt_private.req_password(req) IS NOT NULL THEN -- to ask without one guesses nothing
+		PERFORM rt_private.note_failure(attempts);
+		INSERT INTO rt.audit (action, user_id, role, address, gateway, detail)
+		VALUES ('meeting-password-failed', actor, rt_private.caller(), CASE WHEN actor IS NULL THEN req ->> 'address' END,
+			req ->> 'gateway', jsonb_build_object('meetingId', m.id::text));
+	END IF;
+	RETURN '{"status": 401, "error": {"code": "wrong_password", "message": "Wrong password"}}';
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.meeting_password_refusal(rt.meetings, text, jsonb)
+	IS 'how a request with a wrong password is answered; ten in 15 minutes are looked at';
+
+CREATE FUNCTION rt_private.req_guest_name(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := btrim(rt_private.req_text(req, 'name'));
+BEGIN
+	IF char_length(name) NOT BETWEEN 1 AND 64 OR name ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'name must have 1 to 64 characters, and no control characters' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN name;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_guest_name(jsonb) IS 'the name that a guest gives';
+
+CREATE FUNCTION rt_private.guest_check(m rt.meetings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT m.guests OR m.access <> 'anyone' THEN
+		RAISE EXCEPTION 'this meeting is not open to guests' USING ERRCODE = 'RT403';
+	ELSIF m.locked THEN
+		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
+	ELSIF (SELECT count(*) FROM rt_private.guests AS g WHERE g.meeting_id = m.id AND g.until > clock_timestamp()) >= m.max_participants THEN
+		RAISE EXCEPTION 'meeting is full' USING ERRCODE = 'RT4FU';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.guest_check(rt.meetings) IS 'refuses one more guest where there are none, or too many';
+
+CREATE FUNCTION rt_private.guest_ttl() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT least(interval '24 hours', coalesce(current_setting('rt.session_lifetime', true)::interval, interval '30 days'))
+$$;
+
+COMMENT ON FUNCTION rt_private.guest_ttl() IS 'how long a guest''s token is valid, if the meeting does not end before; it cannot be prolonged';
+
+CREATE FUNCTION rt_api.guest_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	given_name text := rt_private.req_guest_name(req);
+	m rt.meetings := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
+	checked text := m.password_hash;
+	refusal json;
+	guest text := 'guest-' || rt_private.random_text(15);
+	ends_at timestamptz := clock_timestamp() + rt_private.guest_ttl();
+	s rt.sessions;
+BEGIN
+	PERFORM rt_private.guest_check(m);
+	refusal := rt_private.meeting_password_refusal(m, NULL, req);
+	IF refusal IS NOT NULL THEN
+		RETURN refusal;
+	END IF;
+	m := rt_private.meeting_lock_open(m.id);
+	PERFORM rt_private.guest_check(m);
+	INSERT INTO rt.users (id, username, name) VALUES (guest, guest, given_name);
+	INSERT INTO rt_private.guests (user_id, meeting_id, password_hash, until) VALUES (guest, m.id, checked, ends_at);
+	s := rt_private.open_session(guest, req ->> 'address', req ->> 'userAgent', NULL);
+	RETURN json_build_object('status', 201, 'token', rt_private.make_token(guest, ends_at - clock_timestamp(), s.id, '{"guest": true}'),
+		'expiresAt', rt_private.iso(ends_at), 'user', json_build_object('id', guest, 'name', given_name, 'guest', true));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.guest_create(text, jsonb) IS 'POST /api/meetings/:meetingId/guests';
 
 CREATE FUNCTION rt_private.api_pin_message(actor text, req jsonb) RETURNS rt.messages
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4477,6 +4766,7 @@ BEGIN
 	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
 		PERFORM rt_private.sweep_sessions();
+		PERFORM rt_private.sweep_guests();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
@@ -4484,7 +4774,7 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.check_user(actor text) RETURNS void
+CREATE FUNCTION rt_private.check_known(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
@@ -4493,16 +4783,26 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a user that is no more';
+
+CREATE OR REPLACE FUNCTION rt_private.check_user(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_known(actor);
+	PERFORM rt_private.refuse_guest(actor);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more, and guests of meetings';
+
 CREATE OR REPLACE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	u rt.users;
 	p rt.presence;
 BEGIN
+	PERFORM rt_private.check_user(actor);
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT401';
-	END IF;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
 		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
@@ -4527,7 +4827,7 @@ BEGIN
 	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
 			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t
 			WHERE (prefix = '' OR starts_with(lower(t.username), prefix) OR strpos(lower(t.name), prefix) > 0)
-				AND (after IS NULL OR lower(t.username) > after)
+				AND (after IS NULL OR lower(t.username) > after) AND NOT rt_private.is_guest(t.id)
 			ORDER BY lower(t.username) LIMIT most + 1) AS f) AS u
 	LEFT JOIN rt.presence AS p ON p.user_id = (u.u).id;
 	RETURN json_build_object('status', 200, 'data', found_users, 'count', json_array_length(found_users), 'nextCursor', next_cursor);
@@ -4756,6 +5056,19 @@ BEGIN
 		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.leave_room(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room bigint := rt_private.req_id(req, 'roomId');
+BEGIN
+	PERFORM rt_private.refuse_guest(actor);
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, room)
+	WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND room = ANY (s.joined);
+	RETURN json_build_object('success', true, 'roomId', room::text);
 END
 $$;
 
@@ -5244,10 +5557,12 @@ COMMENT ON FUNCTION rt_api.message_get(text, jsonb) IS 'GET …/msgs/:messageId'
 CREATE OR REPLACE FUNCTION rt_private.meeting_act(actor text, req jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.act_as(actor);
+	PERFORM set_config('rt.user_id', coalesce(actor, ''), true);
 	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, who may be a guest, and for the socket that asks';
 
 CREATE OR REPLACE FUNCTION rt_private.soft_commit() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5301,23 +5616,21 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text, password text) RETURNS void
+CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	is_host boolean := coalesce(m.host_id = actor, false);
 BEGIN
-	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.check_known(actor);
 	IF NOT coalesce(rt_private.meeting_may_join(m, actor), false) THEN
 		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	ELSIF m.locked AND NOT is_host THEN
 		RAISE EXCEPTION 'meeting is locked' USING ERRCODE = 'RT403';
-	ELSIF m.password_hash IS NOT NULL AND NOT is_host
-		AND NOT rt_private.meeting_password_matches(password, m.password_hash)
-	THEN
-		RAISE EXCEPTION 'wrong password' USING ERRCODE = 'RT4WP';
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'access and lock, in this order; the password comes next';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5417,6 +5730,51 @@ BEGIN
 				'credential', s.credential)) ORDER BY s.url), '[]')
 			FROM rt.ice_servers AS s),
 		'iceTransportPolicy', 'all');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_join(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+	p rt.meeting_participants;
+	router rt_private.media_routers;
+	sid text := rt_private.req_text(req, 'sid');
+	checked text;
+	refusal json;
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	m := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
+		checked := m.password_hash;
+	END IF;
+	IF refusal IS NOT NULL THEN
+		RETURN refusal;
+	END IF;
+	m := rt_private.meeting_lock_open(m.id);
+	p := rt_private.meeting_kept_place(m.id, actor, sid);
+	IF p.id IS NULL THEN
+		IF m.password_hash IS NOT DISTINCT FROM checked THEN
+			m.password_hash := NULL;
+		END IF;
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
+	END IF;
+	IF refusal IS NOT NULL THEN
+		RETURN refusal;
+	END IF;
+	UPDATE rt.meetings AS t SET status = 'live' WHERE t.id = m.id AND t.status = 'scheduled';
+	IF NOT FOUND THEN
+		PERFORM rt_private.soft_commit();
+	END IF;
+	p := rt_private.meeting_take_place(m, actor, req);
+	router := rt_private.media_place(m.id);
+	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
+	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
+		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id));
 END
 $$;
 
@@ -5711,7 +6069,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings := rt_private.meeting_find(req);
 BEGIN
-	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.check_known(actor);
 	IF NOT rt_private.meeting_may_see(m, actor) THEN
 		RAISE EXCEPTION 'access denied' USING ERRCODE = 'RT403';
 	END IF;
@@ -5828,6 +6186,23 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.meeting_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	meeting bigint;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.meeting_act(actor, '{}');
+	meeting := rt.create_meeting(rt_private.req_title(req), actor, rt_private.req_password(req),
+		rt_private.req_capacity(req), rt_private.req_timestamp(req, 'startsAt'), rt_private.req_id_opt(req, 'roomId'),
+		rt_private.req_users(req, 'inviteeIds'),
+		CASE WHEN nullif(req -> 'access', 'null') IS NOT NULL
+			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END,
+		rt_private.req_bool(req, 'guests', false));
+	RETURN rt_private.meeting_answer(meeting, 201);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_change(m rt.meetings, actor text, req jsonb) RETURNS rt.meetings
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -5856,6 +6231,13 @@ BEGIN
 	END IF;
 	IF req ? 'access' THEN
 		m.access := rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']);
+		m.guests := m.guests AND m.access = 'anyone';
+	END IF;
+	IF req ? 'guests' THEN
+		m.guests := rt_private.req_bool(req, 'guests');
+	END IF;
+	IF m.guests AND m.access <> 'anyone' THEN
+		RAISE EXCEPTION 'guests need access for anyone' USING ERRCODE = 'RT400';
 	END IF;
 	IF (req ? 'access' OR req ? 'roomId') AND m.access = 'room' AND m.room_id IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
@@ -5877,10 +6259,30 @@ BEGIN
 	m := rt_private.meeting_change(m, actor, req);
 	UPDATE rt.meetings AS t
 	SET title = m.title, password_hash = m.password_hash, max_participants = m.max_participants, starts_at = m.starts_at,
-		locked = m.locked, room_id = m.room_id, access = m.access
+		locked = m.locked, room_id = m.room_id, access = m.access, guests = m.guests
 	WHERE t.id = m.id;
 	PERFORM rt_private.meeting_invite(m.id, rt_private.req_users(req, 'inviteeIds'));
 	RETURN rt_private.meeting_answer(m.id);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_check_join(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_find_open(rt_private.req_id(req, 'meetingId'));
+	kept rt.meeting_participants := rt_private.meeting_kept_place(m.id, actor, NULL);
+	refusal json;
+BEGIN
+	IF kept.id IS NULL THEN
+		PERFORM rt_private.meeting_check_access(m, actor);
+		refusal := rt_private.meeting_password_refusal(m, actor, req);
+		IF refusal IS NOT NULL THEN
+			RETURN refusal;
+		END IF;
+		PERFORM rt_private.meeting_check_capacity(m);
+	END IF;
+	RETURN json_build_object('status', 200, 'data', json_build_object('meeting', rt_private.meeting_json(m),
+		'canJoin', true, 'role', rt_private.meeting_role_for(m, actor)));
 END
 $$;
 
@@ -6096,6 +6498,34 @@ CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter
 LANGUAGE sql STABLE
 	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
 		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);
+
+GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, recording, starts_at, created_at,
+	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;
+
+GRANT INSERT (title, host_id, access, max_participants, starts_at, guests) ON rt.meetings TO rt_app;
+
+GRANT UPDATE (title, status, access, max_participants, locked, starts_at, guests) ON rt.meetings TO rt_app;
+
+GRANT SELECT (id, meeting_id, user_id, display_name, guest, role, video, audio, screen_sharing, audio_muted, video_muted,
+	hand_raised_at, joined_at, left_at, left_reason) ON rt.meeting_participants TO rt_app;
+
+GRANT EXECUTE ON FUNCTION
+	rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean),
+	rt.start_meeting(bigint), rt.end_meeting(bigint), rt.set_meeting_password(bigint, text),
+	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) TO rt_app;
+
+GRANT EXECUTE ON FUNCTION
+	rt_api.meeting_join(text, jsonb), rt_api.meeting_leave(text, jsonb), rt_api.meeting_media(text, jsonb),
+	rt_api.meeting_say(text, jsonb), rt_api.meeting_typing(text, jsonb), rt_api.meeting_react(text, jsonb),
+	rt_api.meeting_hand(text, jsonb), rt_api.meeting_mute(text, jsonb), rt_api.meeting_remove(text, jsonb),
+	rt_api.meeting_role(text, jsonb), rt_api.meeting_lock(text, jsonb), rt_api.meeting_close(text, jsonb),
+	rt_api.meeting_record(text, jsonb), rt_api.meeting_disconnected(text, jsonb), rt_api.meeting_resume(text, jsonb),
+	rt_api.meeting_sweep(text, jsonb), rt_api.meetings_list(text, jsonb), rt_api.meeting_create(text, jsonb),
+	rt_api.meeting_get(text, jsonb), rt_api.meeting_update(text, jsonb), rt_api.meeting_delete(text, jsonb),
+	rt_api.meeting_start(text, jsonb), rt_api.meeting_end(text, jsonb), rt_api.meeting_check_join(text, jsonb),
+	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
+	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
+	rt_api.guest_create(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
 
 DO $$
 BEGIN

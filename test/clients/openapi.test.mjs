@@ -239,6 +239,12 @@ describe('what the gateway answers', () => {
     assert.equal((await call('getWebrtcConfig', 200, 'bob', { params })).iceServers.length, 1);
     await cluster.sql('INSERT INTO rt.meeting_recordings (meeting_id, started_by) VALUES ($1, $2)', [meetingId, 'alice']);
     assert.equal((await call('listRecordings', 200, 'bob', { params })).length, 1);
+    await call('createGuest', 403, undefined, { params, body: { name: 'Gus' } });
+    await call('createGuest', 400, undefined, { params, body: { name: ' ' } });
+    await call('changeMeeting', 200, 'alice', { params, body: { access: 'anyone', guests: true } });
+    await call('createGuest', 401, undefined, { params, body: { name: 'Gus', password: 'wrong' } });
+    await call('createGuest', 201, undefined, { params, body: { name: 'Gus', password: 'sesame' } });
+    await call('createGuest', 409, undefined, { params, body: { name: 'Two', password: 'sesame' } });
     await call('endMeeting', 403, 'bob', { params });
     await call('endMeeting', 200, 'alice', { params });
     await call('endMeeting', 410, 'alice', { params });

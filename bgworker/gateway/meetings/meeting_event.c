@@ -20,6 +20,7 @@
 #include "bgworker/gateway/clients/client_event.h"
 #include "meeting.h"
 #include "bgworker/gateway/chat/typing.h"
+#include "bgworker/gateway/text/json_scan.h"
 #include "bgworker/gateway/clients/user.h"
 
 struct rt_meeting_events
@@ -84,6 +85,31 @@ free_join(struct join *j)
 	free(j);
 }
 
+/* A refusal that the database has kept, as of a wrong password, comes as an answer and not as an error. */
+static json_t *
+refusal_of(const struct rt_db_reply *reply)
+{
+	struct rt_json_pick picked = {.key = "error"};
+	struct rt_json_rest rest;
+
+	if (!reply->ok || rt_json_scan_split(reply->json, reply->json_len, &picked, 1, &rest) != RT_OK ||
+		picked.value.text == NULL)
+		return NULL;
+	return rt_json_parse_object(picked.value.text, picked.value.len);
+}
+
+static void
+answer_join(struct rt_client_event *e, const struct rt_db_reply *reply, const json_t *refusal)
+{
+	const char *code = rt_json_str(refusal, "code");
+	const char *message = rt_json_str(refusal, "message");
+
+	if (refusal == NULL)
+		rt_client_event_answer_reply(e, reply);
+	else
+		rt_client_event_fail(e, code == NULL ? "internal" : code, message == NULL ? "Internal error" : message);
+}
+
 static void
 on_joined(void *arg, const struct rt_db_reply *reply)
 {
@@ -91,11 +117,13 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 	struct rt_meeting_events *me = owner_of(e);
 	struct rt_client *c = rt_client_event_client(e);
 	struct join *j = e->data;
-	bool joined = reply->ok;
+	json_t *refusal = refusal_of(reply);
+	bool joined = reply->ok && refusal == NULL;
 
 	if (c == NULL && joined)
 		tell_dropped(me, j->user, j->sid);
-	rt_client_event_answer_reply(e, reply);
+	answer_join(e, reply, refusal);
+	json_decref(refusal);
 	if (c != NULL)
 		rt_meeting_settle(me->uses.meetings, j->meeting, c, joined, rt_client_pos(c, rt_bus_pos(me->uses.bus)));
 	free_join(j);

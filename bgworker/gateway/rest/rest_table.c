@@ -59,6 +59,7 @@ static const struct rt_rest_def table[] = {
 	{"POST", MEETING "/start", "meeting_start", RT_DB_FAST, RT_REST_WRITES},
 	{"POST", MEETING "/end", "meeting_end", RT_DB_FAST, RT_REST_WRITES},
 	{"POST", MEETING "/join", "meeting_check_join", RT_DB_SLOW, RT_REST_WRITES},
+	{"POST", MEETING "/guests", "guest_create", RT_DB_SLOW, RT_REST_OPEN | RT_REST_LOGIN},
 	{"GET", MEETING "/participants", "meeting_participants", RT_DB_FAST, 0},
 	{"GET", MEETING "/messages", "meeting_messages", RT_DB_FAST, 0},
 	{"GET", MEETING "/webrtc-config", "meeting_webrtc_config", RT_DB_FAST, 0},
