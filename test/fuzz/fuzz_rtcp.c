@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bgworker/media/rtp/bwe.h"
+#include "bgworker/media/congestion/estimator.h"
 #include "bgworker/media/rtp/rtcp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,7 +23,7 @@ on_status(void *arg, uint16_t seq, int count, bool received, int32_t delta)
 }
 
 static void
-read_packet(const struct rt_rtcp *p, struct rt_bwe *b)
+read_packet(const struct rt_rtcp *p, struct rt_estimator *b)
 {
 	struct rt_rtcp_sr sr;
 	struct rt_rtcp_report report;
@@ -44,23 +44,24 @@ read_packet(const struct rt_rtcp *p, struct rt_bwe *b)
 	for (int i = 0; rt_rtcp_read_dlrr(p, i, &x, &y, &x); i++)
 		;
 	if (rt_rtcp_read_remb(p, &bps))
-		rt_bwe_remb(b, bps);
+		rt_estimator_remb(b, bps);
 	rt_rtcp_read_twcc(p, &x, on_status, &n);
 	assert(n <= 65535);
-	rt_bwe_feedback(b, p, 2000000);
-	assert(rt_bwe_estimate(b) >= RT_BWE_MIN_BPS && isfinite(rt_bwe_loss(b)));
+	rt_estimator_feedback(b, p, 2000000);
+	assert(rt_estimator_bps(b) >= RT_ESTIMATOR_MIN_BPS && isfinite(rt_estimator_loss(b)));
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *copy = malloc(size ? size : 1);
-	struct rt_bwe *b = rt_bwe_new();
+	struct rt_estimator *b = rt_estimator_new();
+	uint8_t cluster = rt_estimator_probe(b);
 	struct rt_rtcp p;
 	size_t off = 0;
 
 	for (uint16_t s = 0; s < 200; s++)
-		rt_bwe_sent(b, s, 1000, 1000000 + s * 1000);
+		rt_estimator_sent(b, s, 1000, (uint8_t) (s % 50 < 20 ? cluster : 0), 1000000 + s * 1000);
 	if (size)
 		memcpy(copy, data, size);
 	while (rt_rtcp_next(copy, size, &off, &p) == RT_OK)
@@ -68,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(off <= size && p.body >= copy && p.body + p.len <= copy + size);
 		read_packet(&p, b);
 	}
-	rt_bwe_free(b);
+	rt_estimator_free(b);
 	free(copy);
 	return 0;
 }

@@ -935,30 +935,29 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	}
 	middle = rt_producer_bitrate(producer, 1);
 	top = rt_producer_bitrate(producer, 2);
-	allot(b, 2 * middle + middle / 10);
+	allot(b, 2 * middle * 13 / 10);
 	ok(layers_of(c[0])->target.spatial == 1 && layers_of(c[1])->target.spatial == 1 &&
 		   layers_of(c[0])->target.temporal == 1 && layers_of(c[1])->target.temporal == 1,
 	   "the middle layer for both: %d and %d", layers_of(c[0])->target.spatial, layers_of(c[1])->target.spatial);
 	ok(strcmp(layers_of(c[0])->reason, "bandwidth") == 0, "and it says why: %s", layers_of(c[0])->reason);
-	allot(b, middle + top * 7 / 10);
-	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[1])->target.temporal == 0 &&
-		   layers_of(c[0])->target.spatial == 1 && layers_of(c[0])->target.temporal == 1,
-	   "a little more: the upper one, but the lower half of its frames");
-	allot(b, 2 * top + top / 10);
+	allot(b, (middle + top) * 13 / 10);
+	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[0])->target.spatial == 1 &&
+		   layers_of(c[0])->target.temporal == 1,
+	   "more: the upper one for one of them");
+	allot(b, 2 * top * 13 / 10);
 	ok(layers_of(c[0])->target.spatial == 2 && layers_of(c[0])->target.temporal == 1 &&
 		   strcmp(layers_of(c[0])->reason, "preferred") == 0,
 	   "all for both");
 	allot(b, top + top * 7 / 10);
 	ok(layers_of(c[0])->target.temporal == 1, "a low estimate alone takes nothing away");
 	lose_half(egress_of(b));
-	allot(b, top + top * 7 / 10);
-	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[1])->target.temporal == 1 &&
-		   layers_of(c[0])->target.spatial == 2 && layers_of(c[0])->target.temporal == 0,
-	   "congestion does: first the upper temporal layer of one of them");
+	allot(b, (middle + top) * 11 / 10);
+	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[0])->target.spatial == 1,
+	   "congestion does: the upper layer of one of them");
 	allot(b, 1);
-	ok(layers_of(c[0])->target.spatial == 0 && layers_of(c[0])->target.temporal == 0 &&
-		   layers_of(c[1])->target.spatial == 0,
-	   "in the end all but the lowest");
+	ok(layers_of(c[0])->target.spatial == -1 && layers_of(c[1])->target.spatial == 0 &&
+		   rt_consumer_is_suspended(c[0]) && strcmp(layers_of(c[0])->reason, "bandwidth") == 0,
+	   "in the end the lowest for one of them; the other is paused");
 }
 
 /* More streams than one report has room for. */

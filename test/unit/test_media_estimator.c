@@ -288,6 +288,26 @@ test_silence(void)
 	rt_estimator_free(b);
 }
 
+/* Whoever stops sending because of congestion hears of no end of it. */
+static void
+test_idle(void)
+{
+	struct network n = {.capacity_bps = 500000};
+	struct rt_estimator *b = rt_estimator_new();
+	uint64_t now = 1000000;
+
+	run(&n, b, &now, 5, 900000);
+	n.capacity_bps = 200000;
+	while (!rt_estimator_congested(b) && now < 20000000)
+		run(&n, b, &now, 1, 900000);
+	ok(rt_estimator_congested(b), "congested");
+	rt_estimator_tick(b, now + 100000);
+	ok(rt_estimator_congested(b), "which stays for a while");
+	rt_estimator_tick(b, now + 700000);
+	ok(!rt_estimator_congested(b) && rt_estimator_queue_ms(b) == 0, "but not when nothing is sent");
+	rt_estimator_free(b);
+}
+
 int
 main(void)
 {
@@ -303,5 +323,6 @@ main(void)
 	test_probe(1e7, 2e6, 3.5e6);
 	test_hostile();
 	test_silence();
+	test_idle();
 	return tap_done();
 }

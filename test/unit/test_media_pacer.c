@@ -74,7 +74,7 @@ test_order(void)
 	rt_pacer_push(p, RT_PACER_MEDIA, &streams[0], 0, 1200, now);
 	rt_pacer_push(p, RT_PACER_RESEND, &streams[0], 65000, 1200, now);
 	now += 300000;
-	ok(rt_pacer_age_ms(p, now) == 300, "the oldest has waited 300 ms");
+	ok(rt_pacer_age_ms(p, now, NULL) == 300, "the oldest has waited 300 ms");
 	ok(rt_pacer_pop(p, &item, &class, now) && class == RT_PACER_RESEND && item.seq == 65000,
 	   "a retransmission goes before what came before it");
 	rt_pacer_spend(p, 1200, now);

@@ -23,6 +23,7 @@
 #define BUCKET_US 50000
 #define BUCKETS 10
 #define SILENCE_US 1000000 /* without feedback, though packets are out */
+#define IDLE_US 500000     /* without a packet */
 #define PROBE_GRACE_US 200000
 #define MIN_PROBE_PACKETS 4
 
@@ -100,8 +101,9 @@ struct rt_estimator
 	uint32_t window_lost, window_total;
 	uint64_t window_from_us;
 	double loss, inherent_loss, loss_before;
+	int falls_in_vain;
 	bool known, silent;
-	uint64_t feedback_us;
+	uint64_t feedback_us, sent_us;
 	/* probes */
 	struct cluster clusters[RT_ESTIMATOR_CLUSTERS];
 	uint8_t next_cluster;
@@ -184,6 +186,7 @@ rt_estimator_sent(struct rt_estimator *e, uint16_t seq, size_t bytes, uint8_t cl
 	if (!e->any_sent)
 		e->covered = seq;
 	e->any_sent = true;
+	e->sent_us = now_us;
 	e->next = (uint16_t) (seq + 1);
 	if (e->outstanding++ == 0 && !e->silent)
 		e->feedback_us = now_us; /* silence is counted from here on */
@@ -372,6 +375,27 @@ acked_bps(const struct rt_estimator *e, int n)
 	return (double) bytes * 8e6 / BUCKET_US / have;
 }
 
+/* Of the busiest 150 ms in the last quarter of a second.  While a queue stands, the path's end is busy, and that is
+ * its rate, however little is sent on the average. */
+static double
+busiest_bps(const struct rt_estimator *e)
+{
+	uint64_t most = 0;
+
+	if (!e->first_bucket || e->bucket - e->first_bucket < 5)
+		return acked_bps(e, 4);
+	for (int i = 1; i <= 3; i++)
+	{
+		uint64_t bytes = 0;
+
+		for (int k = i; k < i + 3; k++)
+			bytes += e->buckets[((e->bucket - k) % BUCKETS + BUCKETS) % BUCKETS];
+		if (bytes > most)
+			most = bytes;
+	}
+	return (double) most * 8e6 / (3 * BUCKET_US);
+}
+
 uint64_t
 rt_estimator_acked_bps(const struct rt_estimator *e)
 {
@@ -396,13 +420,11 @@ is_overused(const struct rt_estimator *e)
 static void
 decrease(struct rt_estimator *e)
 {
-	double acked = acked_bps(e, 4), longer = acked_bps(e, BUCKETS - 1), to;
+	double to = BETA * busiest_bps(e);
 
 	e->state = RT_ESTIMATOR_DECREASE;
-	if (e->now_us - e->decreased_us < DECREASE_GAP_US || longer <= 0)
+	if (e->now_us - e->decreased_us < DECREASE_GAP_US || to <= 0)
 		return;
-	/* While a queue stands the path's end is busy: the last 200 ms tell its rate, if enough came in them. */
-	to = BETA * (acked > 0 && acked < longer ? acked : longer);
 	e->decreased_us = e->now_us;
 	if (to < e->bps)
 	{
@@ -454,13 +476,17 @@ control_loss(struct rt_estimator *e)
 	e->loss = (double) e->window_lost / e->window_total;
 	e->window_from_us = e->now_us;
 	e->window_lost = e->window_total = 0;
-	if (e->loss < e->inherent_loss)
-		e->inherent_loss = 0.9 * e->inherent_loss + 0.1 * e->loss;
 	over = e->loss - e->inherent_loss;
+	if (e->inherent_loss > 0 && over < 0.1)
+		e->inherent_loss += 0.1 * over;
 	if (over > 0.1)
 	{
-		if (e->loss_before > 0 && e->loss > 0.75 * e->loss_before && queue_us(e) < QUEUE_US)
+		e->falls_in_vain += e->loss_before > 0 && e->loss > 0.75 * e->loss_before && queue_us(e) < QUEUE_US;
+		if (e->falls_in_vain >= 2)
+		{
 			e->inherent_loss = fmin(e->loss, 0.3);
+			e->falls_in_vain = 0;
+		}
 		else
 		{
 			e->loss_bps =
@@ -472,6 +498,7 @@ control_loss(struct rt_estimator *e)
 	else
 	{
 		e->loss_before = 0;
+		e->falls_in_vain = 0;
 		if (over < 0.02)
 			e->loss_bps = fmin(e->loss_bps * 1.08, MAX_BPS);
 	}
@@ -632,16 +659,33 @@ rt_estimator_remb(struct rt_estimator *e, uint64_t bps)
 	e->remb_bps = fmax((double) bps, RT_ESTIMATOR_MIN_BPS);
 }
 
+/* Nothing has left for a while, so nothing will be told: what was last told holds no more.  Else whoever waits for
+ * the congestion to end before they send would wait for ever. */
+static void
+forget_congestion(struct rt_estimator *e)
+{
+	e->state = RT_ESTIMATOR_HOLD;
+	e->signal = NORMAL;
+	e->overuses = 0;
+	e->overuse_since_us = 0;
+	e->silent = false;
+	e->outstanding = 0;
+	e->nrecent = 0;
+	e->loss = e->inherent_loss;
+	e->window_lost = e->window_total = 0;
+}
+
 /* A path that has carried feedback and is silent carries nothing: half of it a second, until it speaks. */
 void
 rt_estimator_tick(struct rt_estimator *e, uint64_t now_us)
 {
+	if (e->any_sent && now_us - e->sent_us > IDLE_US)
+		forget_congestion(e);
 	if (!e->any_sent || e->covered == e->next || !e->known || e->outstanding < 10 ||
 		now_us - e->feedback_us < SILENCE_US)
 		return;
 	e->silent = true;
 	e->feedback_us = now_us;
-	e->decreased_us = now_us;
 	e->bps = fmax(e->bps / 2, RT_ESTIMATOR_MIN_BPS);
 }
 

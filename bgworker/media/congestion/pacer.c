@@ -178,12 +178,19 @@ rt_pacer_queued_bytes(const struct rt_pacer *p)
 }
 
 uint32_t
-rt_pacer_age_ms(const struct rt_pacer *p, uint64_t now_us)
+rt_pacer_age_ms(const struct rt_pacer *p, uint64_t now_us, void **stream)
 {
 	const struct ring *r = &p->rings[RT_PACER_MEDIA];
 
 	for (unsigned k = 0; k < r->n && r->live; k++)
-		if (r->items[(r->from + k) % r->room].stream != NULL)
-			return (uint32_t) (now_us / 1000) - r->items[(r->from + k) % r->room].at_ms;
+	{
+		const struct rt_paced *item = &r->items[(r->from + k) % r->room];
+
+		if (item->stream == NULL)
+			continue;
+		if (stream != NULL)
+			*stream = item->stream;
+		return (uint32_t) (now_us / 1000) - item->at_ms;
+	}
 	return 0;
 }

@@ -51,7 +51,7 @@ int rt_pacer_take_back(struct rt_pacer *p, const void *stream, uint16_t *first);
 
 bool rt_pacer_is_empty(const struct rt_pacer *p);
 uint64_t rt_pacer_queued_bytes(const struct rt_pacer *p);
-/* How long the oldest media packet has waited. */
-uint32_t rt_pacer_age_ms(const struct rt_pacer *p, uint64_t now_us);
+/* How long the oldest media packet has waited, and whose it is (stream may be NULL). */
+uint32_t rt_pacer_age_ms(const struct rt_pacer *p, uint64_t now_us, void **stream);
 
 #endif

@@ -1,9 +1,10 @@
 /* allot.c: see allot.h.  The endpoint calls it; it sets targets and nothing else: what goes out follows them when it
  * can (layers.c).
  *
- * Two rules keep it from swinging: a level that flows without congestion is not taken away because the estimate is
- * low, for an estimate grows only with what is sent; and more than the estimate allows is tried once in a while, on
- * one consumer at a time, with a wait that doubles each time that congestion follows. */
+ * Three rules keep it from swinging.  A level that flows without congestion is not taken away because the estimate is
+ * low: an estimate grows only with what is sent.  More is given when the estimate allows it with a tenth to spare,
+ * which probes find out, and a second after it fell at the earliest; where nobody can send probes, more is tried once
+ * in a while, on one consumer at a time.  When congestion follows, the wait for the next step up doubles. */
 #include "allot.h"
 
 #include <assert.h>
@@ -13,8 +14,11 @@
 #include "producer.h"
 
 #define ALLOT_US 200000
-#define FIRST_UPGRADE_US 2000000
+#define FIRST_UPGRADE_US 2000000 /* before more is tried without a probe */
 #define MAX_UPGRADE_WAIT_US 60000000
+#define FIRST_STEP_US 1000000 /* between two steps up of which one failed; doubles */
+#define MAX_STEP_US 8000000
+#define MINOR_US 3000000 /* congestion before that is still what took the level away */
 #define TRIAL_US 3000000 /* congestion within this time after an upgrade was its fault */
 #define MAX_SHARES 256   /* consumers of one receiver: see endpoint.h */
 
@@ -24,6 +28,10 @@ struct rt_allot
 	uint64_t allotted_us;     /* when it was done last */
 	uint64_t upgrade_us;      /* when a layer was last tried upwards */
 	uint64_t upgrade_wait_us; /* how long to wait until the next try; doubles when one fails */
+	uint64_t step_us;         /* when more was given last */
+	uint64_t step_wait_us;    /* after congestion */
+	uint64_t decreased_us;    /* when the estimate fell, as of the last time */
+	bool can_probe;           /* somebody can send padding */
 };
 
 /* A consumer, and the level that it gets this time. */
@@ -33,7 +41,7 @@ struct share
 	const struct rt_layers *layers;
 	const struct rt_producer *producer;
 	struct rt_level level;
-	bool has_choice;
+	bool has_choice; /* it may be given less, or nothing */
 };
 
 struct rt_allot *
@@ -44,6 +52,7 @@ rt_allot_new(struct rt_egress *e)
 	a->egress = e;
 	a->upgrade_us = rt_hub_now_us(rt_egress_hub(e));
 	a->upgrade_wait_us = FIRST_UPGRADE_US;
+	a->step_wait_us = FIRST_STEP_US;
 	return a;
 }
 
@@ -56,7 +65,8 @@ rt_allot_free(struct rt_allot *a)
 static bool
 is_live(const struct share *s, int spatial)
 {
-	return !s->layers->simulcast || rt_producer_layer_live(s->producer, spatial);
+	return s->layers->simulcast ? rt_producer_layer_live(s->producer, spatial)
+								: rt_producer_spatial_live(s->producer, spatial);
 }
 
 static void
@@ -65,8 +75,7 @@ begin_share(struct share *s, struct rt_consumer *c)
 	s->consumer = c;
 	s->layers = rt_consumer_layers(c);
 	s->producer = rt_consumer_producer(c);
-	s->has_choice = s->layers->video && !rt_consumer_is_paused(c) &&
-					(rt_layers_spatial_count(s->layers) > 1 || rt_layers_temporal_count(s->layers) > 1);
+	s->has_choice = s->layers->video && !rt_consumer_is_paused(c);
 }
 
 /* ---- levels ---- */
@@ -95,14 +104,34 @@ temporal_share(int temporal, int count)
 	return share[(count > 4 ? 4 : count) - 1][temporal > 3 ? 3 : temporal];
 }
 
+/* On the wire: by what came of these layers; where that is not known yet, by what encoders usually do. */
 static uint64_t
 cost_of(const struct share *s, struct rt_level l)
 {
-	uint64_t bps = s->layers->simulcast ? rt_producer_bitrate(s->producer, l.spatial)
-										: rt_producer_bitrate(s->producer, 0) * (uint64_t) (l.spatial + 1) /
-											  (uint64_t) rt_layers_spatial_count(s->layers);
+	int stream = s->layers->simulcast ? l.spatial : 0;
+	uint64_t bps;
 
-	return bps * temporal_share(l.temporal, rt_layers_temporal_count(s->layers)) / 100;
+	if (l.spatial < 0)
+		return 0;
+	bps = rt_producer_cost(s->producer, stream, s->layers->simulcast ? 0 : l.spatial, l.temporal,
+						   !s->layers->simulcast && s->layers->key);
+	if (bps == 0)
+	{
+		bps = rt_producer_bitrate(s->producer, stream);
+		if (!s->layers->simulcast)
+			bps = bps * (uint64_t) (l.spatial + 1) / (uint64_t) rt_layers_spatial_count(s->layers);
+		bps = bps * temporal_share(l.temporal, rt_layers_temporal_count(s->layers)) / 100;
+	}
+	return bps + bps / 16;
+}
+
+/* Of a track that has no choice: sound's packets are small, so their headers count. */
+static uint64_t
+cost_of_sound(const struct share *s)
+{
+	uint64_t bps = rt_consumer_bitrate(s->consumer);
+
+	return bps + bps / 2;
 }
 
 static struct rt_level
@@ -139,6 +168,14 @@ find_next(const struct share *s, struct rt_level l, struct rt_level *next)
 
 /* ---- sharing ---- */
 
+/* No congestion for a while. */
+static bool
+is_calm(const struct rt_allot *a)
+{
+	return !rt_egress_congested(a->egress) &&
+		   (!a->decreased_us || rt_hub_now_us(rt_egress_hub(a->egress)) - a->decreased_us > MINOR_US);
+}
+
 static void
 spend(uint64_t *budget, uint64_t cost)
 {
@@ -156,6 +193,8 @@ raise_level(struct share *s, uint64_t *budget)
 		return false;
 	now = cost_of(s, s->level);
 	then = cost_of(s, next);
+	if (then > now && is_below(s->layers->target, next))
+		then += then / 10; /* not up to the brim */
 	if (then > now && then - now > *budget)
 		return false;
 	spend(budget, then > now ? then - now : 0);
@@ -163,24 +202,35 @@ raise_level(struct share *s, uint64_t *budget)
 	return true;
 }
 
-/* The lowest level for each; what is left raises them, one after the other, until nobody can be raised. */
+/* Sound first.  Then the lowest level for each that it fits, or that flows well; what is left raises them, one after
+ * the other, until nobody can be raised. */
 static void
-share_out(struct share *shares, int n, uint64_t budget)
+share_out(struct rt_allot *a, struct share *shares, int n, uint64_t budget)
 {
 	bool raised;
 
 	for (int i = 0; i < n; i++)
+		if (!shares[i].has_choice)
+			spend(&budget, cost_of_sound(&shares[i]));
+	for (int i = 0; i < n; i++)
 	{
 		struct share *s = &shares[i];
+		uint64_t cost;
 
+		if (!s->has_choice)
+			continue;
 		s->level = lowest(s);
-		spend(&budget, s->has_choice ? cost_of(s, s->level) : rt_consumer_bitrate(s->consumer));
+		cost = cost_of(s, s->level);
+		if (cost > budget && (rt_consumer_is_suspended(s->consumer) || !is_calm(a)))
+			s->level = (struct rt_level){-1, -1};
+		else
+			spend(&budget, cost);
 	}
 	do
 	{
 		raised = false;
 		for (int i = 0; i < n; i++)
-			raised |= raise_level(&shares[i], &budget);
+			raised |= shares[i].level.spatial >= 0 && raise_level(&shares[i], &budget);
 	} while (raised);
 }
 
@@ -196,8 +246,8 @@ why(const struct share *s)
 	return find_next(s, s->level, &next) ? "bandwidth" : "the sender does not send more";
 }
 
-/* The estimate grows only with what is sent: so where there was no congestion for a while, more is tried, and taken
- * back, with a longer wait, if that brings congestion. */
+/* The estimate grows only with what is sent: so where nobody can send probes, and there was no congestion for a
+ * while, more is tried, and taken back, with a longer wait, if that brings congestion. */
 static bool
 may_try_more(struct rt_allot *a, uint64_t now)
 {
@@ -212,11 +262,40 @@ may_try_more(struct rt_allot *a, uint64_t now)
 	return now - a->upgrade_us >= a->upgrade_wait_us;
 }
 
+/* A step up that congestion follows makes the next one wait longer. */
+static void
+note_decrease(struct rt_allot *a, uint64_t now)
+{
+	uint64_t at_us = rt_egress_decreased_us(a->egress);
+
+	if (at_us == a->decreased_us)
+		return;
+	a->decreased_us = at_us;
+	if (a->step_us && now - a->step_us < TRIAL_US)
+		a->step_wait_us = a->step_wait_us * 2 > MAX_STEP_US ? MAX_STEP_US : a->step_wait_us * 2;
+	else
+		a->step_wait_us = FIRST_STEP_US;
+	a->step_us = 0; /* it has had its answer */
+}
+
+static bool
+may_step_up(const struct rt_allot *a, uint64_t now)
+{
+	return !rt_egress_congested(a->egress) && (!a->decreased_us || now - a->decreased_us >= a->step_wait_us);
+}
+
 /* All frames of the spatial layer it has, or of the next one.  False: it has all that it may. */
 static bool
 find_trial(const struct share *s, struct rt_level *l)
 {
-	if (!find_next(s, s->layers->target, l))
+	struct rt_level target = s->layers->target;
+
+	if (target.spatial < 0)
+	{
+		*l = lowest(s);
+		return true;
+	}
+	if (!find_next(s, target, l))
 		return false;
 	l->temporal = s->layers->preferred.temporal;
 	return true;
@@ -228,23 +307,59 @@ flows_well(const struct rt_allot *a, const struct share *s)
 {
 	struct rt_level target = s->layers->target, preferred = s->layers->preferred;
 
-	return !rt_egress_congested(a->egress) && is_live(s, target.spatial) && target.spatial <= preferred.spatial &&
+	return is_calm(a) && target.spatial >= 0 && is_live(s, target.spatial) && target.spatial <= preferred.spatial &&
 		   target.temporal <= preferred.temporal;
 }
 
 /* True: it is given more than the estimate allows, to try. */
 static bool
-choose(const struct rt_allot *a, const struct share *s, bool may_try)
+choose(struct rt_allot *a, const struct share *s, bool may_try, uint64_t now)
 {
 	struct rt_level target = s->layers->target, trial;
+	bool up = is_below(target, s->level);
 
-	if (!is_below(target, s->level) && may_try && is_live(s, target.spatial) && find_trial(s, &trial))
+	if (!up && may_try && (target.spatial < 0 || is_live(s, target.spatial)) && find_trial(s, &trial))
 	{
 		rt_consumer_aim(s->consumer, trial, "trying more");
 		return true;
 	}
+	if (up && !may_step_up(a, now) && is_live(s, target.spatial < 0 ? 0 : target.spatial) &&
+		target.spatial <= s->layers->preferred.spatial)
+		return false; /* later */
+	if (up)
+		a->step_us = now;
 	rt_consumer_aim(s->consumer, is_below(s->level, target) && flows_well(a, s) ? target : s->level, why(s));
 	return false;
+}
+
+/* What the next step up of one of them needs, all together, for the probes; and who can send them. */
+static void
+want_more(struct rt_allot *a, const struct share *shares, int n)
+{
+	uint64_t used = 0, least = 0;
+	struct rt_consumer *padder = NULL;
+	struct rt_level next;
+
+	for (int i = 0; i < n; i++)
+	{
+		const struct share *s = &shares[i];
+		struct rt_level target = s->layers->target;
+		uint64_t step = 0;
+
+		used += s->has_choice ? cost_of(s, target) : cost_of_sound(s);
+		if (!s->has_choice)
+			continue;
+		if (padder == NULL && rt_consumer_can_pad(s->consumer))
+			padder = s->consumer;
+		if (target.spatial < 0)
+			step = cost_of(s, lowest(s));
+		else if (find_next(s, target, &next) && cost_of(s, next) > cost_of(s, target))
+			step = cost_of(s, next) - cost_of(s, target);
+		if (step && (!least || step < least))
+			least = step;
+	}
+	rt_egress_want_bps(a->egress, least ? (used + least) * 11 / 10 : 0, &rt_consumer_source, padder);
+	a->can_probe = padder != NULL;
 }
 
 void
@@ -252,32 +367,27 @@ rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 {
 	uint64_t now = rt_hub_now_us(rt_egress_hub(a->egress));
 	struct share shares[MAX_SHARES];
-	bool may_try;
+	bool may_try, fell = rt_egress_decreased_us(a->egress) != a->decreased_us;
 	int n = 0;
 
 	if (rt_egress_take_want(a->egress))
 		a->upgrade_us = 0; /* what the client has just chosen is tried at once */
-	else if (now - a->allotted_us < ALLOT_US)
+	else if (now - a->allotted_us < ALLOT_US && !fell)
 		return;
 	a->allotted_us = now;
+	note_decrease(a, now);
 	for (struct rt_consumer *c = first; c != NULL; c = rt_consumer_next(c))
 	{
 		assert(n < MAX_SHARES);
 		begin_share(&shares[n++], c);
 	}
-	share_out(shares, n, rt_egress_known(a->egress) ? rt_egress_estimate_bps(a->egress) : UINT64_MAX);
-	may_try = may_try_more(a, now);
+	share_out(a, shares, n, rt_egress_known(a->egress) ? rt_egress_estimate_bps(a->egress) : UINT64_MAX);
+	may_try = may_try_more(a, now) && !a->can_probe;
 	for (int i = 0; i < n; i++)
-	{
-		struct share *s = &shares[i];
-
-		if (!s->has_choice)
-			rt_consumer_aim(s->consumer, (struct rt_level){s->layers->target.spatial, s->layers->preferred.temporal},
-							s->layers->reason);
-		else if (choose(a, s, may_try))
+		if (shares[i].has_choice && choose(a, &shares[i], may_try, now))
 		{
 			may_try = false;
 			a->upgrade_us = now;
 		}
-	}
+	want_more(a, shares, n);
 }

@@ -1,8 +1,8 @@
 /* allot.h: what of its layers each consumer of one receiver may have, by the estimate of the receiver's bandwidth.
  *
  * A level is a spatial and a temporal layer.  From one level up: first all temporal layers, then the next spatial
- * one, of which the lowest temporal layer may have to do.  The lowest level always flows, whatever the estimate says.
- */
+ * one, of which the lowest temporal layer may have to do.  Video whose lowest level does not fit is paused; its
+ * client is told. */
 #ifndef RT_ALLOT_H
 #define RT_ALLOT_H
 

@@ -30,16 +30,18 @@
 #include <openssl/rand.h>
 
 #include "bgworker/common/alloc.h"
+#include "bgworker/media/congestion/resend.h"
 #include "bgworker/media/rtp/seq.h"
 #include "media_event.h"
 #include "producer.h"
 
 #define RT_HISTORY 512 /* packets that can be asked for again: half a second at 10 Mbit/s */
 #define SR_INTERVAL_US 1000000
-#define CAPTURE_TIME 8   /* bytes */
-#define ADDED 200        /* bytes, at the most: header, extensions but for the descriptor, tag */
-#define RESENDS 10       /* of one packet: a receiver that asks more often only floods itself */
-#define RESEND_GAP_MS 20 /* the least between two of them; or a round trip */
+#define CAPTURE_TIME 8 /* bytes */
+#define ADDED 200      /* bytes, at the most: header, extensions but for the descriptor, tag */
+#define PADDING 255    /* bytes of a padding packet: RFC 3550 section 5.1 has room for no more */
+#define KEPT 32        /* packets of sound that can be asked for again: 640 ms */
+#define KEPT_BYTES 250
 
 /* What went out, to be able to send it again. */
 struct sent
@@ -53,7 +55,20 @@ struct sent
 	uint8_t used : 1;
 	uint8_t marker : 1;
 	uint8_t tries : 4; /* how often it was sent again */
-	uint32_t again_ms; /* when it was sent again last, wraps; 0: never */
+	bool waits;        /* with the pacer: it has not gone out yet */
+	uint32_t first_ms; /* when it went out, wraps */
+	uint32_t last_ms;  /* when it was sent again last */
+};
+
+/* A packet of sound as it went out.  Sent again it is the same, byte for byte, so AES-GCM's nonce tells nothing new.
+ */
+struct kept
+{
+	uint16_t seq;
+	uint16_t len; /* 0: none */
+	uint8_t tries;
+	uint32_t first_ms, last_ms;
+	uint8_t data[KEPT_BYTES];
 };
 
 struct rt_consumer
@@ -65,6 +80,7 @@ struct rt_consumer
 	struct rt_consumer **list, *next; /* of the transport */
 	struct rt_consumer_params params;
 	bool paused;
+	bool suspended; /* by the allotment: there is no room for it */
 	bool need_sync; /* the next packet begins a stream: a key frame, for video */
 	struct rt_layers layers;
 
@@ -81,6 +97,9 @@ struct rt_consumer
 	struct rt_srtp_roc roc, rtx_roc;
 	uint16_t rtx_seq;
 	struct sent *history; /* RT_HISTORY, by number; NULL: nothing can be asked for again */
+	struct kept *kept;    /* sound: KEPT, by number, from the first time on that something is asked for */
+	uint16_t sent_seq;    /* the highest that has really gone out */
+	uint16_t sync_seq;    /* the first of the stream that goes out: what was before it is of no use any more */
 
 	uint64_t packets, bytes, retransmitted, nacks, plis, firs, sr_us;
 	uint64_t window_bytes, window_from_us, bitrate_bps;
@@ -117,7 +136,9 @@ rt_consumer_new(struct rt_egress *egress, struct rt_consumer **list, struct rt_p
 	c->next_seq = random_seq();
 	c->rtx_seq = random_seq();
 	c->score = c->told_score = 10;
-	if (params->rtx_ssrc || params->feedback.nack)
+	c->sent_seq = (uint16_t) (c->next_seq - 1);
+	c->sync_seq = c->next_seq;
+	if (params->kind == RT_KIND_VIDEO && (params->rtx_ssrc || params->feedback.nack))
 		c->history = rt_alloc(RT_HISTORY * sizeof(*c->history));
 	rt_layers_init(&c->layers, rt_producer_parameters(p), rt_producer_dd_state(p));
 	c->list = list;
@@ -135,6 +156,7 @@ free_consumer(void *arg)
 
 	rt_params_consumer_fini(&c->params);
 	free(c->history);
+	free(c->kept);
 	free(c);
 }
 
@@ -146,6 +168,7 @@ rt_consumer_close(struct rt_consumer *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	rt_egress_forget(c->egress, c);
 	rt_producer_detach(c->producer, c);
 	rt_hub_take(c->hub, RT_HUB_CONSUMERS, c->id);
 	rt_loop_defer(rt_hub_loop(c->hub), free_consumer, c);
@@ -196,12 +219,25 @@ rt_consumer_flows(const struct rt_consumer *c)
 	return !c->paused && rt_producer_flows(c->producer) && rt_egress_ready(c->egress);
 }
 
+/* What waits with the pacer is not sent.  Its numbers are free again: none of them has gone out. */
+static void
+take_back(struct rt_consumer *c)
+{
+	if (rt_egress_take_back(c->egress, c) == 0 || c->history == NULL)
+		return;
+	for (uint16_t s = c->seq.highest_out; rt_seq_newer(s, c->sent_seq); s--)
+		c->history[s % RT_HISTORY].used = false;
+	c->seq.highest_out = c->sent_seq;
+}
+
 void
 rt_consumer_pause(struct rt_consumer *c, bool paused)
 {
 	bool was = c->paused;
 
 	c->paused = paused;
+	if (!was && paused)
+		take_back(c);
 	if (was && !paused)
 		rt_consumer_begin(c);
 }
@@ -209,6 +245,7 @@ rt_consumer_pause(struct rt_consumer *c, bool paused)
 static void
 expect_keyframe(struct rt_consumer *c)
 {
+	take_back(c);
 	c->need_sync = true;
 	rt_layers_restart(&c->layers);
 }
@@ -233,7 +270,8 @@ rt_consumer_begin(struct rt_consumer *c)
 void
 rt_consumer_want_keyframe(struct rt_consumer *c)
 {
-	rt_producer_want_keyframe(c->producer, rt_layers_encoding(&c->layers));
+	if (!c->suspended)
+		rt_producer_want_keyframe(c->producer, rt_layers_encoding(&c->layers));
 }
 
 int
@@ -264,8 +302,36 @@ rt_consumer_prefer(struct rt_consumer *c, int spatial, int temporal)
 void
 rt_consumer_aim(struct rt_consumer *c, struct rt_level target, const char *reason)
 {
-	if (rt_layers_aim(&c->layers, target, reason))
-		rt_consumer_want_keyframe(c);
+	bool was = c->suspended, down = target.spatial < c->layers.current.spatial;
+
+	c->suspended = c->layers.video && target.spatial < 0;
+	if (c->suspended && !was)
+	{
+		expect_keyframe(c);
+		c->score = 0;
+		rt_layers_aim(&c->layers, (struct rt_level){-1, -1}, reason);
+		rt_hub_count(c->hub, RT_HUB_LAYER_CHANGES, 1);
+		rt_layers_forget_told(&c->layers);
+		rt_media_event_layers(c->hub, c->id, -1, -1);
+		rt_consumer_tell_score(c);
+	}
+	else if (!c->suspended && rt_layers_aim(&c->layers, target, reason))
+	{
+		if (was)
+			rt_consumer_begin(c);
+		else
+		{
+			if (down && rt_egress_congested(c->egress))
+				expect_keyframe(c); /* what goes out is too much, and more of it only delays what comes */
+			rt_consumer_want_keyframe(c);
+		}
+	}
+}
+
+bool
+rt_consumer_is_suspended(const struct rt_consumer *c)
+{
+	return c->suspended;
 }
 
 /* ---- sending ---- */
@@ -321,6 +387,12 @@ make_exts(struct rt_consumer *c, const struct rt_packet *p, struct rt_rtp_ext_ou
 	return n;
 }
 
+static uint32_t
+now_ms(const struct rt_consumer *c)
+{
+	return (uint32_t) (rt_hub_now_us(c->hub) / 1000);
+}
+
 struct out_header
 {
 	uint8_t pt;
@@ -336,14 +408,26 @@ send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_h
 {
 	uint8_t scratch[5 + RT_DD_MAX_LEN], *out;
 	struct rt_rtp_ext_out ext[8];
-	size_t header;
+	size_t header, len;
 
 	if (prefix_len + body_len + p->descriptor_len + ADDED > RT_PORT_BUFFER)
 		return;
 	out = rt_egress_buffer(c->egress);
 	header = rt_rtp_write_header(out, h->pt, h->marker, h->seq, h->ts, h->ssrc, ext, make_exts(c, p, ext, scratch));
-	rt_egress_send(c->egress, c->params.ext.id[RT_EXT_TRANSPORT_CC], roc, out, header, prefix, prefix_len, body,
-				   body_len);
+	len = rt_egress_send(c->egress, c->params.ext.id[RT_EXT_TRANSPORT_CC], roc, out, header, prefix, prefix_len, body,
+						 body_len);
+	if (roc == &c->roc && rt_seq_newer(h->seq, c->sent_seq))
+		c->sent_seq = h->seq;
+	if (c->kept != NULL && len > 0 && len <= KEPT_BYTES)
+	{
+		struct kept *k = &c->kept[h->seq % KEPT];
+
+		k->seq = h->seq;
+		k->len = (uint16_t) len;
+		k->tries = 0;
+		k->first_ms = now_ms(c);
+		memcpy(k->data, out, len);
+	}
 }
 
 /* The payload's beginning as this consumer sees it: VP8's picture numbers go on without a hole. */
@@ -359,7 +443,8 @@ rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t
 }
 
 static void
-remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0)
+remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0,
+		 bool waits)
 {
 	if (c->history != NULL)
 		c->history[h->seq % RT_HISTORY] = (struct sent){.seq = h->seq,
@@ -369,7 +454,9 @@ remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_head
 														.tl0 = tl0,
 														.layer = p->layer & 3,
 														.marker = h->marker,
-														.used = true};
+														.used = true,
+														.waits = waits,
+														.first_ms = now_ms(c)};
 }
 
 /* This packet begins the stream that goes out: the first one, or another layer's.  Time goes on by what the clock
@@ -378,6 +465,8 @@ static void
 begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 {
 	uint32_t ts = p->ts;
+
+	take_back(c); /* of the stream before */
 
 	if (c->last_sent_us)
 	{
@@ -392,6 +481,7 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 	c->tl0_offset = (uint8_t) (c->has_last_pid ? c->last_tl0 + 1 - p->info.tl0 : 0);
 	c->has_dropped_pid = false;
 	c->need_sync = false;
+	c->sync_seq = c->next_seq;
 }
 
 /* Its number was left free, as if it were lost: an empty packet takes it, so that the receiver neither counts a loss
@@ -453,6 +543,15 @@ tell_layers(struct rt_consumer *c)
 	rt_media_event_layers(c->hub, c->id, c->layers.current.spatial, c->layers.current.temporal);
 }
 
+/* True: it is with the pacer.  Only what the producer keeps can wait there; the rest goes out at once. */
+static bool
+must_wait(struct rt_consumer *c, const struct rt_packet *p, uint16_t seq)
+{
+	if (rt_egress_may_pass(c->egress, RT_PACER_MEDIA) || rt_producer_stored(c->producer, p->layer, p->seq) == NULL)
+		return false;
+	return rt_egress_queue(c->egress, &rt_consumer_source, RT_PACER_MEDIA, c, seq, p->payload_len + ADDED / 4);
+}
+
 bool
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
@@ -462,8 +561,9 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	size_t prefix_len, skip;
 	struct out_header h;
 	enum rt_layers_verdict verdict;
+	bool waits;
 
-	if (c->paused || !rt_egress_ready(c->egress))
+	if (c->paused || c->suspended || !rt_egress_ready(c->egress))
 		return false;
 	verdict = rt_layers_judge(&c->layers, p, c->need_sync, c->seq.highest_in);
 	if (rt_layers_take_change(&c->layers))
@@ -484,8 +584,10 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
 	prefix_len = rewrite_payload(c, p, pid, tl0, prefix, &skip);
 	h = (struct out_header){c->params.pt, rt_layers_marker(&c->layers, p), seq, ts, c->params.ssrc};
-	send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
-	remember(c, p, &h, pid, tl0);
+	waits = c->history != NULL && must_wait(c, p, seq);
+	remember(c, p, &h, pid, tl0, waits);
+	if (!waits)
+		send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
 	if (seq == c->seq.highest_out)
 	{
 		c->last_ts = ts;
@@ -498,31 +600,24 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	return verdict == RT_LAYERS_BEGIN;
 }
 
-void
-rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
+/* ---- again ---- */
+
+/* By RTX where that was agreed; else as it was, which AES-GCM forbids (see above). */
+static void
+send_again(struct rt_consumer *c, struct sent *s)
 {
-	struct sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
-	uint32_t now_ms = (uint32_t) (rt_hub_now_us(c->hub) / 1000) | 1, rtt = rt_egress_rtt_ms(c->egress);
-	const struct rt_packet *p;
+	const struct rt_packet *p = rt_producer_stored(c->producer, s->layer, s->in_seq);
+	struct out_header h = {c->params.pt, s->marker, s->seq, s->ts, c->params.ssrc};
 	uint8_t prefix[10];
 	size_t skip, n = 0;
-	struct out_header h;
 
-	if (s == NULL || !s->used || s->seq != seq || s->tries == RESENDS || !rt_consumer_flows(c))
-		return;
-	if (!c->params.rtx_ssrc && rt_egress_is_aead(c->egress))
-		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
-	if (s->again_ms && now_ms - s->again_ms < (rtt > RESEND_GAP_MS ? rtt : RESEND_GAP_MS))
-		return; /* the last one is still on its way */
-	p = rt_producer_stored(c->producer, s->layer, s->in_seq);
 	if (p == NULL)
 		return;
-	s->again_ms = now_ms;
+	s->last_ms = now_ms(c);
 	s->tries++;
-	h = (struct out_header){c->params.pt, s->marker, seq, s->ts, c->params.ssrc};
 	if (c->params.rtx_ssrc)
 	{
-		rt_bytes_put16(prefix, seq); /* RFC 4588 section 4 */
+		rt_bytes_put16(prefix, s->seq); /* RFC 4588 section 4 */
 		n = 2;
 		h.pt = c->params.rtx_pt;
 		h.ssrc = c->params.rtx_ssrc;
@@ -533,6 +628,130 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 				p->payload_len - skip);
 	c->retransmitted++;
 	rt_hub_count(c->hub, RT_HUB_RETRANSMITTED, 1);
+}
+
+/* Sound is kept from the first time on that something of it is asked for. */
+static void
+resend_sound(struct rt_consumer *c, uint16_t seq)
+{
+	struct kept *k;
+
+	if (c->kept == NULL)
+	{
+		c->kept = rt_alloc(KEPT * sizeof(*c->kept));
+		return;
+	}
+	k = &c->kept[seq % KEPT];
+	if (k->len == 0 || k->seq != seq ||
+		!rt_resend_is_due(k->first_ms, k->last_ms, k->tries, rt_egress_rtt_ms(c->egress), RT_RESEND_AUDIO_MS,
+						  now_ms(c)) ||
+		!rt_egress_repeat(c->egress, k->data, k->len))
+		return;
+	k->last_ms = now_ms(c);
+	k->tries++;
+	c->retransmitted++;
+	rt_hub_count(c->hub, RT_HUB_RETRANSMITTED, 1);
+}
+
+void
+rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
+{
+	struct sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
+	const struct rt_packet *p;
+
+	if (!rt_consumer_flows(c) || c->suspended)
+		return;
+	if (c->params.kind == RT_KIND_AUDIO)
+	{
+		resend_sound(c, seq);
+		return;
+	}
+	if (s == NULL || !s->used || s->waits || s->seq != seq || rt_seq_newer(c->sync_seq, seq))
+		return;
+	if (!c->params.rtx_ssrc && rt_egress_is_aead(c->egress))
+		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
+	if (!rt_resend_is_due(s->first_ms, s->last_ms, s->tries, rt_egress_rtt_ms(c->egress), RT_RESEND_VIDEO_MS,
+						  now_ms(c)))
+		return;
+	p = rt_producer_stored(c->producer, s->layer, s->in_seq);
+	if (p == NULL || !rt_egress_may_resend(c->egress, p->payload_len + ADDED / 4))
+		return;
+	if (rt_egress_may_pass(c->egress, RT_PACER_RESEND))
+		send_again(c, s);
+	else if (rt_egress_queue(c->egress, &rt_consumer_source, RT_PACER_RESEND, c, seq, p->payload_len + ADDED / 4))
+	{
+		s->last_ms = now_ms(c);
+		s->tries++; /* and once more when it leaves */
+	}
+}
+
+/* ---- for the pacer ---- */
+
+static void
+send_first(struct rt_consumer *c, struct sent *s)
+{
+	const struct rt_packet *p = rt_producer_stored(c->producer, s->layer, s->in_seq);
+	struct out_header h = {c->params.pt, s->marker, s->seq, s->ts, c->params.ssrc};
+	uint8_t prefix[8];
+	size_t skip, n;
+
+	s->waits = false;
+	s->first_ms = now_ms(c);
+	if (p == NULL)
+		return; /* overwritten meanwhile: lost, as on the path */
+	n = rewrite_payload(c, p, s->picture_id, s->tl0, prefix, &skip);
+	send_packet(c, p, &h, &c->roc, prefix, n, p->payload + skip, p->payload_len - skip);
+}
+
+static void
+send_paced(void *stream, uint16_t seq, enum rt_pacer_class class)
+{
+	struct rt_consumer *c = stream;
+	struct sent *s = &c->history[seq % RT_HISTORY];
+
+	if (!s->used || s->seq != seq || !rt_consumer_flows(c))
+		return;
+	if (class == RT_PACER_MEDIA)
+		send_first(c, s);
+	else
+		send_again(c, s);
+}
+
+static void
+on_overdue(void *stream)
+{
+	struct rt_consumer *c = stream;
+
+	expect_keyframe(c);
+	rt_consumer_want_keyframe(c);
+}
+
+/* An RTX packet without payload, only padding (RFC 3550 section 5.1): its last byte says how much. */
+static size_t
+send_padding(void *stream)
+{
+	static const uint8_t padding[PADDING] = {[PADDING - 1] = PADDING};
+	struct rt_consumer *c = stream;
+	struct rt_packet none = {.layer = 0};
+	uint8_t scratch[5 + RT_DD_MAX_LEN], *out;
+	struct rt_rtp_ext_out ext[8];
+	size_t header;
+
+	if (!rt_egress_ready(c->egress))
+		return 0;
+	out = rt_egress_buffer(c->egress);
+	header = rt_rtp_write_header(out, c->params.rtx_pt, false, c->rtx_seq++, c->last_ts, c->params.rtx_ssrc, ext,
+								 make_exts(c, &none, ext, scratch));
+	out[0] |= 0x20; /* P */
+	return rt_egress_send(c->egress, true, &c->rtx_roc, out, header, NULL, 0, padding, PADDING);
+}
+
+const struct rt_egress_source rt_consumer_source = {send_paced, on_overdue, send_padding};
+
+bool
+rt_consumer_can_pad(const struct rt_consumer *c)
+{
+	return c->params.rtx_ssrc && c->params.ext.id[RT_EXT_TRANSPORT_CC] && !c->paused && rt_egress_ready(c->egress);
 }
 
 /* The producer's clock at this moment.  Its last sender report ties its media time to its wall clock; audio and video
@@ -595,7 +814,8 @@ rt_consumer_on_report(struct rt_consumer *c, const struct rt_rtcp_report *r)
 	c->fraction_lost = r->fraction_lost;
 	c->lost = r->lost;
 	c->jitter = r->jitter;
-	c->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
+	if (!c->suspended)
+		c->score = (uint8_t) (10 - r->fraction_lost * 10 / 256);
 }
 
 void

@@ -46,7 +46,8 @@ bool rt_consumer_flows(const struct rt_consumer *c);
 
 const struct rt_layers *rt_consumer_layers(const struct rt_consumer *c);
 void rt_consumer_prefer(struct rt_consumer *c, int spatial, int temporal); /* see rt_layers_prefer() */
-/* What its bandwidth allows; asks for the key frame that another spatial layer begins with.  reason is static. */
+/* What its bandwidth allows, {-1, -1} for nothing; asks for the key frame that another spatial layer begins with.
+ * reason is static. */
 void rt_consumer_aim(struct rt_consumer *c, struct rt_level target, const char *reason);
 
 /* ---- what the receiver says ---- */
@@ -66,6 +67,12 @@ void rt_consumer_on_report(struct rt_consumer *c, const struct rt_rtcp_report *r
 size_t rt_consumer_sender_report(struct rt_consumer *c, uint8_t *out, size_t cap);
 /* Each second: tells its score where that has changed. */
 void rt_consumer_tell_score(struct rt_consumer *c);
+
+/* Video that is held back until its receiver's path carries it. */
+bool rt_consumer_is_suspended(const struct rt_consumer *c);
+/* Whether it can send padding, and how (see egress.h). */
+bool rt_consumer_can_pad(const struct rt_consumer *c);
+extern const struct rt_egress_source rt_consumer_source;
 
 /* Bits a second now; one that is silent for a second has none. */
 uint64_t rt_consumer_bitrate(const struct rt_consumer *c);

@@ -1,23 +1,49 @@
 /* egress.c: see egress.h.  Consumers send through it, demux.c brings it feedback, allot.c asks for the estimate; the
  * endpoint owns it.
  *
- * Invariant: twcc_seq goes up by one for each packet that carries it, and is noted with the estimator at once: the
- * feedback names packets by nothing else. */
+ *   consumer ──> may pass? ──yes──> protected, numbered, noted with the estimator ──> transport
+ *                   └──no──> pacer ──(each 5 ms, as long as anything waits)──> consumer sends it
+ *
+ * Invariants: twcc_seq goes up by one for each packet that carries it, and is noted with the estimator at once: the
+ * feedback names packets by nothing else.  The timer runs if and only if something waits or a probe is under way. */
 #include "egress.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bgworker/common/alloc.h"
-#include "bgworker/media/rtp/bwe.h"
+#include "bgworker/common/clock.h"
+#include "bgworker/media/congestion/estimator.h"
+#include "bgworker/media/congestion/probe.h"
+#include "bgworker/media/congestion/resend.h"
+
+#define PACED_US 30000000 /* after the estimate fell last */
+#define MAX_AGE_MS 600    /* that video may have waited */
+#define BUSY_QUEUE_MS 40  /* on the path: it is to drain */
+#define MIN_PACE_BPS 60000
+#define PADDING_AT_ONCE 64 /* packets a turn of the timer */
 
 struct rt_egress
 {
 	struct rt_hub *hub;
 	struct rt_webrtc_transport *transport;
 	uint16_t twcc_seq; /* of the next packet */
-	struct rt_bwe *bwe;
+	struct rt_estimator *estimator;
+	struct rt_pacer *pacer;
+	const struct rt_egress_source *source; /* of what waits */
+	struct rt_timer *timer;
+	bool timed; /* the timer runs */
+	struct rt_resend resend;
+	struct rt_probe probe;
+	uint32_t paths;  /* that the estimator knows of */
+	uint8_t cluster; /* of the probe that is under way; 0: none */
+	uint64_t wanted_bps;
+	const struct rt_egress_source *padder;
+	void *padded; /* the stream that sends padding; NULL: none */
 	bool wants_allotment;
 };
+
+static void on_timer(void *arg);
 
 struct rt_egress *
 rt_egress_new(struct rt_hub *h, struct rt_webrtc_transport *t)
@@ -26,7 +52,9 @@ rt_egress_new(struct rt_hub *h, struct rt_webrtc_transport *t)
 
 	e->hub = h;
 	e->transport = t;
-	e->bwe = rt_bwe_new();
+	e->estimator = rt_estimator_new();
+	e->pacer = rt_pacer_new();
+	e->timer = rt_timer_new(rt_hub_loop(h), on_timer, e);
 	return e;
 }
 
@@ -35,7 +63,9 @@ rt_egress_free(struct rt_egress *e)
 {
 	if (e == NULL)
 		return;
-	rt_bwe_free(e->bwe);
+	rt_timer_free(e->timer);
+	rt_pacer_free(e->pacer);
+	rt_estimator_free(e->estimator);
 	free(e);
 }
 
@@ -77,18 +107,185 @@ rt_egress_number(const struct rt_egress *e)
 	return e->twcc_seq;
 }
 
-bool
+size_t
 rt_egress_send(struct rt_egress *e, bool numbered, struct rt_srtp_roc *roc, uint8_t *out, size_t header_len,
 			   const uint8_t *prefix, size_t prefix_len, const uint8_t *payload, size_t payload_len)
 {
 	size_t len =
 		rt_webrtc_transport_queue_rtp(e->transport, roc, out, header_len, prefix, prefix_len, payload, payload_len);
+	uint64_t now_us = rt_hub_now_us(e->hub);
 
 	if (len == 0)
-		return false;
+		return 0;
+	rt_pacer_spend(e->pacer, len, now_us);
 	if (numbered)
-		rt_bwe_sent(e->bwe, e->twcc_seq++, len, rt_hub_now_us(e->hub));
+	{
+		rt_estimator_sent(e->estimator, e->twcc_seq++, len, e->cluster, now_us);
+		if (e->cluster)
+			rt_probe_sent(&e->probe, len);
+	}
+	return len;
+}
+
+bool
+rt_egress_repeat(struct rt_egress *e, const uint8_t *data, size_t len)
+{
+	if (!rt_egress_may_resend(e, len))
+		return false;
+	memcpy(rt_egress_buffer(e), data, len);
+	rt_webrtc_transport_queue_again(e->transport, len);
+	rt_pacer_spend(e->pacer, len, rt_hub_now_us(e->hub));
 	return true;
+}
+
+bool
+rt_egress_may_resend(struct rt_egress *e, size_t bytes)
+{
+	return rt_resend_take(&e->resend, bytes, rt_egress_estimate_bps(e), rt_hub_now_us(e->hub));
+}
+
+bool
+rt_egress_may_pass(struct rt_egress *e, enum rt_pacer_class class)
+{
+	return rt_pacer_may_pass(e->pacer, class, rt_hub_now_us(e->hub));
+}
+
+static void
+run_timer(struct rt_egress *e)
+{
+	if (e->timed)
+		return;
+	e->timed = true;
+	rt_timer_start(e->timer, RT_PACER_PERIOD_MS);
+}
+
+bool
+rt_egress_queue(struct rt_egress *e, const struct rt_egress_source *source, enum rt_pacer_class class, void *stream,
+				uint16_t seq, size_t bytes)
+{
+	e->source = source;
+	if (!rt_pacer_push(e->pacer, class, stream, seq, bytes, rt_hub_now_us(e->hub)))
+		return false;
+	run_timer(e);
+	return true;
+}
+
+int
+rt_egress_take_back(struct rt_egress *e, const void *stream)
+{
+	uint16_t first;
+
+	return rt_pacer_is_empty(e->pacer) ? 0 : rt_pacer_take_back(e->pacer, stream, &first);
+}
+
+void
+rt_egress_forget(struct rt_egress *e, const void *stream)
+{
+	rt_egress_take_back(e, stream);
+	if (e->padded == stream)
+		e->padded = NULL;
+}
+
+/* ---- by time ---- */
+
+static void
+set_pace(struct rt_egress *e)
+{
+	uint64_t now_us = rt_hub_now_us(e->hub), bps = rt_egress_estimate_bps(e),
+			 decreased_us = rt_estimator_decreased_us(e->estimator);
+
+	if (!decreased_us || now_us - decreased_us > PACED_US)
+		bps = 0;
+	else if (rt_estimator_congested(e->estimator) || rt_estimator_queue_ms(e->estimator) > BUSY_QUEUE_MS)
+		bps = bps * 8 / 10;
+	else
+		bps = bps * 11 / 10;
+	rt_pacer_set_rate(e->pacer, bps && bps < MIN_PACE_BPS ? MIN_PACE_BPS : bps, now_us);
+}
+
+static void
+send_due(struct rt_egress *e)
+{
+	uint64_t now_us = rt_hub_now_us(e->hub);
+	enum rt_pacer_class class;
+	struct rt_paced item;
+	void *oldest;
+
+	while (rt_pacer_pop(e->pacer, &item, &class, now_us))
+		e->source->send(item.stream, item.seq, class);
+	while (rt_pacer_age_ms(e->pacer, now_us, &oldest) > MAX_AGE_MS)
+		e->source->overdue(oldest);
+}
+
+static void
+stop_probe(struct rt_egress *e)
+{
+	rt_probe_stop(&e->probe);
+	e->cluster = 0;
+}
+
+static void
+send_padding(struct rt_egress *e)
+{
+	uint64_t now_us = rt_hub_now_us(e->hub);
+
+	for (int i = 0; e->cluster && i < PADDING_AT_ONCE && rt_probe_due(&e->probe, now_us) > 0; i++)
+		if (e->padded == NULL || e->padder->pad(e->padded) == 0)
+			stop_probe(e);
+	if (!e->probe.active)
+		e->cluster = 0;
+}
+
+static void
+on_timer(void *arg)
+{
+	struct rt_egress *e = arg;
+
+	e->timed = false;
+	rt_hub_set_now(e->hub, rt_clock_us());
+	if (!rt_egress_ready(e))
+		stop_probe(e); /* what waits stays until it is too old */
+	else
+	{
+		send_due(e);
+		send_padding(e);
+		rt_port_flush(rt_hub_port(e->hub));
+	}
+	if (!rt_pacer_is_empty(e->pacer) || e->cluster)
+		run_timer(e);
+}
+
+void
+rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_source *source, void *stream)
+{
+	e->wanted_bps = bps;
+	e->padder = source;
+	e->padded = stream;
+}
+
+void
+rt_egress_tick(struct rt_egress *e)
+{
+	uint64_t now_us = rt_hub_now_us(e->hub);
+	struct rt_probe_input in = {.estimate_bps = rt_egress_estimate_bps(e),
+								.wanted_bps =
+									e->padded != NULL && rt_estimator_known(e->estimator) ? e->wanted_bps : 0,
+								.congested = rt_estimator_congested(e->estimator),
+								.decreased_us = rt_estimator_decreased_us(e->estimator),
+								.queue_ms = rt_estimator_queue_ms(e->estimator)};
+
+	if (rt_webrtc_transport_paths(e->transport) != e->paths)
+	{
+		e->paths = rt_webrtc_transport_paths(e->transport);
+		rt_estimator_new_path(e->estimator);
+	}
+	rt_estimator_tick(e->estimator, now_us);
+	set_pace(e);
+	if (rt_probe_begin(&e->probe, &in, now_us))
+	{
+		e->cluster = rt_estimator_probe(e->estimator);
+		run_timer(e);
+	}
 }
 
 /* ---- the estimate ---- */
@@ -96,37 +293,44 @@ rt_egress_send(struct rt_egress *e, bool numbered, struct rt_srtp_roc *roc, uint
 void
 rt_egress_feedback(struct rt_egress *e, const struct rt_rtcp *p)
 {
-	rt_bwe_feedback(e->bwe, p, rt_hub_now_us(e->hub));
+	rt_estimator_feedback(e->estimator, p, rt_hub_now_us(e->hub));
+	set_pace(e);
 }
 
 void
 rt_egress_remb(struct rt_egress *e, uint64_t bps)
 {
-	rt_bwe_remb(e->bwe, bps);
+	rt_estimator_remb(e->estimator, bps);
 }
 
 bool
 rt_egress_known(const struct rt_egress *e)
 {
-	return rt_bwe_known(e->bwe);
+	return rt_estimator_known(e->estimator);
 }
 
 uint64_t
 rt_egress_estimate_bps(const struct rt_egress *e)
 {
-	return rt_bwe_estimate(e->bwe);
+	return rt_estimator_bps(e->estimator);
 }
 
 bool
 rt_egress_congested(const struct rt_egress *e)
 {
-	return rt_bwe_congested(e->bwe);
+	return rt_estimator_congested(e->estimator);
+}
+
+uint64_t
+rt_egress_decreased_us(const struct rt_egress *e)
+{
+	return rt_estimator_decreased_us(e->estimator);
 }
 
 double
 rt_egress_loss(const struct rt_egress *e)
 {
-	return rt_bwe_loss(e->bwe);
+	return rt_estimator_loss(e->estimator);
 }
 
 void

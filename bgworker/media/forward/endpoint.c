@@ -363,7 +363,10 @@ rt_endpoint_tick(struct rt_endpoint *e, uint64_t tick)
 	for (struct rt_producer *p = e->producers; p != NULL; p = rt_producer_next(p))
 		rt_producer_tick(p);
 	if (e->allot != NULL)
+	{
 		rt_allot_layers(e->allot, e->consumers);
+		rt_egress_tick(e->egress);
+	}
 	if (tick % FEEDBACK_TICKS == 0)
 		rt_demux_send_feedback(e->demux);
 	if (second)

@@ -85,6 +85,12 @@ rt_layers_take_change(struct rt_layers *l)
 	return true;
 }
 
+void
+rt_layers_forget_told(struct rt_layers *l)
+{
+	l->told = (struct rt_level){-1, -1};
+}
+
 static enum rt_layers_verdict
 judge_simulcast(struct rt_layers *l, const struct rt_packet *p)
 {

@@ -49,6 +49,9 @@ enum rt_layers_verdict rt_layers_judge(struct rt_layers *l, const struct rt_pack
 /* The current level is another one than was told last; then it counts as told. */
 bool rt_layers_take_change(struct rt_layers *l);
 
+/* Nothing goes out, and that was told: whatever goes out next is a change. */
+void rt_layers_forget_told(struct rt_layers *l);
+
 /* The decode targets of which it gets all frames, as a mask. */
 uint32_t rt_layers_targets(const struct rt_layers *l);
 bool rt_layers_marker(const struct rt_layers *l, const struct rt_packet *p);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "bgworker/common/alloc.h"
+#include "bgworker/media/congestion/resend.h"
 #include "bgworker/media/rtp/recv.h"
 #include "bgworker/media/rtp/seq.h"
 #include "bgworker/media/rtp/store.h"
@@ -26,9 +27,26 @@
 #define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
 #define REPLAY_US 150000         /* after a key frame: who begins gets what came since, and needs no other */
 #define REPLAY_PACKETS 200
-#define LAYER_SILENCE_US 700000 /* behind the others of the track: the sender has stopped this one */
+#define STILL_US 500000           /* nothing has come since: then as well, however long ago it was */
+#define LAYER_SILENCE_US 400000   /* behind the others of the track: the sender has stopped this one */
+#define SPATIAL_SILENCE_US 200000 /* and so many pictures without it: a stream has this spatial layer no more */
+#define SPATIAL_PICTURES 3
+#define MAX_SPATIAL 4
+#define MAX_TEMPORAL 4
+#define PARTS_US 1000000 /* the window of the rates below */
 #define MAX_NACK 64
 #define RTCP_ROOM 1200
+
+/* What of a stream is in which of its layers: bytes by spatial and temporal layer, each second anew, and when a
+ * spatial layer came last. */
+struct parts
+{
+	uint32_t bytes[MAX_SPATIAL][MAX_TEMPORAL];
+	uint32_t bps[MAX_SPATIAL][MAX_TEMPORAL];
+	uint64_t from_us, seen_us[MAX_SPATIAL];
+	uint32_t pictures, seen_picture[MAX_SPATIAL], ts;
+	bool known;
+};
 
 /* One incoming stream. */
 struct layer
@@ -45,6 +63,7 @@ struct layer
 	uint16_t picture_id;    /* VP8: the newest */
 	struct rt_dd_state *dd; /* AV1 with dependency descriptors */
 	uint64_t plis;
+	struct parts parts;
 };
 
 struct rt_producer
@@ -389,7 +408,8 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	struct rt_packet packet;
 	uint64_t now_us = rt_hub_now_us(p->home.hub);
 
-	if (l->store == NULL || !l->keyframe_us || now_us - l->keyframe_us > REPLAY_US ||
+	if (l->store == NULL || !l->keyframe_us ||
+		(now_us - l->keyframe_us > REPLAY_US && now_us - l->recv.last_packet_us < STILL_US) ||
 		(uint16_t) (l->recv.highest - l->keyframe_seq) >= REPLAY_PACKETS)
 		return false;
 	first = rt_store_find(l->store, l->keyframe_seq);
@@ -421,6 +441,43 @@ note_keyframe(struct layer *l, const struct rt_packet *p)
 	}
 }
 
+/* Only codecs that tell their layers in each packet. */
+static void
+note_parts(struct layer *l, const struct rt_packet *p)
+{
+	struct parts *q = &l->parts;
+	unsigned spatial = p->has_dd ? p->dd.spatial : p->info.sid, temporal = p->has_dd ? p->dd.temporal : p->info.tid;
+
+	if (spatial >= MAX_SPATIAL || temporal >= MAX_TEMPORAL || (p->descriptor_len && !p->has_dd))
+		return;
+	if (p->arrival_us - q->from_us >= PARTS_US)
+	{
+		uint64_t took_us = p->arrival_us - q->from_us;
+
+		bool go_on = q->known && took_us < 4 * PARTS_US;
+
+		/* A key frame is no rate: it counts a quarter. */
+		for (int s = 0; s < MAX_SPATIAL; s++)
+			for (int t = 0; t < MAX_TEMPORAL; t++)
+			{
+				uint32_t bps = (uint32_t) ((uint64_t) q->bytes[s][t] * 8000000 / took_us);
+
+				q->bps[s][t] = go_on ? q->bps[s][t] / 4 * 3 + bps / 4 : bps;
+			}
+		q->known = q->from_us && took_us < 4 * PARTS_US;
+		memset(q->bytes, 0, sizeof(q->bytes));
+		q->from_us = p->arrival_us;
+	}
+	if (p->ts != q->ts)
+	{
+		q->pictures++;
+		q->ts = p->ts;
+	}
+	q->bytes[spatial][temporal] += p->payload_len;
+	q->seen_us[spatial] = p->arrival_us;
+	q->seen_picture[spatial] = q->pictures;
+}
+
 /* Picture numbers of 7 bits (RFC 7741 section 4.2) become 15, which is what goes out. */
 static void
 widen_picture_id(struct layer *l, struct rt_codec_info *info)
@@ -446,7 +503,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 
 	if (!repair)
 		follow_ssrc(l, rtp->ssrc);
-	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us, video && p->params.feedback.nack, repair);
+	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us, p->params.feedback.nack, repair);
 	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p))
 		return;
 	memset(&packet, 0, offsetof(struct rt_packet, orientation));
@@ -470,6 +527,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if (packet.descriptor_len)
 		read_descriptor(l, &packet);
 	note_level(p, &packet);
+	if (video && rc != RT_RECV_LATE)
+		note_parts(l, &packet);
 	if (rc == RT_RECV_BEGIN && !first)
 		forget_stream(l);
 	if (packet.info.keyframe)
@@ -478,7 +537,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		rt_store_put(l->store, &packet);
 	if (rc == RT_RECV_BEGIN && !first)
 		resync_layer(p, layer);
-	if (rc == RT_RECV_OVERRUN || (first && video && l->keyframe_wanted))
+	if ((rc == RT_RECV_OVERRUN && video) || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer);
 	for (int i = 0; i < p->nconsumers; i++)
 		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
@@ -507,16 +566,23 @@ send_nacks(struct rt_producer *p, int layer)
 		rt_producer_want_keyframe(p, layer);
 }
 
+/* Sound must come before it is to be played: by a long way it is not asked for. */
+static bool
+asks_again(const struct rt_producer *p)
+{
+	return p->params.kind == RT_KIND_VIDEO || rt_resend_helps_audio(rt_webrtc_transport_rtt_ms(p->home.transport));
+}
+
 void
 rt_producer_tick(struct rt_producer *p)
 {
-	if (p->params.kind != RT_KIND_VIDEO || !rt_producer_flows(p))
+	if (!rt_producer_flows(p))
 		return;
 	for (int i = 0; i < p->params.n_encodings; i++)
 	{
 		struct layer *l = &p->layers[i];
 
-		if (l->recv.nmissing)
+		if (l->recv.nmissing && asks_again(p))
 			send_nacks(p, i);
 		if (l->keyframe_wanted)
 			ask_when_due(p, l);
@@ -527,6 +593,32 @@ uint64_t
 rt_producer_bitrate(const struct rt_producer *p, int layer)
 {
 	return rt_recv_bitrate(&p->layers[layer].recv, rt_hub_now_us(p->home.hub));
+}
+
+uint64_t
+rt_producer_cost(const struct rt_producer *p, int layer, int spatial, int temporal, bool alone)
+{
+	const struct parts *q = &p->layers[layer].parts;
+	uint64_t bps = 0;
+
+	if (!q->known || rt_producer_bitrate(p, layer) == 0)
+		return 0;
+	for (int s = alone ? spatial : 0; s <= spatial && s < MAX_SPATIAL; s++)
+		for (int t = 0; t <= temporal && t < MAX_TEMPORAL; t++)
+			bps += q->bps[s][t];
+	return bps;
+}
+
+bool
+rt_producer_spatial_live(const struct rt_producer *p, int spatial)
+{
+	const struct layer *l = &p->layers[0];
+	const struct parts *q = &l->parts;
+
+	if (!q->pictures || spatial >= MAX_SPATIAL)
+		return true; /* not told */
+	return q->pictures - q->seen_picture[spatial] < SPATIAL_PICTURES ||
+		   l->recv.last_packet_us - q->seen_us[spatial] < SPATIAL_SILENCE_US;
 }
 
 bool

@@ -65,6 +65,11 @@ void rt_producer_tick(struct rt_producer *p);
 
 /* Bits a second of a layer now; 0: it does not flow. */
 uint64_t rt_producer_bitrate(const struct rt_producer *p, int layer);
+/* Bits a second of a stream up to these layers; alone: of the spatial layer without those below.  0: not known yet.
+ */
+uint64_t rt_producer_cost(const struct rt_producer *p, int layer, int spatial, int temporal, bool alone);
+/* SVC: the stream really has this spatial layer by now. */
+bool rt_producer_spatial_live(const struct rt_producer *p, int spatial);
 /* Its packets come as those of the other layers do: a still picture may send few, of all of them. */
 bool rt_producer_layer_live(const struct rt_producer *p, int layer);
 uint8_t rt_producer_score(const struct rt_producer *p); /* 0 to 10, by what is lost on the way here */

@@ -65,6 +65,7 @@ struct rt_webrtc_transport
 	struct peer_tuple tuples[MAX_TUPLES];
 	bool selected; /* the outlet's tuple is valid */
 	struct rt_outlet outlet;
+	uint32_t paths; /* addresses that it has used */
 	uint32_t nomination;
 	uint64_t created_us;
 	uint64_t reached_us; /* the first check; 0: none has come */
@@ -238,6 +239,7 @@ select_tuple(struct rt_webrtc_transport *t, const struct rt_tuple *to)
 	rt_port_flush(rt_hub_port(t->hub)); /* what is queued goes the way it was meant for */
 	t->outlet.tuple = *to;
 	t->selected = true;
+	t->paths++;
 }
 
 void
@@ -558,6 +560,20 @@ rt_webrtc_transport_queue_rtp(struct rt_webrtc_transport *t, struct rt_srtp_roc 
 	t->packets_out++;
 	t->bytes_out += len;
 	return len;
+}
+
+void
+rt_webrtc_transport_queue_again(struct rt_webrtc_transport *t, size_t len)
+{
+	rt_port_queue(rt_hub_port(t->hub), &t->outlet, len);
+	t->packets_out++;
+	t->bytes_out += len;
+}
+
+uint32_t
+rt_webrtc_transport_paths(const struct rt_webrtc_transport *t)
+{
+	return t->paths;
 }
 
 bool

@@ -84,6 +84,10 @@ void rt_webrtc_transport_send_rtcp(struct rt_webrtc_transport *t, uint8_t *data,
 size_t rt_webrtc_transport_queue_rtp(struct rt_webrtc_transport *t, struct rt_srtp_roc *roc, uint8_t *out,
 									 size_t header_len, const uint8_t *prefix, size_t prefix_len,
 									 const uint8_t *payload, size_t payload_len);
+/* Queues what lies in that buffer, and went out before, as it is. */
+void rt_webrtc_transport_queue_again(struct rt_webrtc_transport *t, size_t len);
+/* How many times what goes out has taken another address. */
+uint32_t rt_webrtc_transport_paths(const struct rt_webrtc_transport *t);
 /* Whether what goes out is under AES-GCM, where no sequence number may go out twice. */
 bool rt_webrtc_transport_is_aead(const struct rt_webrtc_transport *t);
 
