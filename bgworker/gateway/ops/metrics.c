@@ -13,7 +13,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/metric.h"
-#include "bgworker/common/process.h"
+#include "process.h"
 #include "bgworker/common/text.h"
 #include "bgworker/common/version.h"
 #include "bgworker/gateway/bus/bus.h"

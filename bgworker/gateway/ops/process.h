@@ -2,7 +2,7 @@
 #ifndef RT_PROCESS_H
 #define RT_PROCESS_H
 
-#include "text.h"
+#include "bgworker/common/text.h"
 
 struct rt_process;
 

@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "alloc.h"
-#include "clock.h"
-#include "metric.h"
+#include "bgworker/common/alloc.h"
+#include "bgworker/common/clock.h"
+#include "bgworker/common/metric.h"
 
 struct rt_process
 {
