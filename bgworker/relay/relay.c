@@ -211,7 +211,8 @@ store_position(void *arg)
 struct purge
 {
 	const char *activity;
-	bool (*rows)(void);
+	rt_database *db;
+	bool (*rows)(rt_database *db);
 	bool more;
 };
 
@@ -220,7 +221,7 @@ purge(void *arg)
 {
 	struct purge *p = arg;
 
-	p->more = p->rows();
+	p->more = p->rows(p->db);
 }
 
 /* In transactions of their own: what keeps one of them from its work keeps no other. */
@@ -228,9 +229,9 @@ static void
 keep_house(struct relay *r)
 {
 	struct purge purges[] = {
-		{.activity = "removing old events", .rows = rt_retention_purge_log},
-		{.activity = "removing old messages", .rows = rt_retention_purge_messages},
-		{.activity = "removing old entries of the audit", .rows = rt_retention_purge_audit},
+		{.db = r->db, .activity = "removing old events", .rows = rt_retention_purge_log},
+		{.db = r->db, .activity = "removing old messages", .rows = rt_retention_purge_messages},
+		{.db = r->db, .activity = "removing old entries of the audit", .rows = rt_retention_purge_audit},
 	};
 
 	/* First: the log may be empty afterwards. */

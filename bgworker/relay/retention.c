@@ -1,7 +1,13 @@
-/* retention.c: see retention.h. */
+/* retention.c: see retention.h.
+ *
+ * A table of the application's may refer to old messages by a foreign key.  Then a page of rooms fails as a whole and
+ * is gone through room by room, each in a subtransaction; a room that is held is skipped until the next pass,
+ * counted, and told once an hour. */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "extension/messages/query.h"
@@ -12,6 +18,7 @@
 #define LOG_ROWS 10000
 #define MESSAGE_ROWS 1000
 #define PAGE_ROOMS 1000
+#define COMPLAIN_EVERY_MS 3600000
 #define AUDIT_ROWS 10000
 
 /* Positions and times rise together, so the old ones lie at the index's beginning.  A clock that was set back breaks
@@ -50,6 +57,12 @@ static struct rt_query purge_messages = {
 	.types = {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID},
 };
 
+static struct rt_query page_end = {
+	.sql = "SELECT max(p.id) FROM (SELECT r.id FROM rt.rooms r WHERE r.id > $1 ORDER BY r.id LIMIT $2) p",
+	.nargs = 2,
+	.types = {INT8OID, INT8OID},
+};
+
 static struct rt_query purge_places = {
 	.sql = "DELETE FROM rt.deleted_messages WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM rt.deleted_messages d "
 		   "WHERE d.created_at < $2 ORDER BY d.created_at LIMIT $1))",
@@ -83,49 +96,155 @@ purge(struct rt_query *query, int64 rows, int age_s)
 }
 
 bool
-rt_retention_purge_log(void)
+rt_retention_purge_log(rt_database *db)
 {
 	return purge(&purge_log, LOG_ROWS, rt_recovery_window_s);
 }
 
 bool
-rt_retention_purge_audit(void)
+rt_retention_purge_audit(rt_database *db)
 {
 	return rt_retain_audit_s > 0 && purge(&purge_audit, AUDIT_ROWS, rt_retain_audit_s);
 }
 
-/* Sets *room_id to the last room of the page, or leaves it if some of the page's messages are still there. */
-static bool
-purge_page(int64 *room_id)
+/* Where the pass through the rooms has got to. */
+static struct
 {
-	Datum values[4] = {Int64GetDatum(MESSAGE_ROWS), before(rt_retain_messages_s), Int64GetDatum(*room_id),
-					   Int64GetDatum(PAGE_ROOMS)};
+	int64 room_id;    /* rooms up to this one are done */
+	int64 one_by_one; /* up to this room each is a page of its own: the page that ends with it has failed */
+	uint64 held;      /* rooms of this pass that could not be emptied */
+	TimestampTz told; /* when the log was told last */
+} pass;
+
+/* Removes from up to so many rooms.  Sets *last to the last of them, 0: there is none.  True: some of their messages
+ * are still there. */
+static bool
+purge_page(int64 rooms, int64 *last)
+{
+	Datum values[4] = {Int64GetDatum(MESSAGE_ROWS), before(rt_retain_messages_s), Int64GetDatum(pass.room_id),
+					   Int64GetDatum(rooms)};
 	HeapTuple row;
 	bool isnull;
 	bool more;
-	int64 last;
 
 	SPI_connect();
 	rt_query_run(&purge_messages, values, NULL, false);
 	row = SPI_tuptable->vals[0];
 	more = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull)) >= MESSAGE_ROWS;
-	last = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
-	SPI_finish();
+	*last = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 	if (isnull)
-		return false;
-	if (!more)
-		*room_id = last;
+		*last = 0;
+	SPI_finish();
+	return more;
+}
+
+static int64
+last_room_of_page(int64 rooms)
+{
+	Datum values[2] = {Int64GetDatum(pass.room_id), Int64GetDatum(rooms)};
+	int64 last;
+	bool isnull;
+
+	SPI_connect();
+	rt_query_run(&page_end, values, NULL, false);
+	last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return isnull ? 0 : last;
+}
+
+static void
+complain(const ErrorData *error, int64 room_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (pass.told != 0 && !TimestampDifferenceExceeds(pass.told, now, COMPLAIN_EVERY_MS))
+		return;
+	pass.told = now;
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("old messages of room " INT64_FORMAT " cannot be removed: %s", room_id, error->message),
+					  error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+					  errhint("Give the foreign key an ON DELETE action. Other rooms are not affected.")));
+}
+
+/* As purge_page(), in a subtransaction.  False: a foreign key holds one of the rows, and nothing was removed. */
+static bool
+try_page(int64 rooms, int64 *last, bool *more)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		*more = purge_page(rooms, last);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
+			ReThrowError(error);
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		*last = last_room_of_page(rooms);
+		if (rooms == 1)
+			complain(error, *last);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/* False: the pass is over. */
+static bool
+purge_some(void)
+{
+	int64 rooms = pass.room_id < pass.one_by_one ? 1 : PAGE_ROOMS;
+	int64 last = 0;
+	bool more = false;
+
+	if (try_page(rooms, &last, &more))
+	{
+		if (last == 0)
+			return false;
+		if (!more)
+			pass.room_id = last;
+	}
+	else if (rooms > 1)
+		pass.one_by_one = last;
+	else
+	{
+		pass.held++;
+		pass.room_id = last;
+	}
 	return true;
 }
 
+/* Many at a time where they are single rooms: a transaction for each would take long. */
 bool
-rt_retention_purge_messages(void)
+rt_retention_purge_messages(rt_database *db)
 {
-	static int64 room_id = 0; /* rooms up to this one are done */
-
-	if (rt_retain_messages_s > 0 && purge_page(&room_id))
-		return true;
-	room_id = 0;
+	for (int i = 0; rt_retain_messages_s > 0 && i < 100; i++)
+	{
+		if (!purge_some())
+			break;
+		if (i == 99 || pass.room_id >= pass.one_by_one)
+			return true;
+	}
+	pg_atomic_write_u64(&db->rooms_held, pass.held);
+	pass.room_id = 0;
+	pass.one_by_one = 0;
+	pass.held = 0;
 	return rt_retain_messages_s > 0 && rt_version_has_places() &&
 		   purge(&purge_places, MESSAGE_ROWS, rt_retain_messages_s);
 }

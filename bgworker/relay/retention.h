@@ -2,10 +2,12 @@
 #ifndef RT_RETENTION_H
 #define RT_RETENTION_H
 
+#include "extension/server/rt_shmem.h"
+
 /* Inside a transaction, by a session that suppresses events.  Each removes a bounded number of rows; true: there are
  * more. */
-extern bool rt_retention_purge_log(void);      /* rt.recovery_window */
-extern bool rt_retention_purge_messages(void); /* rt.retain_messages */
-extern bool rt_retention_purge_audit(void);    /* rt.retain_audit */
+extern bool rt_retention_purge_log(rt_database *db);      /* rt.recovery_window */
+extern bool rt_retention_purge_messages(rt_database *db); /* rt.retain_messages */
+extern bool rt_retention_purge_audit(rt_database *db);    /* rt.retain_audit */
 
 #endif

@@ -39,6 +39,7 @@ int rt_max_connections;
 int rt_max_connections_per_user;
 int rt_max_rooms_per_connection;
 int rt_db_connections;
+int rt_max_relay_wait_ms;
 int rt_rate_messages;
 int rt_rate_burst;
 int rt_rate_events;

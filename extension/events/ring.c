@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "port/pg_bitutils.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
@@ -37,7 +38,7 @@ note_use(rt_ring *ring, uint64 used)
 
 /* Takes len bytes in one piece; the lock is held.  False: there is no place. */
 static bool
-take_space(rt_database *db, Size len, uint64 *pos)
+take_space(rt_database *db, Size len, TimestampTz now, uint64 *pos)
 {
 	rt_ring *ring = &db->ring;
 	uint64 head = pg_atomic_read_u64(&ring->head);
@@ -58,6 +59,8 @@ take_space(rt_database *db, Size len, uint64 *pos)
 	}
 	record = record_at(db, head + filler);
 	record->len = len;
+	record->at = now;
+	record->pid = MyProcPid;
 	pg_atomic_init_u32(&record->state, RT_RING_RESERVED);
 	note_use(ring, used);
 	pg_write_barrier();
@@ -71,10 +74,11 @@ rt_ring_reserve(rt_database *db, const char *body, Size len, uint64 *pos)
 {
 	Size record_len = MAXALIGN(sizeof(struct rt_ring_record)) + MAXALIGN(len);
 	struct rt_ring_record *record;
+	TimestampTz now = GetCurrentTimestamp();
 	bool taken;
 
 	LWLockAcquire(&db->ring.lock, LW_EXCLUSIVE);
-	taken = take_space(db, record_len, pos);
+	taken = take_space(db, record_len, now, pos);
 	if (!taken)
 	{
 		db->ring.full = true;
@@ -86,7 +90,6 @@ rt_ring_reserve(rt_database *db, const char *body, Size len, uint64 *pos)
 
 	record = record_at(db, *pos);
 	record->body_len = len;
-	record->at = GetCurrentTimestamp();
 	memcpy(RT_RECORD_BODY(record), body, len);
 	return true;
 }
@@ -162,6 +165,44 @@ rt_ring_peek(rt_database *db, uint64 *pos)
 		*pos += record->len;
 	}
 	return NULL;
+}
+
+/* Reads without a lock: what lies between tail and head stays as it is until the tail passes it, so what was read is
+ * right if the tail has not moved meanwhile.  After some tries the relay is busy rather than stalled. */
+bool
+rt_ring_oldest(rt_database *db, struct rt_ring_wait *oldest)
+{
+	for (int try = 0; try < 10; try++)
+	{
+		uint64 tail = pg_atomic_read_u64(&db->ring.tail);
+		uint64 head;
+		uint64 pos = tail;
+		uint32 state = RT_RING_ABORTED;
+
+		pg_read_barrier();
+		head = pg_atomic_read_u64(&db->ring.head);
+		pg_read_barrier();
+		while (pos < head)
+		{
+			struct rt_ring_record *record = record_at(db, pos);
+			uint32 len = record->len;
+
+			state = pg_atomic_read_u32(&record->state);
+			if (state != RT_RING_ABORTED)
+			{
+				oldest->at = record->at;
+				oldest->pid = state == RT_RING_RESERVED ? record->pid : 0;
+				break;
+			}
+			if (len == 0)
+				break;
+			pos += len;
+		}
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&db->ring.tail) == tail)
+			return pos < head && state != RT_RING_ABORTED;
+	}
+	return false;
 }
 
 void

@@ -36,7 +36,7 @@ struct rt_ring_record
 	uint32 len; /* of all, MAXALIGNed */
 	pg_atomic_uint32 state;
 	uint32 body_len;
-	uint32 unused;
+	int pid;        /* the backend that reserved it */
 	TimestampTz at; /* when it was reserved */
 };
 
@@ -58,6 +58,19 @@ extern void rt_ring_refuse(rt_database *db);
 extern void rt_ring_publish(rt_database *db, uint64 pos);
 extern void rt_ring_abort(rt_database *db, uint64 pos);
 extern void rt_ring_dropped(rt_database *db, bool committed, bool had_commands);
+
+/* ---- for anybody ---- */
+
+/* The oldest record that waits for the relay, or that the relay waits for. */
+struct rt_ring_wait
+{
+	TimestampTz at;
+	int pid; /* of the backend whose commit is not through yet, in synchronous replication say; 0: the relay has not
+				come to it */
+};
+
+/* False: none waits. */
+extern bool rt_ring_oldest(rt_database *db, struct rt_ring_wait *oldest);
 
 /* ---- for the relay ---- */
 

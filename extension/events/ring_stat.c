@@ -12,8 +12,9 @@
 
 #include "event.h"
 #include "extension/server/rt_shmem.h"
+#include "ring.h"
 
-#define COLUMNS 19
+#define COLUMNS 22
 
 PG_FUNCTION_INFO_V1(rt_stat_relay);
 PG_FUNCTION_INFO_V1(rt_reset_relay_stats);
@@ -102,6 +103,8 @@ static void
 read_columns(rt_database *db, struct column *columns)
 {
 	struct locked l = read_locked(db);
+	struct rt_ring_wait oldest = {0};
+	bool waits = rt_ring_oldest(db, &oldest);
 	const struct column read[COLUMNS] = {
 		{"pid", Int32GetDatum(l.relay_pid), l.relay_pid == 0},
 		{"last_pos", figure(&db->last_pos)},
@@ -119,6 +122,9 @@ read_columns(rt_database *db, struct column *columns)
 		{"rescued", figure(&db->rescued)},
 		{"notify_failures", figure(&db->notify_failures)},
 		{"stats_reset", TimestampTzGetDatum(l.stats_reset)},
+		{"oldest_wait", microseconds(waits ? Max(GetCurrentTimestamp() - oldest.at, 0) : 0), !waits},
+		{"blocker_pid", Int32GetDatum(oldest.pid), !waits || oldest.pid == 0},
+		{"rooms_held", figure(&db->rooms_held)},
 		{"lag_sum", microseconds(pg_atomic_read_u64(&db->lag_sum_us))},
 		{"lag_counts", lag_counts(db)},
 		{"lag_bounds_us", lag_bounds()},

@@ -117,7 +117,7 @@ CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
     OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
     OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
-    OUT stats_reset timestamptz, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
+    OUT stats_reset timestamptz, OUT oldest_wait interval, OUT blocker_pid integer, OUT rooms_held bigint, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
 COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
 
@@ -128,7 +128,9 @@ COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay b
 CREATE VIEW rt.stat_relay AS
     SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
            s.largest_lag, s.ring_bytes, s.ring_used, s.ring_high_water, s.published, s.lost, s.rescans, s.rescued,
-           s.notify_failures, s.stats_reset
+           s.notify_failures, s.stats_reset, s.oldest_wait, s.blocker_pid,
+           (SELECT a.wait_event_type || ': ' || a.wait_event FROM pg_catalog.pg_stat_get_activity(coalesce(s.blocker_pid, s.pid)) AS a
+            WHERE s.oldest_wait IS NOT NULL) AS waits_for, s.rooms_held
     FROM rt_private.stat_relay() s
     CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
 COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
@@ -148,6 +150,10 @@ COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; 
 COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
 COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
 COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest event that has not been notified yet; null: none waits. See rt.max_relay_wait';
+COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'session whose commit that event waits for; null: the relay has not come to it';
+COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
+COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),

@@ -270,6 +270,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('up', (r.pid IS NOT NULL)::integer, 'position', r.last_pos, 'events', r.events, 'batches', r.batches,
 		'published', r.published, 'lost', r.lost, 'rescans', r.rescans, 'rescued', r.rescued, 'notifyFailures', r.notify_failures,
 		'ringBytes', r.ring_bytes, 'ringUsed', r.ring_used, 'ringHighWater', r.ring_high_water,
+		'oldestUs', coalesce((extract(epoch FROM r.oldest_wait) * 1000000)::bigint, 0), 'roomsHeld', r.rooms_held,
+		'stalled', current_setting('rt.max_relay_wait')::interval > interval '0'
+			AND coalesce(r.oldest_wait > current_setting('rt.max_relay_wait')::interval, false),
 		'lagSumUs', (extract(epoch FROM r.lag_sum) * 1000000)::bigint, 'lagCounts', r.lag_counts, 'lagBoundsUs', r.lag_bounds_us)
 	FROM rt_private.stat_relay() AS r
 $$;

@@ -80,6 +80,7 @@ typedef struct rt_database
 
 	/* relay's figures; the relay writes, anybody reads */
 	pg_atomic_uint64 last_pos;
+	pg_atomic_uint64 rooms_held; /* rooms that retention's last pass could not empty */
 	pg_atomic_uint64 events;
 	pg_atomic_uint64 batches;
 	pg_atomic_uint64 largest_batch;

@@ -129,6 +129,7 @@ reset_slot(rt_database *db)
 {
 	reset_ring(&db->ring);
 	pg_atomic_write_u64(&db->last_pos, 0);
+	pg_atomic_write_u64(&db->rooms_held, 0);
 	pg_atomic_write_u64(&db->lag_us, 0);
 	rt_database_reset_figures(db);
 }

@@ -47,6 +47,7 @@ REVOKE EXECUTE ON FUNCTION
 	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
 	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
 	rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) FROM rt_gateway;
+DROP VIEW rt.stat_relay;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
@@ -65,6 +66,7 @@ DROP FUNCTION rt_private.token_json(rt.users);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
+DROP FUNCTION rt_private.stat_relay();
 DROP TABLE rt_private.deletions;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
@@ -3964,10 +3966,80 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
 
+CREATE FUNCTION rt_private.stat_relay(
+    OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
+    OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
+    OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
+    OUT stats_reset timestamptz, OUT oldest_wait interval, OUT blocker_pid integer, OUT rooms_held bigint, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
+
+COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
+
+COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay begin anew';
+
+CREATE VIEW rt.stat_relay AS
+    SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
+           s.largest_lag, s.ring_bytes, s.ring_used, s.ring_high_water, s.published, s.lost, s.rescans, s.rescued,
+           s.notify_failures, s.stats_reset, s.oldest_wait, s.blocker_pid,
+           (SELECT a.wait_event_type || ': ' || a.wait_event FROM pg_catalog.pg_stat_get_activity(coalesce(s.blocker_pid, s.pid)) AS a
+            WHERE s.oldest_wait IS NOT NULL) AS waits_for, s.rooms_held
+    FROM rt_private.stat_relay() s
+    CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
+
+COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
+
+COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
+
+COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
+
+COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
+
+COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
+
+COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
+
+COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
+
+COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean of that over all batches; null: there was none';
+
+COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'highest of that';
+
+COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
+
+COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
+
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have waited';
+
+COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
+
+COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
+
+COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
+
+COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
+
+COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+
+COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest event that has not been notified yet; null: none waits. See rt.max_relay_wait';
+
+COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'session whose commit that event waits for; null: the relay has not come to it';
+
+COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
+
+COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
+
+COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
+
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
     rt_private.change_payload(rt.messages, text),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
+
+GRANT SELECT ON rt.stat_relay TO pg_monitor;
 
 CREATE UNLOGGED TABLE rt_private.failures (
 	what text NOT NULL,
@@ -4746,6 +4818,20 @@ BEGIN
 	RETURN '{}';
 END
 $$;
+
+CREATE OR REPLACE FUNCTION rt_private.relay_figures() RETURNS json
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('up', (r.pid IS NOT NULL)::integer, 'position', r.last_pos, 'events', r.events, 'batches', r.batches,
+		'published', r.published, 'lost', r.lost, 'rescans', r.rescans, 'rescued', r.rescued, 'notifyFailures', r.notify_failures,
+		'ringBytes', r.ring_bytes, 'ringUsed', r.ring_used, 'ringHighWater', r.ring_high_water,
+		'oldestUs', coalesce((extract(epoch FROM r.oldest_wait) * 1000000)::bigint, 0), 'roomsHeld', r.rooms_held,
+		'stalled', current_setting('rt.max_relay_wait')::interval > interval '0'
+			AND coalesce(r.oldest_wait > current_setting('rt.max_relay_wait')::interval, false),
+		'lagSumUs', (extract(epoch FROM r.lag_sum) * 1000000)::bigint, 'lagCounts', r.lag_counts, 'lagBoundsUs', r.lag_bounds_us)
+	FROM rt_private.stat_relay() AS r
+$$;
+
+COMMENT ON FUNCTION rt_private.relay_figures() IS 'what rt.stat_relay shows, for metrics';
 
 CREATE OR REPLACE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -6408,6 +6494,9 @@ COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits 
 
 COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
 
+COMMENT ON FUNCTION rt.reset_stats() IS
+	'lets the counts of rt.stat_relay and rt.stat_gateway begin anew, as pg_stat_reset() does; /metrics goes on';
+
 DO $$
 DECLARE
 	f regprocedure;
@@ -6498,6 +6587,8 @@ CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter
 LANGUAGE sql STABLE
 	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
 		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);
+
+COMMENT ON COLUMN rt.stat_gateway.position IS 'position in rt.events that it has reached; compare with rt.stat_relay.last_pos';
 
 GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, recording, starts_at, created_at,
 	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;

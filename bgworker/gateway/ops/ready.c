@@ -14,6 +14,7 @@ struct rt_ready
 {
 	struct rt_ready_uses uses;
 	bool known;
+	bool stalled;
 };
 
 struct rt_ready *
@@ -37,6 +38,12 @@ rt_ready_set_known(struct rt_ready *r, bool known)
 	r->known = known;
 }
 
+void
+rt_ready_set_stalled(struct rt_ready *r, bool stalled)
+{
+	r->stalled = stalled;
+}
+
 bool
 rt_ready_is_known(const struct rt_ready *r)
 {
@@ -49,5 +56,5 @@ rt_ready_is(const struct rt_ready *r)
 	const struct rt_ready_uses *u = &r->uses;
 
 	return !u->self->ending && !rt_drain_begun(u->drain) && rt_db_up(u->db) && rt_bus_started(u->bus) &&
-		   rt_auth_ready(u->auth) && r->known;
+		   rt_auth_ready(u->auth) && r->known && !r->stalled;
 }

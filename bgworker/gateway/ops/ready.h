@@ -28,7 +28,10 @@ void rt_ready_free(struct rt_ready *r); /* NULL is fine */
 void rt_ready_set_known(struct rt_ready *r, bool known);
 bool rt_ready_is_known(const struct rt_ready *r);
 
-/* New clients are let in: the database and the bus are there, and it is not about to end. */
+/* Events have waited for the relay longer than rt.max_relay_wait. */
+void rt_ready_set_stalled(struct rt_ready *r, bool stalled);
+
+/* New clients are let in: the database, the bus and the relay work, and it is not about to end. */
 bool rt_ready_is(const struct rt_ready *r);
 
 #endif

@@ -27,6 +27,7 @@ static const struct
 	{"ringUsed", "rt_relay_ring_used_bytes", "Bytes that wait in the ring.", RT_GAUGE},
 	{"ringHighWater", "rt_relay_ring_high_water_bytes", "Largest number of bytes that have waited in the ring.",
 	 RT_GAUGE},
+	{"roomsHeld", "rt_relay_rooms_held", "Rooms whose old messages retention could not remove.", RT_GAUGE},
 };
 
 /* False: the list is none of ours. */
@@ -57,6 +58,15 @@ write_lag(const json_t *relay, struct rt_text *out, const char *labels)
 							   (uint64_t) rt_json_int(relay, "lagSumUs", 0));
 }
 
+static void
+write_oldest(const json_t *relay, struct rt_text *out, const char *labels)
+{
+	rt_metric_write_head(out, "rt_relay_oldest_wait_seconds",
+						 "Age of the oldest event that the relay has not notified yet.", "gauge");
+	rt_metric_write_double(out, "rt_relay_oldest_wait_seconds", labels,
+						   (double) rt_json_int(relay, "oldestUs", 0) / 1e6);
+}
+
 void
 rt_relaystat_write(const json_t *relay, struct rt_text *out, const char *labels)
 {
@@ -69,5 +79,6 @@ rt_relaystat_write(const json_t *relay, struct rt_text *out, const char *labels)
 
 		rt_metric_write(out, &m, labels);
 	}
+	write_oldest(relay, out, labels);
 	write_lag(relay, out, labels);
 }

@@ -197,6 +197,7 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	{
 		rt_ready_set_known(rp->uses.ready, true);
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
+		rt_ready_set_stalled(rp->uses.ready, json_is_true(json_object_get(rt_report_relay(rp), "stalled")));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
 		rt_ready_set_known(rp->uses.ready, false);
