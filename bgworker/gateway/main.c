@@ -38,7 +38,6 @@
 #include "bgworker/gateway/delivery/presence.h"
 #include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/delivery/recovery.h"
-#include "bgworker/gateway/delivery/roaming.h"
 #include "bgworker/gateway/lifecycle/entry.h"
 #include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/lifecycle/leave.h"
@@ -107,7 +106,6 @@ struct gateway
 	struct rt_meetings *meetings;
 	struct rt_meeting_events *meeting_events;
 	struct rt_signalling *signals;
-	struct rt_roaming *roaming;
 	struct rt_presence *presence;
 	struct rt_recover *recover;
 	struct rt_dispatch *dispatch;
@@ -400,14 +398,6 @@ make_meetings(struct gateway *g)
 static void
 make_delivery(struct gateway *g)
 {
-	g->roaming = rt_roaming_new(&(struct rt_roaming_uses){
-		.loop = g->loop,
-		.db = g->db,
-		.self = &g->self,
-		.users = g->users,
-		.rooms = g->rooms,
-		.commands = g->commands,
-	});
 	g->presence = rt_presence_new(&(struct rt_presence_uses){
 		.loop = g->loop,
 		.db = g->db,
@@ -423,7 +413,6 @@ make_delivery(struct gateway *g)
 		.bus = g->bus,
 		.recent = g->recent,
 		.rooms = g->rooms,
-		.roaming = g->roaming,
 		.events = g->events,
 		.counters = g->counters,
 		.settings = &g->settings.recovery,
@@ -438,7 +427,6 @@ make_delivery(struct gateway *g)
 		.joins = g->joins,
 		.meetings = g->meetings,
 		.presence = g->presence,
-		.roaming = g->roaming,
 	});
 }
 
@@ -535,7 +523,6 @@ make_ways_in_and_out(struct gateway *g)
 		.typings = g->typings,
 		.meeting_events = g->meeting_events,
 		.presence = g->presence,
-		.roaming = g->roaming,
 		.counters = g->counters,
 		.commands = g->commands,
 		.settings = &g->settings.leave,
@@ -559,7 +546,6 @@ make_reviews(struct gateway *g)
 		.rooms = g->rooms,
 		.joins = g->joins,
 		.meetings = g->meetings,
-		.roaming = g->roaming,
 		.entries = g->entries,
 		.leave = g->leave,
 		.commands = g->commands,
@@ -689,7 +675,6 @@ stop(struct gateway *g)
 	rt_dispatch_free(g->dispatch);
 	rt_recover_free(g->recover);
 	rt_presence_free(g->presence);
-	rt_roaming_free(g->roaming);
 	rt_signalling_free(g->signals);
 	rt_meeting_events_free(g->meeting_events);
 	rt_meetings_free(g->meetings);

@@ -16,6 +16,9 @@
 #include "bgworker/worker/version.h"
 
 #define LOG_ROWS 10000
+/* Gateways read from the log what is too long for a notification, and what they missed: it is kept so long even where
+ * nothing is recovered. */
+#define LOG_MIN_S 60
 #define MESSAGE_ROWS 1000
 #define PAGE_ROOMS 1000
 #define COMPLAIN_EVERY_MS 3600000
@@ -98,7 +101,7 @@ purge(struct rt_query *query, int64 rows, int age_s)
 bool
 rt_retention_purge_log(rt_database *db)
 {
-	return purge(&purge_log, LOG_ROWS, rt_recovery_window_s);
+	return purge(&purge_log, LOG_ROWS, Max(rt_recovery_window_s, LOG_MIN_S));
 }
 
 bool

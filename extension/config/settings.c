@@ -104,7 +104,7 @@ static const struct int_setting int_settings[] = {
 	 "Sets how long a participant whose connection dropped keeps the place in a meeting.", NULL},
 	{"rt.media_idle_timeout", &rt_media_idle_timeout_ms, 30000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS, TOLD,
 	 "Sets how long a media transport may be silent before it is closed.", NULL},
-	{"rt.recovery_window", &rt_recovery_window_s, 7200, 60, 2592000, PGC_SIGHUP, GUC_UNIT_S, TOLD,
+	{"rt.recovery_window", &rt_recovery_window_s, 7200, 0, 2592000, PGC_SIGHUP, GUC_UNIT_S, TOLD,
 	 "Sets how long an event stays in rt.events, for clients that come back.",
 	 "It does not concern messages, which rt.retain_messages is for."},
 	{"rt.token_ttl", &rt_token_ttl_s, 43200, 1, 31536000, PGC_SIGHUP, GUC_UNIT_S, TOLD,

@@ -67,6 +67,13 @@ BEGIN
 			'data', jsonb_build_object('messageId', rt_private.message_id(room_id, seq), 'roomId', room_id::text,
 				'timestamp', now_text) || data,
 			'timestamp', now_text), true, room_id, seq);
+	IF kind IN ('message-edited', 'message-deleted') THEN
+		-- to sockets that have not joined the room, without the text
+		PERFORM rt_private.emit('chat-notification', json_build_object('unjoined', room_id::text),
+			json_build_object('type', kind, 'data', json_build_object('roomId', room_id::text,
+				'messageId', rt_private.message_id(room_id, seq), 'seq', seq, 'by', coalesce(data ->> 'editedBy', data ->> 'deletedBy')),
+				'timestamp', now_text), true, room_id);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.message_event(text, text, bigint, bigint, jsonb) IS 'an event about a message to its room';

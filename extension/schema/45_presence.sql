@@ -79,12 +79,14 @@ CREATE UNLOGGED TABLE rt_private.sessions (
 	sid text NOT NULL,
 	user_id text NOT NULL,
 	joined bigint[] NOT NULL DEFAULT '{}',
-	ended_at timestamptz
+	ended_at timestamptz,
+	pos bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN rt_private.sessions.pid IS 'the private id by which the client comes back';
 COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which it keeps';
 COMMENT ON COLUMN rt_private.sessions.user_id IS 'whose it is';
 COMMENT ON COLUMN rt_private.sessions.joined IS 'the rooms that it had joined';
+COMMENT ON COLUMN rt_private.sessions.pos IS 'the log''s last position when it connected: whoever has got nothing goes on from there';
 COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null: it is there';
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
 COMMENT ON INDEX rt_private.sessions_sid_idx IS 'the session of a socket';

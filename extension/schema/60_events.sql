@@ -81,11 +81,35 @@ COMMENT ON FUNCTION rt_private.event_text(bigint, text, text, bigint, text) IS
     'an event as it is notified on channel rt_events';
 
 -- An event whose message has been removed for good keeps its position, so that positions stay gapless.
+-- A message that is deleted has no text in what is told of it again.
+CREATE FUNCTION rt_private.payload_now(e rt.events) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_edit boolean := e.event = 'chat-message-edited';
+    number bigint := e.seq;
+BEGIN
+    IF NOT is_edit AND (e.event <> 'chat-notification' OR strpos(e.payload, '"mention"') = 0) THEN
+        RETURN e.payload;
+    END IF;
+    IF NOT is_edit THEN
+        IF e.payload::jsonb ->> 'type' IS DISTINCT FROM 'mention' THEN
+            RETURN e.payload;
+        END IF;
+        number := (e.payload::jsonb #>> '{data,seq}')::bigint;
+    END IF;
+    IF EXISTS (SELECT FROM rt.messages m WHERE m.room_id = e.room_id AND m.seq = number AND m.deleted_at IS NULL) THEN
+        RETURN e.payload;
+    END IF;
+    RETURN jsonb_set(e.payload::jsonb, CASE WHEN is_edit THEN '{data,newContent}' ELSE '{data,content}' END::text[], '""')::text;
+END
+$$;
+COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a row of the log, without the text of a message that was deleted since';
+
 CREATE FUNCTION rt_private.event_text(e rt.events) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(
         rt_private.event_text(e.pos, e.event, e.route, e.room_id,
-            coalesce(e.payload, (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
+            coalesce(rt_private.payload_now(e), (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
                                  WHERE h.room_id = e.room_id AND h.seq = e.seq))),
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;

@@ -4,12 +4,11 @@
 -- acknowledgement; REST functions {"status": n, "data": …, further top-level keys}.  Errors are SQLSTATEs of class RT.
 -- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
 --
---   connect            {requests: [{user, sid, pid?, offset?, gateway, serial, peer, transport}]} -> {results: [
---                        {ok: true, sid, pid, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
+--   connect            {requests: [{user, sid, pid?, offset?, recovery?, gateway, serial, peer, transport}]} -> {results: [
+--                        {ok: true, sid, pid | null, pos?, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
 --                         meetings: [id] | null}
 --                        | {ok: false, code, message}]}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
---   roaming            {gateway, joined: [{userId, n, rooms: [id]}], ask: [userId]} -> {}: tells other gateways; n rises
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
@@ -32,29 +31,41 @@
 
 -- ---- connections -----------------------------------------------------------------
 
--- What of a session is still its user's: rooms that were left, or lost, are not given back.
+CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
+END
+$$;
+COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
+
+-- What of a session is still its user's: rooms that were left, or lost, are not given back.  Without an offset nothing had been
+-- delivered, and the session goes on from where it connected.
 CREATE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURNS rt_private.sessions
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s rt_private.sessions;
-	last_pos bigint := (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e))
-		FROM rt_private.relay_state AS state);
-	first_pos bigint := (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e);
+	last_pos bigint;
 BEGIN
-	IF session_find.pid IS NULL OR pos IS NULL OR pos !~ '^[0-9]{1,18}$'
-		OR pos::bigint > last_pos OR pos::bigint < first_pos - 1 THEN
+	IF session_find.pid IS NULL OR session_find.pos !~ '^[0-9]{1,18}$' THEN
 		RETURN NULL;
 	END IF;
 	SELECT t.* INTO s FROM rt_private.sessions AS t
 	WHERE t.pid = session_find.pid AND t.user_id = session_find.user_id FOR UPDATE;
-	IF FOUND THEN
-		s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
-			WHERE m.user_id = session_find.user_id AND m.room_id = ANY (s.joined) ORDER BY m.room_id);
+	IF NOT FOUND THEN
+		RETURN NULL;
 	END IF;
+	last_pos := rt_private.log_last_pos();
+	s.pos := coalesce(session_find.pos::bigint, s.pos);
+	IF s.pos > last_pos OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+		RETURN NULL;
+	END IF;
+	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
+		WHERE m.user_id = session_find.user_id AND m.room_id = ANY (s.joined) ORDER BY m.room_id);
 	RETURN s;
 END
 $$;
-COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with; null if there is none';
+COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with, and from which position; null if there is none';
 
 CREATE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -62,20 +73,25 @@ DECLARE
 	u rt.users;
 	s rt_private.sessions;
 	recovered boolean;
+	wants_recovery boolean := coalesce((r ->> 'recovery')::boolean, true) AND current_setting('rt.recovery_window')::interval > interval '0';
 BEGIN
 	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
 	IF NOT FOUND THEN
 		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
 	END IF;
-	s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	IF wants_recovery THEN
+		s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	END IF;
 	recovered := s.pid IS NOT NULL;
 	IF recovered THEN
 		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
+	ELSIF NOT wants_recovery THEN
+		s.sid := r ->> 'sid';
 	ELSE
 		s.pid := rt_private.random_text(15);
 		s.sid := r ->> 'sid';
-		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
+		INSERT INTO rt_private.sessions (pid, sid, user_id, pos) VALUES (s.pid, s.sid, u.id, rt_private.log_last_pos());
 	END IF;
 	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
@@ -83,7 +99,7 @@ BEGIN
 		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
 	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
 	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
+	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
 			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
@@ -110,40 +126,6 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends sockets elsewhere whose clients have come back here';
 
--- Users who are connected to several gateways: these tell one another what is joined at them.
-CREATE FUNCTION rt_private.tell_roaming(users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF (SELECT count(*) FROM rt_private.gateways) < 2 THEN
-		RETURN;
-	END IF;
-	PERFORM rt_private.emit('rt:roaming', '{"gateway":true}', json_build_object('gateways', r.gateways, 'userIds', json_agg(r.user_id)))
-	FROM (SELECT c.user_id, array_agg(DISTINCT c.gateway) AS gateways FROM rt_private.connections AS c
-		WHERE c.user_id = ANY (users) GROUP BY c.user_id) AS r
-	WHERE cardinality(r.gateways) > 1
-	GROUP BY r.gateways;
-END
-$$;
-COMMENT ON FUNCTION rt_private.tell_roaming(text[]) IS 'names the users that several gateways have to these';
-
-CREATE FUNCTION rt_private.gateways_gone(names text[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.emit('rt:gateway-gone', '{"gateway":true}', json_build_object('gateway', g.name)) FROM unnest(names) AS g (name)
-$$;
-COMMENT ON FUNCTION rt_private.gateways_gone(text[]) IS 'tells the gateways that others are no more';
-
-CREATE FUNCTION rt_api.roaming(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM rt_private.soft_commit();
-	PERFORM rt_private.emit('rt:joined', '{"gateway":true}', json_build_object('gateway', req ->> 'gateway', 'userId', j ->> 'userId',
-		'n', (j ->> 'n')::bigint, 'rooms', j -> 'rooms')) FROM jsonb_array_elements(rt_private.req_array(req, 'joined', 1000)) AS j;
-	PERFORM rt_private.tell_roaming(ARRAY(SELECT jsonb_array_elements_text(rt_private.req_array(req, 'ask', 1000000))));
-	RETURN '{}';
-END
-$$;
-COMMENT ON FUNCTION rt_api.roaming(text, jsonb) IS 'what users have joined at a gateway, for others that have these users too; or who is to be told of anew';
-
 CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -156,8 +138,6 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
 	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
 	PERFORM rt_private.come_online(users);
-	-- After it, since it waits for another gateway that is letting one of them in.
-	PERFORM rt_private.tell_roaming(users);
 	RETURN json_build_object('results', results);
 END
 $$;
@@ -205,11 +185,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 DECLARE
 	swept_at timestamptz := clock_timestamp();
 	users text[];
-	dead text[];
 BEGIN
-	WITH gone AS (DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s' RETURNING g.name)
-	SELECT array_agg(gone.name) INTO dead FROM gone;
-	PERFORM rt_private.gateways_gone(dead);
+	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s';
 	DELETE FROM rt_private.connections AS c
 	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
 		AND c.connected_at < swept_at - interval '10 s';
@@ -244,7 +221,6 @@ BEGIN
 		RETURNING g.name
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
-	PERFORM rt_private.gateways_gone(dead);
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
 	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
 	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
@@ -314,7 +290,6 @@ BEGIN
 	WHERE c.gateway = req ->> 'gateway' AND s.sid = c.sid;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = req ->> 'gateway';
 	DELETE FROM rt_private.gateways AS g WHERE g.name = req ->> 'gateway';
-	PERFORM rt_private.gateways_gone(ARRAY[req ->> 'gateway']);
 	RETURN '{}';
 END
 $$;

@@ -62,6 +62,9 @@ DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
 DROP FUNCTION rt_private.change_payload(rt.messages);
+DROP FUNCTION rt_private.tell_roaming(text[]);
+DROP FUNCTION rt_private.gateways_gone(text[]);
+DROP FUNCTION rt_api.roaming(text, jsonb);
 DROP FUNCTION rt_private.token_json(rt.users);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
@@ -71,6 +74,7 @@ DROP TABLE rt_private.deletions;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
+ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone');
 ALTER TABLE rt.meeting_participants ADD COLUMN guest boolean NOT NULL DEFAULT false;
@@ -1518,6 +1522,26 @@ CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RET
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN room_id::text || '-' || seq::text;
 
+CREATE OR REPLACE FUNCTION rt_private.message_event(event text, kind text, room_id bigint, seq bigint, data jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	now_text text := rt_private.iso(clock_timestamp());
+BEGIN
+	PERFORM rt_private.emit(event, rt_private.room_route(room_id),
+		json_build_object('type', kind, 'roomId', room_id::text,
+			'data', jsonb_build_object('messageId', rt_private.message_id(room_id, seq), 'roomId', room_id::text,
+				'timestamp', now_text) || data,
+			'timestamp', now_text), true, room_id, seq);
+	IF kind IN ('message-edited', 'message-deleted') THEN
+		-- to sockets that have not joined the room, without the text
+		PERFORM rt_private.emit('chat-notification', json_build_object('unjoined', room_id::text),
+			json_build_object('type', kind, 'data', json_build_object('roomId', room_id::text,
+				'messageId', rt_private.message_id(room_id, seq), 'seq', seq, 'by', coalesce(data ->> 'editedBy', data ->> 'deletedBy')),
+				'timestamp', now_text), true, room_id);
+	END IF;
+END
+$$;
+
 COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and gives it its number';
 
 COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
@@ -2209,6 +2233,8 @@ COMMENT ON COLUMN rt.presence.chosen IS 'what was set for the user, not for one 
 COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that has set busy; null: none that is known';
 
 COMMENT ON COLUMN rt_private.connections.status IS 'of this connection alone; the user''s is the most present of them';
+
+COMMENT ON COLUMN rt_private.sessions.pos IS 'the log''s last position when it connected: whoever has got nothing goes on from there';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -3957,11 +3983,35 @@ $$;
 COMMENT ON FUNCTION rt_private.change_payload(rt.messages, text) IS
     'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
 
+CREATE FUNCTION rt_private.payload_now(e rt.events) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_edit boolean := e.event = 'chat-message-edited';
+    number bigint := e.seq;
+BEGIN
+    IF NOT is_edit AND (e.event <> 'chat-notification' OR strpos(e.payload, '"mention"') = 0) THEN
+        RETURN e.payload;
+    END IF;
+    IF NOT is_edit THEN
+        IF e.payload::jsonb ->> 'type' IS DISTINCT FROM 'mention' THEN
+            RETURN e.payload;
+        END IF;
+        number := (e.payload::jsonb #>> '{data,seq}')::bigint;
+    END IF;
+    IF EXISTS (SELECT FROM rt.messages m WHERE m.room_id = e.room_id AND m.seq = number AND m.deleted_at IS NULL) THEN
+        RETURN e.payload;
+    END IF;
+    RETURN jsonb_set(e.payload::jsonb, CASE WHEN is_edit THEN '{data,newContent}' ELSE '{data,content}' END::text[], '""')::text;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a row of the log, without the text of a message that was deleted since';
+
 CREATE OR REPLACE FUNCTION rt_private.event_text(e rt.events) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(
         rt_private.event_text(e.pos, e.event, e.route, e.room_id,
-            coalesce(e.payload, (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
+            coalesce(rt_private.payload_now(e), (SELECT rt_private.message_payload(h.m)::text FROM rt_private.history h
                                  WHERE h.room_id = e.room_id AND h.seq = e.seq))),
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
@@ -4748,26 +4798,67 @@ $$;
 
 COMMENT ON FUNCTION rt_api.block_remove(text, jsonb) IS 'DELETE /api/users/me/blocks/:userId';
 
+CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
+
+CREATE OR REPLACE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURNS rt_private.sessions
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt_private.sessions;
+	last_pos bigint;
+BEGIN
+	IF session_find.pid IS NULL OR session_find.pos !~ '^[0-9]{1,18}$' THEN
+		RETURN NULL;
+	END IF;
+	SELECT t.* INTO s FROM rt_private.sessions AS t
+	WHERE t.pid = session_find.pid AND t.user_id = session_find.user_id FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	last_pos := rt_private.log_last_pos();
+	s.pos := coalesce(session_find.pos::bigint, s.pos);
+	IF s.pos > last_pos OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+		RETURN NULL;
+	END IF;
+	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
+		WHERE m.user_id = session_find.user_id AND m.room_id = ANY (s.joined) ORDER BY m.room_id);
+	RETURN s;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with, and from which position; null if there is none';
+
 CREATE OR REPLACE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	u rt.users;
 	s rt_private.sessions;
 	recovered boolean;
+	wants_recovery boolean := coalesce((r ->> 'recovery')::boolean, true) AND current_setting('rt.recovery_window')::interval > interval '0';
 BEGIN
 	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
 	IF NOT FOUND THEN
 		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
 	END IF;
-	s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	IF wants_recovery THEN
+		s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
+	END IF;
 	recovered := s.pid IS NOT NULL;
 	IF recovered THEN
 		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
+	ELSIF NOT wants_recovery THEN
+		s.sid := r ->> 'sid';
 	ELSE
 		s.pid := rt_private.random_text(15);
 		s.sid := r ->> 'sid';
-		INSERT INTO rt_private.sessions (pid, sid, user_id) VALUES (s.pid, s.sid, u.id);
+		INSERT INTO rt_private.sessions (pid, sid, user_id, pos) VALUES (s.pid, s.sid, u.id, rt_private.log_last_pos());
 	END IF;
 	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
@@ -4775,7 +4866,7 @@ BEGIN
 		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
 	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
 	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered,
+	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
 			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
@@ -4799,6 +4890,22 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	requests jsonb := rt_private.req_array(req, 'requests', 1000);
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r);
+	results json;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM rt_private.take_over(requests);
+	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
+	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.come_online(users);
+	RETURN json_build_object('results', results);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -4815,6 +4922,54 @@ BEGIN
 	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	PERFORM rt_private.follow_connections(ARRAY(SELECT DISTINCT g ->> 'user' FROM jsonb_array_elements(gone) AS g));
+	RETURN '{}';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+DECLARE
+	swept_at timestamptz := clock_timestamp();
+	users text[];
+BEGIN
+	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s';
+	DELETE FROM rt_private.connections AS c
+	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
+		AND c.connected_at < swept_at - interval '10 s';
+	UPDATE rt_private.sessions AS s SET ended_at = swept_at
+	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	DELETE FROM rt_private.sessions AS s
+	WHERE s.ended_at < swept_at - pg_catalog.current_setting('rt.recovery_window')::interval;
+	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
+	WHERE p.status <> 'offline' AND p.last_seen < swept_at - interval '5 s'
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)
+		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s
+			WHERE s.user_id = p.user_id AND s.ended_at > swept_at - interval '5 s');
+	IF users IS NOT NULL THEN
+		PERFORM rt_private.go_offline(users);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gateway text := rt_private.req_text(req, 'gateway');
+	dead text[];
+BEGIN
+	PERFORM rt_private.soft_commit();
+	-- the one that ran in this slot before
+	WITH former AS (
+		DELETE FROM rt_private.gateways AS g
+		WHERE g.slot = (req ->> 'slot')::integer AND g.name <> gateway AND g.port IS NOT DISTINCT FROM (req ->> 'port')::integer
+			AND g.host IS NOT DISTINCT FROM req ->> 'host' AND g.draining_until IS NULL
+		RETURNING g.name
+	)
+	SELECT array_agg(f.name) INTO dead FROM former AS f;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
+	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
 	RETURN '{}';
 END
 $$;
@@ -4857,6 +5012,18 @@ BEGIN
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.gateway_stop(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM rt_private.connections AS c
+	WHERE c.gateway = req ->> 'gateway' AND s.sid = c.sid;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = req ->> 'gateway';
+	DELETE FROM rt_private.gateways AS g WHERE g.name = req ->> 'gateway';
+	RETURN '{}';
 END
 $$;
 

@@ -142,25 +142,20 @@ static bool
 means_the_same(const char *text)
 {
 	struct rt_notice n;
-	struct rt_notice_message m;
-	char sender[RT_NOTICE_SENDER_BYTES];
+	char sender[RT_NOTICE_USER_BYTES];
 	struct rt_frame *f;
 	bool same;
 
 	if (!parses(&n, text) || !n.logged || n.pos != 12 || n.truncated || !rt_notice_is(&n, "new-chat-message") ||
-		n.route.len != 27 || memcmp(n.route.text, "{\"room\":\"1\",\"except\":\"s,}\"}", 27) != 0 ||
-		!rt_notice_message(&n, &m))
+		n.route.len != 27 || memcmp(n.route.text, "{\"room\":\"1\",\"except\":\"s,}\"}", 27) != 0)
 		return false;
-	rt_notice_sender(&m, sender);
 	f = rt_notice_frame(&n, 12);
+	rt_notice_author(f, sender);
 	same = strcmp(sender, "b\"ob") == 0 &&
 		   frame_has(rt_frame_ref(f), "new-chat-message",
 					 "{\"type\":\"new-message\",\"roomId\":\"1\",\"data\":" DATA ",\"timestamp\":\"T\"}", "12");
-	/* The same from the frame, when the notification's text is gone. */
-	same = same && rt_notice_message_of(f, &m);
-	rt_notice_sender(&m, sender);
-	same = same && strcmp(sender, "b\"ob") == 0 &&
-		   frame_has(rt_notice_notification(&m, 9), "chat-notification",
+	same = same &&
+		   frame_has(rt_notice_notification(f, 9), "chat-notification",
 					 "{\"type\":\"new-message\",\"data\":" DATA ",\"timestamp\":\"T\"}", "9") &&
 		   frame_has(rt_sio_packet_event_at(f, 123), "new-chat-message",
 					 "{\"type\":\"new-message\",\"roomId\":\"1\",\"data\":" DATA ",\"timestamp\":\"T\"}", "123");
@@ -220,25 +215,77 @@ test_names_of_the_envelope(void)
 	   "not cut, though a value says so");
 }
 
+static struct rt_frame *
+frame_of(const char *text)
+{
+	struct rt_notice n;
+
+	return parses(&n, text) ? rt_notice_frame(&n, 5) : NULL;
+}
+
 static void
 test_no_message(void)
 {
-	struct rt_notice n;
-	struct rt_notice_message m;
-	char sender[RT_NOTICE_SENDER_BYTES] = "x";
+	char user[RT_NOTICE_USER_BYTES] = "x";
+	struct rt_frame *f = frame_of("{\"event\":\"new-chat-message\",\"route\":{},\"x\":1}");
 
-	ok(parses(&n, "{\"event\":\"new-chat-message\",\"route\":{},\"x\":1}") && !rt_notice_message(&n, &m),
-	   "a message without its data is none");
-	ok(parses(&n, "{\"event\":\"other\",\"route\":{},\"data\":{},\"timestamp\":1}") && !rt_notice_message(&n, &m),
-	   "nor is another event");
-	ok(parses(
-		   &n,
-		   "{\"event\":\"new-chat-message\",\"route\":{},\"data\":{\"senderId\":null,\"m\":{\"senderId\":\"eve\"}},"
-		   "\"timestamp\":1}") &&
-		   rt_notice_message(&n, &m),
-	   "one that nobody sent is");
-	rt_notice_sender(&m, sender);
-	is_str(sender, "", "and has no sender");
+	ok(f != NULL && rt_notice_notification(f, 5) == NULL, "a message without its data is none");
+	rt_frame_unref(f);
+	f = frame_of(
+		"{\"event\":\"new-chat-message\",\"route\":{},\"data\":{\"senderId\":null,\"m\":{\"senderId\":\"eve\"}},"
+		"\"timestamp\":1}");
+	rt_notice_author(f, user);
+	is_str(user, "", "one that nobody sent has no author");
+	rt_frame_unref(f);
+	f = frame_of("{\"event\":\"chat-notification\",\"route\":{},\"type\":\"message-edited\",\"data\":{\"by\":\"bob\","
+				 "\"messageId\":\"1-2\"}}");
+	rt_notice_author(f, user);
+	is_str(user, "bob", "an edit has one");
+	ok(frame_is(rt_notice_own(f, 6), "42[\"chat-notification\",{\"own\":true,\"type\":\"message-edited\",\"data\":{"
+									 "\"by\":\"bob\",\"messageId\":\"1-2\"}},\"6\"]"),
+	   "whose sockets are told so");
+	is_str(rt_notice_message_id(f, user) ? user : "", "1-2", "the message's id");
+	rt_frame_unref(f);
+}
+
+#define MESSAGE \
+	"{\"event\":\"new-chat-message\",\"route\":{},\"data\":{\"messageId\":\"1-2\",\"content\":\"old\",\"metadata\":" \
+	"{\"a\":1}," \
+	"\"editedAt\":null,\"deletedAt\":null},\"timestamp\":1}"
+
+static void
+test_as_now(void)
+{
+	struct rt_frame *message = frame_of(MESSAGE);
+	struct rt_frame *edit = frame_of("{\"event\":\"chat-message-edited\",\"route\":{},\"data\":{\"messageId\":\"1-"
+									 "2\",\"newContent\":\"new\",\"timestamp\":\"T\"}}");
+	struct rt_frame *deletion = frame_of(
+		"{\"event\":\"chat-message-deleted\",\"route\":{},\"data\":{\"messageId\":\"1-2\",\"timestamp\":\"U\"}}");
+	struct rt_frame *now = rt_notice_as_now(message, edit, false, 5);
+	struct rt_frame *notification = rt_notice_notification(now, 6);
+
+	ok(frame_is(rt_frame_ref(now),
+				"42[\"new-chat-message\",{\"data\":{\"messageId\":\"1-2\",\"content\":\"new\",\"metadata\":{\"a\":1},"
+				"\"editedAt\":\"T\",\"deletedAt\":null},\"timestamp\":1},\"5\"]"),
+	   "a message that was edited has its new text");
+	ok(notification != NULL, "and can still be told of");
+	ok(frame_is(rt_notice_as_now(now, deletion, true, 5),
+				"42[\"new-chat-message\",{\"data\":{\"messageId\":\"1-2\",\"content\":\"\",\"metadata\":null,"
+				"\"editedAt\":\"T\",\"deletedAt\":\"U\"},\"timestamp\":1},\"5\"]"),
+	   "one that was deleted has none");
+	ok(frame_is(rt_notice_as_now(edit, deletion, true, 5), "42[\"chat-message-edited\",{\"data\":{\"messageId\":\"1-"
+														   "2\",\"newContent\":\"\",\"timestamp\":\"T\"}},\"5\"]"),
+	   "nor has what told of an edit of it");
+	ok(frame_is(rt_frame_ref(rt_sio_packet_event_plain(edit)),
+				"42[\"chat-message-edited\",{\"data\":{\"messageId\":\"1-2\",\"newContent\":\"new\",\"timestamp\":"
+				"\"T\"}}]"),
+	   "without an offset");
+	ok(rt_sio_packet_event_plain(edit) == rt_sio_packet_event_plain(edit), "which is made once");
+	rt_frame_unref(notification);
+	rt_frame_unref(now);
+	rt_frame_unref(message);
+	rt_frame_unref(edit);
+	rt_frame_unref(deletion);
 }
 
 /* ---- objects by their keys ------------------------------------------------------------- */
@@ -410,6 +457,7 @@ main(void)
 	test_any_order();
 	test_names_of_the_envelope();
 	test_no_message();
+	test_as_now();
 	test_split();
 	test_members();
 	test_ids();

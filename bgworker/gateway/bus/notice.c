@@ -5,6 +5,7 @@
  * made of it later, when the text of the notice is gone.  Who gets an event is not decided here: delivery/route.c. */
 #include "notice.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bgworker/common/json.h"
@@ -119,45 +120,143 @@ rt_notice_frame(const struct rt_notice *n, uint64_t pos)
 	return rt_sio_packet_event(&n->source, pos);
 }
 
-bool
-rt_notice_message(const struct rt_notice *n, struct rt_notice_message *m)
-{
-	m->data = n->source.parts[RT_SIO_DATA];
-	m->timestamp = n->source.parts[RT_SIO_TIMESTAMP];
-	return m->data.p != NULL && m->timestamp.p != NULL && rt_notice_is(n, "new-chat-message");
-}
-
-bool
-rt_notice_message_of(const struct rt_frame *f, struct rt_notice_message *m)
-{
-	return rt_sio_packet_part(f, RT_SIO_DATA, &m->data) && rt_sio_packet_part(f, RT_SIO_TIMESTAMP, &m->timestamp);
-}
+/* ---- sockets that have not joined the room ---------------------------------------- */
 
 struct rt_frame *
-rt_notice_notification(const struct rt_notice_message *m, uint64_t pos)
+rt_notice_notification(const struct rt_frame *message, uint64_t pos)
 {
+	struct rt_span data;
+	struct rt_span timestamp;
 	struct rt_text t;
 	struct rt_frame *f;
 
+	if (!rt_sio_packet_part(message, RT_SIO_DATA, &data) ||
+		!rt_sio_packet_part(message, RT_SIO_TIMESTAMP, &timestamp))
+		return NULL;
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"type\":\"new-message\",\"data\":");
-	rt_text_add_n(&t, m->data.p, (size_t) (m->data.end - m->data.p));
+	rt_text_add_n(&t, data.p, (size_t) (data.end - data.p));
 	rt_text_add(&t, ",\"timestamp\":");
-	rt_text_add_n(&t, m->timestamp.p, (size_t) (m->timestamp.end - m->timestamp.p));
+	rt_text_add_n(&t, timestamp.p, (size_t) (timestamp.end - timestamp.p));
 	rt_text_add(&t, "}");
 	f = rt_sio_packet_event_of("chat-notification", t.data, t.len, pos);
 	rt_text_fini(&t);
 	return f;
 }
 
-void
-rt_notice_sender(const struct rt_notice_message *m, char sender[RT_NOTICE_SENDER_BYTES])
+struct rt_frame *
+rt_notice_own(const struct rt_frame *notification, uint64_t pos)
 {
-	struct rt_json_pick pick = {.key = "senderId"};
-	struct rt_json_rest rest;
+	struct rt_span argument;
+	struct rt_text t;
+	struct rt_frame *f;
 
-	*sender = '\0';
-	if (rt_json_scan_split(m->data.p, (size_t) (m->data.end - m->data.p), &pick, 1, &rest) == RT_OK &&
-		pick.value.text != NULL && pick.value.kind == RT_JSON_STRING && pick.value.len <= RT_NOTICE_SENDER_BYTES)
-		rt_json_scan_decode(pick.value.text, pick.value.len, sender);
+	if (!rt_sio_packet_part(notification, RT_SIO_ARGUMENT, &argument))
+		return NULL;
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"own\":true,");
+	rt_text_add_n(&t, argument.p + 1, (size_t) (argument.end - argument.p - 1));
+	f = rt_sio_packet_event_of("chat-notification", t.data, t.len, pos);
+	rt_text_fini(&t);
+	return f;
+}
+
+/* One of two keys of "data", decoded; false: it has neither, or what it has is no string of that size. */
+static bool
+take_data_string(const struct rt_frame *f, const char *key, const char *other, char *value, size_t size)
+{
+	struct rt_json_pick picks[2] = {{.key = key}, {.key = other}};
+	struct rt_json_rest rest;
+	struct rt_span data;
+	const struct rt_json_span *found;
+
+	*value = '\0';
+	if (!rt_sio_packet_part(f, RT_SIO_DATA, &data) ||
+		rt_json_scan_split(data.p, (size_t) (data.end - data.p), picks, 2, &rest) != RT_OK)
+		return false;
+	found = picks[0].value.text != NULL ? &picks[0].value : &picks[1].value;
+	if (found->text == NULL || found->kind != RT_JSON_STRING || found->len > size)
+		return false;
+	rt_json_scan_decode(found->text, found->len, value);
+	return true;
+}
+
+void
+rt_notice_author(const struct rt_frame *f, char user[RT_NOTICE_USER_BYTES])
+{
+	(void) take_data_string(f, "senderId", "by", user, RT_NOTICE_USER_BYTES);
+}
+
+bool
+rt_notice_message_id(const struct rt_frame *f, char id[RT_NOTICE_MESSAGE_ID_BYTES])
+{
+	return take_data_string(f, "messageId", "id", id, RT_NOTICE_MESSAGE_ID_BYTES);
+}
+
+/* ---- events that have grown old ----------------------------------------------------- */
+
+static json_t *
+argument_of(const struct rt_frame *f)
+{
+	struct rt_span argument;
+
+	if (!rt_sio_packet_part(f, RT_SIO_ARGUMENT, &argument))
+		return NULL;
+	return rt_json_parse_object(argument.p, (size_t) (argument.end - argument.p));
+}
+
+/* A key that is not there stays away. */
+static bool
+replace(json_t *data, const char *key, json_t *value)
+{
+	if (json_object_get(data, key) == NULL || value == NULL)
+		return false;
+	json_object_set(data, key, value);
+	return true;
+}
+
+static bool
+make_deleted(json_t *data, const json_t *change)
+{
+	json_t *empty = json_string("");
+	json_t *null = json_null();
+	bool changed = replace(data, "content", empty);
+
+	changed |= replace(data, "newContent", empty);
+	changed |= replace(data, "metadata", null);
+	changed |= replace(data, "deletedAt", json_object_get(change, "timestamp"));
+	json_decref(empty);
+	return changed;
+}
+
+static bool
+make_edited(json_t *data, const json_t *change)
+{
+	json_t *content = json_object_get(change, "newContent");
+	bool changed = replace(data, "content", content);
+
+	changed |= replace(data, "newContent", content);
+	changed |= replace(data, "metadata", json_object_get(change, "metadata"));
+	changed |= replace(data, "editedAt", json_object_get(change, "timestamp"));
+	return changed;
+}
+
+struct rt_frame *
+rt_notice_as_now(const struct rt_frame *f, const struct rt_frame *change, bool deleted, uint64_t pos)
+{
+	json_t *old = argument_of(f);
+	json_t *told = argument_of(change);
+	json_t *data = rt_json_object(old, "data");
+	const json_t *by = rt_json_object(told, "data");
+	struct rt_frame *now = NULL;
+	char *text = NULL;
+
+	if (data != NULL && by != NULL && (deleted ? make_deleted(data, by) : make_edited(data, by)))
+		text = json_dumps(old, JSON_COMPACT);
+	if (text != NULL)
+		now = rt_sio_packet_event_with(f, text, strlen(text), pos);
+	free(text);
+	json_decref(old);
+	json_decref(told);
+	return now;
 }

@@ -33,23 +33,27 @@ void rt_notice_payload(const struct rt_notice *n, struct rt_text *t); /* adds it
 /* `42["event",{payload},"pos"]` */
 struct rt_frame *rt_notice_frame(const struct rt_notice *n, uint64_t pos);
 
-/* A new-chat-message, as others than those in the room are told of it. */
-struct rt_notice_message
-{
-	struct rt_span data; /* MESSAGE, an object */
-	struct rt_span timestamp;
-};
+/* ---- what sockets are told that have not joined the room ------------------------- */
 
-/* False: the event is none.  Lent from the notice's text, or from the frame. */
-bool rt_notice_message(const struct rt_notice *n, struct rt_notice_message *m);
-bool rt_notice_message_of(const struct rt_frame *f, struct rt_notice_message *m);
+/* The chat-notification of type new-message that tells of a new-chat-message.  NULL: the frame is of none. */
+struct rt_frame *rt_notice_notification(const struct rt_frame *message, uint64_t pos);
 
-/* The chat-notification of type new-message that tells of it. */
-struct rt_frame *rt_notice_notification(const struct rt_notice_message *m, uint64_t pos);
+/* A chat-notification for the sockets of whoever did what it tells: with "own": true. */
+struct rt_frame *rt_notice_own(const struct rt_frame *notification, uint64_t pos);
 
-#define RT_NOTICE_SENDER_BYTES 1024 /* a user's id has 128 bytes, which are up to 768 in JSON */
+#define RT_NOTICE_USER_BYTES 1024 /* a user's id has 128 bytes, which are up to 768 in JSON */
 
-/* Who sent it; "" if nobody did. */
-void rt_notice_sender(const struct rt_notice_message *m, char sender[RT_NOTICE_SENDER_BYTES]);
+/* Who did it: data's "senderId" of a message, "by" of what was done to one; "" if nobody did. */
+void rt_notice_author(const struct rt_frame *f, char user[RT_NOTICE_USER_BYTES]);
+
+#define RT_NOTICE_MESSAGE_ID_BYTES 48
+
+/* data's "messageId"; false: it has none. */
+bool rt_notice_message_id(const struct rt_frame *f, char id[RT_NOTICE_MESSAGE_ID_BYTES]);
+
+/* An event about a message, as it is after an edit or a deletion of that message: with the new text, or without any.
+ * NULL: nothing in it changes. */
+struct rt_frame *rt_notice_as_now(const struct rt_frame *f, const struct rt_frame *change, bool deleted,
+								  uint64_t pos);
 
 #endif

@@ -158,7 +158,7 @@ append(struct rt_recent *r, struct event *e)
 }
 
 void
-rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char *except, bool message,
+rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char *except, enum rt_recent_kind kind,
 			  const char *const *keys, size_t nkeys)
 {
 	struct event *e = rt_alloc(sizeof(*e) + nkeys * sizeof(e->tails[0]));
@@ -167,7 +167,7 @@ rt_recent_add(struct rt_recent *r, uint64_t pos, struct rt_frame *f, const char 
 	rt_frame_wire(f, &frame_bytes);
 	e->public.pos = pos;
 	e->public.frame = rt_frame_ref(f);
-	e->public.message = message;
+	e->public.kind = kind;
 	if (except != NULL && strlen(except) < sizeof(e->public.except))
 		memcpy(e->public.except, except, strlen(except) + 1);
 	e->bytes = sizeof(*e) + frame_bytes + 64 + nkeys * (sizeof(struct tail *) + sizeof(struct event *));
@@ -214,4 +214,31 @@ rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, uint6
 		return;
 	for (size_t i = first_behind(t, after); i < t->count && (*place(t, i))->public.pos <= upto; i++)
 		cb(arg, &(*place(t, i))->public);
+}
+
+static void
+replace_frame(struct rt_recent *r, struct event *e, struct rt_frame *f)
+{
+	size_t before, after;
+
+	rt_frame_wire(e->public.frame, &before);
+	rt_frame_wire(f, &after);
+	rt_frame_unref(e->public.frame);
+	e->public.frame = f;
+	e->bytes = e->bytes - before + after;
+	r->bytes = r->bytes - before + after;
+}
+
+void
+rt_recent_change(struct rt_recent *r, const char *key, rt_recent_change_cb cb, void *arg)
+{
+	struct tail *t = rt_map_find_str(r->tails, key);
+
+	for (size_t i = 0; t != NULL && i < t->count; i++)
+	{
+		struct rt_frame *f = cb(arg, &(*place(t, i))->public);
+
+		if (f != NULL)
+			replace_frame(r, *place(t, i), f);
+	}
 }

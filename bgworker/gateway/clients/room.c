@@ -1,8 +1,8 @@
 /* room.c: see room.h.
  *
  * The joined sockets of a room lie side by side in one array, for the fan-out; a join knows its place in it.
- * The members lie in another array whose first part are those without a joined client, so that nobody else
- * is looked at when a message must be made known to them. */
+ * The members lie in another array.  A membership counts the joined clients of its user, so that only the clients of
+ * users who have others too are looked at when a message must be made known to these. */
 #include "room.h"
 
 #include <assert.h>
@@ -32,7 +32,7 @@ struct rt_membership
 	struct rt_user *user;
 	struct rt_membership *next, **prevp; /* of the same user */
 	size_t place;
-	uint32_t njoined; /* his clients that are joined */
+	uint32_t njoined; /* the user's clients that are joined */
 };
 
 struct pair
@@ -52,9 +52,8 @@ struct rt_room
 	char *id;
 	struct receiver *receivers;
 	size_t nreceivers, receivers_room;
-	struct rt_membership **members; /* the first nunjoined have no joined client */
+	struct rt_membership **members;
 	size_t nmembers, members_room;
-	size_t nunjoined;
 };
 
 struct rt_rooms
@@ -62,8 +61,6 @@ struct rt_rooms
 	struct rt_map *by_id;
 	struct rt_map *joins;       /* by pair of room and client */
 	struct rt_map *memberships; /* by pair of room and user */
-	rt_rooms_cb on_joined;
-	void *arg;
 };
 
 struct rt_rooms *
@@ -87,13 +84,6 @@ rt_rooms_free(struct rt_rooms *rs)
 	rt_map_free(rs->joins);
 	rt_map_free(rs->memberships);
 	free(rs);
-}
-
-void
-rt_rooms_watch(struct rt_rooms *rs, rt_rooms_cb cb, void *arg)
-{
-	rs->on_joined = cb;
-	rs->arg = arg;
 }
 
 size_t
@@ -168,22 +158,6 @@ swap_members(struct rt_room *r, size_t a, size_t b)
 	place_member(r, m, b);
 }
 
-/* Moves the member over the border between those without and those with a joined client. */
-static void
-count_joined(struct rt_rooms *rs, struct rt_membership *m, bool joined)
-{
-	struct rt_room *r = m->room;
-
-	if (joined && m->njoined++ == 0)
-		swap_members(r, m->place, --r->nunjoined);
-	else if (!joined && --m->njoined == 0)
-		swap_members(r, m->place, r->nunjoined++);
-	else
-		return;
-	if (rs->on_joined != NULL)
-		rs->on_joined(rs->arg, m->user);
-}
-
 static struct rt_membership *
 need_membership(struct rt_rooms *rs, struct rt_room *r, struct rt_user *u)
 {
@@ -202,7 +176,6 @@ need_membership(struct rt_rooms *rs, struct rt_room *r, struct rt_user *u)
 	rt_map_put(rs->memberships, &m->room, sizeof(struct pair), m);
 	r->members = make_room_for(r->members, r->nmembers, &r->members_room, sizeof(*r->members));
 	place_member(r, m, r->nmembers++);
-	swap_members(r, m->place, r->nunjoined++);
 	return m;
 }
 
@@ -212,7 +185,6 @@ drop_membership(struct rt_rooms *rs, struct rt_membership *m)
 	struct rt_room *r = m->room;
 
 	assert(m->njoined == 0);
-	swap_members(r, m->place, --r->nunjoined);
 	swap_members(r, m->place, --r->nmembers);
 	rt_map_take(rs->memberships, &m->room, sizeof(struct pair));
 	*m->prevp = m->next;
@@ -258,7 +230,7 @@ rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c, struct rt
 	r->receivers = make_room_for(r->receivers, r->nreceivers, &r->receivers_room, sizeof(*r->receivers));
 	j->place = r->nreceivers;
 	r->receivers[r->nreceivers++] = (struct receiver){c->socket, j};
-	count_joined(rs, need_membership(rs, r, c->user), true);
+	need_membership(rs, r, c->user)->njoined++;
 }
 
 static void
@@ -267,8 +239,9 @@ drop_join(struct rt_rooms *rs, struct rt_join *j)
 	struct rt_room *r = j->room;
 	struct rt_client *c = j->client;
 	struct receiver *last = &r->receivers[--r->nreceivers];
+	struct rt_membership *m = find_pair(rs->memberships, r, c->user);
 
-	count_joined(rs, find_pair(rs->memberships, r, c->user), false);
+	m->njoined--;
 	rt_map_take(rs->joins, &j->room, sizeof(struct pair));
 	r->receivers[j->place] = *last;
 	last->join->place = j->place;
@@ -355,14 +328,6 @@ rt_room_is_member(const struct rt_rooms *rs, const char *id, const struct rt_use
 	return find_pair(rs->memberships, find_room(rs, id), u) != NULL;
 }
 
-bool
-rt_room_is_unjoined(const struct rt_rooms *rs, const char *id, const struct rt_user *u)
-{
-	const struct rt_membership *m = find_pair(rs->memberships, find_room(rs, id), u);
-
-	return m != NULL && m->njoined == 0;
-}
-
 /* ---- walks -------------------------------------------------------------------- */
 
 size_t
@@ -383,21 +348,39 @@ rt_room_send(struct rt_rooms *rs, const char *id, struct rt_frame *f, const stru
 	return sent;
 }
 
-size_t
-rt_room_unjoined(const struct rt_rooms *rs, const char *id)
+bool
+rt_room_has_unjoined(const struct rt_rooms *rs, const char *id)
 {
 	const struct rt_room *r = find_room(rs, id);
 
-	return r == NULL ? 0 : r->nunjoined;
+	for (size_t i = 0; r != NULL && i < r->nmembers; i++)
+	{
+		if (r->members[i]->njoined < r->members[i]->user->nclients)
+			return true;
+	}
+	return false;
+}
+
+static void
+each_unjoined_client(const struct rt_rooms *rs, const struct rt_membership *m, rt_room_client_cb cb, void *arg)
+{
+	for (struct rt_client *c = m->user->clients; c != NULL; c = c->next)
+	{
+		if (c->recovery == NULL && find_pair(rs->joins, m->room, c) == NULL)
+			cb(arg, c);
+	}
 }
 
 void
-rt_room_each_unjoined(struct rt_rooms *rs, const char *id, rt_room_user_cb cb, void *arg)
+rt_room_each_unjoined(const struct rt_rooms *rs, const char *id, rt_room_client_cb cb, void *arg)
 {
 	const struct rt_room *r = find_room(rs, id);
 
-	for (size_t i = 0; r != NULL && i < r->nunjoined; i++)
-		cb(arg, r->members[i]->user);
+	for (size_t i = 0; r != NULL && i < r->nmembers; i++)
+	{
+		if (r->members[i]->njoined < r->members[i]->user->nclients)
+			each_unjoined_client(rs, r->members[i], cb, arg);
+	}
 }
 
 void

@@ -23,11 +23,6 @@ struct rt_rooms *rt_rooms_new(void);
 void rt_rooms_free(struct rt_rooms *rs); /* when all have left; NULL is fine */
 size_t rt_rooms_count(const struct rt_rooms *rs);
 
-/* The first of a user's clients has joined a room, or the last one has left it.  The callback changes nothing here.
- */
-typedef void (*rt_rooms_cb)(void *arg, const struct rt_user *u);
-void rt_rooms_watch(struct rt_rooms *rs, rt_rooms_cb cb, void *arg);
-
 /* Again is no error.  The client's user becomes a member too, if that was not known yet.  `seen` is what the database
  * had seen when it let him (NULL: not known); takes a reference. */
 void rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c, struct rt_snapshot *seen);
@@ -42,15 +37,16 @@ void rt_room_remove_member(struct rt_rooms *rs, const char *id, struct rt_user *
 void rt_rooms_forget_user(struct rt_rooms *rs, struct rt_user *u); /* all of his rooms */
 void rt_room_delete(struct rt_rooms *rs, const char *id);          /* everybody leaves */
 bool rt_room_is_member(const struct rt_rooms *rs, const char *id, const struct rt_user *u);
-/* A member none of whose clients is joined. */
-bool rt_room_is_unjoined(const struct rt_rooms *rs, const char *id, const struct rt_user *u);
 
 /* Sends to the joined clients but `except` (NULL: to all); how many they were. */
 size_t rt_room_send(struct rt_rooms *rs, const char *id, struct rt_frame *f, const struct rt_socket *except);
 
-size_t rt_room_unjoined(const struct rt_rooms *rs, const char *id); /* members none of whose clients is joined */
+bool rt_room_has_unjoined(const struct rt_rooms *rs,
+						  const char *id); /* maybe: some of them may be getting what they missed */
+/* Live clients of members that have not joined, whatever the user's other clients have done. */
+typedef void (*rt_room_client_cb)(void *arg, struct rt_client *c);
+void rt_room_each_unjoined(const struct rt_rooms *rs, const char *id, rt_room_client_cb cb, void *arg);
 typedef void (*rt_room_user_cb)(void *arg, struct rt_user *u);
-void rt_room_each_unjoined(struct rt_rooms *rs, const char *id, rt_room_user_cb cb, void *arg);
 void rt_room_each_member(struct rt_rooms *rs, const char *id, rt_room_user_cb cb, void *arg);
 
 /* The rooms of one client or user, in no order; cb must not change them. */

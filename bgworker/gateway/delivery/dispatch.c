@@ -15,13 +15,13 @@
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/bus/recent.h"
+#include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/joins.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/user.h"
 #include "bgworker/gateway/meetings/meeting.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "presence.h"
-#include "roaming.h"
 #include "route.h"
 
 struct rt_dispatch
@@ -52,37 +52,111 @@ except_socket(const struct rt_dispatch *d, const struct rt_route *r)
 	return id == NULL ? NULL : rt_socket_find(d->uses.sockets, id);
 }
 
-/* ---- a message that some members have not joined for ------------------------------ */
+/* ---- sockets that have not joined the room ------------------------------------------ */
 
 struct notification
 {
-	const struct rt_roaming *roaming;
-	const char *room;
 	struct rt_frame *frame;
-	char sender[RT_NOTICE_SENDER_BYTES];
+	struct rt_frame *own; /* for the author's sockets; NULL: not made yet */
+	uint64_t pos;
+	char author[RT_NOTICE_USER_BYTES];
 };
 
 static void
-notify_user(void *arg, struct rt_user *u)
+notify_client(void *arg, struct rt_client *c)
 {
-	const struct notification *nf = arg;
+	struct notification *nf = arg;
 
-	if (strcmp(u->id, nf->sender) != 0 && !rt_roaming_is_joined(nf->roaming, u->id, nf->room))
-		rt_user_send(u, nf->frame, NULL);
+	if (strcmp(c->user->id, nf->author) != 0)
+		rt_socket_send(c->socket, nf->frame);
+	else
+	{
+		if (nf->own == NULL)
+			nf->own = rt_notice_own(nf->frame, nf->pos);
+		rt_socket_send(c->socket, nf->own);
+	}
+}
+
+/* f: the notification, with "own" left out; told: the event that has its author. */
+static void
+notify_unjoined(struct rt_dispatch *d, const char *room, struct rt_frame *f, const struct rt_frame *told,
+				uint64_t pos)
+{
+	struct notification nf = {.frame = f, .pos = pos};
+
+	if (f == NULL)
+		return;
+	rt_notice_author(told, nf.author);
+	rt_room_each_unjoined(d->uses.rooms, room, notify_client, &nf);
+	rt_frame_unref(nf.own);
 }
 
 static void
-notify_unjoined(struct rt_dispatch *d, const char *room, const struct rt_notice *n, uint64_t pos)
+notify_of_message(struct rt_dispatch *d, const char *room, const struct rt_frame *message, uint64_t pos)
 {
-	struct notification nf = {.roaming = d->uses.roaming, .room = room};
-	struct rt_notice_message message;
+	struct rt_frame *f;
 
-	if (rt_room_unjoined(d->uses.rooms, room) == 0 || !rt_notice_message(n, &message))
+	if (!rt_room_has_unjoined(d->uses.rooms, room))
 		return;
-	nf.frame = rt_notice_notification(&message, pos);
-	rt_notice_sender(&message, nf.sender);
-	rt_room_each_unjoined(d->uses.rooms, room, notify_user, &nf);
-	rt_frame_unref(nf.frame);
+	f = rt_notice_notification(message, pos);
+	notify_unjoined(d, room, f, message, pos);
+	rt_frame_unref(f);
+}
+
+/* ---- what is kept for those who come back --------------------------------------------- */
+
+struct change
+{
+	const struct rt_frame *frame;
+	bool deleted;
+};
+
+static struct rt_frame *
+as_now(void *arg, const struct rt_recent_event *e)
+{
+	const struct change *c = arg;
+
+	return rt_notice_as_now(e->frame, c->frame, c->deleted, e->pos);
+}
+
+/* Whoever comes back is told of a message as it is now. */
+static void
+change_recent(struct rt_dispatch *d, const struct rt_notice *n, const struct rt_frame *f, const char *key)
+{
+	struct change c = {f, rt_notice_is(n, "chat-message-deleted")};
+
+	if (c.deleted || rt_notice_is(n, "chat-message-edited"))
+		rt_recent_change(d->uses.recent, key, as_now, &c);
+}
+
+/* Whether the event has text of a message. */
+static bool
+has_text(const struct rt_notice *n)
+{
+	return rt_notice_is(n, "new-chat-message") || rt_notice_is(n, "chat-message-edited") ||
+		   rt_notice_is(n, "chat-message-deleted");
+}
+
+static void
+keep(struct rt_dispatch *d, const struct rt_route *r, const struct rt_notice *n, struct rt_frame *f,
+	 enum rt_recent_kind kind)
+{
+	char room[RT_RECENT_KEY_LEN];
+	char message[RT_RECENT_KEY_LEN];
+	char id[RT_NOTICE_MESSAGE_ID_BYTES];
+	const char *keys[2] = {room, message};
+	size_t nkeys = 1;
+
+	if (!n->logged)
+		return;
+	snprintf(room, sizeof(room), "r%s", r->room);
+	if (has_text(n) && rt_notice_message_id(f, id))
+	{
+		snprintf(message, sizeof(message), "x%s", id);
+		change_recent(d, n, f, message);
+		nkeys = 2;
+	}
+	rt_recent_add(d->uses.recent, n->pos, f, rt_route_except(r), kind, keys, nkeys);
 }
 
 /* ---- the routes --------------------------------------------------------------------- */
@@ -90,18 +164,21 @@ notify_unjoined(struct rt_dispatch *d, const char *room, const struct rt_notice 
 static void
 to_room(struct rt_dispatch *d, const struct rt_route *r, const struct rt_notice *n, struct rt_frame *f, uint64_t pos)
 {
-	char key[RT_RECENT_KEY_LEN];
-	const char *keys[] = {key};
 	bool message = rt_notice_is(n, "new-chat-message");
 
 	rt_room_send(d->uses.rooms, r->room, f, except_socket(d, r));
 	rt_joins_note(d->uses.joins, r->room, f);
 	if (message)
-		notify_unjoined(d, r->room, n, pos);
-	if (!n->logged)
-		return;
-	snprintf(key, sizeof(key), "r%s", r->room);
-	rt_recent_add(d->uses.recent, n->pos, f, rt_route_except(r), message, keys, 1);
+		notify_of_message(d, r->room, f, pos);
+	keep(d, r, n, f, message ? RT_RECENT_MESSAGE : RT_RECENT_PLAIN);
+}
+
+static void
+to_unjoined(struct rt_dispatch *d, const struct rt_route *r, const struct rt_notice *n, struct rt_frame *f,
+			uint64_t pos)
+{
+	notify_unjoined(d, r->room, f, f, pos);
+	keep(d, r, n, f, RT_RECENT_UNJOINED);
 }
 
 static void
@@ -109,8 +186,9 @@ keep_for_users(struct rt_dispatch *d, const struct rt_route *r, const struct rt_
 {
 	const json_t *users = rt_json_array(r->json, "users");
 	size_t count = json_array_size(users);
-	char(*text)[RT_RECENT_KEY_LEN] = rt_alloc(count * sizeof(*text));
-	const char **keys = rt_alloc(count * sizeof(*keys));
+	char(*text)[RT_RECENT_KEY_LEN] = rt_alloc((count + 1) * sizeof(*text));
+	const char **keys = rt_alloc((count + 1) * sizeof(*keys));
+	char id[RT_NOTICE_MESSAGE_ID_BYTES];
 	json_t *user;
 	size_t i;
 
@@ -121,7 +199,14 @@ keep_for_users(struct rt_dispatch *d, const struct rt_route *r, const struct rt_
 		snprintf(text[i], sizeof(text[i]), "u%s", id == NULL ? "" : id);
 		keys[i] = text[i];
 	}
-	rt_recent_add(d->uses.recent, n->pos, f, rt_route_except(r), false, keys, count);
+	/* A mention has the message's text. */
+	if (rt_notice_is(n, "chat-notification") && rt_notice_message_id(f, id))
+	{
+		snprintf(text[count], sizeof(text[count]), "x%s", id);
+		keys[count] = text[count];
+		count++;
+	}
+	rt_recent_add(d->uses.recent, n->pos, f, rt_route_except(r), RT_RECENT_PLAIN, keys, count);
 	free(keys);
 	free(text);
 }
@@ -153,6 +238,8 @@ send_event(struct rt_dispatch *d, const struct rt_route *r, const struct rt_noti
 
 	if (r->kind == RT_ROUTE_ROOM)
 		to_room(d, r, n, f, pos);
+	else if (r->kind == RT_ROUTE_UNJOINED)
+		to_unjoined(d, r, n, f, pos);
 	else if (r->kind == RT_ROUTE_USERS)
 		to_users(d, r, n, f);
 	else if (r->kind == RT_ROUTE_MEETING)

@@ -10,7 +10,6 @@ struct rt_meetings;
 struct rt_notice;
 struct rt_presence;
 struct rt_recent;
-struct rt_roaming;
 struct rt_rooms;
 struct rt_sockets;
 struct rt_users;
@@ -27,7 +26,6 @@ struct rt_dispatch_uses
 	struct rt_joins *joins;
 	struct rt_meetings *meetings;
 	struct rt_presence *presence;
-	const struct rt_roaming *roaming;
 };
 
 struct rt_dispatch *rt_dispatch_new(const struct rt_dispatch_uses *uses);

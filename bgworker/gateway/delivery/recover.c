@@ -14,7 +14,6 @@
 #include "bgworker/gateway/bus/recent.h"
 #include "recovery.h"
 #include "replay.h"
-#include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/client.h"
@@ -76,7 +75,7 @@ collect_event(void *arg, const struct rt_recent_event *e)
 {
 	struct search *s = arg;
 
-	if (strcmp(e->except, rt_socket_id(s->recovery->client->socket)) != 0)
+	if (e->kind != RT_RECENT_UNJOINED && strcmp(e->except, rt_socket_id(s->recovery->client->socket)) != 0)
 		collect(s, e->pos, rt_frame_ref(e->frame));
 }
 
@@ -86,8 +85,8 @@ collect_notification(void *arg, const struct rt_recent_event *e)
 	struct search *s = arg;
 	struct rt_frame *f = NULL;
 
-	if (e->message)
-		f = rt_recovery_notification(e->frame, e->pos, s->recovery->client->user->id);
+	if (e->kind != RT_RECENT_PLAIN)
+		f = rt_recovery_notification(e->frame, e->kind == RT_RECENT_MESSAGE, e->pos, s->recovery->client->user->id);
 	if (f != NULL)
 		collect(s, e->pos, f);
 }
@@ -102,7 +101,7 @@ search_room(void *arg, const char *room)
 	snprintf(key, sizeof(key), "r%s", room);
 	if (rt_map_find_str(r->joined, room) != NULL)
 		rt_recent_each(s->uses->recent, key, r->pos, s->upto, collect_event, s);
-	else if (rt_roaming_is_unjoined(s->uses->roaming, r->client->user, room))
+	else
 		rt_recent_each(s->uses->recent, key, r->pos, s->upto, collect_notification, s);
 }
 
@@ -277,7 +276,6 @@ rt_recover_new(const struct rt_recover_uses *uses)
 		.db = uses->db,
 		.recent = uses->recent,
 		.rooms = uses->rooms,
-		.roaming = uses->roaming,
 		.counters = uses->counters,
 		.settings = uses->settings,
 		.on_done = on_replayed,

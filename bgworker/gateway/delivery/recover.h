@@ -18,7 +18,6 @@ struct rt_loop;
 struct rt_recent;
 struct rt_recover;
 struct rt_recovery_settings;
-struct rt_roaming;
 struct rt_rooms;
 
 /* What it uses; all is lent, and must live as long. */
@@ -29,7 +28,6 @@ struct rt_recover_uses
 	const struct rt_bus *bus;
 	const struct rt_recent *recent;
 	struct rt_rooms *rooms;
-	const struct rt_roaming *roaming;
 	struct rt_client_events *events;
 	struct rt_counters *counters;
 	const struct rt_recovery_settings *settings;

@@ -9,6 +9,7 @@
 #include "bgworker/common/map.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/engineio/frame.h"
 #include "bgworker/gateway/socketio/socket.h"
 
 void
@@ -67,13 +68,18 @@ rt_recovery_space_bytes(const struct rt_recovery_settings *s, const struct rt_cl
 }
 
 struct rt_frame *
-rt_recovery_notification(const struct rt_frame *message, uint64_t pos, const char *user)
+rt_recovery_notification(struct rt_frame *f, bool is_message, uint64_t pos, const char *user)
 {
-	struct rt_notice_message m;
-	char sender[RT_NOTICE_SENDER_BYTES];
+	struct rt_frame *told = is_message ? rt_notice_notification(f, pos) : rt_frame_ref(f);
+	struct rt_frame *own;
+	char author[RT_NOTICE_USER_BYTES];
 
-	if (!rt_notice_message_of(message, &m))
+	if (told == NULL)
 		return NULL;
-	rt_notice_sender(&m, sender);
-	return strcmp(user, sender) == 0 ? NULL : rt_notice_notification(&m, pos);
+	rt_notice_author(f, author);
+	if (strcmp(user, author) != 0)
+		return told;
+	own = rt_notice_own(told, pos);
+	rt_frame_unref(told);
+	return own;
 }

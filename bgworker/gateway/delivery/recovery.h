@@ -44,7 +44,8 @@ void rt_recovery_release(struct rt_client *c);
 /* How many bytes more the client can take now; 0: it must send off most of what it has first. */
 size_t rt_recovery_space_bytes(const struct rt_recovery_settings *s, const struct rt_client *c);
 
-/* What a member who has not joined gets in place of the message; NULL for its sender. */
-struct rt_frame *rt_recovery_notification(const struct rt_frame *message, uint64_t pos, const char *user);
+/* What a user's socket that has not joined the room gets: of a message (is_message) in its place; of other events of
+ * route "unjoined" these themselves.  One reference; NULL: nothing. */
+struct rt_frame *rt_recovery_notification(struct rt_frame *f, bool is_message, uint64_t pos, const char *user);
 
 #endif

@@ -18,7 +18,6 @@
 #include "bgworker/gateway/bus/notice.h"
 #include "bgworker/gateway/bus/recent.h"
 #include "recovery.h"
-#include "roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "route.h"
 #include "bgworker/gateway/socketio/socket.h"
@@ -144,7 +143,7 @@ hand_out(struct rt_replay *rp, char kind, const char *id, const struct rt_notice
 }
 
 static void
-hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_notice *n)
+hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_notice *n, bool is_message)
 {
 	char key[RT_RECENT_KEY_LEN];
 	struct interest *in;
@@ -152,7 +151,7 @@ hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_no
 
 	snprintf(key, sizeof(key), "n%s", room);
 	in = rt_map_find_str(rp->interests, key);
-	if (in == NULL || !rt_notice_is(n, "new-chat-message"))
+	if (in == NULL || (is_message && !rt_notice_is(n, "new-chat-message")))
 		return;
 	message = rt_notice_frame(n, n->pos);
 	for (size_t i = 0; i < in->count; i++)
@@ -161,8 +160,8 @@ hand_out_notification(struct rt_replay *rp, const char *room, const struct rt_no
 		struct rt_frame *f = NULL;
 
 		if (c != NULL && in->list[i]->in_run && in->list[i]->pos < n->pos &&
-			rt_roaming_is_unjoined(rp->uses.roaming, c->user, room))
-			f = rt_recovery_notification(message, n->pos, c->user->id);
+			rt_room_is_member(rp->uses.rooms, room, c->user))
+			f = rt_recovery_notification(message, is_message, n->pos, c->user->id);
 		if (f != NULL)
 			rt_socket_send(c->socket, f);
 		rt_frame_unref(f);
@@ -181,8 +180,10 @@ take_event(struct rt_replay *rp, const struct rt_notice *n)
 	if (r.kind == RT_ROUTE_ROOM)
 	{
 		hand_out(rp, 'r', r.room, n, rt_route_except(&r));
-		hand_out_notification(rp, r.room, n);
+		hand_out_notification(rp, r.room, n, true);
 	}
+	else if (r.kind == RT_ROUTE_UNJOINED)
+		hand_out_notification(rp, r.room, n, false);
 	else if (r.kind == RT_ROUTE_USERS)
 	{
 		json_array_foreach(rt_json_array(r.json, "users"), i, user)

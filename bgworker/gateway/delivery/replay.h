@@ -12,7 +12,6 @@ struct rt_recent;
 struct rt_recovery;
 struct rt_recovery_settings;
 struct rt_replay;
-struct rt_roaming;
 struct rt_rooms;
 
 /* What it uses; all is lent, and must live as long. */
@@ -22,7 +21,6 @@ struct rt_replay_uses
 	struct rt_db *db;
 	const struct rt_recent *recent;
 	const struct rt_rooms *rooms;
-	const struct rt_roaming *roaming;
 	struct rt_counters *counters;
 	const struct rt_recovery_settings *settings;
 	void (*on_done)(void *arg, struct rt_recovery *r); /* takes the recovery back; never within rt_replay_add() */

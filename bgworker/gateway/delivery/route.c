@@ -29,6 +29,8 @@ kind_of(const json_t *route)
 		return RT_ROUTE_CONTACTS;
 	if (json_object_get(route, "room") != NULL)
 		return RT_ROUTE_ROOM;
+	if (json_object_get(route, "unjoined") != NULL)
+		return RT_ROUTE_UNJOINED;
 	if (rt_json_array(route, "users") != NULL)
 		return RT_ROUTE_USERS;
 	if (json_object_get(route, "meeting") != NULL)
@@ -47,6 +49,8 @@ rt_route_parse(struct rt_route *r, const char *text, size_t len)
 	r->json = rt_json_parse_object(text, len);
 	r->kind = kind_of(r->json);
 	if (r->kind == RT_ROUTE_ROOM && !rt_json_get_id(r->json, "room", r->room))
+		r->kind = RT_ROUTE_NONE;
+	if (r->kind == RT_ROUTE_UNJOINED && !rt_json_get_id(r->json, "unjoined", r->room))
 		r->kind = RT_ROUTE_NONE;
 	if (r->kind == RT_ROUTE_MEETING && !rt_json_get_id(r->json, "meeting", r->room))
 		r->kind = RT_ROUTE_NONE;

@@ -12,6 +12,7 @@ enum rt_route_kind
 {
 	RT_ROUTE_NONE, /* for none of us */
 	RT_ROUTE_ROOM,
+	RT_ROUTE_UNJOINED, /* the sockets of a room's members that have not joined it */
 	RT_ROUTE_USERS,
 	RT_ROUTE_CONTACTS,
 	RT_ROUTE_MEETING,

@@ -457,6 +457,15 @@ worker_digit(int worker)
 	return (char) (worker < 10 ? '0' + worker : 'a' + worker - 10);
 }
 
+static bool
+asks_no_recovery(const char *query)
+{
+	char text[8];
+
+	return rt_http_query_param(query, "recovery", text, sizeof(text)) &&
+		   (strcmp(text, "0") == 0 || strcmp(text, "false") == 0);
+}
+
 struct rt_eio_session *
 rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, const char *query, const char *peer)
 {
@@ -471,6 +480,7 @@ rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, co
 	s->peer = rt_strdup(peer);
 	s->bearer = copy_bearer(h);
 	s->query_token = copy_query_token(query);
+	s->without_recovery = asks_no_recovery(query);
 	s->sid[0] = worker_digit(set->settings->worker);
 	s->sid[1] = '.';
 	rt_id_make(s->sid + 2);
@@ -518,6 +528,12 @@ const char *
 rt_eio_session_bearer(const struct rt_eio_session *s)
 {
 	return s->bearer;
+}
+
+bool
+rt_eio_session_without_recovery(const struct rt_eio_session *s)
+{
+	return s->without_recovery;
 }
 
 const char *

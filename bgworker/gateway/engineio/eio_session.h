@@ -55,7 +55,8 @@ void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason
 void rt_eio_session_set_name(struct rt_eio_session *s, const char *name); /* lent until the session ends */
 
 const char *rt_eio_session_peer(const struct rt_eio_session *s);
-const char *rt_eio_session_bearer(const struct rt_eio_session *s); /* of the handshake's Authorization; or NULL */
+const char *rt_eio_session_bearer(const struct rt_eio_session *s);    /* of the handshake's Authorization; or NULL */
+bool rt_eio_session_without_recovery(const struct rt_eio_session *s); /* the handshake has ?recovery=0 or false */
 const char *rt_eio_session_query_token(const struct rt_eio_session *s); /* of the handshake's ?token=; or NULL */
 bool rt_eio_session_is_websocket(const struct rt_eio_session *s);
 size_t rt_eio_session_queued_bytes(const struct rt_eio_session *s);
@@ -117,6 +118,7 @@ struct rt_eio_session
 	char *peer;
 	char *bearer;
 	char *query_token;
+	bool without_recovery;
 };
 
 /* All sessions of a server.  For others than eio_session.c: read-only, but `leaving`. */

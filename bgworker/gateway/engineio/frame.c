@@ -32,6 +32,7 @@ struct rt_frame
 		uint32_t at; /* in the text */
 		uint32_t len;
 	} marks[RT_FRAME_MARKS]; /* len 0: not set */
+	struct rt_frame *plain;  /* NULL: not made yet */
 	uint8_t wire[];          /* header, payload */
 };
 
@@ -110,8 +111,23 @@ rt_frame_ref(struct rt_frame *f)
 void
 rt_frame_unref(struct rt_frame *f)
 {
-	if (f != NULL && --f->refs == 0)
-		free(f);
+	if (f == NULL || --f->refs > 0)
+		return;
+	rt_frame_unref(f->plain);
+	free(f);
+}
+
+void
+rt_frame_set_plain(struct rt_frame *f, struct rt_frame *plain)
+{
+	assert(f->plain == NULL);
+	f->plain = plain;
+}
+
+struct rt_frame *
+rt_frame_plain(const struct rt_frame *f)
+{
+	return f->plain;
 }
 
 void

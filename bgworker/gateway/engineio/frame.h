@@ -31,6 +31,10 @@ void rt_frame_copy_marks(struct rt_frame *to,
 						 const struct rt_frame *from); /* the texts are alike up to the last one */
 const char *rt_frame_mark(const struct rt_frame *f, int mark, size_t *len); /* lent; NULL: it has not been set */
 
+/* Another form of the same packet, which goes with it; takes the reference.  Lent; NULL: it has none. */
+void rt_frame_set_plain(struct rt_frame *f, struct rt_frame *plain);
+struct rt_frame *rt_frame_plain(const struct rt_frame *f);
+
 bool rt_frame_is_binary(const struct rt_frame *f);
 const char *rt_frame_text(const struct rt_frame *f, size_t *len); /* without the WebSocket header; lent */
 const char *rt_frame_wire(const struct rt_frame *f, size_t *len); /* with it; lent */

@@ -40,6 +40,7 @@ struct waiting
 	char *user; /* once the token is verified */
 	char pid[24];
 	char offset[OFFSET_LEN + 1];
+	bool without_recovery; /* the client wants no pid and no offsets */
 	char sid[24];
 };
 
@@ -246,13 +247,15 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 		strcpy(c->pid, pid);
 	}
 	rt_counters_add(u->counters, RT_COUNT_CONNECTS, 1);
+	if (pid == NULL)
+		rt_socket_leave_out_offsets(c->socket);
 	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
 	c->entered_ms = rt_loop_now_ms(u->loop);
 	if (u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
 			   rt_socket_peer(c->socket), c->user->id, recovered ? "recovered" : "connected",
 			   rt_socket_is_websocket(c->socket) ? "websocket" : "polling");
-	if (recovered && rt_json_pos_text(w->offset, strlen(w->offset), &offset))
+	if (recovered && rt_json_pos(result, "pos", &offset))
 	{
 		rt_recover_begin(u->recover, c, rt_json_array(result, "joined"), offset);
 		rt_meeting_events_resume(u->meeting_events, c, rt_json_array(result, "meetings"));
@@ -344,12 +347,17 @@ write_item(struct rt_text *t, const char *gateway, struct rt_client *c, const st
 		rt_text_add(t, ",\"session\":");
 		rt_text_quote(t, c->token.sid);
 	}
-	if (w->pid[0] != '\0')
+	if (w->without_recovery)
+		rt_text_add(t, ",\"recovery\":false");
+	else if (w->pid[0] != '\0')
 	{
 		rt_text_add(t, ",\"pid\":");
 		rt_text_quote(t, w->pid);
-		rt_text_add(t, ",\"offset\":");
-		rt_text_quote(t, w->offset);
+		if (w->offset[0] != '\0')
+		{
+			rt_text_add(t, ",\"offset\":");
+			rt_text_quote(t, w->offset);
+		}
 	}
 	rt_text_add(t, "}");
 }
@@ -521,6 +529,7 @@ rt_entry_begin(struct rt_entries *es, struct rt_socket *s, const struct rt_socke
 	copy_bounded(w->sid, sizeof(w->sid), rt_socket_id(s));
 	copy_bounded(w->pid, sizeof(w->pid), rt_json_str(auth, "pid"));
 	copy_bounded(w->offset, sizeof(w->offset), rt_json_str(auth, "offset"));
+	w->without_recovery = c->query_without_recovery || !rt_json_bool(auth, "recovery", true);
 	json_decref(auth);
 	append(es, w);
 	rt_entries_wake(es);

@@ -23,7 +23,6 @@
 #include "bgworker/gateway/clients/user.h"
 #include "bgworker/gateway/delivery/presence.h"
 #include "bgworker/gateway/delivery/recovery.h"
-#include "bgworker/gateway/delivery/roaming.h"
 #include "bgworker/gateway/meetings/meeting_event.h"
 #include "bgworker/gateway/socketio/socket.h"
 
@@ -51,10 +50,7 @@ take_leave(const struct rt_leave_uses *u, struct rt_client *c, bool clean)
 		rt_presence_gone(u->presence, c->user->id, rt_socket_id(c->socket), c->serial, last, !clean);
 	rt_rooms_leave_all(u->rooms, c);
 	if (last)
-	{
 		rt_rooms_forget_user(u->rooms, c->user);
-		rt_roaming_note(u->roaming, c->user->id);
-	}
 	rt_user_leave(u->users, c);
 }
 

@@ -12,7 +12,6 @@ struct rt_leave;
 struct rt_loop;
 struct rt_meeting_events;
 struct rt_presence;
-struct rt_roaming;
 struct rt_rooms;
 struct rt_self;
 struct rt_socket;
@@ -39,7 +38,6 @@ struct rt_leave_uses
 	struct rt_typings *typings;
 	struct rt_meeting_events *meeting_events;
 	struct rt_presence *presence;
-	struct rt_roaming *roaming;
 	struct rt_counters *counters;
 	struct rt_commands *commands; /* it adds rt:disconnect */
 	const struct rt_leave_settings *settings;

@@ -14,7 +14,6 @@
 #include "bgworker/gateway/clients/joins.h"
 #include "leave.h"
 #include "bgworker/gateway/meetings/meeting.h"
-#include "bgworker/gateway/delivery/roaming.h"
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/user.h"
@@ -37,7 +36,6 @@ run_lost(void *owner, const json_t *payload)
 	const struct rt_standing_uses *uses = &((struct rt_standing *) owner)->uses;
 	rt_entries_ask_anew(uses->entries);
 	rt_auth_refresh(uses->auth);
-	rt_roaming_ask_anew(uses->roaming);
 }
 
 static void

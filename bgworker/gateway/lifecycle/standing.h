@@ -11,7 +11,6 @@ struct rt_entries;
 struct rt_joins;
 struct rt_leave;
 struct rt_meetings;
-struct rt_roaming;
 struct rt_rooms;
 struct rt_standing;
 struct rt_users;
@@ -24,7 +23,6 @@ struct rt_standing_uses
 	struct rt_rooms *rooms;
 	struct rt_joins *joins;
 	struct rt_meetings *meetings;
-	struct rt_roaming *roaming;
 	struct rt_entries *entries;
 	struct rt_leave *leave;
 	struct rt_commands *commands; /* it adds rt:lost and rt:standing */

@@ -385,6 +385,60 @@ rt_sio_packet_event_of(const char *name, const char *json, size_t len, uint64_t 
 	return f;
 }
 
+/* Where the values of these keys lie in the argument that begins at `at` of the frame. */
+static void
+mark_parts(struct rt_frame *f, size_t at, const char *json, size_t len)
+{
+	struct rt_json_pick picks[RT_SIO_PARTS] = {
+		[RT_SIO_ARGUMENT] = {.key = ""}, [RT_SIO_DATA] = {.key = "data"}, [RT_SIO_TIMESTAMP] = {.key = "timestamp"}};
+	struct rt_json_rest rest;
+
+	if (rt_json_scan_split(json, len, picks, RT_SIO_PARTS, &rest) != RT_OK)
+		return;
+	for (int i = RT_SIO_DATA; i < RT_SIO_PARTS; i++)
+	{
+		if (picks[i].value.text != NULL)
+			rt_frame_set_mark(f, i, at + (size_t) (picks[i].value.text - json), picks[i].value.len);
+	}
+}
+
+struct rt_frame *
+rt_sio_packet_event_with(const struct rt_frame *f, const char *json, size_t len, uint64_t pos)
+{
+	size_t text_len;
+	const char *text = rt_frame_text(f, &text_len);
+	struct rt_span argument;
+	char tail[32];
+	size_t at;
+	struct rt_frame *changed;
+
+	if (!rt_sio_packet_part(f, RT_SIO_ARGUMENT, &argument))
+		return NULL;
+	at = (size_t) (argument.p - text);
+	changed = rt_frame_new((struct rt_frame_part[]){{text, at}, {json, len}, position(pos, tail, sizeof(tail))}, 3);
+	rt_frame_set_mark(changed, RT_SIO_ARGUMENT, at, len);
+	mark_parts(changed, at, json, len);
+	return changed;
+}
+
+struct rt_frame *
+rt_sio_packet_event_plain(struct rt_frame *f)
+{
+	size_t len;
+	const char *text = rt_frame_text(f, &len);
+	struct rt_span argument;
+	struct rt_frame_part parts[2];
+
+	if (rt_frame_plain(f) != NULL)
+		return rt_frame_plain(f);
+	if (!rt_sio_packet_part(f, RT_SIO_ARGUMENT, &argument))
+		return f; /* no event */
+	parts[0] = (struct rt_frame_part){text, (size_t) (argument.end - text)};
+	parts[1] = (struct rt_frame_part){"]", 1};
+	rt_frame_set_plain(f, rt_frame_new(parts, 2));
+	return rt_frame_plain(f);
+}
+
 struct rt_frame *
 rt_sio_packet_event_at(const struct rt_frame *f, uint64_t pos)
 {

@@ -81,6 +81,10 @@ struct rt_sio_packet_source
 struct rt_frame *rt_sio_packet_event(const struct rt_sio_packet_source *e, uint64_t pos);
 /* The same, with the whole argument in one piece, an object. */
 struct rt_frame *rt_sio_packet_event_of(const char *name, const char *json, size_t len, uint64_t pos);
+/* An event of the same name, with another argument. */
+struct rt_frame *rt_sio_packet_event_with(const struct rt_frame *f, const char *json, size_t len, uint64_t pos);
+/* The same event without a position, for sockets that want none; kept with the frame, and lent. */
+struct rt_frame *rt_sio_packet_event_plain(struct rt_frame *f);
 /* The same event at another position. */
 struct rt_frame *rt_sio_packet_event_at(const struct rt_frame *f, uint64_t pos);
 

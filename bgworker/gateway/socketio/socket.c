@@ -60,6 +60,7 @@ struct rt_socket
 	bool counted; /* among the connected ones */
 	const char *leave_reason;
 	char id[MAX_ID + 1];
+	bool without_offsets;
 };
 
 struct rt_sockets
@@ -196,6 +197,7 @@ take_connect(struct rt_socket *s, const struct rt_sio_packet *p)
 									.auth_len = p->data_len,
 									.bearer = rt_eio_session_bearer(s->session),
 									.query_token = rt_eio_session_query_token(s->session),
+									.query_without_recovery = rt_eio_session_without_recovery(s->session),
 									.peer = rt_eio_session_peer(s->session),
 									.websocket = rt_eio_session_is_websocket(s->session)};
 
@@ -408,10 +410,16 @@ rt_socket_refuse(struct rt_socket *s, const char *message, const char *data)
 }
 
 void
+rt_socket_leave_out_offsets(struct rt_socket *s)
+{
+	s->without_offsets = true;
+}
+
+void
 rt_socket_send(struct rt_socket *s, struct rt_frame *f)
 {
 	if (s->state == CONNECTED)
-		rt_eio_session_send(s->session, f);
+		rt_eio_session_send(s->session, s->without_offsets ? rt_sio_packet_event_plain(f) : f);
 }
 
 void

@@ -47,9 +47,10 @@ struct rt_socket_handshake
 {
 	const char *auth; /* JSON object of the CONNECT packet, or NULL */
 	size_t auth_len;
-	const char *bearer;      /* token of the handshake's Authorization header */
-	const char *query_token; /* ?token= of the handshake */
-	const char *peer;        /* address, "127.0.0.1" */
+	const char *bearer;          /* token of the handshake's Authorization header */
+	const char *query_token;     /* ?token= of the handshake */
+	bool query_without_recovery; /* ?recovery=0 or false */
+	const char *peer;            /* address, "127.0.0.1" */
 	bool websocket;
 };
 
@@ -80,6 +81,9 @@ void rt_socket_accept(struct rt_socket *s, const char *sid, const char *pid);
 /* `44{"message":…,"data":…}`; data is JSON text or NULL.  The session stays, as Socket.IO has it, until its
  * connect timeout. */
 void rt_socket_refuse(struct rt_socket *s, const char *message, const char *data);
+
+/* Events then come without the argument behind them, the offset. */
+void rt_socket_leave_out_offsets(struct rt_socket *s);
 
 /* Queues the frame (a reference is taken) and writes as soon as the socket can take it.  A queue over its
  * limit cuts the socket off; on_disconnect then comes at the end of the turn. */
