@@ -137,6 +137,8 @@ sim_at(uint64_t at_us, sim_event_cb fn, void *arg, const void *data, size_t len)
 }
 
 static void run_deferred(void);
+static void on_timer(void *arg, uint8_t *data, size_t len);
+static void forget_timer(struct rt_timer *t);
 
 void
 sim_run_until(uint64_t at_us)
@@ -157,7 +159,13 @@ void
 sim_begin(unsigned seed)
 {
 	while (nevents)
-		free(heap[--nevents].data);
+	{
+		struct event *e = &heap[--nevents];
+
+		if (e->fn == on_timer)
+			forget_timer(e->arg);
+		free(e->data);
+	}
 	random_state = seed;
 	sim_now_us = START_US;
 }
@@ -241,6 +249,14 @@ rt_timer_new(struct rt_loop *l, rt_loop_cb fn, void *arg)
 	return t;
 }
 
+/* One event less names it. */
+static void
+forget_timer(struct rt_timer *t)
+{
+	if (--t->pending == 0 && t->freed)
+		free(t);
+}
+
 static void
 on_timer(void *arg, uint8_t *data, size_t len)
 {
@@ -249,14 +265,12 @@ on_timer(void *arg, uint8_t *data, size_t len)
 
 	(void) len;
 	memcpy(&generation, data, sizeof(generation));
-	t->pending--;
 	if (!t->freed && t->running && generation == t->generation)
 	{
 		t->running = false;
 		t->fn(t->arg);
 	}
-	else if (t->freed && t->pending == 0)
-		free(t);
+	forget_timer(t);
 }
 
 void
