@@ -91,6 +91,10 @@ is_origin(const char *item)
 
 	if (strcmp(item, "*") == 0)
 		return true;
+	/* One star, for the labels in front of a domain. */
+	if (host != NULL && strncmp(host + 3, "*.", 2) == 0)
+		return host > item && host[5] != '\0' && host[5] != '.' && host[5] != ':' &&
+			   strpbrk(host + 5, "/?#@*") == NULL;
 	return host != NULL && host > item && host[3] != '\0' && strpbrk(host + 3, "/?#@*") == NULL;
 }
 
@@ -140,11 +144,26 @@ rt_check_trusted_proxies(char **newval, void **extra, GucSource source)
 					  "Separate several with commas. Names are not looked up.");
 }
 
+/* What a source of a Content-Security-Policy may consist of, so that it ends neither the directive nor the header. */
+static bool
+is_source(const char *item)
+{
+	return item[strspn(item, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.*-_[]")] == '\0' &&
+		   strchr(item, ':') != NULL;
+}
+
+bool
+rt_check_connect_sources(char **newval, void **extra, GucSource source)
+{
+	return check_list(*newval, is_source, "a source such as wss://other.example.com",
+					  "Separate several with commas.");
+}
+
 bool
 rt_check_cors_origins(char **newval, void **extra, GucSource source)
 {
 	return check_list(*newval, is_origin, "an origin such as https://app.example.com (without a path)",
-					  "Separate several with commas.");
+					  "Separate several with commas. https://*.example.com means all names below example.com.");
 }
 
 /* host:port, [::1]:port, or a port alone. */

@@ -156,3 +156,27 @@ describe('websockets', () => {
     assert.equal(reader.connected, true);
   });
 });
+
+test('refusals are kept by nobody, and are nothing but what they say', async () => {
+  const refusals = [
+    ['GET', '/api/chat/rooms', 401], ['GET', '/nothing', 404], ['GET', '/%zz', 400], ['PATCH', '/healthz', 405],
+    ['GET', '/socket.io/?EIO=3&transport=polling', 400], ['GET', '/socket.io/?EIO=4&transport=polling&sid=x', 400],
+  ];
+  for (const [method, path, status] of refusals) {
+    const reply = await fetch(cluster.url + path, { method });
+    assert.equal(reply.status, status, path);
+    assert.equal(reply.headers.get('cache-control'), 'no-store', path);
+    assert.equal(reply.headers.get('x-content-type-options'), 'nosniff', path);
+  }
+  const socket = await dialPlain('GET / HTTP/1.1\n\n');
+  await until(() => socket.ended, 'the end');
+  assert.match(socket.text, /^HTTP\/1\.1 400[^]*Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n/);
+});
+
+test('the application page talks to its own server, and to what is configured', async () => {
+  const policy = async () => (await fetch(cluster.url)).headers.get('content-security-policy');
+  assert.match(await policy(), /; connect-src 'self'; /);
+  await cluster.sql("ALTER SYSTEM SET rt.connect_sources = 'wss://other.example.com', 'https://*.example.net'");
+  await cluster.sql('SELECT pg_reload_conf()');
+  await until(async () => /; connect-src 'self' wss:\/\/other\.example\.com https:\/\/\*\.example\.net; /.test(await policy()), 'the sources');
+});

@@ -11,7 +11,7 @@ let cluster, alice, bob, roomId;
 
 // The timeouts are such that a client which a slow machine keeps waiting is not taken for a silent one.
 before(async () => {
-  cluster = await Cluster.start({ 'rt.ping_interval': '1s', 'rt.ping_timeout': '6s', 'rt.connect_timeout': '5s', 'rt.cors_origins': ORIGIN });
+  cluster = await Cluster.start({ 'rt.ping_interval': '1s', 'rt.ping_timeout': '6s', 'rt.connect_timeout': '5s', 'rt.cors_origins': `${ORIGIN}, https://*.pages.example, https://*.ports.example:8443` });
   [alice, bob] = await cluster.users('alice', 'bob');
   roomId = await cluster.room('transport', 'alice', 'bob');
 });
@@ -361,9 +361,64 @@ describe('CORS', () => {
   });
 
   test('another origin is not', async () => {
-    for (const path of ['/socket.io/?EIO=4&transport=polling', '/healthz']) {
-      const reply = await fetch(cluster.url + path, { headers: { origin: 'https://evil.example.org' } });
+    const reply = await fetch(`${cluster.url}/healthz`, { headers: { origin: 'https://evil.example.org' } });
+    assert.equal(reply.status, 200);
+    assert.equal(reply.headers.get('access-control-allow-origin'), null);
+  });
+});
+
+describe('Origin', () => {
+  const own = () => new URL(cluster.url).host;
+  const admitted = {
+    none: () => undefined,
+    'its own': () => `http://${own()}`,
+    'its own, TLS ending in front': () => `https://${own()}`,
+    'a listed one': () => ORIGIN,
+    'one of a pattern': () => 'https://a.pages.example',
+    'of a pattern, deeper': () => 'https://x.y.pages.example',
+    'of a pattern with a port': () => 'https://a.ports.example:8443',
+  };
+  const foreign = {
+    another: 'https://evil.example.org', 'the same host at another port': 'http://127.0.0.1:1', null: 'null',
+    'the domain of a pattern itself': 'https://pages.example', 'of a pattern, another scheme': 'http://a.pages.example',
+    'of a pattern, another port': 'https://a.pages.example:8443', 'a name that ends alike': 'https://evilpages.example',
+    'a pattern in front': 'https://a.pages.example.evil.org', 'a port missing': 'https://a.ports.example',
+    'a path that ends alike': 'https://evil.org/.pages.example', 'a user that begins alike': 'https://evil.org:x@a.pages.example',
+  };
+  const get = (origin) => fetch(`${cluster.url}/socket.io/?EIO=4&transport=polling`, { headers: origin === undefined ? {} : { origin } });
+
+  for (const [what, origin] of Object.entries(admitted)) {
+    test(`${what}: a session`, async () => {
+      assert.equal((await get(origin())).status, 200);
+      const socket = await rawSocket(cluster, '', origin() === undefined ? {} : { origin: origin() });
+      assert.equal(socket.refused, undefined);
+    });
+  }
+
+  for (const [what, origin] of Object.entries(foreign)) {
+    test(`${what}: 403, by polling and by websocket`, async () => {
+      const reply = await get(origin);
+      assert.equal(reply.status, 403);
+      assert.deepEqual(await reply.json(), { code: 4, message: 'Forbidden' });
       assert.equal(reply.headers.get('access-control-allow-origin'), null);
+      const socket = await rawSocket(cluster, '', { origin });
+      assert.equal((await until(() => socket.refused, 'a refusal')).status, 403);
+    });
+  }
+
+  test('a session that is there cannot be polled by a foreign page', async () => {
+    const session = await Polling.open(cluster);
+    assert.equal((await session.request('GET', '', undefined, { origin: 'https://evil.example.org' })).status, 403);
+    assert.equal((await session.request('POST', '', '40{}', { origin: 'https://evil.example.org' })).status, 403);
+    const reply = await session.request('POST', '', `40${JSON.stringify({ token: alice })}`, { origin: 'https://a.pages.example' });
+    assert.equal(reply.status, 200);
+    assert.equal(reply.headers.get('access-control-allow-origin'), 'https://a.pages.example');
+  });
+
+  test('the real client, from a listed page and from a foreign one', async () => {
+    for (const transports of [['polling'], ['websocket']]) {
+      await connect(cluster, alice, { transports, extraHeaders: { origin: ORIGIN } });
+      assert.match((await refusal(dial(cluster, alice, { transports, extraHeaders: { origin: 'https://evil.example.org' } }))).message, /error/);
     }
   });
 });

@@ -1,7 +1,9 @@
 // Several workers behind one port, and TLS: any client by any transport, whichever worker its connections come to.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import tls from 'node:tls';
@@ -111,6 +113,12 @@ describe('TLS', () => {
     return { name, alpn };
   }
 
+  async function headersOf(url) {
+    const [reply] = await once(https.get(url, { rejectUnauthorized: false, agent: false }), 'response');
+    reply.resume();
+    return reply.headers;
+  }
+
   async function reload(settings = {}) {
     for (const [name, value] of Object.entries(settings)) await cluster.sql(`ALTER SYSTEM SET ${name} = '${value}'`);
     await cluster.sql('SELECT pg_reload_conf()');
@@ -127,6 +135,7 @@ describe('TLS', () => {
     const roomId = await cluster.room('tls', 'alice');
     await useAll(cluster, url, alice, roomId);
     assert.deepEqual(await subject(url), { name: 'first', alpn: 'http/1.1' });
+    for (const path of ['/healthz', '/nothing']) assert.equal((await headersOf(url + path))['strict-transport-security'], 'max-age=31536000');
     const before = io(url, { auth: { token: alice }, forceNew: true, reconnection: false, transports: ['websocket'], rejectUnauthorized: false });
     await connected(before);
     let seen = 0;

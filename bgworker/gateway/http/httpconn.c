@@ -101,6 +101,7 @@ struct rt_httpconn_server
 	struct rt_httpconn_handler handler;
 	struct rt_map *requests; /* by id, those that are being answered */
 	struct rt_httpconn *first;
+	const char *headers; /* of every reply */
 	uint64_t last_id;
 	bool draining;
 	time_t date_at;
@@ -354,6 +355,7 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
 	if (a->close || c->eof || c->server->draining || is_crowded(c->server))
 		c->keep_alive = false;
 	x = (struct rt_httpreply_context){.date = date_of(c->server),
+									  .server_headers = c->server->headers,
 									  .headers = c->headers,
 									  .keep_alive = c->keep_alive,
 									  .old_version = c->old_version,
@@ -740,6 +742,12 @@ rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_tr
 	s->handler = *handler;
 	s->requests = rt_map_new();
 	return s;
+}
+
+void
+rt_httpconn_server_set_headers(struct rt_httpconn_server *s, const char *headers)
+{
+	s->headers = headers;
 }
 
 void

@@ -40,8 +40,10 @@ struct rt_httpconn_handler
 struct rt_httpconn_server *rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w,
 												  const struct rt_traffic_limits *limits, struct rt_traffic *traffic,
 												  const struct rt_httpconn_handler *handler);
-void
-rt_httpconn_server_drain(struct rt_httpconn_server *s); /* closes idle connections, the others after their reply */
+/* Headers of every reply; lent until they are set anew. */
+void rt_httpconn_server_set_headers(struct rt_httpconn_server *s, const char *headers);
+/* Closes idle connections, the others after their reply. */
+void rt_httpconn_server_drain(struct rt_httpconn_server *s);
 void rt_httpconn_server_free(struct rt_httpconn_server *s); /* closes all; NULL is fine */
 
 /* Serves a connection; `data` are bytes that were read from it already.  Takes the descriptor over. */

@@ -77,6 +77,19 @@ connection_header(const struct rt_httpreply_context *x)
 }
 
 static void
+put_headers(struct rt_httpreply *r, const char *headers)
+{
+	if (headers != NULL)
+		rt_buf_put_str(&r->out, headers);
+}
+
+static bool
+has_header(const char *headers, const char *name)
+{
+	return headers != NULL && strstr(headers, name) != NULL;
+}
+
+static void
 put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt_httpreply_context *x)
 {
 	char line[HEAD_BYTES];
@@ -96,10 +109,14 @@ put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt
 		n = snprintf(line, sizeof(line), "Content-Length: %zu\r\n", a->len);
 		rt_buf_put(&r->out, line, (size_t) n);
 	}
-	if (x->headers != NULL)
-		rt_buf_put_str(&r->out, x->headers);
-	if (a->headers != NULL)
-		rt_buf_put_str(&r->out, a->headers);
+	put_headers(r, x->server_headers);
+	put_headers(r, x->headers);
+	put_headers(r, a->headers);
+	/* A refusal is nobody's to keep, and nothing that a browser may take for a script. */
+	if (a->status >= 400 && !has_header(a->headers, "Cache-Control:"))
+		put_headers(r, "Cache-Control: no-store\r\n");
+	if (a->status >= 400 && !has_header(a->headers, "X-Content-Type-Options:"))
+		put_headers(r, "X-Content-Type-Options: nosniff\r\n");
 	rt_buf_put_str(&r->out, "\r\n");
 }
 

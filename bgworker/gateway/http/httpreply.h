@@ -27,8 +27,9 @@ struct rt_http_answer
 /* What the connection adds to the head. */
 struct rt_httpreply_context
 {
-	const char *date;    /* of now, as RFC 9110, section 5.6.7, has it */
-	const char *headers; /* of this request; NULL: none */
+	const char *date;           /* of now, as RFC 9110, section 5.6.7, has it */
+	const char *server_headers; /* of every reply; NULL: none */
+	const char *headers;        /* of this request; NULL: none */
 	bool keep_alive;
 	bool old_version; /* HTTP/1.0, which must be told that the connection stays */
 	bool head_only;   /* HEAD: no body, but its length */

@@ -38,7 +38,8 @@ struct rt_traffic
 	uint64_t passed_on;    /* to another worker */
 	uint64_t http_requests;
 	uint64_t http_bad_requests;
-	uint64_t packets_in; /* Engine.IO packets */
+	uint64_t foreign_origins; /* sessions of pages that are not listed */
+	uint64_t packets_in;      /* Engine.IO packets */
 	uint64_t bytes_in;
 	uint64_t frames_out; /* Engine.IO packets */
 	uint64_t bytes_out;

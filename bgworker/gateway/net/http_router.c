@@ -32,6 +32,7 @@ struct rt_http_router
 	void *on_request_arg;
 	rt_http_router_pass_cb pass;
 	void *pass_arg;
+	char always[80]; /* headers of every reply */
 };
 
 /* The request's target, taken apart; all in one block of memory. */
@@ -141,6 +142,12 @@ judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_
 {
 	int worker = r->pass != NULL ? rt_engineio_worker_of(t->query) : -1;
 
+	if (!rt_cors_admits(r->settings->cors_origins, h, r->settings->tls))
+	{
+		r->traffic->foreign_origins++;
+		rt_eio_session_refuse(c, RT_EIO_FORBIDDEN);
+		return RT_HTTP_ANSWERED;
+	}
 	if (worker >= 0 && worker != r->settings->eio.worker && worker < r->settings->workers &&
 		r->pass(r->pass_arg, worker, c) == RT_OK)
 		return RT_HTTP_TAKEN;
@@ -286,6 +293,19 @@ rt_http_router_reply(struct rt_http_router *r, uint64_t id, int status, const ch
 			   .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
 }
 
+/* RFC 6797, section 6.1.  Where TLS ends in front of us, whoever ends it says so. */
+static void
+apply_settings(struct rt_http_router *r)
+{
+	const struct rt_network_settings *s = r->settings;
+
+	r->always[0] = '\0';
+	if (s->tls && s->hsts_max_age_s > 0)
+		snprintf(r->always, sizeof(r->always), "Strict-Transport-Security: max-age=%d\r\n", s->hsts_max_age_s);
+	rt_httpconn_server_set_headers(r->server, r->always);
+	rt_http_static_set_sources(r->files, s->connect_sources);
+}
+
 struct rt_http_router *
 rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_network_settings *settings,
 				   struct rt_traffic *traffic, struct rt_engineio *engineio,
@@ -309,6 +329,7 @@ rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_networ
 	r->files = rt_http_static_new(settings->static_dir);
 	r->proxies = rt_proxies_new(settings->trusted_proxies);
 	r->server = rt_httpconn_server_new(l, w, &settings->limits, traffic, &conn_handler);
+	apply_settings(r);
 	return r;
 }
 
@@ -317,6 +338,7 @@ rt_http_router_reload(struct rt_http_router *r)
 {
 	rt_proxies_free(r->proxies);
 	r->proxies = rt_proxies_new(r->settings->trusted_proxies);
+	apply_settings(r);
 }
 
 struct rt_httpconn_server *

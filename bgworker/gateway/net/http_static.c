@@ -21,12 +21,13 @@
 #define MAX_FILES 500
 #define MAX_DEPTH 4
 
-/* The page talks to its own server alone, by requests and by websockets. */
+/* The page talks to its own server, by requests and by websockets, and to what is configured. */
 #define PAGE_HEADERS \
 	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " \
-	"connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; " \
+	"connect-src 'self'%s; object-src 'none'; base-uri 'none'; form-action 'none'; " \
 	"frame-ancestors 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+#define MAX_SOURCES 1024 /* bytes of them in a header */
 
 struct file
 {
@@ -43,6 +44,7 @@ struct rt_http_static
 {
 	struct rt_map *files; /* by path */
 	size_t total_bytes;
+	char sources[MAX_SOURCES]; /* each with a space in front */
 };
 
 static const char *
@@ -195,6 +197,24 @@ rt_http_static_free(struct rt_http_static *s)
 	free(s);
 }
 
+void
+rt_http_static_set_sources(struct rt_http_static *s, const char *sources)
+{
+	size_t n = 0;
+
+	while (sources != NULL && *sources != '\0')
+	{
+		size_t len;
+
+		sources += strspn(sources, ", \t");
+		len = strcspn(sources, ", \t");
+		if (len > 0 && n + len + 2 <= sizeof(s->sources))
+			n += (size_t) snprintf(s->sources + n, sizeof(s->sources) - n, " %.*s", (int) len, sources);
+		sources += len;
+	}
+	s->sources[n] = '\0';
+}
+
 bool
 rt_http_static_has(const struct rt_http_static *s, const char *path)
 {
@@ -207,7 +227,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 {
 	const struct file *f = rt_map_find_str(s->files, path);
 	struct rt_http_answer r = {.status = 200, .body_is_static = true};
-	char headers[1024];
+	char headers[1024 + MAX_SOURCES];
 	bool gzip;
 
 	if (f == NULL)
@@ -215,7 +235,8 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 	gzip = f->gzip != NULL && rt_http_header_has_token(h, "accept-encoding", "gzip");
 	/* Files have no version in their names, so a client asks whether its copy is still good. */
 	snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
-			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "");
+			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "",
+			 s->sources);
 	r.headers = headers;
 	if (rt_http_header_has_token(h, "if-none-match", f->etag))
 		r.status = 304;

@@ -12,6 +12,10 @@ struct rt_http_static;
 struct rt_http_static *rt_http_static_new(const char *dir);
 void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 
+/* Where the pages may connect to beside their own server: sources of CSP, separated by commas; NULL or "": nowhere.
+ */
+void rt_http_static_set_sources(struct rt_http_static *s, const char *sources);
+
 bool rt_http_static_has(const struct rt_http_static *s, const char *path);
 
 /* Answers and returns true if there is such a file. */

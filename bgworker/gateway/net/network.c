@@ -53,6 +53,7 @@ static void
 copy_strings(struct rt_network_settings *settings)
 {
 	settings->listen_addresses = copy_or_null(settings->listen_addresses);
+	settings->connect_sources = copy_or_null(settings->connect_sources);
 	settings->cors_origins = copy_or_null(settings->cors_origins);
 	settings->trusted_proxies = copy_or_null(settings->trusted_proxies);
 }
@@ -61,6 +62,7 @@ static void
 free_strings(struct rt_network_settings *settings)
 {
 	free((char *) settings->listen_addresses);
+	free((char *) settings->connect_sources);
 	free((char *) settings->cors_origins);
 	free((char *) settings->trusted_proxies);
 }
@@ -234,6 +236,8 @@ rt_network_reload(struct rt_network *t, const struct rt_network_settings *o)
 	t->settings.limits = o->limits;
 	if (t->settings.limits.max_connections > connections_before)
 		t->settings.limits.max_connections = connections_before;
+	t->settings.hsts_max_age_s = o->hsts_max_age_s;
+	replace_string(&t->settings.connect_sources, o->connect_sources);
 	replace_string(&t->settings.cors_origins, o->cors_origins);
 	replace_string(&t->settings.trusted_proxies, o->trusted_proxies);
 	rt_http_router_reload(t->router);

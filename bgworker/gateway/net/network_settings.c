@@ -42,6 +42,8 @@ rt_network_settings_read(struct rt_network_settings *s, struct rt_conf *c)
 		.tls_min_version = rt_conf_str(c, "ssl_min_protocol_version"),
 		.tls_cert = rt_conf_pem(c, "cert"),
 		.tls_key = rt_conf_pem(c, "key"),
+		.hsts_max_age_s = (int) (rt_conf_int(c, "hsts_max_age") / 1000), /* told in ms */
+		.connect_sources = rt_conf_str(c, "connect_sources"),
 		.cors_origins = rt_conf_str(c, "cors_origins"),
 		.trusted_proxies = rt_conf_str(c, "trusted_proxies"),
 		.workers = rt_conf_workers(c),

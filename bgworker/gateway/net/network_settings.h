@@ -25,6 +25,8 @@ struct rt_network_settings
 	const char *tls_min_version;        /* (r) "TLSv1.2" or "TLSv1.3" */
 	const char *tls_cert;               /* (r) PEM, with the chain behind it; NULL: could not be read */
 	const char *tls_key;                /* (r) PEM; the same */
+	int hsts_max_age_s;                 /* (r) of Strict-Transport-Security; 0: none */
+	const char *connect_sources;        /* (r) comma-separated sources for the application's CSP; NULL or "": none */
 	const char *cors_origins;           /* (r) comma-separated origins, "*" for any; NULL or "": none */
 	const char *trusted_proxies;        /* (r) comma-separated addresses and networks; NULL or "": none */
 	char static_dir[PATH_MAX];          /* GET / and /assets/…, read once; "": none */

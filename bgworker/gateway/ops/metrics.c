@@ -73,6 +73,8 @@ write_transport(const struct rt_traffic *t, struct rt_text *out, const char *lab
 		{"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
 		{"rt_gateway_http_bad_requests_total", "Requests rejected as malformed HTTP.", RT_COUNTER,
 		 &t->http_bad_requests},
+		{"rt_gateway_foreign_origins_total", "Sessions refused because of their page's origin.", RT_COUNTER,
+		 &t->foreign_origins},
 		{"rt_gateway_packets_in_total", "Engine.IO messages received.", RT_COUNTER, &t->packets_in},
 		{"rt_gateway_bytes_in_total", "Bytes received.", RT_COUNTER, &t->bytes_in},
 		{"rt_gateway_frames_out_total", "Engine.IO messages sent.", RT_COUNTER, &t->frames_out},
