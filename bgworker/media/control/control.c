@@ -1,3 +1,11 @@
+/* control.c: the worker's life in the database; see control.h.  main makes it before the engine and frees it last.
+ *
+ *   register (media_start) ──> beat (media_heartbeat, with figures) ... ──> known: false ──> close all, register anew
+ *   engine's events ──> gathered in this turn ──> media_event, one call at a time
+ *
+ * What must stay true: a worker that the database has given up forwards nothing under its old name, since its clients
+ * have been sent elsewhere; and events keep their order, so the next batch waits for the answer to the one before.
+ * Requests are work.c's; what they do is ops.c's. */
 #include "control.h"
 
 #include <stdio.h>

@@ -1,3 +1,8 @@
+/* inbox.c: see inbox.h.  work.c owns it.
+ *
+ * A request may come twice: by its notification, and by media_fetch when the database was not sure that it had been
+ * heard.  Its number is noted before it is carried out, in a ring of RT_INBOX_SEEN: the database hands out again what
+ * is younger than that. */
 #include "inbox.h"
 
 #include <stdlib.h>

@@ -1,3 +1,12 @@
+/* work.c: from a request to its answer; see work.h.  control.c owns it.
+ *
+ *   notification ──┐
+ *                  ├──> inbox ──> at the turn's end: rt_ops_run() for each ──> answers, in batches ──> media_answer
+ *   media_fetch  ──┘
+ *
+ * What must stay true: requests are carried out in the order of their numbers, each once; a fetch is under way at
+ * most once, and what is notified meanwhile waits for it, since it may hold older ones; and what a request made is
+ * undone when the database says that nobody waits for its answer any more. */
 #include "work.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/* addresses.c: see addresses.h.  control.c calls it when the sockets are bound.
+ *
+ * Candidates are of type host (RFC 8445 section 5.1.1) and of ICE-TCP passive (RFC 6544 section 4.1).  Each makes the
+ * clients' checks longer: MAX_ADDRESSES, and what is beyond is left out. */
 #include "addresses.h"
 
 #include <arpa/inet.h>

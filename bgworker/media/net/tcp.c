@@ -1,3 +1,10 @@
+/* tcp.c: see tcp.h.  port.c owns the connections, and is called back from the loop's turn.
+ *
+ *   RFC 4571 section 2:  | LENGTH (2 bytes) | packet of LENGTH bytes | LENGTH | ...
+ *
+ * What must stay true: a packet is written whole or not at all, because the peer finds the next one by its length; so
+ * one that is begun is kept until it is out, however slow the peer.  What does not fit into RT_TCP_MAX_WAITING is
+ * dropped before its first byte, as a network would. */
 #include "tcp.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* tuple.c: see tuple.h.  Pure functions. */
 #include "tuple.h"
 
 #include <arpa/inet.h>

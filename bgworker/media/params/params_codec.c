@@ -1,4 +1,5 @@
-/* params_codec.c: see params_codec.h */
+/* params_codec.c: see params_codec.h.  The checks of capabilities (params_caps.c) and of parameters (params_rtp.c)
+ * call it with what a client sent; the rest reads what they have passed. */
 #include "params_codec.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
-/* params_consumer.c: see params_consumer.h */
+/* params_consumer.c: see params_consumer.h.  ops.c calls it for each consume request.
+ *
+ * The payload types and extension ids are the router's, which the client has been given; of what the client says it
+ * can do, only what the producer has too is left.  mediasoup's getConsumerRtpParameters() is the model, and test/ortc
+ * compares. */
 #include "params_consumer.h"
 
 #include "params_caps.h"

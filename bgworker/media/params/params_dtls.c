@@ -1,4 +1,5 @@
-/* params_dtls.c: see params_dtls.h */
+/* params_dtls.c: see params_dtls.h.  A digest is of the length that its algorithm has, or refused (RFC 8122 section
+ * 5). */
 #include "params_dtls.h"
 
 #include "params_field.h"

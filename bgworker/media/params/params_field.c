@@ -1,4 +1,5 @@
-/* params_field.c: see params_field.h */
+/* params_field.c: see params_field.h.  Every module that looks at a client's object does it through this one, so that
+ * a length, a range or a type is checked in one place. */
 #include "params_field.h"
 
 #include <stdio.h>

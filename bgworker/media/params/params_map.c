@@ -1,4 +1,7 @@
-/* params_map.c: see params_map.h */
+/* params_map.c: see params_map.h.  params_producer.c calls it, with what params_rtp.c has passed.
+ *
+ * The client chooses payload types, extension ids and SSRCs as it likes; a router has one set of them for all.  The
+ * mapping says which became which. */
 #include "params_map.h"
 
 #include "params_codec.h"

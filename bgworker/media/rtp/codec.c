@@ -1,3 +1,13 @@
+/* codec.c: see codec.h.  producer.c reads each packet once; consumer.c writes VP8's descriptor for each receiver.
+ *
+ *   VP8 (RFC 7741 section 4.2)            VP9 (RFC 9628 section 4.2)       AV1 (aggregation header)
+ *   |X|R|N|S|R| PID |                     |I|P|L|F|B|E|V|Z|                |Z|Y| W |N|-|-|-|
+ *   |I|L|T|K| RSV   |  if X               |M| PICTURE ID  |  if I
+ *   |M| PictureID   |  if I               |  T  |U|  S  |D|  if L          H.264 (RFC 6184 section 5.3)
+ *   |   TL0PICIDX   |  if L               |   TL0PICIDX   |  if L, not F   |F|NRI|  Type   |
+ *   |TID|Y| KEYIDX  |  if T or K
+ *
+ * Every length is checked before its byte is read: the payload is the sender's. */
 #include "codec.h"
 
 #include <string.h>

@@ -1,3 +1,11 @@
+/* dd.c: see dd.h.  producer.c reads descriptors, consumer.c writes them anew for whoever gets less than all.
+ *
+ *   | start, end (2 bits) | template id (6) | frame number (16) |                        mandatory: 3 bytes
+ *   | structure?, active?, dtis?, fdiffs?, chains? | structure | active mask | dtis | fdiffs | chains |  if longer
+ *
+ * The parts are bit fields without alignment; bits that are read behind the end count as an overrun and are 0, so the
+ * readers need not check each of them: whoever reads a part asks once, at its end.  Section numbers are those of
+ * appendix A of the specification. */
 #include "dd.h"
 
 #include <string.h>

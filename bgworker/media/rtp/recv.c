@@ -1,3 +1,11 @@
+/* recv.c: see recv.h.  producer.c owns one for each incoming stream.
+ *
+ * Numbers are counted as in RFC 3550 appendix A.1, jitter as in A.8, losses as in A.3.  What is missing is a list in
+ * rising order, and that list decides what is a duplicate: a number at or below the highest is new only if it stands
+ * there. So the consumers never see one number twice, which AES-GCM relies on (see consumer.c).
+ *
+ * Limits: a jump of MAX_DROPOUT is another stream; RT_RECV_MISSING numbers missing at once, then none is asked for
+ * and a key frame is; NACK_TRIES requests for one number. */
 #include "recv.h"
 
 #include <string.h>

@@ -1,3 +1,21 @@
+/* rtcp.c: see rtcp.h.  Pure functions: readers check each length against the packet's, writers against the room.
+ *
+ *   0                   1                   2                   3
+ *   |V=2|P| RC/FMT  |      PT       |            length             |  in words, without this one
+ *
+ *   SR  200  SSRC | NTP (8) | RTP time | packets | octets | report blocks       RFC 3550 section 6.4.1
+ *   RR  201  SSRC | report blocks                                                section 6.4.2
+ *   report block: SSRC | fraction lost (1), lost (3) | highest | jitter | LSR | DLSR
+ *   RTPFB 205  FMT 1  sender | media | PID, BLP ...                              RFC 4585 section 6.2.1: NACK
+ *              FMT 15 sender | media | base, count | reference (3), number | chunks | deltas     transport-wide
+ *   PSFB 206   FMT 1  sender | media                                             section 6.3.1: PLI
+ *              FMT 4  sender | 0 | SSRC, number ...                              RFC 5104 section 4.3.1: FIR
+ *              FMT 15 sender | 0 | "REMB" | n, exponent (6 bits), mantissa (18) | SSRCs
+ *   XR  207    RRTR (4), DLRR (5)                                                RFC 3611 sections 4.4 and 4.5
+ *
+ * Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1): chunks of 16 bits say of
+ * each packet whether it came, as runs |0| S | length (13) | or vectors |1|0| 14 x 1 bit |, |1|1| 7 x 2 bits |; then
+ * a delta for each that came, of 250 us, in one byte (symbol 1) or two, signed (symbol 2). */
 #include "rtcp.h"
 
 #include <string.h>

@@ -1,3 +1,11 @@
+/* rtp.c: see rtp.h.  Pure functions, called for each packet.
+ *
+ *   RFC 3550 section 5.1                                            RFC 8285
+ *   |V=2|P|X|  CC   |M|     PT      |       sequence number     |   |    0xBEDE     |    words      |
+ *   |                        timestamp                          |   |  ID   |len - 1| value ...         one byte
+ *   |                          SSRC                             |   |    0x100x     |    words      |
+ *   | CSRC (CC) | extension (X) | payload | padding (P), count  |   |      ID       |      len      | value ...
+ */
 #include "rtp.h"
 
 #include <string.h>

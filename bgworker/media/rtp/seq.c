@@ -1,3 +1,8 @@
+/* seq.c: see seq.h.  consumer.c owns one for each outgoing track.
+ *
+ * Invariants: changes are in the order of `from`; each offset is one less than the one before it, but for the first;
+ * so two numbers in never map to one number out.  Numbers compare within half of their circle (RFC 1982), which is
+ * why no change may fall further behind than REACH. */
 #include "seq.h"
 
 #define REACH 0x4000 /* well within the half of the numbers across which two of them compare */

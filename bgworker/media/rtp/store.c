@@ -1,3 +1,6 @@
+/* store.c: see store.h.  producer.c owns one for each incoming video stream; an audio stream has none.
+ *
+ * A slot is valid if it was filled for the present stream: clearing counts the streams instead of touching 1.6 MB. */
 #include "store.h"
 
 #include <stdlib.h>

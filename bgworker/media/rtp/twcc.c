@@ -1,3 +1,7 @@
+/* twcc.c: see twcc.h.  demux.c owns one for each peer that sends.
+ *
+ * Invariant: arrival_us holds what came of base .. highest, at most RT_TWCC_WINDOW numbers.  Each is told once, and
+ * what came too late for its feedback is told as lost. */
 #include "twcc.h"
 
 #include "rtcp.h"

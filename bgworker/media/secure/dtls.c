@@ -1,3 +1,13 @@
+/* dtls.c: see dtls.h.  webrtc_transport.c owns one for each peer and drives its timer.
+ *
+ *   NEW ──> CONNECTING ──> CONNECTED ──> CLOSED        any ──> FAILED
+ *
+ * What must stay true: CONNECTED means that the handshake is over and the peer's certificate has the digest that
+ * signalling gave (RFC 8122 section 5, RFC 5763 section 5); until that is known, a handshake that is over waits in
+ * CONNECTING. libssl verifies no chain, so this comparison is all there is.
+ *
+ * libssl's object stays for the whole call: it answers a peer that repeats its last flight, and hears close_notify.
+ * Its record buffers, 34 kB, are freed whenever it is idle. */
 #include "dtls.h"
 
 #include <stdlib.h>

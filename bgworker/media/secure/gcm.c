@@ -1,3 +1,11 @@
+/* gcm.c: see gcm.h.  srtp.c owns one for each peer.
+ *
+ *   SRTP   | header, CSRCs, extension: authenticated | payload: encrypted | tag (16) |           RFC 7714 section 8
+ *   SRTCP  | header, SSRC: authenticated | rest: encrypted | tag (16) | E, index (4) |           section 9
+ *   IV     | 0 (2) | SSRC (4) | ROC, SEQ or 0, index (6) |  xor salt                              sections 8.1, 9.1
+ *
+ * What must stay true: an IV is used once under a key.  For what goes out that is the callers' duty (consumer.c), and
+ * for RTCP the index's, which ends at 2^31.  Of what comes in, nothing is noted before it has proved authentic. */
 #include "gcm.h"
 
 #include <stdbool.h>

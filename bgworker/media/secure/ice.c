@@ -1,3 +1,10 @@
+/* ice.c: see ice.h.  webrtc_transport.c calls it for each STUN packet, whoever sent it.
+ *
+ *   |0 0|   type    |    length     |  0x2112A442 (cookie)  |  transaction (12)  |        RFC 8489 section 5
+ *   attributes: | type (2) | length (2) | value, to a multiple of 4 |  ...  MESSAGE-INTEGRITY, FINGERPRINT last
+ *
+ * Reading, checking and writing is libnice's; here is what ICE-lite adds (RFC 8445 section 7.3): the username is
+ * "<ours>:<theirs>", PRIORITY must be there, and we are always controlled. */
 #include "ice.h"
 
 #include <stdlib.h>

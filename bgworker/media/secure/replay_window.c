@@ -1,3 +1,7 @@
+/* replay_window.c: see replay_window.h.  gcm.c has two for each incoming SSRC.
+ *
+ * Invariant: of the RT_REPLAY_WINDOW_PACKETS indexes up to `highest`, the bit at index modulo the window is set if,
+ * and only if, that one came.  Moving on clears the bits in between. */
 #include "replay_window.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* srtp.c: see srtp.h.  webrtc_transport.c owns one for each peer: GCM by gcm.c, AES-CM with HMAC-SHA1 by libsrtp2,
+ * whose own checks of replays hold then.  allow_repeat_tx is for what is sent again without RTX, with the payload
+ * that it had: under AES-CM that tells nothing new. */
 #include "srtp.h"
 
 #include <stdlib.h>
