@@ -67,6 +67,54 @@ test_framing(void)
 	close(fds[1]);
 }
 
+/* The peer reads nothing. */
+static void
+test_slow_peer(void)
+{
+	static uint8_t packet[1200];
+	struct rt_tuple peer = {.tcp_id = 1};
+	struct rt_tcp *t;
+	uint64_t from_us;
+	int fds[2], sent = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
+		return;
+	closed = 0;
+	t = rt_tcp_new(loop, fds[0], &peer, on_frame, on_closed, NULL);
+	while (sent < 10000 && rt_tcp_send(t, packet, sizeof(packet)))
+		sent++;
+	ok(sent * (int) sizeof(packet) >= RT_TCP_MAX_WAITING * 9 / 10 && sent < 10000,
+	   "what waits is bounded: %d packets", sent);
+	uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	for (int i = 0; i < 4; i++)
+		(void) !read(fds[1], packet, sizeof(packet)); /* so that there is room, as far as bytes go */
+	rt_tcp_close(t);
+	UNTIL(closed == 1);
+	close(fds[1]);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
+		return;
+	t = rt_tcp_new(loop, fds[0], &peer, on_frame, on_closed, NULL);
+	for (int i = 0; i < sent - 100; i++)
+		rt_tcp_send(t, packet, sizeof(packet));
+	ok(rt_tcp_send(t, packet, sizeof(packet)), "video waits for a while");
+	from_us = rt_clock_us();
+	UNTIL(rt_clock_us() - from_us > (RT_TCP_MAX_WAIT_MS + 100) * 1000);
+	ok(!rt_tcp_send(t, packet, sizeof(packet)), "but is dropped when what waits is too old");
+	ok(rt_tcp_send(t, packet, RT_TCP_SMALL), "sound is not");
+	for (from_us = rt_clock_us(); rt_clock_us() - from_us < 60000000 && !rt_tcp_send(t, packet, sizeof(packet));)
+	{
+		uint8_t taken[65536];
+
+		while (read(fds[1], taken, sizeof(taken)) > 0)
+			;
+		uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	}
+	ok(rt_clock_us() - from_us < 60000000, "and goes on when the peer has caught up");
+	rt_tcp_close(t);
+	UNTIL(closed == 2);
+	close(fds[1]);
+}
+
 /* ---- the port ---- */
 
 static void
@@ -185,6 +233,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 	ok(rt_loop_new(&loop) == RT_OK, "a loop");
 	test_framing();
+	test_slow_peer();
 	test_port();
 	rt_loop_free(loop);
 	return tap_done();

@@ -213,7 +213,7 @@ on_accept(void *arg, int events)
 	{
 		struct rt_tuple peer;
 		socklen_t len = sizeof(peer.addr);
-		int fd, one = 1;
+		int fd, one = 1, unsent = RT_TCP_KERNEL_UNSENT;
 
 		memset(&peer, 0, sizeof(peer));
 		fd = accept4(s->listener, &peer.addr.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -227,6 +227,7 @@ on_accept(void *arg, int events)
 			continue;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 		if (++p->next_tcp_id == 0)
 			p->next_tcp_id = 1;
 		peer.tcp_id = p->next_tcp_id;

@@ -36,6 +36,9 @@ struct rt_tcp
 	uint8_t in[2 + FRAME_MAX];
 	uint8_t *out; /* what waits: [out_off, out_len) */
 	size_t out_off, out_len, out_room;
+	/* When what waits was no longer than this: what is older than that has left. */
+	uint64_t kept, written; /* bytes that have passed through `out` */
+	uint64_t mark, mark_ms;
 };
 
 static void
@@ -102,6 +105,16 @@ read_some(struct rt_tcp *t)
 }
 
 static void
+note_written(struct rt_tcp *t, size_t n)
+{
+	t->written += n;
+	if (t->written < t->mark)
+		return;
+	t->mark = t->kept;
+	t->mark_ms = rt_loop_now_ms(t->loop);
+}
+
+static void
 write_some(struct rt_tcp *t)
 {
 	while (t->out_off < t->out_len)
@@ -116,6 +129,7 @@ write_some(struct rt_tcp *t)
 			return;
 		}
 		t->out_off += (size_t) n;
+		note_written(t, (size_t) n);
 	}
 	t->out_off = t->out_len = 0;
 	rt_watch_set(t->watch, RT_READABLE);
@@ -177,6 +191,14 @@ keep(struct rt_tcp *t, const uint8_t *data, size_t len)
 	}
 	memcpy(t->out + t->out_len, data, len);
 	t->out_len += len;
+	t->kept += len;
+}
+
+/* The oldest byte has waited for about so long: at least half of that, at most twice. */
+static uint64_t
+waited_ms(const struct rt_tcp *t)
+{
+	return t->out_len == t->out_off ? 0 : rt_loop_now_ms(t->loop) - t->mark_ms;
 }
 
 bool
@@ -188,6 +210,8 @@ rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len)
 	ssize_t n = 0;
 
 	if (t->closed || t->out_len - t->out_off + 2 + len > RT_TCP_MAX_WAITING)
+		return false;
+	if (len > RT_TCP_SMALL && waited_ms(t) > RT_TCP_MAX_WAIT_MS)
 		return false;
 	rt_bytes_put16(head, (uint16_t) len);
 	if (t->out_len == t->out_off)
@@ -205,6 +229,11 @@ rt_tcp_send(struct rt_tcp *t, const uint8_t *data, size_t len)
 	{
 		t->out_room = RT_TCP_MAX_WAITING;
 		t->out = rt_alloc(t->out_room);
+	}
+	if (t->out_len == t->out_off)
+	{
+		t->mark = t->kept + 2 + len - (size_t) n;
+		t->mark_ms = rt_loop_now_ms(t->loop);
 	}
 	if (n < 2)
 		keep(t, head + n, 2 - (size_t) n);

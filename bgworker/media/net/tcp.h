@@ -1,6 +1,7 @@
 /* tcp.h: one TCP connection that carries packets framed by RFC 4571 (two bytes of length, then the packet).
  * Bounded both ways: a frame longer than a packet closes the connection, an empty one is passed over; what a slow
- * peer does not take beyond RT_TCP_MAX_WAITING is dropped, packet by packet. */
+ * peer does not take beyond RT_TCP_MAX_WAITING is dropped, packet by packet, and packets that are not small (video)
+ * as soon as what waits is older than RT_TCP_MAX_WAIT_MS: a picture that comes too late only delays the next. */
 #ifndef RT_TCP_H
 #define RT_TCP_H
 
@@ -13,6 +14,9 @@
 
 #define RT_TCP_BUFFER 1600 /* bytes of room where a packet is handed up */
 #define RT_TCP_MAX_WAITING (256 * 1024)
+#define RT_TCP_MAX_WAIT_MS 400
+#define RT_TCP_SMALL 400           /* bytes: sound, RTCP, STUN */
+#define RT_TCP_KERNEL_UNSENT 16384 /* bytes that the kernel may hold back: TCP_NOTSENT_LOWAT */
 
 typedef void (*rt_tcp_packet_cb)(void *arg, struct rt_tcp *t, uint8_t *data, size_t len);
 typedef void (*rt_tcp_closed_cb)(void *arg, struct rt_tcp *t);
