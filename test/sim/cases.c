@@ -571,32 +571,31 @@ static const struct row
 {
 	const char *name;
 	void (*run)(unsigned seed);
-	const char *todo; /* not yet */
 } rows[] = {
-	{"single-900", case_single_900, NULL},
-	{"single-1300", case_single_1300, NULL},
-	{"two-layers-8fps", case_two_layers_8fps, NULL},
-	{"no-sound", case_no_sound, NULL},
-	{"single-without-sound", case_single_without_sound, NULL},
-	{"three-layers-500", case_three_layers_500, NULL},
-	{"three-layers-300", case_three_layers_300, NULL},
-	{"reordering", case_reordering, NULL},
-	{"audio-down-5", case_audio_down_5, "no redundant audio (RED)"},
-	{"audio-down-10", case_audio_down_10, NULL},
-	{"audio-up-5", case_audio_up_5, "no redundant audio (RED)"},
-	{"audio-up-10", case_audio_up_10, NULL},
-	{"vp9-two-of-three", case_vp9_two_of_three, NULL},
-	{"vp9-drops-top", case_vp9_drops_top, NULL},
-	{"simulcast-drops-top", case_simulcast_drops_top, NULL},
-	{"av1-capped", case_av1_capped, NULL},
-	{"tcp", case_tcp, NULL},
-	{"address-change", case_address_change, NULL},
-	{"still-screen", case_still_screen, NULL},
-	{"cough", case_cough, NULL},
-	{"free-link", case_free_link, NULL},
-	{"video-loss", case_video_loss, NULL},
-	{"burst-loss", case_burst_loss, NULL},
-	{"outage", case_outage, NULL},
+	{"single-900", case_single_900},
+	{"single-1300", case_single_1300},
+	{"two-layers-8fps", case_two_layers_8fps},
+	{"no-sound", case_no_sound},
+	{"single-without-sound", case_single_without_sound},
+	{"three-layers-500", case_three_layers_500},
+	{"three-layers-300", case_three_layers_300},
+	{"reordering", case_reordering},
+	{"audio-down-5", case_audio_down_5},
+	{"audio-down-10", case_audio_down_10},
+	{"audio-up-5", case_audio_up_5},
+	{"audio-up-10", case_audio_up_10},
+	{"vp9-two-of-three", case_vp9_two_of_three},
+	{"vp9-drops-top", case_vp9_drops_top},
+	{"simulcast-drops-top", case_simulcast_drops_top},
+	{"av1-capped", case_av1_capped},
+	{"tcp", case_tcp},
+	{"address-change", case_address_change},
+	{"still-screen", case_still_screen},
+	{"cough", case_cough},
+	{"free-link", case_free_link},
+	{"video-loss", case_video_loss},
+	{"burst-loss", case_burst_loss},
+	{"outage", case_outage},
 };
 
 static void
@@ -614,10 +613,7 @@ run_row(const struct row *r)
 
 		snprintf(seeds, sizeof(seeds), "%s: %s: %.3g (%s %.3g)", r->name, k->what, k->worst,
 				 k->at_least ? "at least" : "at most", k->bound);
-		if (r->todo != NULL && !passed)
-			printf("not ok %d - %s # TODO %s\n", ++tap_count, seeds, r->todo);
-		else
-			ok(passed, "%s", seeds);
+		ok(passed, "%s", seeds);
 	}
 	fflush(stdout);
 }

@@ -643,13 +643,17 @@ sim_layer_share(const struct sim_viewer *v, int layer, uint64_t from_us, uint64_
 	return all ? (double) n / all : 0;
 }
 
-/* The jitter buffer: a packet is played `delay` after it was recorded.  The delay follows the 97th percentile of the
- * last two seconds, by 4 ms a packet upwards (the sound is stretched) and 1 ms downwards.  Where nothing is there to
- * play, it is concealed until the next packet comes, and the delay has grown by that. */
+/* The jitter buffer, after NetEQ: a packet is played `delay` after it was recorded.  Of each half second the largest
+ * delay counts; what is aimed at is the 95th percentile of these over half a minute, and one packet more.  The delay
+ * follows by 4 ms a packet upwards (the sound is stretched) and 1 ms downwards.  Where nothing is there to play, it
+ * is concealed until the next packet comes, and the delay has grown by that. */
+#define INTERVAL 25 /* packets */
+#define INTERVALS 60
+
 struct buffer
 {
-	double delay_ms, recent_ms[100];
-	int n;
+	double delay_ms, max_ms, least_ms, maxima_ms[INTERVALS];
+	int n, nmaxima;
 };
 
 static int
@@ -663,14 +667,25 @@ compare(const void *a, const void *b)
 static void
 follow(struct buffer *b, double late_ms)
 {
-	double sorted[100], target;
-	int n;
+	double sorted[INTERVALS], target = 0;
+	int n = b->nmaxima < INTERVALS ? b->nmaxima : INTERVALS;
 
-	b->recent_ms[b->n++ % 100] = late_ms;
-	n = b->n < 100 ? b->n : 100;
-	memcpy(sorted, b->recent_ms, (size_t) n * sizeof(*sorted));
-	qsort(sorted, (size_t) n, sizeof(*sorted), compare);
-	target = fmax(sorted[n * 97 / 100 < n ? n * 97 / 100 : n - 1] + 20, sorted[0] + 60);
+	if (b->n == 0 || late_ms < b->least_ms)
+		b->least_ms = late_ms;
+	if (b->n % INTERVAL == 0 && b->n)
+	{
+		b->maxima_ms[b->nmaxima++ % INTERVALS] = b->max_ms;
+		b->max_ms = 0;
+	}
+	b->n++;
+	b->max_ms = fmax(b->max_ms, late_ms);
+	if (n)
+	{
+		memcpy(sorted, b->maxima_ms, (size_t) n * sizeof(*sorted));
+		qsort(sorted, (size_t) n, sizeof(*sorted), compare);
+		target = sorted[n * 95 / 100];
+	}
+	target = fmax(target, b->least_ms + 40) + 20;
 	b->delay_ms += fmax(fmin(target - b->delay_ms, 4), -1);
 }
 

@@ -102,7 +102,7 @@ struct rt_estimator
 	uint64_t window_from_us;
 	double loss, inherent_loss, loss_before;
 	int falls_in_vain;
-	bool known, silent;
+	bool known, told, silent; /* told: by transport-wide feedback */
 	uint64_t feedback_us, sent_us;
 	/* probes */
 	struct cluster clusters[RT_ESTIMATOR_CLUSTERS];
@@ -642,7 +642,7 @@ rt_estimator_feedback(struct rt_estimator *e, const struct rt_rtcp *p, uint64_t 
 	e->clock_us = e->reference_64ms * 64000;
 	if (!rt_rtcp_read_twcc(p, &reference, on_status, e))
 		return false;
-	e->known = true;
+	e->known = e->told = true;
 	e->silent = false;
 	e->outstanding = 0;
 	e->feedback_us = now_us;
@@ -681,8 +681,7 @@ rt_estimator_tick(struct rt_estimator *e, uint64_t now_us)
 {
 	if (e->any_sent && now_us - e->sent_us > IDLE_US)
 		forget_congestion(e);
-	if (!e->any_sent || e->covered == e->next || !e->known || e->outstanding < 10 ||
-		now_us - e->feedback_us < SILENCE_US)
+	if (!e->told || e->covered == e->next || e->outstanding < 10 || now_us - e->feedback_us < SILENCE_US)
 		return;
 	e->silent = true;
 	e->feedback_us = now_us;
