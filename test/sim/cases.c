@@ -56,38 +56,74 @@ begin(struct call *c)
 	sim_viewer_consume(&c->viewer, &c->sender);
 }
 
+/* ---- what is drawn ---- */
+
+static const char *svg_dir, *svg_name; /* NULL: nothing is */
+static struct sim_sample samples[2 * SIM_MAX_SECONDS];
+static int nsamples;
+
+static void
+trace(const struct call *c, double from_s, double to_s)
+{
+	const struct sim_peer *p = &c->viewer.peer;
+	struct sim_sample s = {.at_s = to_s,
+						   .link_bps = p->down.rate_bps,
+						   .estimate_bps = sim_estimate_bps(p),
+						   .offered_bps = sim_offered_bps(p, AT(from_s), AT(to_s))};
+
+	if (nsamples < 2 * SIM_MAX_SECONDS)
+		samples[nsamples++] = s;
+	if (getenv("SIM_TRACE") == NULL)
+		return;
+	printf("# %5.1f s  estimate %7.0f  offered %7.0f  queue %4.0f ms", to_s, s.estimate_bps / 1000,
+		   s.offered_bps / 1000,
+		   p->down.busy_until_us > sim_now_us ? (double) (p->down.busy_until_us - sim_now_us) / 1000 : 0);
+	if (c->sender.has_video)
+		printf("  fps %4.0f  layer>0 %3.0f %%  >1 %3.0f %%", sim_fps(&c->viewer, AT(from_s), sim_now_us),
+			   100 * sim_layer_share(&c->viewer, 1, AT(from_s), sim_now_us),
+			   100 * sim_layer_share(&c->viewer, 2, AT(from_s), sim_now_us));
+	printf("\n");
+}
+
+static void
+draw(const struct call *c)
+{
+	char path[512];
+
+	for (int i = 1; i < nsamples; i++)
+	{
+		uint64_t from_us = AT(samples[i - 1].at_s), to_us = AT(samples[i].at_s);
+
+		samples[i].frozen = c->viewer.video != NULL ? sim_frozen_s(&c->viewer, from_us, to_us) / 0.5 : 0;
+		samples[i].concealed = c->viewer.audio != NULL ? sim_concealed(&c->viewer, from_us, to_us) : 0;
+	}
+	snprintf(path, sizeof(path), "%s/%s.svg", svg_dir, svg_name);
+	if (nsamples > 1)
+		sim_svg_write(path, svg_name, samples, nsamples);
+	svg_dir = NULL; /* of the first seed */
+}
+
 /* Until so many seconds after the beginning. */
 static void
 until(struct call *c, double s)
 {
-	static double traced;
+	double now = (double) (sim_now_us - AT(0)) / 1e6;
 
-	if (getenv("SIM_TRACE") == NULL)
-	{
-		sim_run_until(AT(s));
-		return;
-	}
-	for (traced = (double) (sim_now_us - AT(0)) / 1e6; traced + 0.5 <= s; traced += 0.5)
-	{
-		sim_run_until(AT(traced + 0.5));
-		printf("# %5.1f s  estimate %7.0f  offered %7.0f  queue %4.0f ms", traced + 0.5,
-			   sim_estimate_bps(&c->viewer.peer) / 1000,
-			   sim_offered_bps(&c->viewer.peer, AT(traced), sim_now_us) / 1000,
-			   c->viewer.peer.down.busy_until_us > sim_now_us
-				   ? (double) (c->viewer.peer.down.busy_until_us - sim_now_us) / 1000
-				   : 0);
-		if (c->sender.has_video)
-			printf("  fps %4.0f  layer>0 %3.0f %%  >1 %3.0f %%", sim_fps(&c->viewer, AT(traced), sim_now_us),
-				   100 * sim_layer_share(&c->viewer, 1, AT(traced), sim_now_us),
-				   100 * sim_layer_share(&c->viewer, 2, AT(traced), sim_now_us));
-		printf("\n");
-	}
+	if (getenv("SIM_TRACE") != NULL || svg_dir != NULL)
+		for (; now + 0.5 <= s; now += 0.5)
+		{
+			sim_run_until(AT(now + 0.5));
+			if (c->viewer.twcc != NULL)
+				trace(c, now, now + 0.5);
+		}
 	sim_run_until(AT(s));
 }
 
 static void
 end(struct call *c)
 {
+	if (svg_dir != NULL)
+		draw(c);
 	sim_engine_end();
 	sim_viewer_end(&c->viewer);
 	sim_sender_end(&c->sender);
@@ -604,6 +640,9 @@ run_row(const struct row *r)
 	char seeds[160] = "";
 
 	nchecks = 0;
+	svg_dir = getenv("SIM_SVG");
+	svg_name = r->name;
+	nsamples = 0;
 	for (unsigned seed = 1; seed <= SEEDS; seed++)
 		r->run(seed);
 	for (int i = 0; i < nchecks; i++)

@@ -165,6 +165,18 @@ double sim_layer_share(const struct sim_viewer *v, int layer, uint64_t from_us, 
 /* Parts of audio that were not there when they were to be played, and how late it was at most. */
 double sim_concealed(const struct sim_viewer *v, uint64_t from_us, uint64_t to_us);
 double sim_audio_age_s(const struct sim_viewer *v, uint64_t from_us, uint64_t to_us);
+/* ---- svg.c ---- */
+
+/* Half a second of a call. */
+struct sim_sample
+{
+	double link_bps; /* first; 0: unlimited */
+	double estimate_bps, offered_bps, at_s;
+	double frozen, concealed; /* the part of it */
+};
+
+void sim_svg_write(const char *path, const char *title, const struct sim_sample *samples, int n);
+
 int sim_viewer_plis(const struct sim_viewer *v);
 double sim_resent_per_s(const struct sim_viewer *v, uint64_t from_us, uint64_t to_us);
 
