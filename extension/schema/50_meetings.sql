@@ -25,6 +25,7 @@ CREATE TABLE rt.meetings (
 	ended_at timestamptz,
 	ended_by text REFERENCES rt.users (id) ON DELETE SET NULL,
 	guests boolean NOT NULL DEFAULT false,
+	lobby boolean NOT NULL DEFAULT false,
 	CONSTRAINT meetings_title_length CHECK (char_length(title) BETWEEN 1 AND 200),
 	CONSTRAINT meetings_status CHECK (status IN ('scheduled', 'live', 'ended')),
 	CONSTRAINT meetings_access CHECK (access IN ('invited', 'room', 'anyone')),
@@ -58,6 +59,7 @@ COMMENT ON COLUMN rt.meetings.password_hash IS 'bcrypt, by rt.set_meeting_passwo
 COMMENT ON COLUMN rt.meetings.max_participants IS 'places, those that are kept for dropped participants included';
 COMMENT ON COLUMN rt.meetings.locked IS 'nobody but the host may join; whoever dropped may return';
 COMMENT ON COLUMN rt.meetings.guests IS 'people without an account may join by the meeting''s link; only with access for anyone';
+COMMENT ON COLUMN rt.meetings.lobby IS 'who joins waits until a host admits them; switched off, it admits who waits';
 COMMENT ON COLUMN rt.meetings.recording IS 'a recording is under way; kept by rt.meeting_recordings';
 COMMENT ON COLUMN rt.meetings.starts_at IS 'when it is planned to start; joining earlier is allowed';
 COMMENT ON COLUMN rt.meetings.started_by IS 'who started it, or joined first';

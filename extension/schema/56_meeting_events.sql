@@ -12,7 +12,7 @@ BEGIN
 	RETURN json_build_object(
 		'id', m.id::text, 'title', m.title, 'status', m.status, 'hostId', m.host_id, 'roomId', m.room_id::text,
 		'maxParticipants', m.max_participants, 'hasPassword', m.password_hash IS NOT NULL, 'locked', m.locked,
-		'recording', m.recording, 'access', m.access, 'guests', m.guests,
+		'recording', m.recording, 'access', m.access, 'guests', m.guests, 'lobby', m.lobby,
 		'startsAt', rt_private.iso(m.starts_at), 'startedAt', rt_private.iso(m.started_at),
 		'endedAt', rt_private.iso(m.ended_at), 'createdAt', rt_private.iso(m.created_at));
 END
@@ -141,6 +141,7 @@ BEGIN
 		json_build_object('meetingId', m.id::text, 'meeting', rt_private.meeting_json(m)));
 	PERFORM rt_private.emit('rt:meeting-closed', '{"gateway":true}'::json,
 		json_build_object('meetingId', m.id::text), true);
+	PERFORM rt_private.lobby_end(m);
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_put_all_out(rt.meetings) IS 'ends everything in a meeting that has ended or is about to go';

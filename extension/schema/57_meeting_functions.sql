@@ -120,7 +120,8 @@ COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether 
 
 CREATE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
 	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
-	invitees text[] DEFAULT '{}', access text DEFAULT NULL, guests boolean DEFAULT false) RETURNS bigint
+	invitees text[] DEFAULT '{}', access text DEFAULT NULL, guests boolean DEFAULT false,
+	lobby boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	host_id text := coalesce(create_meeting.host, rt_private.actor());
@@ -141,15 +142,16 @@ BEGIN
 	THEN
 		RAISE EXCEPTION 'room not found' USING ERRCODE = 'RT404';
 	END IF;
-	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at, guests)
+	INSERT INTO rt.meetings (title, host_id, room_id, access, password_hash, max_participants, starts_at, guests, lobby)
 	VALUES (create_meeting.title, host_id, room, who_may, rt_private.meeting_hash(create_meeting.password),
-		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at, coalesce(create_meeting.guests, false))
+		coalesce(create_meeting.max_participants, 1000), create_meeting.starts_at, coalesce(create_meeting.guests, false),
+		coalesce(create_meeting.lobby, false))
 	RETURNING id INTO meeting;
 	PERFORM rt_private.meeting_invite(meeting, invitees);
 	RETURN meeting;
 END
 $$;
-COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean)
+COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean, boolean)
 	IS 'makes a meeting and returns its id; the host is rt.user_id unless given';
 
 -- One who is invited already is so still; one who was removed may come back.

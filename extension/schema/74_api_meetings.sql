@@ -8,8 +8,8 @@
 -- there is one.  meeting_join may answer { error: { code, message } } instead: a refusal that leaves a row behind.
 --
 --   event of the client       function              result
---   join-meeting              meeting_join          { meeting, participantId, participants, webrtcConfig }  -> meeting-joined
---   leave-meeting             meeting_leave         { meetingId, participantId }
+--   join-meeting              meeting_join          { meeting, participantId, participants, webrtcConfig, waiting }  -> meeting-joined
+--   leave-meeting             meeting_leave         { meetingId, participantId | null: waited in the lobby }
 --   media-status-update       meeting_media         { meetingId, participantId, userId, video, audio, screenSharing }
 --   send-message              meeting_say           { meetingId, message }
 --   typing                    meeting_typing        { meetingId, userId, userName, typing, ... }
@@ -290,6 +290,10 @@ BEGIN
 		PERFORM rt_private.meeting_check_access(m, actor);
 		refusal := rt_private.meeting_password_refusal(m, actor, req);
 	END IF;
+	IF refusal IS NULL AND p.id IS NULL AND NOT rt_private.lobby_passes(m, actor) THEN
+		PERFORM rt_private.soft_commit();
+		refusal := rt_private.lobby_wait(m, actor, req);
+	END IF;
 	IF refusal IS NOT NULL THEN
 		RETURN refusal;
 	END IF;
@@ -301,7 +305,8 @@ BEGIN
 	router := rt_private.media_place(m.id);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
-		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id));
+		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id),
+		'waiting', rt_private.lobby_json(p));
 END
 $$;
 COMMENT ON FUNCTION rt_api.meeting_join(text, jsonb) IS 'join-meeting';
@@ -312,6 +317,11 @@ DECLARE
 	p rt.meeting_participants;
 BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
+	DELETE FROM rt.meeting_waiting AS w
+	WHERE w.meeting_id = rt_private.req_id(req, 'meetingId') AND w.user_id = actor AND w.socket_id = req ->> 'sid' AND w.status = 'waiting';
+	IF FOUND THEN
+		RETURN json_build_object('meetingId', rt_private.req_id(req, 'meetingId')::text, 'participantId', NULL);
+	END IF;
 	p := rt_private.meeting_member(actor, req, NULL);
 	UPDATE rt.meeting_participants AS t SET left_at = clock_timestamp(), left_reason = 'left' WHERE t.id = p.id;
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'participantId', p.id::text);
@@ -452,6 +462,7 @@ BEGIN
 	PERFORM rt_private.follow_clock();
 	lost := rt_private.media_sweep();
 	PERFORM rt_private.meeting_drop_dead_gateways();
+	PERFORM rt_private.sweep_lobbies();
 	gone := rt_private.meeting_end_places();
 	RETURN json_build_object('left', gone, 'workersLost', lost);
 END

@@ -159,7 +159,7 @@ BEGIN
 		rt_private.req_users(req, 'inviteeIds'),
 		CASE WHEN nullif(req -> 'access', 'null') IS NOT NULL
 			THEN rt_private.req_choice(req, 'access', ARRAY['invited', 'room', 'anyone']) END,
-		rt_private.req_bool(req, 'guests', false));
+		rt_private.req_bool(req, 'guests', false), rt_private.req_bool(req, 'lobby', false));
 	RETURN rt_private.meeting_answer(meeting, 201);
 END
 $$;
@@ -208,6 +208,9 @@ BEGIN
 	IF req ? 'guests' THEN
 		m.guests := rt_private.req_bool(req, 'guests');
 	END IF;
+	IF req ? 'lobby' THEN
+		m.lobby := rt_private.req_bool(req, 'lobby');
+	END IF;
 	IF m.guests AND m.access <> 'anyone' THEN
 		RAISE EXCEPTION 'guests need access for anyone' USING ERRCODE = 'RT400';
 	END IF;
@@ -232,7 +235,7 @@ BEGIN
 	m := rt_private.meeting_change(m, actor, req);
 	UPDATE rt.meetings AS t
 	SET title = m.title, password_hash = m.password_hash, max_participants = m.max_participants, starts_at = m.starts_at,
-		locked = m.locked, room_id = m.room_id, access = m.access, guests = m.guests
+		locked = m.locked, room_id = m.room_id, access = m.access, guests = m.guests, lobby = m.lobby
 	WHERE t.id = m.id;
 	PERFORM rt_private.meeting_invite(m.id, rt_private.req_users(req, 'inviteeIds'));
 	RETURN rt_private.meeting_answer(m.id);
@@ -291,6 +294,8 @@ BEGIN
 		refusal := rt_private.meeting_password_refusal(m, actor, req);
 		IF refusal IS NOT NULL THEN
 			RETURN refusal;
+		ELSIF NOT rt_private.lobby_passes(m, actor) THEN
+			RETURN rt_private.lobby_answer();
 		END IF;
 		PERFORM rt_private.meeting_check_capacity(m);
 	END IF;

@@ -7,6 +7,7 @@ ALTER TABLE rt.meeting_bans ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.meeting_participants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.meeting_messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.meeting_recordings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rt.meeting_waiting ENABLE ROW LEVEL SECURITY;
 
 -- Policies ask functions that see past row-level security, so that they cannot call one another in a circle.
 CREATE FUNCTION rt_private.app_sees_meeting(meeting_id bigint) RETURNS boolean
@@ -88,20 +89,26 @@ CREATE POLICY meeting_recordings_see ON rt.meeting_recordings FOR SELECT TO rt_a
 	USING (rt_private.app_sees_meeting(meeting_id));
 COMMENT ON POLICY meeting_recordings_see ON rt.meeting_recordings IS 'those of meetings that one sees';
 
-GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, recording, starts_at, created_at,
+CREATE POLICY meeting_waiting_see ON rt.meeting_waiting FOR SELECT TO rt_app
+	USING (user_id = rt_private.actor() OR rt_private.app_runs_meeting(meeting_id));
+COMMENT ON POLICY meeting_waiting_see ON rt.meeting_waiting IS 'oneself, or by those who run the meeting';
+
+GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, lobby, recording, starts_at, created_at,
 	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;
-GRANT INSERT (title, host_id, access, max_participants, starts_at, guests) ON rt.meetings TO rt_app;
-GRANT UPDATE (title, status, access, max_participants, locked, starts_at, guests) ON rt.meetings TO rt_app;
+GRANT INSERT (title, host_id, access, max_participants, starts_at, guests, lobby) ON rt.meetings TO rt_app;
+GRANT UPDATE (title, status, access, max_participants, locked, starts_at, guests, lobby) ON rt.meetings TO rt_app;
 GRANT DELETE ON rt.meetings TO rt_app;
 GRANT SELECT, DELETE ON rt.meeting_invitees, rt.meeting_bans TO rt_app;
 GRANT INSERT (meeting_id, user_id) ON rt.meeting_invitees TO rt_app;
 GRANT SELECT (id, meeting_id, user_id, display_name, guest, role, video, audio, screen_sharing, audio_muted, video_muted,
 	hand_raised_at, joined_at, left_at, left_reason) ON rt.meeting_participants TO rt_app;
 GRANT SELECT ON rt.meeting_messages, rt.meeting_recordings TO rt_app;
+GRANT SELECT (id, meeting_id, user_id, display_name, status, asked_at, decided_at, decided_by) ON rt.meeting_waiting TO rt_app;
 GRANT INSERT (meeting_id, sender_id, message, recipient_type, recipient_id) ON rt.meeting_messages TO rt_app;
 
 GRANT EXECUTE ON FUNCTION
-	rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean),
+	rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text, boolean, boolean),
+	rt.admit_waiting(bigint, bigint), rt.refuse_waiting(bigint, bigint),
 	rt.start_meeting(bigint), rt.end_meeting(bigint), rt.set_meeting_password(bigint, text),
 	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) TO rt_app;
 
@@ -123,7 +130,7 @@ GRANT EXECUTE ON FUNCTION
 	rt_api.meeting_start(text, jsonb), rt_api.meeting_end(text, jsonb), rt_api.meeting_check_join(text, jsonb),
 	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
 	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
-	rt_api.guest_create(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
+	rt_api.guest_create(text, jsonb), rt_api.meeting_admit(text, jsonb), rt_api.meeting_refuse(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
 GRANT EXECUTE ON FUNCTION
 	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) TO rt_media;

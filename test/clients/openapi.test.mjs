@@ -241,7 +241,8 @@ describe('what the gateway answers', () => {
     assert.equal((await call('listRecordings', 200, 'bob', { params })).length, 1);
     await call('createGuest', 403, undefined, { params, body: { name: 'Gus' } });
     await call('createGuest', 400, undefined, { params, body: { name: ' ' } });
-    await call('changeMeeting', 200, 'alice', { params, body: { access: 'anyone', guests: true } });
+    await call('changeMeeting', 200, 'alice', { params, body: { access: 'anyone', guests: true, lobby: true } });
+    assert.equal((await call('checkJoin', 403, 'carol', { params, body: { password: 'sesame' } })).error.code, 'waiting');
     await call('createGuest', 401, undefined, { params, body: { name: 'Gus', password: 'wrong' } });
     await call('createGuest', 201, undefined, { params, body: { name: 'Gus', password: 'sesame' } });
     await call('createGuest', 409, undefined, { params, body: { name: 'Two', password: 'sesame' } });

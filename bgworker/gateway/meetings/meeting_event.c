@@ -272,6 +272,8 @@ static const struct rt_client_event_def events[] = {
 	{.name = "raise-hand", .fn = "meeting_hand", .writes = true, .barrier = true},
 	{.name = "mute-participant", .fn = "meeting_mute", .barrier = true},
 	{.name = "remove-participant", .fn = "meeting_remove", .barrier = true},
+	{.name = "admit-participant", .fn = "meeting_admit", .barrier = true},
+	{.name = "refuse-participant", .fn = "meeting_refuse", .barrier = true},
 	{.name = "update-participant-role", .fn = "meeting_role", .barrier = true},
 	{.name = "lock-meeting", .fn = "meeting_lock", .barrier = true},
 	{.name = "end-meeting", .fn = "meeting_close", .barrier = true},

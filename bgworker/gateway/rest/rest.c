@@ -75,8 +75,8 @@ status_of(const char *code)
 		int status;
 	} statuses[] = {
 		{"bad_request", 400}, {"unauthorized", 401}, {"wrong_password", 401}, {"forbidden", 403},
-		{"not_found", 404},   {"conflict", 409},     {"full", 409},           {"gone", 410},
-		{"too_large", 413},   {"rate_limited", 429}, {"unavailable", 503},
+		{"waiting", 403},     {"not_found", 404},    {"conflict", 409},       {"full", 409},
+		{"gone", 410},        {"too_large", 413},    {"rate_limited", 429},   {"unavailable", 503},
 	};
 
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
