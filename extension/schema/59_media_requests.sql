@@ -130,6 +130,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
+	PERFORM rt_private.check_transports(actor);
 	router := rt_private.media_place(p.meeting_id);
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
@@ -195,6 +196,7 @@ BEGIN
 	END IF;
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id), 16, 'producers');
+	PERFORM rt_private.check_producers(actor);
 	RETURN rt_private.media_row('produce', t.worker, t.meeting_id, t.participant_id, producer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'producerId', producer, 'kind', kind,
 			'source', rt_private.media_source(req, kind),
