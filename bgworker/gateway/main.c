@@ -318,6 +318,7 @@ make_bus(struct gateway *g)
 	const struct rt_db_options o = {
 		.conninfo = rt_conf_conninfo(g->conf),
 		.fast_connections = g->settings.db_connections,
+		.locking_connections = g->settings.db_connections,
 		.slow_connections = (g->settings.db_connections + 1) / 2,
 		.own_connections = 1,
 		.max_waiting = MAX_WAITING_CALLS,

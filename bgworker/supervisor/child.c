@@ -34,7 +34,14 @@ struct plan
 	int nsockets;
 };
 
-/* The server's environment without libpq's variables, which would steer the program's connections. */
+/* Nothing of the server's environment, which may hold a superuser's password (POSTGRES_PASSWORD of a container), but
+ * language and time zone. */
+static bool
+may_pass(const char *variable)
+{
+	return strncmp(variable, "LANG=", 5) == 0 || strncmp(variable, "LC_", 3) == 0 || strncmp(variable, "TZ=", 3) == 0;
+}
+
 static char **
 make_environment(void)
 {
@@ -47,7 +54,7 @@ make_environment(void)
 	envp = palloc(sizeof(char *) * (count + 1));
 	for (int i = 0; i < count; i++)
 	{
-		if (strncmp(environ[i], "PG", 2) != 0)
+		if (may_pass(environ[i]))
 			envp[kept++] = environ[i];
 	}
 	envp[kept] = NULL;

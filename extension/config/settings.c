@@ -143,7 +143,7 @@ static const struct int_setting int_settings[] = {
 	 "Sets the most rooms that one connection may have joined.", NULL},
 	{"rt.db_connections", &rt_db_connections, 4, 1, 64, PGC_SIGHUP, 0, TOLD,
 	 "Sets how many connections to the database a gateway process keeps for requests.",
-	 "It has one more to listen, one to report, and half as many for slow requests: password checks and search."},
+	 "It has as many again for sending messages, half as many for slow requests (password checks and search), one to listen and one to report."},
 	{"rt.max_relay_wait", &rt_max_relay_wait_ms, 10000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NOT_TOLD,
 	 "Sets how long an event may wait for the relay before /readyz answers 503.",
 	 "rt.stat_relay shows the wait and what it waits for. 0 turns this off."},

@@ -18,7 +18,18 @@
 #define CHECK_EVERY_MS 1000
 #define MAX_WAITING_BYTES (128u << 20)
 
-static const int statement_timeout_ms[] = {[RT_DB_FAST] = 10000, [RT_DB_SLOW] = 30000, [RT_DB_OWN] = 10000};
+#define LOCK_BACKOFF_MS 250
+#define LOCK_BACKOFF_MOST_MS 2000
+#define DELAYED_EVERY_MS 50
+
+/* A call that does not get a lock within 0.5 s gives its connection to others and is tried again: see
+ * rt_dbpipe_new(). */
+static const struct rt_dbpipe_limits limits[] = {
+	[RT_DB_FAST] = {.statement_timeout_ms = 10000, .lock_timeout_ms = 500},
+	[RT_DB_LOCKING] = {.statement_timeout_ms = 10000, .lock_timeout_ms = 250},
+	[RT_DB_SLOW] = {.statement_timeout_ms = 30000, .lock_timeout_ms = 500},
+	[RT_DB_OWN] = {.statement_timeout_ms = 10000, .lock_timeout_ms = 5000},
+};
 
 /* The connections of one lane and the calls that wait for them; bounded by max_waiting and MAX_WAITING_BYTES over
  * all lanes. */
@@ -38,6 +49,8 @@ struct rt_db
 	struct lane lanes[RT_DB_LANES];
 	struct rt_dblisten *listener;
 	struct rt_timer *timer;
+	struct rt_dbcall *delayed; /* could not get a lock: tried again when they are due */
+	struct rt_timer *delayed_timer;
 	size_t waiting;
 	size_t waiting_bytes;
 	size_t max_waiting;
@@ -131,13 +144,59 @@ on_room(void *arg)
 	dispatch(arg);
 }
 
+static uint64_t
+lock_backoff_ms(const struct rt_dbcall *call)
+{
+	uint64_t ms = LOCK_BACKOFF_MS;
+
+	for (int i = 1; i < call->lock_waits && ms < LOCK_BACKOFF_MOST_MS; i++)
+		ms *= 2;
+	return ms;
+}
+
+static void
+on_delayed(void *arg)
+{
+	struct rt_db *db = arg;
+	struct rt_dbcall **at = &db->delayed;
+	uint64_t now_ms = rt_loop_now_ms(db->loop);
+
+	while (*at != NULL)
+	{
+		struct rt_dbcall *call = *at;
+
+		if (call->due_ms > now_ms)
+		{
+			at = &call->next;
+			continue;
+		}
+		*at = call->next;
+		discount_waiting(db, call);
+		call->since_ms = now_ms;
+		append(db, call);
+	}
+	dispatch(db);
+	if (db->delayed != NULL)
+		rt_timer_start(db->delayed_timer, DELAYED_EVERY_MS);
+}
+
 static void
 on_retry(void *arg, struct rt_dbcall *call)
 {
 	struct rt_db *db = arg;
 
-	append(db, call);
-	dispatch(db);
+	if (call->due_ms == 0)
+	{
+		append(db, call);
+		dispatch(db);
+		return;
+	}
+	call->due_ms = rt_loop_now_ms(db->loop) + lock_backoff_ms(call);
+	if (db->delayed == NULL)
+		rt_timer_start(db->delayed_timer, DELAYED_EVERY_MS);
+	count_waiting(db, call);
+	call->next = db->delayed;
+	db->delayed = call;
 }
 
 static void
@@ -228,7 +287,7 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 	/* One connection at least is left to the other users. */
 	lane->turns = rt_dbturns_new(lane->npipes > 1 ? lane->npipes - 1 : 1);
 	for (int i = 0; i < lane->npipes; i++)
-		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, statement_timeout_ms[which], &owner);
+		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, &limits[which], &owner);
 }
 
 enum rt_result
@@ -240,8 +299,10 @@ rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
 	db->conninfo = rt_strdup(o->conninfo);
 	db->max_waiting = o->max_waiting;
 	open_lane(db, RT_DB_FAST, o->fast_connections);
+	open_lane(db, RT_DB_LOCKING, o->locking_connections);
 	open_lane(db, RT_DB_SLOW, o->slow_connections);
 	open_lane(db, RT_DB_OWN, o->own_connections);
+	db->delayed_timer = rt_timer_new(l, on_delayed, db);
 	db->timer = rt_timer_new(l, on_check, db);
 	rt_timer_start(db->timer, CHECK_EVERY_MS);
 	*dbp = db;
@@ -257,6 +318,12 @@ rt_db_free(struct rt_db *db)
 		return;
 	db->closing = true;
 	rt_timer_free(db->timer);
+	rt_timer_free(db->delayed_timer);
+	while ((call = db->delayed) != NULL)
+	{
+		db->delayed = call->next;
+		rt_dbcall_refuse(call);
+	}
 	rt_dblisten_free(db->listener);
 	for (int i = 0; i < RT_DB_LANES; i++)
 	{
@@ -293,7 +360,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	call->over_arg = db;
 	call->since_ms = rt_loop_now_ms(db->loop);
 	call->began_us = rt_clock_us();
-	call->durations = &db->durations[lane];
+	call->durations = &db->durations[lane == RT_DB_LOCKING ? RT_DB_FAST : lane];
 	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + req_len > MAX_WAITING_BYTES)
 	{
 		refuse(db, call);

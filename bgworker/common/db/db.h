@@ -27,6 +27,7 @@ struct rt_db_options
 {
 	const char *conninfo;
 	int fast_connections; /* 4 */
+	int locking_connections;
 	int slow_connections; /* 1; a lane without connections must not be called */
 	int own_connections;  /* 1 */
 	size_t max_waiting;   /* calls, 10,000 */

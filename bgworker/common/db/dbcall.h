@@ -24,11 +24,13 @@ struct rt_db_reply
 
 typedef void (*rt_db_cb)(void *arg, const struct rt_db_reply *reply);
 
-/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them; and
- * one is for what the program does for itself, so that no load of its clients' makes it look dead. */
+/* Slow calls (password hashing, search) have connections of their own, so that chat does not wait behind them; so
+ * have calls that wait for locks which a transaction of anybody's may hold for long, so that no reader waits behind
+ * them; and one is for what the program does for itself, so that no load of its clients' makes it look dead. */
 enum rt_db_lane
 {
 	RT_DB_FAST,
+	RT_DB_LOCKING,
 	RT_DB_SLOW,
 	RT_DB_OWN,
 	RT_DB_LANES
@@ -51,7 +53,9 @@ struct rt_dbcall
 	enum rt_db_lane lane;
 	bool has_turn; /* of its user's, see dbturns.h */
 	bool retried;
-	bool prepares; /* its Prepare has not succeeded yet */
+	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time */
+	uint64_t due_ms; /* after one: when it is tried again */
+	bool prepares;   /* its Prepare has not succeeded yet */
 };
 
 void rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply); /* and frees it */

@@ -28,6 +28,7 @@ struct rt_dbconn
 	struct rt_dbconn_user user;
 	char *conninfo;
 	int statement_timeout_ms;
+	int lock_timeout_ms;
 	enum state state;
 	PGconn *pg;
 	struct rt_watch *watch;
@@ -156,12 +157,12 @@ send_settings(struct rt_dbconn *c)
 
 	snprintf(sql, sizeof(sql),
 			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
-			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '0'), ('transaction_timeout', '0'),"
+			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d'), ('transaction_timeout', '0'),"
 			 " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
 			 " ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),"
 			 " ('default_transaction_deferrable', 'off'), ('jit', 'off')) AS s (name, value)"
 			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
-			 c->statement_timeout_ms);
+			 c->statement_timeout_ms, c->lock_timeout_ms);
 	c->state = SETTING;
 	PQsetnonblocking(c->pg, 1);
 	if (!PQsendQuery(c->pg, sql))
@@ -282,7 +283,8 @@ on_timer(void *arg)
 }
 
 struct rt_dbconn *
-rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, const struct rt_dbconn_user *user)
+rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, int lock_timeout_ms,
+			  const struct rt_dbconn_user *user)
 {
 	struct rt_dbconn *c = rt_alloc(sizeof(*c));
 
@@ -290,6 +292,7 @@ rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
 	c->user = *user;
 	c->conninfo = rt_strdup(conninfo);
 	c->statement_timeout_ms = statement_timeout_ms;
+	c->lock_timeout_ms = lock_timeout_ms;
 	c->backoff_ms = BACKOFF_FIRST_MS;
 	c->timer = rt_timer_new(l, on_timer, c);
 	rt_timer_start(c->timer, 0);

@@ -19,7 +19,7 @@ struct rt_dbconn_user
 };
 
 struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
-								const struct rt_dbconn_user *user);
+								int lock_timeout_ms, const struct rt_dbconn_user *user);
 void rt_dbconn_free(struct rt_dbconn *c); /* without on_down; NULL is fine */
 
 bool rt_dbconn_up(const struct rt_dbconn *c);

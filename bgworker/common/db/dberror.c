@@ -51,9 +51,15 @@ rt_dberror_code(const char *sqlstate)
 }
 
 bool
+rt_dberror_is_lock_timeout(const char *sqlstate)
+{
+	return strcmp(sqlstate, "55P03") == 0;
+}
+
+bool
 rt_dberror_retry(const char *sqlstate)
 {
-	return strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || strcmp(sqlstate, "55P03") == 0 ||
+	return strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 ||
 		   strcmp(sqlstate, "26000") == 0; /* our own prepared statement is not there: it is prepared again */
 }
 

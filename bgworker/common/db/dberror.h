@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-const char *rt_dberror_code(const char *sqlstate); /* static */
-bool rt_dberror_retry(const char *sqlstate);       /* worth one more try */
-bool rt_dberror_is_ours(const char *sqlstate);     /* raised for the client: its message may be shown */
+const char *rt_dberror_code(const char *sqlstate);     /* static */
+bool rt_dberror_retry(const char *sqlstate);           /* worth one more try */
+bool rt_dberror_is_lock_timeout(const char *sqlstate); /* worth more tries, with a pause */
+bool rt_dberror_is_ours(const char *sqlstate);         /* raised for the client: its message may be shown */
 
 /* What SQL raised as clients read it: "meeting not found" becomes "Meeting not found"; cut at size. */
 void rt_dberror_show(char *out, size_t size, const char *message);

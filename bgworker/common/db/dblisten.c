@@ -164,7 +164,7 @@ rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel, rt
 	d->arg = arg;
 	d->rest = rt_timer_new(l, on_rest, d);
 	d->quiet = rt_timer_new(l, on_quiet, d);
-	d->conn = rt_dbconn_new(l, conninfo, STATEMENT_TIMEOUT_MS, &user);
+	d->conn = rt_dbconn_new(l, conninfo, STATEMENT_TIMEOUT_MS, 0, &user);
 	return d;
 }
 

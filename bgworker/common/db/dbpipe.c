@@ -13,11 +13,13 @@
 #include "dbconn.h"
 #include "dberror.h"
 #include "bgworker/common/alloc.h"
+#include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
 
 #define DEPTH_MAX 64
-#define ANSWER_GRACE_MS 5000 /* beyond the statement's own limit */
+#define LOCK_PATIENCE_US 8000000 /* a call that waits for locks is tried again so long */
+#define ANSWER_GRACE_MS 5000     /* beyond the statement's own limit */
 
 struct rt_dbpipe
 {
@@ -95,7 +97,19 @@ finish_head(struct rt_dbpipe *p)
 	p->success = NULL;
 	if (call->prepares)
 		rt_map_take_str(p->prepared, call->fn);
-	if (sqlstate != NULL && rt_dberror_retry(sqlstate) && !call->retried)
+	call->due_ms = 0;
+	if (sqlstate != NULL && rt_dberror_is_lock_timeout(sqlstate))
+	{
+		if (rt_clock_us() - call->began_us < LOCK_PATIENCE_US)
+		{
+			call->lock_waits++;
+			call->due_ms = 1;
+			p->owner.on_retry(p->owner.arg, call);
+		}
+		else
+			answer_failure(call, failure);
+	}
+	else if (sqlstate != NULL && rt_dberror_retry(sqlstate) && !call->retried)
 	{
 		call->retried = true;
 		p->owner.on_retry(p->owner.arg, call);
@@ -204,7 +218,8 @@ on_down(void *arg)
 }
 
 struct rt_dbpipe *
-rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, const struct rt_dbpipe_owner *owner)
+rt_dbpipe_new(struct rt_loop *l, const char *conninfo, const struct rt_dbpipe_limits *limits,
+			  const struct rt_dbpipe_owner *owner)
 {
 	struct rt_dbpipe *p = rt_alloc(sizeof(*p));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = p};
@@ -213,8 +228,8 @@ rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
 	p->owner = *owner;
 	p->prepared = rt_map_new();
 	p->tail = &p->head;
-	p->answer_limit_ms = statement_timeout_ms + ANSWER_GRACE_MS;
-	p->conn = rt_dbconn_new(l, conninfo, statement_timeout_ms, &user);
+	p->answer_limit_ms = limits->statement_timeout_ms + ANSWER_GRACE_MS;
+	p->conn = rt_dbconn_new(l, conninfo, limits->statement_timeout_ms, limits->lock_timeout_ms, &user);
 	return p;
 }
 

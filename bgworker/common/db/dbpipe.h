@@ -17,7 +17,14 @@ struct rt_dbpipe_owner
 	void *arg;
 };
 
-struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
+struct rt_dbpipe_limits
+{
+	int statement_timeout_ms;
+	int lock_timeout_ms; /* beyond that the call is handed to on_retry(), with due_ms set: later, with a growing pause
+						  */
+};
+
+struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const char *conninfo, const struct rt_dbpipe_limits *limits,
 								const struct rt_dbpipe_owner *owner);
 void rt_dbpipe_free(struct rt_dbpipe *p); /* answers what is under way with `unavailable`; NULL is fine */
 

@@ -186,7 +186,7 @@ begin_batch(struct queue *q)
 	rt_text_add(&t, "]}");
 	rt_counters_add(q->send->counters, RT_COUNT_SEND_BATCHES, 1);
 	rt_counters_add(q->send->counters, RT_COUNT_SENT_MESSAGES, (uint64_t) n);
-	rt_db_call(q->send->db, RT_DB_FAST, "message_send_batch", NULL, t.data, t.len, on_sent, q);
+	rt_db_call(q->send->db, RT_DB_LOCKING, "message_send_batch", NULL, t.data, t.len, on_sent, q);
 	rt_text_fini(&t);
 }
 

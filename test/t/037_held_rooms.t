@@ -1,0 +1,80 @@
+# A transaction that holds rooms for long keeps nobody else from reading, or from sending to other rooms.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time);
+
+use lib dirname(__FILE__) . '/lib';
+use RtTest;
+
+my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
+$cluster->sql(q{SELECT rt.create_user(u, u) FROM unnest(ARRAY['ann', 'bob', 'cat']) AS u});
+$cluster->sql(q{SELECT rt.create_room('r' || i, ARRAY['ann', 'bob', 'cat']) FROM generate_series(1, 8) i});
+my %token = map { $_ => $cluster->sql("SELECT rt.issue_token('$_')") } qw(ann bob cat);
+
+sub rest
+{
+	my ($user, $method, $path, $content) = @_;
+	my $begun = time;
+	my $answer = $cluster->http($method, $path, headers => { authorization => "Bearer $token{$user}", 'content-type' => 'application/json' },
+		$content ? (content => $content) : ());
+	return ($answer->{status}, time - $begun);
+}
+
+wait_until(sub { (rest('cat', 'GET', '/api/chat/rooms'))[0] == 200 }, 'the gateway serves');
+rest($_, 'POST', '/api/chat/rooms/7/msgs', '{"content":"first"}') for qw(ann bob cat);
+
+my $holder = $cluster->psql_start;
+print { $holder->{in} } "BEGIN; INSERT INTO rt.messages (room_id, sender_id, content) SELECT id, 'ann', 'x' FROM rt.rooms WHERE id <= 6; SELECT 'held';\n";
+wait_until(sub { $holder->{read}->() =~ /held/ }, 'six rooms are held');
+
+# Two users send to all six, each by a process of its own, since the answers take long.
+my @senders;
+for my $user (qw(ann bob))
+{
+	for my $room (1 .. 6)
+	{
+		my $pid = fork // die $!;
+		if ($pid == 0)
+		{
+			my ($status) = rest($user, 'POST', "/api/chat/rooms/$room/msgs", '{"content":"waits"}');
+			require POSIX;
+			POSIX::_exit($status == 201 ? 0 : 1);
+		}
+		push @senders, $pid;
+	}
+}
+$cluster->poll_sql(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'rt_gateway' AND wait_event_type = 'Lock'}, 't', 'sends wait for the rooms');
+my ($slowest_read, $slowest_send, $failed) = (0, 0, 0);
+for (1 .. 20)
+{
+	my ($status, $took) = rest('cat', 'GET', '/api/chat/rooms/8/msgs');
+	$failed++ if $status != 200;
+	$slowest_read = $took if $took > $slowest_read;
+	($status, $took) = rest('cat', 'POST', '/api/chat/rooms/7/msgs', '{"content":"goes"}');
+	$failed++ if $status != 201;
+	$slowest_send = $took if $took > $slowest_send;
+}
+note("reads $slowest_read s, sends $slowest_send s");
+is($failed, 0, 'others are served meanwhile');
+cmp_ok($slowest_read, '<', 2, 'they read without waiting');
+cmp_ok($slowest_send, '<', 2, 'and send to other rooms');
+print { $holder->{in} } "COMMIT;\n";
+my $refused = 0;
+for my $pid (@senders) { waitpid($pid, 0); $refused++ if $? != 0; }
+is($refused, 0, 'the sends that waited go through when the rooms are free');
+is($cluster->sql(q{SELECT count(*) FROM rt.messages WHERE content = 'waits'}), 12, 'once each');
+$holder->{finish}->();
+
+# ---- the programs' environment ---------------------------------------------------------
+
+for my $program (qw(gateway))
+{
+	my @names = map { /^([^=]+)=/ } split /\0/, slurp('/proc/' . $cluster->pid($program) . '/environ');
+	is(join(' ', grep { !/^(?:LANG|LC_\w+|TZ)$/ } @names), '', "the $program has nothing of the server's environment");
+}
+
+done_testing();
