@@ -147,6 +147,7 @@ install-www: www
 		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' && \
 		$(INSTALL_DATA) build/www/index.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
 		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/'; \
+		for f in '$(DESTDIR)$(pkglibdir)'/rt_www/assets/*; do [ -e "build/www/assets/$$(basename "$$f")" ] || rm -f "$$f"; done; \
 	fi
 uninstall: uninstall-www
 uninstall-www:

@@ -75,6 +75,62 @@ test('a meeting that starts from a room: the others find it there, and all see o
   await until('who speaks', async () => (await anna.page.locator('.tile.speaking').count()) > 0);
 });
 
+test('a call goes on in a corner while one reads; the button alone leaves it; the list shows what runs, and not what has ended', async (t) => {
+  t.after(async () => { for (const person of everybody()) await person.leave(); });
+  const roomId = await cluster.room('Kitchen', 'anna', 'ben');
+  await cluster.rest('POST', '/api/meetings', tokens[0], { title: 'Tomorrow', roomId, access: 'room', startsAt: new Date(Date.now() + 86_400_000).toISOString() });
+  await ben.page.reload();
+  await ben.openRoom('Kitchen');
+  const offered = (person, title) => person.page.getByRole('region', { name: 'Meetings' }).getByRole('link', { name: title });
+  await offered(ben, 'Tomorrow').waitFor();
+
+  await anna.openRoom('Kitchen');
+  await anna.button('Start a meeting').click();
+  await anna.ready();
+  await anna.button('Join').click();
+  await anna.page.getByRole('group', { name: 'Meeting' }).waitFor();
+  await ben.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await until('it runs', async () => (await offered(ben, /Kitchen\s*Live now/).count()) > 0);
+  await offered(ben, /Kitchen\s*Live now/).first().click();
+  await ben.ready();
+  await ben.button('Join').click();
+  await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
+
+  await ben.page.getByRole('link', { name: 'All rooms' }).click();
+  await ben.openRoom('Kitchen');
+  await ben.page.locator('.call.corner').waitFor();
+  await ben.say('reading along');
+  await anna.sees('Ben');
+  await ben.sees('Anna');
+  assert.deepEqual(await ben.faults('call-corner'), []);
+  await ben.page.setViewportSize(PHONE.viewport);
+  await ben.go('#/');
+  await ben.sees('Anna');
+  assert.deepEqual(await ben.faults('call-corner-phone'), []);
+  await ben.page.setViewportSize(DESKTOP.viewport);
+  await ben.openRoom('Kitchen');
+  await ben.button('Microphone').click();
+  await anna.tile('Ben').getByLabel('muted').waitFor();
+  await ben.button('Return to the meeting').click();
+  await ben.page.locator('.call:not(.corner)').waitFor();
+  await ben.page.goBack();
+  await ben.page.locator('.call.corner').waitFor();
+  await ben.button('Leave').click();
+  await anna.tile('Ben').waitFor({ state: 'hidden' });
+  await ben.page.locator('.call').waitFor({ state: 'hidden' });
+
+  await anna.button('End for everyone').click();
+  await anna.answer('End meeting');
+  await heading(anna, 'The meeting has ended.');
+  await anna.page.getByRole('link', { name: 'Back to rooms' }).click();
+  await anna.openRoom('Kitchen');
+  await anna.page.locator('.bubble', { hasText: 'Started a meeting' }).last().getByText('This meeting has ended.').waitFor();
+  assert.equal(await anna.page.getByRole('link', { name: 'Join meeting' }).count(), 0, 'no way into it');
+  await offered(anna, /Kitchen\s*Live now/).waitFor({ state: 'hidden' });
+  await ben.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await ben.page.getByRole('link', { name: 'Join meeting' }).waitFor({ state: 'hidden' });
+});
+
 test('four meet, one of them at a phone, and see each other', async (t) => {
   const id = await together(t);
   const cleo = await Person.signedIn(browser, cluster, 'cleo', PHONE);
@@ -202,6 +258,49 @@ test('how good the connection is is shown; a picture of another size asks for an
   }
 });
 
+test('what is out of view is not received; who speaks, or is pinned, is in front', async (t) => {
+  const asked = [];
+  anna.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+    const [, event] = /\["((?:pause|resume)-consumer|consume)"/.exec(payload) ?? [];
+    if (event) asked.push(event);
+  }));
+  await anna.page.reload();
+  t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
+  await together(t);
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.join(new URL(anna.page.url()).hash.split('/')[2]);
+  await Promise.all([anna.sees('Ben'), anna.sees('Cleo')]);
+  asked.length = 0;
+  await anna.page.setViewportSize({ width: 300, height: 230 }); // one row of tiles, and that not whole
+  const scroller = anna.page.locator('.faces');
+  const isInView = (name) => anna.tile(name).evaluate((node) => {
+    const [{ top, bottom }, box] = [node.getBoundingClientRect(), node.parentNode.getBoundingClientRect()];
+    return bottom > box.top && top < box.bottom;
+  });
+  await until('one out of view', async () => !(await isInView('Cleo')));
+  await until('a camera to be paused', () => asked.includes('pause-consumer'));
+  asked.length = 0;
+  await scroller.evaluate((node) => { node.scrollTop = node.scrollHeight; });
+  await until('it to be resumed', () => asked.includes('resume-consumer'));
+  await anna.sees('Cleo');
+  await anna.page.setViewportSize(DESKTOP.viewport);
+
+  await anna.tile('Cleo').hover();
+  await anna.button('Pin Cleo').click();
+  await anna.page.locator('.tile.front', { hasText: 'Cleo' }).waitFor();
+  const width = (name) => anna.tile(name).evaluate((node) => node.clientWidth);
+  await until('Cleo to be large', async () => (await width('Cleo')) > 3 * (await width('Ben')));
+  await anna.sees('Cleo');
+  assert.deepEqual(await anna.faults('meeting-pinned'), []);
+  await anna.button('Pin Cleo').click();
+  await anna.page.locator('.tile.front').waitFor({ state: 'hidden' });
+  await anna.button('Speaker view').click();
+  await anna.page.locator('.tile.front.speaking').waitFor();
+  await anna.screenshot('meeting-speaker');
+  await anna.button('Speaker view').click();
+});
+
 test('one stream that cannot be had keeps nobody from the others', async (t) => {
   const id = await together(t);
   const cleo = await Person.signedIn(browser, cluster, 'cleo');
@@ -290,7 +389,10 @@ test('devices, permission and join in every order: what is captured is shown and
     }
     await cleo.page.evaluate(() => { window.held.hold = false; ['camera', 'microphone', 'join'].forEach(window.held.release); });
     await until(`${words}: no request to be open`, async () => (await held('pending')) === 0);
-    await until(`${words}: every track to be stopped`, async () => (await held('live')) === 0);
+    await until(`${words}: every track to be stopped`, async () => {
+      if (order.at(-1) !== 'leave') await cleo.leave(); // in case that the answer came first
+      return (await held('live')) === 0;
+    });
     await until(`${words}: Cleo to be out`, async () => !(await isIn()));
     await anna.tile('Cleo').waitFor({ state: 'hidden' });
   }
@@ -347,6 +449,18 @@ test('the forwarder is killed: the pictures are back', async (t) => {
   process.kill(await cluster.pid('media'), 'SIGKILL');
   for (const person of everybody()) await person.page.locator('#of-before').waitFor({ state: 'detached' });
   await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);
+});
+
+test('the network changes: ICE is restarted at once', async (t) => {
+  const asked = [];
+  anna.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => /\["(restart-ice|probe)"/.test(payload) && asked.push(RegExp.$1)));
+  await anna.page.reload();
+  await together(t);
+  await anna.sees('Ben');
+  await anna.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await until('the restart of both transports', () => asked.filter((event) => event === 'restart-ice').length === 2);
+  assert.ok(asked.includes('probe'), 'the socket is asked for a sign of life');
+  await anna.sees('Ben');
 });
 
 test('the gateway is killed: the meeting goes on', async (t) => {

@@ -1,7 +1,7 @@
 // Behind the glass: the server's figures as they change, for administrators.
 import { rest } from './api.js';
 import { chart } from './chart.js';
-import { ask, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
+import { ask, backLink, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
 
 const EVERY_MS = 2000;
 const KEPT = 90; // samples of a figure
@@ -216,12 +216,7 @@ export function openAdmin(view) {
 
   replace(
     view,
-    h(
-      'header',
-      { class: 'bar' },
-      h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
-      h('h1', {}, 'Administration'),
-    ),
+    h('header', { class: 'bar' }, backLink(), h('h1', {}, 'Administration')),
     h(
       'div',
       { class: 'admin', tabindex: '0', role: 'region', 'aria-label': 'Figures' },

@@ -1,10 +1,9 @@
-// REST and Socket.IO: the two ways to the server.  Both refuse with an Error that has the contract's `code`.
-import { io } from 'socket.io-client';
+// REST, and who is signed in.  What is refused is an Error that has the contract's `code`.
 import { PROFILE } from './profile.js';
 
 const KEY = `rt-token${PROFILE}`;
 const NOTICE = `rt-notice${PROFILE}`;
-const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
+export const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
 const ENDED = 'Your session has ended. Sign in again.';
 const RENEW_RETRY_MS = 30_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -12,14 +11,14 @@ const ANSWER_MS = 15_000;
 let token = localStorage.getItem(KEY);
 let refresh;
 
-function failure(error) {
+export function failure(error) {
   return Object.assign(new Error(error?.message ?? "Can't reach the server"), {
     code: error?.code ?? 'unavailable',
   });
 }
 
-export function hasToken() {
-  return Boolean(token);
+export function currentToken() {
+  return token;
 }
 
 function keep(answer) {
@@ -117,22 +116,3 @@ export function takeNotice() {
 addEventListener('storage', ({ key, newValue }) => {
   if (key === KEY && !newValue && token) location.reload();
 });
-
-export const socket = io(BASE.origin, {
-  path: `${BASE.pathname}socket.io/`,
-  autoConnect: false,
-  auth: (give) => give({ token }),
-  transports: ['websocket', 'polling'],
-});
-
-// Emits and waits for the acknowledgement.
-export async function emit(event, payload) {
-  let answer;
-  try {
-    answer = await socket.timeout(10_000).emitWithAck(event, payload);
-  } catch {
-    throw failure();
-  }
-  if (!answer.success) throw failure(answer.error);
-  return answer;
-}

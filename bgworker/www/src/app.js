@@ -1,120 +1,17 @@
-// Starts the page: who is signed in, the frame around the views, and which view the address names.
-import { endSession, hasToken, resume, socket, takeNotice } from './api.js';
-import { openAdmin } from './admin.js';
-import { announce, brand, h, replace, toast } from './dom.js';
+// Starts the page: whoever is signed in gets the application, whoever is not the form to do that.
+import { currentToken, resume, takeNotice } from './api.js';
 import { showLogin } from './login.js';
-import { openMeeting } from './meeting.js';
-import { RoomView } from './room.js';
-import { beginButtons, side } from './side.js';
-import { isInFront, listen, state } from './state.js';
-import { startStore } from './store.js';
 
 const root = document.getElementById('app');
-let current = { close() {} }; // the view
+const loadChat = () => import('./chat.js');
 
-// ---- where we are ------------------------------------------------------------------
-
-// #/room/1 is a room, #/room/1/17 a message in it, #/meeting/5 a meeting, #/admin the figures.
-function route(view) {
-  const [, kind, id, seq] = location.hash.split('/');
-  current.close();
-  current = { close() {} };
-  document.body.dataset.view = kind ?? '';
-  if (kind === 'room' && state.rooms.has(id)) showRoom(view, id, Number(seq));
-  else if (kind === 'admin') current = openAdmin(view);
-  else if (kind === 'meeting' && /^\d+$/.test(id ?? '')) current = openMeeting(view, id);
-  else showNothing(view);
-}
-
-function showRoom(view, id, seq) {
-  history.replaceState(null, '', `#/room/${id}`);
-  current = new RoomView(view, id);
-  if (seq) current.jump(seq);
-}
-
-let notice = ''; // why the room that was shown is gone
-
-function showNothing(view) {
-  const why = notice && h('p', { class: 'notice', role: 'status' }, notice);
-  notice = '';
-  const words = state.rooms.size
-    ? 'Select a room.'
-    : "You aren't in any rooms yet. Create one, or message someone.";
-  document.body.dataset.view = '';
-  replace(
-    view,
-    h('div', { class: 'empty' }, brand(), why, h('p', {}, words), !state.rooms.size && beginButtons()),
-  );
-}
-
-function goTo(roomId, seq) {
-  if (location.hash === `#/room/${roomId}`) current.jump(seq);
-  else location.hash = `#/room/${roomId}/${seq}`;
-}
-
-// ---- while nobody looks ------------------------------------------------------------
-
-function unreadTitle() {
-  const unread = [...state.rooms.values()].reduce((sum, room) => sum + room.unreadCount, 0);
-  const wanted = unread > 99 ? '(99+) rt' : unread ? `(${unread}) rt` : 'rt';
-  if (document.title !== wanted) document.title = wanted;
-}
-
-function notify({ message }) {
-  if (!message || message.senderId === state.me.id || isInFront()) return;
-  announce(`${message.userName}: ${message.content}`);
-  if (globalThis.Notification?.permission !== 'granted') return;
-  try {
-    const note = new Notification(message.userName, { body: message.content, tag: message.roomId });
-    note.onclick = () => {
-      window.focus();
-      goTo(message.roomId, message.seq);
-    };
-  } catch {
-    // browsers of phones want a service worker for it
-  }
-}
-
-// A browser wants a gesture before it asks: the first message that one sends.
-function askToNotify() {
-  if (globalThis.Notification?.permission === 'default') Notification.requestPermission().catch(() => {});
-}
-
-// ---- together ----------------------------------------------------------------------
-
-function start(me) {
-  const view = h('main', { id: 'view', tabindex: '-1' });
-  const banner = h(
-    'p',
-    { class: 'banner', role: 'status', hidden: true },
-    "You're offline. Messages will be sent when you reconnect.",
-  );
-  replace(root, h('div', { class: 'frame' }, side(me, goTo), h('div', { class: 'content' }, banner, view)));
-
-  listen('online', () => {
-    banner.hidden = state.online;
-  });
-  listen('rooms', unreadTitle);
-  listen('messages', notify);
-  listen('room-gone', ({ id, words }) => {
-    const isShown = location.hash === `#/room/${id}`;
-    if (isShown) {
-      notice = words;
-      location.hash = '';
-    } else if (words) toast(words);
-  });
-  const stop = listen('rooms', () => {
-    stop();
-    route(view);
-  });
-  addEventListener('hashchange', () => route(view));
-  root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
-  socket.on('connect_error', ({ message }) => {
-    if (['Invalid token', 'Token expired', 'User not found'].includes(message)) endSession();
-  });
-  startStore(me);
+async function start(me) {
+  const { start: startChat } = await loadChat();
+  startChat(root, me);
 }
 
 const login = (problem) => showLogin(root, start, problem);
-if (hasToken()) resume().then(start, (error) => login(error.code === 'unavailable' ? error.message : ''));
-else login(takeNotice());
+if (currentToken()) {
+  loadChat(); // while the server is asked
+  resume().then(start, (error) => login(error.code === 'unavailable' ? error.message : ''));
+} else login(takeNotice());

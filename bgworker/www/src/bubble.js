@@ -1,5 +1,6 @@
 // One message as it is shown.
 import { ask, guarded, h, iconButton, openDialog, timeOf, whenOf } from './dom.js';
+import { statusOf } from './meetings.js';
 import { edit, react, receipts, remove, seqOf } from './messages.js';
 import { discard, resend } from './outbox.js';
 import { seenBy } from './receipts.js';
@@ -129,6 +130,11 @@ function quote(room, m, onQuote) {
   );
 }
 
+function invitation(id) {
+  if (statusOf(id) === 'ended') return h('p', { class: 'deleted' }, 'This meeting has ended.');
+  return h('a', { class: 'button join', href: `#/meeting/${id}` }, 'Join meeting');
+}
+
 function content(room, m, onQuote) {
   if (m.deletedAt) return h('p', { class: 'deleted' }, 'This message was deleted.');
   const meeting = m.metadata?.meetingId;
@@ -139,8 +145,7 @@ function content(room, m, onQuote) {
     !KNOWN_TYPES.has(m.messageType ?? 'text') &&
       h('p', { class: 'deleted' }, `This app can't show messages of type “${m.messageType}”.`),
     m.content && textOf(m.content, membersOf(room.id), state.me.id),
-    /^\d+$/.test(meeting ?? '') &&
-      h('a', { class: 'button join', href: `#/meeting/${meeting}` }, 'Join meeting'),
+    /^\d+$/.test(meeting ?? '') && invitation(meeting),
   );
 }
 

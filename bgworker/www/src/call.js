@@ -1,6 +1,7 @@
 // The media of one meeting: what we send, what we receive.  mediasoup-client does WebRTC, this module its signalling.
 import { Device } from 'mediasoup-client';
-import { emit, rest } from './api.js';
+import { rest } from './api.js';
+import { emit, socket } from './socket.js';
 
 // A camera goes out in three sizes, from a weak machine in two; who shows it small gets the small one.
 const SIZES =
@@ -26,11 +27,12 @@ const OPTIONS = {
 const RETRY_MS = 1000;
 
 export class Call {
-  // on: { stream(entry), streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
+  // on: { isSeen(participantId): whether their tile is in view, stream(entry), streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
   constructor(meetingId, on) {
     Object.assign(this, { meetingId, on, closed: false });
     this.own = new Map(); // source -> { track, producer, paused }
     this.streams = new Map(); // producer id -> { consumer, track, participantId, source }
+    this.unseen = new Map(); // producer id -> cameras that nobody has looked at yet
     this.turn = Promise.resolve();
   }
 
@@ -102,14 +104,25 @@ export class Call {
       }).then(done, failed);
     });
     transport.on('connectionstatechange', (state) => {
-      if (state === 'failed') this.restartIce(transport);
+      if (state === 'disconnected' || state === 'failed') this.restartIce(transport);
     });
     return transport;
   }
 
+  // The network has changed: the candidates of before may lead nowhere.
+  restartAll() {
+    for (const transport of [this.sender, this.receiver])
+      if (transport && transport.connectionState !== 'new') this.restartIce(transport);
+  }
+
+  // Signalling waits for the socket, which is often lost by the same change.
   restartIce(transport) {
+    if (transport.isRestarting) return this.turn;
+    transport.isRestarting = true;
     return this.inTurn(async () => {
-      if (transport.closed) return;
+      if (!socket.connected) await new Promise((resolve) => socket.once('connect', resolve));
+      transport.isRestarting = false;
+      if (transport.closed || this.closed) return;
       try {
         const { iceParameters } = await emit('restart-ice', { transportId: transport.id });
         await transport.restartIce({ iceParameters });
@@ -142,7 +155,7 @@ export class Call {
     const there = new Set(
       data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)),
     );
-    for (const id of [...this.streams.keys()]) if (!there.has(id)) this.forget(id);
+    for (const id of [...this.streams.keys(), ...this.unseen.keys()]) if (!there.has(id)) this.forget(id);
     await this.consumeAll(data);
   }
 
@@ -215,6 +228,11 @@ export class Call {
 
   async consume(producer) {
     if (producer.participantId === this.participantId || this.streams.has(producer.producerId)) return;
+    if (producer.source === 'camera' && !this.on.isSeen(producer.participantId)) {
+      this.unseen.set(producer.producerId, producer);
+      return;
+    }
+    this.unseen.delete(producer.producerId);
     try {
       await this.take(producer);
     } catch (error) {
@@ -239,16 +257,20 @@ export class Call {
       track: consumer.track,
       paused,
       layer: null,
+      isIdle: false, // whether we have paused it, out of sight
     };
     this.streams.set(producerId, entry);
     this.on.stream(entry);
-    await emit('resume-consumer', { consumerId: consumer.id });
+    // Out of sight meanwhile: it is begun when it is seen.
+    entry.isIdle = source === 'camera' && !this.on.isSeen(participantId);
+    if (!entry.isIdle) await emit('resume-consumer', { consumerId: consumer.id });
   }
 
   // The server has closed it, or whoever sends it has left.  Of our own we need not be told: with a transport that is
   // lost all is made anew, and who may not send any more is told that.
   forget(producerId) {
     const entry = this.streams.get(producerId);
+    this.unseen.delete(producerId);
     if (!entry) return;
     this.streams.delete(producerId);
     entry.consumer.close();
@@ -256,7 +278,21 @@ export class Call {
   }
 
   forgetParticipant(participantId) {
-    for (const [id, entry] of [...this.streams]) if (entry.participantId === participantId) this.forget(id);
+    for (const [id, entry] of [...this.streams, ...this.unseen])
+      if (entry.participantId === participantId) this.forget(id);
+  }
+
+  // A tile came into view, or went out of it: cameras are received while somebody can see them.
+  see(participantId, isSeen) {
+    const ours = (entry) => entry.participantId === participantId && entry.source === 'camera';
+    if (isSeen) [...this.unseen.values()].filter(ours).forEach((producer) => this.receive(producer));
+    for (const entry of [...this.streams.values()].filter(ours)) this.setIdle(entry, !isSeen);
+  }
+
+  setIdle(entry, isIdle) {
+    if (entry.isIdle === isIdle) return;
+    entry.isIdle = isIdle;
+    emit(isIdle ? 'pause-consumer' : 'resume-consumer', { consumerId: entry.consumer.id }).catch(() => {});
   }
 
   // The size at which a picture is shown decides which one we ask for.

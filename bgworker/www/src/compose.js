@@ -1,9 +1,9 @@
 // The line to write in, under a conversation.
-import { emit } from './api.js';
 import { forget, keep } from './disk.js';
 import { h, iconButton, replace } from './dom.js';
 import { MentionOffer } from './mention.js';
 import { send } from './outbox.js';
+import { emit } from './socket.js';
 import { membersOf, state } from './state.js';
 
 const TYPING_AGAIN_MS = 1500;

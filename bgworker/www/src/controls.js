@@ -5,7 +5,7 @@ import { icon } from './icons.js';
 const REACTIONS = ['👍', '👏', '❤️', '😂', '🎉'];
 
 export class Controls {
-  // `on` has a handler for each button, and `afterwards`: the address that one goes to by leaving.
+  // `on` has a handler for each button.
   constructor(on) {
     const button = (name, label) => iconButton(name, label, on[name], { class: 'control' });
     this.buttons = {
@@ -13,16 +13,23 @@ export class Controls {
       camera: button('camera', 'Camera'),
       screen: button('screen', 'Share screen'),
       hand: button('hand', 'Raise hand'),
+      view: button('view', 'Speaker view'),
       talk: button('talk', 'Chat'),
       people: button('people', 'Participants'),
       lock: button('lock', 'Lock meeting'),
     };
-    const { microphone, camera, screen, hand, talk, people, lock } = this.buttons;
+    const { microphone, camera, screen, hand, view, talk, people, lock } = this.buttons;
+    this.press('view', false);
+    microphone.classList.add('both');
+    camera.classList.add('both');
     screen.hidden = !navigator.mediaDevices?.getDisplayMedia; // phones cannot
     this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, 'End for everyone');
+    const enlarge = iconButton('enlarge', 'Return to the meeting', on.enlarge, {
+      class: 'control in-corner',
+    });
     const leave = h(
-      'a',
-      { class: 'button danger hang-up', href: on.afterwards, 'aria-label': 'Leave', title: 'Leave' },
+      'button',
+      { type: 'button', class: 'danger hang-up', onclick: on.leave, 'aria-label': 'Leave', title: 'Leave' },
       icon('leave'),
       h('span', { class: 'words' }, 'Leave'),
     );
@@ -32,9 +39,11 @@ export class Controls {
       screen,
       hand,
       this.reactions(on.react),
+      view,
       talk,
       people,
       lock,
+      enlarge,
       leave,
       this.end,
     ]);

@@ -58,6 +58,11 @@ export function iconButton(name, label, onclick, props = {}) {
   );
 }
 
+// To the list, where that has no room beside the view.
+export function backLink() {
+  return h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹');
+}
+
 export function announce(text) {
   document.getElementById('announce').textContent = text;
 }

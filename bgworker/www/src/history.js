@@ -140,6 +140,13 @@ export class History {
     keepFocus(this.list, () => old.replaceWith(node));
   }
 
+  // Messages that lead to a meeting, when that has begun or ended.
+  redrawMeeting(id) {
+    this.shown()
+      .filter((m) => m.metadata?.meetingId === id)
+      .forEach((m) => this.redrawOne(m));
+  }
+
   redrawAll() {
     this.shown().forEach((m) => this.redrawOne(m));
   }

@@ -24,6 +24,9 @@ const SHAPES = {
   plus: 'M12 5v14M5 12h14',
   mail: 'M4 6h16v12H4zM4 7l8 6 8-6',
   search: 'M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14M16 16l4 4',
+  view: 'M3 4h18v11H3zM4 19h4M10 19h4M16 19h4',
+  pin: 'M9 3h6l-1 6 3 3v2H7v-2l3-3zM12 14v7',
+  enlarge: 'M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7',
   leave: 'M3 14c5-5 13-5 18 0l-2 3-4-2v-3c-2-.7-4-.7-6 0v3l-4 2-2-3z',
   chart: 'M4 20V10M10 20V4M16 20v-7M22 20H2',
 };

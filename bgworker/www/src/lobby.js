@@ -1,18 +1,22 @@
 // Before a meeting: a look at oneself, the choice of devices, and the password where one is asked for.
 import { devices } from './devices.js';
-import { avatar, h, replace } from './dom.js';
+import { avatar, backLink, h, replace } from './dom.js';
 import { icon } from './icons.js';
 import { state } from './state.js';
 
 const KIND = { camera: 'videoinput', microphone: 'audioinput' };
 
 // join({ password }) is called when the person wants in; it throws with words to show.  What `media` has by then, or is
-// still waiting for, goes along.
-export function openLobby(view, meeting, { media, asksPassword, join }) {
+// still waiting for, goes along.  `other` is the title of the call that one is in.
+export function openLobby(view, meeting, { media, asksPassword, other, join }) {
   const problem = h('p', { class: 'error', role: 'alert' });
   const preview = h('video', { autoplay: true, playsinline: true, muted: true, 'aria-label': 'Your camera' });
   const password = h('input', { type: 'password', name: 'password', autocomplete: 'off', required: true });
-  const button = h('button', { class: 'primary', type: 'submit' }, 'Join');
+  const button = h(
+    'button',
+    { class: 'primary', type: 'submit' },
+    other ? `Leave “${other}” and join` : 'Join',
+  );
 
   function show() {
     const camera = media.tracks.get('camera');
@@ -83,12 +87,7 @@ export function openLobby(view, meeting, { media, asksPassword, join }) {
 
   replace(
     view,
-    h(
-      'header',
-      { class: 'bar' },
-      h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
-      h('h1', { dir: 'auto' }, meeting.title),
-    ),
+    h('header', { class: 'bar' }, backLink(), h('h1', { dir: 'auto' }, meeting.title)),
     h(
       'form',
       { class: 'lobby', onsubmit: submit },

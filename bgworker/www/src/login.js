@@ -24,7 +24,7 @@ export function showLogin(root, done, problem = '') {
     error.textContent = '';
     button.disabled = true;
     try {
-      done(await signIn(username.value, password.value));
+      await done(await signIn(username.value, password.value));
     } catch (failure) {
       error.textContent = failure.code === 'unauthorized' ? 'Wrong username or password.' : failure.message;
       button.disabled = false;

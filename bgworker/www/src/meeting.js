@@ -1,24 +1,74 @@
 // A meeting, from its address to the end of it: is it there, the lobby, and in.
-import { emit, rest, socket } from './api.js';
-import { clearToast, h, replace } from './dom.js';
+//
+// The call one is in has a place of its own beside the view.  It fills the view's place at its address, and goes on in a
+// corner everywhere else, until somebody leaves by the button or the meeting ends.
+import { rest } from './api.js';
+import { clearToast, h, replace, toast } from './dom.js';
 import { openLobby } from './lobby.js';
 import { OwnMedia } from './media.js';
+import { know } from './meetings.js';
 import { refusal, showEnd } from './refusal.js';
 import { Session } from './session.js';
+import { emit, socket } from './socket.js';
 import { state } from './state.js';
 
-export function openMeeting(view, id) {
+let callPlace = null;
+let call = null; // the Session one is in
+
+const isHere = (id) => location.hash === `#/meeting/${id}`;
+
+function enlarge(view) {
+  view.hidden = true;
+  callPlace.hidden = false;
+  callPlace.classList.remove('corner');
+}
+
+function shrink(view) {
+  view.hidden = false;
+  callPlace.hidden = !call;
+  callPlace.classList.add('corner');
+}
+
+function enter(view, joined, request, media) {
+  const session = new Session(callPlace, { joined, request, media, onEnd });
+
+  // With words the meeting has ended for us, without we have left.
+  function onEnd(words) {
+    call = null;
+    callPlace.hidden = true;
+    replace(callPlace);
+    view.hidden = false;
+    if (!isHere(session.id)) {
+      if (words) toast(words);
+    } else if (words) showEnd(view, words);
+    else location.hash = session.afterwards;
+  }
+
+  call = session;
+  replace(view);
+  if (isHere(session.id)) enlarge(view);
+  else shrink(view);
+}
+
+export function openMeeting(view, place, id) {
+  callPlace = place;
+  if (call?.id === id) {
+    enlarge(view);
+    return { close: () => shrink(view) };
+  }
   const media = new OwnMedia();
-  let end = () => media.close();
-  let over = false;
+  let isLeft = false;
+  let isIn = false;
 
   async function start() {
     const { data: meeting } = await rest('GET', `/api/meetings/${id}`);
-    if (over) return;
+    know(meeting);
+    if (isLeft) return;
     if (meeting.status === 'ended') throw Object.assign(new Error(), { code: 'gone' });
     openLobby(view, meeting, {
       media,
       asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id,
+      other: call?.meeting.title,
       join,
     });
   }
@@ -31,23 +81,25 @@ export function openMeeting(view, id) {
     } catch (error) {
       throw Object.assign(new Error(refusal(error)), { code: error.code });
     }
-    if (over) {
+    if (isLeft) {
       socket.emit('leave-meeting', { meetingId: id });
       return;
     }
-    const session = new Session(view, { joined, request, media });
-    end = () => session.close();
+    isIn = true;
+    call?.leave();
+    enter(view, joined, request, media);
   }
 
   replace(view, h('p', { class: 'empty' }, 'Loading…'));
   start().catch((error) => {
-    if (!over) showEnd(view, refusal(error));
+    if (!isLeft) showEnd(view, refusal(error));
   });
   return {
     close() {
-      over = true;
-      end();
-      clearToast(); // what it says is of this meeting
+      isLeft = true;
+      if (!isIn) media.close();
+      if (!call) clearToast(); // what it says is of this meeting
+      shrink(view);
     },
   };
 }

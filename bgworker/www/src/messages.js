@@ -3,7 +3,8 @@
 // A room's `messages` are a map by `seq`.  Each knows its neighbours, `older` and `newer`, as far as these are loaded;
 // where there is no link there is a hole, which is filled when somebody looks there.  `newest` is the end of the run
 // that reaches to now, so whatever comes behind a hole waits until the hole is filled.
-import { emit, rest } from './api.js';
+import { rest } from './api.js';
+import { emit } from './socket.js';
 import { changed, state } from './state.js';
 
 const PAGE = 50;

@@ -1,6 +1,6 @@
 // Who got and who saw what: telling it of ourselves, and knowing it of others.
-import { emit } from './api.js';
 import { receipts, run, tellDelivered } from './messages.js';
+import { emit } from './socket.js';
 import { changed, membersOf, state } from './state.js';
 
 const SEEN_AT_ONCE = 200; // of one event

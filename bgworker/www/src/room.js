@@ -1,7 +1,7 @@
 // One conversation: its heading, its messages, and the line to write in.
 import { rest } from './api.js';
 import { Compose } from './compose.js';
-import { announce, avatar, guarded, h, iconButton, replace } from './dom.js';
+import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
 import { History } from './history.js';
 import { lastSeen, showMembers } from './members.js';
 import { loadLatest } from './messages.js';
@@ -68,6 +68,7 @@ export class RoomView {
         ours(() => this.drawTyping()),
       ),
       listen('rooms', () => this.drawHeading()),
+      listen('meetings', (meeting) => this.history.redrawMeeting(meeting)),
       listen('presence', () => this.drawHeading()),
     ];
     this.onLook = () => this.see();
@@ -82,7 +83,7 @@ export class RoomView {
       h(
         'header',
         { class: 'bar' },
-        h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹'),
+        backLink(),
         avatar(title(room), room.peer?.id ?? room.id),
         h('div', { class: 'grow' }, this.heading, this.under),
         iconButton('camera', 'Start a meeting', () => this.meet(), { class: 'icon plain' }),

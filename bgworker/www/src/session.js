@@ -1,11 +1,14 @@
 // A meeting while it lasts: what is shown, what one does, what the server tells.
-import { emit, rest, socket } from './api.js';
+import { rest } from './api.js';
 import { Call } from './call.js';
 import { Controls } from './controls.js';
-import { announce, ask, h, iconButton, replace, toast } from './dom.js';
+import { announce, ask, backLink, h, iconButton, replace, toast } from './dom.js';
 import { icon } from './icons.js';
+import { onNetworkChange } from './network.js';
 import { People, Talk } from './people.js';
-import { refusal, showEnd } from './refusal.js';
+import { know } from './meetings.js';
+import { refusal } from './refusal.js';
+import { emit, socket } from './socket.js';
 import { Stage } from './stage.js';
 import { state } from './state.js';
 
@@ -14,8 +17,16 @@ const DEVICE = { audio: 'microphone', video: 'camera' };
 export class Session {
   // `joined` is what join-meeting acknowledged to `request`.  `media` is ours from here on: what is still being opened is
   // sent when it comes.
-  constructor(view, { joined, request, media }) {
-    Object.assign(this, { view, request, media, meeting: joined.meeting, ownId: joined.participantId });
+  // onEnd(words) is called once when it is over; without words where we have left.
+  constructor(view, { joined, request, media, onEnd }) {
+    Object.assign(this, {
+      view,
+      request,
+      media,
+      onEnd,
+      meeting: joined.meeting,
+      ownId: joined.participantId,
+    });
     this.id = joined.meeting.id;
     this.over = false;
     this.ownPicture = undefined;
@@ -28,12 +39,16 @@ export class Session {
 
   makeParts() {
     const act = (event, payload) => this.act(event, payload);
-    this.stage = new Stage((entry, layer) => this.call.preferLayer(entry, layer));
+    this.stage = new Stage({
+      preferLayer: (entry, layer) => this.call.preferLayer(entry, layer),
+      onSeen: (participantId, isSeen) => this.call.see(participantId, isSeen),
+    });
     this.panels = {
       people: new People(act, this.people, this.ownId),
       talk: new Talk(act, this.people, this.ownId),
     };
     this.call = new Call(this.id, {
+      isSeen: (participantId) => this.stage.isSeen(participantId),
       stream: (entry) => this.stage.show(entry, this.tileOf(this.people.get(entry.participantId))),
       streamGone: (entry) => this.stage.drop(entry),
       own: () => this.tellMedia(),
@@ -49,7 +64,7 @@ export class Session {
     const { stage, panels, controls, heading, notes } = this;
     replace(
       this.view,
-      h('header', { class: 'bar' }, heading, notes, iconButton('link', 'Copy link', copyLink)),
+      h('header', { class: 'bar' }, backLink(), heading, notes, iconButton('link', 'Copy link', copyLink)),
       h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
       controls.node,
     );
@@ -144,18 +159,21 @@ export class Session {
   // ---- what one can do -----------------------------------------------------------------
 
   commands() {
-    const { roomId } = this.meeting;
     return {
       microphone: () => this.toggle('microphone'),
       camera: () => this.toggle('camera'),
       screen: () => this.toggle('screen'),
       hand: () => this.act('raise-hand', { raised: !this.me.handRaised }),
       react: (reaction) => this.act('send-reaction', { reaction }),
+      view: () => this.controls.press('view', this.stage.toggleSpeakerView()),
       talk: () => this.togglePanel('talk'),
       people: () => this.togglePanel('people'),
       lock: () => this.act('lock-meeting', { locked: !this.meeting.locked }),
       end: () => this.endForAll(),
-      afterwards: roomId && state.rooms.has(roomId) ? `#/room/${roomId}` : '#/',
+      leave: () => this.leave(),
+      enlarge: () => {
+        location.hash = `#/meeting/${this.id}`;
+      },
     };
   }
 
@@ -209,6 +227,7 @@ export class Session {
         if (!payload.meetingId || payload.meetingId === this.id) handle(this, payload);
       });
     this.on('connect', () => this.onConnect());
+    this.stops.push(onNetworkChange(() => this.call.restartAll()));
     this.leaveNow = () => socket.emit('leave-meeting', { meetingId: this.id });
     addEventListener('pagehide', this.leaveNow);
   }
@@ -305,25 +324,32 @@ export class Session {
   }
 
   finish(words) {
+    if (this.over) return;
     this.stop();
-    showEnd(this.view, words);
     announce(words);
+    this.onEnd(words);
+  }
+
+  leave() {
+    if (this.over) return;
+    this.leaveNow();
+    this.stop();
+    this.onEnd('');
+  }
+
+  // Where one goes by leaving.
+  get afterwards() {
+    const { roomId } = this.meeting;
+    return roomId && state.rooms.has(roomId) ? `#/room/${roomId}` : '#/';
   }
 
   stop() {
-    if (this.over) return;
     this.over = true;
     this.stops.forEach((stop) => stop());
     removeEventListener('pagehide', this.leaveNow);
     this.media.close();
     this.call.close();
     this.stage.close();
-  }
-
-  // Leaves, unless it is over already.
-  close() {
-    if (!this.over) this.leaveNow();
-    this.stop();
   }
 }
 
@@ -350,7 +376,10 @@ const HANDLERS = {
     session.meeting.recording = recording;
     session.draw();
   },
-  'meeting-ended': (session) => session.finish('The meeting has ended.'),
+  'meeting-ended': (session, { meeting }) => {
+    know(meeting);
+    session.finish('The meeting has ended.');
+  },
   'removed-from-meeting': (session, { reason }) =>
     session.finish(`The host removed you from the meeting${reason ? `: ${reason}` : '.'}`),
   'new-message': (session, payload) => session.onTalk(payload),

@@ -1,8 +1,10 @@
 // Beside the views: who one is, search, what can be begun, and the list of rooms.
-import { emit, findUsers, rest, signOut } from './api.js';
+import { findUsers, rest, signOut } from './api.js';
 import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } from './dom.js';
 import { icon } from './icons.js';
+import { meetingList } from './meetings.js';
 import { dot, roomList } from './rooms.js';
+import { emit } from './socket.js';
 import { listen, state, title } from './state.js';
 import { joinRoom, loadRooms } from './store.js';
 
@@ -173,6 +175,7 @@ export function side(me, goTo) {
     ),
     searchForm(goTo),
     beginButtons(),
+    meetingList(),
     ...roomList(),
   );
 }

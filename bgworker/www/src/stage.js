@@ -33,9 +33,14 @@ function sizeFor(n, width, height) {
 }
 
 export class Stage {
-  // preferLayer(entry, layer) is called when the size of a picture asks for another one.
-  constructor(preferLayer) {
-    this.preferLayer = preferLayer;
+  // preferLayer(entry, layer) is called when the size of a picture asks for another one; onSeen(participantId, isSeen)
+  // when a tile comes into view or leaves it.
+  constructor({ preferLayer, onSeen }) {
+    Object.assign(this, { preferLayer, onSeen, isSpeakerView: false, pinned: null, speaker: null });
+    this.inView = new Set(); // participants whose tiles are in view
+    this.views = new IntersectionObserver((entries) => this.onViews(entries));
+    this.onVisible = () => this.tellSeen([...this.tiles.keys()]);
+    document.addEventListener('visibilitychange', this.onVisible);
     this.screens = h('ul', { class: 'tiles screens', 'aria-label': 'Screens', hidden: true });
     this.faces = h('ul', { class: 'tiles faces', 'aria-label': 'Participants’ pictures' });
     this.node = h('div', { class: 'stage' }, this.screens, this.faces);
@@ -56,8 +61,12 @@ export class Stage {
     if (entry) this.preferLayer(entry, layerFor(node.clientWidth));
   }
 
+  // With one tile in front the others stand small below it.
   layOut(list) {
-    const { width, height } = sizeFor(list.childElementCount, list.clientWidth - 1, list.clientHeight - 1);
+    const isRow = list === this.faces && this.front;
+    const { width, height } = isRow
+      ? { width: LEAST_PX, height: LEAST_PX / WIDEST }
+      : sizeFor(list.childElementCount, list.clientWidth - 1, list.clientHeight - 1);
     list.style.setProperty('--tile-width', `${Math.floor(width)}px`);
     list.style.setProperty('--tile-height', `${Math.floor(height)}px`);
   }
@@ -75,6 +84,8 @@ export class Stage {
     this.tiles.set(id, tile);
     (who.isScreen ? this.screens : this.faces).append(tile.node);
     this.sizes.observe(tile.node);
+    if (!who.isScreen) this.views.observe(tile.node);
+    tile.onPin = () => this.pin(id);
     this.layOutAll();
     return tile;
   }
@@ -83,9 +94,13 @@ export class Stage {
     const tile = this.tiles.get(id);
     if (!tile) return;
     this.sizes.unobserve(tile.node);
+    this.views.unobserve(tile.node);
+    this.inView.delete(id);
+    if (this.pinned === id) this.pinned = null;
     this.entries.delete(tile.node);
     tile.node.remove();
     this.tiles.delete(id);
+    this.putInFront();
     this.layOutAll();
   }
 
@@ -121,7 +136,60 @@ export class Stage {
     this.tiles.get(participant.participantId)?.sign(participant);
   }
 
+  // ---- what is in view, and what is in front ---------------------------------------
+
+  isSeen(participantId) {
+    return this.inView.has(participantId) && !document.hidden;
+  }
+
+  onViews(entries) {
+    const idOf = (node) => [...this.tiles].find(([, tile]) => tile.node === node)?.[0];
+    for (const { target, isIntersecting } of entries) {
+      const id = idOf(target);
+      if (isIntersecting && id) this.inView.add(id);
+      else this.inView.delete(id);
+      this.tellSeen([id]);
+    }
+  }
+
+  tellSeen(ids) {
+    for (const id of ids) if (this.tiles.has(id)) this.onSeen(id, this.isSeen(id));
+  }
+
+  // Result: whether it is on now.
+  toggleSpeakerView() {
+    this.isSpeakerView = !this.isSpeakerView;
+    this.putInFront();
+    return this.isSpeakerView;
+  }
+
+  // Again takes it off.
+  pin(id) {
+    this.pinned = this.pinned === id ? null : id;
+    this.putInFront();
+  }
+
+  // Who is pinned, or in speaker view who speaks or spoke last.
+  get front() {
+    const id = this.pinned ?? (this.isSpeakerView ? this.speaker : null);
+    return this.tiles.get(id) ?? (this.isSpeakerView ? this.tiles.values().next().value : null);
+  }
+
+  putInFront() {
+    const { front } = this;
+    this.faces.classList.toggle('with-front', Boolean(front));
+    for (const [id, tile] of this.tiles) {
+      tile.node.classList.toggle('front', tile === front);
+      tile.showPinned(id === this.pinned);
+    }
+    this.layOutAll();
+  }
+
   speak(participantId) {
+    if (participantId && !this.tiles.get(participantId)?.isOwn) {
+      this.speaker = participantId;
+      if (this.isSpeakerView) this.putInFront();
+    }
     for (const [id, tile] of this.tiles) tile.node.classList.toggle('speaking', id === participantId);
   }
 
@@ -135,5 +203,7 @@ export class Stage {
 
   close() {
     this.sizes.disconnect();
+    this.views.disconnect();
+    document.removeEventListener('visibilitychange', this.onVisible);
   }
 }

@@ -6,6 +6,7 @@ export const state = {
   me: null,
   rooms: new Map(),
   members: new Map(),
+  meetings: new Map(),
   online: false,
   isCurrent: false,
   presence: new Map(),

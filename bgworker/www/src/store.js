@@ -1,9 +1,10 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
-import { all, emit, rest, socket } from './api.js';
+import { all, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, emptyRoom, put, seqOf } from './messages.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
+import { emit, socket } from './socket.js';
 import { changed, state, title } from './state.js';
 
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start

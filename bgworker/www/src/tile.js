@@ -1,5 +1,5 @@
 // One picture of a meeting, with the name of whom it shows and what there is to say about them.
-import { avatar, h } from './dom.js';
+import { avatar, h, iconButton } from './dom.js';
 import { icon } from './icons.js';
 
 const REACTION_MS = 4000;
@@ -11,7 +11,12 @@ function qualityOf(score) {
 export class Tile {
   // who: { name, userId, isOwn?, isScreen? }; one sees oneself as in a mirror.
   constructor({ name, userId, isOwn = false, isScreen = false }) {
-    this.isScreen = isScreen;
+    Object.assign(this, { isScreen, isOwn, name, onPin() {} });
+    this.pin = iconButton('pin', `Pin ${name}`, () => this.onPin(), {
+      class: 'icon pin',
+      'aria-pressed': 'false',
+      hidden: isScreen,
+    });
     this.signs = h('span', { class: 'signs' });
     this.quality = h('span', { class: 'quality', role: 'img', hidden: true });
     this.avatar = avatar(name, userId);
@@ -20,6 +25,7 @@ export class Tile {
       'li',
       { class: `tile ${isOwn ? 'mirror' : ''} ${isScreen ? 'screen' : ''}` },
       this.avatar,
+      this.pin,
       h(
         'div',
         { class: 'name' },
@@ -71,6 +77,11 @@ export class Tile {
         .filter(Boolean)
         .map(([name, words]) => h('span', { role: 'img', 'aria-label': words, title: words }, icon(name))),
     );
+  }
+
+  showPinned(isPinned) {
+    this.pin.setAttribute('aria-pressed', String(isPinned));
+    this.pin.title = isPinned ? `Unpin ${this.name}` : `Pin ${this.name}`;
   }
 
   score(score) {

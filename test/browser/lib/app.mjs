@@ -114,8 +114,8 @@ export class Person {
 
   // Out of the meeting, or of its lobby.
   async leave() {
-    if (await this.button('Leave').isVisible()) await this.button('Leave').click();
     await this.go('#/');
+    if (await this.button('Leave').isVisible()) await this.button('Leave').click();
   }
 
   tile(name) {
