@@ -736,4 +736,53 @@ test('the keyboard is enough', async () => {
   await anna.page.keyboard.type('by keyboard');
   await anna.page.keyboard.press('Enter');
   await anna.bubble('by keyboard').waitFor();
+
+  // Among 150 messages Tab stops once; arrows lead from one to the other, and Tab from a message to what it can do.
+  await anna.openRoom('General');
+  await anna.openRoom('Big');
+  await anna.page.getByText(/^number 10000 /).waitFor();
+  const stops = await anna.page.evaluate(() => [...document.querySelectorAll('a[href], button, input, textarea, select, [tabindex]')]
+    .filter((node) => node.tabIndex >= 0 && !node.disabled && node.offsetParent).map((node) => node.getAttribute('aria-label') ?? node.textContent.slice(0, 20)));
+  assert.ok(stops.length <= 18, `${stops.length} tab stops: ${stops}`);
+  await anna.page.keyboard.press('Shift+Tab');
+  const newest = Number(await cluster.value("SELECT last_seq FROM rt.rooms WHERE name = 'Big'"));
+  const focused = () => anna.page.evaluate(() => Number(document.activeElement.dataset.seq));
+  await until('the last message', async () => (await focused()) === newest);
+  await anna.page.keyboard.press('ArrowUp');
+  assert.equal(await focused(), newest - 1);
+  await anna.page.keyboard.press('Tab');
+  assert.equal(await anna.page.evaluate(() => Number(document.activeElement.closest('.message')?.dataset.seq)), newest - 1);
+  await anna.openRoom('General');
+  await anna.page.evaluate(() => document.activeElement.blur());
+  await anna.page.keyboard.press('?');
+  await anna.page.getByRole('dialog').getByText('Previous and next room').waitFor();
+  assert.deepEqual(await anna.faults('shortcuts'), []);
+  await anna.answer('Close');
+});
+
+test('a message is told to a screen reader once, without its buttons', async () => {
+  await anna.page.evaluate(() => {
+    window.told = [];
+    const watch = document.getElementById('announce');
+    new MutationObserver(() => window.told.push(watch.textContent)).observe(watch, { childList: true });
+  });
+  await ben.openRoom('General');
+  await ben.say('told once');
+  await anna.bubble('told once').waitFor();
+  assert.deepEqual((await anna.page.evaluate(() => window.told)).filter((text) => text.includes('told once')), ['Ben: told once']);
+  const live = await anna.page.evaluate(() => [...document.querySelectorAll('[aria-live], [role=log], [role=status]')].filter((node) => node.textContent.includes('told once')).map((node) => node.id));
+  assert.deepEqual(live, ['announce']);
+});
+
+test('zoomed to 200 %, and 320 pixels wide, nothing is out of reach', async (t) => {
+  t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
+  for (const [name, viewport] of [['zoomed', { width: 550, height: 360 }], ['narrow', { width: 320, height: 640 }]]) {
+    await anna.page.setViewportSize(viewport);
+    assert.deepEqual(await anna.faults(`room-${name}`), []);
+    await anna.go('#/');
+    assert.deepEqual(await anna.faults(`rooms-${name}`), []);
+    await anna.go('#/meeting/999999');
+    assert.deepEqual(await anna.faults(`end-${name}`), []);
+    await anna.go(`#/room/${general}`);
+  }
 });

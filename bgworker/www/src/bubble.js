@@ -189,9 +189,18 @@ function systemLine(room, m) {
   );
 }
 
+// Nothing in a message is a tab stop until somebody is at the message.
+function outOfTheWay(node) {
+  node.querySelectorAll('a, button').forEach((part) => part.setAttribute('tabindex', '-1'));
+  return node;
+}
+
 // onReply(message) and onQuote(number) are called when somebody wants to answer it, or to see what it answers.
-export function bubble(room, m, { onReply, onQuote }) {
-  if (m.messageType === 'system' && !m.deletedAt) return systemLine(room, m);
+export function bubble(room, m, on) {
+  return outOfTheWay(m.messageType === 'system' && !m.deletedAt ? systemLine(room, m) : said(room, m, on));
+}
+
+function said(room, m, { onReply, onQuote }) {
   const isOwn = m.senderId === state.me.id;
   const isEmoji =
     !m.deletedAt &&

@@ -3,6 +3,7 @@ import { endSession } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { watchNetwork } from './network.js';
 import { RoomView } from './room.js';
+import { startShortcuts } from './shortcuts.js';
 import { beginButtons, side } from './side.js';
 import { socket } from './socket.js';
 import { isInFront, listen, state } from './state.js';
@@ -76,7 +77,9 @@ function unreadTitle() {
 
 function notify({ message }) {
   if (!message || message.senderId === state.me.id || isInFront()) return;
-  announce(`${message.userName}: ${message.content}`);
+  // The room that is shown tells it itself.
+  if (!location.hash.startsWith(`#/room/${message.roomId}`))
+    announce(`${message.userName}: ${message.content}`);
   if (globalThis.Notification?.permission !== 'granted') return;
   try {
     const note = new Notification(message.userName, { body: message.content, tag: message.roomId });
@@ -97,7 +100,7 @@ function askToNotify() {
 // ---- together ----------------------------------------------------------------------
 
 export function start(root, me) {
-  const view = h('main', { id: 'view', tabindex: '-1' });
+  const view = h('div', { id: 'view', tabindex: '-1' });
   const banner = h(
     'p',
     { class: 'banner', role: 'status', hidden: true },
@@ -105,7 +108,7 @@ export function start(root, me) {
   );
   replace(
     root,
-    h('div', { class: 'frame' }, side(me, goTo), h('div', { class: 'content' }, banner, view, callPlace)),
+    h('div', { class: 'frame' }, side(me, goTo), h('main', { class: 'content' }, banner, view, callPlace)),
   );
 
   listen('online', () => {
@@ -129,6 +132,7 @@ export function start(root, me) {
   socket.on('connect_error', ({ message }) => {
     if (['Invalid token', 'Token expired', 'User not found'].includes(message)) endSession();
   });
+  startShortcuts();
   watchNetwork();
   startStore(me);
 }

@@ -29,11 +29,10 @@ export class History {
     this.quoted = new Set(); // numbers that were asked for
     this.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
     this.list = h('ol', { class: 'messages', 'aria-label': 'Messages' });
-    this.scroller = h(
-      'div',
-      { class: 'scroller', tabindex: '0', role: 'log', 'aria-label': 'Conversation' },
-      this.list,
-    );
+    this.scroller = h('div', { class: 'scroller', role: 'region', 'aria-label': 'Conversation' }, this.list);
+    this.current = null; // the one message that Tab stops at; arrows lead to the others
+    this.list.addEventListener('focusin', ({ target }) => this.onFocus(target.closest('.message')));
+    this.list.addEventListener('keydown', (event) => this.onKey(event));
     this.down = iconButton('down', 'Jump to latest', () => this.toNewest(), {
       class: 'icon to-end',
       hidden: true,
@@ -117,6 +116,8 @@ export class History {
       if (node === before) before = before.nextElementSibling;
       else this.list.insertBefore(node, before);
     }
+    if (!this.list.contains(document.activeElement))
+      this.setCurrent([...this.list.querySelectorAll('.message')].at(-1));
     this.showDown();
   }
 
@@ -137,7 +138,10 @@ export class History {
     node.classList.toggle('continues', old.classList.contains('continues'));
     this.nodes.set(key, this.watch(node));
     this.unwatch(old);
+    const hasFocus = old.contains(document.activeElement);
     keepFocus(this.list, () => old.replaceWith(node));
+    if (this.current === old) this.setCurrent(node);
+    if (hasFocus && !node.contains(document.activeElement)) node.focus({ preventScroll: true });
   }
 
   // Messages that lead to a meeting, when that has begun or ended.
@@ -156,6 +160,32 @@ export class History {
       const node = this.nodes.get(m.seq);
       if (node && m.senderId === state.me.id) refreshTicks(node, this.room, m);
     }
+  }
+
+  // ---- the keyboard ------------------------------------------------------------------
+
+  setCurrent(node) {
+    if (this.current === node) return;
+    if (this.current)
+      [this.current, ...partsOf(this.current)].forEach((part) => part.setAttribute('tabindex', '-1'));
+    this.current = node;
+    node?.setAttribute('tabindex', '0');
+  }
+
+  // Its links and buttons can be reached once somebody is there.
+  onFocus(node) {
+    this.setCurrent(node);
+    if (node) partsOf(node).forEach((part) => part.setAttribute('tabindex', '0'));
+  }
+
+  onKey(event) {
+    if (!event.target.matches('.message')) return;
+    const all = [...this.list.querySelectorAll('.message')];
+    const at = all.indexOf(event.target);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (!all[to]) return;
+    event.preventDefault();
+    all[to].focus();
   }
 
   // ---- what is in view ---------------------------------------------------------------
@@ -338,6 +368,8 @@ export class History {
     this.draw();
   }
 }
+
+const partsOf = (message) => message.querySelectorAll('a, button');
 
 const frame = () => new Promise(requestAnimationFrame);
 

@@ -24,6 +24,7 @@ const SHAPES = {
   plus: 'M12 5v14M5 12h14',
   mail: 'M4 6h16v12H4zM4 7l8 6 8-6',
   search: 'M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14M16 16l4 4',
+  keys: 'M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M7 14h.01M17 14h.01M10 14h4',
   view: 'M3 4h18v11H3zM4 19h4M10 19h4M16 19h4',
   pin: 'M9 3h6l-1 6 3 3v2H7v-2l3-3zM12 14v7',
   enlarge: 'M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7',

@@ -4,6 +4,7 @@ import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } fro
 import { icon } from './icons.js';
 import { meetingList } from './meetings.js';
 import { dot, roomList } from './rooms.js';
+import { showShortcuts } from './shortcuts.js';
 import { emit } from './socket.js';
 import { listen, state, title } from './state.js';
 import { joinRoom, loadRooms } from './store.js';
@@ -166,11 +167,13 @@ export function side(me, goTo) {
   return h(
     'nav',
     { class: 'side', 'aria-label': 'Rooms' },
+    h('h1', { class: 'hidden' }, 'Rooms'),
     h(
       'header',
       {},
       ownLine(me),
       me.isAdmin && h('a', glass, icon('chart')),
+      iconButton('keys', 'Keyboard shortcuts (?)', showShortcuts, { 'aria-label': 'Keyboard shortcuts' }),
       iconButton('out', 'Sign out', signOut),
     ),
     searchForm(goTo),
