@@ -52,7 +52,7 @@ export async function rest(method, path, body) {
     throw failure();
   }
   const answer = await response.json().catch(() => ({}));
-  if (response.status === 401 && path !== '/auth') endSession();
+  if (answer.error?.code === 'unauthorized' && path !== '/auth') endSession();
   if (!answer.success) throw failure(answer.error);
   return answer;
 }

@@ -129,8 +129,8 @@ export function start(root, me) {
   });
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
-  socket.on('connect_error', ({ message }) => {
-    if (['Invalid token', 'Token expired', 'User not found'].includes(message)) endSession();
+  socket.on('connect_error', ({ data }) => {
+    if (data?.code === 'unauthorized') endSession();
   });
   startShortcuts();
   watchNetwork();
