@@ -390,6 +390,21 @@ test('nobody looks: what comes stays unread, is in the title, and is told', asyn
 
 // ---- rooms -----------------------------------------------------------------------------------
 
+test('two devices: what is read on one is read on the other; who comes into a room is counted', async (t) => {
+  const room = await cluster.room('Attic stairs', 'ben', 'anna');
+  const tablet = await Person.signedIn(browser, cluster, 'anna');
+  t.after(() => tablet.close());
+  await anna.roomLink('Attic stairs').waitFor();
+  await cluster.insert(room, 'ben', 'mind the step');
+  for (const person of [anna, tablet]) await person.roomLink('Attic stairs').getByLabel('1 unread').waitFor();
+  await anna.openRoom('Attic stairs');
+  await tablet.roomLink('Attic stairs').getByLabel('unread').waitFor({ state: 'hidden' });
+  await anna.page.locator('.under', { hasText: '2 members' }).waitFor();
+  await cluster.sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, 'hubert')", [room]);
+  await anna.page.locator('.under', { hasText: '3 members' }).waitFor();
+  await anna.openRoom('General');
+});
+
 test('a new room with a member, unread counts, the title, removing and leaving', async () => {
   await anna.button('New room').click();
   await anna.page.getByLabel('Name', { exact: true }).fill('Garden');
@@ -579,8 +594,11 @@ test('a session that ended says so; signing out ends all tabs; two profiles are 
   await other.getByLabel('Password').fill('ben-password');
   await other.getByRole('button', { name: 'Sign in' }).click();
   await other.locator('.me', { hasText: 'Ben' }).waitFor();
+  const token = await cleo.page.evaluate(() => localStorage.getItem('rt-token'));
+  assert.equal((await cluster.rest('GET', '/api/users/me', token)).status, 200);
   await cleo.button('Sign out').click();
   await second.getByRole('button', { name: 'Sign in' }).waitFor();
+  assert.equal((await cluster.rest('GET', '/api/users/me', token)).status, 401, 'the server has ended the session');
   await other.reload();
   await other.locator('.me', { hasText: 'Ben' }).waitFor();
   assert.match(other.url(), /profile=2/);

@@ -95,15 +95,20 @@ export async function resume() {
   return (await rest('GET', '/api/users/me')).data;
 }
 
-// Other tabs of the profile hear of it, and are signed out too.
-export function signOut() {
+// The server ends the session, whoever else has the token.  Other tabs of the profile hear of it, and are signed out too.
+export async function signOut() {
+  await rest('POST', '/auth/logout').catch(() => {});
+  forgetSession();
+}
+
+function forgetSession() {
   localStorage.removeItem(KEY);
   location.assign(location.pathname + location.search);
 }
 
 export function endSession() {
   sessionStorage.setItem(NOTICE, ENDED);
-  signOut();
+  forgetSession();
 }
 
 // Why somebody has to sign in again; said once.

@@ -52,7 +52,8 @@ export class Call {
   start(joined) {
     return this.inTurn(async () => {
       this.participantId = joined.participantId;
-      this.iceServers = joined.webrtcConfig.iceServers;
+      const { iceServers, iceTransportPolicy } = joined.webrtcConfig;
+      this.ice = { iceServers, iceTransportPolicy };
       this.device = new Device();
       await this.device.load({ routerRtpCapabilities: joined.webrtcConfig.rtpCapabilities });
       await this.openTransports();
@@ -85,7 +86,7 @@ export class Call {
 
   async open(direction) {
     const offer = await emit('create-transport', { meetingId: this.meetingId, direction });
-    const options = { ...offer, sctpParameters: undefined, iceServers: this.iceServers };
+    const options = { ...offer, sctpParameters: undefined, ...this.ice };
     const transport =
       direction === 'send'
         ? this.device.createSendTransport(options)

@@ -105,6 +105,23 @@ function onSeen({ userId, roomId, messageIds }) {
   changed('seen', roomId);
 }
 
+// Another device of ours has read on.  What we have seen here, and not told yet, is further.
+function onReadState({ roomId, lastReadSeq, unreadCount }) {
+  const room = state.rooms.get(roomId);
+  if (!room || (lastReadSeq < room.lastReadSeq && room.seen.size)) return;
+  room.lastReadSeq = unreadCount ? lastReadSeq : Math.max(room.lastReadSeq, lastReadSeq);
+  room.unreadCount = unreadCount;
+  changed('rooms');
+}
+
+function onMembers({ roomId, memberCount }) {
+  const room = state.rooms.get(roomId);
+  if (!room) return;
+  room.memberCount = memberCount;
+  changed('rooms');
+  if (state.members.has(roomId)) loadMembers(roomId).catch(() => {});
+}
+
 function onTyping({ roomId, userId, userName, isTyping }) {
   const room = state.rooms.get(roomId);
   if (!room) return;
@@ -182,6 +199,8 @@ export function startStore(me) {
   onChange('chat-message-reaction', onReaction);
   socket.on('chat-message-delivered', onDelivered);
   socket.on('messages-seen', onSeen);
+  socket.on('chat-read-state', onReadState);
+  socket.on('chat-room-members', onMembers);
   socket.on('chat-user-typing', onTyping);
   socket.on('chat-user-status-update', (who) => {
     keepPresence(who);
