@@ -43,7 +43,7 @@ DATA_built = rt--$(EXTVERSION).sql
 DATA = $(wildcard extension/released/rt--*.sql extension/upgrade/rt--*.sql)
 SERVER_DIRS = extension $(addprefix extension/,events messages config access server) $(addprefix bgworker/,launcher supervisor relay worker)
 # Verifying a token is the one thing that the server and the programs do with the same code.
-OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))) bgworker/common/jws.c)
+OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))) bgworker/common/crypto/jws.c)
 
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
 REGRESS_OPTS = --temp-config=test/regress.conf
@@ -70,7 +70,7 @@ override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argumen
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/common/,version.h clock.h jws.h)
+$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/common/,version.h clock.h crypto/jws.h)
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))

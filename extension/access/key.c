@@ -1,7 +1,7 @@
 /* key.c: reads the keys that sign and verify tokens, for the SQL functions of 25_keys.sql and 26_issuers.sql.
  *
- * Which algorithms there are, and what fits them, is in bgworker/common/jws.c; here are PEM and JWK, and random text.
- * All of it runs in a backend and may raise; what OpenSSL allocates is freed before. */
+ * Which algorithms there are, and what fits them, is in bgworker/common/crypto/jws.c; here are PEM and JWK, and
+ * random text. All of it runs in a backend and may raise; what OpenSSL allocates is freed before. */
 #include "postgres.h"
 
 #include <openssl/bio.h>

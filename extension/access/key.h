@@ -6,7 +6,7 @@
 
 #include <openssl/evp.h>
 
-#include "bgworker/common/jws.h"
+#include "bgworker/common/crypto/jws.h"
 
 /* Raises where there is no algorithm of that name. */
 extern const struct rt_jws_algorithm *rt_key_algorithm(const text *name);

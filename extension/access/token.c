@@ -2,8 +2,8 @@
  * 25_keys.sql and 28_tokens.sql.
  *
  * Which key, which claims, and what an error is called, is for those functions.  The algorithm is always the key's:
- * no token chooses how it is verified.  Verifying is bgworker/common/jws.c, the gateway's own code; only the server
- * signs.
+ * no token chooses how it is verified.  Verifying is bgworker/common/crypto/jws.c, the gateway's own code; only the
+ * server signs.
  *
  * OpenSSL alone does the work.  A JSON library such as jansson must not come into the server: it has functions of the
  * server's names (json_object), and the server's would be called in their place.  Runs in a backend, and may raise.

@@ -10,7 +10,7 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/json.h"
-#include "bgworker/common/jws.h"
+#include "bgworker/common/crypto/jws.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/text.h"
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bgworker/common/hex.h"
+#include "bgworker/common/crypto/hex.h"
 #include "bgworker/gateway/text/utf8.h"
 
 #define MAX_CHUNK_EXTRA 4096 /* chunk extensions and trailers, which nobody reads */

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "bgworker/common/alloc.h"
-#include "bgworker/common/hex.h"
+#include "bgworker/common/crypto/hex.h"
 
 /* The database keeps a number to its last digit and writes it out in full: the eight bytes 1e-16383 become 16,385,
  * and beyond that it takes none.  What a double holds is well within. */

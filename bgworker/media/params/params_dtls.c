@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bgworker/common/hex.h"
+#include "bgworker/common/crypto/hex.h"
 
 #define MAX_FINGERPRINTS 8
 

@@ -2,7 +2,7 @@
  *
  * Compiled into rt.so as well as into the programs, so it includes neither postgres.h nor anything of theirs,
  * allocates by OpenSSL alone, logs nothing, and leaves OpenSSL's error queue empty. */
-#include "bgworker/common/jws.h"
+#include "bgworker/common/crypto/jws.h"
 
 #include <string.h>
 #include <openssl/crypto.h>
