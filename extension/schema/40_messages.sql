@@ -22,7 +22,18 @@ CREATE TABLE rt.messages (
 CREATE UNIQUE INDEX messages_client_id_key ON rt.messages (room_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX messages_sender_id_idx ON rt.messages (sender_id, room_id, seq);
 CREATE INDEX messages_reply_to_idx ON rt.messages (room_id, reply_to) WHERE reply_to IS NOT NULL;
-CREATE INDEX messages_search_idx ON rt.messages USING gin (to_tsvector('simple', content));
+
+-- The words of a text without case and accents, and pairs of characters where a script does not divide words (extension/messages/search.c).
+CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
+COMMENT ON FUNCTION rt_private.search_vector(text) IS 'what the search index has of a text';
+CREATE FUNCTION rt_private.search_query(q text) RETURNS tsquery
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_query';
+COMMENT ON FUNCTION rt_private.search_query(text) IS 'what finds messages: all words by their beginning, "quoted words" in their order';
+CREATE FUNCTION rt_private.search_highlights(content text, q text) RETURNS json
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_highlights';
+COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'where a text has what was searched for: [[start, end]] in UTF-16 units';
+CREATE INDEX messages_search_idx ON rt.messages USING gin (rt_private.search_vector(content));
 COMMENT ON TABLE rt.messages IS 'messages; an INSERT of room_id, sender_id and content sends one';
 COMMENT ON COLUMN rt.messages.room_id IS 'the room';
 COMMENT ON COLUMN rt.messages.seq IS 'number in the room: 1, 2, 3, … in commit order, without a hole; given by rt';

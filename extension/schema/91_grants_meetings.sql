@@ -142,3 +142,6 @@ BEGIN
 	PERFORM rt_private.check_served();
 END
 $$;
+
+-- Indexes call these with the rights of whoever writes a row.  They read nothing.
+GRANT EXECUTE ON FUNCTION rt_private.search_vector(text), rt_private.name_key(text) TO PUBLIC;

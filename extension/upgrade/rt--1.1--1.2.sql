@@ -55,6 +55,7 @@ DROP TRIGGER audit_users_changed ON rt.users;
 DROP POLICY members_remove ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY messages_send ON rt.messages;
+DROP INDEX rt.messages_search_idx;
 DROP INDEX rt.audit_logins;
 DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
@@ -1513,11 +1514,30 @@ $$;
 
 COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses to do something with users who have blocked the actor';
 
+CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
+
+COMMENT ON FUNCTION rt_private.search_vector(text) IS 'what the search index has of a text';
+
+CREATE FUNCTION rt_private.search_query(q text) RETURNS tsquery
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_query';
+
+COMMENT ON FUNCTION rt_private.search_query(text) IS 'what finds messages: all words by their beginning, "quoted words" in their order';
+
+CREATE FUNCTION rt_private.search_highlights(content text, q text) RETURNS json
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_highlights';
+
+COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'where a text has what was searched for: [[start, end]] in UTF-16 units';
+
+CREATE INDEX messages_search_idx ON rt.messages USING gin (rt_private.search_vector(content));
+
 COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
 
 COMMENT ON COLUMN rt.messages.deleted_at IS 'when its text was deleted by UPDATE; for rows that DELETE has removed see rt.deleted_messages';
 
 COMMENT ON INDEX rt.messages_reply_to_idx IS 'answers to what retention removes';
+
+COMMENT ON INDEX rt.messages_search_idx IS 'full-text search';
 
 CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -6037,15 +6057,70 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION rt_private.search_newest(rooms bigint[], hidden jsonb, words tsquery, most integer) RETURNS json
+CREATE TYPE rt_private.search_request AS (
+	q text,
+	words tsquery,
+	sender text,
+	rooms bigint[],
+	hidden jsonb,
+	before timestamptz,
+	after timestamptz,
+	at timestamptz,
+	room bigint,
+	seq bigint
+);
+
+COMMENT ON TYPE rt_private.search_request IS 'a search for messages, with the place behind which its page begins';
+
+COMMENT ON COLUMN rt_private.search_request.q IS 'what was asked';
+
+COMMENT ON COLUMN rt_private.search_request.words IS 'the same, as the index is asked';
+
+COMMENT ON COLUMN rt_private.search_request.sender IS 'only messages of this user; null: of all';
+
+COMMENT ON COLUMN rt_private.search_request.rooms IS 'the rooms that are searched';
+
+COMMENT ON COLUMN rt_private.search_request.hidden IS 'up to which message rooms hide their history';
+
+COMMENT ON COLUMN rt_private.search_request.before IS 'only messages sent before it';
+
+COMMENT ON COLUMN rt_private.search_request.after IS 'only messages sent after it';
+
+COMMENT ON COLUMN rt_private.search_request.at IS 'the page begins behind a message of this time,';
+
+COMMENT ON COLUMN rt_private.search_request.room IS 'in this room,';
+
+COMMENT ON COLUMN rt_private.search_request.seq IS 'with this number';
+
+CREATE FUNCTION rt_private.search_fits(s rt_private.search_request, m rt.messages) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN m.deleted_at IS NULL AND (s.sender IS NULL OR m.sender_id = s.sender)
+		AND (s.before IS NULL OR m.created_at < s.before) AND (s.after IS NULL OR m.created_at > s.after)
+		AND m.seq > coalesce((s.hidden ->> m.room_id::text)::bigint, 0)
+		AND (s.at IS NULL OR m.created_at < s.at OR (m.created_at = s.at AND (m.room_id > s.room OR (m.room_id = s.room AND m.seq < s.seq))));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_fits(rt_private.search_request, rt.messages) IS 'whether a message with the words is one that a search asks for';
+
+CREATE FUNCTION rt_private.search_hit(m rt.messages, q text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (left(rt_private.message_json(m)::text, -1) || ',"highlights":' || rt_private.search_highlights(m.content, q)::text || '}')::json;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_hit(rt.messages, text) IS 'a message that was found';
+
+CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most_messages CONSTANT integer := 4000;
 	most_bytes CONSTANT integer := 2000000;
-	nrooms integer := greatest(cardinality(rooms), 1);
+	nrooms integer := greatest(cardinality(s.rooms), 1);
 	a_room integer := most_messages / nrooms;
-	hits json;
-	found_hits bigint;
+	hits rt.messages[];
 	is_all boolean;
 BEGIN
 	IF a_room < 10 THEN
@@ -6053,7 +6128,7 @@ BEGIN
 	END IF;
 	WITH page AS (
 		SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
-		FROM unnest(rooms) AS r (id)
+		FROM unnest(s.rooms) AS r (id)
 		CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
 		WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
 	), unseen AS (
@@ -6061,47 +6136,80 @@ BEGIN
 	), newest AS (
 		SELECT p.m FROM page AS p, unseen AS u
 		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
-			AND (p.m).deleted_at IS NULL AND to_tsvector('simple', (p.m).content) @@ words
-			AND (p.m).seq > coalesce((hidden ->> (p.m).room_id::text)::bigint, 0)
+			AND rt_private.search_fits(s, p.m) AND rt_private.search_vector((p.m).content) @@ s.words
 		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
 	)
-	SELECT count(n.m), coalesce(json_agg(rt_private.message_json(n.m) ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '[]'),
+	SELECT coalesce(array_agg(n.m ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '{}'),
 		(SELECT u.newest IS NULL FROM unseen AS u)
-	INTO found_hits, hits, is_all FROM newest AS n;
-	RETURN CASE WHEN is_all OR found_hits = most THEN hits END;
+	INTO hits, is_all FROM newest AS n;
+	RETURN CASE WHEN is_all OR cardinality(hits) = most THEN hits END;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.search_newest(bigint[], jsonb, tsquery, integer) IS
+COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
 	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+
+CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s rt_private.search_request;
+	wanted_room bigint := rt_private.req_id_opt(req, 'roomId');
+	behind record;
+	parts text[];
+BEGIN
+	s.q := rt_private.req_text(req, 'q');
+	s.words := rt_private.search_query(s.q);
+	s.sender := rt_private.req_text_opt(req, 'from');
+	s.before := rt_private.req_timestamp(req, 'before');
+	s.after := rt_private.req_timestamp(req, 'after');
+	SELECT * INTO behind FROM rt_private.req_cursor(req);
+	IF behind.id IS NOT NULL THEN
+		parts := regexp_match(behind.id, '^([0-9]{1,18})-([0-9]{1,18})$');
+		IF parts IS NULL THEN
+			RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+		END IF;
+		s.at := behind.at;
+		s.room := parts[1]::bigint;
+		s.seq := parts[2]::bigint;
+	END IF;
+	s.hidden := rt_private.own_hidden();
+	s.rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
+		WHERE mine.user_id = actor AND (wanted_room IS NULL OR mine.room_id = wanted_room));
+	RETURN s;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_search(text, jsonb) IS 'reads a request to search';
 
 CREATE OR REPLACE FUNCTION rt_api.search(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	words tsquery := websearch_to_tsquery('simple', rt_private.req_text(req, 'q'));
 	most integer := rt_private.req_limit(req, 50, 200);
-	room bigint := rt_private.req_id_opt(req, 'roomId');
-	rooms bigint[];
-	hidden jsonb;
-	hits json;
+	s rt_private.search_request;
+	hits rt.messages[];
+	answer json;
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.act_as(actor);
-	hidden := rt_private.own_hidden();
-	IF room IS NOT NULL THEN
+	IF rt_private.req_id_opt(req, 'roomId') IS NOT NULL THEN
 		PERFORM rt_private.api_room(actor, req);
 	END IF;
-	rooms := ARRAY(SELECT mine.room_id FROM rt.room_members AS mine
-		WHERE mine.user_id = actor AND (room IS NULL OR mine.room_id = room));
-	hits := rt_private.search_newest(rooms, hidden, words, most);
-	IF hits IS NULL THEN
-		SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC), '[]') INTO hits
-		FROM (SELECT m FROM rt.messages AS m
-			WHERE to_tsvector('simple', m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
-				AND m.seq > coalesce((hidden ->> m.room_id::text)::bigint, 0)
-			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most) AS t;
+	s := rt_private.req_search(actor, req);
+	IF numnode(s.words) = 0 THEN
+		hits := '{}';
+	ELSE
+		hits := rt_private.search_newest(s, most + 1);
 	END IF;
-	RETURN json_build_object('status', 200, 'data', hits, 'count', json_array_length(hits));
+	IF hits IS NULL THEN
+		hits := ARRAY(SELECT m FROM rt.messages AS m
+			WHERE rt_private.search_vector(m.content) @@ s.words AND m.deleted_at IS NULL AND m.room_id = ANY (s.rooms)
+				AND rt_private.search_fits(s, m)
+			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most + 1);
+	END IF;
+	SELECT coalesce(json_agg(rt_private.search_hit(h, s.q) ORDER BY h.created_at DESC, h.room_id, h.seq DESC), '[]') INTO answer
+	FROM unnest(hits[1:most]) AS h;
+	RETURN json_build_object('status', 200, 'data', answer, 'count', json_array_length(answer), 'nextCursor',
+		CASE WHEN cardinality(hits) > most THEN rt_private.cursor_text(hits[most].created_at, rt_private.message_id(hits[most].room_id, hits[most].seq)) END);
 END
 $$;
 
@@ -7269,3 +7377,5 @@ BEGIN
 	PERFORM rt_private.check_served();
 END
 $$;
+
+GRANT EXECUTE ON FUNCTION rt_private.search_vector(text), rt_private.name_key(text) TO PUBLIC;

@@ -1,0 +1,362 @@
+/* search.c: see search.h.
+ *
+ * A word is a run of letters, digits and marks; so the parts of host-42.example.com are words.  It is folded: without
+ * case, and without the accents that decomposition (NFD) splits off.  Of a run of characters of a script that does
+ * not divide words each pair is an entry, and its last character, so that any part of the run is found: two
+ * characters as a pair, more as pairs in a row, one as the beginning of a pair.  Positions count words, and the
+ * characters of such runs. */
+#include "postgres.h"
+
+#include "common/unicode_norm.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "tsearch/ts_type.h"
+#include "utils/builtins.h"
+
+#include "search.h"
+#include "unicode.h"
+
+#define WORD_CHARS_MAX 100 /* longer ones are cut: nobody types them whole */
+#define POSITION_MAX 16383 /* of a tsvector */
+#define QUERY_WORDS_MAX 64
+#define RANGES_MAX 200 /* highlights of one message */
+
+PG_FUNCTION_INFO_V1(rt_search_vector);
+PG_FUNCTION_INFO_V1(rt_search_query);
+PG_FUNCTION_INFO_V1(rt_search_highlights);
+
+/* ---- words ------------------------------------------------------------------------ */
+
+/* Accents, and what is written above or below letters of other scripts without making them others. */
+static bool
+is_accent(pg_wchar c)
+{
+	return (c >= 0x300 && c <= 0x36F) || (c >= 0x591 && c <= 0x5C7) || (c >= 0x64B && c <= 0x65F) || c == 0x670 ||
+		   (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x1DC0 && c <= 0x1DFF) || (c >= 0x20D0 && c <= 0x20FF) ||
+		   (c >= 0xFE20 && c <= 0xFE2F);
+}
+
+/* Letters with a stroke or of two parts, which do not decompose. */
+static const char *
+spelled_out(pg_wchar c)
+{
+	switch (c)
+	{
+		case 0xDF:
+			return "ss";
+		case 0xE6:
+			return "ae";
+		case 0xF0:
+		case 0x111:
+			return "d";
+		case 0xF8:
+			return "o";
+		case 0xFE:
+			return "th";
+		case 0x131:
+			return "i";
+		case 0x142:
+			return "l";
+		case 0x153:
+			return "oe";
+		default:
+			return NULL;
+	}
+}
+
+static void
+add_folded(struct rt_search_word *word, pg_wchar c)
+{
+	if ((word->undivided || word->len < WORD_CHARS_MAX) && !is_accent(c))
+		word->folded[word->len++] = rt_unicode_fold(c);
+}
+
+static void
+fold_char(struct rt_search_word *word, pg_wchar c)
+{
+	pg_wchar one[2] = {c, 0};
+	pg_wchar *parts;
+	const char *text;
+
+	if (c < 0x80 || word->undivided)
+	{
+		add_folded(word, c);
+		return;
+	}
+	text = spelled_out(rt_unicode_fold(c));
+	for (; text != NULL && *text != '\0'; text++)
+		add_folded(word, (pg_wchar) *text);
+	if (text != NULL)
+		return;
+	parts = unicode_normalize(UNICODE_NFD, one);
+	for (int i = 0; parts[i] != 0; i++)
+		add_folded(word, parts[i]);
+	pfree(parts);
+}
+
+static bool
+is_undivided(pg_wchar c)
+{
+	enum rt_unicode_class class = rt_unicode_class(c);
+
+	return class == RT_UNICODE_UNDIVIDED || class == RT_UNICODE_UNDIVIDED_MARK;
+}
+
+bool
+rt_search_next(const pg_wchar *chars, int n, int *at, struct rt_search_word *word)
+{
+	int i = *at;
+
+	while (i < n && (rt_unicode_class(chars[i]) == RT_UNICODE_OTHER || rt_unicode_class(chars[i]) == RT_UNICODE_MARK))
+		i++;
+	*at = i;
+	if (i == n)
+		return false;
+	word->start = i;
+	word->undivided = is_undivided(chars[i]);
+	while (i < n && rt_unicode_class(chars[i]) != RT_UNICODE_OTHER && is_undivided(chars[i]) == word->undivided)
+		i++;
+	word->end = i;
+	word->len = 0;
+	word->folded = palloc((word->undivided ? i - word->start : WORD_CHARS_MAX) * sizeof(*word->folded));
+	for (int k = word->start; k < word->end; k++)
+		fold_char(word, chars[k]);
+	*at = i;
+	return true;
+}
+
+/* ---- the index's entries ------------------------------------------------------------ */
+
+/* As tsvector and tsquery read it: between quotes.  Words have neither quotes nor backslashes. */
+static void
+put_lexeme(StringInfo out, const pg_wchar *chars, int len)
+{
+	unsigned char utf8[5];
+
+	appendStringInfoChar(out, '\'');
+	for (int i = 0; i < len; i++)
+	{
+		unicode_to_utf8(chars[i], utf8);
+		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+	appendStringInfoChar(out, '\'');
+}
+
+static void
+put_entry(StringInfo out, const pg_wchar *chars, int len, int position)
+{
+	put_lexeme(out, chars, len);
+	appendStringInfo(out, ":%d ", Min(position, POSITION_MAX));
+}
+
+/* Returns the position behind the word. */
+static int
+put_word(StringInfo out, const struct rt_search_word *word, int position)
+{
+	if (word->len == 0)
+		return position;
+	if (!word->undivided)
+	{
+		put_entry(out, word->folded, word->len, position);
+		return position + 1;
+	}
+	for (int i = 0; i < word->len; i++)
+		put_entry(out, word->folded + i, Min(2, word->len - i), position + i);
+	return position + word->len;
+}
+
+/* rt_private.search_vector(content text) returns tsvector */
+Datum
+rt_search_vector(PG_FUNCTION_ARGS)
+{
+	text *content = PG_GETARG_TEXT_PP(0);
+	struct rt_search_word word;
+	StringInfoData out;
+	int position = 1;
+	int at = 0;
+	int n;
+	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
+
+	initStringInfo(&out);
+	while (rt_search_next(chars, n, &at, &word))
+	{
+		position = put_word(&out, &word, position);
+		pfree(word.folded);
+	}
+	return DirectFunctionCall1(tsvectorin, CStringGetDatum(out.data));
+}
+
+/* ---- queries ------------------------------------------------------------------------ */
+
+/* What follows without a space is a compound: its parts in a row, the last one by its beginning. */
+static void
+put_query_word(StringInfo out, const struct rt_search_word *word, bool prefix)
+{
+	if (!word->undivided || word->len == 1)
+	{
+		put_lexeme(out, word->folded, word->len);
+		appendStringInfoString(out, prefix || word->undivided ? ":*" : "");
+		return;
+	}
+	for (int i = 0; i + 1 < word->len; i++)
+	{
+		appendStringInfoString(out, i > 0 ? "<->" : "");
+		put_lexeme(out, word->folded + i, 2);
+	}
+}
+
+/* Between two words in a row: behind a run of pairs the last character has a position of its own. */
+static void
+put_distance(StringInfo out, const struct rt_search_word *before)
+{
+	appendStringInfoString(out, before->undivided && before->len > 1 ? "<2>" : "<->");
+}
+
+static bool
+goes_on(const pg_wchar *chars, const struct rt_search_word *before, const struct rt_search_word *word, bool quoted)
+{
+	for (int i = before->end; i < word->start; i++)
+	{
+		if (chars[i] == '"' || (!quoted && (chars[i] <= ' ' || chars[i] == 0xA0 || chars[i] == 0x3000)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_quoted(const pg_wchar *chars, int at)
+{
+	bool quoted = false;
+
+	for (int i = 0; i < at; i++)
+		quoted ^= chars[i] == '"';
+	return quoted;
+}
+
+static int
+read_query(const pg_wchar *chars, int n, struct rt_search_word words[QUERY_WORDS_MAX])
+{
+	int count = 0;
+	int at = 0;
+
+	while (count < QUERY_WORDS_MAX && rt_search_next(chars, n, &at, &words[count]))
+		count += words[count].len > 0;
+	return count;
+}
+
+/* rt_private.search_query(q text) returns tsquery */
+Datum
+rt_search_query(PG_FUNCTION_ARGS)
+{
+	text *q = PG_GETARG_TEXT_PP(0);
+	struct rt_search_word words[QUERY_WORDS_MAX];
+	StringInfoData out;
+	int n;
+	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(q), VARSIZE_ANY_EXHDR(q), &n, NULL);
+	int count = read_query(chars, n, words);
+
+	initStringInfo(&out);
+	for (int i = 0; i < count; i++)
+	{
+		bool quoted = is_quoted(chars, words[i].start);
+		bool last = i + 1 == count || !goes_on(chars, &words[i], &words[i + 1], quoted);
+
+		if (i == 0 || !goes_on(chars, &words[i - 1], &words[i], quoted))
+			appendStringInfoString(&out, i == 0 ? "(" : ")&(");
+		else
+			put_distance(&out, &words[i - 1]);
+		put_query_word(&out, &words[i], last && !quoted);
+	}
+	appendStringInfoString(&out, count > 0 ? ")" : "");
+	return DirectFunctionCall3(tsqueryin, CStringGetDatum(out.data), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+/* ---- highlights ---------------------------------------------------------------------- */
+
+static int
+utf16_units(const pg_wchar *chars, int from, int to)
+{
+	int units = 0;
+
+	for (int i = from; i < to; i++)
+		units += chars[i] >= 0x10000 ? 2 : 1;
+	return units;
+}
+
+static bool
+begins_with(const struct rt_search_word *word, int at, const struct rt_search_word *asked)
+{
+	return asked->len <= word->len - at &&
+		   memcmp(word->folded + at, asked->folded, asked->len * sizeof(pg_wchar)) == 0;
+}
+
+struct ranges
+{
+	StringInfoData out;
+	const pg_wchar *chars;
+	int count;
+	int at, units; /* up to here the units have been counted */
+};
+
+static void
+add_range(struct ranges *r, int start, int end)
+{
+	int from = r->units + utf16_units(r->chars, r->at, start);
+	int to = from + utf16_units(r->chars, start, end);
+
+	appendStringInfo(&r->out, "%s[%d,%d]", r->count > 0 ? "," : "", from, to);
+	r->count++;
+	r->at = end;
+	r->units = to;
+}
+
+static void
+highlight(struct ranges *r, const struct rt_search_word *word, const struct rt_search_word *asked, int count)
+{
+	int step;
+
+	for (int at = 0; at < (word->undivided ? word->len : 1); at += step)
+	{
+		step = 1;
+		for (int i = 0; i < count; i++)
+		{
+			if (asked[i].undivided != word->undivided || !begins_with(word, at, &asked[i]))
+				continue;
+			if (!word->undivided)
+				add_range(r, word->start, word->end);
+			else
+			{
+				add_range(r, word->start + at, word->start + at + asked[i].len);
+				step = asked[i].len;
+			}
+			break;
+		}
+	}
+}
+
+/* rt_private.search_highlights(content text, q text) returns json: [[start, end]] in UTF-16 units */
+Datum
+rt_search_highlights(PG_FUNCTION_ARGS)
+{
+	text *content = PG_GETARG_TEXT_PP(0);
+	text *q = PG_GETARG_TEXT_PP(1);
+	struct rt_search_word asked[QUERY_WORDS_MAX];
+	struct rt_search_word word;
+	struct ranges r = {.count = 0};
+	int at = 0;
+	int n;
+	pg_wchar *query = rt_unicode_decode(VARDATA_ANY(q), VARSIZE_ANY_EXHDR(q), &n, NULL);
+	int count = read_query(query, n, asked);
+	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
+
+	initStringInfo(&r.out);
+	r.chars = chars;
+	appendStringInfoChar(&r.out, '[');
+	while (r.count < RANGES_MAX && rt_search_next(chars, n, &at, &word))
+	{
+		highlight(&r, &word, asked, count);
+		pfree(word.folded);
+	}
+	appendStringInfoChar(&r.out, ']');
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(r.out.data, r.out.len));
+}
