@@ -391,14 +391,14 @@ test('nobody looks: what comes stays unread, is in the title, and is told', asyn
 // ---- rooms -----------------------------------------------------------------------------------
 
 test('two devices: what is read on one is read on the other; who comes into a room is counted', async (t) => {
-  const room = await cluster.room('Attic stairs', 'ben', 'anna');
+  const room = await cluster.room('Staircase', 'ben', 'anna');
   const tablet = await Person.signedIn(browser, cluster, 'anna');
   t.after(() => tablet.close());
-  await anna.roomLink('Attic stairs').waitFor();
+  await anna.roomLink('Staircase').waitFor();
   await cluster.insert(room, 'ben', 'mind the step');
-  for (const person of [anna, tablet]) await person.roomLink('Attic stairs').getByLabel('1 unread').waitFor();
-  await anna.openRoom('Attic stairs');
-  await tablet.roomLink('Attic stairs').getByLabel('unread').waitFor({ state: 'hidden' });
+  for (const person of [anna, tablet]) await person.roomLink('Staircase').getByLabel('1 unread').waitFor();
+  await anna.openRoom('Staircase');
+  await tablet.roomLink('Staircase').getByLabel('unread').waitFor({ state: 'hidden' });
   await anna.page.locator('.under', { hasText: '2 members' }).waitFor();
   await cluster.sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, 'hubert')", [room]);
   await anna.page.locator('.under', { hasText: '3 members' }).waitFor();
