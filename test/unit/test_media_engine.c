@@ -2,6 +2,7 @@
  * layers, retransmission, and what strangers send.  The peers are made of the engine's own DTLS and SRTP, which have
  * tests against others. */
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -981,6 +982,46 @@ test_many_streams(struct peer *a)
 		rt_producer_close(producers[i]);
 }
 
+/* Streams that are announced and never come. */
+static void
+test_silent_streams(struct peer *a)
+{
+	struct rt_producer *producers[20];
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, after;
+
+	for (int i = 0; i < 20; i++, ssrc_in += 10)
+		producers[i] = produce(a, 4);
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	ok(after - before < 2000000, "80 announced streams take %zu kB", (after - before) / 1024);
+	for (int i = 0; i < 20; i++)
+		rt_producer_close(producers[i]);
+}
+
+/* A viewer that cannot decode asks again and again; each key frame costs everybody quality. */
+static void
+test_picture_loss(struct peer *a, struct peer *b, struct rt_producer *producer)
+{
+	struct rt_consumer *c = consume(b, producer, "c");
+	uint8_t out[64];
+	uint64_t end_us;
+	uint16_t seq = 100;
+
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	send_frame(a, 0, seq++, true, 0, 1);
+	settle();
+	a->plis = 0;
+	end_us = rt_clock_us() + 1500000;
+	while (rt_clock_us() < end_us)
+	{
+		send_rtcp(b, out, rt_rtcp_write_pli(out, sizeof(out), 7, ssrc_out));
+		settle();
+		send_frame(a, 0, seq++, true, 0, 1);
+		settle();
+	}
+	ok(a->plis >= 1 && a->plis <= 2, "asked for all the time, key frames are requested once a second: %d", a->plis);
+}
+
 /* When a picture was taken; how far the sender's clock is from the camera's tells nothing of ours. */
 static void
 test_capture_time(struct peer *a, struct peer *b, struct rt_producer *producer)
@@ -1264,7 +1305,11 @@ main(void)
 	producer = produce(a, 1);
 	test_capture_time(a, b, producer);
 	another(a, producer);
+	producer = produce(a, 1);
+	test_picture_loss(a, b, producer);
+	another(a, producer);
 	test_many_streams(a);
+	test_silent_streams(a);
 	test_two_tracks(a);
 	memset(a->roc, 0, sizeof(a->roc));
 	producer = produce(a, 2);

@@ -1,5 +1,7 @@
 /* test_media_tcp.c: packets over TCP: RFC 4571 framing, strangers, and a server without descriptors to spare. */
 #include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -8,6 +10,7 @@
 #include <uv.h>
 
 #include "bgworker/common/clock.h"
+#include "bgworker/media/net/addresses.h"
 #include "bgworker/media/net/port.h"
 #include "bgworker/media/net/tcp.h"
 #include "tap.h"
@@ -227,6 +230,80 @@ test_port(void)
 	rt_port_free(port);
 }
 
+#define STRANGERS 70 /* six more than an address may have */
+
+static bool
+is_closed(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+/* Who connects and says nothing keeps nobody out: the oldest of an address makes room. */
+static void
+test_strangers(void)
+{
+	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, NULL};
+	struct rt_port *port;
+	int number = free_port(), clients[STRANGERS];
+
+	if (rt_port_new(&port, loop, "127.0.0.1", number, &handler) != RT_OK)
+		return;
+	for (int i = 0; i < STRANGERS; i++)
+	{
+		clients[i] = dial(number);
+		uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	}
+	ok(UNTIL(is_closed(clients[5])) && is_closed(clients[0]), "of one address the oldest strangers go");
+	ok(!is_closed(clients[6]) && !is_closed(clients[STRANGERS - 1]) && rt_port_totals(port)->tcp_connections == 64,
+	   "and 64 stay");
+	for (int i = 0; i < STRANGERS; i++)
+		close(clients[i]);
+	rt_port_free(port);
+}
+
+static bool
+is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static bool
+has_network(void)
+{
+	struct ifaddrs *all, *i;
+	bool found = false;
+
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (i = all; i != NULL; i = i->ifa_next)
+		found |= i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET && i->ifa_flags & IFF_UP &&
+				 !(i->ifa_flags & IFF_LOOPBACK);
+	freeifaddrs(all);
+	return found;
+}
+
+/* Of a machine with a network nobody else can use its loopback address. */
+static void
+test_wildcard(void)
+{
+	struct rt_port_handler handler = {on_packet, on_tcp_closed, is_peer, NULL};
+	struct rt_port *port;
+	const json_t *address;
+	json_t *list;
+	size_t i, loopback = 0;
+
+	if (rt_port_new(&port, loop, "0.0.0.0", free_port(), &handler) != RT_OK)
+		return;
+	list = rt_addresses_list("", port);
+	json_array_foreach(list, i, address) loopback += is_loopback(json_string_value(address));
+	ok(json_array_size(list) > 0 && (has_network() ? loopback == 0 : loopback == json_array_size(list)),
+	   "a wildcard announces loopback only where there is nothing else: %zu of %zu", loopback, json_array_size(list));
+	json_decref(list);
+	rt_port_free(port);
+}
+
 int
 main(void)
 {
@@ -235,6 +312,8 @@ main(void)
 	test_framing();
 	test_slow_peer();
 	test_port();
+	test_strangers();
+	test_wildcard();
 	rt_loop_free(loop);
 	return tap_done();
 }

@@ -271,7 +271,8 @@ void
 rt_consumer_want_keyframe(struct rt_consumer *c)
 {
 	if (!c->suspended)
-		rt_producer_want_keyframe(c->producer, rt_layers_encoding(&c->layers));
+		rt_producer_want_keyframe(c->producer, rt_layers_encoding(&c->layers),
+								  c->need_sync || c->layers.current.spatial != c->layers.target.spatial);
 }
 
 int

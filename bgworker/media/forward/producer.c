@@ -23,8 +23,9 @@
 #include "bgworker/media/rtp/store.h"
 #include "consumer.h"
 
-#define KEYFRAME_AGAIN_US 500000 /* it was asked for and did not come */
-#define KEYFRAME_GAP_US 100000   /* the last one came, and somebody else needs one */
+#define KEYFRAME_AGAIN_US 500000 /* it was asked for, did not come, and somebody has no picture */
+#define KEYFRAME_GAP_US 100000   /* the last one came, and somebody new needs one */
+#define KEYFRAME_EACH_US 1000000 /* between two requests otherwise */
 #define REPLAY_US 150000         /* after a key frame: who begins gets what came since, and needs no other */
 #define REPLAY_PACKETS 200
 #define STILL_US 500000           /* nothing has come since: then as well, however long ago it was */
@@ -56,6 +57,7 @@ struct layer
 	uint64_t keyframe_asked_us;
 	uint64_t keyframe_wait_us; /* after keyframe_asked_us, until it may be asked for again */
 	bool keyframe_wanted;      /* asked for, and not seen yet */
+	bool keyframe_fresh;       /* by somebody who has no picture yet */
 	uint64_t keyframe_us;      /* when the last one came; 0: none has */
 	uint32_t keyframe_ts;
 	uint16_t keyframe_seq;  /* its first packet */
@@ -105,8 +107,6 @@ static void
 init_layer(struct layer *l, const struct rt_producer_params *params)
 {
 	l->recv.clock_rate = params->clock_rate;
-	if (params->kind == RT_KIND_VIDEO)
-		l->store = rt_store_new();
 	if (params->codec == RT_CODEC_AV1 && params->ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR])
 		l->dd = rt_alloc(sizeof(*l->dd));
 }
@@ -274,12 +274,12 @@ ask_when_due(struct rt_producer *p, struct layer *l)
 {
 	if (l->keyframe_asked_us && rt_hub_now_us(p->home.hub) - l->keyframe_asked_us < l->keyframe_wait_us)
 		return;
-	l->keyframe_wait_us = KEYFRAME_AGAIN_US;
+	l->keyframe_wait_us = l->keyframe_fresh ? KEYFRAME_AGAIN_US : KEYFRAME_EACH_US;
 	ask_keyframe(p, l);
 }
 
 void
-rt_producer_want_keyframe(struct rt_producer *p, int layer)
+rt_producer_want_keyframe(struct rt_producer *p, int layer, bool fresh)
 {
 	struct layer *l;
 
@@ -287,7 +287,10 @@ rt_producer_want_keyframe(struct rt_producer *p, int layer)
 		return;
 	l = &p->layers[layer];
 	if (!l->keyframe_wanted)
-		l->keyframe_wait_us = KEYFRAME_GAP_US;
+		l->keyframe_wait_us = fresh ? KEYFRAME_GAP_US : KEYFRAME_EACH_US;
+	else if (fresh && !l->keyframe_fresh)
+		l->keyframe_wait_us = KEYFRAME_AGAIN_US;
+	l->keyframe_fresh |= fresh;
 	l->keyframe_wanted = true;
 	ask_when_due(p, l);
 }
@@ -430,7 +433,7 @@ note_keyframe(struct layer *l, const struct rt_packet *p)
 {
 	bool older = l->keyframe_us && rt_seq_newer(l->keyframe_seq, p->seq);
 
-	l->keyframe_wanted = false;
+	l->keyframe_wanted = l->keyframe_fresh = false;
 	if (l->keyframe_us && p->ts == l->keyframe_ts)
 		l->keyframe_seq = older ? p->seq : l->keyframe_seq;
 	else if (!older)
@@ -501,6 +504,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	struct rt_packet packet;
 	enum rt_recv_result rc;
 
+	if (video && l->store == NULL)
+		l->store = rt_store_new(); /* 1.6 MB, and not before something comes: announcing a stream costs nothing */
 	if (!repair)
 		follow_ssrc(l, rtp->ssrc);
 	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us, p->params.feedback.nack, repair);
@@ -538,7 +543,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if (rc == RT_RECV_BEGIN && !first)
 		resync_layer(p, layer);
 	if ((rc == RT_RECV_OVERRUN && video) || (first && video && l->keyframe_wanted))
-		rt_producer_want_keyframe(p, layer);
+		rt_producer_want_keyframe(p, layer, false);
 	for (int i = 0; i < p->nconsumers; i++)
 		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
 			catch_up(p, p->consumers[i], l, packet.seq);
@@ -563,7 +568,7 @@ send_nacks(struct rt_producer *p, int layer)
 			rt_rtcp_write_nack(out, sizeof(out) - RT_SRTP_OVERHEAD, RT_RTCP_OUR_SSRC, l->recv.ssrc, seqs, n),
 			sizeof(out));
 	if (give_up)
-		rt_producer_want_keyframe(p, layer);
+		rt_producer_want_keyframe(p, layer, false);
 }
 
 /* Sound must come before it is to be played: by a long way it is not asked for. */

@@ -57,9 +57,10 @@ void rt_producer_sender_report(struct rt_producer *p, int layer, const struct rt
 /* What a receiver report says of a layer since the last call.  False: nothing has come of it. */
 bool rt_producer_report(struct rt_producer *p, int layer, struct rt_rtcp_report *out);
 
-/* A consumer needs a key frame of this layer.  Merged: one request until it comes, again after half a second,
- * and ten a second at most. */
-void rt_producer_want_keyframe(struct rt_producer *p, int layer);
+/* A consumer needs a key frame of this layer; fresh: it has no picture of it yet.  Merged: one request until it
+ * comes, and one a second for all of them together, since each key frame costs everybody quality.  For a fresh one
+ * ten a second, and again after half a second. */
+void rt_producer_want_keyframe(struct rt_producer *p, int layer, bool fresh);
 /* Each tick: NACKs, and key frames that did not come. */
 void rt_producer_tick(struct rt_producer *p);
 

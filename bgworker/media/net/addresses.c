@@ -26,7 +26,7 @@ add(json_t *list, const char *address)
 }
 
 static void
-add_interfaces(json_t *list, int family)
+add_interfaces(json_t *list, int family, bool loopback)
 {
 	struct ifaddrs *all, *i;
 	char text[INET6_ADDRSTRLEN];
@@ -35,7 +35,8 @@ add_interfaces(json_t *list, int family)
 		return;
 	for (i = all; i != NULL; i = i->ifa_next)
 	{
-		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family || !(i->ifa_flags & IFF_UP))
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family || !(i->ifa_flags & IFF_UP) ||
+			!(i->ifa_flags & IFF_LOOPBACK) == loopback)
 			continue;
 		if (family == AF_INET)
 			inet_ntop(family, &((struct sockaddr_in *) (void *) i->ifa_addr)->sin_addr, text, sizeof(text));
@@ -48,27 +49,37 @@ add_interfaces(json_t *list, int family)
 	freeifaddrs(all);
 }
 
+/* A wildcard stands for the machine's addresses; loopback: for those that others cannot reach. */
+static void
+add_bound(json_t *list, const struct rt_port *port, bool loopback)
+{
+	const char *bound;
+
+	for (int i = 0; (bound = rt_port_address(port, i)) != NULL; i++)
+	{
+		if (strcmp(bound, "0.0.0.0") == 0)
+			add_interfaces(list, AF_INET, loopback);
+		else if (strcmp(bound, "::") == 0)
+			add_interfaces(list, AF_INET6, loopback);
+		else
+			add(list, bound);
+	}
+}
+
 json_t *
 rt_addresses_list(const char *announced, const struct rt_port *port)
 {
 	json_t *list = json_array();
 	char *copy = rt_strdup(announced), *save = NULL;
-	const char *bound;
 
 	for (char *a = strtok_r(copy, ", ", &save); a != NULL; a = strtok_r(NULL, ", ", &save))
 		add(list, a);
 	free(copy);
 	if (json_array_size(list))
 		return list;
-	for (int i = 0; (bound = rt_port_address(port, i)) != NULL; i++)
-	{
-		if (strcmp(bound, "0.0.0.0") == 0)
-			add_interfaces(list, AF_INET);
-		else if (strcmp(bound, "::") == 0)
-			add_interfaces(list, AF_INET6);
-		else
-			add(list, bound);
-	}
+	add_bound(list, port, false);
+	if (json_array_size(list) == 0)
+		add_bound(list, port, true); /* a machine without a network: its own browsers reach it */
 	return list;
 }
 

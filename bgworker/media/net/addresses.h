@@ -7,7 +7,8 @@
 #include "port.h"
 
 /* A new array of strings: what rt.media_announced_address lists, else what the port is bound to, where a wildcard
- * stands for every address of the machine's interfaces that are up. */
+ * stands for every address of the machine's interfaces that are up, but for loopback ones unless there are no others.
+ */
 json_t *rt_addresses_list(const char *announced, const struct rt_port *port);
 
 /* A new array: iceCandidates of every transport, UDP and TCP at each address, as clients get them. */

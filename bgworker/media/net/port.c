@@ -8,8 +8,9 @@
  * - Packets of one outlet leave in the order in which they were queued.
  * - Queued packets lie in out[0 .. used - 1]; the lent buffer is out[used].
  *
- * Limits: BATCHES_A_TURN batches a socket and turn; OUT_BUFFERS packets, then a flush; MAX_TCP connections, the next
- * one is closed; a kernel that takes no more drops the rest of the batch. */
+ * Limits: BATCHES_A_TURN batches a socket and turn; OUT_BUFFERS packets, then a flush; MAX_TCP connections, and of
+ * one address MAX_STRANGERS that have not proved whose they are: the oldest stranger makes room for the next
+ * connection; a kernel that takes no more drops the rest of the batch. */
 #include "port.h"
 
 #include <arpa/inet.h>
@@ -35,6 +36,7 @@
 #define BATCHES_A_TURN 16 /* then the rest of the loop has its turn */
 #define SOCKET_BUFFER (4 * 1024 * 1024)
 #define MAX_TCP 4096
+#define MAX_STRANGERS 64 /* connections of one address that have not proved whose they are */
 #define TCP_SILENT_MS 30000
 #define TCP_STRANGER_MS 10000
 #define SWEEP_MS 5000
@@ -202,6 +204,32 @@ pause_accepting(struct rt_port *p)
 	watch_listeners(p, 0);
 }
 
+/* Whoever connects and says nothing must not keep others out.  False: nobody can go. */
+static bool
+make_room(struct rt_port *p, const struct rt_tuple *peer)
+{
+	struct rt_tcp *oldest = NULL, *oldest_here = NULL;
+	int here = 0;
+
+	for (struct rt_tcp *t = p->tcp; t != NULL; t = rt_tcp_next(t)) /* the newest comes first */
+	{
+		if (!rt_tcp_is_stranger(t))
+			continue;
+		oldest = t;
+		if (!rt_tuple_same_host(rt_tcp_tuple(t), peer))
+			continue;
+		oldest_here = t;
+		here++;
+	}
+	if (here >= MAX_STRANGERS)
+		rt_tcp_close(oldest_here);
+	else if (p->stats.tcp_connections >= MAX_TCP && oldest != NULL)
+		rt_tcp_close(oldest);
+	else
+		return p->stats.tcp_connections < MAX_TCP;
+	return true;
+}
+
 static void
 on_accept(void *arg, int events)
 {
@@ -221,7 +249,7 @@ on_accept(void *arg, int events)
 			pause_accepting(p);
 		if (fd < 0)
 			return;
-		if (p->stats.tcp_connections >= MAX_TCP)
+		if (!make_room(p, &peer))
 		{
 			close(fd);
 			continue;

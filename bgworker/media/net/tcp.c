@@ -29,7 +29,7 @@ struct rt_tcp
 	rt_tcp_packet_cb on_packet;
 	rt_tcp_closed_cb on_closed;
 	void *arg;
-	bool closed;
+	bool closed, known;
 	uint64_t heard_ms;
 	struct rt_tcp *next;
 	size_t in_len;
@@ -274,4 +274,11 @@ void
 rt_tcp_note_heard(struct rt_tcp *t)
 {
 	t->heard_ms = rt_loop_now_ms(t->loop);
+	t->known = true;
+}
+
+bool
+rt_tcp_is_stranger(const struct rt_tcp *t)
+{
+	return !t->known && !t->closed;
 }

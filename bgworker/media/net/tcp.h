@@ -36,5 +36,7 @@ void rt_tcp_unlink(struct rt_tcp **head, struct rt_tcp *t);
 /* Monotonic time of the last packet that the owner took note of; at first, of the connection's begin. */
 uint64_t rt_tcp_heard_ms(const struct rt_tcp *t);
 void rt_tcp_note_heard(struct rt_tcp *t);
+/* It is open, and the owner has taken note of nothing yet. */
+bool rt_tcp_is_stranger(const struct rt_tcp *t);
 
 #endif

@@ -22,6 +22,16 @@ rt_tuple_same(const struct rt_tuple *a, const struct rt_tuple *b)
 		   memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
+bool
+rt_tuple_same_host(const struct rt_tuple *a, const struct rt_tuple *b)
+{
+	if (a->addr.any.sa_family != b->addr.any.sa_family)
+		return false;
+	if (a->addr.any.sa_family == AF_INET)
+		return a->addr.v4.sin_addr.s_addr == b->addr.v4.sin_addr.s_addr;
+	return memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
 static uint64_t
 mix(uint64_t h)
 {

@@ -24,6 +24,7 @@ struct rt_tuple
 };
 
 bool rt_tuple_same(const struct rt_tuple *a, const struct rt_tuple *b);
+bool rt_tuple_same_host(const struct rt_tuple *a, const struct rt_tuple *b); /* whatever the ports are */
 socklen_t rt_tuple_addr_len(const struct rt_tuple *t);
 uint64_t rt_tuple_hash(const struct rt_tuple *t);
 /* "udp 127.0.0.1:1234" */
