@@ -19,7 +19,8 @@
 
 #define PACED_US 30000000 /* after the estimate fell last */
 #define MAX_AGE_MS 600    /* that video may have waited */
-#define BUSY_QUEUE_MS 40  /* on the path: it is to drain */
+#define OVERDUE_US 2000000
+#define BUSY_QUEUE_MS 40 /* on the path: it is to drain */
 #define MIN_PACE_BPS 60000
 #define PADDING_AT_ONCE 64 /* packets a turn of the timer */
 
@@ -35,8 +36,9 @@ struct rt_egress
 	bool timed; /* the timer runs */
 	struct rt_resend resend;
 	struct rt_probe probe;
-	uint32_t paths;  /* that the estimator knows of */
-	uint8_t cluster; /* of the probe that is under way; 0: none */
+	uint32_t paths;      /* that the estimator knows of */
+	uint8_t cluster;     /* of the probe that is under way; 0: none */
+	uint64_t overdue_us; /* when video had waited too long, last; 0: never */
 	uint64_t wanted_bps;
 	const struct rt_egress_source *padder;
 	void *padded; /* the stream that sends padding; NULL: none */
@@ -214,7 +216,10 @@ send_due(struct rt_egress *e)
 	while (rt_pacer_pop(e->pacer, &item, &class, now_us))
 		e->source->send(item.stream, item.seq, class);
 	while (rt_pacer_age_ms(e->pacer, now_us, &oldest) > MAX_AGE_MS)
+	{
+		e->overdue_us = now_us;
 		e->source->overdue(oldest);
+	}
 }
 
 static void
@@ -318,7 +323,11 @@ rt_egress_estimate_bps(const struct rt_egress *e)
 bool
 rt_egress_congested(const struct rt_egress *e)
 {
-	return rt_estimator_congested(e->estimator);
+	uint64_t now_us = rt_hub_now_us(e->hub);
+
+	/* The pacer keeps the path free of a queue; then the queue is here. */
+	return rt_estimator_congested(e->estimator) || (e->overdue_us && now_us - e->overdue_us < OVERDUE_US) ||
+		   rt_pacer_age_ms(e->pacer, now_us, NULL) > MAX_AGE_MS / 2;
 }
 
 uint64_t
