@@ -55,7 +55,7 @@ for my $view (@views)
 }
 none("SELECT string_agg(c.oid::regclass::text, ', ') FROM $RELATIONS WHERE c.relkind IN ('r', 'v', 'm', 'p') AND c.relname NOT LIKE 'stat\\_%'
 	AND has_any_column_privilege('watcher', c.oid, 'SELECT, INSERT, UPDATE')", 'and nothing else');
-none("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $FUNCTIONS WHERE has_function_privilege('watcher', p.oid, 'EXECUTE')
+none("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $FUNCTIONS WHERE has_function_privilege('watcher', p.oid, 'EXECUTE') AND p.proname NOT IN ('search_vector', 'name_key')
 	AND p.proname NOT LIKE 'stat\\_%' AND p.proname <> 'since_reset'", 'it runs nothing but what those views need');
 
 # ---- descriptions ----------------------------------------------------------------------------------------
