@@ -262,22 +262,35 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	}
 }
 
+/* The database has let somebody in who is gone, or whose session has been revoked meanwhile. */
+static void
+undo_entry(struct rt_entries *es, const struct waiting *w, const json_t *result)
+{
+	rt_presence_gone(es->uses.presence, w->user, rt_json_str(result, "sid"), w->client,
+					 rt_user_find(es->uses.users, w->user) == NULL, rt_json_bool(result, "recovered", false));
+}
+
 static void
 take_result(struct rt_entries *es, const struct batch *b, const struct waiting *w, const json_t *result)
 {
 	struct rt_client *c = rt_client_find(es->uses.clients, w->client);
-	bool ok = rt_json_bool(result, "ok", false);
+	const char *message = rt_json_str(result, "message");
+	const char *code = rt_json_str(result, "code");
 
-	/* The client has left meanwhile; with a session from before it may come back once more. */
-	if (c == NULL && ok)
-		rt_presence_gone(es->uses.presence, w->user, rt_json_str(result, "sid"), w->client,
-						 rt_user_find(es->uses.users, w->user) == NULL, rt_json_bool(result, "recovered", false));
-	else if (c != NULL && ok)
+	if (!rt_json_bool(result, "ok", false))
+	{
+		if (c != NULL)
+			refuse(&es->uses, c, message != NULL ? message : "Invalid token", code != NULL ? code : "unauthorized");
+	}
+	else if (c == NULL)
+		undo_entry(es, w, result);
+	else if (rt_auth_is_revoked(es->uses.auth, &c->token))
+	{
+		undo_entry(es, w, result);
+		refuse(&es->uses, c, rt_auth_message(RT_AUTH_INVALID), "unauthorized");
+	}
+	else
 		let_in(es, b, c, w, result);
-	else if (c != NULL)
-		refuse(&es->uses, c,
-			   rt_json_str(result, "message") != NULL ? rt_json_str(result, "message") : "Invalid token",
-			   rt_json_str(result, "code") != NULL ? rt_json_str(result, "code") : "unauthorized");
 }
 
 static void

@@ -47,16 +47,6 @@ look(struct rt_expiry *e)
 	}
 }
 
-/* One that has not been let in yet must not be by an answer that is under way. */
-static void
-end_client(struct rt_client *c)
-{
-	if (c->user != NULL)
-		rt_socket_disconnect(c->socket, "session revoked");
-	else
-		rt_socket_break(c->socket, "session revoked");
-}
-
 static void
 end_revoked(struct rt_expiry *e)
 {
@@ -66,8 +56,9 @@ end_revoked(struct rt_expiry *e)
 	e->revision = rt_auth_revision(e->auth);
 	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
 	{
-		if (c->token.user != NULL && rt_auth_is_revoked(e->auth, &c->token))
-			end_client(c);
+		/* One that has not been let in yet is entry.c's to refuse. */
+		if (c->user != NULL && rt_auth_is_revoked(e->auth, &c->token))
+			rt_socket_disconnect(c->socket, "session revoked");
 	}
 }
 
