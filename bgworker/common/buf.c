@@ -1,4 +1,6 @@
-/* buf.c: see buf.h. */
+/* buf.c: see buf.h.  Bytes that were taken leave a gap at the front, which is closed when room is needed; a buffer
+ * that is empty and large gives its memory back, so that one large message does not stay with a connection for its
+ * life. */
 #include "buf.h"
 
 #include <stdlib.h>

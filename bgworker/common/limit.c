@@ -1,4 +1,5 @@
-/* limit.c: see limit.h */
+/* limit.c: see limit.h.  Pure: it counts the tokens that are missing, so that zeroed memory is a full bucket.  The
+ * clock wraps after 49 days; a bucket that nobody used so long may then fill more slowly, once. */
 #include "limit.h"
 
 bool

@@ -161,7 +161,7 @@ rt_loop_free(struct rt_loop *l)
 	if (uv_loop_close(&l->uv) != 0)
 	{
 		/* A handle of somebody else is still open; to free the loop under it would be worse than to keep it. */
-		rt_log(RT_LOG_WARNING, "loop", "handles are still open at the end");
+		rt_log(RT_LOG_WARNING, "loop", "some handles are still open at the end of the program");
 		return;
 	}
 	free(l->waiting.items);

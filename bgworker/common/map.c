@@ -1,4 +1,5 @@
-/* map.c: see map.h.  Open addressing with linear probing; removal shifts back, so there are no tombstones. */
+/* map.c: see map.h.  Open addressing with linear probing; removal shifts back, so there are no tombstones.  The hash
+ * has a random seed for each map: keys come from clients, and must not be chosen to collide. */
 #include "map.h"
 
 #include <stdint.h>

@@ -1,4 +1,5 @@
-/* metric.c: see metric.h */
+/* metric.c: see metric.h.  Writes text, and counts nothing but histograms.  The bounds of their buckets are one
+ * table, so that durations of all kinds can be compared. */
 #include "metric.h"
 
 #include <inttypes.h>

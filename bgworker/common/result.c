@@ -1,4 +1,4 @@
-/* result.c: see result.h */
+/* result.c: see result.h.  Whoever drops, refuses or closes logs the name; whoever passes a code on is silent. */
 #include "result.h"
 
 const char *

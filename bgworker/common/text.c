@@ -1,4 +1,5 @@
-/* text.c: see text.h */
+/* text.c: see text.h.  Grows by doubling and never fails (alloc.h): what goes in has passed a limit before.  Quoting
+ * escapes as RFC 8259, section 7, demands, and nothing more. */
 #include "text.h"
 
 #include <stdarg.h>

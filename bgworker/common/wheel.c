@@ -1,4 +1,9 @@
-/* wheel.c: see wheel.h. */
+/* wheel.c: see wheel.h.
+ *
+ * A slot is a millisecond modulo SLOTS, and holds a list of entries.  What must stay true: the timer is set to the
+ * next slot with entries, or runs for nothing at all; all slots up to served_ms are served.  An entry whose deadline
+ * is further away than the wheel is long is met early in its slot, and put back.  A callback may set or unset any
+ * entry, so a slot is served from a list of its own. */
 #include "wheel.h"
 
 #include <stdlib.h>

@@ -206,7 +206,7 @@ confine_to(const struct rt_confine_needs *needs)
 	error = rt_confine_syscalls(needs);
 	if (error == 0)
 		rt_log(abi > 0 ? RT_LOG_INFO : RT_LOG_WARNING, "confine", "confined by a system call filter, %s and limits%s",
-			   landlock, needs->unix_sockets ? "; unix sockets can be connected to, as rt.conninfo asks" : "");
+			   landlock, needs->unix_sockets ? "; can connect to unix sockets, because rt.conninfo needs one" : "");
 	else
 		rt_log(RT_LOG_WARNING, "confine", "not confined by a system call filter (%s), but by %s and limits",
 			   strerror(error), landlock);

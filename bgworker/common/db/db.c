@@ -1,4 +1,16 @@
-/* db.c: see db.h.  Here are the pool and what waits for it; a connection's pipeline is dbpipe.c's. */
+/* db.c: see db.h.  Here are the pool and what waits for it; a connection's pipeline is dbpipe.c's.
+ *
+ *     call ──> turns (dbturns.c) ──its user's turn──> lane's queue ──a pipe has room──> pipe ──> answer
+ *
+ * What must stay true:
+ *
+ * - A call is answered once: by the server, or with `unavailable` when it waited WAIT_LIMIT_MS, when its connection
+ * broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals wait for the end of the
+ * turn.
+ * - Calls of one user on one lane begin in their order.
+ * - waiting and waiting_bytes count what no pipe has: in a lane's queue, or with dbturns.c.
+ *
+ * Limits: max_waiting calls and MAX_WAITING_BYTES, over all lanes. */
 #include "db.h"
 
 #include <assert.h>
@@ -31,8 +43,7 @@ static const struct rt_dbpipe_limits limits[] = {
 	[RT_DB_OWN] = {.statement_timeout_ms = 10000, .lock_timeout_ms = 5000},
 };
 
-/* The connections of one lane and the calls that wait for them; bounded by max_waiting and MAX_WAITING_BYTES over
- * all lanes. */
+/* The connections of one lane and the calls that wait for them. */
 struct lane
 {
 	struct rt_dbpipe *pipes[MAX_PIPES];

@@ -1,4 +1,4 @@
-/* dbcall.c: see dbcall.h. Any module of this folder may end a call. */
+/* dbcall.c: see dbcall.h.  The ends of a call; any module of this folder may reach one. */
 #include "dbcall.h"
 
 #include <stdlib.h>

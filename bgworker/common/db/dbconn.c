@@ -1,4 +1,17 @@
-/* dbconn.c: see dbconn.h */
+/* dbconn.c: see dbconn.h.
+ *
+ *     DOWN ──timer──> CONNECTING ──logged in──> SETTING ──settings are in force──> UP
+ *       ^                 │                        │                               │
+ *       └─────────────────┴── fail_attempt() ──────┘          rt_dbconn_drop() ────┘
+ *
+ * What must stay true:
+ *
+ * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but the
+ * log's.
+ * - The pause before an attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once it was UP.
+ * - An attempt ends after CONNECT_TIMEOUT_MS; a connection that is UP and answers nothing is dropped by who uses it.
+ * - A refused login is an error with the words `login failed`: the supervisor looks for them, and stores the password
+ *   again. */
 #include "dbconn.h"
 
 #include <stdio.h>

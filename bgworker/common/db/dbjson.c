@@ -1,4 +1,4 @@
-/* dbjson.c: see dbjson.h. */
+/* dbjson.c: see dbjson.h.  For requests that are few: the text is made, copied by db.c and freed. */
 #include "dbjson.h"
 
 #include <stdlib.h>

@@ -1,12 +1,23 @@
 /* bus.c: see bus.h.
  *
- * Logged events are dispatched strictly one after the other; while the log is read, those that arrive are held,
- * up to a bound, and beyond it dropped: the log has them.  Events without a position (soft state) are dispatched
- * as they come.
+ *     STARTING ──first page──> CATCHING_UP ──nothing is missing──> LIVE
+ *                                   ^                                │
+ *                                   └─ gap, truncated text, LISTEN ──┘
  *
- * Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the log tells
- * which one that is.  Another one's notification makes the bus ask the log, a few times a second at most: it may be a
- * new relay's. */
+ * What must stay true:
+ *
+ * - Logged events are dispatched strictly in the order of their positions, each once: b->pos is the last one.  Events
+ *   without a position (soft state) are dispatched as they come.
+ * - A position that the log does not have was never used, as long as the log reaches back to ours: the relay leaves
+ * some out after a crash.  If it does not reach back, events are lost and everything starts afresh (on_reset).
+ * - While the log is read, notifications are held, up to HELD_MAX and HELD_BYTES_MAX; beyond that all are dropped,
+ * because the log has them.  They are offered again behind each page.
+ * - One page is under way at a time.  LIVE is left at once when something is missing, and reached again when the last
+ * page and what was held leave no hole up to the newest position that anybody told of.
+ * - NOTIFY can fail without a word (the server's queue is full), so after QUIET_MS without an event the log is asked.
+ * - Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the log
+ * tells which one that is.  A stranger's notification makes the bus ask the log, once in STRANGER_MS at most: it may
+ * be a new relay's. */
 #include "bus.h"
 
 #include <inttypes.h>
@@ -26,7 +37,7 @@
 #define PAGE_BYTES 1000000
 #define HELD_MAX 2000
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
-#define RETRY_MS 200
+#define RETRY_MS 200    /* the database did not answer */
 #define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
 #define QUIET_MS 5000   /* without an event: a NOTIFY may have failed, so the log is asked */
 
@@ -37,6 +48,7 @@ enum state
 	CATCHING_UP
 };
 
+/* A notification that came too early. */
 struct held
 {
 	char *text;
@@ -156,7 +168,7 @@ static void
 note_stranger(struct rt_bus *b, int pid)
 {
 	b->stats.bad_notices++;
-	rt_log(RT_LOG_DEBUG, "bus", "a notification of process %d, which is not the relay", pid);
+	rt_log(RT_LOG_DEBUG, "bus", "ignoring a notification of process %d, which is not the relay", pid);
 	if (b->stranger_waits)
 		return;
 	b->stranger_waits = true;
@@ -177,7 +189,7 @@ on_notify(void *arg, int pid, const char *payload, size_t len)
 	if (!rt_notice_parse(&n, payload, len))
 	{
 		b->stats.bad_notices++;
-		rt_log(RT_LOG_DEBUG, "bus", "a notification of %zu bytes is none of the relay's", len);
+		rt_log(RT_LOG_DEBUG, "bus", "ignoring a notification of %zu bytes that has not the relay's form", len);
 		return;
 	}
 	if (!n.logged)

@@ -1,7 +1,17 @@
-/* recent.c: see recent.h.
+/* recent.c: see recent.h.  The dispatch of the bus adds; recoveries read.
  *
- * The events form a queue; each is also in the tail of every key that it has.  Since all are added in order and
- * removed in order, an event that goes is always the first of its tails. */
+ *     events, oldest first:  e1 ─ e2 ─ e3 ─ e4 ─ …
+ *     tail of "r5":          e1 ─────── e3            a ring of pointers
+ *     tail of "ualice":           e2 ── e3
+ *
+ * What must stay true:
+ *
+ * - Events are added in the order of their positions and removed in that order.  So an event that goes is the first
+ * of each of its tails, and a tail can be searched by halves.
+ * - All events behind `floor` are here, none at or before it.
+ *
+ * Limit: limit_bytes for all events; when it is reached the oldest go, and clients with an older offset need the log.
+ */
 #include "recent.h"
 
 #include <assert.h>

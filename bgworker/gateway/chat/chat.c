@@ -1,4 +1,9 @@
-/* chat.c: see chat.h */
+/* chat.c: see chat.h.  client_event.c calls the handlers; most events have none, and go to a function of rt_api as
+ * they are.
+ *
+ * Joins, leaves, typing and statuses are barriers: later events of the client wait for them.  Of two statuses in a
+ * row, or of typing that begins and ends, the database must see the second one last; and a message that a client
+ * sends to a room behind its join must find it joined. */
 #include "chat.h"
 
 #include <stdio.h>
@@ -221,12 +226,6 @@ handle_join(struct rt_client_event *e)
 /* ---- leave-chat-room -------------------------------------------------------------------- */
 
 static void
-on_reply(void *arg, const struct rt_db_reply *reply)
-{
-	rt_client_event_answer_reply(arg, reply);
-}
-
-static void
 handle_leave(struct rt_client_event *e)
 {
 	struct rt_client *c = rt_client_event_client(e);
@@ -236,7 +235,7 @@ handle_leave(struct rt_client_event *e)
 	{
 		rt_typing_end(uses_of(e)->typings, c, RT_TYPING_ROOM, room);
 		rt_room_leave(uses_of(e)->rooms, room, c);
-		rt_client_event_call(e, "leave_room", on_reply);
+		rt_client_event_call(e, "leave_room", NULL);
 	}
 	else
 		rt_client_event_fail(e, "bad_request", "roomId must be a room's id");

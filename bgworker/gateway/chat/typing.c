@@ -106,7 +106,7 @@ on_end_told(void *arg, const struct rt_db_reply *reply)
 {
 	/* Whoever is no member any more has nobody to tell. */
 	if (!reply->ok)
-		rt_log(RT_LOG_DEBUG, "typing", "the end was not told: %s", reply->code);
+		rt_log(RT_LOG_DEBUG, "typing", "could not tell that typing ended: %s", reply->code);
 }
 
 static void

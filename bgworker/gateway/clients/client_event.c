@@ -313,17 +313,16 @@ rt_client_event_call_with(struct rt_client_event *e, enum rt_db_lane lane, const
 	rt_text_fini(&t);
 }
 
-void
-rt_client_event_call(struct rt_client_event *e, const char *fn,
-					 void (*on_reply)(void *arg, const struct rt_db_reply *reply))
-{
-	rt_client_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply, e);
-}
-
 static void
 on_plain_reply(void *arg, const struct rt_db_reply *reply)
 {
 	rt_client_event_answer_reply(arg, reply);
+}
+
+void
+rt_client_event_call(struct rt_client_event *e, const char *fn, rt_db_cb on_reply)
+{
+	rt_client_event_call_with(e, RT_DB_FAST, fn, NULL, on_reply == NULL ? on_plain_reply : on_reply, e);
 }
 
 /* ---- arrival ---------------------------------------------------------------------------- */
@@ -347,7 +346,7 @@ run(struct rt_client_events *es, struct rt_client *c, const struct entry *entry,
 	if (def->handle != NULL)
 		def->handle(e);
 	else
-		rt_client_event_call(e, def->fn, on_plain_reply);
+		rt_client_event_call(e, def->fn, NULL);
 }
 
 /* One token a user, for what is written. */

@@ -81,9 +81,9 @@ bool rt_client_event_bool(const struct rt_client_event *e, const char *key, bool
 bool rt_client_event_has_string(const struct rt_client_event *e, const char *key);
 bool rt_client_event_array(const struct rt_client_event *e, const char *key, struct rt_json_level *items);
 
-/* Calls rt_api.<fn> with the argument, the keys "sid" and "gateway" added; on_reply with the event as arg. */
-void rt_client_event_call(struct rt_client_event *e, const char *fn,
-						  void (*on_reply)(void *arg, const struct rt_db_reply *reply));
+/* Calls rt_api.<fn> with the argument, the keys "sid" and "gateway" added; on_reply with the event as arg.  NULL:
+ * the reply is the answer. */
+void rt_client_event_call(struct rt_client_event *e, const char *fn, rt_db_cb on_reply);
 /* With more keys, as `"key":value`, which stand over the client's; NULL: none.  on_reply gets arg. */
 void rt_client_event_call_with(struct rt_client_event *e, enum rt_db_lane lane, const char *fn, const char *keys,
 							   rt_db_cb on_reply, void *arg);

@@ -1,4 +1,23 @@
-/* joins.c: see joins.h */
+/* joins.c: see joins.h.  Begun and finished by the handler of join-chat-rooms; in between the dispatch notes events,
+ * and the end of a membership cancels.
+ *
+ * The database lets a client join in a transaction of its own, and events of the room go by on the bus before and
+ * after its answer:
+ *
+ *     request ────── rt_api.join_rooms commits ────── answer
+ *        └── events of the room are noted ──────────────┘ then sent, then the client is joined
+ *
+ * What must stay true:
+ *
+ * - No hole: every event of the room from the request on is either noted or comes after the join.  Some of those
+ * noted may be older than the join in the database.
+ * - Nobody hears a room that they have left: an end of the membership that the database had not seen when it answered
+ *   cancels the join, and drops what was noted before the end.
+ * - Noted events get the position of when they are sent: a client that came back with an older one would get events
+ * twice.
+ *
+ * Limits: NOTED_MAX events and ENDS_MAX ends for each join; beyond either the join is cancelled, which the client
+ * learns as a failed room. */
 #include "joins.h"
 
 #include <stdlib.h>

@@ -1,8 +1,21 @@
-/* room.c: see room.h.
+/* room.c: see room.h.  The hot path of the gateway is rt_room_send(): one walk over an array.
  *
- * The joined sockets of a room lie side by side in one array, for the fan-out; a join knows its place in it.
- * The members lie in another array.  A membership counts the joined clients of its user, so that only the clients of
- * users who have others too are looked at when a message must be made known to these. */
+ *     room ── receivers: [socket, join] …    joined clients, side by side for the fan-out
+ *          └─ members:   [membership] …      connected users that are in the room
+ *
+ * What must stay true:
+ *
+ * - A join has a membership of its client's user: njoined counts the user's joined clients in the room.
+ *   So a membership is dropped after its joins, and a room after its last membership.
+ * - receivers[join->place].join == join, and members[m->place] == m.  A removal moves the last element
+ *   into the gap and corrects its place.
+ * - A message is made known to the clients that have not joined.  njoined says whose clients need no
+ *   look: those of users whose every client has.
+ * - j->seen is what the database had seen when it let the client in.  The end of a membership by a
+ *   transaction in it is older than the join, and does not end it: the user was let in again.
+ *
+ * rt_socket_send() frees no client within its turn, so a walk over receivers is safe.  The callbacks of
+ * the other walks must change no room. */
 #include "room.h"
 
 #include <assert.h>

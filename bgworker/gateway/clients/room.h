@@ -24,17 +24,17 @@ void rt_rooms_free(struct rt_rooms *rs); /* when all have left; NULL is fine */
 size_t rt_rooms_count(const struct rt_rooms *rs);
 
 /* Again is no error.  The client's user becomes a member too, if that was not known yet.  `seen` is what the database
- * had seen when it let him (NULL: not known); takes a reference. */
+ * had seen when it let the client (NULL: not known); takes a reference. */
 void rt_room_join(struct rt_rooms *rs, const char *id, struct rt_client *c, struct rt_snapshot *seen);
 void rt_room_leave(struct rt_rooms *rs, const char *id, struct rt_client *c);
 void rt_rooms_leave_all(struct rt_rooms *rs, struct rt_client *c);
 bool rt_room_is_joined(const struct rt_rooms *rs, const char *id, const struct rt_client *c);
 
 void rt_room_add_member(struct rt_rooms *rs, const char *id, struct rt_user *u);
-/* His clients leave the room as well, but for those that were let in after this end of a membership, by transaction
- * `xid` (0: not known).  He is a member again then. */
+/* The user's clients leave the room as well, but for those that were let in after this end of a membership, by
+ * transaction `xid` (0: not known): then the user is a member again. */
 void rt_room_remove_member(struct rt_rooms *rs, const char *id, struct rt_user *u, uint64_t xid);
-void rt_rooms_forget_user(struct rt_rooms *rs, struct rt_user *u); /* all of his rooms */
+void rt_rooms_forget_user(struct rt_rooms *rs, struct rt_user *u); /* leaves all rooms */
 void rt_room_delete(struct rt_rooms *rs, const char *id);          /* everybody leaves */
 bool rt_room_is_member(const struct rt_rooms *rs, const char *id, const struct rt_user *u);
 

@@ -1,4 +1,6 @@
-/* snapshot.c: see snapshot.h.  It is asked seldom and kept often, so it is kept as the text that came. */
+/* snapshot.c: see snapshot.h.  A join keeps one, and it is asked when a membership ends: seldom.  So it is kept as
+ * the text that came, and taken apart for each question.  Text above TEXT_MAX bytes, of some 80 transactions at once,
+ * is not kept: then the snapshot sees nothing, and a membership that ends ends the join too. */
 #include "snapshot.h"
 
 #include <stdlib.h>

@@ -1,4 +1,16 @@
-/* presence.c: see presence.h */
+/* presence.c: see presence.h.
+ *
+ * Three queues, each with a timer of its own:
+ *
+ * - gone: connections that have ended.  They go to rt_api.disconnect in batches.  One call is under way at a time, so
+ * the order stays; what it could not tell is told again.  Above GONE_MAX the oldest is forgotten: the database ends
+ * it with this gateway, or when it counts connections that nobody reports.
+ * - going: users without a client here.  All wait equally long, so they are in the order of their due times.  A user
+ * who is back by then is not told of.  The database decides whether they are offline: they may be at another gateway.
+ * - waiting: statuses that wait for the end of the window.  Of several of one user the last counts.
+ *
+ * What must stay true: a status that waited carries the bus's position of when it is sent, not its own: with its own
+ * a client that breaks off would get the events in between a second time. */
 #include "presence.h"
 
 #include <stdlib.h>
@@ -178,7 +190,7 @@ on_swept(void *arg, const struct rt_db_reply *reply)
 {
 	/* A sweep that failed is made up for by the database, which looks after users without connections. */
 	if (!reply->ok)
-		rt_log(RT_LOG_WARNING, "presence", "sweep failed: %s", reply->code);
+		rt_log(RT_LOG_WARNING, "presence", "the sweep of users who have gone failed: %s", reply->code);
 }
 
 static void

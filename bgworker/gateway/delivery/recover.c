@@ -1,4 +1,23 @@
-/* recover.c: see recover.h */
+/* recover.c: see recover.h.  Begun by entry.c; ended here, or by rt_recovery_release() when the client goes.
+ *
+ *     begin ──> step ──all sent──> live
+ *               │  ^
+ *               │  └──every TICK_MS, while the client's queue is too full
+ *               └──older than recent.h──> replay.c ──caught up with recent.h──> step
+ *
+ * What must stay true:
+ *
+ * - Order: a client gets everything up to r->pos before anything behind it.  Until it is live nothing else sends to
+ * it events of the bus, and a barrier holds its own events.
+ * - No hole: it goes live in the same turn in which r->pos has reached the bus's position.  The bus dispatches in the
+ *   same loop, so nothing falls in between.
+ * - Nothing twice: r->pos is the offset that the client gets with each event (rt_client_pos()).  If it breaks off
+ * here, it comes back with that offset.
+ * - A membership that has ended since is not searched, and its room is not joined again: what the room says is not
+ * for this client any more, even if it said it while the user was a member.
+ *
+ * Limits: a client is sent what fits into half of its queue (rt_recovery_space_bytes()); a look covers WINDOW
+ * positions, a tick STEPS_A_TICK clients, so that a storm of clients leaves the loop its turns. */
 #include "recover.h"
 
 #include <stdio.h>
@@ -21,7 +40,7 @@
 #include "bgworker/gateway/clients/user.h"
 
 #define WINDOW 5000     /* positions that are looked through at once */
-#define STEPS_A_TICK 64 /* so that a storm leaves the loop its turns */
+#define STEPS_A_TICK 64 /* clients */
 #define TICK_MS 4
 
 enum progress

@@ -1,7 +1,27 @@
-/* replay.c: see replay.h.
+/* replay.c: see replay.h.  recover.c hands it recoveries, and gets them back by a pointer.
  *
- * Each client's interests (rooms that it had joined, rooms that its user is a member of, the user) are lists by
- * key, so that an event is looked at once and not once a client. */
+ * Reading the log for each client alone would read the same pages a thousand times after a break of the network.  So
+ * the clients share runs:
+ *
+ *     waiting ──begin_run()──> run ──pos has reached recent.h──> ended ──on_done──> recover.c
+ *        ^                      │
+ *        └── cannot take more ──┘
+ *
+ * What must stay true:
+ *
+ * - A run reads the log once, upwards from the smallest position of its clients.  Everything up to rp->pos has been
+ * handed to each client of the run that it concerns and that was not beyond it already.
+ * - A client may enter the run only at or behind rp->pos.  One that is further back waits for the next run.
+ * - Only clients with in_run set get events.  `interests` may still name others, which were left behind: they are
+ * skipped.
+ * - No interest outlives its run: drop_interests() comes before a recovery of the run is freed or handed back.
+ * - A page is read when all clients have space for it, or the slow ones have been left behind after PATIENCE_MS: so
+ * one slow client delays the others once, and nobody's queue overflows.
+ * - A client that has gone (r->client is NULL) stays in its list until its turn comes.
+ *
+ * Each client's interests (rooms that it had joined, rooms that its user is a member of, the user) are lists by key,
+ * so that an event is looked at once and not once a client.  If the log does not reach back to rp->pos, events are
+ * lost: the run's clients are disconnected, and come back without a state to recover. */
 #include "replay.h"
 
 #include <inttypes.h>
@@ -26,13 +46,15 @@
 #include "bgworker/gateway/clients/user.h"
 
 #define PAGE_EVENTS 1000
-#define PAGE_BYTES 1000000
-#define RETRY_MS 300
-#define LOOK_MS 5        /* whether the clients have taken what they were sent */
-#define PATIENCE_MS 2000 /* with those that do not */
-#define GATHER_MS 50
+#define PAGE_BYTES 1000000 /* and never more than a quarter of a client's queue */
+#define RETRY_MS 300       /* the database did not answer */
+#define LOOK_MS 5          /* whether the clients have taken what they were sent */
+#define PATIENCE_MS 2000   /* with those that do not */
+#define GATHER_MS 50       /* clients that come one after the other share the run */
 #define HAND_BACK_A_TURN 100
 
+/* Who of the run wants the events of a room or user.  The key is a kind and an id: r: room, joined; n: room, not
+ * joined, so that of a message there is a notification; u: user. */
 struct interest
 {
 	char *key;

@@ -1,8 +1,28 @@
-/* entry.c: see entry.h.
+/* entry.c: see entry.h.  Called by the network for each CONNECT, by the bus for changes of memberships, and by
+ * whatever an entry may wait for (keys, the bus) when it is there.
  *
- * A CONNECT waits for the keys, the bus's position and a free place; then it goes to the database in a batch.
- * Between the database's look at the memberships and our reading of its answer the bus may tell of changes: they
- * are noted while a batch is under way, and the last word on a room is the note's. */
+ * A CONNECT takes these steps.  Each may end it, by a refusal or a broken connection:
+ *
+ *     waiting ──token verified──> batch ──rt_api.connect──> let in ──recovered──> recover.c, meetings
+ *        ^                          │
+ *        └──── notes were lost ─────┘
+ *
+ * What must stay true:
+ *
+ * - Nobody is let in before the keys have been read and the bus knows its position: without the position a client
+ * would get an offset that skips events.
+ * - The database reads a user's memberships before we read its answer, and the bus may tell of changes in between. So
+ *   while a batch is under way every change is noted, in the order of the bus.  An answer is applied first, then the
+ *   notes from the batch's beginning on: the last word on a room is the note's.
+ * - A user's rooms are filled in for the first of their clients here only.  From then on the bus keeps them.
+ * - A client may go while its entry waits.  So everything here keeps its serial.  If the database has let it in by
+ * then, it is told that the connection has gone.
+ * - An entry is at one place: in the list that waits, in a batch, or with auth.c while the user of another issuer's
+ * token is created.
+ *
+ * Limits: BATCHES_MAX calls with BATCH_MAX entries each, so that a storm of CONNECTs costs few transactions and does
+ * not take all connections to the database.  Above NOTES_MAX notes are dropped and the batches under way are asked
+ * anew. */
 #include "entry.h"
 
 #include <stdlib.h>
@@ -31,6 +51,7 @@
 #define NOTES_MAX 50000 /* beyond it the batches under way are asked anew */
 #define OFFSET_LEN 20
 
+/* A CONNECT on its way.  The token is wiped when it is freed. */
 struct waiting
 {
 	struct waiting *next;
@@ -44,6 +65,7 @@ struct waiting
 	char sid[24];
 };
 
+/* A change of a membership that the bus told while a batch was under way. */
 struct note
 {
 	char *user; /* NULL: everybody's */
@@ -51,10 +73,11 @@ struct note
 	bool member;
 };
 
+/* A call of rt_api.connect.  Freed when it has been answered. */
 struct batch
 {
 	struct rt_entries *entries;
-	size_t first_note;
+	size_t first_note; /* those before it are older than the question */
 	size_t count;
 	struct waiting *items[BATCH_MAX];
 };
@@ -63,10 +86,10 @@ struct rt_entries
 {
 	struct rt_entries_uses uses;
 	struct waiting *head, **tail;
-	int under_way;
+	int under_way; /* batches */
 	struct note *notes;
 	size_t nnotes, notes_space;
-	bool notes_lost;
+	bool notes_lost; /* the batches under way are asked anew, and no new one begins before they are back */
 };
 
 void

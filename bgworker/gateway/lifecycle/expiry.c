@@ -1,7 +1,7 @@
-/* expiry.c: see expiry.h
+/* expiry.c: see expiry.h.
  *
- * Looks at all clients when a token has been revoked, when all that is revoked has been read anew, and, where the
- * setting is on, once a second: a few instructions each. */
+ * A timer looks at all clients once a second.  That is a few instructions for each, and only where the setting is on;
+ * a timer for each client would cost more.  So a client is cut off up to LOOK_MS late. */
 #include "expiry.h"
 
 #include <stdlib.h>

@@ -1,8 +1,15 @@
-/* leave.c: see leave.h.
+/* leave.c: see leave.h.  Called by the network when a socket ends, whoever ended it.
  *
- * What a client holds is given back in one order: first what tells others by way of its rooms and meetings (typing,
- * places), then the database, then the rooms, at last the user, who goes with the last client.  Nothing may keep a
- * pointer to the client afterwards; a call that is under way keeps its serial. */
+ * A client gives back what it holds in one order: first what tells others by way of its rooms and meetings (typing,
+ * places), then the connection in the database, then the rooms, at last the user, who goes with the last client.  In
+ * another order the ends would not find whom to tell.
+ *
+ * What must stay true:
+ *
+ * - Afterwards nothing points to the client.  A call of the database that is under way keeps its serial, and a
+ * recovery that waits somewhere has been told (rt_recovery_release()).
+ * - The database is not told of the end of a client that was superseded: its session goes on at another socket, here
+ * or at another gateway, and the end would end that one. */
 #include "leave.h"
 
 #include <stdlib.h>

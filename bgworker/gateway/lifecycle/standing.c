@@ -1,5 +1,15 @@
-/* standing.c: see standing.h.  "rt:lost" comes first, then an "rt:standing" for each connected user: {userId, known,
- * rooms: [id], participants: {id: sid}, xid}.  A join that had seen transaction xid is newer, and stays. */
+/* standing.c: see standing.h.
+ *
+ * The relay has lost commands when its ring was full or the server crashed.  It sends "rt:lost" first, then an
+ * "rt:standing" for each connected user:
+ *
+ *     {userId, known, rooms: [id], participants: {id: sid}, xid}
+ *
+ * known: false for a user that was removed.  participants: the meetings' participants that are this user, and the
+ * socket that acts for each.  xid: the transaction that read this.
+ *
+ * What must stay true: after its standing a user's clients get nothing from a room or meeting that the standing does
+ * not name.  A join that had seen transaction xid is newer than the standing, and stays. */
 #include "standing.h"
 
 #include <jansson.h>
@@ -26,7 +36,7 @@ struct rt_standing
 struct rooms
 {
 	json_t *now;   /* an object with each room that the user is in */
-	json_t *ended; /* the others that we have him in */
+	json_t *ended; /* array of the others that we have the user in */
 };
 
 /* Clients that are on their way in, and keys, may be older than what was lost. */

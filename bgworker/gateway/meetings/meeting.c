@@ -1,4 +1,22 @@
-/* meeting.c: see meeting.h */
+/* meeting.c: see meeting.h.  The handlers of meeting_event.c call it, and the dispatch of the bus sends through it.
+ *
+ * A client has a seat for each meeting that it is in or wants to join.  What a seat gets:
+ *
+ *     asked  participant
+ *       no      ""        nothing; dropped, unless the join was answered and the bus has yet to tell the participant
+ *       yes     ""        nothing yet
+ *       yes     given     frames are held: the answer to join-meeting must come first
+ *       no      given     frames are sent
+ *
+ * What must stay true:
+ *
+ * - The answer to a join and the bus's rt:meeting-member come in either order.  Behind both the client gets
+ * everything that the meeting says since its seat, once.
+ * - What was held goes out with the position of that moment: with its own a client that breaks off would get later
+ * events twice.
+ * - A seat is in its meeting's list and in its client's; a meeting exists while it has seats.
+ *
+ * Limit: HELD_MAX frames a seat; beyond it the client is cut off. */
 #include "meeting.h"
 
 #include <stdlib.h>

@@ -1,7 +1,12 @@
-/* meeting_event.c: see meeting_event.h
+/* meeting_event.c: see meeting_event.h.  client_event.c and command.c call the handlers, entry.c and leave.c the two
+ * functions.
  *
  * A client's meeting events are barriers for one another, so that of two in a row (a hand up, and down again) the
- * database sees the second one last. */
+ * database sees the second one last.
+ *
+ * Who is in a meeting is the database's word: a seat is entered and left by commands of the bus, never by the answer
+ * of an event.  A client that goes while its join is under way is told to the database as dropped, so that its place
+ * is not kept for a socket that is gone. */
 #include "meeting_event.h"
 
 #include <stdio.h>
@@ -41,7 +46,8 @@ on_place_kept(void *arg, const struct rt_db_reply *reply)
 {
 	/* Without it the places are kept until this gateway counts as dead, or for ever: ours to look into. */
 	if (!reply->ok)
-		rt_log(RT_LOG_WARNING, "meeting", "a dropped socket was not told of: %s", reply->message);
+		rt_log(RT_LOG_WARNING, "meeting", "could not tell the database that a participant's socket was dropped: %s",
+			   reply->message);
 }
 
 static void
@@ -160,12 +166,6 @@ handle_join(struct rt_client_event *e)
 }
 
 static void
-on_reply(void *arg, const struct rt_db_reply *reply)
-{
-	rt_client_event_answer_reply(arg, reply);
-}
-
-static void
 handle_leave(struct rt_client_event *e)
 {
 	struct rt_client *c = rt_client_event_client(e);
@@ -174,7 +174,7 @@ handle_leave(struct rt_client_event *e)
 	if (rt_client_event_id(e, "meetingId", meeting))
 	{
 		rt_typing_end(owner_of(e)->uses.typings, c, RT_TYPING_MEETING, meeting);
-		rt_client_event_call(e, "meeting_leave", on_reply);
+		rt_client_event_call(e, "meeting_leave", NULL);
 	}
 	else
 		rt_client_event_fail(e, "bad_request", "meetingId must be a meeting's id");
@@ -213,7 +213,7 @@ handle_typing(struct rt_client_event *e)
 		rt_typing_tell(owner_of(e)->uses.typings, e, RT_TYPING_MEETING, meeting, typing);
 	else
 		/* The database knows whether it is not there, over, or none of theirs. */
-		rt_client_event_call(e, "meeting_typing", on_reply);
+		rt_client_event_call(e, "meeting_typing", NULL);
 }
 
 /* ---- what the database tells ---------------------------------------------------------------- */

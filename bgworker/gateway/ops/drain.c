@@ -1,4 +1,8 @@
-/* drain.c: see drain.h */
+/* drain.c: see drain.h.  The database orders it by rt:drain; main ends the program when it is over.
+ *
+ * Sessions end along a straight line from all to none, after HEAD_START_MS in which the successor starts: it must
+ * serve before the first client looks for it.  Once begun it cannot be taken back; a second order can only shorten
+ * it. */
 #include "drain.h"
 
 #include <inttypes.h>

@@ -1,4 +1,6 @@
-/* media_metrics.c: see media_metrics.h */
+/* media_metrics.c: see media_metrics.h.  A metric is a line of the table: the key of the worker's totals
+ * (bgworker/media/control/stats.c), and its name and help on /metrics.  A worker that has not beaten yet has no
+ * sample. */
 #include "media_metrics.h"
 
 #include <inttypes.h>

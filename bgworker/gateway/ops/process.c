@@ -1,4 +1,5 @@
-/* process.c: see process.h */
+/* process.c: see process.h.  Reads /proc and getrusage() when somebody asks.  It keeps its descriptor open, because a
+ * confined program opens none. */
 #include "process.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* relaystat.c: see relaystat.h */
+/* relaystat.c: see relaystat.h.  A metric is a line of the table: the key in the database's answer, and its name and
+ * help on /metrics.  The lag is a histogram whose bounds the relay gives, so that they stand in one place. */
 #include "relaystat.h"
 
 #include "bgworker/common/json.h"

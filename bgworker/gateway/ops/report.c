@@ -1,4 +1,14 @@
-/* report.c: see report.h */
+/* report.c: see report.h.  main starts it when the bus has started, and stops it last.
+ *
+ * What must stay true:
+ *
+ * - One call is under way at a time, on the lane that no client's load can fill: a report that waits would make this
+ *   gateway look dead.
+ * - Only what has changed of a connection is told, and c->told is what the database knows of it.
+ * - A report that finds no gateway (`not_found`: the database was restored, or gave us up) starts it anew.
+ *
+ * Limits: ROOMS_MAX rooms and CONNECTIONS_MAX connections a report; the next report goes on behind the last
+ * connection. */
 #include "report.h"
 
 #include <inttypes.h>

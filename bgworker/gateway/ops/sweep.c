@@ -1,4 +1,5 @@
-/* sweep.c: see sweep.h */
+/* sweep.c: see sweep.h.  The timer runs from an answer to the next question, so that a slow database is not asked
+ * twice; a question that failed is asked again with the next one. */
 #include "sweep.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ on_swept(void *arg, const struct rt_db_reply *reply)
 	struct rt_sweep *sw = arg;
 
 	if (!reply->ok)
-		rt_log(RT_LOG_DEBUG, "sweep", "not now: %s", reply->message);
+		rt_log(RT_LOG_DEBUG, "sweep", "the sweep failed and is tried again: %s", reply->message);
 	rt_timer_start(sw->timer, EVERY_MS);
 }
 

@@ -1,4 +1,16 @@
-/* rest.c: see rest.h */
+/* rest.c: see rest.h.  The network hands it each request that is neither Socket.IO's nor a static file's.
+ *
+ * A request passes these steps, and each may answer it: paths that need no database, the table of paths, the end of
+ * the program, the token, the rate, the form of the request.  Then it waits for the database, or in a batch of
+ * send.c.
+ *
+ * What must stay true:
+ *
+ * - Each request gets exactly one answer.  A request that waits knows its id, not its connection: the client may have
+ *   left, and then the answer goes nowhere.
+ * - The body's and query's keys stand before those of the path and of the gateway, since of a key that stands twice
+ * jsonb keeps the last.  `address` and `gateway` of a login are the gateway's: add_origin() puts them last.
+ * - What is written counts against the same bucket of the user as events that write. */
 #include "rest.h"
 
 #include <stdio.h>

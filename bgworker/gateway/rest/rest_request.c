@@ -1,4 +1,9 @@
-/* rest_request.c: see rest_request.h */
+/* rest_request.c: see rest_request.h.  Works on text alone, and knows no path.
+ *
+ *     {<the body's keys>, "<query key>": "<value>", …, "<path parameter>": "<value>", …}
+ *
+ * The body must be a JSON object and goes into the request as it came.  Values of query and path become strings,
+ * decoded and checked to be UTF-8 without NUL; the function of rt_api reads its numbers from them. */
 #include "rest_request.h"
 
 #include <ctype.h>
