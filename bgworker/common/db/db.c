@@ -4,9 +4,9 @@
  *
  * What must stay true:
  *
- * - A call is answered once: by the server, or with `unavailable` when it waited WAIT_LIMIT_MS, when its connection
- * broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals wait for the end of the
- * turn.
+ * - A call is answered once: by the server, or with `unavailable` when it waited WAIT_LIMIT_MS, when its
+ *   connection broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals
+ *   wait for the end of the turn.
  * - Calls of one user on one lane begin in their order.
  * - waiting and waiting_bytes count what no pipe has: in a lane's queue, or with dbturns.c.
  *

@@ -6,8 +6,8 @@
  *
  * What must stay true:
  *
- * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but the
- * log's.
+ * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but
+ *   the log's.
  * - The pause before an attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once it was UP.
  * - An attempt ends after CONNECT_TIMEOUT_MS; a connection that is UP and answers nothing is dropped by who uses it.
  * - A refused login is an error with the words `login failed`: the supervisor looks for them, and stores the password

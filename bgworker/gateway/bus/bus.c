@@ -8,16 +8,17 @@
  *
  * - Logged events are dispatched strictly in the order of their positions, each once: b->pos is the last one.  Events
  *   without a position (soft state) are dispatched as they come.
- * - A position that the log does not have was never used, as long as the log reaches back to ours: the relay leaves
- * some out after a crash.  If it does not reach back, events are lost and everything starts afresh (on_reset).
- * - While the log is read, notifications are held, up to HELD_MAX and HELD_BYTES_MAX; beyond that all are dropped,
- * because the log has them.  They are offered again behind each page.
- * - One page is under way at a time.  LIVE is left at once when something is missing, and reached again when the last
- * page and what was held leave no hole up to the newest position that anybody told of.
+ * - A position that the log does not have was never used, as long as the log reaches back to ours: the relay
+ *   leaves some out after a crash.  If it does not reach back, events are lost and everything starts afresh
+ *   (on_reset).
+ * - While the log is read, notifications are held, up to HELD_MAX and HELD_BYTES_MAX; beyond that all are
+ *   dropped, because the log has them.  They are offered again behind each page.
+ * - One page is under way at a time.  LIVE is left at once when something is missing, and reached again when
+ *   the last page and what was held leave no hole up to the newest position that anybody told of.
  * - NOTIFY can fail without a word (the server's queue is full), so after QUIET_MS without an event the log is asked.
- * - Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the log
- * tells which one that is.  A stranger's notification makes the bus ask the log, once in STRANGER_MS at most: it may
- * be a new relay's. */
+ * - Any role may NOTIFY on the channel, so only what the relay's own process sent is taken; each page of the
+ *   log tells which one that is.  A stranger's notification makes the bus ask the log, once in STRANGER_MS at
+ *   most: it may be a new relay's. */
 #include "bus.h"
 
 #include <inttypes.h>

@@ -6,8 +6,8 @@
  *
  * What must stay true:
  *
- * - Events are added in the order of their positions and removed in that order.  So an event that goes is the first
- * of each of its tails, and a tail can be searched by halves.
+ * - Events are added in the order of their positions and removed in that order.  So an event that goes is the
+ *   first of each of its tails, and a tail can be searched by halves.
  * - All events behind `floor` are here, none at or before it.
  *
  * Limit: limit_bytes for all events; when it is reached the oldest go, and clients with an older offset need the log.

@@ -4,12 +4,13 @@
  *
  * What must stay true:
  *
- * - The messages of a room go to the database in the order in which they came, one batch at a time: the next one
- * begins when the one before has been answered.  So a queue exists while it has a batch, and never without.
+ * - The messages of a room go to the database in the order in which they came, one batch at a time: the next
+ *   one begins when the one before has been answered.  So a queue exists while it has a batch, and never
+ *   without.
  * - Each message gets exactly one answer, its own.
- * - A batch is one transaction.  If the database refuses it as a whole (a trigger of the application did), all of its
- *   messages go again, each alone, so that one bad message does not refuse the others.  After a broken connection
- * they do not: the batch may have been stored.
+ * - A batch is one transaction.  If the database refuses it as a whole (a trigger of the application did), all
+ *   of its messages go again, each alone, so that one bad message does not refuse the others.  After a broken
+ *   connection they do not: the batch may have been stored.
  *
  * Limits: BATCH_MAX messages or BATCH_BYTES_MAX a batch; WAITING_MAX messages a room, beyond which `unavailable` is
  * the answer. */

@@ -6,14 +6,14 @@
  *
  * What must stay true:
  *
- * - An argument is read once, by sio_packet.c.  Its members stay with the event while it is handled, its bytes go to
- * SQL as they came, with our keys behind them: of a key that stands twice jsonb keeps the last, so ours cannot be
- * forged.
- * - Events of one client begin in their order.  While `barriers` is above 0 they wait in `held`, bounded by HELD_MAX
- * and HELD_BYTES_MAX; what is beyond is refused with rate_limited, and of what we inject for the client the socket
- * ends.
- * - Every struct rt_client_event ends in exactly one of the answers, which frees it.  Between a call of the database
- * and its reply the client may go, so an event knows its serial, not its pointer.
+ * - An argument is read once, by sio_packet.c.  Its members stay with the event while it is handled, its bytes
+ *   go to SQL as they came, with our keys behind them: of a key that stands twice jsonb keeps the last, so
+ *   ours cannot be forged.
+ * - Events of one client begin in their order.  While `barriers` is above 0 they wait in `held`, bounded by
+ *   HELD_MAX and HELD_BYTES_MAX; what is beyond is refused with rate_limited, and of what we inject for the
+ *   client the socket ends.
+ * - Every struct rt_client_event ends in exactly one of the answers, which frees it.  Between a call of the
+ *   database and its reply the client may go, so an event knows its serial, not its pointer.
  * - What costs no query is limited too (FAULTS_PER_S): a client that sends nothing but mistakes is cut off. */
 #include "client_event.h"
 

@@ -9,12 +9,12 @@
  *
  * What must stay true:
  *
- * - No hole: every event of the room from the request on is either noted or comes after the join.  Some of those
- * noted may be older than the join in the database.
+ * - No hole: every event of the room from the request on is either noted or comes after the join.  Some of
+ *   those noted may be older than the join in the database.
  * - Nobody hears a room that they have left: an end of the membership that the database had not seen when it answered
  *   cancels the join, and drops what was noted before the end.
- * - Noted events get the position of when they are sent: a client that came back with an older one would get events
- * twice.
+ * - Noted events get the position of when they are sent: a client that came back with an older one would get
+ *   events twice.
  *
  * Limits: NOTED_MAX events and ENDS_MAX ends for each join; beyond either the join is cancelled, which the client
  * learns as a failed room. */

@@ -2,11 +2,12 @@
  *
  * Three queues, each with a timer of its own:
  *
- * - gone: connections that have ended.  They go to rt_api.disconnect in batches.  One call is under way at a time, so
- * the order stays; what it could not tell is told again.  Above GONE_MAX the oldest is forgotten: the database ends
- * it with this gateway, or when it counts connections that nobody reports.
- * - going: users without a client here.  All wait equally long, so they are in the order of their due times.  A user
- * who is back by then is not told of.  The database decides whether they are offline: they may be at another gateway.
+ * - gone: connections that have ended.  They go to rt_api.disconnect in batches.  One call is under way at a
+ *   time, so the order stays; what it could not tell is told again.  Above GONE_MAX the oldest is forgotten:
+ *   the database ends it with this gateway, or when it counts connections that nobody reports.
+ * - going: users without a client here.  All wait equally long, so they are in the order of their due times.
+ *   A user who is back by then is not told of.  The database decides whether they are offline: they may be at
+ *   another gateway.
  * - waiting: statuses that wait for the end of the window.  Of several of one user the last counts.
  *
  * What must stay true: a status that waited carries the bus's position of when it is sent, not its own: with its own

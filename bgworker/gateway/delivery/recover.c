@@ -7,14 +7,14 @@
  *
  * What must stay true:
  *
- * - Order: a client gets everything up to r->pos before anything behind it.  Until it is live nothing else sends to
- * it events of the bus, and a barrier holds its own events.
+ * - Order: a client gets everything up to r->pos before anything behind it.  Until it is live nothing else
+ *   sends to it events of the bus, and a barrier holds its own events.
  * - No hole: it goes live in the same turn in which r->pos has reached the bus's position.  The bus dispatches in the
  *   same loop, so nothing falls in between.
- * - Nothing twice: r->pos is the offset that the client gets with each event (rt_client_pos()).  If it breaks off
- * here, it comes back with that offset.
- * - A membership that has ended since is not searched, and its room is not joined again: what the room says is not
- * for this client any more, even if it said it while the user was a member.
+ * - Nothing twice: r->pos is the offset that the client gets with each event (rt_client_pos()).  If it breaks
+ *   off here, it comes back with that offset.
+ * - A membership that has ended since is not searched, and its room is not joined again: what the room says is
+ *   not for this client any more, even if it said it while the user was a member.
  *
  * Limits: a client is sent what fits into half of its queue (rt_recovery_space_bytes()); a look covers WINDOW
  * positions, a tick STEPS_A_TICK clients, so that a storm of clients leaves the loop its turns. */

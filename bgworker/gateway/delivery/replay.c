@@ -9,14 +9,14 @@
  *
  * What must stay true:
  *
- * - A run reads the log once, upwards from the smallest position of its clients.  Everything up to rp->pos has been
- * handed to each client of the run that it concerns and that was not beyond it already.
+ * - A run reads the log once, upwards from the smallest position of its clients.  Everything up to rp->pos has
+ *   been handed to each client of the run that it concerns and that was not beyond it already.
  * - A client may enter the run only at or behind rp->pos.  One that is further back waits for the next run.
- * - Only clients with in_run set get events.  `interests` may still name others, which were left behind: they are
- * skipped.
+ * - Only clients with in_run set get events.  `interests` may still name others, which were left behind: they
+ *   are skipped.
  * - No interest outlives its run: drop_interests() comes before a recovery of the run is freed or handed back.
- * - A page is read when all clients have space for it, or the slow ones have been left behind after PATIENCE_MS: so
- * one slow client delays the others once, and nobody's queue overflows.
+ * - A page is read when all clients have space for it, or the slow ones have been left behind after
+ *   PATIENCE_MS: so one slow client delays the others once, and nobody's queue overflows.
  * - A client that has gone (r->client is NULL) stays in its list until its turn comes.
  *
  * Each client's interests (rooms that it had joined, rooms that its user is a member of, the user) are lists by key,

@@ -12,21 +12,23 @@
  *
  * - A session is in `by_sid` from new until it is closed or discarded, and on_close() comes exactly once for each
  *   on_open().  After on_close() the owner is gone, and nothing above may be called for it.
- * - It is carried by one thing at a time.  While `ws` is NULL that is polling: packets leave only as answers to
- * `poll`, and a probe's websocket carries nothing but the probe's own conversation.  From rt_eio_session_move() on it
- * is `ws`; neither `poll`, `post` nor `probe` is ever set again.  So no packet is lost, doubled or out of order.
- * - What is sent is queued, and the session put on the dirty list; when the turn ends, all that waits for a session
- *   goes out at once.  The application sends and closes while it walks over its own lists, so nothing that may call
- * it back happens in rt_eio_session_send() or _close(): those too are only noted (close_reason) and done by flush().
+ * - It is carried by one thing at a time.  While `ws` is NULL that is polling: packets leave only as answers
+ *   to `poll`, and a probe's websocket carries nothing but the probe's own conversation.  From
+ *   rt_eio_session_move() on it is `ws`; neither `poll`, `post` nor `probe` is ever set again.  So no packet
+ *   is lost, doubled or out of order.
+ * - What is sent is queued, and the session put on the dirty list; when the turn ends, all that waits for a
+ *   session goes out at once.  The application sends and closes while it walks over its own lists, so nothing
+ *   that may call it back happens in rt_eio_session_send() or _close(): those too are only noted
+ *   (close_reason) and done by flush().
  * - `dirty` means exactly: on the dirty list.  A session that is closed while it is on it is freed by flush(), which
  *   comes upon it; any other one is freed by the loop at the end of the turn.  Never both, never at once, since
  *   callers further up the stack still look at `closed`.
  * - The heartbeat's timer runs from open to the end.  With awaits_pong it is the time for the answer, otherwise the
  *   pause until the next ping, and with closes_when_sent the patience with a client that does not read its last
  *   packets.  Its end means, in this order of cases: end of the session, "ping timeout", send a ping.
- * - What a client may make us hold is bounded: settings->max_queued_bytes, what the websocket has taken from the
- * queue but not the kernel from it included.  Above it the client reads too slowly and is cut off, never buffered
- * for.
+ * - What a client may make us hold is bounded: settings->max_queued_bytes, what the websocket has taken from
+ *   the queue but not the kernel from it included.  Above it the client reads too slowly and is cut off, never
+ *   buffered for.
  *
  * Specification: github.com/socketio/engine.io-protocol, version 4.  Packet types by their digit: 0 open, 1 close,
  * 2 ping, 3 pong, 4 message, 5 upgrade, 6 noop.  The server pings. */

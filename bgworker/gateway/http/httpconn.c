@@ -10,7 +10,7 @@
  *
  * Invariants:
  * - One request at a time.  `id` is not 0 exactly from its head to the beginning of its reply, and then the
- * connection is in `requests`; so an answer that comes too late finds nothing.
+ *   connection is in `requests`; so an answer that comes too late finds nothing.
  * - `reply` is empty but in WRITING (and for a moment in READING_BODY, for 100 Continue).
  * - `counted` is this connection's part of traffic->held_bytes, `unsent` of traffic->unsent_bytes; both go back when
  *   the request or the reply ends, whatever ended it.

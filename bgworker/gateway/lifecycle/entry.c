@@ -9,16 +9,16 @@
  *
  * What must stay true:
  *
- * - Nobody is let in before the keys have been read and the bus knows its position: without the position a client
- * would get an offset that skips events.
+ * - Nobody is let in before the keys have been read and the bus knows its position: without the position a
+ *   client would get an offset that skips events.
  * - The database reads a user's memberships before we read its answer, and the bus may tell of changes in between. So
  *   while a batch is under way every change is noted, in the order of the bus.  An answer is applied first, then the
  *   notes from the batch's beginning on: the last word on a room is the note's.
  * - A user's rooms are filled in for the first of their clients here only.  From then on the bus keeps them.
- * - A client may go while its entry waits.  So everything here keeps its serial.  If the database has let it in by
- * then, it is told that the connection has gone.
- * - An entry is at one place: in the list that waits, in a batch, or with auth.c while the user of another issuer's
- * token is created.
+ * - A client may go while its entry waits.  So everything here keeps its serial.  If the database has let it
+ *   in by then, it is told that the connection has gone.
+ * - An entry is at one place: in the list that waits, in a batch, or with auth.c while the user of another
+ *   issuer's token is created.
  *
  * Limits: BATCHES_MAX calls with BATCH_MAX entries each, so that a storm of CONNECTs costs few transactions and does
  * not take all connections to the database.  Above NOTES_MAX notes are dropped and the batches under way are asked

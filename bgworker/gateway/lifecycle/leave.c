@@ -7,9 +7,9 @@
  * What must stay true:
  *
  * - Afterwards nothing points to the client.  A call of the database that is under way keeps its serial, and a
- * recovery that waits somewhere has been told (rt_recovery_release()).
- * - The database is not told of the end of a client that was superseded: its session goes on at another socket, here
- * or at another gateway, and the end would end that one. */
+ *   recovery that waits somewhere has been told (rt_recovery_release()).
+ * - The database is not told of the end of a client that was superseded: its session goes on at another
+ *   socket, here or at another gateway, and the end would end that one. */
 #include "leave.h"
 
 #include <stdlib.h>

@@ -11,9 +11,9 @@
  * What must stay true:
  *
  * - The answer to a join and the bus's rt:meeting-member come in either order.  Behind both the client gets
- * everything that the meeting says since its seat, once.
- * - What was held goes out with the position of that moment: with its own a client that breaks off would get later
- * events twice.
+ *   everything that the meeting says since its seat, once.
+ * - What was held goes out with the position of that moment: with its own a client that breaks off would get
+ *   later events twice.
  * - A seat is in its meeting's list and in its client's; a meeting exists while it has seats.
  *
  * Limit: HELD_MAX frames a seat; beyond it the client is cut off. */

@@ -5,13 +5,13 @@
  *
  * What must stay true:
  *
- * - Each event is answered once: by the worker, by the database, or after ANSWER_WITHIN_MS with `unavailable`.  An
- * answer to an unknown tag is one of a request that was given up, and ignored.
- * - A request is a barrier for its client's later events only until the database has it.  So requests of one client
- * reach the worker in their order, and do not wait for one another's answers.
+ * - Each event is answered once: by the worker, by the database, or after ANSWER_WITHIN_MS with
+ *   `unavailable`.  An answer to an unknown tag is one of a request that was given up, and ignored.
+ * - A request is a barrier for its client's later events only until the database has it.  So requests of one
+ *   client reach the worker in their order, and do not wait for one another's answers.
  * - All requests last equally long, so the list is in the order of their ends and one timer does for all.
- * - Answers that are too long for the bus wait in the database (`stored`).  They are fetched up to FETCHES_MAX at a
- * time, one call after the other.
+ * - Answers that are too long for the bus wait in the database (`stored`).  They are fetched up to FETCHES_MAX
+ *   at a time, one call after the other.
  *
  * Limit: REQUESTS_MAX requests, and as many answers to fetch; beyond it `unavailable` is the answer. */
 #include "signalling.h"

@@ -8,8 +8,9 @@
  *
  * - Each request gets exactly one answer.  A request that waits knows its id, not its connection: the client may have
  *   left, and then the answer goes nowhere.
- * - The body's and query's keys stand before those of the path and of the gateway, since of a key that stands twice
- * jsonb keeps the last.  `address` and `gateway` of a login are the gateway's: add_origin() puts them last.
+ * - The body's and query's keys stand before those of the path and of the gateway, since of a key that stands
+ *   twice jsonb keeps the last.  `address` and `gateway` of a login are the gateway's: add_origin() puts them
+ *   last.
  * - What is written counts against the same bucket of the user as events that write. */
 #include "rest.h"
 

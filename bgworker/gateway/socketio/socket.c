@@ -10,10 +10,11 @@
  *
  * What must stay true:
  *
- * - IDLE is exactly: on the list of idle sockets, from the oldest to the newest.  When sessions are at their limit
- * the oldest of them ends: it has cost nobody a login.
- * - In all other states the socket is in `by_id`, and the application may hold a pointer to it; on_disconnect() comes
- * once for each time that it leaves them, but for a refusal, which the application did itself.
+ * - IDLE is exactly: on the list of idle sockets, from the oldest to the newest.  When sessions are at their
+ *   limit the oldest of them ends: it has cost nobody a login.
+ * - In all other states the socket is in `by_id`, and the application may hold a pointer to it;
+ *   on_disconnect() comes once for each time that it leaves them, but for a refusal, which the application did
+ *   itself.
  * - A socket is freed by on_close() alone, which Engine.IO calls from the loop.  The application's calls never come
  *   to that: they close the session, which ends with the turn.
  * - The connect timer runs while there is no accepted CONNECT: from the session's beginning, and from a DISCONNECT.

@@ -6,16 +6,17 @@
  * What must stay true, for as long as the receiver's decoder and SRTP context live, that is over pauses, key frames,
  * changes of layer and senders that begin anew:
  *
- * - Sequence numbers go on.  Each packet that goes out for the first time has the number behind the highest one so
- * far, or fills a hole that the network made on the way to us (seq.h).  What is left out on purpose leaves no hole; a
- * hole that is not ours is kept, so that the receiver knows of its loss.
- * - No number goes out twice under AES-GCM: the number and SSRC are the nonce, and a nonce used twice with other
- * bytes gives the authentication key away (RFC 7714 section 8, RFC 5116 section 3.1).  rt_seq_map() maps each
- * incoming number once, the producer lets no duplicate through, and what is sent again goes out by RTX, with a number
- * of its own (RFC 4588).  Without RTX it is sent again under AES-CM alone, with the bytes that it had.
- * - The rollover counter (RFC 3711 section 3.3.1) is one for the SSRC and another for its RTX, each from the first
- *   packet on.  The first number is below 2^15: a receiver that loses packets around an early wrap would guess its
- * counter wrong.
+ * - Sequence numbers go on.  Each packet that goes out for the first time has the number behind the highest
+ *   one so far, or fills a hole that the network made on the way to us (seq.h).  What is left out on purpose
+ *   leaves no hole; a hole that is not ours is kept, so that the receiver knows of its loss.
+ * - No number goes out twice under AES-GCM: the number and SSRC are the nonce, and a nonce used twice with
+ *   other bytes gives the authentication key away (RFC 7714 section 8, RFC 5116 section 3.1).  rt_seq_map()
+ *   maps each incoming number once, the producer lets no duplicate through, and what is sent again goes out by
+ *   RTX, with a number of its own (RFC 4588).  Without RTX it is sent again under AES-CM alone, with the bytes
+ *   that it had.
+ * - The rollover counter (RFC 3711 section 3.3.1) is one for the SSRC and another for its RTX, each from the
+ *   first packet on.  The first number is below 2^15: a receiver that loses packets around an early wrap would
+ *   guess its counter wrong.
  * - Timestamps go forward at the producer's clock.  Where another stream begins, time goes on by what our clock says.
  * - VP8's picture numbers and TL0PICIDX go on in the same way (RFC 7741 section 4.2): pid_offset belongs to a number,
  *   not to a moment, so it travels as the tag of seq's changes.

@@ -3,8 +3,8 @@
  *   demux.c ──> rt_producer_packet(): counted (recv), parsed once, kept (store) ──> each consumer
  *
  * What must stay true:
- * - A packet that recv takes for a duplicate goes nowhere: SRTP would let a repair through that came by RTX as well
- * as by itself, and a consumer must not get one number twice.
+ * - A packet that recv takes for a duplicate goes nowhere: SRTP would let a repair through that came by RTX as
+ *   well as by itself, and a consumer must not get one number twice.
  * - The store, and what is known of the last key frame, are of one run of numbers: where the sender begins anew
  *   (another SSRC, or a jump) both are forgotten before the first packet of the new run is kept.
  * - Of a layer one key frame is asked for at a time, however many consumers want it: keyframe_wanted until it comes.
