@@ -274,8 +274,8 @@ rt_complain_of_workers(const char *name, const char *database)
 {
 	ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				  errmsg("could not start \"%s\" for database \"%s\": no free background worker", name, database),
-				  errhint("Increase max_worker_processes: rt needs one worker, two more for each database that it "
-						  "serves, and one to spare for looking into new databases.")));
+				  errhint("Increase max_worker_processes: rt needs one worker, two for each database that it "
+						  "serves, and one to inspect new databases.")));
 }
 
 static void
@@ -318,7 +318,7 @@ finish_probe(struct rt_candidates *cs)
 	c->seen = found ? RT_SEEN_PRESENT : RT_SEEN_ABSENT;
 	c->complained = false;
 	if (!found && c->rank > 0)
-		ereport(LOG, (errmsg("database \"%s\", named by rt.databases, has no extension rt", c->name),
+		ereport(LOG, (errmsg("database \"%s\" is listed in rt.databases but does not have extension rt", c->name),
 					  errhint("Run CREATE EXTENSION rt CASCADE in that database.")));
 }
 

@@ -207,13 +207,14 @@ complain_of_ports(struct rt_candidate *c, bool has_port)
 		ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
 					  errmsg("no media for database \"%s\": the gateway's port %d is one of its media ports", c->name,
 							 c->port),
-					  errhint("%d media processes take as many ports, from rt.media_port on.", rt_media_workers)));
+					  errhint("Choose a gateway port outside the media ports, %d to %d.", c->media_port,
+							  c->media_port + Max(rt_media_workers, 1) - 1)));
 		return;
 	}
 	ereport(LOG, (errcode(ERRCODE_OBJECT_IN_USE),
 				  errmsg("no %s for database \"%s\": port %d serves another database", has_port ? "media" : "gateway",
 						 c->name, has_port ? c->media_port : c->port),
-				  errhint("Give each database ports of its own in rt.databases, as in \"%s:%d:%d\".", c->name,
+				  errhint("Give each database its own ports in rt.databases, for example \"%s:%d:%d\".", c->name,
 						  has_port ? c->port : c->port + 100, c->media_port + 100)));
 }
 

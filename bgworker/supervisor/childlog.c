@@ -94,8 +94,8 @@ static void
 tell_left_out(struct rt_childlog *log)
 {
 	if (log->lines_left_out > 0)
-		ereport(WARNING, (errmsg("%s: left out " UINT64_FORMAT " lines (" UINT64_FORMAT
-								 " bytes): it writes more than the log takes",
+		ereport(WARNING, (errmsg("%s: dropped " UINT64_FORMAT " lines (" UINT64_FORMAT
+								 " bytes): it writes more than the log accepts",
 								 log->name, log->lines_left_out, log->bytes_left_out)));
 	log->lines_left_out = log->bytes_left_out = 0;
 	log->told = rt_clock_now();

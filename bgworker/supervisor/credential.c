@@ -349,7 +349,7 @@ rt_credential_hint(enum rt_program_kind kind, const char *database)
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
 					  errhint("Check rt.conninfo, and the pg_hba.conf of the server that it names.")));
 	else if (lacks_right(role, database, &statement))
-		ereport(LOG, (errmsg("%s cannot log in to database \"%s\": it has no right to", role, database),
+		ereport(LOG, (errmsg("%s cannot log in to database \"%s\": the role lacks permission", role, database),
 					  errhint("Run: %s", statement.data)));
 	else if (host == NULL)
 		ereport(LOG,

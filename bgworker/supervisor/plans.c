@@ -101,7 +101,7 @@ make_pairs(struct rt_plans *p, int count)
 	for (; p->npairs < count; p->npairs++)
 	{
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, p->pairs[p->npairs]) != 0)
-			ereport(ERROR, (errcode_for_socket_access(), errmsg("could not make a pair of sockets: %m")));
+			ereport(ERROR, (errcode_for_socket_access(), errmsg("could not create socket pair: %m")));
 	}
 	for (int i = 0; i < count; i++)
 	{
@@ -147,7 +147,7 @@ append_pem(StringInfo out, const char *key, const char *setting, const char *fil
 	if (f == NULL || (fread(text, 1, MAX_PEM_BYTES, f) == 0 && ferror(f)))
 	{
 		ereport(LOG, (errcode_for_file_access(), errmsg("could not read %s \"%s\": %m", setting, file),
-					  errhint("The gateway takes it over at the next reload.")));
+					  errhint("Make the file readable, then reload the configuration.")));
 		appendStringInfoString(out, "null");
 	}
 	else
@@ -243,7 +243,7 @@ tell_missing(struct rt_plans *p, enum rt_program_kind kind)
 
 	p->missing_told[kind] = missing;
 	if (missing && !told)
-		ereport(LOG, (errmsg("%s is not installed in \"%s\", so there is none for database \"%s\"",
+		ereport(LOG, (errmsg("%s is not installed in \"%s\" and does not run for database \"%s\"",
 							 rt_program_role(kind), program_folder(), p->database),
 					  errhint("Install it and reload, or set rt.%s_workers to 0.", rt_program_name(kind))));
 }

@@ -271,8 +271,7 @@ static void
 log_end(const struct rt_runner *r, int status)
 {
 	const char *role = rt_program_role(r->kind);
-	const char *again =
-		r->leaving ? "it was draining" : psprintf("it is started again in %d ms", r->backoff.pause_ms);
+	const char *again = r->leaving ? "it was draining" : psprintf("restarting it in %d ms", r->backoff.pause_ms);
 
 	if (WIFSIGNALED(status))
 		ereport(LOG, (errmsg("%s[%d] was terminated by signal %d: %s; %s", role, r->pid, WTERMSIG(status),

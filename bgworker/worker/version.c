@@ -57,10 +57,11 @@ rt_version_has_places(void)
 static void
 tell(const char *database, const char *version)
 {
-	ereport(WARNING, (errmsg("extension rt has version %s in database \"%s\", its library is version %s", version,
-							 database, RT_VERSION),
-					  errdetail("The gateway and the media forwarder of this database wait."),
-					  errhint("Run \"ALTER EXTENSION rt UPDATE\" in this database.")));
+	ereport(WARNING,
+			(errmsg("extension rt has version %s in database \"%s\", its library is version %s", version, database,
+					RT_VERSION),
+			 errdetail("The gateway and the media forwarder of this database start when the versions match."),
+			 errhint("Run \"ALTER EXTENSION rt UPDATE\" in this database.")));
 }
 
 bool

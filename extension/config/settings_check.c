@@ -122,26 +122,26 @@ rt_check_listen_addresses(char **newval, void **extra, GucSource source)
 {
 	if (strspn(*newval, " \t") == strlen(*newval))
 	{
-		GUC_check_errdetail("There is no address.");
-		GUC_check_errhint("Set rt.gateway_workers and rt.media_workers to 0 where nothing is to listen.");
+		GUC_check_errdetail("The list of addresses is empty.");
+		GUC_check_errhint("To listen on no address, set rt.gateway_workers and rt.media_workers to 0.");
 		return false;
 	}
 	return check_list(*newval, is_listen_address, "an address or a host name",
-					  "Separate several with commas. Ports are set by rt.port and rt.media_port.");
+					  "Separate multiple addresses with commas. Set ports in rt.port and rt.media_port.");
 }
 
 bool
 rt_check_announced_address(char **newval, void **extra, GucSource source)
 {
 	return check_list(*newval, is_announced_address, "an address or a host name that a browser can reach",
-					  "Separate several with commas. The port is that of rt.media_port.");
+					  "Separate multiple addresses with commas. Set the port in rt.media_port.");
 }
 
 bool
 rt_check_trusted_proxies(char **newval, void **extra, GucSource source)
 {
 	return check_list(*newval, is_network, "an address or a network such as 10.0.0.0/8",
-					  "Separate several with commas. Names are not looked up.");
+					  "Separate multiple values with commas. Host names are not accepted.");
 }
 
 /* What a source of a Content-Security-Policy may consist of, so that it ends neither the directive nor the header. */
@@ -156,14 +156,15 @@ bool
 rt_check_connect_sources(char **newval, void **extra, GucSource source)
 {
 	return check_list(*newval, is_source, "a source such as wss://other.example.com",
-					  "Separate several with commas.");
+					  "Separate multiple sources with commas.");
 }
 
 bool
 rt_check_cors_origins(char **newval, void **extra, GucSource source)
 {
-	return check_list(*newval, is_origin, "an origin such as https://app.example.com (without a path)",
-					  "Separate several with commas. https://*.example.com means all names below example.com.");
+	return check_list(
+		*newval, is_origin, "an origin such as https://app.example.com (without a path)",
+		"Separate multiple origins with commas. https://*.example.com matches all subdomains of example.com.");
 }
 
 /* host:port, [::1]:port, or a port alone. */
@@ -204,7 +205,7 @@ rt_check_metrics_address(char **newval, void **extra, GucSource source)
 	{
 		ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						  errmsg("invalid value for parameter \"%s\": \"%s\"", "rt.metrics_address", *newval),
-						  errdetail("Gateways show no metrics until it is corrected.")));
+						  errdetail("Gateways serve no metrics until the value is corrected.")));
 		return true;
 	}
 	GUC_check_errdetail("\"%s\" is not of the form address:port.", *newval);
@@ -243,13 +244,14 @@ rt_check_databases(char **newval, void **extra, GucSource source)
 		if (served == NULL)
 		{
 			GUC_check_errdetail("\"%s\" is not of the form name[:port[:media_port]].", item.data);
-			GUC_check_errhint("Ports are from 1 to %d. Put a name that has a comma or a colon in double quotes.",
-							  HIGHEST_PORT);
+			GUC_check_errhint(
+				"Ports range from 1 to %d. Put a name that contains a comma or a colon in double quotes.",
+				HIGHEST_PORT);
 			return false;
 		}
 		if (is_named_twice(list, served))
 		{
-			GUC_check_errdetail("Database \"%s\" is named twice.", served->name);
+			GUC_check_errdetail("Database \"%s\" is listed twice.", served->name);
 			return false;
 		}
 		list = lappend(list, served);
@@ -367,7 +369,7 @@ is_key_value_string(const char *p)
 		p = skip_value(skip_space(p + 1));
 		if (p == NULL)
 		{
-			GUC_check_errdetail("The quoted value of \"%.*s\" does not end.", (int) len, key);
+			GUC_check_errdetail("The quoted value of \"%.*s\" is not terminated.", (int) len, key);
 			return false;
 		}
 	}
@@ -381,7 +383,7 @@ rt_check_conninfo(char **newval, void **extra, GucSource source)
 	if (strncmp(*newval, "postgresql://", strlen("postgresql://")) == 0 ||
 		strncmp(*newval, "postgres://", strlen("postgres://")) == 0 || is_key_value_string(*newval))
 		return true;
-	GUC_check_errhint("It is a libpq connection string, such as \"host=/var/run/postgresql port=5432\".");
+	GUC_check_errhint("Use a libpq connection string, such as \"host=/var/run/postgresql port=5432\".");
 	return false;
 }
 
@@ -401,7 +403,7 @@ look_at(const char *path, bool folder, struct stat *seen)
 	if (stat(path, seen) != 0 || access(path, folder ? X_OK : R_OK) != 0)
 		GUC_check_errdetail("Could not access \"%s\": %m.", path);
 	else if (folder ? !S_ISDIR(seen->st_mode) : !S_ISREG(seen->st_mode))
-		GUC_check_errdetail("\"%s\" is not a %s.", path, folder ? "folder" : "regular file");
+		GUC_check_errdetail("\"%s\" is not a %s.", path, folder ? "directory" : "regular file");
 	else
 		return true;
 	return false;
@@ -414,7 +416,7 @@ rt_check_file(char **newval, void **extra, GucSource source)
 
 	if (**newval == '\0' || !may_look_at_files() || look_at(*newval, false, &seen))
 		return true;
-	GUC_check_errhint("The server's operating system user must be able to read it. A relative name is taken from the "
+	GUC_check_errhint("The server's operating system user must be able to read it. A relative path starts at the "
 					  "data directory.");
 	return false;
 }
@@ -430,7 +432,7 @@ rt_check_program_path(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("\"%s\" is not an absolute path.", *newval);
 	else if (!may_look_at_files() || look_at(*newval, true, &seen))
 		return true;
-	GUC_check_errhint("It is the folder that has rt_gateway and rt_media.");
+	GUC_check_errhint("Use the directory that contains rt_gateway and rt_media.");
 	return false;
 }
 
@@ -478,20 +480,21 @@ rt_settings_compare(void)
 	bool key = rt_ssl_key_file[0] != '\0';
 
 	if (rt_max_message_size_bytes > rt_max_payload_bytes)
-		warn("messages of rt.max_message_size cannot be sent to the gateway: rt.max_payload is smaller",
+		warn("rt.max_payload is smaller than rt.max_message_size: the gateway rejects the largest messages",
 			 "Increase rt.max_payload, or decrease rt.max_message_size.");
 	if (rt_max_message_size_bytes > rt_max_queued_bytes)
-		warn("messages of rt.max_message_size cut clients off: rt.max_queued_bytes is smaller",
+		warn("rt.max_queued_bytes is smaller than rt.max_message_size: the largest messages disconnect clients",
 			 "Increase rt.max_queued_bytes, or decrease rt.max_message_size.");
 	/* An event takes half of the ring at the most, and in JSON it may be twice as long. */
 	if (rt_max_message_size_bytes / 1024 > rt_ring_size_kb / 4)
-		warn("events of rt.max_message_size, such as those of rt.broadcast(), are lost: rt.ring_size is smaller than "
-			 "four of them",
-			 "Increase rt.ring_size, which takes a restart, or decrease rt.max_message_size.");
+		warn("rt.ring_size is smaller than four times rt.max_message_size: the largest events, such as those of "
+			 "rt.broadcast(), are lost",
+			 "Increase rt.ring_size, which requires a restart, or decrease rt.max_message_size.");
 	if (rt_rate_messages > rt_rate_burst)
-		warn("users cannot send rt.rate_messages in a second: rt.rate_burst is smaller", "Increase rt.rate_burst.");
+		warn("rt.rate_burst is smaller than rt.rate_messages: users cannot send rt.rate_messages in one second",
+			 "Increase rt.rate_burst.");
 	if (key && is_open_to_others(rt_ssl_key_file))
-		warn("the file of rt.ssl_key_file can be read by others",
+		warn("the file in rt.ssl_key_file is accessible to other users",
 			 "Give it permissions u=rw (0600), or u=rw,g=r (0640) if root owns it.");
 	if (cert != key)
 		warn(cert ? "rt.ssl_cert_file is set, but rt.ssl_key_file is not: the gateway cannot start"

@@ -58,7 +58,7 @@ static void
 warn_not_loaded(void)
 {
 	ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					  errmsg("rt is not loaded: clients are not told of what this session writes"),
+					  errmsg("rt is not loaded: clients are not notified of this session's changes"),
 					  errhint("Add \"rt\" to shared_preload_libraries and restart the server.")));
 }
 
@@ -66,7 +66,7 @@ static void
 warn_no_slot(void)
 {
 	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					  errmsg("rt does not serve this database: clients are not told of what this session writes"),
+					  errmsg("rt does not serve this database: clients are not notified of this session's changes"),
 					  errdetail("rt serves at most %d databases.", rt_max_databases),
 					  errhint("Raise rt.max_databases and restart the server.")));
 }
@@ -285,9 +285,10 @@ check_name(const char *name, Size len)
 {
 	if (len >= 1 && len <= MAX_NAME && strspn(name, NAME_CHARACTERS) == len)
 		return;
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid event name"),
-					errdetail("A name has 1 to %d of the characters A-Z, a-z, 0-9, \"_\", \".\", \":\" and \"-\".",
-							  MAX_NAME)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid event name"),
+			 errdetail("A name consists of 1 to %d of the characters A-Z, a-z, 0-9, \"_\", \".\", \":\" and \"-\".",
+					   MAX_NAME)));
 }
 
 /* The text of an argument of type json, which must be an object, from its brace on. */

@@ -59,7 +59,7 @@ trigger_data(FunctionCallInfo fcinfo, bool as_expected)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo) || !as_expected)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("function is a trigger of rt.messages, and can be called as such alone")));
+						errmsg("function can only be called as a trigger of rt.messages")));
 	return (TriggerData *) fcinfo->context;
 }
 

@@ -122,8 +122,8 @@ rt_message_check_size(HeapTuple row, TupleDesc desc, const struct rt_message_col
 	Size bytes = no_content ? 0 : text_bytes(content);
 
 	if (bytes == 0 && no_metadata)
-		ereport(ERROR,
-				(errcode(ERRCODE_RT_BAD_REQUEST), errmsg("message is empty"), errhint("Give content, or metadata.")));
+		ereport(ERROR, (errcode(ERRCODE_RT_BAD_REQUEST), errmsg("message is empty"),
+						errhint("Provide content or metadata.")));
 	if (!no_metadata)
 		bytes += metadata_bytes(metadata);
 	if (bytes > rt_max_message_size_bytes)

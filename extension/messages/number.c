@@ -222,7 +222,7 @@ rt_number_check(int64 room_id, int64 seq)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
 						errdetail("The last_seq of room " INT64_FORMAT " is " INT64_FORMAT ".", room_id, last),
-						errhint("Leave seq out and it is assigned. To restore messages, load rt.rooms first.")));
+						errhint("Omit seq to have it assigned. To restore messages, load rt.rooms first.")));
 	own_version(room_id)->known = last;
 }
 
@@ -252,8 +252,8 @@ rt_number_confirm(int64 room_id, int64 seq, bool *late)
 
 	if (v == NULL)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("a trigger has moved a message to another room after it got its number"),
-						errhint("Give that trigger a name that comes before \"zz_rt_before_insert\".")));
+						errmsg("a trigger moved a message to another room after its number was assigned"),
+						errhint("Give that trigger a name that sorts before \"zz_rt_before_insert\".")));
 	if (v->first == 0 || seq < v->first)
 		return false;
 	v = own_version(room_id);
@@ -356,7 +356,7 @@ on_transaction(XactEvent event, void *arg)
 	{
 		if (!dlist_is_empty(&numbers.open))
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("a statement has left numbers of messages open"),
+							errmsg("message numbers were assigned but not confirmed"),
 							errhint("Enable all triggers of table rt.messages, or none.")));
 		return;
 	}

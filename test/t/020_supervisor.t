@@ -121,9 +121,9 @@ $old = $cluster->sql($program);
 my $starts = () = slurp("$folder/report.0") =~ /\n/g;
 my $logged = length $cluster->log;
 kill 'KILL', $old;
-log_has(qr/ended with exit code 3; it is started again in 1600 ms/, 'the pause grows');
+log_has(qr/ended with exit code 3; restarting it in 1600 ms/, 'the pause grows');
 my $more = () = slurp("$folder/report.0") =~ /\n/g;
-my @pauses = substr($cluster->log, $logged) =~ /it is started again in (\d+) ms/g;
+my @pauses = substr($cluster->log, $logged) =~ /restarting it in (\d+) ms/g;
 is(scalar(grep { $pauses[$_] != 2 * $pauses[ $_ - 1 ] } 1 .. $#pauses), 0, 'it doubles') || diag("@pauses");
 cmp_ok($more - $starts, '<=', scalar @pauses, 'a program that does not come up is not started over and over');
 $cluster->poll_sql('SELECT state, pid FROM rt.stat_programs', 'waiting|', 'rt.stat_programs shows that it waits');
@@ -165,7 +165,7 @@ is(index($log, $verifier), -1, 'nor is its verifier');
 
 set_mode('flood');
 kill 'KILL', $cluster->sql($program);
-log_has(qr/WARNING:  rt_gateway\[\d+\]: left out \d+ lines/, 'what is too much is left out, and counted');
+log_has(qr/WARNING:  rt_gateway\[\d+\]: dropped \d+ lines/, 'what is too much is left out, and counted');
 my $lines = () = $cluster->log =~ /flood \d+/g;
 cmp_ok($lines, '<', 50_000, 'the log does not take it all');
 

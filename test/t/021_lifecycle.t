@@ -197,7 +197,7 @@ ok($cluster->is_ready, 'the first has not noticed');
 
 $cluster->sql('CREATE DATABASE three');
 set('rt.databases', 'rt, three, nowhere');
-log_has(qr/database "three", named by rt.databases, has no extension rt/, 'a database without the extension is told');
+log_has(qr/database "three" is listed in rt.databases but does not have extension rt/, 'a database without the extension is told');
 set('rt.databases', '');
 
 # With one place for a database, another one can take it over.
@@ -237,7 +237,7 @@ becomes_ready('with that line the gateway serves');
 
 $cluster->sql('REVOKE CONNECT ON DATABASE rt FROM PUBLIC');
 $cluster->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'rt supervisor'");
-log_has(qr/it has no right to\n.*HINT:  Run: GRANT CONNECT ON DATABASE rt TO rt_gateway/, 'where the role lacks a right, the hint gives it');
+log_has(qr/the role lacks permission\n.*HINT:  Run: GRANT CONNECT ON DATABASE rt TO rt_gateway/, 'where the role lacks a right, the hint gives it');
 $cluster->sql('GRANT CONNECT ON DATABASE rt TO rt_gateway, rt_media');
 becomes_ready('with that right the gateway serves');
 

@@ -10,7 +10,7 @@ use RtTest;
 
 my $cluster = RtTest->start(preload => 0);
 
-my $WARNING = qr/WARNING:  rt is not loaded: clients are not told of what this session writes\s+HINT:  Add "rt" to shared_preload_libraries and restart the server\./;
+my $WARNING = qr/WARNING:  rt is not loaded: clients are not notified of this session's changes\s+HINT:  Add "rt" to shared_preload_libraries and restart the server\./;
 
 is($cluster->sql("SELECT extname FROM pg_extension WHERE extname = 'rt'"), 'rt', 'the extension can be created');
 is($cluster->pid('gateway'), 0, 'no gateway runs');
