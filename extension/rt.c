@@ -1,4 +1,9 @@
-/* rt.c: what happens as the server loads the library: settings, shared memory, hooks, workers. */
+/* rt.c: what happens as the server loads the library: settings, shared memory, hooks, workers.  What each of them
+ * does is in the module that installs it.
+ *
+ * _PG_init() runs in the postmaster, which every backend is forked from, or in a session that loads the library
+ * itself.  No lock is held, and there is no shared memory yet.  An error in the postmaster ends the server's
+ * start. */
 #include "postgres.h"
 
 #include "fmgr.h"
@@ -34,8 +39,9 @@ register_launcher(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* Loaded by a session of a server without shared_preload_libraries, the library still serves what needs no
- * shared memory, tokens among it; events are refused with a hint (extension/event.c). */
+/* Loaded by a session of a server without shared_preload_libraries, the library still serves what needs no shared
+ * memory, tokens among it; rows are stored but no event leaves, and the session is warned once
+ * (extension/events/event.c). */
 void
 _PG_init(void)
 {

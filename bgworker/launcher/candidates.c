@@ -1,5 +1,16 @@
-/* candidates.c: finds databases and looks into them; see candidates.h.  Locking: rt_shared.lock for the probe's
- * answer and the requests to look again; the rest is the launcher's own. */
+/* candidates.c: finds databases and looks into them; see candidates.h.  What to do with one that has rt is
+ * launcher.c's.
+ *
+ * Locking: rt_shared.lock for the probe's answer and the requests to look again; the rest is the launcher's own.
+ * Nothing else is done while it is held.
+ *
+ * One probe runs at a time.  probe_oid names its database until it has answered: InvalidOid is the answer "done",
+ * with probe_found written before it under the same lock.  A probe that ends without one has failed, mostly to
+ * connect, and is tried again after PROBE_RETRY_MS.
+ *
+ * Everything but rt_probe_main() runs in the launcher, which is connected to no database; the list is in the
+ * context given at the start.  Catalog reads take transactions of their own, and may raise: the launcher then
+ * ends, and the postmaster starts it anew.  rt_probe_main() is a worker of its own, "rt probe". */
 #include "postgres.h"
 
 #include "access/heapam.h"
@@ -141,6 +152,9 @@ forget_unlisted(struct rt_candidates *cs)
 	}
 }
 
+/* Afterwards the list has exactly the databases that may be served, in the order of rt.databases, or of their
+ * oids where that is empty: the first get slots and ports first.  A database that stays keeps what is known of
+ * it. */
 static void
 scan(struct rt_candidates *cs)
 {
@@ -187,7 +201,8 @@ look_again(struct rt_candidate *c)
 	c->complained = false;
 }
 
-/* Databases in which an extension came or went, or that somebody dropped, renamed or copied. */
+/* Databases in which an extension came or went, or that somebody dropped, renamed or copied.  Where more than
+ * RT_MAX_RECHECK were asked for between two turns, the list is incomplete and every database is looked at. */
 static void
 take_rechecks(struct rt_candidates *cs)
 {
@@ -278,6 +293,8 @@ rt_complain_of_workers(const char *name, const char *database)
 						  "serves, and one to inspect new databases.")));
 }
 
+/* probe_oid is set before the worker exists: its answer cannot be overwritten.  Without a free worker, the next
+ * try is after RT_BACKOFF_MAX_MS; the log is told once. */
 static void
 start_probe(struct rt_candidates *cs, struct rt_candidate *c)
 {

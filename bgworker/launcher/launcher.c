@@ -1,9 +1,17 @@
 /* launcher.c: keeps a relay and a supervisor running in each database with extension rt.
  *
- * candidates.c finds the databases; those that have rt get a slot of shared memory, ports that no other database has,
- * and workers.  A database that somebody has suspended (extension/hooks.c) is emptied of workers, and then said to be
- * quiet.  What others see is in the slots, under rt_shared.lock; what is in struct launcher is our own.  A restarted
- * launcher finds the workers of its predecessor by their pids in the slots. */
+ * candidates.c finds the databases; those that have rt get a slot of shared memory, ports that no other database
+ * has, and workers.  A database that somebody has suspended (extension/server/suspend.c) is emptied of workers,
+ * and then said to be quiet.  Programs are the supervisor's.
+ *
+ * What others see is in the slots, under rt_shared.lock and, for the workers' pids, rt_database.lock; they are
+ * taken one after the other, never one within the other.  What is in struct launcher is our own.  Backends may
+ * take a free slot; only the launcher frees one, so a slot that it looks at does not go away meanwhile.
+ *
+ * A restarted launcher finds the workers of its predecessor by their pids in the slots.
+ *
+ * Runs in worker "rt launcher", one for the server, from the end of recovery on.  State is in TopMemoryContext.
+ * An error ends the launcher; the postmaster starts it again after 5 s, and the workers run on. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -109,7 +117,8 @@ has_free_slot(void)
 	return found;
 }
 
-/* For a database without any backend that could use its ring. */
+/* For a database without any backend that could use its ring: backends keep a pointer to their slot, and whoever
+ * takes the slot next resets the ring. */
 static void
 free_slot(rt_database *db)
 {
@@ -141,7 +150,8 @@ reclaim_slot(struct launcher *l)
 	return false;
 }
 
-/* Gives every database with rt a slot, as long as there are any. */
+/* Gives every database with rt a slot, as long as there are any.  Where there are none (rt.max_databases), a database
+ * is left unserved, the log is told once, and a slot is looked for every SLOT_POLL_MS. */
 static void
 assign_slots(struct launcher *l)
 {
@@ -245,6 +255,7 @@ assign_ports(struct rt_candidate *c, rt_database *db, int supervisor_pid)
 		SetLatch(&supervisor->procLatch);
 }
 
+/* Without `wanted` no supervisor starts, and its ports are free for others. */
 static void
 set_wanted(rt_database *db, bool wanted)
 {
@@ -255,7 +266,8 @@ set_wanted(rt_database *db, bool wanted)
 	LWLockRelease(&rt_shared_state->lock);
 }
 
-/* Tells those who suspended a database whether anything of ours is there. */
+/* Tells those who suspended a database whether anything of ours is there.  Broadcast outside of the lock, which those
+ * who wake take at once. */
 static void
 set_quiet(rt_database *db, bool quiet)
 {
@@ -362,6 +374,7 @@ run_workers(struct launcher *l, struct post *post, rt_database *db, struct rt_ca
 		stop_worker(&post->supervisor, view.supervisor_pid);
 }
 
+/* Both are told in the same turn.  Quiet, and free, only when both have ended. */
 static void
 stop_workers(struct post *post, rt_database *db, const struct slot_view *view)
 {
@@ -437,6 +450,8 @@ announce(void)
 	before_shmem_exit(on_exit_launcher, (Datum) 0);
 }
 
+/* Slots first, since the workers need them.  A change that comes during the turn sets the latch, and the next
+ * turn follows at once. */
 static void
 turn(struct launcher *l)
 {

@@ -1,4 +1,15 @@
-/* batch.c: see batch.h.  Bounded by RT_BATCH_EVENTS and RT_BATCH_BYTES, which one event may overstep. */
+/* batch.c: builds the rows of rt.events and the notifications of one transaction; see batch.h.  Where events come
+ * from is feed.c's, when to write relay.c's.
+ *
+ * Bounded by RT_BATCH_EVENTS, and by RT_BATCH_BYTES, which the last event may overstep.  The caller asks
+ * rt_batch_is_full() before each event: the arrays have no place for more.
+ *
+ * Invariants: nrows <= count.  Logged events have consecutive positions, and last_pos is the highest.  An event
+ * has a position if, and only if, it has a row.
+ *
+ * Runs in the relay, without a lock of its own.  Everything that a batch refers to is in its context, which
+ * outlives failed transactions and is reset with it.  May raise.  An error while events are added leaves a batch
+ * that is good for rt_batch_reset() only; writing the rows and notifying leave it as it was. */
 #include "postgres.h"
 
 #include "access/table.h"

@@ -1,8 +1,21 @@
-/* feed.c: see feed.h.
+/* feed.c: takes events from the ring, and from the tables what the ring had no place for; see feed.h.  What to
+ * look for there is rescan.c's, what to write batch.c's.
  *
  * After the ring was full: it is drained, opened again, and once the last transaction that found no place has
  * ended, the tables are rescanned.  What has entered the ring in the meantime comes after that, without the
- * messages that the rescan has already found. */
+ * messages that the rescan has already found.
+ *
+ * RESCANNING reads the tables while records wait in the ring; DRAINING reads the ring.  The modes follow each
+ * other as DRAINING, REOPENED, RESCANNING, DRAINING; the feed begins with RESCANNING.  In this order nothing is
+ * missed: no record is behind the one that found no place until all before it are read, and the rescan's
+ * snapshots are younger than the end of every transaction that was left out.  If the ring fills up again
+ * meanwhile, the next DRAINING begins the round anew.
+ *
+ * Invariant: kept <= at <= head.  The ring's tail is kept.pos, so a batch that failed before it was filled can be
+ * read again.
+ *
+ * Runs in the relay, which alone moves the tail and reopens the ring.  ring.lock is taken by ring.c, for a moment.
+ * Memory is the relay's context; a fill may raise, as it runs SQL. */
 #include "postgres.h"
 
 #include "extension/events/event_text.h"
@@ -85,6 +98,7 @@ rt_feed_discard(struct rt_feed *f)
 	rt_ring_release(f->db, f->at.pos);
 }
 
+/* The rescan's memory of rooms is needed until all records that it may have seen are behind us. */
 static void
 forget_rescan(struct rt_feed *f)
 {
@@ -94,7 +108,8 @@ forget_rescan(struct rt_feed *f)
 	f->rescan = NULL;
 }
 
-/* The ring has nothing for us. */
+/* The ring has nothing for us.  A transaction left out that never ends, waiting for synchronous replication say,
+ * holds up the rescan, and with it all events: they wait in the ring. */
 static bool
 look_after_full_ring(struct rt_feed *f)
 {

@@ -1,4 +1,10 @@
-/* horizon.c: see horizon.h. */
+/* horizon.c: reads and writes rt_private.relay_state; see horizon.h.  When a horizon holds is relay.c's to say.
+ *
+ * Invariant: each transaction older than the stored horizon had ended, and its events were in the log, when the
+ * horizon was stored.  It is the xmin of a snapshot; horizon_at moves later, once all that began before it has
+ * ended.
+ *
+ * Runs in the relay, inside the caller's transaction, and may raise.  The row is locked by its UPDATE alone. */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"

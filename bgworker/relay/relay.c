@@ -1,9 +1,17 @@
-/* relay.c: the relay's life and its loop: a batch of events (feed.c) is written in one transaction (batch.c), and the
- * ring's bytes are given back once it has committed.
+/* relay.c: the relay's life and its loop.  A batch of events (feed.c) is written in one transaction (batch.c),
+ * and the ring's bytes are given back once it has committed.
  *
- * A transaction that fails is tried again, with a growing pause, for as long as it takes: an event that the relay has
- * seen is never dropped.  It holds no lock while it waits, and waits for none longer than LOCK_TIMEOUT, so
- * that whoever wants to drop or alter its tables gets by. */
+ * A transaction that fails is tried again, with a growing pause, for as long as it takes: an event that the relay
+ * has seen is never dropped.  What a crash takes with the ring, the next relay finds in the tables (rescan.c).
+ *
+ * Runs in worker "rt relay", one for each served database.  It holds no lock while it waits, and waits for none
+ * longer than LOCK_TIMEOUT, so that whoever wants to drop or alter its tables gets by.  Of LWLocks it holds one
+ * at a time, and none while it runs SQL.  Transactions run under rt_tx_try(), which catches their errors.  An
+ * error outside of it ends the worker, and the launcher starts another.  What lives longer than a transaction is
+ * in context "rt relay".
+ *
+ * synchronous_commit is off.  WAL is written in order, so a crash that loses rows of the log also loses every
+ * horizon that was stored after them. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -68,6 +76,7 @@ static rt_database *own_slot;
 
 /* ---- one batch --------------------------------------------------------------- */
 
+/* The snapshot comes first, then the head of the ring: what had ended by the snapshot lies before the head. */
 static void
 open_horizon(struct relay *r)
 {
@@ -79,6 +88,7 @@ open_horizon(struct relay *r)
 	h->open = rt_feed_is_complete(r->feed, &h->head);
 }
 
+/* In the transaction of the batch: the horizon never commits without the rows that it vouches for. */
 static void
 close_horizon(struct relay *r)
 {
@@ -140,6 +150,7 @@ time_to_gather(const struct rt_batch *b)
 	return rt_batch_count(b) < GATHER_MANY ? GATHER_MS : GATHER_MANY_MS;
 }
 
+/* Only after the commit: the feed gives the ring's bytes back, and nobody could read them again. */
 static void
 keep_batch(struct relay *r)
 {
@@ -155,6 +166,8 @@ keep_batch(struct relay *r)
 	r->without_notify = false;
 }
 
+/* After a failure while the batch was being filled, both it and the feed go back: nobody has seen its positions.
+ * Once it is filled it stays as it is, so a retry writes the same events with the same positions. */
 static void
 relay_batch(struct relay *r)
 {
@@ -263,6 +276,8 @@ turn(struct relay *r)
 
 /* ---- the worker -------------------------------------------------------------- */
 
+/* The procno first: backends wake the relay through it without a lock.  One that has read it before may still set
+ * the latch of whoever gets this PGPROC next, who then wakes for nothing. */
 static void
 on_exit_relay(int code, Datum arg)
 {
@@ -284,6 +299,7 @@ own_procno(void)
 #endif
 }
 
+/* The slot names us before backends can wake us, and the exit hook is in place by then. */
 static void
 announce(rt_database *db)
 {
@@ -427,7 +443,8 @@ mark_clean(void *arg)
 	ForceSyncCommit();
 }
 
-/* What has committed so far still goes out. */
+/* What has committed so far still goes out, within LAST_DRAIN_MS.  What is left then stays in the ring for the next
+ * relay; the mark says only that no position is lost. */
 static void
 drain_and_leave(struct relay *r)
 {

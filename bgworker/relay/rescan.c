@@ -1,5 +1,16 @@
-/* rescan.c: see rescan.h.  It goes through the connected users, then through the rooms and then through the edits and
- * deletions, in pages by key, so that a pass can be taken up again after a failed transaction. */
+/* rescan.c: finds committed messages, edits and standings that the log does not have; see rescan.h.  It goes
+ * through the connected users, then through the rooms and then through the edits and deletions, in pages by key,
+ * so that a pass can be taken up again after a failed transaction.  When to rescan is feed.c's.
+ *
+ * Invariant: `at` passes a key only when all of that key is in the batch, and `kept` passes it only when that
+ * batch has committed.  Undoing a batch forgets the page that was read; the next fill reads it again from `kept`.
+ *
+ * Standings come before messages, rooms before edits: whoever was removed must not get what follows, and an edit
+ * must find its message.
+ *
+ * Runs in the relay, inside its transaction, and may raise.  Each query takes a snapshot of its own.  The pass
+ * lives in its own context, freed as a whole.  Bounded by the sizes of the pages, except `reached`: one entry for
+ * each room that had something missing, until feed.c has passed the records that the pass may have seen. */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
@@ -194,6 +205,8 @@ fill_from_standings(struct rt_rescan *r, struct rt_batch *b)
 		r->at.phase = IN_ROOMS;
 }
 
+/* last_seq and the messages up to it were committed together, so whatever `reached` covers is visible to the
+ * reads of the ranges.  `reached` is not undone with the page: the page is read again before the feed asks. */
 static void
 read_rooms(struct rt_rescan *r)
 {

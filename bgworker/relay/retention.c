@@ -1,8 +1,13 @@
-/* retention.c: see retention.h.
+/* retention.c: removes old events, messages and audit entries, a page at a time; see retention.h.  When, and in
+ * which transaction, is relay.c's.
  *
- * A table of the application's may refer to old messages by a foreign key.  Then a page of rooms fails as a whole and
- * is gone through room by room, each in a subtransaction; a room that is held is skipped until the next pass,
- * counted, and told once an hour. */
+ * A table of the application's may refer to old messages by a foreign key.  Then a page of rooms fails as a whole
+ * and is gone through room by room, each in a subtransaction; a room that is held is skipped until the next pass,
+ * counted, and told once an hour.
+ *
+ * Runs in the relay, inside the caller's transaction, and may raise; of a page only a violated foreign key is
+ * caught.  Row locks are those of DELETE, and last until that transaction ends.  `pass` is the process's, and a
+ * rollback does not take it back: the next pass finds the rooms whose messages are still there. */
 #include "postgres.h"
 
 #include "access/xact.h"

@@ -1,9 +1,12 @@
-/* child.c: fork and exec below a postmaster.
+/* child.c: starts a program by fork and exec below a postmaster; see child.h.  Who lives how long is runner.c's.
  *
- * A child of a background worker inherits what a program that faces the network must not have: the worker's process
- * group (the postmaster signals it as one), ignored and blocked signals, the server's handlers until it executes,
- * the postmaster-death pipe, relation files and sockets.  Between fork and exec only async-signal-safe functions run,
- * so all that needs memory is prepared before. */
+ * A child of a background worker inherits what a program that faces the network must not have: the worker's
+ * process group (the postmaster signals it as one), ignored and blocked signals, the server's handlers until it
+ * executes, the postmaster-death pipe, relation files and sockets.  Between fork and exec only async-signal-safe
+ * functions run, so all that needs memory is prepared before.
+ *
+ * Runs in the supervisor, without a lock.  Only the allocation before the fork may raise.  Afterwards the parent
+ * reports failures by its result and errno, and the child by exit code 127: it never returns into the server. */
 #include "postgres.h"
 
 #include <errno.h>
@@ -77,7 +80,8 @@ reset_signals(void)
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Dies with the worker, whatever ends it.  SIGKILL, since a program that hangs must not outlive the server. */
+/* Dies with the worker, whatever ends it.  SIGKILL, since a program that hangs must not outlive the server.  A parent
+ * that ended before prctl() sends no signal any more, hence the second look. */
 static void
 bind_to_parent(pid_t parent)
 {
@@ -100,7 +104,8 @@ close_from(unsigned int first)
 		(void) close(fd);
 }
 
-/* First everything goes out of the way, then each to its place. */
+/* First everything goes out of the way, then each to its place: a target may be the number of a source not yet moved.
+ * Where the limit of files is not above FIRST_SPARE_FD, F_DUPFD fails and the program does not start. */
 static void
 arrange_descriptors(const struct plan *p)
 {
@@ -158,6 +163,8 @@ drop_oom_protection(void)
 	(void) close(fd);
 }
 
+/* The order matters: out of the worker's process group first; signals are unblocked only once their handlers are
+ * gone; and the limit of files rises after the others are closed, which may walk through all up to the limit. */
 static void
 become(const struct plan *p)
 {

@@ -1,6 +1,12 @@
-/* childlog.c: reads a program's standard error; see childlog.h.
+/* childlog.c: turns a program's standard error into lines of the server log; see childlog.h.  What a line means
+ * is its owner's (on_line), who is told of each, even if the budget keeps it out of the log.
  *
- * The program is not trusted to write clean lines: it may crash in the middle of one, or be taken over. */
+ * The program is not trusted to write clean lines: it may crash in the middle of one, or be taken over.  One that
+ * writes without a pause gets READS_PER_TURN reads a turn, so that the others are not kept waiting; the rest
+ * stays in the pipe.
+ *
+ * Runs in the supervisor, without a lock, outside of transactions; its memory is in TopMemoryContext.  A line of
+ * level ERROR is logged as one and caught here; nothing is raised to the caller. */
 #include "postgres.h"
 
 #include <errno.h>

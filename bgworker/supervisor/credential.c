@@ -1,4 +1,11 @@
-/* credential.c: roles' verifiers and connection strings; see credential.h. */
+/* credential.c: stores the roles' verifiers and makes the connection strings; see credential.h.  The secrets are
+ * shmem.c's: they do not change while the server runs, so they are read without a lock, and all databases share
+ * them, as they share the roles.
+ *
+ * Runs in the supervisor.  rt_credential_store() takes a transaction, in it a ShareUpdateExclusiveLock on the role
+ * until it ends, and logs its errors instead of raising them; it waits as long as the session's lock_timeout.
+ * The other functions may raise, and allocate in the caller's context.  Invariant: a secret goes into the
+ * verifier and into the string for the program, but never into a statement, the log or an argument of a process. */
 #include "postgres.h"
 
 #include <ctype.h>
@@ -104,7 +111,8 @@ store_if_needed(const char *role, const char *secret)
 {
 	Oid oid = get_role_oid(role, false);
 
-	/* Supervisors of several databases want the same. */
+	/* Supervisors of several databases want the same.  The lock first: the one that waited for it then sees what the
+	 * other has stored, where both would update the row, and one of them fail. */
 	LockSharedObject(AuthIdRelationId, oid, 0, ShareUpdateExclusiveLock);
 	if (is_stored(role, secret))
 		return;

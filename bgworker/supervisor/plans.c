@@ -1,4 +1,10 @@
-/* plans.c: which programs should run for a database; see plans.h.  Reads the slot's ports under rt_shared.lock. */
+/* plans.c: decides which programs should run for a database, and with what settings; see plans.h.  Starting them
+ * is runner.c's.
+ *
+ * Runs in the supervisor, outside of transactions.  Reads the slot's ports under rt_shared.lock.  All that is
+ * made anew lies in one context, which is reset each time: a plan is good until then.  The pairs of sockets stay
+ * for the life of the process.  May raise (no descriptors, no memory), which ends the supervisor and its
+ * programs; the launcher starts it again. */
 #include "postgres.h"
 
 #include <sys/socket.h>

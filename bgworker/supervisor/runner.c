@@ -1,4 +1,14 @@
-/* runner.c: one program under supervision; see runner.h.  Everything here is the supervisor's own. */
+/* runner.c: starts, reloads, drains and ends one program; see runner.h.  What should run is plans.c's, fork and
+ * exec child.c's, and waitpid() supervisor.c's.
+ *
+ * States: IDLE, then RUNNING from its start, STOPPING from its SIGTERM, and IDLE again once waitpid() gave its
+ * pid.  After STOP_TIMEOUT_MS of STOPPING it gets SIGKILL, once.  Invariant: pid is 0 if, and only if, it is IDLE
+ * (but after rt_runner_kill(), as the supervisor exits).  Nobody else reaps our children, so a pid that is not
+ * yet reaped is not another process's, and kill() is safe.
+ *
+ * Runs in the supervisor, without a lock, outside of transactions.  Everything here is the supervisor's own, in
+ * TopMemoryContext, and holds secrets: lines of settings are never logged.  Raises nothing but for want of
+ * memory; failures of the program are logged, and lead to another start after a pause (backoff.h). */
 #include "postgres.h"
 
 #include <errno.h>
@@ -110,7 +120,8 @@ rt_runner_since(const struct rt_runner *r)
 
 /* ---- its log ------------------------------------------------------------------ */
 
-/* Only once: what a program that was taken over writes must not make more of them. */
+/* Only once: what a program that was taken over writes must not make more of them.  A time above MAX_DRAIN_MS counts
+ * as that, and after it and DRAIN_EXTRA_MS the program is stopped like any other. */
 static void
 note_drain(struct rt_runner *r, const char *text)
 {
@@ -194,7 +205,7 @@ tell(struct rt_runner *r, const char *line)
 }
 
 /* A line that the pipe has begun to take is finished before a newer one; of those that wait only the newest counts.
- * True when all is sent. */
+ * So at most two lines are kept, however slowly the program reads.  True when all is sent. */
 static bool
 send_settings(struct rt_runner *r)
 {
@@ -337,6 +348,7 @@ rt_runner_is_leaving(const struct rt_runner *r)
 	return r->leaving;
 }
 
+/* The successor counts starts on, and begins with a backoff of its own: draining is no failure. */
 struct rt_runner *
 rt_runner_successor(const struct rt_runner *r)
 {

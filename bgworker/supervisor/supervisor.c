@@ -5,7 +5,11 @@
  * logs.  It holds no transaction open and, but for the roles' passwords and the extension's version, does nothing in
  * its database: it is connected to it so that the server counts it as one of its sessions.
  *
- * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock. */
+ * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock.  Invariant: a slot has one
+ * supervisor at most; a second one sees the pid, and ends.
+ *
+ * Runs in worker "rt supervisor".  What it keeps is in TopMemoryContext.  An error ends it, and its exit hook kills
+ * the programs; the launcher starts it again after a pause. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -169,6 +173,7 @@ find_by_pid(const struct supervisor *s, int pid)
 	return NULL;
 }
 
+/* The flag first: a child that ends after the last waitpid() sets it again. */
 static void
 reap(struct supervisor *s)
 {
@@ -255,6 +260,7 @@ publish(struct supervisor *s)
 	LWLockRelease(&s->db->lock);
 }
 
+/* The programs end before the pid goes: a successor that finds no pid in the slot finds their ports free. */
 static void
 on_exit_supervisor(int code, Datum arg)
 {

@@ -1,5 +1,8 @@
-/* session.c: see session.h.  What a DBA sets for sessions of people (time limits, read only, serializable, another
- * role) would stop a worker, or make it leave out what triggers do. */
+/* session.c: fixes a worker's settings; see session.h.  What a DBA sets for sessions of people (time limits, read
+ * only, serializable, another role) would stop a worker, or make it leave out what triggers do.
+ *
+ * Runs in the launcher, the probe, the relay and each supervisor as they start, and may raise, which ends them.
+ * A reload does not change what is set here. */
 #include "postgres.h"
 
 #include "utils/guc.h"

@@ -1,4 +1,9 @@
-/* tx.c: see tx.h. */
+/* tx.c: begins, commits and retries the workers' transactions; see tx.h.  What to do meanwhile is the caller's.
+ *
+ * Runs in the relay, and without rt_tx_try() in the supervisor (version.c). rt_tx_try() catches every ERROR,
+ * rolls back, and leaves tx->context as the current one; FATAL still ends the process.  LWLocks that the body
+ * held are released by the abort.  The pause doubles from FIRST_PAUSE_MS to LONGEST_PAUSE_MS, and of failures in
+ * a row only the first is logged. */
 #include "postgres.h"
 
 #include "access/xact.h"

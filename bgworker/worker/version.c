@@ -1,7 +1,11 @@
-/* version.c: see version.h.
+/* version.c: compares the extension's version with the library's; see version.h.
  *
  * After an update of the package the programs are newer than the SQL that they call, until a DBA updates the
- * extension. What would go wrong then is unknown, so they wait. */
+ * extension.  What would go wrong then is unknown, so they wait.  The relay goes on, with the queries that the
+ * older SQL has.
+ *
+ * rt_version_matches() runs in the supervisor, in a transaction of its own, rt_version_has_places() in the relay,
+ * in the relay's.  Both may raise.  They read catalogs under their AccessShareLock. */
 #include "postgres.h"
 
 #include "access/genam.h"

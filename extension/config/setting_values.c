@@ -1,5 +1,6 @@
-/* setting_values.c: the variables of the settings rt.*; see setting_values.h.  They are here and not beside the table
- * of settings.c, so that the checks of values, which the table names, can read them. */
+/* setting_values.c: the variables of the settings rt.*; see setting_values.h.  They are here and not beside the
+ * table of settings.c, so that the checks of values, which the table names, can read them.  Each process has its
+ * own copy; none of them is locked. */
 #include "postgres.h"
 
 #include "setting_values.h"

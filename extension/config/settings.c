@@ -1,5 +1,8 @@
-/* settings.c: the table of settings rt.*.  One row each: from it the GUCs are defined, and the object
- * is written that the supervisor hands to the programs.  What a string may be is settings_check.c's to say. */
+/* settings.c: the table of settings rt.*.  One row each: from it the GUCs are defined, and the object is written
+ * that the supervisor hands to the programs.  What a string may be is settings_check.c's to say.
+ *
+ * rt_settings_define() runs as the library is loaded, in the postmaster or in a session; rt_settings_json() in
+ * the supervisor, which writes into the caller's buffer.  Both may raise; neither takes a lock. */
 #include "postgres.h"
 
 #include <limits.h>

@@ -1,4 +1,9 @@
-/* settings_check.c: see settings_check.h. */
+/* settings_check.c: checks the values of the string settings rt.*; see settings_check.h.  Lists are taken apart
+ * by settings_list.c.
+ *
+ * The hooks run wherever a setting may be set: in the postmaster, in workers and in sessions, with or without a
+ * transaction.  So they read no catalog, take no lock, and refuse by their result instead of raising.
+ * rt_settings_compare() runs in the launcher, and only warns. */
 #include "postgres.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,6 @@
-/* settings_list.c: see settings_list.h. */
+/* settings_list.c: takes lists in settings apart; see settings_list.h.  Whether an entry is acceptable is
+ * settings_check.c's to say: here an entry that cannot be read is left out.  Allocates in the caller's context;
+ * no lock, no catalog, and no error but for want of memory. */
 #include "postgres.h"
 
 #include <ctype.h>

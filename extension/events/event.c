@@ -1,7 +1,16 @@
-/* event.c: emitting events, and their way through a transaction: kept until it is decided, in the ring by the
- * time that it can no longer fail, published once it has committed.
+/* event.c: emits events, and takes them through a transaction: kept until it is decided, in the ring by the time
+ * that it can no longer fail, published once it has committed.  How they are kept is pending.c's, how they lie in
+ * the ring ring.c's.
  *
- * Parallel workers cannot emit: rt_private.emit is not parallel safe, and nothing that writes is. */
+ * Runs in the backend that writes.  Parallel workers cannot emit: rt_private.emit is not parallel safe, and
+ * nothing that writes is.  Memory is TopTransactionContext's.
+ *
+ * Emitting and PRE_COMMIT may raise.  COMMIT and ABORT neither allocate nor raise: the transaction is decided.
+ * Invariant: whatever PRE_COMMIT did, a reservation or a refusal, exactly one of COMMIT and ABORT undoes or
+ * finishes it, also when the commit fails in between.
+ *
+ * The record is reserved while the transaction holds its row locks.  So records that concern the same row lie in
+ * the ring in the order of the commits. */
 #include "postgres.h"
 
 #include "access/parallel.h"
@@ -110,7 +119,7 @@ open_pending(void)
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE), errmsg("cannot emit events in a parallel worker")));
-	/* Nobody would take it before the promotion, and then it were old. */
+	/* The ring has no reader during recovery; by promotion the event would be stale. */
 	if (RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot emit events during recovery"),
 						errhint("Connect to the primary.")));

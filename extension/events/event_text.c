@@ -1,4 +1,6 @@
-/* event_text.c: see event_text.h. */
+/* event_text.c: writes the text of one event; see event_text.h.  Route and payload are JSON already, and go in as
+ * they are.  Runs in the relay, for notifications, and in a backend, for the log.  Appends to the caller's
+ * buffer; takes no lock, and raises only for want of memory. */
 #include "postgres.h"
 
 #include "fmgr.h"

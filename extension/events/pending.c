@@ -1,5 +1,16 @@
-/* pending.c: see pending.h.  Invariant: marks rise in level and in start; what lies behind a mark's start was emitted
- * at its level or deeper. */
+/* pending.c: keeps the events of an open transaction; see pending.h.  When they go to the ring is event.c's.
+ *
+ * Invariants: marks rise in level and in start; what lies behind a mark's start was emitted at its level or
+ * deeper.  The last mark's level is at most that of the open subtransaction.  len <= limit; data has whole events
+ * up to len.
+ *
+ * Above collapse_at bytes the messages become ranges of numbers, once for the transaction, and stay so.  At limit
+ * bytes nothing more is kept: the transaction is `overflowed`, and is left out of the ring as a whole, unless the
+ * subtransaction that overflowed aborts.
+ *
+ * Runs in the backend that writes, without a lock.  Memory is the context that rt_pending_new() found, and goes
+ * with it.  Adding and sorting may raise; rt_pending_subcommit() and rt_pending_subabort() neither allocate nor
+ * raise. */
 #include "postgres.h"
 
 #include "utils/hsearch.h"
@@ -222,6 +233,8 @@ rt_pending_add(struct rt_pending *p, const struct rt_ring_event *head, const cha
 	MemoryContextSwitchTo(before);
 }
 
+/* The parent takes over the mark, unless it has one already, which starts no later; level 1 needs none, since its
+ * abort forgets everything. */
 void
 rt_pending_subcommit(struct rt_pending *p, int level)
 {
@@ -289,6 +302,8 @@ count_events(const struct rt_pending *p)
 	return n;
 }
 
+/* Each message goes to a place that a message of its room had, so the places of other events stay.  The last step
+ * of all: it leaves the marks as they were, and nothing may be added or cut off afterwards. */
 void
 rt_pending_sort(struct rt_pending *p)
 {

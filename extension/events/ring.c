@@ -1,8 +1,23 @@
 /* ring.c: reserving, publishing and reading the records of the commit ring.
  *
- * Locking: ring.lock is held exclusively while a backend reserves, which orders the records; copying, deciding and
- * reading are done without it.  A record's state is the hand-over: its body is written before the state says
- * COMMITTED, and read after. */
+ * Locking: ring.lock is held exclusively while a backend reserves, which orders the records; copying, deciding
+ * and reading are done without it.  A record's state is the hand-over: its body is written before the state says
+ * COMMITTED, and read after.  No other lock is taken under ring.lock, and no process is woken.
+ *
+ * Invariants: tail <= head, head - tail <= size, and between them lie whole records.  The head moves past a
+ * record only when its length and its state are written, so a reader always finds the next one.  Positions are
+ * bytes since the slot was taken; they are 64 bits and do not wrap.
+ *
+ * The relay reads in the order of the reservations and stops at the first record that is not decided.  A commit
+ * that takes long, in synchronous replication say, therefore holds up all behind it; rt.stat_relay names it.
+ *
+ * At the limit nobody waits: a transaction that finds no place commits all the same, is counted as `dropping`,
+ * and the relay finds its messages in the tables.  `full` is set and `dropping` raised under one hold of the lock,
+ * so the relay never sees an open ring before it sees whom to wait for.
+ *
+ * Reserving runs in backends before the commit is decided, deciding right after; peek, release and reopen in the
+ * relay.  Nothing here allocates.  A record is decided even if its session is terminated: that aborts the
+ * transaction.  A crash makes shared memory anew. */
 #include "postgres.h"
 
 #include "port/pg_bitutils.h"
@@ -103,7 +118,7 @@ rt_ring_refuse(rt_database *db)
 	LWLockRelease(&db->ring.lock);
 }
 
-/* At most once until the relay has looked. */
+/* At most once until the relay has looked: it clears the flag before it looks, so a wake-up is not lost. */
 static void
 wake_relay(rt_database *db)
 {
@@ -205,6 +220,7 @@ rt_ring_oldest(rt_database *db, struct rt_ring_wait *oldest)
 	return false;
 }
 
+/* What was read is read before a writer may overwrite it. */
 void
 rt_ring_release(rt_database *db, uint64 pos)
 {
@@ -223,6 +239,7 @@ rt_ring_is_full(rt_database *db)
 	return full;
 }
 
+/* Under the lock nobody can reserve in between: the ring opens only when the relay has read all of it. */
 bool
 rt_ring_reopen(rt_database *db, uint64 pos)
 {

@@ -1,4 +1,6 @@
-/* ring_stat.c: the figures of a database's ring and relay, for rt.stat_relay. */
+/* ring_stat.c: the figures of a database's ring and relay, for rt.stat_relay.  Runs in any backend.  What is
+ * under rt_database.lock is copied under it; the rest are atomics, each right for itself but not as of one
+ * moment.  Rows are made without the lock, and may raise. */
 #include "postgres.h"
 
 #include "access/htup_details.h"

@@ -1,7 +1,9 @@
-/* import.c: messages by the million, for rt.import_messages().
+/* import.c: messages by the million, for rt.import_messages().  One INSERT, run as usual but for the search
+ * index: its entries are gathered from the rows that the statement returns, and inserted word by word (words.h).
  *
- * One INSERT, run as usual but for the search index: its entries are gathered from the rows that the statement
- * returns, and inserted word by word (words.h). */
+ * Runs in the backend that imports, in its transaction, and may raise; the abort then leaves index entries of
+ * dead rows only.  Which rows, and who may, the SQL function decides.  Locks: RowExclusiveLock on the index,
+ * until the transaction ends.  Memory is bounded by words.c, not by the number of rows. */
 #include "postgres.h"
 
 #include "access/genam.h"

@@ -2,7 +2,9 @@
  *
  * Blocks first, line by line: fences, indented code, and what remains, in segments of lines that belong together, in
  * which code spans and URLs are looked for.  Quotes are looked through; of lists only the indentation of their
- * content counts. */
+ * content counts.
+ *
+ * It reads the characters alone: no lock, no table, no error but for want of memory. */
 #include "postgres.h"
 
 #include "markup.h"

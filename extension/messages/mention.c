@@ -3,7 +3,10 @@
  * A mention begins with an @ at the start, or after anything but a letter, a digit, '_', '/', '.' or '@'; letters of
  * scripts that do not divide words do not hinder it.  Behind it stands a name: each beginning of the text there that
  * a letter or digit of a script that divides words does not continue.  The tables take the longest that is one of the
- * room's. */
+ * room's.
+ *
+ * A SQL function, in any backend: it reads the text alone, takes no lock, and allocates in the call's context.  Of a
+ * text with more than MENTIONS_MAX mentions the rest is not looked at. */
 #include "postgres.h"
 
 #include "access/htup_details.h"

@@ -1,9 +1,12 @@
 /* message.c: the triggers of rt.messages.  BEFORE ROW checks the row and gives it its number and time, AFTER ROW
- * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not be
- * able to change rt.rooms.
+ * checks its references and emits it, AFTER STATEMENT settles the numbers.  Whoever may insert a message need not
+ * be able to change rt.rooms.
  *
  * BEFORE ROW must be the last of its kind (triggers fire in the order of their names): a row that another trigger
- * turns down then takes no number, and none is waiting while another trigger inserts. */
+ * turns down then takes no number, and none is waiting while another trigger inserts.
+ *
+ * Runs in the backend that writes, and may raise, which aborts the statement.  Locks are those of number.c and
+ * reference.c: the room's row first, then the rows that the message refers to. */
 #include "postgres.h"
 
 #include "access/htup_details.h"

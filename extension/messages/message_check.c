@@ -1,4 +1,6 @@
-/* message_check.c: see message_check.h. */
+/* message_check.c: checks the form and the size of a message; see message_check.h.  Runs in the backend that
+ * writes, takes no lock, and allocates in the caller's context.  rt_message_fault() gives a fault back; the others
+ * raise it. */
 #include "postgres.h"
 
 #include "access/detoast.h"

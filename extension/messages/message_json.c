@@ -1,5 +1,6 @@
-/* message_json.c: see message_json.h.  The text is put together by hand, since it is built for each message
- * that is sent. */
+/* message_json.c: writes a message as JSON; see message_json.h.  The text is put together by hand, since it is
+ * built for each message that is sent.  Runs in the backend that writes, in its transaction, and may raise.
+ * Appends to the caller's buffer. */
 #include "postgres.h"
 
 #include "access/htup_details.h"

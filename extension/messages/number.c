@@ -1,7 +1,19 @@
-/* number.c: see number.h.
+/* number.c: gives messages their numbers; see number.h.  The row of rt.rooms is room.c's.
  *
  * Of each room that the transaction wrote to there is a chain of versions, one for each open subtransaction that
- * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do. */
+ * changed it: when one aborts, what it knew goes with it, as its changes of rt.rooms do.
+ *
+ * Invariants: `versions` is sorted by level, highest first.  A room has one version at most for each level, and
+ * its top has the highest.  Only a room's top is in `open`, and it is there if, and only if, it is held.  While
+ * held, `pending` is 0 or `last`.  No version is held between statements: rt_number_settle() writes last_seq at
+ * the end of each, and the commit is refused where it did not run.
+ *
+ * Locks: the room's row, from the first number until the transaction has ended.  That makes numbers follow the
+ * order of commits, and senders to one room wait for each other.  A transaction that writes to several rooms
+ * locks them in the order of its rows; two that cross are a deadlock, which the server resolves by aborting one.
+ *
+ * Runs in the backend that writes, in its transaction; its memory is in TopTransactionContext.  Taking,
+ * confirming and settling may raise.  What runs at the end of a subtransaction neither allocates nor raises. */
 #include "postgres.h"
 
 #include "access/table.h"

@@ -1,4 +1,6 @@
-/* query.c: see query.h. */
+/* query.c: prepares and runs statements; see query.h.  The caller has connected to SPI, and the result is SPI's.
+ * Runs in a backend or the relay, inside a transaction, and may raise.  A plan is kept for the life of the
+ * process; one that could not be prepared is tried again by the next run. */
 #include "postgres.h"
 
 #include "query.h"

@@ -1,5 +1,9 @@
-/* reference.c: see reference.h.  As the server's own triggers do, it sees what has committed by now under READ
- * COMMITTED, and what the transaction sees under the higher levels; either way it locks the row FOR KEY SHARE. */
+/* reference.c: checks the foreign keys of an inserted message; see reference.h.  As the server's own triggers do,
+ * it sees what has committed by now under READ COMMITTED, and what the transaction sees under the higher levels;
+ * either way it locks the row FOR KEY SHARE.
+ *
+ * Runs in the backend that inserts, in its transaction; raises where a key has no row.  The locks last until the
+ * transaction ends.  Allocates in the caller's context. */
 #include "postgres.h"
 
 #include "access/table.h"

@@ -1,5 +1,10 @@
-/* room.c: see room.h.  What happens to a row is what UPDATE would do under each isolation level: READ COMMITTED goes
- * on with the newest version, the higher levels fail if that is not the one they see. */
+/* room.c: reads and writes last_seq of rt.rooms; see room.h.  What happens to a row is what UPDATE would do under
+ * each isolation level: READ COMMITTED goes on with the newest version, the higher levels fail if that is not the
+ * one they see.
+ *
+ * Runs in the backend that writes, in its transaction, and may raise.  The row is locked until that ends, as by
+ * UPDATE, and so is the table (RowExclusiveLock).  Snapshots are popped again before it returns; after an error
+ * the abort does that. */
 #include "postgres.h"
 
 #include "access/htup_details.h"

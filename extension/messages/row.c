@@ -1,4 +1,9 @@
-/* row.c: see row.h. */
+/* row.c: finds and inserts rows of rt's own tables; see row.h.  No trigger, rule or right is asked for: that is
+ * the caller's business.
+ *
+ * Runs in a backend or the relay, inside a transaction, and may raise.  Tables stay locked until the transaction
+ * ends if the caller closes them with NoLock; the index only until rt_row_done().  Allocates in the caller's
+ * context. */
 #include "postgres.h"
 
 #include "access/genam.h"

@@ -4,7 +4,10 @@
  * case, and without the accents that decomposition (NFD) splits off.  Of a run of characters of a script that does
  * not divide words each pair is an entry, and its last character, so that any part of the run is found: two
  * characters as a pair, more as pairs in a row, one as the beginning of a pair.  Positions count words, and the
- * characters of such runs. */
+ * characters of such runs.
+ *
+ * It reads the text alone: no lock, no table.  Allocates in the caller's context.  At a limit it cuts off: a word at
+ * WORD_CHARS_MAX characters, a query at QUERY_WORDS_MAX words, highlights at RANGES_MAX. */
 #include "postgres.h"
 
 #include "common/unicode_norm.h"

@@ -1,4 +1,5 @@
-/* unicode.c: see unicode.h. */
+/* unicode.c: classifies and folds characters; see unicode.h.  It keeps no state, reads no table and takes no
+ * lock; results are allocated in the caller's context. */
 #include "postgres.h"
 
 #include "common/unicode_norm.h"

@@ -1,7 +1,11 @@
 /* words.c: see words.h.
  *
  * The index is written as an INSERT with fastupdate = off writes it (ginEntryInsert), so readers, other writers and
- * vacuum may go on. */
+ * vacuum may go on.
+ *
+ * Runs in the backend that imports, in its transaction, and may raise.  Buffers are locked by ginEntryInsert() alone,
+ * an entry at a time.  Above maintenance_work_mem what was gathered is inserted, and gathering begins anew; memory is
+ * looked at every ROWS_A_LOOK rows, so it may be exceeded by what these bring.  The caller flushes what is left. */
 #include "postgres.h"
 
 #include "access/gin_private.h"

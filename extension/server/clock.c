@@ -1,5 +1,6 @@
 /* clock.c: how far the time of day is ahead of a clock that nobody sets.  When that changes, somebody has set the
- * time of day. */
+ * time of day.  The result is in seconds.  A SQL function, in any backend; takes no lock, and raises only without
+ * the clock. */
 #include "postgres.h"
 
 #include <time.h>

@@ -1,8 +1,12 @@
-/* hooks.c: notices commands that concern rt's workers, and makes way for them.
+/* hooks.c: notices commands that concern rt's workers, and makes way for them; see hooks.h.
  *
  * CREATE and DROP EXTENSION rt, in whatever way they come about, make the launcher look at the database once they
  * have committed.  Commands that want a database without sessions, or locks on all that rt has, first suspend the
- * database (suspend.c), but only for a user who may run them: others must not be able to disturb. */
+ * database (suspend.c), but only for a user who may run them: others must not be able to disturb.
+ *
+ * Runs in the backend that runs the command, around it and in its transaction; there it may raise.  At the end of
+ * the transaction it only calls what raises nothing.  Order of locks: the workers leave, then rt.messages is
+ * locked, then the command takes its own. */
 #include "postgres.h"
 
 #include "access/genam.h"

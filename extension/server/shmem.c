@@ -1,5 +1,13 @@
-/* shmem.c: makes rt's shared memory at server start (and again after a crash), and hands out the slots
- * of databases. */
+/* shmem.c: makes rt's shared memory at server start (and again after a crash), and hands out the slots of
+ * databases; see rt_shmem.h.  Freeing a slot is the launcher's.
+ *
+ * Made by the postmaster, before any backend runs, under AddinShmemInitLock; an error there ends the start.  The
+ * size is fixed: rt.max_databases slots, each with a ring of rt.ring_size.  Secrets are made anew each time, and
+ * are constant until the next.
+ *
+ * Invariant: a database has one slot at most.  So a slot is looked for again under the exclusive lock before a
+ * free one is taken.  With none free, rt_database_find() returns NULL and the database is not served.  Finding
+ * and taking run in any backend or worker, under rt_shared.lock, and raise nothing. */
 #include "postgres.h"
 
 #include "common/base64.h"
@@ -143,6 +151,7 @@ new_tranche(const char *name)
 	return tranche;
 }
 
+/* The rings' bytes need no clearing: a ring whose head is its tail has no record. */
 static void
 init_shared(void)
 {
@@ -208,7 +217,8 @@ find_slot(Oid oid)
 	return NULL;
 }
 
-/* Makes a free slot that database's.  The lock is held exclusively. */
+/* Makes a free slot that database's.  The lock is held exclusively.  Nobody else uses the slot's ring: the launcher
+ * frees a slot only when no backend can (rt_shmem.h). */
 static void
 take_slot(rt_database *db, Oid oid)
 {

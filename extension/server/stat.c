@@ -1,4 +1,6 @@
-/* stat.c: what shared memory tells of rt's workers and programs. */
+/* stat.c: what shared memory tells of rt's workers and programs.  The supervisor writes it; here is only the SQL
+ * function rt.stat_programs().  It runs in any backend, and copies the slot's programs under rt_database.lock, so
+ * that rows are made, and may raise, without it. */
 #include "postgres.h"
 
 #include "fmgr.h"

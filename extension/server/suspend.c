@@ -1,5 +1,16 @@
-/* suspend.c: see suspend.h.  A session that suspended a database is counted in rt_database.suspended, under
- * rt_shared.lock; it takes itself out when its transaction ends, or when it is ended itself. */
+/* suspend.c: makes a database empty of rt's workers and programs; see suspend.h.  Ending the workers is the
+ * launcher's, ending the programs the supervisor's.  A session that suspended a database is counted in
+ * rt_database.suspended, under rt_shared.lock; it takes itself out when its transaction ends, or when it is ended
+ * itself.
+ *
+ * Runs in the backend that wants the database empty.  The first section runs when the transaction has ended: it
+ * allocates nothing and raises nothing.  The rest may raise; the count is then taken back by the abort.
+ *
+ * Limits: after QUIET_TIMEOUT_MS a warning, after SESSIONS_TIMEOUT_MS no more waiting: the command goes on, and
+ * fails by itself if it must.  A transaction holds at most MAX_HELD databases; another one is not suspended.
+ *
+ * No lock is held while it waits.  ProcArrayLock is held while sessions are counted and signalled, so that a pid
+ * is still theirs. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -27,7 +38,7 @@
 static Oid held[MAX_HELD];
 static int nheld = 0;
 static Oid rechecks[MAX_HELD];
-static int nrechecks = 0; /* above MAX_HELD: more than fit */
+static int nrechecks = 0; /* what does not fit is left to the next scan */
 static bool exit_registered = false;
 
 /* ---- at the end of a transaction: raises nothing ------------------------------- */

@@ -1,4 +1,5 @@
-/* wait.c: see wait.h */
+/* wait.c: names what rt waits for; see wait.h.  Runs in any process of the server.  The number of a name is asked
+ * for once in each process, which may raise and takes a lock of the server's: hold no LWLock meanwhile. */
 #include "postgres.h"
 
 #include "utils/wait_event.h"
