@@ -736,11 +736,14 @@ COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamp
 CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more.
 	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
 	SELECT s.id, s.token_expires_at FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
+		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.user_id)
 	ON CONFLICT (sid) DO NOTHING;
 	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
-	FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
+	FROM gone AS s JOIN rt.users AS u ON u.id = s.user_id
+	WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
 	RETURN NULL;
 END
 $$;
