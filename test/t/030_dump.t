@@ -47,12 +47,13 @@ is($cluster->sql("SELECT count(*) FROM rt_private.history h WHERE room_id = 1 AN
 	local @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($env->{PGHOST}, $env->{PGPORT}, 'postgres', 'rt');
 	$cluster->sql('DROP DATABASE copy', dbname => 'postgres');
 	my @blocks = grep { "$_->{kind} @{$_->{words}}" eq 'sh run dump' } DocTest::blocks('docs/backup.md');
-	is(scalar(@blocks), 4, 'the page has commands');
+	is(scalar(@blocks), 5, 'the page has commands');
 	for my $block (@blocks)
 	{
 		(undef, $err, $status) = run_command('sh', '-ec', "cd $work\n$block->{text}");
 		is($status, 0, "docs/backup.md, line $block->{line}: runs") || diag($err);
 		$cluster->sql(q{SELECT rt.send_message(1, 'bob', 'not in the dump')}, dbname => 'copy') if $block == $blocks[0];
+		$cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay has started', dbname => 'data') if $block == $blocks[3];
 	}
 	is($cluster->sql($everything, dbname => 'copy'), $before, 'a restore over what is there leaves what is in the dump');
 	is($cluster->sql($everything, dbname => 'parallel'), $before, 'so does one in parallel');
