@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { closeAll, connect, join, until } from './lib/client.mjs';
+import { closeAll, connect, join, Polling, until } from './lib/client.mjs';
 
 const UPGRADE = '/socket.io/?EIO=4&transport=websocket';
 let cluster, alice, roomId;
@@ -76,6 +76,19 @@ describe('requests', () => {
     await until(() => socket.text.startsWith('HTTP/1.1 200 '), 'the reply');
     socket.destroy();
   });
+
+  // The request is gone then; a session that still had it would answer it once more.
+  for (const [name, chunks, status] of [['too long', `20000\r\n${'x'.repeat(0x20000)}\r\n`, 413], ['malformed', 'zz\r\n', 400]]) {
+    test(`a session whose POST is ${name} ends with it`, async () => {
+      const session = await Polling.open(cluster);
+      const { sid } = session.handshake;
+      const head = `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n`;
+      assert.equal(await statusOf(head + chunks), status);
+      const { body } = await session.request('POST', '', '40');
+      assert.equal(JSON.parse(body).message, 'Session ID unknown');
+      assert.equal((await cluster.rest('GET', '/healthz')).status, 200);
+    });
+  }
 
   test('pipelined requests are answered in order, the connection ends as asked', async () => {
     const socket = await dialPlain('GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n'

@@ -14,6 +14,7 @@
  * - `reply` is empty but in WRITING (and for a moment in READING_BODY, for 100 Continue).
  * - `counted` is this connection's part of traffic->held_bytes, `unsent` of traffic->unsent_bytes; both go back when
  *   the request or the reply ends, whatever ended it.
+ * - An owner hears on_abandoned() of each request that ends otherwise than by the owner's answer.
  * - Nothing is freed while it may be on the stack: CLOSED connections go when the turn ends.
  *
  * Each state has a time limit, in one timer that the states share; a request that is held (a long poll) has none: its
@@ -369,6 +370,15 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
 		keep_tail(c);
 }
 
+/* Tells the owner of a request that it ends here and not by the owner's answer. */
+static void
+abandon(struct rt_httpconn *c)
+{
+	if (c->owner != NULL)
+		c->server->handler.on_abandoned(c->server->handler.arg, c);
+	c->owner = NULL;
+}
+
 /* Answers what is no request, with an error object; the connection ends. */
 static void
 refuse(struct rt_httpconn *c, int status)
@@ -376,6 +386,7 @@ refuse(struct rt_httpconn *c, int status)
 	char body[128];
 	int n;
 
+	abandon(c);
 	c->server->traffic->http_bad_requests++;
 	rt_log(RT_LOG_DEBUG, "http", "peer=%s: bad request, %d", c->peer, status);
 	n = snprintf(body, sizeof(body), "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
@@ -401,6 +412,7 @@ on_timeout(struct rt_wheel_entry *e)
 	if (c->state == READING_HEAD || c->state == READING_BODY)
 	{
 		c->server->traffic->http_bad_requests++;
+		abandon(c);
 		rt_httpconn_reply(c, &(struct rt_http_answer){.status = 408, .close = true});
 		return;
 	}

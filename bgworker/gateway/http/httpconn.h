@@ -30,7 +30,8 @@ struct rt_httpconn_handler
 {
 	enum rt_http_verdict (*on_head)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h);
 	void (*on_request)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len);
-	/* The peer left, or was too slow, before its request was answered; only where an owner was set. */
+	/* The peer left, was too slow, or sent too much or no HTTP, before its request was answered; only where an owner
+	 * was set. */
 	void (*on_abandoned)(void *arg, struct rt_httpconn *c);
 	void *arg;
 	void (*on_gone)(void *gone_arg); /* a descriptor has been closed */
