@@ -289,6 +289,14 @@ on_request(void *arg, const struct rt_http_router_request *r)
 	rt_rest_serve(g->rest, r);
 }
 
+static char *
+user_of(void *arg, const char *authorization)
+{
+	struct gateway *g = arg;
+
+	return rt_rest_user_of(g->rest, authorization);
+}
+
 static void
 on_ready_look(void *arg)
 {
@@ -308,8 +316,9 @@ make_network(struct gateway *g)
 {
 	const struct rt_socket_app callbacks = {
 		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = g};
+	const struct rt_http_router_app http = {.on_request = on_request, .user_of = user_of, .arg = g};
 
-	return rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, on_request, g);
+	return rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, &http);
 }
 
 static enum rt_result

@@ -254,7 +254,7 @@ describe('HTTP', () => {
       const client = await connect(cluster, alice);
       await join(client, roomId);
       assert.equal((await ask(client, 'get-room-online-users', { roomId, more: 'x'.repeat(60_000) })).success, true);
-      const large = await cluster.rest('POST', '/auth', undefined, { username: 'alice', password: 'alice-password', more: 'x'.repeat(500_000) });
+      const large = await cluster.rest('PATCH', `/api/chat/rooms/${roomId}`, alice, { name: 'room', more: 'x'.repeat(500_000) });
       assert.equal(large.status, 200);
     } finally {
       for (const socket of sockets) socket.destroy();

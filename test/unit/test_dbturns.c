@@ -13,7 +13,7 @@ static struct rt_dbcall calls[6];
 static struct rt_dbcall *
 call_of(int i, char *actor, uint64_t since_ms)
 {
-	calls[i] = (struct rt_dbcall){.actor = actor, .since_ms = since_ms};
+	calls[i] = (struct rt_dbcall){.turns = {actor}, .since_ms = since_ms};
 	return &calls[i];
 }
 
@@ -78,7 +78,7 @@ test_limit(void)
 	for (;; waiting++)
 	{
 		call = calloc(1, sizeof(*call));
-		call->actor = "ann";
+		call->turns[0] = "ann";
 		if (rt_dbturns_begin(turns, call) != RT_AGAIN)
 			break;
 	}
@@ -95,7 +95,7 @@ test_limit(void)
 int
 main(void)
 {
-	turns = rt_dbturns_new(MOST);
+	turns = rt_dbturns_new(0, MOST);
 	test_order();
 	test_late();
 	test_limit();

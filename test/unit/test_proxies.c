@@ -1,6 +1,7 @@
 /* test_proxies.c: whose address counts behind reverse proxies. */
 #include <stdio.h>
 
+#include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/net/proxies.h"
 #include "tap.h"
 
@@ -73,7 +74,7 @@ network(const char *address)
 {
 	static char text[RT_PEER_BYTES];
 
-	rt_proxies_network(address, text);
+	rt_share_network(address, text);
 	return text;
 }
 
@@ -81,7 +82,7 @@ static void
 test_networks(void)
 {
 	is_str(network("192.0.2.1"), "192.0.2.1", "an IPv4 address is alone");
-	is_str(network("::ffff:192.0.2.1"), "::ffff:192.0.2.1", "mapped, too");
+	is_str(network("::ffff:192.0.2.1"), "192.0.2.1", "mapped, it is the same one");
 	is_str(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::", "an IPv6 address has neighbours");
 	is_str(network("::1"), "::", "the nearest one as well");
 	is_str(network("unknown"), "unknown", "no address");

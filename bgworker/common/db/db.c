@@ -50,7 +50,7 @@ struct lane
 	int npipes;
 	struct rt_dbcall *head;
 	struct rt_dbcall **tail;
-	struct rt_dbturns *turns;
+	struct rt_dbturns *turns[RT_DB_TURNS]; /* the second after the first */
 };
 
 struct rt_db
@@ -241,17 +241,37 @@ on_lost(void *arg, struct rt_dbcall *call)
 	refuse(arg, call);
 }
 
-/* Another call of the same user takes its place. */
+/* Takes the turns that the call still needs, and then it is in the lane. */
+static void
+take_turns(struct rt_db *db, struct rt_dbcall *call, int from)
+{
+	enum rt_result rc = RT_OK;
+
+	for (int i = from; i < RT_DB_TURNS && rc == RT_OK; i++)
+		rc = rt_dbturns_begin(db->lanes[call->lane].turns[i], call);
+	if (rc == RT_OK)
+		append(db, call);
+	else if (rc == RT_AGAIN)
+		count_waiting(db, call);
+	else
+		refuse(db, call); /* the turns that it has end with it */
+}
+
+/* Others take its places. */
 static void
 on_over(void *arg, struct rt_dbcall *call)
 {
 	struct rt_db *db = arg;
-	struct rt_dbcall *next = rt_dbturns_end(db->lanes[call->lane].turns, call);
 
-	if (next == NULL)
-		return;
-	discount_waiting(db, next);
-	append(db, next);
+	for (int i = RT_DB_TURNS - 1; i >= 0; i--)
+	{
+		struct rt_dbcall *next = rt_dbturns_end(db->lanes[call->lane].turns[i], call);
+
+		if (next == NULL)
+			continue;
+		discount_waiting(db, next);
+		take_turns(db, next, i + 1);
+	}
 	dispatch(db);
 }
 
@@ -269,7 +289,8 @@ refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 
 	while (lane->head != NULL && lane->head->since_ms < before_ms)
 		refuse(db, pop(db, lane));
-	rt_dbturns_drop(lane->turns, before_ms, on_dropped, db);
+	for (int i = 0; i < RT_DB_TURNS; i++)
+		rt_dbturns_drop(lane->turns[i], before_ms, on_dropped, db);
 }
 
 static void
@@ -296,7 +317,8 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 	lane->tail = &lane->head;
 	lane->npipes = n > MAX_PIPES ? MAX_PIPES : n;
 	/* One connection at least is left to the other users. */
-	lane->turns = rt_dbturns_new(lane->npipes > 1 ? lane->npipes - 1 : 1);
+	lane->turns[0] = rt_dbturns_new(0, lane->npipes > 1 ? lane->npipes - 1 : 1);
+	lane->turns[1] = rt_dbturns_new(1, 1);
 	for (int i = 0; i < lane->npipes; i++)
 		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, &limits[which], &owner);
 }
@@ -338,7 +360,8 @@ rt_db_free(struct rt_db *db)
 	rt_dblisten_free(db->listener);
 	for (int i = 0; i < RT_DB_LANES; i++)
 	{
-		rt_dbturns_drop(db->lanes[i].turns, UINT64_MAX, on_dropped, db);
+		for (int j = 0; j < RT_DB_TURNS; j++)
+			rt_dbturns_drop(db->lanes[i].turns[j], UINT64_MAX, on_dropped, db);
 		for (int j = 0; j < db->lanes[i].npipes; j++)
 			rt_dbpipe_free(db->lanes[i].pipes[j]);
 		while ((call = pop(db, &db->lanes[i])) != NULL)
@@ -346,7 +369,8 @@ rt_db_free(struct rt_db *db)
 	}
 	answer_refused(db);
 	for (int i = 0; i < RT_DB_LANES; i++)
-		rt_dbturns_free(db->lanes[i].turns);
+		for (int j = 0; j < RT_DB_TURNS; j++)
+			rt_dbturns_free(db->lanes[i].turns[j]);
 	explicit_bzero(db->conninfo, strlen(db->conninfo));
 	free(db->conninfo);
 	/* Behind an answer_refused() that may still be deferred. */
@@ -357,12 +381,21 @@ void
 rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
 		   rt_db_cb cb, void *arg)
 {
+	rt_db_call_in_turn(db, lane, fn, actor, actor, NULL, req, req_len, cb, arg);
+}
+
+void
+rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
+				   const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg)
+{
 	struct rt_dbcall *call = rt_alloc(sizeof(*call));
 
 	assert(db->lanes[lane].npipes > 0);
 	call->lane = lane;
 	call->fn = fn;
 	call->actor = actor == NULL ? NULL : rt_strdup(actor);
+	call->turns[0] = first == actor ? call->actor : rt_strdup(first);
+	call->turns[1] = second == NULL ? NULL : rt_strdup(second);
 	call->req = rt_strndup(req, req_len);
 	call->req_len = req_len;
 	call->cb = cb;
@@ -377,18 +410,8 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 		refuse(db, call);
 		return;
 	}
-	switch (rt_dbturns_begin(db->lanes[lane].turns, call))
-	{
-		case RT_OK:
-			append(db, call);
-			dispatch(db);
-			break;
-		case RT_AGAIN:
-			count_waiting(db, call);
-			break;
-		default:
-			refuse(db, call);
-	}
+	take_turns(db, call, 0);
+	dispatch(db);
 }
 
 void

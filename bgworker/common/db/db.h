@@ -40,6 +40,10 @@ void rt_db_free(struct rt_db *db); /* callbacks of open calls are run with `unav
 void rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
 				size_t req_len, rt_db_cb cb, void *arg);
 
+/* The same, but what takes turns is not the actor: first and then second, of whom one call is under way at a time. */
+void rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
+						const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg);
+
 /* One channel; the callbacks run from the loop. */
 void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,
 				  void *arg);

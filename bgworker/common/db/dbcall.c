@@ -13,6 +13,9 @@ rt_dbcall_answer(struct rt_dbcall *call, const struct rt_db_reply *reply)
 	rt_histogram_add(call->durations, rt_clock_us() - call->began_us);
 	call->cb(call->arg, reply);
 	call->on_over(call->over_arg, call);
+	for (int i = 0; i < RT_DB_TURNS; i++)
+		if (call->turns[i] != call->actor)
+			free(call->turns[i]);
 	free(call->actor);
 	free(call->req);
 	free(call);

@@ -36,6 +36,9 @@ enum rt_db_lane
 	RT_DB_LANES
 };
 
+/* A call may need a turn of two: its user, or its address and its account. */
+#define RT_DB_TURNS 2
+
 struct rt_dbcall
 {
 	struct rt_dbcall *next;
@@ -51,7 +54,8 @@ struct rt_dbcall
 	uint64_t began_us; /* when it came */
 	struct rt_histogram *durations;
 	enum rt_db_lane lane;
-	bool has_turn; /* of its user's, see dbturns.h */
+	char *turns[RT_DB_TURNS]; /* of whom it takes a turn, see dbturns.h; NULL: of nobody */
+	bool has_turn[RT_DB_TURNS];
 	bool retried;
 	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time */
 	uint64_t due_ms; /* after one: when it is tried again */

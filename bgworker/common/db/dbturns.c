@@ -25,15 +25,17 @@ struct user
 struct rt_dbturns
 {
 	struct rt_map *users;
+	int which; /* of a call's turns */
 	int most;
 };
 
 struct rt_dbturns *
-rt_dbturns_new(int most)
+rt_dbturns_new(int which, int most)
 {
 	struct rt_dbturns *t = rt_alloc(sizeof(*t));
 
 	t->users = rt_map_new();
+	t->which = which;
 	t->most = most;
 	return t;
 }
@@ -95,11 +97,11 @@ rt_dbturns_begin(struct rt_dbturns *t, struct rt_dbcall *call)
 {
 	struct user *u;
 
-	if (call->actor == NULL)
+	if (call->turns[t->which] == NULL)
 		return RT_OK;
-	u = need_user(t, call->actor);
-	call->has_turn = u->under_way < t->most;
-	if (!call->has_turn)
+	u = need_user(t, call->turns[t->which]);
+	call->has_turn[t->which] = u->under_way < t->most;
+	if (!call->has_turn[t->which])
 		return wait_for_turn(u, call);
 	u->under_way++;
 	return RT_OK;
@@ -111,14 +113,14 @@ rt_dbturns_end(struct rt_dbturns *t, struct rt_dbcall *call)
 	struct user *u;
 	struct rt_dbcall *next;
 
-	if (!call->has_turn)
+	if (!call->has_turn[t->which])
 		return NULL;
-	call->has_turn = false;
-	u = rt_map_find_str(t->users, call->actor);
+	call->has_turn[t->which] = false;
+	u = rt_map_find_str(t->users, call->turns[t->which]);
 	next = pop(u);
 	if (next != NULL)
 	{
-		next->has_turn = true;
+		next->has_turn[t->which] = true;
 		return next;
 	}
 	if (--u->under_way == 0)

@@ -1,5 +1,6 @@
-/* dbturns.h: whose turn it is.  Of one user's calls so many are under way at once; the others wait here, in their
- * order, so that no user keeps all connections busy.  Calls without a user need no turn. */
+/* dbturns.h: whose turn it is.  Of one name's calls (a user's, an address's, an account's) so many are under way at
+ * once; the others wait here, in their order, so that nobody keeps all connections busy.  Calls without a name need
+ * no turn. */
 #ifndef RT_DBTURNS_H
 #define RT_DBTURNS_H
 
@@ -12,8 +13,8 @@ struct rt_dbturns;
 
 typedef void (*rt_dbturns_cb)(void *arg, struct rt_dbcall *call);
 
-struct rt_dbturns *rt_dbturns_new(int most);
-void rt_dbturns_free(struct rt_dbturns *t); /* nothing has or waits for a turn; NULL is fine */
+struct rt_dbturns *rt_dbturns_new(int which, int most); /* which: of call->turns */
+void rt_dbturns_free(struct rt_dbturns *t);             /* nothing has or waits for a turn; NULL is fine */
 
 /* RT_AGAIN: it was taken, and waits; RT_LIMIT: too many of the same user do.  end() returns the one whose turn it is
  * then, or NULL. */

@@ -72,6 +72,7 @@ rt_eio_session_discard(struct rt_eio_session *s)
 {
 	rt_map_take_str(s->set->by_sid, s->sid);
 	rt_wheel_unset(s->set->wheel, &s->heartbeat);
+	rt_share_drop(s->share);
 	free_session(s);
 }
 
@@ -91,6 +92,8 @@ end_session(struct rt_eio_session *s, const char *reason, bool by_client)
 	if (s->ws != NULL)
 		rt_websocket_close(s->ws, set->leaving ? RT_WEBSOCKET_GOING_AWAY : RT_WEBSOCKET_NORMAL);
 	s->ws = NULL;
+	rt_share_drop(s->share);
+	s->share = NULL;
 	set->traffic->sessions--;
 	set->handler.on_close(s->owner, reason);
 	if (!s->dirty) /* else the flush comes upon it */
@@ -100,6 +103,15 @@ end_session(struct rt_eio_session *s, const char *reason, bool by_client)
 void
 rt_eio_session_end(struct rt_eio_session *s, const char *reason)
 {
+	end_session(s, reason, false);
+}
+
+void
+rt_eio_session_abort(struct rt_eio_session *s, const char *reason)
+{
+	if (s->ws != NULL)
+		rt_websocket_abort(s->ws);
+	s->ws = NULL;
 	end_session(s, reason, false);
 }
 
@@ -416,6 +428,7 @@ rt_eio_session_set_probe(struct rt_eio_session *s, struct rt_websocket *ws)
 
 	probe->ws = ws;
 	probe->session = s;
+	rt_websocket_set_share(ws, s->share);
 	probe->timeout.fn = on_probe_timeout;
 	rt_wheel_set(s->set->wheel, &probe->timeout, PROBE_TIMEOUT_MS);
 	s->probe = probe;
@@ -469,7 +482,8 @@ asks_no_recovery(const char *query)
 }
 
 struct rt_eio_session *
-rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, const char *query, const char *peer)
+rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, const char *query,
+				   const struct rt_httpconn *c)
 {
 	struct rt_eio_session *s = rt_alloc(sizeof(*s));
 
@@ -479,7 +493,8 @@ rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, co
 	s->ping_timeout_ms = set->settings->ping_timeout_ms;
 	s->heartbeat.fn = on_heartbeat;
 	s->name = "";
-	s->peer = rt_strdup(peer);
+	s->peer = rt_strdup(rt_httpconn_client(c));
+	s->share = rt_share_ref(rt_httpconn_address_share(c));
 	s->bearer = copy_bearer(h);
 	s->query_token = copy_query_token(query);
 	s->without_recovery = asks_no_recovery(query);
@@ -499,6 +514,8 @@ rt_eio_session_open(struct rt_eio_session *s, struct rt_websocket *ws)
 	struct rt_frame *f;
 
 	s->ws = ws;
+	if (ws != NULL)
+		rt_websocket_set_share(ws, s->share);
 	set->traffic->sessions++;
 	part.len = (size_t) snprintf(text, sizeof(text),
 								 "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,"
@@ -510,6 +527,28 @@ rt_eio_session_open(struct rt_eio_session *s, struct rt_websocket *ws)
 	rt_frame_unref(f);
 	rt_wheel_set(set->wheel, &s->heartbeat, s->ping_interval_ms);
 	s->owner = set->handler.on_open(set->handler.arg, s);
+}
+
+/* ---- whose it is ------------------------------------------------------------------------ */
+
+void
+rt_eio_session_admit(struct rt_eio_session *s, const char *user)
+{
+	struct rt_share *share = rt_share_of_user(s->set->shares, user);
+
+	if (s->ws != NULL)
+		rt_websocket_set_share(s->ws, share);
+	if (s->probe != NULL)
+		rt_websocket_set_share(s->probe->ws, share);
+	rt_share_drop(s->share);
+	s->share = share;
+}
+
+void
+rt_eio_session_own(struct rt_eio_session *s, struct rt_httpconn *c)
+{
+	if (s->share != NULL && !rt_share_is_stranger(s->share))
+		rt_httpconn_admit(c, s->share);
 }
 
 /* ---- what the layer above asks ---------------------------------------------------------- */

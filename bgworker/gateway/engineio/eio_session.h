@@ -13,6 +13,7 @@
 #include "bgworker/common/result.h"
 #include "bgworker/common/wheel.h"
 #include "bgworker/gateway/http/httpconn.h"
+#include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/http/traffic.h"
 #include "frame.h"
 #include "id.h"
@@ -50,6 +51,9 @@ struct rt_eio_handler
 void rt_eio_session_send(struct rt_eio_session *s, struct rt_frame *f);
 void rt_eio_session_close(struct rt_eio_session *s, const char *reason);           /* when the turn ends */
 void rt_eio_session_close_when_sent(struct rt_eio_session *s, const char *reason); /* what is queued goes out first */
+
+/* The session is a user's from now on: what it sends is at their expense, and may be as large as limits allow. */
+void rt_eio_session_admit(struct rt_eio_session *s, const char *user);
 
 /* What the log calls the session: the Socket.IO id, which rt.stat_connections has too.  Ours must stay secret. */
 void rt_eio_session_set_name(struct rt_eio_session *s, const char *name); /* lent until the session ends */
@@ -104,7 +108,8 @@ struct rt_eio_session
 	bool closes_when_sent;
 	bool closed;
 	bool awaits_pong;
-	void *owner; /* the layer above's */
+	void *owner;            /* the layer above's */
+	struct rt_share *share; /* of the address it came from, then of the user */
 	struct rt_eio_probe *probe;
 	struct rt_httpconn *poll; /* the GET that waits for packets; polling.c */
 	struct rt_httpconn *post; /* the POST that is being read; polling.c */
@@ -129,6 +134,7 @@ struct rt_eio_sessions
 	const struct rt_traffic_limits *limits;
 	const struct rt_eio_settings *settings;
 	struct rt_traffic *traffic;
+	struct rt_shares *shares;
 	struct rt_eio_handler handler;
 	struct rt_eio_poller poller;
 	struct rt_map *by_sid;
@@ -143,12 +149,14 @@ void rt_eio_sessions_init(struct rt_eio_sessions *set); /* the fields above `by_
 void rt_eio_sessions_fini(struct rt_eio_sessions *set); /* ends all */
 
 struct rt_eio_session *rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h,
-										  const char *query, const char *peer);
+										  const char *query, const struct rt_httpconn *c);
 void rt_eio_session_open(struct rt_eio_session *s, struct rt_websocket *ws); /* ws NULL: on polling */
 void rt_eio_session_discard(struct rt_eio_session *s);                       /* one that was never opened */
 void rt_eio_session_mark_dirty(struct rt_eio_session *s);
 void rt_eio_session_flush(struct rt_eio_session *s);                   /* what waits, as far as it can be taken */
 void rt_eio_session_end(struct rt_eio_session *s, const char *reason); /* at once; not from within the application */
+
+void rt_eio_session_abort(struct rt_eio_session *s, const char *reason); /* the same, and its connection at once */
 
 /* From the client.  RT_BAD_INPUT: the session ends, and nothing more that the client sent may be looked at. */
 enum rt_result rt_eio_session_packet(struct rt_eio_session *s, const char *packet, size_t len);
@@ -162,6 +170,9 @@ void rt_eio_session_lose_websocket(struct rt_eio_session *s, const struct rt_web
 void rt_eio_session_set_probe(struct rt_eio_session *s, struct rt_websocket *ws);
 void rt_eio_session_drop_probe(struct rt_eio_session *s); /* closes its websocket; none is fine */
 void rt_eio_session_move(struct rt_eio_session *s);       /* onto the probe's websocket */
+
+/* A request of the session: it is at the expense of whom the session is. */
+void rt_eio_session_own(struct rt_eio_session *s, struct rt_httpconn *c);
 
 void rt_eio_session_refuse(struct rt_httpconn *c, enum rt_eio_error error); /* {"code":n,"message":"…"} */
 

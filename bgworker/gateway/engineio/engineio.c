@@ -87,18 +87,23 @@ refuse_new(struct rt_httpconn *c, const char *why)
 												  .close = true});
 }
 
+bool
+rt_engineio_make_room(struct rt_engineio *e)
+{
+	struct rt_eio_session *s = e->sessions.handler.on_full(e->sessions.handler.arg);
+
+	if (s == NULL)
+		return false;
+	e->sessions.traffic->made_room++;
+	rt_eio_session_abort(s, "connect timeout");
+	return true;
+}
+
 /* A session on polling outlives its connections, so sessions are limited too. */
 static bool
 has_place(struct rt_engineio *e)
 {
-	struct rt_eio_session *s;
-
-	if (e->sessions.traffic->sessions < (uint64_t) e->sessions.limits->max_connections)
-		return true;
-	s = e->sessions.handler.on_full(e->sessions.handler.arg);
-	if (s != NULL)
-		rt_eio_session_end(s, "connect timeout");
-	return s != NULL;
+	return e->sessions.traffic->sessions < (uint64_t) e->sessions.limits->max_connections || rt_engineio_make_room(e);
 }
 
 enum rt_http_verdict
@@ -148,7 +153,7 @@ rt_engineio_on_request(struct rt_engineio *e, struct rt_httpconn *c, const struc
 	}
 	if (s == NULL)
 	{
-		s = rt_eio_session_new(&e->sessions, h, query, rt_httpconn_client(c));
+		s = rt_eio_session_new(&e->sessions, h, query, c);
 		rt_eio_session_open(s, NULL);
 	}
 	rt_polling_get(s, c);
@@ -189,7 +194,7 @@ rt_engineio_queued_bytes(const struct rt_engineio *e)
 enum rt_result
 rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
 				const struct rt_traffic_limits *limits, const struct rt_eio_settings *settings,
-				struct rt_traffic *traffic, const struct rt_eio_handler *handler,
+				struct rt_traffic *traffic, struct rt_shares *shares, const struct rt_eio_handler *handler,
 				void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
 	struct rt_websocket_handler ws_handler = {.on_message = rt_upgrade_on_message,
@@ -211,6 +216,7 @@ rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
 										   .limits = limits,
 										   .settings = settings,
 										   .traffic = traffic,
+										   .shares = shares,
 										   .handler = *handler,
 										   .poller = {.flush = rt_polling_flush, .end = rt_polling_end}};
 	rt_eio_sessions_init(&e->sessions);

@@ -21,12 +21,15 @@ struct rt_wheel;
 
 enum rt_result rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
 							   const struct rt_traffic_limits *limits, const struct rt_eio_settings *settings,
-							   struct rt_traffic *traffic, const struct rt_eio_handler *handler,
-							   void (*on_descriptor_gone)(void *arg), void *gone_arg);
+							   struct rt_traffic *traffic, struct rt_shares *shares,
+							   const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
+							   void *gone_arg);
 void rt_engineio_drain(struct rt_engineio *e);                /* closes all sessions, a bounded number a turn */
 void rt_engineio_refuse_sessions(struct rt_engineio *e);      /* new ones, with 503 */
 void rt_engineio_end_some(struct rt_engineio *e, uint64_t n); /* what is queued for them goes out first */
-void rt_engineio_free(struct rt_engineio *e);                 /* NULL is fine */
+/* Ends the session that can be spared first, one that has no CONNECT.  False: there is none. */
+bool rt_engineio_make_room(struct rt_engineio *e);
+void rt_engineio_free(struct rt_engineio *e); /* NULL is fine */
 
 /* Requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated. */
 enum rt_http_verdict rt_engineio_on_head(struct rt_engineio *e, struct rt_httpconn *c, const struct rt_http_head *h,

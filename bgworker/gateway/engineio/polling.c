@@ -97,6 +97,7 @@ rt_polling_get(struct rt_eio_session *s, struct rt_httpconn *c)
 	}
 	s->poll = c;
 	rt_httpconn_set_owner(c, s);
+	rt_eio_session_own(s, c);
 	if (s->queue.count > 0 || s->close_reason != NULL || s->probe != NULL)
 		rt_eio_session_mark_dirty(s);
 	rt_httpconn_hold(c);
@@ -112,6 +113,7 @@ rt_polling_begin_post(struct rt_eio_session *s, struct rt_httpconn *c)
 	}
 	s->post = c;
 	rt_httpconn_set_owner(c, s);
+	rt_eio_session_own(s, c);
 	return RT_HTTP_READ_BODY;
 }
 

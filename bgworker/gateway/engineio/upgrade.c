@@ -134,7 +134,7 @@ rt_upgrade_begin(struct rt_eio_sessions *set, struct rt_websocket_server *server
 	}
 	choose_subprotocol(h, &r);
 	if (!probing)
-		s = rt_eio_session_new(set, h, query, rt_httpconn_client(c));
+		s = rt_eio_session_new(set, h, query, c);
 	fd = rt_httpconn_take(c, false, &r.rest, &r.rest_len);
 	ws = rt_websocket_adopt(server, fd, &r, s);
 	if (ws == NULL && !probing)

@@ -3,7 +3,7 @@
  * upgrade.c gives it connections and hears of their messages; eio_session.c writes and closes.  A struct rt_websocket
  * lives until the library destroys its connection, whatever ended it.  `owner` is called back until `closing` is set,
  * and never after rt_websocket_close().  A message that comes in several chunks is put together in `message`, bounded
- * by limits->max_payload_bytes (1009) and, with all others, by RT_TRAFFIC_MAX_HELD_BYTES (1013).
+ * by max_message() (1009) and by the share of whom the connection is (1013): see http/share.c.
  *
  * What libwebsockets 4.1 asks for, and why it is met so:
  *
@@ -18,12 +18,14 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
+#include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/text/utf8.h"
 
 #define RX_CHUNK_BYTES 1024         /* of the library's buffer for each connection; messages may be larger */
@@ -42,11 +44,19 @@ struct rt_websocket
 	struct rt_websocket_server *server;
 	void *owner;           /* NULL once closed */
 	struct rt_buf message; /* of several chunks, while it is incomplete */
+	struct rt_share *share;
+	struct part *part; /* what `message` holds of the memory that all share; NULL: nothing */
 	uint16_t close_code;
 	bool in_callback;
 	bool closing;
 	bool ignore_rest; /* the message was refused; the connection is about to be closed */
 	size_t unsent;    /* bytes of the last write that may still wait in the library */
+};
+
+struct part
+{
+	struct rt_share_hold hold;
+	struct rt_websocket *ws;
 };
 
 struct rt_websocket_server
@@ -118,24 +128,63 @@ deliver(struct rt_websocket *ws, const char *data, size_t len, bool binary)
 	return end_callback(ws);
 }
 
+static size_t
+max_message(const struct rt_websocket *ws)
+{
+	size_t most = ws->server->limits->max_payload_bytes;
+	bool stranger = ws->share == NULL || rt_share_is_stranger(ws->share);
+
+	return stranger && most > RT_SHARE_STRANGER_BODY_BYTES ? RT_SHARE_STRANGER_BODY_BYTES : most;
+}
+
 static void
 drop_chunks(struct rt_websocket *ws)
 {
-	ws->server->traffic->held_bytes -= rt_buf_len(&ws->message);
 	rt_buf_fini(&ws->message);
+	if (ws->part == NULL)
+		return;
+	rt_share_release(&ws->part->hold);
+	free(ws->part);
+	ws->part = NULL;
+}
+
+/* The rest of the message is not waited for: with its next chunk the connection closes. */
+static void
+on_evicted(struct rt_share_hold *h)
+{
+	struct rt_websocket *ws = ((struct part *) ((char *) h - offsetof(struct part, hold)))->ws;
+
+	drop_chunks(ws);
+	ws->ignore_rest = true;
+	lws_close_reason(ws->wsi, (enum lws_close_status) CLOSE_TRY_AGAIN_LATER, NULL, 0);
+}
+
+static enum rt_result
+hold_message(struct rt_websocket *ws, size_t bytes)
+{
+	if (ws->share == NULL)
+		return RT_LIMIT;
+	if (ws->part == NULL)
+	{
+		ws->part = rt_alloc(sizeof(*ws->part));
+		ws->part->ws = ws;
+		ws->part->hold.evict = on_evicted;
+	}
+	return rt_share_hold(&ws->part->hold, ws->share, bytes);
 }
 
 static int
 keep_chunk(struct rt_websocket *ws, const char *data, size_t len)
 {
-	struct rt_traffic *traffic = ws->server->traffic;
-
-	if (traffic->held_bytes + len > RT_TRAFFIC_MAX_HELD_BYTES)
-		return refuse(ws, (enum lws_close_status) CLOSE_TRY_AGAIN_LATER, "too much at once");
-	ws->message.limit_bytes = ws->server->limits->max_payload_bytes;
-	if (rt_buf_put(&ws->message, data, len) != RT_OK)
+	ws->message.limit_bytes = max_message(ws);
+	if (rt_buf_len(&ws->message) + len > ws->message.limit_bytes)
 		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
-	traffic->held_bytes += len;
+	if (hold_message(ws, rt_buf_len(&ws->message) + len) != RT_OK)
+	{
+		ws->server->traffic->over_share++;
+		return refuse(ws, (enum lws_close_status) CLOSE_TRY_AGAIN_LATER, "too much at once");
+	}
+	rt_buf_put(&ws->message, data, len);
 	return 0;
 }
 
@@ -398,6 +447,12 @@ rt_websocket_adopt(struct rt_websocket_server *s, int fd, const struct rt_websoc
 }
 
 void
+rt_websocket_set_share(struct rt_websocket *ws, struct rt_share *share)
+{
+	ws->share = share;
+}
+
+void
 rt_websocket_set_owner(struct rt_websocket *ws, void *owner)
 {
 	ws->owner = owner;
@@ -415,6 +470,16 @@ rt_websocket_close(struct rt_websocket *ws, int code)
 		return; /* on return the library is told to close */
 	lws_close_reason(ws->wsi, ws->close_code, NULL, 0);
 	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+}
+
+void
+rt_websocket_abort(struct rt_websocket *ws)
+{
+	if (ws->closing)
+		return;
+	ws->closing = true;
+	ws->owner = NULL;
+	shutdown(lws_get_socket_fd(ws->wsi), SHUT_RDWR);
 }
 
 enum rt_result

@@ -16,6 +16,7 @@
 struct rt_loop;
 struct rt_websocket;
 struct rt_websocket_server;
+struct rt_share;
 
 #define RT_WEBSOCKET_GOING_AWAY 1001
 #define RT_WEBSOCKET_NORMAL 1000
@@ -52,6 +53,10 @@ struct rt_websocket *rt_websocket_adopt(struct rt_websocket_server *s, int fd, c
 										void *owner);
 void rt_websocket_set_owner(struct rt_websocket *ws, void *owner);
 
+/* At whose expense messages are put together; lent until the connection closes or another is set.  Before that, and
+ * of strangers, only what comes in one piece of RT_SHARE_STRANGER_BODY_BYTES at most is taken. */
+void rt_websocket_set_share(struct rt_websocket *ws, struct rt_share *share);
+
 /* Writes what waits in q, joining frames.  RT_OK: all is written; RT_AGAIN: the rest when on_writable is called;
  * RT_GONE: the peer left, the connection is to be closed. */
 enum rt_result rt_websocket_flush(struct rt_websocket *ws, struct rt_outq *q);
@@ -61,5 +66,8 @@ size_t rt_websocket_unsent_bytes(const struct rt_websocket *ws); /* taken from a
 
 /* Sends a close frame with the code and lets go: no callback comes after this, and ws is not valid any more. */
 void rt_websocket_close(struct rt_websocket *ws, int code);
+
+/* The same without goodbye, and without waiting for the peer's: the descriptor is gone within a turn or two. */
+void rt_websocket_abort(struct rt_websocket *ws);
 
 #endif

@@ -12,9 +12,11 @@
  * - One request at a time.  `id` is not 0 exactly from its head to the beginning of its reply, and then the
  *   connection is in `requests`; so an answer that comes too late finds nothing.
  * - `reply` is empty but in WRITING (and for a moment in READING_BODY, for 100 Continue).
- * - `counted` is this connection's part of traffic->held_bytes, `unsent` of traffic->unsent_bytes; both go back when
- *   the request or the reply ends, whatever ended it.
+ * - `hold` is this connection's part of the memory that all bodies share, `unsent` of traffic->unsent_bytes; both go
+ * back when the request or the reply ends, whatever ended it.
  * - An owner hears on_abandoned() of each request that ends otherwise than by the owner's answer.
+ * - `guest` is among the guests of `address` until a user has used the connection; then it is neither throttled nor
+ *   closed for others.
  * - Nothing is freed while it may be on the stack: CLOSED connections go when the turn ends.
  *
  * Each state has a time limit, in one timer that the states share; a request that is held (a long poll) has none: its
@@ -31,13 +33,19 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
+#include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/wheel.h"
 
-#define READ_BYTES 65536 /* at most so much in one read */
-#define PIPELINE_BYTES 65536
+#define READ_BYTES 65536     /* at most so much in one read */
+#define PIPELINE_BYTES 16384 /* read behind a request that is being answered */
+#define UNCOUNTED_BYTES 4096 /* of a request, which are too little to count */
+/* Of one turn of the loop, for one connection. */
+#define TURN_REQUESTS 8
+#define TURN_BYTES 262144
+#define TURN_US 1000
 #define HEAD_TIMEOUT_MS 10000   /* from the first byte to the end of the head */
 #define BODY_TIMEOUT_MS 60000   /* for the whole body */
 #define REPLY_TIMEOUT_MS 120000 /* of the application */
@@ -73,10 +81,13 @@ struct rt_httpconn
 	struct rt_http_chunks chunks;
 	struct rt_httpreply reply;
 	size_t head_len;
-	size_t body_len;   /* with a known length */
-	size_t counted;    /* among held_bytes */
-	size_t unsent;     /* among unsent_bytes */
-	size_t write_goal; /* so little is to be left of the reply when its time is over */
+	size_t body_len;           /* with a known length */
+	struct rt_share_hold hold; /* of the memory that bodies share */
+	struct rt_share_guest guest;
+	struct rt_share *address; /* of the client */
+	struct rt_share *user;    /* of the current request; NULL: a stranger's */
+	size_t unsent;            /* among unsent_bytes */
+	size_t write_goal;        /* so little is to be left of the reply when its time is over */
 	size_t lingered;
 	uint32_t replies; /* after which the connection went on */
 	void *owner;
@@ -87,8 +98,9 @@ struct rt_httpconn
 	bool head_only;
 	bool held;
 	bool eof;
-	bool processing; /* process() is on the stack */
-	bool resuming;   /* process() is deferred */
+	bool processing;                /* process() is on the stack */
+	bool resuming;                  /* process() is deferred */
+	struct rt_wheel_entry throttle; /* set: nothing is processed, the address has used up its time */
 	char peer[ADDRESS_BYTES];
 	char client[ADDRESS_BYTES]; /* of the current request; empty: the peer */
 };
@@ -99,6 +111,7 @@ struct rt_httpconn_server
 	struct rt_wheel *wheel;
 	const struct rt_traffic_limits *limits;
 	struct rt_traffic *traffic;
+	struct rt_shares *shares;
 	struct rt_httpconn_handler handler;
 	struct rt_map *requests; /* by id, those that are being answered */
 	struct rt_httpconn *first;
@@ -111,6 +124,7 @@ struct rt_httpconn_server
 };
 
 static void process(struct rt_httpconn *c);
+static enum rt_result hold_input(struct rt_httpconn *c);
 
 static struct rt_httpconn *
 conn_of(struct rt_wheel_entry *e)
@@ -138,8 +152,9 @@ forget_request(struct rt_httpconn *c)
 	if (c->id != 0)
 		rt_map_take(c->server->requests, &c->id, sizeof(c->id));
 	c->id = 0;
-	c->server->traffic->held_bytes -= c->counted;
-	c->counted = 0;
+	rt_share_release(&c->hold);
+	rt_share_drop(c->user);
+	c->user = NULL;
 	c->owner = NULL;
 	c->held = false;
 	free(c->headers);
@@ -167,9 +182,13 @@ detach(struct rt_httpconn *c)
 	else
 		s->first = c->next;
 	rt_wheel_unset(s->wheel, &c->timeout);
+	rt_wheel_unset(s->wheel, &c->throttle);
 	rt_watch_free(c->watch);
 	c->watch = NULL;
 	forget_request(c);
+	rt_share_leave(&c->guest);
+	rt_share_drop(c->address);
+	c->address = NULL;
 	forget_reply(c);
 	rt_loop_defer(s->loop, free_conn, c);
 }
@@ -199,15 +218,27 @@ in_limit(const struct rt_httpconn_server *s)
 	return RT_HTTP_MAX_HEAD + PIPELINE_BYTES + s->limits->max_payload_bytes + READ_BYTES;
 }
 
+/* How much more may be read before something of it is done with. */
+static size_t
+in_room(const struct rt_httpconn *c)
+{
+	size_t limit = RT_HTTP_MAX_HEAD + PIPELINE_BYTES;
+	size_t len = rt_buf_len(&c->in);
+
+	if (c->state == LINGERING)
+		return READ_BYTES;
+	if (c->state == READING_BODY)
+		limit += c->server->limits->max_payload_bytes;
+	return len < limit ? limit - len : 0;
+}
+
+/* Asks the loop for what the state needs. */
 static void
 watch(struct rt_httpconn *c)
 {
-	size_t limit = RT_HTTP_MAX_HEAD + PIPELINE_BYTES;
 	int events = 0;
 
-	if (c->state == READING_BODY)
-		limit += c->server->limits->max_payload_bytes;
-	if (!c->eof && rt_buf_len(&c->in) < limit)
+	if (!c->eof && in_room(c) > 0 && !rt_wheel_is_set(&c->throttle))
 		events |= RT_READABLE;
 	if (c->state == WRITING)
 		events |= RT_WRITABLE;
@@ -256,6 +287,15 @@ resume(void *arg)
 		process(c);
 }
 
+static void
+go_on_later(struct rt_httpconn *c)
+{
+	if (c->resuming)
+		return;
+	c->resuming = true;
+	rt_loop_defer(c->server->loop, resume, c);
+}
+
 /* The reply is with the kernel: on to the next request. */
 static void
 finish_reply(struct rt_httpconn *c)
@@ -268,14 +308,12 @@ finish_reply(struct rt_httpconn *c)
 	}
 	c->state = READING_HEAD;
 	c->replies++;
+	(void) hold_input(c); /* what is read already stays, and counts again */
 	rt_wheel_set(c->server->wheel, &c->timeout, IDLE_TIMEOUT_MS);
 	watch(c);
 	/* What the peer has sent already is taken up when the caller, who may be the application, is done. */
-	if (!c->processing && !c->resuming && (rt_buf_len(&c->in) > 0 || c->eof))
-	{
-		c->resuming = true;
-		rt_loop_defer(c->server->loop, resume, c);
-	}
+	if (!c->processing && (rt_buf_len(&c->in) > 0 || c->eof))
+		go_on_later(c);
 }
 
 static void
@@ -345,6 +383,15 @@ is_crowded(const struct rt_httpconn_server *s)
 	return s->traffic->connections * 10 > (uint64_t) s->limits->max_connections * 9;
 }
 
+/* Tells the owner of a request that it ends here and not by the owner's answer. */
+static void
+abandon(struct rt_httpconn *c)
+{
+	if (c->owner != NULL)
+		c->server->handler.on_abandoned(c->server->handler.arg, c);
+	c->owner = NULL;
+}
+
 void
 rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
 {
@@ -368,15 +415,6 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
 	write_on(c);
 	if (c->state == WRITING && !a->body_is_static && c->reply.tail_len > 0)
 		keep_tail(c);
-}
-
-/* Tells the owner of a request that it ends here and not by the owner's answer. */
-static void
-abandon(struct rt_httpconn *c)
-{
-	if (c->owner != NULL)
-		c->server->handler.on_abandoned(c->server->handler.arg, c);
-	c->owner = NULL;
 }
 
 /* Answers what is no request, with an error object; the connection ends. */
@@ -448,21 +486,65 @@ dispatch(struct rt_httpconn *c)
 	s->handler.on_request(s->handler.arg, c, &head, body, body_len);
 }
 
-/* A large body takes its part of what all may hold together as it comes: by what it announces, a few hundred heads
+static struct rt_share *
+share_of(const struct rt_httpconn *c)
+{
+	return c->user != NULL ? c->user : c->address;
+}
+
+static size_t
+max_body(const struct rt_httpconn *c)
+{
+	size_t most = c->server->limits->max_payload_bytes;
+
+	return c->user == NULL && most > RT_SHARE_STRANGER_BODY_BYTES ? RT_SHARE_STRANGER_BODY_BYTES : most;
+}
+
+/* What has come takes its part of what all may hold together as it comes: by what they announce, a few hundred heads
  * would take it all. */
 static enum rt_result
-count_held(struct rt_httpconn *c)
+hold_input(struct rt_httpconn *c)
 {
-	struct rt_traffic *traffic = c->server->traffic;
 	size_t len = rt_buf_len(&c->in) + rt_buf_len(&c->chunked);
 
-	if (len <= PIPELINE_BYTES || len <= c->counted)
+	if (len <= UNCOUNTED_BYTES || len <= c->hold.bytes)
 		return RT_OK;
-	if (traffic->held_bytes - c->counted + len > RT_TRAFFIC_MAX_HELD_BYTES)
-		return RT_LIMIT;
-	traffic->held_bytes += len - c->counted;
-	c->counted = len;
-	return RT_OK;
+	if (rt_share_hold(&c->hold, share_of(c), len) == RT_OK)
+		return RT_OK;
+	c->server->traffic->over_share++;
+	return RT_LIMIT;
+}
+
+static void
+on_evicted(struct rt_share_hold *h)
+{
+	struct rt_httpconn *c = (struct rt_httpconn *) ((char *) h - offsetof(struct rt_httpconn, hold));
+
+	rt_share_release(h);
+	refuse(c, 503);
+}
+
+/* The address has had its time: what it asks waits, and so do the bytes that it sends.  True: it must. */
+static bool
+throttle(struct rt_httpconn *c)
+{
+	uint32_t wait_ms = c->guest.share == NULL ? 0 : rt_share_wait_ms(c->address, rt_clock_us());
+
+	if (wait_ms == 0)
+		return false;
+	c->server->traffic->throttled++;
+	rt_wheel_set(c->server->wheel, &c->throttle, wait_ms);
+	watch(c);
+	return true;
+}
+
+static void
+on_throttle_over(struct rt_wheel_entry *e)
+{
+	struct rt_httpconn *c = (struct rt_httpconn *) ((char *) e - offsetof(struct rt_httpconn, throttle));
+
+	watch(c);
+	process(c);
 }
 
 static void
@@ -470,8 +552,10 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 {
 	struct rt_httpconn_server *s = c->server;
 
+	s->handler.on_client(s->handler.arg, c, h);
+	if (throttle(c))
+		return;
 	s->traffic->http_requests++;
-	c->client[0] = '\0';
 	c->head_len = head_len;
 	c->body_len = (size_t) h->content_length;
 	c->is_chunked = h->chunked;
@@ -485,6 +569,11 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != READING_HEAD)
 		return;
 	c->state = READING_BODY;
+	if (c->body_len > max_body(c))
+	{
+		refuse(c, 413);
+		return;
+	}
 	rt_wheel_set(s->wheel, &c->timeout, BODY_TIMEOUT_MS);
 	if (h->expect_continue && rt_buf_len(&c->in) == head_len)
 		rt_httpreply_put_continue(&c->reply);
@@ -529,7 +618,7 @@ read_chunks(struct rt_httpconn *c)
 	char *data = rt_buf_peek(&c->in, &len);
 	enum rt_result rc;
 
-	c->chunked.limit_bytes = c->server->limits->max_payload_bytes;
+	c->chunked.limit_bytes = max_body(c);
 	rc = rt_http_chunks_feed(&c->chunks, data + c->head_len, len - c->head_len, &used, &c->chunked);
 	/* What was decoded goes, the head stays in front. */
 	memmove(data + c->head_len, data + c->head_len + used, len - c->head_len - used);
@@ -545,9 +634,7 @@ read_chunks(struct rt_httpconn *c)
 static void
 read_body(struct rt_httpconn *c)
 {
-	if (count_held(c) != RT_OK)
-		refuse(c, 503);
-	else if (c->is_chunked)
+	if (c->is_chunked)
 		read_chunks(c);
 	else if (rt_buf_len(&c->in) >= c->head_len + c->body_len)
 		dispatch(c);
@@ -555,16 +642,27 @@ read_body(struct rt_httpconn *c)
 		close_conn(c);
 }
 
-/* Goes on as long as what has been read suffices. */
-static void
-process(struct rt_httpconn *c)
+/* One connection has so much of a turn; the others come in between.  A reply that the kernel has taken counts for
+ * what it is: work that somebody else waits for. */
+static bool
+has_turn(const struct rt_httpconn *c, int requests, uint64_t began_us, uint64_t bytes_before)
 {
+	return requests < TURN_REQUESTS && c->server->traffic->bytes_out - bytes_before < TURN_BYTES &&
+		   rt_clock_us() - began_us < TURN_US;
+}
+
+/* Goes on as long as what has been read suffices, and the turn lasts. */
+static void
+process_turn(struct rt_httpconn *c)
+{
+	uint64_t began_us = rt_clock_us();
+	uint64_t bytes_before = c->server->traffic->bytes_out;
+	struct rt_share *address = rt_share_ref(c->address);
+	bool was_guest = c->guest.share != NULL;
+	uint32_t first = c->replies;
 	enum state before;
 	uint32_t replies;
 
-	if (c->processing)
-		return;
-	c->processing = true;
 	do
 	{
 		before = c->state;
@@ -573,7 +671,30 @@ process(struct rt_httpconn *c)
 			read_head(c);
 		else if (c->state == READING_BODY)
 			read_body(c);
+		/* The turn ends between two requests only: one that has come whole is not left lying. */
+		if (c->state == READING_HEAD && !has_turn(c, (int) (c->replies - first), began_us, bytes_before))
+			break;
 	} while ((c->state == READING_HEAD || c->state == READING_BODY) && (c->state != before || c->replies != replies));
+	/* A connection that was taken, or closed, is no guest any more, and was one.  What is learned of the client
+	 * meanwhile counts: behind a proxy it is told by the request. */
+	if (c->guest.share != NULL)
+		rt_share_charge(c->address, rt_clock_us(), rt_clock_us() - began_us);
+	else if (was_guest && c->state == CLOSED)
+		rt_share_charge(address, rt_clock_us(), rt_clock_us() - began_us);
+	rt_share_drop(address);
+	if (c->state == READING_HEAD && c->replies != first && rt_buf_len(&c->in) > 0)
+		go_on_later(c);
+}
+
+static void
+process(struct rt_httpconn *c)
+{
+	if (c->processing || rt_wheel_is_set(&c->throttle))
+		return;
+	if (c->state == READING_HEAD && rt_buf_len(&c->in) > 0 && throttle(c))
+		return;
+	c->processing = true;
+	process_turn(c);
 	c->processing = false;
 	if (c->state != CLOSED)
 		watch(c);
@@ -596,6 +717,8 @@ take_bytes(struct rt_httpconn *c, const char *data, size_t len)
 		rt_wheel_set(c->server->wheel, &c->timeout, HEAD_TIMEOUT_MS);
 	if (rt_buf_put(&c->in, data, len) != RT_OK)
 		close_conn(c);
+	else if (hold_input(c) != RT_OK)
+		refuse(c, 503);
 	else
 		process(c);
 }
@@ -617,7 +740,12 @@ static void
 read_some(struct rt_httpconn *c)
 {
 	struct rt_httpconn_server *s = c->server;
-	ssize_t n = recv(c->fd, s->scratch, sizeof(s->scratch), MSG_DONTWAIT);
+	size_t room = in_room(c);
+	ssize_t n;
+
+	if (room == 0)
+		return;
+	n = recv(c->fd, s->scratch, room < sizeof(s->scratch) ? room : sizeof(s->scratch), MSG_DONTWAIT);
 
 	if (n > 0)
 		take_bytes(c, s->scratch, (size_t) n);
@@ -648,6 +776,10 @@ rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, c
 	c->server = s;
 	c->fd = fd;
 	c->timeout.fn = on_timeout;
+	c->throttle.fn = on_throttle_over;
+	c->hold.evict = on_evicted;
+	c->address = rt_share_of_address(s->shares, peer);
+	rt_share_enter(&c->guest, c->address);
 	snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	rt_buf_init(&c->in, in_limit(s));
 	rt_buf_init(&c->chunked, s->limits->max_payload_bytes);
@@ -692,7 +824,53 @@ rt_httpconn_peer(const struct rt_httpconn *c)
 void
 rt_httpconn_set_client(struct rt_httpconn *c, const char *client)
 {
+	struct rt_share *address;
+
+	if (strcmp(client, rt_httpconn_client(c)) == 0)
+		return;
 	snprintf(c->client, sizeof(c->client), "%s", client);
+	address = rt_share_of_address(c->server->shares, client);
+	rt_share_drop(c->address);
+	c->address = address;
+	if (c->guest.share != NULL)
+		rt_share_enter(&c->guest, address);
+}
+
+void
+rt_httpconn_admit(struct rt_httpconn *c, struct rt_share *user)
+{
+	rt_share_ref(user);
+	rt_share_drop(c->user);
+	c->user = user;
+	rt_share_leave(&c->guest);
+}
+
+struct rt_share *
+rt_httpconn_address_share(const struct rt_httpconn *c)
+{
+	return c->address;
+}
+
+/* Whether somebody would miss it: a request that is being answered is a promise. */
+static bool
+is_silent(const struct rt_share_guest *g)
+{
+	const struct rt_httpconn *c =
+		(const struct rt_httpconn *) ((const char *) g - offsetof(struct rt_httpconn, guest));
+
+	return c->state != ANSWERING && !c->processing;
+}
+
+bool
+rt_httpconn_server_make_room(struct rt_httpconn_server *s)
+{
+	struct rt_share_guest *g = rt_shares_victim(s->shares, is_silent);
+
+	if (g == NULL)
+		return false;
+	s->traffic->made_room++;
+	close_conn((struct rt_httpconn *) ((char *) g - offsetof(struct rt_httpconn, guest)));
+	return true;
 }
 
 const char *
@@ -743,7 +921,8 @@ rt_httpconn_server_find(const struct rt_httpconn_server *s, uint64_t id)
 
 struct rt_httpconn_server *
 rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_traffic_limits *limits,
-					   struct rt_traffic *traffic, const struct rt_httpconn_handler *handler)
+					   struct rt_traffic *traffic, struct rt_shares *shares,
+					   const struct rt_httpconn_handler *handler)
 {
 	struct rt_httpconn_server *s = rt_alloc(sizeof(*s));
 
@@ -751,6 +930,7 @@ rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_tr
 	s->wheel = w;
 	s->limits = limits;
 	s->traffic = traffic;
+	s->shares = shares;
 	s->handler = *handler;
 	s->requests = rt_map_new();
 	return s;

@@ -11,6 +11,7 @@
 #include "bgworker/common/result.h"
 #include "http.h"
 #include "httpreply.h"
+#include "share.h"
 #include "traffic.h"
 
 struct rt_httpconn;
@@ -28,6 +29,8 @@ enum rt_http_verdict
 /* Called from the loop.  Spans are lent for the time of the call. */
 struct rt_httpconn_handler
 {
+	/* Before anything else: who asks, by rt_httpconn_set_client(). */
+	void (*on_client)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h);
 	enum rt_http_verdict (*on_head)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h);
 	void (*on_request)(void *arg, struct rt_httpconn *c, const struct rt_http_head *h, const char *body, size_t len);
 	/* The peer left, was too slow, or sent too much or no HTTP, before its request was answered; only where an owner
@@ -40,6 +43,7 @@ struct rt_httpconn_handler
 
 struct rt_httpconn_server *rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w,
 												  const struct rt_traffic_limits *limits, struct rt_traffic *traffic,
+												  struct rt_shares *shares,
 												  const struct rt_httpconn_handler *handler);
 /* Headers of every reply; lent until they are set anew. */
 void rt_httpconn_server_set_headers(struct rt_httpconn_server *s, const char *headers);
@@ -54,6 +58,14 @@ void rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *pe
 void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a);
 
 const char *rt_httpconn_peer(const struct rt_httpconn *c); /* the address at the other end of the connection */
+
+/* The request is a user's: it has their share of memory, and its time is not its address's.  Without it a body may
+ * have RT_SHARE_STRANGER_BODY_BYTES.  A connection that has had such a request is no stranger's any more. */
+void rt_httpconn_admit(struct rt_httpconn *c, struct rt_share *user);
+struct rt_share *rt_httpconn_address_share(const struct rt_httpconn *c); /* lent */
+
+/* Closes the stranger's connection that can be spared first.  False: there is none. */
+bool rt_httpconn_server_make_room(struct rt_httpconn_server *s);
 
 /* Who asks, which behind a proxy is somebody else with each request; the peer until it is set.  Copied. */
 void rt_httpconn_set_client(struct rt_httpconn *c, const char *client);

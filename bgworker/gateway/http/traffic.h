@@ -26,15 +26,20 @@ struct rt_traffic_limits
 /* Counters since the start, and gauges; for the metrics. */
 struct rt_traffic
 {
-	uint64_t connections;  /* gauge: of all kinds */
-	uint64_t websockets;   /* gauge */
-	uint64_t sessions;     /* gauge: Engine.IO's */
-	uint64_t sockets;      /* gauge: Socket.IO's, connected */
-	uint64_t queued_bytes; /* gauge: that wait for all sockets */
-	uint64_t held_bytes;   /* gauge: of messages and bodies that are not complete */
-	uint64_t unsent_bytes; /* gauge: of replies that are not yet with the kernel */
+	uint64_t connections;    /* gauge: of all kinds */
+	uint64_t websockets;     /* gauge */
+	uint64_t sessions;       /* gauge: Engine.IO's */
+	uint64_t sockets;        /* gauge: Socket.IO's, connected */
+	uint64_t queued_bytes;   /* gauge: that wait for all sockets */
+	uint64_t held_bytes;     /* gauge: of messages and bodies that are not complete */
+	uint64_t stranger_bytes; /* gauge: of those, what connections without a token hold */
+	uint64_t unsent_bytes;   /* gauge: of replies that are not yet with the kernel */
 	uint64_t accepted;
 	uint64_t refused_full; /* connections above max_connections */
+	uint64_t made_room;    /* connections of strangers that were closed for others */
+	uint64_t throttled;    /* requests that waited, since their address had used up its CPU time */
+	uint64_t evicted;      /* unfinished bodies of strangers that were dropped for users */
+	uint64_t over_share;   /* bodies and messages that did not fit the share of their sender */
 	uint64_t passed_on;    /* to another worker */
 	uint64_t http_requests;
 	uint64_t http_bad_requests;

@@ -272,7 +272,7 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	rt_counters_add(u->counters, RT_COUNT_CONNECTS, 1);
 	if (pid == NULL)
 		rt_socket_leave_out_offsets(c->socket);
-	rt_socket_accept(c->socket, recovered ? sid : NULL, pid);
+	rt_socket_accept(c->socket, w->user, recovered ? sid : NULL, pid);
 	c->entered_ms = rt_loop_now_ms(u->loop);
 	if (u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),

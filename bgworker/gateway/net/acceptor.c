@@ -1,7 +1,7 @@
 /* acceptor.c: listens, accepts, and hands connections from one worker to another.
  *
  * A connection counts from here until whoever serves it says that its descriptor is gone (net/network.c).  Above
- * limits.max_connections it gets a 503 that is sent without looking at what it wants.
+ * limits.max_connections another one must go for it, or it gets a 503 that is sent without looking at what it wants.
  *
  * Between workers there are SOCK_SEQPACKET pairs: one message is the peer's address, the descriptor, and the bytes
  * that were read from it already.  A worker that does not take it, since its queue is full, loses the connection: the
@@ -27,7 +27,8 @@
 #define MAX_LISTENERS 16
 #define BACKLOG 4096
 #define ACCEPTS_A_TURN 64
-#define PAUSE_MS 100 /* when there are no descriptors left */
+#define LEAVING_MAX 64 /* connections beyond the limit, while others end for them */
+#define PAUSE_MS 100   /* when there are no descriptors left */
 #define PEER_BYTES 46
 #define MAX_PASSED_BYTES 131072
 
@@ -81,6 +82,17 @@ refuse_full(struct rt_acceptor *a, int fd)
 	close(fd);
 }
 
+static bool
+has_place(struct rt_acceptor *a)
+{
+	uint64_t most = (uint64_t) a->settings->limits.max_connections;
+
+	if (a->traffic->connections < most)
+		return true;
+	/* The one that goes may need a turn or two for it. */
+	return a->traffic->connections < most + LEAVING_MAX && a->handler.on_full(a->handler.arg);
+}
+
 /* Out of descriptors or memory: the queue of connections waits a little, instead of waking us for nothing. */
 static void
 pause_accepting(struct rt_acceptor *a)
@@ -121,7 +133,7 @@ on_acceptable(void *arg, int events)
 				pause_accepting(a);
 			return; /* the queue is empty, or the connection is gone again */
 		}
-		if (a->traffic->connections >= (uint64_t) a->settings->limits.max_connections)
+		if (!has_place(a))
 		{
 			refuse_full(a, fd);
 			continue;
@@ -312,7 +324,7 @@ on_passed(void *arg, int events)
 	fd = n < 0 ? -1 : passed_descriptor(&message);
 	if (fd < 0)
 		return;
-	if (n < PEER_BYTES || a->traffic->connections >= (uint64_t) a->settings->limits.max_connections)
+	if (n < PEER_BYTES || !has_place(a))
 	{
 		refuse_full(a, fd);
 		return;

@@ -6,6 +6,7 @@
 #ifndef RT_ACCEPTOR_H
 #define RT_ACCEPTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bgworker/common/result.h"
@@ -16,6 +17,7 @@ struct rt_loop;
 
 struct rt_acceptor_handler
 {
+	bool (*on_full)(void *arg);                             /* makes room for one more; false: it cannot */
 	void (*on_accept)(void *arg, int fd, const char *peer); /* owns the descriptor from then on */
 	void (*on_passed)(void *arg, int fd, const char *peer, const char *data, size_t len); /* from another worker */
 	void *arg;

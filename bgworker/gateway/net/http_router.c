@@ -24,12 +24,12 @@ struct rt_http_router
 {
 	const struct rt_network_settings *settings;
 	struct rt_traffic *traffic;
+	struct rt_shares *shares;
 	struct rt_httpconn_server *server;
 	struct rt_engineio *engineio;
 	struct rt_http_static *files;
 	struct rt_proxies *proxies;
-	rt_http_router_cb on_request;
-	void *on_request_arg;
+	struct rt_http_router_app app;
 	rt_http_router_pass_cb pass;
 	void *pass_arg;
 	char always[80]; /* headers of every reply */
@@ -137,6 +137,23 @@ is_known_method(const struct rt_http_head *h)
 
 /* ---- requests ------------------------------------------------------------------------ */
 
+static char *
+copy_header(const struct rt_http_head *h, const char *name)
+{
+	const struct rt_http_header *header = rt_http_find_header(h, name);
+
+	return header == NULL ? NULL : rt_strndup(header->value, header->value_len);
+}
+
+static void
+admit(struct rt_http_router *r, struct rt_httpconn *c, const char *user)
+{
+	struct rt_share *share = rt_share_of_user(r->shares, user);
+
+	rt_httpconn_admit(c, share);
+	rt_share_drop(share);
+}
+
 static enum rt_http_verdict
 judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
 {
@@ -152,6 +169,21 @@ judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_
 		r->pass(r->pass_arg, worker, c) == RT_OK)
 		return RT_HTTP_TAKEN;
 	return rt_engineio_on_head(r->engineio, c, h, t->query);
+}
+
+/* True: the token is a user's, who may send it. */
+static bool
+admit_body(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h)
+{
+	char *authorization = copy_header(h, "authorization");
+	char *user = r->app.user_of == NULL ? NULL : r->app.user_of(r->app.arg, authorization);
+
+	free(authorization);
+	if (user == NULL)
+		return false;
+	admit(r, c, user);
+	free(user);
+	return true;
 }
 
 static enum rt_http_verdict
@@ -170,7 +202,20 @@ judge(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head
 		return refuse(r, c, 405, "Allow: " ALLOWED "\r\n", "bad_request", "Method not allowed");
 	if (rt_http_header_has_token(h, "upgrade", "websocket"))
 		return refuse(r, c, 400, NULL, "bad_request", "No websocket here");
+	/* No stranger's body is read beyond the little that a login needs. */
+	if ((h->chunked || h->content_length > RT_SHARE_STRANGER_BODY_BYTES) && !admit_body(r, c, h) && !h->chunked)
+		return refuse(r, c, 401, "WWW-Authenticate: Bearer\r\n", "unauthorized", "A body of this size needs a token");
 	return RT_HTTP_READ_BODY;
+}
+
+static void
+on_client(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
+{
+	struct rt_http_router *r = arg;
+	char client[RT_PEER_BYTES];
+
+	rt_proxies_client(r->proxies, rt_httpconn_peer(c), h, client);
+	rt_httpconn_set_client(c, client);
 }
 
 static enum rt_http_verdict
@@ -179,10 +224,7 @@ on_head(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
 	struct rt_http_router *r = arg;
 	struct target t;
 	enum rt_http_verdict verdict;
-	char client[RT_PEER_BYTES];
 
-	rt_proxies_client(r->proxies, rt_httpconn_peer(c), h, client);
-	rt_httpconn_set_client(c, client);
 	rt_httpconn_set_headers(c, rt_cors_headers(r->settings->cors_origins, h));
 	if (rt_http_method_is(h, "OPTIONS") && h->target_len == 1 && h->target[0] == '*')
 	{
@@ -194,14 +236,6 @@ on_head(void *arg, struct rt_httpconn *c, const struct rt_http_head *h)
 	verdict = judge(r, c, h, &t);
 	free(t.raw_path);
 	return verdict;
-}
-
-static char *
-copy_header(const struct rt_http_head *h, const char *name)
-{
-	const struct rt_http_header *header = rt_http_find_header(h, name);
-
-	return header == NULL ? NULL : rt_strndup(header->value, header->value_len);
 }
 
 static void
@@ -224,7 +258,7 @@ ask_application(struct rt_http_router *r, struct rt_httpconn *c, const struct rt
 											 .body_len = len,
 											 .peer = rt_httpconn_client(c)};
 
-	r->on_request(r->on_request_arg, &request);
+	r->app.on_request(r->app.arg, &request);
 	free(method);
 	free(authorization);
 	free(content_type);
@@ -276,6 +310,15 @@ are_headers_sound(const char *headers)
 }
 
 void
+rt_http_router_admit(struct rt_http_router *r, uint64_t id, const char *user)
+{
+	struct rt_httpconn *c = rt_httpconn_server_find(r->server, id);
+
+	if (c != NULL)
+		admit(r, c, user);
+}
+
+void
 rt_http_router_reply(struct rt_http_router *r, uint64_t id, int status, const char *content_type, const char *headers,
 					 const void *body, size_t len)
 {
@@ -308,11 +351,12 @@ apply_settings(struct rt_http_router *r)
 
 struct rt_http_router *
 rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_network_settings *settings,
-				   struct rt_traffic *traffic, struct rt_engineio *engineio,
+				   struct rt_traffic *traffic, struct rt_shares *shares, struct rt_engineio *engineio,
 				   const struct rt_http_router_handler *handler)
 {
 	struct rt_http_router *r = rt_alloc(sizeof(*r));
-	struct rt_httpconn_handler conn_handler = {.on_head = on_head,
+	struct rt_httpconn_handler conn_handler = {.on_client = on_client,
+											   .on_head = on_head,
 											   .on_request = on_request,
 											   .on_abandoned = on_abandoned,
 											   .on_gone = handler->on_descriptor_gone,
@@ -321,14 +365,14 @@ rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_networ
 
 	r->settings = settings;
 	r->traffic = traffic;
+	r->shares = shares;
 	r->engineio = engineio;
-	r->on_request = handler->on_request;
-	r->on_request_arg = handler->on_request_arg;
+	r->app = handler->app;
 	r->pass = handler->pass;
 	r->pass_arg = handler->pass_arg;
 	r->files = rt_http_static_new(settings->static_dir);
 	r->proxies = rt_proxies_new(settings->trusted_proxies);
-	r->server = rt_httpconn_server_new(l, w, &settings->limits, traffic, &conn_handler);
+	r->server = rt_httpconn_server_new(l, w, &settings->limits, traffic, shares, &conn_handler);
 	apply_settings(r);
 	return r;
 }

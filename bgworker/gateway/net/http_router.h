@@ -34,6 +34,19 @@ struct rt_http_router_request
 
 typedef void (*rt_http_router_cb)(void *arg, const struct rt_http_router_request *r);
 
+/* Whose token the header has, which may be NULL; allocated.  NULL: nobody's that is good. */
+typedef char *(*rt_http_router_user_cb)(void *arg, const char *authorization);
+
+struct rt_http_router_app
+{
+	rt_http_router_cb on_request;
+	rt_http_router_user_cb user_of; /* NULL: there are no users */
+	void *arg;
+};
+
+/* The request's token is this user's: neither its time nor the connection is a stranger's. */
+void rt_http_router_admit(struct rt_http_router *h, uint64_t id, const char *user);
+
 /* Answers now or later; a client that has left is no error.  headers: "Name: value\r\n..." or NULL.  HEAD gets no
  * body.  CORS and Date are added here. */
 void rt_http_router_reply(struct rt_http_router *h, uint64_t id, int status, const char *content_type,
@@ -47,8 +60,7 @@ typedef enum rt_result (*rt_http_router_pass_cb)(void *arg, int worker, struct r
 
 struct rt_http_router_handler
 {
-	rt_http_router_cb on_request; /* of the application */
-	void *on_request_arg;
+	struct rt_http_router_app app;
 	rt_http_router_pass_cb pass; /* NULL: there is one worker */
 	void *pass_arg;
 	void (*on_descriptor_gone)(void *arg);
@@ -57,7 +69,8 @@ struct rt_http_router_handler
 
 struct rt_http_router *rt_http_router_new(struct rt_loop *l, struct rt_wheel *w,
 										  const struct rt_network_settings *settings, struct rt_traffic *traffic,
-										  struct rt_engineio *engineio, const struct rt_http_router_handler *handler);
+										  struct rt_shares *shares, struct rt_engineio *engineio,
+										  const struct rt_http_router_handler *handler);
 void rt_http_router_free(struct rt_http_router *r);                         /* NULL is fine */
 struct rt_httpconn_server *rt_http_router_server(struct rt_http_router *r); /* lent: where connections are added */
 void rt_http_router_reload(struct rt_http_router *r);                       /* the settings have changed */

@@ -35,6 +35,7 @@ struct rt_network
 	struct rt_wheel *wheel;
 	struct rt_network_settings settings; /* strings are our own */
 	struct rt_traffic traffic;
+	struct rt_shares *shares;
 	struct rt_acceptor *acceptor;
 	struct rt_tls *tls; /* NULL: plain */
 	struct rt_http_router *router;
@@ -111,6 +112,16 @@ on_descriptor_gone(void *arg)
 	t->traffic.connections--;
 }
 
+/* Whoever has shown no token is the first to go: a connection that is silent, or a session that has no CONNECT. */
+static bool
+on_full(void *arg)
+{
+	struct rt_network *t = arg;
+
+	return rt_httpconn_server_make_room(rt_http_router_server(t->router)) ||
+		   rt_engineio_make_room(rt_sockets_engineio(t->sockets));
+}
+
 static void
 on_accept(void *arg, int fd, const char *peer)
 {
@@ -154,11 +165,11 @@ on_pass(void *arg, int worker, struct rt_httpconn *c)
 /* ---- start, reload, end ------------------------------------------------------------------ */
 
 static enum rt_result
-start_parts(struct rt_network *t, const struct rt_socket_app *app, rt_http_router_cb on_request, void *on_request_arg)
+start_parts(struct rt_network *t, const struct rt_socket_app *app, const struct rt_http_router_app *http)
 {
-	struct rt_acceptor_handler accept_handler = {.on_accept = on_accept, .on_passed = on_passed, .arg = t};
-	struct rt_http_router_handler router = {.on_request = on_request,
-											.on_request_arg = on_request_arg,
+	struct rt_acceptor_handler accept_handler = {
+		.on_accept = on_accept, .on_passed = on_passed, .on_full = on_full, .arg = t};
+	struct rt_http_router_handler router = {.app = *http,
 											.pass = t->settings.workers > 1 ? on_pass : NULL,
 											.pass_arg = t,
 											.on_descriptor_gone = on_descriptor_gone,
@@ -173,18 +184,18 @@ start_parts(struct rt_network *t, const struct rt_socket_app *app, rt_http_route
 	}
 	t->settings.tls_cert = t->settings.tls_key = t->settings.tls_min_version = NULL; /* they were lent */
 	rc = rt_sockets_new(&t->sockets, t->loop, t->wheel, &t->settings.limits, &t->settings.sockets, &t->settings.eio,
-						&t->traffic, app, on_descriptor_gone, t);
+						&t->traffic, t->shares, app, on_descriptor_gone, t);
 	if (rc != RT_OK)
 		return rc;
-	t->router =
-		rt_http_router_new(t->loop, t->wheel, &t->settings, &t->traffic, rt_sockets_engineio(t->sockets), &router);
+	t->router = rt_http_router_new(t->loop, t->wheel, &t->settings, &t->traffic, t->shares,
+								   rt_sockets_engineio(t->sockets), &router);
 	t->acceptor = rt_acceptor_new(t->loop, &t->settings, &t->traffic, &accept_handler);
 	return RT_OK;
 }
 
 enum rt_result
 rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_network_settings *o,
-			   const struct rt_socket_app *app, rt_http_router_cb on_request, void *on_request_arg)
+			   const struct rt_socket_app *app, const struct rt_http_router_app *http)
 {
 	struct rt_network *t = rt_alloc(sizeof(*t));
 	enum rt_result rc;
@@ -194,7 +205,8 @@ rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_networ
 	t->settings = *o;
 	copy_strings(&t->settings);
 	fit_descriptors(&t->settings);
-	rc = start_parts(t, app, on_request, on_request_arg);
+	t->shares = rt_shares_new(&t->settings.limits, &t->traffic);
+	rc = start_parts(t, app, http);
 	if (rc != RT_OK)
 	{
 		rt_network_free(t);
@@ -285,6 +297,7 @@ rt_network_free(struct rt_network *t)
 	rt_sockets_free(t->sockets); /* first, since sessions answer the requests that they hold */
 	rt_http_router_free(t->router);
 	rt_tls_free(t->tls);
+	rt_shares_free(t->shares);
 	rt_wheel_free(t->wheel);
 	free_strings(&t->settings);
 	free(t);

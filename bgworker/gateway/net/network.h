@@ -19,7 +19,7 @@ struct rt_network;
 
 /* `app` and the callback are called from the loop, never from within these functions. */
 enum rt_result rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_network_settings *o,
-							  const struct rt_socket_app *app, rt_http_router_cb on_request, void *on_request_arg);
+							  const struct rt_socket_app *app, const struct rt_http_router_app *http);
 enum rt_result rt_network_listen(struct rt_network *t); /* logs the address and the reason when it fails */
 enum rt_result rt_network_reload(struct rt_network *t, const struct rt_network_settings *o);
 

@@ -182,18 +182,6 @@ copy_address(char *to, const char *from)
 }
 
 void
-rt_proxies_network(const char *client, char *network)
-{
-	struct address a;
-
-	copy_address(network, client);
-	if (!read_address(client, &a) || a.family != AF_INET6)
-		return;
-	memset(a.bytes + 8, 0, 8);
-	inet_ntop(a.family, a.bytes, network, RT_PEER_BYTES);
-}
-
-void
 rt_proxies_client(const struct rt_proxies *p, const char *peer, const struct rt_http_head *h, char *client)
 {
 	struct address a;

@@ -16,8 +16,4 @@ void rt_proxies_free(struct rt_proxies *p); /* NULL is fine */
  * the header has no address in its place. */
 void rt_proxies_client(const struct rt_proxies *p, const char *peer, const struct rt_http_head *h, char *client);
 
-/* What one customer has: an IPv4 address, or the /64 that an IPv6 address is in, which has as many as anybody wants.
- */
-void rt_proxies_network(const char *client, char *network);
-
 #endif

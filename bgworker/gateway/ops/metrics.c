@@ -25,6 +25,7 @@
 #include "report.h"
 
 #define CONNECTIONS_MAX 20
+#define PAGE_MS 1000
 
 struct rt_metrics
 {
@@ -33,6 +34,8 @@ struct rt_metrics
 	struct rt_process *process;
 	struct rt_text labels;   /* of the gateway's samples */
 	struct rt_text database; /* of those of the relay and of media */
+	struct rt_text page;     /* as it was at page_ms */
+	uint64_t page_ms;
 };
 
 static const struct
@@ -69,6 +72,15 @@ write_transport(const struct rt_traffic *t, struct rt_text *out, const char *lab
 		{"rt_gateway_accepted_total", "Connections accepted.", RT_COUNTER, &t->accepted},
 		{"rt_gateway_refused_full_total", "Connections refused above rt.max_connections.", RT_COUNTER,
 		 &t->refused_full},
+		{"rt_gateway_made_room_total", "Connections and sessions without a login closed to make room.", RT_COUNTER,
+		 &t->made_room},
+		{"rt_gateway_throttled_total", "Requests without a token that waited for CPU time of their address.",
+		 RT_COUNTER, &t->throttled},
+		{"rt_gateway_held_bytes", "Bytes of messages and bodies that are not complete.", RT_GAUGE, &t->held_bytes},
+		{"rt_gateway_over_share_total", "Messages and bodies above the share of their sender.", RT_COUNTER,
+		 &t->over_share},
+		{"rt_gateway_evicted_total", "Unfinished bodies without a token dropped for those of users.", RT_COUNTER,
+		 &t->evicted},
 		{"rt_gateway_passed_on_total", "Connections passed to another worker.", RT_COUNTER, &t->passed_on},
 		{"rt_gateway_http_requests_total", "HTTP requests.", RT_COUNTER, &t->http_requests},
 		{"rt_gateway_http_bad_requests_total", "Requests rejected as malformed HTTP.", RT_COUNTER,
@@ -219,16 +231,20 @@ write_all(const struct rt_metrics *m, struct rt_text *out)
 	rt_media_metrics_write(rt_report_media(u->report), out, m->database.data);
 }
 
+/* Made once in PAGE_MS, however many ask: anybody may. */
 void
-rt_metrics_reply(const struct rt_metrics *m, struct rt_http_router *h, uint64_t id)
+rt_metrics_reply(struct rt_metrics *m, struct rt_http_router *h, uint64_t id)
 {
-	struct rt_text t;
+	uint64_t now_ms = rt_loop_now_ms(m->uses.loop);
 
-	rt_text_init(&t);
-	write_all(m, &t);
+	if (m->page.len == 0 || now_ms - m->page_ms >= PAGE_MS)
+	{
+		rt_text_reset(&m->page);
+		write_all(m, &m->page);
+		m->page_ms = now_ms;
+	}
 	rt_http_router_reply(h, id, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n",
-						 t.data, t.len);
-	rt_text_fini(&t);
+						 m->page.data, m->page.len);
 }
 
 /* ---- an address of its own ----------------------------------------------------------- */
@@ -290,6 +306,7 @@ listen_on(struct rt_metrics *m, const char *host, int port)
 {
 	const struct rt_socket_app nobody = {
 		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = m};
+	const struct rt_http_router_app http = {.on_request = on_request, .arg = m};
 	const struct rt_network_settings settings = {
 		.limits = {.max_payload_bytes = 10000, .max_connections = CONNECTIONS_MAX},
 		.eio = {.ping_interval_ms = 25000, .ping_timeout_ms = 20000, .max_queued_bytes = 1000000},
@@ -299,7 +316,7 @@ listen_on(struct rt_metrics *m, const char *host, int port)
 		.workers = 1,
 		.beside = true,
 	};
-	enum rt_result rc = rt_network_new(&m->beside, m->uses.loop, &settings, &nobody, on_request, m);
+	enum rt_result rc = rt_network_new(&m->beside, m->uses.loop, &settings, &nobody, &http);
 
 	return rc == RT_OK ? rt_network_listen(m->beside) : rc;
 }
@@ -344,6 +361,7 @@ rt_metrics_new(const struct rt_metrics_uses *uses)
 	rt_metric_label(&m->labels, "database", uses->database);
 	rt_metric_label(&m->labels, "worker", worker);
 	rt_text_init(&m->database);
+	rt_text_init(&m->page);
 	rt_metric_label(&m->database, "database", uses->database);
 	return m;
 }
@@ -357,5 +375,6 @@ rt_metrics_free(struct rt_metrics *m)
 	rt_process_free(m->process);
 	rt_text_fini(&m->labels);
 	rt_text_fini(&m->database);
+	rt_text_fini(&m->page);
 	free(m);
 }

@@ -42,6 +42,6 @@ enum rt_result rt_metrics_listen(struct rt_metrics *m, const char *address);
 void rt_metrics_stop_listening(struct rt_metrics *m); /* if it does */
 
 /* Answers a request for /metrics. */
-void rt_metrics_reply(const struct rt_metrics *m, struct rt_http_router *h, uint64_t id);
+void rt_metrics_reply(struct rt_metrics *m, struct rt_http_router *h, uint64_t id);
 
 #endif

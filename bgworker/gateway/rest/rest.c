@@ -29,13 +29,14 @@
 #include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/ops/metrics.h"
 #include "bgworker/gateway/ops/ready.h"
-#include "bgworker/gateway/net/proxies.h"
+#include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/clients/rates.h"
 #include "rest_request.h"
 #include "rest_table.h"
 #include "bgworker/gateway/chat/send.h"
 #include "bgworker/gateway/text/json_scan.h"
 
+#define MAX_ACCOUNT 512 /* bytes of a username, for turns; of a longer one the address alone counts */
 #define JSON_TYPE "application/json; charset=utf-8"
 /* Of one user, tokens among it: nobody keeps it, and no browser takes it for anything but what it says it is. */
 #define PRIVATE "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
@@ -292,11 +293,32 @@ refuse_path(struct rt_rest *rest, const struct rt_http_router_request *r, struct
 	reply_error(rest, r->id, 405, "bad_request", "Method not allowed", allow->data);
 }
 
+/* The token of an Authorization header; of another scheme, a text that is none. */
+static const char *
+token_of(const char *header)
+{
+	if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
+		return header + 7 + strspn(header + 7, " ");
+	return header == NULL || *header == '\0' ? NULL : "no bearer token";
+}
+
+char *
+rt_rest_user_of(struct rt_rest *rest, const char *authorization)
+{
+	struct rt_auth_token token = {0};
+	char *user = NULL;
+
+	if (rt_auth_ready(rest->uses.auth) &&
+		rt_auth_verify(rest->uses.auth, token_of(authorization), &token) == RT_AUTH_OK)
+		user = rt_strdup(token.user);
+	rt_auth_token_fini(&token);
+	return user;
+}
+
 /* False: the token is refused, which has been answered. */
 static bool
 authenticate(struct rt_rest *rest, const struct rt_http_router_request *r, struct rt_auth_token *token)
 {
-	const char *header = r->authorization;
 	enum rt_auth_verdict v;
 
 	if (!rt_auth_ready(rest->uses.auth))
@@ -304,12 +326,10 @@ authenticate(struct rt_rest *rest, const struct rt_http_router_request *r, struc
 		refuse(rest, r->id, "unavailable", "Not ready yet");
 		return false;
 	}
-	if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
-		header += 7 + strspn(header + 7, " ");
-	else if (header != NULL)
-		header = *header == '\0' ? NULL : "no bearer token";
-	v = rt_auth_verify(rest->uses.auth, header, token);
-	if (v != RT_AUTH_OK)
+	v = rt_auth_verify(rest->uses.auth, token_of(r->authorization), token);
+	if (v == RT_AUTH_OK)
+		rt_http_router_admit(rest->uses.http, r->id, token->user);
+	else
 		reply_error(rest, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
 	return v == RT_AUTH_OK;
 }
@@ -326,9 +346,9 @@ within_rate(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt
 	if (def->flags & RT_REST_LOGIN)
 	{
 		double a_minute = rates->logins_per_minute;
-		char network[RT_PEER_BYTES];
+		char network[RT_SHARE_ADDRESS_BYTES];
 
-		rt_proxies_network(r->peer, network);
+		rt_share_network(r->peer, network);
 		within = rt_rates_take(rest->addresses, network, now_ms, a_minute / 60, a_minute, &retry_ms);
 	}
 	else if (def->flags & RT_REST_WRITES)
@@ -417,6 +437,27 @@ defer(struct rt_rest *rest, const struct rt_rest_def *def, uint64_t id, const st
 	rt_auth_provision(rest->uses.auth, token, on_provisioned, d);
 }
 
+/* Checking a password takes long by design, and anybody may ask for it: addresses and accounts take turns, so that
+ * who tries many passwords, or many try one account, waits for themselves alone. */
+static void
+log_in(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_router_request *r,
+	   const struct rt_text *req)
+{
+	struct rt_json_pick name = {.key = "username"};
+	struct rt_json_rest rest_of_it;
+	char network[RT_SHARE_ADDRESS_BYTES];
+	char account[MAX_ACCOUNT] = "";
+
+	rt_share_network(r->peer, network);
+	if (rt_json_scan_split(req->data, req->len, &name, 1, &rest_of_it) == RT_OK && name.value.text != NULL &&
+		name.value.kind == RT_JSON_STRING && name.value.len <= sizeof(account))
+		rt_json_scan_decode(name.value.text, name.value.len, account);
+	for (char *p = account; *p != '\0'; p++)
+		*p = (char) (*p >= 'A' && *p <= 'Z' ? *p + ('a' - 'A') : *p);
+	rt_db_call_in_turn(rest->uses.db, def->lane, def->fn, NULL, network, account[0] == '\0' ? NULL : account,
+					   req->data, req->len, on_reply, wait_for(rest, r->id, def->lane));
+}
+
 static void
 run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_router_request *r,
 	struct rt_rest_param *params, int nparams, const struct rt_auth_token *token)
@@ -429,6 +470,8 @@ run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_ro
 		refuse(rest, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
 	else if (!rt_auth_is_provisioned(rest->uses.auth, token))
 		defer(rest, def, r->id, token, &req);
+	else if (def->flags & RT_REST_LOGIN)
+		log_in(rest, def, r, &req);
 	else if (!(def->flags & RT_REST_SEND) || !send_grouped(rest, r, &params[0], token->user, &req))
 		rt_db_call(rest->uses.db, def->lane, def->fn, token->user, req.data, req.len, on_reply,
 				   wait_for(rest, r->id, def->lane));

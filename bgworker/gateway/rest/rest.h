@@ -29,11 +29,14 @@ struct rt_rest_uses
 	const struct rt_rates_settings *rates;
 	struct rt_counters *counters;
 	const struct rt_ready *ready;
-	const struct rt_metrics *metrics; /* NULL: not served here */
+	struct rt_metrics *metrics; /* NULL: not served here */
 };
 
 struct rt_rest *rt_rest_new(const struct rt_rest_uses *uses);
 void rt_rest_free(struct rt_rest *r); /* the database's callbacks must have ended; NULL is fine */
+
+/* Whose token an Authorization header has, allocated; NULL: nobody's that is good. */
+char *rt_rest_user_of(struct rt_rest *rest, const char *authorization);
 
 /* Answers a request, now or later. */
 void rt_rest_serve(struct rt_rest *rest, const struct rt_http_router_request *r);

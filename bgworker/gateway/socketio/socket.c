@@ -385,12 +385,13 @@ rename_socket(struct rt_socket *s, const char *sid)
 }
 
 void
-rt_socket_accept(struct rt_socket *s, const char *sid, const char *pid)
+rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid)
 {
 	if (s->state != CONNECTING)
 		return;
 	if (sid != NULL)
 		rename_socket(s, sid);
+	rt_eio_session_admit(s->session, user);
 	s->state = CONNECTED;
 	s->counted = true;
 	s->set->traffic->sockets++;
@@ -505,8 +506,8 @@ rt_socket_latency_us(const struct rt_socket *s)
 enum rt_result
 rt_sockets_new(struct rt_sockets **sp, struct rt_loop *l, struct rt_wheel *w, const struct rt_traffic_limits *limits,
 			   const struct rt_socket_settings *settings, const struct rt_eio_settings *eio_settings,
-			   struct rt_traffic *traffic, const struct rt_socket_app *app, void (*on_descriptor_gone)(void *arg),
-			   void *gone_arg)
+			   struct rt_traffic *traffic, struct rt_shares *shares, const struct rt_socket_app *app,
+			   void (*on_descriptor_gone)(void *arg), void *gone_arg)
 {
 	struct rt_sockets *set = rt_alloc(sizeof(*set));
 	struct rt_eio_handler handler = {
@@ -519,7 +520,8 @@ rt_sockets_new(struct rt_sockets **sp, struct rt_loop *l, struct rt_wheel *w, co
 	set->traffic = traffic;
 	set->app = *app;
 	set->by_id = rt_map_new();
-	rc = rt_engineio_new(&set->engineio, l, w, limits, eio_settings, traffic, &handler, on_descriptor_gone, gone_arg);
+	rc = rt_engineio_new(&set->engineio, l, w, limits, eio_settings, traffic, shares, &handler, on_descriptor_gone,
+						 gone_arg);
 	if (rc != RT_OK)
 	{
 		rt_map_free(set->by_id);

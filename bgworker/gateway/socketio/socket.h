@@ -76,8 +76,8 @@ size_t rt_socket_queued_bytes(const struct rt_socket *s);
 int64_t rt_socket_latency_us(const struct rt_socket *s); /* of the last heartbeat; -1: none yet */
 
 /* Answers CONNECT: `40{"sid":"…","pid":"…"}`; pid NULL leaves it out. The id may be given (recovery), else
- * it is made.  Frames may be sent from then on. */
-void rt_socket_accept(struct rt_socket *s, const char *sid, const char *pid);
+ * it is made.  Frames may be sent from then on, and what the client sends is at the user's expense. */
+void rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid);
 /* `44{"message":…,"data":…}`; data is JSON text or NULL.  The session stays, as Socket.IO has it, until its
  * connect timeout. */
 void rt_socket_refuse(struct rt_socket *s, const char *message, const char *data);
@@ -104,7 +104,8 @@ struct rt_socket *rt_socket_find(struct rt_sockets *set, const char *id);
 enum rt_result rt_sockets_new(struct rt_sockets **sp, struct rt_loop *l, struct rt_wheel *w,
 							  const struct rt_traffic_limits *limits, const struct rt_socket_settings *settings,
 							  const struct rt_eio_settings *eio_settings, struct rt_traffic *traffic,
-							  const struct rt_socket_app *app, void (*on_descriptor_gone)(void *arg), void *gone_arg);
+							  struct rt_shares *shares, const struct rt_socket_app *app,
+							  void (*on_descriptor_gone)(void *arg), void *gone_arg);
 void rt_sockets_free(struct rt_sockets *set);                    /* ends all; NULL is fine */
 struct rt_engineio *rt_sockets_engineio(struct rt_sockets *set); /* lent: for requests to its path */
 
