@@ -36,7 +36,7 @@ $$;
 CREATE SCHEMA rt;
 COMMENT ON SCHEMA rt IS 'chat and meetings: tables, functions and views for applications and administrators';
 CREATE SCHEMA rt_api;
-COMMENT ON SCHEMA rt_api IS 'what the programs of rt may call: one function a request, the acting user first';
+COMMENT ON SCHEMA rt_api IS 'functions for the programs of rt: one for each kind of request; the first argument is the acting user';
 CREATE SCHEMA rt_private;
 COMMENT ON SCHEMA rt_private IS 'internals of rt';
 REVOKE ALL ON SCHEMA rt, rt_api, rt_private FROM PUBLIC;
@@ -51,7 +51,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA rt, rt_api, rt_private REVOKE ALL ON FUNCTION
 CREATE FUNCTION rt_private.actor() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN CASE WHEN current_setting('rt.user_id', true) <> '' THEN current_setting('rt.user_id', true) END;
-COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, rt.user_id; null if there is none';
+COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, from rt.user_id; null if none is set';
 
 CREATE FUNCTION rt_private.act_as(actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -60,20 +60,20 @@ BEGIN
 	PERFORM pg_catalog.set_config('rt.user_id', coalesce(actor, ''), true);
 END
 $$;
-COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends; refuses guests of meetings';
+COMMENT ON FUNCTION rt_private.act_as(text) IS 'sets the acting user until the transaction ends; refuses guests of meetings';
 
 -- In a SECURITY DEFINER function current_user is the owner: the role that asks is the one that was SET, or logged in.
 CREATE FUNCTION rt_private.caller() RETURNS name
 LANGUAGE sql STABLE
 	RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
-COMMENT ON FUNCTION rt_private.caller() IS 'the role that the client acts with';
+COMMENT ON FUNCTION rt_private.caller() IS 'the client''s current role';
 
 CREATE FUNCTION rt_private.trusted() RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT pg_catalog.pg_has_role(rt_private.caller(), n.nspowner, 'USAGE')
 	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
 $$;
-COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights of the extension''s owner, and need not be a user of rt';
+COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights of the extension''s owner, and so need not be a user of rt';
 
 -- ---- texts -------------------------------------------------------------------
 
@@ -81,13 +81,13 @@ COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights o
 CREATE FUNCTION rt_private.iso(t timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
-COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'a time as the wire has it: ISO 8601, UTC, milliseconds';
+COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'formats a time for clients: ISO 8601, UTC, milliseconds';
 
 -- The gateway does the same to what is raised (rt_dberror_show()).
 CREATE FUNCTION rt_private.sentence(message text) RETURNS text
 LANGUAGE sql IMMUTABLE
 	RETURN CASE WHEN message ~ '^[a-z]+( |$)' THEN upper(left(message, 1)) || substr(message, 2) ELSE message END;
-COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients read it: with a capital, unless it begins with the name of a field';
+COMMENT ON FUNCTION rt_private.sentence(text) IS 'formats an error message for clients: capitalized, unless it begins with a field name';
 
 CREATE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE
@@ -143,7 +143,7 @@ BEGIN
 	RETURN digits::bigint;
 END
 $$;
-COMMENT ON FUNCTION rt_private.to_id(jsonb, text) IS 'an id, given as a string or a number';
+COMMENT ON FUNCTION rt_private.to_id(jsonb, text) IS 'reads an id that is given as a string or a number';
 
 CREATE FUNCTION rt_private.req_id_opt(req jsonb, key text) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -154,7 +154,7 @@ BEGIN
 	RETURN rt_private.to_id(req -> key, key);
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_id_opt(jsonb, text) IS 'an id in a request, or null';
+COMMENT ON FUNCTION rt_private.req_id_opt(jsonb, text) IS 'reads an optional id from a request';
 
 CREATE FUNCTION rt_private.req_id(req jsonb, key text) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -165,7 +165,7 @@ BEGIN
 	RETURN rt_private.to_id(req -> key, key);
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_id(jsonb, text) IS 'an id in a request';
+COMMENT ON FUNCTION rt_private.req_id(jsonb, text) IS 'reads a required id from a request';
 
 CREATE FUNCTION rt_private.req_text_opt(req jsonb, key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -179,7 +179,7 @@ BEGIN
 	RETURN req ->> key;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'a string in a request, or null';
+COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'reads an optional string from a request';
 
 CREATE FUNCTION rt_private.req_text(req jsonb, key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -192,7 +192,7 @@ BEGIN
 	RETURN value;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'a string in a request, not empty';
+COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'reads a required, nonempty string from a request';
 
 CREATE FUNCTION rt_private.req_name(req jsonb, key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -203,7 +203,7 @@ BEGIN
 	RETURN req ->> key;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_name(jsonb, text) IS 'a name or id in a request, as text; a number is taken too';
+COMMENT ON FUNCTION rt_private.req_name(jsonb, text) IS 'reads a name or id from a request, as text; accepts a number';
 
 CREATE FUNCTION rt_private.req_bool(req jsonb, key text, otherwise boolean DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -217,7 +217,7 @@ BEGIN
 	RETURN (req -> key)::boolean;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_bool(jsonb, text, boolean) IS 'a boolean in a request';
+COMMENT ON FUNCTION rt_private.req_bool(jsonb, text, boolean) IS 'reads a boolean from a request';
 
 CREATE FUNCTION rt_private.req_choice(req jsonb, key text, allowed text[], otherwise text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -230,7 +230,7 @@ BEGIN
 	RETURN value;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_choice(jsonb, text, text[], text) IS 'one of several words in a request';
+COMMENT ON FUNCTION rt_private.req_choice(jsonb, text, text[], text) IS 'reads one of several words from a request';
 
 CREATE FUNCTION rt_private.req_object(req jsonb, key text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -241,7 +241,7 @@ BEGIN
 	RETURN req -> key;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_object(jsonb, text) IS 'an object in a request';
+COMMENT ON FUNCTION rt_private.req_object(jsonb, text) IS 'reads an object from a request';
 
 CREATE FUNCTION rt_private.req_array(req jsonb, key text, most integer) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -255,7 +255,7 @@ BEGIN
 	RETURN req -> key;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_array(jsonb, text, integer) IS 'an array in a request, bounded';
+COMMENT ON FUNCTION rt_private.req_array(jsonb, text, integer) IS 'reads an array of limited length from a request';
 
 -- A page's length: cut to the most, refused when it is not positive.
 CREATE FUNCTION rt_private.req_limit(req jsonb, otherwise integer, most integer) RETURNS integer
@@ -272,7 +272,7 @@ BEGIN
 	RETURN least(digits::numeric, most)::integer;
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'a page''s length in a request';
+COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'reads the page size from a request';
 
 -- Opaque to clients: microseconds and an id.  What was cut there goes on behind it.
 CREATE FUNCTION rt_private.cursor_text(at timestamptz, id text) RETURNS text
@@ -281,7 +281,7 @@ BEGIN
 	RETURN (extract(epoch FROM at) * 1000000)::bigint::text || '_' || id;
 END
 $$;
-COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'nextCursor of a list that is ordered by a time and an id';
+COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'builds nextCursor for a list that is ordered by a time and an id';
 
 CREATE FUNCTION rt_private.req_cursor(req jsonb, OUT at timestamptz, OUT id text)
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -296,7 +296,7 @@ BEGIN
 	id := parts[2];
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'where a page begins; null: at the beginning';
+COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'reads the cursor from a request; null: the first page';
 
 -- "<room>-<seq>" of this room.  What is well formed but of another room is null: not found.
 CREATE FUNCTION rt_private.to_seq(value jsonb, key text, room_id bigint) RETURNS bigint
@@ -310,4 +310,4 @@ BEGIN
 	RETURN CASE WHEN parts[1]::bigint = to_seq.room_id THEN parts[2]::bigint END;
 END
 $$;
-COMMENT ON FUNCTION rt_private.to_seq(jsonb, text, bigint) IS 'the number of a message of a room, from its id; null if it is another room''s';
+COMMENT ON FUNCTION rt_private.to_seq(jsonb, text, bigint) IS 'the number of a message in a room, from its id; null if the message is in another room';

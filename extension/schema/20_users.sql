@@ -9,16 +9,16 @@ CREATE TABLE rt.users (
 	is_admin boolean NOT NULL DEFAULT false
 );
 CREATE UNIQUE INDEX users_username_key ON rt.users (lower(username));
-COMMENT ON TABLE rt.users IS 'who may log in';
+COMMENT ON TABLE rt.users IS 'users; each of them can log in, or connect with a token';
 COMMENT ON COLUMN rt.users.id IS 'the subject of the user''s tokens';
-COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions, may be an e-mail address; unique whatever the case';
-COMMENT ON COLUMN rt.users.name IS 'what the others see';
-COMMENT ON COLUMN rt.users.password_hash IS 'bcrypt; null: cannot log in by password';
-COMMENT ON COLUMN rt.users.is_admin IS 'may see the server''s figures, disconnect users and end meetings';
+COMMENT ON COLUMN rt.users.username IS 'name for logins and @mentions, may be an e-mail address; unique regardless of case';
+COMMENT ON COLUMN rt.users.name IS 'display name';
+COMMENT ON COLUMN rt.users.password_hash IS 'bcrypt hash; null: no login by password';
+COMMENT ON COLUMN rt.users.is_admin IS 'administrator: may see server statistics, disconnect users and end meetings';
 COMMENT ON COLUMN rt.users.created_at IS 'when the user was created';
-COMMENT ON INDEX rt.users_username_key IS 'logging in and mentions';
+COMMENT ON INDEX rt.users_username_key IS 'used by logins and mentions';
 CREATE INDEX users_password_cost ON rt.users (substr(password_hash, 5, 2)) WHERE password_hash LIKE '$2%';
-COMMENT ON INDEX rt.users_password_cost IS 'the slowest hash that is stored: a login takes as long as that one';
+COMMENT ON INDEX rt.users_password_cost IS 'finds the slowest stored hash: every login takes that long';
 SELECT pg_catalog.pg_extension_config_dump('rt.users', '');
 
 -- Wide and narrow forms of East Asian characters are the usual ones, and all is composed (RFC 8265, section 3.3, but for case:
@@ -28,7 +28,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
 		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
 $$;
-COMMENT ON FUNCTION rt_private.username_form(text) IS 'a username as it is stored';
+COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for storage';
 
 CREATE FUNCTION rt_private.user_names() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -37,10 +37,10 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.user_names() IS 'brings a username into the form that is stored';
+COMMENT ON FUNCTION rt_private.user_names() IS 'normalizes usernames before they are stored';
 CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.user_names();
-COMMENT ON TRIGGER user_names ON rt.users IS 'brings a username into the form that is stored';
+COMMENT ON TRIGGER user_names ON rt.users IS 'normalizes usernames before they are stored';
 
 -- ---- passwords -----------------------------------------------------------------------
 
@@ -53,20 +53,20 @@ CREATE FUNCTION rt_private.password_cost(password_hash text) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
 $$;
-COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the cost of a hash; 0: it is not bcrypt''s';
+COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the bcrypt cost of a hash; 0: not a bcrypt hash';
 
 -- RFC 8265, section 4.2.2 (OpaqueString): any space is a space, and all is composed.
 CREATE FUNCTION rt_private.password_form(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
 $$;
-COMMENT ON FUNCTION rt_private.password_form(text) IS 'a password as it is hashed';
+COMMENT ON FUNCTION rt_private.password_form(text) IS 'normalizes a password before hashing';
 
 CREATE FUNCTION rt_private.password_bytes(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
 		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
-COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 bytes that bcrypt looks at';
+COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 bytes that bcrypt uses';
 
 CREATE FUNCTION rt_private.hash_password(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -79,7 +79,7 @@ BEGIN
 		rt_private.gen_salt('bf', rt_private.least_password_cost()));
 END
 $$;
-COMMENT ON FUNCTION rt_private.hash_password(text) IS 'what is kept of a password';
+COMMENT ON FUNCTION rt_private.hash_password(text) IS 'hashes a password';
 
 -- Takes as long as the slowest stored hash, whatever this one is, and whether or not there is one: each step of the cost
 -- doubles the time, so the steps from a cheap hash's up to the dearest add up to that one's time.
@@ -105,7 +105,7 @@ BEGIN
 	RETURN matches AND password_matches.password_hash IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.password_matches(text, text) IS 'whether a password is the one';
+COMMENT ON FUNCTION rt_private.password_matches(text, text) IS 'whether a password matches a hash';
 
 -- What an update of a password is for, for the trigger that ends sessions: a row for as long as the statement takes.
 CREATE UNLOGGED TABLE rt_private.password_updates (
@@ -113,10 +113,10 @@ CREATE UNLOGGED TABLE rt_private.password_updates (
 	keep_sid text,
 	is_rehash boolean NOT NULL
 );
-COMMENT ON TABLE rt_private.password_updates IS 'updates of passwords that do not end all sessions; empty between transactions';
-COMMENT ON COLUMN rt_private.password_updates.user_id IS 'whose password';
-COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session that goes on; null: none does';
-COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'it is the same password, hashed with a higher cost';
+COMMENT ON TABLE rt_private.password_updates IS 'password changes in progress that keep a session; empty between transactions';
+COMMENT ON COLUMN rt_private.password_updates.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session to keep; null: none';
+COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'the password is unchanged, only hashed with a higher cost';
 CREATE FUNCTION rt.create_user(id text, name text, password text DEFAULT NULL, username text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -126,7 +126,7 @@ BEGIN
 	RETURN create_user.id;
 END
 $$;
-COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password only tokens let them in';
+COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password, the user can connect only with tokens';
 
 CREATE FUNCTION rt.set_password(user_id text, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -138,7 +138,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt.set_password(text, text) IS 'sets a user''s password; null: none lets them in';
+COMMENT ON FUNCTION rt.set_password(text, text) IS 'sets a user''s password; null: no login by password';
 
 CREATE FUNCTION rt_private.user_name(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -146,9 +146,9 @@ BEGIN
 	RETURN (SELECT u.name FROM rt.users AS u WHERE u.id = user_name.user_id);
 END
 $$;
-COMMENT ON FUNCTION rt_private.user_name(text) IS 'what the others see of a user';
+COMMENT ON FUNCTION rt_private.user_name(text) IS 'a user''s display name';
 
 CREATE FUNCTION rt_private.user_json(u rt.users) RETURNS json
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name);
-COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user on the wire';
+COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user as clients get it';

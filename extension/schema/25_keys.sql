@@ -17,23 +17,23 @@ CREATE TABLE rt_private.keys (
 	CONSTRAINT keys_private CHECK (private_key IS NULL OR public_key IS NOT NULL),
 	CONSTRAINT keys_can_sign CHECK (NOT can_sign OR secret IS NOT NULL OR private_key IS NOT NULL)
 );
-COMMENT ON TABLE rt_private.keys IS 'keys that sign and verify tokens; pg_dump writes them out, secrets too';
-COMMENT ON COLUMN rt_private.keys.kid IS 'name of the key in a token''s header';
-COMMENT ON COLUMN rt_private.keys.alg IS 'the one algorithm that the key is for';
-COMMENT ON COLUMN rt_private.keys.secret IS 'HS…: the shared secret; its bytes are the key';
+COMMENT ON TABLE rt_private.keys IS 'keys that sign and verify tokens; pg_dump includes them and their secrets';
+COMMENT ON COLUMN rt_private.keys.kid IS 'key id (kid) in a token''s header';
+COMMENT ON COLUMN rt_private.keys.alg IS 'the only algorithm that the key is valid for';
+COMMENT ON COLUMN rt_private.keys.secret IS 'HS256, HS384, HS512: the shared secret, whose bytes are the key';
 COMMENT ON COLUMN rt_private.keys.private_key IS 'other algorithms: the private key as PEM, if tokens may be signed here';
 COMMENT ON COLUMN rt_private.keys.public_key IS 'other algorithms: the public key as PEM';
-COMMENT ON COLUMN rt_private.keys.can_sign IS 'rt.issue_token() may use it; it uses the newest';
+COMMENT ON COLUMN rt_private.keys.can_sign IS 'rt.issue_token() may sign with it; the newest such key signs';
 COMMENT ON COLUMN rt_private.keys.created_at IS 'when the key was added';
-COMMENT ON COLUMN rt_private.keys.retired_at IS 'since when the key verifies nothing any more';
+COMMENT ON COLUMN rt_private.keys.retired_at IS 'when the key was retired; it no longer verifies tokens';
 
 CREATE FUNCTION rt_private.random_text(bytes integer) RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_random_text';
-COMMENT ON FUNCTION rt_private.random_text(integer) IS 'that many random bytes as base64url';
+COMMENT ON FUNCTION rt_private.random_text(integer) IS 'random bytes in base64url';
 
 CREATE FUNCTION rt_private.jwt_sign(kid text, alg text, key text, claims json) RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_sign';
-COMMENT ON FUNCTION rt_private.jwt_sign(text, text, text, json) IS 'a token with these claims';
+COMMENT ON FUNCTION rt_private.jwt_sign(text, text, text, json) IS 'signs a token with the given claims';
 
 CREATE FUNCTION rt_private.jwt_part(token text, part integer) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_part';
@@ -43,7 +43,7 @@ COMMENT ON FUNCTION rt_private.jwt_part(text, integer) IS
 CREATE FUNCTION rt_private.jwt_is_signed(token text, alg text, key text) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_is_signed';
 COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, text) IS
-	'whether this secret or public key has signed the token by this algorithm';
+	'whether a token has a valid signature by a key';
 
 CREATE FUNCTION rt_private.pem_public(alg text, pem text, is_private boolean) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_pem_public';
@@ -110,7 +110,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt.retire_key(text) IS 'makes every token invalid that was signed with this key';
+COMMENT ON FUNCTION rt.retire_key(text) IS 'retires a key: tokens that were signed with it become invalid';
 
 CREATE FUNCTION rt_private.keys_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -123,7 +123,7 @@ EXCEPTION
 		RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to read the keys again';
+COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to reload the keys';
 
 INSERT INTO rt_private.keys (kid, alg, secret, can_sign)
 VALUES (rt_private.random_text(9), 'HS256', rt_private.random_text(32), true);
@@ -132,12 +132,12 @@ VALUES (rt_private.random_text(9), 'HS256', rt_private.random_text(32), true);
 -- those that are always enabled.
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
-COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
-COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
 FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
-COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways';
+COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways to reload the keys';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.keys', '');
 

@@ -15,16 +15,16 @@ CREATE TABLE rt_private.issuers (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
 );
-COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are taken';
-COMMENT ON COLUMN rt_private.issuers.issuer IS 'what iss must be, letter by letter';
-COMMENT ON COLUMN rt_private.issuers.audiences IS 'aud must have one of these';
+COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are accepted';
+COMMENT ON COLUMN rt_private.issuers.issuer IS 'exact value of the claim iss';
+COMMENT ON COLUMN rt_private.issuers.audiences IS 'claim aud must contain one of these';
 COMMENT ON COLUMN rt_private.issuers.user_claim IS 'the claim that is the user''s id';
-COMMENT ON COLUMN rt_private.issuers.create_users IS 'a user who is not there yet is created';
-COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'azp must be one of these; null: it is not looked at';
-COMMENT ON COLUMN rt_private.issuers.name_claim IS 'of a user that is created: the claim that is the name; where it is missing, the id';
-COMMENT ON COLUMN rt_private.issuers.username_claim IS 'of a user that is created: the claim that is the username; where it is missing or taken, the id';
-COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'the claim that makes administrators; null: none does';
-COMMENT ON COLUMN rt_private.issuers.admin_value IS 'what that claim must be, or have among its elements';
+COMMENT ON COLUMN rt_private.issuers.create_users IS 'whether unknown users are created';
+COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'claim azp must be one of these; null: azp is not checked';
+COMMENT ON COLUMN rt_private.issuers.name_claim IS 'claim with a new user''s display name; if it is missing, the id is used';
+COMMENT ON COLUMN rt_private.issuers.username_claim IS 'claim with a new user''s username; if it is missing or taken, the id is used';
+COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'claim that makes a user an administrator; null: none';
+COMMENT ON COLUMN rt_private.issuers.admin_value IS 'value of that claim, or of one of its elements';
 COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.issuers', '');
 
@@ -36,21 +36,21 @@ CREATE TABLE rt_private.issuer_keys (
 	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (issuer, kid, alg)
 );
-COMMENT ON TABLE rt_private.issuer_keys IS 'the issuers'' keys, from their JSON Web Key Sets';
-COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'whose key it is';
-COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'the key''s name in a token''s header; empty: it has none';
-COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the one algorithm that the key is for';
+COMMENT ON TABLE rt_private.issuer_keys IS 'keys of issuers, from their JSON Web Key Sets';
+COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'the issuer';
+COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'key id (kid) in a token''s header; empty: the key has none';
+COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the only algorithm that the key is valid for';
 COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
 COMMENT ON COLUMN rt_private.issuer_keys.added_at IS 'when the key was added';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.issuer_keys', '');
 
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuers
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
-COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways to reload the keys';
 ALTER TABLE rt_private.issuers ENABLE ALWAYS TRIGGER keys_changed;
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuer_keys
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
-COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways to reload the keys';
 ALTER TABLE rt_private.issuer_keys ENABLE ALWAYS TRIGGER keys_changed;
 
 -- ---- JSON Web Keys (RFC 7517) ------------------------------------------------------
@@ -58,7 +58,7 @@ ALTER TABLE rt_private.issuer_keys ENABLE ALWAYS TRIGGER keys_changed;
 CREATE FUNCTION rt_private.jwk_public(alg text, a bytea, b bytea) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_jwk_public';
 COMMENT ON FUNCTION rt_private.jwk_public(text, bytea, bytea) IS
-	'a key as PEM from the numbers of a JWK: n and e, x and y, or x alone; NULL if they are no key';
+	'converts a JWK''s numbers (n and e, x and y, or x alone) to PEM; NULL if they are not a valid key';
 
 CREATE FUNCTION rt_private.from_base64url(value text) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -72,7 +72,7 @@ EXCEPTION
 		RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'the bytes of base64url without padding; NULL if it is not';
+COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'decodes base64url without padding; NULL if it is malformed';
 
 -- Which algorithm a key is for, where it does not say so itself; NULL for a kind of key that is unknown here, which RFC 7517,
 -- section 5, has us pass over.
@@ -85,7 +85,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN 'oct' THEN coalesce(jwk ->> 'alg', 'HS256')
 	END
 $$;
-COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm that a JWK is for; NULL: a kind of key that is unknown';
+COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm of a JWK; NULL: unknown kind of key';
 
 -- What is wrong with a key of a known kind, or NULL.
 CREATE FUNCTION rt_private.jwk_fault(jwk jsonb) RETURNS text
@@ -102,7 +102,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			THEN format('Its alg is "%s", which is no algorithm of such a key.', jwk ->> 'alg')
 	END
 $$;
-COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL: it can';
+COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL if it can';
 
 CREATE FUNCTION rt_private.jwk_key(jwk jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -135,7 +135,7 @@ BEGIN
 	RETURN key;
 END
 $$;
-COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it cannot be used';
+COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it is unusable';
 
 -- ---- issuers -----------------------------------------------------------------------
 
@@ -191,8 +191,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
-	'takes the tokens of an identity provider that are meant for one of the audiences; '
-	'the user is the one named by user_claim, created on first sight if create_users';
+	'adds an identity provider, whose tokens for one of the audiences are accepted; '
+	'user_claim names the user, who is created if create_users is true';
 
 CREATE FUNCTION rt.remove_issuer(issuer text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -203,7 +203,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt.remove_issuer(text) IS 'takes no more tokens of this identity provider';
+COMMENT ON FUNCTION rt.remove_issuer(text) IS 'removes an identity provider; its tokens are no longer accepted';
 
 -- What a gateway needs to verify tokens: no private key is among it, shared secrets are.
 CREATE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
@@ -220,4 +220,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM rt_private.issuers AS i))
 $$;
 COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
-	'the keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, own ones the newest first';
+	'keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';

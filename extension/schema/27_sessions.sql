@@ -14,18 +14,18 @@ CREATE TABLE rt.sessions (
 );
 CREATE INDEX sessions_user_id ON rt.sessions (user_id);
 CREATE INDEX sessions_expires_at ON rt.sessions (expires_at);
-COMMENT ON TABLE rt.sessions IS 'logins: each is the life of its tokens';
-COMMENT ON COLUMN rt.sessions.id IS 'the claim sid of the session''s tokens';
-COMMENT ON COLUMN rt.sessions.user_id IS 'who has logged in';
-COMMENT ON COLUMN rt.sessions.created_at IS 'when';
-COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, within a minute';
-COMMENT ON COLUMN rt.sessions.expires_at IS 'until when it can be prolonged: rt.session_lifetime after the login';
-COMMENT ON COLUMN rt.sessions.address IS 'the address that the login came from; null: issued by SQL';
-COMMENT ON COLUMN rt.sessions.user_agent IS 'what the client said that it is, at the login';
-COMMENT ON COLUMN rt.sessions.revoked_at IS 'since when it lets nobody in; set it to end the session, it stays set';
+COMMENT ON TABLE rt.sessions IS 'sessions: one for each login; a token is valid only as long as its session';
+COMMENT ON COLUMN rt.sessions.id IS 'claim sid of the session''s tokens';
+COMMENT ON COLUMN rt.sessions.user_id IS 'the user';
+COMMENT ON COLUMN rt.sessions.created_at IS 'when it happened';
+COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, accurate to a minute';
+COMMENT ON COLUMN rt.sessions.expires_at IS 'when the session ends: rt.session_lifetime after the login';
+COMMENT ON COLUMN rt.sessions.address IS 'client address of the login; null: created by SQL';
+COMMENT ON COLUMN rt.sessions.user_agent IS 'User-Agent of the login';
+COMMENT ON COLUMN rt.sessions.revoked_at IS 'when the session was revoked; set it to end the session. It cannot be cleared';
 COMMENT ON COLUMN rt.sessions.token_expires_at IS 'when the last of its tokens expires';
 COMMENT ON INDEX rt.sessions_user_id IS 'a user''s sessions';
-COMMENT ON INDEX rt.sessions_expires_at IS 'removing old sessions';
+COMMENT ON INDEX rt.sessions_expires_at IS 'used to remove old sessions';
 SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
 
 -- What gateways must remember, apart from the sessions: a row that is deleted must not bring its tokens back to life.
@@ -34,10 +34,10 @@ CREATE TABLE rt_private.revoked_sessions (
 	until timestamptz NOT NULL
 );
 CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
-COMMENT ON TABLE rt_private.revoked_sessions IS 'sessions whose tokens are refused though they have not expired';
+COMMENT ON TABLE rt_private.revoked_sessions IS 'revoked sessions whose tokens have not expired yet';
 COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
 COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
-COMMENT ON INDEX rt_private.revoked_sessions_until IS 'removing what has expired';
+COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
 
 -- A token without sid is another issuer's: of a user all of those are refused at once, by the time at which they were issued.
@@ -45,9 +45,9 @@ CREATE TABLE rt_private.token_floors (
 	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
 	issued_after timestamptz NOT NULL
 );
-COMMENT ON TABLE rt_private.token_floors IS 'users whose tokens from before a time are refused';
-COMMENT ON COLUMN rt_private.token_floors.user_id IS 'whose tokens';
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'claim iat of a token without sid must be later';
+COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refused';
+COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have a later iat';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
 -- ---- revoking ------------------------------------------------------------------------
@@ -65,7 +65,7 @@ EXCEPTION
 		RETURN;
 END
 $$;
-COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways whose tokens are refused from now on';
+COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways which tokens are refused from now on';
 
 CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -99,10 +99,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways of sessions that are revoked';
+COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways about revoked sessions';
 CREATE TRIGGER sessions_changed AFTER UPDATE ON rt.sessions
 	REFERENCING OLD TABLE AS was NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_changed();
-COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways of sessions that are revoked';
+COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways about revoked sessions';
 
 CREATE FUNCTION rt_private.session_check() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -125,10 +125,10 @@ BEGIN
 	RAISE EXCEPTION 'cannot truncate %', TG_RELID::regclass USING ERRCODE = 'feature_not_supported', HINT = 'Use DELETE.';
 END
 $$;
-COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses what no trigger would see row by row';
+COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses TRUNCATE, since row triggers would not fire';
 CREATE TRIGGER sessions_truncated BEFORE TRUNCATE ON rt.sessions
 	FOR EACH STATEMENT EXECUTE FUNCTION rt_private.refuse_truncate();
-COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'what is truncated would be told to nobody';
+COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'refuses TRUNCATE, since the gateways would not learn of it';
 
 CREATE FUNCTION rt_private.revoke_sessions(user_id text, but text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -144,7 +144,7 @@ BEGIN
 	RETURN revoked;
 END
 $$;
-COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user but one, and refuses the user''s other tokens';
+COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user except one, and refuses the user''s other tokens';
 
 CREATE FUNCTION rt.revoke_sessions(user_id text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -186,7 +186,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'floors', (SELECT coalesce(json_agg(json_build_array(f.user_id, floor(extract(epoch FROM f.issued_after))::bigint)), '[]')
 			FROM rt_private.token_floors AS f))
 $$;
-COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'what is refused though it has not expired: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
+COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'revocations of unexpired tokens: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
 
 -- ---- opening and prolonging ------------------------------------------------------------
 
@@ -204,7 +204,7 @@ BEGIN
 	RETURN s;
 END
 $$;
-COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'a new session of a user';
+COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'creates a session';
 
 -- Old ones go, some at a time: what can neither be prolonged nor used.
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
@@ -214,4 +214,4 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
 $$;
-COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes sessions that have expired';
+COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions';

@@ -26,14 +26,14 @@ BEGIN
 		'iat', issued_at, 'exp', ends_at, 'jti', rt_private.random_text(9), 'sid', make_token.sid) || more)::json);
 END
 $$;
-COMMENT ON FUNCTION rt_private.make_token(text, interval, text, jsonb) IS 'a token of a user''s session, signed by the newest key';
+COMMENT ON FUNCTION rt_private.make_token(text, interval, text, jsonb) IS 'makes a token for a session, signed by the newest key';
 
 CREATE FUNCTION rt_private.token_ttl() RETURNS interval
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	-- A session that has not loaded the library yet, as happens without preloading, does not know the setting.
 	SELECT coalesce(current_setting('rt.token_ttl', true)::interval, interval '12 hours')
 $$;
-COMMENT ON FUNCTION rt_private.token_ttl() IS 'how long a token is valid that is issued without a time of its own';
+COMMENT ON FUNCTION rt_private.token_ttl() IS 'default lifetime of a token';
 
 CREATE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -51,7 +51,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.issue_token(text, interval) IS
-	'a token of a new session, with which a client may connect as that user, valid for ttl (default rt.token_ttl)';
+	'makes a session and a token for it, with which a client can connect as that user; valid for ttl (default rt.token_ttl)';
 
 -- ---- verifying -----------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ CREATE FUNCTION rt_private.audience_fits(aud jsonb, audiences text[]) RETURNS bo
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE jsonb_typeof(aud) WHEN 'string' THEN aud #>> '{}' = ANY (audiences) WHEN 'array' THEN aud ?| audiences ELSE false END
 $$;
-COMMENT ON FUNCTION rt_private.audience_fits(jsonb, text[]) IS 'whether aud, a text or an array, has one of the audiences';
+COMMENT ON FUNCTION rt_private.audience_fits(jsonb, text[]) IS 'whether claim aud, a string or an array, contains one of the audiences';
 
 -- Why a token is refused.  The first two are what a client is told, the detail is for whoever integrates.
 CREATE FUNCTION rt_private.refuse_token(message text, detail text) RETURNS void
@@ -104,7 +104,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_token_times(jsonb) IS 'refuses a token outside its time';
+COMMENT ON FUNCTION rt_private.check_token_times(jsonb) IS 'refuses a token that is expired or not valid yet';
 
 -- Another issuer's token: a key of that issuer has signed it, and it is meant for here.
 CREATE FUNCTION rt_private.check_issued(token text, header jsonb, claims jsonb) RETURNS rt_private.issuers
@@ -138,7 +138,7 @@ BEGIN
 	RETURN i;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_issued(text, jsonb, jsonb) IS 'refuses a token that its issuer has not signed, or not for here';
+COMMENT ON FUNCTION rt_private.check_issued(text, jsonb, jsonb) IS 'refuses a token whose signature, issuer or audience is wrong';
 
 -- A token of ours, or of a backend that shares one of our keys.  It names no issuer and no audience: who does means somebody else.
 CREATE FUNCTION rt_private.check_own(token text, header jsonb, claims jsonb) RETURNS void
@@ -157,7 +157,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that none of our keys has signed';
+COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that is not signed by one of our keys';
 
 -- A session of ours that has been revoked, or a token from before all of the user's were refused.
 CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb) RETURNS void
@@ -214,7 +214,7 @@ BEGIN
 	RETURN claims ->> user_claim;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_token(text) IS 'the user id in a valid token; an error that says which check failed';
+COMMENT ON FUNCTION rt_private.check_token(text) IS 'the user id in a valid token; otherwise an error that says which check failed';
 
 CREATE FUNCTION rt.verify_token(token text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -223,4 +223,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.verify_token(text) IS
-	'the user id in a valid token; errors "invalid token" and "token expired", whose detail says which check failed';
+	'the user id in a valid token; otherwise error "invalid token" or "token expired", whose detail says which check failed';

@@ -21,24 +21,24 @@ CREATE TABLE rt.rooms (
 ) WITH (fillfactor = 50);
 COMMENT ON SEQUENCE rt.rooms_id_seq IS 'ids of rooms';
 CREATE INDEX rooms_created_by_idx ON rt.rooms (created_by);
-COMMENT ON TABLE rt.rooms IS 'chat rooms; each message updates last_seq in place, hence the free space in the pages';
+COMMENT ON TABLE rt.rooms IS 'chat rooms; each message updates last_seq in place, for which pages have free space';
 COMMENT ON COLUMN rt.rooms.id IS 'roomId on the wire';
-COMMENT ON COLUMN rt.rooms.name IS 'null for a direct room: clients show the other one''s name';
-COMMENT ON COLUMN rt.rooms.kind IS 'direct: of two users, exists once; group: any number';
-COMMENT ON COLUMN rt.rooms.created_by IS 'who made it';
-COMMENT ON COLUMN rt.rooms.created_at IS 'when it was made';
-COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; its row lock orders the room''s messages';
+COMMENT ON COLUMN rt.rooms.name IS 'the room''s name; null in a direct room, where clients show the other user''s name';
+COMMENT ON COLUMN rt.rooms.kind IS 'direct: two users, one such room for each pair; group: any number of users';
+COMMENT ON COLUMN rt.rooms.created_by IS 'the user who created it';
+COMMENT ON COLUMN rt.rooms.created_at IS 'when it was created';
+COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages';
 COMMENT ON COLUMN rt.rooms.direct_key IS 'the two users of a direct room';
-COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
-COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null: there is none';
-COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
-COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
-COMMENT ON COLUMN rt.rooms.history IS 'what new members see of before: all, or joined: nothing';
+COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room; the next message brings both back';
+COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null if there is none';
+COMMENT ON COLUMN rt.rooms.topic IS 'the room''s topic';
+COMMENT ON COLUMN rt.rooms.archived IS 'whether the room is archived: read-only';
+COMMENT ON COLUMN rt.rooms.history IS 'which older messages new members see: all, or none (joined)';
 COMMENT ON COLUMN rt.rooms.who_may_post IS 'who may send messages: admins or members';
 COMMENT ON COLUMN rt.rooms.who_may_add IS 'who may add members: admins or members';
 COMMENT ON COLUMN rt.rooms.who_may_pin IS 'who may pin messages: admins or members';
 COMMENT ON COLUMN rt.rooms.who_may_mention_all IS 'who may mention @all and @here: admins or members';
-COMMENT ON INDEX rt.rooms_created_by_idx IS 'deleting a user';
+COMMENT ON INDEX rt.rooms_created_by_idx IS 'used when a user is deleted';
 SELECT pg_catalog.pg_extension_config_dump('rt.rooms', '');
 SELECT pg_catalog.pg_extension_config_dump('rt.rooms_id_seq', '');
 
@@ -55,17 +55,17 @@ CREATE TABLE rt.room_members (
 	PRIMARY KEY (room_id, user_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX room_members_user_id_idx ON rt.room_members (user_id, room_id);
-COMMENT ON TABLE rt.room_members IS 'who is in which room';
+COMMENT ON TABLE rt.room_members IS 'members of rooms';
 COMMENT ON COLUMN rt.room_members.room_id IS 'the room';
 COMMENT ON COLUMN rt.room_members.user_id IS 'the member';
-COMMENT ON COLUMN rt.room_members.role IS 'admin: may rename, delete, add and remove; member';
-COMMENT ON COLUMN rt.room_members.joined_at IS 'since when';
+COMMENT ON COLUMN rt.room_members.role IS 'admin (may rename and delete the room, add and remove members) or member';
+COMMENT ON COLUMN rt.room_members.joined_at IS 'since when it applies';
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
-COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
-COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
-COMMENT ON COLUMN rt.room_members.notify IS 'what the member wants to be notified of: all, mentions, none';
-COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member wants to be notified of nothing';
-COMMENT ON INDEX rt.room_members_user_id_idx IS 'the rooms of a user';
+COMMENT ON COLUMN rt.room_members.first_seq IS 'number of the room''s last message when the member joined';
+COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients get later ones';
+COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: all, mentions, none';
+COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has muted the room';
+COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
 SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
 
 -- Two ids in an order of their own; a NUL cannot stand in either, but neither can it in a text: hence the lengths.
@@ -109,7 +109,7 @@ CREATE FUNCTION rt_private.room_route(room_id bigint, except_socket text DEFAULT
 LANGUAGE sql IMMUTABLE
 	RETURN CASE WHEN except_socket IS NULL THEN pg_catalog.json_build_object('room', room_id::text)
 		ELSE pg_catalog.json_build_object('room', room_id::text, 'except', except_socket) END;
-COMMENT ON FUNCTION rt_private.room_route(bigint, text) IS 'to the sockets that joined a room';
+COMMENT ON FUNCTION rt_private.room_route(bigint, text) IS 'the route to the sockets that joined a room';
 
 CREATE FUNCTION rt_private.notify_users(users text[], kind text, data json, room_id bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -128,7 +128,7 @@ BEGIN
 		'whoMayAdd', r.who_may_add, 'whoMayPin', r.who_may_pin, 'whoMayMentionAll', r.who_may_mention_all);
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'the settings of a room on the wire';
+COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'a room''s settings as clients get them';
 
 CREATE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -137,7 +137,7 @@ BEGIN
 		|| rt_private.room_settings(r);
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'what a notification tells of a room';
+COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'a room as it appears in a notification';
 
 CREATE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -145,7 +145,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		pg_catalog.json_build_object('roomId', room_id::text, 'userId', user_id, 'member', member,
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
-COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways who is in a room';
+COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways about a change of membership';
 
 CREATE FUNCTION rt_private.room_members_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -154,17 +154,17 @@ BEGIN
 		USING ERRCODE = 'RT400', HINT = 'Delete it and insert a new one.';
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_before_update() IS 'keeps the key of a membership';
+COMMENT ON FUNCTION rt_private.room_members_before_update() IS 'refuses to change the key of a membership';
 CREATE TRIGGER room_members_before_update BEFORE UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.room_id <> NEW.room_id OR OLD.user_id <> NEW.user_id)
 	EXECUTE FUNCTION rt_private.room_members_before_update();
-COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'keeps the key of a membership';
+COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'refuses to change the key of a membership';
 
 CREATE FUNCTION rt_private.room_members_of(room_id bigint) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(pg_catalog.array_agg(m.user_id), '{}') FROM rt.room_members AS m WHERE m.room_id = room_members_of.room_id
 $$;
-COMMENT ON FUNCTION rt_private.room_members_of(bigint) IS 'the users of a room';
+COMMENT ON FUNCTION rt_private.room_members_of(bigint) IS 'the members of a room';
 
 CREATE FUNCTION rt_private.rooms_before_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -248,7 +248,7 @@ BEGIN
 	FROM unnest(everyone) AS u;
 END
 $$;
-COMMENT ON FUNCTION rt_private.make_room(text, text, text, text[]) IS 'makes a room, or finds the direct one';
+COMMENT ON FUNCTION rt_private.make_room(text, text, text, text[]) IS 'creates a room, or finds the existing direct room';
 
 CREATE FUNCTION rt.create_room(name text, members text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -261,7 +261,7 @@ BEGIN
 	RETURN ((rt_private.make_room(maker, create_room.name, 'group', create_room.members)).room).id;
 END
 $$;
-COMMENT ON FUNCTION rt.create_room(text, text[]) IS 'makes a group room; the first member is its maker and admin';
+COMMENT ON FUNCTION rt.create_room(text, text[]) IS 'creates a group room; the first member becomes its admin';
 
 CREATE FUNCTION rt.create_direct_room(a text, b text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -272,7 +272,7 @@ BEGIN
 	RETURN ((rt_private.make_room(a, NULL, 'direct', ARRAY[b])).room).id;
 END
 $$;
-COMMENT ON FUNCTION rt.create_direct_room(text, text) IS 'makes the direct room of two users, or finds it';
+COMMENT ON FUNCTION rt.create_direct_room(text, text) IS 'creates the direct room of two users, or finds the existing one';
 
 -- Those of Socket.IO itself, too.  All that begin with chat- are ours; those that begin with rt: are not well formed.
 CREATE FUNCTION rt_private.is_own_event(event text) RETURNS boolean
@@ -286,7 +286,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		'producer-resumed', 'producer-closed', 'consumed', 'consumer-paused', 'consumer-resumed', 'consumer-closed', 'consumer-score',
 		'layers-changed', 'active-speaker')
 $$;
-COMMENT ON FUNCTION rt_private.is_own_event(text) IS 'whether clients would take an event for one of rt''s own';
+COMMENT ON FUNCTION rt_private.is_own_event(text) IS 'whether an event name is reserved for rt';
 
 CREATE FUNCTION rt.broadcast(room_id bigint, event text, payload jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

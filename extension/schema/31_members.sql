@@ -40,10 +40,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'tells who was added; lets no third one into a direct room';
+COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'emits that members were added; refuses a third member in a direct room';
 CREATE TRIGGER room_members_after_insert AFTER INSERT ON rt.room_members
 	REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_insert();
-COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
+COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'emits that members were added; refuses a third member in a direct room';
 
 -- The room's row is locked first, so that of two admins who leave at once the later one sees that the other has left.
 CREATE FUNCTION rt_private.has_admin(room_id bigint) RETURNS boolean
@@ -53,7 +53,7 @@ BEGIN
 	RETURN EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = has_admin.room_id AND m.role = 'admin');
 END
 $$;
-COMMENT ON FUNCTION rt_private.has_admin(bigint) IS 'whether a room, which is locked, has an admin';
+COMMENT ON FUNCTION rt_private.has_admin(bigint) IS 'whether a room has an admin; the caller has locked the room';
 
 CREATE FUNCTION rt_private.appoint_admin(room_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -65,7 +65,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.appoint_admin(bigint) IS 'makes the member of longest standing admin of a room without one';
+COMMENT ON FUNCTION rt_private.appoint_admin(bigint) IS 'makes the longest-standing member admin if the room has none';
 
 -- With the room itself went its members; rooms_before_delete() has told them.  The removed leave the room first: they hear
 -- room-removed, not the room's event.
@@ -90,10 +90,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'emits that members were removed, ends delivery to them, and appoints an admin if none is left';
 CREATE TRIGGER room_members_after_delete AFTER DELETE ON rt.room_members
 	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_delete();
-COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'emits that members were removed, ends delivery to them, and appoints an admin if none is left';
 
 CREATE FUNCTION rt_private.room_members_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -113,10 +113,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_after_update() IS 'tells the room of a role; refuses to demote the last admin';
+COMMENT ON FUNCTION rt_private.room_members_after_update() IS 'emits the changed role; refuses to demote the last admin';
 CREATE TRIGGER room_members_after_update AFTER UPDATE ON rt.room_members
 	REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_update();
-COMMENT ON TRIGGER room_members_after_update ON rt.room_members IS 'tells the room of a role; refuses to demote the last admin';
+COMMENT ON TRIGGER room_members_after_update ON rt.room_members IS 'emits the changed role; refuses to demote the last admin';
 
 -- ---- direct rooms that were left -------------------------------------------------------
 
@@ -132,7 +132,7 @@ BEGIN
 	ON CONFLICT DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION rt_private.direct_return(bigint, bigint) IS 'brings those back who have left a direct room; its next message has this number';
+COMMENT ON FUNCTION rt_private.direct_return(bigint, bigint) IS 'brings back users who have left a direct room; takes the number of its next message';
 
 CREATE FUNCTION rt.leave_direct(room_id bigint, user_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -153,4 +153,4 @@ CREATE FUNCTION rt_private.is_direct(room_id bigint) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = is_direct.room_id AND r.kind = 'direct')
 $$;
-COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct one';
+COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct room';

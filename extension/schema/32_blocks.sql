@@ -8,11 +8,11 @@ CREATE TABLE rt.blocks (
 	CHECK (user_id <> blocked_id)
 );
 CREATE INDEX blocks_blocked_id_idx ON rt.blocks (blocked_id);
-COMMENT ON TABLE rt.blocks IS 'who has blocked whom';
-COMMENT ON COLUMN rt.blocks.user_id IS 'who has blocked';
-COMMENT ON COLUMN rt.blocks.blocked_id IS 'who is blocked';
-COMMENT ON COLUMN rt.blocks.created_at IS 'since when';
-COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'by whom a user is blocked';
+COMMENT ON TABLE rt.blocks IS 'users who have blocked other users';
+COMMENT ON COLUMN rt.blocks.user_id IS 'the user who blocked';
+COMMENT ON COLUMN rt.blocks.blocked_id IS 'the user who is blocked';
+COMMENT ON COLUMN rt.blocks.created_at IS 'since when it applies';
+COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'finds who has blocked a user';
 SELECT pg_catalog.pg_extension_config_dump('rt.blocks', '');
 
 CREATE FUNCTION rt_private.has_blocked(user_id text, other text) RETURNS boolean
@@ -34,10 +34,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells a user''s own sockets whom they have blocked';
+COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells all sockets of a user about a changed block';
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
 	EXECUTE FUNCTION rt_private.blocks_after_change();
-COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells a user''s own sockets whom they have blocked';
+COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells all sockets of a user about a changed block';
 
 -- For plain SQL by the owner nobody acts, and nothing is refused.
 CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
@@ -48,4 +48,4 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses to do something with users who have blocked the actor';
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor';

@@ -26,29 +26,29 @@ CREATE INDEX messages_reply_to_idx ON rt.messages (room_id, reply_to) WHERE repl
 -- The words of a text without case and accents, and pairs of characters where a script does not divide words (extension/messages/search.c).
 CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
-COMMENT ON FUNCTION rt_private.search_vector(text) IS 'what the search index has of a text';
+COMMENT ON FUNCTION rt_private.search_vector(text) IS 'the search index entry of a text';
 CREATE FUNCTION rt_private.search_query(q text) RETURNS tsquery
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_query';
-COMMENT ON FUNCTION rt_private.search_query(text) IS 'what finds messages: all words by their beginning, "quoted words" in their order';
+COMMENT ON FUNCTION rt_private.search_query(text) IS 'converts a search string to a query: all words as prefixes, "quoted words" as a phrase';
 CREATE FUNCTION rt_private.search_highlights(content text, q text) RETURNS json
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_highlights';
-COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'where a text has what was searched for: [[start, end]] in UTF-16 units';
+COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'the matches of a search in a text: [[start, end]] in UTF-16 code units';
 CREATE INDEX messages_search_idx ON rt.messages USING gin (rt_private.search_vector(content));
 COMMENT ON TABLE rt.messages IS 'messages; an INSERT of room_id, sender_id and content sends one';
 COMMENT ON COLUMN rt.messages.room_id IS 'the room';
-COMMENT ON COLUMN rt.messages.seq IS 'number in the room: 1, 2, 3, … in commit order, without a hole; given by rt';
-COMMENT ON COLUMN rt.messages.sender_id IS 'who sent it; null when that user was deleted';
-COMMENT ON COLUMN rt.messages.content IS 'the text; empty once it is deleted';
-COMMENT ON COLUMN rt.messages.message_type IS 'what sort of message the application says it is';
-COMMENT ON COLUMN rt.messages.metadata IS 'an object of the application''s; mentions: [user ids] notifies these';
-COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
-COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+COMMENT ON COLUMN rt.messages.seq IS 'number in the room, assigned by rt: 1, 2, 3, … in commit order, without gaps';
+COMMENT ON COLUMN rt.messages.sender_id IS 'the sender; null if that user has been deleted';
+COMMENT ON COLUMN rt.messages.content IS 'the text; empty if deleted';
+COMMENT ON COLUMN rt.messages.message_type IS 'type of message, defined by the application';
+COMMENT ON COLUMN rt.messages.metadata IS 'JSON object, defined by the application; mentions: [user ids] notifies these users';
+COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it replies to, which may have been deleted';
+COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
 COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq';
-COMMENT ON COLUMN rt.messages.edited_at IS 'when it was changed last';
-COMMENT ON COLUMN rt.messages.deleted_at IS 'when its text was deleted by UPDATE; for rows that DELETE has removed see rt.deleted_messages';
-COMMENT ON INDEX rt.messages_client_id_key IS 'sending again';
-COMMENT ON INDEX rt.messages_sender_id_idx IS 'deleting a user; own messages among unread ones';
-COMMENT ON INDEX rt.messages_reply_to_idx IS 'answers to what retention removes';
+COMMENT ON COLUMN rt.messages.edited_at IS 'when it was last edited';
+COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was soft-deleted by UPDATE; for rows removed by DELETE see rt.deleted_messages';
+COMMENT ON INDEX rt.messages_client_id_key IS 'used by repeated sends';
+COMMENT ON INDEX rt.messages_sender_id_idx IS 'used when a user is deleted, and to count unread messages';
+COMMENT ON INDEX rt.messages_reply_to_idx IS 'finds replies to messages that retention removes';
 COMMENT ON INDEX rt.messages_search_idx IS 'full-text search';
 SELECT pg_catalog.pg_extension_config_dump('rt.messages', '');
 
@@ -56,7 +56,7 @@ SELECT pg_catalog.pg_extension_config_dump('rt.messages', '');
 
 CREATE FUNCTION rt_private.message_json(m rt.messages) RETURNS json
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_json';
-COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message on the wire';
+COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message as clients get it';
 
 CREATE FUNCTION rt_private.message_payload(m rt.messages) RETURNS json
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_message_payload_json';
@@ -65,7 +65,7 @@ COMMENT ON FUNCTION rt_private.message_payload(rt.messages) IS 'the payload of n
 CREATE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN room_id::text || '-' || seq::text;
-COMMENT ON FUNCTION rt_private.message_id(bigint, bigint) IS 'a message''s id on the wire';
+COMMENT ON FUNCTION rt_private.message_id(bigint, bigint) IS 'a message''s id as clients get it';
 
 -- { type, roomId, data: { messageId, roomId, …, timestamp }, timestamp }
 CREATE FUNCTION rt_private.message_event(event text, kind text, room_id bigint, seq bigint, data jsonb) RETURNS void
@@ -87,30 +87,30 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.message_event(text, text, bigint, bigint, jsonb) IS 'an event about a message to its room';
+COMMENT ON FUNCTION rt_private.message_event(text, text, bigint, bigint, jsonb) IS 'emits an event about a message to its room';
 
 -- ---- sending -------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.messages_before_insert() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_before_insert';
-COMMENT ON FUNCTION rt_private.messages_before_insert() IS 'checks a message and gives it its number';
+COMMENT ON FUNCTION rt_private.messages_before_insert() IS 'checks a message and assigns its number';
 CREATE FUNCTION rt_private.messages_after_insert() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_after_insert';
 COMMENT ON FUNCTION rt_private.messages_after_insert() IS 'emits new-chat-message';
 CREATE FUNCTION rt_private.messages_after_statement() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_messages_after_statement';
-COMMENT ON FUNCTION rt_private.messages_after_statement() IS 'settles the room''s last number';
+COMMENT ON FUNCTION rt_private.messages_after_statement() IS 'stores the room''s last number';
 
 -- The last of its kind, whatever other triggers an application adds: see extension/message.c.
 CREATE TRIGGER zz_rt_before_insert BEFORE INSERT ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_insert();
-COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and gives it its number';
+COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and assigns its number';
 CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_after_insert();
 COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
 CREATE TRIGGER zz_rt_after_statement AFTER INSERT ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_statement();
-COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'settles the room''s last number';
+COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'stores the room''s last number';
 
 -- Of the foreign keys the check at INSERT alone: rt_after_insert does it (extension/reference.c).
 DO $$
@@ -152,11 +152,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.send_message(bigint, text, text, text, jsonb, bigint, text) IS
-	'sends a message and returns its number; the same client_id again sends nothing and returns the first one''s';
+	'sends a message and returns its number; idempotent for the same client_id';
 
 CREATE FUNCTION rt_private.message_fault(message_type text, metadata jsonb, client_id text) RETURNS text
 LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'rt_message_fault';
-COMMENT ON FUNCTION rt_private.message_fault(text, jsonb, text) IS 'what about a message cannot be stored, or null';
+COMMENT ON FUNCTION rt_private.message_fault(text, jsonb, text) IS 'why a message cannot be stored; null if it can';
 
 -- ---- changing and deleting -----------------------------------------------------------
 
@@ -202,10 +202,10 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_before_update() IS 'what may change of a message, and how';
+COMMENT ON FUNCTION rt_private.messages_before_update() IS 'checks a change to a message';
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_before_update();
-COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'what may change of a message, and how';
+COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'checks a change to a message';
 
 CREATE FUNCTION rt_private.messages_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -244,10 +244,10 @@ CREATE INDEX reactions_user_id_idx ON rt.reactions (user_id);
 COMMENT ON TABLE rt.reactions IS 'reactions to messages; INSERT and DELETE tell the room';
 COMMENT ON COLUMN rt.reactions.room_id IS 'the room';
 COMMENT ON COLUMN rt.reactions.seq IS 'the message';
-COMMENT ON COLUMN rt.reactions.user_id IS 'who reacted';
-COMMENT ON COLUMN rt.reactions.emoji IS 'how';
-COMMENT ON COLUMN rt.reactions.created_at IS 'when';
-COMMENT ON INDEX rt.reactions_user_id_idx IS 'deleting a user';
+COMMENT ON COLUMN rt.reactions.user_id IS 'the user';
+COMMENT ON COLUMN rt.reactions.emoji IS 'the emoji';
+COMMENT ON COLUMN rt.reactions.created_at IS 'when it happened';
+COMMENT ON INDEX rt.reactions_user_id_idx IS 'used when a user is deleted';
 SELECT pg_catalog.pg_extension_config_dump('rt.reactions', '');
 
 CREATE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
@@ -311,13 +311,13 @@ CREATE TABLE rt_private.receipt_ranges (
 	PRIMARY KEY (room_id, user_id, kind, seq_from),
 	FOREIGN KEY (room_id, user_id) REFERENCES rt.room_members (room_id, user_id) ON DELETE CASCADE
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
-COMMENT ON TABLE rt_private.receipt_ranges IS 'receipts of runs of messages; rt.receipts shows them one by one';
+COMMENT ON TABLE rt_private.receipt_ranges IS 'receipts for ranges of messages; rt.receipts shows them one by one';
 COMMENT ON COLUMN rt_private.receipt_ranges.room_id IS 'the room';
-COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'who got or saw them';
+COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'the user who got or saw the messages';
 COMMENT ON COLUMN rt_private.receipt_ranges.kind IS 'd: delivered, s: seen';
 COMMENT ON COLUMN rt_private.receipt_ranges.seq_from IS 'the first message';
 COMMENT ON COLUMN rt_private.receipt_ranges.seq_to IS 'the last message';
-COMMENT ON COLUMN rt_private.receipt_ranges.at IS 'when';
+COMMENT ON COLUMN rt_private.receipt_ranges.at IS 'when it happened';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.receipt_ranges', '');
 
 -- Those of seqs that the member has no receipt of this kind for, in order.
@@ -335,7 +335,7 @@ BEGIN
 		WHERE before.seq_to >= s.seq));
 END
 $$;
-COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'which of some messages a member has no receipt for';
+COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'filters messages that a member has no receipt for';
 
 -- seqs: none of them has one.  The member's row is locked, so two devices do not write the same.
 CREATE FUNCTION rt_private.receipts_add(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS void
@@ -363,7 +363,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION rt_private.receipts_add(bigint, text, "char", bigint[]) IS 'stores receipts that are not there yet';
+COMMENT ON FUNCTION rt_private.receipts_add(bigint, text, "char", bigint[]) IS 'stores missing receipts';
 
 -- Those of seqs that are the room's; an unknown one refuses all.
 CREATE FUNCTION rt_private.receipts_check(room_id bigint, user_id text, seqs bigint[]) RETURNS bigint[]
@@ -381,7 +381,7 @@ BEGIN
 	RETURN coalesce(others, '{}');
 END
 $$;
-COMMENT ON FUNCTION rt_private.receipts_check(bigint, text, bigint[]) IS 'which of a room''s messages a member can have receipts for: not the own ones';
+COMMENT ON FUNCTION rt_private.receipts_check(bigint, text, bigint[]) IS 'filters messages that a member can have receipts for: not their own';
 
 -- Locks the membership.
 CREATE FUNCTION rt_private.lock_member(room_id bigint, user_id text) RETURNS rt.room_members
@@ -397,7 +397,7 @@ BEGIN
 	RETURN m;
 END
 $$;
-COMMENT ON FUNCTION rt_private.lock_member(bigint, text) IS 'a membership, locked; RT404 if there is none';
+COMMENT ON FUNCTION rt_private.lock_member(bigint, text) IS 'locks and returns a membership; RT404 if there is none';
 
 CREATE FUNCTION rt_private.mark_seen(room bigint, user_id text, seqs bigint[], except_socket text) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -421,7 +421,7 @@ BEGIN
 	RETURN fresh;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mark_seen(bigint, text, bigint[], text) IS 'stores that a member saw messages and tells the room; returns the new ones';
+COMMENT ON FUNCTION rt_private.mark_seen(bigint, text, bigint[], text) IS 'marks messages as seen and tells the room; returns those that were not yet';
 
 CREATE FUNCTION rt_private.mark_delivered(room bigint, user_id text, seqs bigint[], except_socket text) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -438,7 +438,7 @@ BEGIN
 	RETURN fresh;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mark_delivered(bigint, text, bigint[], text) IS 'stores that messages were delivered to a member and tells the room';
+COMMENT ON FUNCTION rt_private.mark_delivered(bigint, text, bigint[], text) IS 'marks messages as delivered and tells the room; returns those that were not yet';
 
 CREATE FUNCTION rt_private.check_self(user_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -475,12 +475,12 @@ CREATE VIEW rt.receipts WITH (security_barrier) AS
 	FROM rt_private.receipt_ranges AS r, LATERAL generate_series(r.seq_from, r.seq_to) AS s (seq)
 	WHERE (SELECT rt_private.trusted()) OR r.room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
 	GROUP BY r.room_id, s.seq, r.user_id;
-COMMENT ON VIEW rt.receipts IS 'which message was delivered to whom, and seen, and when; INSERT and UPDATE mark';
+COMMENT ON VIEW rt.receipts IS 'receipts: when each message was delivered to, and seen by, each member; INSERT and UPDATE mark messages';
 COMMENT ON COLUMN rt.receipts.room_id IS 'the room';
 COMMENT ON COLUMN rt.receipts.seq IS 'the message';
 COMMENT ON COLUMN rt.receipts.user_id IS 'the member';
-COMMENT ON COLUMN rt.receipts.delivered_at IS 'when it was delivered; null: that was not told';
-COMMENT ON COLUMN rt.receipts.seen_at IS 'when it was seen; null: not yet';
+COMMENT ON COLUMN rt.receipts.delivered_at IS 'when it was delivered; null if unknown';
+COMMENT ON COLUMN rt.receipts.seen_at IS 'when it was seen; null if not yet';
 
 CREATE FUNCTION rt_private.receipts_instead() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -495,7 +495,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
+COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks messages on INSERT or UPDATE, with the time of the statement';
 CREATE TRIGGER rt_instead INSTEAD OF INSERT OR UPDATE ON rt.receipts FOR EACH ROW
 	EXECUTE FUNCTION rt_private.receipts_instead();
-COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
+COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks messages on INSERT or UPDATE, with the time of the statement';

@@ -3,11 +3,11 @@
 
 CREATE FUNCTION rt_private.import_number(room_id bigint) RETURNS bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
-COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number of a room, which is locked; import_settle() must follow';
+COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number in a locked room; import_settle() must follow';
 
 CREATE FUNCTION rt_private.import_settle() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_settle';
-COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() gave';
+COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() assigned';
 
 -- The column, or what stands in its place where the source has none.
 CREATE FUNCTION rt_private.import_column(source regclass, name text, otherwise text) RETURNS text
@@ -54,12 +54,12 @@ BEGIN
 		DETAIL = format('It is in room %s, of %s.', bad.room_id, bad.created_at);
 END
 $$;
-COMMENT ON FUNCTION rt_private.import_check(text) IS 'what triggers and foreign keys would check of imported messages';
+COMMENT ON FUNCTION rt_private.import_check(text) IS 'checks imported messages as triggers and foreign keys would';
 
 CREATE FUNCTION rt_private.import_rows(insertion text, search regclass) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_rows';
 COMMENT ON FUNCTION rt_private.import_rows(text, regclass) IS
-	'runs an INSERT that returns ctid and what a GIN index holds of each row; that index gets its entries word by word, not row by row';
+	'runs an INSERT that returns ctid and the GIN entries of each row, and adds these to the index word by word';
 
 -- Runs with the caller's rights, of which a superuser alone has enough: it sets session_replication_role.
 CREATE FUNCTION rt.import_messages(source regclass, rebuild_indexes boolean DEFAULT false) RETURNS bigint
@@ -104,4 +104,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
-	'superusers: takes all messages of a table over, in each room in the order of created_at and id, and tells nobody; returns their number';
+	'for superusers: imports all messages of a table, in each room in the order of created_at and id, without events; returns their number';

@@ -9,9 +9,9 @@ CREATE TABLE rt_private.change_counters (
 	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
 	last_change bigint NOT NULL
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE rt_private.change_counters IS 'the number of the last change of each room that had one';
+COMMENT ON TABLE rt_private.change_counters IS 'number of the last change in each room';
 COMMENT ON COLUMN rt_private.change_counters.room_id IS 'the room';
-COMMENT ON COLUMN rt_private.change_counters.last_change IS 'the number; its row lock orders the room''s changes';
+COMMENT ON COLUMN rt_private.change_counters.last_change IS 'the number; the row lock orders the room''s changes';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.change_counters', '');
 
 CREATE TABLE rt_private.room_changes (
@@ -21,11 +21,11 @@ CREATE TABLE rt_private.room_changes (
 	PRIMARY KEY (room_id, seq)
 ) WITH (fillfactor = 80);
 CREATE INDEX room_changes_change_idx ON rt_private.room_changes (room_id, change);
-COMMENT ON TABLE rt_private.room_changes IS 'messages that have changed since they were sent, each with its latest change';
+COMMENT ON TABLE rt_private.room_changes IS 'messages that have changed since they were sent, with the number of the latest change';
 COMMENT ON COLUMN rt_private.room_changes.room_id IS 'the room';
 COMMENT ON COLUMN rt_private.room_changes.seq IS 'the message';
 COMMENT ON COLUMN rt_private.room_changes.change IS 'the number of its latest change';
-COMMENT ON INDEX rt_private.room_changes_change_idx IS 'what changed after a number';
+COMMENT ON INDEX rt_private.room_changes_change_idx IS 'finds changes after a number';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.room_changes', '');
 
 -- A restore copies messages and reactions first, whose triggers have numbered them anew: the rows of the dump win, and the counter
@@ -42,10 +42,10 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore replace counters, never by lower ones';
+COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore raise counters, never lower them';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.change_counters FOR EACH ROW
 	EXECUTE FUNCTION rt_private.change_counters_before_insert();
-COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore replace counters, never by lower ones';
+COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore raise counters, never lower them';
 
 CREATE FUNCTION rt_private.room_changes_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -56,10 +56,10 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace what its own triggers have noted';
+COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace rows that its own triggers have stored';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_changes_before_insert();
-COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace what its own triggers have noted';
+COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace rows that its own triggers have stored';
 
 -- A room that is gone takes its changes along.
 CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
@@ -77,7 +77,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'gives a change of a message the next number of its room';
+COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
 
 CREATE FUNCTION rt_private.last_change(room_id bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -85,7 +85,7 @@ BEGIN
 	RETURN coalesce((SELECT c.last_change FROM rt_private.change_counters AS c WHERE c.room_id = last_change.room_id), 0);
 END
 $$;
-COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'the number of a room''s last change, 0 if there was none';
+COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last change, 0 if there was none';
 
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -114,10 +114,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers a reaction that came or went';
+COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers an added or removed reaction';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reaction_changed();
-COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers a reaction that came or went';
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction';
 
 -- ---- where a member begins -----------------------------------------------------------
 
@@ -133,7 +133,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'a new member begins with nothing unread';
+COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'lets a new member start with nothing unread';
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_members_before_insert();
-COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'a new member begins with nothing unread';
+COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'lets a new member start with nothing unread';

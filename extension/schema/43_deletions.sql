@@ -21,21 +21,21 @@ CREATE INDEX deleted_messages_client_id_idx ON rt.deleted_messages (room_id, sen
 CREATE INDEX deleted_messages_sender_id_idx ON rt.deleted_messages (sender_id);
 CREATE INDEX deleted_messages_created_at_idx ON rt.deleted_messages (created_at);
 CREATE INDEX deleted_messages_deleted_at_idx ON rt.deleted_messages (deleted_at);
-COMMENT ON TABLE rt.deleted_messages IS 'the places of messages that DELETE has removed: number and times, without text';
+COMMENT ON TABLE rt.deleted_messages IS 'tombstones of messages that DELETE has removed: number and times, without text';
 COMMENT ON COLUMN rt.deleted_messages.room_id IS 'the room';
 COMMENT ON COLUMN rt.deleted_messages.seq IS 'the message''s number in the room';
-COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'who sent it; null when that user was deleted';
-COMMENT ON COLUMN rt.deleted_messages.message_type IS 'what sort of message it was';
-COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it answered';
-COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'the sender; null if that user has been deleted';
+COMMENT ON COLUMN rt.deleted_messages.message_type IS 'type of message';
+COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it replied to';
+COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
 COMMENT ON COLUMN rt.deleted_messages.created_at IS 'when it was sent';
-COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was changed last';
+COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was last edited';
 COMMENT ON COLUMN rt.deleted_messages.deleted_at IS 'when it was deleted';
-COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, else the sender';
-COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'sending again';
-COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'deleting a user';
-COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'retention';
-COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'deletions of late, after a crash of the relay';
+COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, otherwise the sender';
+COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'used by repeated sends';
+COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'used when a user is deleted';
+COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'used by retention';
+COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'finds recent deletions after a crash of the relay';
 SELECT pg_catalog.pg_extension_config_dump('rt.deleted_messages', '');
 
 -- Read a room's history from here.  m is the message as clients get it.  Ordered by seq with a LIMIT it reads both primary keys side
@@ -46,10 +46,10 @@ CREATE VIEW rt_private.history AS
 	SELECT d.room_id, d.seq, ROW (d.room_id, d.seq, d.sender_id, '', d.message_type, NULL, d.reply_to, d.client_id, d.created_at,
 		d.edited_at, d.deleted_at)::rt.messages
 	FROM rt.deleted_messages AS d;
-COMMENT ON VIEW rt_private.history IS 'messages, and the places of deleted ones';
+COMMENT ON VIEW rt_private.history IS 'messages and tombstones';
 COMMENT ON COLUMN rt_private.history.room_id IS 'the room';
 COMMENT ON COLUMN rt_private.history.seq IS 'the number in the room';
-COMMENT ON COLUMN rt_private.history.m IS 'the message; a deleted one has no text';
+COMMENT ON COLUMN rt_private.history.m IS 'the message; without text if deleted';
 
 CREATE FUNCTION rt_private.messages_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -80,10 +80,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'stores tombstones of deleted messages and emits chat-message-deleted';
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_delete();
-COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'stores tombstones of deleted messages and emits chat-message-deleted';
 
 -- The numbers go on, and nobody is told, as by retention.
 CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
@@ -93,10 +93,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'lets the places of deleted messages go too';
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes the tombstones too';
 CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_truncate();
-COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'lets the places of deleted messages go too';
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
 
 -- ---- changes by the thousand ---------------------------------------------------------
 --
@@ -110,11 +110,11 @@ CREATE UNLOGGED TABLE rt_private.pending_changes (
 	seqs bigint[] NOT NULL
 );
 CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
-COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, to be numbered when these commit';
+COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, which get their numbers at commit';
 COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
 COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
 COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
-COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'those of a transaction';
+COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'finds the rows of a transaction';
 
 CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -132,7 +132,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'gives changes of different messages of a room the next numbers';
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room';
 
 CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

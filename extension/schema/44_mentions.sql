@@ -2,13 +2,13 @@
 
 CREATE FUNCTION rt_private.name_key(name text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_name_key';
-COMMENT ON FUNCTION rt_private.name_key(text) IS 'a name in NFC and without case, for comparing';
+COMMENT ON FUNCTION rt_private.name_key(text) IS 'a name in NFC and case-folded, for comparison';
 CREATE INDEX users_name_key_idx ON rt.users (rt_private.name_key(username));
 COMMENT ON INDEX rt.users_name_key_idx IS 'mentions';
 
 CREATE FUNCTION rt_private.mention_names(content text, OUT at integer[], OUT keys text[])
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_mention_names';
-COMMENT ON FUNCTION rt_private.mention_names(text) IS 'what stands behind each @ of a text that may mention somebody: each beginning that may be a name';
+COMMENT ON FUNCTION rt_private.mention_names(text) IS 'candidates for usernames after each @ in a text: every possible prefix';
 
 CREATE TABLE rt_private.mentions (
 	room_id bigint NOT NULL,
@@ -18,11 +18,11 @@ CREATE TABLE rt_private.mentions (
 	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
 );
 CREATE INDEX mentions_seq_idx ON rt_private.mentions (room_id, seq);
-COMMENT ON TABLE rt_private.mentions IS 'which message mentions whom';
+COMMENT ON TABLE rt_private.mentions IS 'mentions of users in messages';
 COMMENT ON COLUMN rt_private.mentions.room_id IS 'the room';
-COMMENT ON COLUMN rt_private.mentions.user_id IS 'who is mentioned';
+COMMENT ON COLUMN rt_private.mentions.user_id IS 'the mentioned user';
 COMMENT ON COLUMN rt_private.mentions.seq IS 'the message';
-COMMENT ON INDEX rt_private.mentions_seq_idx IS 'whom a message mentions';
+COMMENT ON INDEX rt_private.mentions_seq_idx IS 'finds the mentions in a message';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions', '');
 
 CREATE TABLE rt_private.mentions_all (
@@ -49,7 +49,7 @@ BEGIN
 		LIMIT 1000) AS few);
 END
 $$;
-COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'unread messages that mention a member; at most 1,000';
+COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'number of unread messages that mention a member; at most 1,000';
 
 -- The longest name of a member at each @ counts; @all and @here where no member has that name, and only whole.
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
@@ -88,7 +88,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, its sender left out; everybody: @all';
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
 
 -- For a message that is new and for one that was changed: those added hear of it.
 CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
@@ -126,7 +126,7 @@ BEGIN
 			'senderId', m.sender_id, 'userName', rt_private.user_name(m.sender_id), 'content', left(m.content, 280)), m.room_id);
 END
 $$;
-COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores whom a message mentions, and notifies those who are new among them';
+COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores a message''s mentions and notifies newly mentioned users';
 
 CREATE FUNCTION rt_private.messages_mention() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -140,8 +140,8 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_mention() IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
+COMMENT ON FUNCTION rt_private.messages_mention() IS 'updates the mentions of a changed message; removes those of a deleted one';
 CREATE TRIGGER rt_mention AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.content IS DISTINCT FROM NEW.content OR OLD.metadata IS DISTINCT FROM NEW.metadata)
 	EXECUTE FUNCTION rt_private.messages_mention();
-COMMENT ON TRIGGER rt_mention ON rt.messages IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
+COMMENT ON TRIGGER rt_mention ON rt.messages IS 'updates the mentions of a changed message; removes those of a deleted one';

@@ -8,13 +8,13 @@ CREATE TABLE rt.presence (
 	chosen text NOT NULL DEFAULT 'online' CHECK (chosen IN ('online', 'away', 'busy')),
 	busy_by text
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE rt.presence IS 'who is there; a change of status is told to all who share a room';
+COMMENT ON TABLE rt.presence IS 'presence of users; everybody who shares a room is told of a change';
 COMMENT ON COLUMN rt.presence.user_id IS 'the user';
-COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open; else busy where that was chosen, online if any connection is, or away';
-COMMENT ON COLUMN rt.presence.status_message IS 'a text of the user''s';
-COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected: since when';
-COMMENT ON COLUMN rt.presence.chosen IS 'what was set for the user, not for one connection: busy stays until it is set otherwise or the last connection ends';
-COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that has set busy; null: none that is known';
+COMMENT ON COLUMN rt.presence.status IS 'offline without a connection; else busy if chosen, online if any connection is, or away';
+COMMENT ON COLUMN rt.presence.status_message IS 'status text set by the user';
+COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected, since when';
+COMMENT ON COLUMN rt.presence.chosen IS 'status set for the user, not one connection; busy stays until it is changed or the last connection ends';
+COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that set busy; null if unknown';
 SELECT pg_catalog.pg_extension_config_dump('rt.presence', '');
 
 CREATE UNLOGGED TABLE rt_private.gateways (
@@ -31,19 +31,19 @@ CREATE UNLOGGED TABLE rt_private.gateways (
 	stats_reset timestamptz NOT NULL DEFAULT clock_timestamp(),
 	draining_until timestamptz
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE rt_private.gateways IS 'gateways that run, by what they report each second';
-COMMENT ON COLUMN rt_private.gateways.draining_until IS 'when rt.drain() wants it to have ended; its successor may run already';
-COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats as of rt.reset_stats(): views show what has been counted since';
-COMMENT ON COLUMN rt_private.gateways.name IS 'the name that it gave itself, new at each start';
-COMMENT ON COLUMN rt_private.gateways.host IS 'the host that it runs on';
-COMMENT ON COLUMN rt_private.gateways.slot IS 'its number among the workers of the host';
-COMMENT ON COLUMN rt_private.gateways.pid IS 'its process';
+COMMENT ON TABLE rt_private.gateways IS 'running gateways, as they report each second';
+COMMENT ON COLUMN rt_private.gateways.draining_until IS 'deadline of rt.drain(); the successor may be running already';
+COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats at rt.reset_stats(); views show the difference';
+COMMENT ON COLUMN rt_private.gateways.name IS 'the gateway''s name, new at each start';
+COMMENT ON COLUMN rt_private.gateways.host IS 'the host it runs on';
+COMMENT ON COLUMN rt_private.gateways.slot IS 'number of the worker on its host';
+COMMENT ON COLUMN rt_private.gateways.pid IS 'its process id';
 COMMENT ON COLUMN rt_private.gateways.port IS 'the TCP port that it listens on';
-COMMENT ON COLUMN rt_private.gateways.started_at IS 'when it began to serve';
-COMMENT ON COLUMN rt_private.gateways.reported_at IS 'when it reported last';
-COMMENT ON COLUMN rt_private.gateways.stats IS 'its counters and figures';
-COMMENT ON COLUMN rt_private.gateways.rooms IS 'its rooms with joined sockets, the largest ones';
-COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'since when the views count';
+COMMENT ON COLUMN rt_private.gateways.started_at IS 'when it started to serve';
+COMMENT ON COLUMN rt_private.gateways.reported_at IS 'when it last reported';
+COMMENT ON COLUMN rt_private.gateways.stats IS 'its statistics';
+COMMENT ON COLUMN rt_private.gateways.rooms IS 'its largest rooms, by joined sockets';
+COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in views';
 
 CREATE UNLOGGED TABLE rt_private.connections (
 	sid text PRIMARY KEY,
@@ -58,21 +58,21 @@ CREATE UNLOGGED TABLE rt_private.connections (
 	status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'))
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN rt_private.connections.sid IS 'the socket''s id';
-COMMENT ON COLUMN rt_private.connections.user_id IS 'whose it is';
-COMMENT ON COLUMN rt_private.connections.gateway IS 'the gateway that has it';
+COMMENT ON COLUMN rt_private.connections.user_id IS 'the user it belongs to';
+COMMENT ON COLUMN rt_private.connections.gateway IS 'its gateway';
 COMMENT ON COLUMN rt_private.connections.peer IS 'the client''s address';
 COMMENT ON COLUMN rt_private.connections.transport IS 'websocket or polling';
-COMMENT ON COLUMN rt_private.connections.connected_at IS 'since when';
-COMMENT ON COLUMN rt_private.connections.queued_bytes IS 'what waits for the client';
+COMMENT ON COLUMN rt_private.connections.connected_at IS 'since when it applies';
+COMMENT ON COLUMN rt_private.connections.queued_bytes IS 'bytes queued for the client';
 CREATE INDEX connections_user_id_idx ON rt_private.connections (user_id);
-COMMENT ON INDEX rt_private.connections_user_id_idx IS 'whether a user is connected';
+COMMENT ON INDEX rt_private.connections_user_id_idx IS 'finds the connections of a user';
 CREATE INDEX connections_gateway_idx ON rt_private.connections (gateway);
-COMMENT ON TABLE rt_private.connections IS 'sockets that are connected';
+COMMENT ON TABLE rt_private.connections IS 'connected sockets';
 COMMENT ON COLUMN rt_private.connections.serial IS
-	'tells the connection from an earlier one under the same sid, whose end may be told after this one''s beginning';
-COMMENT ON COLUMN rt_private.connections.status IS 'of this connection alone; the user''s is the most present of them';
+	'distinguishes the connection from an earlier one with the same sid, whose end may be reported later';
+COMMENT ON COLUMN rt_private.connections.status IS 'status of this connection; the user''s status is the most present one';
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
-COMMENT ON INDEX rt_private.connections_gateway_idx IS 'what a gateway had that is gone';
+COMMENT ON INDEX rt_private.connections_gateway_idx IS 'finds what a dead gateway had';
 
 CREATE UNLOGGED TABLE rt_private.sessions (
 	pid text PRIMARY KEY,
@@ -82,17 +82,17 @@ CREATE UNLOGGED TABLE rt_private.sessions (
 	ended_at timestamptz,
 	pos bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
-COMMENT ON COLUMN rt_private.sessions.pid IS 'the private id by which the client comes back';
-COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which it keeps';
-COMMENT ON COLUMN rt_private.sessions.user_id IS 'whose it is';
-COMMENT ON COLUMN rt_private.sessions.joined IS 'the rooms that it had joined';
-COMMENT ON COLUMN rt_private.sessions.pos IS 'the log''s last position when it connected: whoever has got nothing goes on from there';
-COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null: it is there';
+COMMENT ON COLUMN rt_private.sessions.pid IS 'private id (pid) with which the client reconnects';
+COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which survives a reconnect';
+COMMENT ON COLUMN rt_private.sessions.user_id IS 'the user it belongs to';
+COMMENT ON COLUMN rt_private.sessions.joined IS 'rooms that the socket had joined';
+COMMENT ON COLUMN rt_private.sessions.pos IS 'last position of the log at connect: recovery starts there if nothing was delivered';
+COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null if connected';
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
-COMMENT ON INDEX rt_private.sessions_sid_idx IS 'the session of a socket';
+COMMENT ON INDEX rt_private.sessions_sid_idx IS 'finds the session of a socket';
 CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at);
-COMMENT ON TABLE rt_private.sessions IS 'what a client gets back that reconnects: its rooms';
-COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'sessions that are too old to be given back';
+COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
+COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';
 
 CREATE FUNCTION rt_private.gateway_alive(gateway text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -111,14 +111,14 @@ CREATE UNLOGGED TABLE rt_private.clock (
 	server_start timestamptz NOT NULL,
 	ahead double precision NOT NULL
 );
-COMMENT ON TABLE rt_private.clock IS 'the system''s clock as follow_clock() saw it last; one row';
-COMMENT ON COLUMN rt_private.clock.one IS 'keeps it at one row';
-COMMENT ON COLUMN rt_private.clock.server_start IS 'of which run of the server; the machine may have been started anew before another';
-COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of a clock that nobody sets';
+COMMENT ON TABLE rt_private.clock IS 'the system clock at the last follow_clock(); one row';
+COMMENT ON COLUMN rt_private.clock.one IS 'restricts the table to one row';
+COMMENT ON COLUMN rt_private.clock.server_start IS 'start time of the server that stored this row; a reboot may have come since';
+COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of the monotonic clock';
 
 CREATE FUNCTION rt_private.clock_offset() RETURNS double precision
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_clock_offset';
-COMMENT ON FUNCTION rt_private.clock_offset() IS 'seconds by which the system''s clock is ahead of one that nobody sets';
+COMMENT ON FUNCTION rt_private.clock_offset() IS 'seconds by which the system clock is ahead of the monotonic clock';
 
 -- What has been written since the jump lies nearer to now without it.
 CREATE FUNCTION rt_private.after_jump(at timestamptz, jump interval) RETURNS timestamptz
@@ -126,7 +126,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN abs(extract(epoch FROM at + jump - clock_timestamp())) < abs(extract(epoch FROM at - clock_timestamp()))
 		THEN at + jump ELSE at END
 $$;
-COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'a time of before a jump of the clock, as the clock tells it now';
+COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'converts a time from before a clock jump';
 
 CREATE FUNCTION rt_private.follow_clock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -154,7 +154,7 @@ BEGIN
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines when the system''s clock was set; before each look at them';
+COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
 CREATE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -176,7 +176,7 @@ BEGIN
 	RETURN coalesce((SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = present_status.user_id), 'online');
 END
 $$;
-COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'what a user is who is connected; "online" comes after "away" in the alphabet, too';
+COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'status of a connected user; relies on "online" sorting after "away"';
 
 -- A status that does not follow from the connections was set by hand, for all of them.
 CREATE FUNCTION rt_private.presence_before_update() RETURNS trigger
@@ -190,10 +190,10 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.presence_before_update() IS 'keeps the status that was chosen';
+COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen status';
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
 	EXECUTE FUNCTION rt_private.presence_before_update();
-COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'keeps the status that was chosen';
+COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
 CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -205,14 +205,14 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells those who share a room';
+COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells users who share a room';
 CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence FOR EACH ROW WHEN (NEW.status <> 'offline')
 	EXECUTE FUNCTION rt_private.presence_after_change();
-COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells those who share a room';
+COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells users who share a room';
 CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence FOR EACH ROW
 	WHEN (OLD.status <> NEW.status OR OLD.status_message IS DISTINCT FROM NEW.status_message)
 	EXECUTE FUNCTION rt_private.presence_after_change();
-COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells those who share a room';
+COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
 
 -- In the order of the ids, so that two gateways do not lock each other out.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
@@ -228,7 +228,7 @@ BEGIN
 	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
 END
 $$;
-COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'users that have a connection now';
+COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'sets users online';
 
 -- The rows are locked first: a connection that comes meanwhile is then seen, or waits and finds the user offline.
 CREATE FUNCTION rt_private.go_offline(users text[]) RETURNS void
@@ -240,7 +240,7 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
-COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'those of some users that have no connection left';
+COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a connection offline';
 
 -- When connections have come or gone, but not the last one.
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
@@ -252,7 +252,7 @@ BEGIN
 		AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
-COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'makes users the most present of their connections';
+COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'derives users'' status from their connections';
 
 -- busy is the user's: "online" ends it from any connection, "away" from the one that has set it, or once that one is gone.
 CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status text, status_message text) RETURNS void
@@ -280,7 +280,7 @@ BEGIN
 	WHERE t.user_id = set_connection_status.user_id;
 END
 $$;
-COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'a status that one connection has set';
+COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'sets the status of one connection';
 
 CREATE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -300,7 +300,7 @@ BEGIN
 		status = CASE WHEN p.status = 'offline' THEN 'offline' ELSE set_status.status END;
 END
 $$;
-COMMENT ON FUNCTION rt.set_status(text, text, text) IS 'what a user is while connected, and a text';
+COMMENT ON FUNCTION rt.set_status(text, text, text) IS 'sets a user''s status while connected, and a status text';
 
 -- ---- users that are deleted ------------------------------------------------------------
 
@@ -312,10 +312,10 @@ BEGIN
 	RETURN OLD;
 END
 $$;
-COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells the contacts that a user is gone';
+COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells contacts that a user was deleted';
 CREATE TRIGGER rt_before_delete BEFORE DELETE ON rt.users FOR EACH ROW
 	EXECUTE FUNCTION rt_private.users_before_delete();
-COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells the contacts that a user is gone';
+COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells contacts that a user was deleted';
 
 CREATE FUNCTION rt_private.users_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -324,7 +324,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.users_after_delete() IS 'ends the connections of users that are gone';
+COMMENT ON FUNCTION rt_private.users_after_delete() IS 'closes connections of deleted users';
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.users
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_after_delete();
-COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'ends the connections of users that are gone';
+COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'closes connections of deleted users';

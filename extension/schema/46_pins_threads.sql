@@ -9,12 +9,12 @@ CREATE TABLE rt.pins (
 	FOREIGN KEY (room_id, seq) REFERENCES rt.messages (room_id, seq) ON DELETE CASCADE
 );
 CREATE INDEX pins_pinned_by_idx ON rt.pins (pinned_by);
-COMMENT ON TABLE rt.pins IS 'messages that are pinned; INSERT and DELETE tell the room';
+COMMENT ON TABLE rt.pins IS 'pinned messages; INSERT and DELETE tell the room';
 COMMENT ON COLUMN rt.pins.room_id IS 'the room';
 COMMENT ON COLUMN rt.pins.seq IS 'the message';
 COMMENT ON COLUMN rt.pins.pinned_by IS 'who pinned it';
-COMMENT ON COLUMN rt.pins.pinned_at IS 'when';
-COMMENT ON INDEX rt.pins_pinned_by_idx IS 'deleting a user';
+COMMENT ON COLUMN rt.pins.pinned_at IS 'when it happened';
+COMMENT ON INDEX rt.pins_pinned_by_idx IS 'used when a user is deleted';
 SELECT pg_catalog.pg_extension_config_dump('rt.pins', '');
 
 CREATE FUNCTION rt_private.pins_after_change() RETURNS trigger
@@ -45,10 +45,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers a pin that came or went';
+COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers an added or removed pin';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.pin_changed();
-COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers a pin that came or went';
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin';
 
 -- ---- threads -------------------------------------------------------------------------
 
@@ -60,12 +60,12 @@ CREATE TABLE rt.threads (
 	last_reply_at timestamptz NOT NULL,
 	PRIMARY KEY (room_id, seq)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE rt.threads IS 'messages that have answers; kept by triggers of rt.messages';
+COMMENT ON TABLE rt.threads IS 'messages with replies; maintained by triggers on rt.messages';
 COMMENT ON COLUMN rt.threads.room_id IS 'the room';
-COMMENT ON COLUMN rt.threads.seq IS 'the message that is answered';
-COMMENT ON COLUMN rt.threads.replies IS 'how many answers it has, deleted ones left out';
-COMMENT ON COLUMN rt.threads.last_reply_seq IS 'the latest of them';
-COMMENT ON COLUMN rt.threads.last_reply_at IS 'when that was sent';
+COMMENT ON COLUMN rt.threads.seq IS 'the message that is replied to';
+COMMENT ON COLUMN rt.threads.replies IS 'number of replies, without deleted ones';
+COMMENT ON COLUMN rt.threads.last_reply_seq IS 'number of the latest reply';
+COMMENT ON COLUMN rt.threads.last_reply_at IS 'when the latest reply was sent';
 SELECT pg_catalog.pg_extension_config_dump('rt.threads', '');
 
 -- Called by the triggers of rt.messages, for an answer alone.
@@ -79,7 +79,7 @@ BEGIN
 		last_reply_seq = greatest(t.last_reply_seq, excluded.last_reply_seq), last_reply_at = greatest(t.last_reply_at, excluded.last_reply_at);
 END
 $$;
-COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts an answer to a message';
+COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts a reply';
 
 CREATE FUNCTION rt_private.count_replies(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -92,7 +92,7 @@ BEGIN
 	GROUP BY m.room_id, m.reply_to;
 END
 $$;
-COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'counts the answers to a message anew';
+COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'recounts the replies to a message';
 
 -- A message that was deleted is pinned no more, and answers nothing.
 CREATE FUNCTION rt_private.messages_unlink() RETURNS trigger
@@ -110,11 +110,11 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_unlink() IS 'keeps pins and threads when a message was deleted, or answers another one';
+COMMENT ON FUNCTION rt_private.messages_unlink() IS 'updates pins and threads when a message is deleted or its reply_to changes';
 CREATE TRIGGER rt_unlink AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.reply_to IS DISTINCT FROM NEW.reply_to)
 	EXECUTE FUNCTION rt_private.messages_unlink();
-COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'keeps pins and threads when a message was deleted, or answers another one';
+COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'updates pins and threads when a message is deleted or its reply_to changes';
 
 -- Retention, which deletes under rt.suppress_events, takes the threads of what it deletes along.
 CREATE FUNCTION rt_private.threads_after_delete() RETURNS trigger
@@ -130,10 +130,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'counts answers anew when some were deleted';
+COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'recounts replies when some were deleted';
 CREATE TRIGGER rt_threads_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.threads_after_delete();
-COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'counts answers anew when some were deleted';
+COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'recounts replies when some were deleted';
 
 -- ---- notifications of a room -----------------------------------------------------------
 
@@ -143,7 +143,7 @@ BEGIN
 	RETURN json_build_object('level', m.notify, 'mutedUntil', rt_private.iso(m.muted_until));
 END
 $$;
-COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'what a member wants to be notified of';
+COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'a member''s notification level';
 
 CREATE FUNCTION rt_private.level_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -154,11 +154,11 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user what they are notified of in a room';
+COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user about the notification level of a room';
 CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.notify IS DISTINCT FROM NEW.notify OR OLD.muted_until IS DISTINCT FROM NEW.muted_until)
 	EXECUTE FUNCTION rt_private.level_changed();
-COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user what they are notified of in a room';
+COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user about the notification level of a room';
 
 -- ---- for the policies of applications --------------------------------------------------
 
@@ -184,4 +184,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(jsonb_object_agg(m.room_id::text, m.first_seq), '{}') FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
 	WHERE m.user_id = rt_private.actor() AND r.history = 'joined'
 $$;
-COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms whose history before the acting user came is hidden, with the last hidden message';
+COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms that hide older messages from the acting user, with the last hidden message';

@@ -10,7 +10,7 @@ BEGIN
 		LIMIT 1000) AS few);
 END
 $$;
-COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'unread messages of a member, own and deleted ones left out; at most 1,000';
+COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'number of a member''s unread messages, without own and deleted ones; at most 1,000';
 
 CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -28,11 +28,11 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that their mark in a room has moved';
+COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that the read mark has moved';
 CREATE TRIGGER rt_mark_moved AFTER UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.last_read_seq IS DISTINCT FROM NEW.last_read_seq)
 	EXECUTE FUNCTION rt_private.mark_moved();
-COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that their mark in a room has moved';
+COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that the read mark has moved';
 
 CREATE FUNCTION rt.set_read(room bigint, user_id text, seq bigint) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -55,4 +55,4 @@ BEGIN
 	RETURN rt_private.read_state(m);
 END
 $$;
-COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
+COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, forwards or backwards, at most to the last message';

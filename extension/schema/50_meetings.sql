@@ -42,28 +42,28 @@ COMMENT ON INDEX rt.meetings_host IS 'a user''s own meetings; deleting a user';
 CREATE INDEX meetings_room ON rt.meetings (room_id, id) WHERE room_id IS NOT NULL;
 COMMENT ON INDEX rt.meetings_room IS 'a room''s meetings; deleting a room';
 CREATE INDEX meetings_started_by ON rt.meetings (started_by) WHERE started_by IS NOT NULL;
-COMMENT ON INDEX rt.meetings_started_by IS 'deleting a user';
+COMMENT ON INDEX rt.meetings_started_by IS 'used when a user is deleted';
 CREATE INDEX meetings_ended_by ON rt.meetings (ended_by) WHERE ended_by IS NOT NULL;
-COMMENT ON TABLE rt.meetings IS 'meetings: scheduled, live, ended; a change reaches the people in it as an event';
-COMMENT ON COLUMN rt.meetings.created_at IS 'when it was made';
-COMMENT ON COLUMN rt.meetings.ended_at IS 'when it ended; null: not yet';
+COMMENT ON TABLE rt.meetings IS 'meetings; participants get an event for each change';
+COMMENT ON COLUMN rt.meetings.created_at IS 'when it was created';
+COMMENT ON COLUMN rt.meetings.ended_at IS 'when it ended; null if not yet';
 COMMENT ON COLUMN rt.meetings.ended_by IS 'who ended it';
 COMMENT ON COLUMN rt.meetings.id IS 'meetingId on the wire';
-COMMENT ON COLUMN rt.meetings.started_at IS 'when it went live; null: not yet';
-COMMENT ON COLUMN rt.meetings.title IS 'what it is called';
+COMMENT ON COLUMN rt.meetings.started_at IS 'when it became live; null if not yet';
+COMMENT ON COLUMN rt.meetings.title IS 'the title';
 COMMENT ON COLUMN rt.meetings.status IS 'scheduled, live (from the start or the first join on), ended (for good)';
-COMMENT ON COLUMN rt.meetings.host_id IS 'the user who owns it, and is its host when in it';
-COMMENT ON COLUMN rt.meetings.room_id IS 'the chat room that it belongs to, or null';
+COMMENT ON COLUMN rt.meetings.host_id IS 'the owner, who is host when present';
+COMMENT ON COLUMN rt.meetings.room_id IS 'the chat room it belongs to; null if none';
 COMMENT ON COLUMN rt.meetings.access IS 'who may join besides host and invitees: nobody (invited), the room''s members (room), anyone';
 COMMENT ON COLUMN rt.meetings.password_hash IS 'bcrypt, by rt.set_meeting_password(); null: no password';
-COMMENT ON COLUMN rt.meetings.max_participants IS 'places, those that are kept for dropped participants included';
-COMMENT ON COLUMN rt.meetings.locked IS 'nobody but the host may join; whoever dropped may return';
+COMMENT ON COLUMN rt.meetings.max_participants IS 'maximum number of participants, including those whose place is kept';
+COMMENT ON COLUMN rt.meetings.locked IS 'only the host may join; participants who dropped may return';
 COMMENT ON COLUMN rt.meetings.guests IS 'people without an account may join by the meeting''s link; only with access for anyone';
-COMMENT ON COLUMN rt.meetings.lobby IS 'who joins waits until a host admits them; switched off, it admits who waits';
-COMMENT ON COLUMN rt.meetings.recording IS 'a recording is under way; kept by rt.meeting_recordings';
+COMMENT ON COLUMN rt.meetings.lobby IS 'joining users wait until a host admits them; turning it off admits all who wait';
+COMMENT ON COLUMN rt.meetings.recording IS 'whether a recording is running; maintained by rt.meeting_recordings';
 COMMENT ON COLUMN rt.meetings.starts_at IS 'when it is planned to start; joining earlier is allowed';
 COMMENT ON COLUMN rt.meetings.started_by IS 'who started it, or joined first';
-COMMENT ON INDEX rt.meetings_ended_by IS 'deleting a user';
+COMMENT ON INDEX rt.meetings_ended_by IS 'used when a user is deleted';
 
 CREATE TABLE rt.meeting_invitees (
 	meeting_id bigint NOT NULL REFERENCES rt.meetings (id) ON DELETE CASCADE,
@@ -77,13 +77,13 @@ CREATE TABLE rt.meeting_invitees (
 CREATE INDEX meeting_invitees_user ON rt.meeting_invitees (user_id, meeting_id);
 COMMENT ON INDEX rt.meeting_invitees_user IS 'meetings that a user is invited to; deleting a user';
 CREATE INDEX meeting_invitees_invited_by ON rt.meeting_invitees (invited_by) WHERE invited_by IS NOT NULL;
-COMMENT ON TABLE rt.meeting_invitees IS 'who may join a meeting; a new row lets in again who was removed';
-COMMENT ON COLUMN rt.meeting_invitees.invited_at IS 'when';
-COMMENT ON COLUMN rt.meeting_invitees.invited_by IS 'by whom';
+COMMENT ON TABLE rt.meeting_invitees IS 'users who are invited to a meeting; inviting a removed user lifts the ban';
+COMMENT ON COLUMN rt.meeting_invitees.invited_at IS 'when it happened';
+COMMENT ON COLUMN rt.meeting_invitees.invited_by IS 'the user who did it';
 COMMENT ON COLUMN rt.meeting_invitees.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt.meeting_invitees.user_id IS 'who may join';
-COMMENT ON COLUMN rt.meeting_invitees.role IS 'the role in which they join for the first time';
-COMMENT ON INDEX rt.meeting_invitees_invited_by IS 'deleting a user';
+COMMENT ON COLUMN rt.meeting_invitees.role IS 'role at the first join';
+COMMENT ON INDEX rt.meeting_invitees_invited_by IS 'used when a user is deleted';
 
 CREATE TABLE rt.meeting_bans (
 	meeting_id bigint NOT NULL REFERENCES rt.meetings (id) ON DELETE CASCADE,
@@ -94,15 +94,15 @@ CREATE TABLE rt.meeting_bans (
 	PRIMARY KEY (meeting_id, user_id)
 );
 CREATE INDEX meeting_bans_user ON rt.meeting_bans (user_id);
-COMMENT ON INDEX rt.meeting_bans_user IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_bans_user IS 'used when a user is deleted';
 CREATE INDEX meeting_bans_banned_by ON rt.meeting_bans (banned_by) WHERE banned_by IS NOT NULL;
-COMMENT ON TABLE rt.meeting_bans IS 'who was removed from a meeting and may not come back unless invited again';
-COMMENT ON COLUMN rt.meeting_bans.banned_at IS 'when';
-COMMENT ON COLUMN rt.meeting_bans.banned_by IS 'by whom';
+COMMENT ON TABLE rt.meeting_bans IS 'users who were removed from a meeting and may not return unless invited again';
+COMMENT ON COLUMN rt.meeting_bans.banned_at IS 'when it happened';
+COMMENT ON COLUMN rt.meeting_bans.banned_by IS 'the user who did it';
 COMMENT ON COLUMN rt.meeting_bans.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt.meeting_bans.reason IS 'the reason that was given';
-COMMENT ON COLUMN rt.meeting_bans.user_id IS 'who may not come back, until invited again';
-COMMENT ON INDEX rt.meeting_bans_banned_by IS 'deleting a user';
+COMMENT ON COLUMN rt.meeting_bans.reason IS 'the reason given';
+COMMENT ON COLUMN rt.meeting_bans.user_id IS 'the banned user';
+COMMENT ON INDEX rt.meeting_bans_banned_by IS 'used when a user is deleted';
 
 CREATE TABLE rt.meeting_participants (
 	id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -133,43 +133,43 @@ CREATE TABLE rt.meeting_participants (
 );
 COMMENT ON SEQUENCE rt.meeting_participants_id_seq IS 'ids of participants';
 CREATE UNIQUE INDEX meeting_participants_live ON rt.meeting_participants (meeting_id, socket_id) WHERE left_at IS NULL;
-COMMENT ON INDEX rt.meeting_participants_live IS 'a socket is once in a meeting';
+COMMENT ON INDEX rt.meeting_participants_live IS 'a socket is in a meeting at most once';
 CREATE INDEX meeting_participants_socket ON rt.meeting_participants (socket_id) WHERE left_at IS NULL;
-COMMENT ON INDEX rt.meeting_participants_socket IS 'the places of a socket';
+COMMENT ON INDEX rt.meeting_participants_socket IS 'finds the places of a socket';
 CREATE INDEX meeting_participants_user ON rt.meeting_participants (meeting_id, user_id, id);
-COMMENT ON INDEX rt.meeting_participants_user IS 'a user''s places in a meeting';
+COMMENT ON INDEX rt.meeting_participants_user IS 'finds a user''s places in a meeting';
 CREATE INDEX meeting_participants_of_user ON rt.meeting_participants (user_id, meeting_id);
 COMMENT ON INDEX rt.meeting_participants_of_user IS 'meetings that a user was in; deleting a user';
 CREATE INDEX meeting_participants_removed_by ON rt.meeting_participants (removed_by) WHERE removed_by IS NOT NULL;
-COMMENT ON INDEX rt.meeting_participants_removed_by IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_participants_removed_by IS 'used when a user is deleted';
 -- What the sweep looks through each second: those in the grace, and the gateways of the others.
 CREATE INDEX meeting_participants_grace ON rt.meeting_participants (disconnected_at)
 	WHERE left_at IS NULL AND disconnected_at IS NOT NULL;
-COMMENT ON INDEX rt.meeting_participants_grace IS 'places that are kept for somebody who was cut off';
+COMMENT ON INDEX rt.meeting_participants_grace IS 'finds places kept for dropped participants';
 CREATE INDEX meeting_participants_gateway ON rt.meeting_participants (gateway)
 	WHERE left_at IS NULL AND disconnected_at IS NULL;
-COMMENT ON TABLE rt.meeting_participants IS 'who is, and was, in a meeting: one row a socket that joined; the same user from two devices has two';
-COMMENT ON COLUMN rt.meeting_participants.audio IS 'whether the client says that its microphone is on';
-COMMENT ON COLUMN rt.meeting_participants.display_name IS 'what the others see; the users name if none is given';
-COMMENT ON COLUMN rt.meeting_participants.guest IS 'is a guest of the meeting, which a trigger sets';
+COMMENT ON TABLE rt.meeting_participants IS 'current and past participants of meetings: one row for each socket that joined';
+COMMENT ON COLUMN rt.meeting_participants.audio IS 'whether the client has reported its microphone as on';
+COMMENT ON COLUMN rt.meeting_participants.display_name IS 'display name; default: the user''s name';
+COMMENT ON COLUMN rt.meeting_participants.guest IS 'whether it is a guest; set by a trigger';
 COMMENT ON COLUMN rt.meeting_participants.id IS 'participantId on the wire';
 COMMENT ON COLUMN rt.meeting_participants.joined_at IS 'when it joined';
 COMMENT ON COLUMN rt.meeting_participants.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt.meeting_participants.removal_reason IS 'the reason that the host gave';
 COMMENT ON COLUMN rt.meeting_participants.removed_by IS 'the host who removed it';
 COMMENT ON COLUMN rt.meeting_participants.role IS 'host, co-host, participant, or viewer, who may not produce';
-COMMENT ON COLUMN rt.meeting_participants.screen_sharing IS 'whether the client says that it shows its screen';
+COMMENT ON COLUMN rt.meeting_participants.screen_sharing IS 'whether the client has reported that it shares its screen';
 COMMENT ON COLUMN rt.meeting_participants.user_id IS 'the user; two devices of one user are two participants';
-COMMENT ON COLUMN rt.meeting_participants.video_muted IS 'the camera is muted by a host, as audio_muted';
-COMMENT ON COLUMN rt.meeting_participants.video IS 'what the client says of itself, as audio and screen_sharing';
-COMMENT ON COLUMN rt.meeting_participants.audio_muted IS 'muted by a host: the forwarder stops it whatever the client does';
-COMMENT ON COLUMN rt.meeting_participants.hand_raised_at IS 'since when the hand is up; null: it is not';
-COMMENT ON COLUMN rt.meeting_participants.left_at IS 'null: in the meeting, or the place is kept; set it to put somebody out';
-COMMENT ON COLUMN rt.meeting_participants.left_reason IS 'left, disconnected (the grace was over), removed (and banned), ended';
-COMMENT ON COLUMN rt.meeting_participants.socket_id IS 'the socket that acts for it';
-COMMENT ON COLUMN rt.meeting_participants.gateway IS 'the gateway which has that socket';
-COMMENT ON COLUMN rt.meeting_participants.disconnected_at IS 'since when the socket is gone; the place is kept for rt.meeting_grace';
-COMMENT ON INDEX rt.meeting_participants_gateway IS 'what a gateway had that is gone';
+COMMENT ON COLUMN rt.meeting_participants.video_muted IS 'camera muted by a host; the media worker drops the stream';
+COMMENT ON COLUMN rt.meeting_participants.video IS 'whether the client has reported its camera as on';
+COMMENT ON COLUMN rt.meeting_participants.audio_muted IS 'muted by a host; the media worker drops the stream';
+COMMENT ON COLUMN rt.meeting_participants.hand_raised_at IS 'since when the hand is raised; null if it is not';
+COMMENT ON COLUMN rt.meeting_participants.left_at IS 'when the participant left; null while present or while the place is kept. Set it to remove a participant';
+COMMENT ON COLUMN rt.meeting_participants.left_reason IS 'left, disconnected (grace period over), removed (and banned) or ended';
+COMMENT ON COLUMN rt.meeting_participants.socket_id IS 'the participant''s socket';
+COMMENT ON COLUMN rt.meeting_participants.gateway IS 'the gateway of that socket';
+COMMENT ON COLUMN rt.meeting_participants.disconnected_at IS 'when the socket dropped; the place is kept for rt.meeting_grace';
+COMMENT ON INDEX rt.meeting_participants_gateway IS 'finds what a dead gateway had';
 
 CREATE TABLE rt.meeting_messages (
 	id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -190,11 +190,11 @@ COMMENT ON SEQUENCE rt.meeting_messages_id_seq IS 'ids of meetings'' messages';
 CREATE INDEX meeting_messages_meeting ON rt.meeting_messages (meeting_id, id);
 COMMENT ON INDEX rt.meeting_messages_meeting IS 'a meeting''s messages';
 CREATE INDEX meeting_messages_sender ON rt.meeting_messages (sender_id);
-COMMENT ON INDEX rt.meeting_messages_sender IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_messages_sender IS 'used when a user is deleted';
 CREATE INDEX meeting_messages_sender_participant ON rt.meeting_messages (sender_participant_id);
 COMMENT ON INDEX rt.meeting_messages_sender_participant IS 'deleting a participant';
 CREATE INDEX meeting_messages_recipient ON rt.meeting_messages (recipient_id) WHERE recipient_id IS NOT NULL;
-COMMENT ON INDEX rt.meeting_messages_recipient IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_messages_recipient IS 'used when a user is deleted';
 CREATE INDEX meeting_messages_recipient_participant ON rt.meeting_messages (recipient_participant_id)
 	WHERE recipient_participant_id IS NOT NULL;
 COMMENT ON TABLE rt.meeting_messages IS 'chat inside meetings; INSERT (meeting_id, sender_id, message) sends one';
@@ -224,19 +224,19 @@ COMMENT ON SEQUENCE rt.meeting_recordings_id_seq IS 'ids of recordings';
 CREATE INDEX meeting_recordings_meeting ON rt.meeting_recordings (meeting_id, id);
 COMMENT ON INDEX rt.meeting_recordings_meeting IS 'a meeting''s recordings';
 CREATE UNIQUE INDEX meeting_recordings_running ON rt.meeting_recordings (meeting_id) WHERE stopped_at IS NULL;
-COMMENT ON INDEX rt.meeting_recordings_running IS 'one at a time is under way in a meeting';
+COMMENT ON INDEX rt.meeting_recordings_running IS 'a meeting has at most one running recording';
 CREATE INDEX meeting_recordings_started_by ON rt.meeting_recordings (started_by) WHERE started_by IS NOT NULL;
-COMMENT ON INDEX rt.meeting_recordings_started_by IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_recordings_started_by IS 'used when a user is deleted';
 CREATE INDEX meeting_recordings_stopped_by ON rt.meeting_recordings (stopped_by) WHERE stopped_by IS NOT NULL;
-COMMENT ON TABLE rt.meeting_recordings IS 'recordings of meetings, at most one at a time; a recorder may write here by itself';
+COMMENT ON TABLE rt.meeting_recordings IS 'recordings of meetings, at most one at a time for each; recorders may write here';
 COMMENT ON COLUMN rt.meeting_recordings.id IS 'number of the recording';
 COMMENT ON COLUMN rt.meeting_recordings.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt.meeting_recordings.started_at IS 'when it began';
 COMMENT ON COLUMN rt.meeting_recordings.started_by IS 'who began it';
 COMMENT ON COLUMN rt.meeting_recordings.stopped_at IS 'when it ended; null: under way';
 COMMENT ON COLUMN rt.meeting_recordings.stopped_by IS 'who ended it';
-COMMENT ON COLUMN rt.meeting_recordings.location IS 'where the recorder has put it';
-COMMENT ON INDEX rt.meeting_recordings_stopped_by IS 'deleting a user';
+COMMENT ON COLUMN rt.meeting_recordings.location IS 'where the recorder stored it';
+COMMENT ON INDEX rt.meeting_recordings_stopped_by IS 'used when a user is deleted';
 
 CREATE TABLE rt.ice_servers (
 	url text PRIMARY KEY,
@@ -244,10 +244,10 @@ CREATE TABLE rt.ice_servers (
 	credential text,
 	CONSTRAINT ice_servers_url CHECK (url ~ '^(stuns?|turns?):[^[:space:]]+$')
 );
-COMMENT ON TABLE rt.ice_servers IS 'STUN and TURN servers that clients in meetings are told of; none are needed where they reach the media port';
-COMMENT ON COLUMN rt.ice_servers.credential IS 'the password for it';
+COMMENT ON TABLE rt.ice_servers IS 'STUN and TURN servers for clients in meetings; none needed if they can reach the media port';
+COMMENT ON COLUMN rt.ice_servers.credential IS 'its password';
 COMMENT ON COLUMN rt.ice_servers.url IS 'stun: or turn: URL, given to clients in webrtcConfig';
-COMMENT ON COLUMN rt.ice_servers.username IS 'the name for it';
+COMMENT ON COLUMN rt.ice_servers.username IS 'its username';
 
 -- One statement each: all of them change the extension's one row in the catalog.
 DO $$
@@ -273,4 +273,4 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 		WHEN 'participant' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume']
 		WHEN 'viewer' THEN ARRAY['chat', 'react', 'raise-hand', 'consume']
 	END;
-COMMENT ON FUNCTION rt_private.meeting_permissions(text) IS 'what a role may do in a meeting; the one place that says so';
+COMMENT ON FUNCTION rt_private.meeting_permissions(text) IS 'what a role may do in a meeting; the only definition';

@@ -16,9 +16,9 @@ CREATE TABLE rt_private.guests (
 CREATE INDEX guests_meeting ON rt_private.guests (meeting_id);
 CREATE INDEX guests_until ON rt_private.guests (until);
 COMMENT ON TABLE rt_private.guests IS 'users who are guests of one meeting';
-COMMENT ON COLUMN rt_private.guests.user_id IS 'who';
-COMMENT ON COLUMN rt_private.guests.meeting_id IS 'the one meeting that is open to them';
-COMMENT ON COLUMN rt_private.guests.password_hash IS 'the meeting''s, as it was when they gave the password: they need not give that one again';
+COMMENT ON COLUMN rt_private.guests.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.guests.meeting_id IS 'the only meeting open to the guest';
+COMMENT ON COLUMN rt_private.guests.password_hash IS 'the meeting''s password hash when the guest gave the password, which is not asked for again';
 COMMENT ON COLUMN rt_private.guests.until IS 'when their token expires; an hour after that the user is removed';
 COMMENT ON INDEX rt_private.guests_meeting IS 'the guests of a meeting';
 COMMENT ON INDEX rt_private.guests_until IS 'removing guests';
@@ -54,19 +54,19 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses to make a guest the member or host of something';
+COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses guests in this table';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
-COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'guests of meetings are in no room';
+COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.meeting_invitees
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
-COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'guests of meetings are invited nowhere';
+COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'refuses invitations of guests';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF host_id ON rt.meetings
 	FOR EACH ROW WHEN (starts_with(NEW.host_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('host_id');
-COMMENT ON TRIGGER keep_guests_out ON rt.meetings IS 'guests own no meeting';
+COMMENT ON TRIGGER keep_guests_out ON rt.meetings IS 'refuses guests as hosts';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF blocked_id ON rt.blocks
 	FOR EACH ROW WHEN (starts_with(NEW.blocked_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('blocked_id');
-COMMENT ON TRIGGER keep_guests_out ON rt.blocks IS 'guests of meetings are no users to be blocked';
+COMMENT ON TRIGGER keep_guests_out ON rt.blocks IS 'refuses blocks of guests';
 
 -- ---- until when ---------------------------------------------------------------------------
 
@@ -88,15 +88,15 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_guests_end() IS 'the guests of a meeting end with it';
+COMMENT ON FUNCTION rt_private.meeting_guests_end() IS 'ends a meeting''s guests when it ends';
 
 -- Fires after meetings_after_update: guests hear of the end before their sockets are closed.
 CREATE TRIGGER meetings_guests_end AFTER UPDATE OF status ON rt.meetings
 	FOR EACH ROW WHEN (NEW.status = 'ended' AND OLD.status <> 'ended') EXECUTE FUNCTION rt_private.meeting_guests_end();
-COMMENT ON TRIGGER meetings_guests_end ON rt.meetings IS 'the guests of a meeting end with it';
+COMMENT ON TRIGGER meetings_guests_end ON rt.meetings IS 'ends a meeting''s guests when it ends';
 CREATE TRIGGER meetings_guests_deleted AFTER DELETE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_guests_end();
-COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'the guests of a meeting end with it';
+COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'ends a meeting''s guests when it ends';
 
 -- Some at a time.
 CREATE FUNCTION rt_private.sweep_guests() RETURNS void

@@ -26,7 +26,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_quota(bigint, text) IS 'refuses more than a user may have of something';
+COMMENT ON FUNCTION rt_private.check_quota(bigint, text) IS 'refuses what exceeds a user''s quota';
 
 CREATE INDEX meetings_host_open ON rt.meetings (host_id) WHERE status <> 'ended';
 COMMENT ON INDEX rt.meetings_host_open IS 'counting a user''s meetings';

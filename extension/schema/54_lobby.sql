@@ -20,19 +20,19 @@ CREATE TABLE rt.meeting_waiting (
 CREATE INDEX meeting_waiting_of_user ON rt.meeting_waiting (user_id);
 CREATE INDEX meeting_waiting_decided_by ON rt.meeting_waiting (decided_by) WHERE decided_by IS NOT NULL;
 CREATE INDEX meeting_waiting_socket ON rt.meeting_waiting (socket_id) WHERE status = 'waiting';
-COMMENT ON TABLE rt.meeting_waiting IS 'who waits to be let into a meeting with a lobby, and what was decided of others';
-COMMENT ON SEQUENCE rt.meeting_waiting_id_seq IS 'ids of those who wait';
+COMMENT ON TABLE rt.meeting_waiting IS 'people in the lobby of a meeting, and decisions on them';
+COMMENT ON SEQUENCE rt.meeting_waiting_id_seq IS 'ids of rt.meeting_waiting';
 COMMENT ON COLUMN rt.meeting_waiting.id IS 'waitingId on the wire';
 COMMENT ON COLUMN rt.meeting_waiting.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt.meeting_waiting.user_id IS 'who wants to join';
+COMMENT ON COLUMN rt.meeting_waiting.user_id IS 'the user who wants to join';
 COMMENT ON COLUMN rt.meeting_waiting.display_name IS 'the name that hosts see';
 COMMENT ON COLUMN rt.meeting_waiting.status IS 'waiting; admitted, and may join; refused, and may ask again after half a minute';
-COMMENT ON COLUMN rt.meeting_waiting.asked_at IS 'since when they wait';
+COMMENT ON COLUMN rt.meeting_waiting.asked_at IS 'since when the user waits';
 COMMENT ON COLUMN rt.meeting_waiting.decided_at IS 'when they were admitted or refused';
-COMMENT ON COLUMN rt.meeting_waiting.decided_by IS 'by whom; null: by nobody, as where the lobby was switched off, or by plain SQL';
+COMMENT ON COLUMN rt.meeting_waiting.decided_by IS 'who decided; null: plain SQL, or the lobby was turned off';
 COMMENT ON COLUMN rt.meeting_waiting.socket_id IS 'the socket that waits';
-COMMENT ON INDEX rt.meeting_waiting_of_user IS 'deleting a user';
-COMMENT ON INDEX rt.meeting_waiting_decided_by IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_waiting_of_user IS 'used when a user is deleted';
+COMMENT ON INDEX rt.meeting_waiting_decided_by IS 'used when a user is deleted';
 COMMENT ON INDEX rt.meeting_waiting_socket IS 'sockets that drop';
 -- Who waits has no socket after a restore.
 SELECT pg_catalog.pg_extension_config_dump('rt.meeting_waiting', 'WHERE status <> ''waiting''');
@@ -45,7 +45,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(p.id ORDER BY p.id) FROM rt.meeting_participants AS p
 	WHERE p.meeting_id = meeting_doorkeepers.meeting_id AND p.left_at IS NULL AND 'remove' = ANY (rt_private.meeting_permissions(p.role))
 $$;
-COMMENT ON FUNCTION rt_private.meeting_doorkeepers(bigint) IS 'the participants who are told who waits, and let in: those who may also remove';
+COMMENT ON FUNCTION rt_private.meeting_doorkeepers(bigint) IS 'participants who manage the lobby: those who may remove others';
 
 CREATE FUNCTION rt_private.waiting_json(w rt.meeting_waiting) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -86,7 +86,7 @@ BEGIN
 		'waitingId', w.id::text, 'userName', w.display_name, 'reason', lobby_left.reason));
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_left(rt.meeting_waiting, text) IS 'tells the hosts that somebody waits no longer';
+COMMENT ON FUNCTION rt_private.lobby_left(rt.meeting_waiting, text) IS 'tells the hosts that somebody no longer waits';
 
 CREATE FUNCTION rt_private.waiting_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -101,7 +101,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.waiting_changed() IS 'tells hosts who waits, and who waited what was decided';
+COMMENT ON FUNCTION rt_private.waiting_changed() IS 'tells hosts who waits, and tells waiting users the decision';
 CREATE TRIGGER waiting_asked AFTER INSERT ON rt.meeting_waiting
 	FOR EACH ROW WHEN (NEW.status = 'waiting') EXECUTE FUNCTION rt_private.waiting_changed();
 COMMENT ON TRIGGER waiting_asked ON rt.meeting_waiting IS 'emits participant-waiting';
@@ -145,10 +145,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_opened() IS 'a lobby that is switched off lets all in';
+COMMENT ON FUNCTION rt_private.lobby_opened() IS 'admits all who wait when the lobby is turned off';
 CREATE TRIGGER meetings_lobby_opened AFTER UPDATE OF lobby ON rt.meetings
 	FOR EACH ROW WHEN (OLD.lobby AND NOT NEW.lobby) EXECUTE FUNCTION rt_private.lobby_opened();
-COMMENT ON TRIGGER meetings_lobby_opened ON rt.meetings IS 'a lobby that is switched off lets all in';
+COMMENT ON TRIGGER meetings_lobby_opened ON rt.meetings IS 'admits all who wait when the lobby is turned off';
 
 CREATE FUNCTION rt_private.lobby_promoted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -174,10 +174,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_disconnected() IS 'who waits and is cut off leaves the lobby';
+COMMENT ON FUNCTION rt_private.lobby_disconnected() IS 'removes a disconnected socket from the lobby';
 CREATE TRIGGER lobby_disconnected AFTER DELETE ON rt_private.connections
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.lobby_disconnected();
-COMMENT ON TRIGGER lobby_disconnected ON rt_private.connections IS 'who waits and is cut off leaves the lobby';
+COMMENT ON TRIGGER lobby_disconnected ON rt_private.connections IS 'removes a disconnected socket from the lobby';
 
 -- What the trigger has not seen: a socket that dropped while it asked, a crash of the server.
 CREATE FUNCTION rt_private.sweep_lobbies() RETURNS void
@@ -186,7 +186,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WHERE w.status = 'waiting' AND w.asked_at < clock_timestamp() - interval '10 s'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = w.socket_id)
 $$;
-COMMENT ON FUNCTION rt_private.sweep_lobbies() IS 'removes from lobbies who is not connected';
+COMMENT ON FUNCTION rt_private.sweep_lobbies() IS 'removes disconnected users from lobbies';
 
 -- ---- waiting -------------------------------------------------------------------------------
 
@@ -201,13 +201,13 @@ BEGIN
 			WHERE w.meeting_id = m.id AND w.user_id = actor AND w.status = 'admitted');
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_passes(rt.meetings, text) IS 'whether somebody need not wait to join';
+COMMENT ON FUNCTION rt_private.lobby_passes(rt.meetings, text) IS 'whether a user may join without waiting';
 
 CREATE FUNCTION rt_private.lobby_answer() RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('status', 403, 'error', json_build_object('code', 'waiting', 'message', 'Wait until a host lets you in'))
 $$;
-COMMENT ON FUNCTION rt_private.lobby_answer() IS 'the answer to who has to wait';
+COMMENT ON FUNCTION rt_private.lobby_answer() IS 'the answer to a user who has to wait';
 
 -- The meeting is locked.
 CREATE FUNCTION rt_private.lobby_wait(m rt.meetings, actor text, req jsonb) RETURNS json
@@ -230,7 +230,7 @@ BEGIN
 	RETURN rt_private.lobby_answer();
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_wait(rt.meetings, text, jsonb) IS 'puts somebody into the lobby; again is no second event';
+COMMENT ON FUNCTION rt_private.lobby_wait(rt.meetings, text, jsonb) IS 'puts a user into the lobby; idempotent';
 
 -- ---- deciding ------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ BEGIN
 	RETURN decided;
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_decide(bigint, bigint, text) IS 'admits or refuses who waits; of two who decide at once the first one does';
+COMMENT ON FUNCTION rt_private.lobby_decide(bigint, bigint, text) IS 'admits or refuses a waiting user; the first of two concurrent decisions wins';
 
 CREATE FUNCTION rt.admit_waiting(meeting bigint, waiting bigint DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -259,7 +259,7 @@ BEGIN
 	RETURN rt_private.lobby_decide(meeting, waiting, 'admitted');
 END
 $$;
-COMMENT ON FUNCTION rt.admit_waiting(bigint, bigint) IS 'lets somebody join who waits in a meeting''s lobby, or all; returns how many';
+COMMENT ON FUNCTION rt.admit_waiting(bigint, bigint) IS 'admits one or all who wait in a meeting''s lobby; returns how many';
 
 CREATE FUNCTION rt.refuse_waiting(meeting bigint, waiting bigint DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -267,4 +267,4 @@ BEGIN
 	RETURN rt_private.lobby_decide(meeting, waiting, 'refused');
 END
 $$;
-COMMENT ON FUNCTION rt.refuse_waiting(bigint, bigint) IS 'refuses somebody who waits in a meeting''s lobby, or all; returns how many';
+COMMENT ON FUNCTION rt.refuse_waiting(bigint, bigint) IS 'refuses one or all who wait in a meeting''s lobby; returns how many';

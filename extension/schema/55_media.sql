@@ -19,20 +19,20 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	totals jsonb NOT NULL DEFAULT '{}',
 	ice_candidates jsonb NOT NULL DEFAULT '[]'
 );
-COMMENT ON TABLE rt_private.media_workers IS 'running media forwarders; one that is silent for over 3 s is given up';
-COMMENT ON COLUMN rt_private.media_workers.id IS 'new with each start of the program';
-COMMENT ON COLUMN rt_private.media_workers.slot IS 'which worker of which host; a start in a slot gives up the one before';
+COMMENT ON TABLE rt_private.media_workers IS 'running media workers; one that has not reported for 3 s is considered dead';
+COMMENT ON COLUMN rt_private.media_workers.id IS 'new at each start of the program';
+COMMENT ON COLUMN rt_private.media_workers.slot IS 'host and number of the worker; a start replaces the previous worker of the slot';
 COMMENT ON COLUMN rt_private.media_workers.capacity IS 'producers and consumers that it can carry';
 COMMENT ON COLUMN rt_private.media_workers.load IS 'producers and consumers that it carries';
 COMMENT ON COLUMN rt_private.media_workers.ice_candidates IS 'iceCandidates of its transports, as clients get them';
-COMMENT ON COLUMN rt_private.media_workers.totals IS 'what it did since it started, for the metrics';
-COMMENT ON COLUMN rt_private.media_workers.addresses IS 'the addresses that it is reached at';
+COMMENT ON COLUMN rt_private.media_workers.totals IS 'totals since its start, for metrics';
+COMMENT ON COLUMN rt_private.media_workers.addresses IS 'the addresses it announces';
 COMMENT ON COLUMN rt_private.media_workers.udp_port IS 'its UDP port';
 COMMENT ON COLUMN rt_private.media_workers.tcp_port IS 'its TCP port';
 COMMENT ON COLUMN rt_private.media_workers.fingerprint IS 'of its DTLS certificate';
 COMMENT ON COLUMN rt_private.media_workers.can_record IS 'whether it can record';
-COMMENT ON COLUMN rt_private.media_workers.started_at IS 'when it began to serve';
-COMMENT ON COLUMN rt_private.media_workers.heartbeat_at IS 'when it was heard of last';
+COMMENT ON COLUMN rt_private.media_workers.started_at IS 'when it started to serve';
+COMMENT ON COLUMN rt_private.media_workers.heartbeat_at IS 'when it last reported';
 
 CREATE UNLOGGED TABLE rt_private.media_routers (
 	id text PRIMARY KEY,
@@ -40,13 +40,13 @@ CREATE UNLOGGED TABLE rt_private.media_routers (
 	worker text NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id on the wire';
+COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
 COMMENT ON COLUMN rt_private.media_routers.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt_private.media_routers.worker IS 'the media worker that has it';
-COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was made';
+COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
+COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
 CREATE INDEX media_routers_worker ON rt_private.media_routers (worker);
 COMMENT ON TABLE rt_private.media_routers IS 'the placement of meetings on media workers';
-COMMENT ON INDEX rt_private.media_routers_worker IS 'what a media worker had that is gone';
+COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';
 
 -- Each second the figures of what is on a router are written anew: with room beside them, without touching an index.
 CREATE UNLOGGED TABLE rt_private.media_transports (
@@ -61,21 +61,21 @@ CREATE UNLOGGED TABLE rt_private.media_transports (
 	stats jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 40);
-COMMENT ON COLUMN rt_private.media_transports.id IS 'its id on the wire';
+COMMENT ON COLUMN rt_private.media_transports.id IS 'its id as clients get it';
 COMMENT ON COLUMN rt_private.media_transports.router_id IS 'the router';
-COMMENT ON COLUMN rt_private.media_transports.worker IS 'the media worker that has it';
+COMMENT ON COLUMN rt_private.media_transports.worker IS 'its media worker';
 COMMENT ON COLUMN rt_private.media_transports.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt_private.media_transports.participant_id IS 'whose it is';
+COMMENT ON COLUMN rt_private.media_transports.participant_id IS 'the user it belongs to';
 COMMENT ON COLUMN rt_private.media_transports.direction IS 'send: from the client; recv: to it';
 COMMENT ON COLUMN rt_private.media_transports.stats IS 'its figures, as the worker reports them';
-COMMENT ON COLUMN rt_private.media_transports.created_at IS 'when it was made';
+COMMENT ON COLUMN rt_private.media_transports.created_at IS 'when it was created';
 CREATE INDEX media_transports_participant ON rt_private.media_transports (participant_id);
-COMMENT ON INDEX rt_private.media_transports_participant IS 'what a participant has';
+COMMENT ON INDEX rt_private.media_transports_participant IS 'finds what a participant has';
 CREATE INDEX media_transports_meeting ON rt_private.media_transports (meeting_id);
-COMMENT ON TABLE rt_private.media_transports IS 'one peer''s way into a router';
+COMMENT ON TABLE rt_private.media_transports IS 'transports: connections of peers to routers';
 COMMENT ON COLUMN rt_private.media_transports.socket_id IS 'the socket that made it';
-COMMENT ON COLUMN rt_private.media_transports.connected IS 'the client has given its DTLS parameters';
-COMMENT ON INDEX rt_private.media_transports_meeting IS 'what a meeting has';
+COMMENT ON COLUMN rt_private.media_transports.connected IS 'whether the client has sent its DTLS parameters';
+COMMENT ON INDEX rt_private.media_transports_meeting IS 'finds what a meeting has';
 
 CREATE UNLOGGED TABLE rt_private.media_producers (
 	id text PRIMARY KEY,
@@ -92,26 +92,26 @@ CREATE UNLOGGED TABLE rt_private.media_producers (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	paused_by bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 40);
-COMMENT ON COLUMN rt_private.media_producers.id IS 'its id on the wire';
-COMMENT ON COLUMN rt_private.media_producers.transport_id IS 'the transport that it comes in by';
-COMMENT ON COLUMN rt_private.media_producers.worker IS 'the media worker that has it';
+COMMENT ON COLUMN rt_private.media_producers.id IS 'its id as clients get it';
+COMMENT ON COLUMN rt_private.media_producers.transport_id IS 'its transport';
+COMMENT ON COLUMN rt_private.media_producers.worker IS 'its media worker';
 COMMENT ON COLUMN rt_private.media_producers.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt_private.media_producers.participant_id IS 'whose it is';
+COMMENT ON COLUMN rt_private.media_producers.participant_id IS 'the user it belongs to';
 COMMENT ON COLUMN rt_private.media_producers.kind IS 'audio or video';
-COMMENT ON COLUMN rt_private.media_producers.source IS 'what is shown or heard: camera, microphone, screen, screen-audio';
+COMMENT ON COLUMN rt_private.media_producers.source IS 'camera, microphone, screen or screen-audio';
 COMMENT ON COLUMN rt_private.media_producers.type IS 'simple, simulcast or svc';
 COMMENT ON COLUMN rt_private.media_producers.stats IS 'its figures, as the worker reports them';
-COMMENT ON COLUMN rt_private.media_producers.created_at IS 'when it was made';
+COMMENT ON COLUMN rt_private.media_producers.created_at IS 'when it was created';
 CREATE INDEX media_producers_transport ON rt_private.media_producers (transport_id);
-COMMENT ON INDEX rt_private.media_producers_transport IS 'what a transport carries';
+COMMENT ON INDEX rt_private.media_producers_transport IS 'finds what a transport carries';
 CREATE INDEX media_producers_participant ON rt_private.media_producers (participant_id);
-COMMENT ON INDEX rt_private.media_producers_participant IS 'what a participant sends';
+COMMENT ON INDEX rt_private.media_producers_participant IS 'finds what a participant sends';
 CREATE INDEX media_producers_meeting ON rt_private.media_producers (meeting_id);
-COMMENT ON TABLE rt_private.media_producers IS 'a stream that comes in';
-COMMENT ON COLUMN rt_private.media_producers.paused IS 'by its owner';
-COMMENT ON COLUMN rt_private.media_producers.muted IS 'by a host';
-COMMENT ON COLUMN rt_private.media_producers.paused_by IS 'the newest request that paused or resumed it; 0: none has';
-COMMENT ON INDEX rt_private.media_producers_meeting IS 'what a meeting has';
+COMMENT ON TABLE rt_private.media_producers IS 'incoming media streams';
+COMMENT ON COLUMN rt_private.media_producers.paused IS 'paused by its owner';
+COMMENT ON COLUMN rt_private.media_producers.muted IS 'muted by a host';
+COMMENT ON COLUMN rt_private.media_producers.paused_by IS 'newest request that paused or resumed it; 0 if none has';
+COMMENT ON INDEX rt_private.media_producers_meeting IS 'finds what a meeting has';
 
 CREATE UNLOGGED TABLE rt_private.media_consumers (
 	id text PRIMARY KEY,
@@ -125,23 +125,23 @@ CREATE UNLOGGED TABLE rt_private.media_consumers (
 	stats jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 40);
-COMMENT ON COLUMN rt_private.media_consumers.id IS 'its id on the wire';
-COMMENT ON COLUMN rt_private.media_consumers.transport_id IS 'the transport that it goes out by';
-COMMENT ON COLUMN rt_private.media_consumers.producer_id IS 'the stream that it passes on';
-COMMENT ON COLUMN rt_private.media_consumers.worker IS 'the media worker that has it';
+COMMENT ON COLUMN rt_private.media_consumers.id IS 'its id as clients get it';
+COMMENT ON COLUMN rt_private.media_consumers.transport_id IS 'its transport';
+COMMENT ON COLUMN rt_private.media_consumers.producer_id IS 'the stream that it forwards';
+COMMENT ON COLUMN rt_private.media_consumers.worker IS 'its media worker';
 COMMENT ON COLUMN rt_private.media_consumers.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt_private.media_consumers.participant_id IS 'who receives it';
+COMMENT ON COLUMN rt_private.media_consumers.participant_id IS 'the receiving participant';
 COMMENT ON COLUMN rt_private.media_consumers.kind IS 'audio or video';
-COMMENT ON COLUMN rt_private.media_consumers.paused IS 'by the one who receives it; so it begins';
+COMMENT ON COLUMN rt_private.media_consumers.paused IS 'paused by the receiver, as it is at first';
 COMMENT ON COLUMN rt_private.media_consumers.stats IS 'its figures, as the worker reports them';
-COMMENT ON COLUMN rt_private.media_consumers.created_at IS 'when it was made';
+COMMENT ON COLUMN rt_private.media_consumers.created_at IS 'when it was created';
 CREATE INDEX media_consumers_transport ON rt_private.media_consumers (transport_id);
-COMMENT ON INDEX rt_private.media_consumers_transport IS 'what a transport carries';
+COMMENT ON INDEX rt_private.media_consumers_transport IS 'finds what a transport carries';
 CREATE INDEX media_consumers_producer ON rt_private.media_consumers (producer_id);
-COMMENT ON INDEX rt_private.media_consumers_producer IS 'who receives a stream';
+COMMENT ON INDEX rt_private.media_consumers_producer IS 'finds the receivers of a stream';
 CREATE INDEX media_consumers_meeting ON rt_private.media_consumers (meeting_id);
-COMMENT ON TABLE rt_private.media_consumers IS 'a stream that goes out to one participant';
-COMMENT ON INDEX rt_private.media_consumers_meeting IS 'what a meeting has';
+COMMENT ON TABLE rt_private.media_consumers IS 'outgoing media streams, each to one participant';
+COMMENT ON INDEX rt_private.media_consumers_meeting IS 'finds what a meeting has';
 
 CREATE UNLOGGED TABLE rt_private.media_requests (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -158,27 +158,27 @@ CREATE UNLOGGED TABLE rt_private.media_requests (
 	fetched boolean NOT NULL DEFAULT false,
 	answer json
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
-COMMENT ON COLUMN rt_private.media_requests.id IS 'the order in which they are carried out';
-COMMENT ON COLUMN rt_private.media_requests.worker IS 'the media worker that is to do it';
-COMMENT ON COLUMN rt_private.media_requests.op IS 'what is to be done';
+COMMENT ON COLUMN rt_private.media_requests.id IS 'id, in order of execution';
+COMMENT ON COLUMN rt_private.media_requests.worker IS 'the media worker it is for';
+COMMENT ON COLUMN rt_private.media_requests.op IS 'the operation';
 COMMENT ON COLUMN rt_private.media_requests.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt_private.media_requests.participant_id IS 'who asks, or whom it concerns';
+COMMENT ON COLUMN rt_private.media_requests.participant_id IS 'the participant who asks, or who is concerned';
 COMMENT ON COLUMN rt_private.media_requests.gateway IS 'the gateway that gets the answer; null: a command, which has none';
 COMMENT ON COLUMN rt_private.media_requests.socket_id IS 'the socket that asked';
 COMMENT ON COLUMN rt_private.media_requests.created_at IS 'when it was asked';
 CREATE INDEX media_requests_waiting ON rt_private.media_requests (worker, id) WHERE NOT fetched;
-COMMENT ON INDEX rt_private.media_requests_waiting IS 'what a media worker is to fetch';
+COMMENT ON INDEX rt_private.media_requests_waiting IS 'finds requests that a media worker has to fetch';
 CREATE INDEX media_requests_participant ON rt_private.media_requests (participant_id);
-COMMENT ON INDEX rt_private.media_requests_participant IS 'what a participant has asked for';
+COMMENT ON INDEX rt_private.media_requests_participant IS 'finds the requests of a participant';
 CREATE INDEX media_requests_handed ON rt_private.media_requests (worker) WHERE fetched AND gateway IS NULL;
-COMMENT ON TABLE rt_private.media_requests IS 'what media workers are to do: requests of clients (with gateway), and commands (without)';
+COMMENT ON TABLE rt_private.media_requests IS 'work for media workers: requests of clients (with gateway) and commands (without)';
 COMMENT ON SEQUENCE rt_private.media_requests_id_seq IS 'ids of requests';
-COMMENT ON COLUMN rt_private.media_requests.object_id IS 'the transport, producer or consumer that it makes or concerns';
-COMMENT ON COLUMN rt_private.media_requests.body IS 'what the worker gets besides op and the ids of the row';
-COMMENT ON COLUMN rt_private.media_requests.tag IS 'the gateway''s own name for the request';
-COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or it is in the notification';
-COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that waits to be fetched by the gateway';
-COMMENT ON INDEX rt_private.media_requests_handed IS 'commands that a media worker has';
+COMMENT ON COLUMN rt_private.media_requests.object_id IS 'the transport, producer or consumer concerned';
+COMMENT ON COLUMN rt_private.media_requests.body IS 'parameters of the operation';
+COMMENT ON COLUMN rt_private.media_requests.tag IS 'the gateway''s id of the request';
+COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or the notification contains it';
+COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that the gateway has yet to fetch';
+COMMENT ON INDEX rt_private.media_requests_handed IS 'finds commands that a media worker has';
 
 -- ---- what a router can -----------------------------------------------------------------------------
 --

@@ -54,7 +54,7 @@ BEGIN
 		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
 END
 $$;
-COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'everybody who is in a meeting, or whose place is kept';
+COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'the participants of a meeting, including those whose place is kept';
 
 CREATE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -128,7 +128,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meetings_before() IS 'keeps a meeting''s lifecycle: only forward, with who and when';
+COMMENT ON FUNCTION rt_private.meetings_before() IS 'enforces a meeting''s lifecycle: forward only';
 
 CREATE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -144,7 +144,7 @@ BEGIN
 	PERFORM rt_private.lobby_end(m);
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_put_all_out(rt.meetings) IS 'ends everything in a meeting that has ended or is about to go';
+COMMENT ON FUNCTION rt_private.meeting_put_all_out(rt.meetings) IS 'removes everybody and all media from a meeting that ends';
 
 CREATE FUNCTION rt_private.meetings_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -179,17 +179,17 @@ BEGIN
 	RETURN OLD;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meetings_before_delete() IS 'a meeting that is deleted ends first';
+COMMENT ON FUNCTION rt_private.meetings_before_delete() IS 'ends a meeting before it is deleted';
 
 CREATE TRIGGER meetings_before BEFORE INSERT OR UPDATE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before();
-COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'keeps a meeting''s lifecycle: only forward, with who and when';
+COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'enforces a meeting''s lifecycle: forward only';
 CREATE TRIGGER meetings_after_update AFTER UPDATE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_after_update();
 COMMENT ON TRIGGER meetings_after_update ON rt.meetings IS 'emits meeting-updated and meeting-ended';
 CREATE TRIGGER meetings_before_delete BEFORE DELETE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meetings_before_delete();
-COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'a meeting that is deleted ends first';
+COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'ends a meeting before it is deleted';
 
 -- ---- invitees ---------------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ BEGIN
 	WHERE o.meeting_id = p.meeting_id AND o.user_id = p.user_id AND o.left_at IS NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_ban(rt.meeting_participants) IS 'keeps a user who was removed out of a meeting';
+COMMENT ON FUNCTION rt_private.meeting_ban(rt.meeting_participants) IS 'bans a removed user from a meeting';
 
 CREATE FUNCTION rt_private.participants_left() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -300,7 +300,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.participants_left() IS 'emits participant-left, and bans who was removed';
+COMMENT ON FUNCTION rt_private.participants_left() IS 'emits participant-left, and bans a removed user';
 
 CREATE FUNCTION rt_private.participants_deleted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -324,7 +324,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; who may not produce any more is stopped';
+COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; stops producers that the role does not allow';
 
 CREATE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -410,13 +410,13 @@ CREATE TRIGGER participants_moved AFTER UPDATE ON rt.meeting_participants
 COMMENT ON TRIGGER participants_moved ON rt.meeting_participants IS 'tells the gateways which socket now acts for a participant';
 CREATE TRIGGER participants_left AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (OLD.left_at IS NULL AND NEW.left_at IS NOT NULL) EXECUTE FUNCTION rt_private.participants_left();
-COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans who was removed';
+COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans a removed user';
 CREATE TRIGGER participants_deleted AFTER DELETE ON rt.meeting_participants
 	FOR EACH ROW WHEN (OLD.left_at IS NULL) EXECUTE FUNCTION rt_private.participants_deleted();
 COMMENT ON TRIGGER participants_deleted ON rt.meeting_participants IS 'emits participant-left for a row that was deleted; bans nobody';
 CREATE TRIGGER participants_role AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL AND OLD.role <> NEW.role) EXECUTE FUNCTION rt_private.participants_role();
-COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; who may not produce any more is stopped';
+COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; stops producers that the role does not allow';
 CREATE TRIGGER participants_media AFTER UPDATE ON rt.meeting_participants
 	FOR EACH ROW WHEN (NEW.left_at IS NULL
 		AND (OLD.video, OLD.audio, OLD.screen_sharing, OLD.audio_muted, OLD.video_muted)
@@ -480,14 +480,14 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_messages_after_insert() IS 'emits new-message to those whom it is for';
+COMMENT ON FUNCTION rt_private.meeting_messages_after_insert() IS 'emits new-message to its recipients';
 
 CREATE TRIGGER meeting_messages_before_insert BEFORE INSERT ON rt.meeting_messages
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_before_insert();
 COMMENT ON TRIGGER meeting_messages_before_insert ON rt.meeting_messages IS 'completes a message''s sender';
 CREATE TRIGGER meeting_messages_after_insert AFTER INSERT ON rt.meeting_messages
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_messages_after_insert();
-COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to those whom it is for';
+COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to its recipients';
 
 CREATE FUNCTION rt_private.meeting_recordings_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -15,7 +15,7 @@ BEGIN
 	RETURN m;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against whatever changes what is seen of it';
+COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against visible changes';
 
 CREATE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -40,7 +40,7 @@ BEGIN
 		WHERE b.meeting_id = meeting_banned.meeting_id AND b.user_id = meeting_banned.user_id);
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'was removed and not invited again';
+COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'whether a user was removed and not invited again';
 
 CREATE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,7 +61,7 @@ BEGIN
 			WHERE r.room_id = m.room_id AND r.user_id = meeting_may_join.user_id));
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, its guest, or open to anyone; and not removed';
+COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'whether a user has access: host, invitee, member of its room, guest, or open to anyone; and not removed';
 
 -- Whoever has been in it may look back at it, but for who was removed.
 CREATE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
@@ -73,7 +73,7 @@ BEGIN
 			WHERE p.meeting_id = m.id AND p.user_id = meeting_may_see.user_id));
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'may read a meeting and who is in it';
+COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'whether a user may see a meeting and its participants';
 
 -- For what does not come from a participant's socket (REST, SQL): the owner, or whoever is in it in a role that may.
 CREATE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
@@ -86,7 +86,7 @@ BEGIN
 				AND meeting_user_may.action = ANY (rt_private.meeting_permissions(p.role)));
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'may do something in a meeting without a socket in it';
+COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'whether a user may do something in a meeting without being in it';
 
 CREATE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -96,7 +96,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses who may not do something in a meeting; the database''s owner may';
+COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses users who may not do something in a meeting; the database''s owner may';
 
 CREATE FUNCTION rt_private.meeting_hash(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -114,7 +114,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(password_hash IN (rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), password_hash),
 		rt_private.crypt(rt_private.password_bytes(password), password_hash)), false)
 $$;
-COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a meeting''s password is the one, also as it was hashed before passwords were composed';
+COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a password matches; accepts hashes from before normalization';
 
 -- ---- for SQL clients ----------------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ BEGIN
 	UPDATE rt.meetings AS t SET status = 'ended' WHERE t.id = m.id;
 END
 $$;
-COMMENT ON FUNCTION rt.end_meeting(bigint) IS 'ends a meeting for good and puts all out';
+COMMENT ON FUNCTION rt.end_meeting(bigint) IS 'ends a meeting and removes everybody';
 
 CREATE FUNCTION rt.set_meeting_password(meeting bigint, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -206,7 +206,7 @@ BEGIN
 	WHERE t.id = m.id;
 END
 $$;
-COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets the password that joining takes; null: none';
+COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets a meeting''s password; null: none';
 
 -- Finds a participant who is in a meeting, and locks the meeting.
 CREATE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
@@ -234,7 +234,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		removal_reason = participant_remove.reason
 	WHERE t.id = p.id
 $$;
-COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'puts somebody out, who may not come back';
+COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'removes and bans a participant';
 
 CREATE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -269,7 +269,7 @@ BEGIN
 	PERFORM rt_private.participant_remove(p, reason);
 END
 $$;
-COMMENT ON FUNCTION rt.kick_participant(bigint, text) IS 'puts a participant out of its meeting; that user may not come back unless invited again';
+COMMENT ON FUNCTION rt.kick_participant(bigint, text) IS 'removes a participant from a meeting; that user may not return unless invited again';
 
 CREATE FUNCTION rt.mute_participant(participant bigint, mute boolean DEFAULT true, kind text DEFAULT 'audio') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -283,4 +283,4 @@ BEGIN
 	PERFORM rt_private.participant_set_muted(p, kind, mute);
 END
 $$;
-COMMENT ON FUNCTION rt.mute_participant(bigint, boolean, text) IS 'mutes a participant''s audio or video in the forwarder, or lifts that';
+COMMENT ON FUNCTION rt.mute_participant(bigint, boolean, text) IS 'mutes or unmutes a participant''s audio or video in the media worker';

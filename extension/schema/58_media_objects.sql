@@ -59,14 +59,14 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'has a media worker, if it lives, do something that nobody waits for';
+COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'sends a media worker a command, if it is alive';
 
 -- ---- placement ----------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
 LANGUAGE sql VOLATILE
 	RETURN w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds';
-COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'has been heard of within 3 s';
+COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'whether a media worker has reported within 3 s';
 
 CREATE FUNCTION rt_private.media_totals() RETURNS json
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -74,7 +74,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	FROM rt_private.media_workers AS w
 	WHERE rt_private.media_alive(w)
 $$;
-COMMENT ON FUNCTION rt_private.media_totals() IS 'what the living media workers did since they started';
+COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
 CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
@@ -235,7 +235,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of a meeting that nobody is in';
+COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of an empty meeting';
 
 CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -342,4 +342,4 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_worker_lost(text, text) IS 'gives up a media worker';
+COMMENT ON FUNCTION rt_private.media_worker_lost(text, text) IS 'removes a dead media worker';

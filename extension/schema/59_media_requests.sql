@@ -8,7 +8,7 @@
 CREATE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 	RETURN op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer');
-COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'its answer changes what others see of a meeting';
+COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'whether the answer changes what others see of a meeting';
 
 CREATE FUNCTION rt_private.media_event_of(op text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -22,7 +22,7 @@ LANGUAGE sql IMMUTABLE
 		WHEN 'pause-consumer' THEN 'consumer-paused'
 		WHEN 'close-consumer' THEN 'consumer-closed'
 	END;
-COMMENT ON FUNCTION rt_private.media_event_of(text) IS 'the event that the caller gets besides the acknowledgement, or null';
+COMMENT ON FUNCTION rt_private.media_event_of(text) IS 'the event that the caller gets besides the acknowledgement; null if none';
 
 -- ---- whose it is ------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ BEGIN
 	RAISE EXCEPTION 'no media worker is available' USING ERRCODE = 'RT503';
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_unavailable() IS 'raises the error for that no worker can be asked';
+COMMENT ON FUNCTION rt_private.media_unavailable() IS 'raises the error that no media worker is available';
 
 CREATE FUNCTION rt_private.media_check_room(held bigint, allowed integer, what text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -118,7 +118,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses more than a participant may have of something';
+COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses what exceeds a participant''s limit';
 
 CREATE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -179,7 +179,7 @@ BEGIN
 	RETURN source;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_source(jsonb, text) IS 'where a new producer''s stream comes from';
+COMMENT ON FUNCTION rt_private.media_source(jsonb, text) IS 'the source of a new producer';
 
 CREATE FUNCTION rt_private.media_ask_produce(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -343,7 +343,7 @@ BEGIN
 	END CASE;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s media request and makes it one for the worker';
+COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s media request and converts it for the worker';
 
 -- ---- settling -----------------------------------------------------------------------------------------------
 --
@@ -356,7 +356,7 @@ BEGIN
 	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
 END
 $$;
-COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'that many random bytes, as an ICE user name fragment or password';
+COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'random bytes for an ICE ufrag or password';
 
 -- A participant that is back on another socket and makes a transport has lost the ones it had: its page was loaded anew.
 CREATE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
@@ -374,7 +374,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'closes the transports that a new one takes the place of';
+COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'closes transports that a new one replaces';
 
 -- Nobody waits for the worker here: what the client needs to know is known, and connect-transport comes to the worker
 -- behind this.  The password goes to the worker when it fetches the command, and to the client on its gateway's connection.

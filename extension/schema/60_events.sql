@@ -4,11 +4,11 @@ CREATE FUNCTION rt_private.emit(event text, route json, payload json, logged boo
                                 room_id bigint DEFAULT NULL, seq bigint DEFAULT NULL) RETURNS void
 LANGUAGE c PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rt_emit';
 COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
-    'leaves an event, which goes to those whom route names when, and only if, the transaction commits';
+    'queues an event for the recipients that route names, sent when, and only if, the transaction commits';
 
 CREATE FUNCTION rt_private.check_served() RETURNS boolean
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_check_served';
-COMMENT ON FUNCTION rt_private.check_served() IS 'whether events can leave this session; warns once where they cannot';
+COMMENT ON FUNCTION rt_private.check_served() IS 'whether this session can send events; warns once if it cannot';
 
 CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -27,7 +27,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                          'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS t (iso)
 $$;
 COMMENT ON FUNCTION rt_private.change_payload(rt.messages, text) IS
-    'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
+    'rebuilds the event payload for an edited or deleted message whose event was lost';
 
 -- The room of what was purged is to be used again soon: with a fifth of it dead, as by default, the log were that much larger.
 CREATE TABLE rt.events (
@@ -40,14 +40,14 @@ CREATE TABLE rt.events (
     payload text
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE rt.events IS
-    'log of the events of the last rt.recovery_window, written by the relay in the order in which clients get them';
+    'event log of the last rt.recovery_window, in the order of delivery; written by the relay';
 COMMENT ON COLUMN rt.events.pos IS 'position: the offset of Socket.IO''s connection state recovery';
 COMMENT ON COLUMN rt.events.at IS 'when the transaction committed';
 COMMENT ON COLUMN rt.events.event IS 'name of the event';
-COMMENT ON COLUMN rt.events.route IS 'to whom it goes, a JSON object; null: to those who joined the room';
-COMMENT ON COLUMN rt.events.room_id IS 'room that it is about, if any';
-COMMENT ON COLUMN rt.events.seq IS 'message that it is about, if any';
-COMMENT ON COLUMN rt.events.payload IS 'what clients get, a JSON object; null: the message (room_id, seq) as it is now';
+COMMENT ON COLUMN rt.events.route IS 'recipients, as a JSON object; null: all who joined the room';
+COMMENT ON COLUMN rt.events.room_id IS 'the room concerned, if any';
+COMMENT ON COLUMN rt.events.seq IS 'the message concerned, if any';
+COMMENT ON COLUMN rt.events.payload IS 'payload, a JSON object; null: the current message (room_id, seq)';
 
 -- For the relay's rescan: what of a room has been logged.
 CREATE INDEX events_message ON rt.events (room_id, seq) WHERE event = 'new-chat-message';
@@ -55,9 +55,9 @@ CREATE INDEX events_change ON rt.events (room_id, seq)
     WHERE event IN ('chat-message-edited', 'chat-message-deleted');
 CREATE INDEX messages_changed ON rt.messages (greatest(edited_at, deleted_at))
     WHERE edited_at IS NOT NULL OR deleted_at IS NOT NULL;
-COMMENT ON INDEX rt.events_message IS 'the last message of a room that was logged';
-COMMENT ON INDEX rt.events_change IS 'whether a change of a message was logged';
-COMMENT ON INDEX rt.messages_changed IS 'messages that were edited or deleted lately';
+COMMENT ON INDEX rt.events_message IS 'finds a room''s last logged message';
+COMMENT ON INDEX rt.events_change IS 'finds logged changes of messages';
+COMMENT ON INDEX rt.messages_changed IS 'finds recently edited or deleted messages';
 
 CREATE TABLE rt_private.relay_state (
     one        boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -66,12 +66,12 @@ CREATE TABLE rt_private.relay_state (
     horizon    xid8 NOT NULL,
     horizon_at timestamptz NOT NULL
 );
-COMMENT ON TABLE rt_private.relay_state IS 'what the relay must know when it starts; one row';
-COMMENT ON COLUMN rt_private.relay_state.one IS 'keeps it at one row';
-COMMENT ON COLUMN rt_private.relay_state.last_pos IS 'a position that was given out, in case the log is empty';
-COMMENT ON COLUMN rt_private.relay_state.clean IS 'the last relay ended in order';
-COMMENT ON COLUMN rt_private.relay_state.horizon IS 'all that older transactions left has been logged';
-COMMENT ON COLUMN rt_private.relay_state.horizon_at IS 'transactions from horizon on began after it';
+COMMENT ON TABLE rt_private.relay_state IS 'state that the relay needs at start; one row';
+COMMENT ON COLUMN rt_private.relay_state.one IS 'restricts the table to one row';
+COMMENT ON COLUMN rt_private.relay_state.last_pos IS 'last assigned position, for an empty log';
+COMMENT ON COLUMN rt_private.relay_state.clean IS 'whether the last relay shut down cleanly';
+COMMENT ON COLUMN rt_private.relay_state.horizon IS 'all events of older transactions have been logged';
+COMMENT ON COLUMN rt_private.relay_state.horizon_at IS 'transactions from horizon on started after this time';
 INSERT INTO rt_private.relay_state (horizon, horizon_at)
 VALUES (pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()), pg_catalog.clock_timestamp());
 
@@ -103,7 +103,7 @@ BEGIN
     RETURN jsonb_set(e.payload::jsonb, CASE WHEN is_edit THEN '{data,newContent}' ELSE '{data,content}' END::text[], '""')::text;
 END
 $$;
-COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a row of the log, without the text of a message that was deleted since';
+COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a log row, without the text of a message deleted since';
 
 CREATE FUNCTION rt_private.event_text(e rt.events) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -135,7 +135,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                  FROM rt_private.relay_state s))
 $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'for programs: events after "pos", at most "limit" and about "bytes"; the log''s first and last position; the relay''s process';
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -143,11 +143,11 @@ CREATE FUNCTION rt_private.stat_relay(
     OUT published bigint, OUT lost bigint, OUT rescans bigint, OUT rescued bigint, OUT notify_failures bigint,
     OUT stats_reset timestamptz, OUT oldest_wait interval, OUT blocker_pid integer, OUT rooms_held bigint, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
-COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
+COMMENT ON FUNCTION rt_private.stat_relay() IS 'statistics of this database''s relay and ring';
 
 CREATE FUNCTION rt_private.reset_relay_stats() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_reset_relay_stats';
-COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay begin anew';
+COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'resets the counters of rt.stat_relay';
 
 CREATE VIEW rt.stat_relay AS
     SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
@@ -157,25 +157,25 @@ CREATE VIEW rt.stat_relay AS
             WHERE s.oldest_wait IS NOT NULL) AS waits_for, s.rooms_held
     FROM rt_private.stat_relay() s
     CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
-COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
-COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
+COMMENT ON VIEW rt.stat_relay IS 'statistics of this database''s relay';
+COMMENT ON COLUMN rt.stat_relay.pid IS 'process id of the relay; null if not running';
 COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
-COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
-COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
-COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
-COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
-COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean of that over all batches; null: there was none';
-COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'highest of that';
+COMMENT ON COLUMN rt.stat_relay.events IS 'events sent';
+COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions in which it sent them';
+COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'largest number of events in one transaction';
+COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event in the last batch when sent';
+COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean lag over all batches; null if there was none';
+COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'largest lag';
 COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
-COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
-COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have waited';
-COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
-COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
-COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
-COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
-COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
-COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest event that has not been notified yet; null: none waits. See rt.max_relay_wait';
-COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'session whose commit that event waits for; null: the relay has not come to it';
+COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes used in the ring';
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'largest number of bytes used';
+COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that put events into the ring';
+COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages are recovered from the tables';
+COMMENT ON COLUMN rt.stat_relay.rescans IS 'scans of the tables for messages missing from the log';
+COMMENT ON COLUMN rt.stat_relay.rescued IS 'events found by rescans';
+COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches logged without notifications because the notification queue was full';
+COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest unsent event; null if none waits. See rt.max_relay_wait';
+COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'process id of the session whose commit that event waits for; null if the relay itself is behind';
 COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
 COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';

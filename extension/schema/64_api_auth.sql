@@ -21,11 +21,11 @@ CREATE UNLOGGED TABLE rt_private.failures (
 );
 CREATE INDEX failures_what ON rt_private.failures (what, at);
 CREATE INDEX failures_at ON rt_private.failures (at);
-COMMENT ON TABLE rt_private.failures IS 'wrong passwords of the last quarter of an hour';
+COMMENT ON TABLE rt_private.failures IS 'failed passwords of the last 15 minutes';
 COMMENT ON COLUMN rt_private.failures.what IS 'a digest of the account, or of the meeting and user';
-COMMENT ON COLUMN rt_private.failures.at IS 'when';
-COMMENT ON INDEX rt_private.failures_what IS 'counting';
-COMMENT ON INDEX rt_private.failures_at IS 'removing old ones';
+COMMENT ON COLUMN rt_private.failures.at IS 'when it happened';
+COMMENT ON INDEX rt_private.failures_what IS 'used to count failures';
+COMMENT ON INDEX rt_private.failures_at IS 'used to remove old rows';
 
 -- An address that an account has succeeded from is not held back by what others try.
 CREATE TABLE rt_private.login_addresses (
@@ -34,16 +34,16 @@ CREATE TABLE rt_private.login_addresses (
 	last_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (user_id, address)
 );
-COMMENT ON TABLE rt_private.login_addresses IS 'addresses from which users have logged in, the last twenty of each';
-COMMENT ON COLUMN rt_private.login_addresses.user_id IS 'who';
-COMMENT ON COLUMN rt_private.login_addresses.address IS 'where from';
-COMMENT ON COLUMN rt_private.login_addresses.last_at IS 'when last, within a day';
+COMMENT ON TABLE rt_private.login_addresses IS 'the last 20 addresses from which each user has logged in';
+COMMENT ON COLUMN rt_private.login_addresses.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.login_addresses.address IS 'the address';
+COMMENT ON COLUMN rt_private.login_addresses.last_at IS 'last login, accurate to a day';
 
 CREATE FUNCTION rt_private.brake_name(kind text, name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT kind || ' ' || encode(sha256(convert_to(name, 'UTF8')), 'base64')
 $$;
-COMMENT ON FUNCTION rt_private.brake_name(text, text) IS 'what failures are counted under';
+COMMENT ON FUNCTION rt_private.brake_name(text, text) IS 'key for counting failures';
 
 -- In how many seconds another attempt is allowed; 0: now.
 CREATE FUNCTION rt_private.brake(what text) RETURNS integer
@@ -52,7 +52,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM rt_private.failures AS f WHERE f.what = brake.what AND f.at > clock_timestamp() - interval '15 minutes'
 		ORDER BY f.at DESC OFFSET 9 LIMIT 1), 0)
 $$;
-COMMENT ON FUNCTION rt_private.brake(text) IS 'in how many seconds somebody who failed ten times in 15 minutes may try again; 0: now';
+COMMENT ON FUNCTION rt_private.brake(text) IS 'seconds until the next attempt is allowed after ten failures in 15 minutes; 0: now';
 
 CREATE FUNCTION rt_private.note_failure(what text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -60,7 +60,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM rt_private.failures AS f WHERE f.ctid = ANY (ARRAY(SELECT o.ctid FROM rt_private.failures AS o
 		WHERE o.at < clock_timestamp() - interval '15 minutes' ORDER BY o.at LIMIT 10));
 $$;
-COMMENT ON FUNCTION rt_private.note_failure(text) IS 'counts a wrong password, and forgets old ones';
+COMMENT ON FUNCTION rt_private.note_failure(text) IS 'counts a failed password and removes old rows';
 
 CREATE FUNCTION rt_private.note_address(user_id text, address text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -70,7 +70,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM rt_private.login_addresses AS a WHERE a.user_id = note_address.user_id AND a.address IN (SELECT t.address
 		FROM rt_private.login_addresses AS t WHERE t.user_id = note_address.user_id ORDER BY t.last_at DESC OFFSET 20);
 $$;
-COMMENT ON FUNCTION rt_private.note_address(text, text) IS 'remembers an address that a user has logged in from';
+COMMENT ON FUNCTION rt_private.note_address(text, text) IS 'stores an address from which a user has logged in';
 
 -- ---- two factors (RFC 6238) --------------------------------------------------------------
 
@@ -81,17 +81,17 @@ CREATE TABLE rt_private.two_factor (
 	last_step bigint NOT NULL DEFAULT 0,
 	recovery_codes text[] NOT NULL DEFAULT '{}'
 );
-COMMENT ON TABLE rt_private.two_factor IS 'users whose logins need a time-based code too';
-COMMENT ON COLUMN rt_private.two_factor.user_id IS 'who';
-COMMENT ON COLUMN rt_private.two_factor.secret IS 'what the user''s authenticator has too, 20 random bytes';
-COMMENT ON COLUMN rt_private.two_factor.confirmed_at IS 'since when a login needs a code; null: not yet';
-COMMENT ON COLUMN rt_private.two_factor.last_step IS 'the time step of the last code that was taken: none is taken twice';
-COMMENT ON COLUMN rt_private.two_factor.recovery_codes IS 'digests of the codes that are good once';
+COMMENT ON TABLE rt_private.two_factor IS 'users with two-factor authentication (TOTP)';
+COMMENT ON COLUMN rt_private.two_factor.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.two_factor.secret IS 'secret shared with the authenticator, 20 random bytes';
+COMMENT ON COLUMN rt_private.two_factor.confirmed_at IS 'when it was confirmed; null if not yet';
+COMMENT ON COLUMN rt_private.two_factor.last_step IS 'time step of the last accepted code; codes cannot be reused';
+COMMENT ON COLUMN rt_private.two_factor.recovery_codes IS 'digests of the unused recovery codes';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.two_factor', '');
 
 CREATE FUNCTION rt_private.hmac_sha1(key bytea, data bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_hmac_sha1';
-COMMENT ON FUNCTION rt_private.hmac_sha1(bytea, bytea) IS 'HMAC with SHA-1, which authenticators expect';
+COMMENT ON FUNCTION rt_private.hmac_sha1(bytea, bytea) IS 'HMAC-SHA-1, which authenticators use';
 
 -- RFC 4226, section 5.3: six digits from four bytes, where the last half byte says.
 CREATE FUNCTION rt_private.totp(secret bytea, step bigint) RETURNS text
@@ -104,7 +104,7 @@ BEGIN
 		| get_byte(mac, at + 3)) % 1000000)::text, 6, '0');
 END
 $$;
-COMMENT ON FUNCTION rt_private.totp(bytea, bigint) IS 'the code of a time step of 30 seconds';
+COMMENT ON FUNCTION rt_private.totp(bytea, bigint) IS 'the code of a 30-second time step';
 
 CREATE FUNCTION rt_private.base32(data bytea) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -112,7 +112,7 @@ LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 	FROM (SELECT string_agg(get_byte(data, n)::bit(8)::text, '' ORDER BY n) AS bits FROM generate_series(0, octet_length(data) - 1) AS n) AS b,
 		generate_series(0, octet_length(data) * 8 / 5 - 1) AS i
 $$;
-COMMENT ON FUNCTION rt_private.base32(bytea) IS 'bytes, a multiple of five, in base32 (RFC 4648, section 6)';
+COMMENT ON FUNCTION rt_private.base32(bytea) IS 'encodes a multiple of five bytes in base32 (RFC 4648, section 6)';
 
 -- A code of the step now or of its neighbours, later than the last one; or a recovery code, which is used up.
 CREATE FUNCTION rt_private.take_code(user_id text, code text) RETURNS boolean
@@ -135,7 +135,7 @@ BEGIN
 	RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION rt_private.take_code(text, text) IS 'whether a code is good; none is good twice';
+COMMENT ON FUNCTION rt_private.take_code(text, text) IS 'whether a code is valid; marks it as used';
 
 CREATE FUNCTION rt_private.needs_code(user_id text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -153,7 +153,7 @@ BEGIN
 	PERFORM rt_private.audit('two-factor-removed', jsonb_build_object('userId', reset_two_factor.user_id));
 END
 $$;
-COMMENT ON FUNCTION rt.reset_two_factor(text) IS 'lets a user who has lost the authenticator log in without it';
+COMMENT ON FUNCTION rt.reset_two_factor(text) IS 'turns off two-factor authentication for a user who has lost the authenticator';
 
 -- ---- logging in ------------------------------------------------------------------------
 
@@ -166,20 +166,20 @@ BEGIN
 		'expiresAt', rt_private.iso(clock_timestamp() + ttl), 'user', rt_private.user_json(u));
 END
 $$;
-COMMENT ON FUNCTION rt_private.token_json(rt.users, rt.sessions) IS 'what a login is answered with';
+COMMENT ON FUNCTION rt_private.token_json(rt.users, rt.sessions) IS 'the response to a login';
 
 CREATE FUNCTION rt_private.login_refused(message text) RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('status', 401, 'error', json_build_object('code', 'unauthorized', 'message', message))
 $$;
-COMMENT ON FUNCTION rt_private.login_refused(text) IS 'the answer to a login that failed';
+COMMENT ON FUNCTION rt_private.login_refused(text) IS 'the response to a failed login';
 
 CREATE FUNCTION rt_private.limited(seconds integer) RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('status', 429, 'retryAfter', seconds,
 		'error', json_build_object('code', 'rate_limited', 'message', 'Too many attempts. Try again later.'))
 $$;
-COMMENT ON FUNCTION rt_private.limited(integer) IS 'the answer to an attempt after too many';
+COMMENT ON FUNCTION rt_private.limited(integer) IS 'the response to too many attempts';
 
 -- A refusal is an answer and no error, which would undo that it was written down.  An account that does not exist is held back
 -- and takes as long as one that does.
@@ -232,7 +232,7 @@ BEGIN
 	RETURN s;
 END
 $$;
-COMMENT ON FUNCTION rt_private.own_session(text, jsonb) IS 'the session of the token that a request came with; an error if it has ended or is not ours';
+COMMENT ON FUNCTION rt_private.own_session(text, jsonb) IS 'the session of a request''s token; an error if it has ended or is not ours';
 
 CREATE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -349,7 +349,7 @@ LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 		OR get_byte(bytes, n) BETWEEN 97 AND 122 THEN chr(get_byte(bytes, n)) ELSE '%' || upper(lpad(to_hex(get_byte(bytes, n)), 2, '0')) END, '' ORDER BY n)
 	FROM (SELECT convert_to(value, 'UTF8') AS bytes) AS b, generate_series(0, octet_length(bytes) - 1) AS n
 $$;
-COMMENT ON FUNCTION rt_private.uri_text(text) IS 'a text within a URI (RFC 3986, section 2.1)';
+COMMENT ON FUNCTION rt_private.uri_text(text) IS 'percent-encodes a text (RFC 3986, section 2.1)';
 
 CREATE FUNCTION rt_api.two_factor_confirm(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -422,4 +422,4 @@ BEGIN
 	RETURN '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token, where its issuer creates users; makes or unmakes an administrator by its claim';
+COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its claim';

@@ -10,7 +10,7 @@ CREATE FUNCTION rt_private.address_network(address text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN address ~ '^[0-9a-fA-F]*:[0-9a-fA-F:]+$' THEN set_masklen(address::inet, 64)::cidr::text ELSE coalesce(address, '') END
 $$;
-COMMENT ON FUNCTION rt_private.address_network(text) IS 'an address as attempts are counted by it';
+COMMENT ON FUNCTION rt_private.address_network(text) IS 'the network of an address, by which attempts are counted';
 
 -- Null: right, or none is needed.  A refusal is an answer and no error, which would undo that it was counted.
 CREATE FUNCTION rt_private.meeting_password_refusal(m rt.meetings, actor text, req jsonb) RETURNS json
@@ -72,13 +72,13 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.guest_check(rt.meetings) IS 'refuses one more guest where there are none, or too many';
+COMMENT ON FUNCTION rt_private.guest_check(rt.meetings) IS 'refuses a guest if the meeting allows none, or has too many';
 
 CREATE FUNCTION rt_private.guest_ttl() RETURNS interval
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT least(interval '24 hours', coalesce(current_setting('rt.session_lifetime', true)::interval, interval '30 days'))
 $$;
-COMMENT ON FUNCTION rt_private.guest_ttl() IS 'how long a guest''s token is valid, if the meeting does not end before; it cannot be prolonged';
+COMMENT ON FUNCTION rt_private.guest_ttl() IS 'maximum lifetime of a guest''s token, which cannot be refreshed';
 
 CREATE FUNCTION rt_api.guest_create(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

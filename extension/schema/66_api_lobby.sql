@@ -15,7 +15,7 @@ BEGIN
 		'count', rt_private.lobby_decide(p.meeting_id, waiting, decision));
 END
 $$;
-COMMENT ON FUNCTION rt_private.lobby_request(text, jsonb, text) IS 'what a host or co-host decides of who waits';
+COMMENT ON FUNCTION rt_private.lobby_request(text, jsonb, text) IS 'a host''s or co-host''s decision on waiting users';
 
 CREATE FUNCTION rt_api.meeting_admit(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

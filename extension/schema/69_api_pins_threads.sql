@@ -22,7 +22,7 @@ BEGIN
 		'roomId', m.room_id::text, 'pinned', pinned, 'by', actor));
 END
 $$;
-COMMENT ON FUNCTION rt_private.pin_data(rt.messages, text, boolean) IS 'what a pin is answered with';
+COMMENT ON FUNCTION rt_private.pin_data(rt.messages, text, boolean) IS 'the response to a pin';
 
 CREATE FUNCTION rt_api.pin_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -144,7 +144,7 @@ BEGIN
 	RETURN whom;
 END
 $$;
-COMMENT ON FUNCTION rt_private.api_other_user(text, jsonb) IS 'the user of a request, who is not its own';
+COMMENT ON FUNCTION rt_private.api_other_user(text, jsonb) IS 'another user named in a request';
 
 CREATE FUNCTION rt_api.block_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

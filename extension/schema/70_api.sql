@@ -65,7 +65,7 @@ BEGIN
 	RETURN s;
 END
 $$;
-COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with, and from which position; null if there is none';
+COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client can resume, and the position; null if there is none';
 
 CREATE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -124,7 +124,7 @@ BEGIN
 	JOIN rt_private.connections AS c ON c.sid = s.sid AND c.gateway <> r ->> 'gateway';
 END
 $$;
-COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends sockets elsewhere whose clients have come back here';
+COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
 
 CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -141,7 +141,7 @@ BEGIN
 	RETURN json_build_object('results', results);
 END
 $$;
-COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'lets clients in, many at once';
+COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'connects clients, in batches';
 
 CREATE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -162,7 +162,7 @@ BEGIN
 	RETURN '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'sockets that are gone; whoever may come back keeps the session';
+COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'disconnects sockets; recoverable ones keep their session';
 
 CREATE FUNCTION rt_api.presence_sweep(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -172,7 +172,7 @@ BEGIN
 	RETURN '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'after the grace: users without a connection go offline';
+COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'sets users without a connection offline after the grace period';
 
 -- ---- gateways --------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.sweep_gateways() IS 'clears up after gateways that died';
+COMMENT ON FUNCTION rt_private.sweep_gateways() IS 'cleans up after dead gateways';
 
 CREATE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -228,7 +228,7 @@ BEGIN
 	RETURN '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'a gateway begins to serve; its dead predecessor''s connections go';
+COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'registers a gateway and removes its predecessor''s connections';
 
 -- Those whose figures have changed, some at a time.  No index has these columns, so that the rows stay where they are.
 CREATE FUNCTION rt_private.note_connections(gateway text, reports jsonb) RETURNS void
@@ -238,7 +238,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	FROM jsonb_to_recordset(reports) AS r (sid text, serial bigint, transport text, "queuedBytes" bigint, "latencyUs" bigint)
 	WHERE c.sid = r.sid AND c.serial = r.serial AND c.gateway = note_connections.gateway
 $$;
-COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'what a gateway reports of its sockets, for rt.stat_connections';
+COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'stores a gateway''s report on its sockets, for rt.stat_connections';
 
 -- For the gateways' /metrics.
 CREATE FUNCTION rt_private.relay_figures() RETURNS json
@@ -280,7 +280,7 @@ BEGIN
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END
 $$;
-COMMENT ON FUNCTION rt_api.gateway_report(text, jsonb) IS 'a gateway is alive, and its figures; each second';
+COMMENT ON FUNCTION rt_api.gateway_report(text, jsonb) IS 'stores a gateway''s report, each second';
 
 CREATE FUNCTION rt_api.gateway_stop(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -293,7 +293,7 @@ BEGIN
 	RETURN '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'a gateway ends; its clients will be back elsewhere';
+COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'unregisters a gateway';
 
 -- For what does not ask whether the user is in something: a token may outlive its user.
 CREATE FUNCTION rt_private.check_known(actor text) RETURNS void
@@ -304,7 +304,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a user that is no more';
+COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a deleted user';
 
 CREATE FUNCTION rt_private.check_user(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -313,7 +313,7 @@ BEGIN
 	PERFORM rt_private.refuse_guest(actor);
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more, and guests of meetings';
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a deleted user, and guests of meetings';
 
 CREATE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -24,7 +24,7 @@ BEGIN
 	RETURN coalesce((SELECT m.first_seq FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = actor), 0);
 END
 $$;
-COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'up to which message a room''s history is hidden from a member';
+COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'last message of a room that is hidden from a member';
 
 CREATE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -37,7 +37,7 @@ BEGIN
 	RETURN r;
 END
 $$;
-COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is no admin of it';
+COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is not an admin';
 
 -- In PL/pgSQL, as unread_count(), since that keeps plans: the list of rooms calls both for each room.
 CREATE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
@@ -149,7 +149,7 @@ BEGIN
 	RETURN rt_private.req_choice(req, key, ARRAY['admins', 'members'], otherwise);
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'who may do something, in a request';
+COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'reads "admins" or "members" from a request';
 
 -- What is left out stays as it is.
 CREATE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json

@@ -14,16 +14,16 @@ CREATE TYPE rt_private.outgoing AS (
 	code text,
 	problem text
 );
-COMMENT ON TYPE rt_private.outgoing IS 'a message that is to be sent, or why it cannot';
-COMMENT ON COLUMN rt_private.outgoing.n IS 'its place in the batch';
+COMMENT ON TYPE rt_private.outgoing IS 'a message to send, or why it cannot be sent';
+COMMENT ON COLUMN rt_private.outgoing.n IS 'its index in the batch';
 COMMENT ON COLUMN rt_private.outgoing.actor IS 'the sender';
 COMMENT ON COLUMN rt_private.outgoing.content IS 'the text';
-COMMENT ON COLUMN rt_private.outgoing.message_type IS 'the application''s sort of message';
-COMMENT ON COLUMN rt_private.outgoing.metadata IS 'the application''s object';
-COMMENT ON COLUMN rt_private.outgoing.reply_to IS 'number of the message that it answers';
+COMMENT ON COLUMN rt_private.outgoing.message_type IS 'the message type';
+COMMENT ON COLUMN rt_private.outgoing.metadata IS 'the metadata';
+COMMENT ON COLUMN rt_private.outgoing.reply_to IS 'number of the message that it replies to';
 COMMENT ON COLUMN rt_private.outgoing.client_id IS 'the sender''s own id of it';
-COMMENT ON COLUMN rt_private.outgoing.code IS 'why it cannot be sent, for programs; null: it can';
-COMMENT ON COLUMN rt_private.outgoing.problem IS 'the same, for people';
+COMMENT ON COLUMN rt_private.outgoing.code IS 'error code; null if it can be sent';
+COMMENT ON COLUMN rt_private.outgoing.problem IS 'error message';
 
 -- Raises nothing: a request that is wrong must not stop the others of its batch.
 CREATE FUNCTION rt_private.read_outgoing(n bigint, actor text, req jsonb, room_id bigint, limit_bytes integer) RETURNS rt_private.outgoing
@@ -89,7 +89,7 @@ LANGUAGE sql STABLE
 			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
 		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
 			'data', rt_private.message_json(m)) END;
-COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'one sender''s own result';
+COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'the result for one sender';
 
 -- Why a user may not send to a room, whose row is locked; null: may.
 CREATE FUNCTION rt_private.send_refusal(room rt.rooms, actor text) RETURNS text
@@ -106,7 +106,7 @@ BEGIN
 				unnest(rt_private.direct_users(room.direct_key)) AS y)) THEN 'one of you has blocked the other' END;
 END
 $$;
-COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room, or null';
+COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room; null if they may';
 
 -- What waits for one room goes in one transaction, with one lock of the room and one INSERT.
 CREATE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
@@ -289,7 +289,7 @@ CREATE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) 
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
 		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
-COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'what a reaction is answered with';
+COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'the response to a reaction';
 
 CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -409,7 +409,7 @@ BEGIN
 			ORDER BY h.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
 END
 $$;
-COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room from a number on';
+COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room after a number';
 
 CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigint, most integer,
 	OUT page json, OUT has_more boolean, OUT last_seq bigint)
@@ -476,17 +476,17 @@ CREATE TYPE rt_private.search_request AS (
 	room bigint,
 	seq bigint
 );
-COMMENT ON TYPE rt_private.search_request IS 'a search for messages, with the place behind which its page begins';
-COMMENT ON COLUMN rt_private.search_request.q IS 'what was asked';
-COMMENT ON COLUMN rt_private.search_request.words IS 'the same, as the index is asked';
-COMMENT ON COLUMN rt_private.search_request.sender IS 'only messages of this user; null: of all';
+COMMENT ON TYPE rt_private.search_request IS 'a search for messages, with the position of its page';
+COMMENT ON COLUMN rt_private.search_request.q IS 'the search string';
+COMMENT ON COLUMN rt_private.search_request.words IS 'the query for the index';
+COMMENT ON COLUMN rt_private.search_request.sender IS 'only messages of this user; null: of any user';
 COMMENT ON COLUMN rt_private.search_request.rooms IS 'the rooms that are searched';
-COMMENT ON COLUMN rt_private.search_request.hidden IS 'up to which message rooms hide their history';
+COMMENT ON COLUMN rt_private.search_request.hidden IS 'last hidden message of rooms that hide their history';
 COMMENT ON COLUMN rt_private.search_request.before IS 'only messages sent before it';
 COMMENT ON COLUMN rt_private.search_request.after IS 'only messages sent after it';
-COMMENT ON COLUMN rt_private.search_request.at IS 'the page begins behind a message of this time,';
-COMMENT ON COLUMN rt_private.search_request.room IS 'in this room,';
-COMMENT ON COLUMN rt_private.search_request.seq IS 'with this number';
+COMMENT ON COLUMN rt_private.search_request.at IS 'position of the page: time of the last message,';
+COMMENT ON COLUMN rt_private.search_request.room IS 'its room,';
+COMMENT ON COLUMN rt_private.search_request.seq IS 'its number';
 
 CREATE FUNCTION rt_private.search_fits(s rt_private.search_request, m rt.messages) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -497,7 +497,7 @@ BEGIN
 		AND (s.at IS NULL OR m.created_at < s.at OR (m.created_at = s.at AND (m.room_id > s.room OR (m.room_id = s.room AND m.seq < s.seq))));
 END
 $$;
-COMMENT ON FUNCTION rt_private.search_fits(rt_private.search_request, rt.messages) IS 'whether a message with the words is one that a search asks for';
+COMMENT ON FUNCTION rt_private.search_fits(rt_private.search_request, rt.messages) IS 'whether a message matches the filters of a search';
 
 CREATE FUNCTION rt_private.search_hit(m rt.messages, q text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -542,7 +542,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
-	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+	'searches the newest few thousand messages; null if that is not conclusive';
 
 CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -23,7 +23,7 @@ BEGIN
 		|| '}')::json;
 END
 $$;
-COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions, whether it is pinned, and how many answers it has';
+COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message as clients get it, with reactions, pin and number of replies';
 
 -- Rising; upto is the room's last change, or that of the page where the page is cut.  Some change comes whatever its size, if
 -- anything may come at all.  The counter is read in the same snapshot as the changes.

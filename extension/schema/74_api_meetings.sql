@@ -68,7 +68,7 @@ BEGIN
 	PERFORM set_config('rt_private.socket_id', coalesce(req ->> 'sid', ''), true);
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, who may be a guest, and for the socket that asks';
+COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'sets the acting user, who may be a guest, and the socket, for the transaction';
 
 -- For what a crash of the server makes void anyway: signalling need not wait for the disk.
 CREATE FUNCTION rt_private.soft_commit() RETURNS void
@@ -144,7 +144,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'access and lock, in this order; the password comes next';
+COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'checks access, then the lock; the password is checked afterwards';
 
 CREATE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -156,7 +156,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_check_capacity(rt.meetings) IS 'refuses when no place is left; with the meeting locked, no two get the last one';
+COMMENT ON FUNCTION rt_private.meeting_check_capacity(rt.meetings) IS 'refuses to exceed max_participants; the caller has locked the meeting';
 
 CREATE FUNCTION rt_private.meeting_find_open(meeting_id bigint) RETURNS rt.meetings
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -172,7 +172,7 @@ BEGIN
 	RETURN m;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_find_open(bigint) IS 'a meeting that is there and has not ended';
+COMMENT ON FUNCTION rt_private.meeting_find_open(bigint) IS 'finds a meeting that has not ended';
 
 CREATE FUNCTION rt_private.req_password(req jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -185,7 +185,7 @@ BEGIN
 	RETURN value #>> '{}';
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request, under either of its names; null if there is none';
+COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request, under either key; null if there is none';
 
 -- The place that a socket already has, or one of the same user's whose socket is gone.
 CREATE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
@@ -240,7 +240,7 @@ BEGIN
 	RETURN p;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'makes a participant, or gives a kept place back; the meeting is locked';
+COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'creates a participant, or returns a kept place; the caller has locked the meeting';
 
 CREATE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -334,7 +334,7 @@ COMMENT ON FUNCTION rt_api.meeting_leave(text, jsonb) IS 'leave-meeting';
 CREATE FUNCTION rt_private.meeting_grace() RETURNS interval
 LANGUAGE sql STABLE
 	RETURN current_setting('rt.meeting_grace')::interval;
-COMMENT ON FUNCTION rt_private.meeting_grace() IS 'how long a place is kept';
+COMMENT ON FUNCTION rt_private.meeting_grace() IS 'the grace period for dropped participants';
 
 CREATE FUNCTION rt_private.places_json(places rt.meeting_participants[]) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -363,7 +363,7 @@ BEGIN
 	RETURN rt_private.places_json(places);
 END
 $$;
-COMMENT ON FUNCTION rt_api.meeting_disconnected(text, jsonb) IS 'a socket has dropped: its places are kept for a while';
+COMMENT ON FUNCTION rt_api.meeting_disconnected(text, jsonb) IS 'starts the grace period for the places of a dropped socket';
 
 CREATE FUNCTION rt_api.meeting_resume(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -385,7 +385,7 @@ BEGIN
 	RETURN rt_private.places_json(places);
 END
 $$;
-COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'a socket was recovered: it takes its places back';
+COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'returns kept places to a recovered socket';
 
 -- Looks at each gateway that participants name, not at each participant: a few index probes.
 CREATE FUNCTION rt_private.meeting_dead_gateways() RETURNS text[]
@@ -405,7 +405,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(array_agg(n.gateway), '{}') FROM named AS n
 	WHERE n.gateway IS NOT NULL AND NOT rt_private.gateway_alive(n.gateway)
 $$;
-COMMENT ON FUNCTION rt_private.meeting_dead_gateways() IS 'gateways that participants are connected to, and that are dead';
+COMMENT ON FUNCTION rt_private.meeting_dead_gateways() IS 'dead gateways that still have participants';
 
 CREATE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -422,7 +422,7 @@ BEGIN
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_drop_dead_gateways() IS 'lets the grace begin for participants whose gateway is dead, or who have none';
+COMMENT ON FUNCTION rt_private.meeting_drop_dead_gateways() IS 'starts the grace period for participants whose gateway is dead';
 
 -- A hundred meetings a call at most; the next call does the rest.
 CREATE FUNCTION rt_private.meeting_end_places() RETURNS bigint
@@ -449,7 +449,7 @@ BEGIN
 	RETURN total;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_end_places() IS 'puts out those whose grace is over, and returns how many';
+COMMENT ON FUNCTION rt_private.meeting_end_places() IS 'removes participants whose grace period is over; returns how many';
 
 CREATE FUNCTION rt_api.meeting_sweep(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -467,4 +467,4 @@ BEGIN
 	RETURN json_build_object('left', gone, 'workersLost', lost);
 END
 $$;
-COMMENT ON FUNCTION rt_api.meeting_sweep(text, jsonb) IS 'ends what has been kept long enough; cheap when there is nothing';
+COMMENT ON FUNCTION rt_api.meeting_sweep(text, jsonb) IS 'ends expired grace periods; cheap if there are none';

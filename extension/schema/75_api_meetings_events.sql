@@ -42,7 +42,7 @@ BEGIN
 	RETURN p;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_recipient(bigint, text) IS 'whom a private message is for';
+COMMENT ON FUNCTION rt_private.meeting_recipient(bigint, text) IS 'the recipient of a private message';
 
 CREATE FUNCTION rt_api.meeting_say(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -224,7 +224,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 		JOIN rt_private.media_workers AS w ON w.id = r.worker
 		WHERE r.meeting_id = meeting_can_record.meeting_id AND w.can_record AND rt_private.media_alive(w))
 $$;
-COMMENT ON FUNCTION rt_private.meeting_can_record(bigint) IS 'the worker that carries the meeting has said that it can record';
+COMMENT ON FUNCTION rt_private.meeting_can_record(bigint) IS 'whether the meeting''s media worker can record';
 
 CREATE FUNCTION rt_private.meeting_set_recording(p rt.meeting_participants, start boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

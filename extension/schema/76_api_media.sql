@@ -126,7 +126,7 @@ BEGIN
 	RETURN json_build_object('answers', answers);
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that did not fit, or did not belong, into a notification';
+COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that were too large or too private for a notification';
 
 -- ---- the worker's side ----------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ BEGIN
 	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'a media worker registers itself';
+COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
 
 CREATE FUNCTION rt_api.media_stop(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -158,7 +158,7 @@ BEGIN
 	RETURN '{}'::json;
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'a media worker is going';
+COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
 
 -- Never waits: answers take the same rows in another order.  What is being changed gets its figures a second later.
 CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
@@ -193,7 +193,7 @@ BEGIN
 	WHERE o.id = f.id;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'keeps the figures that a worker reports, for rt.stat_media';
+COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'stores a worker''s statistics, for rt.stat_media';
 
 CREATE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -212,7 +212,7 @@ BEGIN
 	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'a media worker is alive, and how it fares';
+COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';
 
 -- A command is deleted by the fetch after the one that handed it out: whoever asks on has got it.
 CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json
@@ -243,7 +243,7 @@ BEGIN
 	RETURN json_build_object('requests', requests);
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'hands a media worker what it is to do';
+COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'returns waiting requests to a media worker';
 
 -- One answer.  False: nobody waits for it any more.
 CREATE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
@@ -277,7 +277,7 @@ BEGIN
 	RETURN true;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_answer_one(text, json) IS 'stores what a worker did, and tells the gateway that waits';
+COMMENT ON FUNCTION rt_private.media_answer_one(text, json) IS 'stores a worker''s answer and sends it to the waiting gateway';
 
 CREATE FUNCTION rt_api.media_answer(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -305,7 +305,7 @@ BEGIN
 	RETURN json_build_object('void', array_to_json(void));
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'a media worker has done, or refused, what was asked';
+COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'stores a media worker''s answers to requests';
 
 -- ---- what happens by itself ------------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'a transport has ended by itself: what was on it is closed';
+COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'closes a transport that has ended, and everything on it';
 
 CREATE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -394,7 +394,7 @@ BEGIN
 	RETURN '{}'::json;
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'what a media worker has seen happen';
+COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'handles events of a media worker';
 
 -- Part of rt_api.meeting_sweep: workers that are silent, requests that nobody came for.
 CREATE FUNCTION rt_private.media_sweep() RETURNS integer
@@ -415,4 +415,4 @@ BEGIN
 	RETURN lost;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_sweep() IS 'gives up silent media workers, and returns how many';
+COMMENT ON FUNCTION rt_private.media_sweep() IS 'removes silent media workers; returns how many';

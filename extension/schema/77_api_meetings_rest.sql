@@ -40,7 +40,7 @@ BEGIN
 	RETURN m;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_managed(text, jsonb) IS 'the meeting that a request names, locked, if the caller is a host of it';
+COMMENT ON FUNCTION rt_private.meeting_managed(text, jsonb) IS 'locks and returns the meeting that a request names, if the caller is a host';
 
 CREATE FUNCTION rt_private.meeting_answer(meeting_id bigint, status integer DEFAULT 200) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -112,7 +112,7 @@ BEGIN
 	RETURN ARRAY(SELECT jsonb_array_elements_text(value));
 END
 $$;
-COMMENT ON FUNCTION rt_private.req_users(jsonb, text) IS 'a list of user ids in a request; empty if it is not there';
+COMMENT ON FUNCTION rt_private.req_users(jsonb, text) IS 'reads a list of user ids from a request; empty if missing';
 
 -- ---- meetings -----------------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ BEGIN
 	RETURN m;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_change(rt.meetings, text, jsonb) IS 'a meeting as a request wants it to be';
+COMMENT ON FUNCTION rt_private.meeting_change(rt.meetings, text, jsonb) IS 'applies a request to a meeting';
 
 CREATE FUNCTION rt_api.meeting_update(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -335,14 +335,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			WHERE p.meeting_id = meeting_is_host.meeting_id AND p.user_id = meeting_is_host.user_id
 				AND p.role IN ('host', 'co-host'))
 $$;
-COMMENT ON FUNCTION rt_private.meeting_is_host(bigint, text) IS 'is, or was, host or co-host';
+COMMENT ON FUNCTION rt_private.meeting_is_host(bigint, text) IS 'whether a user is, or was, host or co-host';
 
 CREATE FUNCTION rt_private.meeting_was_in(meeting_id bigint, user_id text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.meeting_participants AS p
 		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
 $$;
-COMMENT ON FUNCTION rt_private.meeting_was_in(bigint, text) IS 'is, or was, in a meeting';
+COMMENT ON FUNCTION rt_private.meeting_was_in(bigint, text) IS 'whether a user is, or was, in a meeting';
 
 CREATE FUNCTION rt_api.meeting_messages(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

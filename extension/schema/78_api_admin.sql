@@ -12,7 +12,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses who is no administrator';
+COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses users who are not administrators';
 
 CREATE FUNCTION rt_private.milliseconds(i interval) RETURNS numeric
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

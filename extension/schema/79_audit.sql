@@ -19,16 +19,16 @@ CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZO
 	coalesce(address, '')) WHERE action IN ('login', 'login-failed', 'login-limited');
 -- It has no key: where all tables are published, the server refused to count logins and to remove what is old.
 ALTER TABLE rt.audit REPLICA IDENTITY FULL;
-COMMENT ON TABLE rt.audit IS 'who logged in, and who did what to others; kept for rt.retain_audit';
-COMMENT ON COLUMN rt.audit.at IS 'when; of logins in the same minute the first one''s';
+COMMENT ON TABLE rt.audit IS 'audit log of logins and of actions that concern others; kept for rt.retain_audit';
+COMMENT ON COLUMN rt.audit.at IS 'time; for repeated logins in a minute, of the first';
 COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
-COMMENT ON COLUMN rt.audit.user_id IS 'the user who did it, or whose login it was; null: nobody''s, as in plain SQL, or a login for a name that is no user''s';
-COMMENT ON COLUMN rt.audit.role IS 'the role that the client had: rt_gateway for what came by event or REST';
-COMMENT ON COLUMN rt.audit.address IS 'the client''s address, of logins';
-COMMENT ON COLUMN rt.audit.gateway IS 'the gateway that it came by, of logins';
-COMMENT ON COLUMN rt.audit.detail IS 'what it was done to, by ids; of logins count, and last, the time of the last one';
-COMMENT ON INDEX rt.audit_at IS 'what is older than rt.retain_audit';
-COMMENT ON INDEX rt.audit_logins IS 'counting logins';
+COMMENT ON COLUMN rt.audit.user_id IS 'the acting user; null for plain SQL, or for a login with an unknown username';
+COMMENT ON COLUMN rt.audit.role IS 'the database role of the client: rt_gateway for events and REST';
+COMMENT ON COLUMN rt.audit.address IS 'client address, for logins';
+COMMENT ON COLUMN rt.audit.gateway IS 'gateway, for logins';
+COMMENT ON COLUMN rt.audit.detail IS 'ids of the objects concerned; for logins, count and the time of the last one';
+COMMENT ON INDEX rt.audit_at IS 'finds rows older than rt.retain_audit';
+COMMENT ON INDEX rt.audit_logins IS 'used to count logins';
 SELECT pg_catalog.pg_extension_config_dump('rt.audit', '');
 
 CREATE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
@@ -36,7 +36,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO rt.audit (action, user_id, role, detail)
 	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
 $$;
-COMMENT ON FUNCTION rt_private.audit(text, jsonb) IS 'writes down what the acting user does';
+COMMENT ON FUNCTION rt_private.audit(text, jsonb) IS 'writes an audit row for the acting user';
 
 -- Of failed ones a minute has so many rows; beyond that they are counted together, without user and address.
 CREATE FUNCTION rt_private.audit_login(action text, user_id text, address text, gateway text) RETURNS void
@@ -56,7 +56,7 @@ BEGIN
 	DO UPDATE SET detail = jsonb_build_object('count', (a.detail ->> 'count')::bigint + 1, 'last', rt_private.iso(clock_timestamp()));
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_login(text, text, text, text) IS 'writes down or counts a login';
+COMMENT ON FUNCTION rt_private.audit_login(text, text, text, text) IS 'writes or updates the audit row of a login';
 
 -- ---- users and keys --------------------------------------------------------------------------
 --
@@ -82,10 +82,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_users_gone() IS 'audits users that are deleted';
+COMMENT ON FUNCTION rt_private.audit_users_gone() IS 'audits deleted users';
 CREATE TRIGGER audit_users_gone AFTER DELETE ON rt.users
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_users_gone();
-COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are deleted';
+COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits deleted users';
 
 CREATE FUNCTION rt_private.audit_users_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -100,10 +100,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits what changes who gets in, and as whom';
+COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits changes of passwords, usernames and administrators';
 CREATE TRIGGER audit_users_changed AFTER UPDATE OF is_admin, id, username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
-COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
+COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits changes of passwords, usernames and administrators';
 
 CREATE FUNCTION rt_private.audit_keys() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -118,10 +118,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_keys() IS 'audits the keys of tokens';
+COMMENT ON FUNCTION rt_private.audit_keys() IS 'audits changes of keys';
 CREATE TRIGGER audit_keys AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_keys();
-COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits the keys of tokens';
+COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits changes of keys';
 
 -- ---- rooms -------------------------------------------------------------------------------------
 
@@ -132,9 +132,9 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_rooms() IS 'audits rooms that are deleted';
+COMMENT ON FUNCTION rt_private.audit_rooms() IS 'audits deleted rooms';
 CREATE TRIGGER audit_rooms AFTER DELETE ON rt.rooms FOR EACH ROW EXECUTE FUNCTION rt_private.audit_rooms();
-COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits rooms that are deleted';
+COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits deleted rooms';
 
 -- Whoever leaves is not removed, nor is who goes with the room or the user.
 CREATE FUNCTION rt_private.audit_members_removed() RETURNS trigger
@@ -148,10 +148,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_members_removed() IS 'audits members that others remove';
+COMMENT ON FUNCTION rt_private.audit_members_removed() IS 'audits members removed by others';
 CREATE TRIGGER audit_members_removed AFTER DELETE ON rt.room_members
 	REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rt_private.audit_members_removed();
-COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members that others remove';
+COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members removed by others';
 
 CREATE FUNCTION rt_private.audit_member_role() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -191,14 +191,14 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_meetings() IS 'audits what a host does to a meeting';
+COMMENT ON FUNCTION rt_private.audit_meetings() IS 'audits a host''s changes to a meeting';
 CREATE TRIGGER audit_meetings_changed AFTER UPDATE ON rt.meetings FOR EACH ROW
 	WHEN ((OLD.status, OLD.locked, OLD.password_hash, OLD.host_id)
 		IS DISTINCT FROM (NEW.status, NEW.locked, NEW.password_hash, NEW.host_id))
 	EXECUTE FUNCTION rt_private.audit_meetings();
-COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits what a host does to a meeting';
+COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits a host''s changes to a meeting';
 CREATE TRIGGER audit_meetings_deleted AFTER DELETE ON rt.meetings FOR EACH ROW EXECUTE FUNCTION rt_private.audit_meetings();
-COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits what a host does to a meeting';
+COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits a host''s changes to a meeting';
 
 CREATE FUNCTION rt_private.audit_participants() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -220,12 +220,12 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.audit_participants() IS 'audits what a host does to participants';
+COMMENT ON FUNCTION rt_private.audit_participants() IS 'audits a host''s actions on participants';
 CREATE TRIGGER audit_participants AFTER UPDATE ON rt.meeting_participants FOR EACH ROW
 	WHEN (NEW.role <> OLD.role OR NEW.audio_muted <> OLD.audio_muted OR NEW.video_muted <> OLD.video_muted
 		OR (NEW.left_reason = 'removed' AND OLD.left_reason IS DISTINCT FROM 'removed'))
 	EXECUTE FUNCTION rt_private.audit_participants();
-COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits what a host does to participants';
+COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits a host''s actions on participants';
 
 CREATE FUNCTION rt_private.audit_recordings() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -7,13 +7,13 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rt_stat_programs'
 COMMENT ON FUNCTION rt_private.stat_programs() IS 'see rt.stat_programs';
 
 CREATE VIEW rt.stat_programs AS SELECT kind, worker, pid, state, restarts, since FROM rt_private.stat_programs();
-COMMENT ON VIEW rt.stat_programs IS 'the programs that the supervisor of this database looks after';
+COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s supervisor';
 COMMENT ON COLUMN rt.stat_programs.kind IS 'gateway or media';
-COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the process among those of its kind, from 0';
-COMMENT ON COLUMN rt.stat_programs.pid IS 'its process id; NULL while it does not run';
+COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0';
+COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
 COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), or stopping';
-COMMENT ON COLUMN rt.stat_programs.restarts IS 'how many times it was started again since the supervisor was';
-COMMENT ON COLUMN rt.stat_programs.since IS 'when it was started or, while it does not run, when it ended';
+COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started';
+COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not running, when it ended';
 
 REVOKE ALL ON FUNCTION rt_private.stat_programs() FROM PUBLIC;
 REVOKE ALL ON TABLE rt.stat_programs FROM PUBLIC;

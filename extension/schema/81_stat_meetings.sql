@@ -16,20 +16,20 @@ CREATE VIEW rt.stat_meetings AS
 			(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.meeting_id = m.id) AS consumers) AS o
 	LEFT JOIN rt_private.media_routers AS r ON r.meeting_id = m.id
 	WHERE m.status = 'live';
-COMMENT ON VIEW rt.stat_meetings IS 'live meetings: who is in them, and what media they carry';
+COMMENT ON VIEW rt.stat_meetings IS 'live meetings, with numbers of participants and media streams';
 COMMENT ON COLUMN rt.stat_meetings.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt.stat_meetings.title IS 'its title';
-COMMENT ON COLUMN rt.stat_meetings.status IS 'live: the others are not shown';
-COMMENT ON COLUMN rt.stat_meetings.host_id IS 'whose it is';
+COMMENT ON COLUMN rt.stat_meetings.status IS 'always live';
+COMMENT ON COLUMN rt.stat_meetings.host_id IS 'the user it belongs to';
 COMMENT ON COLUMN rt.stat_meetings.started_at IS 'when it became live';
-COMMENT ON COLUMN rt.stat_meetings.participants IS 'places that are taken, those in the grace among them';
-COMMENT ON COLUMN rt.stat_meetings.in_grace IS 'participants whose connection dropped and whose place is kept, see rt.meeting_grace';
+COMMENT ON COLUMN rt.stat_meetings.participants IS 'participants, including those whose place is kept';
+COMMENT ON COLUMN rt.stat_meetings.in_grace IS 'participants who dropped and whose place is kept, see rt.meeting_grace';
 COMMENT ON COLUMN rt.stat_meetings.hands IS 'raised hands';
 COMMENT ON COLUMN rt.stat_meetings.transports IS 'media transports';
-COMMENT ON COLUMN rt.stat_meetings.producers IS 'streams that are sent';
-COMMENT ON COLUMN rt.stat_meetings.consumers IS 'streams that are received';
-COMMENT ON COLUMN rt.stat_meetings.media_worker IS 'media worker that carries it; null: none does now';
-COMMENT ON COLUMN rt.stat_meetings.router_id IS 'its router there';
+COMMENT ON COLUMN rt.stat_meetings.producers IS 'incoming streams';
+COMMENT ON COLUMN rt.stat_meetings.consumers IS 'outgoing streams';
+COMMENT ON COLUMN rt.stat_meetings.media_worker IS 'its media worker; null if none';
+COMMENT ON COLUMN rt.stat_meetings.router_id IS 'its router';
 
 -- The figures that media workers report with their heartbeats; null where one does not apply.
 CREATE VIEW rt.stat_media AS
@@ -63,45 +63,45 @@ CREATE VIEW rt.stat_media AS
 			CASE WHEN c.paused THEN 'paused' WHEN d.paused OR d.muted THEN 'producer paused' ELSE 'live' END, c.stats, c.created_at
 		FROM rt_private.media_consumers AS c
 		JOIN rt_private.media_producers AS d ON d.id = c.producer_id) AS o;
-COMMENT ON VIEW rt.stat_media IS 'a row a transport, producer and consumer; reason says why a consumer gets the layer it gets';
+COMMENT ON VIEW rt.stat_media IS 'one row for each transport, producer and consumer';
 COMMENT ON COLUMN rt.stat_media.worker IS 'media worker';
 COMMENT ON COLUMN rt.stat_media.meeting_id IS 'the meeting';
-COMMENT ON COLUMN rt.stat_media.participant_id IS 'whose it is';
+COMMENT ON COLUMN rt.stat_media.participant_id IS 'the user it belongs to';
 COMMENT ON COLUMN rt.stat_media.object IS 'transport, producer or consumer';
 COMMENT ON COLUMN rt.stat_media.id IS 'its id, as clients know it';
 COMMENT ON COLUMN rt.stat_media.kind IS 'audio or video; null for a transport';
 COMMENT ON COLUMN rt.stat_media.source IS 'camera, microphone, screen or screen-audio; null for a transport';
-COMMENT ON COLUMN rt.stat_media.type IS 'send or recv for a transport, else simple, simulcast or svc';
-COMMENT ON COLUMN rt.stat_media.state IS 'of a transport its connection''s; else live, paused, muted or producer paused';
-COMMENT ON COLUMN rt.stat_media.packets IS 'packets so far; this and what follows is null where it does not apply';
+COMMENT ON COLUMN rt.stat_media.type IS 'transports: send or recv; others: simple, simulcast or svc';
+COMMENT ON COLUMN rt.stat_media.state IS 'transports: state of the connection; others: live, paused, muted or producer paused';
+COMMENT ON COLUMN rt.stat_media.packets IS 'packets so far; this and the following columns are null where they do not apply';
 COMMENT ON COLUMN rt.stat_media.bytes IS 'bytes so far';
 COMMENT ON COLUMN rt.stat_media.lost IS 'packets lost so far';
 COMMENT ON COLUMN rt.stat_media.jitter_ms IS 'jitter in milliseconds';
 COMMENT ON COLUMN rt.stat_media.rtt_ms IS 'round trip in milliseconds';
-COMMENT ON COLUMN rt.stat_media.bitrate_bps IS 'bits a second now';
-COMMENT ON COLUMN rt.stat_media.estimate_bps IS 'what a transport''s way to the client is thought to carry';
-COMMENT ON COLUMN rt.stat_media.nacks IS 'requests to send packets again';
-COMMENT ON COLUMN rt.stat_media.plis IS 'requests for a key frame';
-COMMENT ON COLUMN rt.stat_media.spatial_layer IS 'spatial layer that a consumer gets';
-COMMENT ON COLUMN rt.stat_media.temporal_layer IS 'temporal layer that it gets';
+COMMENT ON COLUMN rt.stat_media.bitrate_bps IS 'current bits per second';
+COMMENT ON COLUMN rt.stat_media.estimate_bps IS 'estimated bandwidth to the client, in bits per second';
+COMMENT ON COLUMN rt.stat_media.nacks IS 'NACKs: requests for retransmission';
+COMMENT ON COLUMN rt.stat_media.plis IS 'PLIs: requests for a key frame';
+COMMENT ON COLUMN rt.stat_media.spatial_layer IS 'current spatial layer of a consumer';
+COMMENT ON COLUMN rt.stat_media.temporal_layer IS 'current temporal layer of a consumer';
 COMMENT ON COLUMN rt.stat_media.score IS 'quality from 0 to 10';
-COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets the layer that it gets';
-COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was made';
+COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer';
+COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
 
 CREATE VIEW rt.stat_media_workers AS
 	SELECT w.id AS worker, w.slot, w.addresses, w.udp_port, w.tcp_port, w.capacity, w.load,
 		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS meetings,
 		w.heartbeat_at > clock_timestamp() - interval '3 seconds' AS alive, w.started_at, w.heartbeat_at
 	FROM rt_private.media_workers AS w;
-COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with their load and the meetings placed on them';
-COMMENT ON COLUMN rt.stat_media_workers.worker IS 'name of the process, new at each start';
-COMMENT ON COLUMN rt.stat_media_workers.slot IS 'which worker of which host it is';
-COMMENT ON COLUMN rt.stat_media_workers.addresses IS 'addresses that clients are told';
+COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with load and number of meetings';
+COMMENT ON COLUMN rt.stat_media_workers.worker IS 'id of the process, new at each start';
+COMMENT ON COLUMN rt.stat_media_workers.slot IS 'host and number of the worker';
+COMMENT ON COLUMN rt.stat_media_workers.addresses IS 'addresses it announces to clients';
 COMMENT ON COLUMN rt.stat_media_workers.udp_port IS 'its UDP port';
 COMMENT ON COLUMN rt.stat_media_workers.tcp_port IS 'its TCP port';
-COMMENT ON COLUMN rt.stat_media_workers.capacity IS 'producers and consumers that it takes';
-COMMENT ON COLUMN rt.stat_media_workers.load IS 'producers and consumers that it has';
-COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'meetings that it carries';
-COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported in the last three seconds';
+COMMENT ON COLUMN rt.stat_media_workers.capacity IS 'maximum number of producers and consumers';
+COMMENT ON COLUMN rt.stat_media_workers.load IS 'current number of producers and consumers';
+COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings';
+COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported within 3 seconds';
 COMMENT ON COLUMN rt.stat_media_workers.started_at IS 'when it started';
-COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it reported last';
+COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it last reported';

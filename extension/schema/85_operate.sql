@@ -6,7 +6,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt_private.gateways AS g SET stats_before = g.stats, stats_reset = clock_timestamp();
 $$;
 COMMENT ON FUNCTION rt.reset_stats() IS
-	'lets the counts of rt.stat_relay and rt.stat_gateway begin anew, as pg_stat_reset() does; /metrics goes on';
+	'resets the counters of rt.stat_relay and rt.stat_gateway, as pg_stat_reset() does; those of /metrics go on';
 
 -- Returns at once; who wants to wait looks at rt.stat_gateway.  The events go by name, and are logged, so that a gateway
 -- that cannot listen at the moment finds them, and one that starts meanwhile is not meant.

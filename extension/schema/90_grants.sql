@@ -59,69 +59,69 @@ ALTER TABLE rt.presence ENABLE ROW LEVEL SECURITY;
 
 -- The directory is open to whoever is a user, as GET /api/users is.
 CREATE POLICY users_read ON rt.users FOR SELECT TO rt_app USING (rt_private.actor() IS NOT NULL);
-COMMENT ON POLICY users_read ON rt.users IS 'everybody, for whoever acts as a user';
+COMMENT ON POLICY users_read ON rt.users IS 'users may read all users';
 CREATE POLICY users_change ON rt.users FOR UPDATE TO rt_app USING (id = rt_private.actor());
-COMMENT ON POLICY users_change ON rt.users IS 'one''s own name';
+COMMENT ON POLICY users_change ON rt.users IS 'users may change their own name';
 
 CREATE POLICY rooms_read ON rt.rooms FOR SELECT TO rt_app USING (id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY rooms_read ON rt.rooms IS 'one''s own rooms';
+COMMENT ON POLICY rooms_read ON rt.rooms IS 'users may read their own rooms';
 CREATE POLICY rooms_change ON rt.rooms FOR UPDATE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
-COMMENT ON POLICY rooms_change ON rt.rooms IS 'by admins of the room';
+COMMENT ON POLICY rooms_change ON rt.rooms IS 'admins of the room';
 CREATE POLICY rooms_delete ON rt.rooms FOR DELETE TO rt_app USING (rt_private.is_room_admin(id, rt_private.actor()));
-COMMENT ON POLICY rooms_delete ON rt.rooms IS 'by admins of the room';
+COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
 
 CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY members_read ON rt.room_members IS 'those of one''s own rooms';
+COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
 CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
 	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()));
-COMMENT ON POLICY members_add ON rt.room_members IS 'by admins of the room';
+COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
 CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
 	USING (rt_private.is_room_admin(room_id, rt_private.actor()));
-COMMENT ON POLICY members_change ON rt.room_members IS 'by admins of the room';
+COMMENT ON POLICY members_change ON rt.room_members IS 'admins of the room';
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
-COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
+COMMENT ON POLICY members_remove ON rt.room_members IS 'members may leave, admins may remove; nobody may remove the other user of a direct room';
 
 CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
 	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
-COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';
+COMMENT ON POLICY messages_read ON rt.messages IS 'users may read what is in their own rooms';
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
 	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
+COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'users may read what is in their own rooms';
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.may_send(room_id, rt_private.actor()));
-COMMENT ON POLICY messages_send ON rt.messages IS 'as oneself, to one''s own rooms';
+COMMENT ON POLICY messages_send ON rt.messages IS 'users may send as themselves, to their own rooms';
 CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
 	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY messages_change ON rt.messages IS 'one''s own, in one''s own rooms';
+COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms';
 CREATE POLICY messages_delete ON rt.messages FOR DELETE TO rt_app
 	USING ((sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
 		OR rt_private.is_room_admin(room_id, rt_private.actor()));
-COMMENT ON POLICY messages_delete ON rt.messages IS 'one''s own, or by admins of the room';
+COMMENT ON POLICY messages_delete ON rt.messages IS 'users may delete their own; admins may delete any';
 
 CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY reactions_read ON rt.reactions IS 'those of one''s own rooms';
+COMMENT ON POLICY reactions_read ON rt.reactions IS 'users may read what is in their own rooms';
 CREATE POLICY reactions_add ON rt.reactions FOR INSERT TO rt_app
 	WITH CHECK (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY reactions_add ON rt.reactions IS 'as oneself, in one''s own rooms';
+COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms';
 CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY reactions_remove ON rt.reactions IS 'one''s own';
+COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may access their own';
 
 ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY pins_read ON rt.pins IS 'those of one''s own rooms';
+COMMENT ON POLICY pins_read ON rt.pins IS 'users may read what is in their own rooms';
 CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
 	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
-COMMENT ON POLICY pins_add ON rt.pins IS 'as oneself, where the room lets';
+COMMENT ON POLICY pins_add ON rt.pins IS 'users may add as themselves, if the room allows it';
 CREATE POLICY pins_remove ON rt.pins FOR DELETE TO rt_app USING (rt_private.may_pin(room_id, rt_private.actor()));
-COMMENT ON POLICY pins_remove ON rt.pins IS 'where the room lets';
+COMMENT ON POLICY pins_remove ON rt.pins IS 'users may remove, if the room allows it';
 ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
 CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
-COMMENT ON POLICY threads_read ON rt.threads IS 'those of one''s own rooms';
+COMMENT ON POLICY threads_read ON rt.threads IS 'users may read what is in their own rooms';
 ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
-COMMENT ON POLICY blocks_own ON rt.blocks IS 'one''s own';
+COMMENT ON POLICY blocks_own ON rt.blocks IS 'users may access their own';
 
 -- Who shares a room sees who is there.
 -- A statement asks once: a set that the policy's subquery hashes.
@@ -131,13 +131,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UNION
 	SELECT m.user_id FROM rt.room_members AS m WHERE m.room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
 $$;
-COMMENT ON FUNCTION rt_private.own_contacts() IS 'the acting user, and all who share a room with it';
+COMMENT ON FUNCTION rt_private.own_contacts() IS 'the acting user and everybody who shares a room with them';
 REVOKE ALL ON FUNCTION rt_private.own_contacts() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rt_private.own_contacts() TO rt_app;
 CREATE POLICY presence_read ON rt.presence FOR SELECT TO rt_app USING (user_id IN (SELECT rt_private.own_contacts()));
-COMMENT ON POLICY presence_read ON rt.presence IS 'of those who share a room, and one''s own';
+COMMENT ON POLICY presence_read ON rt.presence IS 'users may read their own, and that of users they share a room with';
 CREATE POLICY presence_change ON rt.presence FOR UPDATE TO rt_app USING (user_id = rt_private.actor());
-COMMENT ON POLICY presence_change ON rt.presence IS 'one''s own';
+COMMENT ON POLICY presence_change ON rt.presence IS 'users may access their own';
 
 -- ---- monitoring --------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ CREATE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETU
 LANGUAGE sql STABLE
 	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
 		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);
-COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'what a gateway has counted since rt.reset_stats()';
+COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'a gateway''s counter since rt.reset_stats()';
 REVOKE ALL ON FUNCTION rt_private.since_reset(rt_private.gateways, text) FROM PUBLIC;
 
 CREATE VIEW rt.stat_gateway AS
@@ -161,36 +161,36 @@ CREATE VIEW rt.stat_gateway AS
 		rt_private.since_reset(g, 'rateLimited') AS rate_limited, rt_private.since_reset(g, 'recovered') AS recovered,
 		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset
 	FROM rt_private.gateways AS g;
-COMMENT ON VIEW rt.stat_gateway IS 'gateways that run, with the figures of their last report, which comes each second';
-COMMENT ON COLUMN rt.stat_gateway.name IS 'name that the gateway gave itself, new at each start';
-COMMENT ON COLUMN rt.stat_gateway.host IS 'host that it runs on';
+COMMENT ON VIEW rt.stat_gateway IS 'running gateways, with statistics from their last report, one per second';
+COMMENT ON COLUMN rt.stat_gateway.name IS 'the gateway''s name, new at each start';
+COMMENT ON COLUMN rt.stat_gateway.host IS 'host it runs on';
 COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway worker, from 0';
 COMMENT ON COLUMN rt.stat_gateway.pid IS 'its process id';
-COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port that it listens on';
-COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it began to serve';
-COMMENT ON COLUMN rt.stat_gateway.reported_at IS 'when it reported last; above ten seconds ago it is taken for dead';
-COMMENT ON COLUMN rt.stat_gateway.draining_until IS 'by when it will have ended its clients, and itself, after rt.drain(); else null';
+COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port it listens on';
+COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it started to serve';
+COMMENT ON COLUMN rt.stat_gateway.reported_at IS 'when it last reported; after ten seconds it is considered dead';
+COMMENT ON COLUMN rt.stat_gateway.draining_until IS 'deadline of rt.drain(); otherwise null';
 COMMENT ON COLUMN rt.stat_gateway.connections IS 'open TCP connections of all kinds';
-COMMENT ON COLUMN rt.stat_gateway.websockets IS 'those of them that are websockets';
-COMMENT ON COLUMN rt.stat_gateway.sockets IS 'clients that are connected by Socket.IO';
-COMMENT ON COLUMN rt.stat_gateway.users IS 'users with such a client';
-COMMENT ON COLUMN rt.stat_gateway.rooms IS 'rooms with such a user among their members';
-COMMENT ON COLUMN rt.stat_gateway.events IS 'events that came from the relay';
-COMMENT ON COLUMN rt.stat_gateway.position IS 'position in rt.events that it has reached; compare with rt.stat_relay.last_pos';
+COMMENT ON COLUMN rt.stat_gateway.websockets IS 'open websockets';
+COMMENT ON COLUMN rt.stat_gateway.sockets IS 'connected Socket.IO clients';
+COMMENT ON COLUMN rt.stat_gateway.users IS 'connected users';
+COMMENT ON COLUMN rt.stat_gateway.rooms IS 'rooms with a connected member';
+COMMENT ON COLUMN rt.stat_gateway.events IS 'events received from the relay';
+COMMENT ON COLUMN rt.stat_gateway.position IS 'last position in rt.events that it has processed; compare with rt.stat_relay.last_pos';
 COMMENT ON COLUMN rt.stat_gateway.frames_out IS 'messages sent to clients';
-COMMENT ON COLUMN rt.stat_gateway.bytes_out IS 'bytes of these';
-COMMENT ON COLUMN rt.stat_gateway.writes_out IS 'system calls that carried them';
+COMMENT ON COLUMN rt.stat_gateway.bytes_out IS 'bytes in these messages';
+COMMENT ON COLUMN rt.stat_gateway.writes_out IS 'system calls for these messages';
 COMMENT ON COLUMN rt.stat_gateway.packets_in IS 'messages received from clients';
-COMMENT ON COLUMN rt.stat_gateway.bytes_in IS 'bytes of these';
-COMMENT ON COLUMN rt.stat_gateway.queued_bytes IS 'bytes that wait for clients now';
-COMMENT ON COLUMN rt.stat_gateway.cut_off IS 'clients that were cut off for reading too slowly, see rt.max_queued_bytes';
+COMMENT ON COLUMN rt.stat_gateway.bytes_in IS 'bytes in these messages';
+COMMENT ON COLUMN rt.stat_gateway.queued_bytes IS 'bytes currently queued for clients';
+COMMENT ON COLUMN rt.stat_gateway.cut_off IS 'clients disconnected for reading too slowly, see rt.max_queued_bytes';
 COMMENT ON COLUMN rt.stat_gateway.requests IS 'REST requests';
 COMMENT ON COLUMN rt.stat_gateway.client_events IS 'events sent by clients';
-COMMENT ON COLUMN rt.stat_gateway.rate_limited IS 'events and requests that were above a rate limit';
-COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that came back and got what they had missed';
-COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api that it made';
-COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls that wait for a connection of its pool now, see rt.db_connections';
-COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'since when it counts: rt.reset_stats() or its start';
+COMMENT ON COLUMN rt.stat_gateway.rate_limited IS 'events and requests that exceeded a rate limit';
+COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that reconnected and recovered missed events';
+COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api functions';
+COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls currently waiting for a database connection, see rt.db_connections';
+COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'start of the statistics: rt.reset_stats() or its start';
 
 CREATE VIEW rt.stat_connections AS
 	SELECT c.sid, c.user_id, c.peer, c.transport, c.gateway, c.connected_at,
@@ -198,17 +198,17 @@ CREATE VIEW rt.stat_connections AS
 		c.queued_bytes, c.latency
 	FROM rt_private.connections AS c;
 COMMENT ON VIEW rt.stat_connections IS
-	'sockets that are connected; the last two columns, and an upgraded transport, as of the gateway''s last report';
+	'connected sockets; queued_bytes, latency and upgrades are from the gateway''s last report';
 COMMENT ON COLUMN rt.stat_connections.sid IS 'id of the socket';
-COMMENT ON COLUMN rt.stat_connections.user_id IS 'whose it is';
-COMMENT ON COLUMN rt.stat_connections.peer IS 'address that it comes from';
+COMMENT ON COLUMN rt.stat_connections.user_id IS 'the user it belongs to';
+COMMENT ON COLUMN rt.stat_connections.peer IS 'client address';
 COMMENT ON COLUMN rt.stat_connections.transport IS 'websocket or polling';
 COMMENT ON COLUMN rt.stat_connections.gateway IS 'name of its gateway';
 COMMENT ON COLUMN rt.stat_connections.connected_at IS 'when it connected';
-COMMENT ON COLUMN rt.stat_connections.rooms IS 'how many rooms it has joined';
-COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes that wait for it in the gateway; at rt.max_queued_bytes it is cut off';
+COMMENT ON COLUMN rt.stat_connections.rooms IS 'number of rooms it has joined';
+COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in the gateway; at rt.max_queued_bytes it is disconnected';
 COMMENT ON COLUMN rt.stat_connections.latency IS
-	'how long the answer to the last heartbeat took, see rt.ping_interval; null before the first one';
+	'round trip of the last heartbeat, see rt.ping_interval; null before the first one';
 
 CREATE VIEW rt.stat_rooms AS
 	SELECT r.id AS room_id, r.name, r.kind, r.last_seq,
@@ -217,13 +217,13 @@ CREATE VIEW rt.stat_rooms AS
 	FROM rt.rooms AS r
 	LEFT JOIN (SELECT (t ->> 'roomId')::bigint AS room_id, sum((t ->> 'joined')::bigint) AS joined
 		FROM rt_private.gateways AS g, jsonb_array_elements(g.rooms) AS t GROUP BY 1) AS j ON j.room_id = r.id;
-COMMENT ON VIEW rt.stat_rooms IS 'rooms, and how many sockets have joined each';
+COMMENT ON VIEW rt.stat_rooms IS 'rooms, with the number of sockets that have joined';
 COMMENT ON COLUMN rt.stat_rooms.room_id IS 'the room';
-COMMENT ON COLUMN rt.stat_rooms.name IS 'its name; null for a direct room';
+COMMENT ON COLUMN rt.stat_rooms.name IS 'name; null for a direct room';
 COMMENT ON COLUMN rt.stat_rooms.kind IS 'direct or group';
-COMMENT ON COLUMN rt.stat_rooms.last_seq IS 'number of its last message';
-COMMENT ON COLUMN rt.stat_rooms.members IS 'how many members it has';
-COMMENT ON COLUMN rt.stat_rooms.joined IS 'how many sockets have joined it; each gateway reports a thousand rooms at most';
+COMMENT ON COLUMN rt.stat_rooms.last_seq IS 'number of the last message';
+COMMENT ON COLUMN rt.stat_rooms.members IS 'number of members';
+COMMENT ON COLUMN rt.stat_rooms.joined IS 'number of sockets that have joined; each gateway reports at most 1,000 rooms';
 
 GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text) TO pg_monitor;
 GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;

@@ -55,43 +55,43 @@ COMMENT ON FUNCTION rt_private.app_speaks_in(bigint) IS 'policy: rt.user_id is i
 
 CREATE POLICY meetings_see ON rt.meetings FOR SELECT TO rt_app
 	USING (host_id = rt_private.actor() OR rt_private.app_sees_meeting(id));
-COMMENT ON POLICY meetings_see ON rt.meetings IS 'those that one may join, or was in';
+COMMENT ON POLICY meetings_see ON rt.meetings IS 'users may see meetings that they may join, or were in';
 CREATE POLICY meetings_make ON rt.meetings FOR INSERT TO rt_app WITH CHECK (host_id = rt_private.actor());
-COMMENT ON POLICY meetings_make ON rt.meetings IS 'as their host';
+COMMENT ON POLICY meetings_make ON rt.meetings IS 'users may create meetings as host';
 CREATE POLICY meetings_run ON rt.meetings FOR UPDATE TO rt_app USING (rt_private.app_runs_meeting(id));
-COMMENT ON POLICY meetings_run ON rt.meetings IS 'by those who run it';
+COMMENT ON POLICY meetings_run ON rt.meetings IS 'hosts of the meeting';
 CREATE POLICY meetings_delete ON rt.meetings FOR DELETE TO rt_app USING (rt_private.app_runs_meeting(id));
-COMMENT ON POLICY meetings_delete ON rt.meetings IS 'by those who run it';
+COMMENT ON POLICY meetings_delete ON rt.meetings IS 'hosts of the meeting';
 
 CREATE POLICY meeting_invitees_see ON rt.meeting_invitees FOR SELECT TO rt_app
 	USING (user_id = rt_private.actor() OR rt_private.app_runs_meeting(meeting_id));
-COMMENT ON POLICY meeting_invitees_see ON rt.meeting_invitees IS 'oneself, or by those who run the meeting';
+COMMENT ON POLICY meeting_invitees_see ON rt.meeting_invitees IS 'the user concerned, or hosts of the meeting';
 CREATE POLICY meeting_invitees_run ON rt.meeting_invitees FOR ALL TO rt_app
 	USING (rt_private.app_runs_meeting(meeting_id)) WITH CHECK (rt_private.app_runs_meeting(meeting_id));
-COMMENT ON POLICY meeting_invitees_run ON rt.meeting_invitees IS 'by those who run the meeting';
+COMMENT ON POLICY meeting_invitees_run ON rt.meeting_invitees IS 'hosts of the meeting';
 
 CREATE POLICY meeting_bans_run ON rt.meeting_bans FOR ALL TO rt_app
 	USING (rt_private.app_runs_meeting(meeting_id)) WITH CHECK (rt_private.app_runs_meeting(meeting_id));
-COMMENT ON POLICY meeting_bans_run ON rt.meeting_bans IS 'by those who run the meeting';
+COMMENT ON POLICY meeting_bans_run ON rt.meeting_bans IS 'hosts of the meeting';
 
 CREATE POLICY meeting_participants_see ON rt.meeting_participants FOR SELECT TO rt_app
 	USING (rt_private.app_sees_meeting(meeting_id));
-COMMENT ON POLICY meeting_participants_see ON rt.meeting_participants IS 'those of meetings that one sees';
+COMMENT ON POLICY meeting_participants_see ON rt.meeting_participants IS 'users may see what belongs to meetings they may see';
 
 CREATE POLICY meeting_messages_see ON rt.meeting_messages FOR SELECT TO rt_app
 	USING (rt_private.app_reads_message(meeting_messages));
-COMMENT ON POLICY meeting_messages_see ON rt.meeting_messages IS 'those that were said to one';
+COMMENT ON POLICY meeting_messages_see ON rt.meeting_messages IS 'users may read messages addressed to them';
 CREATE POLICY meeting_messages_send ON rt.meeting_messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.app_speaks_in(meeting_id));
-COMMENT ON POLICY meeting_messages_send ON rt.meeting_messages IS 'as oneself, where one is';
+COMMENT ON POLICY meeting_messages_send ON rt.meeting_messages IS 'users may send as themselves, in meetings they are in';
 
 CREATE POLICY meeting_recordings_see ON rt.meeting_recordings FOR SELECT TO rt_app
 	USING (rt_private.app_sees_meeting(meeting_id));
-COMMENT ON POLICY meeting_recordings_see ON rt.meeting_recordings IS 'those of meetings that one sees';
+COMMENT ON POLICY meeting_recordings_see ON rt.meeting_recordings IS 'users may see what belongs to meetings they may see';
 
 CREATE POLICY meeting_waiting_see ON rt.meeting_waiting FOR SELECT TO rt_app
 	USING (user_id = rt_private.actor() OR rt_private.app_runs_meeting(meeting_id));
-COMMENT ON POLICY meeting_waiting_see ON rt.meeting_waiting IS 'oneself, or by those who run the meeting';
+COMMENT ON POLICY meeting_waiting_see ON rt.meeting_waiting IS 'the user concerned, or hosts of the meeting';
 
 GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, lobby, recording, starts_at, created_at,
 	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;

@@ -133,9 +133,13 @@ ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 	ADD CONSTRAINT users_username_check CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]]');
 -- ---- end of what is by hand --------------------------------------------------
 
+COMMENT ON SCHEMA rt_api IS 'functions for the programs of rt: one for each kind of request; the first argument is the acting user';
+
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN CASE WHEN current_setting('rt.user_id', true) <> '' THEN current_setting('rt.user_id', true) END;
+
+COMMENT ON FUNCTION rt_private.actor() IS 'the acting user, from rt.user_id; null if none is set';
 
 CREATE OR REPLACE FUNCTION rt_private.act_as(actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -145,11 +149,13 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.act_as(text) IS 'makes a user the acting one until the transaction ends; refuses guests of meetings';
+COMMENT ON FUNCTION rt_private.act_as(text) IS 'sets the acting user until the transaction ends; refuses guests of meetings';
 
 CREATE OR REPLACE FUNCTION rt_private.caller() RETURNS name
 LANGUAGE sql STABLE
 	RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
+
+COMMENT ON FUNCTION rt_private.caller() IS 'the client''s current role';
 
 CREATE OR REPLACE FUNCTION rt_private.trusted() RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -157,15 +163,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'rt'
 $$;
 
+COMMENT ON FUNCTION rt_private.trusted() IS 'whether the caller has the rights of the extension''s owner, and so need not be a user of rt';
+
 CREATE OR REPLACE FUNCTION rt_private.iso(t timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN pg_catalog.to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+COMMENT ON FUNCTION rt_private.iso(timestamptz) IS 'formats a time for clients: ISO 8601, UTC, milliseconds';
 
 CREATE FUNCTION rt_private.sentence(message text) RETURNS text
 LANGUAGE sql IMMUTABLE
 	RETURN CASE WHEN message ~ '^[a-z]+( |$)' THEN upper(left(message, 1)) || substr(message, 2) ELSE message END;
 
-COMMENT ON FUNCTION rt_private.sentence(text) IS 'an error message as clients read it: with a capital, unless it begins with the name of a field';
+COMMENT ON FUNCTION rt_private.sentence(text) IS 'formats an error message for clients: capitalized, unless it begins with a field name';
 
 CREATE OR REPLACE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE
@@ -178,6 +188,28 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.to_id(jsonb, text) IS 'reads an id that is given as a string or a number';
+
+COMMENT ON FUNCTION rt_private.req_id_opt(jsonb, text) IS 'reads an optional id from a request';
+
+COMMENT ON FUNCTION rt_private.req_id(jsonb, text) IS 'reads a required id from a request';
+
+COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'reads an optional string from a request';
+
+COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'reads a required, nonempty string from a request';
+
+COMMENT ON FUNCTION rt_private.req_name(jsonb, text) IS 'reads a name or id from a request, as text; accepts a number';
+
+COMMENT ON FUNCTION rt_private.req_bool(jsonb, text, boolean) IS 'reads a boolean from a request';
+
+COMMENT ON FUNCTION rt_private.req_choice(jsonb, text, text[], text) IS 'reads one of several words from a request';
+
+COMMENT ON FUNCTION rt_private.req_object(jsonb, text) IS 'reads an object from a request';
+
+COMMENT ON FUNCTION rt_private.req_array(jsonb, text, integer) IS 'reads an array of limited length from a request';
+
+COMMENT ON FUNCTION rt_private.req_limit(jsonb, integer, integer) IS 'reads the page size from a request';
+
 CREATE FUNCTION rt_private.cursor_text(at timestamptz, id text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -185,7 +217,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'nextCursor of a list that is ordered by a time and an id';
+COMMENT ON FUNCTION rt_private.cursor_text(timestamptz, text) IS 'builds nextCursor for a list that is ordered by a time and an id';
 
 CREATE FUNCTION rt_private.req_cursor(req jsonb, OUT at timestamptz, OUT id text)
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -201,13 +233,25 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'where a page begins; null: at the beginning';
+COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'reads the cursor from a request; null: the first page';
 
-COMMENT ON COLUMN rt.users.username IS 'for logging in and for @mentions, may be an e-mail address; unique whatever the case';
+COMMENT ON FUNCTION rt_private.to_seq(jsonb, text, bigint) IS 'the number of a message in a room, from its id; null if the message is in another room';
+
+COMMENT ON TABLE rt.users IS 'users; each of them can log in, or connect with a token';
+
+COMMENT ON COLUMN rt.users.username IS 'name for logins and @mentions, may be an e-mail address; unique regardless of case';
+
+COMMENT ON COLUMN rt.users.name IS 'display name';
+
+COMMENT ON COLUMN rt.users.password_hash IS 'bcrypt hash; null: no login by password';
+
+COMMENT ON COLUMN rt.users.is_admin IS 'administrator: may see server statistics, disconnect users and end meetings';
+
+COMMENT ON INDEX rt.users_username_key IS 'used by logins and mentions';
 
 CREATE INDEX users_password_cost ON rt.users (substr(password_hash, 5, 2)) WHERE password_hash LIKE '$2%';
 
-COMMENT ON INDEX rt.users_password_cost IS 'the slowest hash that is stored: a login takes as long as that one';
+COMMENT ON INDEX rt.users_password_cost IS 'finds the slowest stored hash: every login takes that long';
 
 CREATE FUNCTION rt_private.username_form(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -215,7 +259,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
 $$;
 
-COMMENT ON FUNCTION rt_private.username_form(text) IS 'a username as it is stored';
+COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for storage';
 
 CREATE FUNCTION rt_private.user_names() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -225,12 +269,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.user_names() IS 'brings a username into the form that is stored';
+COMMENT ON FUNCTION rt_private.user_names() IS 'normalizes usernames before they are stored';
 
 CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.user_names();
 
-COMMENT ON TRIGGER user_names ON rt.users IS 'brings a username into the form that is stored';
+COMMENT ON TRIGGER user_names ON rt.users IS 'normalizes usernames before they are stored';
 
 CREATE FUNCTION rt_private.least_password_cost() RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 10 $$;
@@ -242,19 +286,21 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
 $$;
 
-COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the cost of a hash; 0: it is not bcrypt''s';
+COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the bcrypt cost of a hash; 0: not a bcrypt hash';
 
 CREATE FUNCTION rt_private.password_form(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
 $$;
 
-COMMENT ON FUNCTION rt_private.password_form(text) IS 'a password as it is hashed';
+COMMENT ON FUNCTION rt_private.password_form(text) IS 'normalizes a password before hashing';
 
 CREATE OR REPLACE FUNCTION rt_private.password_bytes(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 	RETURN CASE WHEN pg_catalog.octet_length(password) <= 72 THEN password
 		ELSE pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(password, 'UTF8')), 'base64') END;
+
+COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 bytes that bcrypt uses';
 
 CREATE OR REPLACE FUNCTION rt_private.hash_password(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -267,6 +313,8 @@ BEGIN
 		rt_private.gen_salt('bf', rt_private.least_password_cost()));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.hash_password(text) IS 'hashes a password';
 
 CREATE OR REPLACE FUNCTION rt_private.password_matches(password text, password_hash text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -291,19 +339,23 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.password_matches(text, text) IS 'whether a password matches a hash';
+
 CREATE UNLOGGED TABLE rt_private.password_updates (
 	user_id text PRIMARY KEY,
 	keep_sid text,
 	is_rehash boolean NOT NULL
 );
 
-COMMENT ON TABLE rt_private.password_updates IS 'updates of passwords that do not end all sessions; empty between transactions';
+COMMENT ON TABLE rt_private.password_updates IS 'password changes in progress that keep a session; empty between transactions';
 
-COMMENT ON COLUMN rt_private.password_updates.user_id IS 'whose password';
+COMMENT ON COLUMN rt_private.password_updates.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session that goes on; null: none does';
+COMMENT ON COLUMN rt_private.password_updates.keep_sid IS 'the session to keep; null: none';
 
-COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'it is the same password, hashed with a higher cost';
+COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'the password is unchanged, only hashed with a higher cost';
+
+COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password, the user can connect only with tokens';
 
 CREATE OR REPLACE FUNCTION rt.set_password(user_id text, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -316,6 +368,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt.set_password(text, text) IS 'sets a user''s password; null: no login by password';
+
 CREATE OR REPLACE FUNCTION rt_private.user_name(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -323,13 +377,36 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.user_name(text) IS 'a user''s display name';
+
 CREATE OR REPLACE FUNCTION rt_private.user_json(u rt.users) RETURNS json
 LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name);
 
+COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user as clients get it';
+
+COMMENT ON TABLE rt_private.keys IS 'keys that sign and verify tokens; pg_dump includes them and their secrets';
+
+COMMENT ON COLUMN rt_private.keys.kid IS 'key id (kid) in a token''s header';
+
+COMMENT ON COLUMN rt_private.keys.alg IS 'the only algorithm that the key is valid for';
+
+COMMENT ON COLUMN rt_private.keys.secret IS 'HS256, HS384, HS512: the shared secret, whose bytes are the key';
+
 COMMENT ON COLUMN rt_private.keys.private_key IS 'other algorithms: the private key as PEM, if tokens may be signed here';
 
 COMMENT ON COLUMN rt_private.keys.public_key IS 'other algorithms: the public key as PEM';
+
+COMMENT ON COLUMN rt_private.keys.can_sign IS 'rt.issue_token() may sign with it; the newest such key signs';
+
+COMMENT ON COLUMN rt_private.keys.retired_at IS 'when the key was retired; it no longer verifies tokens';
+
+COMMENT ON FUNCTION rt_private.random_text(integer) IS 'random bytes in base64url';
+
+COMMENT ON FUNCTION rt_private.jwt_sign(text, text, text, json) IS 'signs a token with the given claims';
+
+COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, text) IS
+	'whether a token has a valid signature by a key';
 
 CREATE OR REPLACE FUNCTION rt.add_key(kid text, alg text, key text, can_sign boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -389,6 +466,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt.retire_key(text) IS 'retires a key: tokens that were signed with it become invalid';
+
 CREATE OR REPLACE FUNCTION rt_private.keys_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -400,6 +479,14 @@ EXCEPTION
 		RETURN NULL;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to reload the keys';
+
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
+
+COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
+
+COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways to reload the keys';
 
 CREATE TABLE rt_private.issuers (
 	issuer text PRIMARY KEY CHECK (octet_length(issuer) BETWEEN 1 AND 1024 AND issuer !~ '[[:cntrl:]]'),
@@ -415,25 +502,25 @@ CREATE TABLE rt_private.issuers (
 	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
 );
 
-COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are taken';
+COMMENT ON TABLE rt_private.issuers IS 'identity providers whose tokens are accepted';
 
-COMMENT ON COLUMN rt_private.issuers.issuer IS 'what iss must be, letter by letter';
+COMMENT ON COLUMN rt_private.issuers.issuer IS 'exact value of the claim iss';
 
-COMMENT ON COLUMN rt_private.issuers.audiences IS 'aud must have one of these';
+COMMENT ON COLUMN rt_private.issuers.audiences IS 'claim aud must contain one of these';
 
 COMMENT ON COLUMN rt_private.issuers.user_claim IS 'the claim that is the user''s id';
 
-COMMENT ON COLUMN rt_private.issuers.create_users IS 'a user who is not there yet is created';
+COMMENT ON COLUMN rt_private.issuers.create_users IS 'whether unknown users are created';
 
-COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'azp must be one of these; null: it is not looked at';
+COMMENT ON COLUMN rt_private.issuers.authorized_parties IS 'claim azp must be one of these; null: azp is not checked';
 
-COMMENT ON COLUMN rt_private.issuers.name_claim IS 'of a user that is created: the claim that is the name; where it is missing, the id';
+COMMENT ON COLUMN rt_private.issuers.name_claim IS 'claim with a new user''s display name; if it is missing, the id is used';
 
-COMMENT ON COLUMN rt_private.issuers.username_claim IS 'of a user that is created: the claim that is the username; where it is missing or taken, the id';
+COMMENT ON COLUMN rt_private.issuers.username_claim IS 'claim with a new user''s username; if it is missing or taken, the id is used';
 
-COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'the claim that makes administrators; null: none does';
+COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'claim that makes a user an administrator; null: none';
 
-COMMENT ON COLUMN rt_private.issuers.admin_value IS 'what that claim must be, or have among its elements';
+COMMENT ON COLUMN rt_private.issuers.admin_value IS 'value of that claim, or of one of its elements';
 
 COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
 
@@ -448,13 +535,13 @@ CREATE TABLE rt_private.issuer_keys (
 	PRIMARY KEY (issuer, kid, alg)
 );
 
-COMMENT ON TABLE rt_private.issuer_keys IS 'the issuers'' keys, from their JSON Web Key Sets';
+COMMENT ON TABLE rt_private.issuer_keys IS 'keys of issuers, from their JSON Web Key Sets';
 
-COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'whose key it is';
+COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'the issuer';
 
-COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'the key''s name in a token''s header; empty: it has none';
+COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'key id (kid) in a token''s header; empty: the key has none';
 
-COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the one algorithm that the key is for';
+COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the only algorithm that the key is valid for';
 
 COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
 
@@ -465,14 +552,14 @@ SELECT pg_catalog.pg_extension_config_dump('rt_private.issuer_keys', '');
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuers
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
 
-COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.issuers IS 'tells the gateways to reload the keys';
 
 ALTER TABLE rt_private.issuers ENABLE ALWAYS TRIGGER keys_changed;
 
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.issuer_keys
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
 
-COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways';
+COMMENT ON TRIGGER keys_changed ON rt_private.issuer_keys IS 'tells the gateways to reload the keys';
 
 ALTER TABLE rt_private.issuer_keys ENABLE ALWAYS TRIGGER keys_changed;
 
@@ -480,7 +567,7 @@ CREATE FUNCTION rt_private.jwk_public(alg text, a bytea, b bytea) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_jwk_public';
 
 COMMENT ON FUNCTION rt_private.jwk_public(text, bytea, bytea) IS
-	'a key as PEM from the numbers of a JWK: n and e, x and y, or x alone; NULL if they are no key';
+	'converts a JWK''s numbers (n and e, x and y, or x alone) to PEM; NULL if they are not a valid key';
 
 CREATE FUNCTION rt_private.from_base64url(value text) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -495,7 +582,7 @@ EXCEPTION
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'the bytes of base64url without padding; NULL if it is not';
+COMMENT ON FUNCTION rt_private.from_base64url(text) IS 'decodes base64url without padding; NULL if it is malformed';
 
 CREATE FUNCTION rt_private.jwk_alg(jwk jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -507,7 +594,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	END
 $$;
 
-COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm that a JWK is for; NULL: a kind of key that is unknown';
+COMMENT ON FUNCTION rt_private.jwk_alg(jsonb) IS 'the algorithm of a JWK; NULL: unknown kind of key';
 
 CREATE FUNCTION rt_private.jwk_fault(jwk jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -524,7 +611,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	END
 $$;
 
-COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL: it can';
+COMMENT ON FUNCTION rt_private.jwk_fault(jsonb) IS 'why a JWK cannot verify tokens; NULL if it can';
 
 CREATE FUNCTION rt_private.jwk_key(jwk jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -558,7 +645,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it cannot be used';
+COMMENT ON FUNCTION rt_private.jwk_key(jsonb) IS 'the key of a JWK, as PEM or as a shared secret; an error if it is unusable';
 
 CREATE FUNCTION rt.set_jwks(issuer text, jwks jsonb) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -614,8 +701,8 @@ END
 $$;
 
 COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
-	'takes the tokens of an identity provider that are meant for one of the audiences; '
-	'the user is the one named by user_claim, created on first sight if create_users';
+	'adds an identity provider, whose tokens for one of the audiences are accepted; '
+	'user_claim names the user, who is created if create_users is true';
 
 CREATE FUNCTION rt.remove_issuer(issuer text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -627,7 +714,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt.remove_issuer(text) IS 'takes no more tokens of this identity provider';
+COMMENT ON FUNCTION rt.remove_issuer(text) IS 'removes an identity provider; its tokens are no longer accepted';
 
 CREATE OR REPLACE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -644,7 +731,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
-	'the keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, own ones the newest first';
+	'keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';
 
 CREATE TABLE rt.sessions (
 	id text PRIMARY KEY DEFAULT rt_private.random_text(15),
@@ -662,29 +749,29 @@ CREATE INDEX sessions_user_id ON rt.sessions (user_id);
 
 CREATE INDEX sessions_expires_at ON rt.sessions (expires_at);
 
-COMMENT ON TABLE rt.sessions IS 'logins: each is the life of its tokens';
+COMMENT ON TABLE rt.sessions IS 'sessions: one for each login; a token is valid only as long as its session';
 
-COMMENT ON COLUMN rt.sessions.id IS 'the claim sid of the session''s tokens';
+COMMENT ON COLUMN rt.sessions.id IS 'claim sid of the session''s tokens';
 
-COMMENT ON COLUMN rt.sessions.user_id IS 'who has logged in';
+COMMENT ON COLUMN rt.sessions.user_id IS 'the user';
 
-COMMENT ON COLUMN rt.sessions.created_at IS 'when';
+COMMENT ON COLUMN rt.sessions.created_at IS 'when it happened';
 
-COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, within a minute';
+COMMENT ON COLUMN rt.sessions.last_used_at IS 'when a client last connected or got a token, accurate to a minute';
 
-COMMENT ON COLUMN rt.sessions.expires_at IS 'until when it can be prolonged: rt.session_lifetime after the login';
+COMMENT ON COLUMN rt.sessions.expires_at IS 'when the session ends: rt.session_lifetime after the login';
 
-COMMENT ON COLUMN rt.sessions.address IS 'the address that the login came from; null: issued by SQL';
+COMMENT ON COLUMN rt.sessions.address IS 'client address of the login; null: created by SQL';
 
-COMMENT ON COLUMN rt.sessions.user_agent IS 'what the client said that it is, at the login';
+COMMENT ON COLUMN rt.sessions.user_agent IS 'User-Agent of the login';
 
-COMMENT ON COLUMN rt.sessions.revoked_at IS 'since when it lets nobody in; set it to end the session, it stays set';
+COMMENT ON COLUMN rt.sessions.revoked_at IS 'when the session was revoked; set it to end the session. It cannot be cleared';
 
 COMMENT ON COLUMN rt.sessions.token_expires_at IS 'when the last of its tokens expires';
 
 COMMENT ON INDEX rt.sessions_user_id IS 'a user''s sessions';
 
-COMMENT ON INDEX rt.sessions_expires_at IS 'removing old sessions';
+COMMENT ON INDEX rt.sessions_expires_at IS 'used to remove old sessions';
 
 SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
 
@@ -695,13 +782,13 @@ CREATE TABLE rt_private.revoked_sessions (
 
 CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
 
-COMMENT ON TABLE rt_private.revoked_sessions IS 'sessions whose tokens are refused though they have not expired';
+COMMENT ON TABLE rt_private.revoked_sessions IS 'revoked sessions whose tokens have not expired yet';
 
 COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
 
 COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
 
-COMMENT ON INDEX rt_private.revoked_sessions_until IS 'removing what has expired';
+COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
 
@@ -710,11 +797,11 @@ CREATE TABLE rt_private.token_floors (
 	issued_after timestamptz NOT NULL
 );
 
-COMMENT ON TABLE rt_private.token_floors IS 'users whose tokens from before a time are refused';
+COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refused';
 
-COMMENT ON COLUMN rt_private.token_floors.user_id IS 'whose tokens';
+COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'claim iat of a token without sid must be later';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have a later iat';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
@@ -731,7 +818,7 @@ EXCEPTION
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways whose tokens are refused from now on';
+COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways which tokens are refused from now on';
 
 CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -769,12 +856,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways of sessions that are revoked';
+COMMENT ON FUNCTION rt_private.sessions_changed() IS 'tells the gateways about revoked sessions';
 
 CREATE TRIGGER sessions_changed AFTER UPDATE ON rt.sessions
 	REFERENCING OLD TABLE AS was NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_changed();
 
-COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways of sessions that are revoked';
+COMMENT ON TRIGGER sessions_changed ON rt.sessions IS 'tells the gateways about revoked sessions';
 
 CREATE FUNCTION rt_private.session_check() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -801,12 +888,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses what no trigger would see row by row';
+COMMENT ON FUNCTION rt_private.refuse_truncate() IS 'refuses TRUNCATE, since row triggers would not fire';
 
 CREATE TRIGGER sessions_truncated BEFORE TRUNCATE ON rt.sessions
 	FOR EACH STATEMENT EXECUTE FUNCTION rt_private.refuse_truncate();
 
-COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'what is truncated would be told to nobody';
+COMMENT ON TRIGGER sessions_truncated ON rt.sessions IS 'refuses TRUNCATE, since the gateways would not learn of it';
 
 CREATE FUNCTION rt_private.revoke_sessions(user_id text, but text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -823,7 +910,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user but one, and refuses the user''s other tokens';
+COMMENT ON FUNCTION rt_private.revoke_sessions(text, text) IS 'ends all sessions of a user except one, and refuses the user''s other tokens';
 
 CREATE FUNCTION rt.revoke_sessions(user_id text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -868,7 +955,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM rt_private.token_floors AS f))
 $$;
 
-COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'what is refused though it has not expired: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
+COMMENT ON FUNCTION rt_api.revocations(text, jsonb) IS 'revocations of unexpired tokens: {sids: [[sid, until]], floors: [[userId, issuedAfter]]}';
 
 CREATE FUNCTION rt_private.open_session(user_id text, address text, user_agent text, at_least interval) RETURNS rt.sessions
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -885,7 +972,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'a new session of a user';
+COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'creates a session';
 
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -895,7 +982,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
 $$;
 
-COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes sessions that have expired';
+COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions';
 
 CREATE FUNCTION rt_private.make_token(user_id text, ttl interval, sid text, more jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -923,7 +1010,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.make_token(text, interval, text, jsonb) IS 'a token of a user''s session, signed by the newest key';
+COMMENT ON FUNCTION rt_private.make_token(text, interval, text, jsonb) IS 'makes a token for a session, signed by the newest key';
 
 CREATE FUNCTION rt_private.token_ttl() RETURNS interval
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -931,7 +1018,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(current_setting('rt.token_ttl', true)::interval, interval '12 hours')
 $$;
 
-COMMENT ON FUNCTION rt_private.token_ttl() IS 'how long a token is valid that is issued without a time of its own';
+COMMENT ON FUNCTION rt_private.token_ttl() IS 'default lifetime of a token';
 
 CREATE OR REPLACE FUNCTION rt.issue_token(user_id text, ttl interval DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -950,7 +1037,7 @@ END
 $$;
 
 COMMENT ON FUNCTION rt.issue_token(text, interval) IS
-	'a token of a new session, with which a client may connect as that user, valid for ttl (default rt.token_ttl)';
+	'makes a session and a token for it, with which a client can connect as that user; valid for ttl (default rt.token_ttl)';
 
 CREATE FUNCTION rt_private.is_access_token(header jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -965,7 +1052,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE jsonb_typeof(aud) WHEN 'string' THEN aud #>> '{}' = ANY (audiences) WHEN 'array' THEN aud ?| audiences ELSE false END
 $$;
 
-COMMENT ON FUNCTION rt_private.audience_fits(jsonb, text[]) IS 'whether aud, a text or an array, has one of the audiences';
+COMMENT ON FUNCTION rt_private.audience_fits(jsonb, text[]) IS 'whether claim aud, a string or an array, contains one of the audiences';
 
 CREATE FUNCTION rt_private.refuse_token(message text, detail text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1002,7 +1089,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_token_times(jsonb) IS 'refuses a token outside its time';
+COMMENT ON FUNCTION rt_private.check_token_times(jsonb) IS 'refuses a token that is expired or not valid yet';
 
 CREATE FUNCTION rt_private.check_issued(token text, header jsonb, claims jsonb) RETURNS rt_private.issuers
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1036,7 +1123,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_issued(text, jsonb, jsonb) IS 'refuses a token that its issuer has not signed, or not for here';
+COMMENT ON FUNCTION rt_private.check_issued(text, jsonb, jsonb) IS 'refuses a token whose signature, issuer or audience is wrong';
 
 CREATE FUNCTION rt_private.check_own(token text, header jsonb, claims jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1055,7 +1142,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that none of our keys has signed';
+COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that is not signed by one of our keys';
 
 CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1113,7 +1200,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_token(text) IS 'the user id in a valid token; an error that says which check failed';
+COMMENT ON FUNCTION rt_private.check_token(text) IS 'the user id in a valid token; otherwise an error that says which check failed';
 
 CREATE OR REPLACE FUNCTION rt.verify_token(token text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1123,17 +1210,29 @@ END
 $$;
 
 COMMENT ON FUNCTION rt.verify_token(text) IS
-	'the user id in a valid token; errors "invalid token" and "token expired", whose detail says which check failed';
+	'the user id in a valid token; otherwise error "invalid token" or "token expired", whose detail says which check failed';
 
-COMMENT ON COLUMN rt.rooms.has_left IS 'one of a direct room''s users has left it; the next message brings both back';
+COMMENT ON TABLE rt.rooms IS 'chat rooms; each message updates last_seq in place, for which pages have free space';
 
-COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null: there is none';
+COMMENT ON COLUMN rt.rooms.name IS 'the room''s name; null in a direct room, where clients show the other user''s name';
 
-COMMENT ON COLUMN rt.rooms.topic IS 'what the room is for';
+COMMENT ON COLUMN rt.rooms.kind IS 'direct: two users, one such room for each pair; group: any number of users';
 
-COMMENT ON COLUMN rt.rooms.archived IS 'nothing is sent or changed in it any more';
+COMMENT ON COLUMN rt.rooms.created_by IS 'the user who created it';
 
-COMMENT ON COLUMN rt.rooms.history IS 'what new members see of before: all, or joined: nothing';
+COMMENT ON COLUMN rt.rooms.created_at IS 'when it was created';
+
+COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages';
+
+COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room; the next message brings both back';
+
+COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null if there is none';
+
+COMMENT ON COLUMN rt.rooms.topic IS 'the room''s topic';
+
+COMMENT ON COLUMN rt.rooms.archived IS 'whether the room is archived: read-only';
+
+COMMENT ON COLUMN rt.rooms.history IS 'which older messages new members see: all, or none (joined)';
 
 COMMENT ON COLUMN rt.rooms.who_may_post IS 'who may send messages: admins or members';
 
@@ -1143,15 +1242,25 @@ COMMENT ON COLUMN rt.rooms.who_may_pin IS 'who may pin messages: admins or membe
 
 COMMENT ON COLUMN rt.rooms.who_may_mention_all IS 'who may mention @all and @here: admins or members';
 
+COMMENT ON INDEX rt.rooms_created_by_idx IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.room_members IS 'members of rooms';
+
+COMMENT ON COLUMN rt.room_members.role IS 'admin (may rename and delete the room, add and remove members) or member';
+
+COMMENT ON COLUMN rt.room_members.joined_at IS 'since when it applies';
+
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
 
-COMMENT ON COLUMN rt.room_members.first_seq IS 'the room''s last message when the member came';
+COMMENT ON COLUMN rt.room_members.first_seq IS 'number of the room''s last message when the member joined';
 
-COMMENT ON COLUMN rt.room_members.first_change IS 'the room''s last change when the member came; later ones are told';
+COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients get later ones';
 
-COMMENT ON COLUMN rt.room_members.notify IS 'what the member wants to be notified of: all, mentions, none';
+COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: all, mentions, none';
 
-COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member wants to be notified of nothing';
+COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has muted the room';
+
+COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
 
 CREATE OR REPLACE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -1161,6 +1270,8 @@ CREATE OR REPLACE FUNCTION rt_private.room_route(room_id bigint, except_socket t
 LANGUAGE sql IMMUTABLE
 	RETURN CASE WHEN except_socket IS NULL THEN pg_catalog.json_build_object('room', room_id::text)
 		ELSE pg_catalog.json_build_object('room', room_id::text, 'except', except_socket) END;
+
+COMMENT ON FUNCTION rt_private.room_route(bigint, text) IS 'the route to the sockets that joined a room';
 
 CREATE OR REPLACE FUNCTION rt_private.notify_users(users text[], kind text, data json, room_id bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -1179,7 +1290,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'the settings of a room on the wire';
+COMMENT ON FUNCTION rt_private.room_settings(rt.rooms) IS 'a room''s settings as clients get them';
 
 CREATE OR REPLACE FUNCTION rt_private.room_data(r rt.rooms) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1189,6 +1300,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.room_data(rt.rooms) IS 'a room as it appears in a notification';
+
 CREATE OR REPLACE FUNCTION rt_private.member_changed(room_id bigint, user_id text, member boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('rt:member', '{"gateway":true}',
@@ -1196,12 +1309,18 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 			'xid', pg_catalog.pg_current_xact_id()::text), true, room_id)
 $$;
 
-COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'keeps the key of a membership';
+COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways about a change of membership';
+
+COMMENT ON FUNCTION rt_private.room_members_before_update() IS 'refuses to change the key of a membership';
+
+COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'refuses to change the key of a membership';
 
 CREATE OR REPLACE FUNCTION rt_private.room_members_of(room_id bigint) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(pg_catalog.array_agg(m.user_id), '{}') FROM rt.room_members AS m WHERE m.room_id = room_members_of.room_id
 $$;
+
+COMMENT ON FUNCTION rt_private.room_members_of(bigint) IS 'the members of a room';
 
 COMMENT ON TRIGGER rooms_before_delete ON rt.rooms IS 'tells the members that their room is gone';
 
@@ -1255,6 +1374,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.make_room(text, text, text, text[]) IS 'creates a room, or finds the existing direct room';
+
 CREATE OR REPLACE FUNCTION rt.create_room(name text, members text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1267,6 +1388,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt.create_room(text, text[]) IS 'creates a group room; the first member becomes its admin';
+
 CREATE OR REPLACE FUNCTION rt.create_direct_room(a text, b text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1276,6 +1399,10 @@ BEGIN
 	RETURN ((rt_private.make_room(a, NULL, 'direct', ARRAY[b])).room).id;
 END
 $$;
+
+COMMENT ON FUNCTION rt.create_direct_room(text, text) IS 'creates the direct room of two users, or finds the existing one';
+
+COMMENT ON FUNCTION rt_private.is_own_event(text) IS 'whether an event name is reserved for rt';
 
 CREATE OR REPLACE FUNCTION rt.broadcast(room_id bigint, event text, payload jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1344,7 +1471,9 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'tells who was added; lets no third one into a direct room';
+COMMENT ON FUNCTION rt_private.room_members_after_insert() IS 'emits that members were added; refuses a third member in a direct room';
+
+COMMENT ON TRIGGER room_members_after_insert ON rt.room_members IS 'emits that members were added; refuses a third member in a direct room';
 
 CREATE FUNCTION rt_private.has_admin(room_id bigint) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1354,7 +1483,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.has_admin(bigint) IS 'whether a room, which is locked, has an admin';
+COMMENT ON FUNCTION rt_private.has_admin(bigint) IS 'whether a room has an admin; the caller has locked the room';
 
 CREATE FUNCTION rt_private.appoint_admin(room_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1367,7 +1496,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.appoint_admin(bigint) IS 'makes the member of longest standing admin of a room without one';
+COMMENT ON FUNCTION rt_private.appoint_admin(bigint) IS 'makes the longest-standing member admin if the room has none';
 
 CREATE OR REPLACE FUNCTION rt_private.room_members_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1391,9 +1520,9 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+COMMENT ON FUNCTION rt_private.room_members_after_delete() IS 'emits that members were removed, ends delivery to them, and appoints an admin if none is left';
 
-COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'tells who was removed, ends delivery to them, and leaves no room without an admin';
+COMMENT ON TRIGGER room_members_after_delete ON rt.room_members IS 'emits that members were removed, ends delivery to them, and appoints an admin if none is left';
 
 CREATE FUNCTION rt_private.room_members_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1414,12 +1543,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.room_members_after_update() IS 'tells the room of a role; refuses to demote the last admin';
+COMMENT ON FUNCTION rt_private.room_members_after_update() IS 'emits the changed role; refuses to demote the last admin';
 
 CREATE TRIGGER room_members_after_update AFTER UPDATE ON rt.room_members
 	REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION rt_private.room_members_after_update();
 
-COMMENT ON TRIGGER room_members_after_update ON rt.room_members IS 'tells the room of a role; refuses to demote the last admin';
+COMMENT ON TRIGGER room_members_after_update ON rt.room_members IS 'emits the changed role; refuses to demote the last admin';
 
 CREATE FUNCTION rt_private.direct_return(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1433,7 +1562,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.direct_return(bigint, bigint) IS 'brings those back who have left a direct room; its next message has this number';
+COMMENT ON FUNCTION rt_private.direct_return(bigint, bigint) IS 'brings back users who have left a direct room; takes the number of its next message';
 
 CREATE FUNCTION rt.leave_direct(room_id bigint, user_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1456,7 +1585,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = is_direct.room_id AND r.kind = 'direct')
 $$;
 
-COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct one';
+COMMENT ON FUNCTION rt_private.is_direct(bigint) IS 'whether a room is a direct room';
 
 CREATE TABLE rt.blocks (
 	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
@@ -1468,15 +1597,15 @@ CREATE TABLE rt.blocks (
 
 CREATE INDEX blocks_blocked_id_idx ON rt.blocks (blocked_id);
 
-COMMENT ON TABLE rt.blocks IS 'who has blocked whom';
+COMMENT ON TABLE rt.blocks IS 'users who have blocked other users';
 
-COMMENT ON COLUMN rt.blocks.user_id IS 'who has blocked';
+COMMENT ON COLUMN rt.blocks.user_id IS 'the user who blocked';
 
-COMMENT ON COLUMN rt.blocks.blocked_id IS 'who is blocked';
+COMMENT ON COLUMN rt.blocks.blocked_id IS 'the user who is blocked';
 
-COMMENT ON COLUMN rt.blocks.created_at IS 'since when';
+COMMENT ON COLUMN rt.blocks.created_at IS 'since when it applies';
 
-COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'by whom a user is blocked';
+COMMENT ON INDEX rt.blocks_blocked_id_idx IS 'finds who has blocked a user';
 
 SELECT pg_catalog.pg_extension_config_dump('rt.blocks', '');
 
@@ -1500,12 +1629,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells a user''s own sockets whom they have blocked';
+COMMENT ON FUNCTION rt_private.blocks_after_change() IS 'tells all sockets of a user about a changed block';
 
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
 	EXECUTE FUNCTION rt_private.blocks_after_change();
 
-COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells a user''s own sockets whom they have blocked';
+COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells all sockets of a user about a changed block';
 
 CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1516,36 +1645,58 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses to do something with users who have blocked the actor';
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor';
 
 CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
 
-COMMENT ON FUNCTION rt_private.search_vector(text) IS 'what the search index has of a text';
+COMMENT ON FUNCTION rt_private.search_vector(text) IS 'the search index entry of a text';
 
 CREATE FUNCTION rt_private.search_query(q text) RETURNS tsquery
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_query';
 
-COMMENT ON FUNCTION rt_private.search_query(text) IS 'what finds messages: all words by their beginning, "quoted words" in their order';
+COMMENT ON FUNCTION rt_private.search_query(text) IS 'converts a search string to a query: all words as prefixes, "quoted words" as a phrase';
 
 CREATE FUNCTION rt_private.search_highlights(content text, q text) RETURNS json
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_highlights';
 
-COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'where a text has what was searched for: [[start, end]] in UTF-16 units';
+COMMENT ON FUNCTION rt_private.search_highlights(text, text) IS 'the matches of a search in a text: [[start, end]] in UTF-16 code units';
 
 CREATE INDEX messages_search_idx ON rt.messages USING gin (rt_private.search_vector(content));
 
-COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it answers, which may have been deleted since';
+COMMENT ON COLUMN rt.messages.seq IS 'number in the room, assigned by rt: 1, 2, 3, … in commit order, without gaps';
 
-COMMENT ON COLUMN rt.messages.deleted_at IS 'when its text was deleted by UPDATE; for rows that DELETE has removed see rt.deleted_messages';
+COMMENT ON COLUMN rt.messages.sender_id IS 'the sender; null if that user has been deleted';
 
-COMMENT ON INDEX rt.messages_reply_to_idx IS 'answers to what retention removes';
+COMMENT ON COLUMN rt.messages.content IS 'the text; empty if deleted';
+
+COMMENT ON COLUMN rt.messages.message_type IS 'type of message, defined by the application';
+
+COMMENT ON COLUMN rt.messages.metadata IS 'JSON object, defined by the application; mentions: [user ids] notifies these users';
+
+COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it replies to, which may have been deleted';
+
+COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
+
+COMMENT ON COLUMN rt.messages.edited_at IS 'when it was last edited';
+
+COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was soft-deleted by UPDATE; for rows removed by DELETE see rt.deleted_messages';
+
+COMMENT ON INDEX rt.messages_client_id_key IS 'used by repeated sends';
+
+COMMENT ON INDEX rt.messages_sender_id_idx IS 'used when a user is deleted, and to count unread messages';
+
+COMMENT ON INDEX rt.messages_reply_to_idx IS 'finds replies to messages that retention removes';
 
 COMMENT ON INDEX rt.messages_search_idx IS 'full-text search';
+
+COMMENT ON FUNCTION rt_private.message_json(rt.messages) IS 'a message as clients get it';
 
 CREATE OR REPLACE FUNCTION rt_private.message_id(room_id bigint, seq bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN room_id::text || '-' || seq::text;
+
+COMMENT ON FUNCTION rt_private.message_id(bigint, bigint) IS 'a message''s id as clients get it';
 
 CREATE OR REPLACE FUNCTION rt_private.message_event(event text, kind text, room_id bigint, seq bigint, data jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1567,11 +1718,17 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and gives it its number';
+COMMENT ON FUNCTION rt_private.message_event(text, text, bigint, bigint, jsonb) IS 'emits an event about a message to its room';
+
+COMMENT ON FUNCTION rt_private.messages_before_insert() IS 'checks a message and assigns its number';
+
+COMMENT ON FUNCTION rt_private.messages_after_statement() IS 'stores the room''s last number';
+
+COMMENT ON TRIGGER zz_rt_before_insert ON rt.messages IS 'checks a message and assigns its number';
 
 COMMENT ON TRIGGER rt_after_insert ON rt.messages IS 'emits new-chat-message';
 
-COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'settles the room''s last number';
+COMMENT ON TRIGGER zz_rt_after_statement ON rt.messages IS 'stores the room''s last number';
 
 DO $$
 DECLARE
@@ -1611,6 +1768,11 @@ BEGIN
 	RETURN number;
 END
 $$;
+
+COMMENT ON FUNCTION rt.send_message(bigint, text, text, text, jsonb, bigint, text) IS
+	'sends a message and returns its number; idempotent for the same client_id';
+
+COMMENT ON FUNCTION rt_private.message_fault(text, jsonb, text) IS 'why a message cannot be stored; null if it can';
 
 CREATE OR REPLACE FUNCTION rt_private.messages_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1655,9 +1817,19 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'what may change of a message, and how';
+COMMENT ON FUNCTION rt_private.messages_before_update() IS 'checks a change to a message';
+
+COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'checks a change to a message';
 
 COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
+
+COMMENT ON COLUMN rt.reactions.user_id IS 'the user';
+
+COMMENT ON COLUMN rt.reactions.emoji IS 'the emoji';
+
+COMMENT ON COLUMN rt.reactions.created_at IS 'when it happened';
+
+COMMENT ON INDEX rt.reactions_user_id_idx IS 'used when a user is deleted';
 
 CREATE OR REPLACE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1676,6 +1848,16 @@ COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'emits chat-message-reacti
 
 COMMENT ON TRIGGER rt_before_update ON rt.reactions IS 'refuses to change a reaction';
 
+COMMENT ON TABLE rt_private.receipt_ranges IS 'receipts for ranges of messages; rt.receipts shows them one by one';
+
+COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'the user who got or saw the messages';
+
+COMMENT ON COLUMN rt_private.receipt_ranges.at IS 'when it happened';
+
+COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'filters messages that a member has no receipt for';
+
+COMMENT ON FUNCTION rt_private.receipts_add(bigint, text, "char", bigint[]) IS 'stores missing receipts';
+
 CREATE OR REPLACE FUNCTION rt_private.receipts_check(room_id bigint, user_id text, seqs bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1692,6 +1874,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.receipts_check(bigint, text, bigint[]) IS 'filters messages that a member can have receipts for: not their own';
+
 CREATE OR REPLACE FUNCTION rt_private.lock_member(room_id bigint, user_id text) RETURNS rt.room_members
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1706,6 +1890,12 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.lock_member(bigint, text) IS 'locks and returns a membership; RT404 if there is none';
+
+COMMENT ON FUNCTION rt_private.mark_seen(bigint, text, bigint[], text) IS 'marks messages as seen and tells the room; returns those that were not yet';
+
+COMMENT ON FUNCTION rt_private.mark_delivered(bigint, text, bigint[], text) IS 'marks messages as delivered and tells the room; returns those that were not yet';
+
 CREATE OR REPLACE FUNCTION rt_private.check_self(user_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1715,7 +1905,19 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks by INSERT or UPDATE; the time stored is that of the statement';
+COMMENT ON VIEW rt.receipts IS 'receipts: when each message was delivered to, and seen by, each member; INSERT and UPDATE mark messages';
+
+COMMENT ON COLUMN rt.receipts.delivered_at IS 'when it was delivered; null if unknown';
+
+COMMENT ON COLUMN rt.receipts.seen_at IS 'when it was seen; null if not yet';
+
+COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks messages on INSERT or UPDATE, with the time of the statement';
+
+COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks messages on INSERT or UPDATE, with the time of the statement';
+
+COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number in a locked room; import_settle() must follow';
+
+COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() assigned';
 
 CREATE OR REPLACE FUNCTION rt_private.import_check(rows text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1753,16 +1955,24 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.import_check(text) IS 'checks imported messages as triggers and foreign keys would';
+
+COMMENT ON FUNCTION rt_private.import_rows(text, regclass) IS
+	'runs an INSERT that returns ctid and the GIN entries of each row, and adds these to the index word by word';
+
+COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
+	'for superusers: imports all messages of a table, in each room in the order of created_at and id, without events; returns their number';
+
 CREATE TABLE rt_private.change_counters (
 	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
 	last_change bigint NOT NULL
 ) WITH (fillfactor = 50);
 
-COMMENT ON TABLE rt_private.change_counters IS 'the number of the last change of each room that had one';
+COMMENT ON TABLE rt_private.change_counters IS 'number of the last change in each room';
 
 COMMENT ON COLUMN rt_private.change_counters.room_id IS 'the room';
 
-COMMENT ON COLUMN rt_private.change_counters.last_change IS 'the number; its row lock orders the room''s changes';
+COMMENT ON COLUMN rt_private.change_counters.last_change IS 'the number; the row lock orders the room''s changes';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.change_counters', '');
 
@@ -1775,7 +1985,7 @@ CREATE TABLE rt_private.room_changes (
 
 CREATE INDEX room_changes_change_idx ON rt_private.room_changes (room_id, change);
 
-COMMENT ON TABLE rt_private.room_changes IS 'messages that have changed since they were sent, each with its latest change';
+COMMENT ON TABLE rt_private.room_changes IS 'messages that have changed since they were sent, with the number of the latest change';
 
 COMMENT ON COLUMN rt_private.room_changes.room_id IS 'the room';
 
@@ -1783,7 +1993,7 @@ COMMENT ON COLUMN rt_private.room_changes.seq IS 'the message';
 
 COMMENT ON COLUMN rt_private.room_changes.change IS 'the number of its latest change';
 
-COMMENT ON INDEX rt_private.room_changes_change_idx IS 'what changed after a number';
+COMMENT ON INDEX rt_private.room_changes_change_idx IS 'finds changes after a number';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.room_changes', '');
 
@@ -1800,12 +2010,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore replace counters, never by lower ones';
+COMMENT ON FUNCTION rt_private.change_counters_before_insert() IS 'lets a restore raise counters, never lower them';
 
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.change_counters FOR EACH ROW
 	EXECUTE FUNCTION rt_private.change_counters_before_insert();
 
-COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore replace counters, never by lower ones';
+COMMENT ON TRIGGER rt_before_insert ON rt_private.change_counters IS 'lets a restore raise counters, never lower them';
 
 CREATE FUNCTION rt_private.room_changes_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1817,12 +2027,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace what its own triggers have noted';
+COMMENT ON FUNCTION rt_private.room_changes_before_insert() IS 'lets a restore replace rows that its own triggers have stored';
 
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_changes_before_insert();
 
-COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace what its own triggers have noted';
+COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace rows that its own triggers have stored';
 
 CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1840,7 +2050,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'gives a change of a message the next number of its room';
+COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
 
 CREATE FUNCTION rt_private.last_change(room_id bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1849,7 +2059,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'the number of a room''s last change, 0 if there was none';
+COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last change, 0 if there was none';
 
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1881,12 +2091,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers a reaction that came or went';
+COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers an added or removed reaction';
 
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reaction_changed();
 
-COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers a reaction that came or went';
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction';
 
 CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1900,12 +2110,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'a new member begins with nothing unread';
+COMMENT ON FUNCTION rt_private.room_members_before_insert() IS 'lets a new member start with nothing unread';
 
 CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.room_members_before_insert();
 
-COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'a new member begins with nothing unread';
+COMMENT ON TRIGGER rt_before_insert ON rt.room_members IS 'lets a new member start with nothing unread';
 
 CREATE TABLE rt.deleted_messages (
 	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
@@ -1929,35 +2139,35 @@ CREATE INDEX deleted_messages_created_at_idx ON rt.deleted_messages (created_at)
 
 CREATE INDEX deleted_messages_deleted_at_idx ON rt.deleted_messages (deleted_at);
 
-COMMENT ON TABLE rt.deleted_messages IS 'the places of messages that DELETE has removed: number and times, without text';
+COMMENT ON TABLE rt.deleted_messages IS 'tombstones of messages that DELETE has removed: number and times, without text';
 
 COMMENT ON COLUMN rt.deleted_messages.room_id IS 'the room';
 
 COMMENT ON COLUMN rt.deleted_messages.seq IS 'the message''s number in the room';
 
-COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'who sent it; null when that user was deleted';
+COMMENT ON COLUMN rt.deleted_messages.sender_id IS 'the sender; null if that user has been deleted';
 
-COMMENT ON COLUMN rt.deleted_messages.message_type IS 'what sort of message it was';
+COMMENT ON COLUMN rt.deleted_messages.message_type IS 'type of message';
 
-COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it answered';
+COMMENT ON COLUMN rt.deleted_messages.reply_to IS 'number of the message that it replied to';
 
-COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s own id of it, so that sending again sends nothing';
+COMMENT ON COLUMN rt.deleted_messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
 
 COMMENT ON COLUMN rt.deleted_messages.created_at IS 'when it was sent';
 
-COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was changed last';
+COMMENT ON COLUMN rt.deleted_messages.edited_at IS 'when it was last edited';
 
 COMMENT ON COLUMN rt.deleted_messages.deleted_at IS 'when it was deleted';
 
-COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, else the sender';
+COMMENT ON COLUMN rt.deleted_messages.deleted_by IS 'who deleted it: rt.user_id of the session, otherwise the sender';
 
-COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'sending again';
+COMMENT ON INDEX rt.deleted_messages_client_id_idx IS 'used by repeated sends';
 
-COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'deleting a user';
+COMMENT ON INDEX rt.deleted_messages_sender_id_idx IS 'used when a user is deleted';
 
-COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'retention';
+COMMENT ON INDEX rt.deleted_messages_created_at_idx IS 'used by retention';
 
-COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'deletions of late, after a crash of the relay';
+COMMENT ON INDEX rt.deleted_messages_deleted_at_idx IS 'finds recent deletions after a crash of the relay';
 
 SELECT pg_catalog.pg_extension_config_dump('rt.deleted_messages', '');
 
@@ -1968,13 +2178,13 @@ CREATE VIEW rt_private.history AS
 		d.edited_at, d.deleted_at)::rt.messages
 	FROM rt.deleted_messages AS d;
 
-COMMENT ON VIEW rt_private.history IS 'messages, and the places of deleted ones';
+COMMENT ON VIEW rt_private.history IS 'messages and tombstones';
 
 COMMENT ON COLUMN rt_private.history.room_id IS 'the room';
 
 COMMENT ON COLUMN rt_private.history.seq IS 'the number in the room';
 
-COMMENT ON COLUMN rt_private.history.m IS 'the message; a deleted one has no text';
+COMMENT ON COLUMN rt_private.history.m IS 'the message; without text if deleted';
 
 CREATE OR REPLACE FUNCTION rt_private.messages_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2006,12 +2216,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+COMMENT ON FUNCTION rt_private.messages_after_delete() IS 'stores tombstones of deleted messages and emits chat-message-deleted';
 
 CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_delete();
 
-COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'keeps the places of deleted messages, and emits chat-message-deleted';
+COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'stores tombstones of deleted messages and emits chat-message-deleted';
 
 CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2021,12 +2231,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'lets the places of deleted messages go too';
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes the tombstones too';
 
 CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_truncate();
 
-COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'lets the places of deleted messages go too';
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
 
 CREATE UNLOGGED TABLE rt_private.pending_changes (
 	xid xid8 NOT NULL,
@@ -2036,7 +2246,7 @@ CREATE UNLOGGED TABLE rt_private.pending_changes (
 
 CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
 
-COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, to be numbered when these commit';
+COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, which get their numbers at commit';
 
 COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
 
@@ -2044,7 +2254,7 @@ COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
 
 COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
 
-COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'those of a transaction';
+COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'finds the rows of a transaction';
 
 CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2063,7 +2273,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'gives changes of different messages of a room the next numbers';
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room';
 
 CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2090,7 +2300,7 @@ COMMENT ON TRIGGER rt_number ON rt_private.pending_changes IS 'numbers all chang
 CREATE FUNCTION rt_private.name_key(name text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_name_key';
 
-COMMENT ON FUNCTION rt_private.name_key(text) IS 'a name in NFC and without case, for comparing';
+COMMENT ON FUNCTION rt_private.name_key(text) IS 'a name in NFC and case-folded, for comparison';
 
 CREATE INDEX users_name_key_idx ON rt.users (rt_private.name_key(username));
 
@@ -2099,7 +2309,7 @@ COMMENT ON INDEX rt.users_name_key_idx IS 'mentions';
 CREATE FUNCTION rt_private.mention_names(content text, OUT at integer[], OUT keys text[])
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_mention_names';
 
-COMMENT ON FUNCTION rt_private.mention_names(text) IS 'what stands behind each @ of a text that may mention somebody: each beginning that may be a name';
+COMMENT ON FUNCTION rt_private.mention_names(text) IS 'candidates for usernames after each @ in a text: every possible prefix';
 
 CREATE TABLE rt_private.mentions (
 	room_id bigint NOT NULL,
@@ -2111,15 +2321,15 @@ CREATE TABLE rt_private.mentions (
 
 CREATE INDEX mentions_seq_idx ON rt_private.mentions (room_id, seq);
 
-COMMENT ON TABLE rt_private.mentions IS 'which message mentions whom';
+COMMENT ON TABLE rt_private.mentions IS 'mentions of users in messages';
 
 COMMENT ON COLUMN rt_private.mentions.room_id IS 'the room';
 
-COMMENT ON COLUMN rt_private.mentions.user_id IS 'who is mentioned';
+COMMENT ON COLUMN rt_private.mentions.user_id IS 'the mentioned user';
 
 COMMENT ON COLUMN rt_private.mentions.seq IS 'the message';
 
-COMMENT ON INDEX rt_private.mentions_seq_idx IS 'whom a message mentions';
+COMMENT ON INDEX rt_private.mentions_seq_idx IS 'finds the mentions in a message';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions', '');
 
@@ -2151,7 +2361,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'unread messages that mention a member; at most 1,000';
+COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'number of unread messages that mention a member; at most 1,000';
 
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2190,7 +2400,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, its sender left out; everybody: @all';
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
 
 CREATE OR REPLACE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2228,7 +2438,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores whom a message mentions, and notifies those who are new among them';
+COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores a message''s mentions and notifies newly mentioned users';
 
 CREATE FUNCTION rt_private.messages_mention() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2243,23 +2453,100 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.messages_mention() IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
+COMMENT ON FUNCTION rt_private.messages_mention() IS 'updates the mentions of a changed message; removes those of a deleted one';
 
 CREATE TRIGGER rt_mention AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.content IS DISTINCT FROM NEW.content OR OLD.metadata IS DISTINCT FROM NEW.metadata)
 	EXECUTE FUNCTION rt_private.messages_mention();
 
-COMMENT ON TRIGGER rt_mention ON rt.messages IS 'looks anew whom a changed message mentions; a deleted one mentions nobody';
+COMMENT ON TRIGGER rt_mention ON rt.messages IS 'updates the mentions of a changed message; removes those of a deleted one';
 
-COMMENT ON COLUMN rt.presence.status IS 'offline while no connection is open; else busy where that was chosen, online if any connection is, or away';
+COMMENT ON TABLE rt.presence IS 'presence of users; everybody who shares a room is told of a change';
 
-COMMENT ON COLUMN rt.presence.chosen IS 'what was set for the user, not for one connection: busy stays until it is set otherwise or the last connection ends';
+COMMENT ON COLUMN rt.presence.status IS 'offline without a connection; else busy if chosen, online if any connection is, or away';
 
-COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that has set busy; null: none that is known';
+COMMENT ON COLUMN rt.presence.status_message IS 'status text set by the user';
 
-COMMENT ON COLUMN rt_private.connections.status IS 'of this connection alone; the user''s is the most present of them';
+COMMENT ON COLUMN rt.presence.last_seen IS 'when the user was last connected; while connected, since when';
 
-COMMENT ON COLUMN rt_private.sessions.pos IS 'the log''s last position when it connected: whoever has got nothing goes on from there';
+COMMENT ON COLUMN rt.presence.chosen IS 'status set for the user, not one connection; busy stays until it is changed or the last connection ends';
+
+COMMENT ON COLUMN rt.presence.busy_by IS 'the connection that set busy; null if unknown';
+
+COMMENT ON TABLE rt_private.gateways IS 'running gateways, as they report each second';
+
+COMMENT ON COLUMN rt_private.gateways.draining_until IS 'deadline of rt.drain(); the successor may be running already';
+
+COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats at rt.reset_stats(); views show the difference';
+
+COMMENT ON COLUMN rt_private.gateways.name IS 'the gateway''s name, new at each start';
+
+COMMENT ON COLUMN rt_private.gateways.host IS 'the host it runs on';
+
+COMMENT ON COLUMN rt_private.gateways.slot IS 'number of the worker on its host';
+
+COMMENT ON COLUMN rt_private.gateways.pid IS 'its process id';
+
+COMMENT ON COLUMN rt_private.gateways.started_at IS 'when it started to serve';
+
+COMMENT ON COLUMN rt_private.gateways.reported_at IS 'when it last reported';
+
+COMMENT ON COLUMN rt_private.gateways.stats IS 'its statistics';
+
+COMMENT ON COLUMN rt_private.gateways.rooms IS 'its largest rooms, by joined sockets';
+
+COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in views';
+
+COMMENT ON COLUMN rt_private.connections.user_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt_private.connections.gateway IS 'its gateway';
+
+COMMENT ON COLUMN rt_private.connections.connected_at IS 'since when it applies';
+
+COMMENT ON COLUMN rt_private.connections.queued_bytes IS 'bytes queued for the client';
+
+COMMENT ON INDEX rt_private.connections_user_id_idx IS 'finds the connections of a user';
+
+COMMENT ON TABLE rt_private.connections IS 'connected sockets';
+
+COMMENT ON COLUMN rt_private.connections.serial IS
+	'distinguishes the connection from an earlier one with the same sid, whose end may be reported later';
+
+COMMENT ON COLUMN rt_private.connections.status IS 'status of this connection; the user''s status is the most present one';
+
+COMMENT ON INDEX rt_private.connections_gateway_idx IS 'finds what a dead gateway had';
+
+COMMENT ON COLUMN rt_private.sessions.pid IS 'private id (pid) with which the client reconnects';
+
+COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which survives a reconnect';
+
+COMMENT ON COLUMN rt_private.sessions.user_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt_private.sessions.joined IS 'rooms that the socket had joined';
+
+COMMENT ON COLUMN rt_private.sessions.pos IS 'last position of the log at connect: recovery starts there if nothing was delivered';
+
+COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null if connected';
+
+COMMENT ON INDEX rt_private.sessions_sid_idx IS 'finds the session of a socket';
+
+COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
+
+COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';
+
+COMMENT ON TABLE rt_private.clock IS 'the system clock at the last follow_clock(); one row';
+
+COMMENT ON COLUMN rt_private.clock.one IS 'restricts the table to one row';
+
+COMMENT ON COLUMN rt_private.clock.server_start IS 'start time of the server that stored this row; a reboot may have come since';
+
+COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of the monotonic clock';
+
+COMMENT ON FUNCTION rt_private.clock_offset() IS 'seconds by which the system clock is ahead of the monotonic clock';
+
+COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'converts a time from before a clock jump';
+
+COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2280,7 +2567,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'what a user is who is connected; "online" comes after "away" in the alphabet, too';
+COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'status of a connected user; relies on "online" sorting after "away"';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_before_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2294,11 +2581,15 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'keeps the status that was chosen';
+COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen status';
 
-COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells those who share a room';
+COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
-COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells those who share a room';
+COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells users who share a room';
+
+COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells users who share a room';
+
+COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
 
 CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2314,6 +2605,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'sets users online';
+
 CREATE OR REPLACE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2323,6 +2616,8 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a connection offline';
 
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2334,7 +2629,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'makes users the most present of their connections';
+COMMENT ON FUNCTION rt_private.follow_connections(text[]) IS 'derives users'' status from their connections';
 
 CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status text, status_message text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2362,7 +2657,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'a status that one connection has set';
+COMMENT ON FUNCTION rt_private.set_connection_status(text, text, text, text) IS 'sets the status of one connection';
 
 CREATE OR REPLACE FUNCTION rt.set_status(user_id text, status text, status_message text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2383,9 +2678,15 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells the contacts that a user is gone';
+COMMENT ON FUNCTION rt.set_status(text, text, text) IS 'sets a user''s status while connected, and a status text';
 
-COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'ends the connections of users that are gone';
+COMMENT ON FUNCTION rt_private.users_before_delete() IS 'tells contacts that a user was deleted';
+
+COMMENT ON TRIGGER rt_before_delete ON rt.users IS 'tells contacts that a user was deleted';
+
+COMMENT ON FUNCTION rt_private.users_after_delete() IS 'closes connections of deleted users';
+
+COMMENT ON TRIGGER rt_after_delete ON rt.users IS 'closes connections of deleted users';
 
 CREATE TABLE rt.pins (
 	room_id bigint NOT NULL,
@@ -2398,7 +2699,7 @@ CREATE TABLE rt.pins (
 
 CREATE INDEX pins_pinned_by_idx ON rt.pins (pinned_by);
 
-COMMENT ON TABLE rt.pins IS 'messages that are pinned; INSERT and DELETE tell the room';
+COMMENT ON TABLE rt.pins IS 'pinned messages; INSERT and DELETE tell the room';
 
 COMMENT ON COLUMN rt.pins.room_id IS 'the room';
 
@@ -2406,9 +2707,9 @@ COMMENT ON COLUMN rt.pins.seq IS 'the message';
 
 COMMENT ON COLUMN rt.pins.pinned_by IS 'who pinned it';
 
-COMMENT ON COLUMN rt.pins.pinned_at IS 'when';
+COMMENT ON COLUMN rt.pins.pinned_at IS 'when it happened';
 
-COMMENT ON INDEX rt.pins_pinned_by_idx IS 'deleting a user';
+COMMENT ON INDEX rt.pins_pinned_by_idx IS 'used when a user is deleted';
 
 SELECT pg_catalog.pg_extension_config_dump('rt.pins', '');
 
@@ -2444,24 +2745,24 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers a pin that came or went';
+COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers an added or removed pin';
 
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION rt_private.pin_changed();
 
-COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers a pin that came or went';
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin';
 
-COMMENT ON TABLE rt.threads IS 'messages that have answers; kept by triggers of rt.messages';
+COMMENT ON TABLE rt.threads IS 'messages with replies; maintained by triggers on rt.messages';
 
 COMMENT ON COLUMN rt.threads.room_id IS 'the room';
 
-COMMENT ON COLUMN rt.threads.seq IS 'the message that is answered';
+COMMENT ON COLUMN rt.threads.seq IS 'the message that is replied to';
 
-COMMENT ON COLUMN rt.threads.replies IS 'how many answers it has, deleted ones left out';
+COMMENT ON COLUMN rt.threads.replies IS 'number of replies, without deleted ones';
 
-COMMENT ON COLUMN rt.threads.last_reply_seq IS 'the latest of them';
+COMMENT ON COLUMN rt.threads.last_reply_seq IS 'number of the latest reply';
 
-COMMENT ON COLUMN rt.threads.last_reply_at IS 'when that was sent';
+COMMENT ON COLUMN rt.threads.last_reply_at IS 'when the latest reply was sent';
 
 SELECT pg_catalog.pg_extension_config_dump('rt.threads', '');
 
@@ -2476,7 +2777,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts an answer to a message';
+COMMENT ON FUNCTION rt_private.on_reply(bigint, bigint) IS 'counts a reply';
 
 CREATE FUNCTION rt_private.count_replies(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2490,7 +2791,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'counts the answers to a message anew';
+COMMENT ON FUNCTION rt_private.count_replies(bigint, bigint) IS 'recounts the replies to a message';
 
 CREATE FUNCTION rt_private.messages_unlink() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2508,13 +2809,13 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.messages_unlink() IS 'keeps pins and threads when a message was deleted, or answers another one';
+COMMENT ON FUNCTION rt_private.messages_unlink() IS 'updates pins and threads when a message is deleted or its reply_to changes';
 
 CREATE TRIGGER rt_unlink AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.reply_to IS DISTINCT FROM NEW.reply_to)
 	EXECUTE FUNCTION rt_private.messages_unlink();
 
-COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'keeps pins and threads when a message was deleted, or answers another one';
+COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'updates pins and threads when a message is deleted or its reply_to changes';
 
 CREATE FUNCTION rt_private.threads_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2530,12 +2831,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'counts answers anew when some were deleted';
+COMMENT ON FUNCTION rt_private.threads_after_delete() IS 'recounts replies when some were deleted';
 
 CREATE TRIGGER rt_threads_after_delete AFTER DELETE ON rt.messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.threads_after_delete();
 
-COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'counts answers anew when some were deleted';
+COMMENT ON TRIGGER rt_threads_after_delete ON rt.messages IS 'recounts replies when some were deleted';
 
 CREATE FUNCTION rt_private.notification_level(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2544,7 +2845,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'what a member wants to be notified of';
+COMMENT ON FUNCTION rt_private.notification_level(rt.room_members) IS 'a member''s notification level';
 
 CREATE FUNCTION rt_private.level_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2556,13 +2857,13 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user what they are notified of in a room';
+COMMENT ON FUNCTION rt_private.level_changed() IS 'tells all sockets of a user about the notification level of a room';
 
 CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.notify IS DISTINCT FROM NEW.notify OR OLD.muted_until IS DISTINCT FROM NEW.muted_until)
 	EXECUTE FUNCTION rt_private.level_changed();
 
-COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user what they are notified of in a room';
+COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user about the notification level of a room';
 
 CREATE FUNCTION rt_private.may_send(room_id bigint, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2589,7 +2890,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE m.user_id = rt_private.actor() AND r.history = 'joined'
 $$;
 
-COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms whose history before the acting user came is hidden, with the last hidden message';
+COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms that hide older messages from the acting user, with the last hidden message';
+
+COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'number of a member''s unread messages, without own and deleted ones; at most 1,000';
 
 CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2609,13 +2912,13 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that their mark in a room has moved';
+COMMENT ON FUNCTION rt_private.mark_moved() IS 'tells all sockets of a user that the read mark has moved';
 
 CREATE TRIGGER rt_mark_moved AFTER UPDATE ON rt.room_members FOR EACH ROW
 	WHEN (OLD.last_read_seq IS DISTINCT FROM NEW.last_read_seq)
 	EXECUTE FUNCTION rt_private.mark_moved();
 
-COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that their mark in a room has moved';
+COMMENT ON TRIGGER rt_mark_moved ON rt.room_members IS 'tells all sockets of a user that the read mark has moved';
 
 CREATE FUNCTION rt.set_read(room bigint, user_id text, seq bigint) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2639,13 +2942,119 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, backwards too; beyond the last message it is cut';
+COMMENT ON FUNCTION rt.set_read(bigint, text, bigint) IS 'sets a member''s read mark, forwards or backwards, at most to the last message';
+
+COMMENT ON INDEX rt.meetings_started_by IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.meetings IS 'meetings; participants get an event for each change';
+
+COMMENT ON COLUMN rt.meetings.created_at IS 'when it was created';
+
+COMMENT ON COLUMN rt.meetings.ended_at IS 'when it ended; null if not yet';
+
+COMMENT ON COLUMN rt.meetings.started_at IS 'when it became live; null if not yet';
+
+COMMENT ON COLUMN rt.meetings.title IS 'the title';
+
+COMMENT ON COLUMN rt.meetings.host_id IS 'the owner, who is host when present';
+
+COMMENT ON COLUMN rt.meetings.room_id IS 'the chat room it belongs to; null if none';
+
+COMMENT ON COLUMN rt.meetings.max_participants IS 'maximum number of participants, including those whose place is kept';
+
+COMMENT ON COLUMN rt.meetings.locked IS 'only the host may join; participants who dropped may return';
 
 COMMENT ON COLUMN rt.meetings.guests IS 'people without an account may join by the meeting''s link; only with access for anyone';
 
-COMMENT ON COLUMN rt.meetings.lobby IS 'who joins waits until a host admits them; switched off, it admits who waits';
+COMMENT ON COLUMN rt.meetings.lobby IS 'joining users wait until a host admits them; turning it off admits all who wait';
 
-COMMENT ON COLUMN rt.meeting_participants.guest IS 'is a guest of the meeting, which a trigger sets';
+COMMENT ON COLUMN rt.meetings.recording IS 'whether a recording is running; maintained by rt.meeting_recordings';
+
+COMMENT ON INDEX rt.meetings_ended_by IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.meeting_invitees IS 'users who are invited to a meeting; inviting a removed user lifts the ban';
+
+COMMENT ON COLUMN rt.meeting_invitees.invited_at IS 'when it happened';
+
+COMMENT ON COLUMN rt.meeting_invitees.invited_by IS 'the user who did it';
+
+COMMENT ON COLUMN rt.meeting_invitees.role IS 'role at the first join';
+
+COMMENT ON INDEX rt.meeting_invitees_invited_by IS 'used when a user is deleted';
+
+COMMENT ON INDEX rt.meeting_bans_user IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.meeting_bans IS 'users who were removed from a meeting and may not return unless invited again';
+
+COMMENT ON COLUMN rt.meeting_bans.banned_at IS 'when it happened';
+
+COMMENT ON COLUMN rt.meeting_bans.banned_by IS 'the user who did it';
+
+COMMENT ON COLUMN rt.meeting_bans.reason IS 'the reason given';
+
+COMMENT ON COLUMN rt.meeting_bans.user_id IS 'the banned user';
+
+COMMENT ON INDEX rt.meeting_bans_banned_by IS 'used when a user is deleted';
+
+COMMENT ON INDEX rt.meeting_participants_live IS 'a socket is in a meeting at most once';
+
+COMMENT ON INDEX rt.meeting_participants_socket IS 'finds the places of a socket';
+
+COMMENT ON INDEX rt.meeting_participants_user IS 'finds a user''s places in a meeting';
+
+COMMENT ON INDEX rt.meeting_participants_removed_by IS 'used when a user is deleted';
+
+COMMENT ON INDEX rt.meeting_participants_grace IS 'finds places kept for dropped participants';
+
+COMMENT ON TABLE rt.meeting_participants IS 'current and past participants of meetings: one row for each socket that joined';
+
+COMMENT ON COLUMN rt.meeting_participants.audio IS 'whether the client has reported its microphone as on';
+
+COMMENT ON COLUMN rt.meeting_participants.display_name IS 'display name; default: the user''s name';
+
+COMMENT ON COLUMN rt.meeting_participants.guest IS 'whether it is a guest; set by a trigger';
+
+COMMENT ON COLUMN rt.meeting_participants.screen_sharing IS 'whether the client has reported that it shares its screen';
+
+COMMENT ON COLUMN rt.meeting_participants.video_muted IS 'camera muted by a host; the media worker drops the stream';
+
+COMMENT ON COLUMN rt.meeting_participants.video IS 'whether the client has reported its camera as on';
+
+COMMENT ON COLUMN rt.meeting_participants.audio_muted IS 'muted by a host; the media worker drops the stream';
+
+COMMENT ON COLUMN rt.meeting_participants.hand_raised_at IS 'since when the hand is raised; null if it is not';
+
+COMMENT ON COLUMN rt.meeting_participants.left_at IS 'when the participant left; null while present or while the place is kept. Set it to remove a participant';
+
+COMMENT ON COLUMN rt.meeting_participants.left_reason IS 'left, disconnected (grace period over), removed (and banned) or ended';
+
+COMMENT ON COLUMN rt.meeting_participants.socket_id IS 'the participant''s socket';
+
+COMMENT ON COLUMN rt.meeting_participants.gateway IS 'the gateway of that socket';
+
+COMMENT ON COLUMN rt.meeting_participants.disconnected_at IS 'when the socket dropped; the place is kept for rt.meeting_grace';
+
+COMMENT ON INDEX rt.meeting_participants_gateway IS 'finds what a dead gateway had';
+
+COMMENT ON INDEX rt.meeting_messages_sender IS 'used when a user is deleted';
+
+COMMENT ON INDEX rt.meeting_messages_recipient IS 'used when a user is deleted';
+
+COMMENT ON INDEX rt.meeting_recordings_running IS 'a meeting has at most one running recording';
+
+COMMENT ON INDEX rt.meeting_recordings_started_by IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.meeting_recordings IS 'recordings of meetings, at most one at a time for each; recorders may write here';
+
+COMMENT ON COLUMN rt.meeting_recordings.location IS 'where the recorder stored it';
+
+COMMENT ON INDEX rt.meeting_recordings_stopped_by IS 'used when a user is deleted';
+
+COMMENT ON TABLE rt.ice_servers IS 'STUN and TURN servers for clients in meetings; none needed if they can reach the media port';
+
+COMMENT ON COLUMN rt.ice_servers.credential IS 'its password';
+
+COMMENT ON COLUMN rt.ice_servers.username IS 'its username';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_permissions(role text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2655,6 +3064,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 		WHEN 'participant' THEN ARRAY['chat', 'react', 'raise-hand', 'produce', 'consume']
 		WHEN 'viewer' THEN ARRAY['chat', 'react', 'raise-hand', 'consume']
 	END;
+
+COMMENT ON FUNCTION rt_private.meeting_permissions(text) IS 'what a role may do in a meeting; the only definition';
 
 CREATE TABLE rt_private.guests (
 	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
@@ -2670,11 +3081,11 @@ CREATE INDEX guests_until ON rt_private.guests (until);
 
 COMMENT ON TABLE rt_private.guests IS 'users who are guests of one meeting';
 
-COMMENT ON COLUMN rt_private.guests.user_id IS 'who';
+COMMENT ON COLUMN rt_private.guests.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.guests.meeting_id IS 'the one meeting that is open to them';
+COMMENT ON COLUMN rt_private.guests.meeting_id IS 'the only meeting open to the guest';
 
-COMMENT ON COLUMN rt_private.guests.password_hash IS 'the meeting''s, as it was when they gave the password: they need not give that one again';
+COMMENT ON COLUMN rt_private.guests.password_hash IS 'the meeting''s password hash when the guest gave the password, which is not asked for again';
 
 COMMENT ON COLUMN rt_private.guests.until IS 'when their token expires; an hour after that the user is removed';
 
@@ -2715,27 +3126,27 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses to make a guest the member or host of something';
+COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses guests in this table';
 
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 
-COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'guests of meetings are in no room';
+COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
 
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.meeting_invitees
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 
-COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'guests of meetings are invited nowhere';
+COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'refuses invitations of guests';
 
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF host_id ON rt.meetings
 	FOR EACH ROW WHEN (starts_with(NEW.host_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('host_id');
 
-COMMENT ON TRIGGER keep_guests_out ON rt.meetings IS 'guests own no meeting';
+COMMENT ON TRIGGER keep_guests_out ON rt.meetings IS 'refuses guests as hosts';
 
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF blocked_id ON rt.blocks
 	FOR EACH ROW WHEN (starts_with(NEW.blocked_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('blocked_id');
 
-COMMENT ON TRIGGER keep_guests_out ON rt.blocks IS 'guests of meetings are no users to be blocked';
+COMMENT ON TRIGGER keep_guests_out ON rt.blocks IS 'refuses blocks of guests';
 
 CREATE FUNCTION rt_private.guests_go_home(meeting_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2757,17 +3168,17 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_guests_end() IS 'the guests of a meeting end with it';
+COMMENT ON FUNCTION rt_private.meeting_guests_end() IS 'ends a meeting''s guests when it ends';
 
 CREATE TRIGGER meetings_guests_end AFTER UPDATE OF status ON rt.meetings
 	FOR EACH ROW WHEN (NEW.status = 'ended' AND OLD.status <> 'ended') EXECUTE FUNCTION rt_private.meeting_guests_end();
 
-COMMENT ON TRIGGER meetings_guests_end ON rt.meetings IS 'the guests of a meeting end with it';
+COMMENT ON TRIGGER meetings_guests_end ON rt.meetings IS 'ends a meeting''s guests when it ends';
 
 CREATE TRIGGER meetings_guests_deleted AFTER DELETE ON rt.meetings
 	FOR EACH ROW EXECUTE FUNCTION rt_private.meeting_guests_end();
 
-COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'the guests of a meeting end with it';
+COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'ends a meeting''s guests when it ends';
 
 CREATE FUNCTION rt_private.sweep_guests() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -2802,7 +3213,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_quota(bigint, text) IS 'refuses more than a user may have of something';
+COMMENT ON FUNCTION rt_private.check_quota(bigint, text) IS 'refuses what exceeds a user''s quota';
 
 CREATE INDEX meetings_host_open ON rt.meetings (host_id) WHERE status <> 'ended';
 
@@ -2881,31 +3292,31 @@ CREATE INDEX meeting_waiting_decided_by ON rt.meeting_waiting (decided_by) WHERE
 
 CREATE INDEX meeting_waiting_socket ON rt.meeting_waiting (socket_id) WHERE status = 'waiting';
 
-COMMENT ON TABLE rt.meeting_waiting IS 'who waits to be let into a meeting with a lobby, and what was decided of others';
+COMMENT ON TABLE rt.meeting_waiting IS 'people in the lobby of a meeting, and decisions on them';
 
-COMMENT ON SEQUENCE rt.meeting_waiting_id_seq IS 'ids of those who wait';
+COMMENT ON SEQUENCE rt.meeting_waiting_id_seq IS 'ids of rt.meeting_waiting';
 
 COMMENT ON COLUMN rt.meeting_waiting.id IS 'waitingId on the wire';
 
 COMMENT ON COLUMN rt.meeting_waiting.meeting_id IS 'the meeting';
 
-COMMENT ON COLUMN rt.meeting_waiting.user_id IS 'who wants to join';
+COMMENT ON COLUMN rt.meeting_waiting.user_id IS 'the user who wants to join';
 
 COMMENT ON COLUMN rt.meeting_waiting.display_name IS 'the name that hosts see';
 
 COMMENT ON COLUMN rt.meeting_waiting.status IS 'waiting; admitted, and may join; refused, and may ask again after half a minute';
 
-COMMENT ON COLUMN rt.meeting_waiting.asked_at IS 'since when they wait';
+COMMENT ON COLUMN rt.meeting_waiting.asked_at IS 'since when the user waits';
 
 COMMENT ON COLUMN rt.meeting_waiting.decided_at IS 'when they were admitted or refused';
 
-COMMENT ON COLUMN rt.meeting_waiting.decided_by IS 'by whom; null: by nobody, as where the lobby was switched off, or by plain SQL';
+COMMENT ON COLUMN rt.meeting_waiting.decided_by IS 'who decided; null: plain SQL, or the lobby was turned off';
 
 COMMENT ON COLUMN rt.meeting_waiting.socket_id IS 'the socket that waits';
 
-COMMENT ON INDEX rt.meeting_waiting_of_user IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_waiting_of_user IS 'used when a user is deleted';
 
-COMMENT ON INDEX rt.meeting_waiting_decided_by IS 'deleting a user';
+COMMENT ON INDEX rt.meeting_waiting_decided_by IS 'used when a user is deleted';
 
 COMMENT ON INDEX rt.meeting_waiting_socket IS 'sockets that drop';
 
@@ -2919,7 +3330,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE p.meeting_id = meeting_doorkeepers.meeting_id AND p.left_at IS NULL AND 'remove' = ANY (rt_private.meeting_permissions(p.role))
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_doorkeepers(bigint) IS 'the participants who are told who waits, and let in: those who may also remove';
+COMMENT ON FUNCTION rt_private.meeting_doorkeepers(bigint) IS 'participants who manage the lobby: those who may remove others';
 
 CREATE FUNCTION rt_private.waiting_json(w rt.meeting_waiting) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2963,7 +3374,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_left(rt.meeting_waiting, text) IS 'tells the hosts that somebody waits no longer';
+COMMENT ON FUNCTION rt_private.lobby_left(rt.meeting_waiting, text) IS 'tells the hosts that somebody no longer waits';
 
 CREATE FUNCTION rt_private.waiting_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2979,7 +3390,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.waiting_changed() IS 'tells hosts who waits, and who waited what was decided';
+COMMENT ON FUNCTION rt_private.waiting_changed() IS 'tells hosts who waits, and tells waiting users the decision';
 
 CREATE TRIGGER waiting_asked AFTER INSERT ON rt.meeting_waiting
 	FOR EACH ROW WHEN (NEW.status = 'waiting') EXECUTE FUNCTION rt_private.waiting_changed();
@@ -3031,12 +3442,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_opened() IS 'a lobby that is switched off lets all in';
+COMMENT ON FUNCTION rt_private.lobby_opened() IS 'admits all who wait when the lobby is turned off';
 
 CREATE TRIGGER meetings_lobby_opened AFTER UPDATE OF lobby ON rt.meetings
 	FOR EACH ROW WHEN (OLD.lobby AND NOT NEW.lobby) EXECUTE FUNCTION rt_private.lobby_opened();
 
-COMMENT ON TRIGGER meetings_lobby_opened ON rt.meetings IS 'a lobby that is switched off lets all in';
+COMMENT ON TRIGGER meetings_lobby_opened ON rt.meetings IS 'admits all who wait when the lobby is turned off';
 
 CREATE FUNCTION rt_private.lobby_promoted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3064,12 +3475,12 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_disconnected() IS 'who waits and is cut off leaves the lobby';
+COMMENT ON FUNCTION rt_private.lobby_disconnected() IS 'removes a disconnected socket from the lobby';
 
 CREATE TRIGGER lobby_disconnected AFTER DELETE ON rt_private.connections
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.lobby_disconnected();
 
-COMMENT ON TRIGGER lobby_disconnected ON rt_private.connections IS 'who waits and is cut off leaves the lobby';
+COMMENT ON TRIGGER lobby_disconnected ON rt_private.connections IS 'removes a disconnected socket from the lobby';
 
 CREATE FUNCTION rt_private.sweep_lobbies() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -3078,7 +3489,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = w.socket_id)
 $$;
 
-COMMENT ON FUNCTION rt_private.sweep_lobbies() IS 'removes from lobbies who is not connected';
+COMMENT ON FUNCTION rt_private.sweep_lobbies() IS 'removes disconnected users from lobbies';
 
 CREATE FUNCTION rt_private.lobby_passes(m rt.meetings, actor text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -3091,14 +3502,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_passes(rt.meetings, text) IS 'whether somebody need not wait to join';
+COMMENT ON FUNCTION rt_private.lobby_passes(rt.meetings, text) IS 'whether a user may join without waiting';
 
 CREATE FUNCTION rt_private.lobby_answer() RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('status', 403, 'error', json_build_object('code', 'waiting', 'message', 'Wait until a host lets you in'))
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_answer() IS 'the answer to who has to wait';
+COMMENT ON FUNCTION rt_private.lobby_answer() IS 'the answer to a user who has to wait';
 
 CREATE FUNCTION rt_private.lobby_wait(m rt.meetings, actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3121,7 +3532,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_wait(rt.meetings, text, jsonb) IS 'puts somebody into the lobby; again is no second event';
+COMMENT ON FUNCTION rt_private.lobby_wait(rt.meetings, text, jsonb) IS 'puts a user into the lobby; idempotent';
 
 CREATE FUNCTION rt_private.lobby_decide(meeting bigint, waiting bigint, decision text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3141,7 +3552,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_decide(bigint, bigint, text) IS 'admits or refuses who waits; of two who decide at once the first one does';
+COMMENT ON FUNCTION rt_private.lobby_decide(bigint, bigint, text) IS 'admits or refuses a waiting user; the first of two concurrent decisions wins';
 
 CREATE FUNCTION rt.admit_waiting(meeting bigint, waiting bigint DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3150,7 +3561,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt.admit_waiting(bigint, bigint) IS 'lets somebody join who waits in a meeting''s lobby, or all; returns how many';
+COMMENT ON FUNCTION rt.admit_waiting(bigint, bigint) IS 'admits one or all who wait in a meeting''s lobby; returns how many';
 
 CREATE FUNCTION rt.refuse_waiting(meeting bigint, waiting bigint DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3159,7 +3570,119 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt.refuse_waiting(bigint, bigint) IS 'refuses somebody who waits in a meeting''s lobby, or all; returns how many';
+COMMENT ON FUNCTION rt.refuse_waiting(bigint, bigint) IS 'refuses one or all who wait in a meeting''s lobby; returns how many';
+
+COMMENT ON TABLE rt_private.media_workers IS 'running media workers; one that has not reported for 3 s is considered dead';
+
+COMMENT ON COLUMN rt_private.media_workers.id IS 'new at each start of the program';
+
+COMMENT ON COLUMN rt_private.media_workers.slot IS 'host and number of the worker; a start replaces the previous worker of the slot';
+
+COMMENT ON COLUMN rt_private.media_workers.totals IS 'totals since its start, for metrics';
+
+COMMENT ON COLUMN rt_private.media_workers.addresses IS 'the addresses it announces';
+
+COMMENT ON COLUMN rt_private.media_workers.started_at IS 'when it started to serve';
+
+COMMENT ON COLUMN rt_private.media_workers.heartbeat_at IS 'when it last reported';
+
+COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
+
+COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
+
+COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
+
+COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';
+
+COMMENT ON COLUMN rt_private.media_transports.id IS 'its id as clients get it';
+
+COMMENT ON COLUMN rt_private.media_transports.worker IS 'its media worker';
+
+COMMENT ON COLUMN rt_private.media_transports.participant_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt_private.media_transports.created_at IS 'when it was created';
+
+COMMENT ON INDEX rt_private.media_transports_participant IS 'finds what a participant has';
+
+COMMENT ON TABLE rt_private.media_transports IS 'transports: connections of peers to routers';
+
+COMMENT ON COLUMN rt_private.media_transports.connected IS 'whether the client has sent its DTLS parameters';
+
+COMMENT ON INDEX rt_private.media_transports_meeting IS 'finds what a meeting has';
+
+COMMENT ON COLUMN rt_private.media_producers.id IS 'its id as clients get it';
+
+COMMENT ON COLUMN rt_private.media_producers.transport_id IS 'its transport';
+
+COMMENT ON COLUMN rt_private.media_producers.worker IS 'its media worker';
+
+COMMENT ON COLUMN rt_private.media_producers.participant_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt_private.media_producers.source IS 'camera, microphone, screen or screen-audio';
+
+COMMENT ON COLUMN rt_private.media_producers.created_at IS 'when it was created';
+
+COMMENT ON INDEX rt_private.media_producers_transport IS 'finds what a transport carries';
+
+COMMENT ON INDEX rt_private.media_producers_participant IS 'finds what a participant sends';
+
+COMMENT ON TABLE rt_private.media_producers IS 'incoming media streams';
+
+COMMENT ON COLUMN rt_private.media_producers.paused IS 'paused by its owner';
+
+COMMENT ON COLUMN rt_private.media_producers.muted IS 'muted by a host';
+
+COMMENT ON COLUMN rt_private.media_producers.paused_by IS 'newest request that paused or resumed it; 0 if none has';
+
+COMMENT ON INDEX rt_private.media_producers_meeting IS 'finds what a meeting has';
+
+COMMENT ON COLUMN rt_private.media_consumers.id IS 'its id as clients get it';
+
+COMMENT ON COLUMN rt_private.media_consumers.transport_id IS 'its transport';
+
+COMMENT ON COLUMN rt_private.media_consumers.producer_id IS 'the stream that it forwards';
+
+COMMENT ON COLUMN rt_private.media_consumers.worker IS 'its media worker';
+
+COMMENT ON COLUMN rt_private.media_consumers.participant_id IS 'the receiving participant';
+
+COMMENT ON COLUMN rt_private.media_consumers.paused IS 'paused by the receiver, as it is at first';
+
+COMMENT ON COLUMN rt_private.media_consumers.created_at IS 'when it was created';
+
+COMMENT ON INDEX rt_private.media_consumers_transport IS 'finds what a transport carries';
+
+COMMENT ON INDEX rt_private.media_consumers_producer IS 'finds the receivers of a stream';
+
+COMMENT ON TABLE rt_private.media_consumers IS 'outgoing media streams, each to one participant';
+
+COMMENT ON INDEX rt_private.media_consumers_meeting IS 'finds what a meeting has';
+
+COMMENT ON COLUMN rt_private.media_requests.id IS 'id, in order of execution';
+
+COMMENT ON COLUMN rt_private.media_requests.worker IS 'the media worker it is for';
+
+COMMENT ON COLUMN rt_private.media_requests.op IS 'the operation';
+
+COMMENT ON COLUMN rt_private.media_requests.participant_id IS 'the participant who asks, or who is concerned';
+
+COMMENT ON INDEX rt_private.media_requests_waiting IS 'finds requests that a media worker has to fetch';
+
+COMMENT ON INDEX rt_private.media_requests_participant IS 'finds the requests of a participant';
+
+COMMENT ON TABLE rt_private.media_requests IS 'work for media workers: requests of clients (with gateway) and commands (without)';
+
+COMMENT ON COLUMN rt_private.media_requests.object_id IS 'the transport, producer or consumer concerned';
+
+COMMENT ON COLUMN rt_private.media_requests.body IS 'parameters of the operation';
+
+COMMENT ON COLUMN rt_private.media_requests.tag IS 'the gateway''s id of the request';
+
+COMMENT ON COLUMN rt_private.media_requests.fetched IS 'the worker has it, or the notification contains it';
+
+COMMENT ON COLUMN rt_private.media_requests.answer IS 'an answer that the gateway has yet to fetch';
+
+COMMENT ON INDEX rt_private.media_requests_handed IS 'finds commands that a media worker has';
 
 CREATE OR REPLACE FUNCTION rt_private.router_rtp_capabilities() RETURNS json
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -3261,6 +3784,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.participants_json(bigint) IS 'the participants of a meeting, including those whose place is kept';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_message_json(m rt.meeting_messages) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3323,6 +3848,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meetings_before() IS 'enforces a meeting''s lifecycle: forward only';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_put_all_out(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3338,11 +3865,15 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'keeps a meeting''s lifecycle: only forward, with who and when';
+COMMENT ON FUNCTION rt_private.meeting_put_all_out(rt.meetings) IS 'removes everybody and all media from a meeting that ends';
+
+COMMENT ON FUNCTION rt_private.meetings_before_delete() IS 'ends a meeting before it is deleted';
+
+COMMENT ON TRIGGER meetings_before ON rt.meetings IS 'enforces a meeting''s lifecycle: forward only';
 
 COMMENT ON TRIGGER meetings_after_update ON rt.meetings IS 'emits meeting-updated and meeting-ended';
 
-COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'a meeting that is deleted ends first';
+COMMENT ON TRIGGER meetings_before_delete ON rt.meetings IS 'ends a meeting before it is deleted';
 
 COMMENT ON TRIGGER meeting_invitees_after_insert ON rt.meeting_invitees IS 'an invitation lifts a ban';
 
@@ -3398,6 +3929,12 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_ban(rt.meeting_participants) IS 'bans a removed user from a meeting';
+
+COMMENT ON FUNCTION rt_private.participants_left() IS 'emits participant-left, and bans a removed user';
+
+COMMENT ON FUNCTION rt_private.participants_role() IS 'emits participant-role-updated; stops producers that the role does not allow';
+
 CREATE OR REPLACE FUNCTION rt_private.participant_mute(p rt.meeting_participants, kind text, muted boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3439,19 +3976,21 @@ COMMENT ON TRIGGER participants_joined ON rt.meeting_participants IS 'emits part
 
 COMMENT ON TRIGGER participants_moved ON rt.meeting_participants IS 'tells the gateways which socket now acts for a participant';
 
-COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans who was removed';
+COMMENT ON TRIGGER participants_left ON rt.meeting_participants IS 'emits participant-left, and bans a removed user';
 
 COMMENT ON TRIGGER participants_deleted ON rt.meeting_participants IS 'emits participant-left for a row that was deleted; bans nobody';
 
-COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; who may not produce any more is stopped';
+COMMENT ON TRIGGER participants_role ON rt.meeting_participants IS 'emits participant-role-updated; stops producers that the role does not allow';
 
 COMMENT ON TRIGGER participants_media ON rt.meeting_participants IS 'emits muted-by-host and participant-media-updated';
 
 COMMENT ON TRIGGER participants_hand ON rt.meeting_participants IS 'emits hand-raised';
 
+COMMENT ON FUNCTION rt_private.meeting_messages_after_insert() IS 'emits new-message to its recipients';
+
 COMMENT ON TRIGGER meeting_messages_before_insert ON rt.meeting_messages IS 'completes a message''s sender';
 
-COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to those whom it is for';
+COMMENT ON TRIGGER meeting_messages_after_insert ON rt.meeting_messages IS 'emits new-message to its recipients';
 
 COMMENT ON TRIGGER meeting_recordings_started ON rt.meeting_recordings IS 'emits recording-status-changed';
 
@@ -3469,6 +4008,8 @@ BEGIN
 	RETURN m;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_lock(bigint) IS 'locks a meeting against visible changes';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_lock_open(meeting_id bigint) RETURNS rt.meetings
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3491,6 +4032,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_banned(bigint, text) IS 'whether a user was removed and not invited again';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_may_join(m rt.meetings, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3511,7 +4054,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'has access: host, invited, member of its room, its guest, or open to anyone; and not removed';
+COMMENT ON FUNCTION rt_private.meeting_may_join(rt.meetings, text) IS 'whether a user has access: host, invitee, member of its room, guest, or open to anyone; and not removed';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_may_see(m rt.meetings, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -3522,6 +4065,8 @@ BEGIN
 			WHERE p.meeting_id = m.id AND p.user_id = meeting_may_see.user_id));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_may_see(rt.meetings, text) IS 'whether a user may see a meeting and its participants';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_user_may(m rt.meetings, user_id text, action text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -3534,6 +4079,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_user_may(rt.meetings, text, text) IS 'whether a user may do something in a meeting without being in it';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_check_user(m rt.meetings, action text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3542,6 +4089,8 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_check_user(rt.meetings, text) IS 'refuses users who may not do something in a meeting; the database''s owner may';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_hash(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -3559,7 +4108,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		rt_private.crypt(rt_private.password_bytes(password), password_hash)), false)
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a meeting''s password is the one, also as it was hashed before passwords were composed';
+COMMENT ON FUNCTION rt_private.meeting_password_matches(text, text) IS 'whether a password matches; accepts hashes from before normalization';
 
 CREATE FUNCTION rt.create_meeting(title text, host text DEFAULT NULL, password text DEFAULT NULL,
 	max_participants integer DEFAULT NULL, starts_at timestamptz DEFAULT NULL, room bigint DEFAULT NULL,
@@ -3615,6 +4164,10 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt.end_meeting(bigint) IS 'ends a meeting and removes everybody';
+
+COMMENT ON FUNCTION rt.set_meeting_password(bigint, text) IS 'sets a meeting''s password; null: none';
+
 CREATE OR REPLACE FUNCTION rt_private.participant_lock(participant bigint) RETURNS rt.meeting_participants
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -3640,6 +4193,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WHERE t.id = p.id
 $$;
 
+COMMENT ON FUNCTION rt_private.participant_remove(rt.meeting_participants, text) IS 'removes and bans a participant';
+
 CREATE OR REPLACE FUNCTION rt_private.participant_set_muted(p rt.meeting_participants, kind text, muted boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE rt.meeting_participants AS t
@@ -3660,6 +4215,10 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt.kick_participant(bigint, text) IS 'removes a participant from a meeting; that user may not return unless invited again';
+
+COMMENT ON FUNCTION rt.mute_participant(bigint, boolean, text) IS 'mutes or unmutes a participant''s audio or video in the media worker';
 
 CREATE OR REPLACE FUNCTION rt_private.media_wake(worker text, request bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3710,9 +4269,15 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_command(text, text, bigint, jsonb) IS 'sends a media worker a command, if it is alive';
+
 CREATE OR REPLACE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean
 LANGUAGE sql VOLATILE
 	RETURN w.heartbeat_at > pg_catalog.clock_timestamp() - interval '3 seconds';
+
+COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'whether a media worker has reported within 3 s';
+
+COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
 CREATE OR REPLACE FUNCTION rt_private.media_pick_worker() RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -3836,6 +4401,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of an empty meeting';
+
 CREATE OR REPLACE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3928,9 +4495,13 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_worker_lost(text, text) IS 'removes a dead media worker';
+
 CREATE OR REPLACE FUNCTION rt_private.media_is_seen(op text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 	RETURN op IN ('produce', 'pause-producer', 'resume-producer', 'close-producer');
+
+COMMENT ON FUNCTION rt_private.media_is_seen(text) IS 'whether the answer changes what others see of a meeting';
 
 CREATE OR REPLACE FUNCTION rt_private.media_event_of(op text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -3944,6 +4515,8 @@ LANGUAGE sql IMMUTABLE
 		WHEN 'pause-consumer' THEN 'consumer-paused'
 		WHEN 'close-consumer' THEN 'consumer-closed'
 	END;
+
+COMMENT ON FUNCTION rt_private.media_event_of(text) IS 'the event that the caller gets besides the acknowledgement; null if none';
 
 CREATE OR REPLACE FUNCTION rt_private.media_own_transport(actor text, req jsonb) RETURNS rt_private.media_transports
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4019,6 +4592,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_unavailable() IS 'raises the error that no media worker is available';
+
 CREATE OR REPLACE FUNCTION rt_private.media_check_room(held bigint, allowed integer, what text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -4027,6 +4602,8 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses what exceeds a participant''s limit';
 
 CREATE OR REPLACE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4084,6 +4661,8 @@ BEGIN
 	RETURN source;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_source(jsonb, text) IS 'the source of a new producer';
 
 CREATE OR REPLACE FUNCTION rt_private.media_ask_produce(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4239,12 +4818,16 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_ask(text, jsonb) IS 'checks a client''s media request and converts it for the worker';
+
 CREATE OR REPLACE FUNCTION rt_private.ice_random(bytes integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN translate(rt_private.random_text(bytes), '-_', '+/');
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.ice_random(integer) IS 'random bytes for an ICE ufrag or password';
 
 CREATE OR REPLACE FUNCTION rt_private.media_supersede(r rt_private.media_requests) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4261,6 +4844,8 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_supersede(rt_private.media_requests) IS 'closes transports that a new one replaces';
 
 CREATE OR REPLACE FUNCTION rt_private.media_make_transport(r rt_private.media_requests, w rt_private.media_workers) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4374,10 +4959,13 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
+    'queues an event for the recipients that route names, sent when, and only if, the transaction commits';
+
 CREATE FUNCTION rt_private.check_served() RETURNS boolean
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_check_served';
 
-COMMENT ON FUNCTION rt_private.check_served() IS 'whether events can leave this session; warns once where they cannot';
+COMMENT ON FUNCTION rt_private.check_served() IS 'whether this session can send events; warns once if it cannot';
 
 CREATE FUNCTION rt_private.change_payload(message rt.messages, deleted_by text) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4397,7 +4985,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_private.change_payload(rt.messages, text) IS
-    'payload of the event for a message that was edited or deleted, where the one that its writer left was lost';
+    'rebuilds the event payload for an edited or deleted message whose event was lost';
+
+COMMENT ON TABLE rt.events IS
+    'event log of the last rt.recovery_window, in the order of delivery; written by the relay';
+
+COMMENT ON COLUMN rt.events.route IS 'recipients, as a JSON object; null: all who joined the room';
+
+COMMENT ON COLUMN rt.events.room_id IS 'the room concerned, if any';
+
+COMMENT ON COLUMN rt.events.seq IS 'the message concerned, if any';
+
+COMMENT ON COLUMN rt.events.payload IS 'payload, a JSON object; null: the current message (room_id, seq)';
+
+COMMENT ON INDEX rt.events_message IS 'finds a room''s last logged message';
+
+COMMENT ON INDEX rt.events_change IS 'finds logged changes of messages';
+
+COMMENT ON INDEX rt.messages_changed IS 'finds recently edited or deleted messages';
+
+COMMENT ON TABLE rt_private.relay_state IS 'state that the relay needs at start; one row';
+
+COMMENT ON COLUMN rt_private.relay_state.one IS 'restricts the table to one row';
+
+COMMENT ON COLUMN rt_private.relay_state.last_pos IS 'last assigned position, for an empty log';
+
+COMMENT ON COLUMN rt_private.relay_state.clean IS 'whether the last relay shut down cleanly';
+
+COMMENT ON COLUMN rt_private.relay_state.horizon IS 'all events of older transactions have been logged';
+
+COMMENT ON COLUMN rt_private.relay_state.horizon_at IS 'transactions from horizon on started after this time';
 
 CREATE FUNCTION rt_private.payload_now(e rt.events) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4421,7 +5038,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a row of the log, without the text of a message that was deleted since';
+COMMENT ON FUNCTION rt_private.payload_now(rt.events) IS 'the payload of a log row, without the text of a message deleted since';
 
 CREATE OR REPLACE FUNCTION rt_private.event_text(e rt.events) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4432,6 +5049,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
 
+COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay';
+
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
     OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
@@ -4439,9 +5059,9 @@ CREATE FUNCTION rt_private.stat_relay(
     OUT stats_reset timestamptz, OUT oldest_wait interval, OUT blocker_pid integer, OUT rooms_held bigint, OUT lag_sum interval, OUT lag_counts bigint[], OUT lag_bounds_us bigint[])
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_stat_relay';
 
-COMMENT ON FUNCTION rt_private.stat_relay() IS 'figures of this database''s relay and ring';
+COMMENT ON FUNCTION rt_private.stat_relay() IS 'statistics of this database''s relay and ring';
 
-COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'counts of rt.stat_relay begin anew';
+COMMENT ON FUNCTION rt_private.reset_relay_stats() IS 'resets the counters of rt.stat_relay';
 
 CREATE VIEW rt.stat_relay AS
     SELECT s.pid, s.last_pos, s.events, s.batches, s.largest_batch, s.lag, s.lag_sum / nullif(t.measured, 0) AS mean_lag,
@@ -4452,43 +5072,43 @@ CREATE VIEW rt.stat_relay AS
     FROM rt_private.stat_relay() s
     CROSS JOIN LATERAL (SELECT sum(n)::float8 AS measured FROM unnest(s.lag_counts) AS n) AS t;
 
-COMMENT ON VIEW rt.stat_relay IS 'how the relay of this database does';
+COMMENT ON VIEW rt.stat_relay IS 'statistics of this database''s relay';
 
-COMMENT ON COLUMN rt.stat_relay.pid IS 'its process; null: it does not run';
+COMMENT ON COLUMN rt.stat_relay.pid IS 'process id of the relay; null if not running';
 
 COMMENT ON COLUMN rt.stat_relay.last_pos IS 'position of the last event in rt.events';
 
-COMMENT ON COLUMN rt.stat_relay.events IS 'events that it has notified';
+COMMENT ON COLUMN rt.stat_relay.events IS 'events sent';
 
-COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions that it took for them';
+COMMENT ON COLUMN rt.stat_relay.batches IS 'transactions in which it sent them';
 
-COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'most events in one transaction';
+COMMENT ON COLUMN rt.stat_relay.largest_batch IS 'largest number of events in one transaction';
 
-COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event of the last batch when it was notified';
+COMMENT ON COLUMN rt.stat_relay.lag IS 'age of the oldest event in the last batch when sent';
 
-COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean of that over all batches; null: there was none';
+COMMENT ON COLUMN rt.stat_relay.mean_lag IS 'mean lag over all batches; null if there was none';
 
-COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'highest of that';
+COMMENT ON COLUMN rt.stat_relay.largest_lag IS 'largest lag';
 
 COMMENT ON COLUMN rt.stat_relay.ring_bytes IS 'size of the ring, rt.ring_size';
 
-COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes that wait in the ring';
+COMMENT ON COLUMN rt.stat_relay.ring_used IS 'bytes used in the ring';
 
-COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'most bytes that have waited';
+COMMENT ON COLUMN rt.stat_relay.ring_high_water IS 'largest number of bytes used';
 
-COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that have left events in the ring';
+COMMENT ON COLUMN rt.stat_relay.published IS 'transactions that put events into the ring';
 
-COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages were found in the tables';
+COMMENT ON COLUMN rt.stat_relay.lost IS 'transactions that found the ring full; their messages are recovered from the tables';
 
-COMMENT ON COLUMN rt.stat_relay.rescans IS 'searches of the tables for messages that had not been logged';
+COMMENT ON COLUMN rt.stat_relay.rescans IS 'scans of the tables for messages missing from the log';
 
-COMMENT ON COLUMN rt.stat_relay.rescued IS 'events that these have found';
+COMMENT ON COLUMN rt.stat_relay.rescued IS 'events found by rescans';
 
-COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches that were logged without notifications, their queue being full';
+COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches logged without notifications because the notification queue was full';
 
-COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest event that has not been notified yet; null: none waits. See rt.max_relay_wait';
+COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest unsent event; null if none waits. See rt.max_relay_wait';
 
-COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'session whose commit that event waits for; null: the relay has not come to it';
+COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'process id of the session whose commit that event waits for; null if the relay itself is behind';
 
 COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
 
@@ -4516,15 +5136,15 @@ CREATE INDEX failures_what ON rt_private.failures (what, at);
 
 CREATE INDEX failures_at ON rt_private.failures (at);
 
-COMMENT ON TABLE rt_private.failures IS 'wrong passwords of the last quarter of an hour';
+COMMENT ON TABLE rt_private.failures IS 'failed passwords of the last 15 minutes';
 
 COMMENT ON COLUMN rt_private.failures.what IS 'a digest of the account, or of the meeting and user';
 
-COMMENT ON COLUMN rt_private.failures.at IS 'when';
+COMMENT ON COLUMN rt_private.failures.at IS 'when it happened';
 
-COMMENT ON INDEX rt_private.failures_what IS 'counting';
+COMMENT ON INDEX rt_private.failures_what IS 'used to count failures';
 
-COMMENT ON INDEX rt_private.failures_at IS 'removing old ones';
+COMMENT ON INDEX rt_private.failures_at IS 'used to remove old rows';
 
 CREATE TABLE rt_private.login_addresses (
 	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
@@ -4533,20 +5153,20 @@ CREATE TABLE rt_private.login_addresses (
 	PRIMARY KEY (user_id, address)
 );
 
-COMMENT ON TABLE rt_private.login_addresses IS 'addresses from which users have logged in, the last twenty of each';
+COMMENT ON TABLE rt_private.login_addresses IS 'the last 20 addresses from which each user has logged in';
 
-COMMENT ON COLUMN rt_private.login_addresses.user_id IS 'who';
+COMMENT ON COLUMN rt_private.login_addresses.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.login_addresses.address IS 'where from';
+COMMENT ON COLUMN rt_private.login_addresses.address IS 'the address';
 
-COMMENT ON COLUMN rt_private.login_addresses.last_at IS 'when last, within a day';
+COMMENT ON COLUMN rt_private.login_addresses.last_at IS 'last login, accurate to a day';
 
 CREATE FUNCTION rt_private.brake_name(kind text, name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT kind || ' ' || encode(sha256(convert_to(name, 'UTF8')), 'base64')
 $$;
 
-COMMENT ON FUNCTION rt_private.brake_name(text, text) IS 'what failures are counted under';
+COMMENT ON FUNCTION rt_private.brake_name(text, text) IS 'key for counting failures';
 
 CREATE FUNCTION rt_private.brake(what text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4555,7 +5175,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		ORDER BY f.at DESC OFFSET 9 LIMIT 1), 0)
 $$;
 
-COMMENT ON FUNCTION rt_private.brake(text) IS 'in how many seconds somebody who failed ten times in 15 minutes may try again; 0: now';
+COMMENT ON FUNCTION rt_private.brake(text) IS 'seconds until the next attempt is allowed after ten failures in 15 minutes; 0: now';
 
 CREATE FUNCTION rt_private.note_failure(what text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -4564,7 +5184,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		WHERE o.at < clock_timestamp() - interval '15 minutes' ORDER BY o.at LIMIT 10));
 $$;
 
-COMMENT ON FUNCTION rt_private.note_failure(text) IS 'counts a wrong password, and forgets old ones';
+COMMENT ON FUNCTION rt_private.note_failure(text) IS 'counts a failed password and removes old rows';
 
 CREATE FUNCTION rt_private.note_address(user_id text, address text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -4575,7 +5195,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		FROM rt_private.login_addresses AS t WHERE t.user_id = note_address.user_id ORDER BY t.last_at DESC OFFSET 20);
 $$;
 
-COMMENT ON FUNCTION rt_private.note_address(text, text) IS 'remembers an address that a user has logged in from';
+COMMENT ON FUNCTION rt_private.note_address(text, text) IS 'stores an address from which a user has logged in';
 
 CREATE TABLE rt_private.two_factor (
 	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
@@ -4585,24 +5205,24 @@ CREATE TABLE rt_private.two_factor (
 	recovery_codes text[] NOT NULL DEFAULT '{}'
 );
 
-COMMENT ON TABLE rt_private.two_factor IS 'users whose logins need a time-based code too';
+COMMENT ON TABLE rt_private.two_factor IS 'users with two-factor authentication (TOTP)';
 
-COMMENT ON COLUMN rt_private.two_factor.user_id IS 'who';
+COMMENT ON COLUMN rt_private.two_factor.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.two_factor.secret IS 'what the user''s authenticator has too, 20 random bytes';
+COMMENT ON COLUMN rt_private.two_factor.secret IS 'secret shared with the authenticator, 20 random bytes';
 
-COMMENT ON COLUMN rt_private.two_factor.confirmed_at IS 'since when a login needs a code; null: not yet';
+COMMENT ON COLUMN rt_private.two_factor.confirmed_at IS 'when it was confirmed; null if not yet';
 
-COMMENT ON COLUMN rt_private.two_factor.last_step IS 'the time step of the last code that was taken: none is taken twice';
+COMMENT ON COLUMN rt_private.two_factor.last_step IS 'time step of the last accepted code; codes cannot be reused';
 
-COMMENT ON COLUMN rt_private.two_factor.recovery_codes IS 'digests of the codes that are good once';
+COMMENT ON COLUMN rt_private.two_factor.recovery_codes IS 'digests of the unused recovery codes';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.two_factor', '');
 
 CREATE FUNCTION rt_private.hmac_sha1(key bytea, data bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_hmac_sha1';
 
-COMMENT ON FUNCTION rt_private.hmac_sha1(bytea, bytea) IS 'HMAC with SHA-1, which authenticators expect';
+COMMENT ON FUNCTION rt_private.hmac_sha1(bytea, bytea) IS 'HMAC-SHA-1, which authenticators use';
 
 CREATE FUNCTION rt_private.totp(secret bytea, step bigint) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -4615,7 +5235,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.totp(bytea, bigint) IS 'the code of a time step of 30 seconds';
+COMMENT ON FUNCTION rt_private.totp(bytea, bigint) IS 'the code of a 30-second time step';
 
 CREATE FUNCTION rt_private.base32(data bytea) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -4624,7 +5244,7 @@ LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 		generate_series(0, octet_length(data) * 8 / 5 - 1) AS i
 $$;
 
-COMMENT ON FUNCTION rt_private.base32(bytea) IS 'bytes, a multiple of five, in base32 (RFC 4648, section 6)';
+COMMENT ON FUNCTION rt_private.base32(bytea) IS 'encodes a multiple of five bytes in base32 (RFC 4648, section 6)';
 
 CREATE FUNCTION rt_private.take_code(user_id text, code text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4647,7 +5267,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.take_code(text, text) IS 'whether a code is good; none is good twice';
+COMMENT ON FUNCTION rt_private.take_code(text, text) IS 'whether a code is valid; marks it as used';
 
 CREATE FUNCTION rt_private.needs_code(user_id text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4667,7 +5287,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt.reset_two_factor(text) IS 'lets a user who has lost the authenticator log in without it';
+COMMENT ON FUNCTION rt.reset_two_factor(text) IS 'turns off two-factor authentication for a user who has lost the authenticator';
 
 CREATE FUNCTION rt_private.token_json(u rt.users, s rt.sessions) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -4679,14 +5299,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.token_json(rt.users, rt.sessions) IS 'what a login is answered with';
+COMMENT ON FUNCTION rt_private.token_json(rt.users, rt.sessions) IS 'the response to a login';
 
 CREATE FUNCTION rt_private.login_refused(message text) RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('status', 401, 'error', json_build_object('code', 'unauthorized', 'message', message))
 $$;
 
-COMMENT ON FUNCTION rt_private.login_refused(text) IS 'the answer to a login that failed';
+COMMENT ON FUNCTION rt_private.login_refused(text) IS 'the response to a failed login';
 
 CREATE FUNCTION rt_private.limited(seconds integer) RETURNS json
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -4694,7 +5314,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		'error', json_build_object('code', 'rate_limited', 'message', 'Too many attempts. Try again later.'))
 $$;
 
-COMMENT ON FUNCTION rt_private.limited(integer) IS 'the answer to an attempt after too many';
+COMMENT ON FUNCTION rt_private.limited(integer) IS 'the response to too many attempts';
 
 CREATE OR REPLACE FUNCTION rt_api.auth(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -4744,7 +5364,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.own_session(text, jsonb) IS 'the session of the token that a request came with; an error if it has ended or is not ours';
+COMMENT ON FUNCTION rt_private.own_session(text, jsonb) IS 'the session of a request''s token; an error if it has ended or is not ours';
 
 CREATE OR REPLACE FUNCTION rt_api.auth_refresh(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -4864,7 +5484,7 @@ LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 	FROM (SELECT convert_to(value, 'UTF8') AS bytes) AS b, generate_series(0, octet_length(bytes) - 1) AS n
 $$;
 
-COMMENT ON FUNCTION rt_private.uri_text(text) IS 'a text within a URI (RFC 3986, section 2.1)';
+COMMENT ON FUNCTION rt_private.uri_text(text) IS 'percent-encodes a text (RFC 3986, section 2.1)';
 
 CREATE FUNCTION rt_api.two_factor_confirm(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -4937,14 +5557,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token, where its issuer creates users; makes or unmakes an administrator by its claim';
+COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its claim';
 
 CREATE FUNCTION rt_private.address_network(address text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN address ~ '^[0-9a-fA-F]*:[0-9a-fA-F:]+$' THEN set_masklen(address::inet, 64)::cidr::text ELSE coalesce(address, '') END
 $$;
 
-COMMENT ON FUNCTION rt_private.address_network(text) IS 'an address as attempts are counted by it';
+COMMENT ON FUNCTION rt_private.address_network(text) IS 'the network of an address, by which attempts are counted';
 
 CREATE FUNCTION rt_private.meeting_password_refusal(m rt.meetings, actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5005,14 +5625,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.guest_check(rt.meetings) IS 'refuses one more guest where there are none, or too many';
+COMMENT ON FUNCTION rt_private.guest_check(rt.meetings) IS 'refuses a guest if the meeting allows none, or has too many';
 
 CREATE FUNCTION rt_private.guest_ttl() RETURNS interval
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT least(interval '24 hours', coalesce(current_setting('rt.session_lifetime', true)::interval, interval '30 days'))
 $$;
 
-COMMENT ON FUNCTION rt_private.guest_ttl() IS 'how long a guest''s token is valid, if the meeting does not end before; it cannot be prolonged';
+COMMENT ON FUNCTION rt_private.guest_ttl() IS 'maximum lifetime of a guest''s token, which cannot be refreshed';
 
 CREATE FUNCTION rt_api.guest_create(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5055,7 +5675,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.lobby_request(text, jsonb, text) IS 'what a host or co-host decides of who waits';
+COMMENT ON FUNCTION rt_private.lobby_request(text, jsonb, text) IS 'a host''s or co-host''s decision on waiting users';
 
 CREATE FUNCTION rt_api.meeting_admit(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5098,7 +5718,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.pin_data(rt.messages, text, boolean) IS 'what a pin is answered with';
+COMMENT ON FUNCTION rt_private.pin_data(rt.messages, text, boolean) IS 'the response to a pin';
 
 CREATE FUNCTION rt_api.pin_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5221,7 +5841,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.api_other_user(text, jsonb) IS 'the user of a request, who is not its own';
+COMMENT ON FUNCTION rt_private.api_other_user(text, jsonb) IS 'another user named in a request';
 
 CREATE FUNCTION rt_api.block_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5281,7 +5901,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client may go on with, and from which position; null if there is none';
+COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client can resume, and the position; null if there is none';
 
 CREATE OR REPLACE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5339,6 +5959,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
+
 CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -5354,6 +5976,8 @@ BEGIN
 	RETURN json_build_object('results', results);
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'connects clients, in batches';
 
 CREATE OR REPLACE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5374,6 +5998,10 @@ BEGIN
 	RETURN '{}';
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'disconnects sockets; recoverable ones keep their session';
+
+COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'sets users without a connection offline after the grace period';
 
 CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
@@ -5400,6 +6028,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.sweep_gateways() IS 'cleans up after dead gateways';
+
 CREATE OR REPLACE FUNCTION rt_api.gateway_start(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -5422,6 +6052,10 @@ BEGIN
 	RETURN '{}';
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'registers a gateway and removes its predecessor''s connections';
+
+COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'stores a gateway''s report on its sockets, for rt.stat_connections';
 
 CREATE OR REPLACE FUNCTION rt_private.relay_figures() RETURNS json
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -5464,6 +6098,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_api.gateway_report(text, jsonb) IS 'stores a gateway''s report, each second';
+
 CREATE OR REPLACE FUNCTION rt_api.gateway_stop(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -5476,6 +6112,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_api.gateway_stop(text, jsonb) IS 'unregisters a gateway';
+
 CREATE FUNCTION rt_private.check_known(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -5485,7 +6123,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a user that is no more';
+COMMENT ON FUNCTION rt_private.check_known(text) IS 'refuses a deleted user';
 
 CREATE OR REPLACE FUNCTION rt_private.check_user(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -5495,7 +6133,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a user that is no more, and guests of meetings';
+COMMENT ON FUNCTION rt_private.check_user(text) IS 'refuses a deleted user, and guests of meetings';
 
 CREATE OR REPLACE FUNCTION rt_api.me(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5560,7 +6198,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'up to which message a room''s history is hidden from a member';
+COMMENT ON FUNCTION rt_private.hidden_seq(rt.rooms, text) IS 'last message of a room that is hidden from a member';
 
 CREATE OR REPLACE FUNCTION rt_private.api_admin_room(actor text, req jsonb) RETURNS rt.rooms
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5573,6 +6211,8 @@ BEGIN
 	RETURN r;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is not an admin';
 
 CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -5622,7 +6262,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'who may do something, in a request';
+COMMENT ON FUNCTION rt_private.req_who(jsonb, text, text) IS 'reads "admins" or "members" from a request';
 
 CREATE OR REPLACE FUNCTION rt_api.room_update(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -5789,6 +6429,20 @@ BEGIN
 END
 $$;
 
+COMMENT ON TYPE rt_private.outgoing IS 'a message to send, or why it cannot be sent';
+
+COMMENT ON COLUMN rt_private.outgoing.n IS 'its index in the batch';
+
+COMMENT ON COLUMN rt_private.outgoing.message_type IS 'the message type';
+
+COMMENT ON COLUMN rt_private.outgoing.metadata IS 'the metadata';
+
+COMMENT ON COLUMN rt_private.outgoing.reply_to IS 'number of the message that it replies to';
+
+COMMENT ON COLUMN rt_private.outgoing.code IS 'error code; null if it can be sent';
+
+COMMENT ON COLUMN rt_private.outgoing.problem IS 'error message';
+
 CREATE OR REPLACE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
 LANGUAGE sql STABLE
 	RETURN CASE
@@ -5797,6 +6451,8 @@ LANGUAGE sql STABLE
 			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
 		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
 			'data', rt_private.message_json(m)) END;
+
+COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'the result for one sender';
 
 CREATE FUNCTION rt_private.send_refusal(room rt.rooms, actor text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5813,7 +6469,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room, or null';
+COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room; null if they may';
 
 CREATE OR REPLACE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5978,6 +6634,8 @@ LANGUAGE sql STABLE
 	RETURN pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
 		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
 
+COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'the response to a reaction';
+
 CREATE OR REPLACE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6023,6 +6681,8 @@ BEGIN
 			ORDER BY h.seq LIMIT CASE WHEN bytes > 0 THEN most + 1 ELSE 1 END) AS s) AS t;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.page_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room after a number';
 
 CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigint, most integer,
 	OUT page json, OUT has_more boolean, OUT last_seq bigint)
@@ -6074,27 +6734,27 @@ CREATE TYPE rt_private.search_request AS (
 	seq bigint
 );
 
-COMMENT ON TYPE rt_private.search_request IS 'a search for messages, with the place behind which its page begins';
+COMMENT ON TYPE rt_private.search_request IS 'a search for messages, with the position of its page';
 
-COMMENT ON COLUMN rt_private.search_request.q IS 'what was asked';
+COMMENT ON COLUMN rt_private.search_request.q IS 'the search string';
 
-COMMENT ON COLUMN rt_private.search_request.words IS 'the same, as the index is asked';
+COMMENT ON COLUMN rt_private.search_request.words IS 'the query for the index';
 
-COMMENT ON COLUMN rt_private.search_request.sender IS 'only messages of this user; null: of all';
+COMMENT ON COLUMN rt_private.search_request.sender IS 'only messages of this user; null: of any user';
 
 COMMENT ON COLUMN rt_private.search_request.rooms IS 'the rooms that are searched';
 
-COMMENT ON COLUMN rt_private.search_request.hidden IS 'up to which message rooms hide their history';
+COMMENT ON COLUMN rt_private.search_request.hidden IS 'last hidden message of rooms that hide their history';
 
 COMMENT ON COLUMN rt_private.search_request.before IS 'only messages sent before it';
 
 COMMENT ON COLUMN rt_private.search_request.after IS 'only messages sent after it';
 
-COMMENT ON COLUMN rt_private.search_request.at IS 'the page begins behind a message of this time,';
+COMMENT ON COLUMN rt_private.search_request.at IS 'position of the page: time of the last message,';
 
-COMMENT ON COLUMN rt_private.search_request.room IS 'in this room,';
+COMMENT ON COLUMN rt_private.search_request.room IS 'its room,';
 
-COMMENT ON COLUMN rt_private.search_request.seq IS 'with this number';
+COMMENT ON COLUMN rt_private.search_request.seq IS 'its number';
 
 CREATE FUNCTION rt_private.search_fits(s rt_private.search_request, m rt.messages) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6106,7 +6766,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.search_fits(rt_private.search_request, rt.messages) IS 'whether a message with the words is one that a search asks for';
+COMMENT ON FUNCTION rt_private.search_fits(rt_private.search_request, rt.messages) IS 'whether a message matches the filters of a search';
 
 CREATE FUNCTION rt_private.search_hit(m rt.messages, q text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6151,7 +6811,7 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
-	'the newest messages with some words, or null where that cannot be told from the last few thousand';
+	'searches the newest few thousand messages; null if that is not conclusive';
 
 CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6241,7 +6901,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message on the wire, with its reactions, whether it is pinned, and how many answers it has';
+COMMENT ON FUNCTION rt_private.message_full(rt.messages) IS 'a message as clients get it, with reactions, pin and number of replies';
 
 CREATE FUNCTION rt_private.changes_after(room_id bigint, after bigint, hidden bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint, OUT upto bigint)
@@ -6352,7 +7012,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'lets the transaction act for a user, who may be a guest, and for the socket that asks';
+COMMENT ON FUNCTION rt_private.meeting_act(text, jsonb) IS 'sets the acting user, who may be a guest, and the socket, for the transaction';
 
 CREATE OR REPLACE FUNCTION rt_private.soft_commit() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6420,7 +7080,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'access and lock, in this order; the password comes next';
+COMMENT ON FUNCTION rt_private.meeting_check_access(rt.meetings, text) IS 'checks access, then the lock; the password is checked afterwards';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_check_capacity(m rt.meetings) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6432,6 +7092,8 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_check_capacity(rt.meetings) IS 'refuses to exceed max_participants; the caller has locked the meeting';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_find_open(meeting_id bigint) RETURNS rt.meetings
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6448,6 +7110,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_find_open(bigint) IS 'finds a meeting that has not ended';
+
 CREATE OR REPLACE FUNCTION rt_private.req_password(req jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6459,6 +7123,8 @@ BEGIN
 	RETURN value #>> '{}';
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.req_password(jsonb) IS 'the password in a request, under either key; null if there is none';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_kept_place(meeting_id bigint, actor text, sid text) RETURNS rt.meeting_participants
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6509,6 +7175,8 @@ BEGIN
 	RETURN p;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'creates a participant, or returns a kept place; the caller has locked the meeting';
 
 CREATE OR REPLACE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6594,12 +7262,18 @@ CREATE OR REPLACE FUNCTION rt_private.meeting_grace() RETURNS interval
 LANGUAGE sql STABLE
 	RETURN current_setting('rt.meeting_grace')::interval;
 
+COMMENT ON FUNCTION rt_private.meeting_grace() IS 'the grace period for dropped participants';
+
 CREATE OR REPLACE FUNCTION rt_private.places_json(places rt.meeting_participants[]) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object('meetings', coalesce(json_agg(json_build_object('meetingId', p.meeting_id::text,
 		'participantId', p.id::text) ORDER BY p.meeting_id), '[]'))
 	FROM unnest(places) AS p
 $$;
+
+COMMENT ON FUNCTION rt_api.meeting_disconnected(text, jsonb) IS 'starts the grace period for the places of a dropped socket';
+
+COMMENT ON FUNCTION rt_api.meeting_resume(text, jsonb) IS 'returns kept places to a recovered socket';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_dead_gateways() RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6619,6 +7293,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE n.gateway IS NOT NULL AND NOT rt_private.gateway_alive(n.gateway)
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_dead_gateways() IS 'dead gateways that still have participants';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_drop_dead_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6634,6 +7310,8 @@ BEGIN
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NULL AND p.gateway IS NULL;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_drop_dead_gateways() IS 'starts the grace period for participants whose gateway is dead';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_end_places() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6660,6 +7338,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_end_places() IS 'removes participants whose grace period is over; returns how many';
+
 CREATE OR REPLACE FUNCTION rt_api.meeting_sweep(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -6676,6 +7356,8 @@ BEGIN
 	RETURN json_build_object('left', gone, 'workersLost', lost);
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.meeting_sweep(text, jsonb) IS 'ends expired grace periods; cheap if there are none';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_recipient(meeting_id bigint, recipient text) RETURNS rt.meeting_participants
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6698,6 +7380,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_recipient(bigint, text) IS 'the recipient of a private message';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_ack(meeting_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6715,6 +7399,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 		JOIN rt_private.media_workers AS w ON w.id = r.worker
 		WHERE r.meeting_id = meeting_can_record.meeting_id AND w.can_record AND rt_private.media_alive(w))
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_can_record(bigint) IS 'whether the meeting''s media worker can record';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_set_recording(p rt.meeting_participants, start boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6735,6 +7421,12 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that were too large or too private for a notification';
+
+COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
+
+COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
 
 CREATE OR REPLACE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6769,6 +7461,12 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'stores a worker''s statistics, for rt.stat_media';
+
+COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';
+
+COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'returns waiting requests to a media worker';
+
 CREATE OR REPLACE FUNCTION rt_private.media_answer_one(worker text, answer json) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6800,6 +7498,10 @@ BEGIN
 	RETURN true;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_answer_one(text, json) IS 'stores a worker''s answer and sends it to the waiting gateway';
+
+COMMENT ON FUNCTION rt_api.media_answer(text, jsonb) IS 'stores a media worker''s answers to requests';
 
 CREATE OR REPLACE FUNCTION rt_private.media_tell_speaker(e jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6843,6 +7545,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_transport_closed(text, jsonb) IS 'closes a transport that has ended, and everything on it';
+
 CREATE OR REPLACE FUNCTION rt_private.media_event_one(worker text, e jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -6860,6 +7564,8 @@ BEGIN
 	END CASE;
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'handles events of a media worker';
 
 CREATE OR REPLACE FUNCTION rt_private.media_sweep() RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6879,6 +7585,8 @@ BEGIN
 	RETURN lost;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_sweep() IS 'removes silent media workers; returns how many';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_find(req jsonb) RETURNS rt.meetings
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6917,6 +7625,8 @@ BEGIN
 	RETURN m;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_managed(text, jsonb) IS 'locks and returns the meeting that a request names, if the caller is a host';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_answer(meeting_id bigint, status integer DEFAULT 200) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -6984,6 +7694,8 @@ BEGIN
 	RETURN ARRAY(SELECT jsonb_array_elements_text(value));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.req_users(jsonb, text) IS 'reads a list of user ids from a request; empty if missing';
 
 CREATE OR REPLACE FUNCTION rt_api.meetings_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -7078,6 +7790,8 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_change(rt.meetings, text, jsonb) IS 'applies a request to a meeting';
+
 CREATE OR REPLACE FUNCTION rt_api.meeting_update(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7136,11 +7850,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				AND p.role IN ('host', 'co-host'))
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_is_host(bigint, text) IS 'whether a user is, or was, host or co-host';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_was_in(meeting_id bigint, user_id text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt.meeting_participants AS p
 		WHERE p.meeting_id = meeting_was_in.meeting_id AND p.user_id = meeting_was_in.user_id)
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_was_in(bigint, text) IS 'whether a user is, or was, in a meeting';
 
 CREATE OR REPLACE FUNCTION rt_private.check_admin(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -7154,6 +7872,8 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses users who are not administrators';
 
 CREATE OR REPLACE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -7173,15 +7893,33 @@ $$;
 CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
 	coalesce(address, '')) WHERE action IN ('login', 'login-failed', 'login-limited');
 
+COMMENT ON TABLE rt.audit IS 'audit log of logins and of actions that concern others; kept for rt.retain_audit';
+
+COMMENT ON COLUMN rt.audit.at IS 'time; for repeated logins in a minute, of the first';
+
 COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
 
-COMMENT ON INDEX rt.audit_logins IS 'counting logins';
+COMMENT ON COLUMN rt.audit.user_id IS 'the acting user; null for plain SQL, or for a login with an unknown username';
+
+COMMENT ON COLUMN rt.audit.role IS 'the database role of the client: rt_gateway for events and REST';
+
+COMMENT ON COLUMN rt.audit.address IS 'client address, for logins';
+
+COMMENT ON COLUMN rt.audit.gateway IS 'gateway, for logins';
+
+COMMENT ON COLUMN rt.audit.detail IS 'ids of the objects concerned; for logins, count and the time of the last one';
+
+COMMENT ON INDEX rt.audit_at IS 'finds rows older than rt.retain_audit';
+
+COMMENT ON INDEX rt.audit_logins IS 'used to count logins';
 
 CREATE OR REPLACE FUNCTION rt_private.audit(action text, detail jsonb) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO rt.audit (action, user_id, role, detail)
 	VALUES (audit.action, rt_private.actor(), rt_private.caller(), audit.detail)
 $$;
+
+COMMENT ON FUNCTION rt_private.audit(text, jsonb) IS 'writes an audit row for the acting user';
 
 CREATE OR REPLACE FUNCTION rt_private.audit_login(action text, user_id text, address text, gateway text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -7201,9 +7939,13 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.audit_login(text, text, text, text) IS 'writes or updates the audit row of a login';
+
 COMMENT ON TRIGGER audit_users_made ON rt.users IS 'audits new users';
 
-COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits users that are deleted';
+COMMENT ON FUNCTION rt_private.audit_users_gone() IS 'audits deleted users';
+
+COMMENT ON TRIGGER audit_users_gone ON rt.users IS 'audits deleted users';
 
 CREATE OR REPLACE FUNCTION rt_private.audit_users_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -7219,31 +7961,115 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.audit_users_changed() IS 'audits changes of passwords, usernames and administrators';
+
 CREATE TRIGGER audit_users_changed AFTER UPDATE OF is_admin, id, username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.audit_users_changed();
 
-COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits what changes who gets in, and as whom';
+COMMENT ON TRIGGER audit_users_changed ON rt.users IS 'audits changes of passwords, usernames and administrators';
 
-COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits the keys of tokens';
+COMMENT ON FUNCTION rt_private.audit_keys() IS 'audits changes of keys';
 
-COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits rooms that are deleted';
+COMMENT ON TRIGGER audit_keys ON rt_private.keys IS 'audits changes of keys';
 
-COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members that others remove';
+COMMENT ON FUNCTION rt_private.audit_rooms() IS 'audits deleted rooms';
+
+COMMENT ON TRIGGER audit_rooms ON rt.rooms IS 'audits deleted rooms';
+
+COMMENT ON FUNCTION rt_private.audit_members_removed() IS 'audits members removed by others';
+
+COMMENT ON TRIGGER audit_members_removed ON rt.room_members IS 'audits members removed by others';
 
 COMMENT ON TRIGGER audit_member_role ON rt.room_members IS 'audits a member''s new role';
 
-COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits what a host does to a meeting';
+COMMENT ON FUNCTION rt_private.audit_meetings() IS 'audits a host''s changes to a meeting';
 
-COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits what a host does to a meeting';
+COMMENT ON TRIGGER audit_meetings_changed ON rt.meetings IS 'audits a host''s changes to a meeting';
 
-COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits what a host does to participants';
+COMMENT ON TRIGGER audit_meetings_deleted ON rt.meetings IS 'audits a host''s changes to a meeting';
+
+COMMENT ON FUNCTION rt_private.audit_participants() IS 'audits a host''s actions on participants';
+
+COMMENT ON TRIGGER audit_participants ON rt.meeting_participants IS 'audits a host''s actions on participants';
 
 COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits recordings';
 
 COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
 
+COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s supervisor';
+
+COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0';
+
+COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
+
+COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started';
+
+COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not running, when it ended';
+
+COMMENT ON VIEW rt.stat_meetings IS 'live meetings, with numbers of participants and media streams';
+
+COMMENT ON COLUMN rt.stat_meetings.status IS 'always live';
+
+COMMENT ON COLUMN rt.stat_meetings.host_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt.stat_meetings.participants IS 'participants, including those whose place is kept';
+
+COMMENT ON COLUMN rt.stat_meetings.in_grace IS 'participants who dropped and whose place is kept, see rt.meeting_grace';
+
+COMMENT ON COLUMN rt.stat_meetings.producers IS 'incoming streams';
+
+COMMENT ON COLUMN rt.stat_meetings.consumers IS 'outgoing streams';
+
+COMMENT ON COLUMN rt.stat_meetings.media_worker IS 'its media worker; null if none';
+
+COMMENT ON COLUMN rt.stat_meetings.router_id IS 'its router';
+
+COMMENT ON VIEW rt.stat_media IS 'one row for each transport, producer and consumer';
+
+COMMENT ON COLUMN rt.stat_media.participant_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt.stat_media.type IS 'transports: send or recv; others: simple, simulcast or svc';
+
+COMMENT ON COLUMN rt.stat_media.state IS 'transports: state of the connection; others: live, paused, muted or producer paused';
+
+COMMENT ON COLUMN rt.stat_media.packets IS 'packets so far; this and the following columns are null where they do not apply';
+
+COMMENT ON COLUMN rt.stat_media.bitrate_bps IS 'current bits per second';
+
+COMMENT ON COLUMN rt.stat_media.estimate_bps IS 'estimated bandwidth to the client, in bits per second';
+
+COMMENT ON COLUMN rt.stat_media.nacks IS 'NACKs: requests for retransmission';
+
+COMMENT ON COLUMN rt.stat_media.plis IS 'PLIs: requests for a key frame';
+
+COMMENT ON COLUMN rt.stat_media.spatial_layer IS 'current spatial layer of a consumer';
+
+COMMENT ON COLUMN rt.stat_media.temporal_layer IS 'current temporal layer of a consumer';
+
+COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer';
+
+COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
+
+COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with load and number of meetings';
+
+COMMENT ON COLUMN rt.stat_media_workers.worker IS 'id of the process, new at each start';
+
+COMMENT ON COLUMN rt.stat_media_workers.slot IS 'host and number of the worker';
+
+COMMENT ON COLUMN rt.stat_media_workers.addresses IS 'addresses it announces to clients';
+
+COMMENT ON COLUMN rt.stat_media_workers.capacity IS 'maximum number of producers and consumers';
+
+COMMENT ON COLUMN rt.stat_media_workers.load IS 'current number of producers and consumers';
+
+COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings';
+
+COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported within 3 seconds';
+
+COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it last reported';
+
 COMMENT ON FUNCTION rt.reset_stats() IS
-	'lets the counts of rt.stat_relay and rt.stat_gateway begin anew, as pg_stat_reset() does; /metrics goes on';
+	'resets the counters of rt.stat_relay and rt.stat_gateway, as pg_stat_reset() does; those of /metrics go on';
 
 DO $$
 DECLARE
@@ -7284,66 +8110,190 @@ GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(te
 
 ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 
+COMMENT ON POLICY users_read ON rt.users IS 'users may read all users';
+
+COMMENT ON POLICY users_change ON rt.users IS 'users may change their own name';
+
+COMMENT ON POLICY rooms_read ON rt.rooms IS 'users may read their own rooms';
+
+COMMENT ON POLICY rooms_change ON rt.rooms IS 'admins of the room';
+
+COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
+
+COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
+
+COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
+
+COMMENT ON POLICY members_change ON rt.room_members IS 'admins of the room';
+
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
 
-COMMENT ON POLICY members_remove ON rt.room_members IS 'oneself, or by admins of the room; nobody the other of a direct room';
+COMMENT ON POLICY members_remove ON rt.room_members IS 'members may leave, admins may remove; nobody may remove the other user of a direct room';
 
 CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
 	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 
-COMMENT ON POLICY messages_read ON rt.messages IS 'those of one''s own rooms';
+COMMENT ON POLICY messages_read ON rt.messages IS 'users may read what is in their own rooms';
 
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
 	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
-COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'those of one''s own rooms';
+COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'users may read what is in their own rooms';
 
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.may_send(room_id, rt_private.actor()));
 
-COMMENT ON POLICY messages_send ON rt.messages IS 'as oneself, to one''s own rooms';
+COMMENT ON POLICY messages_send ON rt.messages IS 'users may send as themselves, to their own rooms';
+
+COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms';
+
+COMMENT ON POLICY messages_delete ON rt.messages IS 'users may delete their own; admins may delete any';
+
+COMMENT ON POLICY reactions_read ON rt.reactions IS 'users may read what is in their own rooms';
+
+COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms';
+
+COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may access their own';
 
 ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
-COMMENT ON POLICY pins_read ON rt.pins IS 'those of one''s own rooms';
+COMMENT ON POLICY pins_read ON rt.pins IS 'users may read what is in their own rooms';
 
 CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
 	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
 
-COMMENT ON POLICY pins_add ON rt.pins IS 'as oneself, where the room lets';
+COMMENT ON POLICY pins_add ON rt.pins IS 'users may add as themselves, if the room allows it';
 
 CREATE POLICY pins_remove ON rt.pins FOR DELETE TO rt_app USING (rt_private.may_pin(room_id, rt_private.actor()));
 
-COMMENT ON POLICY pins_remove ON rt.pins IS 'where the room lets';
+COMMENT ON POLICY pins_remove ON rt.pins IS 'users may remove, if the room allows it';
 
 ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 
-COMMENT ON POLICY threads_read ON rt.threads IS 'those of one''s own rooms';
+COMMENT ON POLICY threads_read ON rt.threads IS 'users may read what is in their own rooms';
 
 ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
 
-COMMENT ON POLICY blocks_own ON rt.blocks IS 'one''s own';
+COMMENT ON POLICY blocks_own ON rt.blocks IS 'users may access their own';
+
+COMMENT ON FUNCTION rt_private.own_contacts() IS 'the acting user and everybody who shares a room with them';
+
+COMMENT ON POLICY presence_read ON rt.presence IS 'users may read their own, and that of users they share a room with';
+
+COMMENT ON POLICY presence_change ON rt.presence IS 'users may access their own';
 
 CREATE OR REPLACE FUNCTION rt_private.since_reset(g rt_private.gateways, counter text) RETURNS bigint
 LANGUAGE sql STABLE
 	RETURN (g.stats OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8
 		OPERATOR(pg_catalog.-) coalesce((g.stats_before OPERATOR(pg_catalog.->>) counter)::pg_catalog.int8, 0);
 
-COMMENT ON COLUMN rt.stat_gateway.position IS 'position in rt.events that it has reached; compare with rt.stat_relay.last_pos';
+COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'a gateway''s counter since rt.reset_stats()';
+
+COMMENT ON VIEW rt.stat_gateway IS 'running gateways, with statistics from their last report, one per second';
+
+COMMENT ON COLUMN rt.stat_gateway.name IS 'the gateway''s name, new at each start';
+
+COMMENT ON COLUMN rt.stat_gateway.host IS 'host it runs on';
+
+COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port it listens on';
+
+COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it started to serve';
+
+COMMENT ON COLUMN rt.stat_gateway.reported_at IS 'when it last reported; after ten seconds it is considered dead';
+
+COMMENT ON COLUMN rt.stat_gateway.draining_until IS 'deadline of rt.drain(); otherwise null';
+
+COMMENT ON COLUMN rt.stat_gateway.websockets IS 'open websockets';
+
+COMMENT ON COLUMN rt.stat_gateway.sockets IS 'connected Socket.IO clients';
+
+COMMENT ON COLUMN rt.stat_gateway.users IS 'connected users';
+
+COMMENT ON COLUMN rt.stat_gateway.rooms IS 'rooms with a connected member';
+
+COMMENT ON COLUMN rt.stat_gateway.events IS 'events received from the relay';
+
+COMMENT ON COLUMN rt.stat_gateway.position IS 'last position in rt.events that it has processed; compare with rt.stat_relay.last_pos';
+
+COMMENT ON COLUMN rt.stat_gateway.bytes_out IS 'bytes in these messages';
+
+COMMENT ON COLUMN rt.stat_gateway.writes_out IS 'system calls for these messages';
+
+COMMENT ON COLUMN rt.stat_gateway.bytes_in IS 'bytes in these messages';
+
+COMMENT ON COLUMN rt.stat_gateway.queued_bytes IS 'bytes currently queued for clients';
+
+COMMENT ON COLUMN rt.stat_gateway.cut_off IS 'clients disconnected for reading too slowly, see rt.max_queued_bytes';
+
+COMMENT ON COLUMN rt.stat_gateway.rate_limited IS 'events and requests that exceeded a rate limit';
+
+COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that reconnected and recovered missed events';
+
+COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api functions';
+
+COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls currently waiting for a database connection, see rt.db_connections';
+
+COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'start of the statistics: rt.reset_stats() or its start';
+
+COMMENT ON VIEW rt.stat_connections IS
+	'connected sockets; queued_bytes, latency and upgrades are from the gateway''s last report';
+
+COMMENT ON COLUMN rt.stat_connections.user_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt.stat_connections.peer IS 'client address';
+
+COMMENT ON COLUMN rt.stat_connections.rooms IS 'number of rooms it has joined';
+
+COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in the gateway; at rt.max_queued_bytes it is disconnected';
+
+COMMENT ON COLUMN rt.stat_connections.latency IS
+	'round trip of the last heartbeat, see rt.ping_interval; null before the first one';
+
+COMMENT ON VIEW rt.stat_rooms IS 'rooms, with the number of sockets that have joined';
+
+COMMENT ON COLUMN rt.stat_rooms.name IS 'name; null for a direct room';
+
+COMMENT ON COLUMN rt.stat_rooms.last_seq IS 'number of the last message';
+
+COMMENT ON COLUMN rt.stat_rooms.members IS 'number of members';
+
+COMMENT ON COLUMN rt.stat_rooms.joined IS 'number of sockets that have joined; each gateway reports at most 1,000 rooms';
 
 ALTER TABLE rt.meeting_waiting ENABLE ROW LEVEL SECURITY;
+
+COMMENT ON POLICY meetings_see ON rt.meetings IS 'users may see meetings that they may join, or were in';
+
+COMMENT ON POLICY meetings_make ON rt.meetings IS 'users may create meetings as host';
+
+COMMENT ON POLICY meetings_run ON rt.meetings IS 'hosts of the meeting';
+
+COMMENT ON POLICY meetings_delete ON rt.meetings IS 'hosts of the meeting';
+
+COMMENT ON POLICY meeting_invitees_see ON rt.meeting_invitees IS 'the user concerned, or hosts of the meeting';
+
+COMMENT ON POLICY meeting_invitees_run ON rt.meeting_invitees IS 'hosts of the meeting';
+
+COMMENT ON POLICY meeting_bans_run ON rt.meeting_bans IS 'hosts of the meeting';
+
+COMMENT ON POLICY meeting_participants_see ON rt.meeting_participants IS 'users may see what belongs to meetings they may see';
+
+COMMENT ON POLICY meeting_messages_see ON rt.meeting_messages IS 'users may read messages addressed to them';
+
+COMMENT ON POLICY meeting_messages_send ON rt.meeting_messages IS 'users may send as themselves, in meetings they are in';
+
+COMMENT ON POLICY meeting_recordings_see ON rt.meeting_recordings IS 'users may see what belongs to meetings they may see';
 
 CREATE POLICY meeting_waiting_see ON rt.meeting_waiting FOR SELECT TO rt_app
 	USING (user_id = rt_private.actor() OR rt_private.app_runs_meeting(meeting_id));
 
-COMMENT ON POLICY meeting_waiting_see ON rt.meeting_waiting IS 'oneself, or by those who run the meeting';
+COMMENT ON POLICY meeting_waiting_see ON rt.meeting_waiting IS 'the user concerned, or hosts of the meeting';
 
 GRANT SELECT (id, title, status, host_id, room_id, access, max_participants, locked, guests, lobby, recording, starts_at, created_at,
 	started_at, started_by, ended_at, ended_by) ON rt.meetings TO rt_app;
