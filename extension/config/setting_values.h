@@ -9,6 +9,13 @@
 #define RT_SETTINGS_MAX_WORKERS 32
 #define RT_SETTINGS_HIGHEST_PORT 65535
 
+/* RTCIceTransportPolicy */
+enum rt_ice_policy
+{
+	RT_ICE_ALL,
+	RT_ICE_RELAY
+};
+
 /* In the order of the levels of bgworker/common/log.h. */
 enum rt_log_min
 {
@@ -30,6 +37,10 @@ extern int rt_gateway_workers;
 extern int rt_media_workers;
 extern int rt_media_port;
 extern char *rt_media_announced_address;
+extern char *rt_turn_urls;
+extern char *rt_turn_secret_file;
+extern int rt_turn_lifetime_s;
+extern int rt_ice_transport_policy; /* enum rt_ice_policy */
 extern char *rt_conninfo;
 extern char *rt_ssl_cert_file;
 extern char *rt_ssl_key_file;

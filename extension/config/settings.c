@@ -73,6 +73,12 @@ static const struct config_enum_entry log_levels[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry ice_policies[] = {
+	{"all", RT_ICE_ALL, false},
+	{"relay", RT_ICE_RELAY, false},
+	{NULL, 0, false},
+};
+
 /* clang-format off */
 static const struct int_setting int_settings[] = {
 	{"rt.max_databases", &rt_max_databases, 4, 1, 64, PGC_POSTMASTER, 0, NOT_TOLD,
@@ -110,6 +116,9 @@ static const struct int_setting int_settings[] = {
 	 "Sets how long a participant stays in a meeting after the connection drops.", NULL},
 	{"rt.media_idle_timeout", &rt_media_idle_timeout_ms, 30000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS, TOLD,
 	 "Sets how long a media transport may be silent before it is closed.", NULL},
+	{"rt.turn_lifetime", &rt_turn_lifetime_s, 86400, 60, 31536000, PGC_SIGHUP, GUC_UNIT_S, NOT_TOLD,
+	 "Sets how long the credentials that clients get for rt.turn_urls are valid.",
+	 "A TURN server asks for them when a client connects, so a call can last longer."},
 	{"rt.recovery_window", &rt_recovery_window_s, 7200, 0, 2592000, PGC_SIGHUP, GUC_UNIT_S, TOLD,
 	 "Sets how long events stay in rt.events for clients that reconnect.",
 	 "For messages, set rt.retain_messages."},
@@ -174,6 +183,12 @@ static const struct string_setting string_settings[] = {
 	 rt_check_announced_address,
 	 "Lists the addresses at which browsers reach the media processes, if they differ from rt.listen_addresses.",
 	 "Set it behind network address translation."},
+	{"rt.turn_urls", &rt_turn_urls, "", PGC_SIGHUP, GUC_LIST_INPUT, NOT_TOLD, rt_check_turn_urls,
+	 "Lists the TURN servers that clients in meetings may use, such as turn:turn.example.com:3478?transport=udp.",
+	 "Clients get credentials for them made with the secret in rt.turn_secret_file. For servers with fixed credentials use rt.ice_servers."},
+	{"rt.turn_secret_file", &rt_turn_secret_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_file,
+	 "Sets the file with the secret that rt shares with the servers in rt.turn_urls: coturn's static-auth-secret.",
+	 "Empty: clients are not told of rt.turn_urls. Each join reads the file again."},
 	{"rt.conninfo", &rt_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_conninfo,
 	 "Sets how the programs connect to this server, as a libpq connection string.",
 	 "Empty: over the loopback address, with a password generated at each server start."},
@@ -257,6 +272,9 @@ rt_settings_define(void)
 		"rt.log_min_messages", "Sets the lowest level at which lines of rt's programs are logged.",
 		"Lines are logged at the level of the same name, debug at LOG. The server's log_min_messages also applies.",
 		&rt_log_min_messages, RT_LOG_MIN_LOG, log_levels, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("rt.ice_transport_policy", "Sets the iceTransportPolicy that clients in meetings use.",
+							 "relay: media goes through the TURN servers only. all: also directly.",
+							 &rt_ice_transport_policy, RT_ICE_ALL, ice_policies, PGC_SIGHUP, 0, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("rt");
 #else

@@ -172,6 +172,27 @@ rt_check_cors_origins(char **newval, void **extra, GucSource source)
 		"Separate multiple origins with commas. https://*.example.com matches all subdomains of example.com.");
 }
 
+/* RFC 7065: turn:host[:port][?transport=udp|tcp] */
+static bool
+is_turn_url(const char *item)
+{
+	const char *host = strncmp(item, "turns:", 6) == 0 ? item + 6 : item + 5;
+	const char *query = strchr(item, '?');
+
+	if (strncmp(item, "turn:", 5) != 0 && strncmp(item, "turns:", 6) != 0)
+		return false;
+	if (query != NULL && strcmp(query, "?transport=udp") != 0 && strcmp(query, "?transport=tcp") != 0)
+		return false;
+	return host[0] != '\0' && host != query && strcspn(host, "/@#") == strlen(host);
+}
+
+bool
+rt_check_turn_urls(char **newval, void **extra, GucSource source)
+{
+	return check_list(*newval, is_turn_url, "a URL such as turn:turn.example.com:3478?transport=udp",
+					  "Separate multiple URLs with commas. Name the secret's file in rt.turn_secret_file.");
+}
+
 /* host:port, [::1]:port, or a port alone. */
 static bool
 is_metrics_address(const char *text)

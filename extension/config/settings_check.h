@@ -15,6 +15,7 @@ extern bool rt_check_announced_address(char **newval, void **extra, GucSource so
 extern bool rt_check_metrics_address(char **newval, void **extra, GucSource source);
 extern bool rt_check_trusted_proxies(char **newval, void **extra, GucSource source);
 extern bool rt_check_connect_sources(char **newval, void **extra, GucSource source);
+extern bool rt_check_turn_urls(char **newval, void **extra, GucSource source);
 extern bool rt_check_cors_origins(char **newval, void **extra, GucSource source);
 extern bool rt_check_conninfo(char **newval, void **extra, GucSource source);
 extern bool rt_check_file(char **newval, void **extra, GucSource source);

@@ -379,7 +379,7 @@ DECLARE
 	router text;
 BEGIN
 	SELECT r.id INTO router FROM rt_private.media_routers AS r WHERE r.meeting_id = m.id;
-	RETURN json_build_object('status', 200, 'data', rt_private.webrtc_config(router));
+	RETURN json_build_object('status', 200, 'data', rt_private.webrtc_config(actor, router));
 END
 $$;
 COMMENT ON FUNCTION rt_api.meeting_webrtc_config(text, jsonb) IS 'GET /api/meetings/:id/webrtc-config';

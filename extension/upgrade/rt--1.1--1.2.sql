@@ -70,6 +70,7 @@ DROP FUNCTION rt_private.token_json(rt.users);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
+DROP FUNCTION rt_private.webrtc_config(text);
 DROP FUNCTION rt_private.stat_relay();
 DROP TABLE rt_private.deletions;
 
@@ -7178,18 +7179,47 @@ $$;
 
 COMMENT ON FUNCTION rt_private.meeting_take_place(rt.meetings, text, jsonb) IS 'creates a participant, or returns a kept place; the caller has locked the meeting';
 
-CREATE OR REPLACE FUNCTION rt_private.webrtc_config(router_id text) RETURNS json
+CREATE FUNCTION rt_private.turn_hmac(username text) RETURNS bytea
+LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_turn_hmac';
+
+COMMENT ON FUNCTION rt_private.turn_hmac(text) IS 'HMAC with SHA-1 and the secret in rt.turn_secret_file; null: there is none';
+
+CREATE FUNCTION rt_private.turn_servers(actor text) RETURNS SETOF json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	urls text[] := regexp_split_to_array(nullif(btrim(current_setting('rt.turn_urls', true)), ''), '\s*,\s*');
+	lifetime integer := extract(epoch FROM current_setting('rt.turn_lifetime', true)::interval);
+	username text := floor(extract(epoch FROM clock_timestamp()) + lifetime) || ':' || actor;
+	hmac bytea;
+BEGIN
+	IF cardinality(urls) > 0 THEN
+		hmac := rt_private.turn_hmac(username);
+	END IF;
+	IF hmac IS NOT NULL THEN
+		RETURN NEXT json_build_object('urls', urls, 'username', username, 'credential', encode(hmac, 'base64'));
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.turn_servers(text) IS 'the TURN servers in rt.turn_urls with temporary credentials for a user';
+
+CREATE FUNCTION rt_private.webrtc_config(actor text, router_id text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object('routerId', webrtc_config.router_id,
 		'rtpCapabilities', rt_private.router_rtp_capabilities(),
 		'iceServers', (
-			SELECT coalesce(json_agg(json_strip_nulls(json_build_object('urls', s.url, 'username', s.username,
-				'credential', s.credential)) ORDER BY s.url), '[]')
-			FROM rt.ice_servers AS s),
-		'iceTransportPolicy', 'all');
+			SELECT coalesce(json_agg(g.server ORDER BY g.url), '[]')
+			FROM (
+				SELECT s.url, json_strip_nulls(json_build_object('urls', s.url, 'username', s.username, 'credential', s.credential))
+				FROM rt.ice_servers AS s
+				UNION ALL
+				SELECT NULL, t FROM rt_private.turn_servers(webrtc_config.actor) AS t) AS g (url, server)),
+		'iceTransportPolicy', coalesce(current_setting('rt.ice_transport_policy', true), 'all'));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.webrtc_config(text, text) IS 'webrtcConfig of the wire contract';
 
 CREATE OR REPLACE FUNCTION rt_api.meeting_join(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -7236,7 +7266,7 @@ BEGIN
 	router := rt_private.media_place(m.id);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
-		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(router.id),
+		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(actor, router.id),
 		'waiting', rt_private.lobby_json(p));
 END
 $$;
@@ -7859,6 +7889,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_private.meeting_was_in(bigint, text) IS 'whether a user is, or was, in a meeting';
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_webrtc_config(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings := rt_private.meeting_visible(actor, req);
+	router text;
+BEGIN
+	SELECT r.id INTO router FROM rt_private.media_routers AS r WHERE r.meeting_id = m.id;
+	RETURN json_build_object('status', 200, 'data', rt_private.webrtc_config(actor, router));
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_private.check_admin(actor text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

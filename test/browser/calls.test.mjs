@@ -1,9 +1,11 @@
 // Calls between tabs of Chromium, with unmodified mediasoup-client.  Chromium's own statistics are the judge.
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { within } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { Relay } from './lib/relay.mjs';
+import { hasTurn, Turn } from './lib/turn.mjs';
 import { launch, servePage, Tab, until } from './lib/browser.mjs';
 
 let cluster, page, browser, relay, tokens;
@@ -42,6 +44,22 @@ function badNetwork(t) {
   relay.heal();
   t.after(() => relay.heal());
   return { protocol: 'udp', relayPort: relay.port };
+}
+
+// Until the test ends; a meeting that is joined when this has returned goes by them.
+async function settings(t, values) {
+  const change = async (statements) => {
+    for (const statement of statements) await cluster.sql(statement);
+    await cluster.sql('SELECT pg_reload_conf()');
+  };
+  t.after(() => change(Object.keys(values).map((name) => `ALTER SYSTEM RESET ${name}`)));
+  await change(Object.entries(values).map(([name, value]) => `ALTER SYSTEM SET ${name} = '${value}'`));
+  const { body } = await cluster.rest('POST', '/api/meetings', tokens[0], { title: 'settings' });
+  // Each of the gateway's sessions reads the settings by itself.
+  for (let good = 0; good < 30; good++) {
+    const reply = await cluster.rest('GET', `/api/meetings/${body.data.id}/webrtc-config`, tokens[0]);
+    if (reply.body.data.iceTransportPolicy !== (values['rt.ice_transport_policy'] ?? 'all')) good = -1;
+  }
 }
 
 const width = (tab, from, wanted) => until(`a width of ${wanted}`, async () => (await tab.stream(from, 'camera')).frameWidth === wanted);
@@ -340,4 +358,25 @@ test('the media worker is killed in mid-call: the picture is back within 5 s', a
     await b.frames(a);
     return took;
   });
+});
+
+test('a call through a TURN server, with temporary credentials and nothing but relayed candidates', { skip: !hasTurn && 'no coturn' }, async (t) => {
+  const turn = await Turn.start('browser-secret');
+  t.after(() => turn.stop());
+  const file = `${cluster.folder}/turn-secret`;
+  await writeFile(file, 'browser-secret\n');
+  await settings(t, {
+    'rt.turn_secret_file': file, 'rt.turn_urls': `turn:127.0.0.1:${turn.port}?transport=udp`, 'rt.ice_transport_policy': 'relay',
+  });
+  const [a, b] = await meeting(t, 2);
+  for (const tab of [a, b]) await tab.do('produceCamera', { codec: 'vp8' });
+  for (const [to, from] of [[a, b], [b, a]]) await to.frames(from);
+  const port = Number(cluster.env.RT_MEDIA.split(':')[1]);
+  for (const tab of [a, b]) {
+    const paths = await tab.do('paths');
+    assert.ok(paths.length >= 2);
+    for (const path of paths) assert.deepEqual(path, { local: 'relay', remote: port });
+  }
+  await a.do('restartIce');
+  for (const [to, from] of [[a, b], [b, a]]) await to.frames(from);
 });

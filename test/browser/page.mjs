@@ -32,6 +32,8 @@ class Peer {
     this.participantId = joined.participantId;
     this.device = new Device();
     await this.device.load({ routerRtpCapabilities: joined.webrtcConfig.rtpCapabilities });
+    const { iceServers, iceTransportPolicy } = joined.webrtcConfig;
+    this.ice = { iceServers, iceTransportPolicy };
     await this.openTransports();
     for (const participant of joined.participants)
       if (participant.participantId !== this.participantId)
@@ -69,7 +71,7 @@ class Peer {
 
   async open(direction) {
     const offer = await this.ask('create-transport', { meetingId: this.options.meetingId, direction });
-    const options = { ...offer, sctpParameters: undefined, iceCandidates: this.candidates(offer.iceCandidates) };
+    const options = { ...offer, sctpParameters: undefined, ...this.ice, iceCandidates: this.candidates(offer.iceCandidates) };
     const transport = direction === 'send' ? this.device.createSendTransport(options) : this.device.createRecvTransport(options);
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       this.ask('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
@@ -222,6 +224,18 @@ class Peer {
       });
     }
     return all;
+  }
+
+  // The pair of candidates of each transport that is in use.
+  async paths() {
+    const used = [];
+    for (const transport of [this.send, this.recv]) {
+      const stats = await transport.getStats();
+      for (const pair of stats.values())
+        if (pair.type === 'candidate-pair' && pair.nominated)
+          used.push({ local: stats.get(pair.localCandidateId)?.candidateType, remote: stats.get(pair.remoteCandidateId)?.port });
+    }
+    return used;
   }
 
   transportId(direction) {

@@ -1,5 +1,7 @@
 // Contract, section 3: joining a meeting, what is heard in it, who may do what, and what becomes of dropped sockets.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { unlink, writeFile } from 'node:fs/promises';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { ask, askError, askOk, closeAll, connect, connected, dial, event, received, settled, until, within } from './lib/client.mjs';
@@ -28,6 +30,58 @@ async function scene(...names) {
 
 const participants = (meetingId) =>
   cluster.sql('SELECT * FROM rt.meeting_participants WHERE meeting_id = $1 AND left_at IS NULL ORDER BY id', [meetingId]);
+
+describe('TURN', () => {
+  const secret = 'north, south & 東';
+  let changed = [];
+
+  async function change(values) {
+    for (const [name, value] of Object.entries(values)) await cluster.sql(`ALTER SYSTEM SET ${name} = '${value}'`);
+    changed = Object.keys(values);
+    await cluster.sql('SELECT pg_reload_conf()');
+  }
+
+  afterEach(async () => {
+    for (const name of changed) await cluster.sql(`ALTER SYSTEM RESET ${name}`);
+    await cluster.sql('SELECT pg_reload_conf()');
+  });
+
+  const config = async (meetingId) => (await cluster.rest('GET', `/api/meetings/${meetingId}/webrtc-config`, tokens.alice)).body.data;
+
+  test('a user gets credentials as coturn checks them', async () => {
+    const meetingId = await createMeeting(cluster, tokens.alice);
+    const file = `${cluster.folder}/turn-secret`;
+    await writeFile(file, `${secret}\n`);
+    assert.deepEqual((await config(meetingId)).iceServers, []);
+    assert.equal((await config(meetingId)).iceTransportPolicy, 'all');
+    const urls = ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com:443?transport=tcp'];
+    await change({ 'rt.turn_urls': urls.join(', '), 'rt.turn_secret_file': file, 'rt.turn_lifetime': '10min', 'rt.ice_transport_policy': 'relay' });
+    // Each of the gateways' sessions reads them by itself.
+    for (let good = 0; good < 30; good++) if ((await config(meetingId)).iceTransportPolicy !== 'relay') good = -1;
+    const { joined } = await enter(cluster, tokens.bob, meetingId);
+    for (const [user, { iceServers: [server] }] of [['alice', await config(meetingId)], ['bob', joined.webrtcConfig]]) {
+      assert.deepEqual(server.urls, urls);
+      const [, expiry, name] = server.username.match(/^(\d+):(.*)$/);
+      assert.equal(name, user);
+      assert.ok(Math.abs(expiry - Date.now() / 1000 - 600) < 60, expiry);
+      assert.equal(server.credential, createHmac('sha1', secret).update(server.username).digest('base64'));
+    }
+    // Another secret holds from the next join on.
+    await writeFile(file, 'another');
+    const { iceServers: [next] } = await config(meetingId);
+    assert.equal(next.credential, createHmac('sha1', 'another').update(next.username).digest('base64'));
+    // A file that has gone keeps nobody out.
+    await unlink(file);
+    assert.deepEqual((await config(meetingId)).iceServers, []);
+  });
+
+  test('nobody but the server makes them', async () => {
+    await cluster.sql("DO $$ BEGIN CREATE ROLE turn_guest; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    for (const role of ['rt_gateway', 'rt_app', 'turn_guest'])
+      for (const statement of ["SELECT rt_private.turn_hmac('9999999999:eve')", 'SHOW rt.turn_secret_file'])
+        await assert.rejects(cluster.sql(`DO $$ BEGIN SET LOCAL ROLE ${role}; EXECUTE '${statement.replaceAll("'", "''")}'; END $$`), /permission denied|must be/);
+  });
+});
 
 describe('join-meeting', () => {
   test('meeting-joined, the ack and participant-joined', async () => {

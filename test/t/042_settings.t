@@ -45,6 +45,8 @@ my %wrong = (
 	'rt.log_min_messages' => ['loud'],
 	'rt.connect_sources' => [ 'example.com', 'wss://a b', "https://a'", 'https://a;script-src' ],
 	'rt.cors_origins' => [ 'app.example.com', 'https://app.example.com/', 'https://*', 'https://*.', 'https://a.*.example.com', 'https://*.*.example.com', 'https://a b' ],
+	'rt.turn_urls' => [ 'turn.example.com', 'stun:turn.example.com', 'turn:', 'turn:a?transport=sctp', 'turn://a', 'turn:a b' ],
+	'rt.ice_transport_policy' => ['none'],
 	'rt.metrics_address' => [ 'here', ':9187', '10.0.0.1', '10.0.0.1:0', '10.0.0.1:65535', '::1:9187', '[10.0.0.1]:9187' ],
 	'rt.conninfo' => [ 'localhost', 'hots=/tmp', "host='/tmp", 'host=/tmp port' ],
 	'rt.ssl_cert_file' => [ '/no/such.pem', "$files" ],
@@ -61,6 +63,8 @@ my %right = (
 	'rt.trusted_proxies' => [ '', '127.0.0.1', '10.0.0.0/8, 2001:db8::/32, ::1' ],
 	'rt.log_min_messages' => [ 'debug', 'error' ],
 	'rt.cors_origins' => [ '*', 'https://*.example.com, https://*.example.com:8443', 'https://app.example.com, http://localhost:3000, capacitor://localhost' ],
+	'rt.turn_urls' => [ '', 'turn:turn.example.com', 'turn:192.0.2.1:3478?transport=tcp, turns:[2001:db8::1]:5349' ],
+	'rt.ice_transport_policy' => [ 'relay', 'all' ],
 	'rt.metrics_address' => [ '', '9187', '127.0.0.1:9187', '*:9187', '[::1]:9187', 'localhost:9187' ],
 	'rt.conninfo' => [ '', 'host=/tmp port = 5432', q{host='/var/run/a b' password='it\\'s'}, 'postgresql://localhost/rt' ],
 	'rt.ssl_cert_file' => [ '', "$files/some.pem", 'PG_VERSION' ],
@@ -72,7 +76,7 @@ sub alter { my ($name, $value) = @_; $value =~ s/'/''/g; return ($cluster->try_s
 
 for my $name (sort keys %wrong)
 {
-	my $numeric = $name =~ /port$|interval|payload|min_messages/;
+	my $numeric = $name =~ /port$|interval|payload|min_messages|policy/;
 	for my $value (@{ $wrong{$name} })
 	{
 		my $err = alter($name, $value);

@@ -110,6 +110,14 @@ export class Call {
     return transport;
   }
 
+  // Credentials for a TURN server expire, and a new way through it needs some that are good.
+  async renewIceServers(transport) {
+    if (this.ice.iceServers.length === 0) return;
+    const { data } = await rest('GET', `/api/meetings/${this.meetingId}/webrtc-config`);
+    this.ice = { iceServers: data.iceServers, iceTransportPolicy: data.iceTransportPolicy };
+    await transport.updateIceServers({ iceServers: data.iceServers });
+  }
+
   // The network has changed: the candidates of before may lead nowhere.
   restartAll() {
     for (const transport of [this.sender, this.receiver])
@@ -125,6 +133,7 @@ export class Call {
       transport.isRestarting = false;
       if (transport.closed || this.closed) return;
       try {
+        await this.renewIceServers(transport);
         const { iceParameters } = await emit('restart-ice', { transportId: transport.id });
         await transport.restartIce({ iceParameters });
       } catch {
