@@ -128,13 +128,30 @@ END
 $$;
 COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password, the user can connect only with tokens';
 
+-- Which of them is missing is said: the caller named them.
+CREATE FUNCTION rt_private.check_users(users text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing text[] := ARRAY(SELECT DISTINCT left(w.user_id, 64) FROM unnest(users) AS w (user_id)
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id) AND w.user_id IS NOT NULL ORDER BY 1 LIMIT 4);
+BEGIN
+	IF cardinality(missing) > 0 THEN
+		RAISE EXCEPTION '% not found', CASE cardinality(missing) WHEN 1 THEN 'user ' ELSE 'users ' END
+			|| (SELECT string_agg(format('"%s"', m.user_id), ', ' ORDER BY m.n) FROM unnest(missing[:3]) WITH ORDINALITY AS m (user_id, n))
+			|| CASE WHEN cardinality(missing) > 3 THEN ' and others' ELSE '' END
+			USING ERRCODE = 'RT404', HINT = 'Users are named by their ids: see rt.users.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_users(text[]) IS 'RT404, with their ids, if some of these users do not exist';
+
 CREATE FUNCTION rt.set_password(user_id text, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE rt.users AS u SET password_hash = rt_private.hash_password(set_password.password)
 	WHERE u.id = set_password.user_id;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user "%" not found', left(set_password.user_id, 64) USING ERRCODE = 'RT404';
 	END IF;
 END
 $$;

@@ -224,9 +224,7 @@ BEGIN
 		END IF;
 		key := rt_private.direct_key(everyone[1], everyone[2]);
 	END IF;
-	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(everyone);
 	PERFORM rt_private.check_blocks(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)

@@ -289,9 +289,7 @@ BEGIN
 	IF set_status.status NOT IN ('online', 'away', 'busy') OR set_status.status IS NULL THEN
 		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
 	END IF;
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[set_status.user_id]);
 	UPDATE rt_private.connections AS c SET status = set_status.status
 	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)

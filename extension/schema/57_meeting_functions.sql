@@ -158,12 +158,7 @@ COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bi
 CREATE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (
-		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
-		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id))
-	THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(meeting_invite.users);
 	INSERT INTO rt.meeting_invitees (meeting_id, user_id)
 	SELECT DISTINCT meeting_invite.meeting_id, w.user_id FROM unnest(meeting_invite.users) AS w (user_id)
 	ON CONFLICT DO NOTHING;

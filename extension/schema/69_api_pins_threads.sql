@@ -135,9 +135,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.act_as(actor);
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = whom) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[whom]);
 	IF whom = actor THEN
 		RAISE EXCEPTION 'userId must be another user''s' USING ERRCODE = 'RT400';
 	END IF;

@@ -255,9 +255,7 @@ BEGIN
 	IF r.kind = 'direct' THEN
 		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 	END IF;
-	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(users);
 	PERFORM rt_private.check_blocks(actor, users);
 	-- Locked, so that what is looked at stays so.
 	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;

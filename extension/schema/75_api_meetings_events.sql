@@ -49,10 +49,15 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.meeting_participants;
 	kind text := rt_private.req_choice(req, 'recipientType', ARRAY['all', 'private', 'host'], 'all');
-	said text := rt_private.req_text(req, 'message');
+	said text;
 	recipient rt.meeting_participants;
 	m rt.meeting_messages;
 BEGIN
+	IF NOT req ? 'meetingId' AND req ? 'roomId' THEN
+		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings, messages of a room are sent by POST /api/chat/rooms/:roomId/msgs'
+			USING ERRCODE = 'RT400';
+	END IF;
+	said := rt_private.req_text(req, 'message');
 	PERFORM rt_private.meeting_act(actor, req);
 	p := rt_private.meeting_member(actor, req, 'chat');
 	IF kind = 'private' THEN

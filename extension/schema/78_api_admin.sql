@@ -56,9 +56,7 @@ DECLARE
 	target text := rt_private.req_text(req, 'userId');
 BEGIN
 	PERFORM rt_private.check_admin(actor);
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[target]);
 	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
 	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));

@@ -358,13 +358,30 @@ COMMENT ON COLUMN rt_private.password_updates.is_rehash IS 'the password is unch
 
 COMMENT ON FUNCTION rt.create_user(text, text, text, text) IS 'creates a user; without a password, the user can connect only with tokens';
 
+CREATE FUNCTION rt_private.check_users(users text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing text[] := ARRAY(SELECT DISTINCT left(w.user_id, 64) FROM unnest(users) AS w (user_id)
+		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id) AND w.user_id IS NOT NULL ORDER BY 1 LIMIT 4);
+BEGIN
+	IF cardinality(missing) > 0 THEN
+		RAISE EXCEPTION '% not found', CASE cardinality(missing) WHEN 1 THEN 'user ' ELSE 'users ' END
+			|| (SELECT string_agg(format('"%s"', m.user_id), ', ' ORDER BY m.n) FROM unnest(missing[:3]) WITH ORDINALITY AS m (user_id, n))
+			|| CASE WHEN cardinality(missing) > 3 THEN ' and others' ELSE '' END
+			USING ERRCODE = 'RT404', HINT = 'Users are named by their ids: see rt.users.';
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.check_users(text[]) IS 'RT404, with their ids, if some of these users do not exist';
+
 CREATE OR REPLACE FUNCTION rt.set_password(user_id text, password text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE rt.users AS u SET password_hash = rt_private.hash_password(set_password.password)
 	WHERE u.id = set_password.user_id;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'user "%" not found', left(set_password.user_id, 64) USING ERRCODE = 'RT404';
 	END IF;
 END
 $$;
@@ -1350,9 +1367,7 @@ BEGIN
 		END IF;
 		key := rt_private.direct_key(everyone[1], everyone[2]);
 	END IF;
-	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (everyone)) <> coalesce(cardinality(everyone), 0) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(everyone);
 	PERFORM rt_private.check_blocks(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
@@ -2667,9 +2682,7 @@ BEGIN
 	IF set_status.status NOT IN ('online', 'away', 'busy') OR set_status.status IS NULL THEN
 		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
 	END IF;
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = set_status.user_id) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[set_status.user_id]);
 	UPDATE rt_private.connections AS c SET status = set_status.status
 	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
@@ -4151,12 +4164,7 @@ COMMENT ON FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bi
 CREATE OR REPLACE FUNCTION rt_private.meeting_invite(meeting_id bigint, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (
-		SELECT FROM unnest(meeting_invite.users) AS w (user_id)
-		WHERE NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = w.user_id))
-	THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(meeting_invite.users);
 	INSERT INTO rt.meeting_invitees (meeting_id, user_id)
 	SELECT DISTINCT meeting_invite.meeting_id, w.user_id FROM unnest(meeting_invite.users) AS w (user_id)
 	ON CONFLICT DO NOTHING;
@@ -5832,9 +5840,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	PERFORM rt_private.act_as(actor);
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = whom) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[whom]);
 	IF whom = actor THEN
 		RAISE EXCEPTION 'userId must be another user''s' USING ERRCODE = 'RT400';
 	END IF;
@@ -6342,9 +6348,7 @@ BEGIN
 	IF r.kind = 'direct' THEN
 		RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 	END IF;
-	IF (SELECT count(*) FROM rt.users AS u WHERE u.id = ANY (users)) <> cardinality(users) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(users);
 	PERFORM rt_private.check_blocks(actor, users);
 	-- Locked, so that what is looked at stays so.
 	PERFORM FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users) ORDER BY m.user_id FOR NO KEY UPDATE;
@@ -7412,6 +7416,33 @@ $$;
 
 COMMENT ON FUNCTION rt_private.meeting_recipient(bigint, text) IS 'the recipient of a private message';
 
+CREATE OR REPLACE FUNCTION rt_api.meeting_say(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+	kind text := rt_private.req_choice(req, 'recipientType', ARRAY['all', 'private', 'host'], 'all');
+	said text;
+	recipient rt.meeting_participants;
+	m rt.meeting_messages;
+BEGIN
+	IF NOT req ? 'meetingId' AND req ? 'roomId' THEN
+		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings, messages of a room are sent by POST /api/chat/rooms/:roomId/msgs'
+			USING ERRCODE = 'RT400';
+	END IF;
+	said := rt_private.req_text(req, 'message');
+	PERFORM rt_private.meeting_act(actor, req);
+	p := rt_private.meeting_member(actor, req, 'chat');
+	IF kind = 'private' THEN
+		recipient := rt_private.meeting_recipient(p.meeting_id, rt_private.req_name(req, 'recipientId'));
+	END IF;
+	INSERT INTO rt.meeting_messages (meeting_id, sender_id, sender_participant_id, sender_name, message, recipient_type,
+		recipient_id, recipient_participant_id)
+	VALUES (p.meeting_id, actor, p.id, p.display_name, said, kind, recipient.user_id, recipient.id)
+	RETURNING * INTO m;
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'message', rt_private.meeting_message_json(m));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_ack(meeting_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7922,9 +7953,7 @@ DECLARE
 	target text := rt_private.req_text(req, 'userId');
 BEGIN
 	PERFORM rt_private.check_admin(actor);
-	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = target) THEN
-		RAISE EXCEPTION 'user not found' USING ERRCODE = 'RT404';
-	END IF;
+	PERFORM rt_private.check_users(ARRAY[target]);
 	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
 	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));

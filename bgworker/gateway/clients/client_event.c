@@ -32,6 +32,7 @@
 #include "bgworker/gateway/bus/self.h"
 #include "client.h"
 #include "counters.h"
+#include "event_hint.h"
 #include "rates.h"
 #include "bgworker/gateway/socketio/sio_packet.h"
 #include "user.h"
@@ -365,6 +366,37 @@ within_user_rate(struct rt_client_events *es, struct rt_client *c, const struct 
 	return false;
 }
 
+static const char *
+near_name(void *arg, const char *name)
+{
+	struct rt_client_events *es = arg;
+	const struct entry *entry;
+	const char *best = NULL;
+	int limit = RT_EVENT_HINT_FAR;
+	size_t at = 0;
+
+	while ((entry = rt_map_next(es->by_name, &at)) != NULL)
+	{
+		int distance = rt_event_hint_distance(name, entry->name, limit);
+
+		if (distance < limit)
+		{
+			best = entry->name;
+			limit = distance;
+		}
+	}
+	return best;
+}
+
+static void
+refuse_unknown(struct rt_client_events *es, struct rt_client *c, const char *name, int64_t ack)
+{
+	char message[RT_EVENT_HINT_BYTES];
+
+	rt_event_hint_unknown(message, name, near_name, es);
+	refuse(es, c, name, ack, "bad_request", message, 0);
+}
+
 static void
 begin(struct rt_client_events *es, struct rt_client *c, const char *name, const struct rt_json_members *arg,
 	  int64_t ack)
@@ -373,7 +405,7 @@ begin(struct rt_client_events *es, struct rt_client *c, const char *name, const 
 
 	rt_counters_add(es->uses.counters, RT_COUNT_EVENTS, 1);
 	if (entry == NULL)
-		refuse(es, c, name, ack, "bad_request", "Unknown event", 0);
+		refuse_unknown(es, c, name, ack);
 	else if (arg == NULL)
 		refuse(es, c, name, ack, "bad_request", "The event needs one object as its argument", 0);
 	else if (within_user_rate(es, c, entry->def, name, ack))

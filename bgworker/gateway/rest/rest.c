@@ -31,6 +31,7 @@
 #include "bgworker/gateway/ops/ready.h"
 #include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/clients/rates.h"
+#include "rest_hint.h"
 #include "rest_request.h"
 #include "rest_table.h"
 #include "bgworker/gateway/chat/send.h"
@@ -284,13 +285,18 @@ find_def(const struct rt_http_router_request *r, struct rt_rest_param *params, i
 static void
 refuse_path(struct rt_rest *rest, const struct rt_http_router_request *r, struct rt_text *allow)
 {
+	char message[RT_REST_HINT_BYTES];
+
 	if (allow->len == 0)
 	{
-		refuse(rest, r->id, "not_found", "No such path");
+		rt_rest_hint_path(message, r->path);
+		refuse(rest, r->id, "not_found", message);
 		return;
 	}
+	snprintf(message, sizeof(message), "Method %.16s not allowed; allowed: %s", r->method,
+			 allow->data + strlen("Allow: "));
 	rt_text_add(allow, "\r\n");
-	reply_error(rest, r->id, 405, "bad_request", "Method not allowed", allow->data);
+	reply_error(rest, r->id, 405, "bad_request", message, allow->data);
 }
 
 /* The token of an Authorization header; of another scheme, a text that is none. */
@@ -315,6 +321,17 @@ rt_rest_user_of(struct rt_rest *rest, const char *authorization)
 	return user;
 }
 
+/* The messages of CONNECT_ERROR, and for what is no token at all where one belongs. */
+static void
+refuse_token(struct rt_rest *rest, const struct rt_http_router_request *r, enum rt_auth_verdict v)
+{
+	const char *hint = rt_rest_hint_token(r->authorization, r->query);
+	char message[RT_REST_HINT_BYTES];
+
+	snprintf(message, sizeof(message), hint == NULL ? "%s" : "%s: %s", rt_auth_message(v), hint);
+	reply_error(rest, r->id, 401, "unauthorized", message, "WWW-Authenticate: Bearer\r\n");
+}
+
 /* False: the token is refused, which has been answered. */
 static bool
 authenticate(struct rt_rest *rest, const struct rt_http_router_request *r, struct rt_auth_token *token)
@@ -330,7 +347,7 @@ authenticate(struct rt_rest *rest, const struct rt_http_router_request *r, struc
 	if (v == RT_AUTH_OK)
 		rt_http_router_admit(rest->uses.http, r->id, token->user);
 	else
-		reply_error(rest, r->id, 401, "unauthorized", rt_auth_message(v), "WWW-Authenticate: Bearer\r\n");
+		refuse_token(rest, r, v);
 	return v == RT_AUTH_OK;
 }
 
@@ -467,7 +484,7 @@ run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_ro
 	nparams = add_own_params(params, nparams, rest, def, r, token);
 	rt_text_init(&req);
 	if (!rt_rest_request_write(&req, r->body, r->body_len, r->query, params, nparams))
-		refuse(rest, r->id, "bad_request", "The body must be a JSON object, the path and query correctly encoded");
+		refuse(rest, r->id, "bad_request", rt_rest_hint_form(r->content_type, r->body, r->body_len));
 	else if (!rt_auth_is_provisioned(rest->uses.auth, token))
 		defer(rest, def, r->id, token, &req);
 	else if (def->flags & RT_REST_LOGIN)

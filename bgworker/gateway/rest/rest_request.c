@@ -153,8 +153,8 @@ write_query(struct rt_text *t, const char *query)
 }
 
 /* The body goes into a larger text, so it must be whole in itself; within the same limits as an event's argument. */
-static bool
-is_object(const char *body, size_t len)
+bool
+rt_rest_request_is_object(const char *body, size_t len)
 {
 	json_t *value = json_loadb(body, len, JSON_DECODE_INT_AS_REAL, NULL);
 	bool is = json_is_object(value);
@@ -176,7 +176,7 @@ write_body(struct rt_text *t, const char *body, size_t len)
 	}
 	if (len == 0)
 		return true;
-	if (!is_object(body, len))
+	if (!rt_rest_request_is_object(body, len))
 		return false;
 	body++;
 	len -= 2;

@@ -27,6 +27,9 @@ int rt_rest_request_match(const char *pattern, const char *path, struct rt_rest_
 bool rt_rest_request_write(struct rt_text *t, const char *body, size_t body_len, const char *query,
 						   const struct rt_rest_param *params, int nparams);
 
+/* Whether a body is a JSON object within the limits of an event's argument. */
+bool rt_rest_request_is_object(const char *body, size_t len);
+
 /* Percent-decoding; false if it is wrong or yields a NUL. */
 bool rt_rest_request_decode(struct rt_text *t, const char *text, size_t len, bool plus_is_space);
 
