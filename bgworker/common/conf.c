@@ -77,7 +77,17 @@ has_all_of(json_t *root, json_t *old)
 	return true;
 }
 
-/* Takes a whole line, if there is one, and makes it the configuration. */
+/* The supervisor asks whether the loop still turns (supervisor/watchdog.h).  The answer is a line of its own. */
+static bool
+answer_beat(const json_t *root)
+{
+	if (!rt_json_bool(root, "beat", false))
+		return false;
+	rt_log(RT_LOG_INFO, NULL, "beat");
+	return true;
+}
+
+/* Takes a whole line, if there is one, and makes it the configuration.  RT_LIMIT: it was none. */
 static enum rt_result
 take_line(struct rt_conf *c)
 {
@@ -97,6 +107,11 @@ take_line(struct rt_conf *c)
 	{
 		rt_log(RT_LOG_ERROR, "conf", "ignoring a line that is not a JSON object");
 		return RT_BAD_INPUT;
+	}
+	if (answer_beat(root))
+	{
+		json_decref(root);
+		return RT_LIMIT;
 	}
 	if (!has_all_of(root, c->root))
 	{

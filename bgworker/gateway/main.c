@@ -728,6 +728,7 @@ main(void)
 		return 2;
 	}
 	read_settings(&g.settings, g.conf);
+	rt_confine_cores(g.settings.confine);
 	if (g.settings.confine)
 		rt_confine_no_ring();
 	rc = start(&g);

@@ -133,6 +133,7 @@ main(void)
 	rt_confine_early();
 	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf))
 		return 1;
+	rt_confine_cores(rt_conf_bool(m.conf, "confine"));
 	if (rt_conf_bool(m.conf, "confine"))
 		rt_confine_no_ring();
 	if (rt_loop_new(&m.loop) != RT_OK)

@@ -176,6 +176,7 @@ static void
 finish_line(struct rt_childlog *log)
 {
 	const char *text = log->line;
+	bool wanted = false;
 	int rank;
 	int level;
 
@@ -184,8 +185,8 @@ finish_line(struct rt_childlog *log)
 	rank = split_level(&text);
 	level = LEVELS[rank].level;
 	if (*text != '\0')
-		log->on_line(log->arg, text);
-	if (*text != '\0' && rank >= rt_log_min_messages && message_level_is_interesting(level) && spend(log, log->len))
+		wanted = log->on_line(log->arg, text);
+	if (wanted && rank >= rt_log_min_messages && message_level_is_interesting(level) && spend(log, log->len))
 	{
 		if (level == ERROR)
 			log_error(log->name, text);

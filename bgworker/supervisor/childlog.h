@@ -13,8 +13,8 @@
 
 struct rt_childlog;
 
-/* Called with each line's text, its level cut off, before it is logged. */
-typedef void (*rt_childlog_cb)(void *arg, const char *text);
+/* Called with each line's text, its level cut off.  False: the line was for the owner alone, and is not logged. */
+typedef bool (*rt_childlog_cb)(void *arg, const char *text);
 
 /* Takes the descriptor.  The name ("rt_gateway[123]") goes before each line. */
 extern struct rt_childlog *rt_childlog_new(int fd, const char *name, rt_childlog_cb on_line, void *arg);

@@ -1,6 +1,9 @@
 /* runner.c: starts, reloads, drains and ends one program; see runner.h.  What should run is plans.c's, fork and
  * exec child.c's, and waitpid() supervisor.c's.
  *
+ * A program that is silent for rt.watchdog_timeout (watchdog.c) stays RUNNING until waitpid() gives its pid: it gets
+ * SIGABRT where it may leave a core file, else SIGKILL, and what did not help by ABORT_TIMEOUT_MS SIGKILL.
+ *
  * States: IDLE, then RUNNING from its start, STOPPING from its SIGTERM, and IDLE again once waitpid() gave its
  * pid.  After STOP_TIMEOUT_MS of STOPPING it gets SIGKILL, once.  Invariant: pid is 0 if, and only if, it is IDLE
  * (but after rt_runner_kill(), as the supervisor exits).  Nobody else reaps our children, so a pid that is not
@@ -13,6 +16,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,9 +27,12 @@
 #include "child.h"
 #include "childlog.h"
 #include "bgworker/worker/clock.h"
+#include "extension/config/settings.h"
 #include "runner.h"
+#include "watchdog.h"
 
 #define STOP_TIMEOUT_MS 5000
+#define ABORT_TIMEOUT_MS 30000 /* as long as a core file may take */
 #define WRITE_RETRY_MS 100
 #define NO_EXEC_STATUS 127 /* see child.c */
 #define MAX_DRAIN_MS 3600000
@@ -43,11 +50,13 @@ struct rt_runner
 	bool ready;
 	bool login_failed;
 	bool killed; /* by us, since it did not stop in time */
+	bool hung;   /* the watchdog has told it to end */
 	bool leaving;
 	TimestampTz since;     /* of its start, or of its end: for people */
 	TimestampTz started;   /* by clock.h, as all that follows */
 	TimestampTz leave_due; /* when it must be gone */
 	TimestampTz kill_due;
+	struct rt_watchdog watchdog;
 	struct rt_backoff backoff;
 	int config_fd;
 	struct rt_childlog *log;
@@ -112,6 +121,12 @@ rt_runner_is_ready(const struct rt_runner *r)
 	return r->ready;
 }
 
+bool
+rt_runner_is_silent(const struct rt_runner *r)
+{
+	return r->state == RT_RUNNER_RUNNING && rt_watchdog_is_silent(&r->watchdog);
+}
+
 TimestampTz
 rt_runner_since(const struct rt_runner *r)
 {
@@ -134,19 +149,28 @@ note_drain(struct rt_runner *r, const char *text)
 }
 
 /* "LOG ready", "ERROR db: login failed: …": the module's name before the text is optional. */
-static void
+static bool
 on_line(void *arg, const char *text)
 {
 	static const char draining[] = "draining for ";
 	struct rt_runner *r = arg;
 	const char *ready = strstr(text, "ready");
 
+	if (strcmp(text, RT_WATCHDOG_ANSWER) == 0)
+	{
+		rt_watchdog_beat(&r->watchdog, r->pid);
+		return false;
+	}
 	if (strncmp(text, draining, strlen(draining)) == 0)
 		note_drain(r, text + strlen(draining));
 	else if (strstr(text, "login failed") != NULL)
 		r->login_failed = true;
 	else if (ready != NULL && strcmp(ready, "ready") == 0 && (ready == text || ready[-1] == ' '))
+	{
 		r->ready = true;
+		rt_watchdog_beat(&r->watchdog, r->pid);
+	}
+	return true;
 }
 
 bool
@@ -249,9 +273,10 @@ start(struct rt_runner *r, const struct rt_runner_plan *plan)
 	r->log_changes++;
 	r->state = RT_RUNNER_RUNNING;
 	r->restarts += r->starts++ > 0;
-	r->ready = r->login_failed = r->killed = r->leaving = false;
+	r->ready = r->login_failed = r->killed = r->leaving = r->hung = false;
 	r->since = GetCurrentTimestamp();
 	r->started = rt_clock_now();
+	rt_watchdog_start(&r->watchdog);
 	resetStringInfo(&r->unsent);
 	replace_string(&r->identity, plan->identity);
 	tell(r, plan->line);
@@ -270,10 +295,12 @@ stop(struct rt_runner *r)
 static void
 kill_if_due(struct rt_runner *r)
 {
+	int limit_ms = r->state == RT_RUNNER_STOPPING ? STOP_TIMEOUT_MS : ABORT_TIMEOUT_MS;
+
 	if (r->killed || r->kill_due > rt_clock_now())
 		return;
 	ereport(LOG, (errmsg("%s[%d] did not stop within %d s and is killed", rt_program_role(r->kind), r->pid,
-						 STOP_TIMEOUT_MS / 1000)));
+						 limit_ms / 1000)));
 	r->killed = true;
 	(void) kill(r->pid, SIGKILL);
 }
@@ -340,6 +367,57 @@ rt_runner_kill(struct rt_runner *r)
 	r->pid = 0;
 }
 
+/* ---- the watchdog --------------------------------------------------------------- */
+
+/* The program has the supervisor's limit; see rt_confine_cores(). */
+static bool
+may_leave_core(void)
+{
+	struct rlimit limit;
+
+	return !rt_confine && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
+}
+
+/* SIGCONT too: a stopped process takes no other signal than SIGKILL. */
+static void
+end_hung(struct rt_runner *r)
+{
+	bool core = may_leave_core();
+	StringInfoData doing;
+
+	initStringInfo(&doing);
+	rt_watchdog_describe(&r->watchdog, r->pid, &doing);
+	ereport(WARNING, (errmsg("%s[%d] has not answered for " INT64_FORMAT " s and is %s", rt_program_role(r->kind),
+							 r->pid, r->watchdog.silence_ms / 1000, core ? "aborted" : "killed"),
+					  errdetail("%s.", doing.data), errhint("See rt.watchdog_timeout.")));
+	pfree(doing.data);
+	r->hung = true;
+	r->ready = false;
+	r->killed = !core;
+	r->kill_due = after_ms(ABORT_TIMEOUT_MS);
+	(void) kill(r->pid, core ? SIGABRT : SIGKILL);
+	(void) kill(r->pid, SIGCONT);
+}
+
+/* Of a program that runs.  What was not yet sent is asked behind: a pipe that is full is not read. */
+static TimestampTz
+watch(struct rt_runner *r)
+{
+	if (r->hung)
+	{
+		kill_if_due(r);
+		return r->killed ? DT_NOEND : r->kill_due;
+	}
+	if (rt_watchdog_turn(&r->watchdog) && r->unsent.len == 0 && !r->outdated)
+	{
+		appendStringInfoString(&r->unsent, RT_WATCHDOG_ASK);
+		(void) send_settings(r);
+	}
+	if (rt_watchdog_is_hung(&r->watchdog, rt_watchdog_timeout_ms))
+		end_hung(r);
+	return DT_NOEND;
+}
+
 /* ---- its successor -------------------------------------------------------------- */
 
 bool
@@ -365,8 +443,10 @@ rt_runner_leave(struct rt_runner *r, bool stopping)
 {
 	TimestampTz next = r->leave_due;
 
-	if (r->state == RT_RUNNER_RUNNING && (stopping || r->leave_due <= rt_clock_now()))
+	if (r->state == RT_RUNNER_RUNNING && !r->hung && (stopping || r->leave_due <= rt_clock_now()))
 		stop(r);
+	if (r->state == RT_RUNNER_RUNNING)
+		next = Min(next, watch(r));
 	if (r->state == RT_RUNNER_STOPPING)
 	{
 		kill_if_due(r);
@@ -412,8 +492,10 @@ rt_runner_turn(struct rt_runner *r, const struct rt_runner_plan *plan)
 		if (r->state == RT_RUNNER_IDLE)
 			next = r->backoff.due;
 	}
-	if (r->state == RT_RUNNER_RUNNING)
+	if (r->state == RT_RUNNER_RUNNING && !r->hung)
 		follow_plan(r, plan);
+	if (r->state == RT_RUNNER_RUNNING)
+		next = Min(next, watch(r));
 	if (r->state == RT_RUNNER_STOPPING)
 	{
 		kill_if_due(r);

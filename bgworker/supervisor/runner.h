@@ -52,6 +52,7 @@ extern enum rt_runner_state rt_runner_state(const struct rt_runner *r);
 extern int rt_runner_pid(const struct rt_runner *r);
 extern int rt_runner_restarts(const struct rt_runner *r);
 extern bool rt_runner_is_ready(const struct rt_runner *r);
+extern bool rt_runner_is_silent(const struct rt_runner *r); /* has not answered for seconds: see watchdog.h */
 extern TimestampTz rt_runner_since(const struct rt_runner *r);
 
 /* True once after the program has told that it cannot log in. */

@@ -48,7 +48,8 @@
 #define EVENTS_PER_WAIT 16
 #define SETS (RT_PROGRAM_KINDS + 1) /* of runners: one a kind, and those that leave */
 #define LEAVING RT_PROGRAM_KINDS
-#define SHOWN_AS_DRAINING 3       /* rt_program.state */
+#define SHOWN_AS_DRAINING 3 /* rt_program.state */
+#define SHOWN_AS_SILENT 4
 #define PID_FILE "postmaster.pid" /* in the data directory, where the server works */
 
 StaticAssertDecl((RT_PROGRAM_KINDS + 1) * MAX_WORKERS <= RT_MAX_PROGRAMS, "a place for each program");
@@ -221,7 +222,7 @@ publish_runner(rt_program *shown, enum rt_program_kind kind, int worker, const s
 	shown->kind = kind;
 	shown->worker = worker;
 	shown->pid = rt_runner_pid(r);
-	shown->state = rt_runner_state(r);
+	shown->state = rt_runner_is_silent(r) ? SHOWN_AS_SILENT : (int) rt_runner_state(r);
 	shown->restarts = rt_runner_restarts(r);
 	shown->ready = rt_runner_is_ready(r);
 	shown->since = rt_runner_since(r);
@@ -254,7 +255,7 @@ publish(struct supervisor *s)
 		if (!shown->used)
 			continue;
 		publish_runner(shown, RT_PROGRAM_GATEWAY, i, r);
-		if (rt_runner_state(r) == RT_RUNNER_RUNNING)
+		if (rt_runner_state(r) == RT_RUNNER_RUNNING && !rt_runner_is_silent(r))
 			shown->state = SHOWN_AS_DRAINING;
 	}
 	LWLockRelease(&s->db->lock);

@@ -50,6 +50,7 @@ int rt_max_producers_per_user;
 int rt_max_rooms_per_connection;
 int rt_db_connections;
 int rt_max_relay_wait_ms;
+int rt_watchdog_timeout_ms;
 int rt_rate_messages;
 int rt_rate_burst;
 int rt_rate_events;

@@ -74,6 +74,7 @@ extern int rt_max_producers_per_user;
 extern int rt_max_rooms_per_connection;
 extern int rt_db_connections;
 extern int rt_max_relay_wait_ms;
+extern int rt_watchdog_timeout_ms;
 extern int rt_rate_messages;
 extern int rt_rate_burst;
 extern int rt_rate_events;

@@ -11,7 +11,7 @@ COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s superv
 COMMENT ON COLUMN rt.stat_programs.kind IS 'gateway or media';
 COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0';
 COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), or stopping';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), silent (it does not answer, see rt.watchdog_timeout), or stopping';
 COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started';
 COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not running, when it ended';
 

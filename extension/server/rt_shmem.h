@@ -55,7 +55,7 @@ typedef struct rt_program
 	int pid;  /* 0: not running */
 	int kind; /* 0 gateway, 1 media */
 	int worker;
-	int state; /* 0 waits for its start, 1 runs, 2 is told to stop, 3 drains */
+	int state; /* 0 waits for its start, 1 runs, 2 is told to stop, 3 drains, 4 is silent */
 	int restarts;
 	bool ready;
 	TimestampTz since; /* of its start, or of its end */

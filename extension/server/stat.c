@@ -28,6 +28,8 @@ state_name(const rt_program *program)
 			return program->ready ? "ready" : "starting";
 		case 3:
 			return "draining";
+		case 4:
+			return "silent";
 		default:
 			return "stopping";
 	}

@@ -45,8 +45,19 @@ rt_confine_early(void)
 {
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	set_limit(RLIMIT_CORE, 0);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Until then no core file is made, since the process is not dumpable.  A core file holds keys and passwords. */
+void
+rt_confine_cores(bool confined)
+{
+	struct rlimit limit;
+
+	if (confined)
+		set_limit(RLIMIT_CORE, 0);
+	else if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0)
+		prctl(PR_SET_DUMPABLE, 1);
 }
 
 void

@@ -3,8 +3,14 @@
 #ifndef RT_CONFINE_H
 #define RT_CONFINE_H
 
+#include <stdbool.h>
+
 /* First of all in main(): no core, no debugger of the same user, no new rights. */
 void rt_confine_early(void);
+
+/* Once rt.confine is known.  A program that is not confined may leave a core file, where the limit that it inherited
+ * lets it. */
+void rt_confine_cores(bool confined);
 
 /* Once everything is open: listeners, files, the loop.  What remains is serving, and connections to the database that
  * `conninfo` names.  Logs what is in force; what the kernel or the build lacks is a warning, not an end. */

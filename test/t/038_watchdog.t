@@ -1,0 +1,94 @@
+# The supervisor's watchdog: a program that hangs is seen, told of in the log and replaced, and one that only stood
+# still with its machine is left alone.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib dirname(__FILE__) . '/lib';
+use RtTest;
+
+my $TIMEOUT = 4;
+my $cluster = RtTest->start(settings => { 'rt.watchdog_timeout' => "${TIMEOUT}s", 'rt.media_workers' => 1, 'rt.gateway_workers' => 1 });
+
+sub program { return "SELECT pid FROM rt.stat_programs WHERE kind = '$_[0]' AND state = 'ready'" }
+sub state_of { return "SELECT state FROM rt.stat_programs WHERE kind = '$_[0]'" }
+sub restarts { return $cluster->sql("SELECT restarts FROM rt.stat_programs WHERE kind = '$_[0]'") }
+sub set { $cluster->sql("ALTER SYSTEM SET $_[0] = '$_[1]'"); $cluster->sql('SELECT pg_reload_conf()'); }
+
+sub wait_ready
+{
+	my ($kind, $but) = @_;
+	my $pid;
+	wait_until(sub { $pid = $cluster->sql(program($kind)); $pid && $pid != ($but // 0) }, "rt_$kind is ready");
+	return $pid;
+}
+
+# ---- it hangs ------------------------------------------------------------------
+
+my $others = wait_ready('gateway');
+for my $kind (qw(media gateway))
+{
+	my $old = wait_ready($kind);
+	my $stopped = time;
+	kill 'STOP', $old;
+	$cluster->poll_sql(state_of($kind), 'silent', "rt.stat_programs does not show a stopped rt_$kind as ready");
+	my $new = wait_ready($kind, $old);
+	my $took = time - $stopped;
+	cmp_ok($took, '>=', $TIMEOUT - 1, "rt_$kind had the time that the setting gives");
+	like($cluster->log, qr/WARNING:  rt_$kind\[$old\] has not answered for \d+ s and is killed\n.*DETAIL:  it was stopped by a signal/,
+		'the log says that it hung, and what it was doing');
+	like($cluster->log, qr/rt_$kind\[$old\] was terminated by signal 9/, 'and how it ended');
+	ok(!process_is_alive($old), 'the old one is gone');
+	is(restarts($kind), 1, 'the restart is counted');
+	is($cluster->sql(program('gateway')), $others, 'the other program is left alone') if $kind eq 'media';
+}
+ok(wait_for(sub { $cluster->is_ready }), 'the gateway serves again');
+
+# ---- the supervisor, or all of the machine, stands still --------------------------------
+
+my %before = map { $_ => wait_ready($_) } qw(gateway media);
+my $supervisor = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rt supervisor'");
+my $machine = time;
+kill 'STOP', $supervisor;
+sleep 2 * $TIMEOUT;    # the time is what is tested
+kill 'CONT', $supervisor;
+kill 'STOP', $supervisor, values %before;
+sleep 2 * $TIMEOUT;
+kill 'CONT', $supervisor;
+sleep 1;               # the supervisor looks before the programs can answer
+kill 'CONT', values %before;
+
+# A reload reaches the supervisor behind all that it had to do.
+set('rt.rate_events', 77);
+$cluster->poll_sql("SELECT count(*) FROM rt.stat_programs WHERE state = 'ready'", 2, 'both are ready afterwards');
+my $turns = time;
+wait_until(sub { time - $turns > $TIMEOUT }, 'and for as long as the watchdog waits');
+is_deeply({ map { $_ => $cluster->sql(program($_)) } qw(gateway media) }, \%before, 'nobody was restarted for having stood still');
+
+# ---- off, and with core files --------------------------------------------------
+
+set('rt.watchdog_timeout', 0);
+my $old = wait_ready('media');
+kill 'STOP', $old;
+$cluster->poll_sql(state_of('media'), 'silent', 'without the watchdog the view still tells');
+sleep 2 * $TIMEOUT;
+ok(process_is_alive($old), 'and nobody is killed');
+kill 'CONT', $old;
+is(wait_ready('media'), $old, 'what goes on is ready again');
+
+# Where core files are wanted: programs that are not confined, and a server with a limit for them.
+my $confined = wait_ready('gateway');
+my @as = $> == 0 ? ('runuser', '-u', 'postgres', '--') : ();
+is(system(@as, 'prlimit', '--core=1000:', "--pid=$supervisor"), 0, 'the supervisor may leave core files');
+set('rt.confine', 'off');
+my $free = wait_ready('gateway', $confined);
+set('rt.watchdog_timeout', "${TIMEOUT}s");
+kill 'STOP', $free;
+wait_ready('gateway', $free);
+like($cluster->log, qr/rt_gateway\[$free\] has not answered for \d+ s and is aborted/, 'where core files are wanted it is aborted');
+like($cluster->log, qr/rt_gateway\[$free\] was terminated by signal 6/, 'which leaves one');
+
+done_testing();
