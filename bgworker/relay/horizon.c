@@ -23,6 +23,11 @@ static struct rt_query mark_state = {
 	.nargs = 2,
 	.types = {INT8OID, BOOLOID},
 };
+static struct rt_query begin_epoch = {
+	.sql = "SELECT rt_private.begin_epoch($1, $2)",
+	.nargs = 2,
+	.types = {INT8OID, BOOLOID},
+};
 static struct rt_query read_xids = {
 	.sql = "SELECT pg_snapshot_xmin(s), pg_snapshot_xmax(s) FROM pg_current_snapshot() s",
 };
@@ -44,6 +49,20 @@ rt_horizon_read_state(struct rt_relay_state *state)
 	state->clean = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	state->horizon_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 	SPI_finish();
+}
+
+int64
+rt_horizon_begin_epoch(int64 last_pos, bool anew)
+{
+	Datum values[2] = {Int64GetDatum(last_pos), BoolGetDatum(anew)};
+	int64 from_pos;
+	bool isnull;
+
+	SPI_connect();
+	rt_query_run(&begin_epoch, values, NULL, false);
+	from_pos = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return from_pos;
 }
 
 void

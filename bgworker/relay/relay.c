@@ -43,6 +43,7 @@
 #include "retention.h"
 #include "bgworker/worker/session.h"
 #include "bgworker/worker/tx.h"
+#include "bgworker/worker/version.h"
 
 #define LOCK_TIMEOUT "200ms"
 #define GATHER_MS 1
@@ -70,6 +71,7 @@ struct relay
 	bool without_notify; /* the queue had no place for this batch */
 	bool owed;           /* a batch went without notifications, and none has come since */
 	TimestampTz housekeeping_due;
+	bool commits_are_async; /* other sessions', by default */
 };
 
 static rt_database *own_slot;
@@ -353,6 +355,15 @@ say_absent(rt_database *db)
 	rt_shmem_wake_launcher();
 }
 
+/* After a crash messages may be lost that were acknowledged, where that is allowed: their numbers are given again. */
+static int64
+begin_epoch(const struct relay *r, bool crashed)
+{
+	if (!rt_version_has_places()) /* before 1.2 */
+		return r->last_pos;
+	return rt_horizon_begin_epoch(r->last_pos, crashed && r->commits_are_async);
+}
+
 /* Where to go on numbering.  Until we end in order, what we write may be lost in a crash.  True: nothing has been
  * numbered since the extension was created. */
 static bool
@@ -360,14 +371,19 @@ find_position(struct relay *r, rt_database *db)
 {
 	int64 mine = pg_atomic_read_u64(&db->last_pos);
 	struct rt_relay_state state;
+	int64 from_pos;
+	bool crashed;
 	bool first;
 
 	rt_tx_begin("reading the last position");
 	rt_horizon_read_state(&state);
 	first = state.clean && state.last_pos == 0;
-	if (mine == 0 && !state.clean)
-		state.last_pos += POSITIONS_AFTER_CRASH;
+	crashed = mine == 0 && !state.clean;
 	r->last_pos = Max(mine, state.last_pos);
+	from_pos = begin_epoch(r, crashed);
+	if (crashed && from_pos == r->last_pos)
+		from_pos += POSITIONS_AFTER_CRASH;
+	r->last_pos = from_pos;
 	r->horizon.horizon_at = state.horizon_at;
 	rt_horizon_mark(r->last_pos, false);
 	ForceSyncCommit();
@@ -501,6 +517,7 @@ rt_relay_main(Datum main_arg)
 	if (db == NULL) /* another database has taken the slot */
 		ereport(FATAL, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many databases have extension rt"),
 						errhint("Raise rt.max_databases and restart the server.")));
+	r.commits_are_async = synchronous_commit == SYNCHRONOUS_COMMIT_OFF;
 	set_session();
 	if (!has_extension())
 	{

@@ -74,7 +74,8 @@ COMMENT ON COLUMN rt_private.connections.status IS 'status of this connection; t
 COMMENT ON COLUMN rt_private.connections.latency IS 'with transport and queued_bytes from the gateway''s reports';
 COMMENT ON INDEX rt_private.connections_gateway_idx IS 'finds what a dead gateway had';
 
-CREATE UNLOGGED TABLE rt_private.sessions (
+-- Logged, so that clients go on with their sessions at a server that has crashed, or at a standby that was promoted.
+CREATE TABLE rt_private.sessions (
 	pid text PRIMARY KEY,
 	sid text NOT NULL,
 	user_id text NOT NULL,

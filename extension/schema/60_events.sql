@@ -130,12 +130,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         'events', coalesce((SELECT json_agg(sized.line ORDER BY sized.pos) FROM sized
                             WHERE sized.before < coalesce((req->>'bytes')::bigint, 1048576)), '[]'),
         'relay', (SELECT r.pid FROM rt_private.stat_relay() r),
+        'epoch', rt.epoch(),
+        'lost', rt_private.is_lost((req->>'pos')::bigint),
         'first', (SELECT min(e.pos)::text FROM rt.events e),
         'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
                  FROM rt_private.relay_state s))
 $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay';
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, and whether "pos" was lost';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,

@@ -7,13 +7,13 @@
 --   connect            {requests: [{user, sid, pid?, offset?, recovery?, gateway, serial, peer, transport}]} -> {results: [
 --                        {ok: true, sid, pid | null, pos?, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
 --                         meetings: [id] | null}
---                        | {ok: false, code, message}]}
+--                        | {ok: false, code, message}], epoch}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
 --                        -> {relay, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
---   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, snapshot}: the last
+--   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, epoch, snapshot}: the last
 --                        for the gateway, which tells by it whether an rt:member was known already
 --   leave_room         {sid, roomId} -> {success, roomId}
 --   typing             {sid, roomId, isTyping} -> {roomId, isTyping}
@@ -21,7 +21,7 @@
 --   set_status         {status, statusMessage?} -> {status, statusMessage}
 --   online_users       {roomId} -> {roomId, users: [{userId, userName, status, lastSeen}], count}
 --   sync_rooms         {rooms: [{roomId, afterSeq?, afterChange?}], limit?} -> {success, rooms: [{roomId, messages?, lastSeq, hasMore,
---                        changed?, lastChange, hasMoreChanges} | {roomId, error}], error?}
+--                        changed?, lastChange, hasMoreChanges} | {roomId, error}], epoch, error?}
 --
 -- REST: rooms_list, room_create, room_get, room_update, room_delete, members_list, members_add, member_remove,
 -- message_send, message_list, message_edit, message_delete, reaction_add, reaction_remove, message_delivered, receipts,
@@ -57,7 +57,7 @@ BEGIN
 	END IF;
 	last_pos := rt_private.log_last_pos();
 	s.pos := coalesce(session_find.pos::bigint, s.pos);
-	IF s.pos > last_pos OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
 		RETURN NULL;
 	END IF;
 	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
@@ -138,7 +138,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
 	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
 	PERFORM rt_private.come_online(users);
-	RETURN json_build_object('results', results);
+	RETURN json_build_object('results', results, 'epoch', rt.epoch());
 END
 $$;
 COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'connects clients, in batches';

@@ -344,7 +344,7 @@ BEGIN
 				WHERE a = ANY (mine) GROUP BY a) AS t), '[]'),
 		'failed', coalesce(failed, '[]'),
 		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
-		'error', failed -> 0 -> 'error', 'snapshot', seen::text));
+		'error', failed -> 0 -> 'error', 'epoch', rt.epoch(), 'snapshot', seen::text));
 END
 $$;
 COMMENT ON FUNCTION rt_api.join_rooms(text, jsonb) IS 'join-chat-rooms';

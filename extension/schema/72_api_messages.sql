@@ -455,7 +455,7 @@ BEGIN
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, greatest(after, hidden), before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
-		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change,
+		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change, 'epoch', rt.epoch(),
 		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;

@@ -113,7 +113,7 @@ BEGIN
 		error := coalesce(error, answer.part -> 'error');
 		parts := parts || answer.part;
 	END LOOP;
-	RETURN json_build_object('success', error IS NULL, 'rooms', CASE WHEN cardinality(parts) > 0 THEN array_to_json(parts) ELSE '[]' END)::jsonb
+	RETURN json_build_object('success', error IS NULL, 'epoch', rt.epoch(), 'rooms', CASE WHEN cardinality(parts) > 0 THEN array_to_json(parts) ELSE '[]' END)::jsonb
 		|| CASE WHEN error IS NULL THEN '{}' ELSE jsonb_build_object('error', error) END;
 END
 $$;

@@ -76,7 +76,6 @@ DROP TABLE rt_private.deletions;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
-ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD COLUMN lobby boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone');
@@ -132,6 +131,9 @@ ALTER TABLE rt_private.keys DROP CONSTRAINT keys_kid_check, DROP CONSTRAINT keys
 		'ES256', 'ES384', 'ES512', 'EdDSA'));
 ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 	ADD CONSTRAINT users_username_check CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]]');
+-- done: TABLE rt_private.sessions
+ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
+ALTER TABLE rt_private.sessions SET LOGGED;
 -- ---- end of what is by hand --------------------------------------------------
 
 COMMENT ON SCHEMA rt_api IS 'functions for the programs of rt: one for each kind of request; the first argument is the acting user';
@@ -4968,6 +4970,82 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.lineage() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_lineage';
+
+COMMENT ON FUNCTION rt_private.lineage() IS
+	'which history of which server this database is: system identifier, timeline, where the timeline began, database';
+
+CREATE TABLE rt_private.epochs (
+	from_pos bigint PRIMARY KEY,
+	after_pos bigint NOT NULL,
+	epoch text NOT NULL,
+	lineage text NOT NULL,
+	began_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON TABLE rt_private.epochs IS 'the epochs of this database; the one with the highest from_pos is the present one';
+
+COMMENT ON COLUMN rt_private.epochs.from_pos IS 'its positions are above this one';
+
+COMMENT ON COLUMN rt_private.epochs.after_pos IS 'the last known position of the epoch before; what is between the two was lost';
+
+COMMENT ON COLUMN rt_private.epochs.epoch IS 'what clients are told, random';
+
+COMMENT ON COLUMN rt_private.epochs.lineage IS 'lineage() of then';
+
+COMMENT ON COLUMN rt_private.epochs.began_at IS 'when';
+
+CREATE FUNCTION rt.epoch() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce((SELECT e.epoch FROM (SELECT t.* FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1) AS e
+			WHERE e.lineage = l.lineage),
+		'x' || left(md5(l.lineage || coalesce((SELECT max(t.from_pos) FROM rt_private.epochs AS t), 0)), 12))
+	FROM rt_private.lineage() AS l (lineage)
+$$;
+
+COMMENT ON FUNCTION rt.epoch() IS
+	'changes when a server with possibly fewer messages has taken over: numbers of messages and positions mean the same only within one';
+
+CREATE FUNCTION rt_private.begin_epoch(last_pos bigint, anew boolean) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	present text := rt_private.lineage();
+	e rt_private.epochs;
+	from_pos bigint := begin_epoch.last_pos;
+BEGIN
+	SELECT t.* INTO e FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1;
+	IF e.lineage = present AND NOT anew THEN
+		RETURN from_pos;
+	END IF;
+	IF e.epoch IS NOT NULL THEN
+		-- By chance too: of two standbys that are promoted at the same point, one after the other, neither's positions are the other's.
+		from_pos := from_pos + 1000000000 + floor(random() * 1000000000)::bigint;
+	END IF;
+	INSERT INTO rt_private.epochs (from_pos, after_pos, epoch, lineage)
+	VALUES (from_pos, begin_epoch.last_pos, rt_private.random_text(9), present);
+	RETURN from_pos;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean) IS
+	'for the relay when it begins: the position behind which it goes on; begins an epoch where the lineage is another one, or anew';
+
+CREATE FUNCTION rt_private.is_lost(pos bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM rt_private.epochs AS e WHERE e.after_pos < is_lost.pos AND is_lost.pos < e.from_pos)
+$$;
+
+COMMENT ON FUNCTION rt_private.is_lost(bigint) IS 'whether a position is of a part of an older epoch that this server never had';
+
+SELECT rt_private.begin_epoch(0, false);
+
+REVOKE ALL ON FUNCTION rt_private.lineage(), rt.epoch(), rt_private.begin_epoch(bigint, boolean), rt_private.is_lost(bigint) FROM PUBLIC;
+
+REVOKE ALL ON rt_private.epochs FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt.epoch() TO rt_app;
+
 COMMENT ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint) IS
     'queues an event for the recipients that route names, sent when, and only if, the transaction commits';
 
@@ -5058,8 +5136,30 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.events_since(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH page AS MATERIALIZED (
+        SELECT e.pos, rt_private.event_text(e) AS line FROM rt.events e
+        WHERE e.pos > (req->>'pos')::bigint
+        ORDER BY e.pos
+        LIMIT least(greatest(coalesce((req->>'limit')::integer, 500), 1), 1000)
+    ), sized AS (
+        SELECT page.pos, page.line, sum(octet_length(page.line)) OVER (ORDER BY page.pos) - octet_length(page.line) AS before
+        FROM page
+    )
+    SELECT json_build_object(
+        'events', coalesce((SELECT json_agg(sized.line ORDER BY sized.pos) FROM sized
+                            WHERE sized.before < coalesce((req->>'bytes')::bigint, 1048576)), '[]'),
+        'relay', (SELECT r.pid FROM rt_private.stat_relay() r),
+        'epoch', rt.epoch(),
+        'lost', rt_private.is_lost((req->>'pos')::bigint),
+        'first', (SELECT min(e.pos)::text FROM rt.events e),
+        'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
+                 FROM rt_private.relay_state s))
+$$;
+
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay';
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, and whether "pos" was lost';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -5899,7 +5999,7 @@ BEGIN
 	END IF;
 	last_pos := rt_private.log_last_pos();
 	s.pos := coalesce(session_find.pos::bigint, s.pos);
-	IF s.pos > last_pos OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
 		RETURN NULL;
 	END IF;
 	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
@@ -5980,7 +6080,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
 	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
 	PERFORM rt_private.come_online(users);
-	RETURN json_build_object('results', results);
+	RETURN json_build_object('results', results, 'epoch', rt.epoch());
 END
 $$;
 
@@ -6406,6 +6506,38 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.join_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked bigint[];
+	mine bigint[];
+	failed json;
+	seen pg_snapshot;
+BEGIN
+	SELECT coalesce(array_agg(rt_private.to_id(r.value, 'roomIds') ORDER BY r.n), '{}') INTO asked
+	FROM jsonb_array_elements(rt_private.req_array(req, 'roomIds', 10000)) WITH ORDINALITY AS r (value, n);
+	PERFORM rt_private.soft_commit();
+	SELECT coalesce(array_agg(m.room_id), '{}'), pg_current_snapshot() INTO mine, seen
+	FROM rt.room_members AS m WHERE m.user_id = actor AND m.room_id = ANY (asked);
+	IF cardinality(mine) > 0 THEN
+		UPDATE rt_private.sessions AS s
+		SET joined = ARRAY(SELECT DISTINCT j FROM unnest(s.joined || mine) AS j)
+		WHERE s.sid = req ->> 'sid' AND s.user_id = actor AND NOT s.joined @> mine;
+	END IF;
+	SELECT json_agg(json_build_object('roomId', t.id::text,
+		'error', json_build_object('code', 'not_found', 'message', 'Room not found')) ORDER BY t.n) INTO failed
+	FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+		WHERE a <> ALL (mine) GROUP BY a) AS t;
+	RETURN jsonb_strip_nulls(jsonb_build_object('success', failed IS NULL,
+		'rooms', coalesce((SELECT json_agg(t.id::text ORDER BY t.n)
+			FROM (SELECT a AS id, min(n) AS n FROM unnest(asked) WITH ORDINALITY AS u (a, n)
+				WHERE a = ANY (mine) GROUP BY a) AS t), '[]'),
+		'failed', coalesce(failed, '[]'),
+		'message', CASE WHEN failed IS NULL THEN 'Joined' ELSE 'Some rooms could not be joined' END,
+		'error', failed -> 0 -> 'error', 'epoch', rt.epoch(), 'snapshot', seen::text));
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.leave_room(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6721,7 +6853,7 @@ BEGIN
 		SELECT * INTO found_page FROM rt_private.page_after(r.id, greatest(after, hidden), before, most, 16777216);
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
-		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change,
+		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change, 'epoch', rt.epoch(),
 		'reactions', rt_private.page_reactions(r.id, found_page.page));
 END
 $$;
@@ -6995,7 +7127,7 @@ BEGIN
 		error := coalesce(error, answer.part -> 'error');
 		parts := parts || answer.part;
 	END LOOP;
-	RETURN json_build_object('success', error IS NULL, 'rooms', CASE WHEN cardinality(parts) > 0 THEN array_to_json(parts) ELSE '[]' END)::jsonb
+	RETURN json_build_object('success', error IS NULL, 'epoch', rt.epoch(), 'rooms', CASE WHEN cardinality(parts) > 0 THEN array_to_json(parts) ELSE '[]' END)::jsonb
 		|| CASE WHEN error IS NULL THEN '{}' ELSE jsonb_build_object('error', error) END;
 END
 $$;

@@ -162,3 +162,19 @@ test('a hundred clients reconnect at once and all are whole', async () => {
   await Promise.all(clients.map((client) => until(() => contents(client, roomId).length >= 101, 'all messages')));
   for (const client of clients) assert.deepEqual(contents(client, roomId), Array.from({ length: 101 }, (_, i) => String(i)));
 });
+
+test('CONNECT, joins, sync-rooms and REST tell one epoch', async () => {
+  const { client, roomId } = await joinedClient();
+  const epoch = await cluster.value('SELECT rt.epoch()');
+  const socket = await rawSocket(cluster);
+  socket.send(`40${JSON.stringify({ token: alice })}`);
+  const reply = await packet(socket, (text) => text.startsWith('40'));
+  assert.equal(JSON.parse(reply.slice(2)).epoch, epoch);
+  const joined = await client.timeout(60_000).emitWithAck('join-chat-rooms', { roomIds: [roomId] });
+  assert.equal(joined.epoch, epoch);
+  const told = await event(client, 'chat-rooms-joined');
+  assert.equal(told.epoch, epoch);
+  const synced = await client.timeout(60_000).emitWithAck('sync-rooms', { rooms: [{ roomId, afterSeq: 0 }] });
+  assert.equal(synced.epoch, epoch);
+  assert.equal((await cluster.rest('GET', `/api/chat/rooms/${roomId}/msgs`, alice)).body.epoch, epoch);
+});

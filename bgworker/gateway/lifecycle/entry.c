@@ -250,7 +250,7 @@ end_predecessor(const struct rt_client *c, const char *pid)
 
 static void
 let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const struct waiting *w,
-	   const json_t *result)
+	   const json_t *result, const char *epoch)
 {
 	const struct rt_entries_uses *u = &es->uses;
 	const json_t *user = rt_json_object(result, "user");
@@ -272,7 +272,7 @@ let_in(struct rt_entries *es, const struct batch *b, struct rt_client *c, const 
 	rt_counters_add(u->counters, RT_COUNT_CONNECTS, 1);
 	if (pid == NULL)
 		rt_socket_leave_out_offsets(c->socket);
-	rt_socket_accept(c->socket, w->user, recovered ? sid : NULL, pid);
+	rt_socket_accept(c->socket, w->user, recovered ? sid : NULL, pid, epoch);
 	c->entered_ms = rt_loop_now_ms(u->loop);
 	if (u->settings->log_connections)
 		rt_log(RT_LOG_INFO, "entry", "socket=%s peer=%s user=\"%s\": %s by %s", rt_socket_id(c->socket),
@@ -294,7 +294,8 @@ undo_entry(struct rt_entries *es, const struct waiting *w, const json_t *result)
 }
 
 static void
-take_result(struct rt_entries *es, const struct batch *b, const struct waiting *w, const json_t *result)
+take_result(struct rt_entries *es, const struct batch *b, const struct waiting *w, const json_t *result,
+			const char *epoch)
 {
 	struct rt_client *c = rt_client_find(es->uses.clients, w->client);
 	const char *message = rt_json_str(result, "message");
@@ -313,7 +314,7 @@ take_result(struct rt_entries *es, const struct batch *b, const struct waiting *
 		refuse(&es->uses, c, rt_auth_message(RT_AUTH_INVALID), "unauthorized");
 	}
 	else
-		let_in(es, b, c, w, result);
+		let_in(es, b, c, w, result, epoch);
 }
 
 static void
@@ -354,7 +355,7 @@ on_connected(void *arg, const struct rt_db_reply *reply)
 		struct rt_client *c;
 
 		if (results != NULL)
-			take_result(es, b, b->items[i], json_array_get(results, i));
+			take_result(es, b, b->items[i], json_array_get(results, i), rt_json_str(root, "epoch"));
 		else if ((c = rt_client_find(es->uses.clients, b->items[i]->client)) != NULL)
 			put_off(&es->uses, c);
 	}

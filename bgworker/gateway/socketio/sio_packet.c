@@ -264,7 +264,7 @@ frame_of_text(struct rt_text *t)
 }
 
 struct rt_frame *
-rt_sio_packet_connect(const char *sid, const char *pid)
+rt_sio_packet_connect(const char *sid, const char *pid, const char *epoch)
 {
 	struct rt_text t;
 
@@ -275,6 +275,11 @@ rt_sio_packet_connect(const char *sid, const char *pid)
 	{
 		rt_text_add(&t, ",\"pid\":");
 		rt_text_quote(&t, pid);
+	}
+	if (epoch != NULL)
+	{
+		rt_text_add(&t, ",\"epoch\":");
+		rt_text_quote(&t, epoch);
 	}
 	rt_text_add(&t, "}");
 	return frame_of_text(&t);

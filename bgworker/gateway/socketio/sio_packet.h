@@ -51,7 +51,7 @@ bool rt_sio_packet_is_reserved(const char *name);
 /* ---- writing: each result is a new frame, with one reference -------------------- */
 
 /* `40{"sid":"…","pid":"…"}`; pid NULL leaves it out. */
-struct rt_frame *rt_sio_packet_connect(const char *sid, const char *pid);
+struct rt_frame *rt_sio_packet_connect(const char *sid, const char *pid, const char *epoch); /* NULL: left out */
 /* `44{"message":"…","data":…}` for the namespace of the packet, or the main one where p is NULL; data is JSON text,
  * or NULL. */
 struct rt_frame *rt_sio_packet_connect_error(const struct rt_sio_packet *p, const char *message, const char *data);

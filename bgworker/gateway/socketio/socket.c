@@ -385,7 +385,7 @@ rename_socket(struct rt_socket *s, const char *sid)
 }
 
 void
-rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid)
+rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid, const char *epoch)
 {
 	if (s->state != CONNECTING)
 		return;
@@ -396,7 +396,7 @@ rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const c
 	s->counted = true;
 	s->set->traffic->sockets++;
 	rt_wheel_unset(s->set->wheel, &s->connect_timeout);
-	send_own(s, rt_sio_packet_connect(s->id, pid));
+	send_own(s, rt_sio_packet_connect(s->id, pid, epoch));
 }
 
 void

@@ -75,9 +75,10 @@ bool rt_socket_is_websocket(const struct rt_socket *s); /* as of now: an upgrade
 size_t rt_socket_queued_bytes(const struct rt_socket *s);
 int64_t rt_socket_latency_us(const struct rt_socket *s); /* of the last heartbeat; -1: none yet */
 
-/* Answers CONNECT: `40{"sid":"…","pid":"…"}`; pid NULL leaves it out. The id may be given (recovery), else
- * it is made.  Frames may be sent from then on, and what the client sends is at the user's expense. */
-void rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid);
+/* Answers CONNECT: `40{"sid":"…","pid":"…","epoch":"…"}`; pid or epoch NULL leaves it out. The id may be given
+ * (recovery), else it is made.  Frames may be sent from then on, and what the client sends is at the user's expense.
+ */
+void rt_socket_accept(struct rt_socket *s, const char *user, const char *sid, const char *pid, const char *epoch);
 /* `44{"message":…,"data":…}`; data is JSON text or NULL.  The session stays, as Socket.IO has it, until its
  * connect timeout. */
 void rt_socket_refuse(struct rt_socket *s, const char *message, const char *data);

@@ -300,7 +300,7 @@ export class History {
 
   async moveDown() {
     const { last } = this;
-    if (!this.room.messages.get(last).newer && last < this.room.newest) await loadAfter(this.room, last);
+    if (!this.room.messages.get(last)?.newer && last < this.room.newest) await loadAfter(this.room, last);
     const to = after(this.room, last, STEP);
     this.count = Math.min(MOST, this.count + STEP);
     this.last = to === this.room.newest ? null : to;

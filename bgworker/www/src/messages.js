@@ -136,6 +136,17 @@ export async function catchUp() {
   for (const room of asked) await loadLatest(room);
 }
 
+// Nothing that was loaded can be trusted: the rooms begin anew from their latest pages.
+export async function renew() {
+  const loaded = [...state.rooms.values()].filter((room) => room.newest !== null);
+  for (const room of state.rooms.values()) {
+    room.messages.clear();
+    room.newest = null;
+    room.first = null;
+  }
+  for (const room of loaded) await loadLatest(room);
+}
+
 // Result: whether there is more.
 function takeMissed(room, { messages, hasMore }) {
   if (!messages.length) return false;

@@ -10,6 +10,7 @@ export const state = {
   online: false,
   isCurrent: false,
   presence: new Map(),
+  epoch: null, // of what is loaded
 };
 
 export function changed(what, detail) {

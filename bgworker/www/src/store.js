@@ -1,7 +1,7 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
 import { all, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
-import { catchUp, emptyRoom, put, seqOf } from './messages.js';
+import { catchUp, emptyRoom, put, renew, seqOf } from './messages.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
 import { emit, socket } from './socket.js';
@@ -29,9 +29,14 @@ export async function joinRoom(id) {
   await emit('join-chat-rooms', { roomIds: [id] }).catch(() => {});
 }
 
+// Another epoch is another server's history: it may lack messages that we hold, and has given their numbers to others.
 async function joinAll() {
   const roomIds = [...state.rooms.keys()];
-  if (roomIds.length) await emit('join-chat-rooms', { roomIds }).catch(() => {});
+  if (!roomIds.length) return;
+  const answer = await emit('join-chat-rooms', { roomIds }).catch(() => null);
+  if (!answer?.epoch) return;
+  if (state.epoch && state.epoch !== answer.epoch) await renew();
+  state.epoch = answer.epoch;
 }
 
 function keepPresence({ userId, status, lastSeen, statusMessage }) {
