@@ -61,6 +61,49 @@ FROM json_array_elements(rt_api.message_send_batch(NULL, jsonb_build_object('roo
     jsonb_build_object('actor', 'a-ann', 'req', '{"content": "old", "clientId": "k"}'::jsonb),
     jsonb_build_object('actor', 'a-ann', 'req', '{"content": "four"}'::jsonb),
     jsonb_build_object('actor', 'a-ann', 'req', '{"content": "five"}'::jsonb)))) -> 'results') WITH ORDINALITY AS t (x, n) ORDER BY n;
+-- the answer has what the event has; a number as clientId, the limits of texts, and answers to messages of the room alone
+SELECT r -> 'data' AS answer FROM rt_api.message_send('a-ann', jsonb_build_object('roomId', :'room', 'content', E'"\\\n\u00e4', 'clientId', 17, 'metadata', '{"a": [1]}'::jsonb, 'replyTo', :'room' || '-1')) r \gset
+SELECT rt_private.message_json(m)::text = :'answer' AS same, m.content, m.metadata, m.reply_to, m.client_id FROM rt.messages AS m WHERE m.room_id = :room AND m.seq = 6;
+SELECT x ->> 'status' AS status, x -> 'data' ->> 'seq' AS seq, x -> 'error' ->> 'code' AS code, x -> 'error' ->> 'message' AS message
+FROM json_array_elements(rt_api.message_send_batch(NULL, jsonb_build_object('roomId', :room, 'requests', jsonb_build_array(
+    jsonb_build_object('actor', 'a-ann', 'req', '{"content": "again", "clientId": "17"}'::jsonb),
+    jsonb_build_object('actor', 'a-bob', 'req', '{"content": "mine", "clientId": "17"}'::jsonb),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'messageType', repeat('t', 65))),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'clientId', repeat('c', 129))),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'clientId', true)),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'replyTo', '1-1-1')),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'replyTo', '999999999999-1')),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', 'x', 'replyTo', :'room' || '-99')),
+    jsonb_build_object('actor', 'a-bob', 'req', jsonb_build_object('content', repeat('x', 70000))),
+    jsonb_build_object('actor', 'a-bob', 'req', '{"metadata": {"only": true}, "content": null, "messageType": null}'::jsonb),
+    jsonb_build_object('req', '{"content": "nobody"}'::jsonb), '7'::jsonb))) -> 'results') WITH ORDINALITY AS t (x, n) ORDER BY n;
+SELECT rt_api.message_send_batch(NULL, jsonb_build_object('roomId', :room, 'requests', '[]'::jsonb));
+SELECT rt_api.message_send_batch(NULL, jsonb_build_object('roomId', :room, 'requests', '{}'::jsonb));
+SELECT rt_api.message_send_batch(NULL, '{"requests": []}');
+SELECT rt_api.message_send('a-ann', '{"roomId": "x", "content": "x"}');
+-- an application's trigger leaves one out, and makes another one somebody else's
+CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.content = 'left out' THEN RETURN NULL; END IF;
+    IF NEW.content = 'made over' THEN NEW.sender_id := 'a-ann'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER meddle BEFORE INSERT ON rt.messages FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
+BEGIN;
+SELECT x ->> 'status' AS status, x -> 'data' ->> 'senderId' AS sender, x -> 'data' ->> 'content' AS content
+FROM json_array_elements(rt_api.message_send_batch(NULL, jsonb_build_object('roomId', :room, 'requests', jsonb_build_array(
+    jsonb_build_object('actor', 'a-bob', 'req', '{"content": "made over"}'::jsonb),
+    jsonb_build_object('actor', 'a-bob', 'req', '{"content": "as it is"}'::jsonb)))) -> 'results') WITH ORDINALITY AS t (x, n) ORDER BY n;
+SELECT x ->> 'status' AS status, x -> 'data' ->> 'senderId' AS sender, x -> 'data' ->> 'content' AS content
+FROM json_array_elements(rt_api.message_send_batch(NULL, jsonb_build_object('roomId', :room, 'requests', jsonb_build_array(
+    jsonb_build_object('actor', 'a-ann', 'req', '{"content": "left out"}'::jsonb),
+    jsonb_build_object('actor', 'a-bob', 'req', '{"content": "as it is"}'::jsonb)))) -> 'results') WITH ORDINALITY AS t (x, n) ORDER BY n;
+SET LOCAL rt.suppress_events = on;
+SELECT r ->> 'status' AS status, r -> 'data' ->> 'content' AS content FROM rt_api.message_send('a-ann', jsonb_build_object('roomId', :room, 'content', 'in silence')) r;
+ROLLBACK;
+DROP TRIGGER meddle ON rt.messages;
+DELETE FROM rt.messages WHERE room_id = :room AND seq > 5;
+UPDATE rt.rooms SET last_seq = 5 WHERE id = :room;
+DELETE FROM rt.deleted_messages WHERE room_id = :room;
 SELECT seq, sender_id, content FROM rt.messages WHERE room_id = :room ORDER BY seq;
 SELECT rt_api.message_edit('a-bob', jsonb_build_object('roomId', :room, 'messageId', :'room' || '-1', 'content', 'x'));
 SELECT r -> 'data' ->> 'content' FROM rt_api.message_edit('a-ann', jsonb_build_object('roomId', :room, 'messageId', :'room' || '-1', 'content', 'ONE')) r;

@@ -31,6 +31,7 @@
 #include "query.h"
 #include "reference.h"
 #include "row.h"
+#include "sent.h"
 #include "extension/config/settings.h"
 
 static struct rt_query on_mention = {
@@ -198,6 +199,7 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	const struct rt_message_columns *c = rt_message_columns(desc);
 	HeapTuple row = trigger->tg_trigtuple;
 	int64 room_id = room_of(row, desc, c);
+	struct rt_message_place message;
 	StringInfoData payload;
 	bool isnull;
 	bool late;
@@ -218,7 +220,8 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	if (rt_number_take_has_left(room_id))
 		run_as_owner(trigger->tg_relation, &direct_return, room_id, seq);
 	initStringInfo(&payload);
-	rt_message_payload(&payload, row, desc, user_name);
+	message = rt_message_payload(&payload, row, desc, user_name);
+	rt_sent_note(room_id, seq, payload.data + message.start, message.len);
 	rt_event_emit_message(room_id, seq, payload.data, payload.len);
 	if (may_mention(row, desc, c))
 		run_as_owner(trigger->tg_relation, &on_mention, room_id, seq);

@@ -249,25 +249,30 @@ put_message(StringInfo out, const struct row *row)
 	appendStringInfoChar(out, '}');
 }
 
-static void
+static struct rt_message_place
 put_payload(StringInfo out, const struct row *row)
 {
+	struct rt_message_place place;
+
 	appendStringInfoString(out, "{\"type\":\"new-message\",\"roomId\":\"");
 	put_int64(out, DatumGetInt64(row->values[row->columns->room_id - 1]));
 	appendStringInfoString(out, "\",\"data\":");
+	place.start = out->len;
 	put_message(out, row);
+	place.len = out->len - place.start;
 	appendStringInfoString(out, ",\"timestamp\":");
 	put_time(out, row, row->columns->created_at);
 	appendStringInfoChar(out, '}');
+	return place;
 }
 
-void
+struct rt_message_place
 rt_message_payload(StringInfo out, HeapTuple tuple, TupleDesc desc, const char *user_name)
 {
 	struct row row = deform(tuple, desc);
 
 	row.user_name = user_name;
-	put_payload(out, &row);
+	return put_payload(out, &row);
 }
 
 /* Calls put() with the row that is the SQL function's argument. */
@@ -299,9 +304,15 @@ rt_message_json(PG_FUNCTION_ARGS)
 	return json_of_row(fcinfo, put_message);
 }
 
+static void
+put_payload_only(StringInfo out, const struct row *row)
+{
+	(void) put_payload(out, row);
+}
+
 /* rt_private.message_payload(m rt.messages) returns json */
 Datum
 rt_message_payload_json(PG_FUNCTION_ARGS)
 {
-	return json_of_row(fcinfo, put_payload);
+	return json_of_row(fcinfo, put_payload_only);
 }

@@ -27,7 +27,15 @@ struct rt_message_columns
 /* Looked up by name, once for each form of the row; lent. */
 extern const struct rt_message_columns *rt_message_columns(TupleDesc desc);
 
+/* Where MESSAGE stands in a payload. */
+struct rt_message_place
+{
+	int start;
+	int len;
+};
+
 /* user_name: the sender's, or NULL. */
-extern void rt_message_payload(StringInfo out, HeapTuple row, TupleDesc desc, const char *user_name);
+extern struct rt_message_place rt_message_payload(StringInfo out, HeapTuple row, TupleDesc desc,
+												  const char *user_name);
 
 #endif

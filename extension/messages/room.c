@@ -19,9 +19,10 @@
 #include "room.h"
 #include "row.h"
 
-/* The room's row as the transaction sees it, its own changes included; room found, a snapshot stays pushed. */
-static void
-find_room(struct rt_row *row, Relation rooms, int64 room_id)
+/* The room's row as the transaction sees it, its own changes included.  A snapshot stays pushed whatever the result.
+ */
+static bool
+look_for_room(struct rt_row *row, Relation rooms, int64 room_id)
 {
 	Datum key = Int64GetDatum(room_id);
 
@@ -29,18 +30,22 @@ find_room(struct rt_row *row, Relation rooms, int64 room_id)
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
 	if (rt_row_find(row, rooms, GetActiveSnapshot(), 1, &key))
-		return;
-	if (!IsolationUsesXactSnapshot())
-	{
-		/* It may have been made since the statement began. */
-		rt_row_done(row);
-		PopActiveSnapshot();
-		PushActiveSnapshot(GetLatestSnapshot());
-		if (rt_row_find(row, rooms, GetActiveSnapshot(), 1, &key))
-			return;
-	}
-	ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found"),
-					errdetail("There is no room " INT64_FORMAT ".", room_id)));
+		return true;
+	if (IsolationUsesXactSnapshot())
+		return false;
+	/* It may have been made since the statement began. */
+	rt_row_done(row);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetLatestSnapshot());
+	return rt_row_find(row, rooms, GetActiveSnapshot(), 1, &key);
+}
+
+static void
+find_room(struct rt_row *row, Relation rooms, int64 room_id)
+{
+	if (!look_for_room(row, rooms, room_id))
+		ereport(ERROR, (errcode(RT_ERRCODE_NOT_FOUND), errmsg("room not found"),
+						errdetail("There is no room " INT64_FORMAT ".", room_id)));
 }
 
 static void
@@ -206,4 +211,53 @@ rt_room_last_seq(int64 room_id)
 	leave_room(&row);
 	table_close(rooms, NoLock);
 	return last_seq;
+}
+
+static bool
+bool_column(Relation rooms, TupleTableSlot *slot, const char *name)
+{
+	bool isnull;
+
+	return DatumGetBool(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), name), &isnull));
+}
+
+static bool
+text_column_is(Relation rooms, TupleTableSlot *slot, const char *name, const char *text)
+{
+	bool isnull;
+	const struct varlena *value =
+		PG_DETOAST_DATUM_PACKED(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), name), &isnull));
+
+	return VARSIZE_ANY_EXHDR(value) == strlen(text) && memcmp(VARDATA_ANY(value), text, strlen(text)) == 0;
+}
+
+bool
+rt_room_lock(int64 room_id, struct rt_room_rules *rules)
+{
+	Relation rooms = rt_row_open_table("rooms", RowShareLock);
+	struct rt_row row;
+	bool found = look_for_room(&row, rooms, room_id);
+
+	if (found)
+	{
+		ItemPointerData tid = row.slot->tts_tid;
+		TM_FailureData failure;
+		TM_Result result = table_tuple_lock(
+			rooms, &tid, GetActiveSnapshot(), row.slot, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+			LockWaitBlock, IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+
+		if (result != TM_Ok && IsolationUsesXactSnapshot())
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("could not serialize access due to concurrent update")));
+		found = result == TM_Ok;
+	}
+	if (found)
+	{
+		rules->archived = bool_column(rooms, row.slot, "archived");
+		rules->direct = text_column_is(rooms, row.slot, "kind", "direct");
+		rules->admins_only = text_column_is(rooms, row.slot, "who_may_post", "admins");
+	}
+	leave_room(&row);
+	table_close(rooms, NoLock);
+	return found;
 }

@@ -26,4 +26,15 @@ extern void rt_room_set_last_seq(int64 room_id, int64 last_seq, struct rt_room_r
 
 extern int64 rt_room_last_seq(int64 room_id);
 
+/* What decides who may send to a room. */
+struct rt_room_rules
+{
+	bool archived;
+	bool direct;
+	bool admins_only;
+};
+
+/* Locks the room's row as FOR NO KEY UPDATE does, and reads its newest version.  False: there is no such room. */
+extern bool rt_room_lock(int64 room_id, struct rt_room_rules *rules);
+
 #endif

@@ -67,12 +67,16 @@ DROP FUNCTION rt_private.tell_roaming(text[]);
 DROP FUNCTION rt_private.gateways_gone(text[]);
 DROP FUNCTION rt_api.roaming(text, jsonb);
 DROP FUNCTION rt_private.token_json(rt.users);
+DROP FUNCTION rt_private.read_outgoing(bigint, text, jsonb, bigint, integer);
+DROP FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean);
+DROP FUNCTION rt_private.send_all(bigint, jsonb);
 DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
 DROP FUNCTION rt_private.webrtc_config(text);
 DROP FUNCTION rt_private.stat_relay();
 DROP TABLE rt_private.deletions;
+DROP TYPE rt_private.outgoing;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
@@ -6566,31 +6570,6 @@ BEGIN
 END
 $$;
 
-COMMENT ON TYPE rt_private.outgoing IS 'a message to send, or why it cannot be sent';
-
-COMMENT ON COLUMN rt_private.outgoing.n IS 'its index in the batch';
-
-COMMENT ON COLUMN rt_private.outgoing.message_type IS 'the message type';
-
-COMMENT ON COLUMN rt_private.outgoing.metadata IS 'the metadata';
-
-COMMENT ON COLUMN rt_private.outgoing.reply_to IS 'number of the message that it replies to';
-
-COMMENT ON COLUMN rt_private.outgoing.code IS 'error code; null if it can be sent';
-
-COMMENT ON COLUMN rt_private.outgoing.problem IS 'error message';
-
-CREATE OR REPLACE FUNCTION rt_private.send_result(o rt_private.outgoing, m rt.messages, is_new boolean) RETURNS json
-LANGUAGE sql STABLE
-	RETURN CASE
-		WHEN o.code IS NOT NULL THEN pg_catalog.json_build_object('status',
-			CASE o.code WHEN 'not_found' THEN 404 WHEN 'forbidden' THEN 403 WHEN 'too_large' THEN 413 ELSE 400 END,
-			'error', pg_catalog.json_build_object('code', o.code, 'message', rt_private.sentence(o.problem)))
-		ELSE pg_catalog.json_build_object('status', CASE WHEN is_new THEN 201 ELSE 200 END,
-			'data', rt_private.message_json(m)) END;
-
-COMMENT ON FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean) IS 'the result for one sender';
-
 CREATE FUNCTION rt_private.send_refusal(room rt.rooms, actor text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6608,82 +6587,11 @@ $$;
 
 COMMENT ON FUNCTION rt_private.send_refusal(rt.rooms, text) IS 'why a user may not send to a room; null if they may';
 
-CREATE OR REPLACE FUNCTION rt_private.send_all(room_id bigint, requests jsonb) RETURNS json
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	limit_bytes integer := rt_private.max_message_size();
-	asked rt_private.outgoing[];
-	results json;
-	room rt.rooms;
-BEGIN
-	-- The room's lock first: what is looked at below then stays so until the end.
-	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = send_all.room_id FOR NO KEY UPDATE;
-	asked := ARRAY(
-		SELECT CASE
-			WHEN o.code IS NULL AND x.refusal IS NOT NULL
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, CASE x.refusal WHEN 'room not found' THEN 'not_found' ELSE 'forbidden' END, x.refusal)::rt_private.outgoing
-			WHEN o.code IS NULL AND o.reply_to IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.history AS h
-				WHERE h.room_id = send_all.room_id AND h.seq = o.reply_to)
-				THEN (o.n, o.actor, NULL, NULL, NULL, NULL, NULL, 'not_found', 'message not found')::rt_private.outgoing
-			ELSE o::rt_private.outgoing END
-		FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n),
-			LATERAL rt_private.read_outgoing(r.n, r.value ->> 'actor', r.value -> 'req', send_all.room_id, limit_bytes) AS o,
-			LATERAL (SELECT rt_private.send_refusal(room, o.actor) AS refusal) AS x
-		ORDER BY r.n);
-	-- What goes in in order comes out in order: the k-th message of a sender (with this clientId, if it has one) is the
-	-- sender's k-th row.
-	WITH sent AS (
-		INSERT INTO rt.messages AS m (room_id, sender_id, content, message_type, metadata, reply_to, client_id)
-		SELECT send_all.room_id, o.actor, o.content, o.message_type, o.metadata, o.reply_to, o.client_id
-		FROM unnest(asked) AS o
-		WHERE o.code IS NULL AND NOT (o.client_id IS NOT NULL AND EXISTS (SELECT FROM rt.deleted_messages AS d
-			WHERE d.room_id = send_all.room_id AND d.sender_id = o.actor AND d.client_id = o.client_id))
-		ORDER BY o.n
-		ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
-		RETURNING m AS item
-	), numbered AS (
-		SELECT s.item, row_number() OVER (PARTITION BY (s.item).sender_id, (s.item).client_id ORDER BY (s.item).seq) AS k
-		FROM sent AS s
-	), places AS (
-		SELECT o AS item, o.code IS NULL AS good,
-			row_number() OVER (PARTITION BY o.actor, o.client_id, o.code IS NULL ORDER BY o.n) AS k
-		FROM unnest(asked) AS o
-	)
-	SELECT json_agg(rt_private.send_result(p.item, CASE WHEN x.k IS NOT NULL THEN x.item WHEN y.k IS NOT NULL THEN y.item ELSE z.item END, x.k IS NOT NULL) ORDER BY (p.item).n)
-	INTO results
-	FROM places AS p
-	LEFT JOIN numbered AS x ON p.good AND (x.item).sender_id = (p.item).actor
-		AND (x.item).client_id IS NOT DISTINCT FROM (p.item).client_id AND x.k = p.k
-	-- sent again: within this batch, or before
-	LEFT JOIN numbered AS y ON p.good AND p.k > 1 AND (y.item).sender_id = (p.item).actor
-		AND (y.item).client_id = (p.item).client_id
-	LEFT JOIN LATERAL (SELECT t AS item FROM rt.messages AS t
-		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND t.room_id = send_all.room_id AND t.sender_id = (p.item).actor
-			AND t.client_id = (p.item).client_id
-		UNION ALL
-		SELECT h.m FROM rt.deleted_messages AS d JOIN rt_private.history AS h ON h.room_id = d.room_id AND h.seq = d.seq
-		WHERE p.good AND x.k IS NULL AND y.k IS NULL AND d.room_id = send_all.room_id AND d.sender_id = (p.item).actor
-			AND d.client_id = (p.item).client_id
-		LIMIT 1) AS z ON true;
-	RETURN results;
-END
-$$;
+CREATE OR REPLACE FUNCTION rt_api.message_send_batch(actor text, req jsonb) RETURNS json
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_send_batch';
 
 CREATE OR REPLACE FUNCTION rt_api.message_send(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	result json;
-BEGIN
-	PERFORM rt_private.act_as(actor);
-	result := rt_private.send_all(rt_private.req_id(req, 'roomId'),
-		jsonb_build_array(jsonb_build_object('actor', actor, 'req', req))) -> 0;
-	IF result -> 'error' IS NOT NULL THEN
-		RAISE EXCEPTION '%', lower(left(result #>> '{error,message}', 1)) || substr(result #>> '{error,message}', 2) USING ERRCODE = 'RT' || (result ->> 'status');
-	END IF;
-	RETURN result;
-END
-$$;
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_send_one';
 
 CREATE OR REPLACE FUNCTION rt_private.api_message(actor text, req jsonb) RETURNS rt.messages
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
