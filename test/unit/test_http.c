@@ -213,6 +213,61 @@ test_queries(void)
 	ok(!rt_http_query_param("sid=a%00b", "sid", out, sizeof(out)), "no NUL");
 }
 
+static void
+test_codings(void)
+{
+	static const struct
+	{
+		const char *accept; /* NULL: no header */
+		enum rt_http_coding coding;
+	} cases[] = {
+		{NULL, RT_HTTP_IDENTITY},
+		{"", RT_HTTP_IDENTITY},
+		{"gzip", RT_HTTP_GZIP},
+		{"gzip, deflate, br, zstd", RT_HTTP_GZIP},
+		{"br;q=1.0, GZip;q=0.5, *;q=0.1", RT_HTTP_GZIP},
+		{"x-gzip", RT_HTTP_GZIP},
+		{"*", RT_HTTP_GZIP},
+		{"deflate, br", RT_HTTP_IDENTITY},
+		{"gzipped, notgzip", RT_HTTP_IDENTITY},
+		{"gzip;q=0", RT_HTTP_IDENTITY},
+		{"gzip;q=0.000, *", RT_HTTP_IDENTITY},
+		{"gzip ; q=0", RT_HTTP_IDENTITY},
+		{"gzip;Q=0", RT_HTTP_IDENTITY},
+		{"*;q=0, gzip;q=0", RT_HTTP_IDENTITY},
+		{"*;q=0", RT_HTTP_IDENTITY},
+		{"identity", RT_HTTP_IDENTITY},
+		{"gzip;q=0.001", RT_HTTP_GZIP},
+		{"identity, gzip;q=0.5", RT_HTTP_IDENTITY},
+		{"identity;q=0.5, gzip;q=0.5", RT_HTTP_GZIP},
+		{"identity;q=0.5, gzip;q=0.75", RT_HTTP_GZIP},
+		{"gzip, identity;q=0", RT_HTTP_GZIP_ONLY},
+		{"identity;q=0,gzip;q=0.2", RT_HTTP_GZIP_ONLY},
+		{"gzip, *;q=0", RT_HTTP_GZIP_ONLY},
+		{"*, identity;q=0", RT_HTTP_GZIP_ONLY},
+		{"identity;q=0", RT_HTTP_IDENTITY},
+		{"br, identity;q=0", RT_HTTP_IDENTITY},
+		{"gzip;q=2", RT_HTTP_IDENTITY},
+		{"gzip;q=x", RT_HTTP_IDENTITY},
+		{"gzip;q=0.1234", RT_HTTP_IDENTITY},
+		{"gzip;level=9", RT_HTTP_IDENTITY},
+		{", ,gzip,", RT_HTTP_GZIP},
+		{"deflate\r\nAccept-Encoding: gzip", RT_HTTP_GZIP},
+	};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		const char *accept = cases[i].accept;
+
+		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\n%s%s%s\r\n",
+				 accept == NULL ? "" : "Accept-Encoding: ", accept == NULL ? "" : accept,
+				 accept == NULL ? "" : "\r\n");
+		ok(status_of(text) == 200 && rt_http_accepted_coding(&head) == cases[i].coding, "Accept-Encoding: %s",
+		   accept == NULL ? "none" : accept);
+	}
+}
+
 int
 main(void)
 {
@@ -223,6 +278,7 @@ main(void)
 	test_chunks();
 	test_paths();
 	test_queries();
+	test_codings();
 	status_of("");
 	return tap_done();
 }

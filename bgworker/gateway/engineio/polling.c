@@ -23,10 +23,12 @@
 static void
 reply_text(struct rt_httpconn *c, const char *type, const char *body, size_t len)
 {
-	rt_httpconn_reply(
-		c,
-		&(struct rt_http_answer){
-			.status = 200, .content_type = type, .headers = "Cache-Control: no-store\r\n", .body = body, .len = len});
+	rt_httpconn_reply(c, &(struct rt_http_answer){.status = 200,
+												  .content_type = type,
+												  .headers = "Cache-Control: no-store\r\n",
+												  .body = body,
+												  .len = len,
+												  .may_gzip = true});
 }
 
 /* Answers the waiting GET with one packet of our own. */

@@ -162,6 +162,86 @@ list_has_token(const char *list, size_t len, const char *token)
 	return false;
 }
 
+/* A weight in thousandths (RFC 9110, section 12.4.2).  One that is malformed is 0: it is no wish for the coding. */
+static int
+weight_of(const char *p, const char *end)
+{
+	int value = 0;
+	int unit = 1000;
+
+	while (p < end && (*p == ' ' || *p == '\t' || *p == ';'))
+		p++;
+	if (p == end)
+		return 1000;
+	if (end - p < 3 || (*p != 'q' && *p != 'Q') || p[1] != '=')
+		return 0;
+	for (p += 2; p < end && unit > 0; p++)
+	{
+		if (*p == '.' && unit == 100)
+			continue;
+		if (*p < '0' || *p > '9')
+			return 0;
+		value += unit * (*p - '0');
+		unit /= 10;
+	}
+	return p == end && value <= 1000 ? value : 0;
+}
+
+/* Weights that are not there are -1. */
+struct weights
+{
+	int gzip;
+	int identity;
+	int any;
+};
+
+static void
+weigh_list(struct weights *w, const char *list, size_t len)
+{
+	const char *end = list + len;
+
+	while (list < end)
+	{
+		const char *comma = memchr(list, ',', (size_t) (end - list));
+		const char *item_end = comma != NULL ? comma : end;
+		size_t name_len;
+		int weight;
+
+		while (list < item_end && (*list == ' ' || *list == '\t'))
+			list++;
+		while (item_end > list && (item_end[-1] == ' ' || item_end[-1] == '\t'))
+			item_end--;
+		for (name_len = 0; list + name_len < item_end && is_token_char((unsigned char) list[name_len]); name_len++)
+			continue;
+		weight = weight_of(list + name_len, item_end);
+		if (same_word(list, name_len, "gzip") || same_word(list, name_len, "x-gzip"))
+			w->gzip = weight;
+		else if (same_word(list, name_len, "identity"))
+			w->identity = weight;
+		else if (same_word(list, name_len, "*"))
+			w->any = weight;
+		list = comma != NULL ? comma + 1 : end;
+	}
+}
+
+enum rt_http_coding
+rt_http_accepted_coding(const struct rt_http_head *h)
+{
+	struct weights w = {-1, -1, -1};
+	int gzip;
+	int identity;
+
+	for (int i = 0; i < h->nheaders; i++)
+		if (same_word(h->headers[i].name, h->headers[i].name_len, "accept-encoding"))
+			weigh_list(&w, h->headers[i].value, h->headers[i].value_len);
+	gzip = w.gzip >= 0 ? w.gzip : w.any;
+	/* Unless it is refused, identity is acceptable, and the last choice. */
+	identity = w.identity >= 0 ? w.identity : w.any == 0 ? 0 : 1;
+	if (gzip <= 0 || w.identity > gzip)
+		return RT_HTTP_IDENTITY;
+	return identity == 0 ? RT_HTTP_GZIP_ONLY : RT_HTTP_GZIP;
+}
+
 bool
 rt_http_header_has_token(const struct rt_http_head *h, const char *name, const char *token)
 {

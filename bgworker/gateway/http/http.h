@@ -49,6 +49,16 @@ bool rt_http_method_is(const struct rt_http_head *h, const char *method); /* met
 const struct rt_http_header *rt_http_find_header(const struct rt_http_head *h, const char *name); /* first; or NULL */
 bool rt_http_header_has_token(const struct rt_http_head *h, const char *name, const char *token); /* of a list */
 
+/* What Accept-Encoding asks for (RFC 9110, section 12.5.3), of the two codings that we have.  Who takes neither gets
+ * the body as it is: a request may have changed something, so 406 would be a lie. */
+enum rt_http_coding
+{
+	RT_HTTP_IDENTITY,
+	RT_HTTP_GZIP,      /* preferred, or as welcome */
+	RT_HTTP_GZIP_ONLY, /* identity;q=0 */
+};
+enum rt_http_coding rt_http_accepted_coding(const struct rt_http_head *h);
+
 /* Percent-decodes a path into out, which has room for len + 1 bytes.  RT_BAD_INPUT: a wrong escape, a NUL, a "." or
  * ".." segment, or not UTF-8. */
 enum rt_result rt_http_decode_path(const char *raw, size_t len, char *out);

@@ -5,7 +5,8 @@
  * for what, and what is answered, is the handler's business (net/http_router.c).
  *
  *     READING_HEAD ──> READING_BODY ──> ANSWERING ──> WRITING ─┬─> READING_HEAD   keep-alive
- *          │                │               │                  └─> LINGERING ──> CLOSED
+ *          │                │               │            ^     └─> LINGERING ──> CLOSED
+ *          │                │               │         PACKING    a long body, which is compressed over some turns
  *          └────────────────┴───────────────┴── a reply may come in each of these; CLOSED from any
  *
  * Invariants:
@@ -19,8 +20,8 @@
  *   closed for others.
  * - Nothing is freed while it may be on the stack: CLOSED connections go when the turn ends.
  *
- * Each state has a time limit, in one timer that the states share; a request that is held (a long poll) has none: its
- * owner has. */
+ * Each state has a time limit, in one timer that the states share.  A request that is held (a long poll) has none:
+ * its owner has; nor has PACKING, which ends by itself. */
 #include "httpconn.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/wheel.h"
+#include "gzip.h"
 
 #define READ_BYTES 65536     /* at most so much in one read */
 #define PIPELINE_BYTES 16384 /* read behind a request that is being answered */
@@ -54,6 +56,8 @@
 #define WRITE_STEP_BYTES 262144
 #define LINGER_TIMEOUT_MS 2000 /* after the last reply, so that it is read before the connection is reset */
 #define LINGER_BYTES (4 << 20) /* of what still comes then */
+#define PACKING_PAUSE_MS 5     /* while the budget of time for it is used up */
+#define GZIP_FROM_BYTES 1000   /* a reply as small as that fits into a packet of a network anyway */
 #define ADDRESS_BYTES 46
 
 enum state
@@ -61,9 +65,18 @@ enum state
 	READING_HEAD,
 	READING_BODY,
 	ANSWERING, /* the handler has the request */
+	PACKING,   /* the handler has answered; `packing` is there in this state alone */
 	WRITING,   /* the reply is not yet all with the kernel */
 	LINGERING, /* our side is shut down, what comes is thrown away */
 	CLOSED     /* freed when the turn ends */
+};
+
+/* A reply whose body is being compressed. */
+struct packing
+{
+	struct rt_gzip *gzip;
+	struct rt_http_answer answer; /* its headers are `headers`, its body the copy that gzip has */
+	char *headers;                /* the request's and the answer's */
 };
 
 struct rt_httpconn
@@ -80,6 +93,7 @@ struct rt_httpconn
 	struct rt_buf chunked; /* decoded body */
 	struct rt_http_chunks chunks;
 	struct rt_httpreply reply;
+	struct packing *packing;
 	size_t head_len;
 	size_t body_len;           /* with a known length */
 	struct rt_share_hold hold; /* of the memory that bodies share */
@@ -92,6 +106,7 @@ struct rt_httpconn
 	uint32_t replies; /* after which the connection went on */
 	void *owner;
 	char *headers;
+	enum rt_http_coding coding; /* of the current reply's body, if it is text of ours */
 	bool is_chunked;
 	bool keep_alive;
 	bool old_version; /* HTTP/1.0 */
@@ -112,6 +127,7 @@ struct rt_httpconn_server
 	const struct rt_traffic_limits *limits;
 	struct rt_traffic *traffic;
 	struct rt_shares *shares;
+	struct rt_gzip_pool *gzip;
 	struct rt_httpconn_handler handler;
 	struct rt_map *requests; /* by id, those that are being answered */
 	struct rt_httpconn *first;
@@ -168,6 +184,16 @@ forget_reply(struct rt_httpconn *c)
 	c->unsent = 0;
 }
 
+static void
+free_packing(struct packing *p)
+{
+	if (p == NULL)
+		return;
+	rt_gzip_free(p->gzip);
+	free(p->headers);
+	free(p);
+}
+
 /* Lets go of everything but the memory; the descriptor is the caller's. */
 static void
 detach(struct rt_httpconn *c)
@@ -189,6 +215,8 @@ detach(struct rt_httpconn *c)
 	rt_share_leave(&c->guest);
 	rt_share_drop(c->address);
 	c->address = NULL;
+	free_packing(c->packing);
+	c->packing = NULL;
 	forget_reply(c);
 	rt_loop_defer(s->loop, free_conn, c);
 }
@@ -392,22 +420,17 @@ abandon(struct rt_httpconn *c)
 	c->owner = NULL;
 }
 
-void
-rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
+static void
+begin_reply(struct rt_httpconn *c, const struct rt_http_answer *a, bool gzip)
 {
-	struct rt_httpreply_context x;
+	struct rt_httpreply_context x = {.date = date_of(c->server),
+									 .server_headers = c->server->headers,
+									 .headers = c->headers,
+									 .gzip = gzip,
+									 .keep_alive = c->keep_alive,
+									 .old_version = c->old_version,
+									 .head_only = c->head_only};
 
-	if (c->state == CLOSED || c->state == WRITING || c->state == LINGERING)
-		return;
-	drop_request(c);
-	if (a->close || c->eof || c->server->draining || is_crowded(c->server))
-		c->keep_alive = false;
-	x = (struct rt_httpreply_context){.date = date_of(c->server),
-									  .server_headers = c->server->headers,
-									  .headers = c->headers,
-									  .keep_alive = c->keep_alive,
-									  .old_version = c->old_version,
-									  .head_only = c->head_only};
 	rt_httpreply_put(&c->reply, a, &x);
 	c->state = WRITING;
 	c->write_goal = SIZE_MAX;
@@ -415,6 +438,125 @@ rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
 	write_on(c);
 	if (c->state == WRITING && !a->body_is_static && c->reply.tail_len > 0)
 		keep_tail(c);
+}
+
+/* Whether to try: what does not become smaller goes as it is, unless the client takes nothing else. */
+static bool
+is_gzip_wanted(const struct rt_httpconn *c, const struct rt_http_answer *a)
+{
+	if (!a->may_gzip || a->len == 0 || c->coding == RT_HTTP_IDENTITY)
+		return false;
+	if (c->coding == RT_HTTP_GZIP_ONLY)
+		return true;
+	return a->len > RT_GZIP_STEP_BYTES ||
+		   (a->len > GZIP_FROM_BYTES && rt_gzip_may_begin(c->server->gzip, rt_clock_us()));
+}
+
+static void
+begin_packed_reply(struct rt_httpconn *c, const struct rt_http_answer *a, struct rt_buf *out)
+{
+	struct rt_http_answer packed = *a;
+
+	packed.body = rt_buf_peek(out, &packed.len);
+	packed.body_is_static = false;
+	if (packed.len < a->len || c->coding == RT_HTTP_GZIP_ONLY)
+		begin_reply(c, &packed, true);
+	else
+		begin_reply(c, a, false);
+}
+
+/* A step in each turn, so that others' packets come in between. */
+static void
+pack_on(void *arg)
+{
+	struct rt_httpconn *c = arg;
+	struct packing *p = c->packing;
+	enum rt_result rc;
+
+	if (c->state != PACKING)
+		return;
+	if (!rt_gzip_may_step(p->gzip, rt_clock_us()))
+	{
+		rt_wheel_set(c->server->wheel, &c->timeout, PACKING_PAUSE_MS);
+		return;
+	}
+	rc = rt_gzip_step(p->gzip);
+	if (rc == RT_AGAIN)
+	{
+		rt_loop_defer(c->server->loop, pack_on, c);
+		return;
+	}
+	c->packing = NULL;
+	forget_reply(c);
+	p->answer.body = rt_buf_peek(rt_gzip_body(p->gzip), &p->answer.len);
+	if (rc == RT_OK)
+		begin_packed_reply(c, &p->answer, rt_gzip_out(p->gzip));
+	else
+		begin_reply(c, &p->answer, false);
+	free_packing(p);
+}
+
+static char *
+join_headers(const char *first, const char *second)
+{
+	size_t size = (first == NULL ? 0 : strlen(first)) + (second == NULL ? 0 : strlen(second)) + 1;
+	char *all = rt_alloc(size);
+
+	snprintf(all, size, "%s%s", first == NULL ? "" : first, second == NULL ? "" : second);
+	return all;
+}
+
+/* RT_LIMIT: there is no place for one more. */
+static enum rt_result
+begin_packing(struct rt_httpconn *c, const struct rt_http_answer *a)
+{
+	struct rt_traffic *traffic = c->server->traffic;
+	struct rt_gzip *gzip = NULL;
+
+	if (traffic->unsent_bytes + a->len <= RT_TRAFFIC_MAX_UNSENT_BYTES)
+		gzip = rt_gzip_new(c->server->gzip, a->body, a->len);
+	if (gzip == NULL)
+		return RT_LIMIT;
+	c->packing = rt_alloc(sizeof(*c->packing));
+	c->packing->gzip = gzip;
+	c->packing->headers = join_headers(c->headers, a->headers);
+	c->packing->answer = *a;
+	c->packing->answer.headers = c->packing->headers;
+	c->unsent = a->len;
+	traffic->unsent_bytes += a->len;
+	c->state = PACKING;
+	forget_request(c);
+	rt_wheel_unset(c->server->wheel, &c->timeout);
+	watch(c);
+	rt_loop_defer(c->server->loop, pack_on, c);
+	return RT_OK;
+}
+
+static enum rt_result
+reply_at_once(struct rt_httpconn *c, const struct rt_http_answer *a)
+{
+	struct rt_buf out;
+	enum rt_result rc;
+
+	rt_buf_init(&out, SIZE_MAX / 2); /* about as much as the body at the most */
+	rc = rt_gzip_at_once(c->server->gzip, a->body, a->len, &out);
+	if (rc == RT_OK)
+		begin_packed_reply(c, a, &out);
+	rt_buf_fini(&out);
+	return rc;
+}
+
+void
+rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a)
+{
+	if (c->state == CLOSED || c->state == PACKING || c->state == WRITING || c->state == LINGERING)
+		return;
+	drop_request(c);
+	if (a->close || c->eof || c->server->draining || is_crowded(c->server))
+		c->keep_alive = false;
+	if (is_gzip_wanted(c, a) && (a->len <= RT_GZIP_STEP_BYTES ? reply_at_once(c, a) : begin_packing(c, a)) == RT_OK)
+		return;
+	begin_reply(c, a, false);
 }
 
 /* Answers what is no request, with an error object; the connection ends. */
@@ -442,6 +584,11 @@ on_timeout(struct rt_wheel_entry *e)
 {
 	struct rt_httpconn *c = conn_of(e);
 
+	if (c->state == PACKING)
+	{
+		pack_on(c);
+		return;
+	}
 	if (c->state == READING_HEAD && rt_buf_len(&c->in) == 0)
 	{
 		close_conn(c);
@@ -564,6 +711,7 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	c->keep_alive = h->keep_alive;
 	c->old_version = h->minor == 0;
 	c->head_only = h->method_len == 4 && memcmp(h->method, "HEAD", 4) == 0;
+	c->coding = rt_http_accepted_coding(h);
 	c->id = ++s->last_id;
 	rt_map_put(s->requests, &c->id, sizeof(c->id), c);
 	if (s->handler.on_head(s->handler.arg, c, h) != RT_HTTP_READ_BODY || c->state != READING_HEAD)
@@ -858,7 +1006,7 @@ is_silent(const struct rt_share_guest *g)
 	const struct rt_httpconn *c =
 		(const struct rt_httpconn *) ((const char *) g - offsetof(struct rt_httpconn, guest));
 
-	return c->state != ANSWERING && !c->processing;
+	return c->state != ANSWERING && c->state != PACKING && !c->processing;
 }
 
 bool
@@ -933,6 +1081,7 @@ rt_httpconn_server_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_tr
 	s->shares = shares;
 	s->handler = *handler;
 	s->requests = rt_map_new();
+	s->gzip = rt_gzip_pool_new();
 	return s;
 }
 
@@ -967,5 +1116,6 @@ rt_httpconn_server_free(struct rt_httpconn_server *s)
 		close_conn(s->first);
 	}
 	rt_map_free(s->requests);
+	rt_gzip_pool_free(s->gzip);
 	free(s);
 }

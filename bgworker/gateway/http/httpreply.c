@@ -112,6 +112,10 @@ put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt
 	put_headers(r, x->server_headers);
 	put_headers(r, x->headers);
 	put_headers(r, a->headers);
+	if (a->may_gzip)
+		put_headers(r, "Vary: Accept-Encoding\r\n");
+	if (x->gzip)
+		put_headers(r, "Content-Encoding: gzip\r\n");
 	/* A refusal is nobody's to keep, and nothing that a browser may take for a script. */
 	if (a->status >= 400 && !has_header(a->headers, "Cache-Control:"))
 		put_headers(r, "Cache-Control: no-store\r\n");

@@ -21,6 +21,7 @@ struct rt_http_answer
 	const void *body;
 	size_t len;
 	bool body_is_static; /* body stays valid for ever, so it needs not be copied */
+	bool may_gzip;       /* compressed for those who accept it */
 	bool close;          /* the connection ends with this reply */
 };
 
@@ -30,6 +31,7 @@ struct rt_httpreply_context
 	const char *date;           /* of now, as RFC 9110, section 5.6.7, has it */
 	const char *server_headers; /* of every reply; NULL: none */
 	const char *headers;        /* of this request; NULL: none */
+	bool gzip;                  /* the body is compressed */
 	bool keep_alive;
 	bool old_version; /* HTTP/1.0, which must be told that the connection stays */
 	bool head_only;   /* HEAD: no body, but its length */

@@ -331,9 +331,12 @@ rt_http_router_reply(struct rt_http_router *r, uint64_t id, int status, const ch
 		rt_log(RT_LOG_ERROR, "http", "headers of a reply were malformed and left out");
 		headers = NULL;
 	}
-	rt_httpconn_reply(
-		c, &(struct rt_http_answer){
-			   .status = status, .content_type = content_type, .headers = headers, .body = body, .len = len});
+	rt_httpconn_reply(c, &(struct rt_http_answer){.status = status,
+												  .content_type = content_type,
+												  .headers = headers,
+												  .body = body,
+												  .len = len,
+												  .may_gzip = true});
 }
 
 /* RFC 6797, section 6.1.  Where TLS ends in front of us, whoever ends it says so. */

@@ -232,7 +232,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 
 	if (f == NULL)
 		return false;
-	gzip = f->gzip != NULL && rt_http_header_has_token(h, "accept-encoding", "gzip");
+	gzip = f->gzip != NULL && rt_http_accepted_coding(h) != RT_HTTP_IDENTITY;
 	/* Files have no version in their names, so a client asks whether its copy is still good. */
 	snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: no-cache\r\n%s%s" PAGE_HEADERS, f->etag,
 			 f->gzip != NULL ? "Vary: Accept-Encoding\r\n" : "", gzip ? "Content-Encoding: gzip\r\n" : "",
