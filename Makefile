@@ -134,7 +134,8 @@ uninstall-programs:
 # ---- the application that the gateway serves ------------------------------------
 # Bundled by npm's esbuild into files that need no network, beside the programs.  Without npm GET / finds nothing.
 WWW = build/www/index.html
-$(WWW): $(wildcard bgworker/www/src/*) bgworker/www/build bgworker/www/package-lock.json
+REFERENCE = docs/openapi.yaml docs/asyncapi.yaml
+$(WWW): $(wildcard bgworker/www/src/* bgworker/www/reference/*) $(REFERENCE) clients/js/tools/typescript.mjs bgworker/www/build bgworker/www/package-lock.json
 	@bgworker/www/build $(@D)
 
 .PHONY: www install-www uninstall-www dist
@@ -143,9 +144,11 @@ all: www
 install: install-www
 # File by file over what is there: a gateway may start at this moment.
 install-www: www
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www'
+	$(INSTALL_DATA) $(REFERENCE) '$(DESTDIR)$(pkglibdir)/rt_www/'
 	if [ -e $(WWW) ]; then \
 		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' && \
-		$(INSTALL_DATA) build/www/index.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
+		$(INSTALL_DATA) build/www/index.html* build/www/reference.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
 		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/'; \
 		for f in '$(DESTDIR)$(pkglibdir)'/rt_www/assets/*; do [ -e "build/www/assets/$$(basename "$$f")" ] || rm -f "$$f"; done; \
 	fi

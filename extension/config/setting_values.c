@@ -58,6 +58,7 @@ int rt_rate_logins;
 bool rt_confine;
 char *rt_trusted_proxies;
 bool rt_log_connections;
+bool rt_serve_reference;
 bool rt_disconnect_on_token_expiry;
 int rt_log_min_messages;
 bool rt_suppress_events;

@@ -82,6 +82,7 @@ extern int rt_rate_logins;
 
 extern char *rt_trusted_proxies;
 extern bool rt_log_connections;
+extern bool rt_serve_reference;
 extern bool rt_disconnect_on_token_expiry;
 extern int rt_log_min_messages; /* enum rt_log_min */
 

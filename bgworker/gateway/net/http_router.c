@@ -350,6 +350,7 @@ apply_settings(struct rt_http_router *r)
 		snprintf(r->always, sizeof(r->always), "Strict-Transport-Security: max-age=%d\r\n", s->hsts_max_age_s);
 	rt_httpconn_server_set_headers(r->server, r->always);
 	rt_http_static_set_sources(r->files, s->connect_sources);
+	rt_http_static_show_reference(r->files, s->serve_reference);
 }
 
 struct rt_http_router *

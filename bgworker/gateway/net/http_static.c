@@ -38,12 +38,14 @@ struct file
 	size_t gzip_len;
 	char etag[24]; /* with its quotes */
 	const char *type;
+	bool is_reference;
 };
 
 struct rt_http_static
 {
 	struct rt_map *files; /* by path */
 	size_t total_bytes;
+	bool hides_reference;
 	char sources[MAX_SOURCES]; /* each with a space in front */
 };
 
@@ -60,6 +62,7 @@ type_of(const char *path)
 										   {".png", "image/png"},
 										   {".ico", "image/x-icon"},
 										   {".woff2", "font/woff2"},
+										   {".yaml", "application/yaml; charset=utf-8"},
 										   {".txt", "text/plain; charset=utf-8"}};
 	const char *dot = strrchr(path, '.');
 
@@ -159,6 +162,26 @@ add_dir(struct rt_http_static *s, const char *dir, const char *path, int depth)
 		closedir(d);
 }
 
+/* What describes REST and events. */
+static void
+add_reference(struct rt_http_static *s, const char *dir)
+{
+	static const char *const names[][2] = {
+		{"openapi.yaml", "/openapi.yaml"}, {"asyncapi.yaml", "/asyncapi.yaml"}, {"reference.html", "/reference"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		char name[PATH_MAX];
+		struct file *f;
+
+		snprintf(name, sizeof(name), "%s/%s", dir, names[i][0]);
+		add_file(s, name, names[i][1]);
+		f = rt_map_find_str(s->files, names[i][1]);
+		if (f != NULL)
+			f->is_reference = true;
+	}
+}
+
 struct rt_http_static *
 rt_http_static_new(const char *dir)
 {
@@ -174,6 +197,7 @@ rt_http_static_new(const char *dir)
 	add_file(s, name, "/favicon.ico");
 	snprintf(name, sizeof(name), "%s/assets", dir);
 	add_dir(s, name, "/assets", 0);
+	add_reference(s, dir);
 	rt_log(RT_LOG_DEBUG, "http", "%zu files, %zu bytes from %s", rt_map_count(s->files), s->total_bytes, dir);
 	return s;
 }
@@ -215,17 +239,31 @@ rt_http_static_set_sources(struct rt_http_static *s, const char *sources)
 	s->sources[n] = '\0';
 }
 
+void
+rt_http_static_show_reference(struct rt_http_static *s, bool shown)
+{
+	s->hides_reference = !shown;
+}
+
+static const struct file *
+find(const struct rt_http_static *s, const char *path)
+{
+	const struct file *f = rt_map_find_str(s->files, path);
+
+	return f == NULL || (f->is_reference && s->hides_reference) ? NULL : f;
+}
+
 bool
 rt_http_static_has(const struct rt_http_static *s, const char *path)
 {
-	return rt_map_find_str(s->files, path) != NULL;
+	return find(s, path) != NULL;
 }
 
 bool
 rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, const struct rt_http_head *h,
 					 const char *path)
 {
-	const struct file *f = rt_map_find_str(s->files, path);
+	const struct file *f = find(s, path);
 	struct rt_http_answer r = {.status = 200, .body_is_static = true};
 	char headers[1024 + MAX_SOURCES];
 	bool gzip;

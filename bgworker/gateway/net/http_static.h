@@ -8,13 +8,17 @@
 
 struct rt_http_static;
 
-/* index.html (as "/"), favicon.ico and what lies under assets/.  Never fails: what cannot be read is logged. */
+/* index.html (as "/"), favicon.ico, the reference, and what lies under assets/.  Never fails: what cannot be read is
+ * logged. */
 struct rt_http_static *rt_http_static_new(const char *dir);
 void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 
 /* Where the pages may connect to beside their own server: sources of CSP, separated by commas; NULL or "": nowhere.
  */
 void rt_http_static_set_sources(struct rt_http_static *s, const char *sources);
+
+/* Whether /reference, /openapi.yaml and /asyncapi.yaml are there; they are, at first. */
+void rt_http_static_show_reference(struct rt_http_static *s, bool shown);
 
 bool rt_http_static_has(const struct rt_http_static *s, const char *path);
 

@@ -249,6 +249,7 @@ rt_network_reload(struct rt_network *t, const struct rt_network_settings *o)
 	if (t->settings.limits.max_connections > connections_before)
 		t->settings.limits.max_connections = connections_before;
 	t->settings.hsts_max_age_s = o->hsts_max_age_s;
+	t->settings.serve_reference = o->serve_reference;
 	replace_string(&t->settings.connect_sources, o->connect_sources);
 	replace_string(&t->settings.cors_origins, o->cors_origins);
 	replace_string(&t->settings.trusted_proxies, o->trusted_proxies);

@@ -46,6 +46,7 @@ rt_network_settings_read(struct rt_network_settings *s, struct rt_conf *c)
 		.connect_sources = rt_conf_str(c, "connect_sources"),
 		.cors_origins = rt_conf_str(c, "cors_origins"),
 		.trusted_proxies = rt_conf_str(c, "trusted_proxies"),
+		.serve_reference = rt_conf_bool(c, "serve_reference"),
 		.workers = rt_conf_workers(c),
 	};
 	find_www(s->static_dir, sizeof(s->static_dir));

@@ -29,6 +29,7 @@ struct rt_network_settings
 	const char *connect_sources;        /* (r) comma-separated sources for the application's CSP; NULL or "": none */
 	const char *cors_origins;           /* (r) comma-separated origins, "*" for any; NULL or "": none */
 	const char *trusted_proxies;        /* (r) comma-separated addresses and networks; NULL or "": none */
+	bool serve_reference;               /* (r) /reference and what it is made from */
 	char static_dir[PATH_MAX];          /* GET / and /assets/…, read once; "": none */
 	int workers;                        /* this one is number eio.worker of them */
 	bool beside;                        /* another network of the process sets its limit of descriptors */
