@@ -147,9 +147,10 @@ install-www: www
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www'
 	$(INSTALL_DATA) $(REFERENCE) '$(DESTDIR)$(pkglibdir)/rt_www/'
 	if [ -e $(WWW) ]; then \
-		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' && \
+		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' '$(DESTDIR)$(pkglibdir)/rt_www/socket.io' && \
 		$(INSTALL_DATA) build/www/index.html* build/www/reference.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
-		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/'; \
+		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/' && \
+		$(INSTALL_DATA) build/www/socket.io/* '$(DESTDIR)$(pkglibdir)/rt_www/socket.io/'; \
 		for f in '$(DESTDIR)$(pkglibdir)'/rt_www/assets/*; do [ -e "build/www/assets/$$(basename "$$f")" ] || rm -f "$$f"; done; \
 	fi
 uninstall: uninstall-www

@@ -1,4 +1,4 @@
-// README.md: its example for browsers, run as it stands there, shows what its INSERT sends.
+// README.md: its page, run as it stands there, shows what its INSERT sends.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
@@ -6,7 +6,9 @@ import { io } from 'socket.io-client';
 import { until } from './lib/client.mjs';
 import { Cluster } from './lib/cluster.mjs';
 
-const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+const file = (name) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8');
+const readme = await file('README.md');
+const page = await file('examples/page.html');
 const sockets = [];
 let cluster;
 
@@ -16,22 +18,35 @@ after(async () => {
   await cluster?.stop();
 });
 
-test('a message that SQL inserts is seen', async () => {
-  const [alice] = await cluster.users('alice');
-  assert.equal(await cluster.room('General', 'alice'), '1');
-  const [insert] = readme.match(/^ {4}INSERT INTO rt\.messages .*;$/m);
-  const [, example] = readme.match(/^ {4}import \{ io \} from 'socket\.io-client';\n((?: {4}.*\n)+)/m);
-  const code = example.replace("'…'", `'${alice}'`).replace('http://localhost:4501', cluster.url);
-  assert.ok(code.includes(alice) && code.includes(cluster.url));
+test('it has the page of examples, in five lines', () => {
+  assert.equal(page.trimEnd().split('\n').length, 5);
+  assert.ok(readme.includes(page.trimEnd().replace(/^/gm, ' '.repeat(8))));
+});
 
+test('a message that SQL inserts is seen', async () => {
+  for (const id of ['alice', 'bob']) await cluster.sql('SELECT rt.create_user($1, initcap($1), $2)', [id, `${id}-demo`]);
+  assert.equal(await cluster.room('General', 'alice', 'bob'), '1');
+  const [, insert] = readme.match(/^ {4}psql .* -c "(INSERT INTO rt\.messages .*)"$/m);
+  const [, code] = page.replaceAll('http://localhost:4501', cluster.url).match(/<script type="module">\n([^]*)<\/script>/);
   const shown = [];
   const dial = (...args) => {
     sockets.push(io(...args));
     return sockets.at(-1);
   };
-  new Function('io', 'console', code)(dial, { log: (line) => shown.push(line) });
+  const document = { querySelector: (selector) => assert.equal(selector, 'pre') ?? { append: (text) => shown.push(text) } };
+  const AsyncFunction = (async () => {}).constructor;
+  await new AsyncFunction('io', 'document', code)(dial, document);
   await until(async () => (await cluster.value('SELECT count(*) FROM rt.stat_connections WHERE rooms = 1')) === '1', 'it has joined');
   await cluster.sql(insert);
   await until(() => shown.length > 0, 'the message is shown');
-  assert.deepEqual(shown, ['Alice: hello']);
+  assert.deepEqual(shown, ['Bob: hello\n']);
+});
+
+test('the gateway serves the library that the page loads', async () => {
+  for (const name of ['socket.io.min.js', 'socket.io.esm.min.js']) {
+    const reply = await fetch(`${cluster.url}/socket.io/${name}`);
+    assert.equal(reply.status, 200);
+    assert.match(reply.headers.get('content-type'), /^text\/javascript/);
+    assert.match(await reply.text(), /Socket\.IO v4\./);
+  }
 });

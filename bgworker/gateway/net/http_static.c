@@ -197,6 +197,8 @@ rt_http_static_new(const char *dir)
 	add_file(s, name, "/favicon.ico");
 	snprintf(name, sizeof(name), "%s/assets", dir);
 	add_dir(s, name, "/assets", 0);
+	snprintf(name, sizeof(name), "%s/socket.io", dir);
+	add_dir(s, name, "/socket.io", 0);
 	add_reference(s, dir);
 	rt_log(RT_LOG_DEBUG, "http", "%zu files, %zu bytes from %s", rt_map_count(s->files), s->total_bytes, dir);
 	return s;

@@ -8,8 +8,8 @@
 
 struct rt_http_static;
 
-/* index.html (as "/"), favicon.ico, the reference, and what lies under assets/.  Never fails: what cannot be read is
- * logged. */
+/* index.html (as "/"), favicon.ico, the reference, and what lies under assets/ and socket.io/.  Never fails: what
+ * cannot be read is logged. */
 struct rt_http_static *rt_http_static_new(const char *dir);
 void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 

@@ -1916,6 +1916,8 @@ export interface Operations {
       lastSeq: number;
       /** The number of the room's last change, for sync-rooms */
       lastChange: number;
+      /** Changes when a server with possibly fewer messages has taken over: drop what you hold beyond `lastSeq` */
+      epoch: string;
       /** Reactions to the messages of the page */
       reactions: Reactions[];
     };
