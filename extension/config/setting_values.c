@@ -24,6 +24,8 @@ char *rt_ssl_key_file;
 char *rt_ssl_min_protocol_version;
 char *rt_connect_sources;
 char *rt_cors_origins;
+char *rt_oidc_issuer;
+char *rt_oidc_client_id;
 char *rt_metrics_address;
 char *rt_program_path;
 int rt_connect_timeout_ms;

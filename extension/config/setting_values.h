@@ -47,6 +47,8 @@ extern char *rt_ssl_key_file;
 extern char *rt_ssl_min_protocol_version;
 extern char *rt_connect_sources;
 extern char *rt_cors_origins;
+extern char *rt_oidc_issuer;
+extern char *rt_oidc_client_id;
 extern char *rt_metrics_address;
 extern char *rt_program_path;
 extern bool rt_confine;

@@ -208,6 +208,13 @@ static const struct string_setting string_settings[] = {
 	{"rt.cors_origins", &rt_cors_origins, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_cors_origins,
 	 "Lists the other origins whose pages may use the gateway, such as https://app.example.com.",
 	 "https://*.example.com matches all subdomains of example.com. Empty: none. * means all origins."},
+	{"rt.oidc_issuer", &rt_oidc_issuer, "", PGC_SIGHUP, 0, TOLD, rt_check_oidc_issuer,
+	 "Sets the OpenID Connect provider that the web application offers for signing in, such as "
+	 "https://login.example.com/realms/main.",
+	 "Add the provider with rt.add_issuer(), too. Empty: the application asks for a password only."},
+	{"rt.oidc_client_id", &rt_oidc_client_id, "", PGC_SIGHUP, 0, TOLD, rt_check_oidc_client_id,
+	 "Sets the application's client id at rt.oidc_issuer.",
+	 "The provider must know it as a public client that uses PKCE, with the application's address as redirect URI."},
 	{"rt.trusted_proxies", &rt_trusted_proxies, "", PGC_SIGHUP, GUC_LIST_INPUT, TOLD, rt_check_trusted_proxies,
 	 "Lists the addresses and networks of reverse proxies whose X-Forwarded-For header the gateway trusts.",
 	 "rt.rate_logins, rt.stat_connections and the log use the client's address from it. Empty: none is trusted."},

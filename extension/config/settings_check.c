@@ -193,6 +193,39 @@ rt_check_turn_urls(char **newval, void **extra, GucSource source)
 					  "Separate multiple URLs with commas. Name the secret's file in rt.turn_secret_file.");
 }
 
+/* OpenID Connect Discovery 1.0, section 3: an issuer has neither a query nor a fragment.  Its origin becomes a source
+ * of the Content-Security-Policy. */
+bool
+rt_check_oidc_issuer(char **newval, void **extra, GucSource source)
+{
+	const char *host = strstr(*newval, "://");
+
+	if (**newval == '\0' ||
+		((strncmp(*newval, "https://", 8) == 0 || strncmp(*newval, "http://", 7) == 0) && host[3] != '\0' &&
+		 host[3] != '/' && strchr(host, '@') == NULL && strchr(host, '*') == NULL && is_source(*newval)))
+		return true;
+	GUC_check_errdetail("\"%s\" is not the URL of an OpenID Connect issuer.", *newval);
+	GUC_check_errhint(
+		"Set it as the provider writes it, such as https://login.example.com/realms/main, without a query.");
+	return false;
+}
+
+bool
+rt_check_oidc_client_id(char **newval, void **extra, GucSource source)
+{
+	for (const char *c = *newval; *c != '\0'; c++)
+	{
+		/* RFC 6749, appendix A.1: a client's id has visible ASCII characters and spaces. */
+		if (*c < ' ' || *c > '~')
+		{
+			GUC_check_errdetail("A client id has visible ASCII characters and spaces only.");
+			GUC_check_errhint("Copy the client id from the provider's configuration.");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* host:port, [::1]:port, or a port alone. */
 static bool
 is_metrics_address(const char *text)

@@ -17,6 +17,8 @@ extern bool rt_check_trusted_proxies(char **newval, void **extra, GucSource sour
 extern bool rt_check_connect_sources(char **newval, void **extra, GucSource source);
 extern bool rt_check_turn_urls(char **newval, void **extra, GucSource source);
 extern bool rt_check_cors_origins(char **newval, void **extra, GucSource source);
+extern bool rt_check_oidc_issuer(char **newval, void **extra, GucSource source);
+extern bool rt_check_oidc_client_id(char **newval, void **extra, GucSource source);
 extern bool rt_check_conninfo(char **newval, void **extra, GucSource source);
 extern bool rt_check_file(char **newval, void **extra, GucSource source);
 extern bool rt_check_program_path(char **newval, void **extra, GucSource source);

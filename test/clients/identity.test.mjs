@@ -1,5 +1,8 @@
 // Who gets in, and until when: sessions, revocation, and the tokens of other issuers, made by npm jose as a provider makes them.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import * as jose from 'jose';
 import { closeAll, connect, dial, refusal, until, within } from './lib/client.mjs';
@@ -278,6 +281,31 @@ describe('other issuers', () => {
     await cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://creates.example.com', { keys: [{ ...next, kid: 'n' }] }]);
     await until(async () => (await me(await made('other', 'o'))).status === 401, 'the old key is gone');
     assert.equal((await me(await made('next', 'n'))).status, 200);
+  });
+
+  test('the recipe for cron follows the keys of a provider, and leaves the old ones when it does not answer', async () => {
+    const page = await readFile(new URL('../../docs/identity.md', import.meta.url), 'utf8');
+    const [, recipe] = page.match(/psql (?:.*) <<'SQL'\n([^]*?)\n {4}SQL/);
+    const issuer = 'https://login.example.com/realms/main';
+    const pair = await jose.generateKeyPair('EdDSA', { extractable: true });
+    const jwk = await jose.exportJWK(pair.publicKey);
+    await cluster.sql('SELECT rt.add_issuer($1, $2, $3, create_users => true)', [issuer, [AUDIENCE], { keys: [await jose.exportJWK(keys.other.publicKey)] }]);
+    let status = 200;
+    const server = createServer((request, response) => response.writeHead(status).end(JSON.stringify({ keys: [{ ...jwk, kid: 'fetched' }] })));
+    await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+    const sql = recipe.replace(/`curl (.*) https:.*`/, `\`curl $1 http://127.0.0.1:${server.address().port}/certs\``);
+    const follow = () => new Promise((resolve) => {
+      const child = execFile('psql', ['-qX', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1'], { env: { ...process.env, ...cluster.env } }, (error) => resolve(error?.code ?? 0));
+      child.stdin.end(sql);
+    });
+    assert.equal(await follow(), 0);
+    const claims = { iss: issuer, aud: AUDIENCE, sub: 'of-the-recipe', iat: now(), exp: now() + 300 };
+    const made = await new jose.SignJWT(claims).setProtectedHeader({ alg: 'EdDSA', kid: 'fetched' }).sign(pair.privateKey);
+    await until(async () => (await me(made)).status === 200, 'the fetched key is known');
+    status = 500;
+    assert.notEqual(await follow(), 0);
+    assert.equal((await me(made)).status, 200);
+    server.close();
   });
 
   test('a key set that is broken is refused whole, with what is wrong', async () => {

@@ -349,7 +349,7 @@ apply_settings(struct rt_http_router *r)
 	if (s->tls && s->hsts_max_age_s > 0)
 		snprintf(r->always, sizeof(r->always), "Strict-Transport-Security: max-age=%d\r\n", s->hsts_max_age_s);
 	rt_httpconn_server_set_headers(r->server, r->always);
-	rt_http_static_set_sources(r->files, s->connect_sources);
+	rt_http_static_configure(r->files, s->connect_sources, s->oidc_issuer, s->oidc_client_id);
 	rt_http_static_show_reference(r->files, s->serve_reference);
 }
 

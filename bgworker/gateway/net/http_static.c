@@ -1,6 +1,7 @@
 /* http_static.c: see http_static.h.
  *
- * A file `x.gz` beside `x` is its compressed form.  File I/O happens at the start only. */
+ * A file `x.gz` beside `x` is its compressed form.  File I/O happens at the start only.  One file is on no disk: what
+ * the application has to know of the settings. */
 #include "http_static.h"
 
 #include <dirent.h>
@@ -16,6 +17,7 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/map.h"
+#include "bgworker/common/text.h"
 
 #define MAX_TOTAL_BYTES (64 << 20)
 #define MAX_FILES 500
@@ -28,6 +30,7 @@
 	"frame-ancestors 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 #define MAX_SOURCES 1024 /* bytes of them in a header */
+#define SETTINGS_PATH "/assets/settings.json"
 
 struct file
 {
@@ -39,6 +42,7 @@ struct file
 	char etag[24]; /* with its quotes */
 	const char *type;
 	bool is_reference;
+	bool changes; /* whether `data` is replaced while answers are on their way */
 };
 
 struct rt_http_static
@@ -182,6 +186,20 @@ add_reference(struct rt_http_static *s, const char *dir)
 	}
 }
 
+static void
+add_settings(struct rt_http_static *s)
+{
+	struct file *f;
+
+	if (rt_map_find_str(s->files, "/") == NULL || rt_map_find_str(s->files, SETTINGS_PATH) != NULL)
+		return;
+	f = rt_alloc(sizeof(*f));
+	f->path = rt_strdup(SETTINGS_PATH);
+	f->type = type_of(SETTINGS_PATH);
+	f->changes = true;
+	rt_map_put_str(s->files, f->path, f);
+}
+
 struct rt_http_static *
 rt_http_static_new(const char *dir)
 {
@@ -200,6 +218,7 @@ rt_http_static_new(const char *dir)
 	snprintf(name, sizeof(name), "%s/socket.io", dir);
 	add_dir(s, name, "/socket.io", 0);
 	add_reference(s, dir);
+	add_settings(s);
 	rt_log(RT_LOG_DEBUG, "http", "%zu files, %zu bytes from %s", rt_map_count(s->files), s->total_bytes, dir);
 	return s;
 }
@@ -223,22 +242,73 @@ rt_http_static_free(struct rt_http_static *s)
 	free(s);
 }
 
-void
-rt_http_static_set_sources(struct rt_http_static *s, const char *sources)
+/* An entry that does not fit is left out, and the log says so. */
+static void
+add_source(struct rt_http_static *s, const char *source, size_t len)
 {
-	size_t n = 0;
+	size_t n = strlen(s->sources);
 
+	if (n + len + 2 <= sizeof(s->sources))
+		snprintf(s->sources + n, sizeof(s->sources) - n, " %.*s", (int) len, source);
+	else
+		rt_log(RT_LOG_WARNING, "http", "connect_sources is longer than %d bytes: \"%.*s\" is left out", MAX_SOURCES,
+			   (int) len, source);
+}
+
+/* The origin of a URL, which rt_check_oidc_issuer() has seen. */
+static size_t
+origin_len(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host == NULL ? 0 : (size_t) (host - url) + 3 + strcspn(host + 3, "/");
+}
+
+/* {"oidc":{"issuer":…,"clientId":…}}, or {"oidc":null}. */
+static void
+write_settings(struct file *f, const char *issuer, const char *client_id)
+{
+	struct rt_text t;
+
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"oidc\":");
+	if (issuer != NULL && client_id != NULL)
+	{
+		rt_text_add(&t, "{\"issuer\":");
+		rt_text_quote(&t, issuer);
+		rt_text_add(&t, ",\"clientId\":");
+		rt_text_quote(&t, client_id);
+		rt_text_add(&t, "}}");
+	}
+	else
+		rt_text_add(&t, "null}");
+	free(f->data);
+	f->len = t.len;
+	f->data = rt_strndup(t.data, t.len);
+	snprintf(f->etag, sizeof(f->etag), "\"%016" PRIx64 "\"", hash_of(f->data, f->len));
+	rt_text_fini(&t);
+}
+
+void
+rt_http_static_configure(struct rt_http_static *s, const char *sources, const char *issuer, const char *client_id)
+{
+	struct file *settings = rt_map_find_str(s->files, SETTINGS_PATH);
+
+	s->sources[0] = '\0';
 	while (sources != NULL && *sources != '\0')
 	{
 		size_t len;
 
 		sources += strspn(sources, ", \t");
 		len = strcspn(sources, ", \t");
-		if (len > 0 && n + len + 2 <= sizeof(s->sources))
-			n += (size_t) snprintf(s->sources + n, sizeof(s->sources) - n, " %.*s", (int) len, sources);
+		if (len > 0)
+			add_source(s, sources, len);
 		sources += len;
 	}
-	s->sources[n] = '\0';
+	if (issuer != NULL && client_id != NULL)
+		add_source(s, issuer, origin_len(issuer));
+	if (settings != NULL)
+		write_settings(settings, issuer, client_id);
 }
 
 void
@@ -266,7 +336,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 					 const char *path)
 {
 	const struct file *f = find(s, path);
-	struct rt_http_answer r = {.status = 200, .body_is_static = true};
+	struct rt_http_answer r = {.status = 200};
 	char headers[1024 + MAX_SOURCES];
 	bool gzip;
 
@@ -285,6 +355,7 @@ rt_http_static_serve(const struct rt_http_static *s, struct rt_httpconn *c, cons
 		r.content_type = f->type;
 		r.body = gzip ? f->gzip : f->data;
 		r.len = gzip ? f->gzip_len : f->len;
+		r.body_is_static = !f->changes;
 	}
 	rt_httpconn_reply(c, &r);
 	return true;

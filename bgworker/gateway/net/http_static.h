@@ -13,9 +13,11 @@ struct rt_http_static;
 struct rt_http_static *rt_http_static_new(const char *dir);
 void rt_http_static_free(struct rt_http_static *s); /* NULL is fine */
 
-/* Where the pages may connect to beside their own server: sources of CSP, separated by commas; NULL or "": nowhere.
- */
-void rt_http_static_set_sources(struct rt_http_static *s, const char *sources);
+/* Where the pages may connect to beside their own server, in their Content-Security-Policy: `sources` separated by
+ * commas, and the identity provider `issuer`.  /assets/settings.json tells the application the provider, and what it
+ * is called there.  Each may be NULL: nowhere, and none. */
+void rt_http_static_configure(struct rt_http_static *s, const char *sources, const char *issuer,
+							  const char *client_id);
 
 /* Whether /reference, /openapi.yaml and /asyncapi.yaml are there; they are, at first. */
 void rt_http_static_show_reference(struct rt_http_static *s, bool shown);

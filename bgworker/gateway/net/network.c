@@ -56,6 +56,8 @@ copy_strings(struct rt_network_settings *settings)
 	settings->listen_addresses = copy_or_null(settings->listen_addresses);
 	settings->connect_sources = copy_or_null(settings->connect_sources);
 	settings->cors_origins = copy_or_null(settings->cors_origins);
+	settings->oidc_issuer = copy_or_null(settings->oidc_issuer);
+	settings->oidc_client_id = copy_or_null(settings->oidc_client_id);
 	settings->trusted_proxies = copy_or_null(settings->trusted_proxies);
 }
 
@@ -65,6 +67,8 @@ free_strings(struct rt_network_settings *settings)
 	free((char *) settings->listen_addresses);
 	free((char *) settings->connect_sources);
 	free((char *) settings->cors_origins);
+	free((char *) settings->oidc_issuer);
+	free((char *) settings->oidc_client_id);
 	free((char *) settings->trusted_proxies);
 }
 
@@ -252,6 +256,8 @@ rt_network_reload(struct rt_network *t, const struct rt_network_settings *o)
 	t->settings.serve_reference = o->serve_reference;
 	replace_string(&t->settings.connect_sources, o->connect_sources);
 	replace_string(&t->settings.cors_origins, o->cors_origins);
+	replace_string(&t->settings.oidc_issuer, o->oidc_issuer);
+	replace_string(&t->settings.oidc_client_id, o->oidc_client_id);
 	replace_string(&t->settings.trusted_proxies, o->trusted_proxies);
 	rt_http_router_reload(t->router);
 	return reload_tls(t, o);

@@ -45,6 +45,8 @@ rt_network_settings_read(struct rt_network_settings *s, struct rt_conf *c)
 		.hsts_max_age_s = (int) (rt_conf_int(c, "hsts_max_age") / 1000), /* told in ms */
 		.connect_sources = rt_conf_str(c, "connect_sources"),
 		.cors_origins = rt_conf_str(c, "cors_origins"),
+		.oidc_issuer = rt_conf_str(c, "oidc_issuer"),
+		.oidc_client_id = rt_conf_str(c, "oidc_client_id"),
 		.trusted_proxies = rt_conf_str(c, "trusted_proxies"),
 		.serve_reference = rt_conf_bool(c, "serve_reference"),
 		.workers = rt_conf_workers(c),

@@ -28,6 +28,8 @@ struct rt_network_settings
 	int hsts_max_age_s;                 /* (r) of Strict-Transport-Security; 0: none */
 	const char *connect_sources;        /* (r) comma-separated sources for the application's CSP; NULL or "": none */
 	const char *cors_origins;           /* (r) comma-separated origins, "*" for any; NULL or "": none */
+	const char *oidc_issuer;            /* (r) the provider that the application offers; NULL or "": none */
+	const char *oidc_client_id;         /* (r) what the application is called there */
 	const char *trusted_proxies;        /* (r) comma-separated addresses and networks; NULL or "": none */
 	bool serve_reference;               /* (r) /reference and what it is made from */
 	char static_dir[PATH_MAX];          /* GET / and /assets/…, read once; "": none */

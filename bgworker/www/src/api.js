@@ -1,18 +1,21 @@
 // REST, and who is signed in.  What is refused is an Error that has the contract's `code`.
+import { t } from './i18n.js';
 import { PROFILE } from './profile.js';
 
 const KEY = `rt-token${PROFILE}`;
+const PROVIDED = `rt-oidc${PROFILE}`; // beside a token of an identity provider: how to get the next one
 const NOTICE = `rt-notice${PROFILE}`;
 export const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
-const ENDED = 'Your session has ended. Sign in again.';
 const RENEW_RETRY_MS = 30_000;
+const FRESH_MS = 10_000; // a token that is refused so soon after it was made is not made again
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const ANSWER_MS = 15_000;
 let token = localStorage.getItem(KEY);
+let madeAt = 0;
 let refresh;
 
 export function failure(error) {
-  return Object.assign(new Error(error?.message ?? "Can't reach the server"), {
+  return Object.assign(new Error(error?.message ?? t("Can't reach the server")), {
     code: error?.code ?? 'unavailable',
   });
 }
@@ -21,28 +24,64 @@ export function currentToken() {
   return token;
 }
 
-function keep(answer) {
-  token = answer.token;
+// ---- tokens, and their renewal -----------------------------------------------------
+
+function keep({ token: made, expiresAt }) {
+  token = made;
+  madeAt = Date.now();
   localStorage.setItem(KEY, token);
-  renewAfter((new Date(answer.expiresAt) - Date.now()) / 2);
-  return answer;
+  renewAfter((new Date(expiresAt) - Date.now()) / 2);
+}
+
+// `session` says how to get the next one; what is secret in it is kept by oidc.js.
+export function keepProvided(made, session) {
+  localStorage.setItem(PROVIDED, JSON.stringify(session));
+  keep({ token: made, expiresAt: session.expiresAt });
+}
+
+export function providedSession() {
+  const session = localStorage.getItem(PROVIDED);
+  return session && JSON.parse(session);
 }
 
 function renewAfter(ms) {
   clearTimeout(refresh);
-  refresh = setTimeout(
-    () => rest('POST', '/auth/refresh').then(keep, () => renewAfter(RENEW_RETRY_MS)),
-    Math.min(ms, LONGEST_TIMER_MS),
-  );
+  refresh = setTimeout(() => renew().catch(onNotRenewed), Math.min(ms, LONGEST_TIMER_MS));
 }
 
-export async function rest(method, path, body) {
+// What a provider does not renew is good until it ends.
+function onNotRenewed({ code }) {
+  const session = providedSession();
+  if (code === 'unavailable') renewAfter(RENEW_RETRY_MS);
+  else if (session) refresh = setTimeout(endSession, new Date(session.expiresAt) - Date.now());
+}
+
+async function renew() {
+  if (!providedSession()) keep(await rest('POST', '/auth/refresh'));
+  else await import('./oidc.js').then(({ renew: renewProvided }) => renewProvided());
+}
+
+// A token of a provider may have ended while the machine slept.  Result: whether there is another one now.
+export async function renewRefused() {
+  if (!providedSession() || Date.now() - madeAt < FRESH_MS) return false;
+  try {
+    await renew();
+    return true;
+  } catch (error) {
+    if (error.code === 'unavailable') throw error;
+    return false;
+  }
+}
+
+// ---- requests ------------------------------------------------------------------------
+
+async function ask(method, path, body, bearer) {
   let response;
   try {
     response = await fetch(new URL(path.slice(1), BASE), {
       method,
       headers: {
-        ...(token && { authorization: `Bearer ${token}` }),
+        ...(bearer && { authorization: `Bearer ${bearer}` }),
         ...(body && { 'content-type': 'application/json' }),
       },
       body: body && JSON.stringify(body),
@@ -52,10 +91,23 @@ export async function rest(method, path, body) {
     throw failure();
   }
   const answer = await response.json().catch(() => ({}));
-  if (answer.error?.code === 'unauthorized' && path !== '/auth') endSession();
-  if (!answer.success) throw failure(answer.error);
+  if (!answer.success) throw Object.assign(failure(answer.error), { answer });
   return answer;
 }
+
+export async function rest(method, path, body) {
+  try {
+    return await ask(method, path, body, token);
+  } catch (error) {
+    if (error.code !== 'unauthorized' || path === '/auth') throw error;
+    if (await renewRefused()) return ask(method, path, body, token);
+    endSession();
+    throw error;
+  }
+}
+
+// Whose a token is that is not kept yet.
+export const tokenOf = async (made) => (await ask('GET', '/api/users/me', undefined, made)).data;
 
 // All pages of a list.
 export async function all(path) {
@@ -85,29 +137,35 @@ export async function findUsers(...usernames) {
   return ids;
 }
 
-export async function signIn(username, password) {
-  keep(await rest('POST', '/auth', { username, password }));
+// `code` is of an authenticator, where the server has asked for one: then the error's answer has `twoFactor`.
+export async function signIn(username, password, code) {
+  keep(await rest('POST', '/auth', { username, password, code }));
   return (await rest('GET', '/api/users/me')).data;
 }
 
 export async function resume() {
-  keep(await rest('POST', '/auth/refresh'));
+  const session = providedSession();
+  if (session) renewAfter((new Date(session.expiresAt) - Date.now()) / 2);
+  else await renew();
   return (await rest('GET', '/api/users/me')).data;
 }
 
 // The server ends the session, whoever else has the token.  Other tabs of the profile hear of it, and are signed out too.
 export async function signOut() {
-  await rest('POST', '/auth/logout').catch(() => {});
+  if (localStorage.getItem(PROVIDED))
+    await import('./oidc.js').then(({ revoke }) => revoke()).catch(() => {});
+  else await ask('POST', '/auth/logout', undefined, token).catch(() => {});
   forgetSession();
 }
 
 function forgetSession() {
+  localStorage.removeItem(PROVIDED);
   localStorage.removeItem(KEY);
   location.assign(location.pathname + location.search);
 }
 
 export function endSession() {
-  sessionStorage.setItem(NOTICE, ENDED);
+  sessionStorage.setItem(NOTICE, t('Your session has ended. Sign in again.'));
   forgetSession();
 }
 

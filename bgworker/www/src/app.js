@@ -1,6 +1,8 @@
 // Starts the page: whoever is signed in gets the application, whoever is not the form to do that.
 import { currentToken, resume, takeNotice } from './api.js';
+import { load } from './i18n.js';
 import { showLogin } from './login.js';
+import { returned } from './returned.js';
 
 const root = document.getElementById('app');
 const loadChat = () => import('./chat.js');
@@ -11,7 +13,14 @@ async function start(me) {
 }
 
 const login = (problem) => showLogin(root, start, problem);
-if (currentToken()) {
+
+async function goOn() {
   loadChat(); // while the server is asked
-  resume().then(start, (error) => login(error.code === 'unavailable' ? error.message : ''));
-} else login(takeNotice());
+  const { finish } = returned ? await import('./oidc.js') : {};
+  return finish ? finish(returned) : resume();
+}
+
+await load();
+if (returned || currentToken())
+  goOn().then(start, (error) => login(error.code === 'unauthorized' ? '' : error.message));
+else login(takeNotice());

@@ -1,5 +1,5 @@
 // Once somebody is signed in: the frame around the views, and which view the address names.
-import { endSession } from './api.js';
+import { endSession, renewRefused } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { watchNetwork } from './network.js';
 import { RoomView } from './room.js';
@@ -8,6 +8,8 @@ import { beginButtons, side } from './side.js';
 import { socket } from './socket.js';
 import { isInFront, listen, state } from './state.js';
 import { startStore } from './store.js';
+
+const PROVIDER_RETRY_MS = 5000;
 
 const callPlace = h('section', { class: 'call', 'aria-label': 'Call', hidden: true });
 let current = { close() {} }; // the view
@@ -97,6 +99,18 @@ function askToNotify() {
   if (globalThis.Notification?.permission === 'default') Notification.requestPermission().catch(() => {});
 }
 
+// ---- refused -----------------------------------------------------------------------
+
+// The library does not come back by itself from what the server has refused.
+async function onRefused() {
+  try {
+    if (await renewRefused()) socket.connect();
+    else endSession();
+  } catch {
+    setTimeout(onRefused, PROVIDER_RETRY_MS); // the provider can't be reached
+  }
+}
+
 // ---- together ----------------------------------------------------------------------
 
 export function start(root, me) {
@@ -129,9 +143,7 @@ export function start(root, me) {
   });
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
-  socket.on('connect_error', ({ data }) => {
-    if (data?.code === 'unauthorized') endSession();
-  });
+  socket.on('connect_error', ({ data }) => data?.code === 'unauthorized' && onRefused());
   startShortcuts();
   watchNetwork();
   startStore(me);
