@@ -3736,6 +3736,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			'parameters', json_build_object('apt', 99 + 2 * m.n), 'rtcpFeedback', '[]'::json)
 		FROM media AS m
 		WHERE m.kind = 'video'
+		UNION ALL
+		-- Its parameter has no name: RFC 2198, section 5.
+		SELECT 111, json_build_object('kind', 'audio', 'mimeType', 'audio/red', 'preferredPayloadType', 111,
+			'clockRate', m.clock_rate, 'channels', m.channels, 'parameters', json_build_object('', '100/100'),
+			'rtcpFeedback', '[]'::json)
+		FROM media AS m
+		WHERE m.n = 0
 	),
 	extensions (id, uri, audio, video) AS (
 		VALUES

@@ -380,3 +380,22 @@ test('a call through a TURN server, with temporary credentials and nothing but r
   await a.do('restartIce');
   for (const [to, from] of [[a, b], [b, a]]) await to.frames(from);
 });
+
+// The part of the sound that the viewer had to make up in so many seconds; silence between words does not count.
+async function concealed(tab, from, seconds) {
+  const before = await tab.stream(from, 'microphone');
+  await until('the sound of the time', async () => (await tab.stream(from, 'microphone')).samples - before.samples >= seconds * 48_000);
+  const now = await tab.stream(from, 'microphone');
+  return (now.concealed - before.concealed) / (now.samples - before.samples);
+}
+
+for (const [loss, delayMs, bound] of [[0.05, 20, 0.005], [0.1, 20, 0.015], [0.1, 150, 0.015]])
+  test(`sound that loses ${loss * 100} % on a way of ${delayMs} ms`, async (t) => {
+    const bad = badNetwork(t);
+    const [a, b] = await meeting(t, 2, (i) => (i ? bad : {}));
+    await a.do('produceTone');
+    await b.sound(a);
+    Object.assign(relay, { loss, delayMs });
+    await concealed(b, a, 5); // the first losses are what it learns by
+    await within(bound * 1000, async () => 1000 * (await concealed(b, a, 20)));
+  });

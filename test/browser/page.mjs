@@ -220,7 +220,8 @@ class Peer {
         shown: shown.size, shownTwice,
         videoWidth: element.videoWidth, codec: codec?.mimeType, frames: rtp.framesDecoded ?? 0, frameWidth: rtp.frameWidth,
         packets: rtp.packetsReceived ?? 0, lost: rtp.packetsLost, nacks: rtp.nackCount, repaired: rtp.retransmittedPacketsReceived,
-        energy: rtp.totalAudioEnergy ?? 0, freezes: rtp.freezeCount, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
+        energy: rtp.totalAudioEnergy ?? 0, concealed: rtp.concealedSamples ?? 0, samples: rtp.totalSamplesReceived ?? 0,
+        freezes: rtp.freezeCount, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
       });
     }
     return all;

@@ -14,6 +14,7 @@
 #include "test/sim/sim.h"
 
 #define TRACKS 4
+#define RED_PT 63
 #define SSRC_IN 1000
 #define SSRC_OUT 5000
 
@@ -62,6 +63,8 @@ begin_track(int i)
 	snprintf(id, sizeof(id), "%d", i);
 	in.clock_rate = out.clock_rate = kind == RT_KIND_AUDIO ? 48000 : 90000;
 	in.rtx_pt = RT_NO_PT;
+	in.red_pt = kind == RT_KIND_AUDIO ? RED_PT : RT_NO_PT;
+	out.red_pt = kind == RT_KIND_AUDIO ? 111 : RT_NO_PT;
 	in.feedback = out.feedback = (struct rt_feedback){.nack = true, .pli = true, .fir = true};
 	in.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = out.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] =
 		tracks[i].codec == RT_CODEC_AV1 ? 5 : 0;
@@ -94,6 +97,8 @@ send_media(const uint8_t *data, size_t len, bool complete)
 
 		out[0] = (uint8_t) (0x80 | (out[0] & 0x3f));
 		out[1] = (uint8_t) ((out[1] & 0x80) | (96 + track));
+		if (tracks[track].codec == RT_CODEC_OPUS && data[9] & 1)
+			out[1] = RED_PT;
 		rt_bytes_put32(out + 8, (uint32_t) (SSRC_IN + 10 * track + data[8] % tracks[track].streams));
 	}
 	if (rt_rtp_classify(out, len) == RT_PACKET_RTP)

@@ -35,7 +35,7 @@ new_call(unsigned seed)
 	c->sender.peer.up.delay_us = c->sender.peer.down.delay_us = 15000;
 	c->viewer.peer.up.delay_us = c->viewer.peer.down.delay_us = 25000;
 	c->viewer.peer.down.queue_us = 300000;
-	c->viewer.nack_audio = true;
+	c->viewer.nack_audio = c->viewer.red = true;
 	return c;
 }
 
@@ -372,6 +372,70 @@ case_audio_up_10(unsigned seed)
 	audio_loss(seed, true, 0.1, 1.5);
 }
 
+/* Nothing is sent again: by a long way it would come too late. */
+static void
+far_audio_loss(unsigned seed, bool up, double loss, double concealed, uint64_t delay_us)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.has_video = false;
+	c->viewer.red = true;
+	c->sender.red = up ? loss > 0.05 ? 2 : 1 : 0;
+	c->viewer.nack_audio = false;
+	c->viewer.peer.up.delay_us = c->viewer.peer.down.delay_us = delay_us;
+	begin(c);
+	until(c, 3);
+	if (up)
+		c->sender.peer.up.loss = loss;
+	else
+		c->viewer.peer.down.loss = loss;
+	until(c, 64);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(6), AT(62)), concealed);
+	at_most("age of the sound, s", sim_audio_age_s(&c->viewer, AT(6), AT(62)), 0.08 + (double) delay_us / 1e6);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_red_down_5(unsigned seed)
+{
+	far_audio_loss(seed, false, 0.05, 0.5, 150000);
+}
+
+static void
+case_red_down_10(unsigned seed)
+{
+	far_audio_loss(seed, false, 0.1, 1.5, 150000);
+}
+
+static void
+case_red_up_5(unsigned seed)
+{
+	far_audio_loss(seed, true, 0.05, 0.5, 25000);
+}
+
+static void
+case_red_up_10(unsigned seed)
+{
+	far_audio_loss(seed, true, 0.1, 1.5, 25000);
+}
+
+/* Without a loss nothing is sent twice. */
+static void
+case_red_free(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.has_video = false;
+	c->sender.red = 1;
+	c->viewer.red = true;
+	begin(c);
+	until(c, 20);
+	at_most("offered, kbit/s", sim_offered_bps(&c->viewer.peer, AT(2), AT(20)) / 1000, 75);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(2), AT(19)), 0);
+	end(c);
+}
+
 static void
 case_vp9_two_of_three(unsigned seed)
 {
@@ -620,6 +684,11 @@ static const struct row
 	{"audio-down-10", case_audio_down_10},
 	{"audio-up-5", case_audio_up_5},
 	{"audio-up-10", case_audio_up_10},
+	{"red-down-5", case_red_down_5},
+	{"red-down-10", case_red_down_10},
+	{"red-up-5", case_red_up_5},
+	{"red-up-10", case_red_up_10},
+	{"red-free", case_red_free},
 	{"vp9-two-of-three", case_vp9_two_of_three},
 	{"vp9-drops-top", case_vp9_drops_top},
 	{"simulcast-drops-top", case_simulcast_drops_top},

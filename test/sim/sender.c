@@ -5,6 +5,7 @@
 
 #include "bgworker/media/forward/producer.h"
 #include "bgworker/media/rtp/dd.h"
+#include "bgworker/media/rtp/red.h"
 #include "sim.h"
 
 #define PAYLOAD 1100
@@ -16,6 +17,7 @@
 #define STILL_FRAMES 5    /* that a still picture has */
 #define PT_VIDEO 96
 #define PT_AUDIO 97
+#define PT_RED 98
 #define DD_EXT 5
 #define LEVEL_EXT 6
 
@@ -306,6 +308,24 @@ on_frame(void *arg, uint8_t *data, size_t len)
 
 /* ---- audio ---- */
 
+/* As libwebrtc: the packets right before, the oldest first.  Returns where the primary block begins. */
+static size_t
+add_redundancy(struct sim_sender *s, uint8_t *out, size_t header)
+{
+	struct rt_red_block blocks[RT_RED_BLOCKS];
+	uint8_t red[RT_PORT_BUFFER];
+	int n = s->audio_frame - 1 < (uint32_t) s->red ? (int) s->audio_frame - 1 : s->red;
+	size_t len;
+
+	for (int i = 0; i <= n; i++)
+		blocks[i] = (struct rt_red_block){PT_AUDIO, (uint16_t) (960 * (n - i)), AUDIO_BYTES,
+										  s->audio_sent + (uint16_t) (s->audio_seq - n + i) % 64 * 256 + header};
+	len = rt_red_write(red, sizeof(red), blocks, n + 1);
+	memcpy(out + header, red, len);
+	out[1] = PT_RED;
+	return header + len - AUDIO_BYTES;
+}
+
 static void
 on_audio(void *arg, uint8_t *data, size_t len)
 {
@@ -319,6 +339,8 @@ on_audio(void *arg, uint8_t *data, size_t len)
 	(void) data, (void) len;
 	memcpy(out + n + AUDIO_BYTES - sizeof(t), &t, sizeof(t));
 	memcpy(s->audio_sent + s->audio_seq % 64 * 256, out, n + AUDIO_BYTES);
+	if (s->red)
+		n = add_redundancy(s, out, n);
 	s->audio_seq++;
 	sim_peer_send(&s->peer, out, n + AUDIO_BYTES);
 	sim_at(sim_now_us + AUDIO_US, on_audio, s, NULL, 0);
@@ -411,6 +433,7 @@ produce_video(struct sim_sender *s, uint32_t ssrc)
 	params.type = v->nstreams > 1                     ? RT_PRODUCER_SIMULCAST
 				  : v->spatial > 1 || v->temporal > 1 ? RT_PRODUCER_SVC
 													  : RT_PRODUCER_SIMPLE;
+	params.red_pt = RT_NO_PT;
 	params.rtx_pt = RT_NO_PT;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	params.n_encodings = v->nstreams;
@@ -432,8 +455,9 @@ produce_audio(struct sim_sender *s, uint32_t ssrc)
 
 	params.type = RT_PRODUCER_SIMPLE;
 	params.rtx_pt = RT_NO_PT;
+	params.red_pt = s->red ? PT_RED : RT_NO_PT;
 	params.n_encodings = 1;
-	params.feedback.nack = true;
+	params.feedback.nack = !s->red;
 	params.ext.id[RT_EXT_AUDIO_LEVEL] = LEVEL_EXT;
 	params.encodings[0] = (struct rt_encoding){.ssrc = ssrc, .layers = {1, 1, false}};
 	snprintf(id, sizeof(id), "audio-%s", s->peer.id);

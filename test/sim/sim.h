@@ -110,6 +110,7 @@ struct sim_sender
 	struct sim_peer peer;
 	struct sim_video video;
 	bool has_video, has_audio;
+	int red; /* opus goes out in RED, with so many packets before */
 	struct rt_producer *producer, *audio_producer;
 	int plis, keyframes;
 	struct sim_encoder *encoders[SIM_STREAMS];
@@ -142,6 +143,7 @@ struct sim_viewer
 	struct sim_peer peer;
 	uint64_t rtt_us; /* as it believes */
 	bool nack_audio;
+	bool red; /* takes opus in RED as well */
 	bool no_rtx;
 	struct sim_receiver *video, *audio; /* of one sender */
 	struct rt_consumer *consumer, *audio_consumer;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bgworker/media/forward/consumer.h"
+#include "bgworker/media/rtp/red.h"
 #include "bgworker/media/rtp/seq.h"
 #include "sim.h"
 
@@ -20,6 +21,7 @@
 #define PT_VIDEO 101
 #define PT_RTX 102
 #define PT_AUDIO 103
+#define PT_RED 104
 #define TWCC_EXT 3
 
 struct missing
@@ -350,6 +352,31 @@ take_audio(struct sim_receiver *r, const struct sim_trailer *t)
 		r->heard[t->frame] = (struct heard){t->capture_us, sim_now_us};
 }
 
+/* As NetEQ does: each block counts by its time. */
+static void
+take_red(struct sim_receiver *r, const struct rt_rtp *rtp)
+{
+	struct rt_red_block blocks[RT_RED_BLOCKS];
+	int n = rt_red_read(blocks, rtp->data + rtp->payload_off, rtp->payload_len);
+	struct sim_trailer t;
+	uint32_t last = 0;
+
+	if (n == 0)
+		abort();
+	for (int i = n - 1; i >= 0; i--)
+	{
+		if (blocks[i].pt != PT_AUDIO || blocks[i].len < sizeof(t))
+			abort();
+		memcpy(&t, blocks[i].data + blocks[i].len - sizeof(t), sizeof(t));
+		if (i == n - 1)
+			last = t.frame;
+		/* what it says of its time is the time that its sender gave it */
+		if (t.magic != SIM_MAGIC || blocks[i].ts_offset != (last - t.frame) * 960)
+			abort();
+		take_audio(r, &t);
+	}
+}
+
 static void
 take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 {
@@ -366,7 +393,7 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 	if ((ext = rt_rtp_ext(&rtp, TWCC_EXT, &n)) != NULL)
 		note_twcc(v->twcc, rt_bytes_get16(ext), len);
 	rtx = rtp.pt == PT_RTX;
-	r = rtp.pt == PT_AUDIO ? v->audio : v->video;
+	r = rtp.pt == PT_AUDIO || rtp.pt == PT_RED ? v->audio : v->video;
 	if (r == NULL || rtp.ssrc != r->ssrc + rtx)
 		return;
 	r->packet_us = sim_now_us;
@@ -377,6 +404,12 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 			return; /* padding */
 		seq = rt_bytes_get16(data + rtp.payload_off);
 		r->resent[(sim_now_us - 1000000000u) / SIM_SECOND]++;
+	}
+	if (rtp.pt == PT_RED)
+	{
+		note_seq(v, r, seq, false);
+		take_red(r, &rtp);
+		return;
 	}
 	if (!note_seq(v, r, seq, rtx) || rtp.payload_len < sizeof(t))
 		return;
@@ -509,6 +542,7 @@ consume(struct sim_viewer *v, struct rt_producer *producer, enum rt_kind kind, e
 
 	params.pt = kind == RT_KIND_AUDIO ? PT_AUDIO : PT_VIDEO;
 	params.rtx_pt = kind == RT_KIND_AUDIO || v->no_rtx ? RT_NO_PT : PT_RTX;
+	params.red_pt = kind == RT_KIND_AUDIO && v->red ? PT_RED : RT_NO_PT;
 	params.ssrc = r->ssrc = ssrc;
 	params.rtx_ssrc = kind == RT_KIND_AUDIO || v->no_rtx ? 0 : ssrc + 1;
 	params.feedback =

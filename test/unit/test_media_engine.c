@@ -373,6 +373,7 @@ produce(struct peer *p, int layers)
 
 	params.type = layers > 1 ? RT_PRODUCER_SIMULCAST : RT_PRODUCER_SIMPLE;
 	params.rtx_pt = RT_NO_PT;
+	params.red_pt = RT_NO_PT;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	params.n_encodings = layers;
 	params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_IN;
@@ -389,6 +390,7 @@ consumer_params(void)
 	struct rt_consumer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 101};
 
 	params.rtx_pt = 102;
+	params.red_pt = RT_NO_PT;
 	params.ssrc = ssrc_out;
 	params.rtx_ssrc = ssrc_out + 1;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
@@ -789,6 +791,7 @@ produce_av1(struct peer *p)
 
 	params.type = RT_PRODUCER_SVC;
 	params.rtx_pt = RT_NO_PT;
+	params.red_pt = RT_NO_PT;
 	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
 	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = DD_IN;
 	params.n_encodings = 1;
@@ -1059,6 +1062,7 @@ produce_by_rid(struct peer *p, const char *mid)
 
 	params.type = RT_PRODUCER_SIMULCAST;
 	params.rtx_pt = RT_NO_PT;
+	params.red_pt = RT_NO_PT;
 	params.n_encodings = 2;
 	params.ext.id[RT_EXT_MID] = MID_IN;
 	params.ext.id[RT_EXT_RID] = RID_IN;

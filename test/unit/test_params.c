@@ -59,6 +59,11 @@ test_names(void)
 	ok(known == RT_EXT_COUNT && !rt_params_find_ext("urn:example:x", &ext), "each extension has its URI");
 }
 
+#define OPUS "{\"mimeType\":\"audio/opus\",\"payloadType\":111,\"clockRate\":48000,\"channels\":2}"
+#define RED \
+	"{\"mimeType\":\"audio/red\",\"payloadType\":63,\"clockRate\":48000,\"channels\":2,\"parameters\":{\"111/" \
+	"111\":\"\"}}"
+
 static void
 test_scalability(void)
 {
@@ -120,6 +125,12 @@ test_producer(void)
 		   p.rtx_pt == RT_NO_PT && p.mapped_rtx_pt == RT_NO_PT && p.mapped_pt == 100 && p.n_encodings == 1,
 	   "audio has no retransmissions");
 	rt_params_producer_fini(&p);
+	ok(produce(&p, "audio", "{\"mid\":\"0\",\"codecs\":[" RED "," OPUS "]}") == RT_OK && p.pt == 111 &&
+		   p.red_pt == 63 && p.mapped_pt == 100 && p.rtx_pt == RT_NO_PT,
+	   "opus in RED");
+	rt_params_producer_fini(&p);
+	ok(produce(&p, "audio", "{\"mid\":\"0\",\"codecs\":[" RED "]}") == RT_BAD_INPUT, "RED alone");
+	ok(produce(&p, "audio", "{\"mid\":\"0\",\"codecs\":[" RED "," RED "," OPUS "]}") == RT_BAD_INPUT, "RED twice");
 	ok(produce(&p, "video", "{\"codecs\":[]}") == RT_BAD_INPUT, "no codec");
 	is_str(error.message, "rtpParameters.codecs: is empty", "and the message says so");
 	ok(produce(&p, "video", "null") == RT_BAD_INPUT && p.consumable == NULL, "no object");
@@ -154,6 +165,34 @@ test_consumer(void)
 	json_decref(none);
 }
 
+/* A receiver that has it gets it, whether the sender sends it or not; another one gets opus alone. */
+static void
+test_red(void)
+{
+	struct rt_producer_params p;
+	struct rt_consumer_params c;
+	json_t *opus = parse("{\"codecs\":[{\"kind\":\"audio\",\"mimeType\":\"audio/opus\",\"preferredPayloadType\":100,"
+						 "\"clockRate\":48000,\"channels\":2}]}");
+	json_t *codecs, *red;
+
+	produce(&p, "audio", "{\"mid\":\"0\",\"codecs\":[" OPUS "]}");
+	ok(rt_params_consumer_init(&c, RT_KIND_AUDIO, p.consumable, caps, "3", 1, &error) == RT_OK && c.pt == 100 &&
+		   c.red_pt == 111,
+	   "opus and RED for a receiver");
+	codecs = json_object_get(c.rtp_parameters, "codecs");
+	red = json_array_get(codecs, 1);
+	ok(json_array_size(codecs) == 2 && json_integer_value(json_object_get(red, "payloadType")) == 111, "opus first");
+	is_str(json_string_value(json_object_get(json_object_get(red, "parameters"), "")), "100/100",
+		   "of our payload type");
+	rt_params_consumer_fini(&c);
+	ok(rt_params_consumer_init(&c, RT_KIND_AUDIO, p.consumable, opus, "3", 1, &error) == RT_OK &&
+		   c.red_pt == RT_NO_PT && json_array_size(json_object_get(c.rtp_parameters, "codecs")) == 1,
+	   "opus alone for one without RED");
+	rt_params_consumer_fini(&c);
+	rt_params_producer_fini(&p);
+	json_decref(opus);
+}
+
 static void
 test_dtls(void)
 {
@@ -176,6 +215,7 @@ main(void)
 	test_scalability();
 	test_producer();
 	test_consumer();
+	test_red();
 	test_dtls();
 	json_decref(caps);
 	return tap_done();

@@ -339,6 +339,7 @@ want_more(struct rt_allot *a, const struct share *shares, int n)
 	uint64_t used = 0, least = 0;
 	struct rt_consumer *padder = NULL;
 	struct rt_level next;
+	bool video = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -349,6 +350,7 @@ want_more(struct rt_allot *a, const struct share *shares, int n)
 		used += s->has_choice ? cost_of(s, target) : cost_of_sound(s);
 		if (!s->has_choice)
 			continue;
+		video = true;
 		if (padder == NULL && rt_consumer_can_pad(s->consumer))
 			padder = s->consumer;
 		if (target.spatial < 0)
@@ -359,6 +361,7 @@ want_more(struct rt_allot *a, const struct share *shares, int n)
 			least = step;
 	}
 	rt_egress_want_bps(a->egress, least ? (used + least) * 11 / 10 : 0, &rt_consumer_source, padder);
+	rt_egress_set_video(a->egress, video);
 	a->can_probe = padder != NULL;
 }
 

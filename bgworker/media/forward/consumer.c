@@ -32,7 +32,9 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/media/congestion/resend.h"
+#include "bgworker/media/rtp/red.h"
 #include "bgworker/media/rtp/seq.h"
+#include "bgworker/media/rtp/store.h"
 #include "media_event.h"
 #include "producer.h"
 
@@ -42,7 +44,9 @@
 #define ADDED 200      /* bytes, at the most: header, extensions but for the descriptor, tag */
 #define PADDING 255    /* bytes of a padding packet: RFC 3550 section 5.1 has room for no more */
 #define KEPT 32        /* packets of sound that can be asked for again: 640 ms */
-#define KEPT_BYTES 250
+#define KEPT_BYTES 320
+#define RED_US 10000000 /* sound goes out twice for so long after a loss */
+#define RED_TWICE 13    /* of 256 lost: and three times beyond that */
 
 /* What went out, to be able to send it again. */
 struct sent
@@ -97,10 +101,13 @@ struct rt_consumer
 
 	struct rt_srtp_roc roc, rtx_roc;
 	uint16_t rtx_seq;
-	struct sent *history; /* RT_HISTORY, by number; NULL: nothing can be asked for again */
-	struct kept *kept;    /* sound: KEPT, by number, from the first time on that something is asked for */
-	uint16_t sent_seq;    /* the highest that has really gone out */
-	uint16_t sync_seq;    /* the first of the stream that goes out: what was before it is of no use any more */
+	struct sent *history;        /* RT_HISTORY, by number; NULL: nothing can be asked for again */
+	struct kept *kept;           /* sound: KEPT, by number, from the first time on that something is asked for */
+	uint64_t red_until_us;       /* RED: something was lost lately, */
+	uint64_t red_twice_until_us; /* and much of it */
+	uint16_t begin_seq;          /* the first packet of the stream that goes out, as it came */
+	uint16_t sent_seq;           /* the highest that has really gone out */
+	uint16_t sync_seq;           /* the first of the stream that goes out: what was before it is of no use any more */
 
 	uint64_t packets, bytes, retransmitted, nacks, plis, firs, sr_us;
 	uint64_t window_bytes, window_from_us, bitrate_bps;
@@ -484,6 +491,7 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 	c->has_dropped_pid = false;
 	c->need_sync = false;
 	c->sync_seq = c->next_seq;
+	c->begin_seq = p->seq;
 }
 
 /* Its number was left free, as if it were lost: an empty packet takes it, so that the receiver neither counts a loss
@@ -554,13 +562,43 @@ must_wait(struct rt_consumer *c, const struct rt_packet *p, uint16_t seq)
 	return rt_egress_queue(c->egress, &rt_consumer_source, RT_PACER_MEDIA, c, seq, p->payload_len + ADDED / 4);
 }
 
+/* While something is lost, each packet of sound brings the one or two before it.  Not where the path is full: there
+ * it would only be lost the more, and pictures with it. */
+static bool
+sends_red(const struct rt_consumer *c, const struct rt_packet *p)
+{
+	return c->params.red_pt != RT_NO_PT && p->arrival_us < c->red_until_us &&
+		   !(rt_egress_has_video(c->egress) && rt_egress_congested(c->egress));
+}
+
+/* The payload as RED; 0: there is nothing to add. */
+static size_t
+write_red(const struct rt_consumer *c, const struct rt_packet *p, uint8_t *out, size_t cap)
+{
+	struct rt_red_block blocks[3];
+	int want = p->arrival_us < c->red_twice_until_us ? 2 : 1, n = 0, from = 3;
+
+	blocks[--from] = (struct rt_red_block){c->params.pt, 0, p->payload_len, p->payload};
+	while (n < want && (uint16_t) (p->seq - c->begin_seq) > n)
+	{
+		uint32_t ts = 0;
+		const uint8_t *data = NULL;
+		size_t len = rt_producer_recent(c->producer, (uint16_t) (p->seq - ++n), &ts, &data);
+
+		if (len == 0 || p->ts - ts > RT_RED_MAX_OFFSET)
+			break; /* receivers count the blocks back from the last one: none may be left out between */
+		blocks[--from] = (struct rt_red_block){c->params.pt, (uint16_t) (p->ts - ts), (uint16_t) len, data};
+	}
+	return from < 2 ? rt_red_write(out, cap, blocks + from, 3 - from) : 0;
+}
+
 bool
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
-	uint8_t prefix[8], tl0;
+	uint8_t prefix[8], tl0, red[RT_STORE_PAYLOAD];
 	uint16_t seq, pid, pid_offset;
 	uint32_t ts;
-	size_t prefix_len, skip;
+	size_t prefix_len, skip, red_len = 0;
 	struct out_header h;
 	enum rt_layers_verdict verdict;
 	bool waits;
@@ -588,7 +626,12 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	h = (struct out_header){c->params.pt, rt_layers_marker(&c->layers, p), seq, ts, c->params.ssrc};
 	waits = c->history != NULL && must_wait(c, p, seq);
 	remember(c, p, &h, pid, tl0, waits);
-	if (!waits)
+	if (sends_red(c, p) && (red_len = write_red(c, p, red, sizeof(red))) > 0)
+	{
+		h.pt = c->params.red_pt;
+		send_packet(c, p, &h, &c->roc, NULL, 0, red, red_len);
+	}
+	else if (!waits)
 		send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
 	if (seq == c->seq.highest_out)
 	{
@@ -794,6 +837,7 @@ void
 rt_consumer_note_nack(struct rt_consumer *c)
 {
 	c->nacks++;
+	c->red_until_us = rt_hub_now_us(c->hub) + RED_US;
 }
 
 void
@@ -814,6 +858,10 @@ void
 rt_consumer_on_report(struct rt_consumer *c, const struct rt_rtcp_report *r)
 {
 	c->fraction_lost = r->fraction_lost;
+	if (r->fraction_lost)
+		c->red_until_us = rt_hub_now_us(c->hub) + RED_US;
+	if (r->fraction_lost >= RED_TWICE)
+		c->red_twice_until_us = c->red_until_us;
 	c->lost = r->lost;
 	c->jitter = r->jitter;
 	if (!c->suspended)

@@ -80,6 +80,12 @@ match_layer(const struct rt_producer_params *q, const struct rt_rtp *rtp, bool r
 	return -1;
 }
 
+static bool
+is_red(const struct rt_producer_params *q, const struct rt_rtp *rtp)
+{
+	return q->red_pt != RT_NO_PT && rtp->pt == q->red_pt;
+}
+
 /* NULL: it is of no producer that was announced, or there are too many streams. */
 static const struct rt_ssrc *
 learn_stream(struct rt_demux *d, const struct rt_rtp *rtp)
@@ -87,7 +93,7 @@ learn_stream(struct rt_demux *d, const struct rt_rtp *rtp)
 	for (struct rt_producer *p = *d->parts.producers; p != NULL; p = rt_producer_next(p))
 	{
 		const struct rt_producer_params *q = rt_producer_parameters(p);
-		bool rtx = q->rtx_pt != RT_NO_PT && rtp->pt == q->rtx_pt, media = rtp->pt == q->pt;
+		bool rtx = q->rtx_pt != RT_NO_PT && rtp->pt == q->rtx_pt, media = rtp->pt == q->pt || is_red(q, rtp);
 		int layer;
 
 		if (!rtx && !media)
@@ -157,9 +163,11 @@ rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len)
 		return;
 	}
 	q = rt_producer_parameters(stream->producer);
-	if (rtp.pt != (stream->rtx ? q->rtx_pt : q->pt))
+	if (!stream->rtx && is_red(q, &rtp))
+		rt_producer_redundant(stream->producer, stream->layer, &rtp);
+	else if (rtp.pt != (stream->rtx ? q->rtx_pt : q->pt))
 		return;
-	if (!stream->rtx || unwrap_rtx(&rtp, q))
+	else if (!stream->rtx || unwrap_rtx(&rtp, q))
 		rt_producer_packet(stream->producer, stream->layer, &rtp, stream->rtx);
 }
 

@@ -39,6 +39,7 @@ struct rt_egress
 	uint32_t paths;      /* that the estimator knows of */
 	uint8_t cluster;     /* of the probe that is under way; 0: none */
 	uint64_t overdue_us; /* when video had waited too long, last; 0: never */
+	bool has_video;
 	uint64_t wanted_bps;
 	const struct rt_egress_source *padder;
 	void *padded; /* the stream that sends padding; NULL: none */
@@ -266,6 +267,18 @@ rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_sou
 	e->wanted_bps = bps;
 	e->padder = source;
 	e->padded = stream;
+}
+
+void
+rt_egress_set_video(struct rt_egress *e, bool video)
+{
+	e->has_video = video;
+}
+
+bool
+rt_egress_has_video(const struct rt_egress *e)
+{
+	return e->has_video;
 }
 
 void

@@ -71,6 +71,9 @@ double rt_egress_loss(const struct rt_egress *e);           /* of the last secon
  * out whether it fits (NULL: nobody). */
 void rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_source *source, void *stream);
 /* Each tick. */
+/* Pictures flow, or would if there were room: what sound takes beyond its due, they lose. */
+void rt_egress_set_video(struct rt_egress *e, bool video);
+bool rt_egress_has_video(const struct rt_egress *e);
 void rt_egress_tick(struct rt_egress *e);
 
 /* The client has changed its mind: layers are to be allotted at the next tick.  Taken once. */

@@ -19,6 +19,7 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/media/congestion/resend.h"
 #include "bgworker/media/rtp/recv.h"
+#include "bgworker/media/rtp/red.h"
 #include "bgworker/media/rtp/seq.h"
 #include "bgworker/media/rtp/store.h"
 #include "consumer.h"
@@ -49,6 +50,18 @@ struct parts
 	bool known;
 };
 
+/* Sound that goes out once more, in RED, with what comes next. */
+#define RECENT 4
+#define RECENT_BYTES 400 /* of opus: 160 kbit/s */
+
+struct recent
+{
+	uint16_t seq;
+	uint16_t len; /* 0: none */
+	uint32_t ts;
+	uint8_t data[RECENT_BYTES];
+};
+
 /* One incoming stream. */
 struct layer
 {
@@ -77,6 +90,7 @@ struct rt_producer
 	bool paused; /* by the client */
 	bool muted;  /* by the host */
 	struct layer layers[RT_PARAMS_MAX_ENCODINGS];
+	struct recent *recent;          /* opus: RECENT, by number; NULL: nothing has come */
 	struct rt_consumer **consumers; /* an array: a packet goes through it from end to end */
 	int nconsumers, room;
 	uint8_t score;
@@ -147,6 +161,7 @@ free_producer(void *arg)
 		free(p->layers[i].dd);
 	}
 	rt_params_producer_fini(&p->params);
+	free(p->recent);
 	free(p->consumers);
 	free(p);
 }
@@ -495,6 +510,34 @@ widen_picture_id(struct layer *l, struct rt_codec_info *info)
 		l->picture_id = info->picture_id;
 }
 
+static void
+keep_recent(struct rt_producer *p, const struct rt_packet *packet)
+{
+	struct recent *r;
+
+	if (p->recent == NULL)
+		p->recent = rt_alloc(RECENT * sizeof(*p->recent));
+	r = &p->recent[packet->seq % RECENT];
+	if (r->len && rt_seq_newer(r->seq, packet->seq) && (uint16_t) (r->seq - packet->seq) < 1000)
+		return; /* it came late */
+	r->seq = packet->seq;
+	r->ts = packet->ts;
+	r->len = packet->payload_len <= RECENT_BYTES ? packet->payload_len : 0;
+	memcpy(r->data, packet->payload, r->len);
+}
+
+size_t
+rt_producer_recent(const struct rt_producer *p, uint16_t seq, uint32_t *ts, const uint8_t **data)
+{
+	const struct recent *r = p->recent != NULL ? &p->recent[seq % RECENT] : NULL;
+
+	if (r == NULL || r->seq != seq)
+		return 0;
+	*ts = r->ts;
+	*data = r->data;
+	return r->len;
+}
+
 void
 rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair)
 {
@@ -508,7 +551,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		l->store = rt_store_new(); /* 1.6 MB, and not before something comes: announcing a stream costs nothing */
 	if (!repair)
 		follow_ssrc(l, rtp->ssrc);
-	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us, p->params.feedback.nack, repair);
+	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us,
+						p->params.feedback.nack || p->params.red_pt != RT_NO_PT, repair);
 	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p))
 		return;
 	memset(&packet, 0, offsetof(struct rt_packet, orientation));
@@ -540,6 +584,8 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		note_keyframe(l, &packet);
 	if (l->store != NULL)
 		rt_store_put(l->store, &packet);
+	if (p->params.codec == RT_CODEC_OPUS)
+		keep_recent(p, &packet);
 	if (rc == RT_RECV_BEGIN && !first)
 		resync_layer(p, layer);
 	if ((rc == RT_RECV_OVERRUN && video) || (first && video && l->keyframe_wanted))
@@ -547,6 +593,46 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	for (int i = 0; i < p->nconsumers; i++)
 		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
 			catch_up(p, p->consumers[i], l, packet.seq);
+}
+
+/* A number that has not come, and is not older than the run of numbers. */
+static bool
+lacks(const struct rt_recv *r, uint32_t ssrc, uint16_t seq)
+{
+	if (!r->started || r->ssrc != ssrc)
+		return false;
+	if (rt_seq_newer(seq, r->highest))
+		return true;
+	for (int i = 0; i < r->nmissing; i++)
+		if (r->missing[i].seq == seq)
+			return true;
+	return false;
+}
+
+/* RFC 2198 does not number its blocks.  Senders put the packets right before this one into it, the oldest first. */
+void
+rt_producer_redundant(struct rt_producer *p, int layer, struct rt_rtp *rtp)
+{
+	struct rt_red_block blocks[RT_RED_BLOCKS];
+	int n = rt_red_read(blocks, rtp->data + rtp->payload_off, rtp->payload_len);
+
+	if (n == 0)
+		rt_hub_count(p->home.hub, RT_HUB_BAD_RTP, 1);
+	for (int i = 0; i < n; i++)
+	{
+		bool last = i == n - 1;
+		struct rt_rtp one = *rtp;
+
+		one.seq = (uint16_t) (rtp->seq - (n - 1 - i));
+		if (!last && (blocks[i].len == 0 || !lacks(&p->layers[layer].recv, rtp->ssrc, one.seq)))
+			continue;
+		one.ts -= blocks[i].ts_offset;
+		one.payload_off = (size_t) (blocks[i].data - rtp->data);
+		one.payload_len = blocks[i].len;
+		if (!last)
+			one.ext_len = 0; /* the extensions are the last one's */
+		rt_producer_packet(p, layer, &one, !last);
+	}
 }
 
 /* ---- each tick ---- */
@@ -587,7 +673,7 @@ rt_producer_tick(struct rt_producer *p)
 	{
 		struct layer *l = &p->layers[i];
 
-		if (l->recv.nmissing && asks_again(p))
+		if (l->recv.nmissing && p->params.feedback.nack && asks_again(p))
 			send_nacks(p, i);
 		if (l->keyframe_wanted)
 			ask_when_due(p, l);

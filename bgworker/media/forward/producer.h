@@ -53,6 +53,8 @@ void rt_producer_mute(struct rt_producer *p, bool muted);   /* by the host */
 
 /* One decrypted media packet of a layer; repair: it came by RTX. */
 void rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair);
+/* The same, of opus in RED (RFC 2198): what of it is missing comes first, then the packet itself. */
+void rt_producer_redundant(struct rt_producer *p, int layer, struct rt_rtp *rtp);
 void rt_producer_sender_report(struct rt_producer *p, int layer, const struct rt_rtcp_sr *sr);
 /* What a receiver report says of a layer since the last call.  False: nothing has come of it. */
 bool rt_producer_report(struct rt_producer *p, int layer, struct rt_rtcp_report *out);
@@ -88,6 +90,8 @@ void rt_producer_detach(struct rt_producer *p, struct rt_consumer *c);
 bool rt_producer_replay(struct rt_producer *p, struct rt_consumer *c);
 /* A packet that was kept, lent until the next one comes.  NULL: too old, or the stream keeps none (audio). */
 const struct rt_packet *rt_producer_stored(const struct rt_producer *p, int layer, uint16_t seq);
+/* Opus: the packet of that number, if it is one of the last few.  0: it is not. */
+size_t rt_producer_recent(const struct rt_producer *p, uint16_t seq, uint32_t *ts, const uint8_t **data);
 /* The RTP time of a stream and our time, both of its last sender report.  False: none has come. */
 bool rt_producer_clock(const struct rt_producer *p, int layer, uint32_t *rtp_ts, uint64_t *at_us);
 const struct rt_dd_state *rt_producer_dd_state(const struct rt_producer *p); /* NULL: it sends no descriptors */

@@ -102,6 +102,16 @@ rtx_codec(int clock_rate, int pt, int apt)
 					 "preferredPayloadType", pt, "clockRate", clock_rate, "parameters", "apt", apt, "rtcpFeedback");
 }
 
+/* RFC 2198, section 5: the payload types of the blocks, which stand alone in the fmtp line, as mediasoup-client
+ * writes it for a parameter without a name.  It comes last, for a client that sends one codec takes the first. */
+static json_t *
+red_codec(int pt)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:{s:o}, s:[]}", "kind", "audio", "mimeType", "audio/red",
+					 "preferredPayloadType", pt, "clockRate", codecs[0].clock_rate, "channels", codecs[0].channels,
+					 "parameters", "", json_sprintf("%d/%d", FIRST_PT, FIRST_PT), "rtcpFeedback");
+}
+
 static json_t *
 all_codecs(void)
 {
@@ -118,6 +128,7 @@ all_codecs(void)
 			pt++;
 		}
 	}
+	json_array_append_new(list, red_codec(pt));
 	return list;
 }
 

@@ -101,6 +101,25 @@ rt_params_codec_is_rtx(const json_t *codec)
 	return strcasecmp(strchr(mime_type(codec), '/'), "/rtx") == 0;
 }
 
+bool
+rt_params_codec_is_red(const json_t *codec)
+{
+	return strcasecmp(mime_type(codec), "audio/red") == 0;
+}
+
+json_t *
+rt_params_codec_find_red(const json_t *codecs)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(codecs); i++)
+	{
+		if (rt_params_codec_is_red(json_array_get(codecs, i)))
+			return json_array_get(codecs, i);
+	}
+	return NULL;
+}
+
 json_int_t
 rt_params_codec_apt(const json_t *codec)
 {

@@ -14,6 +14,10 @@ json_int_t rt_params_codec_int(const json_t *object, const char *key); /* 0 if i
 enum rt_kind rt_params_codec_kind(const json_t *codec);
 bool rt_params_codec_is_rtx(const json_t *codec);
 
+/* Redundant audio (RFC 2198): beside opus, which is what its blocks hold. */
+bool rt_params_codec_is_red(const json_t *codec);
+json_t *rt_params_codec_find_red(const json_t *codecs); /* NULL: there is none */
+
 /* The retransmission codec in codecs whose apt is pt; NULL if there is none. */
 json_t *rt_params_codec_find_rtx(const json_t *codecs, json_int_t pt);
 json_int_t rt_params_codec_apt(const json_t *codec); /* -1: none */

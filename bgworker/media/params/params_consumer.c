@@ -220,7 +220,8 @@ single_encoding(const json_t *consumable, uint32_t ssrc, bool rtx)
 static bool
 starts_with_media(const json_t *codecs)
 {
-	return json_array_size(codecs) > 0 && !rt_params_codec_is_rtx(json_array_get(codecs, 0));
+	return json_array_size(codecs) > 0 && !rt_params_codec_is_rtx(json_array_get(codecs, 0)) &&
+		   !rt_params_codec_is_red(json_array_get(codecs, 0));
 }
 
 bool
@@ -263,11 +264,13 @@ read_codecs(struct rt_consumer_params *c, const json_t *params)
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *media = json_array_get(codecs, 0);
 	json_t *rtx = rt_params_codec_find_rtx(codecs, rt_params_codec_int(media, "payloadType"));
+	json_t *red = rt_params_codec_find_red(codecs);
 
 	/* Found: consumable parameters exist for codecs that we forward alone. */
 	(void) rt_params_find_codec(json_string_value(json_object_get(media, "mimeType")), &c->codec);
 	c->pt = rt_params_codec_int(media, "payloadType");
 	c->rtx_pt = rtx != NULL ? rt_params_codec_int(rtx, "payloadType") : RT_NO_PT;
+	c->red_pt = red != NULL ? rt_params_codec_int(red, "payloadType") : RT_NO_PT;
 	c->clock_rate = rt_params_codec_int(media, "clockRate");
 	c->feedback = rt_params_codec_feedback(media);
 }

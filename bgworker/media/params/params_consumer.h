@@ -13,6 +13,7 @@ struct rt_consumer_params
 	uint32_t clock_rate;
 	uint8_t pt; /* the router's, in both */
 	uint8_t rtx_pt;
+	uint8_t red_pt; /* the client takes opus in RED as well (RFC 2198) */
 	uint32_t ssrc;
 	uint32_t rtx_ssrc;           /* 0: no retransmission */
 	struct rt_feedback feedback; /* what the client may send us */

@@ -184,8 +184,9 @@ check_value_name(const struct rt_field_scope *s, const char *name)
 {
 	size_t len = strlen(name);
 
-	if (len == 0 || len > MAX_VALUE_KEY || has_control(name, len))
-		return rt_params_field_fail(s, NULL, "has a name that is empty, too long or not printable");
+	/* RED's has none: RFC 2198, section 5. */
+	if (len > MAX_VALUE_KEY || has_control(name, len))
+		return rt_params_field_fail(s, NULL, "has a name that is too long or not printable");
 	return RT_OK;
 }
 

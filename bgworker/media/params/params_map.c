@@ -157,6 +157,7 @@ consumable_codecs(const json_t *params, const json_t *caps, const json_t *mappin
 {
 	json_t *codecs = json_object_get(params, "codecs");
 	json_t *cap_codecs = json_object_get(caps, "codecs");
+	json_t *red = rt_params_codec_find_red(cap_codecs); /* we make it, whether the producer sends it or not */
 	json_t *out = json_array();
 	size_t i;
 
@@ -166,12 +167,14 @@ consumable_codecs(const json_t *params, const json_t *caps, const json_t *mappin
 		json_int_t pt = mapped_pt(mapping, rt_params_codec_int(codec, "payloadType"));
 		json_t *rtx = rt_params_codec_find_rtx(cap_codecs, pt);
 
-		if (rt_params_codec_is_rtx(codec))
+		if (rt_params_codec_is_rtx(codec) || rt_params_codec_is_red(codec))
 			continue;
 		json_array_append_new(out, codec_of_cap(find_pt(cap_codecs, pt), json_object_get(codec, "parameters")));
 		if (rtx != NULL)
 			json_array_append_new(out, codec_of_cap(rtx, NULL));
 	}
+	if (red != NULL && rt_params_codec_kind(json_array_get(out, 0)) == RT_KIND_AUDIO)
+		json_array_append_new(out, codec_of_cap(red, NULL));
 	return out;
 }
 

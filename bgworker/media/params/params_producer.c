@@ -1,6 +1,6 @@
 /* params_producer.c: see params_producer.h
  *
- * A producer has one media codec and its retransmissions, which is what mediasoup-client sends. */
+ * A producer has one media codec, and its retransmissions or, for opus, redundancy. */
 #include "params_producer.h"
 
 #include "params_codec.h"
@@ -31,17 +31,22 @@ fail(struct rt_params_error *e, const char *key, const char *what)
 static enum rt_result
 check_codecs(const json_t *codecs, enum rt_kind kind, struct rt_params_error *e)
 {
-	int media = 0;
+	int media = 0, rtx = 0, red = 0;
 	size_t i;
 
 	for (i = 0; i < json_array_size(codecs); i++)
 	{
 		if (rt_params_codec_kind(json_array_get(codecs, i)) != kind)
 			return fail(e, "codecs", "has a codec of the other kind");
-		media += rt_params_codec_is_rtx(json_array_get(codecs, i)) ? 0 : 1;
+		if (rt_params_codec_is_rtx(json_array_get(codecs, i)))
+			rtx++;
+		else if (rt_params_codec_is_red(json_array_get(codecs, i)))
+			red++;
+		else
+			media++;
 	}
-	if (media != 1 || json_array_size(codecs) > 2)
-		return fail(e, "codecs", "must be one media codec, and its retransmissions if any");
+	if (media != 1 || rtx + red > 1)
+		return fail(e, "codecs", "must be one media codec, and its retransmissions or redundancy if any");
 	return RT_OK;
 }
 
@@ -62,7 +67,7 @@ find_media(const json_t *codecs)
 {
 	const json_t *first = json_array_get(codecs, 0);
 
-	return rt_params_codec_is_rtx(first) ? json_array_get(codecs, 1) : first;
+	return rt_params_codec_is_rtx(first) || rt_params_codec_is_red(first) ? json_array_get(codecs, 1) : first;
 }
 
 static enum rt_result
@@ -71,11 +76,13 @@ read_codecs(struct rt_producer_params *p, const json_t *params, struct rt_params
 	json_t *codecs = json_object_get(params, "codecs");
 	const json_t *media = find_media(codecs);
 	const json_t *rtx = rt_params_codec_find_rtx(codecs, rt_params_codec_int(media, "payloadType"));
+	const json_t *red = rt_params_codec_find_red(codecs);
 
 	if (!rt_params_find_codec(json_string_value(json_object_get(media, "mimeType")), &p->codec))
 		return fail(e, "codecs", "has a codec that is not forwarded");
 	p->pt = rt_params_codec_int(media, "payloadType");
 	p->rtx_pt = rtx != NULL ? rt_params_codec_int(rtx, "payloadType") : RT_NO_PT;
+	p->red_pt = red != NULL ? rt_params_codec_int(red, "payloadType") : RT_NO_PT;
 	p->clock_rate = rt_params_codec_int(media, "clockRate");
 	p->feedback = rt_params_codec_feedback(media);
 	return RT_OK;
@@ -120,7 +127,7 @@ check_encodings(const struct rt_producer_params *p, const json_t *encodings, str
 		json_t *pt = json_object_get(json_array_get(encodings, i), "codecPayloadType");
 		bool known = p->encodings[i].ssrc != 0 || p->encodings[i].rid[0] != '\0';
 
-		if (pt != NULL && json_integer_value(pt) != p->pt)
+		if (pt != NULL && json_integer_value(pt) != p->pt && json_integer_value(pt) != p->red_pt)
 			return fail(e, "encodings", "has a codecPayloadType that is not the media codec's");
 		if (!known && p->n_encodings > 1)
 			return fail(e, "encodings", "each of several needs an ssrc or a rid");
@@ -187,7 +194,7 @@ read_mapping(struct rt_producer_params *p, const json_t *mapping)
 
 		if (rt_params_codec_int(item, "payloadType") == p->pt)
 			p->mapped_pt = rt_params_codec_int(item, "mappedPayloadType");
-		else
+		else if (rt_params_codec_int(item, "payloadType") == p->rtx_pt)
 			p->mapped_rtx_pt = rt_params_codec_int(item, "mappedPayloadType");
 	}
 }

@@ -26,6 +26,7 @@ struct rt_producer_params
 	uint32_t clock_rate;
 	uint8_t pt; /* the client's */
 	uint8_t rtx_pt;
+	uint8_t red_pt;    /* opus comes in RED as well (RFC 2198) */
 	uint8_t mapped_pt; /* the router's */
 	uint8_t mapped_rtx_pt;
 	struct rt_feedback feedback; /* what the client understands from us */
