@@ -12,6 +12,7 @@
 
 #include "bgworker/launcher/launcher.h"
 #include "extension/events/event.h"
+#include "extension/server/discretion.h"
 #include "extension/server/hooks.h"
 #include "extension/messages/message.h"
 #include "extension/server/rt_shmem.h"
@@ -52,5 +53,6 @@ _PG_init(void)
 		return;
 	rt_shmem_install();
 	rt_hooks_install();
+	rt_discretion_install();
 	register_launcher();
 }

@@ -31,6 +31,7 @@
 #include "extension/server/rt_shmem.h"
 #include "extension/config/settings.h"
 #include "credential.h"
+#include "role_settings.h"
 
 static const struct
 {
@@ -114,10 +115,10 @@ store_if_needed(const char *role, const char *secret)
 	/* Supervisors of several databases want the same.  The lock first: the one that waited for it then sees what the
 	 * other has stored, where both would update the row, and one of them fail. */
 	LockSharedObject(AuthIdRelationId, oid, 0, ShareUpdateExclusiveLock);
-	if (is_stored(role, secret))
-		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	store(role, secret);
+	rt_role_settings_reset(oid, role);
+	if (!is_stored(role, secret))
+		store(role, secret);
 	PopActiveSnapshot();
 }
 

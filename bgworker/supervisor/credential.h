@@ -19,8 +19,8 @@ enum rt_program_kind
 extern const char *rt_program_name(enum rt_program_kind kind); /* "gateway" */
 extern const char *rt_program_role(enum rt_program_kind kind); /* "rt_gateway"; the executable, too */
 
-/* Runs a transaction of its own.  Stores the verifier where the stored one is not that of the secret; an error of the
- * server's is logged. */
+/* Runs a transaction of its own.  Stores the verifier where the stored one is not that of the secret, and resets the
+ * role's settings; an error of the server's is logged. */
 extern void rt_credential_store(enum rt_program_kind kind);
 
 /* The connection string, with the secret in it: not for any log. */

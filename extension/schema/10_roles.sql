@@ -14,6 +14,45 @@ BEGIN
 END
 $$;
 
+-- Roles that were here before get the rights below.  They must not have others: a superuser called rt_gateway would be a
+-- superuser for everybody who takes over a gateway.
+DO $$
+DECLARE
+	r record;
+	faults text[];
+BEGIN
+	FOR r IN SELECT a.* FROM pg_catalog.pg_roles AS a
+		WHERE a.rolname IN ('rt_gateway', 'rt_media', 'rt_app', 'rt_auditor') ORDER BY a.rolname
+	LOOP
+		faults := pg_catalog.array_remove(ARRAY[
+			CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
+			CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
+			CASE WHEN r.rolcreatedb THEN 'CREATEDB' END,
+			CASE WHEN r.rolreplication THEN 'REPLICATION' END,
+			CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL);
+		faults := faults || ARRAY(
+			WITH RECURSIVE above AS (
+				SELECT m.roleid FROM pg_catalog.pg_auth_members AS m WHERE m.member = r.oid
+				UNION
+				SELECT m.roleid FROM above AS a JOIN pg_catalog.pg_auth_members AS m ON m.member = a.roleid
+			)
+			SELECT pg_catalog.format('membership in %I', g.rolname) FROM above AS a JOIN pg_catalog.pg_roles AS g ON g.oid = a.roleid
+			WHERE g.rolname ~ '^pg_' OR g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+			ORDER BY g.rolname);
+		IF EXISTS (SELECT FROM pg_catalog.pg_shdepend AS d
+			WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid AND d.deptype = 'o') THEN
+			faults := faults || 'objects that it owns'::text;
+		END IF;
+		IF faults <> '{}' THEN
+			RAISE EXCEPTION 'role "%" exists and has rights that it must not have', r.rolname
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					DETAIL = pg_catalog.format('It has: %s.', pg_catalog.array_to_string(faults, ', ')),
+					HINT = pg_catalog.format('Take these rights away, or rename the role: ALTER ROLE %I RENAME TO …', r.rolname);
+		END IF;
+	END LOOP;
+END
+$$;
+
 DO $$
 DECLARE
 	r record;
@@ -23,11 +62,13 @@ BEGIN
 	LOOP
 		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
 			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
-			-- A refusal is an error to the server, and clients could fill its log with them.  The programs log what is not
-			-- the client's fault.
-			IF r.how = 'LOGIN' THEN
-				EXECUTE pg_catalog.format('ALTER ROLE %I SET log_min_messages = fatal', r.name);
-			END IF;
+		END IF;
+		-- Parameters of the programs' statements are passwords and tokens.  The supervisor sets these again at each start, with
+		-- what else the programs need.
+		IF r.how = 'LOGIN' THEN
+			EXECUTE pg_catalog.format('ALTER ROLE %I RESET log_min_messages', r.name);
+			EXECUTE pg_catalog.format('ALTER ROLE %I SET log_parameter_max_length = 0', r.name);
+			EXECUTE pg_catalog.format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', r.name);
 		END IF;
 	END LOOP;
 END

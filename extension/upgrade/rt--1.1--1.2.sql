@@ -140,6 +140,64 @@ ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.sessions SET LOGGED;
 -- ---- end of what is by hand --------------------------------------------------
 
+DO $$
+DECLARE
+	r record;
+	faults text[];
+BEGIN
+	FOR r IN SELECT a.* FROM pg_catalog.pg_roles AS a
+		WHERE a.rolname IN ('rt_gateway', 'rt_media', 'rt_app', 'rt_auditor') ORDER BY a.rolname
+	LOOP
+		faults := pg_catalog.array_remove(ARRAY[
+			CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
+			CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
+			CASE WHEN r.rolcreatedb THEN 'CREATEDB' END,
+			CASE WHEN r.rolreplication THEN 'REPLICATION' END,
+			CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL);
+		faults := faults || ARRAY(
+			WITH RECURSIVE above AS (
+				SELECT m.roleid FROM pg_catalog.pg_auth_members AS m WHERE m.member = r.oid
+				UNION
+				SELECT m.roleid FROM above AS a JOIN pg_catalog.pg_auth_members AS m ON m.member = a.roleid
+			)
+			SELECT pg_catalog.format('membership in %I', g.rolname) FROM above AS a JOIN pg_catalog.pg_roles AS g ON g.oid = a.roleid
+			WHERE g.rolname ~ '^pg_' OR g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+			ORDER BY g.rolname);
+		IF EXISTS (SELECT FROM pg_catalog.pg_shdepend AS d
+			WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid AND d.deptype = 'o') THEN
+			faults := faults || 'objects that it owns'::text;
+		END IF;
+		IF faults <> '{}' THEN
+			RAISE EXCEPTION 'role "%" exists and has rights that it must not have', r.rolname
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					DETAIL = pg_catalog.format('It has: %s.', pg_catalog.array_to_string(faults, ', ')),
+					HINT = pg_catalog.format('Take these rights away, or rename the role: ALTER ROLE %I RENAME TO …', r.rolname);
+		END IF;
+	END LOOP;
+END
+$$;
+
+DO $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT * FROM (VALUES ('rt_gateway', 'LOGIN'), ('rt_media', 'LOGIN'), ('rt_app', 'NOLOGIN'),
+		('rt_auditor', 'NOLOGIN')) AS v (name, how)
+	LOOP
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT', r.name, r.how);
+		END IF;
+		-- Parameters of the programs' statements are passwords and tokens.  The supervisor sets these again at each start, with
+		-- what else the programs need.
+		IF r.how = 'LOGIN' THEN
+			EXECUTE pg_catalog.format('ALTER ROLE %I RESET log_min_messages', r.name);
+			EXECUTE pg_catalog.format('ALTER ROLE %I SET log_parameter_max_length = 0', r.name);
+			EXECUTE pg_catalog.format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', r.name);
+		END IF;
+	END LOOP;
+END
+$$;
+
 COMMENT ON SCHEMA rt_api IS 'functions for the programs of rt: one for each kind of request; the first argument is the acting user';
 
 CREATE OR REPLACE FUNCTION rt_private.actor() RETURNS text

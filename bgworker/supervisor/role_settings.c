@@ -1,0 +1,141 @@
+/* role_settings.c: gives the programs' roles the settings that they need, and takes all others away; see
+ * role_settings.h.
+ *
+ * A role may set what it likes for itself, so a thief of its password could leave something behind (statement_timeout
+ * = '1ms'), which outlives the password.  What is set for a database or for all roles is a DBA's, and is weaker than
+ * what is set for a role: so the settings here also keep such limits, or session_replication_role = replica, from
+ * stopping the programs.
+ *
+ * Runs in the supervisor, in a transaction; may raise.  Writes the rows of pg_db_role_setting itself: ALTER ROLE
+ * would take a statement for each, and a statement would show in logs. */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_db_role_setting.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#include "role_settings.h"
+
+/* The parameters of a program's statements are clients' passwords and tokens: extension/server/discretion.c.  The
+ * rest is what worker/session.c sets for workers. */
+static const char *const WANTED[][2] = {
+	{"log_parameter_max_length", "0"},
+	{"log_parameter_max_length_on_error", "0"},
+	{"pgaudit.log_parameter", "off"},
+#if PG_VERSION_NUM >= 160000
+	{"auto_explain.log_parameter_max_length", "0"},
+#endif
+	{"role", "none"},
+	{"search_path", "pg_catalog, pg_temp"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"idle_session_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+	{"transaction_timeout", "0"},
+#endif
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_deferrable", "off"},
+	{"session_replication_role", "origin"},
+	{"row_security", "on"},
+	{"jit", "off"},
+};
+
+static ArrayType *
+make_wanted(void)
+{
+	ArrayType *wanted = NULL;
+
+	for (size_t i = 0; i < lengthof(WANTED); i++)
+		wanted = GUCArrayAdd(wanted, WANTED[i][0], WANTED[i][1]);
+	return wanted;
+}
+
+/* "statement_timeout, work_mem": what somebody else has set. */
+static void
+append_others(StringInfo out, Datum settings)
+{
+	Datum *items;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(settings), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char *item = TextDatumGetCString(items[i]);
+		bool ours = false;
+
+		for (size_t w = 0; w < lengthof(WANTED); w++)
+			ours = ours || strcmp(item, psprintf("%s=%s", WANTED[w][0], WANTED[w][1])) == 0;
+		if (!ours)
+			appendStringInfo(out, "%s%s", out->len > 0 ? ", " : "", item);
+	}
+}
+
+/* True where the row is as it should be; others are removed. */
+static bool
+keep_or_remove(Relation rel, HeapTuple tuple, ArrayType *wanted, StringInfo others)
+{
+	bool everywhere = ((Form_pg_db_role_setting) GETSTRUCT(tuple))->setdatabase == InvalidOid;
+	bool isnull;
+	Datum settings = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, RelationGetDescr(rel), &isnull);
+
+	if (everywhere && !isnull &&
+		datumIsEqual(PointerGetDatum(DatumGetArrayTypeP(settings)), PointerGetDatum(wanted), false, -1))
+		return true;
+	if (!isnull)
+		append_others(others, settings);
+	CatalogTupleDelete(rel, &tuple->t_self);
+	return false;
+}
+
+static void
+insert(Relation rel, Oid role, ArrayType *wanted)
+{
+	Datum values[Natts_pg_db_role_setting];
+	bool nulls[Natts_pg_db_role_setting] = {false};
+
+	values[Anum_pg_db_role_setting_setdatabase - 1] = ObjectIdGetDatum(InvalidOid);
+	values[Anum_pg_db_role_setting_setrole - 1] = ObjectIdGetDatum(role);
+	values[Anum_pg_db_role_setting_setconfig - 1] = PointerGetDatum(wanted);
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+}
+
+void
+rt_role_settings_reset(Oid role, const char *name)
+{
+	Relation rel = table_open(DbRoleSettingRelationId, RowExclusiveLock);
+	ArrayType *wanted = make_wanted();
+	bool kept = false;
+	StringInfoData others;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	initStringInfo(&others);
+	/* The index begins with the database. */
+	ScanKeyInit(&key, Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		kept = keep_or_remove(rel, tuple, wanted, &others) || kept;
+	systable_endscan(scan);
+	if (!kept)
+	{
+		CommandCounterIncrement();
+		insert(rel, role, wanted);
+	}
+	table_close(rel, NoLock);
+	if (others.len > 0)
+		ereport(LOG, (errmsg("removed settings of role \"%s\"", name), errdetail("%s", others.data),
+					  errhint("Set for the database what is meant for the programs: ALTER DATABASE … SET.")));
+}

@@ -1,0 +1,10 @@
+/* role_settings.h: what is set for the roles of the programs (ALTER ROLE … SET). */
+#ifndef RT_ROLE_SETTINGS_H
+#define RT_ROLE_SETTINGS_H
+
+#include "postgres.h"
+
+/* In the caller's transaction, which holds a lock on the role against its other supervisors. */
+extern void rt_role_settings_reset(Oid role, const char *name);
+
+#endif
