@@ -132,7 +132,7 @@ my ($status, $answer) = request('POST', '/auth', { username => 'ann', password =
 is($status, 200, 'a login');
 $token = $answer->{data}{token} // $answer->{token};
 my $events = calm('SELECT count(*) FROM rt.events');
-($status, $answer) = request('POST', '/api/chat/rooms', { kind => 'group', name => 'Team', members => [] }, $token);
+($status, $answer) = request('POST', '/api/chat/rooms', { kind => 'group', name => 'Team', memberIds => [] }, $token);
 ok($status < 300, 'a room') or diag(explain($answer));
 my $room = $answer->{data}{id} // $answer->{data}{roomId};
 ($status, $answer) = request('POST', "/api/chat/rooms/$room/msgs", { content => 'hello' }, $token);
