@@ -120,16 +120,19 @@ PROGRAMS_BUILT = $(foreach p,gateway media,$(if $(wildcard bgworker/$(p)/main.c)
 programs: $(PROGRAMS_BUILT)
 all: programs
 
-# Beside rt.so, where the supervisor looks for them.
+# Beside rt.so, where the supervisor looks for them; and by name in the folder of the server's programs, for hosts of their own:
+# a program finds the application where it really lies.
 install: install-programs
 install-programs: $(PROGRAMS_BUILT)
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
 	for p in $(PROGRAMS_BUILT); do $(INSTALL_PROGRAM) $$p '$(DESTDIR)$(pkglibdir)/' || exit 1; done
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	for p in $(notdir $(PROGRAMS_BUILT)); do ln -srf '$(DESTDIR)$(pkglibdir)'/$$p '$(DESTDIR)$(bindir)'/$$p || exit 1; done
 
 uninstall: uninstall-programs
 .PHONY: uninstall-programs
 uninstall-programs:
-	rm -f '$(DESTDIR)$(pkglibdir)/rt_gateway' '$(DESTDIR)$(pkglibdir)/rt_media'
+	rm -f '$(DESTDIR)$(pkglibdir)/rt_gateway' '$(DESTDIR)$(pkglibdir)/rt_media' '$(DESTDIR)$(bindir)/rt_gateway' '$(DESTDIR)$(bindir)/rt_media'
 
 # ---- the application that the gateway serves ------------------------------------
 # Bundled by npm's esbuild into files that need no network, beside the programs.  Without npm GET / finds nothing.

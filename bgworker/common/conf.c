@@ -22,8 +22,9 @@
 
 struct rt_conf
 {
-	int fd;
-	char *line; /* what has come of the next line */
+	int fd;         /* -1: there is none */
+	char host[256]; /* where the root has none */
+	char *line;     /* what has come of the next line */
 	size_t len;
 	json_t *root;
 	bool incomplete; /* somebody asked for what is not there */
@@ -87,12 +88,39 @@ answer_beat(const json_t *root)
 	return true;
 }
 
+/* To a supervisor lines of the other levels are always written: it reads them, and leaves out what the log is not to
+ * have. */
+static enum rt_log_level
+level_of(const struct rt_conf *c)
+{
+	static const char *const names[] = {"debug", "log", "warning", "error"};
+	const char *name = rt_json_str(settings(c->root), "log_min_messages");
+
+	for (int i = 0; name != NULL && i < 4; i++)
+		if (strcmp(name, names[i]) == 0 && (i == RT_LOG_DEBUG || c->fd < 0))
+			return (enum rt_log_level) i;
+	return RT_LOG_INFO;
+}
+
+static enum rt_result
+use_root(struct rt_conf *c, json_t *root)
+{
+	if (!has_all_of(root, c->root))
+	{
+		json_decref(root);
+		return RT_BAD_INPUT;
+	}
+	json_decref(c->root);
+	c->root = root;
+	rt_log_set_level(level_of(c));
+	return RT_OK;
+}
+
 /* Takes a whole line, if there is one, and makes it the configuration.  RT_LIMIT: it was none. */
 static enum rt_result
 take_line(struct rt_conf *c)
 {
 	char *end = c->len == 0 ? NULL : memchr(c->line, '\n', c->len);
-	const char *level;
 	size_t used;
 	json_t *root;
 
@@ -113,18 +141,7 @@ take_line(struct rt_conf *c)
 		json_decref(root);
 		return RT_LIMIT;
 	}
-	if (!has_all_of(root, c->root))
-	{
-		json_decref(root);
-		return RT_BAD_INPUT;
-	}
-	json_decref(c->root);
-	c->root = root;
-	/* Lines of the other levels are always written: the supervisor reads them, and leaves out what the log is not to
-	 * have. */
-	level = rt_json_str(settings(root), "log_min_messages");
-	rt_log_set_level(level != NULL && strcmp(level, "debug") == 0 ? RT_LOG_DEBUG : RT_LOG_INFO);
-	return RT_OK;
+	return use_root(c, root);
 }
 
 enum rt_result
@@ -134,6 +151,7 @@ rt_conf_read(struct rt_conf **cp, int fd)
 	enum rt_result rc;
 
 	c->fd = fd;
+	gethostname(c->host, sizeof(c->host) - 1);
 	do
 	{
 		rc = read_some(c);
@@ -144,6 +162,26 @@ rt_conf_read(struct rt_conf **cp, int fd)
 		*cp = c;
 	else
 		rt_conf_free(c);
+	return rc;
+}
+
+struct rt_conf *
+rt_conf_of(json_t *root)
+{
+	struct rt_conf *c = rt_alloc(sizeof(*c));
+
+	c->fd = -1;
+	use_root(c, root);
+	return c;
+}
+
+enum rt_result
+rt_conf_replace(struct rt_conf *c, json_t *root)
+{
+	enum rt_result rc = use_root(c, root);
+
+	if (rc == RT_OK && c->on_reload != NULL)
+		c->on_reload(c->arg);
 	return rc;
 }
 
@@ -195,13 +233,16 @@ on_readable(void *arg, int events)
 enum rt_result
 rt_conf_watch(struct rt_conf *c, struct rt_loop *l, rt_conf_cb on_reload, rt_conf_cb on_end, void *arg)
 {
-	int flags = fcntl(c->fd, F_GETFL);
+	int flags;
 
-	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return RT_INTERNAL;
 	c->on_reload = on_reload;
 	c->on_end = on_end;
 	c->arg = arg;
+	if (c->fd < 0)
+		return RT_OK;
+	flags = fcntl(c->fd, F_GETFL);
+	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return RT_INTERNAL;
 	c->watch = rt_watch_new(l, c->fd, on_readable, c);
 	if (c->watch == NULL)
 		return RT_INTERNAL;
@@ -215,6 +256,34 @@ rt_conf_database(const struct rt_conf *c)
 	const char *name = rt_json_str(c->root, "database");
 
 	return name == NULL ? "" : name;
+}
+
+bool
+rt_conf_is_own(const struct rt_conf *c)
+{
+	return c->fd < 0;
+}
+
+const char *
+rt_conf_host(const struct rt_conf *c)
+{
+	const char *name = rt_json_str(c->root, "host");
+
+	return name == NULL ? c->host : name;
+}
+
+const char *
+rt_conf_region(const struct rt_conf *c)
+{
+	const char *region = rt_json_str(c->root, "region");
+
+	return region == NULL ? "" : region;
+}
+
+int
+rt_conf_number(const struct rt_conf *c)
+{
+	return (int) rt_json_int(c->root, "number", rt_conf_worker(c));
 }
 
 const char *

@@ -13,6 +13,9 @@ enum rt_log_level
 	RT_LOG_ERROR
 };
 
+/* For a program on a host of its own: lines begin with the time and the process, in the form of the server's log, and
+ * what standard error does not take at once is left out.  Lines without a module are always written. */
+void rt_log_be_own(void);
 void rt_log_set_level(enum rt_log_level least);
 bool rt_log_wants(enum rt_log_level level); /* where preparing a line would cost */
 

@@ -1,5 +1,5 @@
-/* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3; what it has
- * to say goes to standard error.
+/* main.c: the program rt_gateway: start, reload, drain, stop.  What it is told comes on descriptor 3, or
+ * with --config from a file and the database (common/db/host.h); what it has to say goes to standard error.
  *
  * It owns every module and wires them: each gets by name what it uses, from lower layers at its `new`, and calls
  * upper ones by the pointers that are set here alone.  They are made from the lowest layer up, and freed in stop(),
@@ -16,6 +16,7 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/confine/confine.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/host.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/bus/bus.h"
@@ -60,7 +61,8 @@
 #define MAX_WAITING_CALLS 10000
 #define READY_LOOK_MS 20
 #define DRAIN_LOOK_MS 50
-#define DRAIN_LIMIT_MS 4000 /* below the supervisor's patience */
+#define DRAIN_LIMIT_MS 4000     /* below the supervisor's patience */
+#define OWN_DRAIN_MOST_MS 20000 /* at SIGTERM on a host of its own: a millisecond each session, and no longer */
 #define FAREWELL_LIMIT_MS 500
 
 /* All settings, each module's in its own struct.  The modules keep pointers to them, so a reload writes them in
@@ -87,6 +89,7 @@ struct gateway
 	struct settings settings;
 	struct rt_loop *loop;
 	struct rt_conf *conf;
+	struct rt_host *host; /* NULL: the supervisor has started us */
 	struct rt_db *db;
 	struct rt_commands *commands;
 	struct rt_bus *bus;
@@ -126,6 +129,7 @@ struct gateway
 	struct rt_watch *signal_watch;
 	int signal_fd;
 	uint64_t end_limit_ms;
+	bool refused;  /* by the database: it runs another version */
 	bool farewell; /* the connections are gone, the database is being told */
 };
 
@@ -211,6 +215,15 @@ on_drain_over(void *arg)
 	end(arg);
 }
 
+/* Nobody is our successor here: clients come back by the balancer, or to the next start, not all at once. */
+static void
+drain_for_good(struct gateway *g)
+{
+	uint64_t sessions = rt_network_traffic(g->network)->sessions;
+
+	rt_drain_begin(g->drain, sessions < OWN_DRAIN_MOST_MS ? sessions : OWN_DRAIN_MOST_MS);
+}
+
 static void
 on_signal(void *arg, int events)
 {
@@ -218,7 +231,24 @@ on_signal(void *arg, int events)
 	struct signalfd_siginfo info;
 
 	while (read(g->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
-		end(g);
+	{
+		if (info.ssi_signo == SIGHUP)
+			rt_host_reread(g->host);
+		else if (g->host != NULL && info.ssi_signo == SIGTERM && !rt_drain_begun(g->drain))
+			drain_for_good(g);
+		else
+			end(g);
+	}
+}
+
+/* Another version of it may be installed, so the unit's restart is worth a try. */
+static void
+on_refused(void *arg)
+{
+	struct gateway *g = arg;
+
+	g->refused = true;
+	end(g);
 }
 
 static void
@@ -326,6 +356,7 @@ make_bus(struct gateway *g)
 {
 	const struct rt_db_options o = {
 		.conninfo = rt_conf_conninfo(g->conf),
+		.role = rt_host_role(g->host),
 		.fast_connections = g->settings.db_connections,
 		.locking_connections = g->settings.db_connections,
 		.slow_connections = (g->settings.db_connections + 1) / 2,
@@ -489,7 +520,8 @@ make_reports(struct gateway *g)
 		.counters = g->counters,
 		.ready = g->ready,
 		.gauges = &g->gauges,
-		.worker = rt_conf_worker(g->conf),
+		.host = g->host,
+		.conf = g->conf,
 		.port = g->settings.network.port,
 	});
 	g->metrics = rt_metrics_new(&(struct rt_metrics_uses){
@@ -502,6 +534,7 @@ make_reports(struct gateway *g)
 		.report = g->report,
 		.database = rt_conf_database(g->conf),
 		.worker = rt_conf_worker(g->conf),
+		.number = rt_conf_number(g->conf),
 	});
 }
 
@@ -611,6 +644,7 @@ watch_signals(struct gateway *g)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (g->signal_fd < 0)
@@ -643,6 +677,16 @@ listen_for_clients(struct gateway *g)
 	return rc;
 }
 
+static void
+confine(const struct gateway *g)
+{
+	struct rt_confine_own own = {.connects_anywhere = false};
+
+	if (g->host != NULL)
+		own.folders = rt_host_folders(g->host, &own.nfolders);
+	rt_confine(rt_conf_conninfo(g->conf), g->host == NULL ? NULL : &own);
+}
+
 static enum rt_result
 start(struct gateway *g)
 {
@@ -650,15 +694,16 @@ start(struct gateway *g)
 
 	if (rc != RT_OK)
 		return rc;
-	choose_name(&g->self, rt_conf_worker(g->conf));
+	choose_name(&g->self, rt_conf_number(g->conf));
 	g->ready_look = rt_timer_new(g->loop, on_ready_look, g);
 	g->end_look = rt_timer_new(g->loop, on_end_look, g);
 	if ((rc = watch_signals(g)) != RT_OK || (rc = make_modules(g)) != RT_OK || (rc = listen_for_clients(g)) != RT_OK)
 		return rc;
 	rt_timer_start(g->ready_look, READY_LOOK_MS);
 	rc = rt_conf_watch(g->conf, g->loop, on_reload, on_supervisor_gone, g);
+	rt_host_follow(g->host, g->db, on_refused, g);
 	if (rc == RT_OK && g->settings.confine)
-		rt_confine(rt_conf_conninfo(g->conf));
+		confine(g);
 	return rc;
 }
 
@@ -705,23 +750,52 @@ stop(struct gateway *g)
 	rt_timer_free(g->end_look);
 	rt_watch_free(g->signal_watch);
 	rt_conf_free(g->conf);
+	rt_host_free(g->host);
 	rt_loop_free(g->loop);
 }
 
-int
-main(void)
+static const char *const own_keys[] = {"conninfo", "conninfo_read", "name",         "region", "listen_addresses",
+									   "port",     "ssl_cert_file", "ssl_key_file", NULL};
+static const char *const own_once[] = {"confine", "db_connections", "metrics_address", NULL};
+static const struct rt_host_program program = {.kind = "gateway",
+											   .name = "rt_gateway",
+											   .keys = own_keys,
+											   .once = own_once,
+											   .port_setting = "port",
+											   .default_port = 4501};
+
+static enum rt_result
+read_configuration(struct gateway *g, const char *path)
 {
-	struct gateway g = {.signal_fd = -1};
 	enum rt_result rc;
 
-	rt_confine_early();
-	rc = rt_conf_read(&g.conf, CONF_FD);
-	if (rc != RT_OK)
+	if (path != NULL)
 	{
-		rt_log(RT_LOG_ERROR, "main", "no configuration on descriptor %d; rt's supervisor starts this program",
-			   CONF_FD);
-		return 2;
+		rt_host_prepare();
+		return rt_host_start(&g->host, &program, path, &g->conf);
 	}
+	rc = rt_conf_read(&g->conf, CONF_FD);
+	if (rc != RT_OK)
+		rt_log(RT_LOG_ERROR, "main",
+			   "no configuration on descriptor %d; rt's supervisor starts this program, or you do, "
+			   "with --config FILE",
+			   CONF_FD);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct gateway g = {.signal_fd = -1};
+	const char *path;
+	enum rt_result rc;
+	int status = rt_host_arguments(&program, argc, argv, &path);
+
+	if (status >= 0)
+		return status;
+	rt_confine_early();
+	if (read_configuration(&g, path) != RT_OK)
+		return 2;
 	if (!rt_conf_is_current(g.conf))
 	{
 		rt_conf_free(g.conf);
@@ -740,5 +814,5 @@ main(void)
 	}
 	rt_loop_run(g.loop);
 	stop(&g);
-	return 0;
+	return g.refused ? 1 : 0;
 }

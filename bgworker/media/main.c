@@ -1,4 +1,5 @@
-/* main.c: rt_media, the media forwarder.  Start, signals, stop; each part does its own work. */
+/* main.c: rt_media, the media forwarder.  Start, signals, stop; each part does its own work.  What it is told comes
+ * on descriptor 3, or with --config from a file and the database (common/db/host.h). */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/confine/confine.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/host.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/media/control/control.h"
@@ -20,12 +22,14 @@ struct media
 {
 	struct rt_loop *loop;
 	struct rt_conf *conf;
+	struct rt_host *host; /* NULL: the supervisor has started us */
 	struct rt_db *db;
 	struct rt_engine *engine;
 	struct rt_control *control;
 	struct rt_watch *signals;
 	int signal_fd;
 	bool stopping;
+	bool refused; /* by the database: it runs another version */
 };
 
 static void
@@ -54,7 +58,21 @@ on_signal(void *arg, int events)
 
 	(void) events;
 	while (read(m->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
-		stop(m);
+	{
+		if (info.ssi_signo == SIGHUP)
+			rt_host_reread(m->host);
+		else
+			stop(m);
+	}
+}
+
+static void
+on_refused(void *arg)
+{
+	struct media *m = arg;
+
+	m->refused = true;
+	stop(m);
 }
 
 static void
@@ -75,7 +93,7 @@ static void
 on_ready(void *arg)
 {
 	(void) arg;
-	rt_log(RT_LOG_INFO, "main", "ready");
+	rt_log(RT_LOG_INFO, NULL, "ready");
 }
 
 static void
@@ -86,21 +104,36 @@ watch_signals(struct media *m)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	m->signals = rt_watch_new(m->loop, m->signal_fd, on_signal, m);
 	rt_watch_set(m->signals, RT_READABLE);
 }
 
+static void
+confine_now(const struct media *m)
+{
+	struct rt_confine_own own = {0};
+
+	if (m->host != NULL)
+		own.folders = rt_host_folders(m->host, &own.nfolders);
+	rt_confine(rt_conf_conninfo(m->conf), m->host == NULL ? NULL : &own);
+}
+
 static enum rt_result
 start(struct media *m)
 {
 	int worker = rt_conf_worker(m->conf), port = (int) rt_conf_int(m->conf, "media_port") + worker;
-	struct rt_control_options control = {worker, port, CAPACITY, rt_conf_str(m->conf, "media_announced_address")};
+	struct rt_control_options control = {worker,  port,   CAPACITY, rt_conf_str(m->conf, "media_announced_address"),
+										 m->conf, m->host};
 	struct rt_engine_options engine = {rt_conf_str(m->conf, "listen_addresses"), port,
 									   (uint64_t) rt_conf_int(m->conf, "media_idle_timeout")};
 	bool confine = rt_conf_bool(m->conf, "confine");
-	struct rt_db_options db = {.conninfo = rt_conf_conninfo(m->conf), .fast_connections = 2, .max_waiting = 1000};
+	struct rt_db_options db = {.conninfo = rt_conf_conninfo(m->conf),
+							   .role = rt_host_role(m->host),
+							   .fast_connections = 2,
+							   .max_waiting = 1000};
 
 	if (!rt_conf_is_complete(m->conf))
 		return RT_BAD_INPUT;
@@ -112,8 +145,9 @@ start(struct media *m)
 	rt_control_set_engine(m->control, m->engine);
 	if (rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m) != RT_OK)
 		return RT_INTERNAL;
+	rt_host_follow(m->host, m->db, on_refused, m);
 	if (confine)
-		rt_confine(rt_conf_conninfo(m->conf));
+		confine_now(m);
 	return RT_OK;
 }
 
@@ -123,16 +157,39 @@ free_control(void *arg)
 	rt_control_free(arg);
 }
 
+static const char *const own_keys[] = {"conninfo",          "name", "region", "listen_addresses", "port",
+									   "announced_address", NULL};
+static const char *const own_once[] = {"confine", NULL};
+static const struct rt_host_program program = {.kind = "media",
+											   .name = "rt_media",
+											   .keys = own_keys,
+											   .once = own_once,
+											   .port_setting = "media_port",
+											   .default_port = 4502};
+
+static enum rt_result
+read_configuration(struct media *m, const char *path)
+{
+	if (path == NULL)
+		return rt_conf_read(&m->conf, CONF_FD);
+	rt_host_prepare();
+	return rt_host_start(&m->host, &program, path, &m->conf);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct media m;
+	const char *path;
 	enum rt_result rc;
+	int status = rt_host_arguments(&program, argc, argv, &path);
 
+	if (status >= 0)
+		return status;
 	memset(&m, 0, sizeof(m));
 	rt_confine_early();
-	if (rt_conf_read(&m.conf, CONF_FD) != RT_OK || !rt_conf_is_current(m.conf))
-		return 1;
+	if (read_configuration(&m, path) != RT_OK || !rt_conf_is_current(m.conf))
+		return 2;
 	rt_confine_cores(rt_conf_bool(m.conf, "confine"));
 	if (rt_conf_bool(m.conf, "confine"))
 		rt_confine_no_ring();
@@ -147,6 +204,7 @@ main(void)
 	rt_loop_defer(m.loop, free_control, m.control); /* after what it deferred itself */
 	rt_watch_free(m.signals);
 	rt_conf_free(m.conf);
+	rt_host_free(m.host);
 	rt_loop_free(m.loop);
-	return rc == RT_OK ? 0 : 1;
+	return rc == RT_OK && !m.refused ? 0 : 1;
 }

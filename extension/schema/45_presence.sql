@@ -29,14 +29,16 @@ CREATE UNLOGGED TABLE rt_private.gateways (
 	rooms jsonb NOT NULL DEFAULT '[]',
 	stats_before jsonb NOT NULL DEFAULT '{}',
 	stats_reset timestamptz NOT NULL DEFAULT clock_timestamp(),
-	draining_until timestamptz
+	draining_until timestamptz,
+	region text,
+	own boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE rt_private.gateways IS 'running gateways, as they report each second';
 COMMENT ON COLUMN rt_private.gateways.draining_until IS 'deadline of rt.drain(); the successor may be running already';
 COMMENT ON COLUMN rt_private.gateways.stats_before IS 'stats at rt.reset_stats(); views show the difference';
 COMMENT ON COLUMN rt_private.gateways.name IS 'the gateway''s name, new at each start';
 COMMENT ON COLUMN rt_private.gateways.host IS 'the host it runs on';
-COMMENT ON COLUMN rt_private.gateways.slot IS 'number of the worker on its host';
+COMMENT ON COLUMN rt_private.gateways.slot IS 'its number, with which the ids of its sessions begin';
 COMMENT ON COLUMN rt_private.gateways.pid IS 'its process id';
 COMMENT ON COLUMN rt_private.gateways.port IS 'the TCP port that it listens on';
 COMMENT ON COLUMN rt_private.gateways.started_at IS 'when it started to serve';
@@ -44,6 +46,25 @@ COMMENT ON COLUMN rt_private.gateways.reported_at IS 'when it last reported';
 COMMENT ON COLUMN rt_private.gateways.stats IS 'its statistics';
 COMMENT ON COLUMN rt_private.gateways.rooms IS 'its largest rooms, by joined sockets';
 COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in views';
+COMMENT ON COLUMN rt_private.gateways.region IS 'the region of its host, from its configuration file; null: none';
+COMMENT ON COLUMN rt_private.gateways.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+
+-- A gateway keeps its number over restarts, so that a rule of a load balancer may name it.  Below 100 are those that the
+-- supervisor starts.
+CREATE TABLE rt_private.gateway_numbers (
+	host text NOT NULL,
+	port integer NOT NULL,
+	number integer NOT NULL UNIQUE CHECK (number BETWEEN 100 AND 99999),
+	used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (host, port)
+);
+COMMENT ON TABLE rt_private.gateway_numbers IS 'numbers of gateways on hosts of their own';
+COMMENT ON COLUMN rt_private.gateway_numbers.host IS 'name of the host';
+COMMENT ON COLUMN rt_private.gateway_numbers.port IS 'the TCP port that the gateway listens on';
+COMMENT ON COLUMN rt_private.gateway_numbers.number IS 'with which the ids of its sessions begin';
+COMMENT ON COLUMN rt_private.gateway_numbers.used_at IS 'when it last asked for it';
+COMMENT ON INDEX rt_private.gateway_numbers_pkey IS 'the number of a gateway';
+COMMENT ON INDEX rt_private.gateway_numbers_number_key IS 'no two have the same number';
 
 CREATE UNLOGGED TABLE rt_private.connections (
 	sid text PRIMARY KEY,

@@ -17,7 +17,11 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	totals jsonb NOT NULL DEFAULT '{}',
-	ice_candidates jsonb NOT NULL DEFAULT '[]'
+	ice_candidates jsonb NOT NULL DEFAULT '[]',
+	host text,
+	region text,
+	own boolean NOT NULL DEFAULT false,
+	pid integer
 );
 COMMENT ON TABLE rt_private.media_workers IS 'running media workers; one that has not reported for 3 s is considered dead';
 COMMENT ON COLUMN rt_private.media_workers.id IS 'new at each start of the program';
@@ -33,6 +37,10 @@ COMMENT ON COLUMN rt_private.media_workers.fingerprint IS 'of its DTLS certifica
 COMMENT ON COLUMN rt_private.media_workers.can_record IS 'whether it can record';
 COMMENT ON COLUMN rt_private.media_workers.started_at IS 'when it started to serve';
 COMMENT ON COLUMN rt_private.media_workers.heartbeat_at IS 'when it last reported';
+COMMENT ON COLUMN rt_private.media_workers.host IS 'the host that it runs on';
+COMMENT ON COLUMN rt_private.media_workers.region IS 'the region of its host, from its configuration file; null: none';
+COMMENT ON COLUMN rt_private.media_workers.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+COMMENT ON COLUMN rt_private.media_workers.pid IS 'its process';
 
 CREATE UNLOGGED TABLE rt_private.media_routers (
 	id text PRIMARY KEY,

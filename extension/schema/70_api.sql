@@ -222,8 +222,9 @@ BEGIN
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
-	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
-	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own)
+	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer,
+		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false))
 	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
 	RETURN '{}';
 END
@@ -276,6 +277,7 @@ BEGIN
 		PERFORM rt_private.sweep_guests();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
+		'stamp', rt_private.settings_stamp(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END

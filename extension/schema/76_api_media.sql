@@ -137,15 +137,18 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	DELETE FROM rt_private.media_workers AS w WHERE w.slot = rt_private.req_text(req, 'slot') RETURNING w.id INTO former;
-	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record, ice_candidates)
+	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record, ice_candidates,
+		host, region, own, pid)
 	VALUES (rt_private.req_text(req, 'worker'), req ->> 'slot',
 		ARRAY(SELECT jsonb_array_elements_text(req -> 'addresses')), (req ->> 'udpPort')::integer,
 		(req ->> 'tcpPort')::integer, (req ->> 'capacity')::integer, req -> 'fingerprint',
-		coalesce((req ->> 'canRecord')::boolean, false), coalesce(req -> 'iceCandidates', '[]'));
+		coalesce((req ->> 'canRecord')::boolean, false), coalesce(req -> 'iceCandidates', '[]'),
+		req ->> 'host', nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false), (req ->> 'pid')::integer);
 	IF former IS NOT NULL THEN
 		PERFORM rt_private.media_abandon(former, 'worker-restarted');
 	END IF;
-	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
+	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s),
+		'stamp', rt_private.settings_stamp());
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
@@ -209,7 +212,8 @@ BEGIN
 	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
 		PERFORM rt_private.media_store_stats(req -> 'stats');
 	END IF;
-	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s));
+	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s),
+		'stamp', rt_private.settings_stamp());
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';

@@ -159,12 +159,12 @@ CREATE VIEW rt.stat_gateway AS
 		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, rt_private.since_reset(g, 'cutOff') AS cut_off,
 		rt_private.since_reset(g, 'requests') AS requests, rt_private.since_reset(g, 'clientEvents') AS client_events,
 		rt_private.since_reset(g, 'rateLimited') AS rate_limited, rt_private.since_reset(g, 'recovered') AS recovered,
-		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset
+		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset, g.region
 	FROM rt_private.gateways AS g;
 COMMENT ON VIEW rt.stat_gateway IS 'running gateways, with statistics from their last report, one per second';
 COMMENT ON COLUMN rt.stat_gateway.name IS 'the gateway''s name, new at each start';
 COMMENT ON COLUMN rt.stat_gateway.host IS 'host it runs on';
-COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway worker, from 0';
+COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway, with which the ids of its sessions begin: from 0; on another host, from 100';
 COMMENT ON COLUMN rt.stat_gateway.pid IS 'its process id';
 COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port it listens on';
 COMMENT ON COLUMN rt.stat_gateway.started_at IS 'when it started to serve';
@@ -191,6 +191,7 @@ COMMENT ON COLUMN rt.stat_gateway.recovered IS 'clients that reconnected and rec
 COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api functions';
 COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls currently waiting for a database connection, see rt.db_connections';
 COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'start of the statistics: rt.reset_stats() or its start';
+COMMENT ON COLUMN rt.stat_gateway.region IS 'region of its host, from its configuration file; null: none';
 
 CREATE VIEW rt.stat_connections AS
 	SELECT c.sid, c.user_id, c.peer, c.transport, c.gateway, c.connected_at,

@@ -32,6 +32,7 @@
 #define QUIET_TIMEOUT_MS 10000
 #define SESSIONS_GRACE_MS 300 /* those of programs that have just ended go by themselves */
 #define SESSIONS_TIMEOUT_MS 5000
+#define MAX_ROLES 64 /* of a database's sessions; what is beyond is not ended */
 #define SESSIONS_POLL_MS 10
 #define MAX_HELD 16
 
@@ -152,11 +153,73 @@ wait_for_quiet(rt_database *db)
 	return quiet;
 }
 
+/* A session of the database that may be a program's.  Pids are looked at again before they are signalled. */
+static bool
+is_in_database(const PGPROC *proc, Oid oid)
+{
+	/* Entries of sessions that have ended look like those of the living. */
+	return proc->databaseId == oid && OidIsValid(proc->roleId) && BackendPidGetProcWithLock(proc->pid) == proc;
+}
+
+/* The roles that sessions of the database have logged in as, each once. */
+static int
+list_roles(Oid oid, Oid *roles, int most)
+{
+	int count = 0;
+
+	LWLockAcquire(ProcArrayLock, LW_SHARED);
+	for (uint32 i = 0; i < ProcGlobal->allProcCount && count < most; i++)
+	{
+		const PGPROC *proc = &ProcGlobal->allProcs[i];
+		int known = 0;
+
+		if (!is_in_database(proc, oid))
+			continue;
+		while (known < count && roles[known] != proc->roleId)
+			known++;
+		if (known == count)
+			roles[count++] = proc->roleId;
+	}
+	LWLockRelease(ProcArrayLock);
+	return count;
+}
+
+/* Those of them that are programs': rt_gateway, rt_media and their members, with which programs of other hosts log
+ * in. Catalogs are read, so no lock may be held. */
+static int
+keep_programs(Oid *roles, int count)
+{
+	Oid gateway = get_role_oid("rt_gateway", true);
+	Oid media = get_role_oid("rt_media", true);
+	int kept = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if ((OidIsValid(gateway) && is_member_of_role_nosuper(roles[i], gateway)) ||
+			(OidIsValid(media) && is_member_of_role_nosuper(roles[i], media)))
+			roles[kept++] = roles[i];
+	}
+	return kept;
+}
+
+static bool
+is_one_of(Oid role, const Oid *roles, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (roles[i] == role)
+			return true;
+	}
+	return false;
+}
+
 /* Counts the sessions of the programs' roles in that database and, if told to, asks them to end.  A program that was
  * killed leaves a session that is still busy, and one on another host has a connection that nobody here started. */
 static int
-find_sessions(Oid oid, Oid gateway, Oid media, bool end)
+find_sessions(Oid oid, bool end)
 {
+	Oid roles[MAX_ROLES];
+	int nroles = keep_programs(roles, list_roles(oid, roles, MAX_ROLES));
 	int count = 0;
 
 	LWLockAcquire(ProcArrayLock, LW_SHARED);
@@ -164,11 +227,7 @@ find_sessions(Oid oid, Oid gateway, Oid media, bool end)
 	{
 		const PGPROC *proc = &ProcGlobal->allProcs[i];
 
-		if (proc->databaseId != oid || !OidIsValid(proc->roleId) ||
-			(proc->roleId != gateway && proc->roleId != media))
-			continue;
-		/* Entries of sessions that have ended look like those of the living. */
-		if (BackendPidGetProcWithLock(proc->pid) != proc)
+		if (!is_in_database(proc, oid) || !is_one_of(proc->roleId, roles, nroles))
 			continue;
 		count++;
 		if (end)
@@ -184,10 +243,8 @@ wait_for_sessions(Oid oid)
 	TimestampTz start = rt_clock_now();
 	TimestampTz patience = TimestampTzPlusMilliseconds(start, SESSIONS_GRACE_MS);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(start, SESSIONS_TIMEOUT_MS);
-	Oid gateway = get_role_oid("rt_gateway", true);
-	Oid media = get_role_oid("rt_media", true);
 
-	while (find_sessions(oid, gateway, media, rt_clock_now() > patience) > 0 && rt_clock_now() < deadline)
+	while (find_sessions(oid, rt_clock_now() > patience) > 0 && rt_clock_now() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SESSIONS_POLL_MS,
 						 rt_wait_event(RT_WAIT_SUSPEND));

@@ -47,6 +47,9 @@ REVOKE EXECUTE ON FUNCTION
 	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
 	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
 	rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) FROM rt_gateway;
+REVOKE EXECUTE ON FUNCTION
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
+	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) FROM rt_media;
 DROP VIEW rt.stat_relay;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
@@ -79,11 +82,17 @@ DROP TABLE rt_private.deletions;
 DROP TYPE rt_private.outgoing;
 
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
+ALTER TABLE rt_private.gateways ADD COLUMN region text;
+ALTER TABLE rt_private.gateways ADD COLUMN own boolean NOT NULL DEFAULT false;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
 ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD COLUMN lobby boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone');
 ALTER TABLE rt.meeting_participants ADD COLUMN guest boolean NOT NULL DEFAULT false;
+ALTER TABLE rt_private.media_workers ADD COLUMN host text;
+ALTER TABLE rt_private.media_workers ADD COLUMN region text;
+ALTER TABLE rt_private.media_workers ADD COLUMN own boolean NOT NULL DEFAULT false;
+ALTER TABLE rt_private.media_workers ADD COLUMN pid integer;
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
@@ -2563,7 +2572,7 @@ COMMENT ON COLUMN rt_private.gateways.name IS 'the gateway''s name, new at each 
 
 COMMENT ON COLUMN rt_private.gateways.host IS 'the host it runs on';
 
-COMMENT ON COLUMN rt_private.gateways.slot IS 'number of the worker on its host';
+COMMENT ON COLUMN rt_private.gateways.slot IS 'its number, with which the ids of its sessions begin';
 
 COMMENT ON COLUMN rt_private.gateways.pid IS 'its process id';
 
@@ -2576,6 +2585,32 @@ COMMENT ON COLUMN rt_private.gateways.stats IS 'its statistics';
 COMMENT ON COLUMN rt_private.gateways.rooms IS 'its largest rooms, by joined sockets';
 
 COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in views';
+
+COMMENT ON COLUMN rt_private.gateways.region IS 'the region of its host, from its configuration file; null: none';
+
+COMMENT ON COLUMN rt_private.gateways.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+
+CREATE TABLE rt_private.gateway_numbers (
+	host text NOT NULL,
+	port integer NOT NULL,
+	number integer NOT NULL UNIQUE CHECK (number BETWEEN 100 AND 99999),
+	used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (host, port)
+);
+
+COMMENT ON TABLE rt_private.gateway_numbers IS 'numbers of gateways on hosts of their own';
+
+COMMENT ON COLUMN rt_private.gateway_numbers.host IS 'name of the host';
+
+COMMENT ON COLUMN rt_private.gateway_numbers.port IS 'the TCP port that the gateway listens on';
+
+COMMENT ON COLUMN rt_private.gateway_numbers.number IS 'with which the ids of its sessions begin';
+
+COMMENT ON COLUMN rt_private.gateway_numbers.used_at IS 'when it last asked for it';
+
+COMMENT ON INDEX rt_private.gateway_numbers_pkey IS 'the number of a gateway';
+
+COMMENT ON INDEX rt_private.gateway_numbers_number_key IS 'no two have the same number';
 
 COMMENT ON COLUMN rt_private.connections.user_id IS 'the user it belongs to';
 
@@ -3663,6 +3698,14 @@ COMMENT ON COLUMN rt_private.media_workers.addresses IS 'the addresses it announ
 COMMENT ON COLUMN rt_private.media_workers.started_at IS 'when it started to serve';
 
 COMMENT ON COLUMN rt_private.media_workers.heartbeat_at IS 'when it last reported';
+
+COMMENT ON COLUMN rt_private.media_workers.host IS 'the host that it runs on';
+
+COMMENT ON COLUMN rt_private.media_workers.region IS 'the region of its host, from its configuration file; null: none';
+
+COMMENT ON COLUMN rt_private.media_workers.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+
+COMMENT ON COLUMN rt_private.media_workers.pid IS 'its process';
 
 COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
 
@@ -5305,6 +5348,72 @@ GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
 
 GRANT SELECT ON rt.stat_relay TO pg_monitor;
 
+CREATE FUNCTION rt_private.program_settings() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_program_settings';
+
+COMMENT ON FUNCTION rt_private.program_settings() IS 'the settings that programs are told, as JSON: times in milliseconds, sizes in bytes';
+
+CREATE FUNCTION rt_private.settings_stamp() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT md5(rt_private.program_settings())
+$$;
+
+COMMENT ON FUNCTION rt_private.settings_stamp() IS 'changes when a setting that programs are told does';
+
+CREATE FUNCTION rt_private.gateway_number(host text, port integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found integer;
+BEGIN
+	UPDATE rt_private.gateway_numbers AS n SET used_at = clock_timestamp()
+	WHERE n.host = gateway_number.host AND n.port = gateway_number.port
+	RETURNING n.number INTO found;
+	IF found IS NOT NULL THEN
+		RETURN found;
+	END IF;
+	LOCK TABLE rt_private.gateway_numbers IN SHARE ROW EXCLUSIVE MODE;
+	-- Hosts that come and go under new names must not use the numbers up.
+	DELETE FROM rt_private.gateway_numbers AS n WHERE n.used_at < clock_timestamp() - interval '7 days'
+		AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.slot = n.number);
+	INSERT INTO rt_private.gateway_numbers (host, port, number)
+	SELECT gateway_number.host, gateway_number.port, min(free.number)
+	FROM (
+		SELECT 100 AS number
+		UNION ALL
+		SELECT n.number + 1 FROM rt_private.gateway_numbers AS n) AS free
+	WHERE NOT EXISTS (SELECT FROM rt_private.gateway_numbers AS n WHERE n.number = free.number)
+	ON CONFLICT ON CONSTRAINT gateway_numbers_pkey DO UPDATE SET used_at = clock_timestamp()
+	RETURNING number INTO found;
+	RETURN found;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.gateway_number(text, integer) IS 'the number of a gateway on a host of its own: as before, or a free one';
+
+CREATE FUNCTION rt_api.hello(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kind text := rt_private.req_choice(req, 'program', ARRAY['gateway', 'media']);
+	library text := current_setting('rt.version', true);
+	installed text := (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'rt');
+BEGIN
+	IF installed IS DISTINCT FROM library THEN
+		RAISE EXCEPTION 'extension rt has version % in database "%", the server''s library is version %', installed, current_database(),
+			coalesce(library, 'unknown') USING ERRCODE = 'RT409', HINT = 'Run "ALTER EXTENSION rt UPDATE" in this database.';
+	END IF;
+	IF req ->> 'version' IS DISTINCT FROM library THEN
+		RAISE EXCEPTION 'the server runs version % of rt, this rt_% is version %', library, kind, coalesce(req ->> 'version', 'unknown')
+			USING ERRCODE = 'RT409', HINT = 'Install the same version on both hosts.';
+	END IF;
+	RETURN json_build_object('version', library, 'database', current_database(),
+		'settings', rt_private.program_settings()::json, 'stamp', rt_private.settings_stamp(),
+		'number', CASE kind WHEN 'gateway' THEN
+			rt_private.gateway_number(rt_private.req_text(req, 'host'), (req ->> 'port')::integer) END);
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.hello(text, jsonb) IS 'a program on a host of its own asks for its settings and its number';
+
 CREATE UNLOGGED TABLE rt_private.failures (
 	what text NOT NULL,
 	at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -6222,8 +6331,9 @@ BEGIN
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
-	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port)
-	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer)
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own)
+	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer,
+		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false))
 	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
 	RETURN '{}';
 END
@@ -6269,6 +6379,7 @@ BEGIN
 		PERFORM rt_private.sweep_guests();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
+		'stamp', rt_private.settings_stamp(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END
@@ -7590,6 +7701,28 @@ $$;
 
 COMMENT ON FUNCTION rt_api.media_result(text, jsonb) IS 'answers that were too large or too private for a notification';
 
+CREATE OR REPLACE FUNCTION rt_api.media_start(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	former text;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	DELETE FROM rt_private.media_workers AS w WHERE w.slot = rt_private.req_text(req, 'slot') RETURNING w.id INTO former;
+	INSERT INTO rt_private.media_workers (id, slot, addresses, udp_port, tcp_port, capacity, fingerprint, can_record, ice_candidates,
+		host, region, own, pid)
+	VALUES (rt_private.req_text(req, 'worker'), req ->> 'slot',
+		ARRAY(SELECT jsonb_array_elements_text(req -> 'addresses')), (req ->> 'udpPort')::integer,
+		(req ->> 'tcpPort')::integer, (req ->> 'capacity')::integer, req -> 'fingerprint',
+		coalesce((req ->> 'canRecord')::boolean, false), coalesce(req -> 'iceCandidates', '[]'),
+		req ->> 'host', nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false), (req ->> 'pid')::integer);
+	IF former IS NOT NULL THEN
+		PERFORM rt_private.media_abandon(former, 'worker-restarted');
+	END IF;
+	RETURN json_build_object('heartbeatMs', 1000, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s),
+		'stamp', rt_private.settings_stamp());
+END
+$$;
+
 COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
 
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
@@ -7628,6 +7761,25 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'stores a worker''s statistics, for rt.stat_media';
+
+CREATE OR REPLACE FUNCTION rt_api.media_heartbeat(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	known boolean;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	UPDATE rt_private.media_workers AS w
+	SET heartbeat_at = clock_timestamp(), load = coalesce((req ->> 'load')::integer, w.load),
+		totals = coalesce(req -> 'totals', w.totals)
+	WHERE w.id = rt_private.req_text(req, 'worker');
+	known := FOUND;
+	IF known AND jsonb_typeof(req -> 'stats') = 'array' THEN
+		PERFORM rt_private.media_store_stats(req -> 'stats');
+	END IF;
+	RETURN json_build_object('known', known, 'relay', (SELECT s.pid FROM rt_private.stat_relay() AS s),
+		'stamp', rt_private.settings_stamp());
+END
+$$;
 
 COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';
 
@@ -8171,17 +8323,35 @@ COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits 
 
 COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
 
-COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s supervisor';
+CREATE OR REPLACE VIEW rt.stat_programs AS
+	SELECT s.kind, s.worker, s.pid, s.state, s.restarts, s.since, NULL::text AS host, NULL::text AS region
+	FROM rt_private.stat_programs() AS s
+	UNION ALL
+	SELECT 'gateway', g.slot, g.pid,
+		CASE WHEN g.reported_at < clock_timestamp() - interval '5 s' THEN 'lost'
+			WHEN g.draining_until IS NOT NULL THEN 'draining' ELSE 'ready' END,
+		NULL, g.started_at, g.host, g.region
+	FROM rt_private.gateways AS g WHERE g.own
+	UNION ALL
+	SELECT 'media', NULL, w.pid, CASE WHEN w.heartbeat_at > clock_timestamp() - interval '3 s' THEN 'ready' ELSE 'lost' END,
+		NULL, w.started_at, w.host, w.region
+	FROM rt_private.media_workers AS w WHERE w.own;
 
-COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0';
+COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s supervisor, and those on other hosts';
+
+COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0; of a gateway on another host, from 100; null for media workers on other hosts';
 
 COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
 
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), silent (it does not answer, see rt.watchdog_timeout), or stopping';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
 
-COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started';
+COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started; null on another host';
 
 COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not running, when it ended';
+
+COMMENT ON COLUMN rt.stat_programs.host IS 'name of its host; null: it runs beside the server';
+
+COMMENT ON COLUMN rt.stat_programs.region IS 'region of that host, from its configuration file';
 
 COMMENT ON VIEW rt.stat_meetings IS 'live meetings, with numbers of participants and media streams';
 
@@ -8373,11 +8543,27 @@ LANGUAGE sql STABLE
 
 COMMENT ON FUNCTION rt_private.since_reset(rt_private.gateways, text) IS 'a gateway''s counter since rt.reset_stats()';
 
+CREATE OR REPLACE VIEW rt.stat_gateway AS
+	SELECT g.name, g.host, g.slot, g.pid, g.port, g.started_at, g.reported_at, g.draining_until,
+		(g.stats ->> 'connections')::bigint AS connections, (g.stats ->> 'websockets')::bigint AS websockets,
+		(g.stats ->> 'sockets')::bigint AS sockets, (g.stats ->> 'users')::bigint AS users,
+		(g.stats ->> 'rooms')::bigint AS rooms, rt_private.since_reset(g, 'events') AS events,
+		(g.stats ->> 'position')::bigint AS position, rt_private.since_reset(g, 'framesOut') AS frames_out,
+		rt_private.since_reset(g, 'bytesOut') AS bytes_out, rt_private.since_reset(g, 'writesOut') AS writes_out,
+		rt_private.since_reset(g, 'packetsIn') AS packets_in, rt_private.since_reset(g, 'bytesIn') AS bytes_in,
+		(g.stats ->> 'queuedBytes')::bigint AS queued_bytes, rt_private.since_reset(g, 'cutOff') AS cut_off,
+		rt_private.since_reset(g, 'requests') AS requests, rt_private.since_reset(g, 'clientEvents') AS client_events,
+		rt_private.since_reset(g, 'rateLimited') AS rate_limited, rt_private.since_reset(g, 'recovered') AS recovered,
+		rt_private.since_reset(g, 'dbCalls') AS db_calls, (g.stats ->> 'dbWaiting')::bigint AS db_waiting, g.stats_reset, g.region
+	FROM rt_private.gateways AS g;
+
 COMMENT ON VIEW rt.stat_gateway IS 'running gateways, with statistics from their last report, one per second';
 
 COMMENT ON COLUMN rt.stat_gateway.name IS 'the gateway''s name, new at each start';
 
 COMMENT ON COLUMN rt.stat_gateway.host IS 'host it runs on';
+
+COMMENT ON COLUMN rt.stat_gateway.slot IS 'number of the gateway, with which the ids of its sessions begin: from 0; on another host, from 100';
 
 COMMENT ON COLUMN rt.stat_gateway.port IS 'TCP port it listens on';
 
@@ -8418,6 +8604,8 @@ COMMENT ON COLUMN rt.stat_gateway.db_calls IS 'calls of rt_api functions';
 COMMENT ON COLUMN rt.stat_gateway.db_waiting IS 'calls currently waiting for a database connection, see rt.db_connections';
 
 COMMENT ON COLUMN rt.stat_gateway.stats_reset IS 'start of the statistics: rt.reset_stats() or its start';
+
+COMMENT ON COLUMN rt.stat_gateway.region IS 'region of its host, from its configuration file; null: none';
 
 COMMENT ON VIEW rt.stat_connections IS
 	'connected sockets; queued_bytes, latency and upgrades are from the gateway''s last report';
@@ -8502,6 +8690,10 @@ GRANT EXECUTE ON FUNCTION
 	rt_api.meeting_participants(text, jsonb), rt_api.meeting_messages(text, jsonb),
 	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
 	rt_api.guest_create(text, jsonb), rt_api.meeting_admit(text, jsonb), rt_api.meeting_refuse(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
+
+GRANT EXECUTE ON FUNCTION
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
+	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb), rt_api.hello(text, jsonb) TO rt_media;
 
 DO $$
 BEGIN

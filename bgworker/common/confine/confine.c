@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
@@ -66,15 +68,25 @@ rt_confine_no_ring(void)
 	rt_confine_syscalls_no_ring();
 }
 
-/* No file grows, no process or thread is made, and descriptors stay as many as were asked for.  Pipes, where the log
- * goes, are no files. */
+/* Of a program that somebody started with a redirection. */
+static bool
+is_log_a_file(void)
+{
+	struct stat status;
+
+	return fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* No file grows but the log, no process or thread is made, and descriptors stay as many as were asked for.  Pipes are
+ * no files. */
 static void
-set_limits(void)
+set_limits(const struct rt_confine_needs *needs)
 {
 	struct rlimit files;
 
 	signal(SIGXFSZ, SIG_IGN);
-	set_limit(RLIMIT_FSIZE, 0);
+	if (!needs->own_host || !is_log_a_file())
+		set_limit(RLIMIT_FSIZE, 0);
 	set_limit(RLIMIT_NPROC, 0);
 	set_limit(RLIMIT_MSGQUEUE, 0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
@@ -211,20 +223,30 @@ confine_to(const struct rt_confine_needs *needs)
 	int abi;
 	int error;
 
-	set_limits();
+	set_limits(needs);
 	abi = rt_confine_landlock(needs);
 	tell_landlock(abi, landlock, sizeof(landlock));
 	error = rt_confine_syscalls(needs);
 	if (error == 0)
 		rt_log(abi > 0 ? RT_LOG_INFO : RT_LOG_WARNING, "confine", "confined by a system call filter, %s and limits%s",
-			   landlock, needs->unix_sockets ? "; can connect to unix sockets, because rt.conninfo needs one" : "");
+			   landlock,
+			   needs->unix_sockets ? "; can connect to unix sockets, because the connection string needs one" : "");
 	else
 		rt_log(RT_LOG_WARNING, "confine", "not confined by a system call filter (%s), but by %s and limits",
 			   strerror(error), landlock);
 }
 
+static void
+add_own(struct rt_confine_needs *needs, const struct rt_confine_own *own)
+{
+	needs->own_host = true;
+	needs->any_target |= own->connects_anywhere;
+	for (int i = 0; i < own->nfolders && needs->nfiles < RT_CONFINE_FILES; i++)
+		needs->files[needs->nfiles++] = own->folders[i];
+}
+
 void
-rt_confine(const char *conninfo)
+rt_confine(const char *conninfo, const struct rt_confine_own *own)
 {
 	struct rt_confine_needs needs = {0};
 	struct paths paths;
@@ -241,6 +263,8 @@ rt_confine(const char *conninfo)
 		needs.any_target = needs.unix_sockets = needs.abstract_sockets = needs.names = true;
 	else
 		read_needs(&needs, options, &paths);
+	if (own != NULL)
+		add_own(&needs, own);
 	confine_to(&needs);
 	PQconninfoFree(options);
 }

@@ -5,6 +5,14 @@
 
 #include <stdbool.h>
 
+/* What a program on a host of its own needs beside. */
+struct rt_confine_own
+{
+	const char *const *folders; /* that it reads again at SIGHUP; lent */
+	int nfolders;
+	bool connects_anywhere; /* by TCP, to gateways of other hosts */
+};
+
 /* First of all in main(): no core, no debugger of the same user, no new rights. */
 void rt_confine_early(void);
 
@@ -13,8 +21,9 @@ void rt_confine_early(void);
 void rt_confine_cores(bool confined);
 
 /* Once everything is open: listeners, files, the loop.  What remains is serving, and connections to the database that
- * `conninfo` names.  Logs what is in force; what the kernel or the build lacks is a warning, not an end. */
-void rt_confine(const char *conninfo);
+ * `conninfo` names.  own: NULL for what the supervisor started.  Logs what is in force; what the kernel or the build
+ * lacks is a warning, not an end. */
+void rt_confine(const char *conninfo, const struct rt_confine_own *own);
 
 /* Later releases of libuv would enter the kernel by a ring, which no filter sees, and end when one that they have is
  * refused: a program that will be confined must find that there is none.  Before the loop is made. */

@@ -121,7 +121,7 @@ covers_data(const char *path)
 }
 
 static int
-allow_reading(int ruleset, const char *path)
+allow_reading(int ruleset, const char *path, bool own_host)
 {
 	struct path_rule rule = {.allowed_access = FS_READ_FILE};
 	struct stat status;
@@ -132,7 +132,7 @@ allow_reading(int ruleset, const char *path)
 		return 0; /* what is not there needs no rule */
 	if (fstat(rule.parent_fd, &status) == 0 && S_ISDIR(status.st_mode))
 		rule.allowed_access |= FS_READ_DIR;
-	rc = (rule.allowed_access & FS_READ_DIR) && covers_data(path)
+	rc = (rule.allowed_access & FS_READ_DIR) && !own_host && covers_data(path)
 			 ? 0
 			 : (int) syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0);
 	close(rule.parent_fd);
@@ -140,12 +140,12 @@ allow_reading(int ruleset, const char *path)
 }
 
 static int
-allow_list(int ruleset, const char *const *paths)
+allow_list(int ruleset, const char *const *paths, bool own_host)
 {
 	int rc = 0;
 
 	for (; *paths != NULL && rc == 0; paths++)
-		rc = allow_reading(ruleset, *paths);
+		rc = allow_reading(ruleset, *paths, own_host);
 	return rc;
 }
 
@@ -170,12 +170,12 @@ allow_ports(int ruleset, const struct rt_confine_needs *needs)
 static int
 add_rules(int ruleset, const struct ruleset_attr *a, const struct rt_confine_needs *needs)
 {
-	int rc = allow_list(ruleset, system_files);
+	int rc = allow_list(ruleset, system_files, needs->own_host);
 
 	if (rc == 0 && needs->names)
-		rc = allow_list(ruleset, name_files);
+		rc = allow_list(ruleset, name_files, needs->own_host);
 	for (int i = 0; i < needs->nfiles && rc == 0; i++)
-		rc = allow_reading(ruleset, needs->files[i]);
+		rc = allow_reading(ruleset, needs->files[i], needs->own_host);
 	if (rc == 0 && (a->handled_access_net & NET_CONNECT_TCP))
 		rc = allow_ports(ruleset, needs);
 	return rc;

@@ -18,6 +18,7 @@ struct rt_confine_needs
 	int nports;
 	const char *files[RT_CONFINE_FILES]; /* certificates and the like; lent */
 	int nfiles;
+	bool own_host; /* the working directory is no server's data directory */
 };
 
 #endif

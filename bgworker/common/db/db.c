@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dbconn.h"
 #include "dblisten.h"
 #include "dbpipe.h"
 #include "dbturns.h"
@@ -56,7 +57,7 @@ struct lane
 struct rt_db
 {
 	struct rt_loop *loop;
-	char *conninfo;
+	struct rt_dbconn_login login;
 	struct lane lanes[RT_DB_LANES];
 	struct rt_dblisten *listener;
 	struct rt_timer *timer;
@@ -320,7 +321,7 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 	lane->turns[0] = rt_dbturns_new(0, lane->npipes > 1 ? lane->npipes - 1 : 1);
 	lane->turns[1] = rt_dbturns_new(1, 1);
 	for (int i = 0; i < lane->npipes; i++)
-		lane->pipes[i] = rt_dbpipe_new(db->loop, db->conninfo, &limits[which], &owner);
+		lane->pipes[i] = rt_dbpipe_new(db->loop, &db->login, &limits[which], &owner);
 }
 
 enum rt_result
@@ -329,7 +330,7 @@ rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
 	struct rt_db *db = rt_alloc(sizeof(*db));
 
 	db->loop = l;
-	db->conninfo = rt_strdup(o->conninfo);
+	db->login = (struct rt_dbconn_login){.conninfo = rt_strdup(o->conninfo), .role = o->role};
 	db->max_waiting = o->max_waiting;
 	open_lane(db, RT_DB_FAST, o->fast_connections);
 	open_lane(db, RT_DB_LOCKING, o->locking_connections);
@@ -340,6 +341,20 @@ rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
 	rt_timer_start(db->timer, CHECK_EVERY_MS);
 	*dbp = db;
 	return RT_OK;
+}
+
+static void
+drop_conninfo(struct rt_db *db)
+{
+	explicit_bzero(db->login.conninfo, strlen(db->login.conninfo));
+	free(db->login.conninfo);
+}
+
+void
+rt_db_set_conninfo(struct rt_db *db, const char *conninfo)
+{
+	drop_conninfo(db);
+	db->login.conninfo = rt_strdup(conninfo);
 }
 
 void
@@ -371,8 +386,7 @@ rt_db_free(struct rt_db *db)
 	for (int i = 0; i < RT_DB_LANES; i++)
 		for (int j = 0; j < RT_DB_TURNS; j++)
 			rt_dbturns_free(db->lanes[i].turns[j]);
-	explicit_bzero(db->conninfo, strlen(db->conninfo));
-	free(db->conninfo);
+	drop_conninfo(db);
 	/* Behind an answer_refused() that may still be deferred. */
 	rt_loop_defer(db->loop, free, db);
 }
@@ -417,7 +431,7 @@ rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const
 void
 rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg)
 {
-	db->listener = rt_dblisten_new(db->loop, db->conninfo, channel, on_notify, on_listen, arg);
+	db->listener = rt_dblisten_new(db->loop, &db->login, channel, on_notify, on_listen, arg);
 }
 
 bool

@@ -26,6 +26,7 @@ struct rt_db;
 struct rt_db_options
 {
 	const char *conninfo;
+	const char *role;     /* that each session takes on; NULL: none.  Lent, and must live as long */
 	int fast_connections; /* 4 */
 	int locking_connections;
 	int slow_connections; /* 1; a lane without connections must not be called */
@@ -34,6 +35,7 @@ struct rt_db_options
 };
 
 enum rt_result rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o);
+void rt_db_set_conninfo(struct rt_db *db, const char *conninfo); /* for connections that begin later */
 void rt_db_free(struct rt_db *db); /* callbacks of open calls are run with `unavailable` */
 
 /* rt_api.<fn>(actor, req).  fn is a literal; actor may be NULL; req is JSON text, copied. */

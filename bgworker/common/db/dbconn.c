@@ -39,7 +39,7 @@ struct rt_dbconn
 {
 	struct rt_loop *loop;
 	struct rt_dbconn_user user;
-	char *conninfo;
+	const struct rt_dbconn_login *login;
 	int statement_timeout_ms;
 	int lock_timeout_ms;
 	enum state state;
@@ -84,17 +84,21 @@ find_sqlstate(const char *reason)
 	return NULL;
 }
 
+bool
+rt_dbconn_is_login_refused(const char *reason)
+{
+	const char *sqlstate = find_sqlstate(reason);
+
+	return sqlstate != NULL && (strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "42501", SQLSTATE_LEN) == 0 ||
+								strncmp(sqlstate, "3D000", SQLSTATE_LEN) == 0);
+}
+
 /* Who we are is wrong, or may not come in.  The server refuses anybody while it starts or stops, and when it has too
  * many. */
 static bool
 is_login_refused(const struct rt_dbconn *c, const char *reason)
 {
-	const char *sqlstate = find_sqlstate(reason);
-
-	if (sqlstate == NULL)
-		return c->reached;
-	return strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "42501", SQLSTATE_LEN) == 0 ||
-		   strncmp(sqlstate, "3D000", SQLSTATE_LEN) == 0;
+	return find_sqlstate(reason) == NULL ? c->reached : rt_dbconn_is_login_refused(reason);
 }
 
 static void
@@ -166,16 +170,20 @@ rt_dbconn_flush(struct rt_dbconn *c)
 static void
 send_settings(struct rt_dbconn *c)
 {
-	char sql[700];
+	char sql[900];
+	char role[100] = "";
 
+	/* Last, since the others may need rights of the role that has logged in. */
+	if (c->login->role != NULL)
+		snprintf(role, sizeof(role), ", ('role', '%s')", c->login->role);
 	snprintf(sql, sizeof(sql),
 			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
 			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d'), ('transaction_timeout', '0'),"
 			 " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
 			 " ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),"
-			 " ('default_transaction_deferrable', 'off'), ('jit', 'off')) AS s (name, value)"
+			 " ('default_transaction_deferrable', 'off'), ('jit', 'off')%s) AS s (name, value)"
 			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
-			 c->statement_timeout_ms, c->lock_timeout_ms);
+			 c->statement_timeout_ms, c->lock_timeout_ms, role);
 	c->state = SETTING;
 	PQsetnonblocking(c->pg, 1);
 	if (!PQsendQuery(c->pg, sql))
@@ -272,7 +280,7 @@ start_attempt(struct rt_dbconn *c)
 {
 	c->state = CONNECTING;
 	c->reached = false;
-	c->pg = PQconnectStart(c->conninfo);
+	c->pg = PQconnectStart(c->login->conninfo);
 	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
 	{
 		fail_attempt(c, c->pg == NULL ? "out of memory" : PQerrorMessage(c->pg));
@@ -296,14 +304,14 @@ on_timer(void *arg)
 }
 
 struct rt_dbconn *
-rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms, int lock_timeout_ms,
+rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statement_timeout_ms, int lock_timeout_ms,
 			  const struct rt_dbconn_user *user)
 {
 	struct rt_dbconn *c = rt_alloc(sizeof(*c));
 
 	c->loop = l;
 	c->user = *user;
-	c->conninfo = rt_strdup(conninfo);
+	c->login = login;
 	c->statement_timeout_ms = statement_timeout_ms;
 	c->lock_timeout_ms = lock_timeout_ms;
 	c->backoff_ms = BACKOFF_FIRST_MS;
@@ -319,8 +327,6 @@ rt_dbconn_free(struct rt_dbconn *c)
 		return;
 	close_connection(c);
 	rt_timer_free(c->timer);
-	explicit_bzero(c->conninfo, strlen(c->conninfo));
-	free(c->conninfo);
 	free(c);
 }
 

@@ -10,6 +10,13 @@
 
 struct rt_dbconn;
 
+/* Where the connections of a program go.  Its owner may change it: each new attempt looks here. */
+struct rt_dbconn_login
+{
+	char *conninfo;
+	const char *role; /* that sessions take on by SET ROLE; NULL: none */
+};
+
 struct rt_dbconn_user
 {
 	void (*on_up)(void *arg);    /* connected, session settings done */
@@ -18,9 +25,13 @@ struct rt_dbconn_user
 	void *arg;
 };
 
-struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, const char *conninfo, int statement_timeout_ms,
+/* The login is lent, and must live as long. */
+struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statement_timeout_ms,
 								int lock_timeout_ms, const struct rt_dbconn_user *user);
 void rt_dbconn_free(struct rt_dbconn *c); /* without on_down; NULL is fine */
+
+/* Whether a failed attempt's reason, with its SQLSTATE, says that the role or database is wrong or kept out. */
+bool rt_dbconn_is_login_refused(const char *reason);
 
 bool rt_dbconn_up(const struct rt_dbconn *c);
 PGconn *rt_dbconn_pg(struct rt_dbconn *c);                 /* lent while up */

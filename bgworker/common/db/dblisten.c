@@ -152,8 +152,8 @@ on_down(void *arg)
 }
 
 struct rt_dblisten *
-rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel, rt_db_notify_cb on_notify,
-				rt_db_listen_cb on_listen, void *arg)
+rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
+				rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg)
 {
 	struct rt_dblisten *d = rt_alloc(sizeof(*d));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = d};
@@ -164,7 +164,7 @@ rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel, rt
 	d->arg = arg;
 	d->rest = rt_timer_new(l, on_rest, d);
 	d->quiet = rt_timer_new(l, on_quiet, d);
-	d->conn = rt_dbconn_new(l, conninfo, STATEMENT_TIMEOUT_MS, 0, &user);
+	d->conn = rt_dbconn_new(l, login, STATEMENT_TIMEOUT_MS, 0, &user);
 	return d;
 }
 

@@ -7,13 +7,14 @@
 
 #include "bgworker/common/loop.h"
 
+struct rt_dbconn_login;
 struct rt_dblisten;
 
 /* pid: of the server process that notified.  Any role may NOTIFY on any channel: only the pid tells who it was. */
 typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t len);
 typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
 
-struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, const char *conninfo, const char *channel,
+struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
 									rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg);
 void rt_dblisten_free(struct rt_dblisten *d); /* NULL is fine */
 bool rt_dblisten_up(const struct rt_dblisten *d);

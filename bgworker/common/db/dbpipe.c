@@ -218,7 +218,7 @@ on_down(void *arg)
 }
 
 struct rt_dbpipe *
-rt_dbpipe_new(struct rt_loop *l, const char *conninfo, const struct rt_dbpipe_limits *limits,
+rt_dbpipe_new(struct rt_loop *l, const struct rt_dbconn_login *login, const struct rt_dbpipe_limits *limits,
 			  const struct rt_dbpipe_owner *owner)
 {
 	struct rt_dbpipe *p = rt_alloc(sizeof(*p));
@@ -229,7 +229,7 @@ rt_dbpipe_new(struct rt_loop *l, const char *conninfo, const struct rt_dbpipe_li
 	p->prepared = rt_map_new();
 	p->tail = &p->head;
 	p->answer_limit_ms = limits->statement_timeout_ms + ANSWER_GRACE_MS;
-	p->conn = rt_dbconn_new(l, conninfo, limits->statement_timeout_ms, limits->lock_timeout_ms, &user);
+	p->conn = rt_dbconn_new(l, login, limits->statement_timeout_ms, limits->lock_timeout_ms, &user);
 	return p;
 }
 

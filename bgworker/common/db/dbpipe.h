@@ -7,6 +7,7 @@
 #include "bgworker/common/loop.h"
 #include "dbcall.h"
 
+struct rt_dbconn_login;
 struct rt_dbpipe;
 
 struct rt_dbpipe_owner
@@ -24,8 +25,8 @@ struct rt_dbpipe_limits
 						  */
 };
 
-struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const char *conninfo, const struct rt_dbpipe_limits *limits,
-								const struct rt_dbpipe_owner *owner);
+struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const struct rt_dbconn_login *login,
+								const struct rt_dbpipe_limits *limits, const struct rt_dbpipe_owner *owner);
 void rt_dbpipe_free(struct rt_dbpipe *p); /* answers what is under way with `unavailable`; NULL is fine */
 
 bool rt_dbpipe_up(const struct rt_dbpipe *p);

@@ -466,12 +466,6 @@ copy_query_token(const char *query)
 	return rt_http_query_param(query, "token", token, sizeof(token)) ? rt_strdup(token) : NULL;
 }
 
-static char
-worker_digit(int worker)
-{
-	return (char) (worker < 10 ? '0' + worker : 'a' + worker - 10);
-}
-
 static bool
 asks_no_recovery(const char *query)
 {
@@ -498,9 +492,8 @@ rt_eio_session_new(struct rt_eio_sessions *set, const struct rt_http_head *h, co
 	s->bearer = copy_bearer(h);
 	s->query_token = copy_query_token(query);
 	s->without_recovery = asks_no_recovery(query);
-	s->sid[0] = worker_digit(set->settings->worker);
-	s->sid[1] = '.';
-	rt_id_make(s->sid + 2);
+	rt_id_make(s->sid +
+			   snprintf(s->sid, RT_EIO_NUMBER_DIGITS + 2, "%d.", set->settings->number % (RT_EIO_MAX_NUMBER + 1)));
 	rt_map_put_str(set->by_sid, s->sid, s);
 	return s;
 }

@@ -24,16 +24,19 @@ struct rt_eio_session;
 struct rt_eio_sessions;
 struct rt_loop;
 
-/* All but `worker` may change at a reload, for sessions that begin after it. */
+/* All but `worker` and `number` may change at a reload, for sessions that begin after it. */
 struct rt_eio_settings
 {
 	uint32_t ping_interval_ms;
 	uint32_t ping_timeout_ms;
 	size_t max_queued_bytes; /* for one session, which is cut off above it */
-	int worker;              /* this worker's number, which each session id begins with */
+	int worker;              /* this worker's number among those of its host */
+	int number;              /* among all gateways of the database: each session id begins with it */
 };
 
-#define RT_EIO_MAX_WORKERS 36 /* one base-36 digit */
+#define RT_EIO_MAX_WORKERS 36
+#define RT_EIO_MAX_NUMBER 99999
+#define RT_EIO_NUMBER_DIGITS 5
 
 /* Called from the loop, never from within the functions that the layer above calls. */
 struct rt_eio_handler
@@ -118,8 +121,9 @@ struct rt_eio_session
 	int64_t latency_us;
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
-	char sid[2 + RT_RANDOM_ID_LEN + 1]; /* worker's digit, dot, random: whoever knows it has the session */
-	const char *name;                   /* of the layer above; "" until it has one */
+	char sid[RT_EIO_NUMBER_DIGITS + 1 + RT_RANDOM_ID_LEN +
+			 1];      /* number, dot, random: whoever knows it has the session */
+	const char *name; /* of the layer above; "" until it has one */
 	char *peer;
 	char *bearer;
 	char *query_token;

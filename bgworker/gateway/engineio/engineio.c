@@ -166,15 +166,18 @@ rt_engineio_on_abandoned(struct rt_httpconn *c)
 }
 
 int
-rt_engineio_worker_of(const char *query)
+rt_engineio_number_of(const char *query)
 {
 	char sid[sizeof(((struct rt_eio_session *) 0)->sid)];
+	size_t digits;
 
-	if (!rt_http_query_param(query, "sid", sid, sizeof(sid)) || strlen(sid) != sizeof(sid) - 1 || sid[1] != '.')
+	if (!rt_http_query_param(query, "sid", sid, sizeof(sid)))
 		return -1;
-	if (sid[0] >= '0' && sid[0] <= '9')
-		return sid[0] - '0';
-	return sid[0] >= 'a' && sid[0] <= 'z' ? sid[0] - 'a' + 10 : -1;
+	digits = strspn(sid, "0123456789");
+	if (digits < 1 || digits > RT_EIO_NUMBER_DIGITS || sid[digits] != '.' ||
+		strlen(sid) != digits + 1 + RT_RANDOM_ID_LEN)
+		return -1;
+	return atoi(sid);
 }
 
 /* ---- start and end ------------------------------------------------------------------------ */

@@ -38,8 +38,8 @@ void rt_engineio_on_request(struct rt_engineio *e, struct rt_httpconn *c, const 
 							const char *query, const char *body, size_t len);
 void rt_engineio_on_abandoned(struct rt_httpconn *c);
 
-/* The worker whose session this query names; -1 if it names none, or a malformed one. */
-int rt_engineio_worker_of(const char *query);
+/* The number of the gateway whose session this query names; -1 if it names none, or a malformed one. */
+int rt_engineio_number_of(const char *query);
 
 uint64_t rt_engineio_queued_bytes(const struct rt_engineio *e); /* of all sessions; walks them */
 

@@ -157,7 +157,7 @@ admit(struct rt_http_router *r, struct rt_httpconn *c, const char *user)
 static enum rt_http_verdict
 judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
 {
-	int worker = r->pass != NULL ? rt_engineio_worker_of(t->query) : -1;
+	int worker = r->pass != NULL ? rt_engineio_number_of(t->query) : -1;
 
 	if (!rt_cors_admits(r->settings->cors_origins, h, r->settings->tls))
 	{

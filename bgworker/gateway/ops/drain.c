@@ -58,9 +58,8 @@ on_timer(void *arg)
 		rt_timer_start(d->timer, TICK_MS);
 }
 
-/* Once more: only shortens. */
-static void
-begin(struct rt_drain *d, uint64_t spread_ms)
+void
+rt_drain_begin(struct rt_drain *d, uint64_t spread_ms)
 {
 	uint64_t now_ms = rt_loop_now_ms(d->uses.loop);
 
@@ -93,7 +92,7 @@ run_drain(void *owner, const json_t *payload)
 	int64_t spread_ms = rt_json_int(payload, "spreadMs", -1);
 
 	if (gateway != NULL && strcmp(gateway, d->uses.self->name) == 0 && spread_ms >= 0)
-		begin(d, (uint64_t) spread_ms);
+		rt_drain_begin(d, (uint64_t) spread_ms);
 }
 
 static const struct rt_command_def commands[] = {{"rt:drain", run_drain}};

@@ -33,6 +33,7 @@ struct rt_drain_uses
 struct rt_drain *rt_drain_new(const struct rt_drain_uses *uses);
 void rt_drain_free(struct rt_drain *d); /* NULL is fine */
 
+void rt_drain_begin(struct rt_drain *d, uint64_t spread_ms); /* once more: it can only become shorter */
 bool rt_drain_begun(const struct rt_drain *d);
 
 #endif

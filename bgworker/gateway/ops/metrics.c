@@ -356,7 +356,7 @@ rt_metrics_new(const struct rt_metrics_uses *uses)
 
 	m->uses = *uses;
 	m->process = rt_process_new();
-	snprintf(worker, sizeof(worker), "%d", uses->worker);
+	snprintf(worker, sizeof(worker), "%d", uses->number);
 	rt_text_init(&m->labels);
 	rt_metric_label(&m->labels, "database", uses->database);
 	rt_metric_label(&m->labels, "worker", worker);

@@ -31,7 +31,8 @@ struct rt_metrics_uses
 	const struct rt_gauges_uses *gauges;
 	const struct rt_report *report;
 	const char *database;
-	int worker;
+	int worker; /* among those of the host, by which its port is chosen */
+	int number; /* among all, for the label */
 };
 
 struct rt_metrics *rt_metrics_new(const struct rt_metrics_uses *uses);

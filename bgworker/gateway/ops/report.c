@@ -18,7 +18,9 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
+#include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/host.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
@@ -207,6 +209,7 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	{
 		rt_ready_set_known(rp->uses.ready, true);
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
+		rt_host_note_stamp(rp->uses.host, rt_json_str(rp->answer, "stamp"));
 		rt_ready_set_stalled(rp->uses.ready, json_is_true(json_object_get(rt_report_relay(rp), "stalled")));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
@@ -217,15 +220,17 @@ static void
 tell(struct rt_report *rp, const char *fn)
 {
 	struct rt_text t;
-	char host[65] = "";
+	const struct rt_conf *conf = rp->uses.conf;
 
 	rt_text_init(&t);
 	rt_text_add(&t, "{\"gateway\":");
 	rt_text_quote(&t, rp->uses.self->name);
-	gethostname(host, sizeof(host) - 1);
 	rt_text_add(&t, ",\"host\":");
-	rt_text_quote(&t, host);
-	rt_text_addf(&t, ",\"slot\":%d,\"pid\":%d", rp->uses.worker, (int) getpid());
+	rt_text_quote(&t, rt_conf_host(conf));
+	rt_text_add(&t, ",\"region\":");
+	rt_text_quote(&t, rt_conf_region(conf));
+	rt_text_addf(&t, ",\"own\":%s,\"slot\":%d,\"pid\":%d", rt_conf_is_own(conf) ? "true" : "false",
+				 rt_conf_number(conf), (int) getpid());
 	write_number(&t, "port", (uint64_t) rp->uses.port);
 	write_stats(rp, &t);
 	write_rooms(rp, &t);

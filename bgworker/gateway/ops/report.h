@@ -9,9 +9,11 @@
 
 struct rt_bus;
 struct rt_clients;
+struct rt_conf;
 struct rt_counters;
 struct rt_db;
 struct rt_gauges_uses;
+struct rt_host;
 struct rt_loop;
 struct rt_ready;
 struct rt_report;
@@ -32,7 +34,8 @@ struct rt_report_uses
 	struct rt_counters *counters;
 	struct rt_ready *ready; /* told whether the database knows this gateway */
 	const struct rt_gauges_uses *gauges;
-	int worker;
+	struct rt_host *host; /* told of the stamp of the settings; NULL: the supervisor follows them */
+	const struct rt_conf *conf;
 	int port;
 };
 

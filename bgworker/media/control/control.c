@@ -71,6 +71,7 @@ on_started(void *arg, const struct rt_db_reply *r)
 	}
 	reply = rt_json_parse_object(r->json, r->json_len);
 	c->beat_ms = rt_json_int(reply, "heartbeatMs", 1000);
+	rt_host_note_stamp(c->options.host, rt_json_str(reply, "stamp"));
 	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
 	json_decref(reply);
 	if (c->beat_ms < 100 || c->beat_ms > 10000)
@@ -86,20 +87,26 @@ on_started(void *arg, const struct rt_db_reply *r)
 static void
 register_worker(struct rt_control *c)
 {
-	char random[13], host[65] = "";
-	char slot[96]; /* which worker of which host: a start in it gives up the one before */
+	const struct rt_conf *conf = c->options.conf;
+	char random[13];
+	char slot[300]; /* which worker of which host: a start in it gives up the one before */
 
 	if (c->starting)
 		return;
 	c->starting = true;
 	rt_ice_random(random, 12);
 	snprintf(c->worker, sizeof(c->worker), "media%d-%s", c->options.slot, random);
-	gethostname(host, sizeof(host) - 1);
-	snprintf(slot, sizeof(slot), "%s/%d", host, c->options.slot);
+	/* On a host of its own each worker is the first; ports differ. */
+	if (rt_conf_is_own(conf))
+		snprintf(slot, sizeof(slot), "%s:%d", rt_conf_host(conf), c->options.port);
+	else
+		snprintf(slot, sizeof(slot), "%s/%d", rt_conf_host(conf), c->options.slot);
 	rt_dbjson_call(c->db, "media_start",
-				   json_pack("{s:s, s:s, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker", c->worker, "slot", slot,
-							 "addresses", c->addresses, "udpPort", c->options.port, "tcpPort", c->options.port,
-							 "capacity", c->options.capacity, "fingerprint", "algorithm", "sha-256", "value",
+				   json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:O, s:i, s:i, s:i, s:{s:s, s:s}, s:o}", "worker",
+							 c->worker, "slot", slot, "host", rt_conf_host(conf), "region", rt_conf_region(conf),
+							 "own", (int) rt_conf_is_own(conf), "pid", (int) getpid(), "addresses", c->addresses,
+							 "udpPort", c->options.port, "tcpPort", c->options.port, "capacity", c->options.capacity,
+							 "fingerprint", "algorithm", "sha-256", "value",
 							 rt_dtls_context_fingerprint(rt_hub_certificate(rt_engine_hub(c->engine))),
 							 "iceCandidates", rt_addresses_candidates(c->addresses, c->options.port)),
 				   on_started, c);
@@ -121,6 +128,7 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 		return;
 	reply = rt_json_parse_object(r->json, r->json_len);
 	rt_work_trust(c->work, (int) rt_json_int(reply, "relay", 0));
+	rt_host_note_stamp(c->options.host, rt_json_str(reply, "stamp"));
 	if (reply != NULL && !rt_json_bool(reply, "known", true))
 	{
 		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");

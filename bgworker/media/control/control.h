@@ -6,7 +6,9 @@
 
 #include <jansson.h>
 
+#include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/host.h"
 #include "bgworker/media/forward/engine.h"
 
 struct rt_control;
@@ -15,8 +17,10 @@ struct rt_control_options
 {
 	int slot; /* which worker this is */
 	int port;
-	int capacity;          /* producers and consumers */
-	const char *announced; /* comma-separated; "": the addresses that are bound */
+	int capacity;               /* producers and consumers */
+	const char *announced;      /* comma-separated; "": the addresses that are bound */
+	const struct rt_conf *conf; /* whose host this is */
+	struct rt_host *host;       /* told of the stamp of the settings; NULL: the supervisor follows them */
 };
 
 typedef void (*rt_control_cb)(void *arg);
