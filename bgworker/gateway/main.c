@@ -43,6 +43,7 @@
 #include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/lifecycle/leave.h"
 #include "bgworker/gateway/lifecycle/membership.h"
+#include "bgworker/gateway/lifecycle/renewal.h"
 #include "bgworker/gateway/lifecycle/standing.h"
 #include "bgworker/gateway/meetings/meeting.h"
 #include "bgworker/gateway/meetings/meeting_event.h"
@@ -122,6 +123,7 @@ struct gateway
 	struct rt_leave *leave;
 	struct rt_membership_commands *membership;
 	struct rt_standing *standing;
+	struct rt_renewal *renewal;
 	struct rt_expiry *expiry;
 	struct rt_rest *rest;
 	struct rt_timer *ready_look;
@@ -280,11 +282,27 @@ on_bus_started(void *arg)
 	rt_entries_wake(g->entries);
 }
 
-/* What we hold may be wrong in any place: begin anew, clients and all. */
+/* What we hold may be wrong in any place: clients come back, and are told what they have to drop. */
 static void
 on_bus_reset(void *arg)
 {
-	end(arg);
+	struct gateway *g = arg;
+	struct rt_client *c;
+	size_t at = 0;
+
+	rt_recent_reset(g->recent, rt_bus_pos(g->bus));
+	rt_auth_refresh(g->auth);
+	rt_entries_ask_anew(g->entries);
+	while ((c = rt_clients_next(g->clients, &at)) != NULL)
+		rt_socket_break(c->socket, "the server has changed");
+}
+
+static void
+on_report_renewed(void *arg)
+{
+	struct gateway *g = arg;
+
+	rt_renewal_begin(g->renewal);
 }
 
 static void
@@ -523,6 +541,8 @@ make_reports(struct gateway *g)
 		.host = g->host,
 		.conf = g->conf,
 		.port = g->settings.network.port,
+		.on_renewed = on_report_renewed,
+		.arg = g,
 	});
 	g->metrics = rt_metrics_new(&(struct rt_metrics_uses){
 		.loop = g->loop,
@@ -576,13 +596,6 @@ make_ways_in_and_out(struct gateway *g)
 static void
 make_reviews(struct gateway *g)
 {
-	g->membership = rt_membership_new(&(struct rt_membership_uses){
-		.users = g->users,
-		.rooms = g->rooms,
-		.joins = g->joins,
-		.entries = g->entries,
-		.commands = g->commands,
-	});
 	g->standing = rt_standing_new(&(struct rt_standing_uses){
 		.auth = g->auth,
 		.users = g->users,
@@ -591,6 +604,24 @@ make_reviews(struct gateway *g)
 		.meetings = g->meetings,
 		.entries = g->entries,
 		.leave = g->leave,
+		.commands = g->commands,
+	});
+	g->renewal = rt_renewal_new(&(struct rt_renewal_uses){
+		.loop = g->loop,
+		.db = g->db,
+		.self = &g->self,
+		.clients = g->clients,
+		.users = g->users,
+		.rooms = g->rooms,
+		.standing = g->standing,
+		.leave = g->leave,
+	});
+	g->membership = rt_membership_new(&(struct rt_membership_uses){
+		.users = g->users,
+		.rooms = g->rooms,
+		.joins = g->joins,
+		.entries = g->entries,
+		.renewal = g->renewal,
 		.commands = g->commands,
 	});
 }
@@ -719,8 +750,9 @@ stop(struct gateway *g)
 	rt_bus_free(g->bus);
 	rt_rest_free(g->rest);
 	rt_expiry_free(g->expiry);
-	rt_standing_free(g->standing);
 	rt_membership_free(g->membership);
+	rt_renewal_free(g->renewal);
+	rt_standing_free(g->standing);
 	rt_leave_free(g->leave);
 	rt_entries_free(g->entries);
 	rt_sweep_free(g->sweep);

@@ -24,9 +24,9 @@ static struct rt_query mark_state = {
 	.types = {INT8OID, BOOLOID},
 };
 static struct rt_query begin_epoch = {
-	.sql = "SELECT rt_private.begin_epoch($1, $2)",
-	.nargs = 2,
-	.types = {INT8OID, BOOLOID},
+	.sql = "SELECT rt_private.begin_epoch($1, $2, $3)",
+	.nargs = 3,
+	.types = {INT8OID, BOOLOID, BOOLOID},
 };
 static struct rt_query read_xids = {
 	.sql = "SELECT pg_snapshot_xmin(s), pg_snapshot_xmax(s) FROM pg_current_snapshot() s",
@@ -52,9 +52,9 @@ rt_horizon_read_state(struct rt_relay_state *state)
 }
 
 int64
-rt_horizon_begin_epoch(int64 last_pos, bool anew)
+rt_horizon_begin_epoch(int64 last_pos, bool crashed, bool anew)
 {
-	Datum values[2] = {Int64GetDatum(last_pos), BoolGetDatum(anew)};
+	Datum values[3] = {Int64GetDatum(last_pos), BoolGetDatum(crashed), BoolGetDatum(anew)};
 	int64 from_pos;
 	bool isnull;
 

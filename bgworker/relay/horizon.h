@@ -33,9 +33,9 @@ struct rt_relay_state
 /* These run inside a transaction.  rt_horizon_begin() reads the transaction ids; the caller sets head afterwards,
  * and open, unless events are being left out. */
 extern void rt_horizon_read_state(struct rt_relay_state *state);
-/* Begins an epoch where the server's lineage has changed, or anew.  The position behind which to go on: last_pos
- * itself where the epoch is the same. */
-extern int64 rt_horizon_begin_epoch(int64 last_pos, bool anew);
+/* Begins an epoch where the server's lineage has changed, and after a crash if `anew`.  The position behind which to
+ * go on: after a crash, too, positions are left out. */
+extern int64 rt_horizon_begin_epoch(int64 last_pos, bool crashed, bool anew);
 extern void rt_horizon_mark(int64 last_pos, bool clean);
 extern void rt_horizon_begin(struct rt_horizon *h);
 extern void rt_horizon_store(struct rt_horizon *h, int64 last_pos);

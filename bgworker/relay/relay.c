@@ -11,7 +11,8 @@
  * in context "rt relay".
  *
  * synchronous_commit is off.  WAL is written in order, so a crash that loses rows of the log also loses every
- * horizon that was stored after them. */
+ * horizon that was stored after them.  Where the server waits for synchronous standbys, so do batches: nobody hears
+ * of an event before the standbys have its position, and after a failover everybody's offset is known there. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "replication/syncrep.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -76,6 +78,9 @@ struct relay
 
 static rt_database *own_slot;
 
+/* A batch is being written, and may wait for a standby that never answers. */
+static volatile sig_atomic_t may_wait = false;
+
 /* ---- one batch --------------------------------------------------------------- */
 
 /* The snapshot comes first, then the head of the ring: what had ended by the snapshot lies before the head. */
@@ -98,11 +103,27 @@ close_horizon(struct relay *r)
 		rt_horizon_store(&r->horizon, rt_batch_last_pos(r->batch));
 }
 
+/* What the server is configured to, not this session.  At the end nothing waits: a standby that is gone must not keep
+ * the server from stopping. */
+static void
+follow_synchronous_commit(void)
+{
+	const char *level = GetConfigOptionResetString("synchronous_commit");
+
+	if (ShutdownRequestPending || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0' ||
+		strcmp(level, "off") == 0 || strcmp(level, "local") == 0)
+		return;
+	(void) set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+							 false);
+}
+
 static void
 write_batch(void *arg)
 {
 	struct relay *r = arg;
 
+	may_wait = true;
+	follow_synchronous_commit();
 	open_horizon(r);
 	if (!r->filled)
 		rt_feed_fill(r->feed, r->batch);
@@ -175,7 +196,10 @@ relay_batch(struct relay *r)
 {
 	int queue_full = r->without_notify ? 0 : ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 
-	if (rt_tx_try(&r->tx, "relaying events", write_batch, r, queue_full))
+	bool done = rt_tx_try(&r->tx, "relaying events", write_batch, r, queue_full);
+
+	may_wait = false;
+	if (done)
 		keep_batch(r);
 	else if (!r->filled)
 	{
@@ -320,12 +344,13 @@ static void
 set_session(void)
 {
 	static const char *const options[][2] = {
-		{"synchronous_commit", "off"},
 		{"rt.suppress_events", "on"}, /* what retention removes is nobody's news */
 		{"application_name", "rt relay"},
 	};
 
 	rt_session_set(LOCK_TIMEOUT);
+	/* Of the session, so that the reset value goes on telling what the server is configured to. */
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	for (size_t i = 0; i < lengthof(options); i++)
 		SetConfigOption(options[i][0], options[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
@@ -360,8 +385,8 @@ static int64
 begin_epoch(const struct relay *r, bool crashed)
 {
 	if (!rt_version_has_places()) /* before 1.2 */
-		return r->last_pos;
-	return rt_horizon_begin_epoch(r->last_pos, crashed && r->commits_are_async);
+		return r->last_pos + (crashed ? POSITIONS_AFTER_CRASH : 0);
+	return rt_horizon_begin_epoch(r->last_pos, crashed, r->commits_are_async);
 }
 
 /* Where to go on numbering.  Until we end in order, what we write may be lost in a crash.  True: nothing has been
@@ -371,7 +396,6 @@ find_position(struct relay *r, rt_database *db)
 {
 	int64 mine = pg_atomic_read_u64(&db->last_pos);
 	struct rt_relay_state state;
-	int64 from_pos;
 	bool crashed;
 	bool first;
 
@@ -380,10 +404,7 @@ find_position(struct relay *r, rt_database *db)
 	first = state.clean && state.last_pos == 0;
 	crashed = mine == 0 && !state.clean;
 	r->last_pos = Max(mine, state.last_pos);
-	from_pos = begin_epoch(r, crashed);
-	if (crashed && from_pos == r->last_pos)
-		from_pos += POSITIONS_AFTER_CRASH;
-	r->last_pos = from_pos;
+	r->last_pos = begin_epoch(r, crashed);
 	r->horizon.horizon_at = state.horizon_at;
 	rt_horizon_mark(r->last_pos, false);
 	ForceSyncCommit();
@@ -501,6 +522,18 @@ loop(struct relay *r)
 	}
 }
 
+/* A wait for a standby ends as if it were canceled. */
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	SignalHandlerForShutdownRequest(postgres_signal_arg);
+	if (may_wait)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+}
+
 void
 rt_relay_main(Datum main_arg)
 {
@@ -509,7 +542,7 @@ rt_relay_main(Datum main_arg)
 	rt_database *db;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, on_sigterm);
 	BackgroundWorkerUnblockSignals();
 	rt_session_prepare();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);

@@ -131,11 +131,13 @@ COMMENT ON FUNCTION rt_private.gateway_alive(text) IS 'whether a gateway has rep
 CREATE UNLOGGED TABLE rt_private.clock (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	server_start timestamptz NOT NULL,
-	ahead double precision NOT NULL
+	ahead double precision NOT NULL,
+	seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE rt_private.clock IS 'the system clock at the last follow_clock(); one row';
 COMMENT ON COLUMN rt_private.clock.one IS 'restricts the table to one row';
 COMMENT ON COLUMN rt_private.clock.server_start IS 'start time of the server that stored this row; a reboot may have come since';
+COMMENT ON COLUMN rt_private.clock.seen_at IS 'when this run of the server was seen first, or the clock was set';
 COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of the monotonic clock';
 
 CREATE FUNCTION rt_private.clock_offset() RETURNS double precision
@@ -153,7 +155,7 @@ COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'converts a 
 CREATE FUNCTION rt_private.follow_clock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	seen rt_private.clock := ROW (true, pg_postmaster_start_time(), rt_private.clock_offset());
+	seen rt_private.clock := ROW (true, pg_postmaster_start_time(), rt_private.clock_offset(), clock_timestamp());
 	was rt_private.clock;
 	jump interval;
 BEGIN
@@ -163,7 +165,7 @@ BEGIN
 	END IF;
 	-- one of those who see it does it
 	INSERT INTO rt_private.clock AS c VALUES (seen.*)
-	ON CONFLICT (one) DO UPDATE SET server_start = excluded.server_start, ahead = excluded.ahead
+	ON CONFLICT (one) DO UPDATE SET server_start = excluded.server_start, ahead = excluded.ahead, seen_at = excluded.seen_at
 	WHERE c.server_start <> excluded.server_start OR abs(c.ahead - excluded.ahead) >= 1;
 	IF NOT FOUND OR was.server_start IS DISTINCT FROM seen.server_start THEN
 		RETURN;

@@ -115,6 +115,32 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.event_text(rt.events) IS 'the text of a row of the log';
 
+CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
+END
+$$;
+COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
+
+-- Between the positions that a crash or a promotion has left out there were no events to lose.
+CREATE FUNCTION rt_private.log_reaches(pos bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	floor bigint := (SELECT coalesce(min(e.pos) - 1, rt_private.log_last_pos()) FROM rt.events AS e);
+	at bigint := log_reaches.pos;
+BEGIN
+	WHILE at < floor LOOP
+		SELECT e.from_pos INTO at FROM rt_private.epochs AS e WHERE e.after_pos <= at AND at < e.from_pos ORDER BY e.from_pos LIMIT 1;
+		IF NOT FOUND THEN
+			RETURN false;
+		END IF;
+	END LOOP;
+	RETURN at IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.log_reaches(bigint) IS 'whether the log still has all that came after a position';
+
 CREATE FUNCTION rt_api.events_since(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH page AS MATERIALIZED (
@@ -132,12 +158,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         'relay', (SELECT r.pid FROM rt_private.stat_relay() r),
         'epoch', rt.epoch(),
         'lost', rt_private.is_lost((req->>'pos')::bigint),
+        'whole', rt_private.log_reaches((req->>'pos')::bigint),
         'first', (SELECT min(e.pos)::text FROM rt.events e),
         'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
                  FROM rt_private.relay_state s))
 $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, and whether "pos" was lost';
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, whether "pos" was lost, and whether the log still has all after "pos"';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,

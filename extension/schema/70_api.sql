@@ -9,6 +9,8 @@
 --                         meetings: [id] | null}
 --                        | {ok: false, code, message}], epoch}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
+--   reconnect          {gateway, connections: [{sid, user, serial, peer, transport, pid?, joined: [id]}]} ->
+--                        {standings: [see rt_private.standing()], elsewhere: [sid]}: sockets that another gateway has by now
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
@@ -31,14 +33,6 @@
 
 -- ---- connections -----------------------------------------------------------------
 
-CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
-END
-$$;
-COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
-
 -- What of a session is still its user's: rooms that were left, or lost, are not given back.  Without an offset nothing had been
 -- delivered, and the session goes on from where it connected.
 CREATE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURNS rt_private.sessions
@@ -57,7 +51,7 @@ BEGIN
 	END IF;
 	last_pos := rt_private.log_last_pos();
 	s.pos := coalesce(session_find.pos::bigint, s.pos);
-	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR NOT rt_private.log_reaches(s.pos) THEN
 		RETURN NULL;
 	END IF;
 	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
@@ -164,6 +158,60 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'disconnects sockets; recoverable ones keep their session';
 
+-- What a connected user is in, as a whole; in the order of the bus what comes from later transactions than xid is newer.
+CREATE FUNCTION rt_private.standing(user_id text) RETURNS json
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('userId', standing.user_id,
+		'known', EXISTS (SELECT FROM rt.users AS u WHERE u.id = standing.user_id),
+		'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members AS m WHERE m.user_id = standing.user_id),
+		'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants AS p
+			WHERE p.user_id = standing.user_id AND p.left_at IS NULL),
+		'xid', pg_current_xact_id()::text)
+$$;
+COMMENT ON FUNCTION rt_private.standing(text) IS 'rooms and places of a user, for the gateways';
+
+-- Connections are lost in a crash and by a promotion, and those of a gateway that was silent for ten seconds are removed.  The
+-- gateway still has the sockets.
+CREATE FUNCTION rt_api.reconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked jsonb := rt_private.req_array(req, 'connections', 1000);
+	own_name text := rt_private.req_text(req, 'gateway');
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(asked) AS r ORDER BY 1);
+	mine text[];
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
+	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
+	JOIN rt.users AS u ON u.id = r."user"
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport
+	WHERE NOT rt_private.gateway_alive(c.gateway);
+	mine := ARRAY(SELECT c.sid FROM rt_private.connections AS c JOIN jsonb_array_elements(asked) AS r ON c.sid = r ->> 'sid' WHERE c.gateway = own_name);
+	INSERT INTO rt_private.sessions AS s (pid, sid, user_id, joined, pos)
+	SELECT r.pid, r.sid, u.id, ARRAY(SELECT jsonb_array_elements_text(r.joined)::bigint), rt_private.log_last_pos()
+	FROM jsonb_to_recordset(asked) AS r (pid text, sid text, "user" text, joined jsonb)
+	JOIN rt.users AS u ON u.id = r."user"
+	WHERE r.pid IS NOT NULL AND r.sid = ANY (mine)
+	ON CONFLICT (pid) DO UPDATE SET ended_at = NULL, joined = excluded.joined
+	WHERE s.sid = excluded.sid AND s.user_id = excluded.user_id;
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (SELECT p.meeting_id FROM rt.meeting_participants AS p WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL)
+	ORDER BY m.id FOR NO KEY UPDATE;
+	IF FOUND THEN
+		UPDATE rt.meeting_participants AS p SET disconnected_at = NULL, gateway = own_name
+		WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+	END IF;
+	PERFORM rt_private.come_online(users);
+	RETURN json_build_object(
+		'standings', (SELECT coalesce(json_agg(rt_private.standing(u.id)), '[]') FROM unnest(users) AS u (id)),
+		'elsewhere', (SELECT coalesce(json_agg(r ->> 'sid'), '[]') FROM jsonb_array_elements(asked) AS r
+			WHERE r ->> 'sid' <> ALL (mine) AND r ->> 'user' IN (SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users))));
+END
+$$;
+COMMENT ON FUNCTION rt_api.reconnect(text, jsonb) IS 'sockets of a gateway that the database had given up, many at once';
+
 CREATE FUNCTION rt_api.presence_sweep(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -194,6 +242,10 @@ BEGIN
 	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	DELETE FROM rt_private.sessions AS s
 	WHERE s.ended_at < swept_at - pg_catalog.current_setting('rt.recovery_window')::interval;
+	-- At a server that was just promoted, or has crashed, gateways have yet to tell which connections they have.
+	IF NOT EXISTS (SELECT FROM rt_private.clock AS c WHERE c.seen_at < swept_at - interval '5 s') THEN
+		RETURN;
+	END IF;
 	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
 	WHERE p.status <> 'offline' AND p.last_seen < swept_at - interval '5 s'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)

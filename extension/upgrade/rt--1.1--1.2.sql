@@ -85,6 +85,7 @@ ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.gateways ADD COLUMN region text;
 ALTER TABLE rt_private.gateways ADD COLUMN own boolean NOT NULL DEFAULT false;
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
+ALTER TABLE rt_private.clock ADD COLUMN seen_at timestamptz NOT NULL DEFAULT clock_timestamp();
 ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD COLUMN lobby boolean NOT NULL DEFAULT false;
 ALTER TABLE rt.meetings ADD CONSTRAINT meetings_guests CHECK (NOT guests OR access = 'anyone');
@@ -2655,11 +2656,40 @@ COMMENT ON COLUMN rt_private.clock.one IS 'restricts the table to one row';
 
 COMMENT ON COLUMN rt_private.clock.server_start IS 'start time of the server that stored this row; a reboot may have come since';
 
+COMMENT ON COLUMN rt_private.clock.seen_at IS 'when this run of the server was seen first, or the clock was set';
+
 COMMENT ON COLUMN rt_private.clock.ahead IS 'seconds by which it was ahead of the monotonic clock';
 
 COMMENT ON FUNCTION rt_private.clock_offset() IS 'seconds by which the system clock is ahead of the monotonic clock';
 
 COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'converts a time from before a clock jump';
+
+CREATE OR REPLACE FUNCTION rt_private.follow_clock() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen rt_private.clock := ROW (true, pg_postmaster_start_time(), rt_private.clock_offset(), clock_timestamp());
+	was rt_private.clock;
+	jump interval;
+BEGIN
+	SELECT c.* INTO was FROM rt_private.clock AS c;
+	IF was.server_start = seen.server_start AND abs(was.ahead - seen.ahead) < 1 THEN
+		RETURN;
+	END IF;
+	-- one of those who see it does it
+	INSERT INTO rt_private.clock AS c VALUES (seen.*)
+	ON CONFLICT (one) DO UPDATE SET server_start = excluded.server_start, ahead = excluded.ahead, seen_at = excluded.seen_at
+	WHERE c.server_start <> excluded.server_start OR abs(c.ahead - excluded.ahead) >= 1;
+	IF NOT FOUND OR was.server_start IS DISTINCT FROM seen.server_start THEN
+		RETURN;
+	END IF;
+	jump := make_interval(secs => seen.ahead - was.ahead);
+	UPDATE rt_private.gateways AS g SET reported_at = rt_private.after_jump(g.reported_at, jump);
+	UPDATE rt_private.media_workers AS w SET heartbeat_at = rt_private.after_jump(w.heartbeat_at, jump);
+	UPDATE rt_private.sessions AS s SET ended_at = rt_private.after_jump(s.ended_at, jump) WHERE s.ended_at IS NOT NULL;
+	UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
+	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+END
+$$;
 
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
@@ -5093,10 +5123,11 @@ CREATE TABLE rt_private.epochs (
 	after_pos bigint NOT NULL,
 	epoch text NOT NULL,
 	lineage text NOT NULL,
+	is_new boolean NOT NULL DEFAULT true,
 	began_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-COMMENT ON TABLE rt_private.epochs IS 'the epochs of this database; the one with the highest from_pos is the present one';
+COMMENT ON TABLE rt_private.epochs IS 'where positions begin again behind a gap; the epoch of the highest from_pos is the present one';
 
 COMMENT ON COLUMN rt_private.epochs.from_pos IS 'its positions are above this one';
 
@@ -5105,6 +5136,8 @@ COMMENT ON COLUMN rt_private.epochs.after_pos IS 'the last known position of the
 COMMENT ON COLUMN rt_private.epochs.epoch IS 'what clients are told, random';
 
 COMMENT ON COLUMN rt_private.epochs.lineage IS 'lineage() of then';
+
+COMMENT ON COLUMN rt_private.epochs.is_new IS 'false: the same epoch goes on after a crash, which has lost no message';
 
 COMMENT ON COLUMN rt_private.epochs.began_at IS 'when';
 
@@ -5119,40 +5152,43 @@ $$;
 COMMENT ON FUNCTION rt.epoch() IS
 	'changes when a server with possibly fewer messages has taken over: numbers of messages and positions mean the same only within one';
 
-CREATE FUNCTION rt_private.begin_epoch(last_pos bigint, anew boolean) RETURNS bigint
+CREATE FUNCTION rt_private.begin_epoch(last_pos bigint, crashed boolean, anew boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	present text := rt_private.lineage();
 	e rt_private.epochs;
-	from_pos bigint := begin_epoch.last_pos;
 BEGIN
 	SELECT t.* INTO e FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1;
-	IF e.lineage = present AND NOT anew THEN
-		RETURN from_pos;
-	END IF;
-	IF e.epoch IS NOT NULL THEN
+	IF e.lineage = present AND NOT crashed THEN
+		RETURN last_pos;
+	ELSIF e.lineage = present AND NOT anew THEN
+		e.is_new := false;
+		e.from_pos := last_pos + 1000000;
+	ELSE
 		-- By chance too: of two standbys that are promoted at the same point, one after the other, neither's positions are the other's.
-		from_pos := from_pos + 1000000000 + floor(random() * 1000000000)::bigint;
+		e.from_pos := last_pos + CASE WHEN e.epoch IS NULL THEN 0 ELSE 1000000000 + floor(random() * 1000000000)::bigint END;
+		e.is_new := true;
+		e.epoch := rt_private.random_text(9);
 	END IF;
-	INSERT INTO rt_private.epochs (from_pos, after_pos, epoch, lineage)
-	VALUES (from_pos, begin_epoch.last_pos, rt_private.random_text(9), present);
-	RETURN from_pos;
+	DELETE FROM rt_private.epochs AS t WHERE NOT t.is_new AND t.began_at < clock_timestamp() - interval '1 day';
+	INSERT INTO rt_private.epochs (from_pos, after_pos, epoch, lineage, is_new) VALUES (e.from_pos, last_pos, e.epoch, present, e.is_new);
+	RETURN e.from_pos;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean) IS
-	'for the relay when it begins: the position behind which it goes on; begins an epoch where the lineage is another one, or anew';
+COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean, boolean) IS
+	'for the relay when it begins: the position behind which it goes on; begins an epoch where the lineage is another one, and after a crash if anew';
 
 CREATE FUNCTION rt_private.is_lost(pos bigint) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT EXISTS (SELECT FROM rt_private.epochs AS e WHERE e.after_pos < is_lost.pos AND is_lost.pos < e.from_pos)
+	SELECT EXISTS (SELECT FROM rt_private.epochs AS e WHERE e.is_new AND e.after_pos < is_lost.pos AND is_lost.pos < e.from_pos)
 $$;
 
 COMMENT ON FUNCTION rt_private.is_lost(bigint) IS 'whether a position is of a part of an older epoch that this server never had';
 
-SELECT rt_private.begin_epoch(0, false);
+SELECT rt_private.begin_epoch(0, false, false);
 
-REVOKE ALL ON FUNCTION rt_private.lineage(), rt.epoch(), rt_private.begin_epoch(bigint, boolean), rt_private.is_lost(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rt_private.lineage(), rt.epoch(), rt_private.begin_epoch(bigint, boolean, boolean), rt_private.is_lost(bigint) FROM PUBLIC;
 
 REVOKE ALL ON rt_private.epochs FROM PUBLIC;
 
@@ -5248,6 +5284,33 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         rt_private.event_text(e.pos, 'rt:gone', '{"gateway":true}', NULL, '{}'))
 $$;
 
+CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
+
+CREATE FUNCTION rt_private.log_reaches(pos bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	floor bigint := (SELECT coalesce(min(e.pos) - 1, rt_private.log_last_pos()) FROM rt.events AS e);
+	at bigint := log_reaches.pos;
+BEGIN
+	WHILE at < floor LOOP
+		SELECT e.from_pos INTO at FROM rt_private.epochs AS e WHERE e.after_pos <= at AND at < e.from_pos ORDER BY e.from_pos LIMIT 1;
+		IF NOT FOUND THEN
+			RETURN false;
+		END IF;
+	END LOOP;
+	RETURN at IS NOT NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.log_reaches(bigint) IS 'whether the log still has all that came after a position';
+
 CREATE OR REPLACE FUNCTION rt_api.events_since(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH page AS MATERIALIZED (
@@ -5265,13 +5328,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         'relay', (SELECT r.pid FROM rt_private.stat_relay() r),
         'epoch', rt.epoch(),
         'lost', rt_private.is_lost((req->>'pos')::bigint),
+        'whole', rt_private.log_reaches((req->>'pos')::bigint),
         'first', (SELECT min(e.pos)::text FROM rt.events e),
         'last', (SELECT greatest(s.last_pos, (SELECT max(e.pos) FROM rt.events e))::text
                  FROM rt_private.relay_state s))
 $$;
 
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
-    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, and whether "pos" was lost';
+    'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, whether "pos" was lost, and whether the log still has all after "pos"';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -6152,15 +6216,6 @@ $$;
 
 COMMENT ON FUNCTION rt_api.block_remove(text, jsonb) IS 'DELETE /api/users/me/blocks/:userId';
 
-CREATE FUNCTION rt_private.log_last_pos() RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT greatest(state.last_pos, (SELECT max(e.pos) FROM rt.events AS e)) FROM rt_private.relay_state AS state);
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.log_last_pos() IS 'the position of the last event that was logged';
-
 CREATE OR REPLACE FUNCTION rt_private.session_find(pid text, user_id text, pos text) RETURNS rt_private.sessions
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6177,7 +6232,7 @@ BEGIN
 	END IF;
 	last_pos := rt_private.log_last_pos();
 	s.pos := coalesce(session_find.pos::bigint, s.pos);
-	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR s.pos < (SELECT coalesce(min(e.pos), last_pos + 1) FROM rt.events AS e) - 1 THEN
+	IF s.pos > last_pos OR rt_private.is_lost(s.pos) OR NOT rt_private.log_reaches(s.pos) THEN
 		RETURN NULL;
 	END IF;
 	s.joined := ARRAY(SELECT m.room_id FROM rt.room_members AS m
@@ -6286,6 +6341,59 @@ $$;
 
 COMMENT ON FUNCTION rt_api.disconnect(text, jsonb) IS 'disconnects sockets; recoverable ones keep their session';
 
+CREATE FUNCTION rt_private.standing(user_id text) RETURNS json
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('userId', standing.user_id,
+		'known', EXISTS (SELECT FROM rt.users AS u WHERE u.id = standing.user_id),
+		'rooms', ARRAY(SELECT m.room_id::text FROM rt.room_members AS m WHERE m.user_id = standing.user_id),
+		'participants', (SELECT coalesce(json_object_agg(p.id, p.socket_id), '{}') FROM rt.meeting_participants AS p
+			WHERE p.user_id = standing.user_id AND p.left_at IS NULL),
+		'xid', pg_current_xact_id()::text)
+$$;
+
+COMMENT ON FUNCTION rt_private.standing(text) IS 'rooms and places of a user, for the gateways';
+
+CREATE FUNCTION rt_api.reconnect(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked jsonb := rt_private.req_array(req, 'connections', 1000);
+	own_name text := rt_private.req_text(req, 'gateway');
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(asked) AS r ORDER BY 1);
+	mine text[];
+BEGIN
+	PERFORM rt_private.soft_commit();
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
+	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
+	JOIN rt.users AS u ON u.id = r."user"
+	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport
+	WHERE NOT rt_private.gateway_alive(c.gateway);
+	mine := ARRAY(SELECT c.sid FROM rt_private.connections AS c JOIN jsonb_array_elements(asked) AS r ON c.sid = r ->> 'sid' WHERE c.gateway = own_name);
+	INSERT INTO rt_private.sessions AS s (pid, sid, user_id, joined, pos)
+	SELECT r.pid, r.sid, u.id, ARRAY(SELECT jsonb_array_elements_text(r.joined)::bigint), rt_private.log_last_pos()
+	FROM jsonb_to_recordset(asked) AS r (pid text, sid text, "user" text, joined jsonb)
+	JOIN rt.users AS u ON u.id = r."user"
+	WHERE r.pid IS NOT NULL AND r.sid = ANY (mine)
+	ON CONFLICT (pid) DO UPDATE SET ended_at = NULL, joined = excluded.joined
+	WHERE s.sid = excluded.sid AND s.user_id = excluded.user_id;
+	PERFORM FROM rt.meetings AS m
+	WHERE m.id IN (SELECT p.meeting_id FROM rt.meeting_participants AS p WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL)
+	ORDER BY m.id FOR NO KEY UPDATE;
+	IF FOUND THEN
+		UPDATE rt.meeting_participants AS p SET disconnected_at = NULL, gateway = own_name
+		WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+	END IF;
+	PERFORM rt_private.come_online(users);
+	RETURN json_build_object(
+		'standings', (SELECT coalesce(json_agg(rt_private.standing(u.id)), '[]') FROM unnest(users) AS u (id)),
+		'elsewhere', (SELECT coalesce(json_agg(r ->> 'sid'), '[]') FROM jsonb_array_elements(asked) AS r
+			WHERE r ->> 'sid' <> ALL (mine) AND r ->> 'user' IN (SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users))));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.reconnect(text, jsonb) IS 'sockets of a gateway that the database had given up, many at once';
+
 COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'sets users without a connection offline after the grace period';
 
 CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
@@ -6302,6 +6410,10 @@ BEGIN
 	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	DELETE FROM rt_private.sessions AS s
 	WHERE s.ended_at < swept_at - pg_catalog.current_setting('rt.recovery_window')::interval;
+	-- At a server that was just promoted, or has crashed, gateways have yet to tell which connections they have.
+	IF NOT EXISTS (SELECT FROM rt_private.clock AS c WHERE c.seen_at < swept_at - interval '5 s') THEN
+		RETURN;
+	END IF;
 	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
 	WHERE p.status <> 'offline' AND p.last_seen < swept_at - interval '5 s'
 		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id)

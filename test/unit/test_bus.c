@@ -127,6 +127,9 @@ notify_pos(int pos, const char *payload)
 	notify(text);
 }
 
+static const char *epoch = "a";
+static bool is_lost; /* the server never had the position that was asked for */
+
 /* Answers the page that was asked for, with the events from..to, and how far the log reaches. */
 static void
 answer(int from, int to, int first, int last)
@@ -142,8 +145,9 @@ answer(int from, int to, int first, int last)
 			"%s\"{\\\"event\\\":\\\"a\\\",\\\"offset\\\":\\\"%d\\\",\\\"route\\\":{\\\"room\\\":\\\"1\\\"},"
 			"\\\"truncated\\\":true}\"",
 			pos == from ? "" : ",", pos);
-	len += (size_t) snprintf(json + len, sizeof(json) - len, "],\"first\":\"%d\",\"last\":\"%d\",\"relay\":%d}",
-							 first, last, relay_pid);
+	len += (size_t) snprintf(
+		json + len, sizeof(json) - len, "],\"last\":\"%d\",\"relay\":%d,\"whole\":%s,\"epoch\":\"%s\",\"lost\":%s}",
+		last, relay_pid, first <= (int) rt_bus_pos(bus) + 1 ? "true" : "false", epoch, is_lost ? "true" : "false");
 	reply.json_len = len;
 	page_cb = NULL;
 	cb(page_arg, &reply);
@@ -251,6 +255,32 @@ test_reconnect(void)
 }
 
 static void
+test_failover(void)
+{
+	start(10);
+	relay_pid = 0;
+	on_listen(listen_arg, true);
+	answer(1, 0, 1, 10);
+	ok(traced("") && !rt_bus_live(bus) && page_cb == NULL && timers[0].running, "without a relay it waits");
+	relay_pid = RELAY_PID + 1;
+	epoch = "b";
+	timers[0].fn(timers[0].arg);
+	answer(1000000001, 1000000002, 1, 1000000002);
+	ok(traced("1000000001 1000000002 ") && rt_bus_live(bus), "goes on with the positions of a new epoch");
+	on_listen(listen_arg, true);
+	epoch = "c";
+	is_lost = true;
+	answer(2000000001, 2000000002, 1, 2000000002);
+	is_lost = false;
+	ok(traced("reset ") && rt_bus_pos(bus) == 2000000002, "what the server never had makes everybody start afresh");
+	ok(page_cb == NULL && rt_bus_live(bus), "and it is live again");
+	notify_as(relay_pid, "{\"event\":\"a\",\"offset\":\"2000000003\",\"route\":{\"room\":\"1\"},\"x\":1}");
+	ok(traced("2000000003 "), "with what comes next");
+	relay_pid = RELAY_PID;
+	rt_bus_free(bus);
+}
+
+static void
 test_failure(void)
 {
 	struct rt_db_reply unavailable = {.ok = false, .code = "unavailable", .message = ""};
@@ -301,6 +331,7 @@ main(void)
 	test_truncated();
 	test_overflow();
 	test_reconnect();
+	test_failover();
 	test_failure();
 	test_stranger();
 	return tap_done();

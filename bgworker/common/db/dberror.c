@@ -22,6 +22,7 @@ static const struct mapping mappings[] = {
 	{"54", "bad_request"},    {"23502", "bad_request"},    {"23514", "bad_request"}, {"23505", "conflict"},
 	{"23503", "not_found"},   {"42501", "forbidden"},      {"40001", "unavailable"}, {"40P01", "unavailable"},
 	{"55P03", "unavailable"}, {"08", "unavailable"},       {"53", "unavailable"},    {"57", "unavailable"},
+	{"25006", "unavailable"}, {"0A000", "unavailable"},
 };
 
 struct text
@@ -54,6 +55,13 @@ bool
 rt_dberror_is_lock_timeout(const char *sqlstate)
 {
 	return strcmp(sqlstate, "55P03") == 0;
+}
+
+/* It writes nothing, and does not read unlogged tables. */
+bool
+rt_dberror_is_standby(const char *sqlstate)
+{
+	return strcmp(sqlstate, "25006") == 0 || strcmp(sqlstate, "0A000") == 0;
 }
 
 bool

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 const char *rt_dberror_code(const char *sqlstate);     /* static */
+bool rt_dberror_is_standby(const char *sqlstate);      /* the server is one, or not promoted yet */
 bool rt_dberror_retry(const char *sqlstate);           /* worth one more try */
 bool rt_dberror_is_lock_timeout(const char *sqlstate); /* worth more tries, with a pause */
 bool rt_dberror_is_ours(const char *sqlstate);         /* raised for the client: its message may be shown */

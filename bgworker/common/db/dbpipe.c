@@ -114,6 +114,12 @@ finish_head(struct rt_dbpipe *p)
 		call->retried = true;
 		p->owner.on_retry(p->owner.arg, call);
 	}
+	else if (failure != NULL && rt_dberror_is_standby(sqlstate))
+	{
+		/* Somewhere else, or a moment later, is a server that is none. */
+		answer_failure(call, failure);
+		rt_dbconn_drop(p->conn, "the server is a standby");
+	}
 	else if (failure != NULL)
 		answer_failure(call, failure);
 	else if (success != NULL)

@@ -10,7 +10,9 @@
  *   without a position (soft state) are dispatched as they come.
  * - A position that the log does not have was never used, as long as the log reaches back to ours: the relay
  *   leaves some out after a crash.  If it does not reach back, events are lost and everything starts afresh
- *   (on_reset).
+ *   (on_reset).  So it does if our position is of events that a promoted server never had.
+ * - A page counts only while a relay runs, which begins an epoch before anything else: a server that was just
+ * promoted still has the positions of its predecessor.  Until then the bus waits.
  * - While the log is read, notifications are held, up to HELD_MAX and HELD_BYTES_MAX; beyond that all are
  *   dropped, because the log has them.  They are offered again behind each page.
  * - One page is under way at a time.  LIVE is left at once when something is missing, and reached again when
@@ -40,7 +42,8 @@
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
 #define RETRY_MS 200    /* the database did not answer */
 #define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
-#define QUIET_MS 5000   /* without an event: a NOTIFY may have failed, so the log is asked */
+#define EPOCH_LEN 63
+#define QUIET_MS 5000 /* without an event: a NOTIFY may have failed, so the log is asked */
 
 enum state
 {
@@ -71,6 +74,7 @@ struct rt_bus
 	struct rt_timer *quiet;
 	struct rt_timer *stranger;
 	bool stranger_waits;
+	char epoch[EPOCH_LEN + 1]; /* of b->pos */
 	struct rt_bus_stats stats;
 };
 
@@ -118,14 +122,19 @@ catch_up(struct rt_bus *b)
 	read_page(b);
 }
 
-/* Live events are lost for good, or the positions began anew (a restored database). */
+/* Live events are lost for good, or what we had is of another history. */
 static void
-reset(struct rt_bus *b, uint64_t pos)
+reset(struct rt_bus *b, uint64_t pos, bool lost)
 {
-	rt_log(RT_LOG_WARNING, "bus", "the event log does not reach back to position %" PRIu64 ": clients start afresh",
-		   b->pos);
+	if (lost)
+		rt_log(RT_LOG_WARNING, "bus",
+			   "the server that has taken over never had position %" PRIu64 ": clients come back", b->pos);
+	else
+		rt_log(RT_LOG_WARNING, "bus",
+			   "the event log does not reach back to position %" PRIu64 ": clients start afresh", b->pos);
 	b->stats.resets++;
-	b->pos = pos;
+	b->pos = b->newest = pos;
+	b->state = CATCHING_UP;
 	drop_held(b);
 	b->user.on_reset(b->user.arg);
 }
@@ -231,26 +240,37 @@ start_at(struct rt_bus *b, uint64_t pos)
 	b->user.on_started(b->user.arg);
 }
 
+static void
+take_epoch(struct rt_bus *b, const json_t *page)
+{
+	const char *epoch = rt_json_str(page, "epoch");
+
+	if (epoch == NULL || strlen(epoch) > EPOCH_LEN || strcmp(epoch, b->epoch) == 0)
+		return;
+	if (b->epoch[0] != '\0')
+		rt_log(RT_LOG_INFO, "bus", "another server has taken over: epoch %s", epoch);
+	strcpy(b->epoch, epoch);
+}
+
 /* Positions that the log does not have were never used (the relay leaves some out after a crash), as long as the
  * log reaches back to ours. */
 static void
 take_page(struct rt_bus *b, const json_t *page)
 {
+	bool lost = rt_json_bool(page, "lost", false);
 	const json_t *events = rt_json_array(page, "events");
-	uint64_t first = UINT64_MAX;
 	uint64_t last = 0;
 	json_t *item;
 	size_t i;
 
-	rt_json_pos(page, "first", &first);
 	rt_json_pos(page, "last", &last);
-	b->relay_pid = (int) rt_json_int(page, "relay", 0);
+	take_epoch(b, page);
 	if (last > b->newest)
 		b->newest = last;
 	if (b->state == STARTING)
 		start_at(b, last);
-	else if (last < b->pos || (first > b->pos + 1 && last > b->pos && b->state != LIVE))
-		reset(b, last);
+	else if (lost || last < b->pos || (!rt_json_bool(page, "whole", true) && b->state != LIVE))
+		reset(b, last, lost || last < b->pos);
 	json_array_foreach(events, i, item) take_logged(b, item);
 	if (json_array_size(events) == 0)
 		b->pos = last;
@@ -276,8 +296,11 @@ on_page(void *arg, const struct rt_db_reply *reply)
 
 	b->reading = false;
 	page = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
-	if (page == NULL)
+	if (page != NULL)
+		b->relay_pid = (int) rt_json_int(page, "relay", 0);
+	if (page == NULL || b->relay_pid == 0)
 	{
+		json_decref(page);
 		rt_timer_start(b->retry, RETRY_MS);
 		return;
 	}

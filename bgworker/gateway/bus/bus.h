@@ -26,7 +26,8 @@ struct rt_bus_user
 {
 	void (*on_event)(void *arg, const struct rt_notice *n);
 	void (*on_started)(void *arg); /* the position is known; once */
-	/* Events are lost: whoever listens must start afresh. */
+	/* Events are lost, or some that were dispatched never happened at the server that has taken over: whoever listens
+	 * must start afresh, at rt_bus_pos(). */
 	void (*on_reset)(void *arg);
 	void *arg;
 };

@@ -37,8 +37,19 @@ struct event
 	struct tail *tails[];
 };
 
+#define GAPS 4         /* the last ones */
+#define GAP_MIN 10000u /* positions */
+
+/* No event has a position between the two. */
+struct gap
+{
+	uint64_t after, before;
+};
+
 struct rt_recent
 {
+	struct gap gaps[GAPS];
+	unsigned int next_gap;
 	struct rt_map *tails;
 	struct event *oldest, *newest;
 	uint64_t floor;
@@ -157,8 +168,29 @@ rt_recent_bytes(const struct rt_recent *r)
 }
 
 static void
+note_gap(struct rt_recent *r, uint64_t after, uint64_t before)
+{
+	if (before > after + GAP_MIN)
+		r->gaps[r->next_gap++ % GAPS] = (struct gap){after, before};
+}
+
+uint64_t
+rt_recent_skip(const struct rt_recent *r, uint64_t pos, uint64_t upto)
+{
+	if (r->newest == NULL || pos >= r->newest->public.pos)
+		return upto;
+	for (size_t i = 0; i < GAPS; i++)
+	{
+		if (r->gaps[i].after <= pos && pos < r->gaps[i].before)
+			return r->gaps[i].before - 1 < upto ? r->gaps[i].before - 1 : upto;
+	}
+	return pos;
+}
+
+static void
 append(struct rt_recent *r, struct event *e)
 {
+	note_gap(r, r->newest != NULL ? r->newest->public.pos : r->floor, e->public.pos);
 	if (r->newest != NULL)
 		r->newest->next = e;
 	else

@@ -52,6 +52,10 @@ void rt_recent_each(const struct rt_recent *r, const char *key, uint64_t after, 
 typedef struct rt_frame *(*rt_recent_change_cb)(void *arg, const struct rt_recent_event *e);
 void rt_recent_change(struct rt_recent *r, const char *key, rt_recent_change_cb cb, void *arg);
 
+/* The last position at or behind pos up to which there is no event, as far as known; at least pos, at most upto.
+ * Behind a crash or a promotion of the server positions are left out by the million. */
+uint64_t rt_recent_skip(const struct rt_recent *r, uint64_t pos, uint64_t upto);
+
 size_t rt_recent_bytes(const struct rt_recent *r);
 
 #endif

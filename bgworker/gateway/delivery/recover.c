@@ -194,6 +194,7 @@ step(const struct rt_recover_uses *uses, struct rt_recovery *r)
 		return TOO_OLD;
 	while (space_bytes > 0 && r->pos < rt_bus_pos(uses->bus))
 	{
+		r->pos = rt_recent_skip(uses->recent, r->pos, rt_bus_pos(uses->bus));
 		if (!send_window(uses, r, space_bytes))
 			return MORE;
 		space_bytes = rt_recovery_space_bytes(uses->settings, r->client);

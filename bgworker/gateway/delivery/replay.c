@@ -343,11 +343,10 @@ static bool
 take_page(struct rt_replay *rp, const json_t *page)
 {
 	const json_t *events = rt_json_array(page, "events");
-	uint64_t first = UINT64_MAX;
 	const json_t *item;
 	size_t i;
 
-	if (!rt_json_pos(page, "first", &first) || first > rp->pos + 1)
+	if (!rt_json_bool(page, "whole", false))
 		return false;
 	if (json_array_size(events) == 0)
 		rt_json_pos(page, "last", &rp->pos);

@@ -96,8 +96,8 @@ rt_leave_end_user(struct rt_leave *l, const char *user)
 }
 
 /* The session of the socket goes on at another one. */
-static void
-end_superseded(const struct rt_leave *l, const char *sid)
+void
+rt_leave_end_superseded(struct rt_leave *l, const char *sid)
 {
 	struct rt_socket *s = rt_socket_find(l->uses.sockets, sid);
 	struct rt_client *c = s == NULL ? NULL : rt_socket_data(s);
@@ -120,7 +120,7 @@ run_disconnect(void *owner, const json_t *payload)
 	if (gateway != NULL && strcmp(gateway, l->uses.self->name) != 0)
 		return;
 	if (sid != NULL)
-		end_superseded(l, sid);
+		rt_leave_end_superseded(l, sid);
 	else if (user != NULL)
 		rt_leave_end_user(l, user);
 }

@@ -52,4 +52,7 @@ void rt_leave_socket(struct rt_leave *l, struct rt_socket *s, const char *reason
 /* Ends all connections of a user, for good: none comes back by itself. */
 void rt_leave_end_user(struct rt_leave *l, const char *user);
 
+/* The session of the socket goes on at another one: it ends here, and the database is not told. */
+void rt_leave_end_superseded(struct rt_leave *l, const char *sid);
+
 #endif

@@ -1,8 +1,9 @@
 /* membership.c: see membership.h.
  *
- * A change reaches three places, in this order: clients on their way in (entry.c), joins that the database has not
- * answered yet (joins.c), rooms.  The end of a membership ends the delivery at once: nothing behind it on the bus
- * reaches the user's clients, but for those that were let in again by a later transaction than the one that ended it.
+ * A change reaches four places, in this order: clients on their way in (entry.c) and standings that were asked for
+ * (renewal.c), joins that the database has not answered yet (joins.c), rooms.  The end of a membership ends the
+ * delivery at once: nothing behind it on the bus reaches the user's clients, but for those that were let in again by
+ * a later transaction than the one that ended it.
  */
 #include "membership.h"
 
@@ -16,6 +17,7 @@
 #include "bgworker/gateway/clients/room.h"
 #include "bgworker/gateway/clients/user.h"
 #include "entry.h"
+#include "renewal.h"
 
 struct rt_membership_commands
 {
@@ -35,12 +37,13 @@ run_member(void *owner, const json_t *payload)
 	if (user == NULL || !rt_json_get_id(payload, "roomId", room))
 		return;
 	rt_entries_note_member(uses->entries, room, user, member);
+	(void) rt_json_pos(payload, "xid", &xid);
+	rt_renewal_note_member(uses->renewal, room, user, member, xid);
 	u = rt_user_find(uses->users, user);
 	if (member && u != NULL)
 		rt_room_add_member(uses->rooms, room, u);
 	if (member)
 		return;
-	(void) rt_json_pos(payload, "xid", &xid);
 	rt_joins_end_membership(uses->joins, room, user, xid);
 	if (u != NULL)
 		rt_room_remove_member(uses->rooms, room, u, xid);
@@ -55,6 +58,7 @@ run_room_deleted(void *owner, const json_t *payload)
 	if (!rt_json_get_id(payload, "roomId", room))
 		return;
 	rt_entries_note_member(uses->entries, room, NULL, false);
+	rt_renewal_note_member(uses->renewal, room, NULL, false, 0);
 	rt_joins_end_membership(uses->joins, room, NULL, 0);
 	rt_room_delete(uses->rooms, room);
 }

@@ -6,6 +6,7 @@ struct rt_commands;
 struct rt_entries;
 struct rt_joins;
 struct rt_membership_commands;
+struct rt_renewal;
 struct rt_rooms;
 struct rt_users;
 
@@ -16,6 +17,7 @@ struct rt_membership_uses
 	struct rt_rooms *rooms;
 	struct rt_joins *joins;
 	struct rt_entries *entries;
+	struct rt_renewal *renewal;
 	struct rt_commands *commands; /* it adds rt:member and rt:room-deleted */
 };
 

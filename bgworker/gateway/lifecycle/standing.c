@@ -93,10 +93,10 @@ review_rooms(const struct rt_standing_uses *uses, struct rt_user *u, const json_
 	json_decref(rooms.ended);
 }
 
-static void
-run_standing(void *owner, const json_t *payload)
+void
+rt_standing_apply(struct rt_standing *st, const json_t *payload)
 {
-	const struct rt_standing_uses *uses = &((struct rt_standing *) owner)->uses;
+	const struct rt_standing_uses *uses = &st->uses;
 	const char *id = rt_json_str(payload, "userId");
 	struct rt_user *u = id == NULL ? NULL : rt_user_find(uses->users, id);
 
@@ -110,6 +110,12 @@ run_standing(void *owner, const json_t *payload)
 	review_rooms(uses, u, payload);
 	for (struct rt_client *c = u->clients; c != NULL; c = c->next)
 		rt_meetings_review(uses->meetings, c, rt_json_object(payload, "participants"));
+}
+
+static void
+run_standing(void *owner, const json_t *payload)
+{
+	rt_standing_apply(owner, payload);
 }
 
 static const struct rt_command_def commands[] = {

@@ -5,6 +5,8 @@
 #ifndef RT_STANDING_H
 #define RT_STANDING_H
 
+#include <jansson.h>
+
 struct rt_auth;
 struct rt_commands;
 struct rt_entries;
@@ -30,5 +32,8 @@ struct rt_standing_uses
 
 struct rt_standing *rt_standing_new(const struct rt_standing_uses *uses);
 void rt_standing_free(struct rt_standing *st); /* NULL is fine */
+
+/* The payload of an rt:standing. */
+void rt_standing_apply(struct rt_standing *st, const json_t *payload);
 
 #endif

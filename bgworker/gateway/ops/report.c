@@ -5,7 +5,8 @@
  * - One call is under way at a time, on the lane that no client's load can fill: a report that waits would make this
  *   gateway look dead.
  * - Only what has changed of a connection is told, and c->told is what the database knows of it.
- * - A report that finds no gateway (`not_found`: the database was restored, or gave us up) starts it anew.
+ * - A report that finds no gateway (`not_found`: another server has taken over, it has crashed, or gave us up) starts
+ * it anew, at once; and then whoever knows the connections tells them again (on_renewed).
  *
  * Limits: ROOMS_MAX rooms and CONNECTIONS_MAX connections a report; the next report goes on behind the last
  * connection. */
@@ -47,6 +48,8 @@ struct rt_report
 	uint64_t seen_pos; /* 0: none since the last report */
 	uint64_t seen_at_us;
 	bool asking;
+	bool starting;     /* what is asked is gateway_start */
+	bool known_before; /* it was, and was given up */
 };
 
 static void
@@ -198,22 +201,39 @@ rt_report_media(const struct rt_report *rp)
 	return rt_json_array(rp->answer, "media");
 }
 
+static void tell(struct rt_report *rp, const char *fn);
+
+static void
+take_start(struct rt_report *rp)
+{
+	bool again = rp->known_before;
+
+	rp->known_before = true;
+	rt_ready_set_known(rp->uses.ready, true);
+	if (again)
+		rp->uses.on_renewed(rp->uses.arg);
+}
+
 static void
 on_told(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_report *rp = arg;
 
 	rp->asking = false;
-	/* A report that finds no gateway (the database was restored or gave us up) starts it anew. */
-	if (reply->ok)
+	if (reply->ok && rp->starting)
+		take_start(rp);
+	else if (reply->ok)
 	{
-		rt_ready_set_known(rp->uses.ready, true);
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
 		rt_host_note_stamp(rp->uses.host, rt_json_str(rp->answer, "stamp"));
 		rt_ready_set_stalled(rp->uses.ready, json_is_true(json_object_get(rt_report_relay(rp), "stalled")));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
+	{
 		rt_ready_set_known(rp->uses.ready, false);
+		if (!rp->uses.self->ending)
+			tell(rp, "gateway_start");
+	}
 }
 
 static void
@@ -238,6 +258,7 @@ tell(struct rt_report *rp, const char *fn)
 	write_seen(rp, &t);
 	rt_text_add(&t, "}");
 	rp->asking = true;
+	rp->starting = strcmp(fn, "gateway_start") == 0;
 	rt_db_call(rp->uses.db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
 	rt_text_fini(&t);
 }

@@ -37,6 +37,9 @@ struct rt_report_uses
 	struct rt_host *host; /* told of the stamp of the settings; NULL: the supervisor follows them */
 	const struct rt_conf *conf;
 	int port;
+	void (*on_renewed)(
+		void *arg); /* the database had given this gateway up and knows it again, without its connections */
+	void *arg;
 };
 
 struct rt_report *rt_report_new(const struct rt_report_uses *uses);
