@@ -8,7 +8,9 @@ export default [
   js.configs.recommended,
   { linterOptions: { reportUnusedDisableDirectives: 'error' }, languageOptions: { ecmaVersion: 2025 } },
   { files: ['bgworker/www/src/**/*.js'], languageOptions: uses('browser') },
-  { files: ['test/**/*.mjs'], languageOptions: uses('node') },
+  // Of both: it runs in Node.js, too.
+  { files: ['clients/js/src/**/*.js'], languageOptions: uses('shared-node-browser', 'browser') },
+  { files: ['test/**/*.mjs', 'clients/js/tools/*.mjs', 'bgworker/www/reference/*.mjs', 'examples/**/*.mjs'], languageOptions: uses('node') },
   // Tests of the application hand functions to a page: those see what a browser has.
   { files: ['test/browser/**/*.mjs'], languageOptions: uses('node', 'browser') },
 ];

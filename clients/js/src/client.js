@@ -1,0 +1,310 @@
+// client.js: one user's connection, and what all rooms and meetings share.
+import { io } from 'socket.io-client';
+import { Emitter } from './emitter.js';
+import { RtError } from './errors.js';
+import { Meeting } from './meeting.js';
+import { Outbox } from './outbox.js';
+import { Presence } from './presence.js';
+import { request } from './rest.js';
+import { Room } from './room.js';
+import { Rooms } from './rooms.js';
+import { Store } from './store.js';
+import { Tokens } from './tokens.js';
+
+const ACK_MS = 20_000;
+const JOIN_MS = 5;
+const BACKOFF_MS = [500, 1000, 2000, 5000];
+
+export class Client extends Store {
+  #emitter = new Emitter();
+  #tokens;
+  #rooms = new Map();
+  #meetings = new Map();
+  #wanted = new Set(); // rooms that are watched
+  #toJoin = new Set();
+  #joining;
+  #epoch;
+  #reconnecting;
+  #refusals = 0;
+  #starting;
+  #outbox;
+
+  // See types/index.d.ts.
+  constructor({ url, token, getToken, storage = globalThis.localStorage, socket = {}, mediasoup, device } = {}) {
+    super({ status: 'signed-out', user: undefined, error: undefined });
+    this.url = (url ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
+    this.storage = storage;
+    this.mediasoup = mediasoup;
+    this.device = device;
+    this.#tokens = new Tokens({
+      token, getToken,
+      refresh: async (old) => (await request(this.url, 'refreshToken', { token: old })).token,
+      onChange: (now) => this.#emitter.emit('token', now),
+    });
+    this.rooms = new Rooms(this);
+    this.presence = new Presence(this);
+    this.socket = this.#makeSocket(socket);
+    this.#listen();
+  }
+
+  get user() {
+    return this.state.user;
+  }
+
+  get outbox() {
+    return this.#outbox;
+  }
+
+  get isConnected() {
+    return this.socket.connected;
+  }
+
+  on(name, listener) {
+    return this.#emitter.on(name, listener);
+  }
+
+  // ---- sign in and out --------------------------------------------------------------------------
+
+  async login({ username, password, code }) {
+    const reply = await request(this.url, 'login', { body: { username, password, ...(code === undefined ? {} : { code }) } });
+    this.#tokens.set(reply.token);
+    await this.connect();
+    return reply.user;
+  }
+
+  // With the token that was given, or that getToken gives; resolves with the user once connected for the first time.
+  async connect() {
+    this.#starting ??= this.#start().finally(() => { this.#starting = undefined; });
+    return this.#starting;
+  }
+
+  async #start() {
+    if (!(await this.#tokens.get())) throw new RtError({ code: 'unauthorized', message: 'There is no token' });
+    this.set({ status: 'connecting', error: undefined });
+    try {
+      const user = (await this.call('getMe')).data;
+      this.set({ user });
+    } catch (error) {
+      if (error.code === 'unauthorized') this.#signOut(error);
+      throw error;
+    }
+    await this.openOutbox();
+    await new Promise((resolve, reject) => {
+      const done = [
+        this.on('connected', () => { stop(); resolve(); }),
+        this.on('signed-out', (error) => { stop(); reject(error ?? new Error('signed out')); }),
+      ];
+      const stop = () => { for (const off of done) off(); };
+      this.socket.connect();
+    });
+    return this.user;
+  }
+
+  // Ends the session on the server, too.
+  async logout() {
+    await this.call('logOut').catch(() => {});
+    this.#signOut();
+  }
+
+  // Ends the connection and leaves the session as it is.
+  close() {
+    clearTimeout(this.#reconnecting);
+    this.#tokens.stop();
+    this.#outbox?.stop();
+    for (const meeting of this.#meetings.values()) meeting.close();
+    this.socket.disconnect();
+    this.set({ status: 'closed' });
+  }
+
+  #signOut(error) {
+    this.#outbox?.stop();
+    this.#outbox = undefined;
+    this.#tokens.forget();
+    this.socket.disconnect();
+    this.set({ status: 'signed-out', user: undefined, error });
+    this.#emitter.emit('signed-out', error);
+  }
+
+  // ---- the server ------------------------------------------------------------------------------------
+
+  // An operation of REST.  A token that has expired is renewed once.
+  async call(name, options = {}) {
+    try {
+      return await request(this.url, name, { ...options, token: await this.#tokens.get() });
+    } catch (error) {
+      if (error.code !== 'unauthorized' || error.status !== 401 || !(await this.#renew())) throw error;
+      return request(this.url, name, { ...options, token: this.#tokens.current });
+    }
+  }
+
+  // An event with its acknowledgement.
+  async ask(name, payload = {}) {
+    const reply = await this.socket.timeout(ACK_MS).emitWithAck(name, payload);
+    if (!reply.success && reply.error) throw new RtError(reply.error);
+    return reply;
+  }
+
+  // An event that does not matter if it is lost.
+  tell(name, payload) {
+    if (this.isConnected) this.socket.volatile.emit(name, payload);
+  }
+
+  // False: there is no other token.
+  async #renew() {
+    try {
+      return await this.#tokens.renew();
+    } catch (error) {
+      if (error.code === 'unauthorized') return false;
+      throw error;
+    }
+  }
+
+  async openOutbox() {
+    if (this.#outbox) return this.#outbox;
+    const user = this.user ?? (await this.call('getMe')).data;
+    // Another call may have been faster.
+    this.#outbox ??= new Outbox({
+      storage: this.storage,
+      key: `rt.outbox ${this.url} ${user.id}`,
+      send: async ({ roomId, clientId, content, replyTo, metadata, messageType }) =>
+        (await this.call('sendMessage', { params: { roomId }, body: { content, replyTo, metadata, messageType, clientId } })).data,
+      changed: (roomId) => this.#rooms.get(roomId)?.onPending(this.#outbox.of(roomId)),
+    });
+    return this.#outbox;
+  }
+
+  // True: another server has taken over, and all rooms load anew.
+  noteEpoch(epoch) {
+    if (!epoch || epoch === this.#epoch) return false;
+    const isOther = this.#epoch !== undefined;
+    this.#epoch = epoch;
+    if (isOther) for (const room of this.#rooms.values()) room.onEpoch();
+    return isOther;
+  }
+
+  // ---- rooms and meetings ----------------------------------------------------------------------------
+
+  room(id) {
+    const key = String(id);
+    if (!this.#rooms.has(key)) this.#rooms.set(key, new Room(this, key));
+    return this.#rooms.get(key);
+  }
+
+  meeting(id) {
+    const key = String(id);
+    if (!this.#meetings.has(key)) this.#meetings.set(key, new Meeting(this, key));
+    return this.#meetings.get(key);
+  }
+
+  connectRoom(room) {
+    this.#wanted.add(room);
+    if (this.isConnected) this.#joinSoon(room);
+  }
+
+  disconnectRoom(room) {
+    this.#wanted.delete(room);
+    this.#toJoin.delete(room);
+    this.tell('leave-chat-room', { roomId: room.id });
+  }
+
+  // Rooms that are opened together are joined together.
+  #joinSoon(...rooms) {
+    for (const room of rooms) this.#toJoin.add(room);
+    this.#joining ??= setTimeout(() => {
+      this.#joining = undefined;
+      this.#join().catch((error) => this.#emitter.emit('error', error));
+    }, JOIN_MS);
+  }
+
+  async #join() {
+    const rooms = [...this.#toJoin];
+    this.#toJoin.clear();
+    if (rooms.length === 0 || !this.isConnected) return;
+    const reply = await this.socket.timeout(ACK_MS).emitWithAck('join-chat-rooms', { roomIds: rooms.map(({ id }) => id) });
+    this.noteEpoch(reply.epoch);
+    const failed = new Map((reply.failed ?? []).map(({ roomId, error }) => [String(roomId), error]));
+    for (const room of rooms) {
+      const error = failed.get(room.id) ?? (reply.rooms ? undefined : reply.error);
+      if (error) room.onRefused(new RtError(error));
+      else room.onJoined();
+    }
+  }
+
+  // ---- the socket ---------------------------------------------------------------------------------------
+
+  #makeSocket(options) {
+    // Under a path, as behind a proxy: https://example.org/chat
+    const { origin, pathname } = new URL(this.url);
+    return io(origin, {
+      path: `${pathname.replace(/\/$/, '')}/socket.io/`, transports: ['websocket', 'polling'], ...options, autoConnect: false,
+      forceNew: true, auth: (give) => { this.#tokens.get().then((token) => give({ token }), () => give({})); },
+    });
+  }
+
+  #listen() {
+    const { socket } = this;
+    socket.on('connect', () => this.#onConnect());
+    socket.on('disconnect', (reason) => this.#onDisconnect(reason));
+    socket.on('connect_error', (error) => this.#onConnectError(error));
+    const toRoom = (name, method) => socket.on(name, (event) => this.#rooms.get(event.roomId)?.[method](event.data ?? event));
+    toRoom('chat-message-edited', 'onEdited');
+    toRoom('chat-message-deleted', 'onDeleted');
+    toRoom('chat-message-reaction', 'onReaction');
+    toRoom('chat-message-pinned', 'onPinned');
+    toRoom('chat-user-typing', 'onTyping');
+    toRoom('messages-seen', 'onSeen');
+    toRoom('chat-read-state', 'onReadState');
+    toRoom('new-chat-message', 'onMessage');
+    socket.on('new-chat-message', ({ data }) => this.rooms.onMessage(data));
+    socket.on('chat-read-state', (event) => this.rooms.onReadState(event));
+    socket.on('chat-room-notifications', (event) => this.rooms.onNotificationLevel(event));
+    socket.on('chat-user-status-update', (event) => this.presence.onUpdate(event));
+    socket.on('chat-room-members', (event) => this.presence.onMembers(event));
+    socket.on('chat-notification', (event) => this.#onNotification(event));
+    socket.on('error', (event) => this.#emitter.emit('error', new RtError(event)));
+  }
+
+  #onNotification(event) {
+    const { type, data } = event;
+    const room = this.#rooms.get(data.roomId);
+    if (type === 'room-removed' || type === 'room-deleted')
+      room?.onRemoved(new RtError({ code: 'not_found', message: type === 'room-deleted' ? 'The room was deleted' : 'You are no longer a member of this room' }));
+    if (type === 'room-added' && room && this.#wanted.has(room)) this.#joinSoon(room);
+    if (type === 'new-message' && data.clientId) this.#outbox?.settle(data.clientId, data);
+    this.rooms.onNotification(event);
+    this.#emitter.emit('notification', event);
+  }
+
+  #onConnect() {
+    this.#refusals = 0;
+    this.set({ status: 'connected', error: undefined });
+    this.#joinSoon(...this.#wanted);
+    this.rooms.load();
+    this.presence.onConnected();
+    this.#outbox?.flushAll();
+    for (const meeting of this.#meetings.values()) meeting.onConnected(this.socket.recovered);
+    this.#emitter.emit('connected', { recovered: this.socket.recovered });
+  }
+
+  #onDisconnect(reason) {
+    for (const room of this.#wanted) room.onOffline();
+    if (reason === 'io client disconnect') return;
+    this.set({ status: 'connecting' });
+    this.#emitter.emit('disconnected', reason);
+    // socket.io-client comes back by itself but where the server has ended it.
+    if (reason === 'io server disconnect') this.#reconnect();
+  }
+
+  async #onConnectError(error) {
+    if (this.socket.active) return; // it tries again by itself
+    if (error.data?.code !== 'unauthorized') this.#reconnect();
+    else if (await this.#renew().catch(() => true) && this.#refusals < BACKOFF_MS.length) this.#reconnect();
+    else this.#signOut(new RtError({ code: 'unauthorized', message: error.message }));
+  }
+
+  #reconnect() {
+    clearTimeout(this.#reconnecting);
+    const wait = BACKOFF_MS[Math.min(this.#refusals++, BACKOFF_MS.length - 1)];
+    this.#reconnecting = setTimeout(() => this.socket.connect(), wait);
+  }
+}

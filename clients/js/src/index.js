@@ -1,0 +1,3 @@
+export { Client } from './client.js';
+export { RtError } from './errors.js';
+export { operations } from './operations.js';

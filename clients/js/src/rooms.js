@@ -1,0 +1,73 @@
+// rooms.js: the user's rooms, by latest activity, with what is unread in each.
+import { Store } from './store.js';
+
+const at = ({ lastMessage, createdAt }) => lastMessage?.createdAt ?? createdAt;
+const sorted = (rooms) => [...rooms].sort((a, b) => (at(a) < at(b) ? 1 : -1));
+
+export class Rooms extends Store {
+  #client;
+  #isLoading = false;
+  #again = false;
+
+  constructor(client) {
+    super({ status: 'loading', rooms: [], error: undefined });
+    this.#client = client;
+  }
+
+  get(roomId) {
+    return this.state.rooms.find(({ id }) => id === roomId);
+  }
+
+  // All pages.  What comes while it runs makes it run again.
+  async load() {
+    this.#again = true;
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        const rooms = [];
+        for (let cursor; ;) {
+          const page = await this.#client.call('listRooms', { query: { limit: 200, cursor } });
+          rooms.push(...page.data);
+          cursor = page.nextCursor;
+          if (!cursor) break;
+        }
+        this.set({ status: 'live', rooms: sorted(rooms), error: undefined });
+      }
+    } catch (error) {
+      this.set({ error });
+    } finally {
+      this.#isLoading = false;
+    }
+  }
+
+  #change(roomId, change) {
+    if (this.#isLoading) this.#again = true;
+    const room = this.get(roomId);
+    if (room) this.set({ rooms: sorted(this.state.rooms.map((one) => (one === room ? { ...room, ...change(room) } : one))) });
+    else this.load();
+  }
+
+  onMessage(message) {
+    const isOwn = message.senderId === this.#client.user?.id;
+    this.#change(message.roomId, (room) => (message.seq <= room.lastSeq ? {} : {
+      lastSeq: message.seq, lastMessage: message, unreadCount: isOwn ? room.unreadCount : room.unreadCount + 1,
+    }));
+  }
+
+  onReadState({ roomId, lastReadSeq, unreadCount, mentionCount }) {
+    this.#change(roomId, () => ({ lastReadSeq, unreadCount, mentionCount }));
+  }
+
+  onNotification({ type, data }) {
+    if (type === 'new-message') this.onMessage(data);
+    else if (type === 'mention') this.#change(data.roomId, (room) => ({ mentionCount: room.mentionCount + 1 }));
+    else if (type === 'room-removed' || type === 'room-deleted') this.set({ rooms: this.state.rooms.filter(({ id }) => id !== data.roomId) });
+    else if (type === 'room-added' || type === 'room-updated') this.load();
+  }
+
+  onNotificationLevel({ roomId, level, mutedUntil }) {
+    this.#change(roomId, () => ({ notifications: { level, mutedUntil } }));
+  }
+}

@@ -1,0 +1,244 @@
+import type { ManagerOptions, Socket, SocketOptions } from 'socket.io-client';
+import type {
+  ChatNotification, ClientToServerEvents, Failure, Meeting as MeetingInfo, MeetingMessage, MeetingRole, Message, Operations, Participant,
+  Presence as Status, Room as RoomInfo, ServerToClientEvents, Source, Kind, User, Me, Waiting,
+} from './api.js';
+
+export * from './api.js';
+
+/** What the server refuses. `code` is stable, `message` is for people. */
+export class RtError extends Error {
+  readonly code: Failure['error']['code'];
+  /** The status of HTTP; undefined if an event was refused. */
+  readonly status?: number;
+  /** Seconds after which to try again. */
+  readonly retryAfter?: number;
+}
+
+/** Method and path of each operation of REST. */
+export const operations: { readonly [K in keyof Operations]: readonly [method: string, path: string] };
+
+/** A value that others watch. `state` is a new object after each change. */
+export interface Store<State> {
+  readonly state: State;
+  /** Calls back after changes, once for several in one turn; the result ends it. */
+  subscribe(watcher: (state: State) => void): () => void;
+  /** For `useSyncExternalStore`. */
+  getSnapshot(): State;
+}
+
+export interface ClientOptions {
+  /** Of the gateway, such as `https://example.org` or, behind a proxy, `https://example.org/chat`. Default: the page's origin. */
+  url?: string;
+  /** A token, of `POST /auth` or `rt.issue_token()`. It is prolonged before it expires. */
+  token?: string;
+  /** Gives a new token whenever one is needed, such as from your own server. */
+  getToken?: () => Promise<string | undefined> | string | undefined;
+  /** Where messages wait that are not sent yet. Default: `localStorage`, if there is one; null: in memory alone. */
+  storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
+  /** Further options of socket.io-client. */
+  socket?: Partial<ManagerOptions & SocketOptions>;
+  /** The module mediasoup-client. Default: `import('mediasoup-client')`, when a meeting is joined. */
+  mediasoup?: unknown;
+  /** Options of mediasoup-client's `Device`. */
+  device?: unknown;
+}
+
+export interface ClientState {
+  status: 'signed-out' | 'connecting' | 'connected' | 'closed';
+  user?: Me;
+  error?: RtError;
+}
+
+type Empty<T> = unknown extends T ? true : T extends undefined ? true : false;
+type Field<Name extends string, T> = Empty<T> extends true ? { [K in Name]?: undefined } : undefined extends T ? { [K in Name]?: T } : { [K in Name]: T };
+type Query<T> = unknown extends T ? { query?: undefined } : {} extends T ? { query?: T } : { query: T };
+
+/** Parameters, query and body of an operation. */
+export type CallOptions<K extends keyof Operations> =
+  Field<'params', Operations[K]['params']> & Query<Operations[K]['query']> & Field<'body', Operations[K]['body']> & { signal?: AbortSignal };
+
+type Args<T> = {} extends T ? [options?: T] : [options: T];
+
+export type Request<K extends keyof ClientToServerEvents> = Parameters<ClientToServerEvents[K]>[0];
+export type Ack<K extends keyof ClientToServerEvents> = Exclude<Parameters<Parameters<ClientToServerEvents[K]>[1]>[0], Failure>;
+
+export interface ClientEvents {
+  connected: (info: { recovered: boolean }) => void;
+  disconnected: (reason: string) => void;
+  /** The session has ended: the token was revoked, or expired and cannot be renewed. */
+  'signed-out': (error?: RtError) => void;
+  /** A new token; undefined after signing out. */
+  token: (token: string | undefined) => void;
+  notification: (notification: ChatNotification) => void;
+  error: (error: Error) => void;
+}
+
+/** One user's connection. */
+export class Client implements Store<ClientState> {
+  constructor(options?: ClientOptions);
+  readonly state: ClientState;
+  subscribe(watcher: (state: ClientState) => void): () => void;
+  getSnapshot(): ClientState;
+  readonly user: Me | undefined;
+  readonly isConnected: boolean;
+  /** socket.io-client's own, for events that the client does not cover. */
+  readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+  /** The user's rooms, by latest activity. */
+  readonly rooms: Store<RoomsState> & { get(roomId: string): RoomInfo | undefined; load(): Promise<void> };
+  readonly presence: Presence;
+  login(credentials: { username: string; password: string; code?: string }): Promise<User>;
+  /** With `token` or `getToken`; resolves once connected for the first time. */
+  connect(): Promise<Me>;
+  /** Ends the session on the server, too. */
+  logout(): Promise<void>;
+  /** Ends the connection, not the session. */
+  close(): void;
+  room(id: string | number): Room;
+  meeting(id: string | number): Meeting;
+  /** An operation of REST, by its name in openapi.yaml. Throws RtError. */
+  call<K extends keyof Operations>(name: K, ...options: Args<CallOptions<K>>): Promise<Operations[K]['reply']>;
+  /** An event with its acknowledgement. Throws RtError. */
+  ask<K extends keyof ClientToServerEvents>(name: K, payload: Request<K>): Promise<Ack<K>>;
+  on<K extends keyof ClientEvents>(name: K, listener: ClientEvents[K]): () => void;
+}
+
+export interface RoomsState {
+  status: 'loading' | 'live';
+  rooms: RoomInfo[];
+  error?: Error;
+}
+
+/** A message that waits to be sent, or, with `error`, was refused. */
+export interface PendingMessage {
+  clientId: string;
+  roomId: string;
+  content: string;
+  createdAt: string;
+  replyTo?: string;
+  metadata?: Record<string, unknown>;
+  messageType?: string;
+  error?: { code: string; message: string };
+}
+
+export interface RoomState {
+  id: string;
+  status: 'closed' | 'loading' | 'live' | 'offline' | 'error';
+  error?: Error;
+  /** From some message on up to the newest, without holes. */
+  messages: Message[];
+  pending: PendingMessage[];
+  /** Whether there are earlier messages. */
+  hasMore: boolean;
+  lastSeq: number;
+  lastReadSeq: number;
+  unreadCount: number;
+  mentionCount: number;
+  typing: { userId: string; userName: string }[];
+  /** Up to which message others have read, as far as was heard. */
+  readBy: Record<string, number>;
+}
+
+export interface SendOptions {
+  replyTo?: string;
+  metadata?: Record<string, unknown>;
+  messageType?: string;
+}
+
+/** A room. It is joined as long as somebody subscribes to it. */
+export interface Room extends Store<RoomState> {
+  readonly id: string;
+  /** Resolves once the server has stored the message, exactly once, however often the connection drops. */
+  send(content: string, options?: SendOptions): Promise<Message>;
+  retry(clientId: string): void;
+  discard(clientId: string): void;
+  edit(messageId: string, content: string): Promise<Message>;
+  delete(messageId: string): Promise<void>;
+  react(messageId: string, emoji: string, on?: boolean): Promise<void>;
+  /** Call it on each key. */
+  setTyping(isTyping?: boolean): void;
+  /** Ids of messages, or a number up to which all were seen. */
+  markSeen(upTo: number | string[]): void;
+  /** Moves the read mark, backwards too. */
+  markRead(seq?: number): Promise<void>;
+  /** False if there are no earlier messages. */
+  loadOlder(): Promise<boolean>;
+}
+
+export interface UserStatus {
+  userId: string;
+  userName: string;
+  status: Status;
+  isOnline?: boolean;
+  lastSeen: string | null;
+  statusMessage: string | null;
+}
+
+export interface Presence extends Store<{ users: Record<string, UserStatus>; rooms: Record<string, UserStatus[]> }> {
+  get(userId: string): UserStatus | undefined;
+  /** Keeps `state.rooms[roomId]`, who is online there; the result ends it. */
+  watch(roomId: string): () => void;
+}
+
+export interface MeetingTrack {
+  participantId: string;
+  producerId: string;
+  consumerId: string;
+  kind: Kind;
+  source: Source;
+  track: MediaStreamTrack;
+  paused: boolean;
+}
+
+export interface MeetingState {
+  id: string;
+  status: 'idle' | 'joining' | 'waiting' | 'joined' | 'left' | 'removed' | 'refused' | 'ended';
+  error?: Error;
+  meeting?: MeetingInfo;
+  participantId?: string;
+  participants: Participant[];
+  /** For hosts: who waits in the lobby. */
+  waiting: Waiting[];
+  /** Tracks of the others. */
+  tracks: MeetingTrack[];
+  /** What the user sends. */
+  sources: { source: Source; kind: Kind; track: MediaStreamTrack; paused: boolean }[];
+  messages: MeetingMessage[];
+  /** Participants with a raised hand, the earliest first. */
+  hands: string[];
+  typing: { participantId: string; userId: string; userName: string }[];
+  /** The participant who spoke last. */
+  speaker?: string;
+}
+
+export interface JoinOptions {
+  password?: string;
+  displayName?: string;
+  /** False: neither sends nor receives tracks. */
+  media?: boolean;
+  /** Returns false for tracks that are not wanted. */
+  receive?: (producer: { source: Source; kind: Kind; participantId: string }) => boolean;
+}
+
+export interface Meeting extends Store<MeetingState> {
+  readonly id: string;
+  /** Resolves once in; where there is a lobby, once a host lets the user in. */
+  join(options?: JoinOptions): Promise<void>;
+  leave(): Promise<void>;
+  /** Sends a track; one that the source had is replaced. The caller stops tracks. Further options are those of mediasoup-client. */
+  produce(track: MediaStreamTrack, options?: { source?: Source; [option: string]: unknown }): Promise<void>;
+  setPaused(source: Source, paused: boolean): Promise<void>;
+  stop(source: Source): Promise<void>;
+  setLayers(producerId: string, spatialLayer: number, temporalLayer?: number): Promise<void>;
+  send(message: string, options?: { recipientType?: 'all' | 'private' | 'host'; recipientId?: string }): Promise<MeetingMessage>;
+  react(reaction: string): Promise<unknown>;
+  raiseHand(raised?: boolean): Promise<unknown>;
+  setTyping(typing: boolean): void;
+  admit(waitingId?: string): Promise<unknown>;
+  refuse(waitingId?: string): Promise<unknown>;
+  mute(participantId: string, kind?: Kind, mute?: boolean): Promise<unknown>;
+  remove(participantId: string, reason?: string): Promise<unknown>;
+  setRole(participantId: string, role: MeetingRole): Promise<unknown>;
+  lock(locked?: boolean): Promise<unknown>;
+  end(): Promise<unknown>;
+}
