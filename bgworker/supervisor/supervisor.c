@@ -2,8 +2,9 @@
  *
  * What should run follows from the settings and from the ports that the launcher gave (plans.c); a runner (runner.c)
  * makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
- * logs.  It holds no transaction open and, but for the roles' passwords and the extension's version, does nothing in
- * its database: it is connected to it so that the server counts it as one of its sessions.
+ * logs.  It holds no transaction open and, but for the roles' passwords, the extension's version and a look at who
+ * holds rooms, does nothing in its database: it is connected to it so that the server counts it as one of its
+ * sessions.
  *
  * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock.  Invariant: a slot has one
  * supervisor at most; a second one sees the pid, and ends.
@@ -33,6 +34,7 @@
 
 #include "bgworker/worker/clock.h"
 #include "credential.h"
+#include "holders.h"
 #include "plans.h"
 #include "runner.h"
 #include "bgworker/worker/session.h"
@@ -59,6 +61,7 @@ struct supervisor
 	rt_database *db;
 	char *database;
 	struct rt_plans *plans;
+	struct rt_holders *holders;
 	bool matched;                                 /* the database has the extension in the library's version */
 	bool planned;                                 /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
@@ -427,6 +430,8 @@ run(struct supervisor *s)
 		answer_login_failures(s);
 		next = tend_runners(s);
 		publish(s);
+		if (s->matched && !s->stopping)
+			rt_holders_turn(s->holders);
 		if (ShutdownRequestPending && !is_any_running(s))
 			return;
 		if (s->waits == NULL || log_changes(s) != s->waits_changes)
@@ -473,6 +478,7 @@ rt_supervisor_main(Datum main_arg)
 		rt_credential_store(kind);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	s->plans = rt_plans_new(s->db, s->database);
+	s->holders = rt_holders_new();
 	run(s);
 	proc_exit(0);
 }

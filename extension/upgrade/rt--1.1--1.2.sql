@@ -25,6 +25,7 @@ REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name),
 REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) FROM rt_app;
+REVOKE EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text) FROM pg_monitor;
 REVOKE SELECT (id, title, status, host_id, room_id, access, max_participants, locked, recording, starts_at, created_at,
 	started_at, started_by, ended_at, ended_by) ON rt.meetings FROM rt_app;
 REVOKE INSERT (title, host_id, access, max_participants, starts_at) ON rt.meetings FROM rt_app;
@@ -8733,6 +8734,45 @@ COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in th
 COMMENT ON COLUMN rt.stat_connections.latency IS
 	'round trip of the last heartbeat, see rt.ping_interval; null before the first one';
 
+CREATE FUNCTION rt_private.stat_room_holder(place tid) RETURNS integer
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_room_holder';
+
+COMMENT ON FUNCTION rt_private.stat_room_holder(tid) IS
+	'process id of the session whose open transaction keeps others from sending to a room, given the place of its row in rt.rooms';
+
+CREATE FUNCTION rt_private.room_holders(older interval)
+RETURNS TABLE (pid integer, since timestamptz, rooms bigint, ids text, query text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH sessions AS MATERIALIZED (
+		SELECT a.pid, a.xact_start, a.query
+		FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE l.relation = 'rt.rooms'::regclass
+			AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+			AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted) AS l,
+			LATERAL pg_stat_get_activity(l.pid) AS a
+		WHERE a.xact_start < clock_timestamp() - older
+	), held AS MATERIALIZED (
+		SELECT r.id, rt_private.stat_room_holder(r.ctid) AS pid FROM rt.rooms AS r
+		WHERE r.xmax <> '0'::xid AND EXISTS (SELECT FROM sessions)
+	)
+	SELECT s.pid, s.xact_start, count(*),
+		array_to_string((array_agg(h.id ORDER BY h.id))[1:10], ', ') || CASE WHEN count(*) > 10 THEN ', …' ELSE '' END,
+		left(regexp_replace(s.query, '\s+', ' ', 'g'), 200)
+	FROM sessions AS s JOIN held AS h ON h.pid = s.pid
+	GROUP BY s.pid, s.xact_start, s.query
+$$;
+
+COMMENT ON FUNCTION rt_private.room_holders(interval) IS 'sessions that have held rooms for so long, with what they did last';
+
+CREATE OR REPLACE VIEW rt.stat_rooms AS
+	SELECT r.id AS room_id, r.name, r.kind, r.last_seq,
+		(SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) AS members,
+		coalesce(j.joined, 0) AS joined, a.pid AS holder_pid, a.query AS holder_query, a.xact_start AS holder_since
+	FROM rt.rooms AS r
+	LEFT JOIN (SELECT (t ->> 'roomId')::bigint AS room_id, sum((t ->> 'joined')::bigint) AS joined
+		FROM rt_private.gateways AS g, jsonb_array_elements(g.rooms) AS t GROUP BY 1) AS j ON j.room_id = r.id
+	LEFT JOIN LATERAL (SELECT rt_private.stat_room_holder(r.ctid) AS pid WHERE r.xmax <> '0'::xid) AS h ON true
+	LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(h.pid) WHERE h.pid IS NOT NULL) AS a ON true;
+
 COMMENT ON VIEW rt.stat_rooms IS 'rooms, with the number of sockets that have joined';
 
 COMMENT ON COLUMN rt.stat_rooms.name IS 'name; null for a direct room';
@@ -8742,6 +8782,16 @@ COMMENT ON COLUMN rt.stat_rooms.last_seq IS 'number of the last message';
 COMMENT ON COLUMN rt.stat_rooms.members IS 'number of members';
 
 COMMENT ON COLUMN rt.stat_rooms.joined IS 'number of sockets that have joined; each gateway reports at most 1,000 rooms';
+
+COMMENT ON COLUMN rt.stat_rooms.holder_pid IS 'process id of the session whose open transaction keeps others from sending to the room; null: none';
+
+COMMENT ON COLUMN rt.stat_rooms.holder_query IS 'last statement of that session';
+
+COMMENT ON COLUMN rt.stat_rooms.holder_since IS 'when its transaction began';
+
+REVOKE ALL ON FUNCTION rt_private.stat_room_holder(tid), rt_private.room_holders(interval) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text), rt_private.stat_room_holder(tid) TO pg_monitor;
 
 ALTER TABLE rt.meeting_waiting ENABLE ROW LEVEL SECURITY;
 

@@ -30,6 +30,11 @@ rest($_, 'POST', '/api/chat/rooms/7/msgs', '{"content":"first"}') for qw(ann bob
 my $holder = $cluster->psql_start;
 print { $holder->{in} } "BEGIN; INSERT INTO rt.messages (room_id, sender_id, content) SELECT id, 'ann', 'x' FROM rt.rooms WHERE id <= 6; SELECT 'held';\n";
 wait_until(sub { $holder->{read}->() =~ /held/ }, 'six rooms are held');
+my $pid = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ 'held'");
+is($cluster->sql('SELECT count(*), min(holder_pid), max(holder_pid) FROM rt.stat_rooms WHERE holder_pid IS NOT NULL'), "6|$pid|$pid",
+	'rt.stat_rooms names who holds them');
+is($cluster->sql("SELECT holder_query, holder_since < now() FROM rt.stat_rooms WHERE room_id = 6"), "SELECT 'held';|t", 'and what it did last');
+is($cluster->sql('SELECT holder_pid FROM rt.stat_rooms WHERE room_id = 7'), '', 'nobody holds another room');
 
 # Two users send to all six, each by a process of its own, since the answers take long.
 my @senders;
@@ -58,10 +63,15 @@ for (1 .. 20)
 	$failed++ if $status != 201;
 	$slowest_send = $took if $took > $slowest_send;
 }
+ok(wait_for(sub { $cluster->log =~ /LOG:  process $pid has held 6 rooms since .*\n.*Rooms: 1, 2, 3, 4, 5, 6. Last statement: SELECT 'held';/ }),
+	'after a while the log names it');
 note("reads $slowest_read s, sends $slowest_send s");
 is($failed, 0, 'others are served meanwhile');
 cmp_ok($slowest_read, '<', 2, 'they read without waiting');
 cmp_ok($slowest_send, '<', 2, 'and send to other rooms');
+$cluster->poll_sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rt supervisor' AND state = 'idle'", 1, 'the supervisor holds nothing open');
+my $told = () = $cluster->log =~ /has held \d+ rooms/g;
+is($told, 1, 'once');
 print { $holder->{in} } "COMMIT;\n";
 my $refused = 0;
 for my $pid (@senders) { waitpid($pid, 0); $refused++ if $? != 0; }
