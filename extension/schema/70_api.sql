@@ -380,6 +380,7 @@ BEGIN
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
 		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
+		'hasPassword', u.password_hash IS NOT NULL, 'twoFactor', rt_private.needs_code(actor),
 		'createdAt', rt_private.iso(u.created_at)));
 END
 $$;

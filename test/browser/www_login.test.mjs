@@ -1,11 +1,16 @@
 // Signing in to the application: at an identity provider, with a second factor; and one's own sessions and password.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import jsQRModule from 'jsqr';
+import { PNG } from 'pngjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { Person } from './lib/app.mjs';
 import { launch, until } from './lib/browser.mjs';
 import { underPath } from './lib/proxy.mjs';
 import { CLIENT, provide } from './lib/provider.mjs';
+
+const jsQR = jsQRModule.default ?? jsQRModule;
 
 let cluster, browser;
 before(async () => {
@@ -217,5 +222,249 @@ describe('an identity provider', () => {
     await isIn(person);
     assert.equal(await where(person), url);
     assert.deepEqual(proxy.strays, []);
+  });
+});
+
+// RFC 6238 with SHA-1, six digits, 30 s, as authenticators have it.
+function totp(secret, at = Date.now()) {
+  const bits = [...secret.replace(/[\s=]/g, '')].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
+  const digest = createHmac('sha1', key).update(counter).digest();
+  const number = digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, '0');
+}
+
+// What is in the QR code, as a camera would read it.
+async function readQrCode(person) {
+  const picture = await person.page.locator('svg.qr').screenshot();
+  const { data, width, height } = PNG.sync.read(picture);
+  return jsQR(new Uint8ClampedArray(data), width, height)?.data;
+}
+
+describe('the account', () => {
+  const heading = (person, name) => person.page.getByRole('region', { name });
+
+  async function open(t, name) {
+    const person = await Person.signedIn(browser, cluster, name);
+    t.after(() => person.close());
+    await person.page.getByRole('link', { name: 'Account' }).click();
+    await heading(person, 'Sessions').waitFor();
+    return person;
+  }
+
+  test('a second factor: the QR code says what the text says; signing in needs a code, or a recovery code, once', async (t) => {
+    await cluster.users('vera');
+    const person = await open(t, 'vera');
+    assert.deepEqual(await person.faults('account'), []);
+    await person.button('Set up').click();
+    await person.page.locator('svg.qr').waitFor();
+    assert.deepEqual(await person.faults('account-two-factor'), []);
+    const secret = (await person.page.locator('.secret').textContent()).replaceAll(' ', '');
+    const uri = await person.page.getByRole('link', { name: 'Open the authenticator app' }).getAttribute('href');
+    assert.equal(await readQrCode(person), uri);
+    assert.equal(new URL(uri).searchParams.get('secret'), secret);
+    await person.field('Code').fill('000000');
+    await person.answer('Turn on');
+    await person.page.getByText('Wrong code. Check that').waitFor();
+    await person.field('Code').fill(totp(secret, Date.now() - 30_000)); // the step before is taken too
+    await person.answer('Turn on');
+    await person.page.getByRole('heading', { name: 'Recovery codes' }).waitFor();
+    const codes = await person.page.locator('.codes code').allTextContents();
+    assert.equal(codes.length, 10);
+    assert.deepEqual(await person.faults('account-recovery-codes'), []);
+    await person.answer("I've kept them");
+    await person.page.getByText('On: signing in needs a code').waitFor();
+    await person.button('Sign out').click();
+
+    await person.signIn('vera', 'vera-password');
+    const code = person.page.getByLabel('Code from your authenticator app');
+    await code.waitFor();
+    assert.deepEqual(await person.faults('login-code'), []);
+    await code.fill('123456');
+    await person.button('Sign in').click();
+    await person.page.getByText('Wrong code.').waitFor();
+    await code.fill(totp(secret));
+    await person.button('Sign in').click();
+    await person.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+    const signInBy = async (text) => {
+      await person.button('Sign out').click();
+      await person.signIn('vera', 'vera-password');
+      await code.fill(text);
+      await person.button('Sign in').click();
+    };
+    await signInBy(codes[0]);
+    await person.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+    await signInBy(codes[0]);
+    await person.page.getByText('Wrong code.').waitFor();
+    await code.fill(codes[1]);
+    await person.button('Sign in').click();
+    await person.page.getByRole('link', { name: 'Account' }).click();
+    await person.button('Turn off').click();
+    await person.field('Password').fill('wrong');
+    await person.answer('Turn off');
+    await person.page.getByText('Wrong password.').waitFor();
+    await person.field('Password').fill('vera-password');
+    await person.answer('Turn off');
+    await person.page.getByText('Off: your password is enough').waitFor();
+    assert.deepEqual(person.errors, []);
+  });
+
+  test('a changed password ends the other sessions and keeps this one; sessions are listed, and ended one by one', async (t) => {
+    await cluster.users('wanda');
+    const person = await open(t, 'wanda');
+    const other = await Person.signedIn(browser, cluster, 'wanda');
+    t.after(() => other.close());
+    await person.button('Change password').click();
+    const fill = async (old, fresh, again) => {
+      await person.field('Current password').fill(old);
+      await person.field('New password').fill(fresh);
+      await person.field('New password, again').fill(again);
+      await person.answer('Change');
+    };
+    await fill('wanda-password', 'a', 'b');
+    await person.page.getByText("The new passwords aren't the same.").waitFor();
+    await fill('wrong', 'a better one', 'a better one');
+    await person.page.getByText('Wrong password.').waitFor();
+    await fill('wanda-password', 'a better one', 'a better one');
+    await person.page.getByText('Password changed.').waitFor();
+    await other.page.getByText('Your session has ended.').waitFor();
+    await other.signIn('wanda', 'a better one');
+    await other.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+    await person.page.reload();
+    const rows = heading(person, 'Sessions').getByRole('listitem');
+    await until('both', async () => (await rows.count()) === 2);
+    assert.match((await rows.allTextContents()).join(), /Chrome, Linux.*127\.0\.0\.1.*This one|This one.*Chrome, Linux/);
+    await person.page.getByRole('button', { name: /^End the session/ }).click();
+    await until('one', async () => (await rows.count()) === 1);
+    await other.page.getByText('Your session has ended.').waitFor();
+  });
+});
+
+describe('guests and the lobby', () => {
+  let host, meetingId;
+  before(async () => {
+    await cluster.users('hana');
+    host = await Person.signedIn(browser, cluster, 'hana');
+    await host.page.getByRole('navigation', { name: 'Rooms' }).getByRole('button', { name: 'Meeting' }).click();
+    await host.field('Title').fill('Open house');
+    await host.field('Password (optional)').fill('sesame');
+    await host.page.getByLabel('People with the link may join without an account').check();
+    await host.page.getByLabel('People wait until a host admits them').check();
+    await host.answer('Create');
+    await host.button('Join').waitFor();
+    meetingId = new URL(host.page.url()).hash.split('/')[2];
+    await host.ready();
+    await host.button('Join').click();
+    await host.page.getByRole('group', { name: 'Meeting' }).waitFor();
+  });
+  after(() => host?.close());
+
+  const link = () => ({ url: `${cluster.url}/#/meeting/${meetingId}` });
+  const waiting = () => host.page.getByRole('region', { name: 'Waiting to join' });
+
+  // With the link, up to the lobby of the meeting.
+  async function visit(t, name, password = 'sesame', options) {
+    const guest = await Person.open(browser, link(), options);
+    t.after(() => guest.close());
+    await guest.page.getByLabel('Your name').fill(name);
+    await guest.button('Continue as a guest').click();
+    await guest.page.getByLabel('Meeting password').fill(password);
+    await guest.button('Continue as a guest').click();
+    return guest;
+  }
+  async function ask(guest) {
+    await guest.ready();
+    await guest.button('Join').click();
+    await guest.page.getByText('Waiting for the host').waitFor();
+  }
+  const isIn = (guest) => guest.page.getByRole('group', { name: 'Meeting' }).waitFor();
+
+  test('with the link, a name and the password one is let in by the host, is marked as a guest, and comes back over a reload', async (t) => {
+    const guest = await visit(t, 'Gus', 'wrong');
+    await guest.page.getByText('Wrong meeting password.').waitFor();
+    assert.deepEqual(await guest.faults('guest'), []);
+    await guest.page.getByLabel('Meeting password').fill('sesame');
+    await guest.button('Continue as a guest').click();
+    await ask(guest);
+    assert.deepEqual(await guest.faults('lobby-waiting'), []);
+    await waiting().getByText('Gus (guest)').waitFor();
+    assert.deepEqual(await host.faults('meeting-waiting'), []);
+    await waiting().getByRole('button', { name: 'Admit Gus (guest)' }).click();
+    await isIn(guest);
+    await waiting().waitFor({ state: 'hidden' });
+    await host.tile('Gus (guest)').waitFor();
+    await guest.sees('Hana');
+    await host.button('Participants').click();
+    await host.page.locator('.people').getByText('Gus (guest)').waitFor();
+    await host.button('Participants').click();
+    // There is nothing but the meeting.
+    assert.equal(await guest.page.getByRole('navigation', { name: 'Rooms' }).count(), 0);
+    await guest.page.reload();
+    await guest.button('Join').waitFor();
+    await guest.ready();
+    await guest.button('Join').click();
+    await isIn(guest);
+    await guest.button('Leave').click();
+    await guest.page.getByText('You left the meeting.').waitFor();
+    await guest.button('Join again').click();
+    await guest.button('Join').waitFor();
+    await guest.go('#/');
+    await guest.button('Done').click();
+    await guest.page.getByLabel('Your name').or(guest.page.getByLabel('Username')).first().waitFor();
+    assert.deepEqual(guest.errors, []);
+  });
+
+  test('refused is said; who cancels, or closes the page, waits no longer; all at once are admitted', async (t) => {
+    const rude = await visit(t, 'Rude');
+    await ask(rude);
+    await waiting().getByRole('button', { name: 'Refuse Rude (guest)' }).click();
+    await rude.page.getByText('The host did not let you in.').waitFor();
+    await rude.button('Join').click();
+    await rude.page.getByText('You can ask again').waitFor();
+    const shy = await visit(t, 'Shy');
+    await ask(shy);
+    await waiting().getByText('Shy (guest)').waitFor();
+    await shy.button('Cancel').click();
+    await waiting().waitFor({ state: 'hidden' });
+    await ask(shy);
+    const late = await visit(t, 'Late');
+    await ask(late);
+    await waiting().getByText('2 people are waiting').waitFor();
+    await host.page.setViewportSize({ width: 390, height: 800 });
+    assert.deepEqual(await host.faults('meeting-waiting-phone'), []);
+    await host.page.setViewportSize({ width: 1100, height: 720 });
+    await waiting().getByRole('button', { name: 'Admit all' }).click();
+    await Promise.all([isIn(shy), isIn(late)]);
+    const gone = await visit(t, 'Gone');
+    await ask(gone);
+    await waiting().getByText('Gone (guest)').waitFor();
+    await gone.close();
+    await waiting().waitFor({ state: 'hidden' });
+  });
+
+  test('who waits is in again after the gateway was killed; the host opens the door, and shuts it for guests', async (t) => {
+    const guest = await visit(t, 'Patient');
+    await ask(guest);
+    await waiting().getByText('Patient').waitFor();
+    const shut = (words, column) => until(words, async () => {
+      if ((await cluster.value(`SELECT ${column} FROM rt.meetings WHERE id = $1`, [meetingId])) === false) return true;
+      await host.page.getByLabel(words).click();
+      return false;
+    });
+    process.kill(await cluster.pid('gateway'), 'SIGKILL');
+    await until('a gateway serves', async () => (await fetch(`${cluster.url}/readyz`).catch(() => ({}))).ok);
+    await waiting().getByText('Patient').waitFor();
+    await host.button('Participants').click();
+    await shut('People wait until a host admits them', 'lobby');
+    await isIn(guest);
+    await shut('People with the link may join without an account', 'guests');
+    const other = await Person.open(browser, link());
+    t.after(() => other.close());
+    await other.page.getByLabel('Your name').fill('Other');
+    await other.button('Continue as a guest').click();
+    await other.page.getByText('This meeting is not open to guests.').waitFor();
+    assert.deepEqual(host.errors, []);
   });
 });

@@ -10,7 +10,9 @@ const RENEW_RETRY_MS = 30_000;
 const FRESH_MS = 10_000; // a token that is refused so soon after it was made is not made again
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const ANSWER_MS = 15_000;
+const GUEST = 'rt-guest-'; // and a meeting's id: the token of its guest, in this tab
 let token = localStorage.getItem(KEY);
+let guestOf = null; // the meeting
 let madeAt = 0;
 let refresh;
 
@@ -73,6 +75,36 @@ export async function renewRefused() {
   }
 }
 
+// ---- guests of a meeting -----------------------------------------------------------
+
+export function becomeGuest(meetingId, made, user) {
+  guestOf = meetingId;
+  token = made;
+  sessionStorage.setItem(GUEST + meetingId, JSON.stringify({ made, user }));
+}
+
+// Who the tab was as a guest of that meeting, if that is still good.
+export async function guestAgain(meetingId) {
+  const known = sessionStorage.getItem(GUEST + meetingId);
+  if (!known) return null;
+  const { made, user } = JSON.parse(known);
+  becomeGuest(meetingId, made, user);
+  try {
+    await ask('GET', `/api/meetings/${meetingId}`, undefined, made);
+    return user;
+  } catch {
+    await leaveAsGuest(meetingId);
+    return null;
+  }
+}
+
+export async function leaveAsGuest(meetingId) {
+  await ask('POST', '/auth/logout', undefined, token).catch(() => {});
+  sessionStorage.removeItem(GUEST + meetingId);
+  guestOf = null;
+  token = null;
+}
+
 // ---- requests ------------------------------------------------------------------------
 
 async function ask(method, path, body, bearer) {
@@ -99,9 +131,10 @@ export async function rest(method, path, body) {
   try {
     return await ask(method, path, body, token);
   } catch (error) {
-    if (error.code !== 'unauthorized' || path === '/auth') throw error;
+    if (error.code !== 'unauthorized' || path === '/auth' || path.endsWith('/guests')) throw error;
     if (await renewRefused()) return ask(method, path, body, token);
-    endSession();
+    if (guestOf) leaveAsGuest(guestOf).then(() => location.reload());
+    else endSession();
     throw error;
   }
 }

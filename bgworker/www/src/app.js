@@ -1,5 +1,5 @@
 // Starts the page: whoever is signed in gets the application, whoever is not the form to do that.
-import { currentToken, resume, takeNotice } from './api.js';
+import { currentToken, guestAgain, resume, takeNotice } from './api.js';
 import { load } from './i18n.js';
 import { showLogin } from './login.js';
 import { returned } from './returned.js';
@@ -12,7 +12,18 @@ async function start(me) {
   startChat(root, me);
 }
 
-const login = (problem) => showLogin(root, start, problem);
+const meetingHere = () => /^#\/meeting\/(\d+)$/.exec(location.hash)?.[1];
+
+async function startGuest(me) {
+  const { startGuest: begin } = await import('./guest.js');
+  begin(root, me, meetingHere());
+}
+
+async function login(problem) {
+  const guest = await guestAgain(meetingHere());
+  if (guest) startGuest(guest);
+  else showLogin(root, { done: start, problem, meetingId: meetingHere(), doneAsGuest: startGuest });
+}
 
 async function goOn() {
   loadChat(); // while the server is asked

@@ -25,6 +25,7 @@ function route(view) {
   document.body.dataset.view = kind ?? '';
   if (kind === 'room' && state.rooms.has(id)) showRoom(view, id, Number(seq));
   else if (kind === 'admin') later(view, import('./admin.js'), ({ openAdmin }) => openAdmin(view));
+  else if (kind === 'account') later(view, import('./account.js'), ({ openAccount }) => openAccount(view));
   else if (kind === 'meeting' && /^\d+$/.test(id ?? ''))
     later(view, import('./meeting.js'), ({ openMeeting }) => openMeeting(view, callPlace, id));
   else showNothing(view);

@@ -1,4 +1,5 @@
 // The few lines that a framework would be used for.
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 
 const AS_PROPERTY = new Set(['value', 'srcObject', 'muted']);
@@ -60,7 +61,7 @@ export function iconButton(name, label, onclick, props = {}) {
 
 // To the list, where that has no room beside the view.
 export function backLink() {
-  return h('a', { class: 'icon back', href: '#/', 'aria-label': 'All rooms' }, '‹');
+  return h('a', { class: 'icon back', href: '#/', 'aria-label': t('All rooms') }, '‹');
 }
 
 export function announce(text) {
@@ -89,20 +90,25 @@ export function openDialog(label, ...children) {
 }
 
 function field(name, { label, rows, options, value, ...props }) {
+  if (props.type === 'checkbox') {
+    const input = h('input', { ...props, name });
+    return { name, input, node: h('label', { class: 'check' }, input, label) };
+  }
   const input = options
     ? h(
         'select',
         { name },
         options.map((one) => h('option', { value: one, selected: one === value }, one)),
       )
-    : h(rows ? 'textarea' : 'input', { ...props, value, rows, name, dir: 'auto', autocomplete: 'off' });
+    : h(rows ? 'textarea' : 'input', { dir: 'auto', autocomplete: 'off', ...props, value, rows, name });
   return { name, input, node: h('label', {}, label, input) };
 }
 
 // Asks with a native dialog: fields are inputs by name, several lines where `rows` is given, a choice where `options`
 // are.  act(values) does what was asked for; what it refuses is shown in the dialog, which keeps what was typed.
 // Resolves to the values once it is done, or to null.
-export function ask(title, fields, action = 'OK', act = async () => {}) {
+// `about` is shown above the fields.
+export function ask(title, fields, action = t('OK'), act = async () => {}, about = []) {
   return new Promise((resolve) => {
     const inputs = Object.entries(fields).map(([name, options]) => field(name, options));
     const problem = h('p', { class: 'error', role: 'alert' });
@@ -114,7 +120,9 @@ export function ask(title, fields, action = 'OK', act = async () => {}) {
       problem.textContent = '';
       button.disabled = true;
       try {
-        const values = Object.fromEntries(inputs.map(({ name, input }) => [name, input.value]));
+        const values = Object.fromEntries(
+          inputs.map(({ name, input }) => [name, input.type === 'checkbox' ? input.checked : input.value]),
+        );
         await act(values);
         answer = values;
         dialog.close();
@@ -130,6 +138,7 @@ export function ask(title, fields, action = 'OK', act = async () => {}) {
       'form',
       { method: 'dialog', onsubmit: submit },
       h('h2', {}, title),
+      about,
       inputs.map(({ node }) => node),
       problem,
       h('div', { class: 'row end' }, cancel, button),

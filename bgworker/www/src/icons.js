@@ -29,6 +29,7 @@ const SHAPES = {
   pin: 'M9 3h6l-1 6 3 3v2H7v-2l3-3zM12 14v7',
   enlarge: 'M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7',
   leave: 'M3 14c5-5 13-5 18 0l-2 3-4-2v-3c-2-.7-4-.7-6 0v3l-4 2-2-3z',
+  gear: 'M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM12 2v3M12 19v3M2 12h3M19 12h3M4.9 4.9l2.1 2.1M17 17l2.1 2.1M4.9 19.1L7 17M17 7l2.1-2.1',
   chart: 'M4 20V10M10 20V4M16 20v-7M22 20H2',
 };
 const SLASH = 'M3 3l18 18';

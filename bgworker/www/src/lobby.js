@@ -1,6 +1,7 @@
 // Before a meeting: a look at oneself, the choice of devices, and the password where one is asked for.
 import { devices } from './devices.js';
 import { avatar, backLink, h, replace } from './dom.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { state } from './state.js';
 
@@ -8,15 +9,35 @@ const KIND = { camera: 'videoinput', microphone: 'audioinput' };
 
 // join({ password }) is called when the person wants in; it throws with words to show.  What `media` has by then, or is
 // still waiting for, goes along.  `other` is the title of the call that one is in.
-export function openLobby(view, meeting, { media, asksPassword, other, join }) {
+export function openLobby(view, meeting, { media, asksPassword, other, join, cancel }) {
   const problem = h('p', { class: 'error', role: 'alert' });
   const preview = h('video', { autoplay: true, playsinline: true, muted: true, 'aria-label': 'Your camera' });
-  const password = h('input', { type: 'password', name: 'password', autocomplete: 'off', required: true });
+  const password = h('input', { type: 'password', name: 'password', autocomplete: 'off' });
+  const passwordField = h('label', { hidden: true }, t('Meeting password'), password);
   const button = h(
     'button',
     { class: 'primary', type: 'submit' },
     other ? `Leave “${other}” and join` : 'Join',
   );
+
+  const waiting = h(
+    'div',
+    { class: 'wait', role: 'status', hidden: true },
+    h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+    h('span', { class: 'grow' }, t('Waiting for the host to let you in…')),
+    h('button', { type: 'button', onclick: cancel }, t('Cancel')),
+  );
+
+  function showPassword() {
+    passwordField.hidden = false;
+    password.required = true;
+  }
+
+  function showWaiting(isWaiting) {
+    waiting.hidden = !isWaiting;
+    button.hidden = isWaiting;
+    if (isWaiting) waiting.querySelector('button').focus();
+  }
 
   function show() {
     const camera = media.tracks.get('camera');
@@ -77,11 +98,17 @@ export function openLobby(view, meeting, { media, asksPassword, other, join }) {
     problem.textContent = '';
     button.disabled = true;
     try {
-      await join({ password: asksPassword ? password.value : undefined });
+      await join({ password: passwordField.hidden ? undefined : password.value }, () => showWaiting(true));
+      showWaiting(false);
+      button.disabled = false;
     } catch (error) {
+      showWaiting(false);
       problem.textContent = error.message;
       button.disabled = false;
-      if (error.code === 'wrong_password') password.select();
+      if (error.code === 'wrong_password') {
+        showPassword();
+        password.select();
+      }
     }
   }
 
@@ -94,11 +121,13 @@ export function openLobby(view, meeting, { media, asksPassword, other, join }) {
       h('div', { class: 'preview' }, avatar(state.me.name, state.me.id), preview),
       fields.camera.row,
       fields.microphone.row,
-      asksPassword && h('label', {}, 'Meeting password', password),
+      passwordField,
       problem,
+      waiting,
       button,
     ),
   );
+  if (asksPassword) showPassword();
   media.onChange = show;
   show();
   open('camera');

@@ -17,8 +17,9 @@ function field(label, name, props) {
   return { input, node: h('label', {}, label, input) };
 }
 
-// done(me) is called once somebody is in; `problem` is said at the start.
-export function showLogin(root, done, problem = '') {
+// done(me) is called once somebody is in; `problem` is said at the start.  With the link of a meeting one may join as a guest,
+// too: doneAsGuest(me).
+export function showLogin(root, { done, problem = '', meetingId, doneAsGuest }) {
   const error = h('p', { class: 'error', role: 'alert' }, problem);
   const username = field(t('Username'), 'username', { autocomplete: 'username', autocapitalize: 'none' });
   const password = field(t('Password'), 'password', { type: 'password', autocomplete: 'current-password' });
@@ -87,6 +88,13 @@ export function showLogin(root, done, problem = '') {
     others.hidden = !code.node.hidden;
   }
 
+  const guests = h('div', { class: 'guests', hidden: true });
+  async function offerGuests() {
+    const { guestForm } = await import('./guest.js');
+    replace(guests, guestForm(meetingId, doneAsGuest));
+    guests.hidden = false;
+  }
+
   code.node.hidden = true;
   replace(
     root,
@@ -105,8 +113,10 @@ export function showLogin(root, done, problem = '') {
         button,
         others,
       ),
+      guests,
     ),
   );
   username.input.focus();
   offerProvider();
+  if (meetingId) offerGuests();
 }

@@ -3,6 +3,7 @@
 // The call one is in has a place of its own beside the view.  It fills the view's place at its address, and goes on in a
 // corner everywhere else, until somebody leaves by the button or the meeting ends.
 import { rest } from './api.js';
+import { Admission } from './admission.js';
 import { clearToast, h, replace, toast } from './dom.js';
 import { openLobby } from './lobby.js';
 import { OwnMedia } from './media.js';
@@ -57,8 +58,10 @@ export function openMeeting(view, place, id) {
     return { close: () => shrink(view) };
   }
   const media = new OwnMedia();
+  const admission = new Admission(id);
   let isLeft = false;
   let isIn = false;
+  let isWaiting = false;
 
   async function start() {
     const { data: meeting } = await rest('GET', `/api/meetings/${id}`);
@@ -67,20 +70,27 @@ export function openMeeting(view, place, id) {
     if (meeting.status === 'ended') throw Object.assign(new Error(), { code: 'gone' });
     openLobby(view, meeting, {
       media,
-      asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id,
+      asksPassword: meeting.hasPassword && meeting.hostId !== state.me.id && !state.me.guest, // who gave it already
       other: call?.meeting.title,
       join,
+      cancel: () => admission.cancel(),
     });
   }
 
-  async function join({ password }) {
+  // wait() shows that somebody else has to let us in.
+  async function join({ password }, wait) {
     const request = { meetingId: id, password };
     let joined;
     try {
-      joined = await emit('join-meeting', request);
+      joined = await admission.enter(request, () => {
+        isWaiting = true;
+        wait();
+      });
+      isWaiting = false;
     } catch (error) {
       throw Object.assign(new Error(refusal(error)), { code: error.code });
     }
+    if (!joined) return; // cancelled
     if (isLeft) {
       socket.emit('leave-meeting', { meetingId: id });
       return;
@@ -97,7 +107,10 @@ export function openMeeting(view, place, id) {
   return {
     close() {
       isLeft = true;
-      if (!isIn) media.close();
+      if (!isIn) {
+        media.close();
+        if (isWaiting) admission.cancel();
+      }
       if (!call) clearToast(); // what it says is of this meeting
       shrink(view);
     },

@@ -1,6 +1,9 @@
 // Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
-import { ask, avatar, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
+import { rest } from './api.js';
+import { ask, avatar, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
+import { nameOf } from './waiting.js';
 
 const ROLES = ['host', 'co-host', 'participant', 'viewer'];
 
@@ -9,7 +12,13 @@ export class People {
   constructor(act, people, ownId) {
     Object.assign(this, { act, people, ownId });
     this.list = h('ul', { class: 'people' });
-    this.node = h('section', { class: 'panel', 'aria-label': 'Participants', hidden: true }, this.list);
+    this.doors = h('div', { class: 'doors', hidden: true });
+    this.node = h(
+      'section',
+      { class: 'panel', 'aria-label': 'Participants', hidden: true },
+      this.doors,
+      this.list,
+    );
     this.draw();
   }
 
@@ -66,7 +75,7 @@ export class People {
       h(
         'span',
         { class: 'who' },
-        h('span', { dir: 'auto' }, who.userName),
+        h('span', { dir: 'auto' }, nameOf(who)),
         !isOther && ' (you)',
         !may('role') && h('small', {}, who.role),
         who.handRaised && hand(),
@@ -79,6 +88,36 @@ export class People {
         may('remove') && iconButton('close', `Remove ${who.userName}`, () => this.remove(who)),
       ),
     );
+  }
+
+  // Who gets in: the host decides.
+  drawDoors(meeting) {
+    this.doors.hidden = !this.may('end');
+    const door = (key, words) =>
+      h(
+        'label',
+        { class: 'check' },
+        h('input', {
+          type: 'checkbox',
+          checked: meeting[key],
+          'data-key': key,
+          onchange: ({ target }) => this.setDoor(meeting, key, target),
+        }),
+        words,
+      );
+    keepFocus(this.doors, () =>
+      replace(
+        this.doors,
+        meeting.access === 'anyone' && door('guests', t('People with the link may join without an account')),
+        door('lobby', t('People wait until a host admits them')),
+      ),
+    );
+  }
+
+  async setDoor(meeting, key, box) {
+    const wanted = box.checked;
+    box.checked = meeting[key]; // until the server says so
+    await guarded(() => rest('PATCH', `/api/meetings/${meeting.id}`, { [key]: wanted }));
   }
 
   draw() {
@@ -152,7 +191,7 @@ export class Talk {
       h('option', { value: 'host' }, 'Hosts only'),
       [...this.people.values()]
         .filter((who) => who.participantId !== this.ownId)
-        .map((who) => h('option', { value: `private:${who.participantId}` }, `${who.userName} only`)),
+        .map((who) => h('option', { value: `private:${who.participantId}` }, `${nameOf(who)} only`)),
     );
     this.to.value = value;
     if (!this.to.value) this.to.value = 'all';
@@ -170,7 +209,11 @@ export class Talk {
       h(
         'li',
         {},
-        h('strong', { dir: 'auto' }, m.senderName),
+        h(
+          'strong',
+          { dir: 'auto' },
+          nameOf({ userName: m.senderName, guest: m.senderUserId?.startsWith('guest-') }),
+        ),
         h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
         h('span', { class: 'said', dir: 'auto' }, m.message),
       ),

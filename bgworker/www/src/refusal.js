@@ -1,10 +1,13 @@
 // Words for what is refused in meetings, and for their end.
 import { h, replace } from './dom.js';
+import { t } from './i18n.js';
 
 // What a refusal means to the person who reads it.
 export function refusal({ code, message }) {
   if (code === 'forbidden' && /locked/.test(message))
     return 'The host locked this meeting. No one else can join.';
+  if (code === 'refused' || (code === 'forbidden' && /refused/i.test(message)))
+    return t('The host did not let you in. You can ask again in half a minute.');
   return (
     {
       not_found: 'Meeting not found. Check the link.',

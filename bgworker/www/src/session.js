@@ -3,6 +3,7 @@ import { rest } from './api.js';
 import { Call } from './call.js';
 import { Controls } from './controls.js';
 import { announce, ask, backLink, h, iconButton, replace, toast } from './dom.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { onNetworkChange } from './network.js';
 import { People, Talk } from './people.js';
@@ -11,6 +12,7 @@ import { refusal } from './refusal.js';
 import { emit, socket } from './socket.js';
 import { Stage } from './stage.js';
 import { state } from './state.js';
+import { nameOf, Waiting } from './waiting.js';
 
 const DEVICE = { audio: 'microphone', video: 'camera' };
 
@@ -31,13 +33,13 @@ export class Session {
     this.over = false;
     this.ownPicture = undefined;
     this.people = new Map(joined.participants.map((who) => [who.participantId, who]));
-    this.makeParts();
+    this.makeParts(joined);
     this.listenToServer();
     this.show();
     this.start(joined);
   }
 
-  makeParts() {
+  makeParts(joined) {
     const act = (event, payload) => this.act(event, payload);
     this.stage = new Stage({
       preferLayer: (entry, layer) => this.call.preferLayer(entry, layer),
@@ -57,14 +59,16 @@ export class Session {
     });
     this.controls = new Controls(this.commands());
     this.heading = h('h1', { dir: 'auto' }, this.meeting.title);
+    this.waiting = new Waiting(act, joined.waiting);
     this.notes = h('span', { class: 'state', role: 'status' });
   }
 
   show() {
-    const { stage, panels, controls, heading, notes } = this;
+    const { stage, panels, controls, heading, notes, waiting } = this;
     replace(
       this.view,
       h('header', { class: 'bar' }, backLink(), heading, notes, iconButton('link', 'Copy link', copyLink)),
+      waiting.node,
       h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
       controls.node,
     );
@@ -89,7 +93,7 @@ export class Session {
 
   tileOf(who) {
     return {
-      name: who?.userName ?? 'Unknown user',
+      name: who ? nameOf(who) : t('Unknown user'),
       userId: who?.userId ?? '',
       isOwn: who?.participantId === this.ownId,
     };
@@ -128,6 +132,7 @@ export class Session {
       this.stage.sign(who);
     }
     this.panels.people.draw();
+    this.panels.people.drawDoors(this.meeting);
     this.panels.talk.draw();
     this.controls.draw(this.me, this.meeting, {
       sends: (source) => this.call.sends(source),
@@ -239,7 +244,7 @@ export class Session {
 
   addPerson(who) {
     this.people.set(who.participantId, who);
-    announce(`${who.userName} joined`);
+    announce(t('{name} joined', { name: nameOf(who) }));
     this.draw();
   }
 
@@ -262,6 +267,7 @@ export class Session {
   onRole({ participantId, role, permissions }) {
     this.update(participantId, { role, permissions });
     if (participantId !== this.ownId) return;
+    if (!permissions.includes('remove')) this.waiting.replaceAll(null);
     toast(`You're now ${role === 'host' || role === 'co-host' ? role : `a ${role}`}.`);
     if (permissions.includes('produce')) return;
     [...this.call.own.keys()].forEach((source) => this.call.stop(source, true));
@@ -272,6 +278,11 @@ export class Session {
     this.me[kind === 'audio' ? 'audioMuted' : 'videoMuted'] = muted;
     toast(`The host turned ${muted ? 'off' : 'on'} your ${DEVICE[kind]}.`);
     this.draw();
+  }
+
+  onWaiting(who) {
+    this.waiting.add(who);
+    if (this.view.classList.contains('corner')) toast(t('{name} is waiting to join', { name: nameOf(who) }));
   }
 
   onTalk({ message }) {
@@ -295,9 +306,9 @@ export class Session {
 
   // ---- breaks, and the end --------------------------------------------------------------
 
-  // After a break that Socket.IO could not bridge we ask for our place again; in the grace it is the same one.
+  // After a break we ask for our place again; in the grace it is the same one.  A connection that was recovered has what is
+  // stored, but neither who came and left meanwhile nor who waits.
   async onConnect() {
-    if (socket.recovered) return;
     try {
       const again = await emit('join-meeting', this.request);
       if (!this.over) await this.resume(again);
@@ -313,6 +324,7 @@ export class Session {
     this.people.clear();
     for (const who of again.participants) this.people.set(who.participantId, who);
     this.meeting = again.meeting;
+    this.waiting.replaceAll(again.waiting);
     this.ownId = again.participantId;
     for (const part of [this.panels.people, this.panels.talk]) part.ownId = this.ownId;
     this.call.participantId = this.ownId;
@@ -355,6 +367,8 @@ export class Session {
 
 const HANDLERS = {
   'participant-joined': (session, who) => session.addPerson(who),
+  'participant-waiting': (session, who) => session.onWaiting(who),
+  'participant-waiting-left': ({ waiting }, { waitingId }) => waiting.remove(waitingId),
   'participant-left': (session, who) => session.removePerson(who),
   'participant-media-updated': (session, payload) => {
     const { participantId, video, audio, screenSharing, audioMuted, videoMuted } = payload;

@@ -1,6 +1,7 @@
 // Beside the views: who one is, search, what can be begun, and the list of rooms.
 import { findUsers, rest, signOut } from './api.js';
 import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } from './dom.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { meetingList } from './meetings.js';
 import { dot, roomList } from './rooms.js';
@@ -42,10 +43,12 @@ function newDirect() {
 function newMeeting() {
   const fields = {
     title: { label: 'Title', required: true, maxlength: 200 },
-    password: { label: 'Password (optional)', maxlength: 72 },
+    password: { label: t('Password (optional)'), maxlength: 72 },
+    guests: { label: t('People with the link may join without an account'), type: 'checkbox' },
+    lobby: { label: t('People wait until a host admits them'), type: 'checkbox' },
   };
-  return ask('New meeting', fields, 'Create', async ({ title: name, password }) => {
-    const wanted = { title: name, password: password || undefined, access: 'anyone' };
+  return ask('New meeting', fields, 'Create', async ({ title: name, password, guests, lobby }) => {
+    const wanted = { title: name, password: password || undefined, access: 'anyone', guests, lobby };
     const { data } = await rest('POST', '/api/meetings', wanted);
     location.hash = `#/meeting/${data.id}`;
   });
@@ -173,6 +176,11 @@ export function side(me, goTo) {
       {},
       ownLine(me),
       me.isAdmin && h('a', glass, icon('chart')),
+      h(
+        'a',
+        { class: 'icon', href: '#/account', 'aria-label': t('Account'), title: t('Account') },
+        icon('gear'),
+      ),
       iconButton('keys', 'Keyboard shortcuts (?)', showShortcuts, { 'aria-label': 'Keyboard shortcuts' }),
       iconButton('out', 'Sign out', signOut),
     ),

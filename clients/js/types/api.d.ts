@@ -161,6 +161,10 @@ export interface Me {
   status: Presence;
   statusMessage: string | null;
   isAdmin: boolean;
+  /** false: the user signs in elsewhere */
+  hasPassword: boolean;
+  /** Whether a login needs a code */
+  twoFactor: boolean;
   createdAt: Time;
 }
 
