@@ -64,7 +64,7 @@
 --                         consumerId
 --   pause-producer, resume-producer, close-producer                               -
 --                         producerId
---   set-preferred-layers  consumerId, spatialLayer, temporalLayer (or null)       -
+--   set-preferred-layers  consumerId, spatialLayer, temporalLayer, priority (each or null) -
 --   get-stats             transportId | producerId | consumerId                   stats: [..]
 --
 --   commands: create-transport { routerId, transportId, direction, iceParameters }, close-transports { transportIds: [..] }, close-producers { producerIds: [..] },

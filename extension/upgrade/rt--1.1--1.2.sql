@@ -4911,11 +4911,26 @@ BEGIN
 	IF op = 'set-preferred-layers' THEN
 		body := body || jsonb_build_object('spatialLayer', rt_private.req_layer(req, 'spatialLayer'),
 			'temporalLayer', CASE WHEN nullif(req -> 'temporalLayer', 'null') IS NOT NULL
-				THEN rt_private.req_layer(req, 'temporalLayer') END);
+				THEN rt_private.req_layer(req, 'temporalLayer') END,
+			'priority', rt_private.req_priority(req));
 	END IF;
 	RETURN rt_private.media_row(op, c.worker, c.meeting_id, c.participant_id, c.id, body);
 END
 $$;
+
+CREATE FUNCTION rt_private.req_priority(req jsonb) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := nullif(req -> 'priority', 'null');
+BEGIN
+	IF jsonb_typeof(value) <> 'number' OR value::text !~ '^[0-9]{1,3}$' OR value::text::integer NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION 'priority must be a whole number from 1 to 255' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value::text::integer;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_priority(jsonb) IS 'a consumer''s priority in a request; null: as it was';
 
 CREATE OR REPLACE FUNCTION rt_private.req_layer(req jsonb, key text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

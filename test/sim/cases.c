@@ -667,6 +667,186 @@ case_outage(unsigned seed)
 	end(c);
 }
 
+/* ---- several senders ---- */
+
+#define MAX_SENDERS 6
+
+/* A meeting as one viewer sees it: cameras of three layers, the first of them may be a screen. */
+struct gallery
+{
+	struct call *call;
+	struct sim_sender *senders[MAX_SENDERS];
+	int n;
+};
+
+static uint8_t
+is_silent(uint64_t now_us)
+{
+	(void) now_us;
+	return 127;
+}
+
+static struct sim_sender *
+add_camera(struct gallery *g, double a, double b, double d)
+{
+	struct sim_sender *s = calloc(1, sizeof(*s));
+
+	s->has_video = s->has_audio = true;
+	s->level = is_silent;
+	s->video = (struct sim_video){.codec = RT_CODEC_VP8,
+								  .fps = 30,
+								  .nstreams = d > 0   ? 3
+											  : b > 0 ? 2
+													  : 1,
+								  .rate_bps = {a, b, d}};
+	s->peer.up.delay_us = s->peer.down.delay_us = 15000;
+	g->senders[g->n++] = s;
+	return s;
+}
+
+static struct gallery *
+new_gallery(unsigned seed)
+{
+	struct gallery *g = calloc(1, sizeof(*g));
+
+	g->call = new_call(seed);
+	return g;
+}
+
+static void
+begin_gallery(struct gallery *g)
+{
+	sim_viewer_begin(&g->call->viewer);
+	for (int i = 0; i < g->n; i++)
+	{
+		sim_sender_begin(g->senders[i]);
+		sim_viewer_consume(&g->call->viewer, g->senders[i]);
+	}
+}
+
+static void
+end_gallery(struct gallery *g)
+{
+	sim_engine_end();
+	sim_viewer_end(&g->call->viewer);
+	for (int i = 0; i < g->n; i++)
+	{
+		sim_sender_end(g->senders[i]);
+		free(g->senders[i]);
+	}
+	free(g->call);
+	free(g);
+}
+
+/* The screen is whole where cameras are small or gone. */
+static void
+case_screen_and_cameras(unsigned seed)
+{
+	struct gallery *g = new_gallery(seed);
+	struct sim_viewer *v = &g->call->viewer;
+
+	for (int i = 0; i < 3; i++)
+		add_camera(g, 100e3, 300e3, 900e3);
+	add_camera(g, 150e3, 600e3, 0)->screen = true;
+	g->senders[3]->video.fps = 10;
+	begin_gallery(g);
+	until(g->call, DROP_S);
+	v->peer.down.rate_bps = 1.3e6;
+	until(g->call, DROP_S + 30);
+	sim_viewer_look(v, 3);
+	at_least("the screen's upper layer after 5 s", sim_layer_share(v, 1, AT(15), AT(40)), 0.95);
+	at_most("the screen frozen, s", sim_frozen_s(v, AT(12), AT(40)), 0.8);
+	at_least("the screen's pictures a second", sim_fps(v, AT(15), AT(40)), 9);
+	for (int i = 0; i < 3; i++)
+	{
+		sim_viewer_look(v, i);
+		at_most("a camera's top layer", sim_layer_share(v, 2, AT(15), AT(40)), 0);
+		at_most("audio concealed, %", 100 * sim_concealed(v, AT(10), AT(40)), 2);
+	}
+	at_most("offered after 2 s, of the link", sim_offered_bps(&v->peer, AT(12), AT(40)) / 1.3e6, 1.1);
+	expect_numbers();
+	end_gallery(g);
+}
+
+/* Whoever speaks is shown larger; when another one does, that one. */
+static void
+case_speaker_first(unsigned seed)
+{
+	struct gallery *g = new_gallery(seed);
+	struct sim_viewer *v = &g->call->viewer;
+
+	for (int i = 0; i < 4; i++)
+		add_camera(g, 100e3, 300e3, 900e3);
+	g->senders[1]->level = talks;
+	v->peer.down.rate_bps = 1.3e6;
+	begin_gallery(g);
+	until(g->call, 40);
+	sim_viewer_look(v, 1);
+	at_least("the speaker in the middle layer or above", sim_layer_share(v, 1, AT(15), AT(40)), 0.9);
+	g->senders[1]->level = is_silent;
+	g->senders[2]->level = talks;
+	until(g->call, 70);
+	sim_viewer_look(v, 2);
+	at_most("the next speaker in the middle layer, s", sim_layer_s(v, 1, AT(40)), 10);
+	at_least("and stays there", sim_layer_share(v, 1, AT(52), AT(70)), 0.9);
+	for (int i = 0; i < 4; i++)
+	{
+		sim_viewer_look(v, i);
+		at_least("pictures a second of each", sim_fps(v, AT(15), AT(70)), 25);
+		at_most("audio concealed, %", 100 * sim_concealed(v, AT(5), AT(70)), 1);
+	}
+	at_most("offered, of the link", sim_offered_bps(&v->peer, AT(5), AT(70)) / 1.3e6, 1.1);
+	expect_numbers();
+	end_gallery(g);
+}
+
+/* What the client gave a priority comes before the others, and what it wants smaller leaves its room to them. */
+static void
+case_client_prefers(unsigned seed)
+{
+	struct gallery *g = new_gallery(seed);
+	struct sim_viewer *v = &g->call->viewer;
+
+	for (int i = 0; i < 3; i++)
+		add_camera(g, 100e3, 300e3, 900e3);
+	v->peer.down.rate_bps = 1.8e6;
+	begin_gallery(g);
+	rt_consumer_set_priority(v->consumers[2], 10);
+	rt_consumer_prefer(v->consumers[0], 0, 0);
+	until(g->call, 40);
+	sim_viewer_look(v, 2);
+	at_least("the pinned one in its top layer", sim_layer_share(v, 2, AT(12), AT(40)), 0.9);
+	sim_viewer_look(v, 0);
+	at_most("the one that is wanted small is", sim_layer_share(v, 1, AT(1), AT(40)), 0);
+	at_least("and flows", sim_fps(v, AT(5), AT(40)), 25);
+	at_most("offered, of the link", sim_offered_bps(&v->peer, AT(5), AT(40)) / 1.8e6, 1.1);
+	expect_numbers();
+	end_gallery(g);
+}
+
+/* All pictures of the lower layer, not a quarter of those of the upper one. */
+static void
+case_whole_before_larger(unsigned seed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.video = (struct sim_video){.codec = RT_CODEC_VP9,
+										 .nstreams = 1,
+										 .rate_bps = {900e3},
+										 .fps = 15,
+										 .spatial = 2,
+										 .temporal = 3,
+										 .key = true};
+	begin(c);
+	until(c, DROP_S);
+	c->viewer.peer.down.rate_bps = 480e3;
+	until(c, DROP_S + 30);
+	at_least("pictures a second", sim_fps(&c->viewer, AT(15), AT(40)), 7.4);
+	at_most("frozen after 2 s", sim_frozen_s(&c->viewer, AT(12), AT(40)), 0.5);
+	expect_numbers();
+	end(c);
+}
+
 static const struct row
 {
 	const char *name;
@@ -701,6 +881,10 @@ static const struct row
 	{"video-loss", case_video_loss},
 	{"burst-loss", case_burst_loss},
 	{"outage", case_outage},
+	{"screen-and-cameras", case_screen_and_cameras},
+	{"speaker-first", case_speaker_first},
+	{"client-prefers", case_client_prefers},
+	{"whole-before-larger", case_whole_before_larger},
 };
 
 static void

@@ -444,6 +444,7 @@ produce_video(struct sim_sender *s, uint32_t ssrc)
 	snprintf(id, sizeof(id), "video-%s", s->peer.id);
 	if (rt_endpoint_produce(&s->producer, rt_engine_endpoint(sim_engine, s->peer.id), id, &params) != RT_OK)
 		abort();
+	rt_producer_set_screen(s->producer, s->screen);
 }
 
 static void

@@ -109,7 +109,7 @@ struct sim_sender
 {
 	struct sim_peer peer;
 	struct sim_video video;
-	bool has_video, has_audio;
+	bool has_video, has_audio, screen;
 	int red; /* opus goes out in RED, with so many packets before */
 	struct rt_producer *producer, *audio_producer;
 	int plis, keyframes;
@@ -138,6 +138,8 @@ struct sim_trailer
 
 /* ---- viewer.c ---- */
 
+#define SIM_TRACKS 8
+
 struct sim_viewer
 {
 	struct sim_peer peer;
@@ -145,13 +147,18 @@ struct sim_viewer
 	bool nack_audio;
 	bool red; /* takes opus in RED as well */
 	bool no_rtx;
-	struct sim_receiver *video, *audio; /* of one sender */
-	struct rt_consumer *consumer, *audio_consumer;
+	struct sim_receiver *videos[SIM_TRACKS], *audios[SIM_TRACKS]; /* of each sender, in the order of consuming */
+	struct rt_consumer *consumers[SIM_TRACKS];
+	int ntracks;
+	struct sim_receiver *video, *audio; /* of the one that is looked at: see sim_viewer_look() */
+	struct rt_consumer *consumer;
 	struct sim_twcc *twcc;
 };
 
 void sim_viewer_begin(struct sim_viewer *v);
 void sim_viewer_consume(struct sim_viewer *v, struct sim_sender *s);
+void sim_viewer_look(struct sim_viewer *v,
+					 int track); /* the figures below are of that sender: at first the first one */
 void sim_viewer_end(struct sim_viewer *v);
 
 /* What it saw.  Frozen: the sum of gaps between pictures longer than three times the usual one and than that and

@@ -341,6 +341,19 @@ take_video(struct sim_receiver *r, const struct rt_rtp *rtp, uint16_t seq, const
 
 /* ---- packets ---- */
 
+static struct sim_receiver *
+find_receiver(const struct sim_viewer *v, uint32_t ssrc)
+{
+	for (int i = 0; i < v->ntracks; i++)
+	{
+		if (v->videos[i] != NULL && v->videos[i]->ssrc == ssrc)
+			return v->videos[i];
+		if (v->audios[i] != NULL && v->audios[i]->ssrc == ssrc)
+			return v->audios[i];
+	}
+	return NULL;
+}
+
 static void
 take_audio(struct sim_receiver *r, const struct sim_trailer *t)
 {
@@ -393,8 +406,8 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 	if ((ext = rt_rtp_ext(&rtp, TWCC_EXT, &n)) != NULL)
 		note_twcc(v->twcc, rt_bytes_get16(ext), len);
 	rtx = rtp.pt == PT_RTX;
-	r = rtp.pt == PT_AUDIO || rtp.pt == PT_RED ? v->audio : v->video;
-	if (r == NULL || rtp.ssrc != r->ssrc + rtx)
+	r = find_receiver(v, rtp.ssrc - rtx);
+	if (r == NULL)
 		return;
 	r->packet_us = sim_now_us;
 	seq = rtp.seq;
@@ -422,14 +435,6 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 		take_video(r, &rtp, seq, &t);
 }
 
-static struct sim_receiver *
-find_receiver(struct sim_viewer *v, uint32_t ssrc)
-{
-	return v->video != NULL && v->video->ssrc == ssrc   ? v->video
-		   : v->audio != NULL && v->audio->ssrc == ssrc ? v->audio
-														: NULL;
-}
-
 static void
 take(struct sim_peer *p, uint8_t *data, size_t len)
 {
@@ -455,28 +460,38 @@ take(struct sim_peer *p, uint8_t *data, size_t len)
 /* ---- by time ---- */
 
 static void
+tick_video(struct sim_viewer *v, struct sim_receiver *r)
+{
+	uint64_t since = sim_now_us - (r->decoded_us > r->pli_us ? r->decoded_us : r->pli_us);
+
+	ask_missing(v, r);
+	if (since >= (r->need_key ? PLI_FIRST_US : PLI_STUCK_US) &&
+		(!r->decoded_any || sim_now_us - r->packet_us < 5 * SIM_SECOND))
+		want_key(v, r);
+}
+
+/* What cannot be played any more is not asked for. */
+static void
+tick_audio(struct sim_viewer *v, struct sim_receiver *r)
+{
+	ask_missing(v, r);
+	for (int i = 0; i < r->nmissing; i++)
+		if (r->missing[i].tries > 3)
+			r->missing[i--] = r->missing[--r->nmissing];
+}
+
+static void
 on_tick(void *arg, uint8_t *data, size_t len)
 {
 	struct sim_viewer *v = arg;
-	struct sim_receiver *r = v->video;
 
 	(void) data, (void) len;
-	if (r != NULL)
+	for (int i = 0; i < v->ntracks; i++)
 	{
-		uint64_t since = sim_now_us - (r->decoded_us > r->pli_us ? r->decoded_us : r->pli_us);
-
-		ask_missing(v, r);
-		if (since >= (r->need_key ? PLI_FIRST_US : PLI_STUCK_US) &&
-			(!r->decoded_any || sim_now_us - r->packet_us < 5 * SIM_SECOND))
-			want_key(v, r);
-	}
-	if (v->audio != NULL)
-	{
-		ask_missing(v, v->audio);
-		/* what cannot be played any more is not asked for */
-		for (int i = 0; i < v->audio->nmissing; i++)
-			if (v->audio->missing[i].tries > 3)
-				v->audio->missing[i--] = v->audio->missing[--v->audio->nmissing];
+		if (v->videos[i] != NULL)
+			tick_video(v, v->videos[i]);
+		if (v->audios[i] != NULL)
+			tick_audio(v, v->audios[i]);
 	}
 	sim_at(sim_now_us + TICK_US, on_tick, v, NULL, 0);
 }
@@ -499,17 +514,20 @@ static void
 on_report(void *arg, uint8_t *data, size_t len)
 {
 	struct sim_viewer *v = arg;
-	struct rt_rtcp_report reports[2];
-	uint8_t out[256];
+	struct rt_rtcp_report reports[2 * SIM_TRACKS];
+	uint8_t out[600];
 	int n = 0;
 
 	(void) data, (void) len;
-	if (v->video != NULL && v->video->started)
-		report(v->video, &reports[n++]);
-	if (v->audio != NULL && v->audio->started)
-		report(v->audio, &reports[n++]);
+	for (int i = 0; i < v->ntracks; i++)
+	{
+		if (v->videos[i] != NULL && v->videos[i]->started)
+			report(v->videos[i], &reports[n++]);
+		if (v->audios[i] != NULL && v->audios[i]->started)
+			report(v->audios[i], &reports[n++]);
+	}
 	if (n)
-		sim_peer_send(&v->peer, out, rt_rtcp_write_rr(out, 200, 7, reports, n));
+		sim_peer_send(&v->peer, out, rt_rtcp_write_rr(out, 500, 7, reports, n));
 	sim_at(sim_now_us + SIM_SECOND, on_report, v, NULL, 0);
 }
 
@@ -538,7 +556,7 @@ consume(struct sim_viewer *v, struct rt_producer *producer, enum rt_kind kind, e
 	struct rt_consumer_params params = {
 		.kind = kind, .codec = codec, .clock_rate = kind == RT_KIND_AUDIO ? 48000 : 90000};
 	struct sim_receiver *r = calloc(1, sizeof(*r));
-	char id[32];
+	char id[64];
 
 	params.pt = kind == RT_KIND_AUDIO ? PT_AUDIO : PT_VIDEO;
 	params.rtx_pt = kind == RT_KIND_AUDIO || v->no_rtx ? RT_NO_PT : PT_RTX;
@@ -554,7 +572,7 @@ consume(struct sim_viewer *v, struct rt_producer *producer, enum rt_kind kind, e
 	params.ext.id[RT_EXT_TRANSPORT_CC] = TWCC_EXT;
 	params.ext.id[RT_EXT_ABS_SEND_TIME] = 4;
 	params.ext.id[RT_EXT_DEPENDENCY_DESCRIPTOR] = codec == RT_CODEC_AV1 ? 7 : 0;
-	strcpy(params.mid, kind == RT_KIND_AUDIO ? "a" : "v");
+	snprintf(params.mid, sizeof(params.mid), "%c%d", kind == RT_KIND_AUDIO ? 'a' : 'v', v->ntracks);
 	snprintf(id, sizeof(id), "%s-%s", params.mid, v->peer.id);
 	if (rt_endpoint_consume(cp, rt_engine_endpoint(sim_engine, v->peer.id), producer, id, &params) != RT_OK)
 		abort();
@@ -565,15 +583,30 @@ consume(struct sim_viewer *v, struct rt_producer *producer, enum rt_kind kind, e
 void
 sim_viewer_consume(struct sim_viewer *v, struct sim_sender *s)
 {
+	int i = v->ntracks;
+	struct rt_consumer *audio = NULL;
+
 	rt_engine_touch(sim_engine);
 	if (s->has_video)
-		v->video = consume(v, s->producer, RT_KIND_VIDEO, s->video.codec, 50000, &v->consumer);
+		v->videos[i] =
+			consume(v, s->producer, RT_KIND_VIDEO, s->video.codec, 50000 + 10 * (uint32_t) i, &v->consumers[i]);
 	if (s->has_audio)
-		v->audio = consume(v, s->audio_producer, RT_KIND_AUDIO, RT_CODEC_OPUS, 60000, &v->audio_consumer);
+		v->audios[i] = consume(v, s->audio_producer, RT_KIND_AUDIO, RT_CODEC_OPUS, 60000 + 10 * (uint32_t) i, &audio);
+	v->ntracks++;
 	if (s->has_audio)
-		rt_consumer_pause(v->audio_consumer, false);
+		rt_consumer_pause(audio, false);
 	if (s->has_video)
-		rt_consumer_pause(v->consumer, false);
+		rt_consumer_pause(v->consumers[i], false);
+	if (i == 0)
+		sim_viewer_look(v, 0);
+}
+
+void
+sim_viewer_look(struct sim_viewer *v, int track)
+{
+	v->video = v->videos[track];
+	v->audio = v->audios[track];
+	v->consumer = v->consumers[track];
 }
 
 static void
@@ -589,8 +622,11 @@ free_receiver(struct sim_receiver *r)
 void
 sim_viewer_end(struct sim_viewer *v)
 {
-	free_receiver(v->video);
-	free_receiver(v->audio);
+	for (int i = 0; i < v->ntracks; i++)
+	{
+		free_receiver(v->videos[i]);
+		free_receiver(v->audios[i]);
+	}
 	free(v->twcc);
 }
 

@@ -945,8 +945,8 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	   "the middle layer for both: %d and %d", layers_of(c[0])->target.spatial, layers_of(c[1])->target.spatial);
 	ok(strcmp(layers_of(c[0])->reason, "bandwidth") == 0, "and it says why: %s", layers_of(c[0])->reason);
 	allot(b, (middle + top) * 13 / 10);
-	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[0])->target.spatial == 1 &&
-		   layers_of(c[0])->target.temporal == 1,
+	ok(layers_of(c[0])->target.spatial == 2 && layers_of(c[1])->target.spatial == 1 &&
+		   layers_of(c[1])->target.temporal == 1,
 	   "more: the upper one for one of them");
 	allot(b, 2 * top * 13 / 10);
 	ok(layers_of(c[0])->target.spatial == 2 && layers_of(c[0])->target.temporal == 1 &&
@@ -956,11 +956,11 @@ test_fairness(struct peer *a, struct peer *b, struct rt_producer *producer)
 	ok(layers_of(c[0])->target.temporal == 1, "a low estimate alone takes nothing away");
 	lose_half(egress_of(b));
 	allot(b, (middle + top) * 11 / 10);
-	ok(layers_of(c[1])->target.spatial == 2 && layers_of(c[0])->target.spatial == 1,
+	ok(layers_of(c[0])->target.spatial == 2 && layers_of(c[1])->target.spatial == 1,
 	   "congestion does: the upper layer of one of them");
 	allot(b, 1);
-	ok(layers_of(c[0])->target.spatial == -1 && layers_of(c[1])->target.spatial == 0 &&
-		   rt_consumer_is_suspended(c[0]) && strcmp(layers_of(c[0])->reason, "bandwidth") == 0,
+	ok(layers_of(c[1])->target.spatial == -1 && layers_of(c[0])->target.spatial == 0 &&
+		   rt_consumer_is_suspended(c[1]) && strcmp(layers_of(c[1])->reason, "bandwidth") == 0,
 	   "in the end the lowest for one of them; the other is paused");
 }
 

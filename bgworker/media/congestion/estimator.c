@@ -653,6 +653,12 @@ rt_estimator_feedback(struct rt_estimator *e, const struct rt_rtcp *p, uint64_t 
 }
 
 void
+rt_estimator_burst(struct rt_estimator *e, uint64_t now_us)
+{
+	e->probed_us = now_us;
+}
+
+void
 rt_estimator_remb(struct rt_estimator *e, uint64_t bps)
 {
 	e->known = true;

@@ -34,6 +34,8 @@ uint8_t rt_estimator_probe(struct rt_estimator *e);
 /* A transport-wide feedback came.  False if it is malformed. */
 bool rt_estimator_feedback(struct rt_estimator *e, const struct rt_rtcp *p, uint64_t now_us);
 /* A receiver's own estimate (REMB): an upper bound. */
+/* A burst of our own making begins, a key frame: its queue drains, and says nothing of the path. */
+void rt_estimator_burst(struct rt_estimator *e, uint64_t now_us);
 void rt_estimator_remb(struct rt_estimator *e, uint64_t bps);
 /* Now and then: feedback that does not come any more. */
 void rt_estimator_tick(struct rt_estimator *e, uint64_t now_us);

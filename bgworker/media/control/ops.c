@@ -150,7 +150,7 @@ static json_t *
 op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
 	struct rt_endpoint *t = need_transport(ops, req, e);
-	const char *id = id_of(req, "producerId"), *kind = rt_json_str(req, "kind");
+	const char *id = id_of(req, "producerId"), *kind = rt_json_str(req, "kind"), *source = rt_json_str(req, "source");
 	char cname[17];
 	struct rt_producer_context ctx = {.caps = ops->caps, .default_cname = cname};
 	struct rt_producer_params params;
@@ -181,6 +181,7 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	}
 	rt_producer_pause(p, rt_json_bool(req, "paused", false));
 	rt_producer_mute(p, rt_json_bool(req, "muted", false));
+	rt_producer_set_screen(p, source != NULL && strcmp(source, "screen") == 0);
 	return json_pack("{s:s}", "type", rt_params_type_name(rt_producer_parameters(p)->type));
 }
 
@@ -323,11 +324,14 @@ op_set_preferred_layers(const struct rt_ops *ops, const json_t *req, struct rt_o
 {
 	struct rt_consumer *c = need_consumer(ops, req, e);
 	int64_t spatial = rt_json_int(req, "spatialLayer", -1), temporal = rt_json_int(req, "temporalLayer", -1);
+	int64_t priority = rt_json_int(req, "priority", 0);
 
 	if (c == NULL)
 		return NULL;
 	if (spatial < 0 || temporal < -1)
 		return fail(e, "bad_request", "spatialLayer and temporalLayer are numbers from 0 on");
+	if (priority > 0)
+		rt_consumer_set_priority(c, priority > 255 ? 255 : (int) priority);
 	rt_consumer_prefer(c, spatial > 7 ? 7 : (int) spatial, temporal > 7 ? 7 : (int) temporal);
 	return json_object();
 }

@@ -1,6 +1,10 @@
 /* allot.c: see allot.h.  The endpoint calls it; it sets targets and nothing else: what goes out follows them when it
  * can (layers.c).
  *
+ * The order is: sound, what the client gave a higher priority, screens and the active speaker, the others.  A screen
+ * or a picture of higher priority gets all that it may before the next one gets anything; of the others each gets its
+ * lowest level before one of them gets more, the active speaker first.
+ *
  * Three rules keep it from swinging.  A level that flows without congestion is not taken away because the estimate is
  * low: an estimate grows only with what is sent.  More is given when the estimate allows it with a tenth to spare,
  * which probes find out, and a second after it fell at the earliest; where nobody can send probes, more is tried once
@@ -20,7 +24,12 @@
 #define MAX_STEP_US 8000000
 #define MINOR_US 3000000 /* congestion before that is still what took the level away */
 #define TRIAL_US 3000000 /* congestion within this time after an upgrade was its fault */
-#define MAX_SHARES 256   /* consumers of one receiver: see endpoint.h */
+#define RANK_PRIORITY 4
+#define RANK_SCREEN 2
+#define RANK_SPEAKER 1
+#define MAX_STEPPED 8
+#define BLAME_US 500000
+#define MAX_SHARES 256 /* consumers of one receiver: see endpoint.h */
 
 struct rt_allot
 {
@@ -32,6 +41,10 @@ struct rt_allot
 	uint64_t step_wait_us;    /* after congestion */
 	uint64_t decreased_us;    /* when the estimate fell, as of the last time */
 	bool can_probe;           /* somebody can send padding */
+	/* who was given more at step_us; compared, never followed: they may be gone */
+	const struct rt_consumer *stepped[MAX_STEPPED];
+	int nstepped;
+	uint64_t blame_us; /* congestion came right after that: until then they lose, and nobody else */
 };
 
 /* A consumer, and the level that it gets this time. */
@@ -41,7 +54,9 @@ struct share
 	const struct rt_layers *layers;
 	const struct rt_producer *producer;
 	struct rt_level level;
-	bool has_choice; /* it may be given less, or nothing */
+	bool has_choice; /* a picture: it may be given less, or nothing */
+	int rank;        /* higher ranks come first, */
+	int order;       /* and in a rank whoever is there longer */
 };
 
 struct rt_allot *
@@ -76,6 +91,20 @@ begin_share(struct share *s, struct rt_consumer *c)
 	s->layers = rt_consumer_layers(c);
 	s->producer = rt_consumer_producer(c);
 	s->has_choice = s->layers->video && !rt_consumer_is_paused(c);
+	s->rank = RANK_PRIORITY * rt_consumer_priority(c);
+	if (s->has_choice && rt_producer_is_screen(s->producer))
+		s->rank += RANK_SCREEN;
+	else if (s->has_choice && rt_producer_speaks(s->producer))
+		s->rank += RANK_SPEAKER;
+}
+
+/* The higher rank first; within it as they were. */
+static int
+by_rank(const void *a, const void *b)
+{
+	const struct share *x = a, *y = b;
+
+	return x->rank != y->rank ? y->rank - x->rank : x->order - y->order;
 }
 
 /* ---- levels ---- */
@@ -152,7 +181,8 @@ next_live(const struct share *s, int above)
 	return -1;
 }
 
-/* The next better level that it may have.  False: there is none. */
+/* The next better level that it may have.  False: there is none.  All pictures of a layer are better than the fewest
+ * of the next one: that one begins with its second temporal layer, if it has some. */
 static bool
 find_next(const struct share *s, struct rt_level l, struct rt_level *next)
 {
@@ -162,7 +192,7 @@ find_next(const struct share *s, struct rt_level l, struct rt_level *next)
 	if (l.temporal < s->layers->preferred.temporal)
 		return true;
 	spatial = next_live(s, l.spatial);
-	*next = (struct rt_level){(int8_t) spatial, 0};
+	*next = (struct rt_level){(int8_t) spatial, s->layers->preferred.temporal > 0};
 	return spatial >= 0;
 }
 
@@ -189,7 +219,7 @@ raise_level(struct share *s, uint64_t *budget)
 	struct rt_level next;
 	uint64_t now, then;
 
-	if (!s->has_choice || !find_next(s, s->level, &next))
+	if (!find_next(s, s->level, &next))
 		return false;
 	now = cost_of(s, s->level);
 	then = cost_of(s, next);
@@ -202,36 +232,72 @@ raise_level(struct share *s, uint64_t *budget)
 	return true;
 }
 
-/* Sound first.  Then the lowest level for each that it fits, or that flows well; what is left raises them, one after
- * the other, until nobody can be raised. */
+/* The lowest level, if it fits, or flows well; else nothing. */
 static void
-share_out(struct rt_allot *a, struct share *shares, int n, uint64_t budget)
+begin_level(struct rt_allot *a, struct share *s, uint64_t *budget)
+{
+	uint64_t cost;
+
+	s->level = lowest(s);
+	cost = cost_of(s, s->level);
+	if (cost > *budget && (rt_consumer_is_suspended(s->consumer) || !is_calm(a)))
+		s->level = (struct rt_level){-1, -1};
+	else
+		spend(budget, cost);
+}
+
+/* One after the other, until nobody can be raised. */
+static void
+raise_all(struct share *shares, int n, uint64_t *budget)
 {
 	bool raised;
 
-	for (int i = 0; i < n; i++)
-		if (!shares[i].has_choice)
-			spend(&budget, cost_of_sound(&shares[i]));
-	for (int i = 0; i < n; i++)
-	{
-		struct share *s = &shares[i];
-		uint64_t cost;
-
-		if (!s->has_choice)
-			continue;
-		s->level = lowest(s);
-		cost = cost_of(s, s->level);
-		if (cost > budget && (rt_consumer_is_suspended(s->consumer) || !is_calm(a)))
-			s->level = (struct rt_level){-1, -1};
-		else
-			spend(&budget, cost);
-	}
 	do
 	{
 		raised = false;
 		for (int i = 0; i < n; i++)
-			raised |= shares[i].level.spatial >= 0 && raise_level(&shares[i], &budget);
+			raised |= shares[i].level.spatial >= 0 && raise_level(&shares[i], budget);
 	} while (raised);
+}
+
+/* How many from here on have the same rank. */
+static int
+count_rank(const struct share *shares, int n)
+{
+	int k = 1;
+
+	while (k < n && shares[k].rank == shares[0].rank)
+		k++;
+	return k;
+}
+
+/* It gets all that it may before the next one gets anything. */
+static bool
+is_exclusive(const struct share *s, const struct share *last)
+{
+	return s->rank & RANK_SCREEN || s->rank / RANK_PRIORITY > last->rank / RANK_PRIORITY;
+}
+
+/* shares: by rank. */
+static void
+share_out(struct rt_allot *a, struct share *shares, int n, uint64_t budget)
+{
+	int first = 0, k;
+
+	for (; first < n && is_exclusive(&shares[first], &shares[n - 1]); first += k)
+	{
+		k = count_rank(shares + first, n - first);
+		for (int i = first; i < first + k; i++)
+			begin_level(a, &shares[i], &budget);
+		raise_all(shares + first, k, &budget);
+	}
+	for (int i = first; i < n; i++)
+		begin_level(a, &shares[i], &budget);
+	for (; first < n; first += k)
+	{
+		k = count_rank(shares + first, n - first);
+		raise_all(shares + first, k, &budget);
+	}
 }
 
 /* ---- targets ---- */
@@ -272,9 +338,15 @@ note_decrease(struct rt_allot *a, uint64_t now)
 		return;
 	a->decreased_us = at_us;
 	if (a->step_us && now - a->step_us < TRIAL_US)
+	{
 		a->step_wait_us = a->step_wait_us * 2 > MAX_STEP_US ? MAX_STEP_US : a->step_wait_us * 2;
+		a->blame_us = now + BLAME_US;
+	}
 	else
+	{
 		a->step_wait_us = FIRST_STEP_US;
+		a->blame_us = 0;
+	}
 	a->step_us = 0; /* it has had its answer */
 }
 
@@ -311,9 +383,32 @@ flows_well(const struct rt_allot *a, const struct share *s)
 		   target.temporal <= preferred.temporal;
 }
 
-/* True: it is given more than the estimate allows, to try. */
+static void
+note_step(struct rt_allot *a, const struct rt_consumer *c, uint64_t now)
+{
+	if (a->step_us != now)
+		a->nstepped = 0;
+	a->step_us = now;
+	if (a->nstepped < MAX_STEPPED)
+		a->stepped[a->nstepped++] = c;
+}
+
+/* Others were given more, and it was too much: what this one has was not. */
 static bool
-choose(struct rt_allot *a, const struct share *s, bool may_try, uint64_t now)
+is_innocent(const struct rt_allot *a, const struct share *s, uint64_t now)
+{
+	if (now >= a->blame_us || s->layers->target.spatial < 0 || !is_live(s, s->layers->target.spatial))
+		return false;
+	for (int i = 0; i < a->nstepped; i++)
+		if (a->stepped[i] == s->consumer)
+			return false;
+	return a->nstepped < MAX_STEPPED;
+}
+
+/* True: it is given more than the estimate allows, to try.  rising: the highest rank that gets more this time; what
+ * it gets, those below it lose. */
+static bool
+choose(struct rt_allot *a, const struct share *s, int rising, bool may_try, uint64_t now)
 {
 	struct rt_level target = s->layers->target, trial;
 	bool up = is_below(target, s->level);
@@ -327,19 +422,21 @@ choose(struct rt_allot *a, const struct share *s, bool may_try, uint64_t now)
 		target.spatial <= s->layers->preferred.spatial)
 		return false; /* later */
 	if (up)
-		a->step_us = now;
-	rt_consumer_aim(s->consumer, is_below(s->level, target) && flows_well(a, s) ? target : s->level, why(s));
+		note_step(a, s->consumer, now);
+	else if (is_below(s->level, target) && is_innocent(a, s, now))
+		return false;
+	rt_consumer_aim(s->consumer,
+					is_below(s->level, target) && s->rank >= rising && flows_well(a, s) ? target : s->level, why(s));
 	return false;
 }
 
 /* What the next step up of one of them needs, all together, for the probes; and who can send them. */
 static void
-want_more(struct rt_allot *a, const struct share *shares, int n)
+want_more(struct rt_allot *a, const struct share *shares, int n, uint64_t sound_bps)
 {
-	uint64_t used = 0, least = 0;
+	uint64_t used = sound_bps, least = 0;
 	struct rt_consumer *padder = NULL;
 	struct rt_level next;
-	bool video = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -347,10 +444,7 @@ want_more(struct rt_allot *a, const struct share *shares, int n)
 		struct rt_level target = s->layers->target;
 		uint64_t step = 0;
 
-		used += s->has_choice ? cost_of(s, target) : cost_of_sound(s);
-		if (!s->has_choice)
-			continue;
-		video = true;
+		used += cost_of(s, target);
 		if (padder == NULL && rt_consumer_can_pad(s->consumer))
 			padder = s->consumer;
 		if (target.spatial < 0)
@@ -361,7 +455,7 @@ want_more(struct rt_allot *a, const struct share *shares, int n)
 			least = step;
 	}
 	rt_egress_want_bps(a->egress, least ? (used + least) * 11 / 10 : 0, &rt_consumer_source, padder);
-	rt_egress_set_video(a->egress, video);
+	rt_egress_set_video(a->egress, n > 0);
 	a->can_probe = padder != NULL;
 }
 
@@ -371,7 +465,8 @@ rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 	uint64_t now = rt_hub_now_us(rt_egress_hub(a->egress));
 	struct share shares[MAX_SHARES];
 	bool may_try, fell = rt_egress_decreased_us(a->egress) != a->decreased_us;
-	int n = 0;
+	uint64_t sound_bps = 0, budget = UINT64_MAX;
+	int n = 0, rising = -1;
 
 	if (rt_egress_take_want(a->egress))
 		a->upgrade_us = 0; /* what the client has just chosen is tried at once */
@@ -382,15 +477,29 @@ rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 	for (struct rt_consumer *c = first; c != NULL; c = rt_consumer_next(c))
 	{
 		assert(n < MAX_SHARES);
-		begin_share(&shares[n++], c);
+		begin_share(&shares[n], c);
+		shares[n].order = -n; /* the newest is the first of the list */
+		if (shares[n].has_choice)
+			n++;
+		else
+			sound_bps += cost_of_sound(&shares[n]);
 	}
-	share_out(a, shares, n, rt_egress_known(a->egress) ? rt_egress_estimate_bps(a->egress) : UINT64_MAX);
+	qsort(shares, (size_t) n, sizeof(*shares), by_rank);
+	if (rt_egress_known(a->egress))
+	{
+		budget = rt_egress_estimate_bps(a->egress);
+		spend(&budget, sound_bps);
+	}
+	share_out(a, shares, n, budget);
 	may_try = may_try_more(a, now) && !a->can_probe;
+	for (int i = n - 1; i >= 0; i--)
+		if (may_step_up(a, now) && is_below(shares[i].layers->target, shares[i].level))
+			rising = shares[i].rank;
 	for (int i = 0; i < n; i++)
-		if (shares[i].has_choice && choose(a, &shares[i], may_try, now))
+		if (choose(a, &shares[i], rising, may_try, now))
 		{
 			may_try = false;
 			a->upgrade_us = now;
 		}
-	want_more(a, shares, n);
+	want_more(a, shares, n, sound_bps);
 }

@@ -85,8 +85,9 @@ struct rt_consumer
 	struct rt_consumer **list, *next; /* of the transport */
 	struct rt_consumer_params params;
 	bool paused;
-	bool suspended; /* by the allotment: there is no room for it */
-	bool need_sync; /* the next packet begins a stream: a key frame, for video */
+	uint8_t priority; /* 1 to 255: the client's */
+	bool suspended;   /* by the allotment: there is no room for it */
+	bool need_sync;   /* the next packet begins a stream: a key frame, for video */
 	struct rt_layers layers;
 
 	struct rt_seq seq;
@@ -140,6 +141,7 @@ rt_consumer_new(struct rt_egress *egress, struct rt_consumer **list, struct rt_p
 	c->producer = p;
 	c->params = *params;
 	c->paused = true;
+	c->priority = 1;
 	c->need_sync = true;
 	c->next_seq = random_seq();
 	c->rtx_seq = random_seq();
@@ -306,6 +308,19 @@ rt_consumer_prefer(struct rt_consumer *c, int spatial, int temporal)
 {
 	rt_layers_prefer(&c->layers, spatial, temporal);
 	rt_egress_want_allotment(c->egress);
+}
+
+void
+rt_consumer_set_priority(struct rt_consumer *c, int priority)
+{
+	c->priority = (uint8_t) priority;
+	rt_egress_want_allotment(c->egress);
+}
+
+int
+rt_consumer_priority(const struct rt_consumer *c)
+{
+	return c->priority;
 }
 
 void
@@ -476,6 +491,8 @@ begin_stream(struct rt_consumer *c, const struct rt_packet *p)
 	uint32_t ts = p->ts;
 
 	take_back(c); /* of the stream before */
+	if (c->layers.video && c->last_sent_us)
+		rt_egress_note_burst(c->egress);
 
 	if (c->last_sent_us)
 	{

@@ -46,6 +46,9 @@ bool rt_consumer_flows(const struct rt_consumer *c);
 
 const struct rt_layers *rt_consumer_layers(const struct rt_consumer *c);
 void rt_consumer_prefer(struct rt_consumer *c, int spatial, int temporal); /* see rt_layers_prefer() */
+/* 1 to 255, 1 at first: of the pictures that a receiver gets, those with more come first. */
+void rt_consumer_set_priority(struct rt_consumer *c, int priority);
+int rt_consumer_priority(const struct rt_consumer *c);
 /* What its bandwidth allows, {-1, -1} for nothing; asks for the key frame that another spatial layer begins with.
  * reason is static. */
 void rt_consumer_aim(struct rt_consumer *c, struct rt_level target, const char *reason);

@@ -270,6 +270,12 @@ rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_sou
 }
 
 void
+rt_egress_note_burst(struct rt_egress *e)
+{
+	rt_estimator_burst(e->estimator, rt_hub_now_us(e->hub));
+}
+
+void
 rt_egress_set_video(struct rt_egress *e, bool video)
 {
 	e->has_video = video;

@@ -59,6 +59,7 @@ bool rt_egress_may_resend(struct rt_egress *e, size_t bytes);
 
 /* ---- the estimate ---- */
 
+void rt_egress_note_burst(struct rt_egress *e);                        /* a key frame begins another layer */
 void rt_egress_feedback(struct rt_egress *e, const struct rt_rtcp *p); /* transport-wide */
 void rt_egress_remb(struct rt_egress *e, uint64_t bps);
 bool rt_egress_known(const struct rt_egress *e); /* some feedback has come */

@@ -89,6 +89,7 @@ struct rt_producer
 	struct rt_producer_params params;
 	bool paused; /* by the client */
 	bool muted;  /* by the host */
+	bool screen;
 	struct layer layers[RT_PARAMS_MAX_ENCODINGS];
 	struct recent *recent;          /* opus: RECENT, by number; NULL: nothing has come */
 	struct rt_consumer **consumers; /* an array: a packet goes through it from end to end */
@@ -231,6 +232,30 @@ bool
 rt_producer_flows(const struct rt_producer *p)
 {
 	return !p->paused && !p->muted;
+}
+
+void
+rt_producer_set_screen(struct rt_producer *p, bool screen)
+{
+	p->screen = screen;
+}
+
+bool
+rt_producer_is_screen(const struct rt_producer *p)
+{
+	return p->screen;
+}
+
+/* A participant's camera and microphone are on one transport. */
+bool
+rt_producer_speaks(const struct rt_producer *p)
+{
+	const char *active = rt_speaker_active(p->home.speaker);
+
+	for (const struct rt_producer *q = *p->home.list; active[0] != '\0' && q != NULL; q = q->next)
+		if (strcmp(q->id, active) == 0)
+			return true;
+	return false;
 }
 
 /* After a pause the consumers begin anew: the numbers have gone on meanwhile, and what was lost is no loss. */

@@ -51,6 +51,11 @@ bool rt_producer_flows(const struct rt_producer *p);        /* neither paused no
 void rt_producer_pause(struct rt_producer *p, bool paused); /* by the client */
 void rt_producer_mute(struct rt_producer *p, bool muted);   /* by the host */
 
+/* Where a receiver has not room for all, a screen comes before other pictures, and then whoever speaks. */
+void rt_producer_set_screen(struct rt_producer *p, bool screen);
+bool rt_producer_is_screen(const struct rt_producer *p);
+bool rt_producer_speaks(const struct rt_producer *p); /* its participant is the active speaker */
+
 /* One decrypted media packet of a layer; repair: it came by RTX. */
 void rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair);
 /* The same, of opus in RED (RFC 2198): what of it is missing comes first, then the packet itself. */

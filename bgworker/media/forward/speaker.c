@@ -194,6 +194,12 @@ mean_level(const struct voice *v)
 	return level < 0 ? 0 : level > 127 ? 127 : (int) lround(level);
 }
 
+const char *
+rt_speaker_active(const struct rt_speaker *s)
+{
+	return s->active;
+}
+
 bool
 rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume)
 {

@@ -16,6 +16,8 @@ void rt_speaker_free(struct rt_speaker *s); /* NULL is fine */
 /* level: 0 (loudest) to 127 (silence), -dBov. */
 void rt_speaker_level(struct rt_speaker *s, const char *producer_id, uint8_t level);
 void rt_speaker_remove(struct rt_speaker *s, const char *producer_id);
+/* The producer of the active speaker; "" while there is none. */
+const char *rt_speaker_active(const struct rt_speaker *s);
 /* Each half second.  True when the active speaker changed: *producer_id is lent, *volume is in dBov (-127 to 0). */
 bool rt_speaker_turn(struct rt_speaker *s, const char **producer_id, int *volume);
 
