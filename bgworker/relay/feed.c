@@ -18,6 +18,7 @@
  * Memory is the relay's context; a fill may raise, as it runs SQL. */
 #include "postgres.h"
 
+#include "extension/events/early.h"
 #include "extension/events/event_text.h"
 #include "extension/events/ring.h"
 #include "feed.h"
@@ -151,6 +152,7 @@ fill_range(struct rt_feed *f, struct rt_batch *b, const struct rt_ring_event *ev
 
 	while (from <= event->seq_to && !rt_batch_is_full(b))
 		from = rt_batch_add_range(b, event->room_id, from, event->seq_to, at);
+	rt_early_wait(f->db);
 	f->at.next_seq = from;
 	return from > event->seq_to;
 }
@@ -213,6 +215,8 @@ fill_from_rescan(struct rt_feed *f, struct rt_batch *b)
 {
 	if (rt_rescan_fill(f->rescan, b))
 	{
+		/* It may have read what a crash would still take back. */
+		rt_early_wait(f->db);
 		f->rescued = rt_batch_count(b);
 		return;
 	}

@@ -63,5 +63,6 @@ bool rt_log_connections;
 bool rt_serve_reference;
 bool rt_disconnect_on_token_expiry;
 int rt_log_min_messages;
+int rt_early_lock_release;
 bool rt_suppress_events;
 char *rt_user_id;

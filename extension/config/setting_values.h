@@ -16,6 +16,14 @@ enum rt_ice_policy
 	RT_ICE_RELAY
 };
 
+/* Of rt.early_lock_release: where nothing but the own disk is waited for, or standbys too. */
+enum rt_early
+{
+	RT_EARLY_OFF,
+	RT_EARLY_LOCAL,
+	RT_EARLY_ON
+};
+
 /* In the order of the levels of bgworker/common/log.h. */
 enum rt_log_min
 {
@@ -89,6 +97,7 @@ extern bool rt_disconnect_on_token_expiry;
 extern int rt_log_min_messages; /* enum rt_log_min */
 
 /* of a session */
+extern int rt_early_lock_release; /* enum rt_early */
 extern bool rt_suppress_events;
 extern char *rt_user_id;
 

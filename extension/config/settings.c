@@ -79,6 +79,15 @@ static const struct config_enum_entry ice_policies[] = {
 	{NULL, 0, false},
 };
 
+/* "on" and "off" as a boolean setting has them. */
+static const struct config_enum_entry early_releases[] = {
+	{"off", RT_EARLY_OFF, false},  {"local", RT_EARLY_LOCAL, false},
+	{"on", RT_EARLY_ON, false},    {"true", RT_EARLY_ON, true},
+	{"false", RT_EARLY_OFF, true}, {"yes", RT_EARLY_ON, true},
+	{"no", RT_EARLY_OFF, true},    {"1", RT_EARLY_ON, true},
+	{"0", RT_EARLY_OFF, true},     {NULL, 0, false},
+};
+
 /* clang-format off */
 static const struct int_setting int_settings[] = {
 	{"rt.max_databases", &rt_max_databases, 4, 1, 64, PGC_POSTMASTER, 0, NOT_TOLD,
@@ -288,6 +297,12 @@ rt_settings_define(void)
 	DefineCustomEnumVariable("rt.ice_transport_policy", "Sets the iceTransportPolicy that clients in meetings use.",
 							 "relay: media goes through the TURN servers only. all: also directly.",
 							 &rt_ice_transport_policy, RT_ICE_ALL, ice_policies, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("rt.early_lock_release",
+							 "Releases the locks of a transaction that sends messages before its commit is flushed.",
+							 "Writers to one room then do not wait for one another's flush. local: not where a "
+							 "commit also waits for standbys.",
+							 &rt_early_lock_release, RT_EARLY_LOCAL, early_releases, PGC_USERSET, 0, NULL, NULL,
+							 NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("rt");
 #else

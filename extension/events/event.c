@@ -18,9 +18,12 @@
 #include "access/xlog.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
+#include "early.h"
 #include "event.h"
 #include "pending.h"
 #include "ring.h"
@@ -44,7 +47,10 @@ static struct
 {
 	struct rt_pending *pending; /* NULL: no event yet */
 	bool sort;
-	bool commands; /* an event was for the gateways themselves, though it may have been rolled back */
+	bool message;   /* one was a message, so a room's row is locked */
+	bool early;     /* the locks go before the commit is durable: early.c */
+	bool committed; /* early: the commit is decided, and not durable yet */
+	bool commands;  /* an event was for the gateways themselves, though it may have been rolled back */
 	enum stage stage;
 	uint64 pos; /* of the record, if RESERVED */
 } current;
@@ -107,6 +113,24 @@ Datum
 rt_check_served(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(is_served());
+}
+
+/* Whether this is a gateway's session, or acts as one. */
+static bool
+serves_clients(void)
+{
+	static Oid asked_for = InvalidOid;
+	static bool serves;
+	Oid user = GetSessionUserId();
+
+	if (user != asked_for)
+	{
+		Oid gateway = get_role_oid("rt_gateway", true);
+
+		serves = OidIsValid(gateway) && is_member_of_role_nosuper(user, gateway);
+		asked_for = user;
+	}
+	return serves;
 }
 
 static struct rt_pending *
@@ -174,6 +198,7 @@ rt_event_emit_message(int64 room_id, int64 seq, const char *payload, Size payloa
 	if (rt_suppress_events || !is_served())
 		return;
 	check_stage();
+	current.message = true;
 	head.flags = RT_EVENT_LOGGED | RT_EVENT_MESSAGE;
 	head.payload_len = payload_len;
 	head.room_id = room_id;
@@ -193,19 +218,20 @@ forget(void)
 {
 	current.pending = NULL;
 	current.sort = false;
+	current.message = false;
+	current.early = false;
+	current.committed = false;
 	current.commands = false;
 	current.stage = COLLECTING;
 }
 
 /* Still able to fail: everything that needs memory or a lock is done here. */
 static void
-before_commit(void)
+reserve(void)
 {
 	const char *body;
 	Size len;
 
-	if (current.pending == NULL)
-		return;
 	if (current.sort)
 		rt_pending_sort(current.pending);
 	body = rt_pending_body(current.pending, &len);
@@ -218,6 +244,30 @@ before_commit(void)
 		current.stage = rt_ring_reserve(own_slot, body, len, &current.pos) ? RESERVED : LEFT_OUT;
 }
 
+/* What a gateway's session has read goes to clients.  A transaction that writes and waits for its commit waits for
+ * all that it has seen, too. */
+static void
+wait_for_what_was_read(void)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) && synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		return;
+	if (own_slot == NULL && rt_shared_state != NULL)
+		own_slot = rt_database_find(MyDatabaseId, false);
+	if (own_slot != NULL && rt_early_is_any(own_slot) && serves_clients())
+		rt_early_wait(own_slot);
+}
+
+static void
+before_commit(void)
+{
+	wait_for_what_was_read();
+	if (current.pending == NULL)
+		return;
+	reserve();
+	if (current.message && current.stage != COLLECTING)
+		current.early = rt_early_begin(own_slot);
+}
+
 static void
 decide(bool committed)
 {
@@ -228,6 +278,37 @@ decide(bool committed)
 	else if (current.stage == RESERVED)
 		rt_ring_abort(own_slot, current.pos);
 	forget();
+}
+
+static void
+on_commit(void)
+{
+	if (!current.early)
+	{
+		decide(true);
+		return;
+	}
+	rt_early_commit();
+	current.committed = true;
+}
+
+static void
+on_abort(void)
+{
+	if (current.early)
+		rt_early_abort(own_slot);
+	decide(false);
+}
+
+/* Of the transaction's owners the first one that comes here finds all locks released: they go in the phase before, in
+ * one step for all. */
+static void
+on_release(ResourceReleasePhase phase, bool is_commit, bool is_top, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !current.committed)
+		return;
+	rt_early_finish(own_slot);
+	decide(true);
 }
 
 /* Another session commits a prepared transaction, long after: its events would have to be kept on disk. */
@@ -258,10 +339,10 @@ on_transaction(XactEvent event, void *arg)
 			refuse_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
-			decide(true);
+			on_commit();
 			break;
 		case XACT_EVENT_ABORT:
-			decide(false);
+			on_abort();
 			break;
 		case XACT_EVENT_PREPARE:
 			forget();
@@ -287,6 +368,7 @@ rt_event_install(void)
 {
 	RegisterXactCallback(on_transaction, NULL);
 	RegisterSubXactCallback(on_subtransaction, NULL);
+	RegisterResourceReleaseCallback(on_release, NULL);
 }
 
 static void

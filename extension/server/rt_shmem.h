@@ -77,6 +77,8 @@ typedef struct rt_database
 	pg_atomic_uint32 relay_procno; /* the relay's pgprocno + 1, 0: none.  relay writes */
 	pg_atomic_uint32 relay_wakeup; /* 1: a backend has set the latch and the relay has not looked yet */
 	rt_program programs[RT_MAX_PROGRAMS];
+	pg_atomic_uint32 early;       /* commits that are visible and not durable yet; backends write, see early.c */
+	pg_atomic_uint32 early_level; /* the strictest synchronous_commit of them; only rises */
 
 	/* relay's figures; the relay writes, anybody reads */
 	pg_atomic_uint64 last_pos;

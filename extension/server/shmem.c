@@ -172,6 +172,8 @@ init_shared(void)
 		LWLockInitialize(&db->ring.lock, ring_tranche);
 		pg_atomic_init_u32(&db->relay_procno, 0);
 		pg_atomic_init_u32(&db->relay_wakeup, 0);
+		pg_atomic_init_u32(&db->early, 0);
+		pg_atomic_init_u32(&db->early_level, 0);
 		reset_slot(db);
 	}
 }

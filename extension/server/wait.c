@@ -10,7 +10,8 @@ uint32
 rt_wait_event(enum rt_wait which)
 {
 #if PG_VERSION_NUM >= 170000
-	static const char *const names[RT_WAITS] = {"RtLauncherMain", "RtRelayMain", "RtSupervisorMain", "RtSuspend"};
+	static const char *const names[RT_WAITS] = {"RtLauncherMain", "RtRelayMain", "RtSupervisorMain", "RtSuspend",
+												"RtDurable"};
 	static uint32 events[RT_WAITS];
 
 	if (events[which] == 0)

@@ -58,6 +58,7 @@ my %wrong = (
 	'rt.port' => [ '0', '65536', 'http' ],
 	'rt.ping_interval' => [ '5ms', '25 parsecs' ],
 	'rt.max_payload' => ['1B'],
+	'rt.early_lock_release' => ['sometimes'],
 );
 my %right = (
 	'rt.databases' => [ 'rt', 'rt:4501, other', '"a,b":1:2', '"a:b"' ],
@@ -75,13 +76,14 @@ my %right = (
 	'rt.ssl_cert_file' => [ '', "$files/some.pem", 'PG_VERSION' ],
 	'rt.program_path' => [ '', "$files" ],
 	'rt.ping_interval' => [ '10s', '1min' ],
+	'rt.early_lock_release' => [ 'off', 'local', 'on', 'true' ],
 );
 
 sub alter { my ($name, $value) = @_; $value =~ s/'/''/g; return ($cluster->try_sql("ALTER SYSTEM SET $name = '$value'"))[1]; }
 
 for my $name (sort keys %wrong)
 {
-	my $numeric = $name =~ /port$|interval|payload|min_messages|policy/;
+	my $numeric = $name =~ /port$|interval|payload|min_messages|policy|lock_release/;
 	for my $value (@{ $wrong{$name} })
 	{
 		my $err = alter($name, $value);

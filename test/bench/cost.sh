@@ -1,0 +1,85 @@
+# Part l: what PostgreSQL's processors do for a message: by INSERT, by the functions of REST, and in one hot room.  Processor time
+# and not duration: of all the server's processes, those that have ended included, so the relay's share is in it.
+
+COST_SECONDS=4
+COST_BATCH=8
+COST_CONTENT='It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of'
+
+# In ticks.
+server_ticks()
+{
+	local postmaster pid
+	postmaster=$(sed 's/.*postmaster=\([0-9]*\).*/\1/' <<< "$RT_PIDS")
+	for pid in "$postmaster" $(pgrep -P "$postmaster")
+	do
+		sed 's/.*) //' "/proc/$pid/stat" 2> /dev/null | awk -v all="$([ "$pid" != "$postmaster" ] || echo 1)" '{ print $12 + $13 + (all ? $14 + $15 : 0) }'
+	done | awk '{ n += $1 } END { print n }'
+}
+
+# The rooms of part a have one member; here each has ten, who send.
+cost_scripts()
+{
+	local pick='\set room :first + random(0, 999)
+\set user 1 + (:room * 7 + random(0, 9) * 13) % 200'
+	local request="{\"content\":\"$COST_CONTENT\"}"
+	sql -c "INSERT INTO rt.room_members (room_id, user_id) SELECT r.id, 'bench' || (1 + (r.id * 7 + k * 13) % 200)
+		FROM rt.rooms AS r, generate_series(0, 9) AS k WHERE r.name LIKE 'bench %' ON CONFLICT DO NOTHING"
+	printf '%s\n%s\n' "$pick" "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'bench' || :user, '$COST_CONTENT');" > "$SCRATCH/cost.insert"
+	sed 's/rt\.messages/plain.messages/' "$SCRATCH/cost.insert" > "$SCRATCH/cost.plain"
+	printf '%s\n%s\n' "$pick" "SELECT rt_api.message_send('bench' || :user, ('{\"roomId\":\"' || :room || '\",\"content\":\"$COST_CONTENT\"}')::jsonb);" > "$SCRATCH/cost.send"
+	printf '%s\n%s\n' "$pick" "SELECT rt_api.message_send_batch(NULL, ('{\"roomId\":\"' || :room || '\",\"requests\":[' || rtrim(repeat('{\"actor\":\"bench' || :user || '\",\"req\":$request},', $COST_BATCH), ',') || ']}')::jsonb);" > "$SCRATCH/cost.batch"
+	printf '%s\n' '\set user random(1, :users)' "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:first, 'bench' || :user, '$COST_CONTENT');" > "$SCRATCH/cost.off"
+	cp "$SCRATCH/cost.off" "$SCRATCH/cost.local"
+}
+
+# cost_round MODE: prints messages a second and microseconds a message.
+cost_round()
+{
+	local mode=$1 out before after options='' each=1
+	[ "$mode" != off ] || options='-c rt.early_lock_release=off'
+	[ "$mode" != batch ] || each=$COST_BATCH
+	sql -c CHECKPOINT
+	before=$(server_ticks)
+	out=$(PGOPTIONS=$options pgbench -n -M prepared -c 8 -j "$(nproc)" -T "$COST_SECONDS" -D first="$FIRST_ROOM" -D users="$USERS" \
+		-f "$SCRATCH/cost.$mode" 2>&1) || { echo "$out" >&2; die 'pgbench failed'; }
+	# The relay is through with them.
+	until [ "$(sql -c 'SELECT ring_used FROM rt.stat_relay')" = 0 ]
+	do
+		sleep 0.05
+	done
+	after=$(server_ticks)
+	awk -v tps="$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' <<< "$out")" -v n="$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' <<< "$out")" \
+		-v ticks="$((after - before))" -v hz="$(getconf CLK_TCK)" -v each="$each" 'BEGIN { printf "%.0f %.0f\n", tps * each, 1e6 * ticks / hz / n / each }'
+}
+
+bench_l()
+{
+	local mode round rate us
+	declare -A all_rate=() all_us=() cost=() speed=()
+	[ -n "$(sql -c "SELECT to_regclass('plain.messages')")" ] || sql -f "$BENCH/insert.sql" > /dev/null || die 'cannot make the tables to compare with'
+	FIRST_ROOM=$(sql -c "SELECT min(id) FROM rt.rooms WHERE name LIKE 'bench %'")
+	cost_scripts
+	for round in $(seq "$ROUNDS")
+	do
+		for mode in plain insert send batch off local
+		do
+			progress "cost of a message, $mode, round $round"
+			read -r rate us < <(cost_round "$mode") || die 'no figure'
+			all_rate[$mode]+=" $rate"
+			all_us[$mode]+=" $us"
+		done
+	done
+	# The lists are meant to fall apart into words.
+	# shellcheck disable=SC2086
+	for mode in plain insert send batch off local
+	do
+		cost[$mode]=$(median ${all_us[$mode]})
+		speed[$mode]=$(median ${all_rate[$mode]})
+	done
+	row 'l CPU of PostgreSQL a message: same table without triggers, 8 clients' "${cost[plain]} us"
+	row 'l CPU of PostgreSQL a message: INSERT' "${cost[insert]} us" '' "$(ratio "${cost[insert]}" "${cost[plain]}")"
+	row 'l CPU of PostgreSQL a message: rt_api.message_send : INSERT' "${cost[send]} us" '<= 1.25' "$(ratio "${cost[send]}" "${cost[insert]}")"
+	row "l CPU of PostgreSQL a message: message_send_batch of $COST_BATCH : INSERT" "${cost[batch]} us" '<= 1.25' "$(ratio "${cost[batch]}" "${cost[insert]}")"
+	row 'l one room, 8 clients, locks held over the flush' "${speed[off]}/s ${cost[off]} us"
+	row 'l one room, 8 clients, rt.early_lock_release : held' "${speed[local]}/s ${cost[local]} us" '>= 1.5' "$(ratio "${speed[local]}" "${speed[off]}")"
+}
