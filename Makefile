@@ -10,11 +10,12 @@
 #   make dist           the source of a release, build/dist/rt-VERSION.tar.gz
 #   make fuzz           runs each fuzz target for a minute; make fuzz FUZZ_SECONDS=2
 #   make bench          the table of measurements; make bench PART=a
+#   make soak           random histories of many devices for hours; make soak SOAK_HOURS=8 SOAK_SEED=100
 #   make lint           what clang, clang-format and eslint say
 #   make lint-layers    the order of the folders: what includes or calls what
 
 # These install what the rest of this file needs, so they must not need it themselves.
-SELF_SUFFICIENT = demo test test-versions test-package test-container bench fuzz
+SELF_SUFFICIENT = demo test test-versions test-package test-container bench fuzz soak
 .PHONY: $(SELF_SUFFICIENT)
 demo:
 	@test/demo
@@ -28,6 +29,10 @@ test-container:
 	@test/container
 bench:
 	@test/bench/run $(PART)
+SOAK_HOURS ?= 4
+SOAK_SEED ?= $(shell date +%s)
+soak:
+	@node test/clients/histories/run.mjs --hours $(SOAK_HOURS) --seed $(SOAK_SEED) --seconds 60 --jobs 2
 FUZZ_SECONDS ?= 60
 fuzz:
 	$(MAKE) -C test/unit fuzz SECONDS=$(FUZZ_SECONDS)

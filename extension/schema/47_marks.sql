@@ -12,11 +12,13 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'number of a member''s unread messages, without own and deleted ones; at most 1,000';
 
+-- lastSeq says up to where the counts go: a message that commits between this snapshot and our commit may be told first.
 CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
-		'mentionCount', rt_private.mention_count(m), 'timestamp', rt_private.iso(clock_timestamp()));
+		'mentionCount', rt_private.mention_count(m), 'lastSeq', (SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = m.room_id),
+		'timestamp', rt_private.iso(clock_timestamp()));
 END
 $$;
 COMMENT ON FUNCTION rt_private.read_state(rt.room_members) IS 'chat-read-state';

@@ -47,6 +47,27 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.changes_after(bigint, bigint, bigint, integer, bigint) IS 'messages of a room that changed after a number, as they are now';
 
+-- A page of messages with the reactions to each, since whoever was added later hears of earlier ones in no other way.
+CREATE FUNCTION rt_private.with_reactions(room_id bigint, page json) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	head bigint := (page -> 0 ->> 'seq')::bigint;
+	tail bigint := (page -> -1 ->> 'seq')::bigint;
+BEGIN
+	RETURN (SELECT coalesce(json_agg((left(e.message::text, -1) || ',"reactions":' || coalesce(t.reactions, '[]') || '}')::json ORDER BY e.n), '[]')
+		FROM json_array_elements(page) WITH ORDINALITY AS e (message, n)
+			LEFT JOIN (SELECT g.seq, json_agg(json_build_object('emoji', g.emoji, 'count', g.n, 'userIds', g.users) ORDER BY g.first, g.emoji)::text AS reactions
+				FROM (SELECT r.seq, r.emoji, count(*) AS n, min(r.created_at) AS first,
+						(array_agg(r.user_id ORDER BY r.created_at, r.user_id))[1:50] AS users
+					FROM rt.reactions AS r
+					WHERE r.room_id = with_reactions.room_id AND r.seq BETWEEN head AND tail
+					GROUP BY r.seq, r.emoji) AS g
+				GROUP BY g.seq) AS t
+			ON t.seq = head + e.n - 1);
+END
+$$;
+COMMENT ON FUNCTION rt_private.with_reactions(bigint, json) IS 'messages, of which none is missing between the first and the last, with the reactions to them';
+
 CREATE FUNCTION rt_private.sync_one(actor text, room bigint, after bigint, after_change bigint, most integer, bytes bigint,
 	OUT part json, OUT size bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -71,7 +92,7 @@ BEGIN
 	IF after IS NOT NULL OR after_change IS NULL THEN
 		SELECT * INTO found_page FROM rt_private.page_after(room, greatest(coalesce(after, 0), hidden), NULL, most, bytes);
 		size := found_page.size;
-		parts := parts || jsonb_build_object('messages', found_page.page, 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
+		parts := parts || jsonb_build_object('messages', rt_private.with_reactions(room, found_page.page), 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
 	ELSE
 		parts := parts || jsonb_build_object('lastSeq', r.last_seq, 'hasMore', false);
 	END IF;

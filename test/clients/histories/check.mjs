@@ -1,0 +1,67 @@
+// What the database holds, compared with what each device does.
+import { isDeepStrictEqual } from 'node:util';
+
+async function truthOf(cluster) {
+  const [members, messages, reactions] = await Promise.all([
+    // Counted anew, and not by the functions that the server tells clients with.
+    cluster.sql(`SELECT m.room_id::text AS room, m.user_id AS user, m.role, m.last_read_seq::int AS read,
+        (SELECT count(*)::int FROM rt.messages t WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq
+           AND t.sender_id <> m.user_id AND t.deleted_at IS NULL) AS unread,
+        rt_private.mention_count(m)::int AS mentions
+      FROM rt.room_members m`),
+    cluster.sql(`SELECT h.room_id::text AS room, h.seq::int, (h.m).content, (h.m).sender_id AS sender, (h.m).deleted_at IS NOT NULL AS deleted
+      FROM rt_private.history h ORDER BY 1, 2`),
+    cluster.sql('SELECT room_id::text AS room, seq::int, user_id AS user, emoji FROM rt.reactions'),
+  ]);
+  const rooms = new Map();
+  const roomOf = (id) => rooms.get(id) ?? rooms.set(id, { members: new Map(), messages: new Map() }).get(id);
+  for (const row of members) roomOf(row.room).members.set(row.user, row);
+  for (const { room, seq, content, sender, deleted } of messages) roomOf(room).messages.set(seq, { content: deleted ? '' : content, sender, deleted, reactions: new Map() });
+  for (const { room, seq, user, emoji } of reactions) {
+    const message = roomOf(room).messages.get(seq);
+    if (message) message.reactions.set(emoji, (message.reactions.get(emoji) ?? new Set()).add(user));
+  }
+  return rooms;
+}
+
+const shown = (value) => JSON.stringify(value, (key, item) => (item instanceof Map || item instanceof Set ? [...item] : item));
+
+function sorted(map) {
+  return new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value instanceof Set ? new Set([...value].sort()) : value]));
+}
+
+function* roomDifferences(device, room, truth) {
+  const me = truth.members.get(device.user.id);
+  const badge = room.badge && device.badgeOf(room);
+  const badgeThen = { lastReadSeq: me.read, unread: me.unread, mentions: me.mentions };
+  if (!isDeepStrictEqual(badge, badgeThen)) yield `badge ${shown(badge)}, where the database has ${shown(badgeThen)}`;
+  if (!room.joins) return;
+  if (!room.joined || room.queue) {
+    yield 'not joined';
+    return;
+  }
+  const roles = new Map([...truth.members].map(([id, { role }]) => [id, role]));
+  if (!isDeepStrictEqual(sorted(room.members), sorted(roles))) yield `members ${shown(sorted(room.members))}, where the database has ${shown(sorted(roles))}`;
+  for (const [seq, message] of truth.messages) {
+    const held = room.messages.get(seq);
+    // Reactions to what is deleted are nobody's to see.
+    const copy = (m) => m && { ...m, reactions: m.deleted ? undefined : sorted(m.reactions) };
+    if (!isDeepStrictEqual(copy(held), copy(message))) yield `message ${seq} ${shown(held)}, where the database has ${shown(message)}`;
+  }
+  for (const seq of room.messages.keys()) if (!truth.messages.has(seq)) yield `message ${seq}, which is not in the database`;
+}
+
+export async function differences(history) {
+  const truth = await truthOf(history.cluster);
+  const found = [];
+  for (const device of history.devices) {
+    for (const [id, room] of truth) {
+      const held = device.rooms.get(id);
+      const isMember = room.members.has(device.user.id);
+      if (isMember && !held) found.push(`${device.name} room ${id}: unknown to it`);
+      if (isMember && held) for (const what of roomDifferences(device, held, room)) found.push(`${device.name} room ${id}: ${what}`);
+    }
+    for (const id of device.rooms.keys()) if (!truth.get(id)?.members.has(device.user.id)) found.push(`${device.name} room ${id}: not a member`);
+  }
+  return found;
+}
