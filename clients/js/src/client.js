@@ -210,7 +210,8 @@ export class Client extends Store {
   // Rooms that are opened together are joined together.
   #joinSoon(...rooms) {
     for (const room of rooms) this.#toJoin.add(room);
-    this.#joining ??= setTimeout(() => {
+    if (this.#joining) return;
+    this.#joining = setTimeout(() => {
       this.#joining = undefined;
       this.#join().catch((error) => this.#emitter.emit('error', error));
     }, JOIN_MS);

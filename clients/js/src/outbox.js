@@ -125,7 +125,7 @@ export class Outbox {
 
   #load() {
     try {
-      return (JSON.parse(this.storage?.getItem(this.key) ?? '[]')).map(({ tries: _, ...item }) => item);
+      return (JSON.parse(this.storage?.getItem(this.key) ?? '[]')).map((item) => ({ ...item, tries: 0 }));
     } catch {
       return [];
     }
