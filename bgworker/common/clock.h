@@ -1,4 +1,4 @@
-/* clock.h: the two clocks, in microseconds. Everything in rt reads them here; nothing else is needed, so the server's
+/* clock.h: the clocks, in microseconds. Everything in rt reads them here; nothing else is needed, so the server's
  * side does too. */
 #ifndef RT_CLOCK_H
 #define RT_CLOCK_H
@@ -27,6 +27,14 @@ static inline uint64_t
 rt_clock_of_day_us(void)
 {
 	return rt_clock_read_us(CLOCK_REALTIME);
+}
+
+/* What this thread has computed: for charging work to whom it was done for, however busy the machine is.  Costs a
+ * system call. */
+static inline uint64_t
+rt_clock_cpu_us(void)
+{
+	return rt_clock_read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 #endif

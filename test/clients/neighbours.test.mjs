@@ -15,7 +15,7 @@ let cluster, alice, bob, mallory, roomId;
 const bad = new Set();
 
 before(async () => {
-  cluster = await Cluster.start({ 'rt.max_connections': PLACES, 'rt.rate_logins': 100000, 'rt.rate_messages': 100000, 'rt.rate_burst': 100000, 'rt.rate_events': 100000, 'rt.trusted_proxies': '127.0.0.77' });
+  cluster = await Cluster.start({ 'rt.max_connections': PLACES, 'rt.rate_logins': 100000, 'rt.rate_messages': 100000, 'rt.rate_burst': 100000, 'rt.rate_events': 100000, 'rt.trusted_proxies': '127.0.0.77', 'rt.connect_timeout': '60s' });
   [alice, bob, mallory] = await cluster.users('alice', 'bob', 'mallory');
   roomId = await cluster.room('neighbours', 'alice', 'bob');
 });

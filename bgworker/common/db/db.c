@@ -4,7 +4,7 @@
  *
  * What must stay true:
  *
- * - A call is answered once: by the server, or with `unavailable` when it waited WAIT_LIMIT_MS, when its
+ * - A call is answered once: by the server, or with `unavailable` when it waited its lane's wait_limits_ms, when its
  *   connection broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals
  *   wait for the end of the turn.
  * - Calls of one user on one lane begin in their order.
@@ -27,7 +27,6 @@
 #include "bgworker/common/metric.h"
 
 #define MAX_PIPES 32
-#define WAIT_LIMIT_MS 8000 /* a call that no connection took by then is refused */
 #define CHECK_EVERY_MS 1000
 #define MAX_WAITING_BYTES (128u << 20)
 
@@ -43,6 +42,11 @@ static const struct rt_dbpipe_limits limits[] = {
 	[RT_DB_SLOW] = {.statement_timeout_ms = 30000, .lock_timeout_ms = 500},
 	[RT_DB_OWN] = {.statement_timeout_ms = 10000, .lock_timeout_ms = 5000},
 };
+
+/* A call that no connection took by then is refused.  Passwords are slow by design, and an address's are checked one
+ * after the other: an office that comes to work gets in all the same. */
+static const uint64_t wait_limits_ms[] = {
+	[RT_DB_FAST] = 8000, [RT_DB_LOCKING] = 8000, [RT_DB_SLOW] = 25000, [RT_DB_OWN] = 8000};
 
 /* The connections of one lane and the calls that wait for them. */
 struct lane
@@ -286,7 +290,8 @@ on_dropped(void *arg, struct rt_dbcall *call)
 static void
 refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 {
-	uint64_t before_ms = now_ms > WAIT_LIMIT_MS ? now_ms - WAIT_LIMIT_MS : 0;
+	uint64_t limit_ms = wait_limits_ms[lane - db->lanes];
+	uint64_t before_ms = now_ms > limit_ms ? now_ms - limit_ms : 0;
 
 	while (lane->head != NULL && lane->head->since_ms < before_ms)
 		refuse(db, pop(db, lane));

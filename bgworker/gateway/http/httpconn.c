@@ -804,9 +804,10 @@ static void
 process_turn(struct rt_httpconn *c)
 {
 	uint64_t began_us = rt_clock_us();
+	bool was_guest = c->guest.share != NULL;
+	uint64_t computed_us = was_guest ? rt_clock_cpu_us() : 0;
 	uint64_t bytes_before = c->server->traffic->bytes_out;
 	struct rt_share *address = rt_share_ref(c->address);
-	bool was_guest = c->guest.share != NULL;
 	uint32_t first = c->replies;
 	enum state before;
 	uint32_t replies;
@@ -825,10 +826,9 @@ process_turn(struct rt_httpconn *c)
 	} while ((c->state == READING_HEAD || c->state == READING_BODY) && (c->state != before || c->replies != replies));
 	/* A connection that was taken, or closed, is no guest any more, and was one.  What is learned of the client
 	 * meanwhile counts: behind a proxy it is told by the request. */
-	if (c->guest.share != NULL)
-		rt_share_charge(c->address, rt_clock_us(), rt_clock_us() - began_us);
-	else if (was_guest && c->state == CLOSED)
-		rt_share_charge(address, rt_clock_us(), rt_clock_us() - began_us);
+	if (was_guest && (c->guest.share != NULL || c->state == CLOSED))
+		rt_share_charge(c->guest.share != NULL ? c->address : address, rt_clock_us(),
+						rt_clock_cpu_us() - computed_us);
 	rt_share_drop(address);
 	if (c->state == READING_HEAD && c->replies != first && rt_buf_len(&c->in) > 0)
 		go_on_later(c);
