@@ -39,6 +39,7 @@
 #include "bgworker/gateway/delivery/presence.h"
 #include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/delivery/recovery.h"
+#include "bgworker/gateway/engineio/sendring.h"
 #include "bgworker/gateway/lifecycle/entry.h"
 #include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/lifecycle/leave.h"
@@ -81,6 +82,7 @@ struct settings
 	/* Of the start: a change of these restarts the program. */
 	int db_connections;
 	bool confine;
+	bool io_uring;
 	bool own_metrics; /* /metrics has an address of its own */
 };
 
@@ -89,6 +91,8 @@ struct gateway
 	struct rt_self self;
 	struct settings settings;
 	struct rt_loop *loop;
+	struct rt_sendring *ring; /* until the network has it */
+	bool has_ring;
 	struct rt_conf *conf;
 	struct rt_host *host; /* NULL: the supervisor has started us */
 	struct rt_db *db;
@@ -150,6 +154,7 @@ read_settings(struct settings *s, struct rt_conf *c)
 	rt_expiry_read_settings(&s->expiry, c);
 	s->db_connections = (int) rt_conf_int(c, "db_connections");
 	s->confine = rt_conf_bool(c, "confine");
+	s->io_uring = rt_conf_bool(c, "io_uring");
 	s->own_metrics = rt_conf_str(c, "metrics_address")[0] != '\0';
 }
 
@@ -366,7 +371,14 @@ make_network(struct gateway *g)
 		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = g};
 	const struct rt_http_router_app http = {.on_request = on_request, .user_of = user_of, .arg = g};
 
-	return rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, &http);
+	enum rt_result rc = rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, &http);
+
+	if (rc != RT_OK)
+		return rc;
+	rt_network_use_ring(g->network, g->ring);
+	g->has_ring = g->ring != NULL;
+	g->ring = NULL;
+	return RT_OK;
 }
 
 static enum rt_result
@@ -715,7 +727,7 @@ confine(const struct gateway *g)
 
 	if (g->host != NULL)
 		own.folders = rt_host_folders(g->host, &own.nfolders);
-	rt_confine(rt_conf_conninfo(g->conf), g->host == NULL ? NULL : &own);
+	rt_confine(rt_conf_conninfo(g->conf), g->host == NULL ? NULL : &own, g->has_ring);
 }
 
 static enum rt_result
@@ -835,6 +847,7 @@ main(int argc, char **argv)
 	}
 	read_settings(&g.settings, g.conf);
 	rt_confine_cores(g.settings.confine);
+	g.ring = g.settings.io_uring ? rt_sendring_new() : NULL;
 	if (g.settings.confine)
 		rt_confine_no_ring();
 	rc = start(&g);

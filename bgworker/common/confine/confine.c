@@ -246,9 +246,9 @@ add_own(struct rt_confine_needs *needs, const struct rt_confine_own *own)
 }
 
 void
-rt_confine(const char *conninfo, const struct rt_confine_own *own)
+rt_confine(const char *conninfo, const struct rt_confine_own *own, bool has_ring)
 {
-	struct rt_confine_needs needs = {0};
+	struct rt_confine_needs needs = {.ring = has_ring};
 	struct paths paths;
 	PQconninfoOption *options;
 
