@@ -144,11 +144,21 @@ test_time(void)
 }
 
 static const struct rt_share_guest *spared;
+static const struct rt_share_guest *ended;
 
 static bool
-may(const struct rt_share_guest *g)
+end_guest(struct rt_share_guest *g)
 {
-	return g != spared;
+	if (g == spared)
+		return false;
+	ended = g;
+	return true;
+}
+
+static bool
+end_other(struct rt_share_guest *g)
+{
+	return end_guest(g);
 }
 
 static void
@@ -158,24 +168,26 @@ test_places(void)
 	struct rt_share *few = address(1);
 	struct rt_share *many = address(2);
 
-	spared = NULL;
-	ok(rt_shares_victim(set, may) == NULL, "nobody is there");
+	for (int i = 0; i < 40; i++)
+		guests[i].end = i == 20 ? end_other : end_guest;
+	ok(!rt_shares_make_room(set, NULL), "nobody is there");
 	for (int i = 0; i < 4; i++)
 		rt_share_enter(&guests[i], few);
-	ok(rt_shares_victim(set, may) == &guests[0], "the oldest goes");
+	ok(rt_shares_make_room(set, NULL) && ended == &guests[0], "the oldest goes");
 	for (int i = 4; i < 40; i++)
 		rt_share_enter(&guests[i], many);
-	ok(rt_shares_victim(set, may) == &guests[4], "of the address that has most");
+	ok(rt_shares_make_room(set, NULL) && ended == &guests[4], "of the address that has most");
+	ok(rt_shares_make_room(set, end_other) && ended == &guests[20], "of those that are asked for");
 	spared = &guests[4];
-	ok(rt_shares_victim(set, may) == &guests[5], "that can be spared");
+	ok(rt_shares_make_room(set, NULL) && ended == &guests[5], "that can be spared");
 	rt_share_enter(&guests[5], many);
-	ok(rt_shares_victim(set, may) == &guests[6], "who comes again is the youngest");
+	ok(rt_shares_make_room(set, NULL) && ended == &guests[6], "who comes again is the youngest");
 	for (int i = 6; i < 40; i++)
 		rt_share_leave(&guests[i]);
-	ok(rt_shares_victim(set, may) == &guests[0], "when they have left, the others are more");
+	ok(rt_shares_make_room(set, NULL) && ended == &guests[0], "when they have left, the others are more");
 	for (int i = 0; i < 40; i++)
 		rt_share_leave(&guests[i]);
-	ok(rt_shares_victim(set, may) == NULL, "all have left");
+	ok(!rt_shares_make_room(set, NULL), "all have left");
 	rt_share_drop(few);
 	rt_share_drop(many);
 }

@@ -652,6 +652,12 @@ rt_eio_session_set_name(struct rt_eio_session *s, const char *name)
 	s->name = name;
 }
 
+struct rt_share *
+rt_eio_session_share(const struct rt_eio_session *s)
+{
+	return s->share;
+}
+
 const char *
 rt_eio_session_peer(const struct rt_eio_session *s)
 {

@@ -44,7 +44,7 @@ struct rt_eio_handler
 	void *(*on_open)(void *arg, struct rt_eio_session *s); /* returns what the others get as owner */
 	void (*on_message)(void *owner, const char *data, size_t len, bool binary); /* without the packet type */
 	void (*on_close)(void *owner, const char *reason); /* the session is not valid after it */
-	struct rt_eio_session *(*on_full)(void *arg);      /* the one that may end for a new one; NULL: none */
+	bool (*on_full)(void *arg); /* ends one for a new one; false: none may go */
 	void *arg;
 };
 
@@ -61,6 +61,7 @@ void rt_eio_session_admit(struct rt_eio_session *s, const char *user);
 /* What the log calls the session: the Socket.IO id, which rt.stat_connections has too.  Ours must stay secret. */
 void rt_eio_session_set_name(struct rt_eio_session *s, const char *name); /* lent until the session ends */
 
+struct rt_share *rt_eio_session_share(const struct rt_eio_session *s); /* whose it is; lent; NULL: it has ended */
 const char *rt_eio_session_peer(const struct rt_eio_session *s);
 const char *rt_eio_session_bearer(const struct rt_eio_session *s);    /* of the handshake's Authorization; or NULL */
 bool rt_eio_session_without_recovery(const struct rt_eio_session *s); /* the handshake has ?recovery=0 or false */

@@ -87,23 +87,12 @@ refuse_new(struct rt_httpconn *c, const char *why)
 												  .close = true});
 }
 
-bool
-rt_engineio_make_room(struct rt_engineio *e)
-{
-	struct rt_eio_session *s = e->sessions.handler.on_full(e->sessions.handler.arg);
-
-	if (s == NULL)
-		return false;
-	e->sessions.traffic->made_room++;
-	rt_eio_session_abort(s, "connect timeout");
-	return true;
-}
-
 /* A session on polling outlives its connections, so sessions are limited too. */
 static bool
 has_place(struct rt_engineio *e)
 {
-	return e->sessions.traffic->sessions < (uint64_t) e->sessions.limits->max_connections || rt_engineio_make_room(e);
+	return e->sessions.traffic->sessions < (uint64_t) e->sessions.limits->max_connections ||
+		   e->sessions.handler.on_full(e->sessions.handler.arg);
 }
 
 enum rt_http_verdict

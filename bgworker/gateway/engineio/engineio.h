@@ -29,8 +29,6 @@ void rt_engineio_use_ring(struct rt_engineio *e, struct rt_sendring *ring); /* t
 void rt_engineio_drain(struct rt_engineio *e);                /* closes all sessions, a bounded number a turn */
 void rt_engineio_refuse_sessions(struct rt_engineio *e);      /* new ones, with 503 */
 void rt_engineio_end_some(struct rt_engineio *e, uint64_t n); /* what is queued for them goes out first */
-/* Ends the session that can be spared first, one that has no CONNECT.  False: there is none. */
-bool rt_engineio_make_room(struct rt_engineio *e);
 void rt_engineio_free(struct rt_engineio *e); /* NULL is fine */
 
 /* Requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated. */

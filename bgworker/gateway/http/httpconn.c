@@ -914,6 +914,18 @@ on_events(void *arg, int events)
 		read_some(c);
 }
 
+/* A stranger's connection makes room, unless somebody would miss it: a request that is being answered is a promise. */
+static bool
+end_guest(struct rt_share_guest *g)
+{
+	struct rt_httpconn *c = (struct rt_httpconn *) ((char *) g - offsetof(struct rt_httpconn, guest));
+
+	if (c->state == ANSWERING || c->state == PACKING || c->processing)
+		return false;
+	close_conn(c);
+	return true;
+}
+
 /* ---- for the handler ----------------------------------------------------------- */
 
 void
@@ -927,6 +939,7 @@ rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, c
 	c->throttle.fn = on_throttle_over;
 	c->hold.evict = on_evicted;
 	c->address = rt_share_of_address(s->shares, peer);
+	c->guest.end = end_guest;
 	rt_share_enter(&c->guest, c->address);
 	snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	rt_buf_init(&c->in, in_limit(s));
@@ -997,28 +1010,6 @@ struct rt_share *
 rt_httpconn_address_share(const struct rt_httpconn *c)
 {
 	return c->address;
-}
-
-/* Whether somebody would miss it: a request that is being answered is a promise. */
-static bool
-is_silent(const struct rt_share_guest *g)
-{
-	const struct rt_httpconn *c =
-		(const struct rt_httpconn *) ((const char *) g - offsetof(struct rt_httpconn, guest));
-
-	return c->state != ANSWERING && c->state != PACKING && !c->processing;
-}
-
-bool
-rt_httpconn_server_make_room(struct rt_httpconn_server *s)
-{
-	struct rt_share_guest *g = rt_shares_victim(s->shares, is_silent);
-
-	if (g == NULL)
-		return false;
-	s->traffic->made_room++;
-	close_conn((struct rt_httpconn *) ((char *) g - offsetof(struct rt_httpconn, guest)));
-	return true;
 }
 
 const char *

@@ -64,9 +64,6 @@ const char *rt_httpconn_peer(const struct rt_httpconn *c); /* the address at the
 void rt_httpconn_admit(struct rt_httpconn *c, struct rt_share *user);
 struct rt_share *rt_httpconn_address_share(const struct rt_httpconn *c); /* lent */
 
-/* Closes the stranger's connection that can be spared first.  False: there is none. */
-bool rt_httpconn_server_make_room(struct rt_httpconn_server *s);
-
 /* Who asks, which behind a proxy is somebody else with each request; the peer until it is set.  Copied. */
 void rt_httpconn_set_client(struct rt_httpconn *c, const char *client);
 const char *rt_httpconn_client(const struct rt_httpconn *c);

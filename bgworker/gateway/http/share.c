@@ -38,7 +38,7 @@
 #define CPU_BURST_US 100000
 #define NAMES_MAX 20000 /* addresses that are kept though nothing refers to them */
 #define CROWDS 32
-#define LOOKS_MAX 64 /* at guests that may not go, for one that may */
+#define LOOKS_MAX 1000 /* at guests that may not go, for one that may */
 
 struct rt_share
 {
@@ -395,8 +395,8 @@ rt_share_leave(struct rt_share_guest *g)
 	rt_share_drop(s);
 }
 
-struct rt_share_guest *
-rt_shares_victim(struct rt_shares *set, bool (*may)(const struct rt_share_guest *g))
+bool
+rt_shares_make_room(struct rt_shares *set, bool (*only)(struct rt_share_guest *g))
 {
 	int looks = 0;
 
@@ -404,10 +404,13 @@ rt_shares_victim(struct rt_shares *set, bool (*may)(const struct rt_share_guest 
 		for (struct rt_share *s = set->crowds[i]; s != NULL; s = s->next)
 			for (struct rt_share_guest *g = s->guests; g != NULL; g = g->next)
 			{
-				if (may(g))
-					return g;
+				if ((only == NULL || g->end == only) && g->end(g))
+				{
+					set->traffic->made_room++;
+					return true;
+				}
 				if (++looks == LOOKS_MAX)
-					return NULL;
+					return false;
 			}
-	return NULL;
+	return false;
 }

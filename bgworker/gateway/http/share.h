@@ -57,18 +57,19 @@ uint32_t rt_share_wait_ms(struct rt_share *s, uint64_t now_us); /* until it may 
 
 /* ---- places --------------------------------------------------------------------------- */
 
-/* A stranger's connection.  All zero is none. */
+/* What a stranger has a place by: a connection, or a session.  All zero is none. */
 struct rt_share_guest
 {
-	struct rt_share *share; /* NULL: not among the guests */
+	bool (*end)(struct rt_share_guest *g); /* at once; false: this one may stay.  Set it before it enters */
+	struct rt_share *share;                /* NULL: not among the guests */
 	struct rt_share_guest *next, **prevp;
 };
 
 void rt_share_enter(struct rt_share_guest *g, struct rt_share *s); /* as the youngest; moves it if it is there */
 void rt_share_leave(struct rt_share_guest *g);                     /* not there is fine */
 
-/* The guest that goes when there is no place: the oldest that may(), of the address that has most, give or take a
- * factor of two.  NULL: there is none. */
-struct rt_share_guest *rt_shares_victim(struct rt_shares *set, bool (*may)(const struct rt_share_guest *g));
+/* When there is no place: ends the oldest guest of the address that has most, give or take a factor of two.  `only`: of
+ * those whose end() it is; NULL: of all.  False: there is none that may go. */
+bool rt_shares_make_room(struct rt_shares *set, bool (*only)(struct rt_share_guest *g));
 
 #endif

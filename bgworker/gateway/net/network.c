@@ -122,8 +122,7 @@ on_full(void *arg)
 {
 	struct rt_network *t = arg;
 
-	return rt_httpconn_server_make_room(rt_http_router_server(t->router)) ||
-		   rt_engineio_make_room(rt_sockets_engineio(t->sockets));
+	return rt_shares_make_room(t->shares, NULL);
 }
 
 static void

@@ -53,8 +53,7 @@ struct rt_socket
 	void *data;
 	enum state state;
 	struct rt_wheel_entry connect_timeout;
-	struct rt_socket *older; /* of those that are idle */
-	struct rt_socket *newer;
+	struct rt_share_guest guest; /* while it is idle */
 	size_t attachment_bytes; /* of the binary packet and what has come of its attachments */
 	int attachments;         /* that are still to come */
 	int strikes;
@@ -71,10 +70,9 @@ struct rt_sockets
 	const struct rt_socket_settings *settings;
 	struct rt_traffic *traffic;
 	struct rt_socket_app app;
+	struct rt_shares *shares;
 	struct rt_engineio *engineio;
 	struct rt_map *by_id; /* those that the application knows */
-	struct rt_socket *oldest_idle;
-	struct rt_socket *newest_idle;
 };
 
 /* Takes the reference. */
@@ -117,44 +115,32 @@ await_connect(struct rt_socket *s)
 	rt_wheel_set(s->set->wheel, &s->connect_timeout, s->set->settings->connect_timeout_ms);
 }
 
+/* A session without a CONNECT costs nobody a login, so it must not keep out who has one. */
+static bool
+end_guest(struct rt_share_guest *g)
+{
+	struct rt_socket *s = (struct rt_socket *) ((char *) g - offsetof(struct rt_socket, guest));
+
+	rt_eio_session_abort(s->session, "connect timeout");
+	return true;
+}
+
 static void
 become_idle(struct rt_socket *s)
 {
-	struct rt_sockets *set = s->set;
+	struct rt_share *share = rt_eio_session_share(s->session);
 
 	s->state = IDLE;
-	s->newer = NULL;
-	s->older = set->newest_idle;
-	if (s->older != NULL)
-		s->older->newer = s;
-	else
-		set->oldest_idle = s;
-	set->newest_idle = s;
+	if (share != NULL)
+		rt_share_enter(&s->guest, share);
 }
 
-/* It leaves the list; its state is the caller's to set. */
-static void
-end_idleness(struct rt_socket *s)
-{
-	struct rt_sockets *set = s->set;
-
-	if (s->newer != NULL)
-		s->newer->older = s->older;
-	else
-		set->newest_idle = s->older;
-	if (s->older != NULL)
-		s->older->newer = s->newer;
-	else
-		set->oldest_idle = s->newer;
-}
-
-/* Sessions without a CONNECT cost nobody a login, so they must not keep out who has one. */
-static struct rt_eio_session *
+static bool
 on_full(void *arg)
 {
 	const struct rt_sockets *set = arg;
 
-	return set->oldest_idle == NULL ? NULL : set->oldest_idle->session;
+	return rt_shares_make_room(set->shares, end_guest);
 }
 
 /* After these reasons a client with recovery does not come back, as in the reference implementation. */
@@ -212,7 +198,7 @@ take_connect(struct rt_socket *s, const struct rt_sio_packet *p)
 		close_for_error(s, "a second CONNECT");
 		return;
 	}
-	end_idleness(s);
+	rt_share_leave(&s->guest);
 	s->state = CONNECTING;
 	rt_id_make(s->id);
 	rt_eio_session_set_name(s->session, s->id);
@@ -336,6 +322,7 @@ on_open(void *arg, struct rt_eio_session *session)
 	s->set = arg;
 	s->session = session;
 	s->connect_timeout.fn = on_connect_timeout;
+	s->guest.end = end_guest;
 	become_idle(s);
 	await_connect(s);
 	return s;
@@ -358,7 +345,7 @@ on_close(void *owner, const char *reason)
 	struct rt_socket *s = owner;
 
 	end_socket(s, s->state == LEAVING ? s->leave_reason : reason);
-	end_idleness(s);
+	rt_share_leave(&s->guest);
 	rt_wheel_unset(s->set->wheel, &s->connect_timeout);
 	free(s);
 }
@@ -518,6 +505,7 @@ rt_sockets_new(struct rt_sockets **sp, struct rt_loop *l, struct rt_wheel *w, co
 	set->limits = limits;
 	set->settings = settings;
 	set->traffic = traffic;
+	set->shares = shares;
 	set->app = *app;
 	set->by_id = rt_map_new();
 	rc = rt_engineio_new(&set->engineio, l, w, limits, eio_settings, traffic, shares, &handler, on_descriptor_gone,
