@@ -16,8 +16,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "markup.h"
-#include "unicode.h"
+#include "extension/text/markup.h"
+#include "extension/text/unicode.h"
 
 #define MENTIONS_MAX 100 /* in one message; more are not looked at */
 #define NAME_CHARS_MAX 128

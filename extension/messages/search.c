@@ -17,7 +17,7 @@
 #include "utils/builtins.h"
 
 #include "search.h"
-#include "unicode.h"
+#include "extension/text/unicode.h"
 
 #define WORD_CHARS_MAX 100 /* longer ones are cut: nobody types them whole */
 #define POSITION_MAX 16383 /* of a tsvector */
