@@ -104,6 +104,39 @@ ALTER TABLE rt.room_members ADD COLUMN first_seq bigint NOT NULL DEFAULT 0, ADD 
 	ALTER COLUMN last_read_seq DROP DEFAULT;
 ALTER TABLE rt.room_members ALTER COLUMN first_seq DROP DEFAULT, ALTER COLUMN first_change DROP DEFAULT;
 -- done: TABLE rt.users
+-- In a path browsers take "." and ".." for folders, so nobody may have such an id.  Whoever has it gets another, wherever it
+-- stands: by triggers this would be told as that many changes.
+DO $rename$
+DECLARE
+	held record;
+	place record;
+	other text;
+	n integer;
+	role_before text := current_setting('session_replication_role');
+BEGIN
+	FOR held IN SELECT u.id FROM rt.users AS u WHERE u.id IN ('.', '..') LOOP
+		other := CASE held.id WHEN '.' THEN 'dot' ELSE 'dot-dot' END;
+		n := 1;
+		WHILE EXISTS (SELECT FROM rt.users AS u WHERE u.id = other) LOOP
+			n := n + 1;
+			other := CASE held.id WHEN '.' THEN 'dot-' ELSE 'dot-dot-' END || n;
+		END LOOP;
+		PERFORM set_config('session_replication_role', 'replica', true);
+		UPDATE rt.users AS u SET id = other WHERE u.id = held.id;
+		FOR place IN SELECT c.conrelid::regclass AS name, a.attname AS col FROM pg_constraint AS c
+				JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+			WHERE c.contype = 'f' AND c.confrelid = 'rt.users'::regclass
+		LOOP
+			EXECUTE format('UPDATE %s SET %I = $1 WHERE %I = $2', place.name, place.col, place.col) USING other, held.id;
+		END LOOP;
+		UPDATE rt.rooms AS r SET direct_key = (SELECT rt_private.direct_key(min(t.id), max(t.id))
+			FROM (SELECT CASE pair.id WHEN held.id THEN other ELSE pair.id END AS id FROM unnest(rt_private.direct_users(r.direct_key)) AS pair (id)) AS t)
+		WHERE r.kind = 'direct' AND held.id = ANY (rt_private.direct_users(r.direct_key));
+		PERFORM set_config('session_replication_role', role_before, true);
+		RAISE WARNING 'the user with the id "%" has the id "%" now', held.id, other USING HINT = 'Their tokens of before are not valid any more.';
+	END LOOP;
+END
+$rename$;
 ALTER TABLE rt.users DROP CONSTRAINT users_id_check,
 	ADD CONSTRAINT users_id_check CHECK (octet_length(id) BETWEEN 1 AND 128 AND id !~ '[[:cntrl:]]' AND id NOT IN ('.', '..'));
 -- done: TABLE rt.reactions
