@@ -304,18 +304,20 @@ class Client:
     async def _hear_notification(self, event: Dict[str, Any]) -> None:
         room_id = event['data']['roomId']
         if event['type'] == 'room-added':
-            asyncio.ensure_future(self._enter_later(room_id))
+            asyncio.ensure_future(self._enter_later(room_id, event['timestamp']))
         elif event['type'] in ('room-removed', 'room-deleted'):
             room = self._rooms.pop(room_id, None)
             if room and room.task:
                 room.task.cancel()
         await self._tell('chat-notification')(event)
 
-    async def _enter_later(self, room_id: str) -> None:
+    async def _enter_later(self, room_id: str, added_at: str) -> None:
         try:
             room = (await self.call('GET', f'/api/chat/rooms/{room_id}'))['data']
             # What was written before we came is not for us, what was written since is.
-            self._positions.setdefault(room_id, 0 if room['lastSeq'] == 1 else room['lastSeq'])
+            page = await self.call('GET', f'/api/chat/rooms/{room_id}/msgs', limit=200)
+            since = [message['seq'] for message in page['data'] if message['createdAt'] >= added_at]
+            self._positions.setdefault(room_id, since[0] - 1 if since else room['lastSeq'])
             await self._enter([room])
         except (RtError, aiohttp.ClientError, socketio.exceptions.SocketIOError, asyncio.TimeoutError) as error:
             log.warning('room %s: %s', room_id, error)
