@@ -21,8 +21,8 @@ CREATE INDEX users_password_cost ON rt.users (substr(password_hash, 5, 2)) WHERE
 COMMENT ON INDEX rt.users_password_cost IS 'finds the slowest stored hash: every login takes that long';
 SELECT pg_catalog.pg_extension_config_dump('rt.users', '');
 
--- Wide and narrow forms of East Asian characters are the usual ones, and all is composed (RFC 8265, section 3.3, but for case:
--- names keep theirs, and are compared without it).
+-- Usernames are RFC 8265's: stored as UsernameCasePreserved has it (section 3.4), compared as UsernameCaseMapped (section 3.3).
+-- Wide and narrow forms of East Asian characters become the usual ones, and all is composed.
 CREATE FUNCTION rt_private.username_form(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
@@ -30,10 +30,26 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 $$;
 COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for storage';
 
+CREATE FUNCTION rt_private.precis_fault(value text, is_identifier boolean) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_precis_fault';
+COMMENT ON FUNCTION rt_private.precis_fault(text, boolean) IS
+	'what keeps a text out of the IdentifierClass, with the Bidi Rule, or the FreeformClass of PRECIS (RFC 8264); NULL: nothing';
+
+CREATE FUNCTION rt_private.username_fault(username text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.precis_fault(rt_private.username_form(username), true)
+$$;
+COMMENT ON FUNCTION rt_private.username_fault(text) IS 'what is wrong with a username; NULL: nothing';
+
 CREATE FUNCTION rt_private.user_names() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	NEW.username := rt_private.username_form(NEW.username);
+	IF NEW.username !~ '^[!-~]+$' AND rt_private.precis_fault(NEW.username, true) IS NOT NULL
+		AND (TG_OP = 'INSERT' OR NEW.username <> OLD.username) THEN
+		RAISE EXCEPTION 'invalid username "%"', NEW.username USING ERRCODE = 'RT400', DETAIL = rt_private.precis_fault(NEW.username, true),
+			HINT = 'Use letters, digits and the punctuation of ASCII, without spaces.';
+	END IF;
 	RETURN NEW;
 END
 $$;
@@ -70,9 +86,14 @@ COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 byt
 
 CREATE FUNCTION rt_private.hash_password(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fault text := rt_private.precis_fault(rt_private.password_form(password), false);
 BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 OR password ~ '[[:cntrl:]]' THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
+	END IF;
+	IF fault IS NOT NULL THEN
+		RAISE EXCEPTION 'a password must not have characters that cannot be seen' USING ERRCODE = 'RT400', DETAIL = fault;
 	END IF;
 	-- bcrypt looks at 72 bytes alone: a longer one is digested first
 	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),

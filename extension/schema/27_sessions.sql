@@ -31,12 +31,16 @@ SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
 -- What gateways must remember, apart from the sessions: a row that is deleted must not bring its tokens back to life.
 CREATE TABLE rt_private.revoked_sessions (
 	sid text PRIMARY KEY,
-	until timestamptz NOT NULL
+	until timestamptz NOT NULL,
+	deleted_user text
 );
 CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
+CREATE INDEX revoked_sessions_deleted_user ON rt_private.revoked_sessions (deleted_user) WHERE deleted_user IS NOT NULL;
 COMMENT ON TABLE rt_private.revoked_sessions IS 'revoked sessions whose tokens have not expired yet';
 COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
 COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
+COMMENT ON COLUMN rt_private.revoked_sessions.deleted_user IS 'whose it was, where the user is deleted: the gateways learn of it if the id is used again';
+COMMENT ON INDEX rt_private.revoked_sessions_deleted_user IS 'sessions of an id that is used again';
 COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
 
@@ -70,10 +74,11 @@ COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamp
 CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more.
-	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
-	SELECT s.id, s.token_expires_at FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
-		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.user_id)
+	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more; until there is one of that id again.
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until, deleted_user)
+	SELECT s.id, s.token_expires_at, CASE WHEN u.id IS NULL THEN s.user_id END
+	FROM gone AS s LEFT JOIN rt.users AS u ON u.id = s.user_id
+	WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
 	ON CONFLICT (sid) DO NOTHING;
 	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
 	FROM gone AS s JOIN rt.users AS u ON u.id = s.user_id
@@ -85,6 +90,22 @@ COMMENT ON FUNCTION rt_private.sessions_revoked() IS 'a session that is deleted 
 CREATE TRIGGER sessions_deleted AFTER DELETE ON rt.sessions
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_revoked();
 COMMENT ON TRIGGER sessions_deleted ON rt.sessions IS 'a session that is deleted is revoked';
+
+CREATE FUNCTION rt_private.users_again() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.deleted_user IS NOT NULL) THEN
+		PERFORM rt_private.tell_revoked(r.deleted_user, array_agg(r.sid), max(r.until), NULL)
+		FROM rt_private.revoked_sessions AS r JOIN is_now AS u ON u.id = r.deleted_user GROUP BY r.deleted_user;
+		UPDATE rt_private.revoked_sessions AS r SET deleted_user = NULL FROM is_now AS u WHERE u.id = r.deleted_user;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.users_again() IS 'the tokens of a deleted user are not those of a later user of the same id';
+CREATE TRIGGER users_again AFTER INSERT ON rt.users
+	REFERENCING NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_again();
+COMMENT ON TRIGGER users_again ON rt.users IS 'the tokens of a deleted user are not those of a later user of the same id';
 
 CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -182,7 +203,7 @@ CREATE FUNCTION rt_api.revocations(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object(
 		'sids', (SELECT coalesce(json_agg(json_build_array(r.sid, ceil(extract(epoch FROM least(r.until, now() + interval '10 years')))::bigint)), '[]')
-			FROM rt_private.revoked_sessions AS r WHERE r.until > now()),
+			FROM rt_private.revoked_sessions AS r WHERE r.until > now() AND r.deleted_user IS NULL),
 		'floors', (SELECT coalesce(json_agg(json_build_array(f.user_id, floor(extract(epoch FROM f.issued_after))::bigint)), '[]')
 			FROM rt_private.token_floors AS f))
 $$;

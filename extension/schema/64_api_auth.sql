@@ -414,6 +414,9 @@ BEGIN
 	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
 		given_username := actor;
 	END IF;
+	IF rt_private.username_fault(given_username) IS NOT NULL THEN
+		given_username := CASE WHEN rt_private.username_fault(actor) IS NULL THEN actor ELSE encode(sha256(convert_to(actor, 'UTF8')), 'hex') END;
+	END IF;
 	INSERT INTO rt.users AS u (id, username, name, is_admin) VALUES (actor, given_username, given_name, admin AND i.admin_claim IS NOT NULL)
 	ON CONFLICT (id) DO NOTHING;
 	IF i.admin_claim IS NOT NULL THEN

@@ -12,6 +12,22 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.address_network(text) IS 'the network of an address, by which attempts are counted';
 
+-- Once while it lasts, however often somebody asks.
+CREATE FUNCTION rt_private.audit_meeting_limited(meeting_id bigint, actor text, req jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	what jsonb := jsonb_build_object('meetingId', audit_meeting_limited.meeting_id::text);
+	sender text := CASE WHEN actor IS NULL THEN req ->> 'address' END;
+BEGIN
+	INSERT INTO rt.audit (action, user_id, role, address, gateway, detail)
+	SELECT 'meeting-password-limited', audit_meeting_limited.actor, rt_private.caller(), sender, req ->> 'gateway', what
+	WHERE NOT EXISTS (SELECT FROM rt.audit AS a WHERE a.at > clock_timestamp() - interval '15 minutes' AND a.action = 'meeting-password-limited'
+		AND a.user_id IS NOT DISTINCT FROM audit_meeting_limited.actor AND a.address IS NOT DISTINCT FROM sender
+		AND a.detail = what);
+END
+$$;
+COMMENT ON FUNCTION rt_private.audit_meeting_limited(bigint, text, jsonb) IS 'writes that attempts at a meeting''s password are held back';
+
 -- Null: right, or none is needed.  A refusal is an answer and no error, which would undo that it was counted.
 CREATE FUNCTION rt_private.meeting_password_refusal(m rt.meetings, actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -28,6 +44,7 @@ BEGIN
 	END IF;
 	wait := rt_private.brake(attempts);
 	IF wait > 0 THEN
+		PERFORM rt_private.audit_meeting_limited(m.id, actor, req);
 		RETURN rt_private.limited(wait);
 	ELSIF rt_private.meeting_password_matches(rt_private.req_password(req), m.password_hash) THEN
 		RETURN NULL;

@@ -21,7 +21,7 @@ CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZO
 ALTER TABLE rt.audit REPLICA IDENTITY FULL;
 COMMENT ON TABLE rt.audit IS 'audit log of logins and of actions that concern others; kept for rt.retain_audit';
 COMMENT ON COLUMN rt.audit.at IS 'time; for repeated logins in a minute, of the first';
-COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
+COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, meeting-password-limited, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
 COMMENT ON COLUMN rt.audit.user_id IS 'the acting user; null for plain SQL, or for a login with an unknown username';
 COMMENT ON COLUMN rt.audit.role IS 'the database role of the client: rt_gateway for events and REST';
 COMMENT ON COLUMN rt.audit.address IS 'client address, for logins';

@@ -370,10 +370,28 @@ $$;
 
 COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for storage';
 
+CREATE FUNCTION rt_private.precis_fault(value text, is_identifier boolean) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_precis_fault';
+
+COMMENT ON FUNCTION rt_private.precis_fault(text, boolean) IS
+	'what keeps a text out of the IdentifierClass, with the Bidi Rule, or the FreeformClass of PRECIS (RFC 8264); NULL: nothing';
+
+CREATE FUNCTION rt_private.username_fault(username text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT rt_private.precis_fault(rt_private.username_form(username), true)
+$$;
+
+COMMENT ON FUNCTION rt_private.username_fault(text) IS 'what is wrong with a username; NULL: nothing';
+
 CREATE FUNCTION rt_private.user_names() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	NEW.username := rt_private.username_form(NEW.username);
+	IF NEW.username !~ '^[!-~]+$' AND rt_private.precis_fault(NEW.username, true) IS NOT NULL
+		AND (TG_OP = 'INSERT' OR NEW.username <> OLD.username) THEN
+		RAISE EXCEPTION 'invalid username "%"', NEW.username USING ERRCODE = 'RT400', DETAIL = rt_private.precis_fault(NEW.username, true),
+			HINT = 'Use letters, digits and the punctuation of ASCII, without spaces.';
+	END IF;
 	RETURN NEW;
 END
 $$;
@@ -413,9 +431,14 @@ COMMENT ON FUNCTION rt_private.password_bytes(text) IS 'a password in the 72 byt
 
 CREATE OR REPLACE FUNCTION rt_private.hash_password(password text) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fault text := rt_private.precis_fault(rt_private.password_form(password), false);
 BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 OR password ~ '[[:cntrl:]]' THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
+	END IF;
+	IF fault IS NOT NULL THEN
+		RAISE EXCEPTION 'a password must not have characters that cannot be seen' USING ERRCODE = 'RT400', DETAIL = fault;
 	END IF;
 	-- bcrypt looks at 72 bytes alone: a longer one is digested first
 	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
@@ -903,16 +926,23 @@ SELECT pg_catalog.pg_extension_config_dump('rt.sessions', '');
 
 CREATE TABLE rt_private.revoked_sessions (
 	sid text PRIMARY KEY,
-	until timestamptz NOT NULL
+	until timestamptz NOT NULL,
+	deleted_user text
 );
 
 CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
+
+CREATE INDEX revoked_sessions_deleted_user ON rt_private.revoked_sessions (deleted_user) WHERE deleted_user IS NOT NULL;
 
 COMMENT ON TABLE rt_private.revoked_sessions IS 'revoked sessions whose tokens have not expired yet';
 
 COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
 
 COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
+
+COMMENT ON COLUMN rt_private.revoked_sessions.deleted_user IS 'whose it was, where the user is deleted: the gateways learn of it if the id is used again';
+
+COMMENT ON INDEX rt_private.revoked_sessions_deleted_user IS 'sessions of an id that is used again';
 
 COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
 
@@ -949,10 +979,11 @@ COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamp
 CREATE FUNCTION rt_private.sessions_revoked() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more.
-	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
-	SELECT s.id, s.token_expires_at FROM gone AS s WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
-		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = s.user_id)
+	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more; until there is one of that id again.
+	INSERT INTO rt_private.revoked_sessions AS r (sid, until, deleted_user)
+	SELECT s.id, s.token_expires_at, CASE WHEN u.id IS NULL THEN s.user_id END
+	FROM gone AS s LEFT JOIN rt.users AS u ON u.id = s.user_id
+	WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
 	ON CONFLICT (sid) DO NOTHING;
 	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
 	FROM gone AS s JOIN rt.users AS u ON u.id = s.user_id
@@ -967,6 +998,25 @@ CREATE TRIGGER sessions_deleted AFTER DELETE ON rt.sessions
 	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.sessions_revoked();
 
 COMMENT ON TRIGGER sessions_deleted ON rt.sessions IS 'a session that is deleted is revoked';
+
+CREATE FUNCTION rt_private.users_again() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.deleted_user IS NOT NULL) THEN
+		PERFORM rt_private.tell_revoked(r.deleted_user, array_agg(r.sid), max(r.until), NULL)
+		FROM rt_private.revoked_sessions AS r JOIN is_now AS u ON u.id = r.deleted_user GROUP BY r.deleted_user;
+		UPDATE rt_private.revoked_sessions AS r SET deleted_user = NULL FROM is_now AS u WHERE u.id = r.deleted_user;
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.users_again() IS 'the tokens of a deleted user are not those of a later user of the same id';
+
+CREATE TRIGGER users_again AFTER INSERT ON rt.users
+	REFERENCING NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_again();
+
+COMMENT ON TRIGGER users_again ON rt.users IS 'the tokens of a deleted user are not those of a later user of the same id';
 
 CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1076,7 +1126,7 @@ CREATE FUNCTION rt_api.revocations(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object(
 		'sids', (SELECT coalesce(json_agg(json_build_array(r.sid, ceil(extract(epoch FROM least(r.until, now() + interval '10 years')))::bigint)), '[]')
-			FROM rt_private.revoked_sessions AS r WHERE r.until > now()),
+			FROM rt_private.revoked_sessions AS r WHERE r.until > now() AND r.deleted_user IS NULL),
 		'floors', (SELECT coalesce(json_agg(json_build_array(f.user_id, floor(extract(epoch FROM f.issued_after))::bigint)), '[]')
 			FROM rt_private.token_floors AS f))
 $$;
@@ -5949,6 +5999,9 @@ BEGIN
 	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
 		given_username := actor;
 	END IF;
+	IF rt_private.username_fault(given_username) IS NOT NULL THEN
+		given_username := CASE WHEN rt_private.username_fault(actor) IS NULL THEN actor ELSE encode(sha256(convert_to(actor, 'UTF8')), 'hex') END;
+	END IF;
 	INSERT INTO rt.users AS u (id, username, name, is_admin) VALUES (actor, given_username, given_name, admin AND i.admin_claim IS NOT NULL)
 	ON CONFLICT (id) DO NOTHING;
 	IF i.admin_claim IS NOT NULL THEN
@@ -5967,6 +6020,22 @@ $$;
 
 COMMENT ON FUNCTION rt_private.address_network(text) IS 'the network of an address, by which attempts are counted';
 
+CREATE FUNCTION rt_private.audit_meeting_limited(meeting_id bigint, actor text, req jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	what jsonb := jsonb_build_object('meetingId', audit_meeting_limited.meeting_id::text);
+	sender text := CASE WHEN actor IS NULL THEN req ->> 'address' END;
+BEGIN
+	INSERT INTO rt.audit (action, user_id, role, address, gateway, detail)
+	SELECT 'meeting-password-limited', audit_meeting_limited.actor, rt_private.caller(), sender, req ->> 'gateway', what
+	WHERE NOT EXISTS (SELECT FROM rt.audit AS a WHERE a.at > clock_timestamp() - interval '15 minutes' AND a.action = 'meeting-password-limited'
+		AND a.user_id IS NOT DISTINCT FROM audit_meeting_limited.actor AND a.address IS NOT DISTINCT FROM sender
+		AND a.detail = what);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.audit_meeting_limited(bigint, text, jsonb) IS 'writes that attempts at a meeting''s password are held back';
+
 CREATE FUNCTION rt_private.meeting_password_refusal(m rt.meetings, actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -5982,6 +6051,7 @@ BEGIN
 	END IF;
 	wait := rt_private.brake(attempts);
 	IF wait > 0 THEN
+		PERFORM rt_private.audit_meeting_limited(m.id, actor, req);
 		RETURN rt_private.limited(wait);
 	ELSIF rt_private.meeting_password_matches(rt_private.req_password(req), m.password_hash) THEN
 		RETURN NULL;
@@ -8408,7 +8478,7 @@ COMMENT ON TABLE rt.audit IS 'audit log of logins and of actions that concern ot
 
 COMMENT ON COLUMN rt.audit.at IS 'time; for repeated logins in a minute, of the first';
 
-COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
+COMMENT ON COLUMN rt.audit.action IS 'login, login-failed, login-limited, meeting-password-failed, meeting-password-limited, token-issued, session-…, two-factor-…, user-…, password-changed, admin-changed, key-…, room-…, member-…, meeting-…, participant-…, recording-…';
 
 COMMENT ON COLUMN rt.audit.user_id IS 'the acting user; null for plain SQL, or for a login with an unknown username';
 

@@ -244,6 +244,8 @@ describe('passwords of meetings', () => {
     const rows = await cluster.sql(`SELECT detail FROM rt.audit WHERE action = 'meeting-password-failed' AND user_id = 'eve'`);
     assert.equal(rows.length, 10);
     assert.deepEqual(rows[0].detail, { meetingId: meeting });
+    const held = await cluster.sql(`SELECT detail FROM rt.audit WHERE action = 'meeting-password-limited' AND user_id = 'eve'`);
+    assert.deepEqual(held, [{ detail: { meetingId: meeting } }]);
     // Neither others there nor she elsewhere are held back.
     await enter(cluster, ann, meeting, { join: { password: 'sesame' } });
     const elsewhere = await createMeeting(cluster, host, { password: 'sesame' });

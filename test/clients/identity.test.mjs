@@ -121,6 +121,22 @@ describe('sessions', () => {
     for (let i = 0; i < 10; i++) assert.equal((await me(gone)).status, 401);
   });
 
+  test('the tokens of a deleted user are not those of a later user of the same id, also after a restart', async () => {
+    await cluster.users('leda');
+    const [old, older] = [await cluster.token('leda'), (await login('leda', 'leda-password')).body.token];
+    await cluster.sql("DELETE FROM rt.users WHERE id = 'leda'");
+    assert.equal((await me(old)).status, 401);
+    await cluster.users('leda');
+    const fresh = await cluster.token('leda');
+    await until(async () => (await me(old)).status === 401 && (await me(older)).status === 401, 'the old ones are refused');
+    await refused(old);
+    assert.equal((await cluster.rest('POST', '/auth/refresh', old)).status, 401);
+    assert.equal((await me(fresh)).status, 200);
+    process.kill(await cluster.pid('gateway'), 'SIGKILL');
+    await until(async () => (await me(fresh).catch(() => ({}))).status === 200, 'a gateway serves');
+    for (let i = 0; i < 5; i++) assert.equal((await me(old)).status, 401);
+  });
+
   test('an account is held back after ten failures, a known address is not', async () => {
     await cluster.users('lux');
     const proxied = (address) => ({ 'x-forwarded-for': address });
@@ -130,11 +146,50 @@ describe('sessions', () => {
     const { status, headers, body } = await login('lux', 'lux-password', proxied('198.51.100.7'));
     assert.deepEqual([status, body.success, body.error.code], [429, false, 'rate_limited']);
     assert.ok(Number(headers.get('retry-after')) > 800);
+    const audited = async (action) => cluster.value("SELECT sum((detail ->> 'count')::int)::int FROM rt.audit WHERE user_id = 'lux' AND action = $1", [action]);
+    assert.equal(await audited('login-failed'), 10);
+    assert.equal(await audited('login-limited'), 1);
     await cluster.sql("INSERT INTO rt_private.login_addresses (user_id, address) VALUES ('lux', '127.0.0.1')");
     assert.equal((await login('lux', 'lux-password')).status, 200);
     for (let i = 0; i < 10; i++) assert.equal((await login('no such user', 'wrong')).status, 401);
     assert.equal((await login('no such user', 'wrong')).status, 429);
   });
+});
+
+test('the page\'s trigger keeps rt.users in step with a table of the business, and its backend issues tokens', async () => {
+  const page = await readFile(new URL('../../docs/identity.md', import.meta.url), 'utf8');
+  const [section] = page.match(/## Keep an existing users table[^]*?(?=\n## )/);
+  const [trigger, grants, issue] = section.match(/(?:^ {4}.*\n|^\n(?= {4}))+/gm).map((block) => block.replace(/^ {4}/gm, ''));
+  const admin = (text) => cluster.sql(text);
+  await admin('CREATE SCHEMA app; CREATE ROLE app_owner; CREATE ROLE app_backend; GRANT USAGE ON SCHEMA app TO app_owner');
+  await admin('CREATE TABLE app.customers (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL UNIQUE, full_name text NOT NULL)');
+  await admin('GRANT SELECT, INSERT, UPDATE, DELETE ON app.customers TO app_owner');
+  await admin("INSERT INTO app.customers (email, full_name) VALUES ('early@example.com', 'Early Bird')");
+  await admin(trigger);
+  await admin(grants);
+  const as = async (role, text, values) => {
+    const client = await cluster.pool.connect();
+    try {
+      await client.query(`SET ROLE ${role}`);
+      return (await client.query(text, values)).rows;
+    } finally {
+      await client.query('RESET ROLE');
+      client.release();
+    }
+  };
+  const known = () => cluster.sql("SELECT u.id, u.username, u.name FROM rt.users AS u JOIN app.customers AS c ON c.id::text = u.id ORDER BY u.username");
+  assert.deepEqual((await known()).map(({ username }) => username), ['early@example.com']);
+  const [{ id }] = await as('app_owner', "INSERT INTO app.customers (email, full_name) VALUES ('cora@example.com', 'Cora C.') RETURNING id");
+  await as('app_owner', "UPDATE app.customers SET email = 'cora.new@example.com', full_name = 'Cora N.' WHERE id = $1", [id]);
+  assert.deepEqual((await known())[0], { id, username: 'cora.new@example.com', name: 'Cora N.' });
+  const [{ issue_token: token }] = await as('app_backend', issue, [id]);
+  const { status, body } = await me(token);
+  assert.deepEqual([status, body.data.id, body.data.username], [200, id, 'cora.new@example.com']);
+  await assert.rejects(as('app_owner', issue, [id]), { code: '42501' });
+  await assert.rejects(as('app_backend', 'SELECT password_hash FROM rt.users'), { code: '42501' });
+  await as('app_owner', 'DELETE FROM app.customers WHERE id = $1', [id]);
+  assert.equal((await me(token)).status, 401);
+  assert.equal((await known()).length, 1);
 });
 
 describe('other issuers', () => {

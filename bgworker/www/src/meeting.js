@@ -10,7 +10,7 @@ import { OwnMedia } from './media.js';
 import { know } from './meetings.js';
 import { refusal, showEnd } from './refusal.js';
 import { Session } from './session.js';
-import { emit, socket } from './socket.js';
+import { socket } from './socket.js';
 import { state } from './state.js';
 
 let callPlace = null;
