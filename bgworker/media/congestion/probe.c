@@ -7,8 +7,9 @@
 #define FIRST_WAIT_US 1000000
 #define MAX_WAIT_US 3000000
 #define AFTER_DECREASE_US 1000000
-#define MAX_QUEUE_MS 30 /* the path is busy enough */
-#define MAX_FACTOR 4    /* of the estimate */
+#define QUIET_US 10000000 /* without congestion */
+#define MAX_QUEUE_MS 30   /* the path is busy enough */
+#define MAX_FACTOR 4      /* of the estimate */
 
 static void
 plan_next(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
@@ -26,7 +27,9 @@ plan_next(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
 bool
 rt_probe_begin(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
 {
-	uint64_t target = in->wanted_bps + in->wanted_bps / 6, length_us = CLUSTER_US;
+	bool quiet = !in->decreased_us || now_us - in->decreased_us > QUIET_US;
+	/* What is measured is a little less than what was meant: packets and timers are not that fine. */
+	uint64_t target = in->wanted_bps + in->wanted_bps / (quiet ? 3 : 6), length_us = CLUSTER_US;
 
 	if (p->active || !in->wanted_bps || in->wanted_bps <= in->estimate_bps || now_us < p->due_us)
 		return false;
