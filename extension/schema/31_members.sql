@@ -79,6 +79,9 @@ BEGIN
 		FROM removed AS m JOIN rt.rooms AS r ON r.id = m.room_id GROUP BY r.id, r ORDER BY r.id
 	LOOP
 		PERFORM rt_private.member_changed((room.row).id, u, false) FROM unnest(room.users) AS u;
+		-- Whoever is added again has not joined it: no recovery gives it back.
+		UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, (room.row).id)
+		WHERE s.user_id = ANY (room.users) AND s.joined @> ARRAY[(room.row).id];
 		PERFORM rt_private.notify_users(room.users, 'room-removed', rt_private.room_data(room.row), (room.row).id);
 		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members);
 		IF (room.row).kind = 'direct' THEN

@@ -112,6 +112,8 @@ COMMENT ON COLUMN rt_private.sessions.pos IS 'last position of the log at connec
 COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null if connected';
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
 COMMENT ON INDEX rt_private.sessions_sid_idx IS 'finds the session of a socket';
+CREATE INDEX sessions_user_id_idx ON rt_private.sessions (user_id);
+COMMENT ON INDEX rt_private.sessions_user_id_idx IS 'finds the sessions of a user who leaves a room';
 CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at);
 COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
 COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';

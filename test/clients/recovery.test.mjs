@@ -114,6 +114,23 @@ test('a room lost meanwhile is not given back', async () => {
   assert.deepEqual(contents(client, roomId), ['before']);
 });
 
+test('a room lost before the connection broke is not given back either, though the user is in it again', async () => {
+  const roomId = await cluster.room('lost and back', 'alice', 'bob');
+  const client = await connect(cluster, bob, { reconnection: true, reconnectionDelay: 50 });
+  await join(client, roomId);
+  await cluster.sql("DELETE FROM rt.room_members WHERE room_id = $1 AND user_id = 'bob'", [roomId]);
+  await event(client, 'chat-notification', ({ type }) => type === 'room-removed');
+  await cluster.sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, 'bob')", [roomId]);
+  await event(client, 'chat-notification', ({ type, data }) => type === 'room-added' && data.roomId === roomId);
+  client.io.engine.close();
+  await until(() => !client.connected, 'the end of the connection');
+  await until(() => client.connected, 'another one');
+  assert.equal(client.recovered, true);
+  await cluster.insert(roomId, 'alice', 'hello');
+  await event(client, 'chat-notification', ({ type, data }) => type === 'new-message' && data.roomId === roomId);
+  assert.deepEqual(received(client, 'new-chat-message'), []);
+});
+
 test('a session is taken over while the server still believes in the old connection', async () => {
   const roomId = await cluster.room('take over', 'alice', 'bob');
   const first = await rawSocket(cluster);
