@@ -16,6 +16,7 @@
 #include "bgworker/common/conf.h"
 #include "bgworker/common/confine/confine.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbread.h"
 #include "bgworker/common/db/host.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
@@ -81,6 +82,7 @@ struct settings
 	struct rt_expiry_settings expiry;
 	/* Of the start: a change of these restarts the program. */
 	int db_connections;
+	const char *conninfo_read; /* valid until the first reload */
 	bool confine;
 	bool io_uring;
 	bool own_metrics; /* /metrics has an address of its own */
@@ -96,6 +98,7 @@ struct gateway
 	struct rt_conf *conf;
 	struct rt_host *host; /* NULL: the supervisor has started us */
 	struct rt_db *db;
+	struct rt_dbread *reads;
 	struct rt_commands *commands;
 	struct rt_bus *bus;
 	struct rt_recent *recent;
@@ -153,6 +156,7 @@ read_settings(struct settings *s, struct rt_conf *c)
 	rt_leave_read_settings(&s->leave, c);
 	rt_expiry_read_settings(&s->expiry, c);
 	s->db_connections = (int) rt_conf_int(c, "db_connections");
+	s->conninfo_read = rt_conf_str(c, "conninfo_read");
 	s->confine = rt_conf_bool(c, "confine");
 	s->io_uring = rt_conf_bool(c, "io_uring");
 	s->own_metrics = rt_conf_str(c, "metrics_address")[0] != '\0';
@@ -399,6 +403,13 @@ make_bus(struct gateway *g)
 
 	if (rc != RT_OK)
 		return rc;
+	g->reads = rt_dbread_new(g->loop, g->db,
+							 &(struct rt_dbread_options){
+								 .conninfo = rt_conf_conninfo(g->conf),
+								 .conninfo_read = g->settings.conninfo_read,
+								 .role = rt_host_role(g->host),
+								 .connections = (g->settings.db_connections + 1) / 2,
+							 });
 	g->bus = rt_bus_new(g->loop, g->db, &user);
 	g->commands = rt_commands_new(&g->self);
 	g->recent = rt_recent_new(RECENT_BYTES);
@@ -418,6 +429,7 @@ make_clients(struct gateway *g)
 	g->events = rt_client_events_new(&(struct rt_client_events_uses){
 		.loop = g->loop,
 		.db = g->db,
+		.reads = g->reads,
 		.bus = g->bus,
 		.self = &g->self,
 		.clients = g->clients,
@@ -644,6 +656,7 @@ make_rest(struct gateway *g)
 	g->rest = rt_rest_new(&(struct rt_rest_uses){
 		.loop = g->loop,
 		.db = g->db,
+		.reads = g->reads,
 		.self = &g->self,
 		.http = rt_network_router(g->network),
 		.auth = g->auth,
@@ -724,10 +737,13 @@ static void
 confine(const struct gateway *g)
 {
 	struct rt_confine_own own = {.connects_anywhere = false};
+	char *targets = rt_dbread_targets(rt_conf_conninfo(g->conf), g->settings.conninfo_read);
 
 	if (g->host != NULL)
 		own.folders = rt_host_folders(g->host, &own.nfolders);
-	rt_confine(rt_conf_conninfo(g->conf), g->host == NULL ? NULL : &own, g->has_ring);
+	rt_confine(targets, g->host == NULL ? NULL : &own, g->has_ring);
+	explicit_bzero(targets, strlen(targets));
+	free(targets);
 }
 
 static enum rt_result
@@ -758,6 +774,7 @@ stop(struct gateway *g)
 	g->self.ending = true;
 	rt_metrics_free(g->metrics);
 	rt_network_free(g->network);
+	rt_dbread_free(g->reads);
 	rt_db_free(g->db);
 	rt_bus_free(g->bus);
 	rt_rest_free(g->rest);

@@ -23,6 +23,7 @@ char *rt_ssl_cert_file;
 char *rt_ssl_key_file;
 char *rt_ssl_min_protocol_version;
 char *rt_connect_sources;
+char *rt_conninfo_read;
 char *rt_cors_origins;
 char *rt_oidc_issuer;
 char *rt_oidc_client_id;

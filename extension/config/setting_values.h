@@ -54,6 +54,7 @@ extern char *rt_ssl_cert_file;
 extern char *rt_ssl_key_file;
 extern char *rt_ssl_min_protocol_version;
 extern char *rt_connect_sources;
+extern char *rt_conninfo_read;
 extern char *rt_cors_origins;
 extern char *rt_oidc_issuer;
 extern char *rt_oidc_client_id;

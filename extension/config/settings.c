@@ -204,6 +204,10 @@ static const struct string_setting string_settings[] = {
 	{"rt.conninfo", &rt_conninfo, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NOT_TOLD, rt_check_conninfo,
 	 "Sets how the programs connect to this server, as a libpq connection string.",
 	 "Empty: over the loopback address, with a password generated at each server start."},
+	{"rt.conninfo_read", &rt_conninfo_read, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, TOLD, rt_check_conninfo,
+	 "Names hot standbys that answer reads for the gateway, as a libpq connection string with one or several hosts.",
+	 "What it leaves out is as in rt.conninfo. History, search, lists and sync-rooms go there once a standby has replayed what was "
+	 "committed before. Empty: this server answers all."},
 	{"rt.ssl_cert_file", &rt_ssl_cert_file, "", PGC_SIGHUP, 0, TOLD, rt_check_file,
 	 "Sets the file with the gateway's certificate chain.",
 	 "Empty: no TLS. A relative path starts at the data directory. Each reload reads the file again."},

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "extension/events/event.h"
+#include "foreign.h"
 #include "message.h"
 #include "message_check.h"
 #include "message_json.h"
@@ -50,6 +51,12 @@ static struct rt_query direct_return = {
 	.sql = "SELECT rt_private.direct_return($1, $2)",
 	.nargs = 2,
 	.types = {INT8OID, INT8OID},
+};
+
+static struct rt_query find_name = {
+	.sql = "SELECT u.name FROM rt.users u WHERE u.id = $1",
+	.nargs = 1,
+	.types = {TEXTOID},
 };
 
 PG_FUNCTION_INFO_V1(rt_messages_before_insert);
@@ -111,6 +118,9 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 	int n = 0;
 	int64 seq;
 
+	/* The publisher has checked and numbered it. */
+	if (rt_foreign_is_applying())
+		return PointerGetDatum(row);
 	rt_message_check_form(row, desc, c);
 	seq = take_number(trigger->tg_relation, row, c);
 	if (seq != 0)
@@ -191,6 +201,42 @@ check_references(Relation messages, HeapTuple row, const struct rt_message_colum
 	return isnull ? NULL : rt_reference_check_sender(messages, value);
 }
 
+/* NULL: there is no such user. */
+static const char *
+read_name(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	const char *name = NULL;
+	bool isnull;
+	Datum values[1] = {heap_getattr(row, c->sender_id, desc, &isnull)};
+	MemoryContext context = CurrentMemoryContext;
+
+	if (isnull)
+		return NULL;
+	SPI_connect();
+	if (rt_query_run(&find_name, values, NULL, true) == 1)
+	{
+		char *found = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		name = found == NULL ? NULL : MemoryContextStrdup(context, found);
+	}
+	SPI_finish();
+	return name;
+}
+
+/* A row that a subscription brings, where the trigger is always enabled.  The first copy of the table is nobody's
+ * news. */
+static void
+tell_replicated(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c, int64 room_id, int64 seq)
+{
+	StringInfoData payload;
+
+	if (rt_foreign_is_copying() || rt_suppress_events)
+		return;
+	initStringInfo(&payload);
+	(void) rt_message_payload(&payload, row, desc, read_name(row, desc, c));
+	rt_event_emit_message(room_id, seq, payload.data, payload.len);
+}
+
 Datum
 rt_messages_after_insert(PG_FUNCTION_ARGS)
 {
@@ -207,6 +253,11 @@ rt_messages_after_insert(PG_FUNCTION_ARGS)
 	const char *user_name;
 	bool restored;
 
+	if (rt_foreign_is_applying())
+	{
+		tell_replicated(row, desc, c, room_id, seq);
+		return PointerGetDatum(NULL);
+	}
 	rt_reference_check_room(trigger->tg_relation, room_id);
 	restored = !rt_number_confirm(room_id, seq, &late);
 	user_name = check_references(trigger->tg_relation, row, c, restored);

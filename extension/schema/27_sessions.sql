@@ -229,10 +229,15 @@ COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'crea
 
 -- Old ones go, some at a time: what can neither be prolonged nor used.
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.is_foreign('rt.sessions') THEN
+		RETURN;
+	END IF;
 	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
 		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+END
 $$;
 COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions';

@@ -165,6 +165,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	fault text := rt_private.message_fault(NEW.message_type, NEW.metadata, NEW.client_id);
 BEGIN
+	IF rt_private.is_applying() THEN
+		RETURN NEW;
+	END IF;
 	IF fault IS NOT NULL THEN
 		RAISE check_violation USING MESSAGE = fault;
 	END IF;
@@ -253,7 +256,7 @@ SELECT pg_catalog.pg_extension_config_dump('rt.reactions', '');
 CREATE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (SELECT FROM rt_private.history AS h
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt_private.history AS h
 		WHERE h.room_id = NEW.room_id AND h.seq = NEW.seq AND (h.m).deleted_at IS NOT NULL) THEN
 		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;

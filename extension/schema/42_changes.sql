@@ -90,7 +90,7 @@ COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last 
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) THEN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
 		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
 	END IF;
 	RETURN NULL;
@@ -108,7 +108,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
 		PERFORM rt_private.note_change(r.room_id, r.seq);
 	END IF;
 	RETURN NULL;

@@ -131,6 +131,9 @@ COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores a message''
 CREATE FUNCTION rt_private.messages_mention() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_applying() THEN
+		RETURN NULL; -- they come by themselves
+	END IF;
 	IF NEW.deleted_at IS NOT NULL THEN
 		DELETE FROM rt_private.mentions AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;
 		DELETE FROM rt_private.mentions_all AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;

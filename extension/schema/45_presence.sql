@@ -244,6 +244,9 @@ COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a ro
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	WITH asked AS MATERIALIZED (
 		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
 	)
@@ -260,6 +263,9 @@ COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'sets users online';
 CREATE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
 	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', busy_by = NULL, last_seen = clock_timestamp()
 	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
@@ -272,6 +278,9 @@ COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a conne
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
 	UPDATE rt.presence AS p SET status = rt_private.present_status(p.user_id, p.chosen)
 	WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)

@@ -39,7 +39,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
 		PERFORM rt_private.note_change(p.room_id, p.seq);
 	END IF;
 	RETURN NULL;

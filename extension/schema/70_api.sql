@@ -91,8 +91,10 @@ BEGIN
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
-	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
+	IF NOT rt_private.is_foreign('rt.sessions') THEN
+		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+		WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
+	END IF;
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)

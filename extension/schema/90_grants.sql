@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text)
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
 	rt_private.own_hidden() TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
-GRANT EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
+GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
 GRANT SELECT (id, username, name, created_at), UPDATE (name) ON rt.users TO rt_app;
 GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),

@@ -1,4 +1,9 @@
-/* lineage.c: which history of which server a database is: system identifier, timeline, the point at which the
+/* lineage.c: where a server is in which history.
+ *
+ * rt_wal_position() is the end of the log.  At the primary it flushes it: what was committed asynchronously must
+ * reach the standbys that are to read it.
+ *
+ * rt_lineage() tells which history of which server a database is: system identifier, timeline, the point at which the
  * timeline left its parent, database.  A restart changes nothing of it; a promotion, a recovery to a point in time
  * and a dump that is restored elsewhere do.  A SQL function, in any backend, also on a standby: there it is the
  * history that is replayed.  Takes no lock.  The timeline's history file is read once a backend and timeline. */
@@ -6,6 +11,7 @@
 
 #include "access/timeline.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #if PG_VERSION_NUM >= 150000
 #include "access/xlogrecovery.h"
 #endif
@@ -13,9 +19,11 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/pg_lsn.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(rt_lineage);
+PG_FUNCTION_INFO_V1(rt_wal_position);
 
 static TimeLineID
 current_timeline(void)
@@ -61,4 +69,28 @@ rt_lineage(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT "-%u-%X/%X-%u", GetSystemIdentifier(), timeline,
 											  LSN_FORMAT_ARGS(beginning), MyDatabaseId)));
+}
+
+/* The next record begins behind a page's header, which is not written before it: to flush that far would be an error.
+ */
+static XLogRecPtr
+before_header(XLogRecPtr end)
+{
+	if (end % wal_segment_size == SizeOfXLogLongPHD)
+		return end - SizeOfXLogLongPHD;
+	if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return end - SizeOfXLogShortPHD;
+	return end;
+}
+
+Datum
+rt_wal_position(PG_FUNCTION_ARGS)
+{
+	XLogRecPtr end;
+
+	if (RecoveryInProgress())
+		PG_RETURN_LSN(GetXLogReplayRecPtr(NULL));
+	end = before_header(GetXLogInsertRecPtr());
+	XLogFlush(end);
+	PG_RETURN_LSN(end);
 }

@@ -21,6 +21,7 @@ $$;
 REVOKE EXECUTE ON FUNCTION rt_api.keys(text, jsonb) FROM rt_gateway;
 REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text) FROM rt_app;
+REVOKE EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() FROM rt_app;
 REVOKE SELECT (id, name, kind, created_by, created_at, last_seq), UPDATE (name), DELETE ON rt.rooms FROM rt_app;
 REVOKE EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
@@ -345,6 +346,52 @@ $$;
 COMMENT ON FUNCTION rt_private.req_cursor(jsonb) IS 'reads the cursor from a request; null: the first page';
 
 COMMENT ON FUNCTION rt_private.to_seq(jsonb, text, bigint) IS 'the number of a message in a room, from its id; null if the message is in another room';
+
+CREATE FUNCTION rt_private.is_foreign(t regclass) RETURNS boolean
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_is_foreign';
+
+COMMENT ON FUNCTION rt_private.is_foreign(regclass) IS 'whether a subscription of this database replicates into a table';
+
+CREATE FUNCTION rt_private.is_applying() RETURNS boolean
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'rt_is_applying';
+
+COMMENT ON FUNCTION rt_private.is_applying() IS 'whether this process is a subscription''s worker: what it writes was checked and numbered by the publisher';
+
+CREATE FUNCTION rt_private.server_of(conninfo text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN conninfo ~ '^postgres(ql)?://' THEN regexp_replace(conninfo, '^[^:]*://([^@/]*@)?([^?]*).*$', '\2')
+		ELSE (SELECT string_agg(m[1] || '=' || coalesce(m[2], m[3]), ' ')
+			FROM regexp_matches(conninfo, '\m(host|hostaddr|port|dbname)\s*=\s*(?:''([^'']*)''|(\S+))', 'g') AS m) END
+$$;
+
+COMMENT ON FUNCTION rt_private.server_of(text) IS 'the server and database of a libpq connection string, without user and password';
+
+CREATE FUNCTION rt_private.raise_foreign(t regclass) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	subscription name;
+	conninfo text;
+BEGIN
+	SELECT s.subname INTO subscription FROM pg_subscription_rel AS r JOIN pg_subscription AS s ON s.oid = r.srsubid WHERE r.srrelid = t LIMIT 1;
+	IF has_column_privilege('pg_catalog.pg_subscription', 'subconninfo', 'SELECT') THEN
+		SELECT s.subconninfo INTO conninfo FROM pg_subscription AS s WHERE s.subname = subscription
+			AND s.subdbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+	END IF;
+	RAISE EXCEPTION '"%" is written by another server: %', t, coalesce(rt_private.server_of(conninfo), format('see subscription "%s"', subscription))
+		USING ERRCODE = 'RT403', DETAIL = format('Subscription "%s" replicates the table to this server.', subscription),
+			HINT = 'Write there. To write here instead, drop the subscription.';
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.raise_foreign(regclass) IS 'refuses a write, and says where the writer is';
+
+CREATE FUNCTION rt_private.refuse_foreign() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_refuse_foreign';
+
+COMMENT ON FUNCTION rt_private.refuse_foreign() IS 'refuses to write to a table that a subscription fills';
+
+REVOKE ALL ON FUNCTION rt_private.is_foreign(regclass), rt_private.is_applying(), rt_private.server_of(text), rt_private.raise_foreign(regclass),
+	rt_private.refuse_foreign() FROM PUBLIC;
 
 COMMENT ON TABLE rt.users IS 'users; each of them can log in, or connect with a token';
 
@@ -1151,11 +1198,16 @@ $$;
 COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'creates a session';
 
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.is_foreign('rt.sessions') THEN
+		RETURN;
+	END IF;
 	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
 		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+END
 $$;
 
 COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions';
@@ -1956,6 +2008,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	fault text := rt_private.message_fault(NEW.message_type, NEW.metadata, NEW.client_id);
 BEGIN
+	IF rt_private.is_applying() THEN
+		RETURN NEW;
+	END IF;
 	IF fault IS NOT NULL THEN
 		RAISE check_violation USING MESSAGE = fault;
 	END IF;
@@ -2011,7 +2066,7 @@ COMMENT ON INDEX rt.reactions_user_id_idx IS 'used when a user is deleted';
 CREATE OR REPLACE FUNCTION rt_private.reactions_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF EXISTS (SELECT FROM rt_private.history AS h
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt_private.history AS h
 		WHERE h.room_id = NEW.room_id AND h.seq = NEW.seq AND (h.m).deleted_at IS NOT NULL) THEN
 		RAISE EXCEPTION 'message was deleted' USING ERRCODE = 'RT410';
 	END IF;
@@ -2241,7 +2296,7 @@ COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last 
 CREATE FUNCTION rt_private.message_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) THEN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
 		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
 	END IF;
 	RETURN NULL;
@@ -2261,7 +2316,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
 		PERFORM rt_private.note_change(r.room_id, r.seq);
 	END IF;
 	RETURN NULL;
@@ -2620,6 +2675,9 @@ COMMENT ON FUNCTION rt_private.on_mention(bigint, bigint) IS 'stores a message''
 CREATE FUNCTION rt_private.messages_mention() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_applying() THEN
+		RETURN NULL; -- they come by themselves
+	END IF;
 	IF NEW.deleted_at IS NOT NULL THEN
 		DELETE FROM rt_private.mentions AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;
 		DELETE FROM rt_private.mentions_all AS t WHERE t.room_id = NEW.room_id AND t.seq = NEW.seq;
@@ -2830,6 +2888,9 @@ COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a ro
 CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	WITH asked AS MATERIALIZED (
 		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
 	)
@@ -2846,6 +2907,9 @@ COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'sets users online';
 CREATE OR REPLACE FUNCTION rt_private.go_offline(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status <> 'offline' ORDER BY p.user_id FOR UPDATE;
 	UPDATE rt.presence AS p SET status = 'offline', chosen = 'online', busy_by = NULL, last_seen = clock_timestamp()
 	WHERE p.user_id = ANY (users) AND p.status <> 'offline'
@@ -2858,6 +2922,9 @@ COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a conne
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.presence') THEN
+		RETURN;
+	END IF;
 	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
 	UPDATE rt.presence AS p SET status = rt_private.present_status(p.user_id, p.chosen)
 	WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)
@@ -2972,7 +3039,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
-	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
 		PERFORM rt_private.note_change(p.room_id, p.seq);
 	END IF;
 	RETURN NULL;
@@ -3416,9 +3483,13 @@ CREATE TRIGGER meetings_guests_deleted AFTER DELETE ON rt.meetings
 COMMENT ON TRIGGER meetings_guests_deleted ON rt.meetings IS 'ends a meeting''s guests when it ends';
 
 CREATE FUNCTION rt_private.sweep_guests() RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	DELETE FROM rt.users AS u WHERE u.id IN (SELECT g.user_id FROM rt_private.guests AS g
-		WHERE g.until < clock_timestamp() - interval '1 hour' ORDER BY g.until LIMIT 100)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.is_foreign('rt.users') THEN
+		DELETE FROM rt.users AS u WHERE u.id IN (SELECT g.user_id FROM rt_private.guests AS g
+			WHERE g.until < clock_timestamp() - interval '1 hour' ORDER BY g.until LIMIT 100);
+	END IF;
+END
 $$;
 
 COMMENT ON FUNCTION rt_private.sweep_guests() IS 'removes guests whose token expired an hour ago';
@@ -6400,8 +6471,10 @@ BEGIN
 	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
-	UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-	WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
+	IF NOT rt_private.is_foreign('rt.sessions') THEN
+		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+		WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
+	END IF;
 	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
 		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
 		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
@@ -7857,6 +7930,9 @@ DECLARE
 	gone bigint;
 	lost integer;
 BEGIN
+	IF rt_private.is_foreign('rt.meetings') THEN
+		RETURN '{}'; -- their gateways are the writer's
+	END IF;
 	PERFORM rt_private.meeting_act(NULL, '{}');
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.follow_clock();
@@ -8478,6 +8554,48 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.wal_position() RETURNS pg_lsn
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'rt_wal_position';
+
+COMMENT ON FUNCTION rt_private.wal_position() IS 'the end of the log, flushed so that standbys get it; at a standby, up to where it is replayed';
+
+CREATE FUNCTION rt_api.wal_position(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('lsn', rt_private.wal_position(), 'lineage', rt_private.lineage());
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.wal_position(text, jsonb) IS 'a position of the write-ahead log for replica_read()';
+
+CREATE FUNCTION rt_api.replica_read(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fn text := req ->> 'fn';
+	wanted pg_lsn := req -> 'at' ->> 'lsn';
+	until timestamptz := clock_timestamp() + interval '50 ms';
+	result json;
+BEGIN
+	IF fn NOT IN ('rooms_list', 'room_get', 'members_list', 'message_list', 'message_get', 'pins_list', 'replies_list', 'receipts', 'search',
+		'sync_rooms', 'users_search', 'meetings_list', 'meeting_messages') THEN
+		RAISE EXCEPTION 'rt_api.% is not for standbys', fn USING ERRCODE = 'RT503';
+	END IF;
+	IF rt_private.lineage() IS DISTINCT FROM req -> 'at' ->> 'lineage' THEN
+		RAISE EXCEPTION 'it follows another server' USING ERRCODE = 'RT503';
+	END IF;
+	WHILE pg_is_in_recovery() AND coalesce(pg_last_wal_replay_lsn() < wanted, true) LOOP
+		IF clock_timestamp() > until THEN
+			RAISE EXCEPTION 'it lags' USING ERRCODE = 'RT503';
+		END IF;
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+	EXECUTE format('SELECT rt_api.%I($1, $2)', fn) INTO result USING actor, req -> 'req';
+	RETURN result;
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.replica_read(text, jsonb) IS 'a read by a standby, once it has replayed a position';
+
 CREATE UNIQUE INDEX audit_logins ON rt.audit (date_trunc('minute', at AT TIME ZONE 'UTC'), action, coalesce(user_id, ''),
 	coalesce(address, '')) WHERE action IN ('login', 'login-failed', 'login-limited');
 
@@ -8676,6 +8794,171 @@ COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported within
 
 COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it last reported';
 
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.users FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.users IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.rooms FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.rooms IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.room_members FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.room_members IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.messages IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.reactions FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.reactions IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.pins FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.pins IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.blocks FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.blocks IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meetings FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meetings IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_invitees FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_invitees IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_bans FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_bans IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_participants FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_participants IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_messages FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_messages IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_recordings FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_recordings IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meeting_waiting FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.meeting_waiting IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.sessions FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.sessions IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt_private.receipt_ranges FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt_private.receipt_ranges IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt_private.keys FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt_private.keys IS 'refuses to write what a subscription replicates to this server';
+
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt_private.issuers FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt_private.issuers IS 'refuses to write what a subscription replicates to this server';
+
+CREATE FUNCTION rt_private.replicated() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room rt.rooms;
+	member record := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+	action text := CASE TG_OP WHEN 'INSERT' THEN 'added' WHEN 'DELETE' THEN 'removed' ELSE 'role' END;
+BEGIN
+	IF NOT rt_private.is_applying() THEN
+		RETURN NULL; -- a restore
+	END IF;
+	IF TG_RELID = 'rt.deleted_messages'::regclass THEN
+		PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', NEW.room_id, NEW.seq,
+			jsonb_build_object('deletedBy', coalesce(NEW.deleted_by, NEW.sender_id)));
+		RETURN NULL;
+	ELSIF TG_RELID = 'rt_private.revoked_sessions'::regclass THEN
+		PERFORM rt_private.tell_revoked((SELECT s.user_id FROM rt.sessions AS s WHERE s.id = NEW.sid), ARRAY[NEW.sid], NEW.until, NULL);
+		RETURN NULL;
+	END IF;
+	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = member.room_id;
+	IF NOT FOUND OR (TG_OP = 'UPDATE' AND OLD.role = NEW.role) THEN
+		RETURN NULL;
+	END IF;
+	IF TG_OP <> 'UPDATE' THEN
+		PERFORM rt_private.member_changed(room.id, member.user_id, TG_OP = 'INSERT');
+		PERFORM rt_private.notify_users(ARRAY[member.user_id], 'room-' || action, rt_private.room_data(room), room.id);
+	END IF;
+	PERFORM rt_private.tell_members(room.id, action, json_build_array(json_build_object('userId', member.user_id,
+		'userName', rt_private.user_name(member.user_id), 'role', member.role)));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.replicated() IS 'emits what a replicated row means';
+
+CREATE TRIGGER rt_replicated AFTER INSERT OR UPDATE OR DELETE ON rt.room_members FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
+
+COMMENT ON TRIGGER rt_replicated ON rt.room_members IS 'emits what a replicated row means; rt.serve_replica() enables it';
+
+ALTER TABLE rt.room_members DISABLE TRIGGER rt_replicated;
+
+CREATE TRIGGER rt_replicated AFTER INSERT ON rt.deleted_messages FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
+
+COMMENT ON TRIGGER rt_replicated ON rt.deleted_messages IS 'emits what a replicated row means; rt.serve_replica() enables it';
+
+ALTER TABLE rt.deleted_messages DISABLE TRIGGER rt_replicated;
+
+CREATE TRIGGER rt_replicated AFTER INSERT ON rt_private.revoked_sessions FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
+
+COMMENT ON TRIGGER rt_replicated ON rt_private.revoked_sessions IS 'emits what a replicated row means; rt.serve_replica() enables it';
+
+ALTER TABLE rt_private.revoked_sessions DISABLE TRIGGER rt_replicated;
+
+CREATE FUNCTION rt.serve_replica(enable boolean DEFAULT true) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t record;
+	always text := CASE WHEN enable THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END;
+	replica text := CASE WHEN enable THEN 'ENABLE REPLICA' ELSE 'DISABLE' END;
+BEGIN
+	FOR t IN SELECT * FROM (VALUES ('rt.messages', 'rt_after_insert', always), ('rt.messages', 'rt_after_update', always),
+		('rt.reactions', 'rt_after_change', always), ('rt.pins', 'rt_after_change', always),
+		('rt.rooms', 'rooms_before_delete', always), ('rt.rooms', 'rooms_after_update', always),
+		('rt.room_members', 'rt_replicated', replica), ('rt.deleted_messages', 'rt_replicated', replica),
+		('rt_private.revoked_sessions', 'rt_replicated', replica)) AS v (name, trigger, mode)
+	LOOP
+		EXECUTE format('ALTER TABLE %s %s TRIGGER %I', t.name, t.mode, t.trigger);
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION rt.serve_replica(boolean) IS
+	'on a subscriber: its own clients get messages, edits, deletions, reactions, pins, rooms and members as they are replicated; false ends that';
+
+REVOKE ALL ON FUNCTION rt_private.replicated(), rt.serve_replica(boolean) FROM PUBLIC;
+
 COMMENT ON FUNCTION rt.reset_stats() IS
 	'resets the counters of rt.stat_relay and rt.stat_gateway, as pg_stat_reset() does; those of /metrics go on';
 
@@ -8700,6 +8983,8 @@ $$;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
 	rt_private.own_hidden() TO rt_app;
+
+GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
 GRANT SELECT (id, name, kind, created_by, created_at, last_seq, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all),
 	UPDATE (name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all), DELETE ON rt.rooms TO rt_app;

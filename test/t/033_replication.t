@@ -1,4 +1,4 @@
-# Logical replication: the subscriber has the publisher's messages under their numbers and tells nobody of them; after a
+# Logical replication: the subscriber has the publisher's messages under their numbers, tells its own clients of them and writes nothing; after a
 # failover its rooms go on.  The commands are those of docs/backup.md.
 use strict;
 use warnings;
@@ -38,8 +38,8 @@ $publisher->sql(q{
 my $token = $publisher->sql("SELECT rt.issue_token('ann')");
 run_blocks('replication', $_) for 'publisher', 'subscriber';
 is($publisher->sql(q{SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_extension AS e, unnest(e.extconfig) AS t JOIN pg_class AS c ON c.oid = t
-	WHERE e.extname = 'rt' AND c.relkind = 'r' AND c.oid <> 'rt.audit'::regclass
-		AND NOT EXISTS (SELECT FROM pg_publication_rel AS p WHERE p.prrelid = c.oid)}), '', 'what a dump has is published, but for the audit');
+	WHERE e.extname = 'rt' AND c.relkind = 'r' AND c.oid NOT IN ('rt.audit'::regclass, 'rt.presence'::regclass)
+		AND NOT EXISTS (SELECT FROM pg_publication_rel AS p WHERE p.prrelid = c.oid)}), '', 'what a dump has is published, but for the audit and presence');
 $subscriber->poll_sql('SELECT count(*) FROM rt.messages', 50, 'what was there is copied');
 $subscriber->poll_sql(q{SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'}, 0, 'all tables are in step');
 
@@ -53,12 +53,53 @@ my $everything = join(' UNION ALL ', map { "SELECT '$_', t::text FROM $_ AS t" }
 		rt_private.change_counters rt_private.room_changes rt.threads)) . ' ORDER BY 1, 2';
 my $expected = $publisher->sql($everything);
 $subscriber->poll_sql($everything, $expected, 'and what comes after, as it is');
-is($subscriber->sql(q{SELECT count(*) FROM rt.events WHERE room_id = 1}), 0, 'nobody is told on the subscriber');
+my $told = q{SELECT string_agg(event || ' ' || n, ', ' ORDER BY event) FROM (SELECT event, count(*) AS n FROM rt.events
+	WHERE room_id = 1 AND event LIKE '%message%' GROUP BY event) AS t};
+$subscriber->poll_sql($told, 'chat-message-deleted 1, chat-message-edited 1, chat-message-reaction 1, new-chat-message 10',
+	'the subscriber tells of what comes after the first copy');
+$publisher->sql(q{SELECT rt.create_user('cid', 'Cid'); INSERT INTO rt.room_members (room_id, user_id) VALUES (1, 'cid');
+	DELETE FROM rt.room_members WHERE room_id = 1 AND user_id = 'bob'});
+$subscriber->poll_sql(q{SELECT count(*) FROM rt.events WHERE event = 'rt:member' AND payload LIKE '%"cid"%' OR event = 'rt:member' AND payload LIKE '%"bob"%false%'}, 2,
+	'its gateways know who comes and goes');
+
+# ---- it writes nothing that is not its own -----------------------------------------------
+
+my $place = 'host=' . $publisher->host . ' port=' . $publisher->port . ' dbname=rt';
+for my $statement ("SELECT rt.send_message(1, 'ann', 'x')", "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'x')",
+	"UPDATE rt.messages SET content = 'x' WHERE room_id = 1 AND seq = 1", 'DELETE FROM rt.messages', "SELECT rt.create_room('x', ARRAY['ann'])",
+	"SELECT rt.create_user('eve', 'Eve')", "INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 2, 'ann', 'x')",
+	"SELECT rt.mark_seen(1, 'ann', ARRAY[5]::bigint[])")
+{
+	my (undef, $err) = $subscriber->try_sql($statement);
+	like($err, qr/is written by another server: \Q$place\E/, "refused: $statement");
+}
+my $refused = $subscriber->http('POST', '/api/chat/rooms/1/msgs', headers => { authorization => "Bearer $token", 'content-type' => 'application/json' },
+	content => '{"content":"x"}');
+is($refused->{status}, 403, 'a gateway refuses too');
+like($refused->{content}, qr/\Q$place\E/, 'and says where the writer is');
+like($subscriber->sql(q{SELECT rt_api.connect(NULL, '{"requests":[{"user":"ann","sid":"s","serial":1,"gateway":"g","peer":"","transport":"websocket"}]}')}),
+	qr/"ok": true/, 'clients connect');
+is($subscriber->sql(q{SELECT status FROM rt.presence WHERE user_id = 'ann'}), 'online', 'and are present there');
+
+# ---- triggers that are always enabled ------------------------------------------------------
+
+$subscriber->sql(q{DO $$ DECLARE t record; BEGIN
+	FOR t IN SELECT tgrelid::regclass AS name, tgname FROM pg_trigger
+		WHERE tgrelid IN ('rt.messages'::regclass, 'rt.reactions'::regclass, 'rt.pins'::regclass) AND NOT tgisinternal LOOP
+		EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.name, t.tgname);
+	END LOOP; END $$});
+$publisher->sql(q{
+	INSERT INTO rt.messages (room_id, sender_id, content, reply_to) SELECT 1, 'ann', '@cid and more ' || i, 8 FROM generate_series(1, 5) i;
+	UPDATE rt.messages SET content = '@ann edited' WHERE room_id = 1 AND seq = 5;
+	INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 5, 'ann', 'y');
+	DELETE FROM rt.messages WHERE room_id = 1 AND seq = 6});
+$subscriber->poll_sql($everything, $publisher->sql($everything), 'kill no worker');
+$subscriber->poll_sql($told, 'chat-message-deleted 2, chat-message-edited 2, chat-message-reaction 2, new-chat-message 15', 'and tell');
 is($subscriber->sql("SELECT rt.verify_token('$token')"), 'ann', 'tokens are good on both');
 wait_until(
 	sub {
 		my $page = $subscriber->http('GET', '/api/chat/rooms/1/msgs?limit=1', headers => { authorization => "Bearer $token" });
-		return $page->{content} =~ /more 10/;
+		return $page->{content} =~ /more 5/;
 	}, 'its gateway knows the keys and serves readers');
 my $kid = $publisher->sql('SELECT rt.rotate_key()');
 $token = $publisher->sql("SELECT rt.issue_token('ann')");
@@ -71,9 +112,9 @@ wait_until(
 
 $publisher->stop;
 run_blocks('failover', 'subscriber');
-is($subscriber->sql(q{SELECT rt.send_message(1, 'ann', 'after')}), 61, 'the room goes on with its next number');
+is($subscriber->sql(q{SELECT rt.send_message(1, 'ann', 'after')}), 66, 'the room goes on with its next number');
 is($subscriber->sql(q{SELECT rt.create_room('New', ARRAY['ann'])}), 3, 'and rooms with theirs');
 is($subscriber->sql(q{SELECT rt.create_meeting('Next', host => 'ann')}), 2, 'and meetings');
-$subscriber->poll_sql(q{SELECT max(seq) FROM rt.events WHERE event = 'new-chat-message' AND room_id = 1}, 61, 'which is told');
+$subscriber->poll_sql(q{SELECT max(seq) FROM rt.events WHERE event = 'new-chat-message' AND room_id = 1}, 66, 'which is told');
 
 done_testing();

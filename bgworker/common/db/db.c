@@ -440,18 +440,20 @@ rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, r
 }
 
 bool
-rt_db_up(const struct rt_db *db)
+rt_db_lane_up(const struct rt_db *db, enum rt_db_lane lane)
 {
-	const struct lane *fast = &db->lanes[RT_DB_FAST];
-
-	if (db->listener == NULL || !rt_dblisten_up(db->listener))
-		return false;
-	for (int i = 0; i < fast->npipes; i++)
+	for (int i = 0; i < db->lanes[lane].npipes; i++)
 	{
-		if (rt_dbpipe_up(fast->pipes[i]))
+		if (rt_dbpipe_up(db->lanes[lane].pipes[i]))
 			return true;
 	}
 	return false;
+}
+
+bool
+rt_db_up(const struct rt_db *db)
+{
+	return db->listener != NULL && rt_dblisten_up(db->listener) && rt_db_lane_up(db, RT_DB_FAST);
 }
 
 size_t

@@ -50,7 +50,8 @@ void rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, 
 void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,
 				  void *arg);
 
-bool rt_db_up(const struct rt_db *db); /* at least one fast connection, and the LISTEN */
+bool rt_db_lane_up(const struct rt_db *db, enum rt_db_lane lane); /* at least one of its connections is */
+bool rt_db_up(const struct rt_db *db);                            /* at least one fast connection, and the LISTEN */
 
 /* Calls that no connection has taken yet, those that wait for their user's turn too. */
 size_t rt_db_waiting(const struct rt_db *db);

@@ -278,7 +278,7 @@ static const struct rt_client_event_def events[] = {
 	 .writes = true},
 	{.name = "update-chat-status", .fn = "set_status", .writes = true, .barrier = true},
 	{.name = "get-room-online-users", .fn = "online_users", .reply = "room-online-users"},
-	{.name = "sync-rooms", .fn = "sync_rooms"},
+	{.name = "sync-rooms", .fn = "sync_rooms", .reads = true},
 };
 
 struct rt_chat *

@@ -24,6 +24,7 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbread.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/map.h"
@@ -310,7 +311,10 @@ rt_client_event_call_with(struct rt_client_event *e, enum rt_db_lane lane, const
 		rt_text_add(&t, keys);
 	}
 	rt_text_add(&t, "}");
-	rt_db_call(e->events->uses.db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
+	if (e->def->reads)
+		rt_dbread_call(e->events->uses.reads, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
+	else
+		rt_db_call(e->events->uses.db, lane, fn, c->user->id, t.data, t.len, on_reply, arg);
 	rt_text_fini(&t);
 }
 

@@ -19,6 +19,7 @@ struct rt_client;
 struct rt_clients;
 struct rt_counters;
 struct rt_client_event;
+struct rt_dbread;
 struct rt_client_events;
 struct rt_loop;
 struct rt_rates;
@@ -33,6 +34,7 @@ struct rt_client_event_def
 	const char *fn;
 	const char *reply; /* the event that goes to the caller with the same content; NULL */
 	void (*handle)(struct rt_client_event *e);
+	bool reads;   /* a hot standby may answer, see dbread.h */
 	bool writes;  /* counts against rt.rate_messages of the user */
 	bool barrier; /* later events of the client wait until this one has been answered */
 };
@@ -56,6 +58,7 @@ struct rt_client_events_uses
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
+	struct rt_dbread *reads;
 	const struct rt_bus *bus;
 	const struct rt_self *self;
 	const struct rt_clients *clients;

@@ -21,6 +21,7 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbread.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
@@ -489,6 +490,9 @@ run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_ro
 		defer(rest, def, r->id, token, &req);
 	else if (def->flags & RT_REST_LOGIN)
 		log_in(rest, def, r, &req);
+	else if (def->flags & RT_REST_READS)
+		rt_dbread_call(rest->uses.reads, def->lane, def->fn, token->user, req.data, req.len, on_reply,
+					   wait_for(rest, r->id, def->lane));
 	else if (!(def->flags & RT_REST_SEND) || !send_grouped(rest, r, &params[0], token->user, &req))
 		rt_db_call(rest->uses.db, def->lane, def->fn, token->user, req.data, req.len, on_reply,
 				   wait_for(rest, r->id, def->lane));

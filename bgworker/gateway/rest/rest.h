@@ -7,6 +7,7 @@
 struct rt_auth;
 struct rt_counters;
 struct rt_db;
+struct rt_dbread;
 struct rt_loop;
 struct rt_metrics;
 struct rt_rates;
@@ -21,6 +22,7 @@ struct rt_rest_uses
 {
 	const struct rt_loop *loop;
 	struct rt_db *db;
+	struct rt_dbread *reads;
 	const struct rt_self *self;
 	struct rt_http_router *http;
 	struct rt_auth *auth;

@@ -56,9 +56,14 @@ export class Standby {
     this.pool.on('error', () => {});
   }
 
-  async stop(mode = 'immediate') {
+  // Without an end in order; launch() starts it again.
+  async halt() {
     await this.pool.end();
-    await serverCommand('pg_ctl', '-D', this.data, '-m', mode, '-w', 'stop').catch(() => {});
+    await serverCommand('pg_ctl', '-D', this.data, '-m', 'immediate', '-w', 'stop').catch(() => {});
+  }
+
+  async stop() {
+    await this.halt();
     await rm(this.root, { recursive: true, force: true });
   }
 
