@@ -45,7 +45,7 @@ EXTENSION = rt
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rt.control)
 MODULE_big = rt
 DATA_built = rt--$(EXTVERSION).sql
-DATA = $(wildcard extension/released/rt--*.sql extension/upgrade/rt--*.sql)
+DATA = $(wildcard extension/released/rt--*.sql extension/released/rt--*.control extension/upgrade/rt--*.sql)
 SERVER_DIRS = extension $(addprefix extension/,events messages text config access server) $(addprefix bgworker/,launcher supervisor relay worker)
 # Verifying a token is the one thing that the server and the programs do with the same code.
 OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))) bgworker/common/crypto/jws.c)
@@ -58,7 +58,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=output_iso
 PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
 
-SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libcrypto)
+SHLIB_LINK += $(shell $(PKG_CONFIG) --libs libcrypto) -lcrypt
 EXTRA_CLEAN = build/plain build/sanitize build/www build/dist rt--$(EXTVERSION).sql
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -79,7 +79,7 @@ $(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/commo
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))
-	(printf '%s\n' '\echo Use "CREATE EXTENSION rt CASCADE" to load this file. \quit'; cat $^) > $@
+	(printf '%s\n' '\echo Use "CREATE EXTENSION rt" to load this file. \quit'; cat $^) > $@
 
 # ---- the programs -----------------------------------------------------------
 # Objects of a sanitized build lie beside the others, so that the two can be mixed in one tree.

@@ -485,7 +485,7 @@ rt_launcher_main(Datum main_arg)
 	{
 		long timeout_ms;
 
-		CHECK_FOR_INTERRUPTS();
+		RT_SESSION_CHECK_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "batch.h"
+#include "extension/config/settings.h"
 #include "bgworker/worker/version.h"
 #include "extension/events/event_text.h"
 #include "extension/messages/query.h"
@@ -145,6 +146,16 @@ put_notification(struct rt_batch *b, const struct rt_batch_event *e, int64 pos)
 	return text;
 }
 
+/* Any role that may connect can LISTEN.  Commands to the programs tell nothing of what people write; soft state has
+ * no place in the log. */
+static bool
+is_by_reference(const struct rt_batch_event *e, const struct rt_event_text *text)
+{
+	if (rt_event_text_is_private(text))
+		return true;
+	return !rt_notify_content && e->logged && strncmp(e->name, "rt:", 3) != 0 && strcmp(e->name, MEDIA_EVENT) != 0;
+}
+
 void
 rt_batch_add(struct rt_batch *b, const struct rt_batch_event *e)
 {
@@ -154,7 +165,7 @@ rt_batch_add(struct rt_batch *b, const struct rt_batch_event *e)
 	struct rt_event_text text = put_notification(b, e, pos);
 
 	b->bytes += b->texts.len - start;
-	if (b->texts.len - start > RT_NOTIFICATION_BYTES || rt_event_text_is_private(&text))
+	if (b->texts.len - start > RT_NOTIFICATION_BYTES || is_by_reference(e, &text))
 	{
 		/* Then the log has it in full, soft state too. */
 		text.pos = pos = b->last_pos + 1;

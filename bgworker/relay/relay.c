@@ -459,7 +459,7 @@ pause_after_failure(struct relay *r)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 TimestampDifferenceMilliseconds(rt_clock_now(), until), rt_wait_event(RT_WAIT_RELAY));
 		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		RT_SESSION_CHECK_INTERRUPTS();
 	}
 }
 
@@ -504,7 +504,7 @@ loop(struct relay *r)
 		ResetLatch(MyLatch);
 		pg_atomic_write_u32(&r->db->relay_wakeup, 0);
 		pg_memory_barrier();
-		CHECK_FOR_INTERRUPTS();
+		RT_SESSION_CHECK_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;

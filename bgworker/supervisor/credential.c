@@ -328,6 +328,21 @@ may_log_in(Oid role)
 	return may;
 }
 
+static bool
+has_expired(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool isnull = true;
+	Datum until = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		until = SysCacheGetAttr(AUTHOID, tuple, Anum_pg_authid_rolvaliduntil, &isnull);
+		ReleaseSysCache(tuple);
+	}
+	return !isnull && DatumGetTimestampTz(until) < GetCurrentTimestamp();
+}
+
 /* The statement that gives the role a right which it lacks here, written into out; false: it lacks none. */
 static bool
 lacks_right(const char *role, const char *database, StringInfo out)
@@ -339,6 +354,8 @@ lacks_right(const char *role, const char *database, StringInfo out)
 	oid = get_role_oid(role, true);
 	if (!may_log_in(oid))
 		appendStringInfo(out, "ALTER ROLE %s LOGIN", role);
+	else if (has_expired(oid))
+		appendStringInfo(out, "ALTER ROLE %s VALID UNTIL 'infinity'", role);
 	else if (!may_connect(oid))
 		appendStringInfo(out, "GRANT CONNECT ON DATABASE %s TO %s", quote_identifier(database), role);
 	CommitTransactionCommand();
@@ -358,7 +375,9 @@ rt_credential_hint(enum rt_program_kind kind, const char *database)
 		ereport(LOG, (errmsg("%s cannot log in to database \"%s\"", role, database),
 					  errhint("Check rt.conninfo, and the pg_hba.conf of the server that it names.")));
 	else if (lacks_right(role, database, &statement))
-		ereport(LOG, (errmsg("%s cannot log in to database \"%s\": the role lacks permission", role, database),
+		ereport(LOG, (errmsg("%s cannot log in to database \"%s\": %s", role, database,
+							 strstr(statement.data, " VALID UNTIL ") != NULL ? "the role's password has expired"
+																			 : "the role lacks permission"),
 					  errhint("Run: %s", statement.data)));
 	else if (host == NULL)
 		ereport(LOG,

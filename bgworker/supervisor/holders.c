@@ -46,6 +46,7 @@ rt_holders_new(void)
 	struct rt_holders *h = MemoryContextAllocZero(TopMemoryContext, sizeof(*h));
 
 	h->tx.context = TopMemoryContext;
+	h->tx.name = "rt supervisor";
 	return h;
 }
 

@@ -45,8 +45,9 @@
 
 #define MAX_WORKERS RT_PLANS_MAX_WORKERS
 #define LOCK_TIMEOUT "5s"
-#define IDLE_MS 1000           /* how soon a smart shutdown is noticed */
-#define HINT_INTERVAL_MS 60000 /* between two hints on failed logins */
+#define IDLE_MS 1000        /* how soon a smart shutdown is noticed */
+#define HINT_FIRST_MS 60000 /* between two hints on failed logins; doubles from one to the next */
+#define HINT_MOST_MS 3600000
 #define EVENTS_PER_WAIT 16
 #define SETS (RT_PROGRAM_KINDS + 1) /* of runners: one a kind, and those that leave */
 #define LEAVING RT_PROGRAM_KINDS
@@ -66,6 +67,7 @@ struct supervisor
 	bool planned;                                 /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
 	TimestampTz hinted[RT_PROGRAM_KINDS];
+	int hint_pause_ms[RT_PROGRAM_KINDS]; /* 0: begins anew, since a program of the kind is ready */
 	WaitEventSet *waits;
 	int waits_changes; /* log_changes() as of when it was made */
 	int log_changes;   /* of runners that are no more */
@@ -203,15 +205,24 @@ answer_login_failures(struct supervisor *s)
 	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
 	{
 		bool failed = false;
+		bool ready = false;
 
 		for (int i = 0; i < MAX_WORKERS; i++)
 		{
 			if (s->runners[kind][i] != NULL && rt_runner_take_login_failure(s->runners[kind][i]))
 				failed = true;
+			ready = ready || (s->runners[kind][i] != NULL && rt_runner_is_ready(s->runners[kind][i]));
 		}
-		if (!failed || (s->hinted[kind] != 0 && !TimestampDifferenceExceeds(s->hinted[kind], now, HINT_INTERVAL_MS)))
+		if (!failed ||
+			(s->hinted[kind] != 0 &&
+			 !TimestampDifferenceExceeds(s->hinted[kind], now, Max(s->hint_pause_ms[kind], HINT_FIRST_MS))))
+		{
+			s->hint_pause_ms[kind] = ready && !failed ? 0 : s->hint_pause_ms[kind];
 			continue;
+		}
 		s->hinted[kind] = now;
+		s->hint_pause_ms[kind] =
+			s->hint_pause_ms[kind] == 0 ? HINT_FIRST_MS : Min(2 * s->hint_pause_ms[kind], HINT_MOST_MS);
 		rt_credential_store(kind);
 		rt_credential_hint(kind, s->database);
 	}
@@ -423,7 +434,7 @@ run(struct supervisor *s)
 
 	for (;;)
 	{
-		CHECK_FOR_INTERRUPTS();
+		RT_SESSION_CHECK_INTERRUPTS();
 		notice_changes(s);
 		if (child_ended)
 			reap(s);

@@ -42,9 +42,10 @@ static void
 complain(struct rt_tx *tx, const ErrorData *error)
 {
 	if (tx->pause_ms == 0)
-		ereport(LOG, (errcode(error->sqlerrcode), errmsg("rt relay: %s", error->message),
+		ereport(LOG, (errcode(error->sqlerrcode),
+					  errmsg("%s: %s", tx->name != NULL ? tx->name : "rt relay", error->message),
 					  error->detail ? errdetail_internal("%s", error->detail) : 0,
-					  errhint("The relay keeps trying. No event is lost.")));
+					  tx->name != NULL ? 0 : errhint("The relay keeps trying. No event is lost.")));
 	tx->pause_ms = tx->pause_ms == 0 ? FIRST_PAUSE_MS : Min(2 * tx->pause_ms, LONGEST_PAUSE_MS);
 }
 

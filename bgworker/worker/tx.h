@@ -9,6 +9,7 @@ struct rt_tx
 	MemoryContext context; /* current after each transaction */
 	int pause_ms;          /* to be waited after a failure; grows from one to the next; 0: the last one was fine */
 	int sqlstate;          /* of the last failure */
+	const char *name;      /* for the log, if it is not the relay's */
 };
 
 /* Opens a transaction with a snapshot. */

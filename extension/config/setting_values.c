@@ -67,4 +67,5 @@ bool rt_disconnect_on_token_expiry;
 int rt_log_min_messages;
 int rt_early_lock_release;
 bool rt_suppress_events;
+bool rt_notify_content;
 char *rt_user_id;

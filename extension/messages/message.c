@@ -99,10 +99,20 @@ take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c
 	bool isnull;
 	Datum given = heap_getattr(row, c->seq, desc, &isnull);
 
-	if (isnull)
+	if (isnull || DatumGetInt64(given) == 0) /* the column's default */
 		return rt_number_take(messages, room_id);
 	rt_number_check(room_id, DatumGetInt64(given));
 	return 0;
+}
+
+/* Null, or the column's default, which is -infinity. */
+static bool
+lacks_time(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+{
+	bool isnull;
+	Datum given = heap_getattr(row, c->created_at, desc, &isnull);
+
+	return isnull || TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(given));
 }
 
 Datum
@@ -130,7 +140,7 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 		values[n++] = Int64GetDatum(seq);
 	}
 	/* Read after the room's lock was taken, so that times rise with the numbers. */
-	if (heap_attisnull(row, c->created_at, desc))
+	if (lacks_time(row, desc, c))
 	{
 		columns[n] = c->created_at;
 		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());

@@ -77,6 +77,15 @@ check_time(HeapTuple row, TupleDesc desc, AttrNumber number)
 																 NameStr(TupleDescAttr(desc, number - 1)->attname))));
 }
 
+/* created_at is -infinity where it was left out; the trigger replaces it. */
+static bool
+is_default_time(HeapTuple row, TupleDesc desc, AttrNumber number)
+{
+	NullableDatum at = column(row, desc, number);
+
+	return !at.isnull && TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(at.value));
+}
+
 void
 rt_message_check_form(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 {
@@ -87,7 +96,8 @@ rt_message_check_form(HeapTuple row, TupleDesc desc, const struct rt_message_col
 
 	if (what != NULL)
 		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("%s", what)));
-	check_time(row, desc, c->created_at);
+	if (!is_default_time(row, desc, c->created_at))
+		check_time(row, desc, c->created_at);
 	check_time(row, desc, c->edited_at);
 	check_time(row, desc, c->deleted_at);
 }

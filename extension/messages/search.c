@@ -7,7 +7,8 @@
  * characters of such runs.
  *
  * It reads the text alone: no lock, no table.  Allocates in the caller's context.  At a limit it cuts off: a word at
- * WORD_CHARS_MAX characters, a query at QUERY_WORDS_MAX words, highlights at RANGES_MAX. */
+ * WORD_CHARS_MAX characters, a text where its words would fill a tsvector (1 MB: of a longer message only the
+ * beginning is found), a query at QUERY_WORDS_MAX words, highlights at RANGES_MAX. */
 #include "postgres.h"
 
 #include "common/unicode_norm.h"
@@ -21,6 +22,8 @@
 
 #define WORD_CHARS_MAX 100 /* longer ones are cut: nobody types them whole */
 #define POSITION_MAX 16383 /* of a tsvector */
+#define VECTOR_BYTES_MAX MAXSTRPOS
+#define ENTRY_BYTES 5 /* of a tsvector, besides the word: padding, count of positions, position */
 #define QUERY_WORDS_MAX 64
 #define RANGES_MAX 200 /* highlights of one message */
 
@@ -131,6 +134,12 @@ rt_search_next(const pg_wchar *chars, int n, int *at, struct rt_search_word *wor
 /* ---- the index's entries ------------------------------------------------------------ */
 
 /* As tsvector and tsquery read it: between quotes.  Words have neither quotes nor backslashes. */
+struct vector
+{
+	StringInfoData text;
+	Size bytes; /* that the tsvector takes at most, if no word is in it twice */
+};
+
 static void
 put_lexeme(StringInfo out, const pg_wchar *chars, int len)
 {
@@ -145,27 +154,35 @@ put_lexeme(StringInfo out, const pg_wchar *chars, int len)
 	appendStringInfoChar(out, '\'');
 }
 
-static void
-put_entry(StringInfo out, const pg_wchar *chars, int len, int position)
+/* False where the tsvector is full. */
+static bool
+put_entry(struct vector *v, const pg_wchar *chars, int len, int position)
 {
-	put_lexeme(out, chars, len);
-	appendStringInfo(out, ":%d ", Min(position, POSITION_MAX));
+	int begin = v->text.len;
+
+	put_lexeme(&v->text, chars, len);
+	v->bytes += v->text.len - begin - 2 + ENTRY_BYTES; /* without the quotes */
+	if (v->bytes > VECTOR_BYTES_MAX)
+	{
+		v->text.data[v->text.len = begin] = '\0';
+		return false;
+	}
+	appendStringInfo(&v->text, ":%d ", Min(position, POSITION_MAX));
+	return true;
 }
 
-/* Returns the position behind the word. */
-static int
-put_word(StringInfo out, const struct rt_search_word *word, int position)
+/* Moves the position behind the word.  False where the tsvector is full. */
+static bool
+put_word(struct vector *v, const struct rt_search_word *word, int *position)
 {
-	if (word->len == 0)
-		return position;
-	if (!word->undivided)
+	int entries = word->undivided ? word->len : Min(word->len, 1);
+
+	for (int i = 0; i < entries; i++)
 	{
-		put_entry(out, word->folded, word->len, position);
-		return position + 1;
+		if (!put_entry(v, word->folded + i, word->undivided ? Min(2, word->len - i) : word->len, (*position)++))
+			return false;
 	}
-	for (int i = 0; i < word->len; i++)
-		put_entry(out, word->folded + i, Min(2, word->len - i), position + i);
-	return position + word->len;
+	return true;
 }
 
 /* rt_private.search_vector(content text) returns tsvector */
@@ -174,19 +191,20 @@ rt_search_vector(PG_FUNCTION_ARGS)
 {
 	text *content = PG_GETARG_TEXT_PP(0);
 	struct rt_search_word word;
-	StringInfoData out;
+	struct vector v = {.bytes = 0};
+	bool has_room = true;
 	int position = 1;
 	int at = 0;
 	int n;
 	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
 
-	initStringInfo(&out);
-	while (rt_search_next(chars, n, &at, &word))
+	initStringInfo(&v.text);
+	while (has_room && rt_search_next(chars, n, &at, &word))
 	{
-		position = put_word(&out, &word, position);
+		has_room = put_word(&v, &word, &position);
 		pfree(word.folded);
 	}
-	return DirectFunctionCall1(tsvectorin, CStringGetDatum(out.data));
+	return DirectFunctionCall1(tsvectorin, CStringGetDatum(v.text.data));
 }
 
 /* ---- queries ------------------------------------------------------------------------ */

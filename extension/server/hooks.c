@@ -18,18 +18,22 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "extension/config/settings.h"
 #include "hooks.h"
 #include "rt_shmem.h"
 #include "suspend.h"
@@ -213,14 +217,14 @@ names_have(List *names, const char *name)
 	return false;
 }
 
-/* What rt.control requires takes rt with it. */
+/* What rt.control requires takes rt with it.  Up to version 1.1 that was pgcrypto too. */
 static bool
-drops_us_by_extension(const DropStmt *stmt)
+drops_us_by_extension(const DropStmt *stmt, bool needs_pgcrypto)
 {
 	if (names_have(stmt->objects, EXTENSION_NAME))
 		return true;
 	return stmt->behavior == DROP_CASCADE &&
-		   (names_have(stmt->objects, "pgcrypto") || names_have(stmt->objects, "plpgsql"));
+		   ((needs_pgcrypto && names_have(stmt->objects, "pgcrypto")) || names_have(stmt->objects, "plpgsql"));
 }
 
 static bool
@@ -282,7 +286,7 @@ drops_us(Node *stmt)
 		else if (IsA(stmt, DropOwnedStmt))
 			drops = drops_us_by_owner((DropOwnedStmt *) stmt, row->extowner);
 		else if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
-			drops = drops_us_by_extension((DropStmt *) stmt);
+			drops = drops_us_by_extension((DropStmt *) stmt, row->extnamespace != PG_CATALOG_NAMESPACE);
 		else
 			drops = drops_us_by_schema((DropStmt *) stmt, row->extnamespace);
 	}
@@ -313,6 +317,39 @@ prepare_drop(Node *stmt)
 	lock_writers_out();
 }
 
+/* PUBLIC has CONNECT on a new database, and no right can be taken from a channel. */
+static void
+tell_of_listen(void)
+{
+#if PG_VERSION_NUM >= 160000
+	bool open = object_aclcheck(DatabaseRelationId, MyDatabaseId, ACL_ID_PUBLIC, ACL_CONNECT) == ACLCHECK_OK;
+#else
+	bool open = pg_database_aclcheck(MyDatabaseId, ACL_ID_PUBLIC, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+
+	if (open)
+		ereport(NOTICE,
+				(errmsg("any role may connect to this database and LISTEN to the messages of rt"),
+				 errhint("Run \"REVOKE CONNECT ON DATABASE %s FROM PUBLIC\", or set rt.notify_content to off.",
+						 quote_identifier(get_database_name(MyDatabaseId)))));
+}
+
+/* CREATE EXTENSION wants a schema even for an extension that moves itself to pg_catalog, and finds none where the
+ * schema public was dropped.  A script of an older version stays where it is put. */
+static PlannedStmt *
+with_schema(PlannedStmt *pstmt)
+{
+	CreateExtensionStmt *stmt = (CreateExtensionStmt *) pstmt->utilityStmt;
+
+	if (!is_our_name(stmt->extname) || find_option(stmt->options, "schema") != NULL ||
+		find_option(stmt->options, "new_version") != NULL)
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	stmt = (CreateExtensionStmt *) pstmt->utilityStmt;
+	stmt->options = lappend(stmt->options, makeDefElem("schema", (Node *) makeString(pstrdup("pg_catalog")), -1));
+	return pstmt;
+}
+
 static void
 run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 			ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -339,7 +376,12 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		else
 			prepare_drop(stmt);
 	}
+	if (IsA(stmt, CreateExtensionStmt))
+		pstmt = with_schema(pstmt);
 	run_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+	if (IsA(stmt, CreateExtensionStmt) && is_our_name(((CreateExtensionStmt *) stmt)->extname) && extension_changed &&
+		rt_notify_content)
+		tell_of_listen();
 	if (on_database && IsTransactionState())
 		finish_database_command(stmt);
 }

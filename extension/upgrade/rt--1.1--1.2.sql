@@ -183,7 +183,17 @@ ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 -- done: TABLE rt_private.sessions
 ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.sessions SET LOGGED;
+ALTER TABLE rt.messages ALTER COLUMN seq SET DEFAULT 0, ALTER COLUMN created_at SET DEFAULT '-infinity';
 -- ---- end of what is by hand --------------------------------------------------
+
+DO $$
+DECLARE
+	rt oid := (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'rt');
+BEGIN
+	DELETE FROM pg_depend WHERE classid = 'pg_extension'::regclass AND objid = rt AND refclassid = 'pg_namespace'::regclass;
+	UPDATE pg_extension SET extnamespace = 'pg_catalog'::regnamespace WHERE oid = rt;
+END
+$$;
 
 DO $$
 DECLARE
@@ -290,6 +300,16 @@ COMMENT ON FUNCTION rt_private.sentence(text) IS 'formats an error message for c
 CREATE OR REPLACE FUNCTION rt_private.max_message_size() RETURNS integer
 LANGUAGE sql STABLE
 	RETURN pg_size_bytes(coalesce(current_setting('rt.max_message_size', true), '64kB'))::integer;
+
+CREATE OR REPLACE FUNCTION rt_private.crypt(password text, salt text) RETURNS text
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rt_crypt';
+
+COMMENT ON FUNCTION rt_private.crypt(text, text) IS 'hash of a password with a salt or, to compare, with another hash; the C library''s crypt()';
+
+CREATE OR REPLACE FUNCTION rt_private.gen_salt(kind text, rounds integer) RETURNS text
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'rt_gen_salt';
+
+COMMENT ON FUNCTION rt_private.gen_salt(text, integer) IS 'a random salt for bcrypt (kind bf) with 2^rounds steps';
 
 CREATE OR REPLACE FUNCTION rt_private.bad_request(message text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2136,6 +2156,19 @@ BEGIN
 	END IF;
 END
 $$;
+
+CREATE OR REPLACE VIEW rt.receipts WITH (security_barrier) AS
+	SELECT r.room_id, s.seq, r.user_id,
+		min(r.at) FILTER (WHERE r.kind = 'd') AS delivered_at,
+		min(r.at) FILTER (WHERE r.kind = 's') AS seen_at
+	FROM rt_private.receipt_ranges AS r, LATERAL generate_series(r.seq_from, r.seq_to) AS s (seq)
+			WHERE (SELECT NOT pg_has_role(c.name, 'rt_app', 'MEMBER') OR pg_has_role(c.name, n.nspowner, 'USAGE')
+			FROM pg_namespace AS n, LATERAL (SELECT CASE WHEN current_setting('role') = 'none' THEN session_user
+				ELSE current_setting('role')::name END) AS c (name)
+			WHERE n.nspname = 'rt')
+		OR r.room_id = ANY ((SELECT ARRAY(SELECT m.room_id FROM rt.room_members AS m
+			WHERE m.user_id = nullif(current_setting('rt.user_id', true), '')))::bigint[])
+	GROUP BY r.room_id, s.seq, r.user_id;
 
 COMMENT ON VIEW rt.receipts IS 'receipts: when each message was delivered to, and seen by, each member; INSERT and UPDATE mark messages';
 

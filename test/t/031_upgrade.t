@@ -46,7 +46,7 @@ sub update_from
 {
 	my ($old) = @_;
 	$cluster->sql('DROP EXTENSION rt');
-	$cluster->sql("CREATE EXTENSION rt VERSION '$old'");
+	$cluster->sql("CREATE EXTENSION rt VERSION '$old' SCHEMA public CASCADE");
 	wait_until(sub { $cluster->log =~ /WARNING:  extension rt has version \Q$old\E in database "rt", its library is version \Q$version\E/ },
 		'the log tells of the old version');
 	like($cluster->log, qr/HINT:  Run "ALTER EXTENSION rt UPDATE" in this database\./, 'and what to do');
@@ -74,6 +74,10 @@ sub update_from
 	my @differences = RtCatalog::differences(\@fresh, [ RtCatalog::lines($cluster, 'rt') ]);
 	is(scalar @differences, 0, 'the catalog is that of a fresh install (else: extension/upgrade/draft)') || diag(join("\n", map { tr/\x01/\n/r } @differences));
 	is($cluster->sql($query), $before, 'the data are as they were');
+	$cluster->sql('SET client_min_messages = error; DROP EXTENSION pgcrypto CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+	is($cluster->sql($query), $before, 'nor does DROP … CASCADE of what it was installed with take them along');
+	is($cluster->sql("SELECT rt_private.password_matches('secret', u.password_hash) FROM rt.users AS u WHERE u.id = 'ann'"), 't',
+		'a password of before is good');
 	print { $session->{in} } "EXECUTE say('after');\n";
 	wait_until(sub { $session->{read}->() =~ /said 23\b/ }, 'the session goes on, with the next number');
 	wait_until(sub { print { $listener->{in} } "SELECT;\n"; $listener->{read}->() =~ /"content" ?: ?"after"/ }, 'and so does the listener');

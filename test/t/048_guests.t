@@ -1,0 +1,123 @@
+# What a database that rt is a guest in may ask: where it is filed, what it needs, who reads what, and what long texts,
+# cancelled statements, expired passwords and tools that introspect do.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use JSON::PP;
+use Test::More;
+
+use lib dirname(__FILE__) . '/lib';
+use RtTest;
+
+my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0, 'rt.max_message_size' => '4MB' });
+$cluster->sql(q{SELECT rt.create_user(u, u, 'secret') FROM unnest(ARRAY['ann', 'bob', 'cat']) AS u});
+my $room = $cluster->sql(q{SELECT rt.create_room('Team', ARRAY['ann', 'bob'])});
+$cluster->sql(q{SELECT rt.create_room('Other', ARRAY['cat'])});
+ok(wait_for(sub { $cluster->is_ready }), 'the gateway serves');
+
+# ---- where it is filed -----------------------------------------------------------------
+
+is($cluster->sql("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'rt'"), 'pg_catalog', 'nobody drops its schema');
+$cluster->sql('SET client_min_messages = error; CREATE EXTENSION pgcrypto; DROP EXTENSION pgcrypto CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+is($cluster->sql('SELECT count(*) FROM rt.users'), 3, 'DROP SCHEMA public CASCADE and DROP EXTENSION pgcrypto CASCADE leave it');
+$cluster->sql('CREATE DATABASE bare');
+$cluster->sql('SET client_min_messages = error; DROP SCHEMA public CASCADE', dbname => 'bare');
+my (undef, $err, $status) = $cluster->try_sql('CREATE EXTENSION rt', dbname => 'bare');
+is($status, 0, 'it needs no schema public, and no other extension') || diag($err);
+like($err, qr/NOTICE:  any role may connect to this database and LISTEN to the messages of rt\nHINT:  Run "REVOKE CONNECT ON DATABASE bare FROM PUBLIC"/,
+	'and says that any role can listen');
+$cluster->sql('CREATE DATABASE shut; ');
+$cluster->sql('REVOKE CONNECT ON DATABASE shut FROM PUBLIC');
+(undef, $err) = $cluster->try_sql('CREATE EXTENSION rt', dbname => 'shut');
+unlike($err, qr/LISTEN/, 'but where none can');
+
+# A hash of pgcrypto's, which older versions stored.
+is($cluster->sql(q{SELECT rt_private.crypt('U*U', '$2a$05$CCCCCCCCCCCCCCCCCCCCC.')}), '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW',
+	'bcrypt is bcrypt');
+is($cluster->sql(q{SELECT count(DISTINCT rt_private.gen_salt('bf', 10)) FROM generate_series(1, 100)}), 100, 'salts are random');
+is($cluster->sql(q{SELECT rt_private.password_matches('secret', password_hash) AND NOT rt_private.password_matches('secreT', password_hash) FROM rt.users LIMIT 1}), 't',
+	'a password matches its hash alone');
+
+# ---- long texts ---------------------------------------------------------------------------
+
+my %texts = (
+	'words' => q{string_agg(md5(i::text) || ' ' || md5((i * 7)::text), ' ') FROM generate_series(1, 60000) i},
+	'characters of a script that does not divide words' => q{string_agg(chr((19968 + (i::bigint * 7919) % 20000)::integer), '') FROM generate_series(1, 1300000) i},
+	'short words' => q{string_agg(substr(md5(i::text), 1, 1 + i % 5), ' ') FROM generate_series(1, 900000) i},
+	'a single word' => q{repeat('x', 4000000)},
+	'words of 3,000 letters' => q{string_agg(repeat(chr(97 + i % 26), 3000), ' ') FROM generate_series(1, 1000) i});
+for my $name (sort keys %texts)
+{
+	(undef, $err, $status) = $cluster->try_sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $room, 'ann', $texts{$name}");
+	is($status, 0, "4 MB: $name") || diag($err);
+	is($err, '', 'without a word of the server');
+}
+is($cluster->sql(q{SELECT count(*) FROM rt.messages WHERE rt_private.search_vector(content) @@ rt_private.search_query(md5('5'))}), 1,
+	'what a long message begins with is found');
+
+# ---- who reads what ----------------------------------------------------------------------------
+
+$cluster->sql("SELECT rt.send_message($room, 'ann', 'hi'); SELECT rt.mark_seen($room, 'bob', ARRAY[1]::bigint[]);
+	CREATE ROLE reporting LOGIN; GRANT USAGE ON SCHEMA rt TO reporting; GRANT SELECT ON rt.receipts TO reporting;
+	CREATE ROLE app LOGIN IN ROLE rt_app");
+is($cluster->sql('SELECT room_id, seq, user_id FROM rt.receipts', user => 'reporting'), "$room|1|bob", 'SELECT on rt.receipts is enough to read it');
+is($cluster->sql("SET rt.user_id = 'ann'; SELECT count(*) FROM rt.receipts", user => 'app'), 1, 'an application sees what its user may');
+is($cluster->sql("SET rt.user_id = 'cat'; SELECT count(*) FROM rt.receipts", user => 'app'), 0, 'and no more');
+is($cluster->sql('SELECT count(*) FROM rt.receipts', user => 'app'), 0, 'without a user nothing');
+
+# ---- what tools see --------------------------------------------------------------------------------
+
+is($cluster->sql("SELECT string_agg(column_name, ' ' ORDER BY 1) FROM information_schema.columns WHERE table_schema = 'rt' AND table_name = 'messages'
+	AND is_nullable = 'NO' AND column_default IS NULL"), 'room_id', 'of a message only the room has no default');
+my $last = $cluster->sql("SELECT max(seq) FROM rt.messages WHERE room_id = $room");
+is($cluster->sql("INSERT INTO rt.messages (room_id, seq, sender_id, content, created_at) VALUES ($room, DEFAULT, 'ann', 'x', DEFAULT)
+	RETURNING seq - $last, created_at > now() - interval '1 minute'"), '1|t', 'a default is the next number, and now');
+
+# ---- a cancelled statement ----------------------------------------------------------------------------
+
+my $workers = "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'rt %' AND (datname = 'rt' OR datname IS NULL)";
+my $before = $cluster->sql($workers);
+for (1 .. 20)
+{
+	$cluster->sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'rt %'");
+	$cluster->sql("INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($room, 'ann', 'after a cancel')");
+}
+$cluster->poll_sql("SELECT count(*) FROM rt.events e JOIN rt.messages m USING (room_id, seq) WHERE m.content = 'after a cancel'", 20, 'events go on');
+is($cluster->sql($workers), $before, 'pg_cancel_backend() ends no worker');
+
+# ---- an expired password ---------------------------------------------------------------------------------
+
+$cluster->sql("ALTER ROLE rt_gateway VALID UNTIL '2020-01-01'");
+kill 'KILL', $cluster->pid('gateway');
+ok(wait_for(sub { $cluster->log =~ /LOG:  rt_gateway cannot log in to database "rt": the role's password has expired\n.*HINT:  Run: ALTER ROLE rt_gateway VALID UNTIL 'infinity'/ }),
+	'an expired password is named as such');
+$cluster->sql("ALTER ROLE rt_gateway VALID UNTIL 'infinity'");
+ok(wait_for(sub { $cluster->is_ready }), 'and once it is valid the gateway serves');
+
+# ---- notifications without content ---------------------------------------------------------------------------
+
+$cluster->sql("ALTER SYSTEM SET rt.notify_content = off");
+$cluster->sql('SELECT pg_reload_conf()');
+$cluster->poll_sql('SHOW rt.notify_content', 'off', 'rt.notify_content = off');
+my $token = $cluster->sql("SELECT rt.issue_token('bob')");
+my $listener = $cluster->psql_start;
+print { $listener->{in} } "LISTEN rt_events;\nSELECT 'listens';\n";
+wait_until(sub { $listener->{read}->() =~ /listens/ }, 'somebody listens');
+# The relay reads the setting between two batches.
+my $n = 0;
+wait_until(sub {
+	$n++;
+	$cluster->sql("INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($room, 'ann', 'Geheim $n')");
+	print { $listener->{in} } "SELECT 'asked $n';\n";
+	wait_for(sub { $listener->{read}->() =~ /asked $n\b.*"truncated":true/s });
+}, 'notifications name the message');
+my $from = length $listener->{read}->();
+$cluster->sql("SELECT rt.send_message($room, 'ann', 'Geheim \@bob'); UPDATE rt.messages SET content = 'Geheim neu' WHERE room_id = $room AND content = 'Geheim 1';
+	SELECT rt.broadcast($room, 'poll-opened', '{\"question\": \"Geheim\"}'); SELECT rt.set_status('ann', 'away', 'out')");
+wait_until(sub { print { $listener->{in} } "SELECT;\n"; substr($listener->{read}->(), $from) =~ /poll-opened/ }, 'events of all kinds arrive');
+unlike(substr($listener->{read}->(), $from), qr/Geheim/, 'and none has content');
+is($cluster->sql("SELECT count(*) > 0 FROM rt.events WHERE payload LIKE '%Geheim%'"), 't', 'which the log has');
+$listener->{finish}->();
+
+done_testing();
