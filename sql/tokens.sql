@@ -173,6 +173,7 @@ SELECT rt.verify_token(rt_private.jwt_sign('tk-ec', 'HS256', public_key, '{"sub"
 SELECT rt_private.jwt_is_signed(rt_private.jwt_sign('k', 'HS256', pem('ec public'), '{}'), 'ES256', pem('ec public'));
 SELECT rt_private.jwt_is_signed(:'rsa_token', 'ES256', pem('rsa public'));
 SELECT rt_private.jwt_is_signed(:'ec_token', 'RS256', pem('ec public'));
+CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public;
 -- A token may go without a kid.
 SELECT rt.verify_token(input || '.' || translate(encode(hmac(input, repeat('x', 48), 'sha384'), 'base64'), E'+/=\n', '-_'))
 FROM CAST(base64url('{"alg":"HS384"}') || '.' || base64url('{"sub":"a","exp":32503680000}') AS text) AS input;

@@ -99,7 +99,7 @@ take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c
 	bool isnull;
 	Datum given = heap_getattr(row, c->seq, desc, &isnull);
 
-	if (isnull || DatumGetInt64(given) == 0) /* the column's default */
+	if (isnull || DatumGetInt64(given) == PG_INT64_MIN) /* the column's default */
 		return rt_number_take(messages, room_id);
 	rt_number_check(room_id, DatumGetInt64(given));
 	return 0;

@@ -7,7 +7,7 @@
 -- and of new rows too, which it freezes while they are in memory and whose words it merges into the search index.
 CREATE TABLE rt.messages (
 	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
-	seq bigint NOT NULL DEFAULT 0, -- the trigger's number: defaults tell tools that both may be left out
+	seq bigint NOT NULL DEFAULT (-9223372036854775808), -- the trigger's number: defaults tell tools that both may be left out
 	sender_id text REFERENCES rt.users (id) ON DELETE SET NULL,
 	content text NOT NULL DEFAULT '',
 	message_type text NOT NULL DEFAULT 'text',

@@ -183,7 +183,7 @@ ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 -- done: TABLE rt_private.sessions
 ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.sessions SET LOGGED;
-ALTER TABLE rt.messages ALTER COLUMN seq SET DEFAULT 0, ALTER COLUMN created_at SET DEFAULT '-infinity';
+ALTER TABLE rt.messages ALTER COLUMN seq SET DEFAULT (-9223372036854775808), ALTER COLUMN created_at SET DEFAULT '-infinity';
 -- ---- end of what is by hand --------------------------------------------------
 
 DO $$
