@@ -184,6 +184,76 @@ test('microphone, camera, screen, hand, reaction, chat: each does what it says',
   assert.deepEqual(await ben.faults('meeting-chat'), []);
 });
 
+test('names stand below the pictures, people are counted, raised hands come first, a screen has its sound, devices are changed', async (t) => {
+  await together(t);
+  await anna.sees('Ben');
+  await anna.page.getByText('2 people').waitFor();
+  const places = await anna.tile('Ben').evaluate((tile) => ({
+    picture: tile.querySelector('.picture').getBoundingClientRect().bottom,
+    name: tile.querySelector('.name').getBoundingClientRect().top,
+  }));
+  assert.ok(places.name >= places.picture - 1, JSON.stringify(places));
+
+  await ben.button('Raise hand').click();
+  await anna.tile('Ben').getByLabel('hand raised').waitFor();
+  const left = (name) => anna.tile(name).evaluate((tile) => { const { left: x, top: y } = tile.getBoundingClientRect(); return y * 10_000 + x; });
+  await until('Ben is first', async () => (await left('Ben')) < (await left('Anna')));
+  await anna.button('Participants').click();
+  assert.match(await anna.page.locator('.people li').first().textContent(), /Ben/);
+  // The list says what is, not what may be.
+  const ofBen = anna.page.locator('.people li', { hasText: 'Ben' });
+  await ofBen.getByLabel('microphone on').waitFor();
+  await ben.button('Microphone').click();
+  await ofBen.getByLabel('microphone off').waitFor();
+
+  // A muted microphone stays muted when another one is chosen; an open camera changes at once.
+  const sent = () => ben.page.getByRole('group', { name: 'Meeting' }).getByRole('button', { name: 'Microphone', exact: true }).getAttribute('aria-pressed');
+  await ben.button('Camera and microphone').click();
+  const dialog = ben.page.getByRole('dialog');
+  await dialog.getByLabel('Microphone').waitFor();
+  assert.deepEqual(await ben.faults('meeting-devices'), []);
+  const inputs = await dialog.getByLabel('Microphone').locator('option').count();
+  assert.ok(inputs > 1, `${inputs} microphones`);
+  await dialog.getByLabel('Microphone').selectOption({ index: inputs - 1 });
+  await dialog.getByLabel('Camera').dispatchEvent('change');
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await anna.sees('Ben');
+  assert.equal(await sent(), 'false');
+  await ben.button('Microphone').click();
+  await ofBen.getByLabel('microphone on').waitFor();
+
+  await ben.page.evaluate(() => {
+    navigator.mediaDevices.getDisplayMedia = async () => {
+      const context = new AudioContext();
+      const tone = context.createOscillator();
+      const sound = context.createMediaStreamDestination();
+      tone.connect(sound);
+      tone.start();
+      const canvas = document.createElement('canvas');
+      setInterval(() => canvas.getContext('2d').fillRect(0, 0, Math.random() * 300, 100), 50);
+      return new MediaStream([...canvas.captureStream(15).getTracks(), ...sound.stream.getTracks()]);
+    };
+  });
+  await ben.button('Share screen').click();
+  await anna.sees('Ben’s screen');
+  await until('two sounds of Ben', async () => (await anna.tile('Ben').first().locator('audio').count()) + (await anna.page.locator('.tile', { hasText: 'Ben' }).locator('audio').count()) >= 2);
+  await until('the server knows', async () => (await cluster.value("SELECT count(*)::int FROM rt_private.media_producers WHERE source = 'screen-audio'")) === 1);
+  await ben.button('Share screen').click();
+  await anna.tile('Ben’s screen').waitFor({ state: 'hidden' });
+  await until('and its end', async () => (await cluster.value("SELECT count(*)::int FROM rt_private.media_producers WHERE source = 'screen-audio'")) === 0);
+});
+
+test('the lobby shows how loud the microphone is', async (t) => {
+  const id = await meeting();
+  await anna.go(`#/meeting/${id}`);
+  t.after(() => anna.leave());
+  const level = anna.page.getByLabel('Microphone level');
+  await level.waitFor();
+  await until('a level', () => level.evaluate((meter) => meter.value > 0));
+  await anna.button('Microphone').click();
+  await level.waitFor({ state: 'hidden' });
+});
+
 test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   const id = await together(t);
   await anna.sees('Ben');

@@ -1,5 +1,6 @@
 // The buttons below a meeting.
 import { h, iconButton } from './dom.js';
+import { t } from './i18n.js';
 import { icon } from './icons.js';
 
 const REACTIONS = ['👍', '👏', '❤️', '😂', '🎉'];
@@ -16,9 +17,10 @@ export class Controls {
       view: button('view', 'Speaker view'),
       talk: button('talk', 'Chat'),
       people: button('people', 'Participants'),
+      devices: button('devices', t('Camera and microphone')),
       lock: button('lock', 'Lock meeting'),
     };
-    const { microphone, camera, screen, hand, view, talk, people, lock } = this.buttons;
+    const { microphone, camera, screen, hand, view, talk, people, devices, lock } = this.buttons;
     this.press('view', false);
     microphone.classList.add('both');
     camera.classList.add('both');
@@ -42,6 +44,7 @@ export class Controls {
       view,
       talk,
       people,
+      devices,
       lock,
       enlarge,
       leave,

@@ -13,24 +13,34 @@ function words(error, what) {
 async function only(what, open) {
   if (!navigator.mediaDevices) throw new Error(`Browsers allow the ${what} only on pages served over HTTPS.`);
   try {
-    return (await open()).getTracks()[0];
+    return await open();
   } catch (error) {
     throw Object.assign(new Error(words(error, what)), { name: error.name });
   }
 }
 
+const first = async (stream) => (await stream).getTracks()[0];
 const chosen = (id) => (id ? { deviceId: { exact: id } } : {});
 
 export function openCamera(id) {
-  return only('camera', () => navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...chosen(id) } }));
+  return only('camera', () =>
+    first(navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...chosen(id) } })),
+  );
 }
 
 export function openMicrophone(id) {
-  return only('microphone', () => navigator.mediaDevices.getUserMedia({ audio: { ...chosen(id) } }));
+  return only('microphone', () => first(navigator.mediaDevices.getUserMedia({ audio: { ...chosen(id) } })));
 }
 
+// The track of the picture; where the browser and the user give sound, too, that is its `sound`.
 export function openScreen() {
-  return only('screen', () => navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } } }));
+  const wanted = { video: { frameRate: { max: 15 } }, audio: true };
+  return only('screen', async () => {
+    const stream = await navigator.mediaDevices.getDisplayMedia(wanted);
+    const [track] = stream.getVideoTracks();
+    const [sound] = stream.getAudioTracks();
+    return sound ? Object.assign(track, { sound }) : track;
+  });
 }
 
 // The devices of a kind ("videoinput", "audioinput"); without a permission the browser tells no names.

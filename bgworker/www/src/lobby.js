@@ -3,8 +3,10 @@ import { devices } from './devices.js';
 import { avatar, backLink, h, replace } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
+import { watchLevel } from './level.js';
 import { state } from './state.js';
 
+const LOUDEST = 1;
 const KIND = { camera: 'videoinput', microphone: 'audioinput' };
 
 // join({ password }) is called when the person wants in; it throws with words to show.  What `media` has by then, or is
@@ -39,7 +41,32 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
     if (isWaiting) waiting.querySelector('button').focus();
   }
 
+  const level = h('meter', {
+    class: 'level',
+    min: 0,
+    max: LOUDEST,
+    value: 0,
+    'aria-label': t('Microphone level'),
+  });
+  let heard = null; // the track that the meter shows
+  let stopHearing = () => {};
+
+  function hear() {
+    const track = media.tracks.get('microphone') ?? null;
+    if (track === heard) return;
+    stopHearing();
+    heard = track;
+    level.hidden = !track;
+    stopHearing = track
+      ? watchLevel(track, (value) => {
+          if (!level.isConnected) stopHearing();
+          else level.value = value;
+        })
+      : () => {};
+  }
+
   function show() {
+    hear();
     const camera = media.tracks.get('camera');
     preview.srcObject = camera ? new MediaStream([camera]) : null;
     preview.hidden = !camera;
@@ -121,6 +148,7 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
       h('div', { class: 'preview' }, avatar(state.me.name, state.me.id), preview),
       fields.camera.row,
       fields.microphone.row,
+      level,
       passwordField,
       problem,
       waiting,

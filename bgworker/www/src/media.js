@@ -2,6 +2,7 @@
 // whoever is told of a track may show or send it, and only this object stops it.
 import { openCamera, openMicrophone, openScreen } from './devices.js';
 
+const SOUND = 'screen-audio'; // comes and goes with the screen
 const OPEN = { camera: openCamera, microphone: openMicrophone, screen: openScreen };
 
 export class OwnMedia {
@@ -10,6 +11,7 @@ export class OwnMedia {
     Object.assign(this, { onChange() {}, closed: false });
     this.tracks = new Map(); // source -> track
     this.opening = new Map(); // source -> ticket of the request that is wanted
+    this.preferred = new Map(); // source -> id of the device that was chosen last
     this.turn = Promise.resolve();
   }
 
@@ -21,11 +23,12 @@ export class OwnMedia {
   // it was no longer wanted by the time it came, and then it is stopped already.
   open(source, deviceId) {
     if (this.closed) return Promise.resolve(null);
+    if (deviceId) this.preferred.set(source, deviceId);
     this.stop(source);
     const ticket = Symbol(source);
     this.opening.set(source, ticket);
     this.onChange(source);
-    const opened = this.turn.then(() => this.request(source, ticket, deviceId));
+    const opened = this.turn.then(() => this.request(source, ticket, this.preferred.get(source)));
     this.turn = opened.catch(() => {});
     return opened;
   }
@@ -36,7 +39,10 @@ export class OwnMedia {
     try {
       const track = await OPEN[source](deviceId);
       if (isWanted()) this.keep(source, track);
-      else track.stop();
+      else {
+        track.stop();
+        track.sound?.stop();
+      }
     } catch (error) {
       if (!isWanted()) return null;
       this.stop(source);
@@ -51,6 +57,14 @@ export class OwnMedia {
     // Unplugged, or ended by the browser's own button.
     track.addEventListener('ended', () => this.tracks.get(source) === track && this.stop(source));
     this.onChange(source);
+    if (track.sound) this.keep(SOUND, track.sound);
+  }
+
+  // For the next time, or at once where the source is open.
+  choose(source, deviceId) {
+    if (this.tracks.has(source)) return this.open(source, deviceId);
+    this.preferred.set(source, deviceId);
+    return Promise.resolve(null);
   }
 
   // Whatever is open or on its way.
@@ -60,6 +74,7 @@ export class OwnMedia {
     this.tracks.get(source)?.stop();
     this.tracks.delete(source);
     if (was) this.onChange(source);
+    if (source === 'screen') this.stop(SOUND);
   }
 
   close() {

@@ -67,6 +67,14 @@ export class People {
   row(who) {
     const isOther = who.participantId !== this.ownId;
     const may = (what) => isOther && this.may(what);
+    const device = (name, isOn) => {
+      const words = isOn ? t('{device} on', { device: name }) : t('{device} off', { device: name });
+      return h(
+        'span',
+        { class: isOn ? 'on plain' : 'off', role: 'img', 'aria-label': words, title: words },
+        icon(name),
+      );
+    };
     const hand = () => h('span', { role: 'img', 'aria-label': 'hand raised' }, icon('hand'));
     return h(
       'li',
@@ -79,6 +87,8 @@ export class People {
         !isOther && ' (you)',
         !may('role') && h('small', {}, who.role),
         who.handRaised && hand(),
+        device('microphone', who.media.audio),
+        device('camera', who.media.video),
       ),
       h(
         'span',
@@ -124,10 +134,16 @@ export class People {
     keepFocus(this.list, () =>
       replace(
         this.list,
-        [...this.people.values()].map((who) => this.row(who)),
+        [...this.people.values()].sort(byHand).map((who) => this.row(who)),
       ),
     );
   }
+}
+
+// Who raised a hand first stands first.
+function byHand(a, b) {
+  const at = (who) => (who.handRaised ? new Date(who.handRaisedAt ?? 0).getTime() : Infinity);
+  return at(a) === at(b) ? 0 : at(a) - at(b);
 }
 
 export class Talk {

@@ -3,7 +3,8 @@ import { rest } from './api.js';
 import { Call } from './call.js';
 import { Controls } from './controls.js';
 import { announce, ask, backLink, h, iconButton, replace, toast } from './dom.js';
-import { t } from './i18n.js';
+import { chooseDevices } from './choose.js';
+import { t, tn } from './i18n.js';
 import { icon } from './icons.js';
 import { onNetworkChange } from './network.js';
 import { People, Talk } from './people.js';
@@ -143,8 +144,10 @@ export class Session {
 
   drawHeading() {
     this.heading.textContent = this.meeting.title;
+    const { size } = this.people;
     replace(
       this.notes,
+      h('span', {}, icon('people'), tn(size, '1 person', '{n} people')),
       this.meeting.locked && h('span', {}, icon('lock'), 'Locked'),
       this.meeting.recording && h('span', {}, '⏺ Recording'),
     );
@@ -171,6 +174,7 @@ export class Session {
       hand: () => this.act('raise-hand', { raised: !this.me.handRaised }),
       react: (reaction) => this.act('send-reaction', { reaction }),
       view: () => this.controls.press('view', this.stage.toggleSpeakerView()),
+      devices: () => chooseDevices(this.media, (source) => this.call.own.get(source)?.paused),
       talk: () => this.togglePanel('talk'),
       people: () => this.togglePanel('people'),
       lock: () => this.act('lock-meeting', { locked: !this.meeting.locked }),
@@ -375,8 +379,8 @@ const HANDLERS = {
     session.update(participantId, { media: { video, audio, screenSharing }, audioMuted, videoMuted });
   },
   'participant-role-updated': (session, payload) => session.onRole(payload),
-  'hand-raised': (session, { participantId, raised }) =>
-    session.update(participantId, { handRaised: raised }),
+  'hand-raised': (session, { participantId, raised, timestamp }) =>
+    session.update(participantId, { handRaised: raised, handRaisedAt: timestamp }),
   'participant-reaction': (session, { participantId, userName, reaction }) => {
     session.stage.react(participantId, reaction);
     announce(`${userName}: ${reaction}`);

@@ -7,6 +7,7 @@ const MEDIUM_PX = 480;
 const GAP_PX = 8;
 const WIDEST = 16 / 9;
 const NARROWEST = 1;
+const NAME_PX = 28; // below each picture
 const LEAST_PX = 130; // tiles that would be smaller are this wide, and one scrolls
 
 function layerFor(width) {
@@ -21,7 +22,7 @@ function sizeFor(n, width, height) {
     const rows = Math.ceil(n / columns);
     const cell = {
       width: (width - GAP_PX * (columns - 1)) / columns,
-      height: (height - GAP_PX * (rows - 1)) / rows,
+      height: (height - GAP_PX * (rows - 1)) / rows - NAME_PX,
     };
     const tile = {
       width: Math.min(cell.width, cell.height * WIDEST),
@@ -29,7 +30,7 @@ function sizeFor(n, width, height) {
     };
     if (tile.width >= LEAST_PX && tile.width * tile.height > best.width * best.height) best = tile;
   }
-  return best;
+  return { width: best.width, height: best.height + NAME_PX };
 }
 
 export class Stage {
@@ -65,7 +66,7 @@ export class Stage {
   layOut(list) {
     const isRow = list === this.faces && this.front;
     const { width, height } = isRow
-      ? { width: LEAST_PX, height: LEAST_PX / WIDEST }
+      ? { width: LEAST_PX, height: LEAST_PX / WIDEST + NAME_PX }
       : sizeFor(list.childElementCount, list.clientWidth - 1, list.clientHeight - 1);
     list.style.setProperty('--tile-width', `${Math.floor(width)}px`);
     list.style.setProperty('--tile-height', `${Math.floor(height)}px`);

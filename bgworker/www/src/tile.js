@@ -21,11 +21,11 @@ export class Tile {
     this.quality = h('span', { class: 'quality', role: 'img', hidden: true });
     this.avatar = avatar(name, userId);
     this.media = new Map(); // track -> element
+    this.picture = h('div', { class: 'picture' }, this.avatar, this.pin);
     this.node = h(
       'li',
       { class: `tile ${isOwn ? 'mirror' : ''} ${isScreen ? 'screen' : ''}` },
-      this.avatar,
-      this.pin,
+      this.picture,
       h(
         'div',
         { class: 'name' },
@@ -48,7 +48,7 @@ export class Tile {
       srcObject: new MediaStream([track]),
     });
     this.media.set(track, element);
-    this.node.prepend(element);
+    this.picture.prepend(element);
     element.play().catch(() => {}); // a browser that wants a click first got one: "Join"
     this.avatar.hidden = this.hasPicture();
   }
@@ -71,6 +71,7 @@ export class Tile {
 
   // What it says besides the name: a raised hand, a microphone that is off.
   sign({ handRaised, media }) {
+    this.node.classList.toggle('hand', Boolean(handRaised)); // stands first
     const signs = [handRaised && ['hand', 'hand raised'], !media.audio && ['microphone', 'muted']];
     this.signs.replaceChildren(
       ...signs
@@ -94,7 +95,7 @@ export class Tile {
 
   react(reaction) {
     const node = h('span', { class: 'reaction', 'aria-hidden': 'true' }, reaction);
-    this.node.append(node);
+    this.picture.append(node);
     setTimeout(() => node.remove(), REACTION_MS);
   }
 }
