@@ -19,6 +19,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/media/net/addresses.h"
 #include "bgworker/media/params/params_caps.h"
+#include "meter.h"
 #include "stats.h"
 #include "work.h"
 
@@ -43,6 +44,7 @@ struct rt_control
 	struct rt_timer *beat, *retry, *goodbye;
 	int64_t beat_ms;
 	struct rt_work *work;
+	struct rt_meter meter;
 	json_t *events;
 	bool telling;
 	rt_control_cb done;
@@ -146,9 +148,13 @@ on_beat(void *arg)
 {
 	struct rt_control *c = arg;
 	size_t load = rt_stats_load(c->engine);
-	json_t *req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) load, "totals",
-							rt_stats_totals(c->engine));
+	json_t *totals = rt_stats_totals(c->engine), *req;
 
+	rt_meter_read(&c->meter, (uint64_t) json_integer_value(json_object_get(totals, "packetsOut")));
+	json_object_set_new(totals, "cpuPercent", json_integer((json_int_t) (100 * c->meter.cpu)));
+	json_object_set_new(totals, "packetsPerSecond", json_integer((json_int_t) c->meter.packets_per_s));
+	req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) rt_meter_load(&c->meter, load),
+					"totals", totals);
 	if (load && load + rt_hub_size(rt_engine_hub(c->engine), RT_HUB_ENDPOINTS) <= MAX_STAT_ROWS)
 		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
 	rt_dbjson_call(c->db, "media_heartbeat", req, on_beaten, c);
@@ -272,7 +278,8 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->arg = arg;
 	c->caps = rt_params_caps_router();
 	c->events = json_array();
-	c->work = rt_work_new(l, db, c->caps);
+	c->meter.capacity = (size_t) c->options.capacity;
+	c->work = rt_work_new(l, db, c->caps, &c->meter);
 	c->beat = rt_timer_new(l, on_beat, c);
 	c->retry = rt_timer_new(l, on_retry, c);
 	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);

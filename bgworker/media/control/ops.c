@@ -12,6 +12,7 @@
 #include "bgworker/common/json.h"
 #include "bgworker/media/params/params_caps.h"
 #include "bgworker/media/params/params_dtls.h"
+#include "meter.h"
 #include "stats.h"
 
 typedef json_t *(*op_cb)(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e);
@@ -146,6 +147,12 @@ op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error 
 
 /* ---- producers ---- */
 
+static bool
+is_full(const struct rt_ops *ops)
+{
+	return rt_meter_is_full(ops->meter, rt_stats_load(ops->engine));
+}
+
 static json_t *
 op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 {
@@ -165,6 +172,8 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "bad_request", "produce: the transport only receives");
 	if (rt_engine_producer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Producer exists");
+	if (is_full(ops))
+		return fail(e, "full", "The media worker cannot carry more");
 	rt_ice_random(cname, 16);
 	ctx.cname = rt_endpoint_cname(t);
 	ctx.first_ssrc = random32(100000000, 900000000);
@@ -266,6 +275,8 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "bad_request", "consume: the transport only sends");
 	if (rt_engine_consumer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Consumer exists");
+	if (is_full(ops))
+		return fail(e, "full", "The media worker cannot carry more");
 	rt_endpoint_name_next(t, mid, &ssrc);
 	rc = rt_params_consumer_init(&params, rt_producer_parameters(p)->kind, rt_producer_parameters(p)->consumable,
 								 json_object_get(req, "rtpCapabilities"), mid, ssrc, &e->text);

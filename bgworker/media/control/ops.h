@@ -8,10 +8,13 @@
 #include "bgworker/media/forward/engine.h"
 #include "bgworker/media/params/params.h"
 
+struct rt_meter;
+
 struct rt_ops
 {
 	struct rt_engine *engine;
 	const json_t *caps; /* the router's capabilities; borrowed */
+	const struct rt_meter *meter;
 };
 
 struct rt_ops_error

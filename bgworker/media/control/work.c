@@ -301,13 +301,14 @@ rt_work_pause(struct rt_work *w)
 }
 
 struct rt_work *
-rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps)
+rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps, const struct rt_meter *m)
 {
 	struct rt_work *w = rt_alloc(sizeof(*w));
 
 	w->loop = l;
 	w->db = db;
 	w->ops.caps = caps;
+	w->ops.meter = m;
 	w->inbox = rt_inbox_new();
 	return w;
 }

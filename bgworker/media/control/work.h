@@ -8,9 +8,11 @@
 #include "bgworker/common/db/db.h"
 #include "bgworker/media/forward/engine.h"
 
+struct rt_meter;
 struct rt_work;
 
-struct rt_work *rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps); /* caps is borrowed */
+/* caps and the meter are borrowed. */
+struct rt_work *rt_work_new(struct rt_loop *l, struct rt_db *db, const json_t *caps, const struct rt_meter *m);
 void rt_work_free(struct rt_work *w); /* NULL is fine; no callback of the database may be open */
 
 /* Begins under the name that the database knows us by; borrowed, and may change until the next rt_work_begin(). */

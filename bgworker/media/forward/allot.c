@@ -29,7 +29,6 @@
 #define RANK_SPEAKER 1
 #define MAX_STEPPED 8
 #define BLAME_US 500000
-#define MAX_SHARES 256 /* consumers of one receiver: see endpoint.h */
 
 struct rt_allot
 {
@@ -463,7 +462,7 @@ void
 rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 {
 	uint64_t now = rt_hub_now_us(rt_egress_hub(a->egress));
-	struct share shares[MAX_SHARES];
+	struct share shares[RT_ALLOT_MAX];
 	bool may_try, fell = rt_egress_decreased_us(a->egress) != a->decreased_us;
 	uint64_t sound_bps = 0, budget = UINT64_MAX;
 	int n = 0, rising = -1;
@@ -476,7 +475,7 @@ rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 	note_decrease(a, now);
 	for (struct rt_consumer *c = first; c != NULL; c = rt_consumer_next(c))
 	{
-		assert(n < MAX_SHARES);
+		assert(n < RT_ALLOT_MAX);
 		begin_share(&shares[n], c);
 		shares[n].order = -n; /* the newest is the first of the list */
 		if (shares[n].has_choice)

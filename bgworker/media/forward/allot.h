@@ -8,6 +8,8 @@
 
 #include "consumer.h"
 
+#define RT_ALLOT_MAX 2000 /* consumers of one receiver: as many as SQL allows, three for each of 666 participants */
+
 struct rt_allot;
 
 struct rt_allot *rt_allot_new(struct rt_egress *e); /* e outlives it */

@@ -3,11 +3,12 @@
 #ifndef RT_ENDPOINT_H
 #define RT_ENDPOINT_H
 
+#include "allot.h"
 #include "consumer.h"
 #include "producer.h"
 
 #define RT_ENDPOINT_MAX_PRODUCERS 32
-#define RT_ENDPOINT_MAX_CONSUMERS 256
+#define RT_ENDPOINT_MAX_CONSUMERS RT_ALLOT_MAX
 
 struct rt_endpoint;
 

@@ -1,0 +1,53 @@
+/* meter.c: see meter.h.  control.c reads it with each heartbeat; ops.c asks it.
+ *
+ * A worker is one thread, so its CPU time by the wall's is the part of its core that it uses.  Beyond FULL every
+ * packet waits, in all of its meetings, and whoever comes then has to go elsewhere. */
+#include "meter.h"
+
+#include <time.h>
+
+#define FULL 0.85
+#define COUNTS 0.5 /* below that only objects count: CPU says little of what is to come */
+#define SHORTEST_US 100000
+#define MOST 20 /* times the capacity: sound of many who are silent costs memory only, 35 kB a receiver */
+
+static uint64_t
+read_us(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+void
+rt_meter_read(struct rt_meter *m, uint64_t packets)
+{
+	uint64_t cpu_us = read_us(CLOCK_PROCESS_CPUTIME_ID), wall_us = read_us(CLOCK_MONOTONIC);
+	uint64_t took_us = wall_us - m->wall_us;
+
+	if (m->wall_us && took_us < SHORTEST_US)
+		return;
+	if (m->wall_us)
+	{
+		m->cpu += ((double) (cpu_us - m->cpu_us) / (double) took_us - m->cpu) / 2;
+		m->packets_per_s = (packets - m->packets) * 1000000 / took_us;
+	}
+	m->cpu_us = cpu_us;
+	m->wall_us = wall_us;
+	m->packets = packets;
+}
+
+size_t
+rt_meter_load(const struct rt_meter *m, size_t objects)
+{
+	double busy = m->cpu < COUNTS ? 0 : (double) m->capacity * m->cpu / FULL;
+
+	return busy > (double) objects ? (size_t) busy : objects;
+}
+
+bool
+rt_meter_is_full(const struct rt_meter *m, size_t objects)
+{
+	return objects >= MOST * m->capacity || m->cpu >= FULL;
+}

@@ -1,0 +1,25 @@
+/* meter.h: how busy the worker is: objects, CPU and packets, and whether it can carry more. */
+#ifndef RT_METER_H
+#define RT_METER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rt_meter
+{
+	size_t capacity; /* producers and consumers that it serves well; more, if they cost little */
+	double cpu;      /* of one core, over the last seconds: 0 to 1 */
+	uint64_t packets_per_s;
+	uint64_t cpu_us, wall_us, packets; /* at the last reading */
+};
+
+/* Once a second; packets: that went out since the start. */
+void rt_meter_read(struct rt_meter *m, uint64_t packets);
+/* objects: producers and consumers of now.  What the database is told, as a part of the capacity: of objects and CPU
+ * the one of which more is used up. */
+size_t rt_meter_load(const struct rt_meter *m, size_t objects);
+/* It takes neither producers nor consumers any more. */
+bool rt_meter_is_full(const struct rt_meter *m, size_t objects);
+
+#endif
