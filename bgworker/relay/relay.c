@@ -41,6 +41,7 @@
 #include "bgworker/worker/clock.h"
 #include "feed.h"
 #include "horizon.h"
+#include "pace.h"
 #include "relay.h"
 #include "retention.h"
 #include "bgworker/worker/session.h"
@@ -48,9 +49,6 @@
 #include "bgworker/worker/version.h"
 
 #define LOCK_TIMEOUT "200ms"
-#define GATHER_MS 1
-#define GATHER_MANY_MS 2 /* once a batch has so many: each costs the same, however few it has */
-#define GATHER_MANY 8
 #define HORIZON_EVERY_MS 1000
 #define HOUSEKEEPING_EVERY_MS 60000
 #define OWED_AFTER_MS 1000
@@ -66,8 +64,9 @@ struct relay
 	struct rt_tx tx;
 	struct rt_feed *feed;
 	struct rt_batch *batch;
-	int gather_ms; /* before the next batch; 0: the last one had a single event, or all that a batch can take */
-	bool filled;   /* the batch's transaction has failed: it is to be written again as it is */
+	struct rt_pace *pace;
+	int last_events; /* of the batch that this turn has written; 0: none, or all that a batch can take */
+	bool filled;     /* the batch's transaction has failed: it is to be written again as it is */
 	struct rt_horizon horizon;
 	int64 last_pos;      /* of the last committed batch */
 	bool without_notify; /* the queue had no place for this batch */
@@ -165,14 +164,6 @@ note_batch(struct relay *r)
 		note_lag(db, Max(GetCurrentTimestamp() - oldest, 0));
 }
 
-static int
-time_to_gather(const struct rt_batch *b)
-{
-	if (rt_batch_count(b) <= 1 || rt_batch_is_full(b))
-		return 0;
-	return rt_batch_count(b) < GATHER_MANY ? GATHER_MS : GATHER_MANY_MS;
-}
-
 /* Only after the commit: the feed gives the ring's bytes back, and nobody could read them again. */
 static void
 keep_batch(struct relay *r)
@@ -182,7 +173,8 @@ keep_batch(struct relay *r)
 	r->owed = r->without_notify || (r->owed && last_pos == r->last_pos);
 	r->last_pos = last_pos;
 	note_batch(r);
-	r->gather_ms = time_to_gather(r->batch);
+	/* A lone event is worth no waiting, and after a full batch more is there already. */
+	r->last_events = rt_batch_is_full(r->batch) ? 0 : rt_batch_count(r->batch);
 	rt_batch_reset(r->batch, last_pos);
 	rt_feed_keep(r->feed);
 	r->filled = false;
@@ -422,6 +414,7 @@ init(struct relay *r, rt_database *db)
 	first = find_position(r, db);
 	MemoryContextSwitchTo(r->tx.context);
 	pg_atomic_write_u64(&db->last_pos, r->last_pos);
+	r->pace = rt_pace_new(r->tx.context);
 	r->batch = rt_batch_new(r->tx.context);
 	rt_batch_reset(r->batch, r->last_pos);
 	r->feed = rt_feed_new(r->tx.context, db);
@@ -463,12 +456,13 @@ pause_after_failure(struct relay *r)
 	}
 }
 
-/* Under load, lets the next batch gather.  Nobody need wake us meanwhile, which costs a writer a system call. */
+/* Under load, lets the next batch gather.  Nobody need wake us meanwhile, which costs a writer a system call.  A
+ * signal ends it early, and it is too short for anything else to matter. */
 static void
 gather(struct relay *r)
 {
 	pg_atomic_write_u32(&r->db->relay_wakeup, 1);
-	(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, r->gather_ms, rt_wait_event(RT_WAIT_RELAY));
+	pg_usleep(rt_pace_gather_us(r->pace, r->last_events));
 }
 
 static void
@@ -511,11 +505,13 @@ loop(struct relay *r)
 			ProcessConfigFile(PGC_SIGHUP);
 			r->housekeeping_due = 0;
 		}
-		r->gather_ms = 0;
+		r->last_events = 0;
+		rt_pace_begin(r->pace);
 		turn(r);
+		rt_pace_end(r->pace);
 		if (r->tx.pause_ms > 0)
 			pause_after_failure(r);
-		else if (r->gather_ms > 0)
+		else if (r->last_events > 1 && rt_pace_gather_us(r->pace, r->last_events) > 0)
 			gather(r);
 		else if (!is_busy(r))
 			wait_for_work(r);
