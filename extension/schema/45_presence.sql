@@ -182,16 +182,6 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
-CREATE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
-		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
-		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
-END
-$$;
-COMMENT ON FUNCTION rt_private.presence_json(rt.presence) IS 'chat-user-status-update';
-
 -- The most present of a user's connections, unless the user is busy.
 CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -221,22 +211,32 @@ CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
 	EXECUTE FUNCTION rt_private.presence_before_update();
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
+-- Once for a statement, since thousands may come online in one.
 CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	changed text[];
 BEGIN
+	IF TG_OP = 'INSERT' THEN
+		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
+	ELSE
+		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
+			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
+	END IF;
 	PERFORM rt_private.emit('chat-user-status-update',
-		json_build_object('contacts', NEW.user_id,
-			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = NEW.user_id)),
-		rt_private.presence_json(NEW), false);
+		json_build_object('contacts', p.user_id,
+			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = p.user_id)),
+		json_build_object('userId', p.user_id, 'userName', u.name, 'status', p.status, 'isOnline', p.status <> 'offline',
+			'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message, 'timestamp', rt_private.iso(clock_timestamp())), false)
+	FROM unnest(changed) AS c (id) JOIN rt.presence AS p ON p.user_id = c.id JOIN rt.users AS u ON u.id = p.user_id;
 	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells users who share a room';
-CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence FOR EACH ROW WHEN (NEW.status <> 'offline')
+CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.presence_after_change();
 COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells users who share a room';
-CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence FOR EACH ROW
-	WHEN (OLD.status <> NEW.status OR OLD.status_message IS DISTINCT FROM NEW.status_message)
+CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.presence_after_change();
 COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
 

@@ -61,51 +61,6 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client can resume, and the position; null if there is none';
 
-CREATE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	u rt.users;
-	s rt_private.sessions;
-	recovered boolean;
-	wants_recovery boolean := coalesce((r ->> 'recovery')::boolean, true) AND current_setting('rt.recovery_window')::interval > interval '0';
-BEGIN
-	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
-	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
-	IF NOT FOUND THEN
-		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
-	END IF;
-	IF wants_recovery THEN
-		s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
-	END IF;
-	recovered := s.pid IS NOT NULL;
-	IF recovered THEN
-		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
-	ELSIF NOT wants_recovery THEN
-		s.sid := r ->> 'sid';
-	ELSE
-		s.pid := rt_private.random_text(15);
-		s.sid := r ->> 'sid';
-		INSERT INTO rt_private.sessions (pid, sid, user_id, pos) VALUES (s.pid, s.sid, u.id, rt_private.log_last_pos());
-	END IF;
-	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
-	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
-		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
-	IF NOT rt_private.is_foreign('rt.sessions') THEN
-		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-		WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	END IF;
-	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
-		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
-		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
-			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
-		'user', rt_private.user_json(u)::jsonb,
-		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
-			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
-END
-$$;
-COMMENT ON FUNCTION rt_private.connect_one(jsonb) IS 'one client of rt_api.connect()';
-
 -- A session that another gateway still believes in: that one drops its socket, without ending the session.
 CREATE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -122,17 +77,70 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
 
+-- All in one statement, whose plan must be good for one client and for a storm of them, whatever the tables held when it was made.
+-- Two requests of a batch can resume the same session: the later one has the connection then.
+CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	writes_sessions boolean := NOT rt_private.is_foreign('rt.sessions');
+	is_on boolean := current_setting('rt.recovery_window')::interval > interval '0';
+	results json;
+BEGIN
+	WITH asked AS MATERIALIZED (
+		SELECT r.*, u AS u, u.id AS user_id, is_on AND coalesce(r.recovery, true) AS recoverable,
+			CASE WHEN is_on AND coalesce(r.recovery, true) AND r.pid IS NOT NULL THEN rt_private.session_find(r.pid, u.id, r."offset") END AS s
+		FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
+			gateway text, serial bigint, peer text, transport text)) WITH ORDINALITY
+			AS r ("user", sid, pid, "offset", recovery, session, gateway, serial, peer, transport, n)
+		LEFT JOIN rt.users AS u ON u.id = r."user"
+	), entering AS MATERIALIZED (
+		SELECT a.n, a.u, a.user_id, a.gateway, a.serial, a.peer, a.transport, a.session, (a.s).pos, (a.s).joined,
+			(a.s).pid IS NOT NULL AS recovered, coalesce((a.s).sid, a.sid) AS sid,
+			CASE WHEN a.recoverable THEN coalesce((a.s).pid, rt_private.random_text(15)) END AS pid
+		FROM asked AS a
+	), resumed AS (
+		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = e.joined FROM entering AS e WHERE e.recovered AND t.pid = e.pid
+	), begun AS (
+		INSERT INTO rt_private.sessions (pid, sid, user_id, pos)
+		SELECT e.pid, e.sid, e.user_id, connect_all.last_pos FROM entering AS e WHERE NOT e.recovered AND e.pid IS NOT NULL AND e.user_id IS NOT NULL
+	), connected AS (
+		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport
+		FROM entering AS e WHERE e.user_id IS NOT NULL ORDER BY e.sid, e.n DESC
+		ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
+			connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL
+	), used AS (
+		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+		WHERE writes_sessions AND t.id IN (SELECT e.session FROM entering AS e WHERE e.user_id IS NOT NULL) AND t.last_used_at < clock_timestamp() - interval '1 minute'
+	)
+	SELECT json_agg(CASE WHEN e.user_id IS NULL THEN json_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found')
+		ELSE json_build_object('ok', true, 'sid', e.sid, 'pid', e.pid, 'recovered', e.recovered,
+			'pos', CASE WHEN e.recovered THEN e.pos::text END,
+			'joined', coalesce((SELECT json_agg(j::text) FROM unnest(e.joined) AS j), '[]'),
+			'meetings', CASE WHEN e.recovered THEN (SELECT json_agg(p.meeting_id::text)
+				FROM rt.meeting_participants AS p WHERE p.socket_id = e.sid AND p.left_at IS NULL) END,
+			'user', rt_private.user_json(e.u),
+			'rooms', coalesce((SELECT json_agg(json_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
+				FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = e.user_id), '[]'))
+		END ORDER BY e.n) INTO results
+	FROM entering AS e;
+	RETURN coalesce(results, '[]');
+END
+$$;
+COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect()';
+
+-- The users are locked: of one that is deleted meanwhile, presence would refuse the whole batch.
 CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	requests jsonb := rt_private.req_array(req, 'requests', 1000);
-	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r);
+	requests jsonb := rt_private.req_array(req, 'requests', 2000);
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
 	results json;
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
-	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	results := rt_private.connect_all(requests, rt_private.log_last_pos());
 	PERFORM rt_private.come_online(users);
 	RETURN json_build_object('results', results, 'epoch', rt.epoch());
 END

@@ -56,6 +56,8 @@ DROP VIEW rt.stat_relay;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
+DROP TRIGGER rt_after_insert ON rt.presence;
+DROP TRIGGER rt_after_update ON rt.presence;
 DROP TRIGGER audit_users_changed ON rt.users;
 DROP POLICY members_remove ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
@@ -66,8 +68,10 @@ DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
+DROP FUNCTION rt_private.presence_json(rt.presence);
 DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
 DROP FUNCTION rt_private.change_payload(rt.messages);
+DROP FUNCTION rt_private.connect_one(jsonb);
 DROP FUNCTION rt_private.tell_roaming(text[]);
 DROP FUNCTION rt_private.gateways_gone(text[]);
 DROP FUNCTION rt_api.roaming(text, jsonb);
@@ -2875,15 +2879,6 @@ $$;
 
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
-CREATE OR REPLACE FUNCTION rt_private.presence_json(p rt.presence) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN pg_catalog.json_build_object('userId', p.user_id, 'userName', rt_private.user_name(p.user_id), 'status', p.status,
-		'isOnline', p.status <> 'offline', 'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message,
-		'timestamp', rt_private.iso(pg_catalog.clock_timestamp()));
-END
-$$;
-
 CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2912,9 +2907,36 @@ COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen st
 
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
+CREATE OR REPLACE FUNCTION rt_private.presence_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	changed text[];
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
+	ELSE
+		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
+			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
+	END IF;
+	PERFORM rt_private.emit('chat-user-status-update',
+		json_build_object('contacts', p.user_id,
+			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = p.user_id)),
+		json_build_object('userId', p.user_id, 'userName', u.name, 'status', p.status, 'isOnline', p.status <> 'offline',
+			'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message, 'timestamp', rt_private.iso(clock_timestamp())), false)
+	FROM unnest(changed) AS c (id) JOIN rt.presence AS p ON p.user_id = c.id JOIN rt.users AS u ON u.id = p.user_id;
+	RETURN NULL;
+END
+$$;
+
 COMMENT ON FUNCTION rt_private.presence_after_change() IS 'tells users who share a room';
 
+CREATE TRIGGER rt_after_insert AFTER INSERT ON rt.presence REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.presence_after_change();
+
 COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells users who share a room';
+
+CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.presence_after_change();
 
 COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
 
@@ -6474,50 +6496,6 @@ $$;
 
 COMMENT ON FUNCTION rt_private.session_find(text, text, text) IS 'the session that a client can resume, and the position; null if there is none';
 
-CREATE OR REPLACE FUNCTION rt_private.connect_one(r jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	u rt.users;
-	s rt_private.sessions;
-	recovered boolean;
-	wants_recovery boolean := coalesce((r ->> 'recovery')::boolean, true) AND current_setting('rt.recovery_window')::interval > interval '0';
-BEGIN
-	-- Locked: of a user that is deleted meanwhile, presence would refuse the whole batch.
-	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = r ->> 'user' FOR KEY SHARE;
-	IF NOT FOUND THEN
-		RETURN jsonb_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found');
-	END IF;
-	IF wants_recovery THEN
-		s := rt_private.session_find(r ->> 'pid', u.id, r ->> 'offset');
-	END IF;
-	recovered := s.pid IS NOT NULL;
-	IF recovered THEN
-		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = s.joined WHERE t.pid = s.pid;
-	ELSIF NOT wants_recovery THEN
-		s.sid := r ->> 'sid';
-	ELSE
-		s.pid := rt_private.random_text(15);
-		s.sid := r ->> 'sid';
-		INSERT INTO rt_private.sessions (pid, sid, user_id, pos) VALUES (s.pid, s.sid, u.id, rt_private.log_last_pos());
-	END IF;
-	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-	VALUES (s.sid, u.id, r ->> 'gateway', coalesce((r ->> 'serial')::bigint, 0), r ->> 'peer', r ->> 'transport')
-	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
-		connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL;
-	IF NOT rt_private.is_foreign('rt.sessions') THEN
-		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-		WHERE t.id = r ->> 'session' AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	END IF;
-	RETURN jsonb_build_object('ok', true, 'sid', s.sid, 'pid', s.pid, 'recovered', recovered, 'pos', CASE WHEN recovered THEN s.pos::text END,
-		'joined', coalesce((SELECT jsonb_agg(j::text) FROM unnest(s.joined) AS j), '[]'),
-		'meetings', CASE WHEN recovered THEN (SELECT jsonb_agg(p.meeting_id::text)
-			FROM rt.meeting_participants AS p WHERE p.socket_id = s.sid AND p.left_at IS NULL) END,
-		'user', rt_private.user_json(u)::jsonb,
-		'rooms', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
-			FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = u.id), '[]'));
-END
-$$;
-
 CREATE OR REPLACE FUNCTION rt_private.take_over(requests jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -6534,17 +6512,68 @@ $$;
 
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
 
+CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint) RETURNS json
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	writes_sessions boolean := NOT rt_private.is_foreign('rt.sessions');
+	is_on boolean := current_setting('rt.recovery_window')::interval > interval '0';
+	results json;
+BEGIN
+	WITH asked AS MATERIALIZED (
+		SELECT r.*, u AS u, u.id AS user_id, is_on AND coalesce(r.recovery, true) AS recoverable,
+			CASE WHEN is_on AND coalesce(r.recovery, true) AND r.pid IS NOT NULL THEN rt_private.session_find(r.pid, u.id, r."offset") END AS s
+		FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
+			gateway text, serial bigint, peer text, transport text)) WITH ORDINALITY
+			AS r ("user", sid, pid, "offset", recovery, session, gateway, serial, peer, transport, n)
+		LEFT JOIN rt.users AS u ON u.id = r."user"
+	), entering AS MATERIALIZED (
+		SELECT a.n, a.u, a.user_id, a.gateway, a.serial, a.peer, a.transport, a.session, (a.s).pos, (a.s).joined,
+			(a.s).pid IS NOT NULL AS recovered, coalesce((a.s).sid, a.sid) AS sid,
+			CASE WHEN a.recoverable THEN coalesce((a.s).pid, rt_private.random_text(15)) END AS pid
+		FROM asked AS a
+	), resumed AS (
+		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = e.joined FROM entering AS e WHERE e.recovered AND t.pid = e.pid
+	), begun AS (
+		INSERT INTO rt_private.sessions (pid, sid, user_id, pos)
+		SELECT e.pid, e.sid, e.user_id, connect_all.last_pos FROM entering AS e WHERE NOT e.recovered AND e.pid IS NOT NULL AND e.user_id IS NOT NULL
+	), connected AS (
+		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
+		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport
+		FROM entering AS e WHERE e.user_id IS NOT NULL ORDER BY e.sid, e.n DESC
+		ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
+			connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL
+	), used AS (
+		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
+		WHERE writes_sessions AND t.id IN (SELECT e.session FROM entering AS e WHERE e.user_id IS NOT NULL) AND t.last_used_at < clock_timestamp() - interval '1 minute'
+	)
+	SELECT json_agg(CASE WHEN e.user_id IS NULL THEN json_build_object('ok', false, 'code', 'unauthorized', 'message', 'User not found')
+		ELSE json_build_object('ok', true, 'sid', e.sid, 'pid', e.pid, 'recovered', e.recovered,
+			'pos', CASE WHEN e.recovered THEN e.pos::text END,
+			'joined', coalesce((SELECT json_agg(j::text) FROM unnest(e.joined) AS j), '[]'),
+			'meetings', CASE WHEN e.recovered THEN (SELECT json_agg(p.meeting_id::text)
+				FROM rt.meeting_participants AS p WHERE p.socket_id = e.sid AND p.left_at IS NULL) END,
+			'user', rt_private.user_json(e.u),
+			'rooms', coalesce((SELECT json_agg(json_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
+				FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = e.user_id), '[]'))
+		END ORDER BY e.n) INTO results
+	FROM entering AS e;
+	RETURN coalesce(results, '[]');
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect()';
+
 CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	requests jsonb := rt_private.req_array(req, 'requests', 1000);
-	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r);
+	requests jsonb := rt_private.req_array(req, 'requests', 2000);
+	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
 	results json;
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	SELECT coalesce(json_agg(rt_private.connect_one(r.value) ORDER BY r.n), '[]') INTO results
-	FROM jsonb_array_elements(requests) WITH ORDINALITY AS r (value, n);
+	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	results := rt_private.connect_all(requests, rt_private.log_last_pos());
 	PERFORM rt_private.come_online(users);
 	RETURN json_build_object('results', results, 'epoch', rt.epoch());
 END

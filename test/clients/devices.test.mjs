@@ -223,6 +223,7 @@ describe('recovery', () => {
 
   test('a pid without an offset resumes from where that session connected', async () => {
     const roomId = await room('alice', 'bob');
+    await until(() => cluster.value('SELECT bool_and(g.position >= r.last_pos) FROM rt.stat_gateway AS g, rt.stat_relay AS r'), 'the room is no news any more');
     const client = dial(cluster, tokens.alice);
     await connected(client);
     assert.equal(client._lastOffset, undefined);

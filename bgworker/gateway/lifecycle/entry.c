@@ -46,7 +46,7 @@
 #include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/user.h"
 
-#define BATCH_MAX 200
+#define BATCH_MAX 500
 #define BATCHES_MAX 2   /* under way */
 #define NOTES_MAX 50000 /* beyond it the batches under way are asked anew */
 #define OFFSET_LEN 20
