@@ -100,3 +100,13 @@ bench_joins()
 		row "j joins of $what, CPU gateway, PostgreSQL a join" "$(calculate '1e3 * join_gateway_s / joined' '%.2f ms'), $(calculate '1e3 * join_postgres_s / joined' '%.2f ms')"
 	done
 }
+
+# In virtual time: the machine's load is none of their business, so the pictures change only when the engine does.
+CALLS=(single-900 two-layers-8fps three-layers-500 three-layers-300 tcp outage speaker-first changing-link)
+
+bench_m()
+{
+	mkdir -p "$ROOT/docs/images/calls"
+	SIM_SVG=$ROOT/docs/images/calls "$ROOT/test/sim/run" "${CALLS[@]}" > "$SCRATCH/calls.tap" || die 'a call failed its bounds: test/sim/run'
+	progress "pictures of ${#CALLS[@]} calls are in docs/images/calls"
+}

@@ -727,6 +727,11 @@ begin_gallery(struct gallery *g)
 static void
 end_gallery(struct gallery *g)
 {
+	if (svg_dir != NULL)
+	{
+		sim_viewer_look(&g->call->viewer, 0);
+		draw(g->call);
+	}
 	sim_engine_end();
 	sim_viewer_end(&g->call->viewer);
 	for (int i = 0; i < g->n; i++)
