@@ -399,3 +399,62 @@ for (const [loss, delayMs, bound] of [[0.05, 20, 0.005], [0.1, 20, 0.015], [0.1,
     await concealed(b, a, 5); // the first losses are what it learns by
     await within(bound * 1000, async () => 1000 * (await concealed(b, a, 20)));
   });
+
+// Bits a second of the picture now.
+async function rateOf(tab, from) {
+  const before = await tab.stream(from, 'camera'), at = Date.now();
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  return ((await tab.stream(from, 'camera')).received - before.received) * 8000 / (Date.now() - at);
+}
+
+// Picture and sound of a viewer whose link drops to a part of what comes.
+async function slowLink(t, { encodings, share, bps }) {
+  const bad = badNetwork(t);
+  const [a, b] = await meeting(t, 2, (i) => (i ? bad : {}));
+  await a.do('produceTone');
+  await a.do('produceCamera', { codec: 'vp8', width: 640, height: 480, frameRate: 30, encodings });
+  await b.sound(a);
+  await b.frames(a, 'camera', 200); // the sender has reached its rate
+  const measure = async () => {
+    relay.heal();
+    await b.frames(a, 'camera', 200);
+    relay.rate = bps ?? share * (await rateOf(b, a)) + 50_000;
+    const from = await b.stream(a, 'camera');
+    const part = await concealed(b, a, 30);
+    return { part, frozenS: (await b.stream(a, 'camera')).frozenS - from.frozenS };
+  };
+  return { a, b, measure };
+}
+
+test('one layer, more than the link carries: the sound goes on, and the viewer is told of the pause', async (t) => {
+  const { b, measure } = await slowLink(t, { encodings: [{ maxBitrate: 1_200_000 }], share: 0.6 });
+  await within(10, async () => 1000 * (await measure()).part);
+  assert.ok((await b.events('layers-changed')).some(({ payload }) => payload.spatialLayer === null));
+  relay.heal();
+  await until('pictures again', async () => (await b.events('layers-changed')).at(-1).payload.spatialLayer !== null);
+});
+
+test('two layers, and a link for the lower one: a picture within a second, and the sound goes on', async (t) => {
+  const { a, b, measure } = await slowLink(t, {
+    encodings: [{ scaleResolutionDownBy: 2, maxBitrate: 150_000 }, { scaleResolutionDownBy: 1, maxBitrate: 700_000 }], bps: 350_000,
+  });
+  let frozenS;
+  await within(10, async () => {
+    const seen = await measure();
+    frozenS = seen.frozenS;
+    return Math.max(1000 * seen.part, frozenS * 5); // 1 %, and 2 s
+  });
+  await width(b, a, 320);
+});
+
+test('the viewer has another address: the picture is back within 3 s', async (t) => {
+  const bad = badNetwork(t);
+  const [a, b] = await meeting(t, 2, (i) => (i ? bad : {}));
+  await a.do('produceCamera', { codec: 'vp8' });
+  await b.frames(a);
+  await withoutFreeze(3000, b, a, async () => {
+    relay.move();
+    await b.do('restartIce');
+    await b.frames(a, 'camera', 30);
+  });
+});

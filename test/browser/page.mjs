@@ -221,7 +221,7 @@ class Peer {
         videoWidth: element.videoWidth, codec: codec?.mimeType, frames: rtp.framesDecoded ?? 0, frameWidth: rtp.frameWidth,
         packets: rtp.packetsReceived ?? 0, lost: rtp.packetsLost, nacks: rtp.nackCount, repaired: rtp.retransmittedPacketsReceived,
         energy: rtp.totalAudioEnergy ?? 0, concealed: rtp.concealedSamples ?? 0, samples: rtp.totalSamplesReceived ?? 0,
-        freezes: rtp.freezeCount, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
+        freezes: rtp.freezeCount, frozenS: rtp.totalFreezesDuration ?? 0, received: rtp.bytesReceived ?? 0, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
       });
     }
     return all;
