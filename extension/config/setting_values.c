@@ -68,4 +68,5 @@ int rt_log_min_messages;
 int rt_early_lock_release;
 bool rt_suppress_events;
 bool rt_notify_content;
+int rt_may_add_users;
 char *rt_user_id;

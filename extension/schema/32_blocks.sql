@@ -40,12 +40,26 @@ CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
 COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells all sockets of a user about a changed block';
 
 -- For plain SQL by the owner nobody acts, and nothing is refused.
+-- With the rights of the owner, since a policy calls it for whoever adds a member.
+CREATE FUNCTION rt_private.may_add(actor text, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(current_setting('rt.may_add_users', true), 'anyone') = 'anyone' OR user_id = actor OR EXISTS (
+		SELECT FROM rt.room_members AS a JOIN rt.room_members AS b ON b.room_id = a.room_id
+		WHERE a.user_id = may_add.actor AND b.user_id = may_add.user_id);
+END
+$$;
+COMMENT ON FUNCTION rt_private.may_add(text, text) IS 'whether rt.may_add_users lets one user put another into a room';
+
 CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
 	END IF;
+	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
+		RAISE EXCEPTION 'you can only add people who share a room with you' USING ERRCODE = 'RT403';
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor';
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor, or may not be added by them';

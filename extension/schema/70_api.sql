@@ -404,9 +404,13 @@ DECLARE
 	after text := rt_private.req_text_opt(req, 'cursor');
 	found_users json;
 	next_cursor text;
+	-- Who is there is for those who share a room.
+	contacts text[] := ARRAY(SELECT actor UNION SELECT b.user_id FROM rt.room_members AS a
+		JOIN rt.room_members AS b ON b.room_id = a.room_id WHERE a.user_id = actor);
 BEGIN
 	PERFORM rt_private.check_user(actor);
-	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || CASE WHEN (u.u).id = ANY (contacts)
+				THEN jsonb_build_object('status', coalesce(p.status, 'offline')) ELSE '{}' END
 			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
 		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
 	INTO found_users, next_cursor

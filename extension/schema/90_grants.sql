@@ -28,7 +28,7 @@ GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
 GRANT USAGE ON SCHEMA rt_private TO rt_app;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
-	rt_private.own_hidden() TO rt_app;
+	rt_private.own_hidden(), rt_private.may_add(text, text) TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
 GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -73,7 +73,7 @@ COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
 CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
 CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
-	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()));
+	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()) AND rt_private.may_add(rt_private.actor(), user_id));
 COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
 CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
 	USING (rt_private.is_room_admin(room_id, rt_private.actor()));

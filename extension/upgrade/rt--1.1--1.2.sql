@@ -59,6 +59,7 @@ DROP TRIGGER rt_after_delete ON rt.messages;
 DROP TRIGGER rt_after_insert ON rt.presence;
 DROP TRIGGER rt_after_update ON rt.presence;
 DROP TRIGGER audit_users_changed ON rt.users;
+DROP POLICY members_add ON rt.room_members;
 DROP POLICY members_remove ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY messages_send ON rt.messages;
@@ -1889,16 +1890,30 @@ CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.blocks FOR EACH ROW
 
 COMMENT ON TRIGGER rt_after_change ON rt.blocks IS 'tells all sockets of a user about a changed block';
 
+CREATE FUNCTION rt_private.may_add(actor text, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(current_setting('rt.may_add_users', true), 'anyone') = 'anyone' OR user_id = actor OR EXISTS (
+		SELECT FROM rt.room_members AS a JOIN rt.room_members AS b ON b.room_id = a.room_id
+		WHERE a.user_id = may_add.actor AND b.user_id = may_add.user_id);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.may_add(text, text) IS 'whether rt.may_add_users lets one user put another into a room';
+
 CREATE FUNCTION rt_private.check_blocks(actor text, users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
 	END IF;
+	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
+		RAISE EXCEPTION 'you can only add people who share a room with you' USING ERRCODE = 'RT403';
+	END IF;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor';
+COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor, or may not be added by them';
 
 CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
@@ -6820,9 +6835,13 @@ DECLARE
 	after text := rt_private.req_text_opt(req, 'cursor');
 	found_users json;
 	next_cursor text;
+	-- Who is there is for those who share a room.
+	contacts text[] := ARRAY(SELECT actor UNION SELECT b.user_id FROM rt.room_members AS a
+		JOIN rt.room_members AS b ON b.room_id = a.room_id WHERE a.user_id = actor);
 BEGIN
 	PERFORM rt_private.check_user(actor);
-	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || jsonb_build_object('status', coalesce(p.status, 'offline'))
+	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || CASE WHEN (u.u).id = ANY (contacts)
+				THEN jsonb_build_object('status', coalesce(p.status, 'offline')) ELSE '{}' END
 			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
 		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
 	INTO found_users, next_cursor
@@ -9044,7 +9063,7 @@ $$;
 
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
-	rt_private.own_hidden() TO rt_app;
+	rt_private.own_hidden(), rt_private.may_add(text, text) TO rt_app;
 
 GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -9076,6 +9095,9 @@ COMMENT ON POLICY rooms_change ON rt.rooms IS 'admins of the room';
 COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
 
 COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
+
+CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
+	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()) AND rt_private.may_add(rt_private.actor(), user_id));
 
 COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
 

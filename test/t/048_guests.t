@@ -66,6 +66,35 @@ is($cluster->sql("SET rt.user_id = 'ann'; SELECT count(*) FROM rt.receipts", use
 is($cluster->sql("SET rt.user_id = 'cat'; SELECT count(*) FROM rt.receipts", user => 'app'), 0, 'and no more');
 is($cluster->sql('SELECT count(*) FROM rt.receipts', user => 'app'), 0, 'without a user nothing');
 
+# ---- strangers -------------------------------------------------------------------------------
+
+my %token = map { $_ => $cluster->sql("SELECT rt.issue_token('$_')") } qw(ann bob cat);
+sub as
+{
+	my ($user, $method, $path, $body) = @_;
+	my $answer = $cluster->http($method, $path, headers => { Authorization => "Bearer $token{$user}", 'Content-Type' => 'application/json' },
+		$body ? (content => encode_json($body)) : ());
+	return ($answer->{status}, $answer->{content} =~ /^\{/ ? decode_json($answer->{content}) : {});
+}
+sub found { my ($who, $user) = @_; my (undef, $answer) = as($who, 'GET', "/api/users?q=$user"); return (grep { $_->{id} eq $user } @{ $answer->{data} })[0] // {} }
+
+is(found('ann', 'bob')->{status}, 'offline', 'a search shows the status of who shares a room');
+is(found('ann', 'cat')->{id}, 'cat', 'it finds strangers');
+ok(!exists found('ann', 'cat')->{status}, 'without their status');
+is((as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Open', memberIds => ['cat'] }))[0], 201, 'by default anyone may add anyone');
+$cluster->sql("DELETE FROM rt.rooms WHERE name = 'Open'");
+$cluster->sql("ALTER SYSTEM SET rt.may_add_users = contacts");
+$cluster->sql('SELECT pg_reload_conf()');
+my $refused = 0;
+wait_until(sub { ($refused) = as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Pulled', memberIds => ['cat'] }); $refused == 403 },
+	'with rt.may_add_users = contacts not strangers');
+is((as('ann', 'POST', '/api/chat/rooms', { kind => 'direct', memberIds => ['cat'] }))[0], 403, 'nor into a direct room');
+is((as('ann', 'POST', "/api/chat/rooms/$room/members", { userIds => ['cat'] }))[0], 403, 'nor into a room that is there');
+isnt(($cluster->try_sql("SET rt.user_id = 'ann'; INSERT INTO rt.room_members (room_id, user_id) VALUES ($room, 'cat')", user => 'app'))[2], 0, 'nor by SQL');
+is((as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Friends', memberIds => ['bob'] }))[0], 201, 'but contacts');
+$cluster->sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($room, 'cat')");
+is((as('ann', 'POST', '/api/chat/rooms', { kind => 'direct', memberIds => ['cat'] }))[0], 201, 'who shares a room is one');
+
 # ---- what tools see --------------------------------------------------------------------------------
 
 is($cluster->sql("SELECT string_agg(column_name, ' ' ORDER BY 1) FROM information_schema.columns WHERE table_schema = 'rt' AND table_name = 'messages'
