@@ -1,4 +1,4 @@
-# Part l: what PostgreSQL's processors do for a message: by INSERT, by the functions of REST, and in one hot room.  Processor time
+# Parts l and n.  Part l: what PostgreSQL's processors do for a message: by INSERT, by the functions of REST, and in one hot room.  Processor time
 # and not duration: of all the server's processes, those that have ended included, so the relay's share is in it.
 
 COST_SECONDS=4
@@ -82,4 +82,60 @@ bench_l()
 	row "l CPU of PostgreSQL a message: message_send_batch of $COST_BATCH : INSERT" "${cost[batch]} us" '<= 1.25' "$(ratio "${cost[batch]}" "${cost[insert]}")"
 	row 'l one room, 8 clients, locks held over the flush' "${speed[off]}/s ${cost[off]} us"
 	row 'l one room, 8 clients, rt.early_lock_release : held' "${speed[local]}/s ${cost[local]} us" '>= 1.5' "$(ratio "${speed[local]}" "${speed[off]}")"
+}
+
+# ---- n: from when a message was due until a LISTEN has it ----------------------------
+
+LATENCY_RATES=(100 1000)
+LATENCY_ROOMS=100
+LATENCY_SECONDS=4
+
+# The least that such a server does: a table with its key and a trigger that notifies.
+bare_table()
+{
+	sql <<-'END' > /dev/null
+	CREATE SCHEMA bare;
+	CREATE SEQUENCE bare.seq CACHE 100;
+	CREATE TABLE bare.messages (room_id bigint NOT NULL, seq bigint NOT NULL DEFAULT nextval('bare.seq'), sender_id text, content text,
+		created_at timestamptz DEFAULT clock_timestamp(), PRIMARY KEY (room_id, seq));
+	CREATE FUNCTION bare.notify() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('bare', to_json(NEW)::text); RETURN NULL; END $$;
+	CREATE TRIGGER notify AFTER INSERT ON bare.messages FOR EACH ROW EXECUTE FUNCTION bare.notify();
+	END
+}
+
+bench_n()
+{
+	local rate mode round channel
+	declare -A p50=() p99=() mid=()
+	gcc -O2 -Wall -Wextra -Werror -I"$(pg_config --includedir)" -o "$BUILD/latency" "$BENCH/latency.c" -lpq || die 'cannot build latency'
+	[ -n "$(sql -c "SELECT to_regclass('bare.messages')")" ] || bare_table || die 'cannot make the table to compare with'
+	FIRST_ROOM=$(sql -c "SELECT min(id) FROM rt.rooms WHERE name LIKE 'bench %'")
+	for round in $(seq "$ROUNDS")
+	do
+		for rate in "${LATENCY_RATES[@]}"
+		do
+			for mode in rt bare
+			do
+				progress "latency, $rate/s over $LATENCY_ROOMS rooms, $mode, round $round"
+				channel=$mode
+				[ "$mode" != rt ] || channel=rt_events
+				"$BUILD/latency" "$mode.messages" "$channel" "$FIRST_ROOM" "$LATENCY_ROOMS" "$rate" "$LATENCY_SECONDS" > "$SCRATCH/figures" || die 'no figure'
+				[ "$mode" = bare ] || expect missing 0 'messages did not arrive'
+				p50[$mode.$rate]+=" $(figure p50_us)"
+				p99[$mode.$rate]+=" $(figure p99_us)"
+			done
+		done
+	done
+	# The lists are meant to fall apart into words.
+	# shellcheck disable=SC2086
+	for rate in "${LATENCY_RATES[@]}"
+	do
+		for mode in bare rt
+		do
+			mid[$mode.50]=$(median ${p50[$mode.$rate]})
+			mid[$mode.99]=$(median ${p99[$mode.$rate]})
+		done
+		row "n due to LISTEN, $rate/s, trigger with pg_notify: p50, p99" "$(in_ms "${mid[bare.50]}"), $(in_ms "${mid[bare.99]}") ms"
+		row "n due to LISTEN, $rate/s, rt: p50, p99; ratio of p50" "$(in_ms "${mid[rt.50]}"), $(in_ms "${mid[rt.99]}") ms" '<= 1.2' "$(ratio "${mid[rt.50]}" "${mid[bare.50]}")"
+	done
 }
