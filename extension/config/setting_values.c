@@ -51,6 +51,7 @@ int rt_max_meetings_per_user;
 int rt_max_transports_per_user;
 int rt_max_producers_per_user;
 int rt_max_rooms_per_connection;
+int rt_presence_room_limit;
 int rt_db_connections;
 int rt_max_relay_wait_ms;
 int rt_watchdog_timeout_ms;

@@ -84,6 +84,7 @@ extern int rt_max_meetings_per_user;
 extern int rt_max_transports_per_user;
 extern int rt_max_producers_per_user;
 extern int rt_max_rooms_per_connection;
+extern int rt_presence_room_limit;
 extern int rt_db_connections;
 extern int rt_max_relay_wait_ms;
 extern int rt_watchdog_timeout_ms;

@@ -1,13 +1,49 @@
 -- 31_members.sql: members that come, go and change their role, by whatever statement; direct rooms that were left.
 
+-- How large the large rooms are, within a tenth: written by statements that change members, so rarely.
+CREATE TABLE rt_private.room_sizes (
+	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	members bigint NOT NULL
+);
+COMMENT ON TABLE rt_private.room_sizes IS 'number of members, within a tenth, of rooms that have had 200 or more';
+COMMENT ON COLUMN rt_private.room_sizes.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.room_sizes.members IS 'how many members it has';
+
+CREATE FUNCTION rt_private.note_size(room_id bigint, members bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF members >= 200 OR EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = note_size.room_id) THEN
+		INSERT INTO rt_private.room_sizes AS s (room_id, members) VALUES (note_size.room_id, note_size.members)
+		ON CONFLICT ON CONSTRAINT room_sizes_pkey DO UPDATE SET members = excluded.members WHERE abs(s.members - excluded.members) > s.members / 10;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.note_size(bigint, bigint) IS 'keeps the size of a large room';
+
+CREATE FUNCTION rt_private.is_large(room_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
+	known bigint;
+BEGIN
+	SELECT s.members INTO known FROM rt_private.room_sizes AS s WHERE s.room_id = is_large.room_id;
+	IF known IS NULL AND most < 200 THEN
+		SELECT count(*) INTO known FROM (SELECT FROM rt.room_members AS m WHERE m.room_id = is_large.room_id LIMIT most + 1) AS t;
+	END IF;
+	RETURN coalesce(known > most, false);
+END
+$$;
+COMMENT ON FUNCTION rt_private.is_large(bigint) IS 'whether a room has more than rt.presence_room_limit members';
+
 -- One event for each statement and room.
 CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('chat-room-members', rt_private.room_route(room_id),
 		json_build_object('roomId', room_id::text, 'action', action, 'members', members, 'by', rt_private.actor(),
-			'memberCount', rt_private.member_count(r), 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id)
-	FROM rt.rooms AS r WHERE r.id = tell_members.room_id;
+			'memberCount', c.n, 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id),
+		rt_private.note_size(r.id, c.n)
+	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT rt_private.member_count(r) OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
 END
 $$;
 COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json) IS 'emits chat-room-members to a room';
@@ -27,14 +63,21 @@ DECLARE
 	room record;
 BEGIN
 	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users,
-			json_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id) AS members
+			array_to_json((array_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id))[1:1000]) AS members
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id JOIN rt.users AS u ON u.id = m.user_id GROUP BY r.id, r
 	LOOP
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
 			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
+		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
+		IF cardinality(room.users) > 1000 THEN
+			room.users := ARRAY(SELECT u FROM unnest(room.users) AS u
+				WHERE u IN (SELECT c.user_id FROM rt_private.connections AS c) OR u IN (SELECT s.user_id FROM rt_private.sessions AS s));
+			PERFORM rt_private.emit('rt:lost', '{"gateway":true}', '{}'); -- whoever is connecting is looked up once more
+		END IF;
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
-		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
+		PERFORM rt_private.notify_users(room.users[i : i + 199], 'room-added', rt_private.room_data(room.row), (room.row).id)
+		FROM generate_series(1, cardinality(room.users), 200) AS i;
 		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
 	END LOOP;
 	RETURN NULL;

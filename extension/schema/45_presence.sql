@@ -211,11 +211,20 @@ CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
 	EXECUTE FUNCTION rt_private.presence_before_update();
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
--- Once for a statement, since thousands may come online in one.
+CREATE FUNCTION rt_private.status_rooms(user_id text) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m
+	WHERE m.user_id = status_rooms.user_id AND NOT rt_private.is_large(m.room_id)
+$$;
+COMMENT ON FUNCTION rt_private.status_rooms(text) IS 'the rooms whose members hear of a user''s status';
+
+-- Once for a statement, since thousands may come online in one.  A user in many rooms makes a small event all the same: the gateways
+-- look the rooms up, for several users at once.
 CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	changed text[];
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	IF TG_OP = 'INSERT' THEN
 		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
@@ -223,9 +232,13 @@ BEGIN
 		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
 			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
 	END IF;
+	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
-		json_build_object('contacts', p.user_id,
-			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = p.user_id)),
+		CASE WHEN EXISTS (SELECT FROM rt.room_members AS m WHERE m.user_id = p.user_id OFFSET 50) THEN json_build_object('contacts', p.user_id)
+			ELSE json_build_object('contacts', p.user_id, 'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m
+				WHERE m.user_id = p.user_id
+					AND NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = m.room_id AND s.members > most)
+					AND (most >= 200 OR NOT rt_private.is_large(m.room_id)))) END,
 		json_build_object('userId', p.user_id, 'userName', u.name, 'status', p.status, 'isOnline', p.status <> 'offline',
 			'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message, 'timestamp', rt_private.iso(clock_timestamp())), false)
 	FROM unnest(changed) AS c (id) JOIN rt.presence AS p ON p.user_id = c.id JOIN rt.users AS u ON u.id = p.user_id;
@@ -239,6 +252,49 @@ COMMENT ON TRIGGER rt_after_insert ON rt.presence IS 'tells users who share a ro
 CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.presence_after_change();
 COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
+
+-- ---- rooms that tell counts alone ------------------------------------------------
+
+CREATE UNLOGGED TABLE rt_private.room_presence (
+	room_id bigint PRIMARY KEY,
+	online bigint NOT NULL,
+	told_at timestamptz NOT NULL
+);
+COMMENT ON TABLE rt_private.room_presence IS 'how many members of large rooms were online when it was told last; row 0: when all were looked at';
+COMMENT ON COLUMN rt_private.room_presence.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.room_presence.online IS 'how many members were not offline';
+COMMENT ON COLUMN rt_private.room_presence.told_at IS 'when they were counted';
+
+-- Rooms that somebody has joined, every two seconds; called by one gateway's report at a time.
+CREATE FUNCTION rt_private.tell_large_rooms() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+	n bigint;
+BEGIN
+	INSERT INTO rt_private.room_presence AS p VALUES (0, 0, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET told_at = excluded.told_at WHERE p.told_at < excluded.told_at - interval '2 s';
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	FOR room IN SELECT r AS row, p.online FROM (SELECT DISTINCT j AS id FROM rt_private.sessions AS s, unnest(s.joined) AS j WHERE s.ended_at IS NULL) AS t
+		JOIN rt.rooms AS r ON r.id = t.id LEFT JOIN rt_private.room_presence AS p ON p.room_id = r.id
+		WHERE rt_private.is_large(r.id) ORDER BY p.told_at NULLS FIRST LIMIT 20
+	LOOP
+		SELECT count(*) INTO n FROM rt.room_members AS m JOIN rt.presence AS p ON p.user_id = m.user_id
+		WHERE m.room_id = (room.row).id AND p.status <> 'offline';
+		IF n IS DISTINCT FROM room.online THEN
+			PERFORM rt_private.emit('chat-room-presence', rt_private.room_route((room.row).id),
+				json_build_object('roomId', (room.row).id::text, 'onlineCount', n, 'memberCount', rt_private.member_count(room.row),
+					'timestamp', rt_private.iso(clock_timestamp())), false, (room.row).id);
+		END IF;
+		INSERT INTO rt_private.room_presence AS p VALUES ((room.row).id, n, clock_timestamp())
+		ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET online = excluded.online, told_at = excluded.told_at;
+	END LOOP;
+	DELETE FROM rt_private.room_presence AS p WHERE p.told_at < clock_timestamp() - interval '1 hour';
+END
+$$;
+COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many of their members are online, where that has changed';
 
 -- In the order of the ids, so that two gateways do not lock each other out.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void

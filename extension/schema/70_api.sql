@@ -11,6 +11,7 @@
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
 --   reconnect          {gateway, connections: [{sid, user, serial, peer, transport, pid?, joined: [id]}]} ->
 --                        {standings: [see rt_private.standing()], elsewhere: [sid]}: sockets that another gateway has by now
+--   status_rooms       {users: [id]} -> {id: [room id]}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
 --                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
@@ -232,6 +233,15 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'sets users without a connection offline after the grace period';
 
+CREATE FUNCTION rt_api.status_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce(json_object_agg(u.id, rt_private.status_rooms(u.id)), '{}')
+		FROM jsonb_array_elements_text(rt_private.req_array(req, 'users', 1000)) AS u (id));
+END
+$$;
+COMMENT ON FUNCTION rt_api.status_rooms(text, jsonb) IS 'for statuses of users in many rooms: whom to tell';
+
 -- ---- gateways --------------------------------------------------------------------
 
 -- Connections of gateways that are no more, and users that have had none for longer than any grace.
@@ -337,6 +347,7 @@ BEGIN
 		PERFORM rt_private.sweep_gateways();
 		PERFORM rt_private.sweep_sessions();
 		PERFORM rt_private.sweep_guests();
+		PERFORM rt_private.tell_large_rooms();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'stamp', rt_private.settings_stamp(),

@@ -189,6 +189,13 @@ ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
 ALTER TABLE rt_private.sessions SET LOGGED;
 ALTER TABLE rt.messages ALTER COLUMN seq SET DEFAULT (-9223372036854775808), ALTER COLUMN created_at SET DEFAULT '-infinity';
+-- done: TABLE rt_private.room_sizes
+CREATE TABLE rt_private.room_sizes (
+	room_id bigint PRIMARY KEY REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	members bigint NOT NULL
+);
+INSERT INTO rt_private.room_sizes (room_id, members)
+SELECT m.room_id, count(*) FROM rt.room_members AS m GROUP BY m.room_id HAVING count(*) >= 200;
 -- ---- end of what is by hand --------------------------------------------------
 
 DO $$
@@ -1681,13 +1688,48 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
 $$;
 
+COMMENT ON TABLE rt_private.room_sizes IS 'number of members, within a tenth, of rooms that have had 200 or more';
+
+COMMENT ON COLUMN rt_private.room_sizes.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.room_sizes.members IS 'how many members it has';
+
+CREATE FUNCTION rt_private.note_size(room_id bigint, members bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF members >= 200 OR EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = note_size.room_id) THEN
+		INSERT INTO rt_private.room_sizes AS s (room_id, members) VALUES (note_size.room_id, note_size.members)
+		ON CONFLICT ON CONSTRAINT room_sizes_pkey DO UPDATE SET members = excluded.members WHERE abs(s.members - excluded.members) > s.members / 10;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.note_size(bigint, bigint) IS 'keeps the size of a large room';
+
+CREATE FUNCTION rt_private.is_large(room_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
+	known bigint;
+BEGIN
+	SELECT s.members INTO known FROM rt_private.room_sizes AS s WHERE s.room_id = is_large.room_id;
+	IF known IS NULL AND most < 200 THEN
+		SELECT count(*) INTO known FROM (SELECT FROM rt.room_members AS m WHERE m.room_id = is_large.room_id LIMIT most + 1) AS t;
+	END IF;
+	RETURN coalesce(known > most, false);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.is_large(bigint) IS 'whether a room has more than rt.presence_room_limit members';
+
 CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('chat-room-members', rt_private.room_route(room_id),
 		json_build_object('roomId', room_id::text, 'action', action, 'members', members, 'by', rt_private.actor(),
-			'memberCount', rt_private.member_count(r), 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id)
-	FROM rt.rooms AS r WHERE r.id = tell_members.room_id;
+			'memberCount', c.n, 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id),
+		rt_private.note_size(r.id, c.n)
+	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT rt_private.member_count(r) OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
 END
 $$;
 
@@ -1708,14 +1750,21 @@ DECLARE
 	room record;
 BEGIN
 	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users,
-			json_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id) AS members
+			array_to_json((array_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id))[1:1000]) AS members
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id JOIN rt.users AS u ON u.id = m.user_id GROUP BY r.id, r
 	LOOP
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
 			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
+		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
+		IF cardinality(room.users) > 1000 THEN
+			room.users := ARRAY(SELECT u FROM unnest(room.users) AS u
+				WHERE u IN (SELECT c.user_id FROM rt_private.connections AS c) OR u IN (SELECT s.user_id FROM rt_private.sessions AS s));
+			PERFORM rt_private.emit('rt:lost', '{"gateway":true}', '{}'); -- whoever is connecting is looked up once more
+		END IF;
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
-		PERFORM rt_private.notify_users(room.users, 'room-added', rt_private.room_data(room.row), (room.row).id);
+		PERFORM rt_private.notify_users(room.users[i : i + 199], 'room-added', rt_private.room_data(room.row), (room.row).id)
+		FROM generate_series(1, cardinality(room.users), 200) AS i;
 		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
 	END LOOP;
 	RETURN NULL;
@@ -2922,10 +2971,19 @@ COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen st
 
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
+CREATE FUNCTION rt_private.status_rooms(user_id text) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m
+	WHERE m.user_id = status_rooms.user_id AND NOT rt_private.is_large(m.room_id)
+$$;
+
+COMMENT ON FUNCTION rt_private.status_rooms(text) IS 'the rooms whose members hear of a user''s status';
+
 CREATE OR REPLACE FUNCTION rt_private.presence_after_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	changed text[];
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	IF TG_OP = 'INSERT' THEN
 		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
@@ -2933,9 +2991,13 @@ BEGIN
 		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
 			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
 	END IF;
+	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
-		json_build_object('contacts', p.user_id,
-			'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m WHERE m.user_id = p.user_id)),
+		CASE WHEN EXISTS (SELECT FROM rt.room_members AS m WHERE m.user_id = p.user_id OFFSET 50) THEN json_build_object('contacts', p.user_id)
+			ELSE json_build_object('contacts', p.user_id, 'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m
+				WHERE m.user_id = p.user_id
+					AND NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = m.room_id AND s.members > most)
+					AND (most >= 200 OR NOT rt_private.is_large(m.room_id)))) END,
 		json_build_object('userId', p.user_id, 'userName', u.name, 'status', p.status, 'isOnline', p.status <> 'offline',
 			'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message, 'timestamp', rt_private.iso(clock_timestamp())), false)
 	FROM unnest(changed) AS c (id) JOIN rt.presence AS p ON p.user_id = c.id JOIN rt.users AS u ON u.id = p.user_id;
@@ -2954,6 +3016,51 @@ CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.presence REFERENCING OLD TABLE
 	EXECUTE FUNCTION rt_private.presence_after_change();
 
 COMMENT ON TRIGGER rt_after_update ON rt.presence IS 'tells users who share a room';
+
+CREATE UNLOGGED TABLE rt_private.room_presence (
+	room_id bigint PRIMARY KEY,
+	online bigint NOT NULL,
+	told_at timestamptz NOT NULL
+);
+
+COMMENT ON TABLE rt_private.room_presence IS 'how many members of large rooms were online when it was told last; row 0: when all were looked at';
+
+COMMENT ON COLUMN rt_private.room_presence.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.room_presence.online IS 'how many members were not offline';
+
+COMMENT ON COLUMN rt_private.room_presence.told_at IS 'when they were counted';
+
+CREATE FUNCTION rt_private.tell_large_rooms() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room record;
+	n bigint;
+BEGIN
+	INSERT INTO rt_private.room_presence AS p VALUES (0, 0, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET told_at = excluded.told_at WHERE p.told_at < excluded.told_at - interval '2 s';
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	FOR room IN SELECT r AS row, p.online FROM (SELECT DISTINCT j AS id FROM rt_private.sessions AS s, unnest(s.joined) AS j WHERE s.ended_at IS NULL) AS t
+		JOIN rt.rooms AS r ON r.id = t.id LEFT JOIN rt_private.room_presence AS p ON p.room_id = r.id
+		WHERE rt_private.is_large(r.id) ORDER BY p.told_at NULLS FIRST LIMIT 20
+	LOOP
+		SELECT count(*) INTO n FROM rt.room_members AS m JOIN rt.presence AS p ON p.user_id = m.user_id
+		WHERE m.room_id = (room.row).id AND p.status <> 'offline';
+		IF n IS DISTINCT FROM room.online THEN
+			PERFORM rt_private.emit('chat-room-presence', rt_private.room_route((room.row).id),
+				json_build_object('roomId', (room.row).id::text, 'onlineCount', n, 'memberCount', rt_private.member_count(room.row),
+					'timestamp', rt_private.iso(clock_timestamp())), false, (room.row).id);
+		END IF;
+		INSERT INTO rt_private.room_presence AS p VALUES ((room.row).id, n, clock_timestamp())
+		ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET online = excluded.online, told_at = excluded.told_at;
+	END LOOP;
+	DELETE FROM rt_private.room_presence AS p WHERE p.told_at < clock_timestamp() - interval '1 hour';
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many of their members are online, where that has changed';
 
 CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6673,6 +6780,16 @@ COMMENT ON FUNCTION rt_api.reconnect(text, jsonb) IS 'sockets of a gateway that 
 
 COMMENT ON FUNCTION rt_api.presence_sweep(text, jsonb) IS 'sets users without a connection offline after the grace period';
 
+CREATE FUNCTION rt_api.status_rooms(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce(json_object_agg(u.id, rt_private.status_rooms(u.id)), '{}')
+		FROM jsonb_array_elements_text(rt_private.req_array(req, 'users', 1000)) AS u (id));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.status_rooms(text, jsonb) IS 'for statuses of users in many rooms: whom to tell';
+
 CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
@@ -6766,6 +6883,7 @@ BEGIN
 		PERFORM rt_private.sweep_gateways();
 		PERFORM rt_private.sweep_sessions();
 		PERFORM rt_private.sweep_guests();
+		PERFORM rt_private.tell_large_rooms();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
 		'stamp', rt_private.settings_stamp(),

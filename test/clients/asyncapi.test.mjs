@@ -152,6 +152,9 @@ describe('what the gateway sends', () => {
     await event(carol, 'chat-notification', ({ type }) => type === 'message-deleted');
     await rest('PATCH', `/api/chat/rooms/${roomId}`, 'alice', { name: 'renamed' });
     await event(carol, 'chat-notification', ({ type }) => type === 'room-updated');
+    await cluster.sql('ALTER SYSTEM SET rt.presence_room_limit = 0');
+    await cluster.sql('SELECT pg_reload_conf()');
+    await event(bob, 'chat-room-presence');
     await ok(bob, 'leave-chat-room', { roomId });
     bob.emit('frobnicate', {});
     await event(bob, 'error');

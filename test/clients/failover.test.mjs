@@ -1,9 +1,13 @@
 // A crash of PostgreSQL and a promotion: clients come back with their sessions, miss nothing, and take no number twice.
 import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join as pathJoin } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { promisify } from 'node:util';
 import { Cluster } from './lib/cluster.mjs';
 import { ask, closeAll, connect, join, received, until } from './lib/client.mjs';
-import { Proxy, serverCommand, Standby } from './lib/standby.mjs';
+import { freePort, Proxy, serverCommand, Standby } from './lib/standby.mjs';
 
 const CLIENTS = 20;
 const cleanUps = [];
@@ -19,8 +23,8 @@ async function startCluster(settings = {}) {
   return cluster;
 }
 
-async function startStandby(cluster) {
-  const standby = await Standby.start(cluster, { 'rt.media_workers': 0 });
+async function startStandby(cluster, settings = {}) {
+  const standby = await Standby.start(cluster, { 'rt.media_workers': 0, ...settings });
   cleanUps.push(() => standby.stop());
   return standby;
 }
@@ -162,4 +166,43 @@ test('a gateway that the database had given up makes its clients online again', 
   await until(() => cluster.value('SELECT count(*) = 1 FROM rt.stat_connections WHERE user_id = $1', ['alice']), 'her connection is known');
   assert.equal(client.connected, true);
   assert.equal(other.connected, true);
+});
+
+test('a gateway on a host of its own keeps its sockets through a promotion', async () => {
+  const cluster = await startCluster({ 'rt.gateway_workers': 0 });
+  const standby = await startStandby(cluster, { 'rt.gateway_workers': 0 });
+  const tokens = await cluster.users('alice', 'bob');
+  const roomId = await cluster.room('host', 'alice', 'bob');
+  await cluster.sql("CREATE ROLE gw1 LOGIN PASSWORD 'secret' IN ROLE rt_gateway");
+  const port = await freePort();
+  const file = pathJoin(cluster.folder, 'gateway.conf');
+  await writeFile(file, `conninfo = 'host=127.0.0.1,127.0.0.1 port=${cluster.env.PGPORT},${standby.port} dbname=rt user=gw1 password=secret target_session_attrs=read-write'
+name = 'host1'
+listen_addresses = '127.0.0.1'
+port = ${port}
+`);
+  const { stdout } = await promisify(execFile)('pg_config', ['--bindir']);
+  const gateway = spawn(pathJoin(stdout.trim(), 'rt_gateway'), ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  gateway.stderr.on('data', (text) => { log += text; });
+  cleanUps.push(async () => {
+    if (gateway.exitCode === null) {
+      gateway.kill('SIGKILL');
+      await new Promise((resolve) => { gateway.on('exit', resolve); });
+    }
+  });
+  await until(() => /ready/.test(log), `the gateway serves: ${log}`);
+  const clients = await joinMany(cluster, `http://127.0.0.1:${port}`, roomId, tokens);
+  await cluster.insert(roomId, 'alice', 'before');
+  for (const client of clients) await until(() => seqs(client, roomId).length === 1, 'the first message');
+  await standby.catchUp(cluster);
+  await killServer(cluster);
+  await standby.promote();
+  await standby.pool.query('INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($1, $2, $3)', [roomId, 'bob', 'after']);
+  await assertWhole(standby, clients, roomId);
+  assert.ok(clients.every((client) => client.connected && client.recoveries.length === 0), `all sockets have stayed: ${log}`);
+  await until(() => standby.value('SELECT count(*) = $1 FROM rt.stat_connections', [CLIENTS]), 'the new server knows the connections');
+  assert.equal(await standby.value("SELECT count(*) FROM rt.presence WHERE status = 'online'"), '2');
+  assert.equal(gateway.exitCode, null);
+  assert.equal((await ask(clients[0], 'join-chat-rooms', { roomIds: [roomId] })).epoch, await standby.value('SELECT rt.epoch()'));
 });

@@ -1,6 +1,6 @@
 /* presence.c: see presence.h.
  *
- * Three queues, each with a timer of its own:
+ * Four queues, each with a timer of its own:
  *
  * - gone: connections that have ended.  They go to rt_api.disconnect in batches.  One call is under way at a
  *   time, so the order stays; what it could not tell is told again.  Above GONE_MAX the oldest is forgotten:
@@ -8,6 +8,8 @@
  * - going: users without a client here.  All wait equally long, so they are in the order of their due times.
  *   A user who is back by then is not told of.  The database decides whether they are offline: they may be at
  *   another gateway.
+ * - unknown: statuses of users in many rooms, whose event does not name these.  The database is asked for the rooms
+ * of up to ASK_MAX users at once, one call at a time (asked).  Of several of one user the last counts.
  * - waiting: statuses that wait for the end of the window.  Of several of one user the last counts.
  *
  * What must stay true: a status that waited carries the bus's position of when it is sent, not its own: with its own
@@ -38,6 +40,8 @@
 #define GONE_MAX 100000 /* beyond it the oldest is forgotten; the database ends it with this gateway */
 #define RETRY_MS 500
 #define WINDOW_MS 250
+#define ASK_MAX 200
+#define ASK_GATHER_MS 10
 #define SWEEP_TICK_MS 100
 
 /* A connection that has ended and that the database has to be told of. */
@@ -67,6 +71,14 @@ struct waiting_status
 	struct waiting_status *next;
 };
 
+/* A status whose rooms the database has to tell. */
+struct unknown
+{
+	struct unknown *next;
+	char *user; /* the key */
+	struct rt_frame *frame;
+};
+
 struct rt_presence
 {
 	struct rt_presence_uses uses;
@@ -78,6 +90,11 @@ struct rt_presence
 
 	struct going *going, **going_tail;
 	struct rt_timer *going_timer;
+
+	struct rt_map *unknown; /* statuses by user; in their order from first_unknown */
+	struct unknown *first_unknown, **last_unknown;
+	struct unknown *asked; /* in the call that is under way */
+	struct rt_timer *ask_timer;
 
 	struct rt_map *waiting; /* statuses by user; in their order from first_waiting */
 	struct waiting_status *first_waiting, **last_waiting;
@@ -376,14 +393,9 @@ on_window(void *arg)
 	rt_timer_start(p->window, WINDOW_MS);
 }
 
-void
-rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_frame *f)
+static void
+send_status(struct rt_presence *p, const char *user, json_t *rooms, struct rt_frame *f)
 {
-	const char *user = rt_json_str(r->json, "contacts");
-	json_t *rooms = rt_json_array(r->json, "rooms");
-
-	if (user == NULL)
-		user = "";
 	if (p->window_open)
 	{
 		wait_for_window(p, user, rooms, f);
@@ -392,6 +404,122 @@ rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_fram
 	send_to_contacts(p, user, rooms, f);
 	p->window_open = true;
 	rt_timer_start(p->window, WINDOW_MS);
+}
+
+/* ---- rooms that the event does not name ---------------------------------------------- */
+
+static void
+free_unknown(struct unknown *u)
+{
+	rt_frame_unref(u->frame);
+	free(u->user);
+	free(u);
+}
+
+static void
+add_unknown(struct rt_presence *p, const char *user, struct rt_frame *f)
+{
+	struct unknown *u = rt_map_find_str(p->unknown, user);
+
+	if (u == NULL)
+	{
+		u = rt_alloc(sizeof(*u));
+		u->user = rt_strdup(user);
+		rt_map_put_str(p->unknown, u->user, u);
+		*p->last_unknown = u;
+		p->last_unknown = &u->next;
+	}
+	else
+		rt_frame_unref(u->frame);
+	u->frame = rt_frame_ref(f);
+	if (p->asked == NULL)
+		rt_timer_start(p->ask_timer, ASK_GATHER_MS);
+}
+
+static struct unknown *
+pop_unknown(struct rt_presence *p)
+{
+	struct unknown *u = p->first_unknown;
+
+	if (u == NULL)
+		return NULL;
+	p->first_unknown = u->next;
+	if (p->first_unknown == NULL)
+		p->last_unknown = &p->first_unknown;
+	rt_map_take_str(p->unknown, u->user);
+	return u;
+}
+
+/* With the position of now: what came meanwhile is with the clients already. */
+static void
+send_known(struct rt_presence *p, const struct unknown *u, const json_t *answer)
+{
+	struct rt_frame *f = rt_sio_packet_event_at(u->frame, rt_bus_pos(p->uses.bus));
+
+	send_status(p, u->user, rt_json_array(answer, u->user), f);
+	rt_frame_unref(f);
+}
+
+static void
+on_rooms(void *arg, const struct rt_db_reply *reply)
+{
+	struct rt_presence *p = arg;
+	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
+	struct unknown *u;
+	struct unknown *list = p->asked;
+
+	p->asked = NULL;
+	while ((u = list) != NULL)
+	{
+		list = u->next;
+		if (answer != NULL)
+			send_known(p, u, answer);
+		else if (!p->uses.self->ending && rt_map_find_str(p->unknown, u->user) == NULL)
+			add_unknown(p, u->user, u->frame);
+		free_unknown(u);
+	}
+	json_decref(answer);
+	if (p->first_unknown != NULL)
+		rt_timer_start(p->ask_timer, reply->ok ? 0 : RETRY_MS);
+}
+
+static void
+on_ask_timer(void *arg)
+{
+	struct rt_presence *p = arg;
+	struct unknown **tail = &p->asked;
+	struct unknown *u;
+	struct rt_text t;
+
+	if (p->asked != NULL || p->first_unknown == NULL)
+		return;
+	rt_text_init(&t);
+	rt_text_add(&t, "{\"users\":[");
+	for (int i = 0; i < ASK_MAX && (u = pop_unknown(p)) != NULL; i++)
+	{
+		rt_text_add(&t, i == 0 ? "" : ",");
+		rt_text_quote(&t, u->user);
+		u->next = NULL;
+		*tail = u;
+		tail = &u->next;
+	}
+	rt_text_add(&t, "]}");
+	rt_db_call(p->uses.db, RT_DB_FAST, "status_rooms", NULL, t.data, t.len, on_rooms, p);
+	rt_text_fini(&t);
+}
+
+void
+rt_presence_send(struct rt_presence *p, const struct rt_route *r, struct rt_frame *f)
+{
+	const char *user = rt_json_str(r->json, "contacts");
+	json_t *rooms = rt_json_array(r->json, "rooms");
+
+	if (user == NULL)
+		user = "";
+	if (rooms == NULL)
+		add_unknown(p, user, f);
+	else
+		send_status(p, user, rooms, f);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -405,6 +533,9 @@ rt_presence_new(const struct rt_presence_uses *uses)
 	p->gone_tail = &p->gone;
 	p->going_tail = &p->going;
 	p->last_waiting = &p->first_waiting;
+	p->last_unknown = &p->first_unknown;
+	p->unknown = rt_map_new();
+	p->ask_timer = rt_timer_new(uses->loop, on_ask_timer, p);
 	p->waiting = rt_map_new();
 	p->gone_timer = rt_timer_new(uses->loop, on_gone_timer, p);
 	p->going_timer = rt_timer_new(uses->loop, on_going_timer, p);
@@ -432,6 +563,10 @@ rt_presence_free(struct rt_presence *p)
 		next = ws->next;
 		free_waiting(ws);
 	}
+	for (struct unknown *u; (u = pop_unknown(p)) != NULL;)
+		free_unknown(u);
+	rt_map_free(p->unknown);
+	rt_timer_free(p->ask_timer);
 	rt_map_free(p->waiting);
 	rt_timer_free(p->gone_timer);
 	rt_timer_free(p->going_timer);

@@ -258,6 +258,8 @@ export interface ReadState {
   lastReadSeq: number;
   unreadCount: number;
   mentionCount: number;
+  /** The last message that was counted */
+  lastSeq: number;
   timestamp: Time;
 }
 
@@ -835,6 +837,8 @@ export interface SetPreferredLayersRequest {
   consumerId: string;
   spatialLayer: number;
   temporalLayer?: number;
+  /** Of the pictures that a receiver gets, those with more come first. 1 at first. */
+  priority?: number | null;
 }
 
 export interface SetPreferredLayersAck {
@@ -995,6 +999,14 @@ export interface ChatUserTypingEvent {
   userName: string;
   roomId: Id;
   isTyping: boolean;
+  timestamp: Time;
+}
+
+/** How many members of a large room are online. */
+export interface ChatRoomPresenceEvent {
+  roomId: Id;
+  onlineCount: number;
+  memberCount: number;
   timestamp: Time;
 }
 
@@ -1364,6 +1376,8 @@ export interface ServerToClientEvents {
   'messages-seen': (payload: MessagesSeenEvent, offset?: string) => void;
   /** Another member is typing, or has stopped. */
   'chat-user-typing': (payload: ChatUserTypingEvent, offset?: string) => void;
+  /** How many members of a large room are online. */
+  'chat-room-presence': (payload: ChatRoomPresenceEvent, offset?: string) => void;
   /** A user who shares a room came, left, or changed the status. */
   'chat-user-status-update': (payload: ChatUserStatusUpdateEvent, offset?: string) => void;
   /** Something that concerns the user, whatever rooms the socket has joined. `data` always has `roomId`. */
