@@ -1,5 +1,5 @@
 // REST, and who is signed in.  What is refused is an Error that has the contract's `code`.
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { PROFILE } from './profile.js';
 
 const KEY = `rt-token${PROFILE}`;
@@ -166,7 +166,11 @@ export async function findUsers(...usernames) {
   const ids = await Promise.all(usernames.map(idOf));
   const missing = usernames.filter((_, i) => !ids[i]).map((name) => `“${name}”`);
   if (missing.length)
-    throw new Error(`User${missing.length > 1 ? 's' : ''} ${missing.join(', ')} not found.`);
+    throw new Error(
+      tn(missing.length, 'User {names} not found.', 'Users {names} not found.', {
+        names: missing.join(', '),
+      }),
+    );
   return ids;
 }
 

@@ -1,4 +1,5 @@
 // One message as it is shown.
+import { t } from './i18n.js';
 import { ask, guarded, h, iconButton, openDialog, timeOf, whenOf } from './dom.js';
 import { statusOf } from './meetings.js';
 import { edit, react, receipts, remove, seqOf } from './messages.js';
@@ -15,7 +16,7 @@ const EMOJI = ['👍', '❤️', '😂', '🎉', '😮'];
 function reach(room, m) {
   if (!m.seq) return m.accepted ? 'sent' : 'sending';
   const seen = seenBy(room, m);
-  if (seen.length) return `seen by ${seen.map((who) => who.name).join(', ')}`;
+  if (seen.length) return t('seen by {names}', { names: seen.map((who) => who.name).join(', ') });
   return room.deliveredSeq >= m.seq ? 'delivered' : 'sent';
 }
 
@@ -27,16 +28,22 @@ async function showReceipts(m) {
       'li',
       {},
       h('span', { dir: 'auto' }, one.userName),
-      h('small', {}, one.seenAt ? `seen ${whenOf(one.seenAt)}` : `delivered ${whenOf(one.deliveredAt)}`),
+      h(
+        'small',
+        {},
+        one.seenAt
+          ? t('seen {when}', { when: whenOf(one.seenAt) })
+          : t('delivered {when}', { when: whenOf(one.deliveredAt) }),
+      ),
     );
   const dialog = openDialog(
-    'Read by',
-    h('h2', {}, 'Read by'),
-    others.length ? h('ul', { class: 'members' }, others.map(row)) : h('p', {}, 'No one yet.'),
+    t('Read by'),
+    h('h2', {}, t('Read by')),
+    others.length ? h('ul', { class: 'members' }, others.map(row)) : h('p', {}, t('No one yet.')),
     h(
       'div',
       { class: 'row end' },
-      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Close'),
+      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, t('Close')),
     ),
   );
 }
@@ -74,8 +81,12 @@ function failure(room, m) {
     { class: 'error' },
     m.failed,
     ' ',
-    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, 'Retry'),
-    h('button', { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) }, 'Discard'),
+    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, t('Retry')),
+    h(
+      'button',
+      { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) },
+      t('Discard'),
+    ),
   );
 }
 
@@ -84,7 +95,7 @@ function meta(room, m) {
   return h(
     'span',
     { class: 'meta' },
-    m.editedAt && !m.deletedAt && 'edited · ',
+    m.editedAt && !m.deletedAt && t('edited · '),
     h('time', { datetime: m.createdAt }, timeOf(m.createdAt)),
     isOwn && (m.failed ? failure(room, m) : ticks(room, m)),
   );
@@ -114,7 +125,7 @@ function reactions(m) {
 
 function nameAll(roomId, userIds) {
   const members = state.members.get(roomId);
-  return [...userIds].map((id) => members?.get(id)?.name ?? 'unknown user').join(', ');
+  return [...userIds].map((id) => members?.get(id)?.name ?? t('unknown user')).join(', ');
 }
 
 function quote(room, m, onQuote) {
@@ -122,28 +133,32 @@ function quote(room, m, onQuote) {
   const seq = seqOf(m.replyTo);
   const original = room.messages.get(seq);
   const said = original?.deletedAt ? 'deleted' : original?.content.slice(0, 200);
-  const words = original ? `${original.userName ?? 'Unknown user'}: ${said}` : 'Earlier message';
+  const words = original ? `${original.userName ?? t('Unknown user')}: ${said}` : t('Earlier message');
   return h(
     'button',
-    { type: 'button', class: 'quote', title: 'Go to message', dir: 'auto', onclick: () => onQuote(seq) },
+    { type: 'button', class: 'quote', title: t('Go to message'), dir: 'auto', onclick: () => onQuote(seq) },
     words,
   );
 }
 
 function invitation(id) {
-  if (statusOf(id) === 'ended') return h('p', { class: 'deleted' }, 'This meeting has ended.');
-  return h('a', { class: 'button join', href: `#/meeting/${id}` }, 'Join meeting');
+  if (statusOf(id) === 'ended') return h('p', { class: 'deleted' }, t('This meeting has ended.'));
+  return h('a', { class: 'button join', href: `#/meeting/${id}` }, t('Join meeting'));
 }
 
 function content(room, m, onQuote) {
-  if (m.deletedAt) return h('p', { class: 'deleted' }, 'This message was deleted.');
+  if (m.deletedAt) return h('p', { class: 'deleted' }, t('This message was deleted.'));
   const meeting = m.metadata?.meetingId;
   return h(
     'div',
     {},
     quote(room, m, onQuote),
     !KNOWN_TYPES.has(m.messageType ?? 'text') &&
-      h('p', { class: 'deleted' }, `This app can't show messages of type “${m.messageType}”.`),
+      h(
+        'p',
+        { class: 'deleted' },
+        t('This app can’t show messages of type “{type}”.', { type: m.messageType }).replace('’', "'"),
+      ),
     m.content && textOf(m.content, membersOf(room.id), state.me.id),
     /^\d+$/.test(meeting ?? '') && invitation(meeting),
   );
@@ -152,30 +167,30 @@ function content(room, m, onQuote) {
 // ---- what one can do with it --------------------------------------------------------
 
 async function change(m) {
-  const field = { label: 'Text', value: m.content, required: true, rows: 4 };
-  await ask('Edit message', { content: field }, 'Save', async ({ content: text }) => {
+  const field = { label: t('Text'), value: m.content, required: true, rows: 4 };
+  await ask(t('Edit message'), { content: field }, t('Save'), async ({ content: text }) => {
     if (text !== m.content) await edit(m, text);
   });
 }
 
 async function askRemove(m) {
-  await ask('Delete this message for everyone?', {}, 'Delete', () => remove(m));
+  await ask(t('Delete this message for everyone?'), {}, t('Delete'), () => remove(m));
 }
 
 function tools(room, m, onReply) {
   if (!m.seq || m.deletedAt) return null;
   const isOwn = m.senderId === state.me.id;
   const emoji = (sign) =>
-    iconButton(sign, `React with ${sign}`, () => guarded(() => react(m, sign, true)), {
+    iconButton(sign, t('React with {sign}', { sign }), () => guarded(() => react(m, sign, true)), {
       class: 'icon emoji',
     });
   return h(
     'div',
-    { class: 'tools', role: 'group', 'aria-label': 'Message actions' },
+    { class: 'tools', role: 'group', 'aria-label': t('Message actions') },
     EMOJI.map(emoji),
-    iconButton('reply', 'Reply', () => onReply(m)),
-    isOwn && iconButton('edit', 'Edit', () => change(m)),
-    (isOwn || room.role === 'admin') && iconButton('trash', 'Delete', () => askRemove(m)),
+    iconButton('reply', t('Reply'), () => onReply(m)),
+    isOwn && iconButton('edit', t('Edit'), () => change(m)),
+    (isOwn || room.role === 'admin') && iconButton('trash', t('Delete'), () => askRemove(m)),
   );
 }
 
@@ -212,7 +227,7 @@ function said(room, m, { onReply, onQuote }) {
     h(
       'div',
       { class: `bubble ${isEmoji ? 'emoji-only' : ''}` },
-      !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? 'Unknown user'),
+      !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? t('Unknown user')),
       content(room, m, onQuote),
       meta(room, m),
       reactions(m),

@@ -1,4 +1,5 @@
 // The media of one meeting: what we send, what we receive.  mediasoup-client does WebRTC, this module its signalling.
+import { t } from './i18n.js';
 import { Device } from 'mediasoup-client';
 import { rest } from './api.js';
 import { emit, socket } from './socket.js';
@@ -70,7 +71,7 @@ export class Call {
         return await work();
       } catch (error) {
         if (error.code !== 'unavailable') throw error;
-        if (!told) this.on.problem("Audio and video aren't available right now. Reconnecting…");
+        if (!told) this.on.problem(t("Audio and video aren't available right now. Reconnecting…"));
         await new Promise((resolve) => {
           setTimeout(resolve, RETRY_MS);
         });

@@ -1,4 +1,5 @@
 // Once somebody is signed in: the frame around the views, and which view the address names.
+import { t } from './i18n.js';
 import { endSession, renewRefused } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { watchNetwork } from './network.js';
@@ -11,7 +12,7 @@ import { startStore } from './store.js';
 
 const PROVIDER_RETRY_MS = 5000;
 
-const callPlace = h('section', { class: 'call', 'aria-label': 'Call', hidden: true });
+const callPlace = h('section', { class: 'call', 'aria-label': t('Call'), hidden: true });
 let current = { close() {} }; // the view
 
 // ---- where we are ------------------------------------------------------------------
@@ -35,12 +36,12 @@ function route(view) {
 async function later(view, loading, open) {
   const waiting = { close() {} };
   current = waiting;
-  if (callPlace.hidden) replace(view, h('p', { class: 'empty' }, 'Loading…'));
+  if (callPlace.hidden) replace(view, h('p', { class: 'empty' }, t('Loading…')));
   try {
     const module = await loading;
     if (current === waiting) current = open(module);
   } catch {
-    toast("Can't reach the server");
+    toast(t("Can't reach the server"));
   }
 }
 
@@ -56,8 +57,8 @@ function showNothing(view) {
   const why = notice && h('p', { class: 'notice', role: 'status' }, notice);
   notice = '';
   const words = state.rooms.size
-    ? 'Select a room.'
-    : "You aren't in any rooms yet. Create one, or message someone.";
+    ? t('Select a room.')
+    : t("You aren't in any rooms yet. Create one, or message someone.");
   document.body.dataset.view = '';
   replace(
     view,
@@ -119,7 +120,7 @@ export function start(root, me) {
   const banner = h(
     'p',
     { class: 'banner', role: 'status', hidden: true },
-    "You're offline. Messages will be sent when you reconnect.",
+    t("You're offline. Messages will be sent when you reconnect."),
   );
   replace(
     root,

@@ -1,4 +1,5 @@
 // The line to write in, under a conversation.
+import { t } from './i18n.js';
 import { forget, keep } from './disk.js';
 import { h, iconButton, replace } from './dom.js';
 import { MentionOffer } from './mention.js';
@@ -17,8 +18,8 @@ export class Compose {
     Object.assign(this, { room, onSent, answered: null, typingSent: 0 });
     this.input = h('textarea', {
       rows: 1,
-      'aria-label': 'Message',
-      placeholder: 'Write a message',
+      'aria-label': t('Message'),
+      placeholder: t('Write a message'),
       dir: 'auto',
       maxlength: 20000,
       value: room.draft ?? '',
@@ -40,7 +41,7 @@ export class Compose {
         'div',
         { class: 'row' },
         this.input,
-        iconButton('send', 'Send', null, { class: 'primary round', type: 'submit' }),
+        iconButton('send', t('Send'), null, { class: 'primary round', type: 'submit' }),
       ),
     );
   }
@@ -73,8 +74,12 @@ export class Compose {
     if (!m) return;
     replace(
       this.replying,
-      h('span', { dir: 'auto' }, `Reply to ${m.userName}: ${m.content.slice(0, 80)}`),
-      iconButton('close', 'Cancel reply', () => this.replyTo(null)),
+      h(
+        'span',
+        { dir: 'auto' },
+        t('Reply to {name}: {text}', { name: m.userName, text: m.content.slice(0, 80) }),
+      ),
+      iconButton('close', t('Cancel reply'), () => this.replyTo(null)),
     );
     this.input.focus();
   }

@@ -10,32 +10,38 @@ export class Controls {
   constructor(on) {
     const button = (name, label) => iconButton(name, label, on[name], { class: 'control' });
     this.buttons = {
-      microphone: button('microphone', 'Microphone'),
-      camera: button('camera', 'Camera'),
-      screen: button('screen', 'Share screen'),
-      hand: button('hand', 'Raise hand'),
-      view: button('view', 'Speaker view'),
-      talk: button('talk', 'Chat'),
-      people: button('people', 'Participants'),
+      microphone: button('microphone', t('Microphone')),
+      camera: button('camera', t('Camera')),
+      screen: button('screen', t('Share screen')),
+      hand: button('hand', t('Raise hand')),
+      view: button('view', t('Speaker view')),
+      talk: button('talk', t('Chat')),
+      people: button('people', t('Participants')),
       devices: button('devices', t('Camera and microphone')),
-      lock: button('lock', 'Lock meeting'),
+      lock: button('lock', t('Lock meeting')),
     };
     const { microphone, camera, screen, hand, view, talk, people, devices, lock } = this.buttons;
     this.press('view', false);
     microphone.classList.add('both');
     camera.classList.add('both');
     screen.hidden = !navigator.mediaDevices?.getDisplayMedia; // phones cannot
-    this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, 'End for everyone');
-    const enlarge = iconButton('enlarge', 'Return to the meeting', on.enlarge, {
+    this.end = h('button', { type: 'button', class: 'danger', onclick: on.end }, t('End for everyone'));
+    const enlarge = iconButton('enlarge', t('Return to the meeting'), on.enlarge, {
       class: 'control in-corner',
     });
     const leave = h(
       'button',
-      { type: 'button', class: 'danger hang-up', onclick: on.leave, 'aria-label': 'Leave', title: 'Leave' },
+      {
+        type: 'button',
+        class: 'danger hang-up',
+        onclick: on.leave,
+        'aria-label': t('Leave'),
+        title: t('Leave'),
+      },
       icon('leave'),
-      h('span', { class: 'words' }, 'Leave'),
+      h('span', { class: 'words' }, t('Leave')),
     );
-    this.node = h('div', { class: 'controls', role: 'group', 'aria-label': 'Meeting' }, [
+    this.node = h('div', { class: 'controls', role: 'group', 'aria-label': t('Meeting') }, [
       microphone,
       camera,
       screen,
@@ -57,7 +63,7 @@ export class Controls {
     const node = h(
       'details',
       { class: 'reactions-menu' },
-      h('summary', { class: 'control', 'aria-label': 'Reactions', title: 'Reactions' }, icon('smile')),
+      h('summary', { class: 'control', 'aria-label': t('Reactions'), title: t('Reactions') }, icon('smile')),
       menu,
     );
     const choose = (reaction) => {
@@ -65,7 +71,9 @@ export class Controls {
       react(reaction);
     };
     menu.append(
-      ...REACTIONS.map((reaction) => iconButton(reaction, `React with ${reaction}`, () => choose(reaction))),
+      ...REACTIONS.map((reaction) =>
+        iconButton(reaction, t('React with {sign}', { sign: reaction }), () => choose(reaction)),
+      ),
     );
     return node;
   }
@@ -77,7 +85,7 @@ export class Controls {
   // Something was said that is not in sight.
   showNews(isNew) {
     this.buttons.talk.dataset.news = isNew ? 'new' : '';
-    this.buttons.talk.title = isNew ? 'Chat: new messages' : 'Chat';
+    this.buttons.talk.title = isNew ? t('Chat: new messages') : t('Chat');
   }
 
   // me: the own participant; sends(source): whether that is sent now; isOpening(source): whether it is waited for.

@@ -1,17 +1,22 @@
 // Cameras, microphones and screens: asking for them, and saying in words why one cannot be had.
+import { t } from './i18n.js';
 
 const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 24, max: 30 } };
 
 function words(error, what) {
   if (error.name === 'NotAllowedError')
-    return `Access to the ${what} is blocked. Allow it for this site in the browser's settings.`;
-  if (error.name === 'NotFoundError' || error.name === 'OverconstrainedError') return `No ${what} found.`;
-  if (error.name === 'NotReadableError') return `Another app is using the ${what}.`;
-  return `The ${what} can't be used.`;
+    return t("Access to the {device} is blocked. Allow it for this site in the browser's settings.", {
+      device: t(what),
+    });
+  if (error.name === 'NotFoundError' || error.name === 'OverconstrainedError')
+    return t('No {device} found.', { device: t(what) });
+  if (error.name === 'NotReadableError') return t('Another app is using the {device}.', { device: t(what) });
+  return t("The {device} can't be used.", { device: t(what) });
 }
 
 async function only(what, open) {
-  if (!navigator.mediaDevices) throw new Error(`Browsers allow the ${what} only on pages served over HTTPS.`);
+  if (!navigator.mediaDevices)
+    throw new Error(t('Browsers allow the {device} only on pages served over HTTPS.', { device: t(what) }));
   try {
     return await open();
   } catch (error) {

@@ -1,5 +1,5 @@
 // The few lines that a framework would be used for.
-import { t } from './i18n.js';
+import { locale, t } from './i18n.js';
 import { icon } from './icons.js';
 
 const AS_PROPERTY = new Set(['value', 'srcObject', 'muted']);
@@ -98,7 +98,7 @@ function field(name, { label, rows, options, value, ...props }) {
     ? h(
         'select',
         { name },
-        options.map((one) => h('option', { value: one, selected: one === value }, one)),
+        options.map((one) => h('option', { value: one, selected: one === value }, t(one))),
       )
     : h(rows ? 'textarea' : 'input', { dir: 'auto', autocomplete: 'off', ...props, value, rows, name });
   return { name, input, node: h('label', {}, label, input) };
@@ -133,7 +133,7 @@ export function ask(title, fields, action = t('OK'), act = async () => {}, about
       }
     }
 
-    const cancel = h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
+    const cancel = h('button', { type: 'button', onclick: () => dialog.close() }, t('Cancel'));
     const form = h(
       'form',
       { method: 'dialog', onsubmit: submit },
@@ -159,10 +159,16 @@ export async function guarded(work) {
 
 // ---- times -----------------------------------------------------------------------
 
-const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
-const DAY = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' });
-const DAY_AND_YEAR = new Intl.DateTimeFormat([], { day: 'numeric', month: 'long', year: 'numeric' });
-const SHORT_DAY = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short' });
+// In the language of the page, which is known when the first time is shown.
+function format(options) {
+  let made;
+  return { format: (date) => (made ??= new Intl.DateTimeFormat(locale(), options)).format(date) };
+}
+
+const CLOCK = format({ hour: '2-digit', minute: '2-digit' });
+const DAY = format({ weekday: 'long', day: 'numeric', month: 'long' });
+const DAY_AND_YEAR = format({ day: 'numeric', month: 'long', year: 'numeric' });
+const SHORT_DAY = format({ day: 'numeric', month: 'short' });
 const DAY_MS = 86_400_000;
 
 const isSameDay = (a, b) => a.toDateString() === b.toDateString();
@@ -171,8 +177,8 @@ export const timeOf = (iso) => CLOCK.format(new Date(iso));
 
 export function dayOf(iso) {
   const [date, now] = [new Date(iso), new Date()];
-  if (isSameDay(date, now)) return 'Today';
-  if (isSameDay(date, new Date(now - DAY_MS))) return 'Yesterday';
+  if (isSameDay(date, now)) return t('Today');
+  if (isSameDay(date, new Date(now - DAY_MS))) return t('Yesterday');
   return (date.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR).format(date);
 }
 

@@ -2,6 +2,7 @@
 //
 // It shows `count` messages up to `last`; where `last` is null, up to the newest and what is being sent.  Scrolling
 // near an edge moves the window, and loads what is not there.
+import { t } from './i18n.js';
 import { bubble, refreshTicks } from './bubble.js';
 import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
 import { after, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
@@ -29,11 +30,15 @@ export class History {
     this.quoted = new Set(); // numbers that were asked for
     this.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
     this.list = h('ol', { class: 'messages', 'aria-label': 'Messages' });
-    this.scroller = h('div', { class: 'scroller', role: 'region', 'aria-label': 'Conversation' }, this.list);
+    this.scroller = h(
+      'div',
+      { class: 'scroller', role: 'region', 'aria-label': t('Conversation') },
+      this.list,
+    );
     this.current = null; // the one message that Tab stops at; arrows lead to the others
     this.list.addEventListener('focusin', ({ target }) => this.onFocus(target.closest('.message')));
     this.list.addEventListener('keydown', (event) => this.onKey(event));
-    this.down = iconButton('down', 'Jump to latest', () => this.toNewest(), {
+    this.down = iconButton('down', t('Jump to latest'), () => this.toNewest(), {
       class: 'icon to-end',
       hidden: true,
     });
@@ -65,20 +70,21 @@ export class History {
   *entries(messages) {
     let former = null;
     if (messages[0] && messages[0].seq <= this.room.first)
-      yield { key: 'start', make: () => line('start', 'This is the beginning of the conversation.') };
+      yield { key: 'start', make: () => line('start', t('This is the beginning of the conversation.')) };
     for (const m of messages) {
       const day = dayOf(m.createdAt);
       if (!former || dayOf(former.createdAt) !== day)
         yield { key: `day ${day}`, make: () => line('day', day) };
       if (former && former.seq < this.unreadFrom && m.seq >= this.unreadFrom)
-        yield { key: 'new', make: () => line('new', 'New messages') };
+        yield { key: 'new', make: () => line('new', t('New messages')) };
       yield { key: m.seq ?? m.clientId, make: () => this.render(m), continues: continues(former, m) };
       former = m;
     }
     if (!former)
       yield {
         key: 'empty',
-        make: () => line('empty', this.room.first === null ? 'Loading…' : 'No messages yet. Say hello.'),
+        make: () =>
+          line('empty', this.room.first === null ? t('Loading…') : t('No messages yet. Say hello.')),
       };
   }
 
@@ -91,7 +97,7 @@ export class History {
     const seq = m.replyTo && seqOf(m.replyTo);
     if (!seq || this.room.messages.has(seq) || this.quoted.has(seq)) return;
     this.quoted.add(seq);
-    await loadOne(this.room, seq).catch(() => {}); // then it says "Earlier message"
+    await loadOne(this.room, seq).catch(() => {}); // then it says so
     if (this.room.messages.has(seq)) this.redraw(this.room.messages.get(seq));
   }
 
@@ -311,7 +317,7 @@ export class History {
   async jump(seq) {
     try {
       if (!this.nodes.has(seq) && !(await loadAround(this.room, seq))) {
-        toast('That message no longer exists.');
+        toast(t('That message no longer exists.'));
         return;
       }
     } catch (error) {

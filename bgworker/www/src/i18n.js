@@ -33,6 +33,14 @@ export async function load() {
   document.documentElement.dir = RIGHT_TO_LEFT.has(language) ? 'rtl' : 'ltr';
 }
 
+// With the region of the browser, where it has one for the page's language.
+export function locale() {
+  return navigator.languages?.find((one) => one.toLowerCase().split('-')[0] === language) ?? language;
+}
+
+// Words that are computed: t('online'), t('away'), t('busy'), t('offline'); t('host'), t('co-host'), t('participant'),
+// t('viewer'); t('camera'), t('microphone'), t('screen'); t('good connection'), t('fair connection'), t('poor connection').
+
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 // t('Leave “{title}”?', { title })

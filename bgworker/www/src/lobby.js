@@ -13,13 +13,18 @@ const KIND = { camera: 'videoinput', microphone: 'audioinput' };
 // still waiting for, goes along.  `other` is the title of the call that one is in.
 export function openLobby(view, meeting, { media, asksPassword, other, join, cancel }) {
   const problem = h('p', { class: 'error', role: 'alert' });
-  const preview = h('video', { autoplay: true, playsinline: true, muted: true, 'aria-label': 'Your camera' });
+  const preview = h('video', {
+    autoplay: true,
+    playsinline: true,
+    muted: true,
+    'aria-label': t('Your camera'),
+  });
   const password = h('input', { type: 'password', name: 'password', autocomplete: 'off' });
   const passwordField = h('label', { hidden: true }, t('Meeting password'), password);
   const button = h(
     'button',
     { class: 'primary', type: 'submit' },
-    other ? `Leave “${other}” and join` : 'Join',
+    other ? t('Leave “{title}” and join', { title: other }) : t('Join'),
   );
 
   const waiting = h(
@@ -105,7 +110,7 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
 
   function field(what, label) {
     const select = h('select', {
-      'aria-label': `Choose ${label.toLowerCase()}`,
+      'aria-label': t('Choose {device}', { device: t(what) }),
       disabled: true,
       onchange: () => open(what, select.value),
     });
@@ -118,7 +123,7 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
     return { select, toggle, row: h('div', { class: 'row' }, toggle, select) };
   }
 
-  const fields = { camera: field('camera', 'Camera'), microphone: field('microphone', 'Microphone') };
+  const fields = { camera: field('camera', t('Camera')), microphone: field('microphone', t('Microphone')) };
 
   async function submit(event) {
     event.preventDefault();

@@ -2,6 +2,7 @@
 //
 // The call one is in has a place of its own beside the view.  It fills the view's place at its address, and goes on in a
 // corner everywhere else, until somebody leaves by the button or the meeting ends.
+import { t } from './i18n.js';
 import { rest } from './api.js';
 import { Admission } from './admission.js';
 import { clearToast, h, replace, toast } from './dom.js';
@@ -100,7 +101,7 @@ export function openMeeting(view, place, id) {
     enter(view, joined, request, media);
   }
 
-  replace(view, h('p', { class: 'empty' }, 'Loading…'));
+  replace(view, h('p', { class: 'empty' }, t('Loading…')));
   start().catch((error) => {
     if (!isLeft) showEnd(view, refusal(error));
   });

@@ -1,5 +1,6 @@
 // The meetings one can go to: those that run, and those that were announced.  The server tells nobody but those in a
 // meeting when it begins or ends, so the list is asked for again when somebody looks.
+import { t } from './i18n.js';
 import { rest } from './api.js';
 import { h, replace, rove, whenOf } from './dom.js';
 import { icon } from './icons.js';
@@ -45,10 +46,10 @@ export function statusOf(id) {
 function row(meeting) {
   const words =
     meeting.status === 'live'
-      ? 'Live now'
+      ? t('Live now')
       : meeting.startsAt
-        ? `Starts ${whenOf(meeting.startsAt)}`
-        : 'Not started';
+        ? t('Starts {when}', { when: whenOf(meeting.startsAt) })
+        : t('Not started');
   return h(
     'li',
     { class: meeting.status },
@@ -64,7 +65,7 @@ function row(meeting) {
 
 export function meetingList() {
   const list = h('ul', { class: 'meetings' });
-  const node = h('section', { 'aria-label': 'Meetings', hidden: true }, list);
+  const node = h('section', { 'aria-label': t('Meetings'), hidden: true }, list);
   rove(list, 'a');
 
   function draw() {

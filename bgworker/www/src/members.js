@@ -1,4 +1,5 @@
 // Who is in a room: looking, adding, removing, renaming, leaving.
+import { t } from './i18n.js';
 import { findUsers, rest } from './api.js';
 import { ask, avatar, h, iconButton, openDialog, whenOf } from './dom.js';
 import { dot } from './rooms.js';
@@ -8,8 +9,8 @@ import { loadMembers, loadRooms } from './store.js';
 const path = (id, ...more) => ['/api/chat/rooms', id, ...more].join('/');
 
 function add(id) {
-  const fields = { who: { label: 'Username', required: true } };
-  return ask('Add member', fields, 'Add', async ({ who }) => {
+  const fields = { who: { label: t('Username'), required: true } };
+  return ask(t('Add member'), fields, t('Add'), async ({ who }) => {
     await rest('POST', path(id, 'members'), { userIds: await findUsers(who.trim()) });
     await loadMembers(id);
   });
@@ -17,9 +18,9 @@ function add(id) {
 
 function rename(id) {
   const fields = {
-    name: { label: 'Name', value: title(state.rooms.get(id)), required: true, maxlength: 100 },
+    name: { label: t('Name'), value: title(state.rooms.get(id)), required: true, maxlength: 100 },
   };
-  return ask('Rename room', fields, 'Rename', async ({ name }) => {
+  return ask(t('Rename room'), fields, t('Rename'), async ({ name }) => {
     await rest('PATCH', path(id), { name });
     await loadRooms();
   });
@@ -28,20 +29,27 @@ function rename(id) {
 const takeOut = (id, userId) => rest('DELETE', path(id, 'members', encodeURIComponent(userId)));
 
 function remove(room, who) {
-  return ask(`Remove ${who.name} from “${title(room)}”?`, {}, 'Remove', async () => {
-    await takeOut(room.id, who.userId);
-    await loadMembers(room.id);
-  });
+  return ask(
+    t('Remove {name} from “{title}”?', { name: who.name, title: title(room) }),
+    {},
+    t('Remove'),
+    async () => {
+      await takeOut(room.id, who.userId);
+      await loadMembers(room.id);
+    },
+  );
 }
 
 function leave(room) {
-  return ask(`Leave “${title(room)}”?`, {}, 'Leave', () => takeOut(room.id, state.me.id));
+  return ask(t('Leave “{title}”?', { title: title(room) }), {}, t('Leave'), () =>
+    takeOut(room.id, state.me.id),
+  );
 }
 
 export function lastSeen(userId) {
   const { status, statusMessage, lastSeen: since } = state.presence.get(userId) ?? {};
-  if (status && status !== 'offline') return [status, statusMessage].filter(Boolean).join(': ');
-  return since ? `last seen ${whenOf(since)}` : 'offline';
+  if (status && status !== 'offline') return [t(status), statusMessage].filter(Boolean).join(': ');
+  return since ? t('last seen {when}', { when: whenOf(since) }) : t('offline');
 }
 
 export function showMembers(id) {
@@ -63,7 +71,7 @@ export function showMembers(id) {
         h(
           'small',
           {},
-          [`@${who.username}`, who.role === 'admin' && 'admin', lastSeen(who.userId)]
+          [`@${who.username}`, who.role === 'admin' && t('admin'), lastSeen(who.userId)]
             .filter(Boolean)
             .join(' · '),
         ),
@@ -72,22 +80,22 @@ export function showMembers(id) {
         who.userId !== state.me.id &&
         iconButton(
           'close',
-          `Remove ${who.name}`,
+          t('Remove {name}', { name: who.name }),
           then(() => remove(room, who)),
         ),
     );
   const button = (words, work) => h('button', { type: 'button', onclick: then(work) }, words);
   const dialog = openDialog(
-    'Members',
-    h('h2', {}, 'Members'),
+    t('Members'),
+    h('h2', {}, t('Members')),
     h('ul', { class: 'members' }, membersOf(id).map(row)),
     h(
       'div',
       { class: 'row end' },
-      isAdmin && button('Add', () => add(id)),
-      isAdmin && button('Rename', () => rename(id)),
-      room.kind === 'group' && button('Leave', () => leave(room)),
-      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Close'),
+      isAdmin && button(t('Add'), () => add(id)),
+      isAdmin && button(t('Rename'), () => rename(id)),
+      room.kind === 'group' && button(t('Leave'), () => leave(room)),
+      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, t('Close')),
     ),
   );
 }

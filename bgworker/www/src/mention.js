@@ -1,4 +1,5 @@
 // Mentions: names of members that are offered while one writes @, and shown where they stand in a message.
+import { t } from './i18n.js';
 import { h, replace } from './dom.js';
 
 const BEING_WRITTEN = /(?:^|\s)@([^\s@]*)$/u;
@@ -12,7 +13,7 @@ export class MentionOffer {
       class: 'row offer',
       id: 'mentions',
       role: 'listbox',
-      'aria-label': 'Mention a member',
+      'aria-label': t('Mention a member'),
       hidden: true,
     });
     input.setAttribute('aria-autocomplete', 'list');

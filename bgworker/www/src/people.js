@@ -1,7 +1,7 @@
 // Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
 import { rest } from './api.js';
-import { ask, avatar, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
-import { t } from './i18n.js';
+import { ask, avatar, guarded, h, iconButton, keepFocus, replace, whenOf } from './dom.js';
+import { t, tn } from './i18n.js';
 import { icon } from './icons.js';
 import { nameOf } from './waiting.js';
 
@@ -15,7 +15,7 @@ export class People {
     this.doors = h('div', { class: 'doors', hidden: true });
     this.node = h(
       'section',
-      { class: 'panel', 'aria-label': 'Participants', hidden: true },
+      { class: 'panel', 'aria-label': t('Participants'), hidden: true },
       this.doors,
       this.list,
     );
@@ -28,9 +28,9 @@ export class People {
 
   async remove(who) {
     const answer = await ask(
-      `Remove ${who.userName}?`,
-      { reason: { label: 'Reason (visible to them)', maxlength: 200 } },
-      'Remove',
+      t('Remove {name}?', { name: who.userName }),
+      { reason: { label: t('Reason (visible to them)'), maxlength: 200 } },
+      t('Remove'),
     );
     if (answer)
       await this.act('remove-participant', {
@@ -45,7 +45,9 @@ export class People {
     const device = kind === 'audio' ? 'microphone' : 'camera';
     return iconButton(
       device,
-      `${muted ? 'Allow' : 'Turn off'} ${who.userName}’s ${device}`,
+      muted
+        ? t('Allow {name}’s {device}', { name: who.userName, device: t(device) })
+        : t('Turn off {name}’s {device}', { name: who.userName, device: t(device) }),
       () => this.act('mute-participant', { participantId, kind, mute: !muted }),
       { 'aria-pressed': String(!muted), 'data-key': `${participantId} ${kind}` },
     );
@@ -54,8 +56,11 @@ export class People {
   roleSelect({ participantId, userName, role }) {
     const select = h(
       'select',
-      { 'aria-label': `Role of ${userName}`, onchange: () => this.setRole(participantId, select.value) },
-      ROLES.map((one) => h('option', { value: one, selected: one === role }, one)),
+      {
+        'aria-label': t('Role of {name}', { name: userName }),
+        onchange: () => this.setRole(participantId, select.value),
+      },
+      ROLES.map((one) => h('option', { value: one, selected: one === role }, t(one))),
     );
     return select;
   }
@@ -68,14 +73,14 @@ export class People {
     const isOther = who.participantId !== this.ownId;
     const may = (what) => isOther && this.may(what);
     const device = (name, isOn) => {
-      const words = isOn ? t('{device} on', { device: name }) : t('{device} off', { device: name });
+      const words = isOn ? t('{device} on', { device: t(name) }) : t('{device} off', { device: t(name) });
       return h(
         'span',
         { class: isOn ? 'on plain' : 'off', role: 'img', 'aria-label': words, title: words },
         icon(name),
       );
     };
-    const hand = () => h('span', { role: 'img', 'aria-label': 'hand raised' }, icon('hand'));
+    const hand = () => h('span', { role: 'img', 'aria-label': t('hand raised') }, icon('hand'));
     return h(
       'li',
       {},
@@ -84,8 +89,8 @@ export class People {
         'span',
         { class: 'who' },
         h('span', { dir: 'auto' }, nameOf(who)),
-        !isOther && ' (you)',
-        !may('role') && h('small', {}, who.role),
+        !isOther && ` ${t('(you)')}`,
+        !may('role') && h('small', {}, t(who.role)),
         who.handRaised && hand(),
         device('microphone', who.media.audio),
         device('camera', who.media.video),
@@ -95,7 +100,8 @@ export class People {
         { class: 'what' },
         may('role') && this.roleSelect(who),
         may('mute') && [this.muteButton(who, 'audio'), this.muteButton(who, 'video')],
-        may('remove') && iconButton('close', `Remove ${who.userName}`, () => this.remove(who)),
+        may('remove') &&
+          iconButton('close', t('Remove {name}', { name: who.userName }), () => this.remove(who)),
       ),
     );
   }
@@ -149,16 +155,16 @@ function byHand(a, b) {
 export class Talk {
   constructor(act, people, ownId) {
     Object.assign(this, { act, people, ownId, typing: new Map() });
-    this.lines = h('ol', {}, h('li', { class: 'empty' }, 'No messages yet.'));
+    this.lines = h('ol', {}, h('li', { class: 'empty' }, t('No messages yet.')));
     this.scroller = h(
       'div',
-      { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Meeting messages' },
+      { class: 'lines', tabindex: '0', role: 'log', 'aria-label': t('Meeting messages') },
       this.lines,
     );
-    this.to = h('select', { 'aria-label': 'Send to' });
+    this.to = h('select', { 'aria-label': t('Send to') });
     this.input = h('input', {
-      'aria-label': 'Message to the meeting',
-      placeholder: 'Write a message',
+      'aria-label': t('Message to the meeting'),
+      placeholder: t('Write a message'),
       dir: 'auto',
       maxlength: 5000,
       autocomplete: 'off',
@@ -166,14 +172,14 @@ export class Talk {
     this.typingLine = h('p', { class: 'typing', role: 'status' });
     this.node = h(
       'section',
-      { class: 'panel', 'aria-label': 'Meeting chat', hidden: true },
+      { class: 'panel', 'aria-label': t('Meeting chat'), hidden: true },
       this.scroller,
       this.typingLine,
       h(
         'form',
         { class: 'talk', onsubmit: (event) => this.submit(event) },
         this.to,
-        h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, 'Send')),
+        h('div', { class: 'row' }, this.input, h('button', { class: 'primary', type: 'submit' }, t('Send'))),
       ),
     );
     this.input.addEventListener('input', () => this.tellTyping(this.input.value !== ''));
@@ -203,11 +209,13 @@ export class Talk {
     const value = this.to.value || 'all';
     replace(
       this.to,
-      h('option', { value: 'all' }, 'Everyone'),
-      h('option', { value: 'host' }, 'Hosts only'),
+      h('option', { value: 'all' }, t('Everyone')),
+      h('option', { value: 'host' }, t('Hosts only')),
       [...this.people.values()]
         .filter((who) => who.participantId !== this.ownId)
-        .map((who) => h('option', { value: `private:${who.participantId}` }, `${nameOf(who)} only`)),
+        .map((who) =>
+          h('option', { value: `private:${who.participantId}` }, t('{name} only', { name: nameOf(who) })),
+        ),
     );
     this.to.value = value;
     if (!this.to.value) this.to.value = 'all';
@@ -219,8 +227,8 @@ export class Talk {
       m.recipientType === 'all'
         ? ''
         : m.recipientType === 'host'
-          ? ' to hosts'
-          : ` to ${this.people.get(m.recipientId)?.userName ?? 'one person'} only`;
+          ? ` ${t('to hosts')}`
+          : ` ${t('to {name} only', { name: this.people.get(m.recipientId)?.userName ?? t('one person') })}`;
     this.lines.append(
       h(
         'li',
@@ -230,7 +238,7 @@ export class Talk {
           { dir: 'auto' },
           nameOf({ userName: m.senderName, guest: m.senderUserId?.startsWith('guest-') }),
         ),
-        h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, timeOf(m.timestamp))),
+        h('small', {}, `${whom} `, h('time', { datetime: m.timestamp }, whenOf(m.timestamp))),
         h('span', { class: 'said', dir: 'auto' }, m.message),
       ),
     );
@@ -242,7 +250,7 @@ export class Talk {
     else this.typing.delete(userId);
     const names = [...this.typing.values()];
     this.typingLine.textContent = names.length
-      ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`
+      ? tn(names.length, '{names} is typing…', '{names} are typing…', { names: names.join(', ') })
       : '';
   }
 }

@@ -5,18 +5,18 @@ import { t } from './i18n.js';
 // What a refusal means to the person who reads it.
 export function refusal({ code, message }) {
   if (code === 'forbidden' && /locked/.test(message))
-    return 'The host locked this meeting. No one else can join.';
+    return t('The host locked this meeting. No one else can join.');
   if (code === 'refused' || (code === 'forbidden' && /refused/i.test(message)))
     return t('The host did not let you in. You can ask again in half a minute.');
   return (
     {
-      not_found: 'Meeting not found. Check the link.',
-      gone: 'This meeting has ended.',
-      forbidden: "You aren't invited to this meeting. Ask the host to invite you.",
-      wrong_password: 'Wrong meeting password.',
-      full: 'This meeting is full. Try again later.',
-      unavailable: "Can't reach the server. Try again in a moment.",
-      rate_limited: 'Too many attempts. Wait a moment and try again.',
+      not_found: t('Meeting not found. Check the link.'),
+      gone: t('This meeting has ended.'),
+      forbidden: t("You aren't invited to this meeting. Ask the host to invite you."),
+      wrong_password: t('Wrong meeting password.'),
+      full: t('This meeting is full. Try again later.'),
+      unavailable: t("Can't reach the server. Try again in a moment."),
+      rate_limited: t('Too many attempts. Wait a moment and try again.'),
     }[code] ?? message
   );
 }
@@ -28,7 +28,7 @@ export function showEnd(view, words) {
       'div',
       { class: 'empty end' },
       h('h1', {}, words),
-      h('p', {}, h('a', { class: 'button', href: '#/' }, 'Back to rooms')),
+      h('p', {}, h('a', { class: 'button', href: '#/' }, t('Back to rooms'))),
     ),
   );
 }

@@ -1,4 +1,5 @@
 // One conversation: its heading, its messages, and the line to write in.
+import { t, tn } from './i18n.js';
 import { rest } from './api.js';
 import { Compose } from './compose.js';
 import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
@@ -12,7 +13,7 @@ import { loadMembers } from './store.js';
 
 export function whoTypes(names) {
   if (!names.length) return '';
-  return `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`;
+  return tn(names.length, '{names} is typing…', '{names} are typing…', { names: names.join(', ') });
 }
 
 export class RoomView {
@@ -37,7 +38,7 @@ export class RoomView {
       'div',
       { class: 'unread', hidden: true },
       h('span', {}),
-      h('button', { type: 'button', class: 'small', onclick: () => this.readAll() }, 'Mark as read'),
+      h('button', { type: 'button', class: 'small', onclick: () => this.readAll() }, t('Mark as read')),
     );
     this.typing = h('p', { class: 'typing', role: 'status' });
     this.history.node.prepend(this.unread);
@@ -86,8 +87,8 @@ export class RoomView {
         backLink(),
         avatar(title(room), room.peer?.id ?? room.id),
         h('div', { class: 'grow' }, this.heading, this.under),
-        iconButton('camera', 'Start a meeting', () => this.meet(), { class: 'icon plain' }),
-        iconButton('people', 'Members', () => showMembers(this.id)),
+        iconButton('camera', t('Start a meeting'), () => this.meet(), { class: 'icon plain' }),
+        iconButton('people', t('Members'), () => showMembers(this.id)),
       ),
       this.history.node,
       this.typing,
@@ -134,7 +135,7 @@ export class RoomView {
   drawUnread() {
     const { unreadCount } = this.room;
     this.unread.hidden = !unreadCount || !this.isPlaced || !isInFront();
-    this.unread.firstChild.textContent = `${unreadCount} unread`;
+    this.unread.firstChild.textContent = t('{n} unread', { n: unreadCount });
     this.history.showDown();
   }
 
@@ -152,7 +153,9 @@ export class RoomView {
         roomId: this.id,
         access: 'room',
       });
-      send(this.id, `Started a meeting: ${title(this.room)}`, { metadata: { meetingId: data.id } });
+      send(this.id, t('Started a meeting: {title}', { title: title(this.room) }), {
+        metadata: { meetingId: data.id },
+      });
       location.hash = `#/meeting/${data.id}`;
     });
   }
@@ -171,7 +174,7 @@ export class RoomView {
     this.under.textContent =
       room.kind === 'direct' && room.peer
         ? lastSeen(room.peer.id)
-        : `${room.memberCount} ${room.memberCount === 1 ? 'member' : 'members'}`;
+        : tn(room.memberCount, '1 member', '{n} members');
   }
 
   drawTyping() {

@@ -1,4 +1,5 @@
 // The list of rooms: the newest first, with what was said last and how much is unread.
+import { t } from './i18n.js';
 import { avatar, briefOf, h, replace, rove } from './dom.js';
 import { listen, state, title } from './state.js';
 
@@ -12,17 +13,17 @@ function isOpen(room) {
 
 function snippet(room) {
   if (room.typing.size) return h('span', { class: 'typing' }, `${[...room.typing.values()].join(', ')} …`);
-  if (room.draft?.trim() && !isOpen(room)) return [h('em', {}, 'Draft: '), room.draft];
+  if (room.draft?.trim() && !isOpen(room)) return [h('em', {}, t('Draft: ')), room.draft];
   const m = room.lastMessage;
-  if (!m) return 'No messages yet';
-  if (m.deletedAt) return 'Message deleted';
-  const who = m.senderId === state.me.id ? 'You' : (m.userName ?? 'Unknown user');
+  if (!m) return t('No messages yet');
+  if (m.deletedAt) return t('Message deleted');
+  const who = m.senderId === state.me.id ? t('You') : (m.userName ?? t('Unknown user'));
   return room.kind === 'direct' && m.senderId !== state.me.id ? m.content : `${who}: ${m.content}`;
 }
 
 export function dot(userId) {
   const status = state.presence.get(userId)?.status ?? 'offline';
-  return h('span', { class: `dot ${status}`, title: status, role: 'img', 'aria-label': status });
+  return h('span', { class: `dot ${status}`, title: t(status), role: 'img', 'aria-label': t(status) });
 }
 
 function badge(room) {
@@ -30,7 +31,7 @@ function badge(room) {
   if (!count) return null;
   return h(
     'span',
-    { class: 'badge', role: 'img', 'aria-label': `${count} unread` },
+    { class: 'badge', role: 'img', 'aria-label': t('{n} unread', { n: count }) },
     count > 99 ? '99+' : String(count),
   );
 }
@@ -69,10 +70,10 @@ function filterField(list, draw) {
   const input = h('input', {
     type: 'search',
     class: 'filter',
-    placeholder: 'Find a room',
-    'aria-label': 'Find a room',
+    placeholder: t('Find a room'),
+    'aria-label': t('Find a room'),
     'aria-keyshortcuts': 'Control+K',
-    title: 'Find a room (Ctrl+K)',
+    title: t('Find a room (Ctrl+K)'),
     autocomplete: 'off',
   });
   const links = () => [...list.querySelectorAll('li:not([hidden]) a')];

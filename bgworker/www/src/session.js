@@ -68,7 +68,7 @@ export class Session {
     const { stage, panels, controls, heading, notes, waiting } = this;
     replace(
       this.view,
-      h('header', { class: 'bar' }, backLink(), heading, notes, iconButton('link', 'Copy link', copyLink)),
+      h('header', { class: 'bar' }, backLink(), heading, notes, iconButton('link', t('Copy link'), copyLink)),
       waiting.node,
       h('div', { class: 'meeting' }, stage.node, panels.talk.node, panels.people.node),
       controls.node,
@@ -148,7 +148,7 @@ export class Session {
     replace(
       this.notes,
       h('span', {}, icon('people'), tn(size, '1 person', '{n} people')),
-      this.meeting.locked && h('span', {}, icon('lock'), 'Locked'),
+      this.meeting.locked && h('span', {}, icon('lock'), t('Locked')),
       this.meeting.recording && h('span', {}, '⏺ Recording'),
     );
   }
@@ -193,7 +193,7 @@ export class Session {
       return true;
     } catch (error) {
       const isNotAllowed = error.code === 'forbidden' || error.code === 'conflict';
-      toast(isNotAllowed ? `You can't do that: ${error.message}.` : refusal(error));
+      toast(isNotAllowed ? t("You can't do that: {reason}.", { reason: error.message }) : refusal(error));
       return false;
     }
   }
@@ -224,7 +224,7 @@ export class Session {
   }
 
   async endForAll() {
-    if (await ask('End the meeting for everyone?', {}, 'End meeting')) await this.act('end-meeting');
+    if (await ask(t('End the meeting for everyone?'), {}, t('End meeting'))) await this.act('end-meeting');
   }
 
   // ---- what the server tells ---------------------------------------------------------------
@@ -256,7 +256,7 @@ export class Session {
     this.call.forgetParticipant(participantId);
     this.people.delete(participantId);
     this.stage.remove(participantId);
-    announce(`${userName} left`);
+    announce(t('{name} left', { name: userName }));
     this.draw();
   }
 
@@ -272,7 +272,11 @@ export class Session {
     this.update(participantId, { role, permissions });
     if (participantId !== this.ownId) return;
     if (!permissions.includes('remove')) this.waiting.replaceAll(null);
-    toast(`You're now ${role === 'host' || role === 'co-host' ? role : `a ${role}`}.`);
+    toast(
+      role === 'host' || role === 'co-host'
+        ? t("You're now {role}.", { role: t(role) })
+        : t("You're now a {role}.", { role: t(role) }),
+    );
     if (permissions.includes('produce')) return;
     [...this.call.own.keys()].forEach((source) => this.call.stop(source, true));
     ['camera', 'microphone', 'screen'].forEach((source) => this.media.stop(source));
@@ -280,7 +284,11 @@ export class Session {
 
   onMuted({ kind, muted }) {
     this.me[kind === 'audio' ? 'audioMuted' : 'videoMuted'] = muted;
-    toast(`The host turned ${muted ? 'off' : 'on'} your ${DEVICE[kind]}.`);
+    toast(
+      muted
+        ? t('The host turned off your {device}.', { device: t(DEVICE[kind]) })
+        : t('The host turned on your {device}.', { device: t(DEVICE[kind]) }),
+    );
     this.draw();
   }
 
@@ -396,10 +404,14 @@ const HANDLERS = {
   },
   'meeting-ended': (session, { meeting }) => {
     know(meeting);
-    session.finish('The meeting has ended.');
+    session.finish(t('The meeting has ended.'));
   },
   'removed-from-meeting': (session, { reason }) =>
-    session.finish(`The host removed you from the meeting${reason ? `: ${reason}` : '.'}`),
+    session.finish(
+      reason
+        ? t('The host removed you from the meeting: {reason}', { reason })
+        : t('The host removed you from the meeting.'),
+    ),
   'new-message': (session, payload) => session.onTalk(payload),
   'user-typing': (session, payload) => session.panels.talk.showTyping(payload),
   'new-producer': ({ call }, payload) => call.receive(payload),
@@ -413,7 +425,7 @@ const HANDLERS = {
 
 async function copyLink() {
   await navigator.clipboard.writeText(location.href).then(
-    () => toast('Link copied.'),
+    () => toast(t('Link copied.')),
     () => toast(location.href),
   );
 }

@@ -1,28 +1,29 @@
 // What the keyboard can do, and the page that lists it.
+import { t } from './i18n.js';
 import { h, openDialog } from './dom.js';
 
 const SHORTCUTS = [
-  ['Ctrl+K', 'Find a room'],
-  ['Alt+↑, Alt+↓', 'Previous and next room'],
-  ['↑, ↓, Home, End', 'Move in a list: rooms, meetings, messages'],
-  ['Tab', 'At a message: its links and actions'],
-  ['Enter', 'Send the message'],
-  ['Shift+Enter', 'New line'],
-  ['@, then ↑, ↓, Enter', 'Mention a member'],
-  ['Esc', 'Cancel a reply, close a dialog'],
-  ['?', 'This list'],
+  ['Ctrl+K', t('Find a room')],
+  ['Alt+↑, Alt+↓', t('Previous and next room')],
+  ['↑, ↓, Home, End', t('Move in a list: rooms, meetings, messages')],
+  ['Tab', t('At a message: its links and actions')],
+  ['Enter', t('Send the message')],
+  ['Shift+Enter', t('New line')],
+  ['@, then ↑, ↓, Enter', t('Mention a member')],
+  ['Esc', t('Cancel a reply, close a dialog')],
+  ['?', t('This list')],
 ];
 
 export function showShortcuts() {
   const row = ([keys, words]) => [h('dt', {}, h('kbd', {}, keys)), h('dd', {}, words)];
   const dialog = openDialog(
-    'Keyboard shortcuts',
-    h('h2', {}, 'Keyboard shortcuts'),
+    t('Keyboard shortcuts'),
+    h('h2', {}, t('Keyboard shortcuts')),
     h('dl', { class: 'shortcuts' }, SHORTCUTS.flatMap(row)),
     h(
       'div',
       { class: 'row end' },
-      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Close'),
+      h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, t('Close')),
     ),
   );
 }

@@ -20,10 +20,10 @@ async function enter(id) {
 
 function newRoom() {
   const fields = {
-    name: { label: 'Name', required: true, maxlength: 100 },
-    members: { label: 'Members (usernames, separated by commas)' },
+    name: { label: t('Name'), required: true, maxlength: 100 },
+    members: { label: t('Members (usernames, separated by commas)') },
   };
-  return ask('New room', fields, 'Create', async ({ name, members }) => {
+  return ask(t('New room'), fields, t('Create'), async ({ name, members }) => {
     const names = members.split(',').map((one) => one.trim());
     const memberIds = await findUsers(...names.filter(Boolean));
     const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
@@ -32,8 +32,8 @@ function newRoom() {
 }
 
 function newDirect() {
-  const fields = { who: { label: 'Username', required: true } };
-  return ask('New direct message', fields, 'Open', async ({ who }) => {
+  const fields = { who: { label: t('Username'), required: true } };
+  return ask(t('New direct message'), fields, t('Open'), async ({ who }) => {
     const memberIds = await findUsers(who.trim());
     const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
     await enter(data.id);
@@ -42,12 +42,12 @@ function newDirect() {
 
 function newMeeting() {
   const fields = {
-    title: { label: 'Title', required: true, maxlength: 200 },
+    title: { label: t('Title'), required: true, maxlength: 200 },
     password: { label: t('Password (optional)'), maxlength: 72 },
     guests: { label: t('People with the link may join without an account'), type: 'checkbox' },
     lobby: { label: t('People wait until a host admits them'), type: 'checkbox' },
   };
-  return ask('New meeting', fields, 'Create', async ({ title: name, password, guests, lobby }) => {
+  return ask(t('New meeting'), fields, t('Create'), async ({ title: name, password, guests, lobby }) => {
     const wanted = { title: name, password: password || undefined, access: 'anyone', guests, lobby };
     const { data } = await rest('POST', '/api/meetings', wanted);
     location.hash = `#/meeting/${data.id}`;
@@ -55,9 +55,9 @@ function newMeeting() {
 }
 
 const BEGIN = [
-  ['plus', 'New room', newRoom],
-  ['mail', 'Message', newDirect],
-  ['camera', 'Meeting', newMeeting],
+  ['plus', t('New room'), newRoom],
+  ['mail', t('Message'), newDirect],
+  ['camera', t('Meeting'), newMeeting],
 ];
 
 export function beginButtons() {
@@ -90,8 +90,8 @@ function searchForm(goTo) {
     h('input', {
       name: 'q',
       type: 'search',
-      placeholder: 'Search messages',
-      'aria-label': 'Search messages',
+      placeholder: t('Search messages'),
+      'aria-label': t('Search messages'),
     }),
   );
 }
@@ -112,8 +112,8 @@ function showHits(q, hits, goTo) {
         h(
           'span',
           { class: 'grow' },
-          h('strong', { dir: 'auto' }, m.userName ?? 'Unknown user'),
-          h('small', {}, ` in ${title(state.rooms.get(m.roomId) ?? {})}`),
+          h('strong', { dir: 'auto' }, m.userName ?? t('Unknown user')),
+          h('small', {}, ` ${t('in {title}', { title: title(state.rooms.get(m.roomId) ?? {}) })}`),
           h('span', { class: 'snippet', dir: 'auto' }, m.content),
         ),
         h('time', { datetime: m.createdAt }, briefOf(m.createdAt)),
@@ -121,10 +121,14 @@ function showHits(q, hits, goTo) {
     );
   };
   const dialog = openDialog(
-    `Results for ${q}`,
-    h('h2', {}, `Results for “${q}”`),
-    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, 'No results.'),
-    h('div', { class: 'row end' }, h('button', { type: 'button', onclick: () => dialog.close() }, 'Close')),
+    t('Results for “{q}”', { q }),
+    h('h2', {}, t('Results for “{q}”', { q })),
+    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, t('No results.')),
+    h(
+      'div',
+      { class: 'row end' },
+      h('button', { type: 'button', onclick: () => dialog.close() }, t('Close')),
+    ),
   );
 }
 
@@ -133,10 +137,10 @@ function showHits(q, hits, goTo) {
 function changeStatus() {
   const own = state.presence.get(state.me.id);
   const fields = {
-    status: { label: 'Status', options: ['online', 'away', 'busy'], value: own?.status },
-    statusMessage: { label: 'Message (optional)', value: own?.statusMessage ?? '', maxlength: 100 },
+    status: { label: t('Status'), options: ['online', 'away', 'busy'], value: own?.status },
+    statusMessage: { label: t('Message (optional)'), value: own?.statusMessage ?? '', maxlength: 100 },
   };
-  return ask('Your status', fields, 'Save', ({ status, statusMessage }) =>
+  return ask(t('Your status'), fields, t('Save'), ({ status, statusMessage }) =>
     emit('update-chat-status', { status, statusMessage: statusMessage || null }),
   );
 }
@@ -146,7 +150,7 @@ function ownLine(me) {
   const face = h('span', { class: 'face' });
   function draw() {
     const { status = 'offline', statusMessage } = (state.online && state.presence.get(me.id)) || {};
-    words.textContent = statusMessage || status;
+    words.textContent = statusMessage || t(status);
     replace(face, avatar(me.name, me.id), dot(state.online ? me.id : ''));
   }
   listen('presence', draw);
@@ -154,7 +158,7 @@ function ownLine(me) {
   draw();
   return h(
     'button',
-    { type: 'button', class: 'me', title: 'Your status', onclick: changeStatus },
+    { type: 'button', class: 'me', title: t('Your status'), onclick: changeStatus },
     face,
     h('span', { class: 'grow' }, h('strong', { dir: 'auto' }, me.name), words),
   );
@@ -164,13 +168,13 @@ export function side(me, goTo) {
   const glass = {
     class: 'icon',
     href: '#/admin',
-    'aria-label': 'Administration',
-    title: 'Administration',
+    'aria-label': t('Administration'),
+    title: t('Administration'),
   };
   return h(
     'nav',
-    { class: 'side', 'aria-label': 'Rooms' },
-    h('h1', { class: 'hidden' }, 'Rooms'),
+    { class: 'side', 'aria-label': t('Rooms') },
+    h('h1', { class: 'hidden' }, t('Rooms')),
     h(
       'header',
       {},
@@ -181,8 +185,10 @@ export function side(me, goTo) {
         { class: 'icon', href: '#/account', 'aria-label': t('Account'), title: t('Account') },
         icon('gear'),
       ),
-      iconButton('keys', 'Keyboard shortcuts (?)', showShortcuts, { 'aria-label': 'Keyboard shortcuts' }),
-      iconButton('out', 'Sign out', signOut),
+      iconButton('keys', t('Keyboard shortcuts (?)'), showShortcuts, {
+        'aria-label': t('Keyboard shortcuts'),
+      }),
+      iconButton('out', t('Sign out'), signOut),
     ),
     searchForm(goTo),
     beginButtons(),

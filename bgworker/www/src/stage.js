@@ -1,4 +1,5 @@
 // The pictures of a meeting: a tile for each participant, and above them one for each screen that is shown.
+import { t } from './i18n.js';
 import { h } from './dom.js';
 import { Tile } from './tile.js';
 
@@ -42,8 +43,8 @@ export class Stage {
     this.views = new IntersectionObserver((entries) => this.onViews(entries));
     this.onVisible = () => this.tellSeen([...this.tiles.keys()]);
     document.addEventListener('visibilitychange', this.onVisible);
-    this.screens = h('ul', { class: 'tiles screens', 'aria-label': 'Screens', hidden: true });
-    this.faces = h('ul', { class: 'tiles faces', 'aria-label': 'Participants’ pictures' });
+    this.screens = h('ul', { class: 'tiles screens', 'aria-label': t('Screens'), hidden: true });
+    this.faces = h('ul', { class: 'tiles faces', 'aria-label': t('Participants’ pictures') });
     this.node = h('div', { class: 'stage' }, this.screens, this.faces);
     this.tiles = new Map(); // participant id, or producer id of a screen -> Tile
     this.entries = new Map(); // tile's node -> entry of its picture

@@ -1,4 +1,6 @@
 // What the page knows, and how views hear that it has changed.
+import { t } from './i18n.js';
+
 const bus = new EventTarget();
 
 // isCurrent: nothing that happened while we were offline is still missing.
@@ -25,7 +27,7 @@ export function listen(what, handler) {
 }
 
 export function title(room) {
-  return room.name || room.peer?.name || 'Conversation';
+  return room.name || room.peer?.name || t('Conversation');
 }
 
 export function membersOf(roomId) {

@@ -1,4 +1,5 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
+import { t } from './i18n.js';
 import { all, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, emptyRoom, put, renew, seqOf } from './messages.js';
@@ -138,7 +139,9 @@ function onTyping({ roomId, userId, userName, isTyping }) {
 // Whoever leaves, or deletes, knows it.
 function whyGone(type, name, by) {
   if (by === state.me.id) return '';
-  return type === 'room-deleted' ? `The room “${name}” was deleted.` : `You were removed from “${name}”.`;
+  return type === 'room-deleted'
+    ? t('The room “{name}” was deleted.', { name })
+    : t('You were removed from “{name}”.', { name });
 }
 
 async function onNotification({ type, data }) {

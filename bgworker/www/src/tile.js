@@ -1,4 +1,5 @@
 // One picture of a meeting, with the name of whom it shows and what there is to say about them.
+import { t } from './i18n.js';
 import { avatar, h, iconButton } from './dom.js';
 import { icon } from './icons.js';
 
@@ -12,7 +13,7 @@ export class Tile {
   // who: { name, userId, isOwn?, isScreen? }; one sees oneself as in a mirror.
   constructor({ name, userId, isOwn = false, isScreen = false }) {
     Object.assign(this, { isScreen, isOwn, name, onPin() {} });
-    this.pin = iconButton('pin', `Pin ${name}`, () => this.onPin(), {
+    this.pin = iconButton('pin', t('Pin {name}', { name }), () => this.onPin(), {
       class: 'icon pin',
       'aria-pressed': 'false',
       hidden: isScreen,
@@ -33,7 +34,7 @@ export class Tile {
         h(
           'span',
           { class: 'label', dir: 'auto' },
-          isOwn ? `${name} (you)` : isScreen ? `${name}’s screen` : name,
+          isOwn ? t('{name} (you)', { name }) : isScreen ? t('{name}’s screen', { name }) : name,
         ),
         this.quality,
       ),
@@ -49,7 +50,7 @@ export class Tile {
     });
     this.media.set(track, element);
     this.picture.prepend(element);
-    element.play().catch(() => {}); // a browser that wants a click first got one: "Join"
+    element.play().catch(() => {}); // a browser that wants a click first got one, to join
     this.avatar.hidden = this.hasPicture();
   }
 
@@ -72,7 +73,7 @@ export class Tile {
   // What it says besides the name: a raised hand, a microphone that is off.
   sign({ handRaised, media }) {
     this.node.classList.toggle('hand', Boolean(handRaised)); // stands first
-    const signs = [handRaised && ['hand', 'hand raised'], !media.audio && ['microphone', 'muted']];
+    const signs = [handRaised && ['hand', t('hand raised')], !media.audio && ['microphone', t('muted')]];
     this.signs.replaceChildren(
       ...signs
         .filter(Boolean)
@@ -82,11 +83,11 @@ export class Tile {
 
   showPinned(isPinned) {
     this.pin.setAttribute('aria-pressed', String(isPinned));
-    this.pin.title = isPinned ? `Unpin ${this.name}` : `Pin ${this.name}`;
+    this.pin.title = isPinned ? t('Unpin {name}', { name: this.name }) : t('Pin {name}', { name: this.name });
   }
 
   score(score) {
-    const words = `${qualityOf(score)} connection`;
+    const words = t(`${qualityOf(score)} connection`);
     this.quality.hidden = false;
     this.quality.className = `quality ${qualityOf(score)}`;
     this.quality.setAttribute('aria-label', words);
