@@ -18,6 +18,7 @@
 
 #include "bgworker/common/alloc.h"
 #include "allot.h"
+#include "budget.h"
 #include "demux.h"
 #include "media_event.h"
 
@@ -44,6 +45,7 @@ struct rt_endpoint
 	struct rt_consumer *consumers;
 	char cname[RT_PARAMS_MAX_CNAME + 1];
 	uint32_t next_mid, next_ssrc; /* of a consumer */
+	struct rt_budget rtcp;        /* of what the peer reports and asks for */
 };
 
 /* ---- life ---- */
@@ -245,7 +247,16 @@ rt_endpoint_rtp(struct rt_endpoint *e, uint8_t *data, size_t len)
 void
 rt_endpoint_rtcp(struct rt_endpoint *e, uint8_t *data, size_t len)
 {
+	uint64_t began_ns;
+
+	if (!rt_budget_allows(&e->rtcp, rt_hub_now_us(e->home.hub)))
+	{
+		rt_hub_count(e->home.hub, RT_HUB_BAD_RTCP, 1);
+		return;
+	}
+	began_ns = rt_budget_clock_ns();
 	rt_demux_rtcp(e->demux, data, len);
+	rt_budget_spend(&e->rtcp, rt_budget_clock_ns() - began_ns);
 }
 
 /* ---- each tick ---- */
