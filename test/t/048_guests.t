@@ -103,6 +103,19 @@ my $last = $cluster->sql("SELECT max(seq) FROM rt.messages WHERE room_id = $room
 is($cluster->sql("INSERT INTO rt.messages (room_id, seq, sender_id, content, created_at) VALUES ($room, DEFAULT, 'ann', 'x', DEFAULT)
 	RETURNING seq - $last, created_at > now() - interval '1 minute'"), '1|t', 'a default is the next number, and now');
 
+# ---- what a DBA adds ---------------------------------------------------------------------------------
+
+is($cluster->sql('SELECT * FROM rt.extra_ddl()'), '', 'nothing of rt\'s own is extra');
+$cluster->sql("CREATE INDEX mine ON rt.messages (created_at); CREATE POLICY \"my own\" ON rt.rooms FOR SELECT TO reporting USING (kind = 'group');
+	CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER mine AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop()");
+my $extra = $cluster->sql('SELECT * FROM rt.extra_ddl()');
+my @extra = split /\n/, $extra;
+is(scalar @extra, 3, 'what was added is') || diag($extra);
+$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms');
+$cluster->sql($extra);
+is($cluster->sql('SELECT * FROM rt.extra_ddl()'), $extra, 'and its statements make it again');
+$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms');
+
 # ---- a cancelled statement ----------------------------------------------------------------------------
 
 my $workers = "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'rt %' AND (datname = 'rt' OR datname IS NULL)";
