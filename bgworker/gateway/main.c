@@ -736,12 +736,14 @@ listen_for_clients(struct gateway *g)
 static void
 confine(const struct gateway *g)
 {
-	struct rt_confine_own own = {.connects_anywhere = false};
+	/* The port of a gateway on another host is not known before it is there; beside the server it is ours. */
+	struct rt_confine_own own = {
+		.is_own = g->host != NULL, .connects_anywhere = g->host != NULL, .port = g->settings.network.port};
 	char *targets = rt_dbread_targets(rt_conf_conninfo(g->conf), g->settings.conninfo_read);
 
 	if (g->host != NULL)
 		own.folders = rt_host_folders(g->host, &own.nfolders);
-	rt_confine(targets, g->host == NULL ? NULL : &own, g->has_ring);
+	rt_confine(targets, &own, g->has_ring);
 	explicit_bzero(targets, strlen(targets));
 	free(targets);
 }

@@ -114,7 +114,7 @@ watch_signals(struct media *m)
 static void
 confine_now(const struct media *m)
 {
-	struct rt_confine_own own = {0};
+	struct rt_confine_own own = {.is_own = m->host != NULL};
 
 	if (m->host != NULL)
 		own.folders = rt_host_folders(m->host, &own.nfolders);

@@ -31,7 +31,8 @@ CREATE UNLOGGED TABLE rt_private.gateways (
 	stats_reset timestamptz NOT NULL DEFAULT clock_timestamp(),
 	draining_until timestamptz,
 	region text,
-	own boolean NOT NULL DEFAULT false
+	own boolean NOT NULL DEFAULT false,
+	addresses text[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE rt_private.gateways IS 'running gateways, as they report each second';
 COMMENT ON COLUMN rt_private.gateways.draining_until IS 'deadline of rt.drain(); the successor may be running already';
@@ -48,6 +49,18 @@ COMMENT ON COLUMN rt_private.gateways.rooms IS 'its largest rooms, by joined soc
 COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in views';
 COMMENT ON COLUMN rt_private.gateways.region IS 'the region of its host, from its configuration file; null: none';
 COMMENT ON COLUMN rt_private.gateways.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+
+COMMENT ON COLUMN rt_private.gateways.addresses IS 'where gateways on other hosts may find it';
+
+-- By it gateways know each other; the first one that starts makes it.  A dump does not have it, so that a copy of the database has another one.
+CREATE TABLE rt_private.gateway_secret (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	secret text NOT NULL DEFAULT rpad(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 64, '0')
+);
+COMMENT ON TABLE rt_private.gateway_secret IS 'the secret that gateways share';
+COMMENT ON COLUMN rt_private.gateway_secret.only_row IS 'there is one row';
+COMMENT ON COLUMN rt_private.gateway_secret.secret IS '64 hexadecimal digits, 244 bits of them random';
+COMMENT ON INDEX rt_private.gateway_secret_pkey IS 'there is one row';
 
 -- A gateway keeps its number over restarts, so that a rule of a load balancer may name it.  Below 100 are those that the
 -- supervisor starts.

@@ -14,8 +14,9 @@
 --   status_rooms       {users: [id]} -> {id: [room id]}
 --   presence_sweep     {gateway, users: [id]} -> {}: those without a connection are offline from now on
 --   gateway_start, gateway_report, gateway_stop {gateway, host, slot, pid, port, stats, rooms,
---                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?}
---                        -> {relay, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
+--                        connections: [{sid, serial, transport, queuedBytes, latencyUs | null}], seenPos?, seenAtUs?, addresses?}
+--                        -> {secret} at the start; {relay, stamp, delayUs: from the commit of the event seenPos until seenAtUs | null}; the others -> {}
+--   gateway_peer       {number} -> {addresses, port} | null: where another gateway is
 --   join_rooms         {sid, roomIds} -> {success, rooms, failed: [{roomId, error}], message, error?, epoch, snapshot}: the last
 --                        for the gateway, which tells by it whether an rt:member was known already
 --   leave_room         {sid, roomId} -> {success, roomId}
@@ -294,14 +295,24 @@ BEGIN
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
-	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own)
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own, addresses)
 	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer,
-		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false))
+		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false),
+		ARRAY(SELECT jsonb_array_elements_text(coalesce(req -> 'addresses', '[]'))))
 	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
-	RETURN '{}';
+	INSERT INTO rt_private.gateway_secret DEFAULT VALUES ON CONFLICT DO NOTHING;
+	RETURN (SELECT json_build_object('secret', s.secret) FROM rt_private.gateway_secret AS s);
 END
 $$;
 COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'registers a gateway and removes its predecessor''s connections';
+
+CREATE FUNCTION rt_api.gateway_peer(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('addresses', to_json(g.addresses), 'port', g.port) FROM rt_private.gateways AS g
+	WHERE g.slot = (req ->> 'number')::integer AND g.reported_at > clock_timestamp() - interval '10 s'
+	ORDER BY g.draining_until NULLS FIRST, g.started_at DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION rt_api.gateway_peer(text, jsonb) IS 'where the gateway of that number is found by others; null: there is none';
 
 -- Those whose figures have changed, some at a time.  No index has these columns, so that the rows stay where they are.
 CREATE FUNCTION rt_private.note_connections(gateway text, reports jsonb) RETURNS void

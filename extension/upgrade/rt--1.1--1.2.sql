@@ -91,6 +91,7 @@ DROP TYPE rt_private.outgoing;
 ALTER TABLE rt.presence ADD COLUMN busy_by text;
 ALTER TABLE rt_private.gateways ADD COLUMN region text;
 ALTER TABLE rt_private.gateways ADD COLUMN own boolean NOT NULL DEFAULT false;
+ALTER TABLE rt_private.gateways ADD COLUMN addresses text[] NOT NULL DEFAULT '{}';
 ALTER TABLE rt_private.connections ADD COLUMN status text NOT NULL DEFAULT 'online' CHECK (status IN ('online', 'away'));
 ALTER TABLE rt_private.clock ADD COLUMN seen_at timestamptz NOT NULL DEFAULT clock_timestamp();
 ALTER TABLE rt.meetings ADD COLUMN guests boolean NOT NULL DEFAULT false;
@@ -2836,6 +2837,21 @@ COMMENT ON COLUMN rt_private.gateways.stats_reset IS 'start of the statistics in
 COMMENT ON COLUMN rt_private.gateways.region IS 'the region of its host, from its configuration file; null: none';
 
 COMMENT ON COLUMN rt_private.gateways.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
+
+COMMENT ON COLUMN rt_private.gateways.addresses IS 'where gateways on other hosts may find it';
+
+CREATE TABLE rt_private.gateway_secret (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	secret text NOT NULL DEFAULT rpad(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 64, '0')
+);
+
+COMMENT ON TABLE rt_private.gateway_secret IS 'the secret that gateways share';
+
+COMMENT ON COLUMN rt_private.gateway_secret.only_row IS 'there is one row';
+
+COMMENT ON COLUMN rt_private.gateway_secret.secret IS '64 hexadecimal digits, 244 bits of them random';
+
+COMMENT ON INDEX rt_private.gateway_secret_pkey IS 'there is one row';
 
 CREATE TABLE rt_private.gateway_numbers (
 	host text NOT NULL,
@@ -6837,15 +6853,26 @@ BEGIN
 	)
 	SELECT array_agg(f.name) INTO dead FROM former AS f;
 	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (dead);
-	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own)
+	INSERT INTO rt_private.gateways AS g (name, host, slot, pid, port, region, own, addresses)
 	VALUES (gateway, req ->> 'host', (req ->> 'slot')::integer, (req ->> 'pid')::integer, (req ->> 'port')::integer,
-		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false))
+		nullif(req ->> 'region', ''), coalesce((req ->> 'own')::boolean, false),
+		ARRAY(SELECT jsonb_array_elements_text(coalesce(req -> 'addresses', '[]'))))
 	ON CONFLICT (name) DO UPDATE SET reported_at = clock_timestamp();
-	RETURN '{}';
+	INSERT INTO rt_private.gateway_secret DEFAULT VALUES ON CONFLICT DO NOTHING;
+	RETURN (SELECT json_build_object('secret', s.secret) FROM rt_private.gateway_secret AS s);
 END
 $$;
 
 COMMENT ON FUNCTION rt_api.gateway_start(text, jsonb) IS 'registers a gateway and removes its predecessor''s connections';
+
+CREATE FUNCTION rt_api.gateway_peer(actor text, req jsonb) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('addresses', to_json(g.addresses), 'port', g.port) FROM rt_private.gateways AS g
+	WHERE g.slot = (req ->> 'number')::integer AND g.reported_at > clock_timestamp() - interval '10 s'
+	ORDER BY g.draining_until NULLS FIRST, g.started_at DESC LIMIT 1
+$$;
+
+COMMENT ON FUNCTION rt_api.gateway_peer(text, jsonb) IS 'where the gateway of that number is found by others; null: there is none';
 
 COMMENT ON FUNCTION rt_private.note_connections(text, jsonb) IS 'stores a gateway''s report on its sockets, for rt.stat_connections';
 

@@ -239,7 +239,9 @@ confine_to(const struct rt_confine_needs *needs)
 static void
 add_own(struct rt_confine_needs *needs, const struct rt_confine_own *own)
 {
-	needs->own_host = true;
+	needs->own_host = own->is_own;
+	if (own->port != 0 && needs->nports < RT_CONFINE_PORTS)
+		needs->ports[needs->nports++] = own->port;
 	needs->any_target |= own->connects_anywhere;
 	for (int i = 0; i < own->nfolders && needs->nfiles < RT_CONFINE_FILES; i++)
 		needs->files[needs->nfiles++] = own->folders[i];

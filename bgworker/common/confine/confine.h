@@ -5,12 +5,14 @@
 
 #include <stdbool.h>
 
-/* What a program on a host of its own needs beside. */
+/* What the program needs beside the database. */
 struct rt_confine_own
 {
+	bool is_own;                /* it runs on a host of its own: no server's data lies in its working directory */
 	const char *const *folders; /* that it reads again at SIGHUP; lent */
 	int nfolders;
 	bool connects_anywhere; /* by TCP, to gateways of other hosts */
+	int port;               /* on which these listen as a rule, and to which it may connect; 0: none */
 };
 
 /* First of all in main(): no core, no debugger of the same user, no new rights. */
@@ -21,7 +23,7 @@ void rt_confine_early(void);
 void rt_confine_cores(bool confined);
 
 /* Once everything is open: listeners, files, the loop.  What remains is serving, and connections to the database that
- * `conninfo` names.  own: NULL for what the supervisor started.  Logs what is in force; what the kernel or the build
+ * `conninfo` names.  own: NULL: nothing else.  Logs what is in force; what the kernel or the build
  * lacks is a warning, not an end.  has_ring: it has an io_uring, restricted to what it needs, and may enter the
  * kernel by it. */
 void rt_confine(const char *conninfo, const struct rt_confine_own *own, bool has_ring);

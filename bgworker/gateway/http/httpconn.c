@@ -109,6 +109,7 @@ struct rt_httpconn
 	enum rt_http_coding coding; /* of the current reply's body, if it is text of ours */
 	bool is_chunked;
 	bool keep_alive;
+	bool passed;      /* by another gateway */
 	bool old_version; /* HTTP/1.0 */
 	bool head_only;
 	bool held;
@@ -708,7 +709,7 @@ begin_request(struct rt_httpconn *c, const struct rt_http_head *h, size_t head_l
 	c->is_chunked = h->chunked;
 	memset(&c->chunks, 0, sizeof(c->chunks));
 	c->in.limit_bytes = in_limit(s);
-	c->keep_alive = h->keep_alive;
+	c->keep_alive = h->keep_alive && !c->passed;
 	c->old_version = h->minor == 0;
 	c->head_only = h->method_len == 4 && memcmp(h->method, "HEAD", 4) == 0;
 	c->coding = rt_http_accepted_coding(h);
@@ -850,6 +851,15 @@ process(struct rt_httpconn *c)
 
 /* ---- bytes -------------------------------------------------------------------- */
 
+static bool
+is_other(const struct rt_httpconn *c, const char *data, size_t len)
+{
+	const char *hello = c->server->handler.other_hello;
+
+	return hello != NULL && c->state == READING_HEAD && c->replies == 0 && !c->passed && rt_buf_len(&c->in) == 0 &&
+		   len == strlen(hello) && memcmp(data, hello, len) == 0;
+}
+
 static void
 take_bytes(struct rt_httpconn *c, const char *data, size_t len)
 {
@@ -861,6 +871,11 @@ take_bytes(struct rt_httpconn *c, const char *data, size_t len)
 		return;
 	}
 	c->server->traffic->bytes_in += len;
+	if (is_other(c, data, len))
+	{
+		c->server->handler.on_other(c->server->handler.arg, c);
+		return;
+	}
 	if (c->state == READING_HEAD && rt_buf_len(&c->in) == 0)
 		rt_wheel_set(c->server->wheel, &c->timeout, HEAD_TIMEOUT_MS);
 	if (rt_buf_put(&c->in, data, len) != RT_OK)
@@ -928,13 +943,14 @@ end_guest(struct rt_share_guest *g)
 
 /* ---- for the handler ----------------------------------------------------------- */
 
-void
-rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len)
+static void
+add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len, bool passed)
 {
 	struct rt_httpconn *c = rt_alloc(sizeof(*c));
 
 	c->server = s;
 	c->fd = fd;
+	c->passed = passed;
 	c->timeout.fn = on_timeout;
 	c->throttle.fn = on_throttle_over;
 	c->hold.evict = on_evicted;
@@ -959,6 +975,24 @@ rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, c
 	watch(c);
 	if (len > 0)
 		take_bytes(c, data, len);
+}
+
+void
+rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len)
+{
+	add(s, fd, peer, data, len, false);
+}
+
+void
+rt_httpconn_server_add_passed(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len)
+{
+	add(s, fd, peer, data, len, true);
+}
+
+bool
+rt_httpconn_was_passed(const struct rt_httpconn *c)
+{
+	return c->passed;
 }
 
 int

@@ -36,6 +36,10 @@ struct rt_httpconn_handler
 	/* The peer left, was too slow, or sent too much or no HTTP, before its request was answered; only where an owner
 	 * was set. */
 	void (*on_abandoned)(void *arg, struct rt_httpconn *c);
+	/* The connection begins with these bytes instead of a request; the handler takes it.  NULL: nothing of that kind.
+	 */
+	const char *other_hello;
+	void (*on_other)(void *arg, struct rt_httpconn *c);
 	void *arg;
 	void (*on_gone)(void *gone_arg); /* a descriptor has been closed */
 	void *gone_arg;
@@ -53,6 +57,11 @@ void rt_httpconn_server_free(struct rt_httpconn_server *s); /* closes all; NULL 
 
 /* Serves a connection; `data` are bytes that were read from it already.  Takes the descriptor over. */
 void rt_httpconn_server_add(struct rt_httpconn_server *s, int fd, const char *peer, const char *data, size_t len);
+
+/* The same for a request that another gateway has passed on: its reply is the connection's last. */
+void rt_httpconn_server_add_passed(struct rt_httpconn_server *s, int fd, const char *peer, const char *data,
+								   size_t len);
+bool rt_httpconn_was_passed(const struct rt_httpconn *c);
 
 /* Answers the request.  HEAD gets no body. */
 void rt_httpconn_reply(struct rt_httpconn *c, const struct rt_http_answer *a);
@@ -82,8 +91,8 @@ void rt_httpconn_set_headers(struct rt_httpconn *c, char *headers);
 uint64_t rt_httpconn_id(const struct rt_httpconn *c);
 struct rt_httpconn *rt_httpconn_server_find(const struct rt_httpconn_server *s, uint64_t id); /* NULL: it is gone */
 
-/* Only within on_head: gives the descriptor away, with the bytes that were read behind the head, or from the head's
- * beginning on.  The bytes are lent until the caller returns from on_head. */
+/* Only within on_head and on_other: gives the descriptor away, with the bytes that were read behind the head, or from
+ * the head's beginning on.  The bytes are lent until the caller returns from on_head. */
 int rt_httpconn_take(struct rt_httpconn *c, bool with_head, const char **data, size_t *len);
 
 #endif

@@ -231,6 +231,12 @@ rt_acceptor_listen(struct rt_acceptor *a)
 	return RT_INTERNAL;
 }
 
+int
+rt_acceptor_listener(const struct rt_acceptor *a, int i)
+{
+	return i < a->nlisteners ? a->listeners[i].fd : -1;
+}
+
 void
 rt_acceptor_stop(struct rt_acceptor *a)
 {

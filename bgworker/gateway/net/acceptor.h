@@ -25,10 +25,11 @@ struct rt_acceptor_handler
 
 struct rt_acceptor *rt_acceptor_new(struct rt_loop *l, const struct rt_network_settings *settings,
 									struct rt_traffic *traffic, const struct rt_acceptor_handler *handler);
-enum rt_result rt_acceptor_listen(struct rt_acceptor *a); /* logs what fails; one address must succeed */
-void rt_acceptor_stop(struct rt_acceptor *a);             /* listening; connections still come from other workers */
-void rt_acceptor_leave(struct rt_acceptor *a);            /* the same, and those are a successor's */
-void rt_acceptor_free(struct rt_acceptor *a);             /* NULL is fine */
+enum rt_result rt_acceptor_listen(struct rt_acceptor *a);     /* logs what fails; one address must succeed */
+int rt_acceptor_listener(const struct rt_acceptor *a, int i); /* its descriptor; -1 behind the last */
+void rt_acceptor_stop(struct rt_acceptor *a);  /* listening; connections still come from other workers */
+void rt_acceptor_leave(struct rt_acceptor *a); /* the same, and those are a successor's */
+void rt_acceptor_free(struct rt_acceptor *a);  /* NULL is fine */
 
 /* Hands the descriptor over and closes it here.  Not RT_OK: nothing has happened. */
 enum rt_result rt_acceptor_pass(struct rt_acceptor *a, int worker, int fd, const char *peer, const char *data,

@@ -15,6 +15,7 @@
 #include "bgworker/common/log.h"
 #include "cors.h"
 #include "bgworker/gateway/engineio/engineio.h"
+#include "tls.h"
 #include "http_static.h"
 #include "proxies.h"
 
@@ -31,6 +32,8 @@ struct rt_http_router
 	struct rt_proxies *proxies;
 	struct rt_http_router_app app;
 	rt_http_router_pass_cb pass;
+	rt_http_router_pass_cb pass_far;
+	void (*on_other)(void *arg, struct rt_httpconn *c);
 	void *pass_arg;
 	char always[80]; /* headers of every reply */
 };
@@ -157,7 +160,8 @@ admit(struct rt_http_router *r, struct rt_httpconn *c, const char *user)
 static enum rt_http_verdict
 judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_http_head *h, const struct target *t)
 {
-	int worker = r->pass != NULL ? rt_engineio_number_of(t->query) : -1;
+	int number = rt_engineio_number_of(t->query);
+	bool is_near = r->pass != NULL && number < r->settings->workers;
 
 	if (!rt_cors_admits(r->settings->cors_origins, h, r->settings->tls))
 	{
@@ -165,8 +169,10 @@ judge_engineio(struct rt_http_router *r, struct rt_httpconn *c, const struct rt_
 		rt_eio_session_refuse(c, RT_EIO_FORBIDDEN);
 		return RT_HTTP_ANSWERED;
 	}
-	if (worker >= 0 && worker != r->settings->eio.worker && worker < r->settings->workers &&
-		r->pass(r->pass_arg, worker, c) == RT_OK)
+	if (number >= 0 && number != r->settings->eio.number && is_near && r->pass(r->pass_arg, number, c) == RT_OK)
+		return RT_HTTP_TAKEN;
+	if (number >= 0 && number != r->settings->eio.number && !is_near && !rt_httpconn_was_passed(c) &&
+		r->pass_far != NULL && r->pass_far(r->pass_arg, number, c) == RT_OK)
 		return RT_HTTP_TAKEN;
 	return rt_engineio_on_head(r->engineio, c, h, t->query);
 }
@@ -291,6 +297,14 @@ on_abandoned(void *arg, struct rt_httpconn *c)
 	rt_engineio_on_abandoned(c);
 }
 
+static void
+on_other(void *arg, struct rt_httpconn *c)
+{
+	struct rt_http_router *r = arg;
+
+	r->on_other(r->pass_arg, c);
+}
+
 /* ---- for the application --------------------------------------------------------------- */
 
 /* Lines of "Name: value", each with its CRLF, and nothing that would begin a line of its own. */
@@ -363,6 +377,8 @@ rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_networ
 											   .on_head = on_head,
 											   .on_request = on_request,
 											   .on_abandoned = on_abandoned,
+											   .other_hello = handler->on_other == NULL ? NULL : RT_TLS_HELLO,
+											   .on_other = on_other,
 											   .on_gone = handler->on_descriptor_gone,
 											   .arg = r,
 											   .gone_arg = handler->gone_arg};
@@ -373,6 +389,8 @@ rt_http_router_new(struct rt_loop *l, struct rt_wheel *w, const struct rt_networ
 	r->engineio = engineio;
 	r->app = handler->app;
 	r->pass = handler->pass;
+	r->pass_far = handler->pass_far;
+	r->on_other = handler->on_other;
 	r->pass_arg = handler->pass_arg;
 	r->files = rt_http_static_new(settings->static_dir);
 	r->proxies = rt_proxies_new(settings->trusted_proxies);

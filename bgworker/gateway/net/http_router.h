@@ -61,7 +61,9 @@ typedef enum rt_result (*rt_http_router_pass_cb)(void *arg, int worker, struct r
 struct rt_http_router_handler
 {
 	struct rt_http_router_app app;
-	rt_http_router_pass_cb pass; /* NULL: there is one worker */
+	rt_http_router_pass_cb pass;                        /* NULL: there is one worker */
+	rt_http_router_pass_cb pass_far;                    /* to the gateway of this number, on another host */
+	void (*on_other)(void *arg, struct rt_httpconn *c); /* another gateway speaks */
 	void *pass_arg;
 	void (*on_descriptor_gone)(void *arg);
 	void *gone_arg;

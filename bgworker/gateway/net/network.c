@@ -23,10 +23,14 @@
 #include "bgworker/common/wheel.h"
 #include "acceptor.h"
 #include "http_router.h"
+#include "peers.h"
+#include "proxies.h"
 #include "bgworker/gateway/engineio/engineio.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "tls.h"
 
+#define PASSED_MARK '~' /* in front of the address of a client whose request came from another host */
+#define PASSED_MARK_TEXT "~"
 #define OWN_DESCRIPTORS 512 /* for the database, listeners, the other workers */
 
 struct rt_network
@@ -38,6 +42,8 @@ struct rt_network
 	struct rt_shares *shares;
 	struct rt_acceptor *acceptor;
 	struct rt_tls *tls; /* NULL: plain */
+	struct rt_peers *peers;
+	json_t *addresses;
 	struct rt_http_router *router;
 	struct rt_sockets *sockets;
 };
@@ -146,19 +152,69 @@ on_passed(void *arg, int fd, const char *peer, const char *data, size_t len)
 {
 	struct rt_network *t = arg;
 
-	rt_httpconn_server_add(rt_http_router_server(t->router), fd, peer, data, len);
+	/* See on_pass(). */
+	if (peer[0] == PASSED_MARK)
+		rt_httpconn_server_add_passed(rt_http_router_server(t->router), fd, peer + 1, data, len);
+	else
+		rt_httpconn_server_add(rt_http_router_server(t->router), fd, peer, data, len);
+}
+
+static void
+on_passed_far(void *arg, int fd, const char *client)
+{
+	struct rt_network *t = arg;
+
+	rt_httpconn_server_add_passed(rt_http_router_server(t->router), fd, client, NULL, 0);
 }
 
 static enum rt_result
-on_pass(void *arg, int worker, struct rt_httpconn *c)
+on_pass_far(void *arg, int number, struct rt_httpconn *c)
 {
 	struct rt_network *t = arg;
 	const char *data;
 	size_t len;
 	int fd;
 
+	if (!rt_peers_can_send(t->peers, number))
+		return RT_LIMIT;
 	fd = rt_httpconn_take(c, true, &data, &len);
-	if (rt_acceptor_pass(t->acceptor, worker, fd, rt_httpconn_peer(c), data, len) == RT_OK)
+	rt_peers_send(t->peers, number, fd, rt_httpconn_peer(c), data, len);
+	return RT_OK;
+}
+
+static void
+on_other(void *arg, struct rt_httpconn *c)
+{
+	struct rt_network *t = arg;
+	const char *data;
+	size_t len;
+
+	rt_peers_accept(t->peers, rt_httpconn_take(c, true, &data, &len));
+}
+
+/* With TLS the connection that was counted is the inner end, which closes by itself. */
+static void
+on_tls_hello(void *arg, int fd)
+{
+	struct rt_network *t = arg;
+
+	t->traffic.connections++;
+	rt_peers_accept(t->peers, fd);
+}
+
+static enum rt_result
+on_pass(void *arg, int worker, struct rt_httpconn *c)
+{
+	struct rt_network *t = arg;
+	char peer[RT_PEER_BYTES + 1];
+	const char *data;
+	size_t len;
+	int fd;
+
+	fd = rt_httpconn_take(c, true, &data, &len);
+	/* It stays a connection for one request: the mark goes with the address. */
+	snprintf(peer, sizeof(peer), "%s%s", rt_httpconn_was_passed(c) ? PASSED_MARK_TEXT : "", rt_httpconn_peer(c));
+	if (rt_acceptor_pass(t->acceptor, worker, fd, peer, data, len) == RT_OK)
 		return RT_OK;
 	close(fd);
 	t->traffic.connections--;
@@ -174,16 +230,21 @@ start_parts(struct rt_network *t, const struct rt_socket_app *app, const struct 
 		.on_accept = on_accept, .on_passed = on_passed, .on_full = on_full, .arg = t};
 	struct rt_http_router_handler router = {.app = *http,
 											.pass = t->settings.workers > 1 ? on_pass : NULL,
+											.pass_far = on_pass_far,
+											.on_other = on_other,
 											.pass_arg = t,
 											.on_descriptor_gone = on_descriptor_gone,
 											.gone_arg = t};
+	struct rt_peers_handler peers = {.on_passed = on_passed_far, .arg = t};
 	enum rt_result rc;
 
+	t->peers = rt_peers_new(t->loop, t->wheel, &t->settings, &t->traffic, &peers);
 	if (t->settings.tls)
 	{
 		rc = rt_tls_new(&t->tls, t->loop, t->wheel, &t->settings);
 		if (rc != RT_OK)
 			return rc;
+		rt_tls_on_hello(t->tls, on_tls_hello, t);
 	}
 	t->settings.tls_cert = t->settings.tls_key = t->settings.tls_min_version = NULL; /* they were lent */
 	rc = rt_sockets_new(&t->sockets, t->loop, t->wheel, &t->settings.limits, &t->settings.sockets, &t->settings.eio,
@@ -230,6 +291,8 @@ rt_network_listen(struct rt_network *t)
 {
 	enum rt_result rc = rt_acceptor_listen(t->acceptor);
 
+	if (rc == RT_OK)
+		t->addresses = rt_peers_addresses(t->acceptor);
 	if (rc == RT_OK)
 		rt_log(RT_LOG_INFO, "network", "listening on \"%s\", port %d%s", t->settings.listen_addresses,
 			   t->settings.port, t->tls != NULL ? ", with TLS" : "");
@@ -294,6 +357,18 @@ rt_network_end_some(struct rt_network *t, uint64_t n)
 	rt_engineio_end_some(rt_sockets_engineio(t->sockets), n);
 }
 
+const json_t *
+rt_network_addresses(const struct rt_network *t)
+{
+	return t->addresses;
+}
+
+void
+rt_network_set_secret(struct rt_network *t, struct rt_db *db, const char *hex)
+{
+	rt_peers_set_secret(t->peers, db, hex);
+}
+
 size_t
 rt_network_connections(const struct rt_network *t)
 {
@@ -306,12 +381,14 @@ rt_network_free(struct rt_network *t)
 	if (t == NULL)
 		return;
 	rt_acceptor_free(t->acceptor);
+	rt_peers_free(t->peers);
 	rt_sockets_free(t->sockets); /* first, since sessions answer the requests that they hold */
 	rt_http_router_free(t->router);
 	rt_tls_free(t->tls);
 	rt_shares_free(t->shares);
 	rt_wheel_free(t->wheel);
 	free_strings(&t->settings);
+	json_decref(t->addresses);
 	free(t);
 }
 

@@ -5,6 +5,7 @@
 #ifndef RT_NETWORK_H
 #define RT_NETWORK_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include "network_settings.h"
 #include "http_router.h"
 
+struct rt_db;
 struct rt_loop;
 struct rt_network;
 struct rt_sendring;
@@ -34,6 +36,10 @@ void rt_network_drain(struct rt_network *t);
 void rt_network_refuse_sessions(struct rt_network *t);
 void rt_network_stop_listening(struct rt_network *t);
 void rt_network_end_some(struct rt_network *t, uint64_t n);
+
+/* Gateways of other hosts: where they may find us, lent; and the secret by which we know each other. */
+const json_t *rt_network_addresses(const struct rt_network *t);
+void rt_network_set_secret(struct rt_network *t, struct rt_db *db, const char *hex);
 
 size_t rt_network_connections(const struct rt_network *t);
 void rt_network_free(struct rt_network *t); /* before the loop; may still call on_disconnect; NULL is fine */

@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,7 +28,9 @@
 #define RECORD_BYTES 16384
 #define RECORDS_A_TURN 8
 #define HANDSHAKE_MS 10000
-#define STALLED_MS 30000   /* without the peer taking anything */
+#define STALLED_MS 30000 /* without the peer taking anything */
+#define LINE_BYTES 64
+#define IDENTITY_BYTES 32
 #define LAST_BYTES_MS 5000 /* for what is still to be sent when the inner end has closed */
 
 struct tls_conn
@@ -47,7 +50,13 @@ struct tls_conn
 	bool writes_want_read; /* of the last SSL_write() */
 	bool inner_ended;
 	bool finishing;
-	bool shaken; /* the handshake is over */
+	bool shaken;  /* the handshake is over */
+	bool greeted; /* what came first has been looked at */
+	bool is_guest;
+	struct rt_tls_guest guest;
+	char identity[IDENTITY_BYTES];
+	char line[LINE_BYTES];
+	size_t line_len;
 	bool closed;
 };
 
@@ -57,6 +66,11 @@ struct rt_tls
 	struct rt_wheel *wheel;
 	SSL_CTX *ctx;
 	struct tls_conn *first;
+	void (*on_hello)(void *arg, int fd);
+	void *hello_arg;
+	unsigned char secret[RT_TLS_SECRET_BYTES];
+	bool (*is_ours)(void *arg, int number);
+	void *ours_arg;
 	char scratch[RECORD_BYTES];
 };
 
@@ -84,11 +98,15 @@ close_conn(struct tls_conn *c)
 	rt_watch_free(c->fd_watch);
 	rt_watch_free(c->inner_watch);
 	SSL_free(c->ssl);
-	close(c->fd);
-	close(c->inner);
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->inner >= 0)
+		close(c->inner);
 	rt_buf_fini(&c->to_peer);
 	rt_buf_fini(&c->to_inner);
 	rt_loop_defer(t->loop, free_conn, c);
+	if (c->is_guest)
+		c->guest.on_end(c->guest.arg, c->shaken);
 }
 
 static void
@@ -96,6 +114,8 @@ on_timeout(struct rt_wheel_entry *entry)
 {
 	close_conn((struct tls_conn *) ((char *) entry - offsetof(struct tls_conn, timeout)));
 }
+
+static void on_events(void *arg, int events);
 
 /* ---- moving bytes -------------------------------------------------------------------- */
 
@@ -207,6 +227,93 @@ read_from_inner(struct tls_conn *c)
 	return write_to_peer(c);
 }
 
+/* Another gateway does not begin with a handshake.  True: the descriptor is not ours any more. */
+static bool
+is_other_gateway(struct tls_conn *c)
+{
+	char bytes[RT_TLS_HELLO_LEN];
+	ssize_t n;
+	int fd = c->fd;
+
+	if (c->greeted || c->tls->on_hello == NULL)
+		return false;
+	n = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+	if (n <= 0)
+		return false;
+	c->greeted = true;
+	if (n != sizeof(bytes) || memcmp(bytes, RT_TLS_HELLO, sizeof(bytes)) != 0 ||
+		recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) != sizeof(bytes))
+		return false;
+	rt_watch_free(c->fd_watch);
+	c->fd_watch = NULL;
+	c->fd = -1;
+	close_conn(c);
+	c->tls->on_hello(c->tls->hello_arg, fd);
+	return true;
+}
+
+/* RT_OK: the first line is there. */
+static enum rt_result
+read_line(struct tls_conn *c)
+{
+	int n = 0;
+
+	while (c->line_len < sizeof(c->line) && (n = SSL_read(c->ssl, c->line + c->line_len, 1)) == 1)
+	{
+		if (c->line[c->line_len] == '\n')
+		{
+			c->line[c->line_len] = '\0';
+			return RT_OK;
+		}
+		c->line_len++;
+	}
+	return c->line_len == sizeof(c->line) ? RT_GONE : ssl_result(c, n, &c->reads_want_write);
+}
+
+/* Until both have shown that they have the secret nothing is moved.  (A certificate would pass for OpenSSL alone.) */
+static enum rt_result
+open_guest(struct tls_conn *c)
+{
+	enum rt_result rc;
+
+	ERR_clear_error();
+	if (!SSL_is_init_finished(c->ssl))
+	{
+		rc = ssl_result(c, SSL_do_handshake(c->ssl), &c->reads_want_write);
+		if (rc != RT_OK)
+			return rc;
+	}
+	if (!SSL_session_reused(c->ssl))
+		return RT_GONE;
+	rc = c->guest.connects ? RT_OK : read_line(c);
+	if (rc != RT_OK)
+		return rc;
+	c->inner = c->guest.on_open(c->guest.arg, c->guest.connects ? NULL : c->line);
+	c->inner_watch = c->inner < 0 ? NULL : rt_watch_new(c->tls->loop, c->inner, on_events, c);
+	if (c->inner_watch == NULL)
+		return RT_GONE;
+	c->shaken = true;
+	rt_wheel_unset(c->tls->wheel, &c->timeout);
+	if (rt_buf_len(&c->to_peer) > 0)
+		rt_wheel_set(c->tls->wheel, &c->timeout, STALLED_MS);
+	return RT_OK;
+}
+
+/* False: nothing is to be moved yet, or any more. */
+static bool
+is_open(struct tls_conn *c)
+{
+	enum rt_result rc = RT_OK;
+
+	if (c->is_guest && !c->shaken)
+		rc = open_guest(c);
+	if (rc == RT_GONE)
+		close_conn(c);
+	else if (rc == RT_AGAIN)
+		rt_watch_set(c->fd_watch, c->reads_want_write ? RT_READABLE | RT_WRITABLE : RT_READABLE);
+	return rc == RT_OK;
+}
+
 static void
 watch_for(struct tls_conn *c)
 {
@@ -282,7 +389,7 @@ on_events(void *arg, int events)
 	struct tls_conn *c = arg;
 
 	(void) events;
-	if (c->closed)
+	if (c->closed || is_other_gateway(c) || !is_open(c))
 		return;
 	pump(c);
 	/* Bytes that OpenSSL has read already do not make the descriptor readable. */
@@ -314,7 +421,7 @@ new_conn(struct rt_tls *t, int fd, int inner)
 		t->first->prev = c;
 	t->first = c;
 	c->fd_watch = rt_watch_new(t->loop, fd, on_events, c);
-	c->inner_watch = rt_watch_new(t->loop, inner, on_events, c);
+	c->inner_watch = inner < 0 ? NULL : rt_watch_new(t->loop, inner, on_events, c);
 	return c;
 }
 
@@ -491,6 +598,128 @@ rt_tls_reload(struct rt_tls *t, const struct rt_network_settings *o)
 	return RT_OK;
 }
 
+/* ---- between gateways --------------------------------------------------------------------- */
+
+void
+rt_tls_on_hello(struct rt_tls *t, void (*on_hello)(void *arg, int fd), void *arg)
+{
+	t->on_hello = on_hello;
+	t->hello_arg = arg;
+}
+
+/* RFC 8446, section 4.2.11: an external key, with the hash of its only cipher. */
+static SSL_SESSION *
+new_session(SSL *ssl, const unsigned char *secret)
+{
+	static const unsigned char aes_128_gcm_sha256[] = {0x13, 0x01};
+	const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, aes_128_gcm_sha256);
+	SSL_SESSION *session = SSL_SESSION_new();
+
+	if (session != NULL && cipher != NULL && SSL_SESSION_set1_master_key(session, secret, RT_TLS_SECRET_BYTES) == 1 &&
+		SSL_SESSION_set_cipher(session, cipher) == 1 &&
+		SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1)
+		return session;
+	SSL_SESSION_free(session);
+	return NULL;
+}
+
+static int
+on_use_secret(SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *len, SSL_SESSION **session)
+{
+	const struct tls_conn *c = SSL_get_app_data(ssl);
+
+	(void) md;
+	*id = (const unsigned char *) c->identity;
+	*len = strlen(c->identity);
+	*session = new_session(ssl, c->tls->secret);
+	return *session != NULL;
+}
+
+/* Another number than ours: another gateway has our address, or had it. */
+static int
+on_find_secret(SSL *ssl, const unsigned char *id, size_t len, SSL_SESSION **session)
+{
+	const struct tls_conn *c = SSL_get_app_data(ssl);
+	char text[IDENTITY_BYTES];
+	int number;
+
+	*session = NULL;
+	if (len >= sizeof(text))
+		return 1;
+	memcpy(text, id, len);
+	text[len] = '\0';
+	if (sscanf(text, "rt-gateway-%d", &number) == 1 && c->tls->is_ours(c->tls->ours_arg, number))
+		*session = new_session(ssl, c->tls->secret);
+	return 1;
+}
+
+struct rt_tls *
+rt_tls_of_secret(struct rt_loop *l, struct rt_wheel *w, const unsigned char *secret,
+				 bool (*is_ours)(void *arg, int number), void *arg)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	struct rt_tls *t;
+
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+	SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_mode(ctx,
+					 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_psk_use_session_callback(ctx, on_use_secret);
+	SSL_CTX_set_psk_find_session_callback(ctx, on_find_secret);
+	t = rt_alloc(sizeof(*t));
+	t->loop = l;
+	t->wheel = w;
+	t->ctx = ctx;
+	t->is_ours = is_ours;
+	t->ours_arg = arg;
+	rt_tls_set_secret(t, secret);
+	return t;
+}
+
+void
+rt_tls_set_secret(struct rt_tls *t, const unsigned char *secret)
+{
+	memcpy(t->secret, secret, sizeof(t->secret));
+}
+
+static void
+begin_handshake(void *arg)
+{
+	on_events(arg, RT_READABLE);
+}
+
+void
+rt_tls_invite(struct rt_tls *t, int fd, const struct rt_tls_guest *guest, const void *first, size_t len)
+{
+	struct tls_conn *c = new_conn(t, fd, -1);
+
+	c->is_guest = true;
+	c->guest = *guest;
+	c->ssl = SSL_new(t->ctx);
+	c->to_peer.limit_bytes = RECORD_BYTES + len;
+	if (c->ssl == NULL || c->fd_watch == NULL || SSL_set_fd(c->ssl, fd) != 1 ||
+		(len > 0 && rt_buf_put(&c->to_peer, first, len) != RT_OK))
+	{
+		close_conn(c);
+		return;
+	}
+	SSL_set_app_data(c->ssl, c);
+	snprintf(c->identity, sizeof(c->identity), "rt-gateway-%d", guest->number);
+	/* No certificate is trusted, so a server that has not got the secret is none. */
+	SSL_set_verify(c->ssl, guest->connects ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+	if (guest->connects)
+		SSL_set_connect_state(c->ssl);
+	else
+		SSL_set_accept_state(c->ssl);
+	rt_wheel_set(t->wheel, &c->timeout, HANDSHAKE_MS);
+	rt_loop_defer(t->loop, begin_handshake, c);
+}
+
 void
 rt_tls_free(struct rt_tls *t)
 {
@@ -499,5 +728,6 @@ rt_tls_free(struct rt_tls *t)
 	while (t->first != NULL)
 		close_conn(t->first);
 	SSL_CTX_free(t->ctx);
+	explicit_bzero(t->secret, sizeof(t->secret));
 	free(t);
 }

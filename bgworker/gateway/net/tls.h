@@ -6,6 +6,9 @@
 #ifndef RT_TLS_H
 #define RT_TLS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "bgworker/common/result.h"
 
 struct rt_loop;
@@ -21,5 +24,36 @@ void rt_tls_free(struct rt_tls *t);                                             
 
 /* Takes the descriptor over.  The inner end, non-blocking; -1 if there is none, then the descriptor was closed. */
 int rt_tls_wrap(struct rt_tls *t, int fd);
+
+/* A peer that begins with RT_TLS_HELLO instead of a handshake: takes the descriptor, on which that has been read.
+ */
+void rt_tls_on_hello(struct rt_tls *t, void (*on_hello)(void *arg, int fd), void *arg);
+
+/* ---- between gateways: by a secret, without certificates ------------------------------- */
+
+#define RT_TLS_SECRET_BYTES 32
+
+/* is_ours: whether we answer for that number. */
+struct rt_tls *rt_tls_of_secret(struct rt_loop *l, struct rt_wheel *w, const unsigned char *secret,
+								bool (*is_ours)(void *arg, int number), void *arg);
+void rt_tls_set_secret(struct rt_tls *t, const unsigned char *secret); /* for new connections */
+
+/* A connection of another gateway begins so, instead of with a request or a TLS handshake. */
+#define RT_TLS_HELLO "RTPEER1\n"
+#define RT_TLS_HELLO_LEN 8
+
+struct rt_tls_guest
+{
+	bool connects; /* we are the client, and want the gateway of this number */
+	int number;
+	/* Both have the secret: what the inner end is, which is then ours; -1: there is none.  line: the first that the
+	 * client has sent; NULL if we are it. */
+	int (*on_open)(void *arg, const char *line);
+	void (*on_end)(void *arg, bool opened); /* last, once */
+	void *arg;
+};
+
+/* Takes the descriptor over, and copies what is sent first. */
+void rt_tls_invite(struct rt_tls *t, int fd, const struct rt_tls_guest *guest, const void *first, size_t len);
 
 #endif

@@ -215,13 +215,25 @@ take_start(struct rt_report *rp)
 }
 
 static void
+take_secret(struct rt_report *rp, const struct rt_db_reply *reply)
+{
+	json_t *answer = rt_json_parse_object(reply->json, reply->json_len);
+
+	rt_network_set_secret(rp->uses.network, rp->uses.db, rt_json_str(answer, "secret"));
+	json_decref(answer);
+}
+
+static void
 on_told(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_report *rp = arg;
 
 	rp->asking = false;
 	if (reply->ok && rp->starting)
+	{
+		take_secret(rp, reply);
 		take_start(rp);
+	}
 	else if (reply->ok)
 	{
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
@@ -234,6 +246,16 @@ on_told(void *arg, const struct rt_db_reply *reply)
 		if (!rp->uses.self->ending)
 			tell(rp, "gateway_start");
 	}
+}
+
+static void
+write_addresses(const struct rt_report *rp, struct rt_text *t)
+{
+	char *text = json_dumps(rt_network_addresses(rp->uses.network), JSON_COMPACT);
+
+	rt_text_add(t, ",\"addresses\":");
+	rt_text_add(t, text == NULL ? "[]" : text);
+	free(text);
 }
 
 static void
@@ -252,6 +274,7 @@ tell(struct rt_report *rp, const char *fn)
 	rt_text_addf(&t, ",\"own\":%s,\"slot\":%d,\"pid\":%d", rt_conf_is_own(conf) ? "true" : "false",
 				 rt_conf_number(conf), (int) getpid());
 	write_number(&t, "port", (uint64_t) rp->uses.port);
+	write_addresses(rp, &t);
 	write_stats(rp, &t);
 	write_rooms(rp, &t);
 	write_connections(rp, &t);

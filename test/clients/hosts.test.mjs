@@ -1,0 +1,249 @@
+// Gateways on hosts of their own behind a load balancer that knows nothing of sessions: each connection, or each request,
+// goes to the next gateway.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import tls from 'node:tls';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { io } from 'socket.io-client';
+import { Cluster } from './lib/cluster.mjs';
+import { closeAll, connected, until } from './lib/client.mjs';
+
+const run = promisify(execFile);
+const ROUNDS = 10;
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+// rt_gateway --config, under a role of its own.
+class Gateway {
+  static async start(cluster, folder, name, settings = {}) {
+    const gateway = new Gateway();
+    const bindir = (await run('pg_config', ['--bindir'])).stdout.trim();
+    gateway.port = await freePort();
+    gateway.file = joinPath(folder, `${name}.conf`);
+    const all = {
+      conninfo: `host=127.0.0.1 port=${cluster.env.PGPORT} dbname=rt user=gw password=pw`, name, port: gateway.port, ...settings,
+    };
+    await writeFile(gateway.file, Object.entries(all).map(([key, value]) => `${key} = '${value}'\n`).join(''));
+    gateway.log = '';
+    gateway.process = spawn(joinPath(bindir, 'rt_gateway'), ['--config', gateway.file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    gateway.process.stderr.on('data', (text) => { gateway.log += text; });
+    await until(() => gateway.log.includes(' ready\n') || gateway.process.exitCode !== null, 'the gateway serves');
+    assert.equal(gateway.process.exitCode, null, gateway.log);
+    return gateway;
+  }
+
+  async stop(signal = 'SIGTERM') {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill(signal);
+    await once(this.process, 'exit');
+  }
+}
+
+// Each TCP connection goes to the next gateway that takes it.
+function roundRobin(...ports) {
+  const sockets = new Set();
+  const begin = (client, turn, attempts) => {
+    const upstream = net.connect(ports[turn % ports.length], '127.0.0.1');
+    upstream.on('error', () => { if (!sockets.has(upstream) && attempts > 1) begin(client, turn + 1, attempts - 1); else client.destroy(); });
+    upstream.on('connect', () => {
+      sockets.add(upstream);
+      upstream.on('close', () => { client.destroy(); sockets.delete(upstream); });
+      client.on('close', () => upstream.destroy());
+      client.pipe(upstream).pipe(client);
+    });
+  };
+  const server = net.createServer((client) => {
+    sockets.add(client);
+    client.on('error', () => {}).on('close', () => sockets.delete(client));
+    begin(client, server.turn++, ports.length);
+  });
+  server.turn = 0;
+  server.stop = () => { server.close(); for (const socket of sockets) socket.destroy(); };
+  return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server)); });
+}
+
+// Each request goes to the next gateway, over connections that are kept open, as nginx and haproxy do.
+function roundRobinRequests(...ports) {
+  const agents = ports.map(() => new http.Agent({ keepAlive: true, maxSockets: 2 }));
+  const server = http.createServer((request, reply) => {
+    const turn = server.turn++ % ports.length;
+    const { method, url: path, headers } = request;
+    const upstream = http.request({ host: '127.0.0.1', port: ports[turn], agent: agents[turn], method, path, headers }, (answer) => {
+      reply.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(reply);
+    });
+    upstream.on('error', () => reply.destroy());
+    reply.on('close', () => { if (!reply.writableFinished) upstream.destroy(); });
+    request.pipe(upstream);
+  });
+  server.turn = 0;
+  server.stop = () => { server.closeAllConnections(); server.close(); for (const agent of agents) agent.destroy(); };
+  return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server)); });
+}
+
+describe('two gateways on hosts of their own', () => {
+  let cluster, folder, one, two, token, roomId;
+  const balancers = [];
+  before(async () => {
+    cluster = await Cluster.start({ 'rt.gateway_workers': 0, 'rt.media_workers': 0 });
+    folder = await mkdtemp(joinPath(tmpdir(), 'rt-hosts-'));
+    await cluster.sql("CREATE ROLE gw LOGIN PASSWORD 'pw' IN ROLE rt_gateway");
+    one = await Gateway.start(cluster, folder, 'host-1');
+    two = await Gateway.start(cluster, folder, 'host-2');
+    [token] = await cluster.users('alice');
+    roomId = await cluster.room('hosts', 'alice');
+  });
+  after(async () => {
+    closeAll();
+    for (const balancer of balancers) balancer.stop();
+    await one?.stop();
+    await two?.stop();
+    await cluster?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function balance(make, ...ports) {
+    const balancer = await make(...ports);
+    balancers.push(balancer);
+    return `http://127.0.0.1:${balancer.address().port}`;
+  }
+
+  // Connects, joins, gets a message, ROUNDS times; which gateways had the sessions.
+  async function useAll(url, transports, options = {}) {
+    const numbers = new Set();
+    for (let i = 0; i < ROUNDS; i++) {
+      const client = io(url, { auth: { token }, forceNew: true, reconnection: false, transports, ...options });
+      const seen = [];
+      client.onAny((name, message) => { if (name === 'new-chat-message') seen.push(JSON.stringify(message)); });
+      await connected(client);
+      if (transports.length > 1) await until(() => client.io.engine.transport.name === 'websocket', 'the upgrade');
+      numbers.add(client.io.engine.id.split('.')[0]);
+      assert.equal((await client.timeout(60_000).emitWithAck('join-chat-rooms', { roomIds: [roomId] })).success, true);
+      await cluster.insert(roomId, 'alice', `round ${i}`);
+      await until(() => seen.some((text) => text.includes(`round ${i}`)), 'the message');
+      client.disconnect();
+    }
+    return numbers;
+  }
+
+  test('polling alone, each connection to the next gateway: 10 of 10', async () => {
+    const numbers = await useAll(await balance(roundRobin, one.port, two.port), ['polling']);
+    assert.deepEqual([...numbers].sort(), ['100', '101']);
+  });
+
+  test('polling and an upgrade, each connection to the next gateway: 10 of 10', async () => {
+    await useAll(await balance(roundRobin, one.port, two.port), ['polling', 'websocket']);
+  });
+
+  test('polling alone, each request to the next gateway, over kept connections: 10 of 10', async () => {
+    await useAll(await balance(roundRobinRequests, one.port, two.port), ['polling']);
+  });
+
+  test('many at once', async () => {
+    const url = await balance(roundRobin, one.port, two.port);
+    const clients = Array.from({ length: 40 }, (_, i) => io(url, {
+      auth: { token }, forceNew: true, reconnection: false, transports: i % 2 ? ['polling'] : ['polling', 'websocket'],
+    }));
+    await Promise.all(clients.map((client) => connected(client)));
+    let seen = 0;
+    for (const client of clients) client.on('new-chat-message', () => { seen++; });
+    await Promise.all(clients.map((client) => client.timeout(60_000).emitWithAck('join-chat-rooms', { roomIds: [roomId] })));
+    for (let i = 0; i < 3; i++) await cluster.insert(roomId, 'alice', `many ${i}`);
+    await until(() => seen === 3 * clients.length, 'three messages each');
+    for (const client of clients) client.disconnect();
+    // What was passed on ends with its client.
+    for (const gateway of [one, two]) {
+      await until(async () => {
+        const text = await (await fetch(`http://127.0.0.1:${gateway.port}/metrics`)).text();
+        return Number(text.match(/^rt_gateway_connections\{[^}]*\} (\d+)/m)[1]) <= 2;
+      }, 'no connection is left');
+    }
+  });
+
+  test('the client of a passed request keeps its address', async () => {
+    const url = await balance(roundRobin, one.port, two.port);
+    const client = io(url, { auth: { token }, forceNew: true, reconnection: false, transports: ['polling'] });
+    await connected(client);
+    assert.equal(await cluster.value('SELECT peer FROM rt.stat_connections'), '127.0.0.1');
+    client.disconnect();
+  });
+
+  test('a session of a gateway that is not there is unknown', async () => {
+    const sid = `777.${'x'.repeat(20)}`;
+    const reply = await fetch(`http://127.0.0.1:${one.port}/socket.io/?EIO=4&transport=polling&sid=${sid}`);
+    assert.equal(reply.status, 400);
+    assert.deepEqual(await reply.json(), { code: 1, message: 'Session ID unknown' });
+  });
+
+  test('nobody gets in between without the secret', async () => {
+    const socket = net.connect(one.port, '127.0.0.1').on('error', () => {});
+    socket.write('RTPEER1\n');
+    const [greeting] = await once(socket, 'data');
+    assert.equal(String(greeting), 'S');
+    const secure = tls.connect({
+      socket, rejectUnauthorized: false, minVersion: 'TLSv1.3',
+      pskCallback: () => ({ psk: Buffer.alloc(32, 1), identity: 'rt-gateway-100' }),
+    });
+    const [error] = await once(secure, 'error');
+    assert.ok(error);
+    // And what is no TLS at all.
+    const plain = net.connect(one.port, '127.0.0.1');
+    plain.write('RTPEER1\n');
+    await once(plain, 'data');
+    plain.write('GET /api/users HTTP/1.1\r\n\r\n');
+    plain.on('data', (data) => assert.doesNotMatch(String(data), /HTTP/)).on('error', () => {});
+    await new Promise((resolve) => { plain.on('close', resolve); });
+  });
+
+  test('with TLS on the gateways: 10 of 10', async () => {
+    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-days',
+      '2', '-keyout', joinPath(folder, 'tls.key'), '-out', joinPath(folder, 'tls.pem')]);
+    const files = { ssl_cert_file: 'tls.pem', ssl_key_file: 'tls.key' };
+    const three = await Gateway.start(cluster, folder, 'host-3', files);
+    const four = await Gateway.start(cluster, folder, 'host-4', files);
+    try {
+      const url = (await balance(roundRobin, three.port, four.port)).replace('http:', 'https:');
+      await useAll(url, ['polling', 'websocket'], { rejectUnauthorized: false });
+      const numbers = await useAll(url, ['polling'], { rejectUnauthorized: false });
+      assert.ok(['102', '103'].some((number) => numbers.has(number)));
+    } finally {
+      await three.stop();
+      await four.stop();
+    }
+  });
+
+  test('a gateway that ends: its clients go on at the other one', async () => {
+    const url = await balance(roundRobin, one.port, two.port);
+    const client = io(url, { auth: { token }, forceNew: true, transports: ['polling', 'websocket'], reconnectionDelay: 100, reconnectionDelayMax: 300 });
+    const seen = [];
+    client.onAny((name, message) => { if (name === 'new-chat-message') seen.push(JSON.stringify(message)); });
+    await connected(client);
+    await client.timeout(60_000).emitWithAck('join-chat-rooms', { roomIds: [roomId] });
+    await cluster.insert(roomId, 'alice', 'before');
+    await until(() => seen.some((text) => text.includes('before')), 'the first message');
+    const ends = client.io.engine.id.startsWith('100.') ? one : two;
+    const gone = once(client, 'disconnect');
+    await ends.stop();
+    assert.equal(ends.process.exitCode, 0);
+    await gone;
+    await cluster.insert(roomId, 'alice', 'meanwhile');
+    await until(() => client.connected, 'the client is back');
+    assert.equal(client.recovered, true);
+    await until(() => seen.some((text) => text.includes('meanwhile')), 'what it has missed');
+    client.disconnect();
+  });
+});
