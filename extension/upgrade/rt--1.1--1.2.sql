@@ -7545,33 +7545,66 @@ DECLARE
 	nrooms integer := greatest(cardinality(s.rooms), 1);
 	a_room integer := most_messages / nrooms;
 	hits rt.messages[];
+	one record;
+	looked integer := 0;
 	is_all boolean;
 BEGIN
 	IF a_room < 10 THEN
 		RETURN NULL;
 	END IF;
-	WITH page AS (
-		SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
-		FROM unnest(s.rooms) AS r (id)
-		CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
-		WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
-	), unseen AS (
-		SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
-	), newest AS (
-		SELECT p.m FROM page AS p, unseen AS u
+	hits := '{}';
+	FOR one IN
+		WITH page AS MATERIALIZED (
+			SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
+			FROM unnest(s.rooms) AS r (id)
+			CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
+			WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
+		), unseen AS MATERIALIZED (
+			SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
+		)
+		SELECT p.m, u.newest IS NULL AS is_all FROM page AS p, unseen AS u
 		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
-			AND rt_private.search_fits(s, p.m) AND rt_private.search_vector((p.m).content) @@ s.words
-		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC LIMIT most
-	)
-	SELECT coalesce(array_agg(n.m ORDER BY (n.m).created_at DESC, (n.m).room_id, (n.m).seq DESC), '{}'),
-		(SELECT u.newest IS NULL FROM unseen AS u)
-	INTO hits, is_all FROM newest AS n;
-	RETURN CASE WHEN is_all OR cardinality(hits) = most THEN hits END;
+		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC
+	LOOP
+		is_all := one.is_all;
+		looked := looked + 1;
+		IF rt_private.search_vector((one.m).content) @@ s.words AND rt_private.search_fits(s, one.m) THEN
+			hits := hits || one.m;
+			EXIT WHEN cardinality(hits) = most;
+		-- Too few so far: the rest will not be conclusive either.
+		ELSIF looked = most_messages / 8 AND cardinality(hits) * 12 < most THEN
+			RETURN NULL;
+		END IF;
+	END LOOP;
+	RETURN CASE WHEN coalesce(is_all, s.rooms IS NULL OR cardinality(s.rooms) = 0) OR cardinality(hits) = most THEN hits END;
 END
 $$;
 
 COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
 	'searches the newest few thousand messages; null if that is not conclusive';
+
+CREATE FUNCTION rt_private.search_index(s rt_private.search_request, most integer) RETURNS rt.messages[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+DECLARE
+	words tsquery := s.words;
+	rooms bigint[] := s.rooms;
+	is_filtered boolean := s.sender IS NOT NULL OR s.before IS NOT NULL OR s.after IS NOT NULL OR s.at IS NOT NULL
+		OR coalesce(s.hidden, '{}') <> '{}';
+BEGIN
+	IF cardinality(rooms) <= 8 THEN
+		RETURN ARRAY(SELECT m FROM rt.messages AS m
+			WHERE rt_private.search_vector(m.content) @@ words AND m.deleted_at IS NULL AND m.room_id = ANY (rooms)
+				AND (NOT is_filtered OR rt_private.search_fits(s, m))
+			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most);
+	END IF;
+	RETURN ARRAY(SELECT m FROM rt.messages AS m
+		WHERE rt_private.search_vector(m.content) @@ words AND m.deleted_at IS NULL AND m.room_id + 0 = ANY (rooms)
+			AND (NOT is_filtered OR rt_private.search_fits(s, m))
+		ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_index(rt_private.search_request, integer) IS 'searches by the index';
 
 CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -7625,10 +7658,7 @@ BEGIN
 		hits := rt_private.search_newest(s, most + 1);
 	END IF;
 	IF hits IS NULL THEN
-		hits := ARRAY(SELECT m FROM rt.messages AS m
-			WHERE rt_private.search_vector(m.content) @@ s.words AND m.deleted_at IS NULL AND m.room_id = ANY (s.rooms)
-				AND rt_private.search_fits(s, m)
-			ORDER BY m.created_at DESC, m.room_id, m.seq DESC LIMIT most + 1);
+		hits := rt_private.search_index(s, most + 1);
 	END IF;
 	SELECT coalesce(json_agg(rt_private.search_hit(h, s.q) ORDER BY h.created_at DESC, h.room_id, h.seq DESC), '[]') INTO answer
 	FROM unnest(hits[1:most]) AS h;
