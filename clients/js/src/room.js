@@ -101,8 +101,11 @@ export class Room extends Store {
     this.set({ ...EMPTY, status: 'error', error });
   }
 
-  onReadState({ lastReadSeq, unreadCount, mentionCount }) {
-    this.set({ lastReadSeq, unreadCount, mentionCount });
+  // A message may have overtaken the counts, which go up to lastSeq.
+  onReadState({ lastReadSeq, unreadCount, mentionCount, lastSeq = Infinity }) {
+    const me = this.#client.user?.id;
+    const later = this.state.messages.filter(({ seq, senderId, deletedAt }) => seq > lastSeq && senderId !== me && !deletedAt);
+    this.set({ lastReadSeq, unreadCount: unreadCount + later.length, mentionCount });
   }
 
   onMessage(message) {

@@ -56,8 +56,10 @@ export class Rooms extends Store {
     }));
   }
 
-  onReadState({ roomId, lastReadSeq, unreadCount, mentionCount }) {
-    this.#change(roomId, () => ({ lastReadSeq, unreadCount, mentionCount }));
+  onReadState({ roomId, lastReadSeq, unreadCount, mentionCount, lastSeq = Infinity }) {
+    // Messages may have overtaken the counts, which go up to lastSeq.
+    const isOwn = (room) => room.lastMessage?.senderId === this.#client.user?.id;
+    this.#change(roomId, (room) => ({ lastReadSeq, mentionCount, unreadCount: unreadCount + (isOwn(room) ? 0 : Math.max(0, room.lastSeq - lastSeq)) }));
   }
 
   onNotification({ type, data }) {

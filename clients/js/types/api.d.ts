@@ -147,11 +147,12 @@ export interface Login {
   user: User;
 }
 
+/** status is there for the caller and for users who share a room with them */
 export interface FoundUser {
   id: string;
   username: string;
   name: string;
-  status: Presence;
+  status?: Presence;
 }
 
 export interface Me {
@@ -953,6 +954,8 @@ export interface ChatReadStateEvent {
   lastReadSeq: number;
   unreadCount: number;
   mentionCount: number;
+  /** The last message that was counted */
+  lastSeq: number;
   timestamp: Time;
 }
 
