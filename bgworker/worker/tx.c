@@ -41,11 +41,13 @@ rt_tx_commit(void)
 static void
 complain(struct rt_tx *tx, const ErrorData *error)
 {
-	if (tx->pause_ms == 0)
-		ereport(LOG, (errcode(error->sqlerrcode),
-					  errmsg("%s: %s", tx->name != NULL ? tx->name : "rt relay", error->message),
+	if (tx->pause_ms == 0 && tx->name != NULL)
+		ereport(LOG, (errcode(error->sqlerrcode), errmsg("%s: %s", tx->name, error->message),
+					  error->detail ? errdetail_internal("%s", error->detail) : 0));
+	else if (tx->pause_ms == 0)
+		ereport(LOG, (errcode(error->sqlerrcode), errmsg("rt relay: %s", error->message),
 					  error->detail ? errdetail_internal("%s", error->detail) : 0,
-					  tx->name != NULL ? 0 : errhint("The relay keeps trying. No event is lost.")));
+					  errhint("The relay keeps trying. No event is lost.")));
 	tx->pause_ms = tx->pause_ms == 0 ? FIRST_PAUSE_MS : Min(2 * tx->pause_ms, LONGEST_PAUSE_MS);
 }
 
