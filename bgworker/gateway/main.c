@@ -527,6 +527,7 @@ make_readiness(struct gateway *g)
 		.arg = g,
 	});
 	g->ready = rt_ready_new(&(struct rt_ready_uses){
+		.loop = g->loop,
 		.self = &g->self,
 		.db = g->db,
 		.bus = g->bus,

@@ -171,6 +171,16 @@ $cluster->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE use
 wait_until(sub { $cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'gw1'}) >= 5 && $one->is_ready },
 	'and logs in with the new password');
 
+# ---- the database is out of reach: no answer, and no end of the connection ---------------------
+
+my @sessions = split /\n/, $cluster->sql(q{SELECT pid FROM pg_stat_activity WHERE usename = 'gw2'});
+kill STOP => @sessions;
+my $began = time;
+wait_until(sub { !$two->is_ready }, '/readyz notices that the database is silent');
+cmp_ok(time - $began, '<=', 6, 'within some seconds');
+kill CONT => @sessions;
+wait_until(sub { $two->is_ready }, 'and that it answers again');
+
 # ---- a restart of the server: only the supervisor's own password is made anew ---------------
 
 is($secure->end('TERM'), 0, 'SIGTERM ends a gateway') || diag($secure->log);

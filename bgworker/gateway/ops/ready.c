@@ -5,6 +5,7 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/loop.h"
 #include "bgworker/gateway/bus/bus.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/auth.h"
@@ -14,6 +15,7 @@ struct rt_ready
 {
 	struct rt_ready_uses uses;
 	bool known;
+	uint64_t answered_ms; /* when the database last answered a report */
 	bool stalled;
 };
 
@@ -39,6 +41,12 @@ rt_ready_set_known(struct rt_ready *r, bool known)
 }
 
 void
+rt_ready_note_answer(struct rt_ready *r)
+{
+	r->answered_ms = rt_loop_now_ms(r->uses.loop);
+}
+
+void
 rt_ready_set_stalled(struct rt_ready *r, bool stalled)
 {
 	r->stalled = stalled;
@@ -56,5 +64,6 @@ rt_ready_is(const struct rt_ready *r)
 	const struct rt_ready_uses *u = &r->uses;
 
 	return !u->self->ending && !rt_drain_begun(u->drain) && rt_db_up(u->db) && rt_bus_started(u->bus) &&
-		   rt_auth_ready(u->auth) && r->known && !r->stalled;
+		   rt_auth_ready(u->auth) && r->known && !r->stalled &&
+		   rt_loop_now_ms(u->loop) - r->answered_ms < RT_READY_SILENT_MS;
 }

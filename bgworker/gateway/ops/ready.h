@@ -8,12 +8,14 @@ struct rt_auth;
 struct rt_bus;
 struct rt_db;
 struct rt_drain;
+struct rt_loop;
 struct rt_ready;
 struct rt_self;
 
 /* What it uses; all is lent, and must live as long. */
 struct rt_ready_uses
 {
+	const struct rt_loop *loop;
 	const struct rt_self *self;
 	const struct rt_db *db;
 	const struct rt_bus *bus;
@@ -26,6 +28,10 @@ void rt_ready_free(struct rt_ready *r); /* NULL is fine */
 
 /* report.c tells whether the database knows this gateway. */
 void rt_ready_set_known(struct rt_ready *r, bool known);
+/* A report was answered just now.  Without one for RT_READY_SILENT_MS the database is out of reach. */
+#define RT_READY_SILENT_MS 4000
+void rt_ready_note_answer(struct rt_ready *r);
+
 bool rt_ready_is_known(const struct rt_ready *r);
 
 /* Events have waited for the relay longer than rt.max_relay_wait. */

@@ -229,6 +229,8 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	struct rt_report *rp = arg;
 
 	rp->asking = false;
+	if (reply->ok)
+		rt_ready_note_answer(rp->uses.ready);
 	if (reply->ok && rp->starting)
 	{
 		take_secret(rp, reply);
