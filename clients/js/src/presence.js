@@ -1,9 +1,12 @@
 // presence.js: the status of users who share a room with the user.
 import { Store } from './store.js';
 
+const ASK_MS = 250;
+
 export class Presence extends Store {
   #client;
   #rooms = new Map(); // how often each is watched
+  #asking = new Set(); // rooms that are asked for soon
 
   constructor(client) {
     super({ users: {}, rooms: {} });
@@ -30,14 +33,31 @@ export class Presence extends Store {
   }
 
   onUpdate({ userId, userName, status, isOnline, lastSeen, statusMessage }) {
-    this.set({ users: { ...this.state.users, [userId]: { userId, userName, status, isOnline, lastSeen, statusMessage } } });
-    // Which of the rooms the user is in, the server knows.
-    const shares = (roomId) => this.state.rooms[roomId]?.some((user) => user.userId === userId);
-    for (const roomId of this.#rooms.keys()) if (isOnline !== Boolean(shares(roomId)) || shares(roomId)) this.#ask(roomId);
+    const user = { userId, userName, status, isOnline, lastSeen, statusMessage };
+    const wasOnline = this.get(userId)?.isOnline;
+    const rooms = { ...this.state.rooms };
+    for (const roomId of this.#rooms.keys()) {
+      const before = rooms[roomId] ?? [];
+      if (before.some((one) => one.userId === userId)) rooms[roomId] = isOnline ? before.map((one) => (one.userId === userId ? user : one)) : before.filter((one) => one.userId !== userId);
+      // Which of the rooms somebody who comes is in, the server knows.
+      else if (isOnline && !wasOnline) this.#askSoon(roomId);
+    }
+    this.set({ users: { ...this.state.users, [userId]: user }, rooms });
   }
 
   onMembers({ roomId }) {
-    if (this.#rooms.has(roomId)) this.#ask(roomId);
+    if (this.#rooms.has(roomId)) this.#askSoon(roomId);
+  }
+
+  // Once for many who come together.
+  #askSoon(roomId) {
+    if (this.#asking.has(roomId)) return;
+    const timer = setTimeout(() => {
+      this.#asking.delete(roomId);
+      if (this.#rooms.has(roomId)) this.#ask(roomId);
+    }, ASK_MS);
+    timer.unref?.();
+    this.#asking.add(roomId);
   }
 
   async #ask(roomId) {
