@@ -47,7 +47,7 @@ BEGIN
 	NEW.username := rt_private.username_form(NEW.username);
 	IF NEW.username !~ '^[!-~]+$' AND rt_private.precis_fault(NEW.username, true) IS NOT NULL
 		AND (TG_OP = 'INSERT' OR NEW.username <> OLD.username) THEN
-		RAISE EXCEPTION 'invalid username "%"', NEW.username USING ERRCODE = 'RT400', DETAIL = rt_private.precis_fault(NEW.username, true),
+		RAISE EXCEPTION 'invalid username "%"', NEW.username USING ERRCODE = 'check_violation', DETAIL = rt_private.precis_fault(NEW.username, true),
 			HINT = 'Use letters, digits and the punctuation of ASCII, without spaces.';
 	END IF;
 	RETURN NEW;
