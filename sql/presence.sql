@@ -13,6 +13,9 @@ SELECT 'p-' || i, 'p-' || i, 'p-' || i % 5000 + 1, now() - interval '1 min' FROM
 INSERT INTO rt_private.gateways (name, slot) VALUES ('p-gw', 0);
 INSERT INTO rt_private.connections (sid, user_id, gateway) VALUES ('p-1', 'p-1', 'p-gw');
 INSERT INTO rt_private.sessions (pid, sid, user_id, ended_at) VALUES ('p-just', 'p-just', 'p-2', clock_timestamp());
+-- the server has run for long enough to know which connections there are
+INSERT INTO rt_private.clock AS c (server_start, ahead, seen_at) VALUES (pg_postmaster_start_time(), 0, clock_timestamp() - interval '1 min')
+ON CONFLICT (one) DO UPDATE SET seen_at = excluded.seen_at;
 SET LOCAL statement_timeout = '5s';
 SELECT rt_private.sweep_gateways();
 SELECT status, count(*) FROM rt.presence WHERE user_id LIKE 'p-%' GROUP BY 1 ORDER BY 1;
