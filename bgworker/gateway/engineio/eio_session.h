@@ -44,7 +44,7 @@ struct rt_eio_handler
 	void *(*on_open)(void *arg, struct rt_eio_session *s); /* returns what the others get as owner */
 	void (*on_message)(void *owner, const char *data, size_t len, bool binary); /* without the packet type */
 	void (*on_close)(void *owner, const char *reason); /* the session is not valid after it */
-	bool (*on_full)(void *arg); /* ends one for a new one; false: none may go */
+	bool (*on_full)(void *arg);                        /* ends one for a new one; false: none may go */
 	void *arg;
 };
 

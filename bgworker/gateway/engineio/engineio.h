@@ -29,7 +29,7 @@ void rt_engineio_use_ring(struct rt_engineio *e, struct rt_sendring *ring); /* t
 void rt_engineio_drain(struct rt_engineio *e);                /* closes all sessions, a bounded number a turn */
 void rt_engineio_refuse_sessions(struct rt_engineio *e);      /* new ones, with 503 */
 void rt_engineio_end_some(struct rt_engineio *e, uint64_t n); /* what is queued for them goes out first */
-void rt_engineio_free(struct rt_engineio *e); /* NULL is fine */
+void rt_engineio_free(struct rt_engineio *e);                 /* NULL is fine */
 
 /* Requests to the path of Engine.IO, as httpconn.h has them; query is NUL-terminated. */
 enum rt_http_verdict rt_engineio_on_head(struct rt_engineio *e, struct rt_httpconn *c, const struct rt_http_head *h,

@@ -929,7 +929,8 @@ on_events(void *arg, int events)
 		read_some(c);
 }
 
-/* A stranger's connection makes room, unless somebody would miss it: a request that is being answered is a promise. */
+/* A stranger's connection makes room, unless somebody would miss it: a request that is being answered is a promise.
+ */
 static bool
 end_guest(struct rt_share_guest *g)
 {

@@ -68,8 +68,8 @@ struct rt_share_guest
 void rt_share_enter(struct rt_share_guest *g, struct rt_share *s); /* as the youngest; moves it if it is there */
 void rt_share_leave(struct rt_share_guest *g);                     /* not there is fine */
 
-/* When there is no place: ends the oldest guest of the address that has most, give or take a factor of two.  `only`: of
- * those whose end() it is; NULL: of all.  False: there is none that may go. */
+/* When there is no place: ends the oldest guest of the address that has most, give or take a factor of two.  `only`:
+ * of those whose end() it is; NULL: of all.  False: there is none that may go. */
 bool rt_shares_make_room(struct rt_shares *set, bool (*only)(struct rt_share_guest *g));
 
 #endif

@@ -54,8 +54,8 @@ struct rt_socket
 	enum state state;
 	struct rt_wheel_entry connect_timeout;
 	struct rt_share_guest guest; /* while it is idle */
-	size_t attachment_bytes; /* of the binary packet and what has come of its attachments */
-	int attachments;         /* that are still to come */
+	size_t attachment_bytes;     /* of the binary packet and what has come of its attachments */
+	int attachments;             /* that are still to come */
 	int strikes;
 	bool counted; /* among the connected ones */
 	const char *leave_reason;

@@ -1,6 +1,6 @@
 /* power_cut.c: preloaded into a server, keeps beside each segment of the WAL what of it has been flushed, in folder
- * RT_POWER_CUT, so that a test can take away the rest as a power cut would.  While a file "gate" is there, no flush of
- * the WAL begins.
+ * RT_POWER_CUT, so that a test can take away the rest as a power cut would.  While a file "gate" is there, no flush
+ * of the WAL begins.
  *
  * The server writes and flushes its WAL under one lock, so nothing here is done by two processes at a time.  What is
  * written to data files needs no such care: its WAL was flushed before. */
