@@ -303,6 +303,23 @@ test_failure(void)
 	rt_bus_free(bus);
 }
 
+/* A live bus goes on while a page is under way, so the answer can be older than what it knows by then. */
+static void
+test_late_page(void)
+{
+	start(10);
+	timers[1].fn(timers[1].arg);
+	notify_pos(11, "\"x\":1");
+	notify_pos(12, "\"x\":1");
+	answer(1, 0, 1, 10);
+	ok(traced("11 12 ") && rt_bus_live(bus) && rt_bus_pos(bus) == 12, "an answer that is older changes nothing");
+	timers[1].fn(timers[1].arg);
+	notify_pos(13, "\"x\":1");
+	answer(1, 0, 1, 11);
+	ok(traced("13 reset ") && rt_bus_pos(bus) == 11, "one that is older than the question is of another history");
+	rt_bus_free(bus);
+}
+
 static void
 test_stranger(void)
 {
@@ -333,6 +350,7 @@ main(void)
 	test_reconnect();
 	test_failover();
 	test_failure();
+	test_late_page();
 	test_stranger();
 	return tap_done();
 }

@@ -66,6 +66,7 @@ struct rt_bus
 	enum state state;
 	uint64_t pos;
 	uint64_t newest; /* position that notifications have told of */
+	uint64_t asked;  /* b->pos when the page was asked for; the answer may be older than what was dispatched since */
 	bool reading;    /* a page is under way */
 	int relay_pid;   /* 0: not known, or none runs */
 	struct held held[HELD_MAX];
@@ -269,10 +270,10 @@ take_page(struct rt_bus *b, const json_t *page)
 		b->newest = last;
 	if (b->state == STARTING)
 		start_at(b, last);
-	else if (lost || last < b->pos || (!rt_json_bool(page, "whole", true) && b->state != LIVE))
-		reset(b, last, lost || last < b->pos);
+	else if (lost || last < b->asked || (!rt_json_bool(page, "whole", true) && b->state != LIVE))
+		reset(b, last, lost || last < b->asked);
 	json_array_foreach(events, i, item) take_logged(b, item);
-	if (json_array_size(events) == 0)
+	if (json_array_size(events) == 0 && last > b->pos)
 		b->pos = last;
 }
 
@@ -318,6 +319,7 @@ read_page(struct rt_bus *b)
 	if (b->reading)
 		return;
 	b->reading = true;
+	b->asked = b->pos;
 	b->stats.pages++;
 	if (b->state == STARTING)
 		len = snprintf(req, sizeof(req), "{\"limit\":0}");
