@@ -15,6 +15,9 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "extension/text/markup.h"
 #include "extension/text/unicode.h"

@@ -10,6 +10,9 @@
 #include "utils/datetime.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "message_check.h"
 #include "extension/config/settings.h"

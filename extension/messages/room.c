@@ -15,6 +15,9 @@
 #include "executor/tuptable.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "room.h"
 #include "row.h"

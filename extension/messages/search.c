@@ -16,6 +16,9 @@
 #include "lib/stringinfo.h"
 #include "tsearch/ts_type.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "search.h"
 #include "extension/text/unicode.h"

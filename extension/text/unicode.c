@@ -5,6 +5,9 @@
 #include "common/unicode_norm.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "unicode.h"
 
