@@ -81,11 +81,11 @@ sub sql
 	return $out;
 }
 
-# Waits until it has replayed what the primary has written so far.
+# Waits until it has replayed what the primary has written so far, flushed or not: the event log is flushed a little later.
 sub catch_up
 {
 	my ($self) = @_;
-	my $lsn = $self->{primary}->sql('SELECT pg_current_wal_flush_lsn()');
+	my $lsn = $self->{primary}->sql('SELECT pg_current_wal_insert_lsn()');
 	wait_for(sub { $self->sql("SELECT pg_last_wal_replay_lsn() >= '$lsn'") eq 't' }) or die 'the standby does not catch up';
 }
 
