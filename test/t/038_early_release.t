@@ -197,7 +197,7 @@ for my $round (1 .. $ROUNDS)
 	my %acknowledged;
 	my %delivered;
 	print { $_->{in} } $INSERT =~ s/;$//r, "\\watch 0.001\n" for @load;
-	wait_for(sub { $delivered{$_} = 1 for delivered($listens); count() > $from + 150 * $round }) || die 'nobody writes';
+	wait_for(sub { $delivered{$_} = 1 for delivered($listens); %delivered && count() > $from + 150 * $round }) || die 'nobody writes';
 	if ($round % 2)
 	{
 		# Written, and not flushed.
