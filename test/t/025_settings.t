@@ -59,7 +59,7 @@ $cluster->sql('SELECT pg_reload_conf()');
 $cluster->poll_sql(q{SELECT count(*) FROM rt.messages WHERE content = 'old'}, 0, 'and retention does its work');
 my ($log) = $cluster->log =~ /.*database system is ready(.*)/s;
 # On PostgreSQL 17 and later a login is a transaction, which a busy machine may not make in time; it is tried again.
-my $late = qr/terminating connection due to transaction timeout/;
+my $late = qr/(?:25P04: )?terminating connection due to transaction timeout/;
 my $logins = () = $log =~ /connection failed: .*$late/g;
 my $ended = () = $log =~ /\] \w+\@\w+ FATAL:  $late/g;
 is($ended, $logins, 'no connection is cut off but at its login');
