@@ -99,7 +99,7 @@ endif
 PROG_LDFLAGS += -Wl,--as-needed
 
 COMMON_PKGS = libuv jansson libpq libseccomp
-GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libcrypto libssl liburing zlib
+GATEWAY_PKGS = $(COMMON_PKGS) libwebsockets libcrypto libssl zlib
 MEDIA_PKGS = $(COMMON_PKGS) nice libsrtp2 libcrypto libssl
 
 common_OBJS = $(patsubst %.c,$(PROG_BUILD)/%.o,$(wildcard bgworker/common/*.c bgworker/common/*/*.c))

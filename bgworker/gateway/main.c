@@ -40,7 +40,6 @@
 #include "bgworker/gateway/delivery/presence.h"
 #include "bgworker/gateway/delivery/recover.h"
 #include "bgworker/gateway/delivery/recovery.h"
-#include "bgworker/gateway/engineio/sendring.h"
 #include "bgworker/gateway/lifecycle/entry.h"
 #include "bgworker/gateway/lifecycle/expiry.h"
 #include "bgworker/gateway/lifecycle/leave.h"
@@ -84,7 +83,6 @@ struct settings
 	int db_connections;
 	const char *conninfo_read; /* valid until the first reload */
 	bool confine;
-	bool io_uring;
 	bool own_metrics; /* /metrics has an address of its own */
 };
 
@@ -93,8 +91,6 @@ struct gateway
 	struct rt_self self;
 	struct settings settings;
 	struct rt_loop *loop;
-	struct rt_sendring *ring; /* until the network has it */
-	bool has_ring;
 	struct rt_conf *conf;
 	struct rt_host *host; /* NULL: the supervisor has started us */
 	struct rt_db *db;
@@ -158,7 +154,6 @@ read_settings(struct settings *s, struct rt_conf *c)
 	s->db_connections = (int) rt_conf_int(c, "db_connections");
 	s->conninfo_read = rt_conf_str(c, "conninfo_read");
 	s->confine = rt_conf_bool(c, "confine");
-	s->io_uring = rt_conf_bool(c, "io_uring");
 	s->own_metrics = rt_conf_str(c, "metrics_address")[0] != '\0';
 }
 
@@ -375,14 +370,7 @@ make_network(struct gateway *g)
 		.on_connect = on_connect, .on_event = on_event, .on_disconnect = on_disconnect, .arg = g};
 	const struct rt_http_router_app http = {.on_request = on_request, .user_of = user_of, .arg = g};
 
-	enum rt_result rc = rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, &http);
-
-	if (rc != RT_OK)
-		return rc;
-	rt_network_use_ring(g->network, g->ring);
-	g->has_ring = g->ring != NULL;
-	g->ring = NULL;
-	return RT_OK;
+	return rt_network_new(&g->network, g->loop, &g->settings.network, &callbacks, &http);
 }
 
 static enum rt_result
@@ -744,7 +732,7 @@ confine(const struct gateway *g)
 
 	if (g->host != NULL)
 		own.folders = rt_host_folders(g->host, &own.nfolders);
-	rt_confine(targets, &own, g->has_ring);
+	rt_confine(targets, &own);
 	explicit_bzero(targets, strlen(targets));
 	free(targets);
 }
@@ -867,7 +855,6 @@ main(int argc, char **argv)
 	}
 	read_settings(&g.settings, g.conf);
 	rt_confine_cores(g.settings.confine);
-	g.ring = g.settings.io_uring ? rt_sendring_new() : NULL;
 	if (g.settings.confine)
 		rt_confine_no_ring();
 	rc = start(&g);

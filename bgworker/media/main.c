@@ -118,7 +118,7 @@ confine_now(const struct media *m)
 
 	if (m->host != NULL)
 		own.folders = rt_host_folders(m->host, &own.nfolders);
-	rt_confine(rt_conf_conninfo(m->conf), m->host == NULL ? NULL : &own, false);
+	rt_confine(rt_conf_conninfo(m->conf), m->host == NULL ? NULL : &own);
 }
 
 static enum rt_result

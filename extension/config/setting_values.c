@@ -60,7 +60,6 @@ int rt_rate_burst;
 int rt_rate_events;
 int rt_rate_logins;
 bool rt_confine;
-bool rt_io_uring;
 char *rt_trusted_proxies;
 bool rt_log_connections;
 bool rt_serve_reference;

@@ -61,7 +61,6 @@ extern char *rt_oidc_client_id;
 extern char *rt_metrics_address;
 extern char *rt_program_path;
 extern bool rt_confine;
-extern bool rt_io_uring;
 extern int rt_connect_timeout_ms;
 extern int rt_ping_interval_ms;
 extern int rt_ping_timeout_ms;

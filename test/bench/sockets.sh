@@ -55,7 +55,7 @@ load_floor()
 bench_c()
 {
 	local n round window
-	declare -A cost=() rate=() floor=() alone=()
+	declare -A cost=() rate=() floor=()
 	for n in "${FANOUT_SIZES[@]}"
 	do
 		for round in $(seq "$ROUNDS")
@@ -72,13 +72,6 @@ bench_c()
 			do
 				floor[$n.$window]+=" $(figure w${window}_us_a_delivery)"
 			done
-			set_ring off
-			load_gateway fanout --count "$n" --mode insert "${FANOUT_PHASES[@]}"
-			for window in 1 4
-			do
-				alone[$n.$window]+=" $(figure w${window}_us_a_delivery)"
-			done
-			set_ring on
 		done
 		report_fanout "$n"
 	done
@@ -101,7 +94,6 @@ report_fanout()
 		row "c fan-out to $n, $name, bare send(), CPU a delivery" "$(printf '%.2f us' "$bare")"
 		row "c fan-out to $n, $name, gateway, CPU a delivery" "$(printf '%.2f us' "$gateway")" \
 			"$([ "$n" -ne 10000 ] || echo "$goal")" "$(ratio "$gateway" "$bare")"
-		row "c fan-out to $n, $name, gateway, beside itself without io_uring" '' '' "$(ratio "$gateway" "$(median ${alone[$n.$window]})")"
 	done
 }
 
@@ -128,23 +120,8 @@ bench_e()
 
 restart_gateway()
 {
-	local old=$GATEWAY
+	local old=$GATEWAY deadline=$((SECONDS + 20))
 	kill "$old"
-	await_gateway "$old"
-}
-
-# set_ring on|off: a gateway with io_uring, or without.
-set_ring()
-{
-	local old=$GATEWAY
-	sql -c "ALTER SYSTEM SET rt.io_uring = $1" -c 'SELECT pg_reload_conf()' > /dev/null
-	await_gateway "$old"
-}
-
-# await_gateway OLD: until another than OLD serves.
-await_gateway()
-{
-	local old=$1 deadline=$((SECONDS + 20))
 	until GATEWAY=$("$ROOT/test/rt-cluster" env --dir "$CLUSTER" | sed -n 's/.*gateway=\([0-9]*\).*/\1/p')
 		[ "$GATEWAY" != 0 ] && [ "$GATEWAY" != "$old" ] && curl -sf -o /dev/null "$RT_URL/readyz"
 	do

@@ -336,7 +336,7 @@ attempt(const char *conninfo, int (*what)(void))
 	if (pid == 0)
 	{
 		rt_confine_early();
-		rt_confine(conninfo, NULL, false);
+		rt_confine(conninfo, NULL);
 		_exit(what());
 	}
 	waitpid(pid, &status, 0);

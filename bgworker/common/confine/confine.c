@@ -248,9 +248,9 @@ add_own(struct rt_confine_needs *needs, const struct rt_confine_own *own)
 }
 
 void
-rt_confine(const char *conninfo, const struct rt_confine_own *own, bool has_ring)
+rt_confine(const char *conninfo, const struct rt_confine_own *own)
 {
-	struct rt_confine_needs needs = {.ring = has_ring};
+	struct rt_confine_needs needs = {0};
 	struct paths paths;
 	PQconninfoOption *options;
 

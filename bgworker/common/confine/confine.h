@@ -23,14 +23,12 @@ void rt_confine_early(void);
 void rt_confine_cores(bool confined);
 
 /* Once everything is open: listeners, files, the loop.  What remains is serving, and connections to the database that
- * `conninfo` names.  own: NULL: nothing else.  Logs what is in force; what the kernel or the build
- * lacks is a warning, not an end.  has_ring: it has an io_uring, restricted to what it needs, and may enter the
- * kernel by it. */
-void rt_confine(const char *conninfo, const struct rt_confine_own *own, bool has_ring);
+ * `conninfo` names.  own: NULL for what the supervisor started.  Logs what is in force; what the kernel or the build
+ * lacks is a warning, not an end. */
+void rt_confine(const char *conninfo, const struct rt_confine_own *own);
 
 /* Later releases of libuv would enter the kernel by a ring, which no filter sees, and end when one that they have is
- * refused: a program that will be confined must find that there is none.  Before the loop is made, after a ring of
- * the program's own. */
+ * refused: a program that will be confined must find that there is none.  Before the loop is made. */
 void rt_confine_no_ring(void);
 
 #endif

@@ -10,7 +10,6 @@
 /* What connecting to the database takes, as read from its connection string. */
 struct rt_confine_needs
 {
-	bool ring;                   /* an io_uring that is there already */
 	bool any_target;             /* it cannot be told: a service file, say */
 	bool names;                  /* a host has to be looked up */
 	bool unix_sockets;           /* the server is reached by one */

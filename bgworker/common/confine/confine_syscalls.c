@@ -219,8 +219,6 @@ fill(scmp_filter_ctx ctx, const struct rt_confine_needs *needs)
 		rc = add_memory(ctx);
 	if (rc == 0)
 		rc = add_sockets(ctx, needs);
-	if (rc == 0 && needs->ring)
-		rc = add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 0, NULL);
 	return rc == 0 ? add_process(ctx) : rc;
 }
 

@@ -43,11 +43,8 @@
 #include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "sendring.h"
 
 #define FLUSH_BUDGET_US 5000 /* then events are looked at in between, and what they bring joins what waits */
-#define BATCH_AHEAD 6        /* sessions of a batch between fetching one and using it */
-#define BATCH_MIN 4          /* sessions; fewer are written to one by one */
 #define FLUSH_CLOCK_EVERY 16 /* sessions between two looks at the clock */
 #define MAX_TOKEN_BYTES 8192 /* of ?token=; a longer one is none */
 #define CACHE_LINE 64
@@ -128,16 +125,6 @@ end_for_protocol_error(struct rt_eio_session *s, const char *reason)
 
 /* ---- the flush ----------------------------------------------------------------- */
 
-/* What is to be done once a session's queue has been written, as far as it could be. */
-static void
-end_flush(struct rt_eio_session *s, enum rt_result rc)
-{
-	if (rc == RT_GONE)
-		rt_eio_session_end(s, "transport error");
-	else if (s->closes_when_sent && s->queue.count == 0)
-		rt_eio_session_end(s, s->close_reason);
-}
-
 void
 rt_eio_session_flush(struct rt_eio_session *s)
 {
@@ -152,7 +139,10 @@ rt_eio_session_flush(struct rt_eio_session *s)
 		rc = rt_websocket_flush(s->ws, &s->queue);
 	else
 		s->set->poller.flush(s);
-	end_flush(s, rc);
+	if (rc == RT_GONE)
+		rt_eio_session_end(s, "transport error");
+	else if (s->closes_when_sent && s->queue.count == 0)
+		rt_eio_session_end(s, s->close_reason);
 }
 
 static struct rt_eio_session *
@@ -180,102 +170,22 @@ defer_flush(struct rt_eio_sessions *set)
 }
 
 /* With very many sessions each of them is a cache miss or several, which together cost as much as our part of the
- * write; so what comes next is fetched while something else is done. */
+ * write; so what comes next is fetched while the kernel is busy with this one. */
 static void
-prefetch_session(const struct rt_eio_session *s)
-{
-	if (s == NULL)
-		return;
-	__builtin_prefetch(s, 1);
-	__builtin_prefetch((const char *) s + CACHE_LINE, 1);
-}
-
-/* While the kernel is busy with a session: the next ones. */
-static void
-prefetch_next(const struct rt_eio_session *next)
+prefetch(const struct rt_eio_session *next)
 {
 	const struct rt_eio_session *second = next == NULL ? NULL : next->next_dirty;
+	const struct rt_eio_session *third = second == NULL ? NULL : second->next_dirty;
 
 	if (next != NULL && next->ws != NULL)
 		rt_websocket_prefetch(next->ws);
-	if (second == NULL)
-		return;
-	__builtin_prefetch(second->ws);
-	prefetch_session(second->next_dirty);
-}
-
-/* Sessions on websockets that wait for one frame each, as in the fan-out of a message.  Until they are written to,
- * together, nothing is called that could end one of them or change its queue. */
-struct batch
-{
-	struct rt_eio_session *sessions[RT_SENDRING_SENDS];
-	int n;
-};
-
-static bool
-add_to_batch(struct batch *b, struct rt_eio_session *s)
-{
-	if (s->set->ring == NULL || s->closed || s->ws == NULL || s->close_reason != NULL || s->queue.count != 1)
-		return false;
-	__builtin_prefetch(s->ws);
-	if (s->set->first_dirty != NULL)
-		prefetch_session(s->set->first_dirty->next_dirty);
-	b->sessions[b->n++] = s;
-	return true;
-}
-
-/* Puts the frames of those into the ring for which the library has nothing to send first; the others are to be
- * flushed alone.  Returns how many of the batch, from its beginning, are in the ring. */
-static int
-fill_ring(struct rt_eio_sessions *set, struct batch *b)
-{
-	int n = 0;
-
-	for (int i = 0; i < b->n; i++)
+	if (second != NULL)
+		__builtin_prefetch(second->ws);
+	if (third != NULL)
 	{
-		struct rt_eio_session *s = b->sessions[i];
-		int fd;
-		size_t len;
-		const char *wire;
-
-		if (i + BATCH_AHEAD < b->n)
-			rt_websocket_prefetch(b->sessions[i + BATCH_AHEAD]->ws);
-		fd = rt_websocket_direct_fd(s->ws);
-		if (fd < 0)
-			continue;
-		wire = rt_frame_wire(rt_outq_peek(&s->queue, 0), &len);
-		rt_sendring_put(set->ring, n, fd, wire, len);
-		b->sessions[i] = b->sessions[n];
-		b->sessions[n++] = s;
+		__builtin_prefetch(third, 1);
+		__builtin_prefetch((const char *) third + CACHE_LINE, 1);
 	}
-	return n;
-}
-
-/* First what was sent leaves the queues; only then may the end of one session bring about what it does to others. */
-static void
-send_batch(struct rt_eio_sessions *set, struct batch *b)
-{
-	int sent[RT_SENDRING_SENDS];
-	enum rt_result rc[RT_SENDRING_SENDS];
-	int n = b->n < BATCH_MIN ? 0 : fill_ring(set, b);
-
-	if (n > 0 && !rt_sendring_run(set->ring, n, sent))
-	{
-		rt_sendring_free(set->ring);
-		set->ring = NULL;
-	}
-	for (int i = 0; i < n; i++)
-		rc[i] = rt_websocket_sent(b->sessions[i]->ws, &b->sessions[i]->queue, sent[i]);
-	for (int i = 0; i < b->n; i++)
-	{
-		if (b->sessions[i]->closed) /* by what another one's end has called; it is freed when the turn ends */
-			continue;
-		if (i < n)
-			end_flush(b->sessions[i], rc[i]);
-		else
-			rt_eio_session_flush(b->sessions[i]);
-	}
-	b->n = 0;
 }
 
 static void
@@ -283,29 +193,19 @@ flush(void *arg)
 {
 	struct rt_eio_sessions *set = arg;
 	uint64_t until_us = rt_clock_us() + FLUSH_BUDGET_US;
-	struct batch batch = {.n = 0};
 	struct rt_eio_session *s;
 
 	set->flush_deferred = false;
 	for (int n = 1; (s = take_dirty(set)) != NULL; n++)
 	{
-		bool closed = s->closed; /* while it was dirty, so that nobody else will free it */
-
-		if (!add_to_batch(&batch, s))
-		{
-			send_batch(set, &batch);
-			prefetch_next(set->first_dirty);
-			if (closed)
-				free_session(s);
-			else if (!s->closed)
-				rt_eio_session_flush(s);
-		}
-		else if (batch.n == RT_SENDRING_SENDS)
-			send_batch(set, &batch);
+		prefetch(set->first_dirty);
+		if (s->closed)
+			free_session(s);
+		else
+			rt_eio_session_flush(s);
 		if (n % FLUSH_CLOCK_EVERY == 0 && rt_clock_us() > until_us)
 			break;
 	}
-	send_batch(set, &batch);
 	if (set->first_dirty != NULL)
 		defer_flush(set);
 }
@@ -742,5 +642,4 @@ rt_eio_sessions_fini(struct rt_eio_sessions *set)
 		free_session(s);
 	rt_map_free(set->by_sid);
 	rt_frame_unref(set->ping);
-	rt_sendring_free(set->ring);
 }

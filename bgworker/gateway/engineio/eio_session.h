@@ -146,7 +146,6 @@ struct rt_eio_sessions
 	struct rt_eio_session *first_dirty;
 	struct rt_eio_session *last_dirty;
 	struct rt_frame *ping;
-	struct rt_sendring *ring; /* owned; NULL: each session is written to alone */
 	bool flush_deferred;
 	bool leaving; /* the server goes: websockets are told so (1001) */
 };

@@ -216,12 +216,6 @@ rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
 	return RT_OK;
 }
 
-void
-rt_engineio_use_ring(struct rt_engineio *e, struct rt_sendring *ring)
-{
-	e->sessions.ring = ring;
-}
-
 static void
 end_some(void *arg)
 {

@@ -17,7 +17,6 @@
 
 struct rt_engineio;
 struct rt_loop;
-struct rt_sendring;
 struct rt_wheel;
 
 enum rt_result rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struct rt_wheel *w,
@@ -25,7 +24,6 @@ enum rt_result rt_engineio_new(struct rt_engineio **ep, struct rt_loop *l, struc
 							   struct rt_traffic *traffic, struct rt_shares *shares,
 							   const struct rt_eio_handler *handler, void (*on_descriptor_gone)(void *arg),
 							   void *gone_arg);
-void rt_engineio_use_ring(struct rt_engineio *e, struct rt_sendring *ring); /* takes it over; NULL: none */
 void rt_engineio_drain(struct rt_engineio *e);                /* closes all sessions, a bounded number a turn */
 void rt_engineio_refuse_sessions(struct rt_engineio *e);      /* new ones, with 503 */
 void rt_engineio_end_some(struct rt_engineio *e, uint64_t n); /* what is queued for them goes out first */

@@ -46,7 +46,6 @@ struct rt_websocket
 	struct rt_buf message; /* of several chunks, while it is incomplete */
 	struct rt_share *share;
 	struct part *part; /* what `message` holds of the memory that all share; NULL: nothing */
-	int fd;
 	uint16_t close_code;
 	bool in_callback;
 	bool closing;
@@ -397,32 +396,6 @@ rt_websocket_flush(struct rt_websocket *ws, struct rt_outq *q)
 	return RT_OK;
 }
 
-int
-rt_websocket_direct_fd(const struct rt_websocket *ws)
-{
-	return ws->closing || ws->unsent > 0 || lws_partial_buffered(ws->wsi) ? -1 : ws->fd;
-}
-
-enum rt_result
-rt_websocket_sent(struct rt_websocket *ws, struct rt_outq *q, int sent)
-{
-	struct rt_traffic *t = ws->server->traffic;
-	size_t done = sent < 0 ? 0 : (size_t) sent;
-	size_t len;
-	const char *wire = rt_frame_wire(rt_outq_peek(q, 0), &len);
-
-	if (done < len && lws_write(ws->wsi, (unsigned char *) wire + done, len - done, LWS_WRITE_HTTP) < 0)
-		return RT_GONE;
-	t->frames_out++;
-	t->bytes_out += len;
-	t->writes_out++;
-	rt_outq_pop(q);
-	if (done == len || !lws_partial_buffered(ws->wsi))
-		return RT_OK;
-	ws->unsent = len - done;
-	return RT_AGAIN;
-}
-
 void
 rt_websocket_prefetch(const struct rt_websocket *ws)
 {
@@ -458,7 +431,6 @@ rt_websocket_adopt(struct rt_websocket_server *s, int fd, const struct rt_websoc
 		memcpy(bytes + len, r->rest, r->rest_len);
 	ws->server = s;
 	ws->owner = owner;
-	ws->fd = fd;
 	s->adopting = ws;
 	s->protocol = r->protocol;
 	s->protocol_len = r->protocol_len;

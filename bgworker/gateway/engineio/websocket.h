@@ -61,13 +61,6 @@ void rt_websocket_set_share(struct rt_websocket *ws, struct rt_share *share);
  * RT_GONE: the peer left, the connection is to be closed. */
 enum rt_result rt_websocket_flush(struct rt_websocket *ws, struct rt_outq *q);
 
-/* For a writer that sends by itself, a whole frame.  The descriptor; -1: the library has something to send first. */
-int rt_websocket_direct_fd(const struct rt_websocket *ws);
-
-/* What became of such a send of the first frame in q: the bytes that the kernel took, or a negative errno.  Takes the
- * frame out, and has the library send the rest of it.  As rt_websocket_flush(). */
-enum rt_result rt_websocket_sent(struct rt_websocket *ws, struct rt_outq *q, int sent);
-
 void rt_websocket_prefetch(const struct rt_websocket *ws);       /* before a flush that comes soon */
 size_t rt_websocket_unsent_bytes(const struct rt_websocket *ws); /* taken from a queue, but not by the kernel yet */
 

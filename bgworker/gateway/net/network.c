@@ -280,12 +280,6 @@ rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_networ
 	return RT_OK;
 }
 
-void
-rt_network_use_ring(struct rt_network *t, struct rt_sendring *ring)
-{
-	rt_engineio_use_ring(rt_sockets_engineio(t->sockets), ring);
-}
-
 enum rt_result
 rt_network_listen(struct rt_network *t)
 {

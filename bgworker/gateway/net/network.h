@@ -1,6 +1,6 @@
 /* network.h: the network side of the gateway in one piece: listeners, TLS, HTTP, Engine.IO, Socket.IO.
  *
- * Call order: new, use_ring, listen (serves from then on), reload as often as wanted; to end: drain, wait until
+ * Call order: new, listen (serves from then on), reload as often as wanted; to end: drain, wait until
  * rt_network_connections() is 0 or patience ends, free. */
 #ifndef RT_NETWORK_H
 #define RT_NETWORK_H
@@ -18,12 +18,10 @@
 struct rt_db;
 struct rt_loop;
 struct rt_network;
-struct rt_sendring;
 
 /* `app` and the callback are called from the loop, never from within these functions. */
 enum rt_result rt_network_new(struct rt_network **tp, struct rt_loop *l, const struct rt_network_settings *o,
 							  const struct rt_socket_app *app, const struct rt_http_router_app *http);
-void rt_network_use_ring(struct rt_network *t, struct rt_sendring *ring); /* takes it over; NULL: none */
 enum rt_result rt_network_listen(struct rt_network *t); /* logs the address and the reason when it fails */
 enum rt_result rt_network_reload(struct rt_network *t, const struct rt_network_settings *o);
 
