@@ -36,7 +36,7 @@ struct rt_traffic
 	uint64_t unsent_bytes;   /* gauge: of replies that are not yet with the kernel */
 	uint64_t accepted;
 	uint64_t refused_full; /* connections above max_connections */
-	uint64_t made_room;    /* connections of strangers that were closed for others */
+	uint64_t made_room;    /* connections and sessions of strangers that ended for others */
 	uint64_t throttled;    /* requests that waited, since their address had used up its CPU time */
 	uint64_t evicted;      /* unfinished bodies of strangers that were dropped for users */
 	uint64_t over_share;   /* bodies and messages that did not fit the share of their sender */
