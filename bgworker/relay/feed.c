@@ -24,6 +24,13 @@
 #include "feed.h"
 #include "rescan.h"
 
+/* For a record to be passed. */
+#define HELD_AFTER_MS 100
+#define PASSING 500
+
+/* Retention removes the log's first rows by their time: one that was held must not look like one of those. */
+#define OLDEST_IN_LOG_MS 30000
+
 enum mode
 {
 	RESCANNING,
@@ -34,7 +41,8 @@ enum mode
 struct cursor
 {
 	uint64 pos;     /* of a record */
-	uint32 offset;  /* in its body */
+	int passed;     /* records of `passing` that are behind us */
+	uint32 offset;  /* in the body of the next one of these, else of that at pos */
 	int64 next_seq; /* in the range there; 0: its first */
 };
 
@@ -51,6 +59,12 @@ struct rt_feed
 	uint64 commands_lost_seen;
 	TimestampTz oldest;
 	int rescued;
+
+	/* Records behind the one at pos, which is not decided, that need not wait for it.  They are told before anything
+	 * else, so nothing of pos is told while there are some. */
+	uint64 passing[PASSING];
+	int npassing;
+	TimestampTz young; /* of the record that ended the last look behind pos; 0: none did */
 };
 
 static uint64
@@ -109,6 +123,29 @@ forget_rescan(struct rt_feed *f)
 	f->rescan = NULL;
 }
 
+/* Nobody looks at a commit's first moments: it is decided before that would be worth it. */
+static bool
+look_past(struct rt_feed *f)
+{
+	struct rt_ring_look look = {.passing = f->passing, .max = PASSING};
+
+	look.held_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -HELD_AFTER_MS);
+	rt_ring_look_past(f->db, f->at.pos, &look);
+	f->npassing = look.npassing;
+	f->young = look.young;
+	return f->npassing > 0;
+}
+
+/* What was passed, and is in the log. */
+static void
+keep_passed(struct rt_feed *f)
+{
+	for (int i = f->kept.passed; i < f->at.passed; i++)
+		rt_ring_done(f->db, f->passing[i]);
+	if (f->at.passed == f->npassing)
+		f->at.passed = f->npassing = 0;
+}
+
 /* The ring has nothing for us.  A transaction left out that never ends, waiting for synchronous replication say,
  * holds up the rescan, and with it all events: they wait in the ring. */
 static bool
@@ -127,15 +164,27 @@ rt_feed_has_work(struct rt_feed *f)
 {
 	if (f->mode == RESCANNING)
 		return true;
-	if (f->mode == DRAINING && rt_ring_peek(f->db, &f->at.pos) != NULL)
+	f->young = 0;
+	if (f->mode == DRAINING && (f->npassing > 0 || rt_ring_peek(f->db, &f->at.pos) != NULL))
 		return true;
 	if (f->mode == DRAINING)
 	{
 		f->kept = f->at;
 		rt_ring_release(f->db, f->at.pos);
 		forget_rescan(f);
+		if (f->at.pos < ring_head(f) && look_past(f))
+			return true;
 	}
 	return look_after_full_ring(f);
+}
+
+long
+rt_feed_look_again_ms(const struct rt_feed *f, long timeout_ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(f->young, HELD_AFTER_MS + 1);
+
+	return f->young == 0 ? timeout_ms
+						 : Min(timeout_ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until));
 }
 
 static int64
@@ -182,19 +231,33 @@ fill_event(struct rt_feed *f, struct rt_batch *b, const struct rt_ring_event *ev
 static void
 fill_from_record(struct rt_feed *f, struct rt_batch *b, struct rt_ring_record *record)
 {
+	TimestampTz at = Max(record->at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -OLDEST_IN_LOG_MS));
+
 	while (f->at.offset < record->body_len && !rt_batch_is_full(b))
 	{
 		const struct rt_ring_event *event = (struct rt_ring_event *) (RT_RECORD_BODY(record) + f->at.offset);
 
-		if (!fill_event(f, b, event, record->at))
+		if (!fill_event(f, b, event, at))
 			return;
 		f->at.offset += event->len;
 		f->at.next_seq = 0;
 	}
 	if (f->at.offset < record->body_len)
 		return;
-	f->at.pos += record->len;
+	if (f->npassing > 0)
+		f->at.passed++;
+	else
+		f->at.pos += record->len;
 	f->at.offset = 0;
+}
+
+/* After those that pass the batch ends, so that their states are set before anybody comes to them again. */
+static struct rt_ring_record *
+next_record(struct rt_feed *f)
+{
+	if (f->npassing == 0)
+		return rt_ring_peek(f->db, &f->at.pos);
+	return f->at.passed < f->npassing ? rt_ring_record_at(f->db, f->passing[f->at.passed]) : NULL;
 }
 
 static void
@@ -202,7 +265,7 @@ fill_from_ring(struct rt_feed *f, struct rt_batch *b)
 {
 	struct rt_ring_record *record;
 
-	while (!rt_batch_is_full(b) && (record = rt_ring_peek(f->db, &f->at.pos)) != NULL)
+	while (!rt_batch_is_full(b) && (record = next_record(f)) != NULL)
 	{
 		if (f->oldest == 0)
 			f->oldest = record->at;
@@ -241,6 +304,7 @@ rt_feed_keep(struct rt_feed *f)
 {
 	if (f->mode == RESCANNING)
 		rt_rescan_keep(f->rescan);
+	keep_passed(f);
 	f->kept = f->at;
 	rt_ring_release(f->db, f->at.pos);
 	if (f->mode == DRAINING)

@@ -20,6 +20,9 @@ extern void rt_feed_discard(struct rt_feed *f);
  * records back. */
 extern bool rt_feed_has_work(struct rt_feed *f);
 
+/* Until when to wait at most, if the last look has found no work: a record may be about to be passed. */
+extern long rt_feed_look_again_ms(const struct rt_feed *f, long timeout_ms);
+
 /* Adds to the empty batch what it has room for, inside a transaction. */
 extern void rt_feed_fill(struct rt_feed *f, struct rt_batch *b);
 

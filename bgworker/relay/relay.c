@@ -11,8 +11,10 @@
  * in context "rt relay".
  *
  * synchronous_commit is off.  WAL is written in order, so a crash that loses rows of the log also loses every
- * horizon that was stored after them.  Where the server waits for synchronous standbys, so do batches: nobody hears
- * of an event before the standbys have its position, and after a failover everybody's offset is known there. */
+ * horizon that was stored after them.  Where the server waits for synchronous standbys, so do batches, while one is
+ * connected: nobody hears of an event before the standbys have its position, and after a failover everybody's offset
+ * is known there.  Without one, what has committed for others is told: sessions that wait for none, and commits whose
+ * wait was canceled.  A server that is promoted then begins an epoch, and knows of no such offset. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -26,15 +28,19 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/spin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
 #include "utils/timestamp.h"
 
 #include "extension/events/event_text.h"
+#include "extension/events/ring.h"
 #include "extension/server/rt_shmem.h"
 #include "extension/server/wait.h"
 #include "batch.h"
@@ -102,6 +108,22 @@ close_horizon(struct relay *r)
 		rt_horizon_store(&r->horizon, rt_batch_last_pos(r->batch));
 }
 
+static bool
+has_standby(void)
+{
+	bool found = false;
+
+	for (int i = 0; i < max_wal_senders && !found; i++)
+	{
+		WalSnd *sender = &WalSndCtl->walsnds[i];
+
+		SpinLockAcquire(&sender->mutex);
+		found = sender->pid != 0 && sender->sync_standby_priority > 0 && sender->state == WALSNDSTATE_STREAMING;
+		SpinLockRelease(&sender->mutex);
+	}
+	return found;
+}
+
 /* What the server is configured to, not this session.  At the end nothing waits: a standby that is gone must not keep
  * the server from stopping. */
 static void
@@ -110,7 +132,7 @@ follow_synchronous_commit(void)
 	const char *level = GetConfigOptionResetString("synchronous_commit");
 
 	if (ShutdownRequestPending || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0' ||
-		strcmp(level, "off") == 0 || strcmp(level, "local") == 0)
+		strcmp(level, "off") == 0 || strcmp(level, "local") == 0 || !has_standby())
 		return;
 	(void) set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 							 false);
@@ -307,16 +329,6 @@ on_exit_relay(int code, Datum arg)
 	ConditionVariableBroadcast(&rt_shared_state->changed);
 }
 
-static uint32
-own_procno(void)
-{
-#if PG_VERSION_NUM >= 170000
-	return MyProcNumber;
-#else
-	return MyProc->pgprocno;
-#endif
-}
-
 /* The slot names us before backends can wake us, and the exit hook is in place by then. */
 static void
 announce(rt_database *db)
@@ -327,7 +339,7 @@ announce(rt_database *db)
 	db->relay_latch = MyLatch;
 	LWLockRelease(&db->lock);
 	before_shmem_exit(on_exit_relay, (Datum) 0);
-	pg_atomic_write_u32(&db->relay_procno, own_procno() + 1);
+	pg_atomic_write_u32(&db->relay_procno, rt_ring_own_procno() + 1);
 	ConditionVariableBroadcast(&rt_shared_state->changed);
 	rt_shmem_wake_launcher();
 }
@@ -438,6 +450,7 @@ wait_for_work(struct relay *r)
 
 	if (r->owed)
 		timeout = Min(timeout, OWED_AFTER_MS);
+	timeout = rt_feed_look_again_ms(r->feed, timeout);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, rt_wait_event(RT_WAIT_RELAY));
 }
 

@@ -8,8 +8,17 @@
  * record only when its length and its state are written, so a reader always finds the next one.  Positions are
  * bytes since the slot was taken; they are 64 bits and do not wrap.
  *
- * The relay reads in the order of the reservations and stops at the first record that is not decided.  A commit
- * that takes long, in synchronous replication say, therefore holds up all behind it; rt.stat_relay names it.
+ * The relay reads in the order of the reservations and stops at the first record that is not decided; rt.stat_relay
+ * names its session.  A record H that stays undecided, in synchronous replication say, lets others pass
+ * (rt_ring_look_past()).  What has to hold is that a transaction comes behind those that it has seen:
+ *
+ * - R, behind H, was found committed.  All statements of R had ended when it was reserved.
+ * - After that, H's transaction was found in its PGPROC, under ProcArrayLock: no snapshot saw it as committed until
+ *   then, so R has not seen it.  H still has its locks, so R has not waited for them: R has none of H's rows, and
+ * none of the rooms that H has written a message to.
+ * - H was reserved before R, so H has not seen R either.  Nothing orders the two.
+ *
+ * With early_lock_release H has left its PGPROC before it waits.  Then nothing passes.
  *
  * At the limit nobody waits: a transaction that finds no place commits all the same, is counted as `dropping`,
  * and the relay finds its messages in the tables.  `full` is set and `dropping` raised under one hold of the lock,
@@ -20,6 +29,7 @@
  * transaction.  A crash makes shared memory anew. */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "port/pg_bitutils.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -35,6 +45,16 @@ static struct rt_ring_record *
 record_at(rt_database *db, uint64 pos)
 {
 	return (struct rt_ring_record *) (rt_ring_data(db) + pos % db->ring.size);
+}
+
+uint32
+rt_ring_own_procno(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
 }
 
 Size
@@ -76,6 +96,8 @@ take_space(rt_database *db, Size len, TimestampTz now, uint64 *pos)
 	record->len = len;
 	record->at = now;
 	record->pid = MyProcPid;
+	record->procno = rt_ring_own_procno();
+	record->xid = GetTopTransactionIdIfAny();
 	pg_atomic_init_u32(&record->state, RT_RING_RESERVED);
 	note_use(ring, used);
 	pg_write_barrier();
@@ -180,6 +202,96 @@ rt_ring_peek(rt_database *db, uint64 *pos)
 		*pos += record->len;
 	}
 	return NULL;
+}
+
+struct rt_ring_record *
+rt_ring_record_at(rt_database *db, uint64 pos)
+{
+	return record_at(db, pos);
+}
+
+/* Records to look past at once, and their positions. */
+#define MAX_HELD 64
+
+struct held
+{
+	uint64 pos;
+	uint32 procno;
+	TransactionId xid;
+};
+
+/* Told ones become one, so that the next look is short.  Gives back the one that the next may join.  A filler has no
+ * place for more. */
+static struct rt_ring_record *
+join_told(struct rt_ring_record *first, struct rt_ring_record *next)
+{
+	if (first != NULL && first->len <= PG_INT32_MAX - next->len)
+	{
+		first->len += next->len;
+		return first;
+	}
+	return next->len > FILLER_BYTES ? next : NULL;
+}
+
+/* Where the first record lies that others may have seen, and that is not decided; `end`: none is such. */
+static uint64
+first_visible(const struct held *held, int nheld, uint64 end)
+{
+	uint64 found = end;
+
+	LWLockAcquire(ProcArrayLock, LW_SHARED);
+	for (int i = 0; i < nheld && found == end; i++)
+	{
+		if (!TransactionIdIsValid(held[i].xid) || ProcGlobal->allProcs[held[i].procno].xid != held[i].xid)
+			found = held[i].pos;
+	}
+	LWLockRelease(ProcArrayLock);
+	return found;
+}
+
+/* Only the relay joins records, and only such as are decided, so nobody else writes their length. */
+void
+rt_ring_look_past(rt_database *db, uint64 pos, struct rt_ring_look *look)
+{
+	uint64 head = pg_atomic_read_u64(&db->ring.head);
+	struct held held[MAX_HELD];
+	int nheld = 0;
+	struct rt_ring_record *told = NULL;
+	uint64 end;
+
+	look->npassing = 0;
+	look->young = 0;
+	pg_read_barrier();
+	while (pos < head && look->npassing < look->max)
+	{
+		struct rt_ring_record *record = record_at(db, pos);
+		uint32 len = record->len;
+		uint32 state = pg_atomic_read_u32(&record->state);
+
+		pg_read_barrier();
+		if (state == RT_RING_RESERVED && record->at > look->held_before)
+		{
+			look->young = record->at;
+			break;
+		}
+		if (state == RT_RING_RESERVED && nheld == MAX_HELD)
+			break;
+		if (state == RT_RING_RESERVED)
+			held[nheld++] = (struct held){pos, record->procno, record->xid};
+		else if (state == RT_RING_COMMITTED)
+			look->passing[look->npassing++] = pos;
+		told = state == RT_RING_ABORTED ? join_told(told, record) : NULL;
+		pos += len;
+	}
+	end = first_visible(held, nheld, pos);
+	while (look->npassing > 0 && look->passing[look->npassing - 1] > end)
+		look->npassing--;
+}
+
+void
+rt_ring_done(rt_database *db, uint64 pos)
+{
+	pg_atomic_write_u32(&record_at(db, pos)->state, RT_RING_ABORTED);
 }
 
 /* Reads without a lock: what lies between tail and head stays as it is until the tail passes it, so what was read is

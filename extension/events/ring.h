@@ -36,8 +36,10 @@ struct rt_ring_record
 	uint32 len; /* of all, MAXALIGNed */
 	pg_atomic_uint32 state;
 	uint32 body_len;
-	int pid;        /* the backend that reserved it */
-	TimestampTz at; /* when it was reserved */
+	int pid;           /* the backend that reserved it */
+	uint32 procno;     /* its PGPROC */
+	TransactionId xid; /* its transaction; invalid: it has written no table */
+	TimestampTz at;    /* when it was reserved */
 };
 
 #define RT_RECORD_BODY(r) ((char *) (r) + MAXALIGN(sizeof(struct rt_ring_record)))
@@ -61,6 +63,9 @@ extern void rt_ring_dropped(rt_database *db, bool committed, bool had_commands);
 
 /* ---- for anybody ---- */
 
+/* This process's place among all PGPROCs. */
+extern uint32 rt_ring_own_procno(void);
+
 /* The oldest record that waits for the relay, or that the relay waits for. */
 struct rt_ring_wait
 {
@@ -77,6 +82,25 @@ extern bool rt_ring_oldest(rt_database *db, struct rt_ring_wait *oldest);
 /* The first committed record at or behind *pos; *pos is moved to it over aborted ones.  NULL: there is none yet, or
  * the one at *pos is not decided.  Lent until rt_ring_release() passes it. */
 extern struct rt_ring_record *rt_ring_peek(rt_database *db, uint64 *pos);
+
+/* The record at pos, which the caller knows to be whole. */
+extern struct rt_ring_record *rt_ring_record_at(rt_database *db, uint64 pos);
+
+/* What lies behind the first record that is not decided, and need not wait for it. */
+struct rt_ring_look
+{
+	uint64 *passing; /* positions of committed records */
+	int max;
+	int npassing;
+	TimestampTz held_before; /* records that were reserved later are about to be decided: they end the look */
+	TimestampTz young;       /* out: when the record that ended it was reserved; 0: none did */
+};
+
+/* Looks behind pos.  See ring.c for why what it finds may pass. */
+extern void rt_ring_look_past(rt_database *db, uint64 pos, struct rt_ring_look *look);
+
+/* The relay has told of a record before those in front of it. */
+extern void rt_ring_done(rt_database *db, uint64 pos);
 
 /* Gives the bytes before pos back to the writers. */
 extern void rt_ring_release(rt_database *db, uint64 pos);

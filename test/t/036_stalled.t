@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
+use POSIX ();
 use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
@@ -28,12 +29,60 @@ $cluster->poll_sql(q{SELECT blocker_pid || ' ' || waits_for || ' ' || (oldest_wa
 	'rt.stat_relay says whose commit events wait for, and what it waits for');
 wait_until(sub { !$cluster->is_ready }, '/readyz says that it is not ready');
 wait_until(sub { (metric('rt_relay_oldest_wait_seconds') // 0) >= 0.5 }, '/metrics has the age');
+
+# Others pass it: sessions that wait for no standby, in other rooms and with other events.  Many at once, and each room in order.
+my $LOCAL = q{SET synchronous_commit = local; };
+sub told { return $cluster->sql(q{SELECT coalesce(string_agg(room_id || '-' || seq, ' ' ORDER BY pos), '') FROM rt.events WHERE event = 'new-chat-message'}); }
+$cluster->sql($LOCAL . q{SELECT rt.create_room('other ' || i, ARRAY['ann']) FROM generate_series(2, 4) i});
+sub send_to { my ($room, $n) = @_; $cluster->sql($LOCAL . qq{INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($room, 'ann', 'passes')}) for 1 .. $n; }
+sub at_once { my (@jobs) = @_; my @pids = map { my $job = $_; my $child = fork // die; unless ($child) { $job->(); POSIX::_exit(0); } $child } @jobs; waitpid $_, 0 for @pids; }
+sub in_order { my ($room) = @_; return join ' ', map { /^$room-(\d+)$/ } split ' ', told(); }
+at_once(map { my $room = $_; sub { send_to($room, 15) } } 2 .. 4);
+wait_until(sub { split(' ', told()) == 45 }, 'other rooms need not wait for the commit that hangs');
+is(in_order($_), "@{[1 .. 15]}", "room $_ in its order") for 2 .. 4;
+is(in_order(1), '', 'the hanging message itself is not told');
+
+# Another relay begins where this one was: nothing twice, nothing lost.
+my $first = relay();
+$cluster->sql("SELECT pg_terminate_backend($first)");
+wait_until(sub { (relay() || $first) != $first }, 'another relay');
+send_to(2, 3);
+wait_until(sub { in_order(2) eq "@{[1 .. 18]}" }, 'which tells what passes, too');
+
+# Two hang, in two rooms, and one of them ends while others race.
+my $second = $cluster->psql_start;
+print { $second->{in} } "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (4, 'ann', 'hangs');\n";
+my $cancel = q{SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%(4, %'};
+wait_until(sub { $cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT%'}) == 2 }, 'a second one hangs');
+at_once((map { my $room = $_; sub { send_to($room, 10) } } 2, 3), sub { $cluster->sql($cancel) });
+$second->{finish}->();
+send_to(4, 1);
+wait_until(sub { in_order(4) eq "@{[1 .. 17]}" }, 'whose wait was canceled has committed, and is told, before who came after it');
+wait_until(sub { in_order(2) eq "@{[1 .. 28]}" && in_order(3) eq "@{[1 .. 25]}" }, 'as are those beside it, each once');
+is(in_order(1), '', 'the first one still hangs');
+$cluster->poll_sql(q{SELECT blocker_pid FROM rt.stat_relay}, $pid, 'and is named');
 $cluster->sql(q{ALTER SYSTEM RESET synchronous_standby_names}, dbname => 'postgres');
 $cluster->sql('SELECT pg_reload_conf()');
 wait_until(sub { $cluster->is_ready }, 'it is ready again when the commit is through');
-$cluster->poll_sql(q{SELECT count(*) FROM rt.events WHERE event = 'new-chat-message'}, 1, 'and the message has been told');
+wait_until(sub { in_order(1) eq '1' }, 'and the message has been told');
 $cluster->poll_sql(q{SELECT oldest_wait IS NULL AND waits_for IS NULL FROM rt.stat_relay}, 't', 'nothing waits');
 $hung->{finish}->();
+
+# The server crashes while one hangs that others have passed.
+$cluster->sql(q{ALTER SYSTEM SET synchronous_standby_names = 'nosuch'}, dbname => 'postgres');
+$cluster->sql('SELECT pg_reload_conf()');
+$cluster->poll_sql(q{SHOW synchronous_standby_names}, 'nosuch', 'waits for a standby again');
+my $lost = $cluster->psql_start;
+print { $lost->{in} } "INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'hangs');\n";
+$cluster->poll_sql(q{SELECT waits_for FROM rt.stat_relay}, 'IPC: SyncRep', 'one hangs');
+send_to(2, 1);
+wait_until(sub { in_order(2) eq "@{[1 .. 29]}" }, 'another one passes');
+$cluster->sql(q{ALTER SYSTEM RESET synchronous_standby_names}, dbname => 'postgres');
+$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-m', 'immediate', '-l', $cluster->dir . '/server.log', '-w', 'restart');
+$lost->{finish}->();
+wait_until(sub { $cluster->is_ready }, 'the server is back');
+send_to(2, 1);
+wait_until(sub { in_order(2) eq "@{[1 .. 30]}" && in_order(1) eq '1 2' }, 'what had hung is told, and what had passed not again');
 
 # ---- a relay that is stopped ---------------------------------------------------------------
 
