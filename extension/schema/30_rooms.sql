@@ -55,6 +55,7 @@ CREATE TABLE rt.room_members (
 	PRIMARY KEY (room_id, user_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX room_members_user_id_idx ON rt.room_members (user_id, room_id);
+CREATE INDEX room_members_joined_at_idx ON rt.room_members (room_id, joined_at, user_id);
 COMMENT ON TABLE rt.room_members IS 'members of rooms';
 COMMENT ON COLUMN rt.room_members.room_id IS 'the room';
 COMMENT ON COLUMN rt.room_members.user_id IS 'the member';
@@ -66,6 +67,7 @@ COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last ch
 COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: all, mentions, none';
 COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has muted the room';
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
+COMMENT ON INDEX rt.room_members_joined_at_idx IS 'pages of the list of members';
 SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
 
 -- Two ids in an order of their own; a NUL cannot stand in either, but neither can it in a text: hence the lengths.

@@ -418,12 +418,26 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.me(text, jsonb) IS 'GET /api/users/me';
 
+-- Of a list that is ordered by a name: u_ and the name.
+CREATE FUNCTION rt_private.req_name_cursor(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	cursor text := rt_private.req_text_opt(req, 'cursor');
+BEGIN
+	IF cursor !~ '^u_.' THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN substr(cursor, 3);
+END
+$$;
+COMMENT ON FUNCTION rt_private.req_name_cursor(jsonb) IS 'reads the cursor of a list of users from a request; null: the first page';
+
 CREATE FUNCTION rt_api.users_search(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
 	most integer := rt_private.req_limit(req, 50, 200);
-	after text := rt_private.req_text_opt(req, 'cursor');
+	after text := rt_private.req_name_cursor(req);
 	found_users json;
 	next_cursor text;
 	-- Who is there is for those who share a room.
@@ -434,7 +448,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || CASE WHEN (u.u).id = ANY (contacts)
 				THEN jsonb_build_object('status', coalesce(p.status, 'offline')) ELSE '{}' END
 			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
-		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
+		max('u_' || lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
 	INTO found_users, next_cursor
 	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
 			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t

@@ -1505,6 +1505,8 @@ COMMENT ON COLUMN rt.rooms.who_may_mention_all IS 'who may mention @all and @her
 
 COMMENT ON INDEX rt.rooms_created_by_idx IS 'used when a user is deleted';
 
+CREATE INDEX room_members_joined_at_idx ON rt.room_members (room_id, joined_at, user_id);
+
 COMMENT ON TABLE rt.room_members IS 'members of rooms';
 
 COMMENT ON COLUMN rt.room_members.role IS 'admin (may rename and delete the room, add and remove members) or member';
@@ -1522,6 +1524,8 @@ COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: a
 COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has muted the room';
 
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
+
+COMMENT ON INDEX rt.room_members_joined_at_idx IS 'pages of the list of members';
 
 CREATE OR REPLACE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -6972,12 +6976,26 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.req_name_cursor(req jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	cursor text := rt_private.req_text_opt(req, 'cursor');
+BEGIN
+	IF cursor !~ '^u_.' THEN
+		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
+	END IF;
+	RETURN substr(cursor, 3);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_name_cursor(jsonb) IS 'reads the cursor of a list of users from a request; null: the first page';
+
 CREATE OR REPLACE FUNCTION rt_api.users_search(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	prefix text := lower(coalesce(rt_private.req_text_opt(req, 'q'), ''));
 	most integer := rt_private.req_limit(req, 50, 200);
-	after text := rt_private.req_text_opt(req, 'cursor');
+	after text := rt_private.req_name_cursor(req);
 	found_users json;
 	next_cursor text;
 	-- Who is there is for those who share a room.
@@ -6988,7 +7006,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.user_json(u.u)::jsonb || CASE WHEN (u.u).id = ANY (contacts)
 				THEN jsonb_build_object('status', coalesce(p.status, 'offline')) ELSE '{}' END
 			ORDER BY u.n) FILTER (WHERE u.n <= most), '[]'),
-		max(lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
+		max('u_' || lower((u.u).username)) FILTER (WHERE u.n = most AND u.total > most)
 	INTO found_users, next_cursor
 	FROM (SELECT f.u, f.n, count(*) OVER () AS total FROM (
 			SELECT t AS u, row_number() OVER (ORDER BY lower(t.username)) AS n FROM rt.users AS t
@@ -7042,17 +7060,24 @@ COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a req
 
 CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	hidden bigint := CASE r.history WHEN 'joined' THEN m.first_seq ELSE 0 END;
+	last_message json := (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
+		WHERE h.room_id = r.id AND h.seq > hidden ORDER BY h.seq DESC LIMIT 1);
+	peer json;
 BEGIN
+	IF r.kind = 'direct' THEN
+		peer := (SELECT rt_private.user_json(u) FROM rt.users AS u
+			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id);
+	END IF;
 	RETURN rt_private.room_settings(r) || jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
 		'notifications', rt_private.notification_level(m), 'createdBy', r.created_by,
 		'memberCount', rt_private.member_count(r),
 		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
-		'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
-			WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN m.first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),
+		'lastMessage', last_message,
 		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m),
 		'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
-		'peer', CASE WHEN r.kind = 'direct' THEN (SELECT rt_private.user_json(u) FROM rt.users AS u
-			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id) END);
+		'peer', peer);
 END
 $$;
 
@@ -7061,6 +7086,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most integer := rt_private.req_limit(req, 50, 200);
 	behind record;
+	ids bigint[];
 	rooms json;
 	next_cursor text;
 BEGIN
@@ -7069,14 +7095,18 @@ BEGIN
 	IF behind.id !~ '^[0-9]{1,18}$' THEN
 		RAISE EXCEPTION 'cursor must be the nextCursor of a page' USING ERRCODE = 'RT400';
 	END IF;
-	SELECT coalesce(json_agg(rt_private.room_json(t.r, t.m) ORDER BY t.n) FILTER (WHERE t.n <= most), '[]'),
-		max(rt_private.cursor_text(t.at, (t.r).id::text)) FILTER (WHERE t.n = most AND t.total > most)
-	INTO rooms, next_cursor
-	FROM (SELECT f.r, f.m, f.at, row_number() OVER (ORDER BY f.at DESC, (f.r).id DESC) AS n, count(*) OVER () AS total FROM (
-			SELECT r, m, coalesce(r.last_at, r.created_at) AS at FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
+	SELECT array_agg(t.id ORDER BY t.n) FILTER (WHERE t.n <= most),
+		max(rt_private.cursor_text(t.at, t.id::text)) FILTER (WHERE t.n = most AND t.total > most)
+	INTO ids, next_cursor
+	FROM (SELECT f.*, row_number() OVER (ORDER BY f.at DESC, f.id DESC) AS n, count(*) OVER () AS total FROM (
+			SELECT r.id, coalesce(r.last_at, r.created_at) AS at FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id
 			WHERE m.user_id = actor
 				AND (behind.id IS NULL OR (coalesce(r.last_at, r.created_at), r.id) < (behind.at, behind.id::bigint))
 			ORDER BY coalesce(r.last_at, r.created_at) DESC, r.id DESC LIMIT most + 1) AS f) AS t;
+	SELECT coalesce(json_agg(rt_private.room_json(r.r, m.m) ORDER BY t.n), '[]') INTO rooms
+	FROM unnest(ids) WITH ORDINALITY AS t (id, n)
+	CROSS JOIN LATERAL (SELECT r FROM rt.rooms AS r WHERE r.id = t.id OFFSET 0) AS r
+	CROSS JOIN LATERAL (SELECT m FROM rt.room_members AS m WHERE m.room_id = t.id AND m.user_id = actor OFFSET 0) AS m;
 	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms), 'nextCursor', next_cursor);
 END
 $$;
@@ -7128,6 +7158,22 @@ $$;
 
 COMMENT ON FUNCTION rt_api.room_read(text, jsonb) IS 'PUT /api/chat/rooms/:id/read';
 
+CREATE OR REPLACE FUNCTION rt_private.members_json(room_id bigint, users text[] DEFAULT NULL) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted text[] := coalesce(users, ARRAY(SELECT m.user_id FROM rt.room_members AS m WHERE m.room_id = members_json.room_id));
+BEGIN
+	-- LATERAL with OFFSET 0: each by its key, even if the plan expects to find half of the members.
+	RETURN (SELECT coalesce(json_agg(json_build_object('userId', u.id, 'id', u.id, 'username', u.username, 'userName', u.name,
+			'name', u.name, 'role', m.role, 'joinedAt', rt_private.iso(m.joined_at), 'lastReadSeq', m.last_read_seq,
+			'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message,
+			'lastSeen', rt_private.iso(p.last_seen)) ORDER BY m.joined_at, u.id), '[]')
+		FROM unnest(wanted) AS w (id)
+		CROSS JOIN LATERAL (SELECT t.* FROM rt.room_members AS t WHERE t.room_id = members_json.room_id AND t.user_id = w.id OFFSET 0) AS m
+		JOIN rt.users AS u ON u.id = m.user_id LEFT JOIN rt.presence AS p ON p.user_id = u.id);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_api.members_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7144,7 +7190,7 @@ BEGIN
 	INTO users, next_cursor
 	FROM (SELECT f.*, row_number() OVER (ORDER BY f.joined_at, f.user_id) AS n, count(*) OVER () AS total FROM (
 			SELECT m.user_id, m.joined_at FROM rt.room_members AS m
-			WHERE m.room_id = r.id AND (behind.id IS NULL OR (m.joined_at, m.user_id) > (behind.at, behind.id))
+			WHERE m.room_id = r.id AND (m.joined_at, m.user_id) > (coalesce(behind.at, '-infinity'), coalesce(behind.id, ''))
 			ORDER BY m.joined_at, m.user_id LIMIT most + 1) AS f) AS t;
 	members := rt_private.members_json(r.id, coalesce(users, '{}'));
 	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members), 'nextCursor', next_cursor);

@@ -82,6 +82,7 @@ test('members', async () => {
     const { items, n } = await pages(path, limit);
     assert.equal(n, Math.ceil(121 / limit));
     assert.equal(new Set(items.map(({ userId }) => userId)).size, 121);
+    assert.equal(items[0].userId, 'alice', 'in the order in which they joined');
   }
   await badCursors(path, 'x', '1_');
 });
@@ -93,6 +94,7 @@ test('users', async () => {
   const { items: everybody, n } = await pages('/api/users', 40);
   assert.equal(everybody.length, 122);
   assert.equal(n, 4);
+  await badCursors('/api/users', '', 'x', '1', 'u_', 'member1');
 });
 
 test('meetings', async () => {
