@@ -221,8 +221,8 @@ make_identity(const struct rt_plans *p, enum rt_program_kind kind, int count)
 	appendStringInfo(&identity, "%s\n%s\n%d\n", p->path[kind], rt_listen_addresses, rt_confine);
 	rt_credential_conninfo(&identity, kind, p->database);
 	if (kind == RT_PROGRAM_GATEWAY)
-		appendStringInfo(&identity, "\n%d\n%d\n%d\n%s\n%s\n%s", p->port, count, rt_db_connections, rt_metrics_address,
-						 rt_ssl_cert_file, rt_ssl_key_file);
+		appendStringInfo(&identity, "\n%d\n%d\n%d\n%s\n%s\n%s\n%s", p->port, count, rt_db_connections,
+						 rt_metrics_address, rt_ssl_cert_file, rt_ssl_key_file, rt_conninfo_read);
 	else
 		appendStringInfo(&identity, "\n%d\n%s", p->media_port, rt_media_announced_address);
 	return identity.data;
