@@ -269,6 +269,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.page_reactions(bigint, json) IS 'the reactions to a page of messages';
 
+-- Which of a page are pinned, as message ids, rising.
+CREATE FUNCTION rt_private.page_pins(room_id bigint, page json) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(rt_private.message_id(p.room_id, p.seq) ORDER BY p.seq), '[]')
+	FROM rt.pins AS p
+	WHERE p.room_id = page_pins.room_id AND p.seq BETWEEN (page -> 0 ->> 'seq')::bigint AND (page -> -1 ->> 'seq')::bigint
+$$;
+COMMENT ON FUNCTION rt_private.page_pins(bigint, json) IS 'the pinned messages of a page';
+
+-- Which of a page have replies: [{ messageId, replyCount, lastReplySeq, lastReplyAt }], rising.
+CREATE FUNCTION rt_private.page_threads(room_id bigint, page json) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('messageId', rt_private.message_id(t.room_id, t.seq), 'replyCount', t.replies,
+		'lastReplySeq', t.last_reply_seq, 'lastReplyAt', rt_private.iso(t.last_reply_at)) ORDER BY t.seq), '[]')
+	FROM rt.threads AS t
+	WHERE t.room_id = page_threads.room_id AND t.replies > 0
+		AND t.seq BETWEEN (page -> 0 ->> 'seq')::bigint AND (page -> -1 ->> 'seq')::bigint
+$$;
+COMMENT ON FUNCTION rt_private.page_threads(bigint, json) IS 'the replies to a page of messages, counted';
+
 CREATE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -287,7 +307,8 @@ BEGIN
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
 		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change, 'epoch', rt.epoch(),
-		'reactions', rt_private.page_reactions(r.id, found_page.page));
+		'reactions', rt_private.page_reactions(r.id, found_page.page), 'pinned', rt_private.page_pins(r.id, found_page.page),
+		'threads', rt_private.page_threads(r.id, found_page.page));
 END
 $$;
 COMMENT ON FUNCTION rt_api.message_list(text, jsonb) IS 'GET /api/chat/rooms/:id/msgs';

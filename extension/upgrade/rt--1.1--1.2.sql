@@ -7505,6 +7505,26 @@ $$;
 
 COMMENT ON FUNCTION rt_private.page_before(bigint, bigint, bigint, integer) IS 'the newest messages of a room below a number, and above another, rising';
 
+CREATE FUNCTION rt_private.page_pins(room_id bigint, page json) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(rt_private.message_id(p.room_id, p.seq) ORDER BY p.seq), '[]')
+	FROM rt.pins AS p
+	WHERE p.room_id = page_pins.room_id AND p.seq BETWEEN (page -> 0 ->> 'seq')::bigint AND (page -> -1 ->> 'seq')::bigint
+$$;
+
+COMMENT ON FUNCTION rt_private.page_pins(bigint, json) IS 'the pinned messages of a page';
+
+CREATE FUNCTION rt_private.page_threads(room_id bigint, page json) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(json_build_object('messageId', rt_private.message_id(t.room_id, t.seq), 'replyCount', t.replies,
+		'lastReplySeq', t.last_reply_seq, 'lastReplyAt', rt_private.iso(t.last_reply_at)) ORDER BY t.seq), '[]')
+	FROM rt.threads AS t
+	WHERE t.room_id = page_threads.room_id AND t.replies > 0
+		AND t.seq BETWEEN (page -> 0 ->> 'seq')::bigint AND (page -> -1 ->> 'seq')::bigint
+$$;
+
+COMMENT ON FUNCTION rt_private.page_threads(bigint, json) IS 'the replies to a page of messages, counted';
+
 CREATE OR REPLACE FUNCTION rt_api.message_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -7523,7 +7543,8 @@ BEGIN
 	END IF;
 	RETURN json_build_object('status', 200, 'data', found_page.page, 'hasMore', found_page.has_more,
 		'count', json_array_length(found_page.page), 'lastSeq', found_page.last_seq, 'lastChange', last_change, 'epoch', rt.epoch(),
-		'reactions', rt_private.page_reactions(r.id, found_page.page));
+		'reactions', rt_private.page_reactions(r.id, found_page.page), 'pinned', rt_private.page_pins(r.id, found_page.page),
+		'threads', rt_private.page_threads(r.id, found_page.page));
 END
 $$;
 

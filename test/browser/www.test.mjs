@@ -176,7 +176,7 @@ test('links, code, lists, quotes and emphasis are shown as such; what could do h
     '- one', '- two', '', '> quoted', '', '```', 'code *here*', '```', '', '# no heading'].join('\n');
   await cluster.insert(general, 'ben', text);
   const bubble = anna.page.locator('.bubble', { hasText: 'slanted' });
-  await bubble.waitFor();
+  await bubble.locator('strong').waitFor(); // what makes it so is loaded when it is needed
   const found = await bubble.locator('.text').evaluate((node) => Object.fromEntries(
     ['strong', 'em', 'del', 'a', 'li', 'blockquote', 'pre', 'p code', 'b', 'h1'].map((tag) => [tag, [...node.querySelectorAll(tag)].map((one) => one.textContent)])));
   assert.deepEqual(found, {

@@ -330,9 +330,12 @@ test('how good the connection is is shown; a picture of another size asks for an
 
 test('what is out of view is not received; who speaks, or is pinned, is in front', async (t) => {
   const asked = [];
+  const priorities = [];
   anna.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
     const [, event] = /\["((?:pause|resume)-consumer|consume)"/.exec(payload) ?? [];
     if (event) asked.push(event);
+    const [, priority] = /"set-preferred-layers".*"priority":(\d+)/.exec(payload) ?? [];
+    if (priority) priorities.push(Number(priority));
   }));
   await anna.page.reload();
   t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
@@ -362,6 +365,7 @@ test('what is out of view is not received; who speaks, or is pinned, is in front
   const width = (name) => anna.tile(name).evaluate((node) => node.clientWidth);
   await until('Cleo to be large', async () => (await width('Cleo')) > 3 * (await width('Ben')));
   await anna.sees('Cleo');
+  await until('Cleo to come before Ben', () => priorities.includes(200) && priorities.includes(1));
   assert.deepEqual(await anna.faults('meeting-pinned'), []);
   await anna.button('Pin Cleo').click();
   await anna.page.locator('.tile.front').waitFor({ state: 'hidden' });

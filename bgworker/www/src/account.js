@@ -1,8 +1,9 @@
 // One's own account: password, second factor, sessions.
 import { encode } from 'uqr';
 import { providedSession, rest } from './api.js';
-import { ask, backLink, guarded, h, replace, toast, whenOf } from './dom.js';
+import { ask, avatar, backLink, guarded, h, replace, toast, whenOf } from './dom.js';
 import { t } from './i18n.js';
+import { setBlocked } from './more.js';
 
 const FACTOR = '/api/users/me/two-factor';
 const SVG = 'http://www.w3.org/2000/svg';
@@ -179,6 +180,25 @@ function sessionRow(one, redraw) {
   );
 }
 
+function blockedRow(who, redraw) {
+  const end = async () => {
+    await setBlocked(who, false);
+    redraw();
+  };
+  return h(
+    'li',
+    {},
+    avatar(who.name, who.id),
+    h(
+      'span',
+      { class: 'grow' },
+      h('span', { class: 'name', dir: 'auto' }, who.name),
+      h('small', {}, `@${who.username}`),
+    ),
+    button(t('Unblock'), end, { 'aria-label': t('Unblock {name}', { name: who.name }) }),
+  );
+}
+
 function endOthers(sessions, redraw) {
   return ask(t('End all other sessions?'), {}, t('End'), async () => {
     for (const { id, current } of sessions)
@@ -194,9 +214,10 @@ export function openAccount(view) {
   let isClosed = false;
 
   async function draw() {
-    const [{ data: me }, { data: sessions }] = await Promise.all([
+    const [{ data: me }, { data: sessions }, { data: blocked }] = await Promise.all([
       rest('GET', '/api/users/me'),
       rest('GET', '/api/users/me/sessions'),
+      rest('GET', '/api/users/me/blocks'),
     ]);
     if (isClosed) return;
     const redraw = () => guarded(draw);
@@ -247,6 +268,15 @@ export function openAccount(view) {
             button(t('End all other sessions'), () => endOthers(sessions, redraw)),
           ),
       ),
+      blocked.length > 0 &&
+        section(
+          t('Blocked users'),
+          h(
+            'ul',
+            { class: 'members' },
+            blocked.map((who) => blockedRow(who, redraw)),
+          ),
+        ),
     );
   }
 

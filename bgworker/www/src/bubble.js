@@ -1,6 +1,7 @@
 // One message as it is shown.
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { ask, guarded, h, iconButton, openDialog, timeOf, whenOf } from './dom.js';
+import { icon } from './icons.js';
 import { statusOf } from './meetings.js';
 import { edit, react, receipts, remove, seqOf } from './messages.js';
 import { discard, resend } from './outbox.js';
@@ -90,11 +91,25 @@ function failure(room, m) {
   );
 }
 
+// How many answer it, and when the last one came.
+function thread(m, onThread) {
+  if (!m.replies || m.deletedAt || !onThread) return null;
+  const words = tn(m.replies, '1 reply', '{n} replies');
+  return h(
+    'button',
+    { type: 'button', class: 'thread', 'data-key': `thread ${m.id}`, onclick: () => onThread(m) },
+    icon('talk'),
+    words,
+    m.lastReplyAt && h('time', { datetime: m.lastReplyAt }, whenOf(m.lastReplyAt)),
+  );
+}
+
 function meta(room, m) {
   const isOwn = m.senderId === state.me.id && !m.deletedAt;
   return h(
     'span',
     { class: 'meta' },
+    m.pinned && h('span', { role: 'img', 'aria-label': t('pinned'), title: t('pinned') }, icon('pin')),
     m.editedAt && !m.deletedAt && t('edited · '),
     h('time', { datetime: m.createdAt }, timeOf(m.createdAt)),
     isOwn && (m.failed ? failure(room, m) : ticks(room, m)),
@@ -177,20 +192,24 @@ async function askRemove(m) {
   await ask(t('Delete this message for everyone?'), {}, t('Delete'), () => remove(m));
 }
 
-function tools(room, m, onReply) {
+function tools(room, m, { onReply, onMore }) {
   if (!m.seq || m.deletedAt) return null;
   const isOwn = m.senderId === state.me.id;
   const emoji = (sign) =>
     iconButton(sign, t('React with {sign}', { sign }), () => guarded(() => react(m, sign, true)), {
       class: 'icon emoji',
     });
+  const isOpen = !room.archived;
   return h(
     'div',
     { class: 'tools', role: 'group', 'aria-label': t('Message actions') },
-    EMOJI.map(emoji),
-    iconButton('reply', t('Reply'), () => onReply(m)),
-    isOwn && iconButton('edit', t('Edit'), () => change(m)),
-    (isOwn || room.role === 'admin') && iconButton('trash', t('Delete'), () => askRemove(m)),
+    isOpen && EMOJI.map(emoji),
+    isOpen && iconButton('reply', t('Reply'), () => onReply(m)),
+    isOpen && isOwn && iconButton('edit', t('Edit'), () => change(m)),
+    isOpen && (isOwn || room.role === 'admin') && iconButton('trash', t('Delete'), () => askRemove(m)),
+    iconButton('more', t('More'), ({ currentTarget }) => onMore(currentTarget, m), {
+      'data-key': `more ${m.id}`,
+    }),
   );
 }
 
@@ -210,12 +229,13 @@ function outOfTheWay(node) {
   return node;
 }
 
-// onReply(message) and onQuote(number) are called when somebody wants to answer it, or to see what it answers.
+// on: { onReply(message), onQuote(number), onMore(button, message), onThread(message)? }: what somebody wants to answer, to see
+// quoted, to do besides, and whose thread to see.
 export function bubble(room, m, on) {
   return outOfTheWay(m.messageType === 'system' && !m.deletedAt ? systemLine(room, m) : said(room, m, on));
 }
 
-function said(room, m, { onReply, onQuote }) {
+function said(room, m, on) {
   const isOwn = m.senderId === state.me.id;
   const isEmoji =
     !m.deletedAt &&
@@ -228,10 +248,11 @@ function said(room, m, { onReply, onQuote }) {
       'div',
       { class: `bubble ${isEmoji ? 'emoji-only' : ''}` },
       !isOwn && h('span', { class: 'sender', dir: 'auto' }, m.userName ?? t('Unknown user')),
-      content(room, m, onQuote),
+      content(room, m, on.onQuote),
       meta(room, m),
       reactions(m),
+      thread(m, on.onThread),
     ),
-    tools(room, m, onReply),
+    tools(room, m, on),
   );
 }

@@ -26,6 +26,7 @@ const OPTIONS = {
   screen: {},
 };
 const RETRY_MS = 1000;
+const TOP_LAYER = 2;
 
 export class Call {
   // on: { isSeen(participantId): whether their tile is in view, stream(entry), streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
@@ -306,11 +307,12 @@ export class Call {
     emit(isIdle ? 'pause-consumer' : 'resume-consumer', { consumerId: entry.consumer.id }).catch(() => {});
   }
 
-  // The size at which a picture is shown decides which one we ask for.
-  preferLayer(entry, spatialLayer) {
-    if (entry.layer === spatialLayer || entry.source !== 'camera') return;
-    entry.layer = spatialLayer;
-    emit('set-preferred-layers', { consumerId: entry.consumer.id, spatialLayer }).catch(() => {
+  // The size at which a picture is shown decides which one we ask for; its place, how it stands to the others.
+  preferLayer(entry, layer, priority) {
+    if (entry.layer === layer && entry.priority === priority) return;
+    Object.assign(entry, { layer, priority });
+    const spatialLayer = entry.source === 'camera' ? layer : TOP_LAYER;
+    emit('set-preferred-layers', { consumerId: entry.consumer.id, spatialLayer, priority }).catch(() => {
       entry.layer = null;
     });
   }

@@ -7,7 +7,7 @@ import { RoomView } from './room.js';
 import { startShortcuts } from './shortcuts.js';
 import { beginButtons, side } from './side.js';
 import { socket } from './socket.js';
-import { isInFront, listen, state } from './state.js';
+import { calling, isInFront, isMuted, listen, state } from './state.js';
 import { startStore } from './store.js';
 
 const PROVIDER_RETRY_MS = 5000;
@@ -74,7 +74,7 @@ function goTo(roomId, seq) {
 // ---- while nobody looks ------------------------------------------------------------
 
 function unreadTitle() {
-  const unread = [...state.rooms.values()].reduce((sum, room) => sum + room.unreadCount, 0);
+  const unread = [...state.rooms.values()].reduce((sum, room) => sum + calling(room), 0);
   const wanted = unread > 99 ? '(99+) rt' : unread ? `(${unread}) rt` : 'rt';
   if (document.title !== wanted) document.title = wanted;
 }
@@ -84,16 +84,37 @@ function notify({ message }) {
   // The room that is shown tells it itself.
   if (!location.hash.startsWith(`#/room/${message.roomId}`))
     announce(`${message.userName}: ${message.content}`);
-  if (globalThis.Notification?.permission !== 'granted') return;
+  if (state.rooms.get(message.roomId)?.notifications?.level !== 'mentions') show(message);
+}
+
+const notes = new Map(); // room id -> the last one, until its room is read
+
+function show({ roomId, seq, userName, content }) {
+  if (globalThis.Notification?.permission !== 'granted' || isMuted(state.rooms.get(roomId))) return;
   try {
-    const note = new Notification(message.userName, { body: message.content, tag: message.roomId });
+    const note = new Notification(userName, { body: content, tag: roomId });
     note.onclick = () => {
       window.focus();
-      goTo(message.roomId, message.seq);
+      goTo(roomId, seq);
     };
+    notes.set(roomId, note);
   } catch {
     // browsers of phones want a service worker for it
   }
+}
+
+// Where only mentions are told, their own event does that.
+function notifyMention(mention) {
+  if (state.rooms.get(mention.roomId)?.notifications?.level === 'mentions' && !isInFront()) show(mention);
+}
+
+// Read here or on another device.
+function closeNotes() {
+  for (const [id, note] of notes)
+    if (!state.rooms.get(id)?.unreadCount) {
+      note.close?.();
+      notes.delete(id);
+    }
 }
 
 // A browser wants a gesture before it asks: the first message that one sends.
@@ -130,8 +151,18 @@ export function start(root, me) {
   listen('online', () => {
     banner.hidden = state.online;
   });
-  listen('rooms', unreadTitle);
+  let planned = false;
+  listen('rooms', () => {
+    if (!planned)
+      requestAnimationFrame(() => {
+        planned = false;
+        unreadTitle();
+        closeNotes();
+      });
+    planned = true;
+  });
   listen('messages', notify);
+  listen('mention', notifyMention);
   listen('room-gone', ({ id, words }) => {
     const isShown = location.hash === `#/room/${id}`;
     if (isShown) {

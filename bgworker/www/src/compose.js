@@ -11,23 +11,33 @@ const TYPING_AGAIN_MS = 1500;
 const KEEP_DRAFT_MS = 300;
 const TALLEST_PX = 160;
 
+// Whom one can mention besides members.
+function everyone(room) {
+  if (room.kind !== 'group' || (room.whoMayMentionAll !== 'members' && room.role !== 'admin')) return [];
+  return [
+    { username: 'all', name: t('Everyone') },
+    { username: 'here', name: t('Everyone who is online') },
+  ];
+}
+
 // What is not sent when it closes is there when it opens again.
 export class Compose {
-  // onSent() is called when something was sent.
-  constructor(room, onSent) {
-    Object.assign(this, { room, onSent, answered: null, typingSent: 0 });
+  // onSent() is called when something was sent.  In the thread of a message all that is written answers it.
+  constructor(room, onSent, thread = null) {
+    Object.assign(this, { room, onSent, thread, answered: thread, typingSent: 0 });
     this.input = h('textarea', {
       rows: 1,
-      'aria-label': t('Message'),
-      placeholder: t('Write a message'),
+      'aria-label': thread ? t('Reply in thread') : t('Message'),
+      placeholder: thread ? t('Reply in thread') : t('Write a message'),
       dir: 'auto',
       maxlength: 20000,
-      value: room.draft ?? '',
+      value: thread ? '' : (room.draft ?? ''),
     });
     this.replying = h('div', { class: 'replying', hidden: true });
-    this.offer = new MentionOffer(this.input, () =>
-      membersOf(room.id).filter((who) => who.userId !== state.me.id),
-    );
+    this.offer = new MentionOffer(this.input, () => [
+      ...membersOf(room.id).filter((who) => who.userId !== state.me.id),
+      ...everyone(room),
+    ]);
     this.onHide = () => this.saveDraft();
     addEventListener('pagehide', this.onHide);
     this.input.addEventListener('input', () => this.onInput());
@@ -55,7 +65,9 @@ export class Compose {
   onKey(event) {
     if (this.offer.onKey(event)) return;
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) this.submit(event);
-    if (event.key === 'Escape') this.replyTo(null);
+    if (event.key !== 'Escape' || this.thread) return;
+    if (this.answered) event.preventDefault();
+    this.replyTo(null);
   }
 
   focus() {
@@ -69,6 +81,7 @@ export class Compose {
   }
 
   replyTo(m) {
+    if (this.thread) return;
     this.answered = m;
     this.replying.hidden = !m;
     if (!m) return;
@@ -108,6 +121,7 @@ export class Compose {
     clearTimeout(this.saving);
     this.saving = undefined;
     const { value } = this.input;
+    if (this.thread) return;
     if (value === (this.room.draft ?? '')) return;
     this.room.draft = value;
     if (value.trim()) keep('drafts', value, this.room.id);

@@ -98,14 +98,17 @@ function field(name, { label, rows, options, value, ...props }) {
     ? h(
         'select',
         { name },
-        options.map((one) => h('option', { value: one, selected: one === value }, t(one))),
+        options.map((one) => {
+          const [choice, words] = [one].flat();
+          return h('option', { value: choice, selected: choice === value }, words ?? t(choice));
+        }),
       )
     : h(rows ? 'textarea' : 'input', { dir: 'auto', autocomplete: 'off', ...props, value, rows, name });
   return { name, input, node: h('label', {}, label, input) };
 }
 
 // Asks with a native dialog: fields are inputs by name, several lines where `rows` is given, a choice where `options`
-// are.  act(values) does what was asked for; what it refuses is shown in the dialog, which keeps what was typed.
+// are: values, or pairs of a value and its words.  act(values) does what was asked for; what it refuses is shown in the dialog, which keeps what was typed.
 // Resolves to the values once it is done, or to null.
 // `about` is shown above the fields.
 export function ask(title, fields, action = t('OK'), act = async () => {}, about = []) {

@@ -8,6 +8,7 @@ import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
 import { after, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
 import { firstUnread } from './receipts.js';
 import { state } from './state.js';
+import { Walk } from './walk.js';
 
 const WINDOW = 150;
 const STEP = 50;
@@ -20,10 +21,10 @@ const FLASH_MS = 2000;
 
 const IN_VIEW_STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
-// onReply(message); onView() when other messages are in view than before.
+// on: { onReply(message), onThread(message), onMore(button, message) }; onView() when other messages are in view than before.
 export class History {
-  constructor(room, { onReply, onView }) {
-    Object.assign(this, { room, onReply, onView, last: null, count: WINDOW, moving: false, lastTop: 0 });
+  constructor(room, { onView, ...on }) {
+    Object.assign(this, { room, on, onView, last: null, count: WINDOW, moving: false, lastTop: 0 });
     this.isSettled = false; // until it was opened where it is to be
     this.stuck = true; // stays at the end, whatever comes, until the reader scrolls up
     this.nodes = new Map(); // by key: a message's number, what is being sent, a line between
@@ -35,9 +36,7 @@ export class History {
       { class: 'scroller', role: 'region', 'aria-label': t('Conversation') },
       this.list,
     );
-    this.current = null; // the one message that Tab stops at; arrows lead to the others
-    this.list.addEventListener('focusin', ({ target }) => this.onFocus(target.closest('.message')));
-    this.list.addEventListener('keydown', (event) => this.onKey(event));
+    this.walk = new Walk(this.list);
     this.down = iconButton('down', t('Jump to latest'), () => this.toNewest(), {
       class: 'icon to-end',
       hidden: true,
@@ -90,7 +89,7 @@ export class History {
 
   render(m) {
     this.findQuoted(m);
-    return bubble(this.room, m, { onReply: this.onReply, onQuote: (seq) => this.jump(seq) });
+    return bubble(this.room, m, { ...this.on, onQuote: (seq) => this.jump(seq) });
   }
 
   async findQuoted(m) {
@@ -122,8 +121,7 @@ export class History {
       if (node === before) before = before.nextElementSibling;
       else this.list.insertBefore(node, before);
     }
-    if (!this.list.contains(document.activeElement))
-      this.setCurrent([...this.list.querySelectorAll('.message')].at(-1));
+    this.walk.rest();
     this.showDown();
   }
 
@@ -146,7 +144,7 @@ export class History {
     this.unwatch(old);
     const hasFocus = old.contains(document.activeElement);
     keepFocus(this.list, () => old.replaceWith(node));
-    if (this.current === old) this.setCurrent(node);
+    if (this.walk.current === old) this.walk.setCurrent(node);
     if (hasFocus && !node.contains(document.activeElement)) node.focus({ preventScroll: true });
   }
 
@@ -166,32 +164,6 @@ export class History {
       const node = this.nodes.get(m.seq);
       if (node && m.senderId === state.me.id) refreshTicks(node, this.room, m);
     }
-  }
-
-  // ---- the keyboard ------------------------------------------------------------------
-
-  setCurrent(node) {
-    if (this.current === node) return;
-    if (this.current)
-      [this.current, ...partsOf(this.current)].forEach((part) => part.setAttribute('tabindex', '-1'));
-    this.current = node;
-    node?.setAttribute('tabindex', '0');
-  }
-
-  // Its links and buttons can be reached once somebody is there.
-  onFocus(node) {
-    this.setCurrent(node);
-    if (node) partsOf(node).forEach((part) => part.setAttribute('tabindex', '0'));
-  }
-
-  onKey(event) {
-    if (!event.target.matches('.message')) return;
-    const all = [...this.list.querySelectorAll('.message')];
-    const at = all.indexOf(event.target);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-    if (!all[to]) return;
-    event.preventDefault();
-    all[to].focus();
   }
 
   // ---- what is in view ---------------------------------------------------------------
@@ -335,6 +307,15 @@ export class History {
     setTimeout(() => node.classList.remove('found'), FLASH_MS);
   }
 
+  // The line above what was marked as unread.
+  showUnreadFrom(seq) {
+    this.unreadFrom = seq;
+    const old = this.nodes.get('new');
+    old?.remove();
+    this.nodes.delete('new');
+    this.draw();
+  }
+
   // Where a room opens: at the line above what is unread, or at the end where all of that has room.
   async openAtUnread() {
     if (this.unreadFrom === Infinity) return;
@@ -374,8 +355,6 @@ export class History {
     this.draw();
   }
 }
-
-const partsOf = (message) => message.querySelectorAll('a, button');
 
 const frame = () => new Promise(requestAnimationFrame);
 

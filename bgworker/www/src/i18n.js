@@ -39,7 +39,7 @@ export function locale() {
 }
 
 // Words that are computed: t('online'), t('away'), t('busy'), t('offline'); t('host'), t('co-host'), t('participant'),
-// t('viewer'); t('camera'), t('microphone'), t('screen'); t('good connection'), t('fair connection'), t('poor connection').
+// t('viewer'); t('member'), t('admin'); t('camera'), t('microphone'), t('screen'); t('good connection'), t('fair connection'), t('poor connection').
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 

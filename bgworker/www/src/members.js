@@ -1,10 +1,13 @@
 // Who is in a room: looking, adding, removing, renaming, leaving.
 import { t } from './i18n.js';
 import { findUsers, rest } from './api.js';
-import { ask, avatar, h, iconButton, openDialog, whenOf } from './dom.js';
+import { ask, avatar, guarded, h, iconButton, openDialog } from './dom.js';
+import { lastSeen } from './presence.js';
 import { dot } from './rooms.js';
 import { membersOf, state, title } from './state.js';
 import { loadMembers, loadRooms } from './store.js';
+
+const ROLES = ['member', 'admin'];
 
 const path = (id, ...more) => ['/api/chat/rooms', id, ...more].join('/');
 
@@ -46,10 +49,22 @@ function leave(room) {
   );
 }
 
-export function lastSeen(userId) {
-  const { status, statusMessage, lastSeen: since } = state.presence.get(userId) ?? {};
-  if (status && status !== 'offline') return [t(status), statusMessage].filter(Boolean).join(': ');
-  return since ? t('last seen {when}', { when: whenOf(since) }) : t('offline');
+const setRole = (id, userId, role) =>
+  guarded(async () => {
+    await rest('PATCH', path(id, 'members', encodeURIComponent(userId)), { role });
+    await loadMembers(id);
+  });
+
+function roleSelect(id, who) {
+  const select = h(
+    'select',
+    {
+      'aria-label': t('Role of {name}', { name: who.name }),
+      onchange: () => setRole(id, who.userId, select.value),
+    },
+    ROLES.map((one) => h('option', { value: one, selected: one === who.role }, t(one))),
+  );
+  return select;
 }
 
 export function showMembers(id) {
@@ -76,6 +91,7 @@ export function showMembers(id) {
             .join(' · '),
         ),
       ),
+      isAdmin && who.userId !== state.me.id && roleSelect(id, who),
       isAdmin &&
         who.userId !== state.me.id &&
         iconButton(

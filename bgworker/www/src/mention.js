@@ -4,20 +4,21 @@ import { h, replace } from './dom.js';
 
 const BEING_WRITTEN = /(?:^|\s)@([^\s@]*)$/u;
 const OFFERED = 6;
+let made = 0; // a conversation and a thread beside it have one each
 
 // Offers members() above a text field: arrows choose, Enter and Tab take.
 export class MentionOffer {
   constructor(input, members) {
-    Object.assign(this, { input, members, found: [], chosen: 0 });
+    Object.assign(this, { input, members, found: [], chosen: 0, id: `mentions${made++}` });
     this.node = h('div', {
       class: 'row offer',
-      id: 'mentions',
+      id: this.id,
       role: 'listbox',
       'aria-label': t('Mention a member'),
       hidden: true,
     });
     input.setAttribute('aria-autocomplete', 'list');
-    input.setAttribute('aria-controls', 'mentions');
+    input.setAttribute('aria-controls', this.id);
     input.addEventListener('input', () => this.look());
   }
 
@@ -62,7 +63,7 @@ export class MentionOffer {
         'div',
         {
           role: 'option',
-          id: `mention-${i}`,
+          id: `${this.id}-${i}`,
           'aria-selected': String(i === this.chosen),
           onclick: () => this.take(who),
         },
@@ -70,7 +71,7 @@ export class MentionOffer {
         ` @${who.username}`,
       );
     replace(this.node, this.found.map(option));
-    this.input.setAttribute('aria-activedescendant', `mention-${this.chosen}`);
+    this.input.setAttribute('aria-activedescendant', `${this.id}-${this.chosen}`);
   }
 
   // Result: whether the key was for the offer.
@@ -90,20 +91,48 @@ export class MentionOffer {
   }
 }
 
+// Where an @ may begin a mention: after anything but a letter, a digit or one of _/.@; letters of scripts that do not divide
+// words do not hinder.
+const HINDERS = /[\p{L}\p{N}_/.@]$/u;
+const UNDIVIDED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
+const GOES_ON = /^[\p{L}\p{N}]/u;
+
+const plain = (text) => text.normalize('NFC').toLowerCase();
+
+// The longest name that stands there, as long as no letter or digit goes on behind it.
+function nameAt(text, names) {
+  return names.find(({ name, last }) => {
+    const rest = text.slice(name.length);
+    const isWhole = !GOES_ON.test(rest) || UNDIVIDED.test(rest.slice(0, 1)) || UNDIVIDED.test(last);
+    return plain(text.slice(0, name.length)) === name && isWhole;
+  });
+}
+
 // A message's text as nodes, with the mentions of members marked.
 export function withMentions(text, members, ownId) {
-  const byName = new Map(members.map((who) => [who.username.toLowerCase(), who]));
-  return text.split(/(@[^\s@]+)/u).map((part) => {
-    const who =
-      part[0] === '@' &&
-      byName.get(
-        part
-          .slice(1)
-          .toLowerCase()
-          .replace(/[.,:;!?)]+$/u, ''),
-      );
-    return who
-      ? h('span', { class: `mention ${who.userId === ownId ? 'me' : ''}`, title: who.name }, part)
-      : part;
-  });
+  if (!text.includes('@')) return [text];
+  const named = members.map((who) => ({ who, name: plain(who.username) }));
+  const names = [...named, ...['all', 'here'].map((name) => ({ who: { userId: ownId, name: '' }, name }))]
+    .map((one) => ({ ...one, last: one.name.slice(-1) }))
+    .sort((a, b) => b.name.length - a.name.length);
+  const parts = [];
+  let from = 0;
+  for (let at = text.indexOf('@'); at >= 0; at = text.indexOf('@', at + 1)) {
+    const before = text.slice(0, at);
+    const found = (!HINDERS.test(before) || UNDIVIDED.test(before)) && nameAt(text.slice(at + 1), names);
+    if (!found) continue;
+    const { who, name } = found;
+    const end = at + 1 + name.length;
+    parts.push(
+      text.slice(from, at),
+      h(
+        'span',
+        { class: `mention ${who.userId === ownId ? 'me' : ''}`, title: who.name },
+        text.slice(at, end),
+      ),
+    );
+    from = end;
+  }
+  return [...parts, text.slice(from)].filter((part) => part !== '');
 }

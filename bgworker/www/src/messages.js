@@ -21,6 +21,9 @@ export function emptyRoom(data) {
     outbox: Promise.resolve(),
     typing: new Map(),
     seen: new Set(), // numbers of messages that were in view, until the server knows it
+    held: false, // marked as unread: what is in view is not seen until the room is opened again
+    counted: data.lastSeq, // the last message that unreadCount and mentionCount have counted at the server
+    mentioned: new Set(), // numbers of messages that mention us, of those we heard of since
     deliveredSeq: 0,
   };
 }
@@ -56,14 +59,48 @@ function putAll(room, messages) {
   advance(room);
 }
 
-// Reactions stand beside a page of messages; a message that the page has none for has none.
-function putPage(room, { data, reactions }) {
+// Reactions, pins and threads stand beside a page of messages; a message that the page has none for has none.
+function putPage(room, { data, reactions, pinned = [], threads = [] }) {
   putAll(
     room,
-    data.map((message) => ({ ...message, reactions: new Map() })),
+    data.map((message) => ({ ...message, reactions: new Map(), pinned: false, replies: 0 })),
   );
+  const of = (messageId) => room.messages.get(seqOf(messageId)) ?? {};
   for (const { messageId, emoji, userIds } of reactions)
-    room.messages.get(seqOf(messageId))?.reactions.set(emoji, new Set(userIds));
+    of(messageId).reactions?.set(emoji, new Set(userIds));
+  for (const messageId of pinned) of(messageId).pinned = true;
+  for (const { messageId, replyCount, lastReplyAt } of threads)
+    Object.assign(of(messageId), { replies: replyCount, lastReplyAt });
+}
+
+// A message that came or went counts in the thread of the one it answers.  Result: that one, if it is loaded.
+export function countReply(room, { replyTo, createdAt }, step) {
+  const parent = replyTo && room.messages.get(seqOf(replyTo));
+  if (!parent) return null;
+  parent.replies = Math.max(0, (parent.replies ?? 0) + step);
+  if (step > 0) parent.lastReplyAt = createdAt;
+  return parent;
+}
+
+// As the server gives messages that were asked for one by one: with what else there is to them.
+function putFull(room, { reactions, replyCount, ...message }) {
+  const given = new Map(reactions.map(({ emoji, userIds }) => [emoji, new Set(userIds)]));
+  put(room, { ...message, reactions: given, replies: replyCount });
+  return room.messages.get(message.seq);
+}
+
+// What answers a message, a page of it.
+export async function loadReplies(room, message, cursor) {
+  const query = new URLSearchParams({ limit: 200, ...(cursor && { cursor }) });
+  const page = await rest('GET', `${path(message)}/replies?${query}`);
+  Object.assign(message, { replies: page.replyCount, lastReplyAt: page.lastReplyAt });
+  return { replies: page.data.map((one) => putFull(room, one)), nextCursor: page.nextCursor };
+}
+
+// The latest pin first.
+export async function loadPins(room) {
+  const { data } = await rest('GET', `/api/chat/rooms/${room.id}/pins`);
+  return data.map((one) => putFull(room, one));
 }
 
 const fetchPage = (room, query) =>
@@ -151,6 +188,7 @@ export async function renew() {
 function takeMissed(room, { messages, hasMore }) {
   if (!messages.length) return false;
   const before = room.newest;
+  for (const message of messages) if (!room.messages.has(message.seq)) countReply(room, message, 1);
   putAll(room, messages);
   link(room, before, messages[0].seq);
   advance(room);
@@ -162,6 +200,7 @@ function takeMissed(room, { messages, hasMore }) {
 const path = (message) => `/api/chat/rooms/${message.roomId}/msgs/${message.id}`;
 
 export const edit = (message, content) => rest('PATCH', path(message), { content });
+export const pin = (message, on) => rest(on ? 'PUT' : 'DELETE', `${path(message)}/pin`);
 export const remove = (message) => rest('DELETE', path(message));
 export const receipts = (message) => rest('GET', `${path(message)}/receipts`);
 export const tellDelivered = (message) => rest('PUT', `${path(message)}/delivered`);

@@ -30,6 +30,7 @@ export function firstUnread(room) {
 // A message is seen when it was in view while somebody looked at the page.  The mark moves only over messages that were
 // seen, are one's own, or are deleted: what somebody has jumped over stays unread.
 export function markSeen(room, seqs) {
+  if (room.held) return;
   for (const seq of seqs) if (seq > room.lastReadSeq) room.seen.add(seq);
   const before = room.lastReadSeq;
   const fresh = [];
@@ -38,7 +39,8 @@ export function markSeen(room, seqs) {
   if (room.lastReadSeq === before) return;
   const isAll = room.lastReadSeq >= room.lastSeq;
   room.unreadCount = isAll ? 0 : Math.max(0, room.unreadCount - fresh.length);
-  changed('rooms');
+  if (isAll) room.mentionCount = 0;
+  changed('rooms', room.id);
   for (let i = 0; i < fresh.length; i += SEEN_AT_ONCE) tellSeen(room, fresh.slice(i, i + SEEN_AT_ONCE));
 }
 
@@ -57,9 +59,11 @@ export async function markAllRead(room) {
   const last = run(room, SEEN_AT_ONCE).findLast((m) => !isNothingToRead(m));
   if (!last) return;
   await emit('mark-msgs-seen', { roomId: room.id, messageIds: [last.id] });
+  room.held = false;
   room.lastReadSeq = Math.max(room.lastReadSeq, last.seq);
   room.unreadCount = 0;
-  changed('rooms');
+  room.mentionCount = 0;
+  changed('rooms', room.id);
 }
 
 // One receipt for all that came within a moment: what is before a delivered message is delivered too.

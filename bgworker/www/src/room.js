@@ -4,12 +4,17 @@ import { rest } from './api.js';
 import { Compose } from './compose.js';
 import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
 import { History } from './history.js';
-import { lastSeen, showMembers } from './members.js';
+import { lastSeen } from './presence.js';
 import { loadLatest } from './messages.js';
 import { send } from './outbox.js';
 import { loadDelivered, markAllRead, markSeen } from './receipts.js';
-import { isInFront, listen, state, title } from './state.js';
+import { isInFront, listen, state, title, whyClosed } from './state.js';
 import { loadMembers } from './store.js';
+
+const NARROW = '(max-width: 64rem)'; // as in chat.css
+
+// What few people need is loaded when they do.
+const later = (loading, work) => guarded(async () => work(await loading));
 
 export function whoTypes(names) {
   if (!names.length) return '';
@@ -25,8 +30,10 @@ export class RoomView {
     this.tail = null; // the newest message while somebody watches the end
     this.isPlaced = false; // until it was opened at the first unread message
     this.compose = new Compose(this.room, () => this.history.toNewest());
+    this.panel = null; // a thread, or what is pinned
+    this.room.held = false;
     this.history = new History(this.room, {
-      onReply: (m) => this.compose.replyTo(m),
+      ...this.actions(),
       onView: () => {
         this.see();
         this.drawUnread();
@@ -42,9 +49,22 @@ export class RoomView {
     );
     this.typing = h('p', { class: 'typing', role: 'status' });
     this.history.node.prepend(this.unread);
+    this.closed = h('p', { class: 'closed', hidden: true });
+    this.view = view;
     this.listen();
-    this.show(view);
+    this.show();
     this.ready = guarded(() => this.load());
+  }
+
+  actions() {
+    return {
+      onReply: (m) => this.compose.replyTo(m),
+      onThread: (m) => this.openThread(m),
+      onMore: (button, m) =>
+        later(import('./more.js'), ({ messageMenu }) =>
+          messageMenu(button, this.room, m, { onThread: () => this.openThread(m) }),
+        ),
+    };
   }
 
   listen() {
@@ -68,7 +88,11 @@ export class RoomView {
         'typing',
         ours(() => this.drawTyping()),
       ),
-      listen('rooms', () => this.drawHeading()),
+      listen('rooms', (id) => (!id || id === this.id) && this.drawHeading()),
+      listen(
+        'held',
+        ours(() => this.history.showUnreadFrom(this.room.lastReadSeq + 1)),
+      ),
       listen('meetings', (meeting) => this.history.redrawMeeting(meeting)),
       listen('presence', () => this.drawHeading()),
     ];
@@ -77,10 +101,10 @@ export class RoomView {
     document.addEventListener('visibilitychange', this.onLook);
   }
 
-  show(view) {
+  show() {
     const { room } = this;
     replace(
-      view,
+      this.view,
       h(
         'header',
         { class: 'bar' },
@@ -88,10 +112,14 @@ export class RoomView {
         avatar(title(room), room.peer?.id ?? room.id),
         h('div', { class: 'grow' }, this.heading, this.under),
         iconButton('camera', t('Start a meeting'), () => this.meet(), { class: 'icon plain' }),
-        iconButton('people', t('Members'), () => showMembers(this.id)),
+        iconButton('people', t('Members'), () =>
+          later(import('./members.js'), ({ showMembers }) => showMembers(this.id)),
+        ),
+        iconButton('more', t('Room actions'), ({ currentTarget }) => this.openMenu(currentTarget)),
       ),
       this.history.node,
       this.typing,
+      this.closed,
       this.compose.node,
     );
     this.drawHeading();
@@ -165,16 +193,67 @@ export class RoomView {
     return this.ready.then(() => this.history.jump(seq));
   }
 
+  // ---- beside it --------------------------------------------------------------------
+
+  openMenu(button) {
+    return later(import('./more.js'), ({ roomMenu }) =>
+      roomMenu(button, this.room, { onPins: () => this.openPins() }),
+    );
+  }
+
+  openThread(m) {
+    this.openPanel(({ ThreadPanel }, on) => new ThreadPanel(this.room, m, on));
+  }
+
+  openPins() {
+    this.openPanel(({ PinsPanel }, on) => new PinsPanel(this.room, on));
+  }
+
+  openPanel(make) {
+    return later(import('./panel.js'), (module) => {
+      if (!this.history.list.isConnected) return;
+      this.closePanel();
+      const on = {
+        ...this.actions(),
+        onClose: () => this.closePanel(),
+        onJump: (seq) => {
+          if (matchMedia(NARROW).matches) this.closePanel();
+          this.history.jump(seq);
+        },
+      };
+      this.panel = make(module, on);
+      this.view.append(this.panel.node);
+      this.view.classList.add('with-aside');
+      this.panel.start();
+    });
+  }
+
+  closePanel() {
+    this.panel?.close();
+    this.panel = null;
+    this.view.classList.remove('with-aside');
+  }
+
   // ---- drawing ------------------------------------------------------------------------
 
   drawHeading() {
     const { room } = this;
     if (!this.unread.hidden) this.drawUnread();
     this.heading.textContent = title(room);
-    this.under.textContent =
+    const who =
       room.kind === 'direct' && room.peer
         ? lastSeen(room.peer.id)
         : tn(room.memberCount, '1 member', '{n} members');
+    this.under.textContent = [who, room.topic].filter(Boolean).join(' · ');
+    this.drawClosed();
+  }
+
+  drawClosed() {
+    const why = whyClosed(this.room);
+    if (this.closed.textContent === why) return;
+    this.closed.textContent = why;
+    this.closed.hidden = Boolean(!why);
+    this.compose.node.hidden = Boolean(why);
   }
 
   drawTyping() {
@@ -201,6 +280,7 @@ export class RoomView {
 
   close() {
     this.stops.forEach((stop) => stop());
+    this.closePanel();
     this.history.close();
     removeEventListener('focus', this.onLook);
     document.removeEventListener('visibilitychange', this.onLook);

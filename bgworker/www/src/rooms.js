@@ -1,7 +1,8 @@
 // The list of rooms: the newest first, with what was said last and how much is unread.
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { avatar, briefOf, h, replace, rove } from './dom.js';
-import { listen, state, title } from './state.js';
+import { icon } from './icons.js';
+import { calling, isMuted, listen, state, title } from './state.js';
 
 function lastTime(room) {
   return room.lastMessage?.createdAt ?? room.createdAt;
@@ -26,13 +27,37 @@ export function dot(userId) {
   return h('span', { class: `dot ${status}`, title: t(status), role: 'img', 'aria-label': t(status) });
 }
 
-function badge(room) {
-  const count = room.unreadCount;
-  if (!count) return null;
+const short = (n) => (n > 99 ? '99+' : String(n));
+const sign = (name, words) => h('span', { role: 'img', 'aria-label': words, title: words }, icon(name));
+
+// Muted, mentions of us, what is unread.  What does not call for us is pale.
+function badges(room) {
+  const { unreadCount, mentionCount } = room;
   return h(
     'span',
-    { class: 'badge', role: 'img', 'aria-label': t('{n} unread', { n: count }) },
-    count > 99 ? '99+' : String(count),
+    { class: 'badges' },
+    room.archived && sign('archive', t('archived')),
+    isMuted(room) && sign('silent', t('muted')),
+    mentionCount > 0 &&
+      h(
+        'span',
+        {
+          class: `badge mentions ${isMuted(room) ? 'pale' : ''}`,
+          role: 'img',
+          'aria-label': tn(mentionCount, '1 mention', '{n} mentions'),
+        },
+        `@${short(mentionCount)}`,
+      ),
+    unreadCount > 0 &&
+      h(
+        'span',
+        {
+          class: `badge ${calling(room) ? '' : 'pale'}`,
+          role: 'img',
+          'aria-label': t('{n} unread', { n: unreadCount }),
+        },
+        short(unreadCount),
+      ),
   );
 }
 
@@ -47,7 +72,7 @@ function fill(link, room) {
     h('span', { class: 'who', dir: 'auto' }, title(room)),
     h('time', { datetime: lastTime(room) }, briefOf(lastTime(room))),
     h('span', { class: 'snippet', dir: 'auto' }, snippet(room)),
-    badge(room),
+    badges(room),
   ].filter(Boolean);
   if (isOpen(room)) link.setAttribute('aria-current', 'page');
   else link.removeAttribute('aria-current');
@@ -62,7 +87,10 @@ function oneTabStop(list) {
     links.find((link) => link === document.activeElement) ??
     links.find((link) => link.hasAttribute('aria-current')) ??
     links.find((link) => !link.parentNode.hidden);
-  for (const link of links) link.setAttribute('tabindex', link === stop ? '0' : '-1');
+  for (const link of links) {
+    const index = link === stop ? '0' : '-1';
+    if (link.getAttribute('tabindex') !== index) link.setAttribute('tabindex', index);
+  }
 }
 
 // Narrows the list by what is typed; Enter opens the first that is left.  Ctrl+K leads here from anywhere.
@@ -104,40 +132,61 @@ function filterField(list, draw) {
 // What stays stays the same element, so that a click or the keyboard's place is not lost under a busy list.
 export function roomList() {
   const list = h('ul', { class: 'rooms' });
-  const filter = filterField(list, () => draw());
+  const filter = filterField(list, () => drawAll());
   rove(list, 'a');
   const items = new Map(); // room id -> li
+  let stale = new Set(); // ids of rooms that have changed; null: any may have
   let planned = false;
 
-  function draw() {
-    planned = false;
-    const focused = list.contains(document.activeElement) && document.activeElement;
+  function order() {
+    const rooms = [...state.rooms.values()].map((room) => [room.archived ? 0 : 1, lastTime(room), room]);
+    rooms.sort(([a, x], [b, y]) => b - a || (x < y ? 1 : x > y ? -1 : 0));
+    return rooms.map(([, , room]) => room);
+  }
+
+  function forgetGone() {
     for (const [id, node] of items)
       if (!state.rooms.has(id)) {
         node.remove();
         items.delete(id);
       }
+  }
+
+  // Once a frame, and only the rooms that have changed.
+  function draw() {
+    planned = false;
+    const focused = list.contains(document.activeElement) && document.activeElement;
+    if (!stale) forgetGone();
     const wanted = filter.value.trim().toLowerCase();
     let before = list.firstElementChild;
-    for (const room of [...state.rooms.values()].sort((a, b) => lastTime(b).localeCompare(lastTime(a)))) {
-      if (!items.has(room.id)) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
+    for (const room of order()) {
+      const isNew = !items.has(room.id);
+      if (isNew) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
       const node = items.get(room.id);
-      fill(node.firstElementChild, room);
-      node.hidden = !title(room).toLowerCase().includes(wanted);
+      if (isNew || !stale || stale.has(room.id)) {
+        fill(node.firstElementChild, room);
+        node.hidden = !title(room).toLowerCase().includes(wanted);
+      }
       if (node === before) before = before.nextElementSibling;
       else list.insertBefore(node, before);
     }
+    stale = new Set();
     oneTabStop(list);
     if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 
-  const plan = () => {
-    if (!planned) {
-      planned = true;
-      requestAnimationFrame(draw);
-    }
+  const drawAll = () => {
+    stale = null;
+    draw();
   };
-  for (const what of ['rooms', 'typing', 'presence']) listen(what, plan);
-  addEventListener('hashchange', plan);
+  const plan = (id) => {
+    if (typeof id !== 'string') stale = null;
+    stale?.add(id);
+    if (!planned) requestAnimationFrame(draw);
+    planned = true;
+  };
+  for (const what of ['rooms', 'typing']) listen(what, plan);
+  listen('presence', () => plan());
+  addEventListener('hashchange', () => plan());
   return [filter, list];
 }

@@ -43,7 +43,7 @@ export class Session {
   makeParts(joined) {
     const act = (event, payload) => this.act(event, payload);
     this.stage = new Stage({
-      preferLayer: (entry, layer) => this.call.preferLayer(entry, layer),
+      preferLayer: (entry, layer, priority) => this.call.preferLayer(entry, layer, priority),
       onSeen: (participantId, isSeen) => this.call.see(participantId, isSeen),
     });
     this.panels = {

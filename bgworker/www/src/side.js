@@ -1,63 +1,22 @@
 // Beside the views: who one is, search, what can be begun, and the list of rooms.
-import { findUsers, rest, signOut } from './api.js';
-import { ask, avatar, briefOf, guarded, h, iconButton, openDialog, replace } from './dom.js';
+import { rest, signOut } from './api.js';
+import { avatar, guarded, h, iconButton, replace } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { meetingList } from './meetings.js';
 import { dot, roomList } from './rooms.js';
 import { showShortcuts } from './shortcuts.js';
-import { emit } from './socket.js';
-import { listen, state, title } from './state.js';
-import { joinRoom, loadRooms } from './store.js';
+import { listen, state } from './state.js';
+
+// Loaded when somebody asks for it.
+const dialog = (work) => guarded(async () => work(await import('./begin.js')));
 
 // ---- beginning something ------------------------------------------------------------
 
-async function enter(id) {
-  await loadRooms();
-  await joinRoom(id);
-  location.hash = `#/room/${id}`;
-}
-
-function newRoom() {
-  const fields = {
-    name: { label: t('Name'), required: true, maxlength: 100 },
-    members: { label: t('Members (usernames, separated by commas)') },
-  };
-  return ask(t('New room'), fields, t('Create'), async ({ name, members }) => {
-    const names = members.split(',').map((one) => one.trim());
-    const memberIds = await findUsers(...names.filter(Boolean));
-    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
-    await enter(data.id);
-  });
-}
-
-function newDirect() {
-  const fields = { who: { label: t('Username'), required: true } };
-  return ask(t('New direct message'), fields, t('Open'), async ({ who }) => {
-    const memberIds = await findUsers(who.trim());
-    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
-    await enter(data.id);
-  });
-}
-
-function newMeeting() {
-  const fields = {
-    title: { label: t('Title'), required: true, maxlength: 200 },
-    password: { label: t('Password (optional)'), maxlength: 72 },
-    guests: { label: t('People with the link may join without an account'), type: 'checkbox' },
-    lobby: { label: t('People wait until a host admits them'), type: 'checkbox' },
-  };
-  return ask(t('New meeting'), fields, t('Create'), async ({ title: name, password, guests, lobby }) => {
-    const wanted = { title: name, password: password || undefined, access: 'anyone', guests, lobby };
-    const { data } = await rest('POST', '/api/meetings', wanted);
-    location.hash = `#/meeting/${data.id}`;
-  });
-}
-
 const BEGIN = [
-  ['plus', t('New room'), newRoom],
-  ['mail', t('Message'), newDirect],
-  ['camera', t('Meeting'), newMeeting],
+  ['plus', t('New room'), ({ newRoom }) => newRoom()],
+  ['mail', t('Message'), ({ newDirect }) => newDirect()],
+  ['camera', t('Meeting'), ({ newMeeting }) => newMeeting()],
 ];
 
 export function beginButtons() {
@@ -65,7 +24,7 @@ export function beginButtons() {
     'div',
     { class: 'row begin' },
     BEGIN.map(([sign, words, work]) =>
-      h('button', { type: 'button', class: 'plain', onclick: work }, icon(sign), words),
+      h('button', { type: 'button', class: 'plain', onclick: () => dialog(work) }, icon(sign), words),
     ),
   );
 }
@@ -80,6 +39,7 @@ function searchForm(goTo) {
     if (!q) return;
     await guarded(async () => {
       const { data } = await rest('GET', `/api/chat/search?${new URLSearchParams({ q })}`);
+      const { showHits } = await import('./begin.js');
       showHits(q, data, goTo);
     });
   }
@@ -96,54 +56,7 @@ function searchForm(goTo) {
   );
 }
 
-function showHits(q, hits, goTo) {
-  const hit = (m) => {
-    const show = () => {
-      dialog.close();
-      goTo(m.roomId, m.seq);
-    };
-    return h(
-      'li',
-      {},
-      h(
-        'button',
-        { type: 'button', onclick: show },
-        avatar(m.userName, m.senderId),
-        h(
-          'span',
-          { class: 'grow' },
-          h('strong', { dir: 'auto' }, m.userName ?? t('Unknown user')),
-          h('small', {}, ` ${t('in {title}', { title: title(state.rooms.get(m.roomId) ?? {}) })}`),
-          h('span', { class: 'snippet', dir: 'auto' }, m.content),
-        ),
-        h('time', { datetime: m.createdAt }, briefOf(m.createdAt)),
-      ),
-    );
-  };
-  const dialog = openDialog(
-    t('Results for “{q}”', { q }),
-    h('h2', {}, t('Results for “{q}”', { q })),
-    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, t('No results.')),
-    h(
-      'div',
-      { class: 'row end' },
-      h('button', { type: 'button', onclick: () => dialog.close() }, t('Close')),
-    ),
-  );
-}
-
 // ---- oneself ------------------------------------------------------------------------
-
-function changeStatus() {
-  const own = state.presence.get(state.me.id);
-  const fields = {
-    status: { label: t('Status'), options: ['online', 'away', 'busy'], value: own?.status },
-    statusMessage: { label: t('Message (optional)'), value: own?.statusMessage ?? '', maxlength: 100 },
-  };
-  return ask(t('Your status'), fields, t('Save'), ({ status, statusMessage }) =>
-    emit('update-chat-status', { status, statusMessage: statusMessage || null }),
-  );
-}
 
 function ownLine(me) {
   const words = h('small', {});
@@ -158,7 +71,12 @@ function ownLine(me) {
   draw();
   return h(
     'button',
-    { type: 'button', class: 'me', title: t('Your status'), onclick: changeStatus },
+    {
+      type: 'button',
+      class: 'me',
+      title: t('Your status'),
+      onclick: () => dialog(({ changeStatus }) => changeStatus()),
+    },
     face,
     h('span', { class: 'grow' }, h('strong', { dir: 'auto' }, me.name), words),
   );

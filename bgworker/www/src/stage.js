@@ -3,6 +3,12 @@ import { t } from './i18n.js';
 import { h } from './dom.js';
 import { Tile } from './tile.js';
 
+// What comes first where the way to us does not carry all pictures.
+const FRONT = 200;
+const SCREEN = 100;
+const EQUAL = 10;
+const ASIDE = 1;
+
 const SMALL_PX = 220;
 const MEDIUM_PX = 480;
 const GAP_PX = 8;
@@ -35,7 +41,7 @@ function sizeFor(n, width, height) {
 }
 
 export class Stage {
-  // preferLayer(entry, layer) is called when the size of a picture asks for another one; onSeen(participantId, isSeen)
+  // preferLayer(entry, layer, priority) is called when the size or the place of a picture asks for another one; onSeen(participantId, isSeen)
   // when a tile comes into view or leaves it.
   constructor({ preferLayer, onSeen }) {
     Object.assign(this, { preferLayer, onSeen, isSpeakerView: false, pinned: null, speaker: null });
@@ -60,7 +66,11 @@ export class Stage {
 
   measure(node) {
     const entry = this.entries.get(node);
-    if (entry) this.preferLayer(entry, layerFor(node.clientWidth));
+    if (!entry) return;
+    const { front } = this;
+    const priority =
+      front?.node === node ? FRONT : front || !this.isSeen(entry.participantId) ? ASIDE : EQUAL;
+    this.preferLayer(entry, layerFor(node.clientWidth), entry.source === 'screen' ? SCREEN : priority);
   }
 
   // With one tile in front the others stand small below it.
@@ -155,7 +165,11 @@ export class Stage {
   }
 
   tellSeen(ids) {
-    for (const id of ids) if (this.tiles.has(id)) this.onSeen(id, this.isSeen(id));
+    for (const id of ids) {
+      if (!this.tiles.has(id)) continue;
+      this.onSeen(id, this.isSeen(id));
+      this.measure(this.tiles.get(id).node);
+    }
   }
 
   // Result: whether it is on now.
@@ -185,6 +199,7 @@ export class Stage {
       tile.showPinned(id === this.pinned);
     }
     this.layOutAll();
+    for (const node of this.entries.keys()) this.measure(node);
   }
 
   speak(participantId) {

@@ -13,6 +13,7 @@ export const state = {
   isCurrent: false,
   presence: new Map(),
   epoch: null, // of what is loaded
+  blocks: new Set(), // ids of users
 };
 
 export function changed(what, detail) {
@@ -32,6 +33,24 @@ export function title(room) {
 
 export function membersOf(roomId) {
   return [...(state.members.get(roomId)?.values() ?? [])];
+}
+
+export function isMuted({ notifications: { level, mutedUntil } = {} }) {
+  return level === 'none' || (Boolean(mutedUntil) && new Date(mutedUntil) > new Date());
+}
+
+// How many messages of a room call for us.
+export function calling(room) {
+  if (isMuted(room)) return 0;
+  return room.notifications?.level === 'mentions' ? room.mentionCount : room.unreadCount;
+}
+
+// Why one cannot write in a room; '' if one can.
+export function whyClosed(room) {
+  if (room.archived) return t('This room is archived. Nobody can write in it.');
+  if (room.whoMayPost === 'admins' && room.role !== 'admin') return t('Only admins can write in this room.');
+  if (state.blocks.has(room.peer?.id)) return t('You blocked {name}.', { name: title(room) });
+  return '';
 }
 
 // Whether somebody looks at the page.

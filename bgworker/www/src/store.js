@@ -2,7 +2,7 @@
 import { t } from './i18n.js';
 import { all, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
-import { catchUp, emptyRoom, put, renew, seqOf } from './messages.js';
+import { catchUp, countReply, emptyRoom, put, renew, seqOf } from './messages.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
 import { emit, socket } from './socket.js';
@@ -10,6 +10,7 @@ import { changed, state, title } from './state.js';
 
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
 const RETRY_MS = 2000;
+const BEHIND_MS = 400; // how long what we have told may take to come back
 
 // ---- rooms, members, presence ------------------------------------------------------
 
@@ -20,7 +21,7 @@ export async function loadRooms() {
   const drafts = state.rooms.size ? [] : await loadDrafts();
   for (const room of data) {
     const known = state.rooms.get(room.id);
-    state.rooms.set(room.id, known ? Object.assign(known, room) : emptyRoom(room));
+    state.rooms.set(room.id, known ? Object.assign(known, room, { counted: room.lastSeq }) : emptyRoom(room));
   }
   for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft = draft;
   changed('rooms');
@@ -70,11 +71,11 @@ function onMessage({ roomId, data }) {
   room.lastMessage = data;
   room.typing.delete(data.senderId);
   if (data.senderId !== state.me.id) {
-    room.unreadCount += 1;
+    if (data.seq > room.counted) room.unreadCount += 1;
     delivered(room);
   }
-  changed('messages', { id: roomId, message: data });
-  changed('rooms');
+  changed('messages', { id: roomId, message: data, changed: countReply(room, data, 1) });
+  changed('rooms', roomId);
 }
 
 function onChange(event, apply) {
@@ -86,8 +87,22 @@ function onChange(event, apply) {
     apply(message, data);
     if (isLast) room.lastMessage = message;
     changed('messages', { id: roomId, changed: message });
-    changed('rooms');
+    if (isLast) changed('rooms', roomId);
   });
+}
+
+function onDeleted(message, { timestamp, roomId }) {
+  const wasThere = !message.deletedAt;
+  Object.assign(message, { content: '', metadata: null, deletedAt: timestamp, pinned: false });
+  const parent = wasThere && countReply(state.rooms.get(roomId), message, -1);
+  if (parent) changed('messages', { id: roomId, changed: parent });
+}
+
+function onPinned({ roomId, data }) {
+  const message = state.rooms.get(roomId)?.messages.get(seqOf(data.messageId));
+  if (message) message.pinned = data.pinned;
+  changed('messages', { id: roomId, changed: message });
+  changed('pins', roomId);
 }
 
 function onReaction(message, { emoji, userId, action }) {
@@ -111,12 +126,62 @@ function onSeen({ userId, roomId, messageIds }) {
   changed('seen', roomId);
 }
 
-// Another device of ours has read on.  What we have seen here, and not told yet, is further.
-function onReadState({ roomId, lastReadSeq, unreadCount }) {
+// Our mark has moved, here or on another device.  One that is behind ours may be of what we told a moment ago; the last
+// of them, when nothing follows and nothing waits to be told, is of a device that has marked messages as unread.
+function onReadState(told) {
+  const room = state.rooms.get(told.roomId);
+  if (!room) return;
+  clearTimeout(room.behind);
+  if (told.lastReadSeq >= room.lastReadSeq) takeReadState(room, told);
+  else room.behind = setTimeout(() => room.seen.size || holdUnread(room, told), BEHIND_MS);
+}
+
+// What came behind the last message that the server has counted is counted here.
+export function takeReadState(room, { lastReadSeq, unreadCount, mentionCount, lastSeq }) {
+  Object.assign(room, { lastReadSeq, unreadCount, mentionCount, counted: lastSeq });
+  for (let seq = Math.max(lastSeq, lastReadSeq) + 1; seq <= room.lastSeq; seq++) {
+    const m = room.messages.get(seq);
+    if (m && m.senderId !== state.me.id && !m.deletedAt) room.unreadCount += 1;
+  }
+  for (const seq of room.mentioned)
+    if (seq > lastSeq) room.mentionCount += 1;
+    else room.mentioned.delete(seq);
+  changed('rooms', room.id);
+}
+
+export function holdUnread(room, told) {
+  room.held = true;
+  room.seen.clear();
+  takeReadState(room, told);
+  changed('held', room.id);
+}
+
+function onMention({ roomId, seq, ...more }) {
   const room = state.rooms.get(roomId);
-  if (!room || (lastReadSeq < room.lastReadSeq && room.seen.size)) return;
-  room.lastReadSeq = unreadCount ? lastReadSeq : Math.max(room.lastReadSeq, lastReadSeq);
-  room.unreadCount = unreadCount;
+  if (!room) return;
+  if (seq > Math.max(room.counted, room.lastReadSeq) && !room.mentioned.has(seq)) {
+    room.mentioned.add(seq);
+    room.mentionCount += 1;
+    changed('rooms', roomId);
+  }
+  changed('mention', { roomId, seq, ...more });
+}
+
+function onLevel({ roomId, level, mutedUntil }) {
+  const room = state.rooms.get(roomId);
+  if (room) room.notifications = { level, mutedUntil };
+  changed('rooms', roomId);
+}
+
+async function loadBlocks() {
+  const { data } = await rest('GET', '/api/users/me/blocks');
+  state.blocks = new Set(data.map(({ id }) => id));
+  changed('rooms');
+}
+
+function onBlocked({ userId, blocked }) {
+  if (blocked) state.blocks.add(userId);
+  else state.blocks.delete(userId);
   changed('rooms');
 }
 
@@ -124,7 +189,7 @@ function onMembers({ roomId, memberCount }) {
   const room = state.rooms.get(roomId);
   if (!room) return;
   room.memberCount = memberCount;
-  changed('rooms');
+  changed('rooms', roomId);
   if (state.members.has(roomId)) loadMembers(roomId).catch(() => {});
 }
 
@@ -150,9 +215,17 @@ async function onNotification({ type, data }) {
     state.rooms.delete(data.roomId);
     changed('rooms');
     changed('room-gone', { id: data.roomId, words: room && whyGone(type, title(room), data.by) });
-  } else if (type === 'room-added' || type === 'room-updated') {
+  } else if (type === 'room-updated') {
+    const { id, name, topic, archived, whoMayPost, whoMayAdd, whoMayPin, whoMayMentionAll, history } = data;
+    const settings = { name, topic, archived, whoMayPost, whoMayAdd, whoMayPin, whoMayMentionAll, history };
+    if (state.rooms.has(id)) Object.assign(state.rooms.get(id), settings);
+    changed('rooms', id);
+    changed('members', id); // what one can do with its messages
+  } else if (type === 'room-added') {
     await loadRooms();
-    if (type === 'room-added') await joinRoom(data.roomId);
+    await joinRoom(data.roomId);
+  } else if (type === 'mention') {
+    onMention(data);
   } else if (type === 'new-message') {
     onMessage({ roomId: data.roomId, data });
   }
@@ -174,7 +247,7 @@ async function onConnect() {
     // Messages and receipts are given back by a recovered connection, presence is not.
     const { data: me } = await rest('GET', '/api/users/me');
     keepPresence({ ...me, userId: me.id });
-    await refreshMembers();
+    await Promise.all([refreshMembers(), loadBlocks()]);
     changed('presence');
   } catch {
     socket.disconnect().connect();
@@ -201,13 +274,14 @@ export function startStore(me) {
   onChange('chat-message-edited', (m, data) =>
     Object.assign(m, { content: data.newContent, editedAt: data.timestamp }),
   );
-  onChange('chat-message-deleted', (m, data) =>
-    Object.assign(m, { content: '', metadata: null, deletedAt: data.timestamp }),
-  );
+  onChange('chat-message-deleted', onDeleted);
   onChange('chat-message-reaction', onReaction);
   socket.on('chat-message-delivered', onDelivered);
   socket.on('messages-seen', onSeen);
+  socket.on('chat-message-pinned', onPinned);
   socket.on('chat-read-state', onReadState);
+  socket.on('chat-room-notifications', onLevel);
+  socket.on('chat-user-blocked', onBlocked);
   socket.on('chat-room-members', onMembers);
   socket.on('chat-user-typing', onTyping);
   socket.on('chat-user-status-update', (who) => {

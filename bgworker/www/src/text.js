@@ -1,107 +1,37 @@
 // A message's text as nodes: links, code, and simple Markdown.  No HTML is ever parsed: what looks like it is text.
-import { Lexer, Tokenizer } from 'marked';
 import { h } from './dom.js';
 import { withMentions } from './mention.js';
 
-// What a line of chat does not mean, though it looks like it: it stays text.
-const NOT_HERE = ['code', 'def', 'heading', 'hr', 'html', 'lheading', 'reflink', 'table', 'tag'];
 const MAY_BE_MARKDOWN = /[*_~`>[\\]|^\s*(?:[-+]|\d+[.)])\s|https?:|www\./mu;
-
 const LONGEST = 10_000; // characters; what is longer is shown as it is
 
-class ChatTokenizer extends Tokenizer {
-  link(source) {
-    return source.startsWith('!') ? undefined : super.link(source); // no images
-  }
-}
-for (const name of NOT_HERE) ChatTokenizer.prototype[name] = () => undefined;
+let markdown = null;
+let loading = null;
 
-// words(text) gives the nodes of text that is nothing else.
-class Renderer {
-  constructor(words) {
-    this.words = words;
-  }
-
-  all(tokens) {
-    return tokens.flatMap((token) => this[token.type]?.(token) ?? this.words(token.raw));
-  }
-
-  wrap(tag, { tokens }) {
-    return h(tag, {}, this.all(tokens));
-  }
-
-  paragraph({ tokens }) {
-    return h('p', { dir: 'auto' }, this.all(tokens));
-  }
-
-  blockquote(token) {
-    return this.wrap('blockquote', token);
-  }
-
-  list({ ordered, start, items }) {
-    return h(
-      ordered ? 'ol' : 'ul',
-      { start: ordered ? start : null, dir: 'auto' },
-      items.map((item) => this.wrap('li', item)),
-    );
-  }
-
-  code({ text }) {
-    return h('pre', { tabindex: '-1' }, h('code', {}, text));
-  }
-
-  space() {
-    return [];
-  }
-
-  text({ tokens, text }) {
-    return tokens ? this.all(tokens) : this.words(text);
-  }
-
-  escape({ text }) {
-    return text;
-  }
-
-  strong(token) {
-    return this.wrap('strong', token);
-  }
-
-  em(token) {
-    return this.wrap('em', token);
-  }
-
-  del(token) {
-    return this.wrap('del', token);
-  }
-
-  codespan({ text }) {
-    return h('code', {}, text);
-  }
-
-  br() {
-    return h('br');
-  }
-
-  link({ href, raw, tokens }) {
-    if (!/^https?:\/\/[^\s]/iu.test(href)) return this.words(raw);
-    return h(
-      'a',
-      { href, title: raw === href ? null : href, target: '_blank', rel: 'noopener noreferrer' },
-      new Renderer((text) => text).all(tokens),
-    );
-  }
+function fill(node, content, words, isMarked) {
+  node.replaceChildren(...(isMarked && markdown ? markdown.marked(content, words) : []));
+  // A lone "*" is an empty list to Markdown, and a star to whoever wrote it.
+  if (!node.textContent.trim()) node.replaceChildren(h('p', { dir: 'auto' }, words(content)));
+  return node;
 }
 
-function marked(content, words) {
-  const lexer = new Lexer({ breaks: true, gfm: true, tokenizer: new ChatTokenizer() });
-  return new Renderer(words).all(lexer.lex(content));
+// Until the module is there, it is text.
+async function fillLater(node, ...what) {
+  loading ??= import('./markdown.js').then((module) => {
+    markdown = module;
+  });
+  try {
+    await loading;
+    fill(node, ...what);
+  } catch {
+    loading = null; // with the next message
+  }
 }
 
 export function textOf(content, members, ownId) {
   const words = (text) => withMentions(text, members, ownId);
   const isMarked = content.length <= LONGEST && MAY_BE_MARKDOWN.test(content);
-  const node = h('div', { class: 'text' }, isMarked && marked(content, words));
-  // A lone "*" is an empty list to Markdown, and a star to whoever wrote it.
-  if (!node.textContent.trim()) node.replaceChildren(h('p', { dir: 'auto' }, words(content)));
+  const node = fill(h('div', { class: 'text' }), content, words, isMarked);
+  if (isMarked && !markdown) fillLater(node, content, words, true);
   return node;
 }

@@ -275,6 +275,14 @@ export interface Reactions {
   userIds: string[];
 }
 
+export interface Thread {
+  messageId: MessageId;
+  /** Deleted replies left out */
+  replyCount: number;
+  lastReplySeq: number;
+  lastReplyAt: Time;
+}
+
 export interface Receipt {
   userId: string;
   userName: string;
@@ -1941,6 +1949,10 @@ export interface Operations {
       epoch: string;
       /** Reactions to the messages of the page */
       reactions: Reactions[];
+      /** The messages of the page that are pinned */
+      pinned: MessageId[];
+      /** The messages of the page that have replies */
+      threads: Thread[];
     };
   };
   /** Send a message */

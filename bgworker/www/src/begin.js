@@ -1,0 +1,102 @@
+// The dialogs that begin something: a room, a conversation, a meeting; what a search has found; one's status.
+import { findUsers, rest } from './api.js';
+import { ask, avatar, briefOf, h, openDialog } from './dom.js';
+import { t } from './i18n.js';
+import { emit } from './socket.js';
+import { state, title } from './state.js';
+import { joinRoom, loadRooms } from './store.js';
+
+// ---- beginning something ------------------------------------------------------------
+
+async function enter(id) {
+  await loadRooms();
+  await joinRoom(id);
+  location.hash = `#/room/${id}`;
+}
+
+export function newRoom() {
+  const fields = {
+    name: { label: t('Name'), required: true, maxlength: 100 },
+    members: { label: t('Members (usernames, separated by commas)') },
+  };
+  return ask(t('New room'), fields, t('Create'), async ({ name, members }) => {
+    const names = members.split(',').map((one) => one.trim());
+    const memberIds = await findUsers(...names.filter(Boolean));
+    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
+    await enter(data.id);
+  });
+}
+
+export function newDirect() {
+  const fields = { who: { label: t('Username'), required: true } };
+  return ask(t('New direct message'), fields, t('Open'), async ({ who }) => {
+    const memberIds = await findUsers(who.trim());
+    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
+    await enter(data.id);
+  });
+}
+
+export function newMeeting() {
+  const fields = {
+    title: { label: t('Title'), required: true, maxlength: 200 },
+    password: { label: t('Password (optional)'), maxlength: 72 },
+    guests: { label: t('People with the link may join without an account'), type: 'checkbox' },
+    lobby: { label: t('People wait until a host admits them'), type: 'checkbox' },
+  };
+  return ask(t('New meeting'), fields, t('Create'), async ({ title: name, password, guests, lobby }) => {
+    const wanted = { title: name, password: password || undefined, access: 'anyone', guests, lobby };
+    const { data } = await rest('POST', '/api/meetings', wanted);
+    location.hash = `#/meeting/${data.id}`;
+  });
+}
+
+// ---- what was found -----------------------------------------------------------------
+
+export function showHits(q, hits, goTo) {
+  const hit = (m) => {
+    const show = () => {
+      dialog.close();
+      goTo(m.roomId, m.seq);
+    };
+    return h(
+      'li',
+      {},
+      h(
+        'button',
+        { type: 'button', onclick: show },
+        avatar(m.userName, m.senderId),
+        h(
+          'span',
+          { class: 'grow' },
+          h('strong', { dir: 'auto' }, m.userName ?? t('Unknown user')),
+          h('small', {}, ` ${t('in {title}', { title: title(state.rooms.get(m.roomId) ?? {}) })}`),
+          h('span', { class: 'snippet', dir: 'auto' }, m.content),
+        ),
+        h('time', { datetime: m.createdAt }, briefOf(m.createdAt)),
+      ),
+    );
+  };
+  const dialog = openDialog(
+    t('Results for “{q}”', { q }),
+    h('h2', {}, t('Results for “{q}”', { q })),
+    hits.length ? h('ul', { class: 'hits' }, hits.map(hit)) : h('p', {}, t('No results.')),
+    h(
+      'div',
+      { class: 'row end' },
+      h('button', { type: 'button', onclick: () => dialog.close() }, t('Close')),
+    ),
+  );
+}
+
+// ---- oneself ------------------------------------------------------------------------
+
+export function changeStatus() {
+  const own = state.presence.get(state.me.id);
+  const fields = {
+    status: { label: t('Status'), options: ['online', 'away', 'busy'], value: own?.status },
+    statusMessage: { label: t('Message (optional)'), value: own?.statusMessage ?? '', maxlength: 100 },
+  };
+  return ask(t('Your status'), fields, t('Save'), ({ status, statusMessage }) =>
+    emit('update-chat-status', { status, statusMessage: statusMessage || null }),
+  );
+}

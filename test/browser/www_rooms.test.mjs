@@ -1,0 +1,213 @@
+// What people expect of a room, in the application: threads, pins, marks, badges on two devices, mute, blocks, rooms that are
+// read-only.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { Cluster } from '../clients/lib/cluster.mjs';
+import { DESKTOP, Person, PHONE } from './lib/app.mjs';
+import { launch, until } from './lib/browser.mjs';
+
+let cluster, browser, anna, tablet, ben, general;
+
+before(async () => {
+  cluster = await Cluster.start();
+  await cluster.users('anna', 'ben');
+  general = await cluster.room('General', 'anna', 'ben');
+  await cluster.room('Quiet', 'ben', 'anna');
+  await cluster.room('Notices', 'ben', 'anna');
+  browser = await launch();
+  anna = await Person.signedIn(browser, cluster, 'anna');
+  tablet = await Person.signedIn(browser, cluster, 'anna', PHONE);
+  ben = await Person.signedIn(browser, cluster, 'ben', { ...DESKTOP, colorScheme: 'dark' });
+});
+
+after(async () => {
+  await browser?.close();
+  await cluster?.stop();
+});
+
+afterEach(() => {
+  for (const person of [anna, tablet, ben]) assert.deepEqual(person.errors.splice(0), []);
+});
+
+const choose = async (person, name) => person.page.getByRole('menuitem', { name, exact: true }).click();
+const roomAction = async (person, name) => {
+  await person.button('Room actions').click();
+  await choose(person, name);
+};
+const messageAction = async (person, text, name) => {
+  await person.use(text, 'More');
+  await choose(person, name);
+};
+const aside = (person, name) => person.page.getByRole('complementary', { name });
+const badge = (person, room, label) => person.roomLink(room).getByLabel(label, { exact: true });
+
+test('what is marked as unread is so on both devices, until the room is opened again', async () => {
+  await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'ben', 'line ' || i FROM generate_series(1, 5) AS i", [general]);
+  await badge(tablet, 'General', '5 unread').waitFor();
+  await anna.openRoom('General');
+  for (const device of [anna, tablet]) await device.roomLink('General').getByLabel('unread').waitFor({ state: 'hidden' });
+  await messageAction(anna, 'line 3', 'Mark as unread');
+  for (const device of [anna, tablet]) await badge(device, 'General', '3 unread').waitFor();
+  await anna.page.locator('.line.new').waitFor();
+  assert.equal(await cluster.value("SELECT last_read_seq FROM rt.room_members WHERE room_id = $1 AND user_id = 'anna'", [general]), '2');
+  await cluster.insert(general, 'ben', 'line 6'); // somebody looks, and yet it is unread
+  for (const device of [anna, tablet]) await badge(device, 'General', '4 unread').waitFor();
+  await anna.openRoom('Quiet');
+  await anna.openRoom('General');
+  for (const device of [anna, tablet]) await device.roomLink('General').getByLabel('unread').waitFor({ state: 'hidden' });
+});
+
+test('mentions have a badge of their own, counted as the server counts them', async () => {
+  await anna.openRoom('Quiet');
+  await cluster.insert(general, 'ben', 'dear **@anna**, look');
+  await cluster.insert(general, 'ben', 'nobody in particular');
+  for (const device of [anna, tablet]) {
+    await badge(device, 'General', '1 mention').waitFor();
+    await badge(device, 'General', '2 unread').waitFor();
+  }
+  await anna.openRoom('General');
+  for (const device of [anna, tablet]) await device.roomLink('General').getByLabel(/mention|unread/).first().waitFor({ state: 'hidden' });
+  await anna.page.locator('.mention.me', { hasText: '@anna' }).waitFor();
+});
+
+test('a thread: its replies as a list, count and last, live on both sides', async () => {
+  await anna.say('who brings what');
+  await messageAction(anna, 'who brings what', 'Open thread');
+  const thread = aside(anna, 'Thread');
+  await thread.getByLabel('Reply in thread').fill('I bring cake');
+  await thread.getByLabel('Reply in thread').press('Enter');
+  await thread.getByText('1 reply').waitFor();
+  await ben.openRoom('General');
+  await ben.bubble('who brings what').getByRole('button', { name: /^1 reply/ }).click();
+  await aside(ben, 'Thread').locator('.text', { hasText: 'I bring cake' }).waitFor();
+  await aside(ben, 'Thread').getByLabel('Reply in thread').fill('and I tea');
+  await aside(ben, 'Thread').getByLabel('Reply in thread').press('Enter');
+  await thread.locator('.text', { hasText: 'and I tea' }).waitFor();
+  await anna.bubble('who brings what').first().getByRole('button', { name: /^2 replies/ }).waitFor();
+  assert.deepEqual(await anna.faults('thread'), []);
+  assert.deepEqual(await ben.faults('thread-other'), []);
+  await cluster.sql("DELETE FROM rt.messages WHERE room_id = $1 AND content = 'and I tea'", [general]);
+  await ben.bubble('who brings what').first().getByRole('button', { name: /^1 reply/ }).waitFor();
+  await anna.page.keyboard.press('Escape'); // the focus is in it
+  await thread.waitFor({ state: 'hidden' });
+  await ben.page.reload(); // counted by the server
+  await ben.bubble('who brings what').getByRole('button', { name: /^1 reply/ }).waitFor();
+});
+
+test('pins: made by a menu that the keyboard works, listed, found, taken off', async () => {
+  const item = anna.bubble('line 1');
+  await item.focus();
+  await item.getByRole('button', { name: 'More' }).focus();
+  await anna.page.keyboard.press('Enter');
+  const focused = () => anna.page.evaluate(() => document.activeElement.textContent);
+  await until('the menu', async () => (await focused()) === 'Open thread');
+  assert.deepEqual(await anna.barriers(), []);
+  await anna.page.keyboard.press('ArrowDown');
+  assert.equal(await focused(), 'Pin message');
+  await anna.page.keyboard.press('Escape');
+  await anna.page.getByRole('menu').waitFor({ state: 'detached' });
+  assert.equal(await anna.page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'More');
+  await messageAction(anna, 'line 1', 'Pin message');
+  await ben.bubble('line 1').getByLabel('pinned').waitFor();
+  await roomAction(anna, 'Pinned messages');
+  await aside(anna, 'Pinned messages').getByRole('button', { name: 'line 1' }).click();
+  await anna.page.locator('.message.found', { hasText: 'line 1' }).waitFor();
+  assert.deepEqual(await anna.faults('pins'), []);
+  await tablet.openRoom('General');
+  await roomAction(tablet, 'Pinned messages');
+  await aside(tablet, 'Pinned messages').getByRole('button', { name: 'line 1' }).waitFor();
+  assert.deepEqual(await tablet.faults('pins-phone'), []);
+  await aside(anna, 'Pinned messages').getByRole('button', { name: 'Unpin message' }).click();
+  for (const device of [anna, tablet]) await aside(device, 'Pinned messages').getByText('Nothing is pinned in this room.').waitFor();
+  await ben.bubble('line 1').getByLabel('pinned').waitFor({ state: 'hidden' });
+  for (const device of [anna, tablet]) await device.button('Close').click();
+  await tablet.go('#/');
+});
+
+test('a muted room is pale and silent, on all devices; the level says what counts', async () => {
+  await anna.openRoom('Quiet');
+  await roomAction(anna, 'Notifications');
+  await anna.page.locator('[name=mute]').selectOption('always');
+  assert.deepEqual(await anna.faults('notifications'), []);
+  await anna.answer('Save');
+  for (const device of [anna, tablet]) await device.roomLink('Quiet').getByLabel('muted').waitFor();
+  await anna.openRoom('General');
+  await cluster.insert(await cluster.value("SELECT id FROM rt.rooms WHERE name = 'Quiet'"), 'ben', 'psst');
+  await anna.roomLink('Quiet').locator('.badge.pale', { hasText: '1' }).waitFor();
+  await until('no number in the title', async () => (await anna.page.title()) === 'rt');
+  await anna.openRoom('Quiet');
+  await roomAction(anna, 'Notifications');
+  await anna.page.getByRole('option', { name: 'Muted', exact: true }).waitFor({ state: 'attached' });
+  await anna.page.locator('[name=mute]').selectOption('');
+  await anna.page.locator('[name=level]').selectOption('mentions');
+  await anna.answer('Save');
+  await anna.roomLink('Quiet').getByLabel('muted').waitFor({ state: 'hidden' });
+  assert.deepEqual(await cluster.sql("SELECT notify, muted_until FROM rt.room_members AS m JOIN rt.rooms AS r ON r.id = m.room_id WHERE r.name = 'Quiet' AND user_id = 'anna'"), [{ notify: 'mentions', muted_until: null }]);
+});
+
+test('settings of a room; who may not write sees why, and again when that is over', async () => {
+  await ben.openRoom('Notices');
+  await anna.openRoom('Notices');
+  await roomAction(ben, 'Room settings');
+  assert.deepEqual(await ben.faults('room-settings'), []);
+  await ben.field('Topic').fill('What everyone should know');
+  await ben.page.locator('[name=whoMayPost]').selectOption('admins');
+  await ben.answer('Save');
+  await anna.page.getByText('Only admins can write in this room.').waitFor();
+  await anna.page.locator('.under', { hasText: 'What everyone should know' }).waitFor();
+  await anna.input.waitFor({ state: 'hidden' });
+  await ben.say('the lift is broken');
+  await anna.bubble('the lift is broken').waitFor();
+  await roomAction(ben, 'Room settings');
+  await ben.field('Archived: read-only for everyone').check();
+  await ben.answer('Save');
+  for (const person of [anna, ben]) {
+    await person.page.getByText('This room is archived. Nobody can write in it.').waitFor();
+    await person.roomLink('Notices').getByLabel('archived').waitFor();
+  }
+  await until('no tools but the menu', async () => (await ben.bubble('the lift is broken').locator('.tools button').count()) === 1);
+  assert.deepEqual(await anna.faults('archived'), []);
+  await cluster.sql("UPDATE rt.rooms SET archived = false, who_may_post = 'members' WHERE name = 'Notices'");
+  await anna.input.waitFor();
+});
+
+test('blocking: neither writes, and the account lists whom one has blocked', async () => {
+  await anna.button('Message').click();
+  await anna.field('Username').fill('ben');
+  await anna.answer('Open');
+  await anna.page.getByRole('heading', { name: 'Ben', exact: true }).waitFor();
+  await roomAction(anna, 'Block Ben');
+  await anna.answer('Block');
+  await anna.page.locator('.closed', { hasText: 'You blocked Ben.' }).waitFor();
+  await ben.openRoom('Anna');
+  await ben.say('hello?');
+  await ben.page.getByText('one of you has blocked the other', { exact: false }).waitFor();
+  await ben.button('Discard').click();
+  await anna.go('#/account');
+  await anna.page.getByRole('heading', { name: 'Blocked users' }).waitFor();
+  assert.deepEqual(await anna.faults('account-blocked'), []);
+  await anna.button('Unblock Ben').click();
+  await anna.page.getByRole('heading', { name: 'Blocked users' }).waitFor({ state: 'detached' });
+  await anna.openRoom('Ben');
+  await anna.say('there you are');
+  await ben.bubble('there you are').waitFor();
+});
+
+test('a phone, 320 pixels, 200 %, from right to left: the new views have room', async (t) => {
+  t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
+  await anna.openRoom('General');
+  await messageAction(anna, 'line 2', 'Open thread');
+  await aside(anna, 'Thread').getByLabel('Reply in thread').waitFor();
+  for (const [name, viewport] of [['narrow', { width: 320, height: 640 }], ['zoomed', { width: 550, height: 360 }], ['phone', PHONE.viewport]]) {
+    await anna.page.setViewportSize(viewport);
+    assert.deepEqual(await anna.faults(`thread-${name}`), []);
+  }
+  await anna.page.evaluate(() => { document.documentElement.dir = 'rtl'; });
+  assert.deepEqual(await anna.faults('thread-rtl-phone'), []);
+  await anna.page.evaluate(() => { document.documentElement.dir = 'ltr'; });
+  await anna.button('Close').click();
+  await anna.button('Room actions').click();
+  await anna.page.getByRole('menuitem').first().waitFor();
+  assert.deepEqual(await anna.faults('room-menu-phone'), []);
+  await anna.page.keyboard.press('Escape');
+});
