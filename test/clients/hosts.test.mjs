@@ -1,9 +1,9 @@
 // Gateways on hosts of their own behind a load balancer that knows nothing of sessions: each connection, or each request,
 // goes to the next gateway.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,45 +13,11 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { io } from 'socket.io-client';
 import { Cluster } from './lib/cluster.mjs';
+import { Gateway } from './lib/gateway.mjs';
 import { closeAll, connected, until } from './lib/client.mjs';
 
 const run = promisify(execFile);
 const ROUNDS = 10;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-// rt_gateway --config, under a role of its own.
-class Gateway {
-  static async start(cluster, folder, name, settings = {}) {
-    const gateway = new Gateway();
-    const bindir = (await run('pg_config', ['--bindir'])).stdout.trim();
-    gateway.port = await freePort();
-    gateway.file = joinPath(folder, `${name}.conf`);
-    const all = {
-      conninfo: `host=127.0.0.1 port=${cluster.env.PGPORT} dbname=rt user=gw password=pw`, name, port: gateway.port, ...settings,
-    };
-    await writeFile(gateway.file, Object.entries(all).map(([key, value]) => `${key} = '${value}'\n`).join(''));
-    gateway.log = '';
-    gateway.process = spawn(joinPath(bindir, 'rt_gateway'), ['--config', gateway.file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    gateway.process.stderr.on('data', (text) => { gateway.log += text; });
-    await until(() => gateway.log.includes(' ready\n') || gateway.process.exitCode !== null, 'the gateway serves');
-    assert.equal(gateway.process.exitCode, null, gateway.log);
-    return gateway;
-  }
-
-  async stop(signal = 'SIGTERM') {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    this.process.kill(signal);
-    await once(this.process, 'exit');
-  }
-}
 
 // Each TCP connection goes to the next gateway that takes it.
 function roundRobin(...ports) {
