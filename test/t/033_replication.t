@@ -78,7 +78,7 @@ my $refused = $subscriber->http('POST', '/api/chat/rooms/1/msgs', headers => { a
 is($refused->{status}, 403, 'a gateway refuses too');
 like($refused->{content}, qr/\Q$place\E/, 'and says where the writer is');
 like($subscriber->sql(q{SELECT rt_api.connect(NULL, '{"requests":[{"user":"ann","sid":"s","serial":1,"gateway":"g","peer":"","transport":"websocket"}]}')}),
-	qr/"ok": true/, 'clients connect');
+	qr/"ok" ?: true/, 'clients connect');
 is($subscriber->sql(q{SELECT status FROM rt.presence WHERE user_id = 'ann'}), 'online', 'and are present there');
 
 # ---- triggers that are always enabled ------------------------------------------------------
