@@ -14,6 +14,7 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/media/control/control.h"
 #include "bgworker/media/forward/engine.h"
+#include "bgworker/media/secure/dtls.h"
 
 #define CONF_FD 3
 #define CAPACITY 2000 /* producers and consumers that one core serves well */
@@ -187,6 +188,7 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	memset(&m, 0, sizeof(m));
+	rt_dtls_save_memory();
 	rt_confine_early();
 	if (read_configuration(&m, path) != RT_OK || !rt_conf_is_current(m.conf))
 		return 2;

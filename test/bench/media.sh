@@ -73,7 +73,7 @@ bench_j()
 			floor[$n]+=" $(figure us_a_packet)"
 		done
 		report_forwarding "$n" "$(median ${cost[$n]})" "$(median ${floor[$n]})" "$(median ${p50[$n]})" "$(median ${p99[$n]})"
-		row "j forwarding to $n, resident set a receiver" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 100 kB'
+		row "j forwarding to $n, resident set a receiver" "$(printf '%.0f kB' "$(median ${memory[$n]})")" '<= 60 kB'
 	done
 	row 'j from join-meeting to DTLS up, one receiver after the other' "$(printf '%.1f ms' "$(median ${up[10]})")" '<= 20 ms'
 	bench_joins

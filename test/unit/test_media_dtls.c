@@ -1,6 +1,7 @@
 /* test_media_dtls.c: two endpoints in memory: handshakes, also over a bad network; fingerprints; keys. */
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bgworker/media/secure/dtls.h"
 #include "tap.h"
@@ -269,9 +270,60 @@ test_hears(bool server)
 	tear_down(&a, &b);
 }
 
+#ifndef __SANITIZE_ADDRESS__
+#define PAIRS 150
+
+static long
+resident_kb(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	if (f == NULL || fscanf(f, "%*s %ld", &pages) != 1)
+		pages = 0;
+	if (f != NULL)
+		fclose(f);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void
+connect_pair(struct end *a, struct end *b)
+{
+	set_up(a, b);
+	trust(a, rt_dtls_context_fingerprint(b->context));
+	trust(b, rt_dtls_context_fingerprint(a->context));
+	rt_dtls_connect(b->dtls);
+	deliver(a, b);
+}
+
+static void
+test_memory(void)
+{
+	static struct end a, b;
+	struct rt_dtls *kept[2 * PAIRS];
+	long before, took;
+	int n = 0;
+
+	connect_pair(&a, &b); /* what is made once is there */
+	tear_down(&a, &b);
+	before = resident_kb();
+	while (n < 2 * PAIRS)
+	{
+		connect_pair(&a, &b);
+		kept[n++] = a.dtls;
+		kept[n++] = b.dtls;
+	}
+	took = (resident_kb() - before) / n;
+	ok(took < 26, "an association takes %ld kB", took);
+	while (n > 0)
+		rt_dtls_free(kept[--n]);
+}
+#endif
+
 int
 main(void)
 {
+	ok(rt_dtls_save_memory(), "libcrypto takes its memory from us");
 	contexts[0] = rt_dtls_context_new();
 	contexts[1] = rt_dtls_context_new();
 	ok(contexts[0] && contexts[1] && strlen(rt_dtls_context_fingerprint(contexts[0])) == 95, "contexts");
@@ -279,6 +331,9 @@ main(void)
 	test_fingerprints();
 	test_loss();
 	test_garbage();
+#ifndef __SANITIZE_ADDRESS__
+	test_memory();
+#endif
 	for (int server = 0; server < 2; server++)
 	{
 		test_closes(server);

@@ -1,5 +1,6 @@
 /* test_media_estimator.c: the bandwidth estimate against simulated bottlenecks: a queue that delays and then drops.
  */
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -308,6 +309,31 @@ test_idle(void)
 	rt_estimator_free(b);
 }
 
+/* Feedback may be long on its way: what it tells of is known until then, and only then costs memory. */
+static void
+test_late_feedback(void)
+{
+	struct network n = {.next = 65000, .told = 65000};
+	struct rt_estimator *b = rt_estimator_new();
+	uint64_t now = 1000000;
+	size_t before = mallinfo2().uordblks, few = 0, many;
+
+	for (int i = 0; i < 1000; i++, now += 1000)
+	{
+		n.arrival_us[n.next % WINDOW] = i % 2 ? 0 : now + DELAY_US;
+		rt_estimator_sent(b, n.next++, PACKET, 0, now);
+		if (i == 100)
+			few = mallinfo2().uordblks - before;
+	}
+	many = mallinfo2().uordblks - before;
+	now += 1000000;
+	feed_back(&n, b, now);
+	ok(rt_estimator_loss(b) > 0.4 && rt_estimator_loss(b) < 0.6,
+	   "of 1,000 packets the oldest are known: half is lost, %.2f", rt_estimator_loss(b));
+	ok(few < 2000 && many < 10000, "100 take %zu bytes, 1,000 %zu", few, many);
+	rt_estimator_free(b);
+}
+
 int
 main(void)
 {
@@ -324,5 +350,6 @@ main(void)
 	test_hostile();
 	test_silence();
 	test_idle();
+	test_late_feedback();
 	return tap_done();
 }

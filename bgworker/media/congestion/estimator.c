@@ -1,4 +1,5 @@
-/* estimator.c: see estimator.h.  Called by the loop that sends; owns nothing but its own memory, about 14 kB. */
+/* estimator.c: see estimator.h.  Called by the loop that sends; owns nothing but its own memory: 1 kB, and 1
+ * to 8 kB of packets that wait for feedback, from the first one on. */
 #include "estimator.h"
 
 #include <math.h>
@@ -8,7 +9,11 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/media/rtp/rtp.h"
 
-#define HISTORY 1024  /* packets in flight that can be recognised: half a second at 20 Mbit/s */
+#define HISTORY 1024 /* packets in flight that can be recognised, at the most: half a second at 20 Mbit/s */
+#define MIN_HISTORY 128
+#define WAITS_US 8000000 /* for feedback; one that was told as lost may be late for LATE_US */
+#define LATE_US 1000000
+#define MAX_BYTES 4095
 #define GROUP_US 5000 /* packets sent within this time are one burst */
 #define TREND_WINDOW 20
 #define OVERUSE_US 10000
@@ -43,11 +48,11 @@ enum fate
 
 struct sent
 {
-	uint32_t at_us; /* wraps after an hour: see sent_at() */
-	uint16_t bytes; /* 0: waits for no feedback */
-	uint16_t seq;
-	uint8_t fate;
-	uint8_t cluster;
+	uint32_t at_us;      /* wraps after an hour: see sent_at() */
+	uint32_t bytes : 12; /* 0: waits for no feedback */
+	uint32_t high : 9;   /* of its number; the place in the ring has the other bits */
+	uint32_t fate : 2;
+	uint32_t cluster : 8;
 };
 
 struct group
@@ -69,7 +74,8 @@ struct cluster
 
 struct rt_estimator
 {
-	struct sent sent[HISTORY];
+	struct sent *sent; /* room, by number; NULL: nothing has left.  It grows as long as what waits would be lost */
+	uint16_t room;
 	uint16_t next, covered; /* behind what was sent last, and behind what feedback has told of */
 	bool any_sent;
 	uint32_t outstanding; /* since the last feedback */
@@ -144,6 +150,9 @@ rt_estimator_new(void)
 void
 rt_estimator_free(struct rt_estimator *e)
 {
+	if (e == NULL)
+		return;
+	free(e->sent);
 	free(e);
 }
 
@@ -176,13 +185,54 @@ rt_estimator_probe(struct rt_estimator *e)
 	return e->next_cluster;
 }
 
+/* The place of a packet's number; it may hold an older one. */
+static struct sent *
+place_of(const struct rt_estimator *e, uint16_t seq)
+{
+	return &e->sent[seq % e->room];
+}
+
+static struct sent *
+find_sent(const struct rt_estimator *e, uint16_t seq)
+{
+	struct sent *s = e->room ? place_of(e, seq) : NULL;
+
+	return s != NULL && s->bytes && s->high == seq / MIN_HISTORY ? s : NULL;
+}
+
+static bool
+is_waiting(const struct sent *s, uint64_t now_us)
+{
+	uint32_t age_us = (uint32_t) now_us - s->at_us;
+
+	return s->bytes && s->fate != RECEIVED && age_us < (s->fate == LOST ? LATE_US : WAITS_US);
+}
+
+static void
+double_room(struct rt_estimator *e)
+{
+	struct sent *old = e->sent;
+	uint16_t room = e->room;
+
+	e->room = room ? (uint16_t) (2 * room) : MIN_HISTORY;
+	e->sent = rt_alloc(e->room * sizeof(*e->sent));
+	for (uint16_t i = 0; i < room; i++)
+		if (old[i].bytes)
+			*place_of(e, (uint16_t) (old[i].high * MIN_HISTORY + i % MIN_HISTORY)) = old[i];
+	free(old);
+}
+
 void
 rt_estimator_sent(struct rt_estimator *e, uint16_t seq, size_t bytes, uint8_t cluster, uint64_t now_us)
 {
 	struct cluster *c = find_cluster(e, cluster);
 
-	e->sent[seq % HISTORY] = (struct sent){
-		.at_us = (uint32_t) now_us, .bytes = (uint16_t) bytes, .seq = seq, .cluster = c != NULL ? cluster : 0};
+	while (e->room < HISTORY && (e->room == 0 || is_waiting(place_of(e, seq), now_us)))
+		double_room(e);
+	*place_of(e, seq) = (struct sent){.at_us = (uint32_t) now_us,
+									  .bytes = bytes < MAX_BYTES ? (uint32_t) bytes : MAX_BYTES,
+									  .high = seq / MIN_HISTORY,
+									  .cluster = c != NULL ? cluster : 0};
 	if (!e->any_sent)
 		e->covered = seq;
 	e->any_sent = true;
@@ -577,9 +627,9 @@ on_missing(struct rt_estimator *e, uint16_t seq, int n)
 		return;
 	for (int i = from; i < to; i++)
 	{
-		struct sent *s = &e->sent[(uint16_t) (seq + i) % HISTORY];
+		struct sent *s = find_sent(e, (uint16_t) (seq + i));
 
-		if (s->bytes == 0 || s->seq != (uint16_t) (seq + i) || s->fate != OUTSTANDING)
+		if (s == NULL || s->fate != OUTSTANDING)
 			continue;
 		s->fate = LOST;
 		e->window_lost++;
@@ -592,10 +642,10 @@ on_missing(struct rt_estimator *e, uint16_t seq, int n)
 static void
 on_received(struct rt_estimator *e, uint16_t seq)
 {
-	struct sent *s = &e->sent[seq % HISTORY];
+	struct sent *s = find_sent(e, seq);
 	struct cluster *c;
 
-	if (s->bytes == 0 || s->seq != seq || s->fate == RECEIVED)
+	if (s == NULL || s->fate == RECEIVED)
 		return;
 	if (s->fate == LOST)
 		e->window_lost -= e->window_lost > 0; /* it was only late */

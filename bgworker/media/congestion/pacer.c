@@ -1,4 +1,5 @@
-/* pacer.c: see pacer.h.  The rings are allocated when something waits for the first time: about 10 kB. */
+/* pacer.c: see pacer.h.  The rings are allocated when something waits for the first time, and grow with
+ * what waits: up to 10 kB. */
 #include "pacer.h"
 
 #include <stdlib.h>
@@ -7,13 +8,14 @@
 #include "bgworker/media/rtp/seq.h"
 
 #define BURST_US 20000
+#define FIRST_ROOM 16
 #define MIN_BURST 1500 /* bytes: a packet must fit */
 
 struct ring
 {
 	struct rt_paced *items;
-	unsigned room, from, n;
-	unsigned live; /* not taken back */
+	unsigned most, room, from, n; /* room is that of items: 0, or a power of two up to most */
+	unsigned live;                /* not taken back */
 };
 
 struct rt_pacer
@@ -29,8 +31,8 @@ rt_pacer_new(void)
 {
 	struct rt_pacer *p = rt_alloc(sizeof(*p));
 
-	p->rings[RT_PACER_RESEND].room = RT_PACER_RESENDS;
-	p->rings[RT_PACER_MEDIA].room = RT_PACER_VIDEO;
+	p->rings[RT_PACER_RESEND].most = RT_PACER_RESENDS;
+	p->rings[RT_PACER_MEDIA].most = RT_PACER_VIDEO;
 	return p;
 }
 
@@ -96,16 +98,30 @@ rt_pacer_may_pass(struct rt_pacer *p, enum rt_pacer_class class, uint64_t now_us
 
 /* ---- what waits ---- */
 
+static void
+grow(struct ring *r)
+{
+	unsigned room = r->room ? 2 * r->room : FIRST_ROOM;
+	struct rt_paced *items = rt_alloc(room * sizeof(*items));
+
+	for (unsigned k = 0; k < r->n; k++)
+		items[k] = r->items[(r->from + k) % r->room];
+	free(r->items);
+	r->items = items;
+	r->room = room;
+	r->from = 0;
+}
+
 bool
 rt_pacer_push(struct rt_pacer *p, enum rt_pacer_class class, void *stream, uint16_t seq, size_t bytes,
 			  uint64_t now_us)
 {
 	struct ring *r = &p->rings[class];
 
-	if (r->n == r->room)
+	if (r->n == r->most)
 		return false;
-	if (r->items == NULL)
-		r->items = rt_alloc(r->room * sizeof(*r->items));
+	if (r->n == r->room)
+		grow(r);
 	r->items[(r->from + r->n++) % r->room] =
 		(struct rt_paced){stream, (uint32_t) (now_us / 1000), seq, (uint16_t) bytes};
 	r->live++;

@@ -20,8 +20,9 @@
  * - Timestamps go forward at the producer's clock.  Where another stream begins, time goes on by what our clock says.
  * - VP8's picture numbers and TL0PICIDX go on in the same way (RFC 7741 section 4.2): pid_offset belongs to a number,
  *   not to a moment, so it travels as the tag of seq's changes.
- * - History has what went out last, under RT_HISTORY numbers: of each the incoming number, and what was rewritten.
- *   The bytes are the producer's; a packet whose bytes are gone there cannot be had again.
+ * - History has what went out last, under RT_HISTORY numbers: of each the incoming number, and what was rewritten but
+ *   for what is the same all the stream long. It is as large as the rate makes it: nothing is overwritten as long as
+ *   it can be asked for. The bytes are the producer's; a packet whose bytes are gone there cannot be had again.
  *
  * Which layer goes out is layers.c's business, how much may go out allot.c's. */
 #include "consumer.h"
@@ -38,7 +39,8 @@
 #include "media_event.h"
 #include "producer.h"
 
-#define RT_HISTORY 512 /* packets that can be asked for again: half a second at 10 Mbit/s */
+#define RT_HISTORY 512 /* packets that can be asked for again, at the most: half a second at 10 Mbit/s */
+#define MIN_HISTORY 32
 #define SR_INTERVAL_US 1000000
 #define CAPTURE_TIME 8 /* bytes */
 #define ADDED 200      /* bytes, at the most: header, extensions but for the descriptor, tag */
@@ -48,21 +50,20 @@
 #define RED_US 10000000 /* sound goes out twice for so long after a loss */
 #define RED_TWICE 13    /* of 256 lost: and three times beyond that */
 
-/* What went out, to be able to send it again. */
+/* What went out, to be able to send it again.  Timestamp and TL0PICIDX have one offset from sync_seq on, and what is
+ * older is not sent again. */
 struct sent
 {
 	uint16_t seq; /* out */
 	uint16_t in_seq;
-	uint32_t ts; /* out */
 	uint16_t picture_id;
-	uint8_t tl0;
+	uint16_t first_ms; /* when it went out; wraps each minute: see ms_ago() */
+	uint16_t last_ms;  /* when it was sent again last */
 	uint8_t layer : 2;
 	uint8_t used : 1;
 	uint8_t marker : 1;
 	uint8_t tries : 4; /* how often it was sent again */
 	bool waits;        /* with the pacer: it has not gone out yet */
-	uint32_t first_ms; /* when it went out, wraps */
-	uint32_t last_ms;  /* when it was sent again last */
 };
 
 /* A packet of sound as it went out.  Sent again it is the same, byte for byte, so AES-GCM's nonce tells nothing new.
@@ -102,7 +103,9 @@ struct rt_consumer
 
 	struct rt_srtp_roc roc, rtx_roc;
 	uint16_t rtx_seq;
-	struct sent *history;        /* RT_HISTORY, by number; NULL: nothing can be asked for again */
+	bool repeats;                /* video can be asked for again */
+	uint16_t room;               /* of history: 0, or a power of two up to RT_HISTORY */
+	struct sent *history;        /* room, by number; NULL: nothing has gone out */
 	struct kept *kept;           /* sound: KEPT, by number, from the first time on that something is asked for */
 	uint64_t red_until_us;       /* RED: something was lost lately, */
 	uint64_t red_twice_until_us; /* and much of it */
@@ -148,8 +151,7 @@ rt_consumer_new(struct rt_egress *egress, struct rt_consumer **list, struct rt_p
 	c->score = c->told_score = 10;
 	c->sent_seq = (uint16_t) (c->next_seq - 1);
 	c->sync_seq = c->next_seq;
-	if (params->kind == RT_KIND_VIDEO && (params->rtx_ssrc || params->feedback.nack))
-		c->history = rt_alloc(RT_HISTORY * sizeof(*c->history));
+	c->repeats = params->kind == RT_KIND_VIDEO && (params->rtx_ssrc || params->feedback.nack);
 	rt_layers_init(&c->layers, rt_producer_parameters(p), rt_producer_dd_state(p));
 	c->list = list;
 	c->next = *list;
@@ -236,7 +238,7 @@ take_back(struct rt_consumer *c)
 	if (rt_egress_take_back(c->egress, c) == 0 || c->history == NULL)
 		return;
 	for (uint16_t s = c->seq.highest_out; rt_seq_newer(s, c->sent_seq); s--)
-		c->history[s % RT_HISTORY].used = false;
+		c->history[s % c->room].used = false;
 	c->seq.highest_out = c->sent_seq;
 }
 
@@ -456,31 +458,76 @@ send_packet(struct rt_consumer *c, const struct rt_packet *p, const struct out_h
 
 /* The payload's beginning as this consumer sees it: VP8's picture numbers go on without a hole. */
 static size_t
-rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t picture_id, uint8_t tl0,
-				uint8_t prefix[8], size_t *skip)
+rewrite_payload(const struct rt_consumer *c, const struct rt_packet *p, uint16_t picture_id, uint8_t prefix[8],
+				size_t *skip)
 {
 	*skip = 0;
 	if (c->params.codec != RT_CODEC_VP8 || !p->info.has_picture_id)
 		return 0;
 	*skip = p->info.descriptor_len;
-	return rt_codec_write_vp8(prefix, p->payload, &p->info, picture_id, tl0);
+	return rt_codec_write_vp8(prefix, p->payload, &p->info, picture_id, (uint8_t) (p->info.tl0 + c->tl0_offset));
+}
+
+static uint32_t
+ms_ago(const struct rt_consumer *c, uint16_t ms)
+{
+	return (uint16_t) (now_ms(c) - ms);
+}
+
+/* One that would be missed if another took its place. */
+static bool
+is_of_use(const struct rt_consumer *c, const struct sent *s)
+{
+	return s->used && (s->waits || ms_ago(c, s->first_ms) <= RT_RESEND_VIDEO_MS);
 }
 
 static void
-remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, uint8_t tl0,
-		 bool waits)
+double_history(struct rt_consumer *c)
 {
-	if (c->history != NULL)
-		c->history[h->seq % RT_HISTORY] = (struct sent){.seq = h->seq,
-														.in_seq = p->seq,
-														.ts = h->ts,
-														.picture_id = pid,
-														.tl0 = tl0,
-														.layer = p->layer & 3,
-														.marker = h->marker,
-														.used = true,
-														.waits = waits,
-														.first_ms = now_ms(c)};
+	struct sent *old = c->history;
+	uint16_t room = c->room;
+
+	c->room = room ? (uint16_t) (2 * room) : MIN_HISTORY;
+	c->history = rt_alloc(c->room * sizeof(*c->history));
+	for (uint16_t i = 0; i < room; i++)
+		if (old[i].used)
+			c->history[old[i].seq % c->room] = old[i];
+	free(old);
+}
+
+static void
+remember(struct rt_consumer *c, const struct rt_packet *p, const struct out_header *h, uint16_t pid, bool waits)
+{
+	if (!c->repeats)
+		return;
+	while (c->room < RT_HISTORY && (c->room == 0 || is_of_use(c, &c->history[h->seq % c->room])))
+		double_history(c);
+	c->history[h->seq % c->room] = (struct sent){.seq = h->seq,
+												 .in_seq = p->seq,
+												 .picture_id = pid,
+												 .first_ms = (uint16_t) now_ms(c),
+												 .layer = p->layer & 3,
+												 .marker = h->marker,
+												 .used = true,
+												 .waits = waits};
+}
+
+/* NULL: it was not sent, or is forgotten. */
+static struct sent *
+find_sent(const struct rt_consumer *c, uint16_t seq)
+{
+	struct sent *s = c->history != NULL ? &c->history[seq % c->room] : NULL;
+
+	return s != NULL && s->used && s->seq == seq ? s : NULL;
+}
+
+static bool
+may_repeat(const struct rt_consumer *c, const struct sent *s)
+{
+	uint32_t now = now_ms(c);
+
+	return rt_resend_is_due(now - ms_ago(c, s->first_ms), now - ms_ago(c, s->last_ms), s->tries,
+							rt_egress_rtt_ms(c->egress), RT_RESEND_VIDEO_MS, now);
 }
 
 /* This packet begins the stream that goes out: the first one, or another layer's.  Time goes on by what the clock
@@ -612,7 +659,7 @@ write_red(const struct rt_consumer *c, const struct rt_packet *p, uint8_t *out, 
 bool
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
-	uint8_t prefix[8], tl0, red[RT_STORE_PAYLOAD];
+	uint8_t prefix[8], red[RT_STORE_PAYLOAD];
 	uint16_t seq, pid, pid_offset;
 	uint32_t ts;
 	size_t prefix_len, skip, red_len = 0;
@@ -638,11 +685,10 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		return false;
 	ts = p->ts + c->ts_offset;
 	pid = (p->info.picture_id + pid_offset) & 0x7fff;
-	tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
-	prefix_len = rewrite_payload(c, p, pid, tl0, prefix, &skip);
+	prefix_len = rewrite_payload(c, p, pid, prefix, &skip);
 	h = (struct out_header){c->params.pt, rt_layers_marker(&c->layers, p), seq, ts, c->params.ssrc};
-	waits = c->history != NULL && must_wait(c, p, seq);
-	remember(c, p, &h, pid, tl0, waits);
+	waits = c->repeats && must_wait(c, p, seq);
+	remember(c, p, &h, pid, waits);
 	if (sends_red(c, p) && (red_len = write_red(c, p, red, sizeof(red))) > 0)
 	{
 		h.pt = c->params.red_pt;
@@ -655,7 +701,7 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		c->last_ts = ts;
 		c->last_sent_us = p->arrival_us;
 		c->last_pid = pid;
-		c->last_tl0 = tl0;
+		c->last_tl0 = (uint8_t) (p->info.tl0 + c->tl0_offset);
 		c->has_last_pid = p->info.has_picture_id;
 	}
 	count(c, p->payload_len, p->arrival_us);
@@ -664,19 +710,26 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 
 /* ---- again ---- */
 
+static void
+note_repeated(struct rt_consumer *c, struct sent *s)
+{
+	s->last_ms = (uint16_t) now_ms(c);
+	s->tries++;
+}
+
 /* By RTX where that was agreed; else as it was, which AES-GCM forbids (see above). */
 static void
 send_again(struct rt_consumer *c, struct sent *s)
 {
 	const struct rt_packet *p = rt_producer_stored(c->producer, s->layer, s->in_seq);
-	struct out_header h = {c->params.pt, s->marker, s->seq, s->ts, c->params.ssrc};
+	struct out_header h = {c->params.pt, s->marker, s->seq, 0, c->params.ssrc};
 	uint8_t prefix[10];
 	size_t skip, n = 0;
 
 	if (p == NULL)
 		return;
-	s->last_ms = now_ms(c);
-	s->tries++;
+	h.ts = p->ts + c->ts_offset;
+	note_repeated(c, s);
 	if (c->params.rtx_ssrc)
 	{
 		rt_bytes_put16(prefix, s->seq); /* RFC 4588 section 4 */
@@ -685,7 +738,7 @@ send_again(struct rt_consumer *c, struct sent *s)
 		h.ssrc = c->params.rtx_ssrc;
 		h.seq = c->rtx_seq++;
 	}
-	n += rewrite_payload(c, p, s->picture_id, s->tl0, prefix + n, &skip);
+	n += rewrite_payload(c, p, s->picture_id, prefix + n, &skip);
 	send_packet(c, p, &h, c->params.rtx_ssrc ? &c->rtx_roc : &c->roc, prefix, n, p->payload + skip,
 				p->payload_len - skip);
 	c->retransmitted++;
@@ -718,7 +771,7 @@ resend_sound(struct rt_consumer *c, uint16_t seq)
 void
 rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 {
-	struct sent *s = c->history != NULL ? &c->history[seq % RT_HISTORY] : NULL;
+	struct sent *s = find_sent(c, seq);
 	const struct rt_packet *p;
 
 	if (!rt_consumer_flows(c) || c->suspended)
@@ -728,12 +781,11 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 		resend_sound(c, seq);
 		return;
 	}
-	if (s == NULL || !s->used || s->waits || s->seq != seq || rt_seq_newer(c->sync_seq, seq))
+	if (s == NULL || s->waits || rt_seq_newer(c->sync_seq, seq))
 		return;
 	if (!c->params.rtx_ssrc && rt_egress_is_aead(c->egress))
 		return; /* RFC 7714 section 8: a number twice, with another header, would give the key away */
-	if (!rt_resend_is_due(s->first_ms, s->last_ms, s->tries, rt_egress_rtt_ms(c->egress), RT_RESEND_VIDEO_MS,
-						  now_ms(c)))
+	if (!may_repeat(c, s))
 		return;
 	p = rt_producer_stored(c->producer, s->layer, s->in_seq);
 	if (p == NULL || !rt_egress_may_resend(c->egress, p->payload_len + ADDED / 4))
@@ -741,10 +793,7 @@ rt_consumer_resend(struct rt_consumer *c, uint16_t seq)
 	if (rt_egress_may_pass(c->egress, RT_PACER_RESEND))
 		send_again(c, s);
 	else if (rt_egress_queue(c->egress, &rt_consumer_source, RT_PACER_RESEND, c, seq, p->payload_len + ADDED / 4))
-	{
-		s->last_ms = now_ms(c);
-		s->tries++; /* and once more when it leaves */
-	}
+		note_repeated(c, s); /* and once more when it leaves */
 }
 
 /* ---- for the pacer ---- */
@@ -753,15 +802,16 @@ static void
 send_first(struct rt_consumer *c, struct sent *s)
 {
 	const struct rt_packet *p = rt_producer_stored(c->producer, s->layer, s->in_seq);
-	struct out_header h = {c->params.pt, s->marker, s->seq, s->ts, c->params.ssrc};
+	struct out_header h = {c->params.pt, s->marker, s->seq, 0, c->params.ssrc};
 	uint8_t prefix[8];
 	size_t skip, n;
 
 	s->waits = false;
-	s->first_ms = now_ms(c);
+	s->first_ms = (uint16_t) now_ms(c);
 	if (p == NULL)
 		return; /* overwritten meanwhile: lost, as on the path */
-	n = rewrite_payload(c, p, s->picture_id, s->tl0, prefix, &skip);
+	h.ts = p->ts + c->ts_offset;
+	n = rewrite_payload(c, p, s->picture_id, prefix, &skip);
 	send_packet(c, p, &h, &c->roc, prefix, n, p->payload + skip, p->payload_len - skip);
 }
 
@@ -769,9 +819,9 @@ static void
 send_paced(void *stream, uint16_t seq, enum rt_pacer_class class)
 {
 	struct rt_consumer *c = stream;
-	struct sent *s = &c->history[seq % RT_HISTORY];
+	struct sent *s = find_sent(c, seq);
 
-	if (!s->used || s->seq != seq || !rt_consumer_flows(c))
+	if (s == NULL || !rt_consumer_flows(c))
 		return;
 	if (class == RT_PACER_MEDIA)
 		send_first(c, s);

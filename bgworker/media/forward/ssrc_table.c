@@ -9,10 +9,13 @@
 
 #include "bgworker/common/alloc.h"
 
+#define FIRST_ROOM 4 /* a power of two, as RT_SSRC_TABLE_SIZE is */
+
 struct rt_ssrc_table
 {
 	int n;
-	struct rt_ssrc entries[RT_SSRC_TABLE_SIZE];
+	int room;
+	struct rt_ssrc *entries; /* room, up to RT_SSRC_TABLE_SIZE; a peer that only receives has none */
 };
 
 struct rt_ssrc_table *
@@ -24,6 +27,9 @@ rt_ssrc_table_new(void)
 void
 rt_ssrc_table_free(struct rt_ssrc_table *t)
 {
+	if (t == NULL)
+		return;
+	free(t->entries);
 	free(t);
 }
 
@@ -52,6 +58,11 @@ rt_ssrc_table_add(struct rt_ssrc_table *t, const struct rt_ssrc *entry)
 	}
 	if (t->n == RT_SSRC_TABLE_SIZE)
 		return NULL;
+	if (t->n == t->room)
+	{
+		t->room = t->room ? 2 * t->room : FIRST_ROOM;
+		t->entries = rt_realloc(t->entries, (size_t) t->room * sizeof(*t->entries));
+	}
 	t->entries[t->n] = *entry;
 	return &t->entries[t->n++];
 }

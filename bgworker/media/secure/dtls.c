@@ -7,12 +7,14 @@
  * CONNECTING. libssl verifies no chain, so this comparison is all there is.
  *
  * libssl's object stays for the whole call: it answers a peer that repeats its last flight, and hears close_notify.
- * Its record buffers, 34 kB, are freed whenever it is idle. */
+ * Its record buffers, 34 kB, are freed whenever it is idle, and the pages of what it puts messages together in, 22
+ * kB, are given back after the handshake; see rt_dtls_save_memory(). */
 #include "dtls.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -46,7 +48,72 @@ struct rt_dtls
 	bool client;
 	const EVP_MD *digest; /* NULL: no fingerprint yet */
 	uint8_t fingerprint[EVP_MAX_MD_SIZE];
+	uint8_t *assembly; /* libssl's; NULL: none, or not known */
+	size_t assembly_bytes;
 };
+
+/* ---- libssl's memory ----
+ *
+ * Over datagrams libssl keeps the buffer in which it puts handshake messages together, and offers no way to have it
+ * back: more than half of what an association takes. Between two messages it holds nothing. So it gets pages of its
+ * own, and once the handshake is over they go back to the system; a message that comes later finds zeros there, and
+ * writes over them. It is told from other memory by how it is asked for: a BUF_MEM grows by realloc() alone. */
+
+#define PAGE 4096
+#define LARGE 16384 /* bytes: what a handshake message may have, and nothing else that grows */
+
+static struct rt_dtls *working; /* whose handshake libssl is at: there is one thread */
+
+static void *
+on_alloc(size_t bytes, const char *file, int line)
+{
+	(void) file;
+	(void) line;
+	return malloc(bytes);
+}
+
+static void *
+on_realloc(void *old, size_t bytes, const char *file, int line)
+{
+	void *p;
+
+	(void) file;
+	(void) line;
+	if (old != NULL && working != NULL && working->assembly == old)
+		working->assembly = NULL;
+	if (old != NULL || bytes < LARGE || working == NULL)
+		return realloc(old, bytes);
+	if (posix_memalign(&p, PAGE, bytes) != 0)
+		return NULL;
+	working->assembly = p;
+	working->assembly_bytes = bytes;
+	return p;
+}
+
+static void
+on_free(void *p, const char *file, int line)
+{
+	(void) file;
+	(void) line;
+	if (p != NULL && working != NULL && working->assembly == p)
+		working->assembly = NULL;
+	free(p);
+}
+
+bool
+rt_dtls_save_memory(void)
+{
+	return CRYPTO_set_mem_functions(on_alloc, on_realloc, on_free) == 1;
+}
+
+/* Whole pages within the block alone: what is around them is the allocator's. */
+static void
+give_pages_back(struct rt_dtls *d)
+{
+	if (d->assembly != NULL)
+		madvise(d->assembly, d->assembly_bytes / PAGE * PAGE, MADV_DONTNEED);
+	d->assembly = NULL;
+}
 
 /* ---- the BIO that datagrams leave through: each write is one ---- */
 
@@ -297,11 +364,14 @@ advance(struct rt_dtls *d)
 	{
 		if (d->state == RT_DTLS_NEW)
 			d->state = RT_DTLS_CONNECTING;
+		working = d;
 		rc = SSL_do_handshake(d->ssl);
+		working = NULL;
 		if (rc == 1)
 		{
 			finish(d);
 			SSL_free_buffers(d->ssl);
+			give_pages_back(d);
 			return d->state == RT_DTLS_FAILED ? RT_BAD_INPUT : RT_OK;
 		}
 	}
@@ -384,8 +454,10 @@ void
 rt_dtls_timeout(struct rt_dtls *d)
 {
 	ERR_clear_error();
+	working = d;
 	if (d->state == RT_DTLS_CONNECTING && DTLSv1_handle_timeout(d->ssl) < 0)
 		d->state = RT_DTLS_FAILED;
+	working = NULL;
 }
 
 bool

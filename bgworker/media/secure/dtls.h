@@ -42,6 +42,10 @@ struct rt_dtls_keys
 
 typedef void (*rt_dtls_send_cb)(void *arg, const uint8_t *data, size_t len);
 
+/* Makes libcrypto ask us for memory, so that an association takes less after its handshake: before anything else uses
+ * libcrypto, or it has no effect and returns false. */
+bool rt_dtls_save_memory(void);
+
 /* A self-signed ECDSA P-256 certificate, made now; NULL is logged. */
 struct rt_dtls_context *rt_dtls_context_new(void);
 void rt_dtls_context_free(struct rt_dtls_context *c);
