@@ -80,7 +80,8 @@ static const struct config_enum_entry ice_policies[] = {
 };
 
 /* "on" and "off" as a boolean setting has them. */
-static const struct config_enum_entry adders[] = {{"anyone", 0, false}, {"contacts", 1, false}, {NULL, 0, false}};
+static const struct config_enum_entry adders[] = {
+	{"anyone", 0, false}, {"contacts", 1, false}, {"invitation", 2, false}, {NULL, 0, false}};
 
 static const struct config_enum_entry early_releases[] = {
 	{"off", RT_EARLY_OFF, false},  {"local", RT_EARLY_LOCAL, false},
@@ -309,10 +310,11 @@ rt_settings_define(void)
 	DefineCustomEnumVariable("rt.ice_transport_policy", "Sets the iceTransportPolicy that clients in meetings use.",
 							 "relay: media goes through the TURN servers only. all: also directly.",
 							 &rt_ice_transport_policy, RT_ICE_ALL, ice_policies, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable(
-		"rt.may_add_users", "Sets who may put a user into a room.",
-		"With contacts, only users who share a room with that user already. The owner of the database may always.",
-		&rt_may_add_users, 0, adders, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("rt.may_add_users", "Sets who may put a user into a room.",
+							 "With contacts, only users who share a room with that user already. With invitation, "
+							 "others invite, and the user "
+							 "may accept. The owner of the database may always.",
+							 &rt_may_add_users, 0, adders, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("rt.early_lock_release",
 							 "Releases the locks of a transaction that sends messages before its commit is flushed.",
 							 "Writers to one room then do not wait for one another's flush. local: not where a "

@@ -218,6 +218,7 @@ DECLARE
 	everyone text[] := (SELECT array_agg(u ORDER BY n) FROM (SELECT u, min(n) AS n
 		FROM unnest(ARRAY[make_room.maker] || make_room.members) WITH ORDINALITY AS t (u, n)
 		WHERE u IS NOT NULL GROUP BY u) AS t);
+	strangers text[];
 	key text;
 BEGIN
 	IF make_room.kind = 'direct' THEN
@@ -228,6 +229,7 @@ BEGIN
 	END IF;
 	PERFORM rt_private.check_users(everyone);
 	PERFORM rt_private.check_blocks(make_room.maker, everyone);
+	strangers := rt_private.strangers(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
 	ON CONFLICT (direct_key) DO NOTHING
@@ -240,12 +242,14 @@ BEGIN
 		END IF;
 		-- one who had left comes back
 		INSERT INTO rt.room_members (room_id, user_id, role)
-		SELECT room.id, u, 'admin' FROM unnest(everyone) AS u ON CONFLICT DO NOTHING;
+		SELECT room.id, u, 'admin' FROM unnest(everyone) AS u WHERE u <> ALL (strangers) ON CONFLICT DO NOTHING;
+		PERFORM rt_private.invite(room.id, strangers, 'admin', make_room.maker);
 		RETURN;
 	END IF;
 	INSERT INTO rt.room_members (room_id, user_id, role)
 	SELECT room.id, u, CASE WHEN u = make_room.maker OR make_room.kind = 'direct' THEN 'admin' ELSE 'member' END
-	FROM unnest(everyone) AS u;
+	FROM unnest(everyone) AS u WHERE u <> ALL (strangers);
+	PERFORM rt_private.invite(room.id, strangers, CASE make_room.kind WHEN 'direct' THEN 'admin' ELSE 'member' END, make_room.maker);
 END
 $$;
 COMMENT ON FUNCTION rt_private.make_room(text, text, text, text[]) IS 'creates a room, or finds the existing direct room';

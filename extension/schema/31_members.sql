@@ -80,6 +80,7 @@ BEGIN
 		FROM generate_series(1, cardinality(room.users), 200) AS i;
 		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
 	END LOOP;
+	DELETE FROM rt.room_invitations AS i USING added AS m WHERE i.room_id = m.room_id AND i.user_id = m.user_id;
 	RETURN NULL;
 END
 $$;
@@ -174,7 +175,8 @@ DECLARE
 BEGIN
 	UPDATE rt.rooms AS r SET has_left = false WHERE r.id = direct_return.room_id;
 	INSERT INTO rt.room_members (room_id, user_id, role, last_read_seq)
-	SELECT direct_return.room_id, u.id, 'admin', direct_return.seq - 1 FROM rt.users AS u WHERE u.id = ANY (pair) ORDER BY u.id
+	SELECT direct_return.room_id, u.id, 'admin', direct_return.seq - 1 FROM rt.users AS u WHERE u.id = ANY (pair)
+		AND NOT EXISTS (SELECT FROM rt.room_invitations AS i WHERE i.room_id = direct_return.room_id AND i.user_id = u.id) ORDER BY u.id
 	ON CONFLICT DO NOTHING;
 END
 $$;

@@ -57,7 +57,8 @@ BEGIN
 	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
 	END IF;
-	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
+	IF NOT rt_private.trusted() AND current_setting('rt.may_add_users', true) = 'contacts'
+		AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
 		RAISE EXCEPTION 'you can only add people who share a room with you' USING ERRCODE = 'RT403';
 	END IF;
 END

@@ -58,6 +58,9 @@ COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses guests in this tabl
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_invitations
+	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
+COMMENT ON TRIGGER keep_guests_out ON rt.room_invitations IS 'refuses invitations of guests';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.meeting_invitees
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 COMMENT ON TRIGGER keep_guests_out ON rt.meeting_invitees IS 'refuses invitations of guests';

@@ -131,6 +131,13 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.req_room_name(jsonb) IS 'a room''s name in a request, or null';
 
+CREATE FUNCTION rt_private.invited(room_id bigint, users text[]) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(i.user_id ORDER BY i.user_id), '[]') FROM rt.room_invitations AS i
+	WHERE i.room_id = invited.room_id AND i.user_id = ANY (users)
+$$;
+COMMENT ON FUNCTION rt_private.invited(bigint, text[]) IS 'those of some users who are invited to a room';
+
 CREATE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -143,7 +150,7 @@ BEGIN
 	PERFORM rt_private.act_as(actor);
 	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
 	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
-		'data', rt_private.room_json_for(made.room, actor));
+		'data', rt_private.room_json_for(made.room, actor), 'invited', rt_private.invited((made.room).id, members));
 END
 $$;
 COMMENT ON FUNCTION rt_api.room_create(text, jsonb) IS 'POST /api/chat/rooms';
@@ -267,6 +274,7 @@ DECLARE
 	has_role boolean := coalesce(jsonb_typeof(req -> 'role'), 'null') <> 'null';
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
 	members json;
+	strangers text[];
 BEGIN
 	IF NOT is_admin AND (r.who_may_add = 'admins' OR new_role = 'admin') THEN
 		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
@@ -284,12 +292,17 @@ BEGIN
 	IF NOT is_admin AND EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
 	END IF;
+	strangers := rt_private.strangers(actor, users);
+	IF EXISTS (SELECT FROM rt.room_invitations AS i WHERE i.room_id = r.id AND i.user_id = ANY (strangers)) THEN
+		RAISE EXCEPTION 'already invited' USING ERRCODE = 'RT409';
+	END IF;
+	PERFORM rt_private.invite(r.id, strangers, new_role, actor);
 	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = ANY (users);
 	INSERT INTO rt.room_members (room_id, user_id, role)
 	SELECT r.id, u, new_role FROM unnest(users) AS u
-	WHERE NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
+	WHERE u <> ALL (strangers) AND NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
 	members := rt_private.members_json(r.id, users);
-	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members), 'invited', rt_private.invited(r.id, users));
 END
 $$;
 COMMENT ON FUNCTION rt_api.members_add(text, jsonb) IS 'POST /api/chat/rooms/:id/members';
@@ -326,12 +339,59 @@ BEGIN
 	END IF;
 	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
 	IF NOT FOUND THEN
+		-- A declined one stays: nobody is asked again.
+		DELETE FROM rt.room_invitations AS i WHERE i.room_id = r.id AND i.user_id = whom AND i.declined_at IS NULL;
+	END IF;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
 END
 $$;
-COMMENT ON FUNCTION rt_api.member_remove(text, jsonb) IS 'DELETE /api/chat/rooms/:id/members/:userId; anybody may leave';
+COMMENT ON FUNCTION rt_api.member_remove(text, jsonb) IS 'DELETE /api/chat/rooms/:id/members/:userId; anybody may leave, and admins withdraw invitations';
+
+-- ---- invitations -------------------------------------------------------------------
+
+CREATE FUNCTION rt_api.invitations_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mine json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.invitation_json(i) ORDER BY i.created_at DESC, i.room_id DESC), '[]') INTO mine
+	FROM (SELECT t.* FROM rt.room_invitations AS t WHERE t.user_id = actor AND t.declined_at IS NULL
+		ORDER BY t.created_at DESC, t.room_id DESC LIMIT 200) AS i;
+	RETURN json_build_object('status', 200, 'data', mine, 'count', json_array_length(mine));
+END
+$$;
+COMMENT ON FUNCTION rt_api.invitations_list(text, jsonb) IS 'GET /api/users/me/invitations: the latest 200';
+
+CREATE FUNCTION rt_api.invitation_accept(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room rt.rooms;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.accept_invitation(rt_private.req_id(req, 'roomId'), actor);
+	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = rt_private.req_id(req, 'roomId');
+	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(room, actor));
+END
+$$;
+COMMENT ON FUNCTION rt_api.invitation_accept(text, jsonb) IS 'POST /api/users/me/invitations/:roomId/accept';
+
+CREATE FUNCTION rt_api.invitation_decline(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room_id bigint := rt_private.req_id(req, 'roomId');
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.decline_invitation(room_id, actor);
+	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', room_id::text, 'declined', true));
+END
+$$;
+COMMENT ON FUNCTION rt_api.invitation_decline(text, jsonb) IS 'DELETE /api/users/me/invitations/:roomId';
 
 -- ---- sockets in rooms ----------------------------------------------------------------
 

@@ -26,6 +26,9 @@ COMMENT ON TRIGGER aa_rt_foreign ON rt.pins IS 'refuses to write what a subscrip
 CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.blocks FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.refuse_foreign();
 COMMENT ON TRIGGER aa_rt_foreign ON rt.blocks IS 'refuses to write what a subscription replicates to this server';
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.room_invitations FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+COMMENT ON TRIGGER aa_rt_foreign ON rt.room_invitations IS 'refuses to write what a subscription replicates to this server';
 CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meetings FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.refuse_foreign();
 COMMENT ON TRIGGER aa_rt_foreign ON rt.meetings IS 'refuses to write what a subscription replicates to this server';

@@ -43,11 +43,13 @@ GRANT SELECT, INSERT (room_id, seq, user_id, emoji), DELETE ON rt.reactions TO r
 GRANT SELECT, INSERT (room_id, seq, pinned_by), DELETE ON rt.pins TO rt_app;
 GRANT SELECT ON rt.threads TO rt_app;
 GRANT SELECT, INSERT (user_id, blocked_id), DELETE ON rt.blocks TO rt_app;
+GRANT SELECT ON rt.room_invitations TO rt_app;
 GRANT SELECT, INSERT, UPDATE ON rt.receipts TO rt_app;
 GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, status_message) ON rt.presence TO rt_app;
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
-	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.accept_invitation(bigint, text), rt.decline_invitation(bigint, text),
+	rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;
@@ -122,6 +124,10 @@ COMMENT ON POLICY threads_read ON rt.threads IS 'users may read what is in their
 ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
 COMMENT ON POLICY blocks_own ON rt.blocks IS 'users may access their own';
+ALTER TABLE rt.room_invitations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY room_invitations_see ON rt.room_invitations FOR SELECT TO rt_app
+	USING (user_id = rt_private.actor() OR rt_private.is_room_admin(room_id, rt_private.actor()));
+COMMENT ON POLICY room_invitations_see ON rt.room_invitations IS 'the user concerned, or admins of the room';
 
 -- Who shares a room sees who is there.
 -- A statement asks once: a set that the policy's subquery hashes.

@@ -1606,6 +1606,7 @@ DECLARE
 	everyone text[] := (SELECT array_agg(u ORDER BY n) FROM (SELECT u, min(n) AS n
 		FROM unnest(ARRAY[make_room.maker] || make_room.members) WITH ORDINALITY AS t (u, n)
 		WHERE u IS NOT NULL GROUP BY u) AS t);
+	strangers text[];
 	key text;
 BEGIN
 	IF make_room.kind = 'direct' THEN
@@ -1616,6 +1617,7 @@ BEGIN
 	END IF;
 	PERFORM rt_private.check_users(everyone);
 	PERFORM rt_private.check_blocks(make_room.maker, everyone);
+	strangers := rt_private.strangers(make_room.maker, everyone);
 	INSERT INTO rt.rooms (name, kind, created_by, direct_key)
 	VALUES (make_room.name, make_room.kind, make_room.maker, key)
 	ON CONFLICT (direct_key) DO NOTHING
@@ -1628,12 +1630,14 @@ BEGIN
 		END IF;
 		-- one who had left comes back
 		INSERT INTO rt.room_members (room_id, user_id, role)
-		SELECT room.id, u, 'admin' FROM unnest(everyone) AS u ON CONFLICT DO NOTHING;
+		SELECT room.id, u, 'admin' FROM unnest(everyone) AS u WHERE u <> ALL (strangers) ON CONFLICT DO NOTHING;
+		PERFORM rt_private.invite(room.id, strangers, 'admin', make_room.maker);
 		RETURN;
 	END IF;
 	INSERT INTO rt.room_members (room_id, user_id, role)
 	SELECT room.id, u, CASE WHEN u = make_room.maker OR make_room.kind = 'direct' THEN 'admin' ELSE 'member' END
-	FROM unnest(everyone) AS u;
+	FROM unnest(everyone) AS u WHERE u <> ALL (strangers);
+	PERFORM rt_private.invite(room.id, strangers, CASE make_room.kind WHEN 'direct' THEN 'admin' ELSE 'member' END, make_room.maker);
 END
 $$;
 
@@ -1772,6 +1776,7 @@ BEGIN
 		FROM generate_series(1, cardinality(room.users), 200) AS i;
 		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
 	END LOOP;
+	DELETE FROM rt.room_invitations AS i USING added AS m WHERE i.room_id = m.room_id AND i.user_id = m.user_id;
 	RETURN NULL;
 END
 $$;
@@ -1865,7 +1870,8 @@ DECLARE
 BEGIN
 	UPDATE rt.rooms AS r SET has_left = false WHERE r.id = direct_return.room_id;
 	INSERT INTO rt.room_members (room_id, user_id, role, last_read_seq)
-	SELECT direct_return.room_id, u.id, 'admin', direct_return.seq - 1 FROM rt.users AS u WHERE u.id = ANY (pair) ORDER BY u.id
+	SELECT direct_return.room_id, u.id, 'admin', direct_return.seq - 1 FROM rt.users AS u WHERE u.id = ANY (pair)
+		AND NOT EXISTS (SELECT FROM rt.room_invitations AS i WHERE i.room_id = direct_return.room_id AND i.user_id = u.id) ORDER BY u.id
 	ON CONFLICT DO NOTHING;
 END
 $$;
@@ -1961,13 +1967,148 @@ BEGIN
 	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM rt.blocks AS b WHERE b.blocked_id = actor AND b.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'this user has blocked you' USING ERRCODE = 'RT403';
 	END IF;
-	IF NOT rt_private.trusted() AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
+	IF NOT rt_private.trusted() AND current_setting('rt.may_add_users', true) = 'contacts'
+		AND EXISTS (SELECT FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id)) THEN
 		RAISE EXCEPTION 'you can only add people who share a room with you' USING ERRCODE = 'RT403';
 	END IF;
 END
 $$;
 
 COMMENT ON FUNCTION rt_private.check_blocks(text, text[]) IS 'refuses an action if a user concerned has blocked the actor, or may not be added by them';
+
+CREATE TABLE rt.room_invitations (
+	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
+	user_id text NOT NULL REFERENCES rt.users (id) ON DELETE CASCADE,
+	role text NOT NULL DEFAULT 'member' CHECK (role IN ('admin', 'member')),
+	invited_by text DEFAULT rt_private.actor() REFERENCES rt.users (id) ON DELETE SET NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	declined_at timestamptz,
+	PRIMARY KEY (room_id, user_id)
+);
+
+CREATE INDEX room_invitations_user_id_idx ON rt.room_invitations (user_id);
+
+CREATE INDEX room_invitations_invited_by_idx ON rt.room_invitations (invited_by);
+
+COMMENT ON TABLE rt.room_invitations IS 'users who were invited to a room and have not accepted';
+
+COMMENT ON COLUMN rt.room_invitations.room_id IS 'the room';
+
+COMMENT ON COLUMN rt.room_invitations.user_id IS 'the user who was invited';
+
+COMMENT ON COLUMN rt.room_invitations.role IS 'what the user becomes in the room: admin or member';
+
+COMMENT ON COLUMN rt.room_invitations.invited_by IS 'the user who invited; null for plain SQL';
+
+COMMENT ON COLUMN rt.room_invitations.created_at IS 'when it was made';
+
+COMMENT ON COLUMN rt.room_invitations.declined_at IS 'when the user declined; null while it is open';
+
+COMMENT ON INDEX rt.room_invitations_user_id_idx IS 'finds the invitations of a user';
+
+COMMENT ON INDEX rt.room_invitations_invited_by_idx IS 'finds what a user who is deleted has made';
+
+SELECT pg_catalog.pg_extension_config_dump('rt.room_invitations', '');
+
+CREATE FUNCTION rt_private.invitation_json(i rt.room_invitations) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT json_build_object('roomId', i.room_id::text, 'roomName', r.name, 'kind', r.kind, 'role', i.role, 'invitedBy', i.invited_by,
+		'invitedByName', rt_private.user_name(i.invited_by), 'createdAt', rt_private.iso(i.created_at))
+		FROM (VALUES (1)) AS one LEFT JOIN rt.rooms AS r ON r.id = i.room_id);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.invitation_json(rt.room_invitations) IS 'an invitation as the invited user sees it';
+
+CREATE FUNCTION rt_private.room_invitations_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	i rt.room_invitations := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+	action text := 'invited';
+BEGIN
+	IF TG_OP = 'DELETE' THEN
+		action := CASE WHEN rt_private.is_member(i.room_id, i.user_id) THEN 'accepted' ELSE 'withdrawn' END;
+	ELSIF i.declined_at IS NOT NULL THEN
+		action := 'declined';
+	END IF;
+	PERFORM rt_private.emit('chat-room-invitation', json_build_object('users', ARRAY[i.user_id], 'private', true),
+		(rt_private.invitation_json(i)::jsonb || jsonb_build_object('action', action, 'timestamp', rt_private.iso(clock_timestamp())))::json, true);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_invitations_after_change() IS 'tells all sockets of a user about an invitation';
+
+CREATE TRIGGER rt_after_change AFTER INSERT OR UPDATE OF declined_at OR DELETE ON rt.room_invitations FOR EACH ROW
+	EXECUTE FUNCTION rt_private.room_invitations_after_change();
+
+COMMENT ON TRIGGER rt_after_change ON rt.room_invitations IS 'tells all sockets of a user about an invitation';
+
+CREATE FUNCTION rt_private.strangers(actor text, users text[]) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF rt_private.trusted() OR current_setting('rt.may_add_users', true) IS DISTINCT FROM 'invitation' THEN
+		RETURN '{}';
+	END IF;
+	RETURN ARRAY(SELECT u.id FROM unnest(users) AS u (id) WHERE NOT rt_private.may_add(actor, u.id));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.strangers(text, text[]) IS 'those of some users whom another user can only invite';
+
+CREATE FUNCTION rt_private.invite(room_id bigint, users text[], role text, inviter text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt.room_invitations (room_id, user_id, role, invited_by)
+	SELECT invite.room_id, u.id, invite.role, invite.inviter FROM unnest(users) AS u (id)
+	WHERE NOT rt_private.is_member(invite.room_id, u.id) ORDER BY u.id ON CONFLICT DO NOTHING;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.invite(bigint, text[], text, text) IS 'invites users who are no members of a room';
+
+CREATE FUNCTION rt_private.lock_invitation(room_id bigint, user_id text) RETURNS rt.room_invitations
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found rt.room_invitations;
+BEGIN
+	SELECT i.* INTO found FROM rt.room_invitations AS i
+	WHERE i.room_id = lock_invitation.room_id AND i.user_id = lock_invitation.user_id FOR UPDATE;
+	IF found.room_id IS NULL THEN
+		RAISE EXCEPTION 'invitation not found' USING ERRCODE = 'RT404';
+	END IF;
+	RETURN found;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.lock_invitation(bigint, text) IS 'finds and locks an invitation; RT404 if there is none';
+
+CREATE FUNCTION rt.accept_invitation(room_id bigint, user_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	i rt.room_invitations;
+BEGIN
+	PERFORM rt_private.check_self(accept_invitation.user_id);
+	i := rt_private.lock_invitation(accept_invitation.room_id, accept_invitation.user_id);
+	-- Its trigger removes the invitation.
+	INSERT INTO rt.room_members (room_id, user_id, role) VALUES (i.room_id, i.user_id, i.role) ON CONFLICT DO NOTHING;
+END
+$$;
+
+COMMENT ON FUNCTION rt.accept_invitation(bigint, text) IS 'makes an invited user a member of the room';
+
+CREATE FUNCTION rt.decline_invitation(room_id bigint, user_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_self(decline_invitation.user_id);
+	PERFORM rt_private.lock_invitation(decline_invitation.room_id, decline_invitation.user_id);
+	UPDATE rt.room_invitations AS i SET declined_at = clock_timestamp()
+	WHERE i.room_id = decline_invitation.room_id AND i.user_id = decline_invitation.user_id AND i.declined_at IS NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt.decline_invitation(bigint, text) IS 'declines an invitation; the room cannot invite that user again';
 
 CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
@@ -3631,6 +3772,11 @@ CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_mem
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 
 COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
+
+CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_invitations
+	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
+
+COMMENT ON TRIGGER keep_guests_out ON rt.room_invitations IS 'refuses invitations of guests';
 
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.meeting_invitees
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
@@ -7112,6 +7258,30 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rt_private.invited(room_id bigint, users text[]) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(json_agg(i.user_id ORDER BY i.user_id), '[]') FROM rt.room_invitations AS i
+	WHERE i.room_id = invited.room_id AND i.user_id = ANY (users)
+$$;
+
+COMMENT ON FUNCTION rt_private.invited(bigint, text[]) IS 'those of some users who are invited to a room';
+
+CREATE OR REPLACE FUNCTION rt_api.room_create(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kind text := rt_private.req_choice(req, 'kind', ARRAY['direct', 'group']);
+	members text[] := rt_private.req_user_ids(req, 'memberIds');
+	name text := rt_private.req_room_name(req);
+	made record;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	SELECT * INTO made FROM rt_private.make_room(actor, name, kind, members);
+	RETURN json_build_object('status', CASE WHEN made.created THEN 201 ELSE 200 END,
+		'data', rt_private.room_json_for(made.room, actor), 'invited', rt_private.invited((made.room).id, members));
+END
+$$;
+
 CREATE FUNCTION rt_private.req_who(req jsonb, key text, otherwise text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -7207,6 +7377,7 @@ DECLARE
 	has_role boolean := coalesce(jsonb_typeof(req -> 'role'), 'null') <> 'null';
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member'], 'member');
 	members json;
+	strangers text[];
 BEGIN
 	IF NOT is_admin AND (r.who_may_add = 'admins' OR new_role = 'admin') THEN
 		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
@@ -7224,12 +7395,17 @@ BEGIN
 	IF NOT is_admin AND EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = ANY (users)) THEN
 		RAISE EXCEPTION 'only an admin of the room may do this' USING ERRCODE = 'RT403';
 	END IF;
+	strangers := rt_private.strangers(actor, users);
+	IF EXISTS (SELECT FROM rt.room_invitations AS i WHERE i.room_id = r.id AND i.user_id = ANY (strangers)) THEN
+		RAISE EXCEPTION 'already invited' USING ERRCODE = 'RT409';
+	END IF;
+	PERFORM rt_private.invite(r.id, strangers, new_role, actor);
 	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = ANY (users);
 	INSERT INTO rt.room_members (room_id, user_id, role)
 	SELECT r.id, u, new_role FROM unnest(users) AS u
-	WHERE NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
+	WHERE u <> ALL (strangers) AND NOT EXISTS (SELECT FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = u) ORDER BY u ON CONFLICT DO NOTHING;
 	members := rt_private.members_json(r.id, users);
-	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members));
+	RETURN json_build_object('status', 200, 'data', members, 'count', json_array_length(members), 'invited', rt_private.invited(r.id, users));
 END
 $$;
 
@@ -7266,11 +7442,61 @@ BEGIN
 	END IF;
 	DELETE FROM rt.room_members AS m WHERE m.room_id = r.id AND m.user_id = whom;
 	IF NOT FOUND THEN
+		-- A declined one stays: nobody is asked again.
+		DELETE FROM rt.room_invitations AS i WHERE i.room_id = r.id AND i.user_id = whom AND i.declined_at IS NULL;
+	END IF;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'member not found' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', r.id::text, 'userId', whom));
 END
 $$;
+
+COMMENT ON FUNCTION rt_api.member_remove(text, jsonb) IS 'DELETE /api/chat/rooms/:id/members/:userId; anybody may leave, and admins withdraw invitations';
+
+CREATE FUNCTION rt_api.invitations_list(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mine json;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	SELECT coalesce(json_agg(rt_private.invitation_json(i) ORDER BY i.created_at DESC, i.room_id DESC), '[]') INTO mine
+	FROM (SELECT t.* FROM rt.room_invitations AS t WHERE t.user_id = actor AND t.declined_at IS NULL
+		ORDER BY t.created_at DESC, t.room_id DESC LIMIT 200) AS i;
+	RETURN json_build_object('status', 200, 'data', mine, 'count', json_array_length(mine));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.invitations_list(text, jsonb) IS 'GET /api/users/me/invitations: the latest 200';
+
+CREATE FUNCTION rt_api.invitation_accept(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room rt.rooms;
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.accept_invitation(rt_private.req_id(req, 'roomId'), actor);
+	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = rt_private.req_id(req, 'roomId');
+	RETURN json_build_object('status', 200, 'data', rt_private.room_json_for(room, actor));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.invitation_accept(text, jsonb) IS 'POST /api/users/me/invitations/:roomId/accept';
+
+CREATE FUNCTION rt_api.invitation_decline(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	room_id bigint := rt_private.req_id(req, 'roomId');
+BEGIN
+	PERFORM rt_private.check_user(actor);
+	PERFORM rt_private.act_as(actor);
+	PERFORM rt.decline_invitation(room_id, actor);
+	RETURN json_build_object('status', 200, 'data', json_build_object('roomId', room_id::text, 'declined', true));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.invitation_decline(text, jsonb) IS 'DELETE /api/users/me/invitations/:roomId';
 
 CREATE OR REPLACE FUNCTION rt_api.join_rooms(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -9153,6 +9379,11 @@ CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt
 
 COMMENT ON TRIGGER aa_rt_foreign ON rt.blocks IS 'refuses to write what a subscription replicates to this server';
 
+CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.room_invitations FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.refuse_foreign();
+
+COMMENT ON TRIGGER aa_rt_foreign ON rt.room_invitations IS 'refuses to write what a subscription replicates to this server';
+
 CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.meetings FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.refuse_foreign();
 
@@ -9321,9 +9552,12 @@ GRANT SELECT ON rt.threads TO rt_app;
 
 GRANT SELECT, INSERT (user_id, blocked_id), DELETE ON rt.blocks TO rt_app;
 
+GRANT SELECT ON rt.room_invitations TO rt_app;
+
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
-	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.accept_invitation(bigint, text), rt.decline_invitation(bigint, text),
+	rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 
@@ -9402,6 +9636,13 @@ ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());
 
 COMMENT ON POLICY blocks_own ON rt.blocks IS 'users may access their own';
+
+ALTER TABLE rt.room_invitations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY room_invitations_see ON rt.room_invitations FOR SELECT TO rt_app
+	USING (user_id = rt_private.actor() OR rt_private.is_room_admin(room_id, rt_private.actor()));
+
+COMMENT ON POLICY room_invitations_see ON rt.room_invitations IS 'the user concerned, or admins of the room';
 
 COMMENT ON FUNCTION rt_private.own_contacts() IS 'the acting user and everybody who shares a room with them';
 

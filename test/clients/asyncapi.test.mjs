@@ -136,6 +136,8 @@ describe('what the gateway sends', () => {
     await event(bob, 'chat-user-blocked');
     await rest('DELETE', '/api/users/me/blocks/carol', 'bob');
     const carol = await connect(tokens.carol);
+    await cluster.sql('INSERT INTO rt.room_invitations (room_id, user_id, invited_by) VALUES ($1, $2, $3)', [roomId, 'carol', 'alice']);
+    await event(carol, 'chat-room-invitation', ({ action }) => action === 'invited');
     await rest('POST', `/api/chat/rooms/${roomId}/members`, 'alice', { userIds: ['carol'] });
     await event(bob, 'chat-room-members');
     await event(carol, 'chat-notification', ({ type }) => type === 'room-added');

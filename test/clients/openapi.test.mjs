@@ -149,6 +149,13 @@ describe('what the gateway answers', () => {
     assert.equal((await call('listBlocks', 200, 'alice')).length, 1);
     await call('unblockUser', 200, 'alice', { params: { userId: 'carol' } });
     await call('blockUser', 404, 'alice', { params: { userId: 'nobody' } });
+    const other = { roomId: await cluster.room('other', 'bob') };
+    for (const { roomId } of [params, other]) await cluster.sql('INSERT INTO rt.room_invitations (room_id, user_id, invited_by) VALUES ($1, $2, $3)', [roomId, 'carol', 'alice']);
+    assert.equal((await call('listInvitations', 200, 'carol')).length, 2);
+    await call('acceptInvitation', 200, 'carol', { params });
+    await call('acceptInvitation', 404, 'carol', { params });
+    await call('declineInvitation', 200, 'carol', { params: other });
+    await call('declineInvitation', 404, 'bob', { params: other });
     await call('deleteRoom', 403, 'bob', { params });
     await call('deleteRoom', 200, 'alice', { params });
   });

@@ -86,7 +86,9 @@ $cluster->sql("DELETE FROM rt.rooms WHERE name = 'Open'");
 $cluster->sql("ALTER SYSTEM SET rt.may_add_users = contacts");
 $cluster->sql('SELECT pg_reload_conf()');
 my $refused = 0;
-wait_until(sub { ($refused) = as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Pulled', memberIds => ['cat'] }); $refused == 403 },
+# Until a gateway's session has read the setting, it makes the room, which makes them contacts.
+sub pull { $cluster->sql("DELETE FROM rt.rooms WHERE name = 'Pulled'"); ($refused) = as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Pulled', memberIds => ['cat'] }); return $refused == 403; }
+wait_until(\&pull,
 	'with rt.may_add_users = contacts not strangers');
 is((as('ann', 'POST', '/api/chat/rooms', { kind => 'direct', memberIds => ['cat'] }))[0], 403, 'nor into a direct room');
 is((as('ann', 'POST', "/api/chat/rooms/$room/members", { userIds => ['cat'] }))[0], 403, 'nor into a room that is there');
@@ -94,6 +96,38 @@ isnt(($cluster->try_sql("SET rt.user_id = 'ann'; INSERT INTO rt.room_members (ro
 is((as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Friends', memberIds => ['bob'] }))[0], 201, 'but contacts');
 $cluster->sql("INSERT INTO rt.room_members (room_id, user_id) VALUES ($room, 'cat')");
 is((as('ann', 'POST', '/api/chat/rooms', { kind => 'direct', memberIds => ['cat'] }))[0], 201, 'who shares a room is one');
+
+# With invitations strangers are asked.
+$cluster->sql($_) for "SELECT rt.create_user('eve', 'Eve')", "SELECT rt.create_user('fay', 'Fay')", 'ALTER SYSTEM SET rt.may_add_users = invitation', 'SELECT pg_reload_conf()';
+$token{$_} = $cluster->sql("SELECT rt.issue_token('$_')") for qw(eve fay);
+my ($made, $asked) = (0, {});
+wait_until(sub { ($made, $asked) = as('ann', 'POST', '/api/chat/rooms', { kind => 'group', name => 'Asked', memberIds => [qw(bob eve fay)] }); $made == 201 }, 'with rt.may_add_users = invitation a room is made');
+is_deeply($asked->{invited}, [qw(eve fay)], 'strangers are invited');
+is($asked->{data}{memberCount}, 2, 'and contacts added');
+my $asks = $asked->{data}{id};
+is((as('eve', 'GET', "/api/chat/rooms/$asks"))[0], 404, 'who is invited sees nothing of the room');
+my (undef, $invitations) = as('eve', 'GET', '/api/users/me/invitations');
+is_deeply([map { [@{$_}{qw(roomId roomName invitedBy)}] } @{ $invitations->{data} }], [[$asks, 'Asked', 'ann']], 'but the invitation');
+is((as('ann', 'POST', "/api/chat/rooms/$asks/members", { userIds => ['eve'] }))[0], 409, 'who is invited is not invited again');
+is((as('cat', 'POST', "/api/users/me/invitations/$asks/accept"))[0], 404, 'nobody else can accept it');
+is((as('eve', 'POST', "/api/users/me/invitations/$asks/accept"))[1]{data}{memberCount}, 3, 'who accepts is a member');
+is((as('eve', 'POST', "/api/users/me/invitations/$asks/accept"))[0], 404, 'once');
+is((as('fay', 'DELETE', "/api/users/me/invitations/$asks"))[0], 200, 'who declines is none');
+is((as('ann', 'POST', "/api/chat/rooms/$asks/members", { userIds => ['fay'] }))[0], 409, 'and is not asked again');
+is((as('fay', 'GET', '/api/users/me/invitations'))[1]{count}, 0, 'nor has it in the list');
+my (undef, $direct) = as('ann', 'POST', '/api/chat/rooms', { kind => 'direct', memberIds => ['fay'] });
+is((as('ann', 'POST', "/api/chat/rooms/$direct->{data}{id}/msgs", { content => "say $_" }))[0], 201, 'a direct message to a stranger') for 1, 2;
+is((as('fay', 'GET', '/api/chat/rooms'))[1]{count}, 0, 'brings nobody in');
+is($cluster->sql("SELECT count(*) FROM rt.room_members WHERE room_id = $direct->{data}{id}"), 1, 'not even by the second one');
+is((as('fay', 'POST', "/api/users/me/invitations/$direct->{data}{id}/accept"))[1]{data}{unreadCount}, 0, 'until the stranger accepts');
+is((as('fay', 'GET', "/api/chat/rooms/$direct->{data}{id}/msgs"))[1]{data}[1]{content}, "say 2", 'and reads them');
+isnt(($cluster->try_sql("SET rt.user_id = 'bob'; INSERT INTO rt.room_members (room_id, user_id) VALUES ($room, 'fay')", user => 'app'))[2], 0, 'SQL of an application cannot add a stranger either');
+$cluster->sql("SELECT rt.create_user('gus', 'Gus'); INSERT INTO rt.room_invitations (room_id, user_id, invited_by) VALUES ($asks, 'gus', 'ann')");
+is($cluster->sql("SET rt.user_id = 'bob'; SELECT count(*) FROM rt.room_invitations", user => 'app'), 0, 'invitations of others are not seen');
+is(($cluster->try_sql("SET rt.user_id = 'bob'; SELECT rt.accept_invitation($asks, 'gus')", user => 'app'))[2] != 0, 1, 'nor accepted');
+is($cluster->sql("SET rt.user_id = 'gus'; SELECT rt.accept_invitation($asks, 'gus'); SELECT rt_private.is_member($asks, 'gus')", user => 'app'), "\nt", 'who is invited by SQL accepts by SQL');
+is($cluster->sql(q{SELECT string_agg(payload::json->>'action', ' ' ORDER BY pos) FROM rt.events WHERE event = 'chat-room-invitation' AND route::json->'users'->>0 IN ('eve', 'gus')}),
+	'invited accepted invited accepted', 'each step is told');
 
 # ---- what tools see --------------------------------------------------------------------------------
 

@@ -201,6 +201,17 @@ export interface Room {
   peer: User | null;
 }
 
+export interface Invitation {
+  roomId: Id;
+  roomName: string | null;
+  kind: "direct" | "group" | null;
+  /** What the user becomes */
+  role: "admin" | "member";
+  invitedBy: string | null;
+  invitedByName: string | null;
+  createdAt: Time;
+}
+
 export interface Member {
   userId: string;
   /** The user's */
@@ -982,6 +993,19 @@ export interface ChatUserBlockedEvent {
   timestamp: Time;
 }
 
+/** The user was invited to a room, or an invitation was answered or withdrawn. To all sockets of the user. */
+export interface ChatRoomInvitationEvent {
+  roomId: Id;
+  roomName: string | null;
+  kind: "direct" | "group" | null;
+  role: "admin" | "member";
+  invitedBy: string | null;
+  invitedByName: string | null;
+  createdAt: Time;
+  action: "invited" | "accepted" | "declined" | "withdrawn";
+  timestamp: Time;
+}
+
 /** Members of the room changed. There is one event for each statement. */
 export interface ChatRoomMembersEvent {
   roomId: Id;
@@ -1381,6 +1405,8 @@ export interface ServerToClientEvents {
   'chat-room-notifications': (payload: ChatRoomNotificationsEvent, offset?: string) => void;
   /** The user blocked or unblocked somebody. To all sockets of the user. */
   'chat-user-blocked': (payload: ChatUserBlockedEvent, offset?: string) => void;
+  /** The user was invited to a room, or an invitation was answered or withdrawn. To all sockets of the user. */
+  'chat-room-invitation': (payload: ChatRoomInvitationEvent, offset?: string) => void;
   /** Members of the room changed. There is one event for each statement. */
   'chat-room-members': (payload: ChatRoomMembersEvent, offset?: string) => void;
   /** Another member has seen messages. */
@@ -1713,6 +1739,46 @@ export interface Operations {
       };
     };
   };
+  /** The rooms that the caller is invited to, the latest 200 */
+  listInvitations: {
+    params: unknown;
+    query: unknown;
+    body: undefined;
+    reply: {
+      success: true;
+      data: Invitation[];
+      count: number;
+    };
+  };
+  /** Decline an invitation; the room cannot invite the caller again */
+  declineInvitation: {
+    params: {
+      roomId: Id;
+    };
+    query: unknown;
+    body: undefined;
+    reply: {
+      success: true;
+      data: {
+        roomId: Id;
+        declined: true;
+      };
+    };
+  };
+  /** Accept an invitation; the caller is a member afterwards */
+  acceptInvitation: {
+    params: {
+      roomId: Id;
+    };
+    query: unknown;
+    body: undefined;
+    reply: {
+      success: true;
+      data: Room;
+      /** Users that were invited instead, see `rt.may_add_users` */
+      invited?: string[];
+    };
+  };
   /** Find users by the beginning of their username, or by a part of their name */
   findUsers: {
     params: unknown;
@@ -1765,6 +1831,8 @@ export interface Operations {
     reply: {
       success: true;
       data: Room;
+      /** Users that were invited instead, see `rt.may_add_users` */
+      invited?: string[];
     };
   };
   /** Get one of the caller's rooms */
@@ -1777,6 +1845,8 @@ export interface Operations {
     reply: {
       success: true;
       data: Room;
+      /** Users that were invited instead, see `rt.may_add_users` */
+      invited?: string[];
     };
   };
   /** Rename a room, or change its settings (its admins); what is left out stays */
@@ -1798,6 +1868,8 @@ export interface Operations {
     reply: {
       success: true;
       data: Room;
+      /** Users that were invited instead, see `rt.may_add_users` */
+      invited?: string[];
     };
   };
   /** Delete a room with everything in it (for its admins) */
@@ -1890,6 +1962,8 @@ export interface Operations {
       success: true;
       data: Member[];
       count: number;
+      /** Users that were invited instead, see `rt.may_add_users` */
+      invited?: string[];
     };
   };
   /** Change a member's role (for admins); the last admin keeps the role */
