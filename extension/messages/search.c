@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "tsearch/ts_type.h"
+#include "tsearch/ts_utils.h"
 #include "utils/builtins.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -208,6 +209,122 @@ rt_search_vector(PG_FUNCTION_ARGS)
 		pfree(word.folded);
 	}
 	return DirectFunctionCall1(tsvectorin, CStringGetDatum(v.text.data));
+}
+
+/* ---- comparing without an index -------------------------------------------------------- */
+
+struct entry
+{
+	char *bytes;
+	int len;
+	int position;
+};
+
+/* A text's entries, by position. */
+struct entries
+{
+	const char *operands; /* of the query */
+	struct entry *of;
+	int count;
+	int size;
+};
+
+static void
+note_entry(struct entries *e, const pg_wchar *chars, int len, int position)
+{
+	struct entry *entry;
+	unsigned char *at;
+
+	if (e->count == e->size)
+	{
+		e->size *= 2;
+		e->of = repalloc_huge(e->of, e->size * sizeof(*e->of));
+	}
+	entry = &e->of[e->count++];
+	at = palloc((Size) len * 4 + 1);
+	entry->bytes = (char *) at;
+	for (int i = 0; i < len; i++)
+	{
+		unicode_to_utf8(chars[i], at);
+		at += pg_utf_mblen(at);
+	}
+	entry->len = (int) ((char *) at - entry->bytes);
+	entry->position = Min(position, POSITION_MAX);
+}
+
+static void
+note_word(struct entries *e, const struct rt_search_word *word, int *position)
+{
+	int entries = word->undivided ? word->len : Min(word->len, 1);
+
+	for (int i = 0; i < entries; i++)
+		note_entry(e, word->folded + i, word->undivided ? Min(2, word->len - i) : word->len, (*position)++);
+}
+
+static bool
+is_operand(const struct entries *e, const struct entry *entry, const QueryOperand *operand)
+{
+	return (operand->prefix ? entry->len >= operand->length : entry->len == operand->length) &&
+		   memcmp(entry->bytes, e->operands + operand->distance, operand->length) == 0;
+}
+
+/* TSExecuteCallback: data, if not NULL, gets the positions. */
+static TSTernaryValue
+on_operand(void *arg, QueryOperand *operand, ExecPhraseData *data)
+{
+	struct entries *e = arg;
+	bool found = false;
+
+	for (int i = 0; i < e->count; i++)
+	{
+		if (!is_operand(e, &e->of[i], operand))
+			continue;
+		found = true;
+		if (data == NULL)
+			break;
+		if (data->pos == NULL)
+		{
+			data->pos = palloc((Size) (e->count - i) * sizeof(*data->pos));
+			data->allocated = true;
+		}
+		if (data->npos == 0 || data->pos[data->npos - 1] < e->of[i].position)
+			data->pos[data->npos++] = e->of[i].position;
+	}
+	return found ? TS_YES : TS_NO;
+}
+
+static void
+count_words(struct entries *e, TSQuery query, int *counts)
+{
+	QueryItem *items = GETQUERY(query);
+
+	for (int i = 0; i < query->size; i++)
+		if (items[i].type == QI_VAL)
+			counts[i] += on_operand(e, &items[i].qoperand, NULL) == TS_YES;
+}
+
+bool
+rt_search_matches(TSQuery query, text *content, int *counts)
+{
+	MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "rt search", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(own);
+	struct entries e = {.operands = GETOPERAND(query), .size = 64};
+	struct rt_search_word word;
+	int position = 1;
+	int at = 0;
+	int n;
+	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
+	bool result;
+
+	e.of = palloc(e.size * sizeof(*e.of));
+	while (rt_search_next(chars, n, &at, &word))
+		note_word(&e, &word, &position);
+	if (counts != NULL)
+		count_words(&e, query, counts);
+	result = query->size > 0 && TS_execute(GETQUERY(query), &e, TS_EXEC_EMPTY, on_operand);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(own);
+	return result;
 }
 
 /* ---- queries ------------------------------------------------------------------------ */

@@ -359,52 +359,27 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.search_hit(rt.messages, text) IS 'a message that was found';
 
--- A common word is in so many messages that finding and sorting them takes long; but then the newest of each room have
--- enough of them.  The answer is exact if that many are newer than all that was not looked at, else it is null.
+-- From the newest message backwards, until the page is full (extension/messages/search_walk.c).  Null where it is cheaper to read
+-- all matches.
+CREATE FUNCTION rt_private.search_walk(words tsquery, rooms bigint[], hidden bigint[], sender text, before timestamptz, after timestamptz,
+	at timestamptz, room bigint, seq bigint, most integer) RETURNS tid[]
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'rt_search_walk';
+COMMENT ON FUNCTION rt_private.search_walk(tsquery, bigint[], bigint[], text, timestamptz, timestamptz, timestamptz, bigint, bigint, integer) IS
+	'finds the newest messages of rooms that match; null: not found out';
+
 CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
 DECLARE
-	most_messages CONSTANT integer := 4000;
-	most_bytes CONSTANT integer := 2000000;
-	nrooms integer := greatest(cardinality(s.rooms), 1);
-	a_room integer := most_messages / nrooms;
-	hits rt.messages[];
-	one record;
-	looked integer := 0;
-	is_all boolean;
+	hidden bigint[] := CASE WHEN s.hidden <> '{}' THEN ARRAY(SELECT coalesce((s.hidden ->> r.id::text)::bigint, 0)
+		FROM unnest(s.rooms) WITH ORDINALITY AS r (id, n) ORDER BY r.n) END;
+	places tid[] := rt_private.search_walk(s.words, s.rooms, hidden, s.sender, s.before, s.after, s.at, s.room, s.seq, most);
 BEGIN
-	IF a_room < 10 THEN
-		RETURN NULL;
-	END IF;
-	hits := '{}';
-	FOR one IN
-		WITH page AS MATERIALIZED (
-			SELECT m.*, row_number() OVER w = a_room OR sum(octet_length((m.m).content)) OVER w > most_bytes / nrooms AS is_last
-			FROM unnest(s.rooms) AS r (id)
-			CROSS JOIN LATERAL (SELECT m FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT a_room) AS m
-			WINDOW w AS (PARTITION BY r.id ORDER BY (m.m).seq DESC)
-		), unseen AS MATERIALIZED (
-			SELECT max((p.m).created_at) AS newest FROM page AS p WHERE p.is_last
-		)
-		SELECT p.m, u.newest IS NULL AS is_all FROM page AS p, unseen AS u
-		WHERE NOT p.is_last AND (u.newest IS NULL OR (p.m).created_at > u.newest)
-		ORDER BY (p.m).created_at DESC, (p.m).room_id, (p.m).seq DESC
-	LOOP
-		is_all := one.is_all;
-		looked := looked + 1;
-		IF rt_private.search_vector((one.m).content) @@ s.words AND rt_private.search_fits(s, one.m) THEN
-			hits := hits || one.m;
-			EXIT WHEN cardinality(hits) = most;
-		-- Too few so far: the rest will not be conclusive either.
-		ELSIF looked = most_messages / 8 AND cardinality(hits) * 12 < most THEN
-			RETURN NULL;
-		END IF;
-	END LOOP;
-	RETURN CASE WHEN coalesce(is_all, s.rooms IS NULL OR cardinality(s.rooms) = 0) OR cardinality(hits) = most THEN hits END;
+	RETURN CASE WHEN places IS NOT NULL THEN ARRAY(SELECT m FROM rt.messages AS m WHERE m.ctid = ANY (places)
+		ORDER BY m.created_at DESC, m.room_id, m.seq DESC) END;
 END
 $$;
 COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
-	'searches the newest few thousand messages; null if that is not conclusive';
+	'searches from the newest message backwards; null if that does not pay';
 
 -- By the index.  A bitmap that does not fit its memory would have the words of whole pages of messages made anew; and the array of
 -- rooms is hashed only where the plan knows it.  search_fits() is asked only where there is something to ask: it is called for
