@@ -355,7 +355,7 @@ on_ready_look(void *arg)
 	struct gateway *g = arg;
 
 	rt_entries_wake(g->entries);
-	if (rt_bus_live(g->bus) && rt_auth_ready(g->auth) && rt_ready_is_known(g->ready))
+	if (rt_bus_live(g->bus) && rt_bus_hears(g->bus) && rt_auth_ready(g->auth) && rt_ready_is_known(g->ready))
 		rt_log(RT_LOG_INFO, NULL, "ready");
 	else
 		rt_timer_start(g->ready_look, READY_LOOK_MS);

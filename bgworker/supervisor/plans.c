@@ -206,7 +206,7 @@ make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int c
 	if (kind == RT_PROGRAM_GATEWAY)
 		append_tls(&line);
 	appendStringInfoString(&line, ",\"settings\":");
-	rt_settings_json(&line, p->port, p->media_port);
+	rt_settings_json(&line, p->port, p->media_port, kind == RT_PROGRAM_GATEWAY);
 	appendStringInfoChar(&line, '}');
 	return line.data;
 }

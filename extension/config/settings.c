@@ -352,7 +352,7 @@ append_key(StringInfo out, const char *name)
 }
 
 void
-rt_settings_json(StringInfo out, int port, int media_port)
+rt_settings_json(StringInfo out, int port, int media_port, bool reads)
 {
 	appendStringInfoChar(out, '{');
 	for (size_t i = 0; i < lengthof(int_settings); i++)
@@ -373,7 +373,7 @@ rt_settings_json(StringInfo out, int port, int media_port)
 	{
 		const struct string_setting *s = &string_settings[i];
 
-		if (s->told == NOT_TOLD)
+		if (s->told == NOT_TOLD || (s->variable == &rt_conninfo_read && !reads))
 			continue;
 		append_key(out, s->name);
 		escape_json(out, *s->variable);

@@ -11,7 +11,8 @@
 extern void rt_settings_define(void);
 
 /* Appends the object `settings` of docs/protocols.md: each setting that a program may know, by its name without
- * "rt.", times in milliseconds, sizes in bytes, with these two ports in place of the common ones. */
-extern void rt_settings_json(StringInfo out, int port, int media_port);
+ * "rt.", times in milliseconds, sizes in bytes, with these two ports in place of the common ones.  reads: with
+ * rt.conninfo_read, which has a password and is for gateways only. */
+extern void rt_settings_json(StringInfo out, int port, int media_port, bool reads);
 
 #endif

@@ -18,6 +18,6 @@ rt_program_settings(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	rt_settings_json(&out, rt_port, rt_media_port);
+	rt_settings_json(&out, rt_port, rt_media_port, true);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }

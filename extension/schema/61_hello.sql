@@ -58,7 +58,8 @@ BEGIN
 			USING ERRCODE = 'RT409', HINT = 'Install the same version on both hosts.';
 	END IF;
 	RETURN json_build_object('version', library, 'database', current_database(),
-		'settings', rt_private.program_settings()::json, 'stamp', rt_private.settings_stamp(),
+		'settings', CASE kind WHEN 'gateway' THEN rt_private.program_settings()::jsonb
+			ELSE rt_private.program_settings()::jsonb - 'conninfo_read' END, 'stamp', rt_private.settings_stamp(),
 		'number', CASE kind WHEN 'gateway' THEN
 			rt_private.gateway_number(rt_private.req_text(req, 'host'), (req ->> 'port')::integer) END);
 END

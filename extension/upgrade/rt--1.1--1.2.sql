@@ -19,6 +19,7 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION rt_api.keys(text, jsonb) FROM rt_gateway;
+REVOKE EXECUTE ON FUNCTION rt_api.events_since(text, jsonb) FROM rt_gateway;
 REVOKE EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text) FROM rt_app;
 REVOKE EXECUTE ON FUNCTION rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() FROM rt_app;
@@ -5858,6 +5859,22 @@ $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
     'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, whether "pos" was lost, and whether the log still has all after "pos"';
 
+CREATE FUNCTION rt_api.echo(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	token text := rt_private.req_text(req, 'token');
+BEGIN
+	IF token !~ '^[0-9a-f.]{1,39}$' THEN
+		RAISE EXCEPTION 'token is malformed' USING ERRCODE = 'RT400';
+	END IF;
+	PERFORM rt_private.soft_commit();
+	PERFORM pg_notify('rt_events', '{"echo":"' || token || '"}');
+	RETURN '{}'::json;
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.echo(text, jsonb) IS 'notifies a gateway''s token, so that the gateway learns whether it hears';
+
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
     OUT lag interval, OUT largest_lag interval, OUT ring_bytes bigint, OUT ring_used bigint, OUT ring_high_water bigint,
@@ -5925,9 +5942,11 @@ COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: 
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
     rt_private.change_payload(rt.messages, text),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
-    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb) FROM PUBLIC;
+    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) TO rt_gateway;
 
 GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
 
@@ -5991,7 +6010,8 @@ BEGIN
 			USING ERRCODE = 'RT409', HINT = 'Install the same version on both hosts.';
 	END IF;
 	RETURN json_build_object('version', library, 'database', current_database(),
-		'settings', rt_private.program_settings()::json, 'stamp', rt_private.settings_stamp(),
+		'settings', CASE kind WHEN 'gateway' THEN rt_private.program_settings()::jsonb
+			ELSE rt_private.program_settings()::jsonb - 'conninfo_read' END, 'stamp', rt_private.settings_stamp(),
 		'number', CASE kind WHEN 'gateway' THEN
 			rt_private.gateway_number(rt_private.req_text(req, 'host'), (req ->> 'port')::integer) END);
 END

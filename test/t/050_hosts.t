@@ -115,6 +115,17 @@ is($cluster->sql(q{SELECT string_agg(slot::text, ',' ORDER BY slot) FROM rt.stat
 is($cluster->sql(q{SELECT addresses::text FROM rt.stat_media_workers}), '{192.0.2.7}', 'the announced address');
 is($cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename IN ('rt_gateway', 'rt_media')}), 0, 'nobody uses the roles themselves');
 
+# ---- what each is told ---------------------------------------------------------------------
+
+sub told
+{
+	my ($program) = @_;
+	return $cluster->sql(qq{SELECT (h.answer::jsonb -> 'settings') ? 'conninfo_read' FROM rt_api.hello(NULL, jsonb_build_object('program', '$program',
+		'version', current_setting('rt.version'), 'host', 'host-a', 'port', $ports[0])) AS h (answer)});
+}
+is(told('gateway'), 't', 'a gateway is told of the standbys');
+is(told('media'), 'f', 'a media worker is not: it reads nothing');
+
 # ---- settings follow --------------------------------------------------------------------
 
 sub handshake { return $_[0]->get('/socket.io/?EIO=4&transport=polling')->{content}; }

@@ -6,6 +6,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/bus/bus.h"
+#include "bgworker/gateway/bus/echo.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "tap.h"
 
@@ -62,6 +63,48 @@ rt_timer_start(struct rt_timer *t, uint64_t delay_ms)
 void
 rt_timer_free(struct rt_timer *t)
 {
+}
+
+/* Whether the gateway hears is test_echo.c's. */
+static bool is_echo; /* what comes is one */
+
+struct rt_echo *
+rt_echo_new(struct rt_loop *l, struct rt_db *db)
+{
+	return NULL;
+}
+
+void
+rt_echo_free(struct rt_echo *e)
+{
+}
+
+void
+rt_echo_set_listening(struct rt_echo *e, bool listening)
+{
+}
+
+bool
+rt_echo_take(struct rt_echo *e, const char *payload, size_t len)
+{
+	return is_echo;
+}
+
+void
+rt_echo_note_relay(struct rt_echo *e)
+{
+}
+
+bool
+rt_echo_hears(const struct rt_echo *e)
+{
+	return true;
+}
+
+bool
+rt_echo_is_deaf(const struct rt_echo *e)
+{
+	return false;
 }
 
 /* ---- what the bus does --------------------------------------------------------------- */
@@ -330,6 +373,11 @@ test_stranger(void)
 	ok(traced("") && page_cb == NULL && timers[2].running, "what another process notifies is not taken");
 	timers[2].fn(timers[2].arg);
 	ok(page_cb != NULL, "but makes the bus ask the log, later");
+	timers[2].running = false;
+	is_echo = true;
+	notify_as(667, "{\"echo\":\"1\"}");
+	is_echo = false;
+	ok(!timers[2].running, "an echo does not");
 	relay_pid = 666;
 	answer(11, 11, 1, 11);
 	notify_as(RELAY_PID, "{\"event\":\"a\",\"offset\":\"12\",\"route\":{\"room\":\"1\"},\"x\":1}");

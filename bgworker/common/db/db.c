@@ -439,6 +439,12 @@ rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, r
 	db->listener = rt_dblisten_new(db->loop, &db->login, channel, on_notify, on_listen, arg);
 }
 
+void
+rt_db_listen_again(struct rt_db *db, const char *why)
+{
+	rt_dblisten_again(db->listener, why);
+}
+
 bool
 rt_db_lane_up(const struct rt_db *db, enum rt_db_lane lane)
 {

@@ -49,6 +49,8 @@ void rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, 
 /* One channel; the callbacks run from the loop. */
 void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,
 				  void *arg);
+/* Over a new connection; the callback may run at once. */
+void rt_db_listen_again(struct rt_db *db, const char *why);
 
 bool rt_db_lane_up(const struct rt_db *db, enum rt_db_lane lane); /* at least one of its connections is */
 bool rt_db_up(const struct rt_db *db);                            /* at least one fast connection, and the LISTEN */

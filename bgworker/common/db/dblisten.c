@@ -180,6 +180,12 @@ rt_dblisten_free(struct rt_dblisten *d)
 	free(d);
 }
 
+void
+rt_dblisten_again(struct rt_dblisten *d, const char *why)
+{
+	rt_dbconn_drop(d->conn, why);
+}
+
 bool
 rt_dblisten_up(const struct rt_dblisten *d)
 {

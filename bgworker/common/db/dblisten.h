@@ -17,6 +17,8 @@ typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (
 struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
 									rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg);
 void rt_dblisten_free(struct rt_dblisten *d); /* NULL is fine */
+/* Drops the connection; the next one LISTENs anew.  The callback may run at once. */
+void rt_dblisten_again(struct rt_dblisten *d, const char *why);
 bool rt_dblisten_up(const struct rt_dblisten *d);
 
 #endif

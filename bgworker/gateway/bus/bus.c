@@ -33,6 +33,7 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
+#include "echo.h"
 #include "notice.h"
 
 #define CHANNEL "rt_events"
@@ -71,6 +72,7 @@ struct rt_bus
 	int relay_pid;   /* 0: not known, or none runs */
 	struct held held[HELD_MAX];
 	size_t nheld, held_bytes;
+	struct rt_echo *echo;
 	struct rt_timer *retry;
 	struct rt_timer *quiet;
 	struct rt_timer *stranger;
@@ -194,9 +196,11 @@ on_notify(void *arg, int pid, const char *payload, size_t len)
 
 	if (pid != b->relay_pid)
 	{
-		note_stranger(b, pid);
+		if (!rt_echo_take(b->echo, payload, len))
+			note_stranger(b, pid);
 		return;
 	}
+	rt_echo_note_relay(b->echo);
 	if (!rt_notice_parse(&n, payload, len))
 	{
 		b->stats.bad_notices++;
@@ -353,6 +357,7 @@ on_listen(void *arg, bool listening)
 {
 	struct rt_bus *b = arg;
 
+	rt_echo_set_listening(b->echo, listening);
 	/* What happened while nobody listened is in the log. */
 	if (listening)
 		catch_up(b);
@@ -365,6 +370,7 @@ rt_bus_new(struct rt_loop *l, struct rt_db *db, const struct rt_bus_user *user)
 
 	b->db = db;
 	b->user = *user;
+	b->echo = rt_echo_new(l, db);
 	b->retry = rt_timer_new(l, on_retry, b);
 	b->quiet = rt_timer_new(l, on_quiet, b);
 	b->stranger = rt_timer_new(l, on_stranger_timer, b);
@@ -379,6 +385,7 @@ rt_bus_free(struct rt_bus *b)
 	if (b == NULL)
 		return;
 	drop_held(b);
+	rt_echo_free(b->echo);
 	rt_timer_free(b->retry);
 	rt_timer_free(b->quiet);
 	rt_timer_free(b->stranger);
@@ -389,6 +396,18 @@ bool
 rt_bus_started(const struct rt_bus *b)
 {
 	return b->state != STARTING;
+}
+
+bool
+rt_bus_hears(const struct rt_bus *b)
+{
+	return rt_echo_hears(b->echo);
+}
+
+bool
+rt_bus_is_deaf(const struct rt_bus *b)
+{
+	return rt_echo_is_deaf(b->echo);
 }
 
 bool

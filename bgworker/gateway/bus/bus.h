@@ -36,6 +36,9 @@ struct rt_bus *rt_bus_new(struct rt_loop *l, struct rt_db *db, const struct rt_b
 void rt_bus_free(struct rt_bus *b); /* NULL is fine; the database's callbacks must have ended */
 
 bool rt_bus_started(const struct rt_bus *b);
+/* Notifications arrive, or are known not to; neither until the first echo is back, or missing. */
+bool rt_bus_hears(const struct rt_bus *b);
+bool rt_bus_is_deaf(const struct rt_bus *b);
 bool rt_bus_live(const struct rt_bus *b);
 uint64_t rt_bus_pos(const struct rt_bus *b); /* of the last event that was dispatched */
 const struct rt_bus_stats *rt_bus_stats(const struct rt_bus *b);

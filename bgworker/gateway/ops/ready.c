@@ -17,6 +17,7 @@ struct rt_ready
 	bool known;
 	uint64_t answered_ms; /* when the database last answered a report */
 	bool stalled;
+	bool standby; /* the database writes nothing */
 };
 
 struct rt_ready *
@@ -58,12 +59,41 @@ rt_ready_is_known(const struct rt_ready *r)
 	return r->known;
 }
 
-bool
-rt_ready_is(const struct rt_ready *r)
+void
+rt_ready_set_standby(struct rt_ready *r, bool standby)
+{
+	r->standby = standby;
+}
+
+/* In this order: the first one is what has to be mended. */
+const char *
+rt_ready_why_not(const struct rt_ready *r)
 {
 	const struct rt_ready_uses *u = &r->uses;
 
-	return !u->self->ending && !rt_drain_begun(u->drain) && rt_db_up(u->db) && rt_bus_started(u->bus) &&
-		   rt_auth_ready(u->auth) && r->known && !r->stalled &&
-		   rt_loop_now_ms(u->loop) - r->answered_ms < RT_READY_SILENT_MS;
+	if (u->self->ending || rt_drain_begun(u->drain))
+		return "the gateway drains";
+	if (r->standby)
+		return "the database is a standby";
+	if (!rt_db_lane_up(u->db, RT_DB_FAST))
+		return "the database is not connected";
+	if (rt_bus_is_deaf(u->bus))
+		return "notifications do not arrive";
+	if (!rt_db_up(u->db))
+		return "the database is not connected";
+	if (!rt_bus_started(u->bus))
+		return "no relay runs in the database";
+	if (!rt_bus_hears(u->bus) || !rt_auth_ready(u->auth) || !r->known)
+		return "the gateway starts";
+	if (r->stalled)
+		return "events wait for the relay";
+	if (rt_loop_now_ms(u->loop) - r->answered_ms >= RT_READY_SILENT_MS)
+		return "the database does not answer";
+	return NULL;
+}
+
+bool
+rt_ready_is(const struct rt_ready *r)
+{
+	return rt_ready_why_not(r) == NULL;
 }

@@ -31,6 +31,8 @@ void rt_ready_set_known(struct rt_ready *r, bool known);
 /* A report was answered just now.  Without one for RT_READY_SILENT_MS the database is out of reach. */
 #define RT_READY_SILENT_MS 4000
 void rt_ready_note_answer(struct rt_ready *r);
+/* A report was refused because the server is a standby, or not. */
+void rt_ready_set_standby(struct rt_ready *r, bool standby);
 
 bool rt_ready_is_known(const struct rt_ready *r);
 
@@ -39,5 +41,7 @@ void rt_ready_set_stalled(struct rt_ready *r, bool stalled);
 
 /* New clients are let in: the database, the bus and the relay work, and it is not about to end. */
 bool rt_ready_is(const struct rt_ready *r);
+/* What is missing, for people: a static text without anything that JSON quotes.  NULL if nothing is. */
+const char *rt_ready_why_not(const struct rt_ready *r);
 
 #endif

@@ -21,6 +21,7 @@
 #include "bgworker/common/clock.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dberror.h"
 #include "bgworker/common/db/host.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/loop.h"
@@ -229,6 +230,8 @@ on_told(void *arg, const struct rt_db_reply *reply)
 	struct rt_report *rp = arg;
 
 	rp->asking = false;
+	rt_ready_set_standby(rp->uses.ready,
+						 !reply->ok && reply->sqlstate != NULL && rt_dberror_is_standby(reply->sqlstate));
 	if (reply->ok)
 		rt_ready_note_answer(rp->uses.ready);
 	if (reply->ok && rp->starting)

@@ -229,17 +229,21 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 /* ---- what needs no database --------------------------------------------------------------- */
 
 static void
-reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, bool ready)
+reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, const char *why_not)
 {
 	static const char ok[] = "{\"status\":\"ok\"}";
-	static const char not_ready[] = "{\"status\":\"not ready\"}";
+	char not_ready[200];
+	int len;
 
-	if (ready)
+	if (why_not == NULL)
+	{
 		rt_http_router_reply(rest->uses.http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok,
 							 sizeof(ok) - 1);
-	else
-		rt_http_router_reply(rest->uses.http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
-							 not_ready, sizeof(not_ready) - 1);
+		return;
+	}
+	len = snprintf(not_ready, sizeof(not_ready), "{\"status\":\"not ready\",\"reason\":\"%s\"}", why_not);
+	rt_http_router_reply(rest->uses.http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+						 not_ready, (size_t) len);
 }
 
 static bool
@@ -253,7 +257,7 @@ reply_health(struct rt_rest *rest, const struct rt_http_router_request *r)
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
 		reply_error(rest, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
 	else if (live || ready)
-		reply_ready(rest, r, live || rt_ready_is(rest->uses.ready));
+		reply_ready(rest, r, live ? NULL : rt_ready_why_not(rest->uses.ready));
 	else
 		rt_metrics_reply(rest->uses.metrics, rest->uses.http, r->id);
 	return true;
