@@ -68,5 +68,6 @@ int rt_log_min_messages;
 int rt_early_lock_release;
 bool rt_suppress_events;
 bool rt_notify_content;
+bool rt_pooled_sessions;
 int rt_may_add_users;
 char *rt_user_id;

@@ -101,6 +101,7 @@ extern int rt_log_min_messages; /* enum rt_log_min */
 /* of a session */
 extern int rt_early_lock_release; /* enum rt_early */
 extern bool rt_notify_content;
+extern bool rt_pooled_sessions;
 extern int rt_may_add_users; /* 0 anyone, 1 contacts, 2 invitation; SQL reads it */
 extern bool rt_suppress_events;
 extern char *rt_user_id;

@@ -360,6 +360,22 @@ run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessU
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 }
 
+/* In a pooled session the next client would act as this user.  Once a session. */
+static void
+warn_of_lasting_user(Node *statement)
+{
+	static bool warned = false;
+	VariableSetStmt *set = (VariableSetStmt *) statement;
+
+	if (!rt_pooled_sessions || warned || !IsA(statement, VariableSetStmt) || set->kind != VAR_SET_VALUE ||
+		set->is_local || pg_strcasecmp(set->name, "rt.user_id") != 0)
+		return;
+	warned = true;
+	ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("rt.user_id outlives the transaction in a pooled session"),
+					  errdetail("The next client of the session acts as this user."),
+					  errhint("Use SET LOCAL in each transaction. See rt.pooled_sessions.")));
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -382,6 +398,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	if (IsA(stmt, CreateExtensionStmt) && is_our_name(((CreateExtensionStmt *) stmt)->extname) && extension_changed &&
 		rt_notify_content)
 		tell_of_listen();
+	warn_of_lasting_user(stmt);
 	if (on_database && IsTransactionState())
 		finish_database_command(stmt);
 }

@@ -66,6 +66,14 @@ is($cluster->sql("SET rt.user_id = 'ann'; SELECT count(*) FROM rt.receipts", use
 is($cluster->sql("SET rt.user_id = 'cat'; SELECT count(*) FROM rt.receipts", user => 'app'), 0, 'and no more');
 is($cluster->sql('SELECT count(*) FROM rt.receipts', user => 'app'), 0, 'without a user nothing');
 
+my $SET = "SET rt.user_id = 'ann'";
+unlike(($cluster->try_sql($SET, user => 'app'))[1], qr/WARNING/, 'a session of its own may keep its user');
+$cluster->sql('ALTER ROLE app SET rt.pooled_sessions = on');
+like(($cluster->try_sql("$SET; SET rt.user_id TO 'bob'", user => 'app'))[1], qr/\AWARNING:  rt.user_id outlives the transaction in a pooled session\n(?!.*WARNING)/s,
+	'a pooled one is warned, once');
+unlike(($cluster->try_sql("BEGIN; SET LOCAL rt.user_id = 'ann'; COMMIT; RESET rt.user_id", user => 'app'))[1], qr/rt.user_id outlives/, 'where it is not SET LOCAL');
+$cluster->sql('ALTER ROLE app RESET rt.pooled_sessions');
+
 # ---- strangers -------------------------------------------------------------------------------
 
 my %token = map { $_ => $cluster->sql("SELECT rt.issue_token('$_')") } qw(ann bob cat);
