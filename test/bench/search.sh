@@ -48,11 +48,13 @@ bench_o()
 	# shellcheck disable=SC2046
 	{
 		search_row 'common words' $(words_at '1, 2, 3, 4, 6, 7, 8, 9')
+		search_row 'words of two hundredths' $(words_at '41, 42, 43, 44')
 		search_row 'words of a thousandth' $(words_at '91, 92, 93, 94, 161, 162, 163, 164')
 		search_row 'rare words' $(words_at '20001, 30002, 40003, 50004, 55001, 59002')
 		search_row 'prefixes of two letters' ba de ki lo
 		search_row 'prefixes of four letters' $(words_at '301, 1002, 5003, 20004' | cut -c 1-4)
 		search_row 'two Chinese characters' $(sql -c 'SELECT word FROM find.vocabulary WHERE n IN (5, 50, 500, 5000, 20000, 50000)')
+		search_row 'two frequent words' "$(words_at '1, 9' | paste -sd' ')" "$(words_at '9, 21' | paste -sd' ')"
 		search_row 'two words' "$(words_at '1, 92' | paste -sd' ')" "$(words_at '93, 164' | paste -sd' ')"
 	}
 	for i in $(seq "$SEARCH_CALLS")
