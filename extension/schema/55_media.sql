@@ -46,12 +46,14 @@ CREATE UNLOGGED TABLE rt_private.media_routers (
 	id text PRIMARY KEY,
 	meeting_id bigint NOT NULL UNIQUE,
 	worker text NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	region text
 );
 COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
 COMMENT ON COLUMN rt_private.media_routers.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
 COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
+COMMENT ON COLUMN rt_private.media_routers.region IS 'where its worker should be: the region of who came first; null: anywhere';
 CREATE INDEX media_routers_worker ON rt_private.media_routers (worker);
 COMMENT ON TABLE rt_private.media_routers IS 'the placement of meetings on media workers';
 COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';

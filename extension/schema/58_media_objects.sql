@@ -77,20 +77,30 @@ $$;
 COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
-CREATE FUNCTION rt_private.media_pick_worker() RETURNS text
+CREATE FUNCTION rt_private.media_pick_worker(region text) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT w.id
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
 	WHERE rt_private.media_alive(w) AND w.load < w.capacity
-	ORDER BY greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
+	ORDER BY coalesce(w.region = media_pick_worker.region, false) DESC,
+		greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
 	LIMIT 1
 $$;
-COMMENT ON FUNCTION rt_private.media_pick_worker() IS 'the least loaded live worker, or null';
+COMMENT ON FUNCTION rt_private.media_pick_worker(text) IS 'the least loaded live worker, of the region if one there has room; or null';
+
+-- A region that no worker is in is nobody's.
+CREATE FUNCTION rt_private.media_region(req jsonb) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(
+		(SELECT w.region FROM rt_private.media_workers AS w WHERE w.region = media_region.req ->> 'region' AND rt_private.media_alive(w) LIMIT 1),
+		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'))
+$$;
+COMMENT ON FUNCTION rt_private.media_region(jsonb) IS 'the region of a request: the one that the client names, or its gateway''s; or null';
 
 -- The meeting is locked.  Null where there is no worker.
-CREATE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
+CREATE FUNCTION rt_private.media_place(meeting_id bigint, region text) RETURNS rt_private.media_routers
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_routers;
@@ -100,17 +110,17 @@ BEGIN
 	IF FOUND THEN
 		RETURN r;
 	END IF;
-	worker := rt_private.media_pick_worker();
+	worker := rt_private.media_pick_worker(media_place.region);
 	IF worker IS NULL THEN
 		RETURN NULL;
 	END IF;
-	INSERT INTO rt_private.media_routers (id, meeting_id, worker)
-	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker)
+	INSERT INTO rt_private.media_routers (id, meeting_id, worker, region)
+	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker, media_place.region)
 	RETURNING * INTO r;
 	RETURN r;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_place(bigint) IS 'the router of a meeting, placed if it has none';
+COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
 
 -- ---- producers speak -----------------------------------------------------------------------------------
 
@@ -291,7 +301,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN; -- the meeting ended while we waited for it
 	END IF;
-	next_router := rt_private.media_place(r.meeting_id);
+	next_router := rt_private.media_place(r.meeting_id, r.region);
 	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
 		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
 	END LOOP;

@@ -131,7 +131,7 @@ BEGIN
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
 	PERFORM rt_private.check_transports(actor);
-	router := rt_private.media_place(p.meeting_id);
+	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;

@@ -72,6 +72,8 @@ DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt_private.presence_json(rt.presence);
 DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
+DROP FUNCTION rt_private.media_pick_worker();
+DROP FUNCTION rt_private.media_place(bigint);
 DROP FUNCTION rt_private.change_payload(rt.messages);
 DROP FUNCTION rt_private.connect_one(jsonb);
 DROP FUNCTION rt_private.tell_roaming(text[]);
@@ -103,6 +105,7 @@ ALTER TABLE rt_private.media_workers ADD COLUMN host text;
 ALTER TABLE rt_private.media_workers ADD COLUMN region text;
 ALTER TABLE rt_private.media_workers ADD COLUMN own boolean NOT NULL DEFAULT false;
 ALTER TABLE rt_private.media_workers ADD COLUMN pid integer;
+ALTER TABLE rt_private.media_routers ADD COLUMN region text;
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
@@ -4250,6 +4253,8 @@ COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
 
 COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
 
+COMMENT ON COLUMN rt_private.media_routers.region IS 'where its worker should be: the region of who came first; null: anywhere';
+
 COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';
 
 COMMENT ON COLUMN rt_private.media_transports.id IS 'its id as clients get it';
@@ -4939,18 +4944,30 @@ COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'whether
 
 COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
-CREATE OR REPLACE FUNCTION rt_private.media_pick_worker() RETURNS text
+CREATE FUNCTION rt_private.media_pick_worker(region text) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT w.id
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
 	WHERE rt_private.media_alive(w) AND w.load < w.capacity
-	ORDER BY greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
+	ORDER BY coalesce(w.region = media_pick_worker.region, false) DESC,
+		greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
 	LIMIT 1
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.media_place(meeting_id bigint) RETURNS rt_private.media_routers
+COMMENT ON FUNCTION rt_private.media_pick_worker(text) IS 'the least loaded live worker, of the region if one there has room; or null';
+
+CREATE FUNCTION rt_private.media_region(req jsonb) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(
+		(SELECT w.region FROM rt_private.media_workers AS w WHERE w.region = media_region.req ->> 'region' AND rt_private.media_alive(w) LIMIT 1),
+		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'))
+$$;
+
+COMMENT ON FUNCTION rt_private.media_region(jsonb) IS 'the region of a request: the one that the client names, or its gateway''s; or null';
+
+CREATE FUNCTION rt_private.media_place(meeting_id bigint, region text) RETURNS rt_private.media_routers
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_routers;
@@ -4960,16 +4977,18 @@ BEGIN
 	IF FOUND THEN
 		RETURN r;
 	END IF;
-	worker := rt_private.media_pick_worker();
+	worker := rt_private.media_pick_worker(media_place.region);
 	IF worker IS NULL THEN
 		RETURN NULL;
 	END IF;
-	INSERT INTO rt_private.media_routers (id, meeting_id, worker)
-	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker)
+	INSERT INTO rt_private.media_routers (id, meeting_id, worker, region)
+	VALUES (gen_random_uuid()::text, media_place.meeting_id, worker, media_place.region)
 	RETURNING * INTO r;
 	RETURN r;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
 
 CREATE OR REPLACE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
 LANGUAGE sql STABLE
@@ -5107,7 +5126,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN; -- the meeting ended while we waited for it
 	END IF;
-	next_router := rt_private.media_place(r.meeting_id);
+	next_router := rt_private.media_place(r.meeting_id, r.region);
 	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
 		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
 	END LOOP;
@@ -5276,7 +5295,7 @@ BEGIN
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
 	PERFORM rt_private.check_transports(actor);
-	router := rt_private.media_place(p.meeting_id);
+	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;
@@ -8363,7 +8382,7 @@ BEGIN
 		PERFORM rt_private.soft_commit();
 	END IF;
 	p := rt_private.meeting_take_place(m, actor, req);
-	router := rt_private.media_place(m.id);
+	router := rt_private.media_place(m.id, rt_private.media_region(req));
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
 		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(actor, router.id),

@@ -500,6 +500,7 @@ export interface JoinMeetingRequest {
   meetingId: Id;
   password?: string | null;
   displayName?: string | null;
+  region?: string | null;
 }
 
 export interface JoinMeetingAck {
