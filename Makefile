@@ -143,7 +143,7 @@ uninstall-programs:
 # Bundled by npm's esbuild into files that need no network, beside the programs.  Without npm GET / finds nothing.
 WWW = build/www/index.html
 REFERENCE = docs/openapi.yaml docs/asyncapi.yaml
-$(WWW): $(wildcard bgworker/www/src/* bgworker/www/lang/* bgworker/www/reference/*) $(REFERENCE) clients/js/tools/typescript.mjs bgworker/www/build bgworker/www/package-lock.json
+$(WWW): $(wildcard bgworker/www/src/* bgworker/www/lang/* bgworker/www/reference/*) bgworker/www/shell.mjs $(REFERENCE) clients/js/tools/typescript.mjs bgworker/www/build bgworker/www/package-lock.json
 	@bgworker/www/build $(@D)
 
 .PHONY: www install-www uninstall-www dist
@@ -156,7 +156,7 @@ install-www: www
 	$(INSTALL_DATA) $(REFERENCE) '$(DESTDIR)$(pkglibdir)/rt_www/'
 	if [ -e $(WWW) ]; then \
 		$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/rt_www/assets' '$(DESTDIR)$(pkglibdir)/rt_www/socket.io' && \
-		$(INSTALL_DATA) build/www/index.html* build/www/reference.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
+		$(INSTALL_DATA) build/www/index.html* build/www/sw.js* build/www/manifest.webmanifest* build/www/reference.html* '$(DESTDIR)$(pkglibdir)/rt_www/' && \
 		$(INSTALL_DATA) build/www/assets/* '$(DESTDIR)$(pkglibdir)/rt_www/assets/' && \
 		$(INSTALL_DATA) build/www/socket.io/* '$(DESTDIR)$(pkglibdir)/rt_www/socket.io/'; \
 		for f in '$(DESTDIR)$(pkglibdir)'/rt_www/assets/*; do [ -e "build/www/assets/$$(basename "$$f")" ] || rm -f "$$f"; done; \

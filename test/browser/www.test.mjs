@@ -328,6 +328,7 @@ test('more is missed than a page has, and one message overtakes the rest: there 
   });
   await ben.page.reload();
   await ben.bubble('joined again').waitFor();
+  await ben.page.locator('.me .dot:not(.offline)').waitFor(); // what is shown may be what was kept
   hold = true;
   await cluster.sql('DELETE FROM rt_private.sessions'); // none can be recovered
   process.kill(await cluster.pid('gateway'), 'SIGKILL');

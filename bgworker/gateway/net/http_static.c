@@ -26,7 +26,8 @@
 /* The page talks to its own server, by requests and by websockets, and to what is configured. */
 #define PAGE_HEADERS \
 	"Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " \
-	"connect-src 'self'%s; object-src 'none'; base-uri 'none'; form-action 'none'; " \
+	"worker-src 'self'; manifest-src 'self'; connect-src 'self'%s; object-src 'none'; base-uri 'none'; form-action " \
+	"'none'; " \
 	"frame-ancestors 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 #define MAX_SOURCES 1024 /* bytes of them in a header */
@@ -61,6 +62,7 @@ type_of(const char *path)
 										   {".mjs", "text/javascript; charset=utf-8"},
 										   {".css", "text/css; charset=utf-8"},
 										   {".json", "application/json"},
+										   {".webmanifest", "application/manifest+json"},
 										   {".map", "application/json"},
 										   {".svg", "image/svg+xml"},
 										   {".png", "image/png"},
@@ -213,6 +215,11 @@ rt_http_static_new(const char *dir)
 	add_file(s, name, "/");
 	snprintf(name, sizeof(name), "%s/favicon.ico", dir);
 	add_file(s, name, "/favicon.ico");
+	/* Beside the page: a service worker's scope is the folder that it comes from. */
+	snprintf(name, sizeof(name), "%s/sw.js", dir);
+	add_file(s, name, "/sw.js");
+	snprintf(name, sizeof(name), "%s/manifest.webmanifest", dir);
+	add_file(s, name, "/manifest.webmanifest");
 	snprintf(name, sizeof(name), "%s/assets", dir);
 	add_dir(s, name, "/assets", 0);
 	snprintf(name, sizeof(name), "%s/socket.io", dir);

@@ -1,9 +1,11 @@
 // REST, and who is signed in.  What is refused is an Error that has the contract's `code`.
+import { forgetKept } from './disk.js';
 import { t, tn } from './i18n.js';
 import { PROFILE } from './profile.js';
 
 const KEY = `rt-token${PROFILE}`;
 const PROVIDED = `rt-oidc${PROFILE}`; // beside a token of an identity provider: how to get the next one
+const ME = `rt-me${PROFILE}`; // who is signed in, for when the server can't be asked
 const NOTICE = `rt-notice${PROFILE}`;
 export const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
 const RENEW_RETRY_MS = 30_000;
@@ -24,6 +26,20 @@ export function failure(error) {
 
 export function currentToken() {
   return token;
+}
+
+// In this tab, and in no other has somebody signed out.
+export const isSignedIn = () => Boolean(localStorage.getItem(KEY));
+
+export function knownMe() {
+  const me = localStorage.getItem(ME);
+  return me && JSON.parse(me);
+}
+
+async function askMe() {
+  const { data } = await rest('GET', '/api/users/me');
+  if (isSignedIn()) localStorage.setItem(ME, JSON.stringify(data));
+  return data;
 }
 
 // ---- tokens, and their renewal -----------------------------------------------------
@@ -127,9 +143,23 @@ async function ask(method, path, body, bearer) {
   return answer;
 }
 
+// What is wanted in a moment is asked for while the part of the page that wants it is loaded.
+const early = new Map(); // path -> promise
+export function askEarly(path) {
+  const answer = ask('GET', path, undefined, token);
+  answer.catch(() => {}); // told to whoever takes it
+  early.set(path, answer);
+}
+
+function takeEarly(method, path) {
+  const answer = method === 'GET' && early.get(path);
+  early.delete(path);
+  return answer;
+}
+
 export async function rest(method, path, body) {
   try {
-    return await ask(method, path, body, token);
+    return await (takeEarly(method, path) || ask(method, path, body, token));
   } catch (error) {
     if (error.code !== 'unauthorized' || path === '/auth' || path.endsWith('/guests')) throw error;
     if (await renewRefused()) return ask(method, path, body, token);
@@ -177,14 +207,14 @@ export async function findUsers(...usernames) {
 // `code` is of an authenticator, where the server has asked for one: then the error's answer has `twoFactor`.
 export async function signIn(username, password, code) {
   keep(await rest('POST', '/auth', { username, password, code }));
-  return (await rest('GET', '/api/users/me')).data;
+  return askMe();
 }
 
 export async function resume() {
   const session = providedSession();
   if (session) renewAfter((new Date(session.expiresAt) - Date.now()) / 2);
   else await renew();
-  return (await rest('GET', '/api/users/me')).data;
+  return askMe();
 }
 
 // The server ends the session, whoever else has the token.  Other tabs of the profile hear of it, and are signed out too.
@@ -195,9 +225,11 @@ export async function signOut() {
   forgetSession();
 }
 
-function forgetSession() {
-  localStorage.removeItem(PROVIDED);
-  localStorage.removeItem(KEY);
+// With what was kept of what the user has read.
+async function forgetSession() {
+  const me = knownMe();
+  for (const key of [PROVIDED, KEY, ME]) localStorage.removeItem(key);
+  if (me) await forgetKept(me.id).catch(() => {});
   location.assign(location.pathname + location.search);
 }
 

@@ -1,5 +1,5 @@
 // Starts the page: whoever is signed in gets the application, whoever is not the form to do that.
-import { currentToken, guestAgain, resume, takeNotice } from './api.js';
+import { askEarly, currentToken, guestAgain, knownMe, resume, takeNotice } from './api.js';
 import { load } from './i18n.js';
 import { showLogin } from './login.js';
 import { returned } from './returned.js';
@@ -25,13 +25,35 @@ async function login(problem) {
   else showLogin(root, { done: start, problem, meetingId: meetingHere(), doneAsGuest: startGuest });
 }
 
-async function goOn() {
-  loadChat(); // while the server is asked
-  const { finish } = returned ? await import('./oidc.js') : {};
-  return finish ? finish(returned) : resume();
+// The parts of the chat, which the build has listed in the page, and what it will ask for: all at once.
+function hurry() {
+  const parts = document.querySelector('[data-later]')?.dataset.later ?? '';
+  for (const href of parts.split(' ').filter(Boolean))
+    document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }));
+  if (returned || !currentToken()) return;
+  const room = /^#\/room\/(\d+)$/.exec(location.hash)?.[1];
+  askEarly('/api/chat/rooms?limit=200');
+  if (room) askEarly(`/api/chat/rooms/${room}/msgs?limit=50`);
 }
 
-await load();
-if (returned || currentToken())
-  goOn().then(start, (error) => login(error.code === 'unauthorized' ? '' : error.message));
-else login(takeNotice());
+// Who was signed in before need not wait for the answer; a session that has ended says so then.
+async function goOn() {
+  hurry();
+  loadChat();
+  const { finish } = returned ? await import('./oidc.js') : {};
+  if (finish) return finish(returned);
+  const known = knownMe();
+  const answer = resume();
+  answer.catch(() => {});
+  return known ?? answer;
+}
+
+if (returned || currentToken()) {
+  const going = goOn();
+  going.catch(() => {});
+  await load();
+  going.then(start, (error) => login(error.code === 'unauthorized' ? '' : error.message));
+} else {
+  await load();
+  login(takeNotice());
+}

@@ -9,6 +9,7 @@ import { beginButtons, side } from './side.js';
 import { socket } from './socket.js';
 import { calling, isInFront, isMuted, listen, state } from './state.js';
 import { startStore } from './store.js';
+import { keepShell } from './worker.js';
 
 const PROVIDER_RETRY_MS = 5000;
 
@@ -26,7 +27,7 @@ function route(view) {
   document.body.dataset.view = kind ?? '';
   if (kind === 'room' && state.rooms.has(id)) showRoom(view, id, Number(seq));
   else if (kind === 'admin') later(view, import('./admin.js'), ({ openAdmin }) => openAdmin(view));
-  else if (kind === 'account') later(view, import('./account.js'), ({ openAccount }) => openAccount(view));
+  else if (kind === 'account') later(view, import('./extras.js'), ({ openAccount }) => openAccount(view));
   else if (kind === 'meeting' && /^\d+$/.test(id ?? ''))
     later(view, import('./meeting.js'), ({ openMeeting }) => openMeeting(view, callPlace, id));
   else showNothing(view);
@@ -180,4 +181,5 @@ export function start(root, me) {
   startShortcuts();
   watchNetwork();
   startStore(me);
+  keepShell(() => !callPlace.hidden || location.hash.startsWith('#/meeting'));
 }

@@ -20,6 +20,7 @@ export function openDisk(userId) {
     request.result.createObjectStore('drafts');
   };
   opened = done(request).catch(() => null);
+  keptDb = openKept(userId);
 }
 
 // work(store) makes its requests at once; the transaction is committed without waiting for the page to look at it again,
@@ -40,6 +41,33 @@ export async function loadDrafts() {
   const keys = (await using('drafts', 'readonly', (store) => store.getAllKeys())) ?? [];
   const values = (await using('drafts', 'readonly', (store) => store.getAll())) ?? [];
   return keys.map((key, i) => [key, values[i] ?? '']);
+}
+
+// ---- what was read last, in a database of its own: signing out empties it -----------------------------------
+
+const KEPT = 'kept';
+let keptDb; // a promise
+
+const openKept = (userId) => {
+  const request = globalThis.indexedDB?.open(`rt${PROFILE}/${userId}/kept`, 1);
+  if (!request) return Promise.resolve(null);
+  request.onupgradeneeded = () => request.result.createObjectStore(KEPT);
+  return done(request).catch(() => null);
+};
+
+async function inKept(mode, work) {
+  const db = await keptDb;
+  return db ? done(work(db.transaction(KEPT, mode).objectStore(KEPT))).catch(() => undefined) : undefined;
+}
+
+export const kept = {
+  get: (key) => inKept('readonly', (store) => store.get(key)),
+  put: (key, value) => inKept('readwrite', (store) => store.put(value, key)),
+};
+
+export async function forgetKept(userId) {
+  keptDb ??= openKept(userId);
+  await inKept('readwrite', (store) => store.clear());
 }
 
 // What lies in the outbox, in the order in which it was written.

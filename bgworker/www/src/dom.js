@@ -178,7 +178,19 @@ const isSameDay = (a, b) => a.toDateString() === b.toDateString();
 
 export const timeOf = (iso) => CLOCK.format(new Date(iso));
 
+// Asked for each message of a conversation at each drawing of it.
+let days = new Map(); // by the hour of a time
+let daysOf = '';
+
 export function dayOf(iso) {
+  const today = new Date().toDateString();
+  if (today !== daysOf) [days, daysOf] = [new Map(), today];
+  const hour = iso.slice(0, 15); // with tens of minutes: offsets of time zones are multiples of a quarter
+  if (!days.has(hour)) days.set(hour, nameOfDay(iso));
+  return days.get(hour);
+}
+
+function nameOfDay(iso) {
   const [date, now] = [new Date(iso), new Date()];
   if (isSameDay(date, now)) return t('Today');
   if (isSameDay(date, new Date(now - DAY_MS))) return t('Yesterday');

@@ -5,7 +5,7 @@
 import { t } from './i18n.js';
 import { bubble, refreshTicks } from './bubble.js';
 import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
-import { after, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
+import { after, forgetFar, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
 import { firstUnread } from './receipts.js';
 import { state } from './state.js';
 import { Walk } from './walk.js';
@@ -103,6 +103,7 @@ export class History {
   // Only what is new is made anew, so that a click, the focus or a selection is not lost under a busy list.
   draw() {
     if (this.stuck) Object.assign(this, { last: null, count: WINDOW });
+    if (this.stuck) this.forgetFar();
     const messages = this.shown();
     if (this.last === null) messages.push(...this.room.pending.values());
     const entries = [...this.entries(messages)];
@@ -239,11 +240,17 @@ export class History {
     try {
       if (!(await work())) return;
       this.keepPlace(() => this.draw());
+      this.forgetFar();
     } catch (error) {
       toast(error.message);
     } finally {
       this.moving = false;
     }
+  }
+
+  forgetFar() {
+    const shown = this.shown();
+    if (shown.length && forgetFar(this.room, shown[0].seq, shown.at(-1).seq)) this.quoted.clear();
   }
 
   keepPlace(work) {

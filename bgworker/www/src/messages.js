@@ -106,6 +106,27 @@ export async function loadPins(room) {
 const fetchPage = (room, query) =>
   rest('GET', `/api/chat/rooms/${room.id}/msgs?${new URLSearchParams(query)}`);
 
+// ---- forgetting ------------------------------------------------------------------
+
+const MOST_LOADED = 1200;
+const AROUND = 300;
+const AT_END = 200;
+
+// What is far from what is shown, the numbers from..to, and from the end of the room, is loaded again when somebody looks there.
+// Result: whether there was any.
+export function forgetFar(room, from = Infinity, to = -Infinity) {
+  if (room.messages.size <= MOST_LOADED) return false;
+  const near = new Set(run(room, AT_END).map(({ seq }) => seq));
+  const end = room.newest ?? Math.max(...room.messages.keys());
+  const isFar = (seq) => seq < end && !near.has(seq) && (seq < from - AROUND || seq > to + AROUND);
+  for (const seq of room.messages.keys()) if (isFar(seq)) room.messages.delete(seq);
+  for (const m of room.messages.values()) {
+    if (!room.messages.has(m.older)) m.older = undefined;
+    if (!room.messages.has(m.newer)) m.newer = undefined;
+  }
+  return true;
+}
+
 // ---- looking -----------------------------------------------------------------------
 
 // Up to `count` messages without a hole, rising, of which `last` is the last.
@@ -123,14 +144,30 @@ export function after(room, seq, count) {
   return m.seq;
 }
 
+// What was kept from last time: shown until the latest page is there.
+export function putKept(room, messages) {
+  putAll(room, messages);
+  room.newest = messages.at(-1).seq;
+  room.isKept = true;
+}
+
+// What came while the page was on its way stays.
+function dropKept(room, lastSeq) {
+  for (const seq of room.messages.keys()) if (seq <= lastSeq) room.messages.delete(seq);
+  Object.assign(room, { newest: null, first: null, isKept: false });
+}
+
 export async function loadLatest(room) {
   const page = await fetchPage(room, { limit: PAGE });
+  const wasKept = room.isKept;
+  if (wasKept) dropKept(room, page.lastSeq);
   putPage(room, page);
   const last = page.data.at(-1);
   if (!page.hasMore) room.first = page.data[0]?.seq ?? page.lastSeq;
   room.newest = Math.max(room.newest ?? 0, last?.seq ?? page.lastSeq);
   advance(room);
   changed('messages', { id: room.id });
+  if (wasKept) changed('renewed', room.id);
 }
 
 export async function loadBefore(room, seq) {
@@ -160,7 +197,7 @@ export async function loadAround(room, seq) {
 // After a connection that was not recovered: what was missed, room by room.  What was changed meanwhile is in the
 // latest page, as far as somebody is likely to look.
 export async function catchUp() {
-  const asked = [...state.rooms.values()].filter((room) => room.newest !== null);
+  const asked = [...state.rooms.values()].filter((room) => room.newest !== null && !room.isKept);
   let wanted = asked;
   while (wanted.length) {
     const answer = await emit('sync-rooms', {

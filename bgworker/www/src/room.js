@@ -9,8 +9,9 @@ import { loadLatest } from './messages.js';
 import { send } from './outbox.js';
 import { loadDelivered, markAllRead, markSeen } from './receipts.js';
 import { isInFront, listen, state, title, whyClosed } from './state.js';
-import { loadMembers } from './store.js';
+import { loadMembers, roomsKnown } from './store.js';
 
+const RETRY_MS = 2000;
 const NARROW = '(max-width: 64rem)'; // as in chat.css
 
 // What few people need is loaded when they do.
@@ -32,6 +33,8 @@ export class RoomView {
     this.compose = new Compose(this.room, () => this.history.toNewest());
     this.panel = null; // a thread, or what is pinned
     this.room.held = false;
+    this.room.isShown = true;
+    this.isOpen = true;
     this.history = new History(this.room, {
       ...this.actions(),
       onView: () => {
@@ -53,7 +56,7 @@ export class RoomView {
     this.view = view;
     this.listen();
     this.show();
-    this.ready = guarded(() => this.load());
+    this.loadAgain();
   }
 
   actions() {
@@ -61,7 +64,7 @@ export class RoomView {
       onReply: (m) => this.compose.replyTo(m),
       onThread: (m) => this.openThread(m),
       onMore: (button, m) =>
-        later(import('./more.js'), ({ messageMenu }) =>
+        later(import('./extras.js'), ({ messageMenu }) =>
           messageMenu(button, this.room, m, { onThread: () => this.openThread(m) }),
         ),
     };
@@ -89,6 +92,11 @@ export class RoomView {
         ours(() => this.drawTyping()),
       ),
       listen('rooms', (id) => (!id || id === this.id) && this.drawHeading()),
+      listen('current', () => this.isPlaced || this.loadAgain()),
+      listen(
+        'renewed',
+        ours(() => this.history.redrawAll()),
+      ),
       listen(
         'held',
         ours(() => this.history.showUnreadFrom(this.room.lastReadSeq + 1)),
@@ -113,7 +121,7 @@ export class RoomView {
         h('div', { class: 'grow' }, this.heading, this.under),
         iconButton('camera', t('Start a meeting'), () => this.meet(), { class: 'icon plain' }),
         iconButton('people', t('Members'), () =>
-          later(import('./members.js'), ({ showMembers }) => showMembers(this.id)),
+          later(import('./extras.js'), ({ showMembers }) => showMembers(this.id)),
         ),
         iconButton('more', t('Room actions'), ({ currentTarget }) => this.openMenu(currentTarget)),
       ),
@@ -128,9 +136,28 @@ export class RoomView {
     this.compose.focus();
   }
 
+  // Without a network it is tried again with the next connection; what fails in spite of one, in a moment.
+  loadAgain() {
+    this.loading ??= this.load()
+      .catch((error) => {
+        setTimeout(() => this.isOpen && !this.isPlaced && state.isCurrent && this.loadAgain(), RETRY_MS);
+        throw error;
+      })
+      .finally(() => {
+        this.loading = null;
+      });
+    this.ready = guarded(() => this.loading);
+  }
+
+  // Both at once; what was kept from last time is shown until then.
   async load() {
-    await loadMembers(this.id);
-    if (this.room.newest === null) await loadLatest(this.room);
+    const { room } = this;
+    await Promise.all([
+      room.newest === null || room.isKept ? loadLatest(room) : null,
+      loadMembers(this.id),
+      roomsKnown(),
+    ]);
+    this.history.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
     this.draw();
     if (!this.target) await this.history.openAtUnread();
     this.isPlaced = true;
@@ -196,7 +223,7 @@ export class RoomView {
   // ---- beside it --------------------------------------------------------------------
 
   openMenu(button) {
-    return later(import('./more.js'), ({ roomMenu }) =>
+    return later(import('./extras.js'), ({ roomMenu }) =>
       roomMenu(button, this.room, { onPins: () => this.openPins() }),
     );
   }
@@ -210,7 +237,7 @@ export class RoomView {
   }
 
   openPanel(make) {
-    return later(import('./panel.js'), (module) => {
+    return later(import('./extras.js'), (module) => {
       if (!this.history.list.isConnected) return;
       this.closePanel();
       const on = {
@@ -280,6 +307,8 @@ export class RoomView {
 
   close() {
     this.stops.forEach((stop) => stop());
+    this.isOpen = false;
+    this.room.isShown = false;
     this.closePanel();
     this.history.close();
     removeEventListener('focus', this.onLook);

@@ -9,7 +9,7 @@ import { showShortcuts } from './shortcuts.js';
 import { listen, state } from './state.js';
 
 // Loaded when somebody asks for it.
-const dialog = (work) => guarded(async () => work(await import('./begin.js')));
+const dialog = (work) => guarded(async () => work(await import('./extras.js')));
 
 // ---- beginning something ------------------------------------------------------------
 
@@ -39,7 +39,7 @@ function searchForm(goTo) {
     if (!q) return;
     await guarded(async () => {
       const { data } = await rest('GET', `/api/chat/search?${new URLSearchParams({ q })}`);
-      const { showHits } = await import('./begin.js');
+      const { showHits } = await import('./extras.js');
       showHits(q, data, goTo);
     });
   }

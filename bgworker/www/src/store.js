@@ -2,7 +2,8 @@
 import { t } from './i18n.js';
 import { all, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
-import { catchUp, countReply, emptyRoom, put, renew, seqOf } from './messages.js';
+import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
+import { loadKept, startKeeping } from './kept.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
 import { emit, socket } from './socket.js';
@@ -14,16 +15,26 @@ const BEHIND_MS = 400; // how long what we have told may take to come back
 
 // ---- rooms, members, presence ------------------------------------------------------
 
+// The list of rooms as the server has it, and not as it was kept from last time.
+let firstRooms = null;
+export const roomsKnown = () => firstRooms;
+
+let drafts = null; // as they were on the disk when the page began
+
 export async function loadRooms() {
   const data = await all('/api/chat/rooms');
   const seen = new Set(data.map((room) => room.id));
-  for (const id of state.rooms.keys()) if (!seen.has(id)) state.rooms.delete(id);
-  const drafts = state.rooms.size ? [] : await loadDrafts();
+  for (const id of state.rooms.keys()) {
+    if (seen.has(id)) continue;
+    state.rooms.delete(id);
+    changed('room-gone', { id, words: '' });
+  }
+  if (!drafts) drafts = await loadDrafts();
   for (const room of data) {
     const known = state.rooms.get(room.id);
     state.rooms.set(room.id, known ? Object.assign(known, room, { counted: room.lastSeq }) : emptyRoom(room));
   }
-  for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft = draft;
+  for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft ??= draft;
   changed('rooms');
 }
 
@@ -67,6 +78,7 @@ function onMessage({ roomId, data }) {
   const room = state.rooms.get(roomId);
   if (!room || (data.seq <= room.lastSeq && room.messages.has(data.seq))) return;
   put(room, data);
+  if (!room.isShown) forgetFar(room);
   room.lastSeq = Math.max(room.lastSeq, data.seq);
   room.lastMessage = data;
   room.typing.delete(data.senderId);
@@ -238,11 +250,13 @@ async function onConnect() {
   changed('online');
   try {
     if (!socket.recovered) {
-      await loadRooms();
+      firstRooms = loadRooms();
+      await firstRooms;
       await joinAll();
       await catchUp();
     }
     state.isCurrent = true;
+    changed('current');
     adopt();
     // Messages and receipts are given back by a recovered connection, presence is not.
     const { data: me } = await rest('GET', '/api/users/me');
@@ -269,6 +283,10 @@ function onDisconnect(reason) {
 export function startStore(me) {
   state.me = me;
   openDisk(me.id);
+  loadKept().catch(() => {});
+  startKeeping();
+  firstRooms = loadRooms(); // while the socket connects
+  firstRooms.catch(() => {});
   addEventListener('focus', () => state.online && adopt());
   socket.on('new-chat-message', onMessage);
   onChange('chat-message-edited', (m, data) =>

@@ -12,7 +12,7 @@ export const PHONE = { viewport: { width: 390, height: 800 }, isMobile: true, ha
 
 export class Person {
   static async open(browser, cluster, options = DESKTOP) {
-    const context = await browser.newContext(options);
+    const context = await browser.newContext({ serviceWorkers: 'block', ...options }); // what is tested is what the server has
     const person = new Person(context, await context.newPage());
     person.page.setDefaultTimeout(60_000);
     person.page.on('pageerror', (error) => person.errors.push(String(error)));
