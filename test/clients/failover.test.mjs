@@ -7,7 +7,8 @@ import { afterEach, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Cluster } from './lib/cluster.mjs';
 import { ask, closeAll, connect, join, received, until } from './lib/client.mjs';
-import { freePort, Proxy, serverCommand, Standby } from './lib/standby.mjs';
+import { freePort } from './lib/ports.mjs';
+import { Proxy, serverCommand, Standby } from './lib/standby.mjs';
 
 const CLIENTS = 20;
 const cleanUps = [];

@@ -1,11 +1,12 @@
 // /metrics, and what stands on it: the format, the figures, the dashboard, the alert rules, the page that lists them.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { connect as connectTcp, createServer } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { parse as parseYaml } from 'yaml';
 import { Cluster } from './lib/cluster.mjs';
 import { closeAll, connect, event, join, until } from './lib/client.mjs';
+import { freePort } from './lib/ports.mjs';
 
 const file = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?[0-9.e+]+|\+Inf|NaN)$/;
@@ -143,15 +144,6 @@ test('the dashboard, the alert rules and the page name metrics that are there', 
     for (const [, name] of (await file(`docs/${doc}.md`)).matchAll(/`(rt_(?:gateway|relay|media)_[a-z_]+)`/g)) assert.ok(samples.has(name) || families[name], `docs/${doc}.md names ${name}`);
   }
 });
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 test('an address of its own takes no connections from the clients', async () => {
   const own = await Cluster.start({ 'rt.max_connections': 900, 'rt.media_workers': 0, 'rt.metrics_address': `127.0.0.1:${await freePort()}` });

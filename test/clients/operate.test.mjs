@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { Cluster } from './lib/cluster.mjs';
 import { Polling, closeAll, connect, connected, dial, join, rawClient, until } from './lib/client.mjs';
+import { freePort } from './lib/ports.mjs';
 
 const RECONNECTING = { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 500 };
 
@@ -125,14 +125,6 @@ async function load(cluster, count) {
       }
     },
   };
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
 }
 
 // The settings as the supervisor sends them: all, and times and sizes in milliseconds and bytes.

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,6 +10,7 @@ import { io } from 'socket.io-client';
 import { ask, connected, event, until } from './lib/client.mjs';
 import { Cluster } from './lib/cluster.mjs';
 import { install } from './lib/kit.mjs';
+import { freePort } from './lib/ports.mjs';
 
 const run = promisify(execFile);
 const example = (name) => readFile(new URL(`../../examples/${name}`, import.meta.url), 'utf8');
@@ -32,14 +32,6 @@ after(async () => {
   await kit?.remove();
   await rm(folder, { recursive: true, force: true });
 });
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 // What an example has, on ports and in folders of the test.
 function adapt(text, port) {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { until } from './client.mjs';
+import { freePort } from './ports.mjs';
 
 const run = promisify(execFile);
 const isRoot = process.getuid() === 0;
@@ -22,14 +23,6 @@ export async function serverCommand(program, ...args) {
     child.on('error', reject);
     child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${program} ${args.join(' ')}: ${code}`))));
   });
-}
-
-export async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
 }
 
 export class Standby {
