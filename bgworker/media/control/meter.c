@@ -9,7 +9,7 @@
 #define FULL 0.85
 #define COUNTS 0.5 /* below that only objects count: CPU says little of what is to come */
 #define SHORTEST_US 100000
-#define MOST 20 /* times the capacity: sound of many who are silent costs memory only, 35 kB a receiver */
+#define MOST 20 /* times the capacity: sound of many who are silent costs memory only, 50 kB a receiver */
 
 static uint64_t
 read_us(clockid_t clock)
