@@ -97,11 +97,19 @@ class Client {
     const { success } = await ask('join-chat-rooms', { roomIds: this.history.roomIds });
     if (!success) throw new Error('not joined');
     for (const [roomId, room] of this.rooms) {
+      // Events come meanwhile, so room.high may be beyond what is missing.
+      let afterSeq = room.high;
       for (let more = true; more;) {
-        const { success: synced, epoch, rooms: [page] } = await ask('sync-rooms', { rooms: [{ roomId, afterSeq: room.high }] });
+        const { success: synced, epoch, rooms: [page] } = await ask('sync-rooms', { rooms: [{ roomId, afterSeq }] });
         if (!synced || this.socket.id !== id) throw new Error('not synchronised');
-        if (this.setEpoch(roomId, room, epoch, page.lastSeq)) continue;
-        for (const { seq, content } of page.messages ?? []) this.keep(room, seq, content);
+        if (this.setEpoch(roomId, room, epoch, page.lastSeq)) {
+          afterSeq = 0;
+          continue;
+        }
+        for (const { seq, content } of page.messages ?? []) {
+          this.keep(room, seq, content);
+          afterSeq = seq;
+        }
         more = page.hasMore;
       }
     }

@@ -120,14 +120,19 @@ async function prepare(primary, seed) {
 async function probe(history, standby) {
   const database = primaryOf(addresses[standby]);
   const result = { keptSeqs: new Map() };
-  await until(() => database.value('SELECT NOT pg_is_in_recovery()').catch(() => false), 'the promotion');
+  const looks = `SELECT r.id, (SELECT coalesce(max(seq), 0) FROM rt.messages WHERE room_id = r.id) AS seq, pg_is_in_recovery() AS waits
+    FROM unnest($1::bigint[]) AS r (id)`;
+  await until(async () => {
+    const rows = await database.rows(looks, [history.roomIds]).catch(() => []);
+    // The last look before the promotion: at least these messages are kept.
+    for (const { id, seq, waits } of rows) if (waits) result.keptSeqs.set(String(id), Number(seq));
+    return rows.length > 0 && !rows[0].waits;
+  }, 'the promotion');
   const insert = (roomId, text) => database.value('INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($1, $2, $3) RETURNING seq', [roomId, 'user0', text]);
-  for (let i = 0; result.keptSeqs.size < history.roomIds.length; i++) {
-    const roomId = history.roomIds[result.keptSeqs.size];
-    if (await history.write('probe', roomId, `probe ${i}`, insert)) {
-      result.promotedAt ??= performance.now();
-      result.text ??= `probe ${i}`;
-      result.keptSeqs.set(roomId, history.acknowledged.at(-1).seq - 1);
+  for (let i = 0; result.text === undefined; i++) {
+    if (await history.write('probe', history.roomIds[0], `probe ${i}`, insert)) {
+      result.promotedAt = performance.now();
+      result.text = `probe ${i}`;
     }
   }
   database.drop();
