@@ -79,7 +79,7 @@ async function opening(room) {
   const cdp = await person.context.newCDPSession(person.page);
   await roundTrips('nothing in the cache', person, url, async () => {
     await cdp.send('Network.clearBrowserCache');
-    await person.page.evaluate(async () => { for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name); });
+    await cdp.send('Storage.clearDataForOrigin', { origin: cluster.url, storageTypes: 'indexeddb' });
   });
   await person.close();
   const regular = await Person.signedIn(browser, cluster, 'anna', { ...DESKTOP, serviceWorkers: 'allow' });
