@@ -221,7 +221,7 @@ SELECT pg_temp.beat('w1', 900);
 SELECT pg_temp.beat('w2', 100);
 SELECT pg_temp.beat('w3', 500);
 SELECT rt_api.media_heartbeat(NULL, '{"worker":"w9","load":0}') ->> 'known' AS known;
-SELECT (rt_private.media_place(rt.create_meeting('P' || n, 'v-ann'))).worker FROM generate_series(1, 2) AS n;
+SELECT (rt_private.media_place(rt.create_meeting('P' || n, 'v-ann'), NULL)).worker FROM generate_series(1, 2) AS n;
 -- A worker that restarts in its slot, and one that falls silent: its meetings go on elsewhere, the owners are told.
 EXECUTE mark \g /dev/null
 SELECT count(*) > 0 AS heard FROM pg_temp.heard();

@@ -18,8 +18,8 @@ struct rt_search_word
 /* The next one at or behind *at, which moves behind it; false at the end.  folded is palloc'd. */
 extern bool rt_search_next(const pg_wchar *chars, int n, int *at, struct rt_search_word *word);
 
-/* What search_vector(content) @@ query gives, in a fifth of the time.  counts, if not NULL, has a number for each item
- * of the query: those of the words that the text has are raised by one. */
+/* What search_vector(content) @@ query gives, in a fifth of the time.  counts, if not NULL, has a number for each
+ * item of the query: those of the words that the text has are raised by one. */
 extern bool rt_search_matches(TSQuery query, text *content, int *counts);
 
 #endif

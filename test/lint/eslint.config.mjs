@@ -6,7 +6,9 @@ const uses = (...names) => ({ globals: Object.assign({}, ...names.map((name) => 
 
 export default [
   js.configs.recommended,
-  { linterOptions: { reportUnusedDisableDirectives: 'error' }, languageOptions: { ecmaVersion: 2025 } },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' }, languageOptions: { ecmaVersion: 2025 },
+    // { one, ...others }: one is named to be left out.
+    rules: { 'no-unused-vars': ['error', { ignoreRestSiblings: true }] } },
   { files: ['bgworker/www/src/**/*.js'], languageOptions: uses('browser') },
   // Of both: it runs in Node.js, too.
   { files: ['clients/js/src/**/*.js'], languageOptions: uses('shared-node-browser', 'browser') },
