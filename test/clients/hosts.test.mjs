@@ -1,9 +1,9 @@
 // Gateways on hosts of their own behind a load balancer that knows nothing of sessions: each connection, or each request,
 // goes to the next gateway.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { io } from 'socket.io-client';
 import { Cluster } from './lib/cluster.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { closeAll, connected, until } from './lib/client.mjs';
+import { freePort } from './lib/ports.mjs';
 
 const run = promisify(execFile);
 const ROUNDS = 10;
@@ -60,6 +61,62 @@ function roundRobinRequests(...ports) {
   server.stop = () => { server.closeAllConnections(); server.close(); for (const agent of agents) agent.destroy(); };
   return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server)); });
 }
+
+// The indented block that follows a line of docs/cluster.md which ends with `name:`.
+async function documented(name) {
+  const page = await readFile(new URL('../../docs/cluster.md', import.meta.url), 'utf8');
+  const block = page.match(new RegExp(`(?:^|[ ])${name}:\\n\\n((?:    .*\\n)+)`, 'm'))?.[1];
+  assert.ok(block, `docs/cluster.md has rules for ${name}`);
+  return block.replace(/^ {4}/gm, '');
+}
+
+// What changes a text must change it: else the page no longer has what the test is about.
+function without(text, pattern, replacement = '') {
+  const changed = text.replaceAll(pattern, replacement);
+  assert.notEqual(changed, text, `${pattern} is in ${text}`);
+  return changed;
+}
+
+// Passes connections to the port on. server.numbers: the gateways whose sessions the requests name.
+function listening(port) {
+  const sockets = new Set();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(port, '127.0.0.1');
+    for (const [socket, other] of [[client, upstream], [upstream, client]]) {
+      sockets.add(socket);
+      socket.on('error', () => {}).on('close', () => { sockets.delete(socket); other.destroy(); });
+    }
+    client.on('data', (data) => { for (const [, number] of data.toString('latin1').matchAll(/[?&]sid=(\d+)\./g)) server.numbers.add(number); });
+    client.pipe(upstream).pipe(client);
+  });
+  server.numbers = new Set();
+  server.stop = () => { server.close(); for (const socket of sockets) socket.destroy(); };
+  return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server)); });
+}
+
+// The balancers of docs/cluster.md: what the page says, what makes it a whole configuration, and what chooses by the session.
+const documentedBalancers = {
+  haproxy: {
+    sticky: /^ *use-server .*\n/gm,
+    prepare: async (rules, folder, port) => {
+      const file = joinPath(folder, 'haproxy.cfg');
+      await writeFile(file, `defaults\n  mode http\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n  timeout check 30s\n`
+        + `frontend rt_front\n  bind 127.0.0.1:${port}\n  default_backend rt\n${rules}`);
+      return ['/usr/sbin/haproxy', ['-db', '-f', file]];
+    },
+  },
+  nginx: {
+    sticky: /~\^10[01]\S+ \S+; /g,
+    prepare: async (rules, folder, port) => {
+      const file = joinPath(folder, 'nginx.conf');
+      await mkdir(joinPath(folder, 'nginx'), { recursive: true });
+      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/nginx/${name};`).join(' ');
+      await writeFile(file, `daemon off; master_process off; pid ${folder}/nginx.pid; error_log stderr; events {}
+        http { access_log off; ${temporary} ${without(rules, 'listen 443 ssl', `listen 127.0.0.1:${port}`)} }`);
+      return ['/usr/sbin/nginx', ['-c', file, '-e', 'stderr']];
+    },
+  },
+};
 
 describe('two gateways on hosts of their own', () => {
   let cluster, folder, one, two, token, roomId;
@@ -191,6 +248,39 @@ describe('two gateways on hosts of their own', () => {
       await four.stop();
     }
   });
+
+  for (const [name, { sticky, prepare }] of Object.entries(documentedBalancers)) {
+    for (const rule of ['by the session', 'in turn']) {
+      test(`${name} as docs/cluster.md has it, ${rule}: 10 of 10`, async () => {
+        const [first, second] = [await listening(one.port), await listening(two.port)];
+        balancers.push(first, second);
+        let rules = without(await documented(name), '10.0.0.11:4501', `127.0.0.1:${first.address().port}`);
+        rules = without(rules, '10.0.0.12:4501', `127.0.0.1:${second.address().port}`);
+        if (rule === 'in turn') rules = without(rules, sticky);
+        const port = await freePort();
+        const [program, args] = await prepare(rules, folder, port);
+        const balancer = spawn(program, args);
+        let text = '';
+        balancer.on('error', (error) => { text += error; });
+        for (const stream of [balancer.stdout, balancer.stderr]) stream.on('data', (data) => { text += data; });
+        const ended = () => balancer.pid === undefined || balancer.exitCode !== null || balancer.signalCode !== null;
+        try {
+          const url = `http://127.0.0.1:${port}`;
+          await until(async () => {
+            assert.ok(!ended(), text);
+            return (await fetch(`${url}/readyz`).catch(() => ({}))).status === 200;
+          }, `${name} serves`);
+          await useAll(url, ['polling', 'websocket']);
+          // Only in turn, requests reach the gateway that must pass them on.
+          assert.ok(first.numbers.size + second.numbers.size > 0);
+          assert.equal(first.numbers.has('101') || second.numbers.has('100'), rule === 'in turn');
+        } finally {
+          balancer.kill('SIGTERM');
+          await until(ended, `${name} has ended`);
+        }
+      });
+    }
+  }
 
   test('a gateway that ends: its clients go on at the other one', async () => {
     const url = await balance(roundRobin, one.port, two.port);
