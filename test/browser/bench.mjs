@@ -33,7 +33,11 @@ async function fill() {
 async function weight() {
   const person = await Person.open(browser, { url: 'about:blank' });
   let bytes = 0;
-  person.page.on('requestfinished', async (request) => { bytes += request.url().startsWith(cluster.url) && !/\/api\/|\/auth|socket\.io/.test(request.url()) ? (await request.sizes()).responseBodySize : 0; });
+  person.page.on('requestfinished', async (request) => {
+    if (!request.url().startsWith(cluster.url) || /\/api\/|\/auth|socket\.io/.test(request.url())) return;
+    const { responseBodySize } = await request.sizes();
+    bytes += responseBodySize; // not in one line with the await: others finish meanwhile
+  });
   await person.page.goto(cluster.url);
   await person.button('Sign in').waitFor();
   await pause(1000);
