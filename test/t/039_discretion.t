@@ -117,9 +117,10 @@ $cluster->sql("ALTER SYSTEM RESET session_preload_libraries");
 $cluster->sql("ALTER ROLE rt_gateway SET statement_timeout = '1ms'");
 $cluster->sql("ALTER ROLE rt_gateway IN DATABASE rt SET lock_timeout = '1ms'");
 $cluster->sql("ALTER ROLE rt_media SET log_min_messages = fatal");
-$cluster->sql("ALTER DATABASE rt SET statement_timeout = '1ms'");
-$cluster->sql("ALTER DATABASE rt SET session_replication_role = replica");
-$cluster->sql("ALTER DATABASE rt SET default_transaction_read_only = on");
+# In one session: another would have a millisecond for the next.
+$cluster->sql("ALTER DATABASE rt SET session_replication_role = replica;
+	ALTER DATABASE rt SET default_transaction_read_only = on;
+	ALTER DATABASE rt SET statement_timeout = '1ms'");
 my (undef, undef, $restarted) = $cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-w', '-m', 'fast', '-l', $cluster->env->{RT_LOG}, 'restart');
 is($restarted, 0, 'the server starts again');
 sub calm { local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c session_replication_role=origin -c default_transaction_read_only=off'; return $cluster->sql(@_) }
