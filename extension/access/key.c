@@ -21,6 +21,7 @@
 #include "key.h"
 
 #define RANDOM_LIMIT_BYTES 256
+#define EXPONENT_LIMIT_BITS 64    /* OpenSSL takes no more of a large modulus */
 #define COORDINATE_LIMIT_BYTES 66 /* of a point on P-521 */
 
 PG_FUNCTION_INFO_V1(rt_pem_public);
@@ -153,7 +154,8 @@ make_rsa(const bytea *n, const bytea *e)
 
 	/* An even or tiny exponent makes any signature good. */
 	if (build != NULL && modulus != NULL && exponent != NULL && BN_is_odd(modulus) && BN_is_odd(exponent) &&
-		!BN_is_one(exponent) && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
+		!BN_is_one(exponent) && BN_num_bits(exponent) <= EXPONENT_LIMIT_BITS &&
+		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
 		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) == 1)
 		key = make_key("RSA", build);
 	OSSL_PARAM_BLD_free(build);

@@ -92,7 +92,9 @@ CREATE FUNCTION rt_private.jwk_fault(jwk jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE
 		WHEN coalesce(jwk ->> 'use', 'sig') <> 'sig' THEN format('Its use is "%s", not "sig".', jwk ->> 'use')
-		WHEN jwk ? 'key_ops' AND NOT coalesce(jwk -> 'key_ops' ? 'verify', false) THEN 'Its key_ops do not have "verify".'
+		WHEN jwk ? 'key_ops' AND (jsonb_typeof(jwk -> 'key_ops') <> 'array'
+			OR jsonb_path_exists(jwk -> 'key_ops', 'strict $[*] ? (@.type() != "string")')) THEN 'Its key_ops are not an array of texts.'
+		WHEN jwk ? 'key_ops' AND NOT jwk -> 'key_ops' ? 'verify' THEN 'Its key_ops do not have "verify".'
 		WHEN jwk ? 'd' THEN 'It is a private key.'
 		WHEN jwk ? 'kid' AND (jsonb_typeof(jwk -> 'kid') <> 'string' OR octet_length(jwk ->> 'kid') NOT BETWEEN 1 AND 255
 			OR jwk ->> 'kid' ~ '[[:cntrl:]]') THEN 'Its kid is not a text of 1 to 255 bytes.'

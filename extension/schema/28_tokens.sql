@@ -78,7 +78,8 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.refuse_token(text, text) IS 'refuses a token, and says which check failed';
 
--- RFC 7519, section 4.1, with a leeway for clocks that differ.  Numbers may have fractions; they must be finite.
+-- RFC 7519, section 4.1, with a leeway for clocks that differ.  Numbers may have fractions; they must be finite, and within
+-- 2^53, as far as JSON's numbers are exact everywhere (RFC 8259, section 6).
 CREATE FUNCTION rt_private.check_token_times(claims jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -90,12 +91,15 @@ BEGIN
 	LOOP
 		IF coalesce(jsonb_typeof(claims -> name), 'number') <> 'number' THEN
 			PERFORM rt_private.refuse_token('invalid token', format('Claim "%s" must be a number.', name));
+		ELSIF round(abs((claims ->> name)::numeric)) >= 9007199254740992 THEN
+			PERFORM rt_private.refuse_token('invalid token', format('Claim "%s" is out of range.', name));
 		END IF;
 	END LOOP;
 	IF NOT claims ? 'exp' THEN
 		PERFORM rt_private.refuse_token('invalid token', 'Claim "exp" is missing.');
 	ELSIF (claims ->> 'exp')::numeric + leeway_s <= now_s THEN
-		PERFORM rt_private.refuse_token('token expired', format('It expired at %s.', rt_private.iso(to_timestamp((claims ->> 'exp')::double precision))));
+		PERFORM rt_private.refuse_token('token expired', format('It expired at %s.',
+			rt_private.iso(to_timestamp(round(greatest((claims ->> 'exp')::numeric, 0), 3)::double precision))));
 	ELSIF (claims ->> 'nbf')::numeric - leeway_s > now_s THEN
 		PERFORM rt_private.refuse_token('invalid token', 'Claim "nbf" is in the future.');
 	-- Our own clock may have been set back since we issued a token.

@@ -248,6 +248,24 @@ describe('other issuers', () => {
     });
   }
 
+  // JSON as it is written: a number in JavaScript would not keep it.
+  const written = (name, text) => {
+    const all = { iss: ISSUER, aud: AUDIENCE, sub: 'alice', iat: now(), exp: now() + 300, [name]: 'ODD' };
+    return new jose.CompactSign(new TextEncoder().encode(JSON.stringify(all).replace('"ODD"', text)))
+      .setProtectedHeader({ alg: 'ES256', kid: 'kid/ES256=', typ: 'JWT' }).sign(keys.ES256.privateKey);
+  };
+
+  test('times that are odd: both take them, or both refuse them', async () => {
+    const odd = ['1e400', '-1e400', '1e300', '-1e300', '1e200000', '9223372036854775807', '9223372036854775808', '-9223372036854775808',
+      '-9223372036854775809', '18446744073709551616', '9007199254740992', '-9007199254740992', '9007199254740991.5', '"1"', '""', 'true', 'false', 'null', '[]', '{}'];
+    for (const name of ['exp', 'nbf', 'iat']) for (const text of odd) assert.equal(await judge(await written(name, text)), 401, `${name} ${text}`);
+    for (const text of ['0', '-0', '-1', '-1.5', '1e-400', '-9007199254740991']) {
+      assert.equal(await judge(await written('exp', text)), 401, `exp ${text}`);
+      for (const name of ['nbf', 'iat']) assert.equal(await judge(await written(name, text)), 200, `${name} ${text}`);
+    }
+    for (const text of ['9007199254740991', '9e15', `${now() + 60}.25`]) assert.equal(await judge(await written('exp', text)), 200, `exp ${text}`);
+  });
+
   test('refused: what a matrix of algorithms, keys, issuers and audiences makes, but for the right ones', async () => {
     const issuers = [ISSUER, 'https://creates.example.com', 'https://evil.example.com', undefined];
     const wrong = [];
@@ -358,6 +376,10 @@ describe('other issuers', () => {
     const cases = [[{}, 'not a JSON Web Key Set'], [{ keys: [] }, '0 keys'], [{ keys: [{ kty: 'future' }] }, '0 keys'], [{ keys: [{ ...ec, x: 'AA' }] }, 'cannot be used'],
       [{ keys: [{ ...ec, use: 'enc' }] }, 'cannot be used'], [{ keys: [short] }, 'does not fit'], [{ keys: [secret] }, 'cannot be used'],
       [{ keys: [{ ...ec, alg: 'ES384' }] }, 'cannot be used'], [{ keys: [{ ...ec, key_ops: ['sign'] }] }, 'cannot be used'], [{ keys: [ec, ec] }, 'same kid']];
+    for (const ops of ['verify', { verify: true }, ['verify', 1], [['verify']], ['verify', null], [], null, true]) cases.push([{ keys: [{ ...ec, key_ops: ops }] }, 'cannot be used']);
+    // RSA exponents 0, 1, 2, 65536, 2^64 + 1, and one as long as the modulus.
+    const rsa = await jose.exportJWK(keys.RS256.publicKey);
+    for (const e of ['AA', 'AQ', 'Ag', 'AQAA', 'AQAAAAAAAAAB', rsa.n, '', '!', 3, null, undefined]) cases.push([{ keys: [{ ...rsa, e }] }, 'cannot be used']);
     for (const [jwks, message] of cases) {
       await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', [ISSUER, jwks]), (error) => error.message.includes(message), JSON.stringify(jwks));
     }

@@ -5,6 +5,7 @@
  * public key taken for a shared secret, nor another issuer's key gets anywhere. */
 #include "keyring.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/text.h"
 
-#define LEEWAY_S 30 /* for clocks that differ */
+#define LEEWAY_S 30                     /* for clocks that differ */
+#define TIME_LIMIT_S 9007199254740992.0 /* 2^53: JSON's numbers are exact below it (RFC 8259, section 6) */
 #define MAX_KEYS 10000
 
 struct key
@@ -250,6 +252,9 @@ check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, cons
 	t->issued_s = json_number_value(iat);
 	if (!json_is_number(exp) || (nbf != NULL && !json_is_number(nbf)) || (iat != NULL && !json_is_number(iat)))
 		*why = "exp, nbf or iat is no number, or exp is missing";
+	else if (fabs(t->expires_s) >= TIME_LIMIT_S || fabs(json_number_value(nbf)) >= TIME_LIMIT_S ||
+			 fabs(t->issued_s) >= TIME_LIMIT_S)
+		*why = "exp, nbf or iat is out of range";
 	else if (t->expires_s + LEEWAY_S <= now_s)
 	{
 		*why = "it has expired";
