@@ -256,6 +256,9 @@ SELECT rt_api.media_heartbeat(NULL, jsonb_build_object('worker', 'w3', 'load', 1
 		'bytes', 4294967296, 'rttMs', 12.5, 'estimateBps', 600000, 'dtlsState', 'connected')))) ->> 'known' AS known;
 SELECT object, type, state, bytes, rtt_ms, estimate_bps FROM rt.stat_media WHERE meeting_id = :m;
 SELECT participants, in_grace, transports, producers, consumers, media_worker FROM rt.stat_meetings WHERE meeting_id = :m;
+SELECT cpu_percent, packets_per_second FROM rt.stat_media_workers WHERE worker = 'w3';
+SELECT rt_api.media_heartbeat(NULL, '{"worker":"w3","load":1,"totals":{"cpuPercent":17,"packetsPerSecond":4294967296}}') ->> 'known' AS known;
+SELECT cpu_percent, packets_per_second FROM rt.stat_media_workers WHERE worker = 'w3';
 
 -- The end of the meeting frees all.
 SELECT rt.end_meeting(:m);

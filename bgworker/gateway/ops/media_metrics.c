@@ -21,6 +21,8 @@ static const struct
 	{"producers", "rt_media_producers", "Tracks that clients send to the worker.", RT_GAUGE},
 	{"consumers", "rt_media_consumers", "Tracks that the worker sends.", RT_GAUGE},
 	{"tcpConnections", "rt_media_tcp_connections", "Open TCP connections.", RT_GAUGE},
+	{"cpuPercent", "rt_media_cpu_percent", "Percent of a core that the worker uses.", RT_GAUGE},
+	{"packetsPerSecond", "rt_media_packets_per_second", "Packets that the worker sends a second.", RT_GAUGE},
 	{"packetsIn", "rt_media_packets_in_total", "Packets received, of all kinds.", RT_COUNTER},
 	{"bytesIn", "rt_media_bytes_in_total", "Bytes received.", RT_COUNTER},
 	{"packetsOut", "rt_media_packets_out_total", "Packets sent, of all kinds.", RT_COUNTER},
