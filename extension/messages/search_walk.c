@@ -59,6 +59,10 @@
 #define COST_TRIAL (300 * COST_MESSAGE)
 #define COST_READING (4000 * COST_MESSAGE)
 
+/* By how much the walk must promise to be cheaper than search_index(): the promise is an estimate, and what was spent
+ * in vain comes on top. */
+#define WALKING_GAIN 1.3
+
 #define READING_STEP 8 /* entries of a room at a time */
 #define WALKING_STEP_MAX 256
 #define GALLOP_END 64 /* entries that are walked rather than halved */
@@ -543,6 +547,40 @@ count_messages(Relation messages)
 	return known > 0 ? known : Max(1.0, (double) RelationGetNumberOfBlocks(messages) * ROWS_A_PAGE);
 }
 
+static double
+walking_cost(const struct walk *w, double messages, double hits, double candidates)
+{
+	return messages / hits * (w->most - w->nhits) * (1 + candidates / messages * COST_MESSAGE);
+}
+
+/* Whether it may pay to ask the index, by what was compared.  To ask takes about as long as search_index() does for
+ * several words of which each is frequent but few messages have all.  A word that was not seen counts as seen once,
+ * so that only the index tells how rare it is. */
+static bool
+is_worth_asking(const struct walk *w, double messages)
+{
+	double share = 1;
+	double sum = 0;
+	double rarest = 1;
+	int words = 0;
+
+	for (int i = 0; i < w->filter.words->size; i++)
+		if (is_word(w, i))
+		{
+			double frequency = (double) Max(w->counts[i], 1) / Max(w->compared, 1);
+
+			words++;
+			share *= frequency;
+			sum += frequency;
+			rarest = Min(rarest, frequency);
+		}
+	if (words < 2 || w->compared == 0)
+		return true;
+	share = Max(share, (double) w->nhits / w->compared);
+	return walking_cost(w, messages, messages * share, messages * rarest) <
+		   COST_INDEX + messages * (share * COST_MATCH + sum * COST_PLACE);
+}
+
 /* Goes on by the index, if that is cheaper than reading all matches. */
 static void
 go_on_by_index(struct walk *w)
@@ -550,16 +588,17 @@ go_on_by_index(struct walk *w)
 	double messages = count_messages(w->messages);
 	double share;
 	double frequency;
-	TSQuery words = rarest_words(w, &share, &frequency);
-	double candidates = (double) ask_index(w, words);
-	double budget = COST_INDEX + candidates * share * COST_MATCH + messages * frequency * COST_PLACE;
-	double walking;
+	double candidates;
+	double budget;
 
+	if (!is_worth_asking(w, messages))
+		return;
+	candidates = (double) ask_index(w, rarest_words(w, &share, &frequency));
 	if (candidates <= 0)
 		return;
-	walking = messages / (candidates * share) * (w->most - w->nhits) * (1 + candidates / messages * COST_MESSAGE);
+	budget = COST_INDEX + candidates * share * COST_MATCH + messages * frequency * COST_PLACE;
 	w->step = (int) Min(Max(messages / candidates, READING_STEP), WALKING_STEP_MAX);
-	if (walking < budget)
+	if (walking_cost(w, messages, candidates * share, candidates) < budget / WALKING_GAIN)
 		go_on(w, w->spent + (int64) budget);
 }
 
