@@ -298,7 +298,7 @@ give_up(struct rt_replay *rp)
 		if (c != NULL)
 		{
 			rt_recovery_release(c);
-			rt_socket_disconnect(c->socket, "server namespace disconnect");
+			rt_socket_break(c->socket, "server namespace disconnect");
 		}
 		rt_recovery_free(r);
 	}
