@@ -5,6 +5,7 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Temp;
 use IO::Handle;
+use IO::Socket::INET;
 use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
@@ -222,6 +223,17 @@ is($piped->end('INT'), 0, 'SIGINT ends it');
 close $writer;
 my $line = <$reader>;
 like($line, qr/ UTC \[\d+\] [A-Z]+: /, 'the pipe has lines');
+
+# ---- several servers, one of which is silent ------------------------------------------
+
+# The kernel accepts for it, and nobody ever answers: a server that was stopped, or a link that was cut.
+my $silent = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1') or die $!;
+my $several = conninfo('gw2', 'two') =~ s/host=\S+ port=(\d+)/"host=127.0.0.1,127.0.0.1 port=" . $silent->sockport . ",$1"/er;
+my $patient = HostProgram->start('rt_gateway', { conninfo => "$several target_session_attrs=read-write", name => 'host-p', port => free_port() });
+ready($patient, 'a gateway whose first server is silent serves by the next');
+like($patient->log, qr/connection failed: no answer in time from 127\.0\.0\.1, port @{[$silent->sockport]}$/m, 'and says which it has given up');
+ok(wait_for(sub { $patient->is_ready }), 'all its connections have gone on');
+is($patient->end('TERM'), 0, 'and it ends');
 
 # ---- the extension goes: sessions of members do not hold it up ---------------------------------------
 

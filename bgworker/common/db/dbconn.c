@@ -9,7 +9,8 @@
  * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but
  *   the log's.
  * - The pause before an attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once it was UP.
- * - An attempt ends after CONNECT_TIMEOUT_MS; a connection that is UP and answers nothing is dropped by who uses it.
+ * - An attempt ends after rt_dbhosts_limit_ms(); a connection that is UP and answers nothing is dropped by who uses
+ * it.
  * - A refused login is an error with the words `login failed`: the supervisor looks for them, and stores the password
  *   again. */
 #include "dbconn.h"
@@ -20,10 +21,11 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
+#include "dbhosts.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000
-#define CONNECT_TIMEOUT_MS 10000
+#define BACKOFF_MOST_OF_SEVERAL_MS 500 /* one of them may be promoted at any moment */
 #define SQLSTATE_LEN 5
 #define COMPLAIN_EVERY_MS 30000 /* a server that is down must not fill the log */
 
@@ -49,6 +51,7 @@ struct rt_dbconn
 	uint64_t backoff_ms;
 	uint64_t complained_ms;
 	bool reached; /* the server answered during this attempt */
+	struct rt_dbhosts hosts;
 };
 
 static void on_socket(void *arg, int events);
@@ -65,9 +68,11 @@ close_connection(struct rt_dbconn *c)
 static void
 try_later(struct rt_dbconn *c)
 {
+	uint64_t most_ms = c->hosts.count > 1 ? BACKOFF_MOST_OF_SEVERAL_MS : BACKOFF_MOST_MS;
+
 	c->state = DOWN;
 	rt_timer_start(c->timer, c->backoff_ms);
-	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : c->backoff_ms * 2;
+	c->backoff_ms = c->backoff_ms * 2 > most_ms ? most_ms : c->backoff_ms * 2;
 }
 
 /* The SQLSTATE in "severity:  SQLSTATE: message", which is what the server said before anybody had logged in; NULL:
@@ -139,6 +144,7 @@ rt_dbconn_drop(struct rt_dbconn *c, const char *why)
 	}
 	rt_log(RT_LOG_WARNING, "db", "connection lost: %.*s", (int) strcspn(why, "\n"), why);
 	close_connection(c);
+	rt_dbhosts_lost(&c->hosts);
 	try_later(c);
 	c->user.on_down(c->user.arg);
 }
@@ -207,6 +213,7 @@ finish_settings(struct rt_dbconn *c)
 			c->state = UP;
 			c->backoff_ms = BACKOFF_FIRST_MS;
 			c->complained_ms = 0;
+			rt_dbhosts_answered(&c->hosts);
 			c->user.on_up(c->user.arg);
 			return;
 		}
@@ -280,7 +287,7 @@ start_attempt(struct rt_dbconn *c)
 {
 	c->state = CONNECTING;
 	c->reached = false;
-	c->pg = PQconnectStart(c->login->conninfo);
+	c->pg = rt_dbhosts_connect(&c->hosts, c->login->conninfo);
 	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
 	{
 		fail_attempt(c, c->pg == NULL ? "out of memory" : PQerrorMessage(c->pg));
@@ -288,8 +295,17 @@ start_attempt(struct rt_dbconn *c)
 	}
 	PQsetNoticeReceiver(c->pg, on_notice, NULL);
 	PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
-	rt_timer_start(c->timer, CONNECT_TIMEOUT_MS);
+	rt_timer_start(c->timer, rt_dbhosts_limit_ms(&c->hosts));
 	set_watch(c, RT_WRITABLE);
+}
+
+static void
+give_up_attempt(struct rt_dbconn *c)
+{
+	char reason[RT_DBHOSTS_REASON_BYTES];
+
+	rt_dbhosts_late(&c->hosts, c->pg, reason);
+	rt_dbconn_drop(c, reason);
 }
 
 static void
@@ -300,7 +316,7 @@ on_timer(void *arg)
 	if (c->state == DOWN)
 		start_attempt(c);
 	else if (c->state != UP)
-		rt_dbconn_drop(c, "no answer in time");
+		give_up_attempt(c);
 }
 
 struct rt_dbconn *

@@ -38,11 +38,11 @@
 #include "bgworker/common/version.h"
 #include "db.h"
 #include "dbconn.h"
+#include "dbhosts.h"
 
 #define ERROR_BYTES 600
 #define NAME_BYTES 63
 #define PEM_LIMIT_BYTES (64 * 1024)
-#define CONNECT_LIMIT_MS 10000
 #define FIRST_PAUSE_MS 250
 #define LONGEST_PAUSE_MS 4000
 #define COMPLAIN_EVERY_MS 30000
@@ -55,8 +55,9 @@ struct rt_host
 	char *folder; /* where relative paths in it begin */
 	struct rt_hostfile file;
 	char name[NAME_BYTES + 1];
-	json_t *hello; /* the last answer */
-	json_t *tls;   /* {cert, key}; NULL: none */
+	struct rt_dbhosts hosts; /* of the first hello */
+	json_t *hello;           /* the last answer */
+	json_t *tls;             /* {cert, key}; NULL: none */
 	struct rt_conf *conf;
 	bool takes_role;
 	char *folders[MAX_FOLDERS];
@@ -357,11 +358,11 @@ pause_ms(int ms)
 }
 
 static PGconn *
-connect_in_time(const char *conninfo)
+connect_in_time(struct rt_host *h, char *late)
 {
-	PGconn *pg = PQconnectStart(conninfo);
+	PGconn *pg = rt_dbhosts_connect(&h->hosts, rt_hostfile_get(&h->file, "conninfo"));
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-	uint64_t limit_us = rt_clock_us() + CONNECT_LIMIT_MS * 1000ull;
+	uint64_t limit_us = rt_clock_us() + rt_dbhosts_limit_ms(&h->hosts) * 1000;
 
 	if (pg == NULL || PQstatus(pg) == CONNECTION_BAD)
 		return pg;
@@ -372,7 +373,10 @@ connect_in_time(const char *conninfo)
 		uint64_t now_us = rt_clock_us();
 
 		if (now_us >= limit_us)
+		{
+			rt_dbhosts_late(&h->hosts, pg, late);
 			break;
+		}
 		(void) poll(&p, 1, (int) ((limit_us - now_us) / 1000) + 1);
 		if (p.revents != 0)
 			status = PQconnectPoll(pg);
@@ -381,13 +385,13 @@ connect_in_time(const char *conninfo)
 }
 
 static enum outcome
-explain_connection(PGconn *pg, char *error)
+explain_connection(PGconn *pg, const char *late, char *error)
 {
 	const char *reason = PQerrorMessage(pg);
 	bool refused = rt_dbconn_is_login_refused(reason) || strstr(reason, "no password supplied") != NULL;
 
 	snprintf(error, ERROR_BYTES, "%s: %.*s", refused ? "login failed" : "connection failed",
-			 (int) strcspn(reason, "\n"), reason[0] == '\0' ? "no answer in time" : reason);
+			 (int) strcspn(reason, "\n"), late[0] != '\0' ? late : reason);
 	return refused ? NEVER : LATER;
 }
 
@@ -477,8 +481,9 @@ say_hello(struct rt_host *h, PGconn *pg, char *error)
 static enum outcome
 ask_once(struct rt_host *h, char *error)
 {
-	PGconn *pg = connect_in_time(rt_hostfile_get(&h->file, "conninfo"));
-	enum outcome out = PQstatus(pg) == CONNECTION_OK ? DONE : explain_connection(pg, error);
+	char late[RT_DBHOSTS_REASON_BYTES] = "";
+	PGconn *pg = connect_in_time(h, late);
+	enum outcome out = PQstatus(pg) == CONNECTION_OK ? DONE : explain_connection(pg, late, error);
 
 	if (out == DONE)
 		PQclear(PQexec(pg, "SET statement_timeout = '10s'"));
