@@ -13,11 +13,13 @@
 #define FIRST_LIMIT_MS 2000 /* of several hosts */
 #define LISTS 3             /* host, hostaddr, port */
 
-static int
-items_in(const char *list)
+int
+rt_dbhosts_items(const char *list)
 {
 	int n = 1;
 
+	if (list == NULL)
+		return 0;
 	for (const char *p = list; *p != '\0'; p++)
 		n += *p == ',';
 	return n;
@@ -29,8 +31,12 @@ hosts_in(const PQconninfoOption *options)
 	int most = 1;
 
 	for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
-		if (o->val != NULL && (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0))
-			most = items_in(o->val) > most ? items_in(o->val) : most;
+	{
+		bool has_hosts = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0;
+		int n = has_hosts ? rt_dbhosts_items(o->val) : 0;
+
+		most = n > most ? n : most;
+	}
 	return most;
 }
 
@@ -56,8 +62,8 @@ turned(const char *list, int first)
 	return copy;
 }
 
-static bool
-lists_hosts(const char *keyword)
+bool
+rt_dbhosts_lists(const char *keyword)
 {
 	return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 || strcmp(keyword, "port") == 0;
 }
@@ -80,7 +86,7 @@ connect_from(const PQconninfoOption *options, int first)
 		if (o->val == NULL)
 			continue;
 		keywords[n] = o->keyword;
-		values[n++] = lists_hosts(o->keyword) ? (lists[nlists++] = turned(o->val, first)) : o->val;
+		values[n++] = rt_dbhosts_lists(o->keyword) ? (lists[nlists++] = turned(o->val, first)) : o->val;
 	}
 	keywords[n] = values[n] = NULL;
 	pg = PQconnectStartParams(keywords, values, 0);

@@ -7,6 +7,7 @@
 #define RT_DBHOSTS_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RT_DBHOSTS_REASON_BYTES 300
@@ -29,5 +30,9 @@ uint64_t rt_dbhosts_limit_ms(const struct rt_dbhosts *h);
 void rt_dbhosts_late(struct rt_dbhosts *h, const PGconn *pg, char reason[RT_DBHOSTS_REASON_BYTES]);
 void rt_dbhosts_answered(struct rt_dbhosts *h);
 void rt_dbhosts_lost(struct rt_dbhosts *h); /* a connection that had been up */
+
+/* Whether a keyword's value is a list with an item for each host, and how many a list has; 0: NULL. */
+bool rt_dbhosts_lists(const char *keyword);
+int rt_dbhosts_items(const char *list);
 
 #endif

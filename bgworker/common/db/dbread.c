@@ -25,6 +25,7 @@
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
 #include "db.h"
+#include "dbhosts.h"
 
 #define TARGETS_MAX 16
 #define LOOK_MS 50
@@ -357,18 +358,6 @@ item_of(const char *list, int n)
 	return rt_strndup(at, strcspn(at, ","));
 }
 
-static int
-count_of(const char *list)
-{
-	int n = 1;
-
-	if (list == NULL)
-		return 0;
-	for (const char *p = list; *p != '\0'; p++)
-		n += *p == ',';
-	return n;
-}
-
 static void
 add_value(struct rt_text *t, const char *keyword, const char *value)
 {
@@ -382,12 +371,6 @@ add_value(struct rt_text *t, const char *keyword, const char *value)
 		rt_text_add_n(t, p, 1);
 	}
 	rt_text_add(t, "'");
-}
-
-static bool
-names_server(const char *keyword)
-{
-	return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 || strcmp(keyword, "port") == 0;
 }
 
 /* What says which of several servers is meant is not for a string with one. */
@@ -405,7 +388,7 @@ write_conninfo(struct rt_text *t, const PQconninfoOption *base, const PQconninfo
 	{
 		const char *own = value_of(read, o->keyword);
 
-		if (names_server(o->keyword))
+		if (rt_dbhosts_lists(o->keyword))
 		{
 			char *item = item_of(own, n);
 
@@ -439,7 +422,7 @@ servers_of(const PQconninfoOption *read)
 {
 	const char *hosts = value_of(read, "host");
 
-	return count_of(hosts != NULL ? hosts : value_of(read, "hostaddr"));
+	return rt_dbhosts_items(hosts != NULL ? hosts : value_of(read, "hostaddr"));
 }
 
 char *
@@ -465,7 +448,7 @@ rt_dbread_targets(const char *conninfo, const char *conninfo_read)
 	{
 		const char *own = value_of(read, o->keyword);
 
-		if (!names_server(o->keyword))
+		if (!rt_dbhosts_lists(o->keyword))
 			add_value(&t, o->keyword, own != NULL ? own : o->val);
 	}
 	rt_text_init(&list);

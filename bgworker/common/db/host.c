@@ -390,8 +390,10 @@ explain_connection(PGconn *pg, const char *late, char *error)
 	const char *reason = PQerrorMessage(pg);
 	bool refused = rt_dbconn_is_login_refused(reason) || strstr(reason, "no password supplied") != NULL;
 
+	if (late[0] != '\0')
+		reason = late;
 	snprintf(error, ERROR_BYTES, "%s: %.*s", refused ? "login failed" : "connection failed",
-			 (int) strcspn(reason, "\n"), late[0] != '\0' ? late : reason);
+			 (int) strcspn(reason, "\n"), reason);
 	return refused ? NEVER : LATER;
 }
 
