@@ -88,6 +88,7 @@ class Client:
         self._positions_file = positions
         self._positions: Dict[str, int] = self._load_positions()
         self._rooms: Dict[str, _Room] = {}
+        self._was_here = False  # whether the rooms of the first connection have been entered
         self._on_message: List[Handler] = []
         self._on_event: Dict[str, List[Handler]] = {}
         self._http: Optional[aiohttp.ClientSession] = None
@@ -286,14 +287,16 @@ class Client:
             cursor = page.get('nextCursor')
             if not cursor:
                 break
-        await self._enter(rooms)
+        await self._enter(rooms, 'lastReadSeq' if self._was_here else 'lastSeq')
+        self._was_here = True
 
-    async def _enter(self, rooms: List[Dict[str, Any]]) -> None:
+    async def _enter(self, rooms: List[Dict[str, Any]], begin: str) -> None:
+        """``begin``: the field of a room that has the position where a room that is new to us begins."""
         for i in range(0, len(rooms), JOIN_AT_ONCE):
             await self.ask('join-chat-rooms', {'roomIds': [room['id'] for room in rooms[i:i + JOIN_AT_ONCE]]})
         for room in rooms:
             if room['id'] not in self._rooms:
-                self._rooms[room['id']] = _Room(self._positions.get(room['id'], room['lastSeq']))
+                self._rooms[room['id']] = _Room(self._positions.get(room['id'], room[begin]))
                 self._keep_position(room['id'])
             self._note(room['id'], room['lastSeq'])
 
@@ -304,23 +307,30 @@ class Client:
     async def _hear_notification(self, event: Dict[str, Any]) -> None:
         room_id = event['data']['roomId']
         if event['type'] == 'room-added':
-            asyncio.ensure_future(self._enter_later(room_id, event['timestamp']))
+            asyncio.ensure_future(self._enter_later(room_id))
         elif event['type'] in ('room-removed', 'room-deleted'):
             room = self._rooms.pop(room_id, None)
             if room and room.task:
                 room.task.cancel()
         await self._tell('chat-notification')(event)
 
-    async def _enter_later(self, room_id: str, added_at: str) -> None:
-        try:
-            room = (await self.call('GET', f'/api/chat/rooms/{room_id}'))['data']
-            # What was written before we came is not for us, what was written since is.
-            page = await self.call('GET', f'/api/chat/rooms/{room_id}/msgs', limit=200)
-            since = [message['seq'] for message in page['data'] if message['createdAt'] >= added_at]
-            self._positions.setdefault(room_id, since[0] - 1 if since else room['lastSeq'])
-            await self._enter([room])
-        except (RtError, aiohttp.ClientError, socketio.exceptions.SocketIOError, asyncio.TimeoutError) as error:
-            log.warning('room %s: %s', room_id, error)
+    async def _enter_later(self, room_id: str) -> None:
+        wait = FIRST_WAIT_S
+        while not self._stopping.is_set():
+            try:
+                room = (await self.call('GET', f'/api/chat/rooms/{room_id}'))['data']
+                # What was written before we came counts as read, what was written since does not.
+                await self._enter([room], 'lastReadSeq')
+                return
+            except (aiohttp.ClientError, socketio.exceptions.SocketIOError, asyncio.TimeoutError, OSError) as error:
+                log.info('room %s waits: %s', room_id, error)
+            except RtError as error:
+                if error.code not in TRANSIENT:
+                    log.warning('room %s: %s', room_id, error)
+                    return
+                wait = max(wait, error.retry_after or 0)
+            await self._sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_S)
 
     def _note(self, room_id: str, seq: int) -> None:
         room = self._rooms.get(room_id)
