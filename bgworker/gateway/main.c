@@ -592,6 +592,7 @@ make_ways_in_and_out(struct gateway *g)
 	g->leave = rt_leave_new(&(struct rt_leave_uses){
 		.loop = g->loop,
 		.self = &g->self,
+		.auth = g->auth,
 		.sockets = rt_network_sockets(g->network),
 		.clients = g->clients,
 		.users = g->users,

@@ -317,7 +317,47 @@ test('a connection that cannot be recovered: what came and what was changed mean
   await ben.bubble('joined again').waitFor();
 });
 
-test('more is missed than a page has, and one message overtakes the rest: there is no hole', async () => {
+// The page's connection, anew.  What it says on later ones that matches is held until it is released.
+async function holding(t, person, what) {
+  const held = [];
+  let isFirst = true;
+  let isOver = false;
+  await person.page.routeWebSocket(/socket\.io/, (route) => {
+    const holds = !isFirst;
+    const server = route.connectToServer();
+    route.onMessage((message) => (holds && !isOver && what.test(message) ? held.push(() => server.send(message)) : server.send(message)));
+    server.onMessage((message) => route.send(message));
+    isFirst = false;
+  });
+  held.release = () => {
+    isOver = true;
+    held.splice(0).forEach((send) => send());
+  };
+  t.after(async () => {
+    held.release();
+    await person.page.unrouteAll({ behavior: 'ignoreErrors' });
+  });
+  await person.page.reload();
+  await person.page.locator('.me .dot:not(.offline)').waitFor(); // what is shown may be what was kept
+  return held;
+}
+
+test('a request that is slow on its way: what comes before its answer is there once, and nothing hangs', async (t) => {
+  const held = await holding(t, ben, /"sync-rooms"/);
+  await cluster.sql('DELETE FROM rt_private.sessions'); // none can be recovered
+  process.kill(await cluster.pid('gateway'), 'SIGKILL');
+  await until('it asks what it missed', () => held.length > 0);
+  const wanted = Array.from({ length: 3 }, (_, i) => `before the answer ${i + 1}`);
+  for (const text of wanted) await cluster.insert(general, 'anna', text);
+  await ben.bubble(wanted.at(-1)).waitFor();
+  held.release();
+  await cluster.insert(general, 'anna', 'after the answer');
+  await ben.bubble('after the answer').waitFor();
+  await until('all of them in order', async () => (await ben.texts()).slice(-4).join() === [...wanted, 'after the answer'].join());
+  await ben.page.locator('.me .dot:not(.offline)').waitFor();
+});
+
+test('more is missed than a page has, and one message overtakes the rest: there is no hole', async (t) => {
   const held = [];
   let hold = false;
   // The acknowledgement of joining comes late, so that what is new arrives before what was missed is asked for.
@@ -325,6 +365,10 @@ test('more is missed than a page has, and one message overtakes the rest: there 
     const server = route.connectToServer();
     route.onMessage((message) => server.send(message));
     server.onMessage((message) => (hold && /^43\d/.test(message) ? held.push(() => route.send(message)) : route.send(message)));
+  });
+  t.after(() => {
+    hold = false;
+    return ben.page.unrouteAll({ behavior: 'ignoreErrors' });
   });
   await ben.page.reload();
   await ben.bubble('joined again').waitFor();

@@ -331,6 +331,24 @@ describe('other issuers', () => {
     assert.equal((await refusal(dial(cluster, await token({ claims: { sub: 'nobody' } })))).message, 'User not found');
   });
 
+  test('a user of an issuer who is deleted is created again by a later token, by REST and by socket, without a restart', async () => {
+    const made = () => token({ key: 'other', header: { kid: 'o' }, claims: { iss: 'https://creates.example.com', sub: undefined, email: 'again@example.com', name: 'Again' } });
+    // Each worker of the gateway has seen the user.
+    const everyWorker = async (wanted) => {
+      for (let i = 0; i < 8; i++) assert.equal((await cluster.rest('GET', '/api/users/me', await made(), undefined, { connection: 'close' })).status, wanted);
+    };
+    await everyWorker(200);
+    for (const comeBack of [
+      async () => (await me(await made())).status === 200,
+      async () => connected(dial(cluster, await made())).then(() => true, () => false),
+    ]) {
+      await cluster.sql("DELETE FROM rt.users WHERE id = 'again@example.com'");
+      await until(comeBack, 'the user is back');
+      assert.equal(await cluster.value("SELECT name FROM rt.users WHERE id = 'again@example.com'"), 'Again');
+      await everyWorker(200);
+    }
+  });
+
   test('rotation: both keys for a while, then the new one alone', async () => {
     const old = await jose.exportJWK(keys.other.publicKey);
     keys.next = await jose.generateKeyPair('ES256', { extractable: true });

@@ -19,6 +19,8 @@
 static char *keys_json;
 static const char *revocations_json = "{\"sids\":[],\"floors\":[]}";
 static int asked, provisioned;
+static const char *forgets; /* a user whose deletion is heard before the answer */
+static struct rt_auth *auth;
 
 /* The keys' answer comes at once; nothing of auth.c is on the stack that minds. */
 void
@@ -30,6 +32,8 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 
 	asked += strcmp(fn, "keys") == 0;
 	provisioned += strcmp(fn, "provision") == 0;
+	if (forgets != NULL)
+		rt_auth_forget_user(auth, forgets);
 	cb(arg, &reply);
 }
 
@@ -102,8 +106,6 @@ sign_critical(const char *claims)
 	return token;
 }
 
-static struct rt_auth *auth;
-
 /* Takes the token. */
 static enum rt_auth_verdict
 verdict(char *token, const char *expected_user)
@@ -162,6 +164,25 @@ test_claims(void)
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"iss\":\"x\"")), NULL) == RT_AUTH_INVALID, "an issuer that is unknown");
 }
 
+/* More different claims of one user than are kept: the last ones are known. */
+static void
+provision_many(struct rt_auth_token *t)
+{
+	char told[20], *own = t->provision;
+	bool all = true;
+
+	t->provision = told;
+	for (int i = 0; i < 30; i++)
+	{
+		snprintf(told, sizeof(told), "{\"name\":%d}", i);
+		rt_auth_provision(auth, t, on_provisioned, NULL);
+		all &= rt_auth_is_provisioned(auth, t);
+	}
+	snprintf(told, sizeof(told), "{\"name\":%d}", 0);
+	ok(all && !rt_auth_is_provisioned(auth, t), "claims that change are told each time, and not all are kept");
+	t->provision = own;
+}
+
 /* The issuer's one key, and ours, do not sign for one another. */
 static void
 test_issuers(const char *ec_private)
@@ -185,6 +206,18 @@ test_issuers(const char *ec_private)
 	   "a user who may have to be created");
 	rt_auth_provision(auth, &t, on_provisioned, NULL);
 	ok(provisioned == 1 && rt_auth_is_provisioned(auth, &t), "is, once");
+	rt_auth_forget_user(auth, "carl@example.com");
+	ok(rt_auth_is_provisioned(auth, &t), "whoever else is deleted");
+	rt_auth_forget_user(auth, t.user);
+	ok(!rt_auth_is_provisioned(auth, &t), "and again once the user has been deleted");
+	forgets = t.user;
+	rt_auth_provision(auth, &t, on_provisioned, NULL);
+	forgets = NULL;
+	ok(provisioned == 2 && !rt_auth_is_provisioned(auth, &t), "also where that is heard while the database is asked");
+	rt_auth_provision(auth, &t, on_provisioned, NULL);
+	rt_auth_refresh(auth);
+	ok(provisioned == 3 && !rt_auth_is_provisioned(auth, &t), "or may have been missed");
+	provision_many(&t);
 	rt_auth_token_fini(&t);
 	free(token);
 }

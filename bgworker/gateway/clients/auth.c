@@ -13,16 +13,14 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/bus/command.h"
 #include "keyring.h"
+#include "provisioned.h"
 #include "revoked.h"
 
 #define RETRY_MS 500
 #define FORGET_EVERY 1000 /* notifications of revocations */
-#define MAX_PROVISIONED \
-	100000 /* users of other issuers that are known to be there; beyond that all are asked for anew */
 
 struct rt_auth
 {
@@ -33,8 +31,8 @@ struct rt_auth
 	unsigned nrevoked; /* notifications */
 	unsigned revision; /* of what is revoked: rises when all of it has been read */
 	bool reading;
-	bool again;                 /* something changed while it was read */
-	struct rt_map *provisioned; /* texts: user and what was told of them */
+	bool again; /* something changed while it was read */
+	struct rt_provisioned *provisioned;
 	struct rt_timer *retry;
 };
 
@@ -85,6 +83,8 @@ on_keys(void *arg, const struct rt_db_reply *reply)
 void
 rt_auth_refresh(struct rt_auth *a)
 {
+	/* Deletions of users may be among what was missed. */
+	rt_provisioned_forget_all(a->provisioned);
 	a->again = a->reading;
 	if (a->reading)
 		return;
@@ -114,21 +114,10 @@ rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *cs)
 
 	a->db = db;
 	a->revoked = rt_revoked_new();
-	a->provisioned = rt_map_new();
+	a->provisioned = rt_provisioned_new();
 	a->retry = rt_timer_new(l, on_retry, a);
 	rt_commands_add(cs, commands, sizeof(commands) / sizeof(commands[0]), a);
 	return a;
-}
-
-static void
-forget_provisioned(struct rt_auth *a)
-{
-	size_t pos = 0;
-	char *text;
-
-	while ((text = rt_map_next(a->provisioned, &pos)) != NULL)
-		free(text);
-	rt_map_free(a->provisioned);
 }
 
 void
@@ -139,7 +128,7 @@ rt_auth_free(struct rt_auth *a)
 	rt_timer_free(a->retry);
 	rt_keyring_free(a->keyring);
 	rt_revoked_free(a->revoked);
-	forget_provisioned(a);
+	rt_provisioned_free(a->provisioned);
 	free(a);
 }
 
@@ -256,20 +245,9 @@ struct provision
 	struct rt_auth *auth;
 	rt_auth_provision_cb cb;
 	void *arg;
-	char *key; /* the user, a line end, what was told */
+	unsigned revision; /* of what is known, when the database was asked */
+	char *user, *told;
 };
-
-static void
-remember(struct rt_auth *a, char *key)
-{
-	if (rt_map_count(a->provisioned) >= MAX_PROVISIONED)
-	{
-		forget_provisioned(a);
-		a->provisioned = rt_map_new();
-	}
-	if (!rt_map_put_str(a->provisioned, key, key))
-		free(key);
-}
 
 static void
 on_provisioned(void *arg, const struct rt_db_reply *reply)
@@ -277,44 +255,31 @@ on_provisioned(void *arg, const struct rt_db_reply *reply)
 	struct provision *p = arg;
 
 	if (reply->ok)
-		remember(p->auth, p->key);
-	else
-		free(p->key);
+		rt_provisioned_add(p->auth->provisioned, p->user, p->told, p->revision);
 	p->cb(p->arg, reply->ok);
+	free(p->user);
+	free(p->told);
 	free(p);
-}
-
-/* The caller rt_text_fini()s it. */
-static void
-make_key(struct rt_text *key, const struct rt_auth_token *t)
-{
-	rt_text_init(key);
-	rt_text_add(key, t->user);
-	rt_text_add(key, "\n");
-	rt_text_add(key, t->provision);
 }
 
 bool
 rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t)
 {
-	struct rt_text key;
-	bool is;
-
-	if (t->provision == NULL)
-		return true;
-	make_key(&key, t);
-	is = rt_map_find_str(a->provisioned, key.data) != NULL;
-	rt_text_fini(&key);
-	return is;
+	return t->provision == NULL || rt_provisioned_has(a->provisioned, t->user, t->provision);
 }
 
 void
 rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg)
 {
 	struct provision *p = rt_alloc(sizeof(*p));
-	struct rt_text key;
 
-	make_key(&key, t);
-	*p = (struct provision){a, cb, arg, key.data};
-	rt_db_call(a->db, RT_DB_FAST, "provision", t->user, t->provision, strlen(t->provision), on_provisioned, p);
+	*p = (struct provision){
+		a, cb, arg, rt_provisioned_revision(a->provisioned), rt_strdup(t->user), rt_strdup(t->provision)};
+	rt_db_call(a->db, RT_DB_FAST, "provision", p->user, p->told, strlen(p->told), on_provisioned, p);
+}
+
+void
+rt_auth_forget_user(struct rt_auth *a, const char *user)
+{
+	rt_provisioned_forget(a->provisioned, user);
 }

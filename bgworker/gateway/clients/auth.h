@@ -53,5 +53,6 @@ unsigned rt_auth_revision(const struct rt_auth *a); /* another number once more 
 bool rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t);
 typedef void (*rt_auth_provision_cb)(void *arg, bool ok);
 void rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg);
+void rt_auth_forget_user(struct rt_auth *a, const char *user); /* may have been deleted, and is to be created again */
 
 #endif

@@ -23,6 +23,7 @@
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/chat/typing.h"
+#include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/client_event.h"
@@ -122,7 +123,10 @@ run_disconnect(void *owner, const json_t *payload)
 	if (sid != NULL)
 		rt_leave_end_superseded(l, sid);
 	else if (user != NULL)
+	{
+		rt_auth_forget_user(l->uses.auth, user);
 		rt_leave_end_user(l, user);
+	}
 }
 
 static const struct rt_command_def commands[] = {{"rt:disconnect", run_disconnect}};

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct rt_auth;
 struct rt_clients;
 struct rt_commands;
 struct rt_conf;
@@ -31,6 +32,7 @@ struct rt_leave_uses
 {
 	const struct rt_loop *loop;
 	const struct rt_self *self;
+	struct rt_auth *auth;
 	struct rt_sockets *sockets;
 	struct rt_clients *clients;
 	struct rt_users *users;

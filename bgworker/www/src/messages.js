@@ -200,11 +200,12 @@ export async function catchUp() {
   const asked = [...state.rooms.values()].filter((room) => room.newest !== null && !room.isKept);
   let wanted = asked;
   while (wanted.length) {
-    const answer = await emit('sync-rooms', {
-      rooms: wanted.map((room) => ({ roomId: room.id, afterSeq: room.newest })),
-    });
+    const rooms = wanted.map((room) => ({ roomId: room.id, afterSeq: room.newest }));
+    const answer = await emit('sync-rooms', { rooms });
+    const after = new Map(rooms.map(({ roomId, afterSeq }) => [roomId, afterSeq]));
     wanted = answer.rooms
-      .filter((part) => takeMissed(state.rooms.get(part.roomId), part))
+      .filter((part) => state.rooms.has(part.roomId))
+      .filter((part) => takeMissed(state.rooms.get(part.roomId), after.get(part.roomId), part))
       .map((part) => state.rooms.get(part.roomId));
   }
   for (const room of asked) await loadLatest(room);
@@ -221,13 +222,12 @@ export async function renew() {
   for (const room of loaded) await loadLatest(room);
 }
 
-// Result: whether there is more.
-function takeMissed(room, { messages, hasMore }) {
+// What was missed behind the number that we asked with; others may have come by now.  Result: whether there is more.
+function takeMissed(room, asked, { messages, hasMore }) {
   if (!messages.length) return false;
-  const before = room.newest;
   for (const message of messages) if (!room.messages.has(message.seq)) countReply(room, message, 1);
   putAll(room, messages);
-  link(room, before, messages[0].seq);
+  link(room, asked, messages[0].seq);
   advance(room);
   return hasMore;
 }

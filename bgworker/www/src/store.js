@@ -245,15 +245,21 @@ async function onNotification({ type, data }) {
 
 // ---- coming and going ----------------------------------------------------------------
 
+// What belongs to a connection that is lost meanwhile is left to the next one.
+let connections = 0;
+
 async function onConnect() {
+  const mine = ++connections;
+  const isLost = () => mine !== connections;
   state.online = true;
   changed('online');
   try {
     if (!socket.recovered) {
       firstRooms = loadRooms();
-      await firstRooms;
-      await joinAll();
-      await catchUp();
+      for (const step of [() => firstRooms, joinAll, catchUp]) {
+        await step();
+        if (isLost()) return;
+      }
     }
     state.isCurrent = true;
     changed('current');
@@ -264,11 +270,14 @@ async function onConnect() {
     await Promise.all([refreshMembers(), loadBlocks()]);
     changed('presence');
   } catch {
-    socket.disconnect().connect();
+    if (isLost()) return;
+    socket.disconnect();
+    setTimeout(() => socket.connect(), RETRY_MS);
   }
 }
 
 function onDisconnect(reason) {
+  connections += 1;
   state.online = false;
   state.isCurrent = false;
   for (const room of state.rooms.values()) {

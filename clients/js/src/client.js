@@ -1,7 +1,8 @@
 // client.js: one user's connection, and what all rooms and meetings share.
 import { io } from 'socket.io-client';
+import { Again } from './again.js';
 import { Emitter } from './emitter.js';
-import { RtError } from './errors.js';
+import { isTransient, RtError } from './errors.js';
 import { Meeting } from './meeting.js';
 import { Outbox } from './outbox.js';
 import { Presence } from './presence.js';
@@ -23,6 +24,7 @@ export class Client extends Store {
   #wanted = new Set(); // rooms that are watched
   #toJoin = new Set();
   #joining;
+  #joinAgain = new Again(() => this.#joinSoon());
   #epoch;
   #reconnecting;
   #refusals = 0;
@@ -109,6 +111,8 @@ export class Client extends Store {
   // Ends the connection and leaves the session as it is.
   close() {
     clearTimeout(this.#reconnecting);
+    this.#joinAgain.stop();
+    this.rooms.stop();
     this.#tokens.stop();
     this.#outbox?.stop();
     for (const meeting of this.#meetings.values()) meeting.close();
@@ -213,7 +217,7 @@ export class Client extends Store {
     if (this.#joining) return;
     this.#joining = setTimeout(() => {
       this.#joining = undefined;
-      this.#join().catch((error) => this.#emitter.emit('error', error));
+      this.#join();
     }, JOIN_MS);
   }
 
@@ -221,14 +225,29 @@ export class Client extends Store {
     const rooms = [...this.#toJoin];
     this.#toJoin.clear();
     if (rooms.length === 0 || !this.isConnected) return;
-    const reply = await this.socket.timeout(ACK_MS).emitWithAck('join-chat-rooms', { roomIds: rooms.map(({ id }) => id) });
+    let reply;
+    try {
+      reply = await this.socket.timeout(ACK_MS).emitWithAck('join-chat-rooms', { roomIds: rooms.map(({ id }) => id) });
+    } catch (error) {
+      this.#joinLater(rooms, error);
+      return;
+    }
     this.noteEpoch(reply.epoch);
+    this.#joinAgain.stop();
     const failed = new Map((reply.failed ?? []).map(({ roomId, error }) => [String(roomId), error]));
     for (const room of rooms) {
-      const error = failed.get(room.id) ?? (reply.rooms ? undefined : reply.error);
-      if (error) room.onRefused(new RtError(error));
-      else room.onJoined();
+      const refusal = failed.get(room.id) ?? (reply.rooms ? undefined : reply.error);
+      const error = refusal && new RtError(refusal);
+      if (!error) room.onJoined();
+      else if (isTransient(error)) this.#joinLater([room], error);
+      else room.onRefused(error);
     }
+  }
+
+  // A connection that is lost meanwhile joins all that is wanted once it is back.
+  #joinLater(rooms, error) {
+    for (const room of rooms) if (this.#wanted.has(room)) this.#toJoin.add(room);
+    this.#joinAgain.after(error);
   }
 
   // ---- the socket ---------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 // Messages are a window without holes: from some message on up to the newest.  Their numbers (seq) count up by one, so a message
 // that comes with a later number shows what is missing, which `sync-rooms` then brings.  What was changed while the client was
 // away comes by the room's own count of changes.
+import { Again } from './again.js';
+import { isTransient } from './errors.js';
 import { Store } from './store.js';
 
 const PAGE = 50;
@@ -31,9 +33,12 @@ export class Room extends Store {
   #early = new Map(); // messages that came before those in front of them, by seq
   #isCatchingUp = false;
   #mustCatchUp = false;
+  #again = new Again(() => this.#catchUp());
   #lingering;
   #typing = { is: false, at: 0, timer: undefined };
-  #seen = new Set();
+  #seen = new Set(); // what the server is to be told of
+  #isTellingSeen = false;
+  #seenAgain = new Again(() => this.#tellSeen());
 
   constructor(client, id) {
     super({ ...EMPTY, id });
@@ -58,6 +63,8 @@ export class Room extends Store {
 
   #close() {
     this.setTyping(false);
+    this.#again.stop();
+    this.#seenAgain.stop();
     this.#forget();
     this.set({ ...EMPTY });
     this.#client.disconnectRoom(this);
@@ -72,7 +79,7 @@ export class Room extends Store {
 
   // The socket is in the room, so nothing that comes from now on is missed.
   async onJoined() {
-    this.#mustCatchUp = true;
+    this.#tellSeen();
     await this.#catchUp();
   }
 
@@ -181,9 +188,13 @@ export class Room extends Store {
         if (this.state.status === 'loading' || this.state.status === 'error') await this.#loadNewest();
         else await this.#sync();
       }
+      this.#again.stop();
     } catch (error) {
       // A lost connection brings us here again.
-      if (this.#client.isConnected && this.state.status !== 'closed') this.set({ status: this.state.messages.length > 0 ? 'live' : 'error', error });
+      if (this.#client.isConnected && this.state.status !== 'closed') {
+        this.set({ status: this.state.messages.length > 0 ? 'live' : 'error', error });
+        this.#again.after(error);
+      }
     } finally {
       this.#isCatchingUp = false;
     }
@@ -282,17 +293,27 @@ export class Room extends Store {
     const ids = Array.isArray(upTo) ? upTo
       : this.state.messages.filter(({ seq, senderId }) => seq <= upTo && seq > this.state.lastReadSeq && senderId !== me).map(({ id }) => id);
     if (ids.length === 0) return;
-    if (this.#seen.size === 0) queueMicrotask(() => this.#tellSeen());
     for (const id of ids) this.#seen.add(id);
+    queueMicrotask(() => this.#tellSeen());
   }
 
-  #tellSeen() {
+  // What comes up while it runs goes together afterwards.
+  async #tellSeen() {
+    if (this.#isTellingSeen || this.#seen.size === 0 || !this.#client.isConnected) return;
     const messageIds = [...this.#seen];
     this.#seen.clear();
-    this.#client.ask('mark-msgs-seen', { roomId: this.id, messageIds }).catch(() => {
-      // Not now: with the next ones.
-      if (!this.#client.isConnected) for (const id of messageIds) this.#seen.add(id);
-    });
+    this.#isTellingSeen = true;
+    try {
+      await this.#client.ask('mark-msgs-seen', { roomId: this.id, messageIds });
+      this.#seenAgain.stop();
+    } catch (error) {
+      if (isTransient(error)) for (const id of messageIds) this.#seen.add(id);
+      this.#seenAgain.after(error);
+      return;
+    } finally {
+      this.#isTellingSeen = false;
+    }
+    this.#tellSeen();
   }
 
   // Moves the read mark, backwards too.

@@ -1,4 +1,5 @@
 // rooms.js: the user's rooms, by latest activity, with what is unread in each.
+import { Again } from './again.js';
 import { Store } from './store.js';
 
 const at = ({ lastMessage, createdAt }) => lastMessage?.createdAt ?? createdAt;
@@ -7,7 +8,8 @@ const sorted = (rooms) => [...rooms].sort((a, b) => (at(a) < at(b) ? 1 : -1));
 export class Rooms extends Store {
   #client;
   #isLoading = false;
-  #again = false;
+  #isStale = false;
+  #again = new Again(() => this.load());
 
   constructor(client) {
     super({ status: 'loading', rooms: [], error: undefined });
@@ -20,12 +22,12 @@ export class Rooms extends Store {
 
   // All pages.  What comes while it runs makes it run again.
   async load() {
-    this.#again = true;
+    this.#isStale = true;
     if (this.#isLoading) return;
     this.#isLoading = true;
     try {
-      while (this.#again) {
-        this.#again = false;
+      while (this.#isStale) {
+        this.#isStale = false;
         const rooms = [];
         for (let cursor; ;) {
           const page = await this.#client.call('listRooms', { query: { limit: 200, cursor } });
@@ -35,15 +37,21 @@ export class Rooms extends Store {
         }
         this.set({ status: 'live', rooms: sorted(rooms), error: undefined });
       }
+      this.#again.stop();
     } catch (error) {
       this.set({ error });
+      if (this.#client.isConnected) this.#again.after(error);
     } finally {
       this.#isLoading = false;
     }
   }
 
+  stop() {
+    this.#again.stop();
+  }
+
   #change(roomId, change) {
-    if (this.#isLoading) this.#again = true;
+    if (this.#isLoading) this.#isStale = true;
     const room = this.get(roomId);
     if (room) this.set({ rooms: sorted(this.state.rooms.map((one) => (one === room ? { ...room, ...change(room) } : one))) });
     else this.load();
