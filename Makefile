@@ -75,7 +75,7 @@ override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argumen
 endif
 
 # PGXS knows of no headers: any change of one builds all anew.
-$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/common/,version.h clock.h crypto/jws.h)
+$(OBJS): $(wildcard $(addsuffix /*.h,$(SERVER_DIRS))) $(addprefix bgworker/common/,version.h clock.h activity.h crypto/jws.h)
 
 # The SQL of the extension, joined in the order of the files' names.
 rt--$(EXTVERSION).sql: $(sort $(wildcard extension/schema/*.sql))

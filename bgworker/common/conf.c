@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "activity.h"
 #include "alloc.h"
 #include "json.h"
 #include "log.h"
@@ -215,8 +216,10 @@ static void
 on_readable(void *arg, int events)
 {
 	struct rt_conf *c = arg;
-	enum rt_result rc = read_some(c);
+	enum rt_result rc;
 
+	rt_activity_begin(RT_ACTIVITY_SETTINGS);
+	rc = read_some(c);
 	if (rc == RT_AGAIN)
 		return;
 	if (rc != RT_OK)

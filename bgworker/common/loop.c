@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "activity.h"
 #include "alloc.h"
 #include "clock.h"
 #include "log.h"
@@ -78,7 +79,10 @@ run_deferred(struct rt_loop *l)
 	l->waiting = l->running;
 	l->running = list;
 	for (size_t i = 0; i < list.count; i++)
+	{
+		rt_activity_begin(RT_ACTIVITY_DEFERRED);
 		list.items[i].fn(list.items[i].arg);
+	}
 	l->running.count = 0;
 	if (l->waiting.count == 0)
 		uv_idle_stop(&l->idle);
@@ -124,6 +128,7 @@ on_prepare(uv_prepare_t *handle)
 		rt_log(RT_LOG_DEBUG, "loop", "a turn took %llu ms", (unsigned long long) turn_ms);
 	}
 	rt_histogram_add(&l->turns, turn_ms * 1000);
+	rt_activity_begin(RT_ACTIVITY_WAITING);
 }
 
 enum rt_result
@@ -209,6 +214,7 @@ on_timer(uv_timer_t *handle)
 {
 	struct rt_timer *t = handle->data;
 
+	rt_activity_begin(RT_ACTIVITY_TIMER);
 	t->fn(t->arg);
 }
 
@@ -266,6 +272,7 @@ on_poll(uv_poll_t *handle, int status, int uv_events)
 	struct rt_watch *w = handle->data;
 	int events = 0;
 
+	rt_activity_begin(RT_ACTIVITY_DESCRIPTOR);
 	if (status < 0)
 	{
 		/* libuv saw an error and stopped.  The owner learns which one from its next call on the descriptor, and

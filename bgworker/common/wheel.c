@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "activity.h"
 #include "alloc.h"
 #include "loop.h"
 
@@ -98,6 +99,7 @@ on_timer(void *arg)
 	struct rt_wheel *w = arg;
 	uint64_t now_ms = rt_loop_now_ms(w->loop);
 
+	rt_activity_begin(RT_ACTIVITY_TIMEOUTS);
 	if (now_ms - w->served_ms > SLOTS) /* the process was stopped: one turn of the wheel serves all */
 		w->served_ms = now_ms - SLOTS;
 	while (w->served_ms < now_ms)

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/confine/confine.h"
 #include "bgworker/common/db/db.h"
@@ -847,6 +848,8 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	rt_confine_early();
+	if (path == NULL)
+		rt_activity_share(RT_ACTIVITY_FD);
 	if (read_configuration(&g, path) != RT_OK)
 		return 2;
 	if (!rt_conf_is_current(g.conf))

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/conf.h"
 #include "bgworker/common/confine/confine.h"
 #include "bgworker/common/db/db.h"
@@ -190,6 +191,8 @@ main(int argc, char **argv)
 	memset(&m, 0, sizeof(m));
 	rt_dtls_save_memory();
 	rt_confine_early();
+	if (path == NULL)
+		rt_activity_share(RT_ACTIVITY_FD);
 	if (read_configuration(&m, path) != RT_OK || !rt_conf_is_current(m.conf))
 		return 2;
 	rt_confine_cores(rt_conf_bool(m.conf, "confine"));

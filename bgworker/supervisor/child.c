@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -33,6 +34,7 @@ struct plan
 	pid_t parent;
 	int config_fd;
 	int log_fd;
+	int activity_fd;
 	const int *sockets;
 	int nsockets;
 };
@@ -112,9 +114,10 @@ arrange_descriptors(const struct plan *p)
 	int config_fd = fcntl(p->config_fd, F_DUPFD, FIRST_SPARE_FD);
 	int log_fd = fcntl(p->log_fd, F_DUPFD, FIRST_SPARE_FD);
 	int null_fd = open("/dev/null", O_RDONLY);
+	int activity_fd = p->activity_fd < 0 ? null_fd : fcntl(p->activity_fd, F_DUPFD, FIRST_SPARE_FD);
 	int sockets[RT_CHILD_MAX_SOCKETS];
 
-	if (config_fd < 0 || log_fd < 0 || null_fd < 0)
+	if (config_fd < 0 || log_fd < 0 || null_fd < 0 || activity_fd < 0)
 		_exit(EXIT_NO_EXEC);
 	for (int i = 0; i < p->nsockets; i++)
 	{
@@ -123,14 +126,14 @@ arrange_descriptors(const struct plan *p)
 			_exit(EXIT_NO_EXEC);
 	}
 	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0 ||
-		dup2(config_fd, RT_CHILD_CONFIG_FD) < 0)
+		dup2(config_fd, RT_CHILD_CONFIG_FD) < 0 || dup2(activity_fd, RT_ACTIVITY_FD) < 0)
 		_exit(EXIT_NO_EXEC);
 	for (int i = 0; i < p->nsockets; i++)
 	{
-		if (dup2(sockets[i], RT_CHILD_CONFIG_FD + 1 + i) < 0)
+		if (dup2(sockets[i], RT_CHILD_SOCKETS_FD + i) < 0)
 			_exit(EXIT_NO_EXEC);
 	}
-	close_from(RT_CHILD_CONFIG_FD + 1 + p->nsockets);
+	close_from(RT_CHILD_SOCKETS_FD + p->nsockets);
 }
 
 /* Each client of the program is a descriptor. */
@@ -211,10 +214,37 @@ close_pipe(int *fds)
 	errno = saved;
 }
 
+static void
+close_kept(int fd)
+{
+	int saved = errno;
+
+	if (fd >= 0)
+		(void) close(fd);
+	errno = saved;
+}
+
 static bool
 set_nonblocking(int fd)
 {
 	return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* Of a fixed size, so that a program that was taken over cannot fill memory by it.  Without one, as on a kernel that
+ * has no memfd, the watchdog says less. */
+static int
+make_activity(void)
+{
+	int fd = memfd_create("rt activity", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -1;
+	if (ftruncate(fd, sizeof(uint64)) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+	{
+		(void) close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 bool
@@ -236,6 +266,7 @@ rt_child_start(struct rt_child *child, const char *path, const char *title, cons
 	}
 	p.config_fd = config[0];
 	p.log_fd = log[1];
+	p.activity_fd = make_activity();
 	p.sockets = sockets;
 	p.nsockets = nsockets;
 	child->pid = -1;
@@ -246,11 +277,13 @@ rt_child_start(struct rt_child *child, const char *path, const char *title, cons
 	{
 		close_pipe(config);
 		close_pipe(log);
+		close_kept(p.activity_fd);
 		return false;
 	}
 	(void) close(config[0]);
 	(void) close(log[1]);
 	child->config_fd = config[1];
 	child->log_fd = log[0];
+	child->activity_fd = p.activity_fd;
 	return true;
 }

@@ -4,14 +4,18 @@
 
 #include "postgres.h"
 
+#include "bgworker/common/activity.h"
+
 #define RT_CHILD_CONFIG_FD 3
-#define RT_CHILD_MAX_SOCKETS 32 /* at descriptors 4, 5, … */
+#define RT_CHILD_SOCKETS_FD (RT_ACTIVITY_FD + 1)
+#define RT_CHILD_MAX_SOCKETS 32 /* at descriptors RT_CHILD_SOCKETS_FD and after */
 
 struct rt_child
 {
 	pid_t pid;
-	int config_fd; /* we write, the child reads; non-blocking */
-	int log_fd;    /* the child's stdout and stderr; non-blocking */
+	int config_fd;   /* we write, the child reads; non-blocking */
+	int log_fd;      /* the child's stdout and stderr; non-blocking */
+	int activity_fd; /* see common/activity.h; -1: there is none */
 };
 
 /* title is what ps shows.  The sockets stay open here, too.  False, with errno, where there is no child; whether the

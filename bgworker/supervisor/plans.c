@@ -201,7 +201,7 @@ make_line(const struct rt_plans *p, enum rt_program_kind kind, int worker, int c
 		appendStringInfoString(&line, ",\"successor\":true");
 	appendStringInfoString(&line, ",\"socket_fds\":[");
 	for (int i = 0; kind == RT_PROGRAM_GATEWAY && i < count; i++)
-		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_CONFIG_FD + 1 + i);
+		appendStringInfo(&line, "%s%d", i > 0 ? "," : "", RT_CHILD_SOCKETS_FD + i);
 	appendStringInfoChar(&line, ']');
 	if (kind == RT_PROGRAM_GATEWAY)
 		append_tls(&line);

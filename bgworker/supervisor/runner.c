@@ -59,6 +59,7 @@ struct rt_runner
 	struct rt_watchdog watchdog;
 	struct rt_backoff backoff;
 	int config_fd;
+	int activity_fd; /* see common/activity.h; -1: none */
 	struct rt_childlog *log;
 	int log_changes;
 	char *identity; /* of the program that runs */
@@ -81,7 +82,7 @@ new_runner(enum rt_program_kind kind, int worker)
 
 	r->kind = kind;
 	r->worker = worker;
-	r->config_fd = -1;
+	r->config_fd = r->activity_fd = -1;
 	r->since = GetCurrentTimestamp();
 	initStringInfo(&r->unsent);
 	MemoryContextSwitchTo(old);
@@ -158,7 +159,7 @@ on_line(void *arg, const char *text)
 
 	if (strcmp(text, RT_WATCHDOG_ANSWER) == 0)
 	{
-		rt_watchdog_beat(&r->watchdog, r->pid);
+		rt_watchdog_beat(&r->watchdog, r->pid, r->activity_fd);
 		return false;
 	}
 	if (strncmp(text, draining, strlen(draining)) == 0)
@@ -168,7 +169,7 @@ on_line(void *arg, const char *text)
 	else if (ready != NULL && strcmp(ready, "ready") == 0 && (ready == text || ready[-1] == ' '))
 	{
 		r->ready = true;
-		rt_watchdog_beat(&r->watchdog, r->pid);
+		rt_watchdog_beat(&r->watchdog, r->pid, r->activity_fd);
 	}
 	return true;
 }
@@ -268,6 +269,7 @@ start(struct rt_runner *r, const struct rt_runner_plan *plan)
 	}
 	r->pid = child.pid;
 	r->config_fd = child.config_fd;
+	r->activity_fd = child.activity_fd;
 	snprintf(name, sizeof(name), "%s[%d]", rt_program_role(r->kind), r->pid);
 	r->log = rt_childlog_new(child.log_fd, name, on_line, r);
 	r->log_changes++;
@@ -329,7 +331,9 @@ release(struct rt_runner *r)
 	r->since = GetCurrentTimestamp();
 	if (r->config_fd >= 0)
 		(void) close(r->config_fd);
-	r->config_fd = -1;
+	if (r->activity_fd >= 0)
+		(void) close(r->activity_fd);
+	r->config_fd = r->activity_fd = -1;
 	/* What it wrote last: no more than a pipe holds, which one call reads. */
 	rt_runner_read_log(r);
 	close_log(r);
@@ -384,13 +388,17 @@ end_hung(struct rt_runner *r)
 {
 	bool core = may_leave_core();
 	StringInfoData doing;
+	StringInfoData state;
 
 	initStringInfo(&doing);
-	rt_watchdog_describe(&r->watchdog, r->pid, &doing);
-	ereport(WARNING, (errmsg("%s[%d] has not answered for " INT64_FORMAT " s and is %s", rt_program_role(r->kind),
-							 r->pid, r->watchdog.silence_ms / 1000, core ? "aborted" : "killed"),
-					  errdetail("%s.", doing.data), errhint("See rt.watchdog_timeout.")));
+	initStringInfo(&state);
+	rt_watchdog_describe_activity(&r->watchdog, &doing);
+	rt_watchdog_describe_process(&r->watchdog, r->pid, &state);
+	ereport(WARNING, (errmsg("%s[%d] has not answered for " INT64_FORMAT " s%s and is %s", rt_program_role(r->kind),
+							 r->pid, r->watchdog.silence_ms / 1000, doing.data, core ? "aborted" : "killed"),
+					  errdetail("Worker %d %s.", r->worker, state.data), errhint("See rt.watchdog_timeout.")));
 	pfree(doing.data);
+	pfree(state.data);
 	r->hung = true;
 	r->ready = false;
 	r->killed = !core;
@@ -408,7 +416,7 @@ watch(struct rt_runner *r)
 		kill_if_due(r);
 		return r->killed ? DT_NOEND : r->kill_due;
 	}
-	if (rt_watchdog_turn(&r->watchdog) && r->unsent.len == 0 && !r->outdated)
+	if (rt_watchdog_turn(&r->watchdog, r->activity_fd) && r->unsent.len == 0 && !r->outdated)
 	{
 		appendStringInfoString(&r->unsent, RT_WATCHDOG_ASK);
 		(void) send_settings(r);

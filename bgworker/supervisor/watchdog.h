@@ -22,20 +22,26 @@ struct rt_watchdog
 	TimestampTz looked; /* when silence was last added up */
 	TimestampTz asked;
 	int64 silence_ms;
-	int64 cpu_ms; /* what it had used at its last beat */
-	bool beaten;  /* it has answered once, or told that it is ready */
+	int64 cpu_ms;           /* what it had used at its last beat */
+	uint64 activity;        /* see common/activity.h, as of the last turn; 0: unknown */
+	uint64 beaten_activity; /* as of the last beat */
+	int64 activity_ms;      /* for how long it has been the same, at the least */
+	bool beaten;            /* it has answered once, or told that it is ready */
 };
 
 extern void rt_watchdog_start(struct rt_watchdog *w);
-extern void rt_watchdog_beat(struct rt_watchdog *w, int pid);
+extern void rt_watchdog_beat(struct rt_watchdog *w, int pid, int activity_fd);
 
 /* Once a turn, after what the program wrote was read.  True where it is time to ask. */
-extern bool rt_watchdog_turn(struct rt_watchdog *w);
+extern bool rt_watchdog_turn(struct rt_watchdog *w, int activity_fd);
 
 extern bool rt_watchdog_is_silent(const struct rt_watchdog *w);
 extern bool rt_watchdog_is_hung(const struct rt_watchdog *w, int timeout_ms); /* 0: never */
 
-/* What the process is doing, as far as the kernel tells. */
-extern void rt_watchdog_describe(const struct rt_watchdog *w, int pid, StringInfo out);
+/* `, in "http request" for 9.8 s,`, as the program told by its page; nothing where it told nothing. */
+extern void rt_watchdog_describe_activity(const struct rt_watchdog *w, StringInfo out);
+
+/* What the process is doing, as far as the kernel tells: "was stopped by a signal …". */
+extern void rt_watchdog_describe_process(const struct rt_watchdog *w, int pid, StringInfo out);
 
 #endif

@@ -9,6 +9,7 @@ use Time::HiRes qw(sleep time);
 
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
+use Spin;
 
 my $TIMEOUT = 4;
 my $cluster = RtTest->start(settings => { 'rt.watchdog_timeout' => "${TIMEOUT}s", 'rt.media_workers' => 1, 'rt.gateway_workers' => 1 });
@@ -26,6 +27,13 @@ sub wait_ready
 	return $pid;
 }
 
+sub ask
+{
+	my $child = fork() // die "fork: $!";
+	exec 'curl', '-s', '-m', '60', '-o', '/dev/null', $cluster->url . '/healthz' if $child == 0;
+	return $child;
+}
+
 # ---- it hangs ------------------------------------------------------------------
 
 my $others = wait_ready('gateway');
@@ -38,14 +46,29 @@ for my $kind (qw(media gateway))
 	my $new = wait_ready($kind, $old);
 	my $took = time - $stopped;
 	cmp_ok($took, '>=', $TIMEOUT - 1, "rt_$kind had the time that the setting gives");
-	like($cluster->log, qr/WARNING:  rt_$kind\[$old\] has not answered for \d+ s and is killed\n.*DETAIL:  it was stopped by a signal/,
-		'the log says that it hung, and what it was doing');
+	like($cluster->log,
+		qr/WARNING:  rt_$kind\[$old\] has not answered for \d+ s, in "[^"]+" for \d+\.\d s, and is killed\n.*DETAIL:  Worker 0 was stopped by a signal/,
+		'the log says that it hung, what it was doing, and that somebody stopped it');
 	like($cluster->log, qr/rt_$kind\[$old\] was terminated by signal 9/, 'and how it ended');
 	ok(!process_is_alive($old), 'the old one is gone');
 	is(restarts($kind), 1, 'the restart is counted');
 	is($cluster->sql(program('gateway')), $others, 'the other program is left alone') if $kind eq 'media';
 }
 ok(wait_for(sub { $cluster->is_ready }), 'the gateway serves again');
+
+# ---- it is busy ----------------------------------------------------------------
+
+# A debugger makes an endless loop of the instruction behind the one that writes an answer.
+SKIP:
+{
+	my $old = wait_ready('gateway');
+	skip 'nobody can debug the gateway here', 2 if !Spin::spin($old, 'HTTP/1.1', \&ask);
+	wait_ready('gateway', $old);
+	like($cluster->log, qr/WARNING:  rt_gateway\[$old\] has not answered for \d+ s, in "http request" for [1-9]\d*\.\d s, and is killed\n/,
+		'what a busy program was doing');
+	like($cluster->log, qr/DETAIL:  Worker 0 was running, and used [1-9]\d*\.\d+ s of CPU in that time for \d+ callbacks/,
+		'that it was running, and did nothing else');
+}
 
 # ---- the supervisor, or all of the machine, stands still --------------------------------
 
@@ -88,7 +111,7 @@ my $free = wait_ready('gateway', $confined);
 set('rt.watchdog_timeout', "${TIMEOUT}s");
 kill 'STOP', $free;
 wait_ready('gateway', $free);
-like($cluster->log, qr/rt_gateway\[$free\] has not answered for \d+ s and is aborted/, 'where core files are wanted it is aborted');
+like($cluster->log, qr/rt_gateway\[$free\] has not answered for \d+ s, in "[^"]+" for \d+\.\d s, and is aborted/, 'where core files are wanted it is aborted');
 like($cluster->log, qr/rt_gateway\[$free\] was terminated by signal 6/, 'which leaves one');
 
 done_testing();

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "dbhosts.h"
@@ -262,6 +263,7 @@ on_socket(void *arg, int events)
 {
 	struct rt_dbconn *c = arg;
 
+	rt_activity_begin(RT_ACTIVITY_DATABASE);
 	if (c->state == CONNECTING)
 	{
 		go_on_connecting(c);

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
@@ -289,6 +290,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 	struct rt_websocket *ws;
 
 	(void) user;
+	rt_activity_begin(RT_ACTIVITY_WEBSOCKET);
 	switch (reason)
 	{
 		case LWS_CALLBACK_ADD_HEADERS:

@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/clock.h"
@@ -630,6 +631,7 @@ dispatch(struct rt_httpconn *c)
 	if (c->is_chunked)
 		body = rt_buf_peek(&c->chunked, &body_len);
 	c->state = ANSWERING;
+	rt_activity_begin(RT_ACTIVITY_REQUEST);
 	rt_wheel_set(s->wheel, &c->timeout, REPLY_TIMEOUT_MS);
 	s->handler.on_request(s->handler.arg, c, &head, body, body_len);
 }
@@ -923,6 +925,7 @@ on_events(void *arg, int events)
 {
 	struct rt_httpconn *c = arg;
 
+	rt_activity_begin(RT_ACTIVITY_HTTP);
 	if ((events & RT_WRITABLE) != 0 && c->state == WRITING)
 		write_on(c);
 	if ((events & RT_READABLE) != 0 && c->state != CLOSED)

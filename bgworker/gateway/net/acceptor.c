@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
@@ -119,6 +120,7 @@ on_acceptable(void *arg, int events)
 	struct rt_acceptor *a = listener->acceptor;
 
 	(void) events;
+	rt_activity_begin(RT_ACTIVITY_CONNECTION);
 	for (int n = 0; n < ACCEPTS_A_TURN; n++)
 	{
 		struct sockaddr_storage address = {0};

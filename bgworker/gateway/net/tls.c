@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/buf.h"
 #include "bgworker/common/log.h"
@@ -389,6 +390,7 @@ on_events(void *arg, int events)
 	struct tls_conn *c = arg;
 
 	(void) events;
+	rt_activity_begin(RT_ACTIVITY_TLS);
 	if (c->closed || is_other_gateway(c) || !is_open(c))
 		return;
 	pump(c);

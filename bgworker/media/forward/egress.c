@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/media/congestion/estimator.h"
@@ -247,6 +248,7 @@ on_timer(void *arg)
 {
 	struct rt_egress *e = arg;
 
+	rt_activity_begin(RT_ACTIVITY_EGRESS);
 	e->timed = false;
 	rt_hub_set_now(e->hub, rt_clock_us());
 	if (!rt_egress_ready(e))

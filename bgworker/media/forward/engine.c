@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/map.h"
@@ -114,6 +115,7 @@ on_tick(void *arg)
 	struct router *r;
 	size_t pos = 0;
 
+	rt_activity_begin(RT_ACTIVITY_TICK);
 	rt_engine_touch(e);
 	e->ticks++;
 	while ((r = rt_map_next(e->routers, &pos)) != NULL)

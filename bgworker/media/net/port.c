@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/clock.h"
 #include "bgworker/common/log.h"
@@ -140,6 +141,7 @@ on_readable(void *arg, int events)
 	struct port_socket *s = arg;
 
 	(void) events;
+	rt_activity_begin(RT_ACTIVITY_PACKETS);
 	for (int i = 0; i < BATCHES_A_TURN; i++)
 		if (read_batch(s->port, s) < BATCH_IN)
 			return;
@@ -237,6 +239,7 @@ on_accept(void *arg, int events)
 	struct rt_port *p = s->port;
 
 	(void) events;
+	rt_activity_begin(RT_ACTIVITY_CONNECTION);
 	for (int i = 0; i < 64; i++)
 	{
 		struct rt_tuple peer;

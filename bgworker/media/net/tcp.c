@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bgworker/common/activity.h"
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "bgworker/media/rtp/rtp.h"
@@ -140,6 +141,7 @@ on_event(void *arg, int events)
 {
 	struct rt_tcp *t = arg;
 
+	rt_activity_begin(RT_ACTIVITY_TCP_PACKETS);
 	if (events & RT_WRITABLE)
 		write_some(t);
 	if (events & RT_READABLE && !t->closed)
