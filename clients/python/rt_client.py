@@ -23,7 +23,7 @@ import json
 import logging
 import os
 import uuid
-from typing import Any, Awaitable, Callable, Dict, List, Optional
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Set
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -88,6 +88,7 @@ class Client:
         self._positions_file = positions
         self._positions: Dict[str, int] = self._load_positions()
         self._rooms: Dict[str, _Room] = {}
+        self._entering: Set[asyncio.Task] = set()  # the loop does not keep its tasks
         self._was_here = False  # whether the rooms of the first connection have been entered
         self._on_message: List[Handler] = []
         self._on_event: Dict[str, List[Handler]] = {}
@@ -128,6 +129,7 @@ class Client:
                         raise
                     log.warning('not connected: %s', error)
                 self.ready.clear()
+                await self._hang_up()
                 await self._sleep(wait)
                 wait = min(wait * 2, LONGEST_WAIT_S)
         finally:
@@ -160,11 +162,15 @@ class Client:
         for room in self._rooms.values():
             if room.task:
                 room.task.cancel()
-        if self._socket:
-            await self._socket.disconnect()
+        await self._hang_up()
         if self._http:
             await self._http.close()
             self._http = None
+
+    # A connection whose rooms could not be entered is still open.
+    async def _hang_up(self) -> None:
+        if self._socket:
+            await self._socket.disconnect()
 
     # ---- REST ----------------------------------------------------------------------------------------
 
@@ -292,13 +298,26 @@ class Client:
 
     async def _enter(self, rooms: List[Dict[str, Any]], begin: str) -> None:
         """``begin``: the field of a room that has the position where a room that is new to us begins."""
-        for i in range(0, len(rooms), JOIN_AT_ONCE):
-            await self.ask('join-chat-rooms', {'roomIds': [room['id'] for room in rooms[i:i + JOIN_AT_ONCE]]})
+        # Known before they are joined: events come as soon as the server has joined them.
         for room in rooms:
             if room['id'] not in self._rooms:
                 self._rooms[room['id']] = _Room(self._positions.get(room['id'], room[begin]))
                 self._keep_position(room['id'])
-            self._note(room['id'], room['lastSeq'])
+        for i in range(0, len(rooms), JOIN_AT_ONCE):
+            await self._join([room['id'] for room in rooms[i:i + JOIN_AT_ONCE]])
+
+    async def _join(self, room_ids: List[str]) -> None:
+        reply = await self.ask('join-chat-rooms', {'roomIds': room_ids})
+        for failed in reply['failed']:
+            if failed['error']['code'] in TRANSIENT:
+                raise RtError(failed['error']['code'], failed['error']['message'], retry_after=failed['error'].get('retryAfter'))
+        # What was written before we were joined has no event for us.
+        joined = [room_id for room_id in reply['rooms'] if room_id in self._rooms]
+        if not joined:
+            return
+        asked = [{'roomId': room_id, 'afterSeq': self._rooms[room_id].last_seq} for room_id in joined]
+        for room in (await self.ask('sync-rooms', {'rooms': asked, 'limit': 1}))['rooms']:
+            self._note(room['roomId'], room.get('lastSeq', 0))
 
     async def _hear_message(self, event: Dict[str, Any]) -> None:
         self._note(event['roomId'], event['data']['seq'])
@@ -307,7 +326,9 @@ class Client:
     async def _hear_notification(self, event: Dict[str, Any]) -> None:
         room_id = event['data']['roomId']
         if event['type'] == 'room-added':
-            asyncio.ensure_future(self._enter_later(room_id))
+            entering = asyncio.ensure_future(self._enter_later(room_id))
+            self._entering.add(entering)
+            entering.add_done_callback(self._entering.discard)
         elif event['type'] in ('room-removed', 'room-deleted'):
             room = self._rooms.pop(room_id, None)
             if room and room.task:
@@ -353,7 +374,7 @@ class Client:
                     return
                 await asyncio.sleep(FIRST_WAIT_S)
                 continue
-            if not page['data']:
+            if not page['data'] and not room.wake.is_set():
                 return  # another server, with fewer messages: what comes next is heard of
             for message in page['data']:
                 if not message['deletedAt'] and (self._own or message['senderId'] != self.user['id']):

@@ -93,6 +93,57 @@ test('a wrong password ends it, and says so', async () => {
   assert.match(child.text, /RtError: unauthorized/);
 });
 
+test('what is written while a room is entered is handed over, in rooms of now and of later', async () => {
+  const [alice, late] = await cluster.users('writer', 'late');
+  await cluster.room('now', 'writer', 'late');
+  const child = python(['-c', `
+import asyncio
+from rt_client import Client
+
+alice = Client('${cluster.url}', token='${alice}')
+heard, arrived, wake = [], set(), asyncio.Event()
+
+class Slow(Client):
+    """Writes just before the server joins us, and just after it, until the event of that has come."""
+    async def ask(self, event, payload):
+        if event != 'join-chat-rooms':
+            return await super().ask(event, payload)
+        for room_id in payload['roomIds']:
+            await alice.send(room_id, f'before {room_id}')
+        reply = await super().ask(event, payload)
+        for room_id in payload['roomIds']:
+            await alice.send(room_id, f'after {room_id}')
+            await until(lambda: f'after {room_id}' in arrived)
+        return reply
+
+async def until(condition):
+    while not condition():
+        wake.clear()
+        await asyncio.wait_for(wake.wait(), 60)
+
+async def main():
+    rt = Slow('${cluster.url}', token='${late}')
+    @rt.on('new-chat-message')
+    async def arrive(event):
+        arrived.add(event['data']['content'])
+        wake.set()
+    @rt.on_message
+    async def hear(message):
+        heard.append(message['content'])
+        wake.set()
+    async with rt:
+        await until(lambda: len(heard) == 2)
+        await alice.call('POST', '/api/chat/rooms', {'kind': 'group', 'name': 'later', 'memberIds': ['late']})
+        await until(lambda: len(heard) == 4)
+    await alice._close()
+    print([content.split(' ')[0] for content in heard])
+
+asyncio.run(main())
+`]);
+  assert.equal(await child.ended, 0, child.text);
+  assert.match(child.text, /^\['before', 'after', 'before', 'after'\]/m);
+});
+
 test('as a library: with a token, REST, events, errors', async () => {
   const roomId = await cluster.room('library', 'alice', 'bot');
   const code = `
