@@ -124,15 +124,15 @@ export class Room extends Store {
   }
 
   onEdited({ messageId, newContent, metadata, timestamp }) {
-    this.#change(messageId, () => ({ content: newContent, editedAt: timestamp, ...(metadata === undefined ? {} : { metadata }) }));
+    this.#onChange(messageId, () => ({ content: newContent, editedAt: timestamp, ...(metadata === undefined ? {} : { metadata }) }));
   }
 
   onDeleted({ messageId, timestamp }) {
-    this.#change(messageId, () => ({ content: '', metadata: null, deletedAt: timestamp, reactions: [] }));
+    this.#onChange(messageId, () => ({ content: '', metadata: null, deletedAt: timestamp, reactions: [] }));
   }
 
   onReaction({ messageId, emoji, userId, action }) {
-    this.#change(messageId, ({ reactions = [] }) => {
+    this.#onChange(messageId, ({ reactions = [] }) => {
       const others = reactions.filter((reaction) => reaction.emoji !== emoji);
       const before = reactions.find((reaction) => reaction.emoji === emoji)?.userIds ?? [];
       const userIds = action === 'add' ? [...new Set([...before, userId])] : before.filter((id) => id !== userId);
@@ -155,6 +155,12 @@ export class Room extends Store {
   }
 
   // ---- the window -----------------------------------------------------------------------------------
+
+  // What is on its way may be from before the change, and would undo it: it is asked for again.
+  #onChange(messageId, change) {
+    if (this.#isCatchingUp) this.#mustCatchUp = true;
+    this.#change(messageId, change);
+  }
 
   #change(messageId, change) {
     const early = this.#early.get(seqOf(messageId));
