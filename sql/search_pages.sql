@@ -7,7 +7,7 @@ INSERT INTO rt.users (id, username, name) SELECT 'sp-' || i, 'sp-' || i, 'SP ' |
 INSERT INTO rt.rooms (id, name, history) OVERRIDING SYSTEM VALUE
 SELECT 9100 + i, 'search ' || i, CASE i WHEN 7 THEN 'joined' ELSE 'all' END FROM generate_series(1, 12) AS i;
 INSERT INTO rt.room_members (room_id, user_id) SELECT 9100 + i, 'sp-' || u FROM generate_series(1, 12) AS i, generate_series(2, 5) AS u;
-CREATE TABLE searched AS SELECT 9101 + h % 12 AS room_id, 'sp-' || 2 + h % 4 AS sender_id, timestamptz '2026-01-01' + i * interval '1 minute' AS created_at,
+CREATE TABLE searched AS SELECT 9101 + h % 12 AS room_id, 'sp-' || 2 + h % 4 AS sender_id, timestamptz '2026-01-01T00:00:00Z' + i * interval '1 minute' AS created_at,
 	concat_ws(' ', 'Every', CASE WHEN h % 2 = 0 THEN 'second' END, CASE WHEN h % 7 = 0 THEN 'séventh' END, CASE WHEN h % 80 = 0 THEN 'rather-seldom' END,
 		CASE WHEN h % 83 = 0 THEN '我的爸爸' END, CASE WHEN h % 211 = 0 THEN 'deployments' END, CASE WHEN i % 4999 = 0 THEN 'rare' END,
 		CASE WHEN h % 300 < 2 THEN 'one two three' END, CASE WHEN h % 300 = 2 THEN 'two one' END, 'm' || i) AS content
@@ -64,7 +64,7 @@ SELECT count(*), sum(found) AS found, count(*) FILTER (WHERE NOT same) AS wrong 
 SELECT * FROM check_searches() WHERE NOT same;
 
 -- A room with newer messages below older ones: it is not walked.
-CREATE TABLE searched_late AS SELECT 9102 AS room_id, 'sp-2' AS sender_id, timestamptz '2025-01-01' + i * interval '1 minute' AS created_at, 'Every late' AS content
+CREATE TABLE searched_late AS SELECT 9102 AS room_id, 'sp-2' AS sender_id, timestamptz '2025-01-01T00:00:00Z' + i * interval '1 minute' AS created_at, 'Every late' AS content
 FROM generate_series(1, 2000) AS i;
 SELECT rt.import_messages('searched_late');
 INSERT INTO vectors SELECT m, rt_private.search_vector(m.content) FROM rt.messages AS m WHERE m.content = 'Every late';
