@@ -63,11 +63,10 @@ SELECT q, walks(q) FROM unnest(ARRAY['every', 'second', 'seldom', '爸爸', 'sec
 SELECT count(*), sum(found) AS found, count(*) FILTER (WHERE NOT same) AS wrong FROM check_searches();
 SELECT * FROM check_searches() WHERE NOT same;
 
--- A room with newer messages below older ones: it is not walked.
+-- A room with newer messages below older ones: it is searched by the index.
 CREATE TABLE searched_late AS SELECT 9102 AS room_id, 'sp-2' AS sender_id, timestamptz '2025-01-01T00:00:00Z' + i * interval '1 minute' AS created_at, 'Every late' AS content
 FROM generate_series(1, 2000) AS i;
 SELECT rt.import_messages('searched_late');
 INSERT INTO vectors SELECT m, rt_private.search_vector(m.content) FROM rt.messages AS m WHERE m.content = 'Every late';
-SELECT walks('every');
 SELECT count(*), count(*) FILTER (WHERE NOT same) AS wrong FROM check_searches() WHERE req ->> 'q' IN ('every', 'seldom');
 ROLLBACK;

@@ -28,7 +28,6 @@
 
 #include "extension/events/event.h"
 #include "foreign.h"
-#include "message.h"
 #include "message_check.h"
 #include "message_json.h"
 #include "number.h"
@@ -95,7 +94,7 @@ room_of(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 
 /* The number that the row gets, or 0 if it has brought one along. */
 static int64
-take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c)
+take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c, TimestampTz *created_at)
 {
 	TupleDesc desc = RelationGetDescr(messages);
 	int64 room_id = room_of(row, desc, c);
@@ -103,19 +102,21 @@ take_number(Relation messages, HeapTuple row, const struct rt_message_columns *c
 	Datum given = heap_getattr(row, c->seq, desc, &isnull);
 
 	if (isnull || DatumGetInt64(given) == PG_INT64_MIN) /* the column's default */
-		return rt_number_take(messages, room_id);
-	rt_number_check(room_id, DatumGetInt64(given));
+		return rt_number_take(messages, room_id, created_at);
+	if (*created_at == DT_NOBEGIN)
+		*created_at = GetCurrentTimestamp();
+	rt_number_check(messages, room_id, DatumGetInt64(given), *created_at);
 	return 0;
 }
 
-/* Null, or the column's default, which is -infinity. */
-static bool
-lacks_time(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
+/* The column's default, which is -infinity, if there is none. */
+static TimestampTz
+given_time(HeapTuple row, TupleDesc desc, const struct rt_message_columns *c)
 {
 	bool isnull;
 	Datum given = heap_getattr(row, c->created_at, desc, &isnull);
 
-	return isnull || TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(given));
+	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(given);
 }
 
 Datum
@@ -128,6 +129,8 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 	bool nulls[2] = {false, false};
 	Datum values[2];
 	int columns[2];
+	TimestampTz given;
+	TimestampTz created_at;
 	int n = 0;
 	int64 seq;
 
@@ -135,18 +138,19 @@ rt_messages_before_insert(PG_FUNCTION_ARGS)
 	if (rt_foreign_is_applying())
 		return PointerGetDatum(row);
 	rt_message_check_form(row, desc, c);
-	seq = take_number(trigger->tg_relation, row, c);
+	given = given_time(row, desc, c);
+	created_at = given;
+	seq = take_number(trigger->tg_relation, row, c, &created_at);
 	if (seq != 0)
 	{
 		rt_message_check_size(row, desc, c);
 		columns[n] = c->seq;
 		values[n++] = Int64GetDatum(seq);
 	}
-	/* Read after the room's lock was taken, so that times rise with the numbers. */
-	if (lacks_time(row, desc, c))
+	if (created_at != given)
 	{
 		columns[n] = c->created_at;
-		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());
+		values[n++] = TimestampTzGetDatum(created_at);
 	}
 	if (n > 0)
 		row = heap_modify_tuple_by_cols(row, desc, n, columns, values, nulls);
@@ -308,7 +312,7 @@ rt_messages_after_statement(PG_FUNCTION_ARGS)
 Datum
 rt_import_number(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(rt_number_take_used(PG_GETARG_INT64(0)));
+	PG_RETURN_INT64(rt_number_take_used(PG_GETARG_INT64(0), PG_GETARG_TIMESTAMPTZ(1)));
 }
 
 Datum
@@ -319,10 +323,4 @@ rt_import_settle(PG_FUNCTION_ARGS)
 	rt_number_settle(messages);
 	table_close(messages, NoLock);
 	PG_RETURN_VOID();
-}
-
-void
-rt_message_install(void)
-{
-	rt_number_install();
 }

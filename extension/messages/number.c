@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "number.h"
+#include "order.h"
 #include "room.h"
 #include "row.h"
 
@@ -33,16 +34,20 @@ struct version
 	int level;             /* nesting level of the subtransaction that made it */
 	struct version *older; /* of a lower level, or NULL */
 	dlist_node by_age;
-	dlist_node by_open;    /* in `open` if held */
-	bool held;             /* numbers are counted here; else in rt.rooms */
-	int64 stored;          /* held: last_seq of rt.rooms */
-	int64 last;            /* held: the last number given out */
-	int64 pending;         /* held: the number of which it is not known whether it was used; 0: none */
-	int64 first;           /* the first number that the transaction gave out; 0: none */
-	int64 known;           /* the room has got at least so far */
-	int64 confirmed;       /* the highest number that rt_number_confirm() was told of */
-	bool has_left;         /* the room's has_left, not acted upon yet */
-	ItemPointerData place; /* the room's row, as written last at this level or a lower one; invalid: not yet */
+	dlist_node by_open;        /* in `open` if held */
+	bool held;                 /* numbers are counted here; else in rt.rooms */
+	int64 stored;              /* held: last_seq of rt.rooms */
+	int64 last;                /* held: the last number given out */
+	int64 pending;             /* held: the number of which it is not known whether it was used; 0: none */
+	int64 first;               /* the first number that the transaction gave out; 0: none */
+	int64 known;               /* the room has got at least so far */
+	TimestampTz stored_newest; /* held: newest_at of rt.rooms, */
+	TimestampTz newest;        /* and what it is with the numbers that were used, as in order.h; */
+	TimestampTz pending_at;    /* the time of the pending message */
+	TimestampTz reached;       /* known > 0: newest_at is at least this */
+	int64 confirmed;           /* the highest number that rt_number_confirm() was told of */
+	bool has_left;             /* the room's has_left, not acted upon yet */
+	ItemPointerData place;     /* the room's row, as written last at this level or a lower one; invalid: not yet */
 };
 
 struct room
@@ -157,7 +162,7 @@ is_used(Relation messages, int64 room_id, int64 seq)
 }
 
 static int64
-take_first(int64 room_id)
+take_first(int64 room_id, TimestampTz *created_at)
 {
 	struct version *before = find_version(room_id);
 	struct version *v;
@@ -168,7 +173,7 @@ take_first(int64 room_id)
 		row.place = before->place;
 	else
 		ItemPointerSetInvalid(&row.place);
-	seq = rt_room_take_seq(room_id, &row);
+	seq = rt_room_take_seq(room_id, created_at, &row);
 	v = own_version(room_id);
 	v->place = row.place;
 
@@ -177,6 +182,10 @@ take_first(int64 room_id)
 	v->last = seq;
 	v->pending = seq;
 	v->known = seq;
+	v->newest = row.newest;
+	v->reached = row.newest;
+	v->stored_newest = rt_order_add(row.newest, *created_at);
+	v->pending_at = *created_at;
 	v->has_left = row.has_left;
 	if (v->first == 0)
 		v->first = seq;
@@ -184,28 +193,40 @@ take_first(int64 room_id)
 	return seq;
 }
 
+static void
+use_pending(struct version *v)
+{
+	v->pending = 0;
+	v->newest = rt_order_add(v->newest, v->pending_at);
+}
+
 int64
-rt_number_take(Relation messages, int64 room_id)
+rt_number_take(Relation messages, int64 room_id, TimestampTz *created_at)
 {
 	struct version *v = find_version(room_id);
 
 	if (v == NULL || !v->held)
-		return take_first(room_id);
+		return take_first(room_id, created_at);
 	v = own_version(room_id);
-	if (v->pending == 0 || is_used(messages, room_id, v->pending))
+	if (v->pending != 0 && is_used(messages, room_id, v->pending))
+		use_pending(v);
+	if (v->pending == 0)
 		v->last++;
+	if (*created_at == RT_ORDER_NONE)
+		*created_at = rt_order_now(v->newest);
 	v->pending = v->last;
+	v->pending_at = *created_at;
 	return v->pending;
 }
 
 int64
-rt_number_take_used(int64 room_id)
+rt_number_take_used(int64 room_id, TimestampTz created_at)
 {
 	struct version *v = find_version(room_id);
 
 	if (v == NULL || !v->held)
 	{
-		(void) take_first(room_id);
+		(void) take_first(room_id, &created_at);
 		v = find_version(room_id);
 	}
 	else if (v->pending != 0)
@@ -214,28 +235,58 @@ rt_number_take_used(int64 room_id)
 	{
 		v = own_version(room_id);
 		v->last++;
+		v->pending_at = created_at;
 	}
-	v->pending = 0;
+	use_pending(v);
 	return v->last;
 }
 
+static void
+lose_order(struct version *v)
+{
+	v->reached = RT_ORDER_LOST;
+	v->newest = RT_ORDER_LOST;
+	if (!v->held) /* else it is written with the numbers */
+	{
+		struct rt_room_row row = {.place = v->place};
+
+		rt_room_lose_order(v->room_id, &row);
+		v->place = row.place;
+	}
+}
+
+static void
+check_order(Relation messages, struct version *v, int64 seq, TimestampTz created_at)
+{
+	if (v->reached < RT_ORDER_UNKNOWN &&
+		(created_at > v->reached || !rt_order_fits(messages, v->room_id, seq, created_at)))
+		lose_order(own_version(v->room_id));
+}
+
 void
-rt_number_check(int64 room_id, int64 seq)
+rt_number_check(Relation messages, int64 room_id, int64 seq, TimestampTz created_at)
 {
 	struct version *v = find_version(room_id);
+	TimestampTz newest;
 	int64 last;
 
 	if (seq <= 0)
 		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("seq of a message must be positive")));
-	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0))
+	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0) && created_at <= v->reached)
+	{
+		check_order(messages, v, seq, created_at);
 		return;
-	last = rt_room_last_seq(room_id);
+	}
+	last = rt_room_read(room_id, &newest);
 	if (seq > last)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
 						errdetail("The last_seq of room " INT64_FORMAT " is " INT64_FORMAT ".", room_id, last),
 						errhint("Omit seq to have it assigned. To restore messages, load rt.rooms first.")));
-	own_version(room_id)->known = last;
+	v = own_version(room_id);
+	v->known = last;
+	v->reached = newest;
+	check_order(messages, v, seq, created_at);
 }
 
 bool
@@ -270,7 +321,7 @@ rt_number_confirm(int64 room_id, int64 seq, bool *late)
 		return false;
 	v = own_version(room_id);
 	if (v->held && v->pending == seq)
-		v->pending = 0;
+		use_pending(v);
 	*late = seq < v->confirmed;
 	v->confirmed = Max(v->confirmed, seq);
 	return true;
@@ -280,18 +331,21 @@ static void
 settle_room(Relation messages, struct version *v)
 {
 	v = own_version(v->room_id);
-	if (v->pending != 0 && !is_used(messages, v->room_id, v->pending))
+	if (v->pending != 0 && is_used(messages, v->room_id, v->pending))
+		use_pending(v);
+	else if (v->pending != 0)
 		v->last = v->pending - 1;
 	v->pending = 0;
-	if (v->last != v->stored)
+	if (v->last != v->stored || v->newest != v->stored_newest)
 	{
 		struct rt_room_row row = {.place = v->place};
 
-		rt_room_set_last_seq(v->room_id, v->last, &row);
+		rt_room_set(v->room_id, v->last, v->newest, &row);
 		v->place = row.place;
 	}
 	v->held = false;
 	v->known = v->last;
+	v->reached = v->newest;
 	dlist_delete(&v->by_open);
 }
 

@@ -8,16 +8,18 @@
 #define RT_NUMBER_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "utils/rel.h"
 
-/* For a row that is about to be inserted.  Raises RT404 if there is no such room. */
-extern int64 rt_number_take(Relation messages, int64 room_id);
+/* For a row that is about to be inserted.  Raises RT404 if there is no such room.  A created_at of -infinity is set
+ * to the time when the room was locked. */
+extern int64 rt_number_take(Relation messages, int64 room_id, TimestampTz *created_at);
 
 /* For a row that will certainly come in, and will not be confirmed. */
-extern int64 rt_number_take_used(int64 room_id);
+extern int64 rt_number_take_used(int64 room_id, TimestampTz created_at);
 
 /* For a row that brings its number along, as a restored one does: raises unless the room has got that far. */
-extern void rt_number_check(int64 room_id, int64 seq);
+extern void rt_number_check(Relation messages, int64 room_id, int64 seq, TimestampTz created_at);
 
 /* The row was inserted.  False: it had brought its number along.  *late: after one of a higher number. */
 extern bool rt_number_confirm(int64 room_id, int64 seq, bool *late);
@@ -28,7 +30,7 @@ extern bool rt_number_take_has_left(int64 room_id);
 /* Whether the transaction has taken a number in the room, and so holds the lock of its row. */
 extern bool rt_number_is_taken_in(int64 room_id);
 
-/* The statement has ended: rt.rooms gets the numbers as they are. */
+/* The statement has ended: rt.rooms gets the numbers and times as they are. */
 extern void rt_number_settle(Relation messages);
 
 /* For _PG_init. */

@@ -1,6 +1,6 @@
-/* room.c: reads and writes last_seq of rt.rooms; see room.h.  What happens to a row is what UPDATE would do under
- * each isolation level: READ COMMITTED goes on with the newest version, the higher levels fail if that is not the
- * one they see.
+/* room.c: reads and writes last_seq and newest_at of rt.rooms; see room.h.  What happens to a row is what UPDATE
+ * would do under each isolation level: READ COMMITTED goes on with the newest version, the higher levels fail if that
+ * is not the one they see.
  *
  * Runs in the backend that writes, in its transaction, and may raise.  The row is locked until that ends, as by
  * UPDATE, and so is the table (RowExclusiveLock).  Snapshots are popped again before it returns; after an error
@@ -19,6 +19,7 @@
 #include "varatt.h"
 #endif
 
+#include "order.h"
 #include "room.h"
 #include "row.h"
 
@@ -59,24 +60,68 @@ leave_room(struct rt_row *row)
 }
 
 static int64
-last_seq_of(TupleTableSlot *slot, AttrNumber column)
+last_seq_of(Relation rooms, TupleTableSlot *slot)
 {
 	bool isnull;
 
-	return DatumGetInt64(slot_getattr(slot, column, &isnull));
+	return DatumGetInt64(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), "last_seq"), &isnull));
 }
 
-/* Writes the version in slot anew with this last_seq, and with the time where a message is sent.  A table of 1.1 has
- * no column for that. */
+/* A table of 1.1 has no such column. */
+static TimestampTz
+newest_of(Relation rooms, TupleTableSlot *slot)
+{
+	int column = SPI_fnumber(RelationGetDescr(rooms), "newest_at");
+	bool isnull = true;
+	Datum value = column > 0 ? slot_getattr(slot, column, &isnull) : (Datum) 0;
+
+	if (!isnull)
+		return DatumGetTimestampTz(value);
+	return last_seq_of(rooms, slot) > 0 ? RT_ORDER_UNKNOWN : RT_ORDER_NONE;
+}
+
+/* What is to be written, and what was there. */
+struct change
+{
+	enum
+	{
+		TAKE,      /* a message gets the next number */
+		SET,       /* last_seq and newest are given */
+		LOSE_ORDER /* newest_at alone */
+	} kind;
+	int64 last_seq;
+	TimestampTz newest;
+	TimestampTz created_at; /* TAKE: -infinity is replaced */
+	TimestampTz newest_before;
+	bool has_left;
+};
+
+/* Under READ COMMITTED the version in slot may turn out not to be the newest: then this is called again. */
+static void
+decide(Relation rooms, TupleTableSlot *slot, struct change *c, bool given)
+{
+	if (c->kind == SET)
+		return;
+	c->newest_before = newest_of(rooms, slot);
+	c->last_seq = last_seq_of(rooms, slot) + (c->kind == TAKE ? 1 : 0);
+	if (c->kind == TAKE && !given)
+		c->created_at = rt_order_now(c->newest_before);
+	c->newest = c->kind == TAKE ? rt_order_add(c->newest_before, c->created_at) : RT_ORDER_LOST;
+}
+
+/* Writes the version in slot anew, with the time where a message is sent.  A table of 1.1 has no columns for the
+ * times. */
 static TM_Result
-update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_seq, bool take, ItemPointer place)
+update_row(Relation rooms, TupleTableSlot *slot, const struct change *c, ItemPointer place)
 {
 	TupleDesc desc = RelationGetDescr(rooms);
 	TupleTableSlot *changed = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-	int columns[2] = {column, SPI_fnumber(desc, "last_at")};
-	int n = take && columns[1] > 0 ? 2 : 1;
-	Datum values[2] = {Int64GetDatum(last_seq), TimestampTzGetDatum(n == 2 ? GetCurrentTimestamp() : 0)};
-	bool nulls[2] = {false, false};
+	int last_at = c->kind == TAKE ? SPI_fnumber(desc, "last_at") : 0;
+	int newest_at = c->newest == RT_ORDER_UNKNOWN ? 0 : SPI_fnumber(desc, "newest_at");
+	int columns[3] = {rt_row_column(desc, "last_seq")};
+	Datum values[3] = {Int64GetDatum(c->last_seq)};
+	bool nulls[3] = {false, false, false};
+	int n = 1;
 	bool should_free;
 	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
 	TM_FailureData failure;
@@ -84,6 +129,16 @@ update_row(Relation rooms, TupleTableSlot *slot, AttrNumber column, int64 last_s
 	TM_Result result;
 	rt_row_indexes which;
 
+	if (last_at > 0)
+	{
+		columns[n] = last_at;
+		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());
+	}
+	if (newest_at > 0)
+	{
+		columns[n] = newest_at;
+		values[n++] = TimestampTzGetDatum(c->newest);
+	}
 	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, n, columns, values, nulls), changed, true);
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
 								InvalidSnapshot, true, &failure, &mode, &which);
@@ -130,87 +185,98 @@ has_left_of(Relation rooms, TupleTableSlot *slot)
  * again and again would otherwise walk through all its former versions each time.  It is locked, so nobody else can
  * have written a newer one. */
 static bool
-change_at_place(Relation rooms, AttrNumber column, bool take, int64 *last_seq, struct rt_room_row *r)
+change_at_place(Relation rooms, struct change *c, ItemPointer place)
 {
+	bool given = c->created_at != RT_ORDER_NONE;
 	TupleTableSlot *slot;
 	bool done = false;
 
-	if (!ItemPointerIsValid(&r->place))
+	if (!ItemPointerIsValid(place))
 		return false;
 	CommandCounterIncrement();
 	slot = table_slot_create(rooms, NULL);
-	if (table_tuple_fetch_row_version(rooms, &r->place, SnapshotSelf, slot))
+	if (table_tuple_fetch_row_version(rooms, place, SnapshotSelf, slot))
 	{
-		int64 value = take ? last_seq_of(slot, column) + 1 : *last_seq;
-
-		done = update_row(rooms, slot, column, value, take, &r->place) == TM_Ok;
-		if (done)
-		{
-			*last_seq = value;
-			r->has_left = take && has_left_of(rooms, slot);
-		}
+		decide(rooms, slot, c, given);
+		done = update_row(rooms, slot, c, place) == TM_Ok;
+		c->has_left = has_left_of(rooms, slot);
 	}
+	if (!done && !given)
+		c->created_at = RT_ORDER_NONE;
 	ExecDropSingleTupleTableSlot(slot);
 	return done;
 }
 
-static int64
-change_found(Relation rooms, AttrNumber column, int64 room_id, bool take, int64 last_seq, struct rt_room_row *r)
+static void
+change_found(Relation rooms, int64 room_id, struct change *c, ItemPointer place)
 {
+	bool given = c->created_at != RT_ORDER_NONE;
 	struct rt_row row;
 	TM_Result result;
 
 	find_room(&row, rooms, room_id);
 	do
 	{
-		if (take)
-			last_seq = last_seq_of(row.slot, column) + 1;
-		result = update_row(rooms, row.slot, column, last_seq, take, &r->place);
+		decide(rooms, row.slot, c, given);
+		result = update_row(rooms, row.slot, c, place);
 		if (result == TM_Updated || result == TM_Deleted)
 			fetch_newest(rooms, row.slot);
 		else if (result != TM_Ok)
 			elog(ERROR, "could not update a room: %d", result);
 	} while (result != TM_Ok);
-	r->has_left = take && has_left_of(rooms, row.slot);
+	c->has_left = has_left_of(rooms, row.slot);
 	leave_room(&row);
-	return last_seq;
 }
 
-/* Sets last_seq, or raises it by one; returns it. */
-static int64
-change(int64 room_id, bool take, int64 last_seq, struct rt_room_row *r)
+static void
+change(int64 room_id, struct change *c, struct rt_room_row *r)
 {
 	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
-	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
 
-	if (!change_at_place(rooms, column, take, &last_seq, r))
-		last_seq = change_found(rooms, column, room_id, take, last_seq, r);
+	if (!change_at_place(rooms, c, &r->place))
+		change_found(rooms, room_id, c, &r->place);
 	table_close(rooms, NoLock);
-	return last_seq;
 }
 
 int64
-rt_room_take_seq(int64 room_id, struct rt_room_row *row)
+rt_room_take_seq(int64 room_id, TimestampTz *created_at, struct rt_room_row *row)
 {
-	return change(room_id, true, 0, row);
+	struct change c = {.kind = TAKE, .created_at = *created_at};
+
+	change(room_id, &c, row);
+	*created_at = c.created_at;
+	row->has_left = c.has_left;
+	row->newest = c.newest_before;
+	return c.last_seq;
 }
 
 void
-rt_room_set_last_seq(int64 room_id, int64 last_seq, struct rt_room_row *row)
+rt_room_set(int64 room_id, int64 last_seq, TimestampTz newest, struct rt_room_row *row)
 {
-	(void) change(room_id, false, last_seq, row);
+	struct change c = {.kind = SET, .last_seq = last_seq, .newest = newest};
+
+	change(room_id, &c, row);
+}
+
+void
+rt_room_lose_order(int64 room_id, struct rt_room_row *row)
+{
+	struct change c = {.kind = LOSE_ORDER};
+
+	change(room_id, &c, row);
 }
 
 int64
-rt_room_last_seq(int64 room_id)
+rt_room_read(int64 room_id, TimestampTz *newest)
 {
 	Relation rooms = rt_row_open_table("rooms", AccessShareLock);
-	AttrNumber column = rt_row_column(RelationGetDescr(rooms), "last_seq");
 	struct rt_row row;
 	int64 last_seq;
 
 	find_room(&row, rooms, room_id);
-	last_seq = last_seq_of(row.slot, column);
+	last_seq = last_seq_of(rooms, row.slot);
+	if (newest != NULL)
+		*newest = newest_of(rooms, row.slot);
 	leave_room(&row);
 	table_close(rooms, NoLock);
 	return last_seq;

@@ -52,13 +52,13 @@ init_key(ScanKey key, Relation index, int i, Datum value)
 						   type == INT8OID ? F_INT8EQ : F_TEXTEQ, value);
 }
 
-/* Its function in relcache.h takes other parameters from one major release to another. */
-static Oid
-primary_key_of(Relation table)
+/* The function in relcache.h takes other parameters from one major release to another. */
+Relation
+rt_row_open_primary_key(Relation table)
 {
 	if (!table->rd_indexvalid)
 		list_free(RelationGetIndexList(table));
-	return table->rd_pkindex;
+	return index_open(table->rd_pkindex, AccessShareLock);
 }
 
 bool
@@ -66,7 +66,7 @@ rt_row_find(struct rt_row *row, Relation table, Snapshot snapshot, int nkeys, co
 {
 	ScanKeyData scan_keys[MAX_KEYS];
 
-	row->index = index_open(primary_key_of(table), AccessShareLock);
+	row->index = rt_row_open_primary_key(table);
 	if (nkeys > MAX_KEYS || IndexRelationGetNumberOfKeyAttributes(row->index) != nkeys)
 		elog(ERROR, "unexpected primary key of \"%s\"", RelationGetRelationName(table));
 	for (int i = 0; i < nkeys; i++)

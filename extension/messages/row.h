@@ -23,6 +23,9 @@ extern Relation rt_row_open_table(const char *name, LOCKMODE lock);
 /* NULL: there is none, since ALTER EXTENSION rt UPDATE was not run yet. */
 extern Relation rt_row_try_open_table(const char *name, LOCKMODE lock);
 
+/* Under AccessShareLock. */
+extern Relation rt_row_open_primary_key(Relation table);
+
 /* keys: values of the primary key's columns, which are of type bigint or text.  rt_row_done() whatever the result. */
 extern bool rt_row_find(struct rt_row *row, Relation table, Snapshot snapshot, int nkeys, const Datum *keys);
 extern void rt_row_done(struct rt_row *row);

@@ -1,14 +1,14 @@
 /* search_walk.c: a page of a search, newest first, which stops where the page is full.
  *
  * The rooms are walked from their newest message backwards, by the primary key, and always that room which may have
- * the newest unseen message: its `bound`.  In a room times rise with numbers (rt.messages), so the bound is the time
- * of what was seen last.  Once a page is full and all bounds are older than its last hit, the page is exact.
+ * the newest unseen message: its `bound`.  In a room times rise with numbers, for only such rooms are given
+ * (order.h), so the bound is the time of what was seen last.  Once a page is full and all bounds are older than its
+ * last hit, the page is exact.
  *
  * At first each message is read and compared.  That fills the page of a word that is in each fiftieth message.  Of
  * a rarer one the index tells the places (a bitmap), and only entries of the primary key are compared with these: an
  * entry costs a fraction of a microsecond, and a message is read only if it matches.  A word that is so rare that
- * reading all matches is cheaper is left to rt_private.search_index(), as is a reader of a room whose times are seen
- * not to rise.
+ * reading all matches is cheaper is left to rt_private.search_index(), as are rooms whose times do not rise.
  *
  * Runs in the backend that searches, under its active snapshot, and reads only.  Locks: AccessShareLock on the table
  * and two of its indexes, until the transaction ends.  Allocates in the caller's context: an entry of 48 bytes for
@@ -69,9 +69,6 @@
 
 #define ROWS_A_PAGE 50
 
-/* More rooms than this are not checked for order in their middle. */
-#define CHECKED_ROOMS_MAX 500
-
 #define PAGE_WORDS (MaxHeapTuplesPerPage / 64 + 1)
 
 struct heap_page
@@ -130,7 +127,6 @@ struct walk
 	TupleTableSlot *slot;
 	AttrNumber created_at, content, sender_id, deleted_at;
 	struct room *rooms;
-	int nrooms;
 	binaryheap *heap;  /* of those rooms that are not finished; the highest bound first */
 	pages_hash *pages; /* NULL: not asked yet */
 	struct hit *hits;  /* sorted */
@@ -309,36 +305,6 @@ go_to_time(struct walk *w, struct room *room, TimestampTz limit)
 	room->bound = Min(room->bound, limit);
 }
 
-/* The oldest visible message. */
-static bool
-probe_first(struct walk *w, const struct room *room, TimestampTz *at)
-{
-	w->spent += COST_MESSAGE;
-	seek(w, room->id, PG_INT64_MAX);
-	while (index_getnext_tid(w->scan, ForwardScanDirection) != NULL)
-	{
-		if (!index_fetch_heap(w->scan, w->slot))
-			continue;
-		*at = time_of(w);
-		return true;
-	}
-	return false;
-}
-
-/* Times rise with numbers unless somebody has imported old messages into a room that had newer ones.  That shows
- * between its newest message, one in the middle and its first. */
-static bool
-is_in_order(struct walk *w, const struct room *room)
-{
-	TimestampTz middle = room->bound;
-	TimestampTz first;
-	int64 seq;
-
-	if (w->nrooms <= CHECKED_ROOMS_MAX)
-		(void) probe(w, room, room->hidden + (room->next - room->hidden) / 2, &seq, &middle);
-	return middle <= room->bound && (room->hidden > 0 || !probe_first(w, room, &first) || first <= middle);
-}
-
 /* False if nothing of it can be on the page. */
 static bool
 start_room(struct walk *w, struct room *room)
@@ -348,7 +314,6 @@ start_room(struct walk *w, struct room *room)
 	room->seen = DT_NOEND;
 	if (!probe(w, room, PG_INT64_MAX, &room->next, &room->bound))
 		return false;
-	w->disordered |= !is_in_order(w, room);
 	if (room->bound <= w->filter.after)
 		return false;
 	if (room->bound > limit)
@@ -610,9 +575,7 @@ open_tables(struct walk *w)
 	TupleDesc desc;
 
 	w->messages = rt_row_open_table("messages", AccessShareLock);
-	if (!w->messages->rd_indexvalid)
-		list_free(RelationGetIndexList(w->messages));
-	w->key = index_open(w->messages->rd_pkindex, AccessShareLock);
+	w->key = rt_row_open_primary_key(w->messages);
 	desc = RelationGetDescr(w->messages);
 	w->created_at = rt_row_column(desc, "created_at");
 	w->content = rt_row_column(desc, "content");
@@ -647,7 +610,6 @@ start_rooms(struct walk *w, ArrayType *ids, ArrayType *hidden)
 	deconstruct_array(ids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &id, NULL, &n);
 	if (hidden != NULL)
 		deconstruct_array(hidden, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &number, NULL, &nhidden);
-	w->nrooms = n;
 	w->rooms = palloc0((Size) Max(n, 1) * sizeof(*w->rooms));
 	w->heap = binaryheap_allocate(Max(n, 1), compare_bounds, NULL);
 	for (int i = 0; i < n && !w->disordered; i++)

@@ -10,6 +10,7 @@ CREATE TABLE rt.rooms (
 	direct_key text UNIQUE,
 	has_left boolean NOT NULL DEFAULT false,
 	last_at timestamptz,
+	newest_at timestamptz,
 	topic text CHECK (octet_length(topic) <= 4096),
 	archived boolean NOT NULL DEFAULT false,
 	history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined')),
@@ -31,6 +32,7 @@ COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there
 COMMENT ON COLUMN rt.rooms.direct_key IS 'the two users of a direct room';
 COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room; the next message brings both back';
 COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null if there is none';
+COMMENT ON COLUMN rt.rooms.newest_at IS 'the highest created_at of its messages; infinity: their created_at does not rise with seq; null: there are none, or they are from a dump of rt 1.1';
 COMMENT ON COLUMN rt.rooms.topic IS 'the room''s topic';
 COMMENT ON COLUMN rt.rooms.archived IS 'whether the room is archived: read-only';
 COMMENT ON COLUMN rt.rooms.history IS 'which older messages new members see: all, or none (joined)';

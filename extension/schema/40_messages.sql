@@ -43,7 +43,7 @@ COMMENT ON COLUMN rt.messages.message_type IS 'type of message, defined by the a
 COMMENT ON COLUMN rt.messages.metadata IS 'JSON object, defined by the application; mentions: [user ids] notifies these users';
 COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same room that it replies to, which may have been deleted';
 COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
-COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq';
+COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq, unless the sender gave another time';
 COMMENT ON COLUMN rt.messages.edited_at IS 'when it was last edited';
 COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was soft-deleted by UPDATE; for rows removed by DELETE see rt.deleted_messages';
 COMMENT ON INDEX rt.messages_client_id_key IS 'used by repeated sends';
@@ -231,6 +231,23 @@ CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.messages_after_update();
 COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
+
+-- Superusers may do without the trigger that refuses this.  A search then does not rely on the order any more.
+CREATE FUNCTION rt_private.messages_lose_order() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.is_applying() THEN
+		UPDATE rt.rooms AS r SET newest_at = 'infinity' WHERE r.id = NEW.room_id AND r.newest_at IS DISTINCT FROM 'infinity';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.messages_lose_order() IS 'notes that created_at does not rise with seq in a room';
+CREATE TRIGGER rt_lose_order AFTER UPDATE OF room_id, seq, created_at ON rt.messages FOR EACH ROW
+	WHEN (OLD.room_id <> NEW.room_id OR OLD.seq <> NEW.seq OR OLD.created_at <> NEW.created_at)
+	EXECUTE FUNCTION rt_private.messages_lose_order();
+ALTER TABLE rt.messages ENABLE ALWAYS TRIGGER rt_lose_order;
+COMMENT ON TRIGGER rt_lose_order ON rt.messages IS 'notes that created_at does not rise with seq in a room';
 
 -- ---- reactions -------------------------------------------------------------------
 

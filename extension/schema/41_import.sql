@@ -1,9 +1,9 @@
 -- Messages by the million.  What fires for each row (numbers, keys, events) would cost more than the row itself, so the
 -- triggers are left out and what they check is checked for all rows together.
 
-CREATE FUNCTION rt_private.import_number(room_id bigint) RETURNS bigint
+CREATE FUNCTION rt_private.import_number(room_id bigint, created_at timestamptz) RETURNS bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
-COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number in a locked room; import_settle() must follow';
+COMMENT ON FUNCTION rt_private.import_number(bigint, timestamptz) IS 'the next number in a locked room; import_settle() must follow';
 
 CREATE FUNCTION rt_private.import_settle() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'rt_import_settle';
@@ -91,7 +91,7 @@ BEGIN
 	-- The inner order is the order in which the numbers are taken: by rooms, since the primary key then grows at one place.
 	imported := rt_private.import_rows(format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata,
 			client_id, created_at, edited_at, deleted_at)
-		SELECT r.room_id, rt_private.import_number(r.room_id), r.sender_id,
+		SELECT r.room_id, rt_private.import_number(r.room_id, r.created_at), r.sender_id,
 			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
 			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
 		FROM (%s ORDER BY s.room_id, s.created_at, id OFFSET 0) AS r

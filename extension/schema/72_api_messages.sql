@@ -360,26 +360,12 @@ $$;
 COMMENT ON FUNCTION rt_private.search_hit(rt.messages, text) IS 'a message that was found';
 
 -- From the newest message backwards, until the page is full (extension/messages/search_walk.c).  Null where it is cheaper to read
--- all matches.
+-- all matches.  In each room times must rise with numbers.
 CREATE FUNCTION rt_private.search_walk(words tsquery, rooms bigint[], hidden bigint[], sender text, before timestamptz, after timestamptz,
 	at timestamptz, room bigint, seq bigint, most integer) RETURNS tid[]
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'rt_search_walk';
 COMMENT ON FUNCTION rt_private.search_walk(tsquery, bigint[], bigint[], text, timestamptz, timestamptz, timestamptz, bigint, bigint, integer) IS
 	'finds the newest messages of rooms that match; null: not found out';
-
-CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
-DECLARE
-	hidden bigint[] := CASE WHEN s.hidden <> '{}' THEN ARRAY(SELECT coalesce((s.hidden ->> r.id::text)::bigint, 0)
-		FROM unnest(s.rooms) WITH ORDINALITY AS r (id, n) ORDER BY r.n) END;
-	places tid[] := rt_private.search_walk(s.words, s.rooms, hidden, s.sender, s.before, s.after, s.at, s.room, s.seq, most);
-BEGIN
-	RETURN CASE WHEN places IS NOT NULL THEN ARRAY(SELECT m FROM rt.messages AS m WHERE m.ctid = ANY (places)
-		ORDER BY m.created_at DESC, m.room_id, m.seq DESC) END;
-END
-$$;
-COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
-	'searches from the newest message backwards; null if that does not pay';
 
 -- By the index.  A bitmap that does not fit its memory would have the words of whole pages of messages made anew; and the array of
 -- rooms is hashed only where the plan knows it.  search_fits() is asked only where there is something to ask: it is called for
@@ -405,6 +391,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.search_index(rt_private.search_request, integer) IS 'searches by the index';
+
+-- The rooms whose times do not rise are searched by the index.  All of it under one snapshot, as the function is STABLE: what
+-- rt.rooms says of a room holds for the messages that are seen.
+CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
+DECLARE
+	others rt_private.search_request := s;
+	rooms bigint[];
+	hidden bigint[];
+	places tid[];
+	late rt.messages[] := '{}';
+BEGIN
+	SELECT coalesce(array_agg(r.id) FILTER (WHERE r.rises), '{}'), coalesce(array_agg(r.id) FILTER (WHERE NOT r.rises), '{}')
+	INTO rooms, others.rooms
+	FROM (SELECT t.id, coalesce(t.newest_at < 'infinity', t.last_seq = 0) AS rises FROM rt.rooms AS t WHERE t.id = ANY (s.rooms)) AS r;
+	IF rooms = '{}' THEN
+		RETURN NULL;
+	END IF;
+	hidden := CASE WHEN s.hidden <> '{}' THEN ARRAY(SELECT coalesce((s.hidden ->> r.id::text)::bigint, 0)
+		FROM unnest(rooms) WITH ORDINALITY AS r (id, n) ORDER BY r.n) END;
+	places := rt_private.search_walk(s.words, rooms, hidden, s.sender, s.before, s.after, s.at, s.room, s.seq, most);
+	IF places IS NULL THEN
+		RETURN NULL;
+	ELSIF others.rooms <> '{}' THEN
+		late := rt_private.search_index(others, most);
+	END IF;
+	RETURN ARRAY(SELECT t.m FROM (SELECT m FROM rt.messages AS m WHERE m.ctid = ANY (places)
+			UNION ALL SELECT l FROM unnest(late) AS l) AS t
+		ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC LIMIT most);
+END
+$$;
+COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
+	'searches from the newest message backwards; null if that does not pay';
 
 CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -70,6 +70,7 @@ DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
+DROP FUNCTION rt_private.import_number(bigint);
 DROP FUNCTION rt_private.presence_json(rt.presence);
 DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
 DROP FUNCTION rt_private.media_pick_worker();
@@ -161,6 +162,7 @@ ALTER TABLE rt.messages DROP CONSTRAINT messages_room_id_reply_to_fkey;
 -- done: TABLE rt.rooms
 ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false,
 	ADD COLUMN last_at timestamptz,
+	ADD COLUMN newest_at timestamptz,
 	ADD COLUMN topic text CHECK (octet_length(topic) <= 4096),
 	ADD COLUMN archived boolean NOT NULL DEFAULT false,
 	ADD COLUMN history text NOT NULL DEFAULT 'all' CHECK (history IN ('all', 'joined')),
@@ -169,7 +171,14 @@ ALTER TABLE rt.rooms ADD COLUMN has_left boolean NOT NULL DEFAULT false,
 	ADD COLUMN who_may_pin text NOT NULL DEFAULT 'members' CHECK (who_may_pin IN ('admins', 'members')),
 	ADD COLUMN who_may_mention_all text NOT NULL DEFAULT 'admins' CHECK (who_may_mention_all IN ('admins', 'members'));
 UPDATE rt.rooms AS r SET last_at = (SELECT m.created_at FROM rt.messages AS m WHERE m.room_id = r.id ORDER BY m.seq DESC LIMIT 1),
-	has_left = r.kind = 'direct' AND (SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) < 2;
+	has_left = r.kind = 'direct' AND (SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) < 2,
+	newest_at = o.newest_at
+FROM (SELECT t.id, CASE WHEN t.last_seq > 0 THEN coalesce(n.newest_at, '-infinity') END AS newest_at
+	FROM rt.rooms AS t LEFT JOIN (
+		SELECT m.room_id, CASE WHEN bool_or(m.created_at < m.before) THEN 'infinity' ELSE max(m.created_at) END AS newest_at
+		FROM (SELECT s.room_id, s.created_at, lag(s.created_at) OVER (PARTITION BY s.room_id ORDER BY s.seq) AS before FROM rt.messages AS s) AS m
+		GROUP BY m.room_id) AS n ON n.room_id = t.id) AS o
+WHERE o.id = r.id;
 -- done: TABLE rt.threads
 CREATE TABLE rt.threads (
 	room_id bigint NOT NULL REFERENCES rt.rooms (id) ON DELETE CASCADE,
@@ -1498,6 +1507,8 @@ COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room
 
 COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null if there is none';
 
+COMMENT ON COLUMN rt.rooms.newest_at IS 'the highest created_at of its messages; infinity: their created_at does not rise with seq; null: there are none, or they are from a dump of rt 1.1';
+
 COMMENT ON COLUMN rt.rooms.topic IS 'the room''s topic';
 
 COMMENT ON COLUMN rt.rooms.archived IS 'whether the room is archived: read-only';
@@ -2150,6 +2161,8 @@ COMMENT ON COLUMN rt.messages.reply_to IS 'number of the message in the same roo
 
 COMMENT ON COLUMN rt.messages.client_id IS 'the sender''s id of the message, which makes sending idempotent';
 
+COMMENT ON COLUMN rt.messages.created_at IS 'when it was sent; rises with seq, unless the sender gave another time';
+
 COMMENT ON COLUMN rt.messages.edited_at IS 'when it was last edited';
 
 COMMENT ON COLUMN rt.messages.deleted_at IS 'when it was soft-deleted by UPDATE; for rows removed by DELETE see rt.deleted_messages';
@@ -2298,6 +2311,26 @@ COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'checks a change to a mess
 
 COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
 
+CREATE FUNCTION rt_private.messages_lose_order() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT rt_private.is_applying() THEN
+		UPDATE rt.rooms AS r SET newest_at = 'infinity' WHERE r.id = NEW.room_id AND r.newest_at IS DISTINCT FROM 'infinity';
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_lose_order() IS 'notes that created_at does not rise with seq in a room';
+
+CREATE TRIGGER rt_lose_order AFTER UPDATE OF room_id, seq, created_at ON rt.messages FOR EACH ROW
+	WHEN (OLD.room_id <> NEW.room_id OR OLD.seq <> NEW.seq OR OLD.created_at <> NEW.created_at)
+	EXECUTE FUNCTION rt_private.messages_lose_order();
+
+ALTER TABLE rt.messages ENABLE ALWAYS TRIGGER rt_lose_order;
+
+COMMENT ON TRIGGER rt_lose_order ON rt.messages IS 'notes that created_at does not rise with seq in a room';
+
 COMMENT ON COLUMN rt.reactions.user_id IS 'the user';
 
 COMMENT ON COLUMN rt.reactions.emoji IS 'the emoji';
@@ -2403,7 +2436,10 @@ COMMENT ON FUNCTION rt_private.receipts_instead() IS 'marks messages on INSERT o
 
 COMMENT ON TRIGGER rt_instead ON rt.receipts IS 'marks messages on INSERT or UPDATE, with the time of the statement';
 
-COMMENT ON FUNCTION rt_private.import_number(bigint) IS 'the next number in a locked room; import_settle() must follow';
+CREATE FUNCTION rt_private.import_number(room_id bigint, created_at timestamptz) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_import_number';
+
+COMMENT ON FUNCTION rt_private.import_number(bigint, timestamptz) IS 'the next number in a locked room; import_settle() must follow';
 
 COMMENT ON FUNCTION rt_private.import_settle() IS 'stores the last numbers that import_number() assigned';
 
@@ -2447,6 +2483,48 @@ COMMENT ON FUNCTION rt_private.import_check(text) IS 'checks imported messages a
 
 COMMENT ON FUNCTION rt_private.import_rows(text, regclass) IS
 	'runs an INSERT that returns ctid and the GIN entries of each row, and adds these to the index word by word';
+
+CREATE OR REPLACE FUNCTION rt.import_messages(source regclass, rebuild_indexes boolean DEFAULT false) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica
+SET work_mem = '256MB' SET maintenance_work_mem = '512MB' SET jit = off AS $$
+DECLARE
+	-- What is sorted by comes first: it is read for each comparison.
+	rows text := format('SELECT s.room_id::bigint, s.created_at::timestamptz, %6$s AS id, s.sender_id::text,
+			coalesce(s.content::text, '''') AS content, %1$s::text AS message_type, %2$s::jsonb AS metadata, %3$s::text AS client_id,
+			%4$s::timestamptz AS edited_at, %5$s::timestamptz AS deleted_at FROM %7$s AS s',
+		rt_private.import_column(source, 'message_type', '''text'''), rt_private.import_column(source, 'metadata', 'NULL'),
+		rt_private.import_column(source, 'client_id', 'NULL'), rt_private.import_column(source, 'edited_at', 'NULL'),
+		rt_private.import_column(source, 'deleted_at', 'NULL'), rt_private.import_column(source, 'id', '0'), source);
+	again text[] := '{}';
+	imported bigint;
+	indexes text;
+	search regclass;
+BEGIN
+	PERFORM rt_private.import_check(rows);
+	IF rebuild_indexes THEN
+		-- All definitions are read before anything is dropped.
+		SELECT array_agg(pg_get_indexdef(c.oid)) || array_agg(format('COMMENT ON INDEX %s IS %L', c.oid::regclass, obj_description(c.oid, 'pg_class'))),
+			string_agg(c.oid::regclass::text, ', ')
+		INTO again, indexes
+		FROM pg_class AS c WHERE c.oid IN ('rt.messages_sender_id_idx'::regclass, 'rt.messages_search_idx'::regclass);
+		EXECUTE 'DROP INDEX ' || indexes;
+	END IF;
+	search := to_regclass('rt.messages_search_idx');
+	-- The inner order is the order in which the numbers are taken: by rooms, since the primary key then grows at one place.
+	imported := rt_private.import_rows(format('INSERT INTO rt.messages (room_id, seq, sender_id, content, message_type, metadata,
+			client_id, created_at, edited_at, deleted_at)
+		SELECT r.room_id, rt_private.import_number(r.room_id, r.created_at), r.sender_id,
+			CASE WHEN r.deleted_at IS NULL THEN r.content ELSE '''' END, coalesce(r.message_type, ''text''),
+			CASE WHEN r.deleted_at IS NULL THEN r.metadata END, r.client_id, r.created_at, r.edited_at, r.deleted_at
+		FROM (%s ORDER BY s.room_id, s.created_at, id OFFSET 0) AS r
+		RETURNING ctid, %s', rows, coalesce(pg_get_indexdef(search, 1, true), 'NULL')), search);
+	PERFORM rt_private.import_settle();
+	FOR i IN 1 .. cardinality(again) LOOP
+		EXECUTE again[i];
+	END LOOP;
+	RETURN imported;
+END
+$$;
 
 COMMENT ON FUNCTION rt.import_messages(regclass, boolean) IS
 	'for superusers: imports all messages of a table, in each room in the order of created_at and id, without events; returns their number';
@@ -7882,21 +7960,6 @@ LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'rt_search_walk';
 COMMENT ON FUNCTION rt_private.search_walk(tsquery, bigint[], bigint[], text, timestamptz, timestamptz, timestamptz, bigint, bigint, integer) IS
 	'finds the newest messages of rooms that match; null: not found out';
 
-CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
-DECLARE
-	hidden bigint[] := CASE WHEN s.hidden <> '{}' THEN ARRAY(SELECT coalesce((s.hidden ->> r.id::text)::bigint, 0)
-		FROM unnest(s.rooms) WITH ORDINALITY AS r (id, n) ORDER BY r.n) END;
-	places tid[] := rt_private.search_walk(s.words, s.rooms, hidden, s.sender, s.before, s.after, s.at, s.room, s.seq, most);
-BEGIN
-	RETURN CASE WHEN places IS NOT NULL THEN ARRAY(SELECT m FROM rt.messages AS m WHERE m.ctid = ANY (places)
-		ORDER BY m.created_at DESC, m.room_id, m.seq DESC) END;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
-	'searches from the newest message backwards; null if that does not pay';
-
 CREATE FUNCTION rt_private.search_index(s rt_private.search_request, most integer) RETURNS rt.messages[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET plan_cache_mode = force_custom_plan SET jit = off AS $$
 DECLARE
@@ -7919,6 +7982,38 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.search_index(rt_private.search_request, integer) IS 'searches by the index';
+
+CREATE FUNCTION rt_private.search_newest(s rt_private.search_request, most integer) RETURNS rt.messages[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
+DECLARE
+	others rt_private.search_request := s;
+	rooms bigint[];
+	hidden bigint[];
+	places tid[];
+	late rt.messages[] := '{}';
+BEGIN
+	SELECT coalesce(array_agg(r.id) FILTER (WHERE r.rises), '{}'), coalesce(array_agg(r.id) FILTER (WHERE NOT r.rises), '{}')
+	INTO rooms, others.rooms
+	FROM (SELECT t.id, coalesce(t.newest_at < 'infinity', t.last_seq = 0) AS rises FROM rt.rooms AS t WHERE t.id = ANY (s.rooms)) AS r;
+	IF rooms = '{}' THEN
+		RETURN NULL;
+	END IF;
+	hidden := CASE WHEN s.hidden <> '{}' THEN ARRAY(SELECT coalesce((s.hidden ->> r.id::text)::bigint, 0)
+		FROM unnest(rooms) WITH ORDINALITY AS r (id, n) ORDER BY r.n) END;
+	places := rt_private.search_walk(s.words, rooms, hidden, s.sender, s.before, s.after, s.at, s.room, s.seq, most);
+	IF places IS NULL THEN
+		RETURN NULL;
+	ELSIF others.rooms <> '{}' THEN
+		late := rt_private.search_index(others, most);
+	END IF;
+	RETURN ARRAY(SELECT t.m FROM (SELECT m FROM rt.messages AS m WHERE m.ctid = ANY (places)
+			UNION ALL SELECT l FROM unnest(late) AS l) AS t
+		ORDER BY (t.m).created_at DESC, (t.m).room_id, (t.m).seq DESC LIMIT most);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.search_newest(rt_private.search_request, integer) IS
+	'searches from the newest message backwards; null if that does not pay';
 
 CREATE FUNCTION rt_private.req_search(actor text, req jsonb) RETURNS rt_private.search_request
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -53,6 +53,10 @@ sub update_from
 
 	my ($listener, $session) = ($cluster->psql_start, $cluster->psql_start);
 	$cluster->write_sample(20);
+	$cluster->sql("INSERT INTO rt.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (901, 'rises'), (902, 'does not'), (903, 'is empty');
+		INSERT INTO rt.messages (room_id, sender_id, content, created_at)
+		SELECT r.id, 'ann', 'minute ' || i, timestamptz '2026-01-01T00:00:00Z' + CASE WHEN r.id = 902 AND i = 7 THEN 2 ELSE i END * interval '1 minute'
+		FROM rt.rooms AS r, generate_series(1, 10) AS i WHERE r.id IN (901, 902)");
 	print { $listener->{in} } "LISTEN rt_events;\nSELECT 'listens';\n";
 	wait_until(sub { $listener->{read}->() =~ /listens/ }, 'somebody listens');
 	print { $session->{in} } "PREPARE say (text) AS SELECT 'said ' || rt.send_message(1, 'bob', \$1);\n";
@@ -76,6 +80,10 @@ sub update_from
 	is($cluster->sql($query), $before, 'the data are as they were');
 	$cluster->sql('SET client_min_messages = error; DROP EXTENSION pgcrypto CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public');
 	is($cluster->sql($query), $before, 'nor does DROP … CASCADE of what it was installed with take them along');
+	is($cluster->sql("SELECT r.id, coalesce(r.newest_at AT TIME ZONE 'UTC', '-infinity') FROM rt.rooms AS r WHERE r.id > 900 ORDER BY 1"),
+		"901|2026-01-01 00:10:00\n902|infinity\n903|-infinity", 'in which rooms times rise is known');
+	is($cluster->sql("SELECT r.newest_at = (SELECT max(m.created_at) FROM rt.messages AS m WHERE m.room_id = 1) FROM rt.rooms AS r WHERE r.id = 1"), 't',
+		'that of samples too');
 	is($cluster->sql("SELECT rt_private.password_matches('secret', u.password_hash) FROM rt.users AS u WHERE u.id = 'ann'"), 't',
 		'a password of before is good');
 	print { $session->{in} } "EXECUTE say('after');\n";
