@@ -24,6 +24,9 @@ export function failure(error) {
   });
 }
 
+// The server could not be asked, or wants to be asked later.
+export const isTransient = ({ code }) => code === 'unavailable' || code === 'rate_limited';
+
 export function currentToken() {
   return token;
 }

@@ -8,6 +8,7 @@ import { emit } from './socket.js';
 import { changed, state } from './state.js';
 
 const PAGE = 50;
+const MOST_TRIES = 5;
 
 export const seqOf = (messageId) => Number(messageId.split('-').at(-1));
 
@@ -25,6 +26,7 @@ export function emptyRoom(data) {
     counted: data.lastSeq, // the last message that unreadCount and mentionCount have counted at the server
     mentioned: new Set(), // numbers of messages that mention us, of those we heard of since
     deliveredSeq: 0,
+    changes: 0, // of messages, that we heard of
   };
 }
 
@@ -103,8 +105,14 @@ export async function loadPins(room) {
   return data.map((one) => putFull(room, one));
 }
 
-const fetchPage = (room, query) =>
-  rest('GET', `/api/chat/rooms/${room.id}/msgs?${new URLSearchParams(query)}`);
+// A page that a change has overtaken may be from before it, and is asked for again: unless it is always so.
+async function fetchPage(room, query) {
+  for (let tries = 1; ; tries++) {
+    const { changes } = room;
+    const page = await rest('GET', `/api/chat/rooms/${room.id}/msgs?${new URLSearchParams(query)}`);
+    if (room.changes === changes || tries === MOST_TRIES) return page;
+  }
+}
 
 // ---- forgetting ------------------------------------------------------------------
 

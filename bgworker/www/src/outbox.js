@@ -3,7 +3,7 @@
 // Until the server has answered, a message lies on the disk too, with the name of the tab that sends it.  A tab holds a
 // lock of its name while it lives; what belongs to a tab that is gone is adopted by another.  The server takes the same
 // `clientId` once, so that nothing is doubled even where a browser has no locks.
-import { rest } from './api.js';
+import { isTransient, rest } from './api.js';
 import { forget, keep, loadOutbox } from './disk.js';
 import { put } from './messages.js';
 import { PROFILE } from './profile.js';
@@ -12,7 +12,6 @@ import { uuid } from './uuid.js';
 
 const RETRY_MS = 2000;
 const TAB = `rt-tab${PROFILE}-${uuid()}`;
-const WAITING = new Set(['unavailable', 'rate_limited']);
 const { locks } = navigator;
 
 locks?.request(TAB, () => new Promise(() => {})); // until the page ends
@@ -77,7 +76,7 @@ async function deliver(room, clientId) {
       return;
     } catch (error) {
       if (error.code === 'unauthorized') return; // kept for when the user has signed in again
-      if (!WAITING.has(error.code)) {
+      if (!isTransient(error)) {
         fail(room, pending, error.message);
         return;
       }

@@ -130,6 +130,7 @@ export class RoomView {
       this.closed,
       this.compose.node,
     );
+    this.history.node.setAttribute('aria-busy', 'true'); // until it is at its place, with what the server has
     this.drawHeading();
     this.drawTyping();
     this.draw();
@@ -163,6 +164,7 @@ export class RoomView {
     this.isPlaced = true;
     this.see();
     await this.history.settle();
+    this.history.node.removeAttribute('aria-busy');
     await this.history.fill();
     await loadDelivered(this.room);
   }

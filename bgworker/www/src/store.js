@@ -1,6 +1,6 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
 import { t } from './i18n.js';
-import { all, rest } from './api.js';
+import { all, isTransient, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
 import { loadKept, startKeeping } from './kept.js';
@@ -38,6 +38,12 @@ export async function loadRooms() {
   changed('rooms');
 }
 
+// What is refused for good leaves the others as they are; anything else is tried again with the next connection.
+const unlessTransient = (error) => {
+  if (isTransient(error)) throw error;
+  return null;
+};
+
 export async function joinRoom(id) {
   await emit('join-chat-rooms', { roomIds: [id] }).catch(() => {});
 }
@@ -46,7 +52,7 @@ export async function joinRoom(id) {
 async function joinAll() {
   const roomIds = [...state.rooms.keys()];
   if (!roomIds.length) return;
-  const answer = await emit('join-chat-rooms', { roomIds }).catch(() => null);
+  const answer = await emit('join-chat-rooms', { roomIds }).catch(unlessTransient);
   if (!answer?.epoch) return;
   if (state.epoch && state.epoch !== answer.epoch) await renew();
   state.epoch = answer.epoch;
@@ -59,9 +65,10 @@ function keepPresence({ userId, status, lastSeen, statusMessage }) {
 
 export async function loadMembers(id) {
   const data = await all(`/api/chat/rooms/${id}/members`);
+  const before = state.members.get(id);
   state.members.set(id, new Map(data.map((member) => [member.userId, member])));
   data.forEach(keepPresence);
-  changed('members', id);
+  if (!before || JSON.stringify([...before.values()]) !== JSON.stringify(data)) changed('members', id);
   changed('presence');
 }
 
@@ -69,7 +76,7 @@ export async function loadMembers(id) {
 async function refreshMembers() {
   const direct = [...state.rooms.values()].filter((room) => room.kind === 'direct').slice(0, DIRECT_ROOMS);
   const wanted = new Set([...direct.map((room) => room.id), ...state.members.keys()]);
-  for (const id of wanted) if (state.rooms.has(id)) await loadMembers(id).catch(() => {});
+  for (const id of wanted) if (state.rooms.has(id)) await loadMembers(id).catch(unlessTransient);
 }
 
 // ---- what the server tells ---------------------------------------------------------
@@ -93,6 +100,7 @@ function onMessage({ roomId, data }) {
 function onChange(event, apply) {
   socket.on(event, ({ roomId, data }) => {
     const room = state.rooms.get(roomId);
+    if (room) room.changes += 1;
     const isLast = room?.lastMessage?.id === data.messageId;
     const message = room?.messages.get(seqOf(data.messageId)) ?? (isLast ? room.lastMessage : null);
     if (!message) return;
@@ -111,7 +119,9 @@ function onDeleted(message, { timestamp, roomId }) {
 }
 
 function onPinned({ roomId, data }) {
-  const message = state.rooms.get(roomId)?.messages.get(seqOf(data.messageId));
+  const room = state.rooms.get(roomId);
+  const message = room?.messages.get(seqOf(data.messageId));
+  if (room) room.changes += 1;
   if (message) message.pinned = data.pinned;
   changed('messages', { id: roomId, changed: message });
   changed('pins', roomId);

@@ -45,7 +45,7 @@ export async function until(what, ask, timeoutMs = WAIT_MS) {
     if (last) return last;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`in vain for ${timeoutMs} ms: ${typeof what === 'function' ? what() : what}`);
+  throw new Error(`in vain for ${timeoutMs} ms: ${typeof what === 'function' ? await what() : what}`);
 }
 
 // One tab of a context of its own: one participant.
