@@ -9,7 +9,7 @@
 --   auth_logout        {session} -> {status}
 --   sessions_list, session_delete {id}, password_change {old, new, session}
 --   two_factor_start, two_factor_confirm {code}, two_factor_end {password}
---   provision          {issuer, claims: {name, username, isAdmin}} -> {}: a user of an issuer that creates its users
+--   provision          {issuer, issuedAt, name, username, isAdmin} -> {known}: a user of an issuer that creates its users
 
 -- ---- brakes --------------------------------------------------------------------------
 
@@ -410,6 +410,11 @@ BEGIN
 	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND t.create_users;
 	IF NOT FOUND THEN
 		RETURN '{}';
+	END IF;
+	-- Whoever was deleted does not come back by a token from before that.
+	IF EXISTS (SELECT FROM rt_private.deleted_users AS d WHERE d.digest = rt_private.user_digest(actor)
+		AND (req ->> 'issuedAt')::numeric <= floor(extract(epoch FROM d.deleted_at))) THEN
+		RETURN '{"known": false}';
 	END IF;
 	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
 		given_username := actor;

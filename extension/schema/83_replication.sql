@@ -83,6 +83,9 @@ BEGIN
 	ELSIF TG_RELID = 'rt_private.revoked_sessions'::regclass THEN
 		PERFORM rt_private.tell_revoked((SELECT s.user_id FROM rt.sessions AS s WHERE s.id = NEW.sid), ARRAY[NEW.sid], NEW.until, NULL);
 		RETURN NULL;
+	ELSIF TG_RELID = 'rt_private.token_floors'::regclass THEN
+		PERFORM rt_private.tell_revoked(NEW.user_id, '{}', NULL, NEW.issued_after);
+		RETURN NULL;
 	END IF;
 	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = member.room_id;
 	IF NOT FOUND OR (TG_OP = 'UPDATE' AND OLD.role = NEW.role) THEN
@@ -108,6 +111,9 @@ ALTER TABLE rt.deleted_messages DISABLE TRIGGER rt_replicated;
 CREATE TRIGGER rt_replicated AFTER INSERT ON rt_private.revoked_sessions FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
 COMMENT ON TRIGGER rt_replicated ON rt_private.revoked_sessions IS 'emits what a replicated row means; rt.serve_replica() enables it';
 ALTER TABLE rt_private.revoked_sessions DISABLE TRIGGER rt_replicated;
+CREATE TRIGGER rt_replicated AFTER INSERT OR UPDATE ON rt_private.token_floors FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
+COMMENT ON TRIGGER rt_replicated ON rt_private.token_floors IS 'emits what a replicated row means; rt.serve_replica() enables it';
+ALTER TABLE rt_private.token_floors DISABLE TRIGGER rt_replicated;
 
 CREATE FUNCTION rt.serve_replica(enable boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -120,7 +126,7 @@ BEGIN
 		('rt.reactions', 'rt_after_change', always), ('rt.pins', 'rt_after_change', always),
 		('rt.rooms', 'rooms_before_delete', always), ('rt.rooms', 'rooms_after_update', always),
 		('rt.room_members', 'rt_replicated', replica), ('rt.deleted_messages', 'rt_replicated', replica),
-		('rt_private.revoked_sessions', 'rt_replicated', replica)) AS v (name, trigger, mode)
+		('rt_private.revoked_sessions', 'rt_replicated', replica), ('rt_private.token_floors', 'rt_replicated', replica)) AS v (name, trigger, mode)
 	LOOP
 		EXECUTE format('ALTER TABLE %s %s TRIGGER %I', t.name, t.mode, t.trigger);
 	END LOOP;

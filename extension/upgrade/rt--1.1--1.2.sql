@@ -1056,6 +1056,23 @@ COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid m
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
+CREATE TABLE rt_private.deleted_users (
+	digest bytea PRIMARY KEY,
+	deleted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX deleted_users_deleted_at ON rt_private.deleted_users (deleted_at);
+
+COMMENT ON TABLE rt_private.deleted_users IS 'ids of users who were deleted or got another id in the last year';
+
+COMMENT ON COLUMN rt_private.deleted_users.digest IS 'SHA-256 of the id';
+
+COMMENT ON COLUMN rt_private.deleted_users.deleted_at IS 'when it happened: a later user of the id needs tokens that were issued after this';
+
+COMMENT ON INDEX rt_private.deleted_users_deleted_at IS 'used to remove old rows';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.deleted_users', '');
+
 CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1094,14 +1111,48 @@ CREATE TRIGGER sessions_deleted AFTER DELETE ON rt.sessions
 
 COMMENT ON TRIGGER sessions_deleted ON rt.sessions IS 'a session that is deleted is revoked';
 
-CREATE FUNCTION rt_private.users_again() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION rt_private.user_digest(user_id text) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.sha256(pg_catalog.convert_to(user_id, 'UTF8'));
+
+COMMENT ON FUNCTION rt_private.user_digest(text) IS 'digest of a user''s id';
+
+CREATE FUNCTION rt_private.note_free_ids(ids text[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO rt_private.deleted_users AS d (digest) SELECT rt_private.user_digest(i.id) FROM unnest(ids) AS i (id)
+	ON CONFLICT (digest) DO UPDATE SET deleted_at = excluded.deleted_at;
+$$;
+
+COMMENT ON FUNCTION rt_private.note_free_ids(text[]) IS 'stores the ids of deleted users';
+
+CREATE FUNCTION rt_private.refuse_former_tokens(ids text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	former record;
 BEGIN
 	IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.deleted_user IS NOT NULL) THEN
 		PERFORM rt_private.tell_revoked(r.deleted_user, array_agg(r.sid), max(r.until), NULL)
-		FROM rt_private.revoked_sessions AS r JOIN is_now AS u ON u.id = r.deleted_user GROUP BY r.deleted_user;
-		UPDATE rt_private.revoked_sessions AS r SET deleted_user = NULL FROM is_now AS u WHERE u.id = r.deleted_user;
+		FROM rt_private.revoked_sessions AS r WHERE r.deleted_user = ANY (ids) GROUP BY r.deleted_user;
+		UPDATE rt_private.revoked_sessions AS r SET deleted_user = NULL WHERE r.deleted_user = ANY (ids);
 	END IF;
+	IF EXISTS (SELECT FROM rt_private.deleted_users) THEN
+		FOR former IN DELETE FROM rt_private.deleted_users AS d USING unnest(ids) AS i (id) WHERE d.digest = rt_private.user_digest(i.id)
+			RETURNING i.id, d.deleted_at
+		LOOP
+			INSERT INTO rt_private.token_floors AS f (user_id, issued_after) VALUES (former.id, former.deleted_at)
+			ON CONFLICT (user_id) DO UPDATE SET issued_after = greatest(f.issued_after, excluded.issued_after);
+			PERFORM rt_private.tell_revoked(former.id, '{}', NULL, former.deleted_at);
+		END LOOP;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.refuse_former_tokens(text[]) IS 'the tokens of a deleted user are not those of a later user of the same id';
+
+CREATE FUNCTION rt_private.users_again() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.refuse_former_tokens(ARRAY(SELECT u.id FROM is_now AS u));
 	RETURN NULL;
 END
 $$;
@@ -1112,6 +1163,39 @@ CREATE TRIGGER users_again AFTER INSERT ON rt.users
 	REFERENCING NEW TABLE AS is_now FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_again();
 
 COMMENT ON TRIGGER users_again ON rt.users IS 'the tokens of a deleted user are not those of a later user of the same id';
+
+CREATE FUNCTION rt_private.users_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.note_free_ids(ARRAY(SELECT u.id FROM gone AS u));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.users_gone() IS 'stores the ids of deleted users';
+
+CREATE TRIGGER users_gone AFTER DELETE ON rt.users
+	REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rt_private.users_gone();
+
+COMMENT ON TRIGGER users_gone ON rt.users IS 'stores the ids of deleted users';
+
+CREATE FUNCTION rt_private.user_renamed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt.sessions AS s SET revoked_at = clock_timestamp() WHERE s.user_id = NEW.id AND s.revoked_at IS NULL;
+	PERFORM rt_private.note_free_ids(ARRAY[OLD.id]);
+	PERFORM rt_private.refuse_former_tokens(ARRAY[NEW.id]);
+	PERFORM rt_private.disconnect(OLD.id, 'renamed');
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.user_renamed() IS 'ends the sessions of a user who gets another id';
+
+CREATE TRIGGER user_renamed AFTER UPDATE OF id ON rt.users FOR EACH ROW
+	WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION rt_private.user_renamed();
+
+COMMENT ON TRIGGER user_renamed ON rt.users IS 'ends the sessions of a user who gets another id';
 
 CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1255,10 +1339,12 @@ BEGIN
 		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+	DELETE FROM rt_private.deleted_users AS d WHERE d.digest IN (SELECT t.digest FROM rt_private.deleted_users AS t
+		WHERE t.deleted_at < clock_timestamp() - interval '1 year' ORDER BY t.deleted_at LIMIT 1000);
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions';
+COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions, and ids that were free for a year';
 
 CREATE FUNCTION rt_private.make_token(user_id text, ttl interval, sid text, more jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -6539,6 +6625,11 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN '{}';
 	END IF;
+	-- Whoever was deleted does not come back by a token from before that.
+	IF EXISTS (SELECT FROM rt_private.deleted_users AS d WHERE d.digest = rt_private.user_digest(actor)
+		AND (req ->> 'issuedAt')::numeric <= floor(extract(epoch FROM d.deleted_at))) THEN
+		RETURN '{"known": false}';
+	END IF;
 	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
 		given_username := actor;
 	END IF;
@@ -9583,6 +9674,9 @@ BEGIN
 	ELSIF TG_RELID = 'rt_private.revoked_sessions'::regclass THEN
 		PERFORM rt_private.tell_revoked((SELECT s.user_id FROM rt.sessions AS s WHERE s.id = NEW.sid), ARRAY[NEW.sid], NEW.until, NULL);
 		RETURN NULL;
+	ELSIF TG_RELID = 'rt_private.token_floors'::regclass THEN
+		PERFORM rt_private.tell_revoked(NEW.user_id, '{}', NULL, NEW.issued_after);
+		RETURN NULL;
 	END IF;
 	SELECT r.* INTO room FROM rt.rooms AS r WHERE r.id = member.room_id;
 	IF NOT FOUND OR (TG_OP = 'UPDATE' AND OLD.role = NEW.role) THEN
@@ -9618,6 +9712,12 @@ COMMENT ON TRIGGER rt_replicated ON rt_private.revoked_sessions IS 'emits what a
 
 ALTER TABLE rt_private.revoked_sessions DISABLE TRIGGER rt_replicated;
 
+CREATE TRIGGER rt_replicated AFTER INSERT OR UPDATE ON rt_private.token_floors FOR EACH ROW EXECUTE FUNCTION rt_private.replicated();
+
+COMMENT ON TRIGGER rt_replicated ON rt_private.token_floors IS 'emits what a replicated row means; rt.serve_replica() enables it';
+
+ALTER TABLE rt_private.token_floors DISABLE TRIGGER rt_replicated;
+
 CREATE FUNCTION rt.serve_replica(enable boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -9629,7 +9729,7 @@ BEGIN
 		('rt.reactions', 'rt_after_change', always), ('rt.pins', 'rt_after_change', always),
 		('rt.rooms', 'rooms_before_delete', always), ('rt.rooms', 'rooms_after_update', always),
 		('rt.room_members', 'rt_replicated', replica), ('rt.deleted_messages', 'rt_replicated', replica),
-		('rt_private.revoked_sessions', 'rt_replicated', replica)) AS v (name, trigger, mode)
+		('rt_private.revoked_sessions', 'rt_replicated', replica), ('rt_private.token_floors', 'rt_replicated', replica)) AS v (name, trigger, mode)
 	LOOP
 		EXECUTE format('ALTER TABLE %s %s TRIGGER %I', t.name, t.mode, t.trigger);
 	END LOOP;

@@ -349,6 +349,35 @@ describe('other issuers', () => {
     }
   });
 
+  test('a token of an issuer is not that of a later user of the same id, nor does it bring a deleted user back', async () => {
+    const made = (more) => token({ key: 'other', header: { kid: 'o' }, claims: { iss: 'https://creates.example.com', sub: undefined, email: 'later@example.com', ...more } });
+    const [old, undated] = [await made({ iat: now() - 60 }), await made({ iat: undefined })];
+    for (const one of [old, undated]) assert.equal((await me(one)).status, 200);
+    const client = await connect(cluster, old);
+    const ended = new Promise((resolve) => client.once('disconnect', resolve));
+    await cluster.sql("DELETE FROM rt.users WHERE id = 'later@example.com'");
+    assert.equal(await ended, 'io server disconnect');
+    for (const one of [old, undated]) {
+      await until(async () => (await me(one)).status === 401, 'the user is gone');
+      assert.equal((await refusal(dial(cluster, one))).message, 'User not found');
+    }
+    assert.equal(await cluster.value("SELECT count(*)::int FROM rt.users WHERE id = 'later@example.com'"), 0);
+    const fresh = await made({ iat: now() + 2 });
+    await until(async () => (await me(fresh)).status === 200, 'a later token creates the user');
+    for (const one of [old, undated]) await isOver(one);
+    await assert.rejects(cluster.sql('SELECT rt.verify_token($1)', [old]), { code: 'RT401' });
+    // A gateway that starts asks for it; another id is another user.
+    process.kill(await cluster.pid('gateway'), 'SIGKILL');
+    await until(async () => (await me(fresh).catch(() => ({}))).status === 200, 'a gateway serves');
+    for (let i = 0; i < 5; i++) assert.equal((await me(old)).status, 401);
+    const mine = await cluster.token('later@example.com');
+    assert.equal((await me(mine)).status, 200);
+    await cluster.sql("UPDATE rt.users SET id = 'renamed@example.com', username = 'renamed@example.com' WHERE id = 'later@example.com'");
+    await until(async () => (await me(mine)).status === 401 && (await me(fresh)).status === 401, 'the id is gone');
+    await cluster.sql("SELECT rt.create_user('later@example.com', 'Somebody else')");
+    for (const one of [mine, fresh]) await isOver(one);
+  });
+
   test('rotation: both keys for a while, then the new one alone', async () => {
     const old = await jose.exportJWK(keys.other.publicKey);
     keys.next = await jose.generateKeyPair('ES256', { extractable: true });

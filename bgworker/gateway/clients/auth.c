@@ -253,9 +253,12 @@ static void
 on_provisioned(void *arg, const struct rt_db_reply *reply)
 {
 	struct provision *p = arg;
+	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 
-	if (reply->ok)
+	/* known: false, the token is from before the user was deleted; a later one may create them. */
+	if (answer != NULL && rt_json_bool(answer, "known", true))
 		rt_provisioned_add(p->auth->provisioned, p->user, p->told, p->revision);
+	json_decref(answer);
 	p->cb(p->arg, reply->ok);
 	free(p->user);
 	free(p->told);
@@ -272,10 +275,15 @@ void
 rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg)
 {
 	struct provision *p = rt_alloc(sizeof(*p));
+	struct rt_text req;
 
 	*p = (struct provision){
 		a, cb, arg, rt_provisioned_revision(a->provisioned), rt_strdup(t->user), rt_strdup(t->provision)};
-	rt_db_call(a->db, RT_DB_FAST, "provision", p->user, p->told, strlen(p->told), on_provisioned, p);
+	/* When the token was issued differs from token to token, and is not among what is remembered. */
+	rt_text_init(&req);
+	rt_text_addf(&req, "{\"issuedAt\":%.17g,%s", t->issued_s, p->told + 1);
+	rt_db_call(a->db, RT_DB_FAST, "provision", p->user, req.data, req.len, on_provisioned, p);
+	rt_text_fini(&req);
 }
 
 void

@@ -58,7 +58,8 @@ struct waiting
 	struct rt_entries *entries;
 	uint64_t client; /* serial */
 	char *token;
-	char *user; /* once the token is verified */
+	char *user;          /* once the token is verified */
+	bool is_provisioned; /* the database has been told of another issuer's user */
 	char pid[24];
 	char offset[OFFSET_LEN + 1];
 	bool without_recovery; /* the client wants no pid and no offsets */
@@ -412,7 +413,8 @@ has_too_many(const struct rt_entries *es, const struct batch *b, const char *use
 	return n >= most;
 }
 
-/* The user of another issuer's token has been created, or not. */
+/* The database has been told of another issuer's user.  Whether it knows them now it says when it is to let them in.
+ */
 static void
 on_provisioned(void *arg, bool ok)
 {
@@ -427,6 +429,7 @@ on_provisioned(void *arg, bool ok)
 		free_waiting(w);
 		return;
 	}
+	w->is_provisioned = true;
 	append(es, w);
 	rt_entries_wake(es);
 }
@@ -449,7 +452,7 @@ verify(struct rt_entries *es, const struct batch *b, struct rt_client *c, struct
 		refuse(&es->uses, c, rt_auth_message(v), "unauthorized");
 	else if (has_too_many(es, b, w->user))
 		refuse(&es->uses, c, "Too many connections", "rate_limited");
-	else if (!rt_auth_is_provisioned(es->uses.auth, &c->token))
+	else if (!w->is_provisioned && !rt_auth_is_provisioned(es->uses.auth, &c->token))
 	{
 		rt_auth_provision(es->uses.auth, &c->token, on_provisioned, w);
 		return IS_CREATED;
