@@ -52,10 +52,10 @@ describe('DROP EXTENSION with clients connected', () => {
     const ended = clients.map((client) => new Promise((resolve) => { client.once('disconnect', resolve); }));
     const begun = Date.now();
     await cluster.sql('DROP EXTENSION rt');
-    assert.ok(Date.now() - begun < 30_000, 'it did not wait for the clients');
+    assert.ok(Date.now() - begun < 120_000, 'it did not wait for the clients');
     await Promise.all(ended);
     await until(async () => await cluster.pid('gateway') === 0, 'no gateway is left');
-    assert.equal(await cluster.value(`SELECT count(*)::integer FROM pg_stat_activity WHERE application_name LIKE 'rt_gateway%'`), 0);
+    await until(async () => await cluster.value(`SELECT count(*)::integer FROM pg_stat_activity WHERE application_name LIKE 'rt_gateway%'`) === 0, 'and no session of one');
     closeAll();
 
     await cluster.sql('CREATE EXTENSION rt CASCADE');

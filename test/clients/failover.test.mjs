@@ -148,15 +148,15 @@ test('with a synchronous standby nothing that was acknowledged, or seen, is lost
 });
 
 test('a gateway that the database had given up makes its clients online again', async () => {
-  const cluster = await startCluster({ 'rt.gateway_workers': 2, 'rt.watchdog_timeout': 0 });
+  const cluster = await startCluster({ 'rt.gateway_workers': 2, 'rt.watchdog_timeout': 0, 'rt.ping_timeout': '2min' });
   const [alice, bob] = await cluster.users('alice', 'bob');
   await cluster.room('stopped', 'alice', 'bob');
   const gateways = async () => (await cluster.sql('SELECT pid FROM rt.stat_gateway ORDER BY pid')).map(({ pid }) => pid);
   const status = (id) => cluster.value('SELECT status FROM rt.presence WHERE user_id = $1', [id]);
+  await until(async () => (await gateways()).length === 2, 'both gateways');
   const client = await connect(cluster, alice);
   const other = await connect(cluster, bob);
   const pid = await cluster.value('SELECT g.pid FROM rt.stat_connections AS c JOIN rt.stat_gateway AS g ON g.name = c.gateway WHERE c.user_id = $1', ['alice']);
-  assert.equal((await gateways()).length, 2);
   process.kill(pid, 'SIGSTOP');
   try {
     await until(async () => (await status('alice')) === 'offline', 'the database gives her up');
@@ -203,7 +203,7 @@ port = ${port}
   await assertWhole(standby, clients, roomId);
   assert.ok(clients.every((client) => client.connected && client.recoveries.length === 0), `all sockets have stayed: ${log}`);
   await until(() => standby.value('SELECT count(*) = $1 FROM rt.stat_connections', [CLIENTS]), 'the new server knows the connections');
-  assert.equal(await standby.value("SELECT count(*) FROM rt.presence WHERE status = 'online'"), '2');
+  await until(async () => await standby.value("SELECT count(*) FROM rt.presence WHERE status = 'online'") === '2', 'the users are online');
   assert.equal(gateway.exitCode, null);
   assert.equal((await ask(clients[0], 'join-chat-rooms', { roomIds: [roomId] })).epoch, await standby.value('SELECT rt.epoch()'));
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { assertHas, closeAll, connect, join, received, settled, until } from './lib/client.mjs';
+import { assertHas, closeAll, connect, join, received, settled, until, within } from './lib/client.mjs';
 
 let cluster, tokens;
 
@@ -49,15 +49,17 @@ describe('/auth', () => {
 
   test('wrong password and unknown user: the same answer, in the same time', async () => {
     const shortest = { alice: Infinity, 'nobody-of-this-name': Infinity };
-    for (let i = 0; i < 5; i++) {
-      for (const username of Object.keys(shortest)) {
-        const begun = performance.now();
-        await refused(undefined, 'POST', '/auth', { username, password: 'wrong' }, 401, 'unauthorized');
-        shortest[username] = Math.min(shortest[username], performance.now() - begun);
+    await within(4, async () => {
+      for (let i = 0; i < 5; i++) {
+        for (const username of Object.keys(shortest)) {
+          const begun = performance.now();
+          await refused(undefined, 'POST', '/auth', { username, password: 'wrong' }, 401, 'unauthorized');
+          shortest[username] = Math.min(shortest[username], performance.now() - begun);
+        }
       }
-    }
-    const [known, unknown] = Object.values(shortest);
-    assert.ok(unknown > known / 4 && unknown < known * 4, `${known} and ${unknown} ms`);
+      const [known, unknown] = Object.values(shortest);
+      return Math.max(known / unknown, unknown / known);
+    });
   });
 
   test('bad requests', async () => {
@@ -377,13 +379,17 @@ describe('the server itself', () => {
     await cluster.sql(`CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$`);
     await cluster.sql('CREATE TRIGGER wait BEFORE INSERT ON rt.reactions FOR EACH ROW EXECUTE FUNCTION public.wait()');
     try {
+      const begun = performance.now();
       const slow = Array.from({ length: 40 }, (_, i) => cluster.rest('PUT', `/api/chat/rooms/${id}/msgs/${id}-${1 + (i % 2)}/reactions/r${i}`, tokens.alice));
+      const times = [];
       for (let i = 0; i < 5; i++) {
-        const begun = performance.now();
+        const asked = performance.now();
         await ok('bob', 'GET', '/api/users/me');
-        assert.ok(performance.now() - begun < 400, `${performance.now() - begun} ms`);
+        times.push(performance.now() - asked);
       }
       const statuses = (await Promise.all(slow)).map(({ status }) => status);
+      const all = performance.now() - begun;
+      assert.ok(Math.max(...times) < all / 2, `${times.map(Math.round)} ms, and hers ${Math.round(all)} ms in all`);
       assert.deepEqual([...new Set(statuses)], [200], 'and they all come through');
     } finally {
       await cluster.sql('DROP FUNCTION public.wait() CASCADE');

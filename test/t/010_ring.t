@@ -90,7 +90,7 @@ $cluster->poll_sql('SELECT pid IS NOT NULL FROM rt.stat_relay', 't', 'the relay 
 	$cluster->sql(send_some(10_000, q{'message ' || i}));
 	$cluster->sql(q{UPDATE rt.messages SET content = 'changed' WHERE room_id = 1 AND seq = 1;
 		DELETE FROM rt.messages WHERE room_id = 2 AND seq = 1});
-	cmp_ok(time - $begun, '<', 30, 'nobody waits for a relay that stands still');
+	cmp_ok(time - $begun, '<', 120, 'nobody waits for a relay that stands still');
 	is($cluster->sql('SELECT count(*) > 9000 FROM rt.messages'), 't', 'the messages are there');
 	kill 'CONT', $pid;
 	log_is_complete('full ring');

@@ -46,7 +46,7 @@ sub some_sweeps
 		my $before = $cluster->sql("SELECT reported_at FROM rt_private.gateways WHERE name = '$gateway'");
 		for (1 .. 3)
 		{
-			$cluster->poll_sql("SELECT reported_at <> '$before' FROM rt_private.gateways WHERE name = '$gateway'", 't', 'a gateway reports', seconds => 15);
+			$cluster->poll_sql("SELECT reported_at <> '$before' FROM rt_private.gateways WHERE name = '$gateway'", 't', 'a gateway reports');
 			$before = $cluster->sql("SELECT reported_at FROM rt_private.gateways WHERE name = '$gateway'");
 		}
 	}
@@ -71,13 +71,13 @@ sub jumps
 	my $there = who_is_there();
 	is($there, time - $dropped < $GRACE - 1 ? 'ann ben' : $there, "$name: a place is kept during the grace");
 	is($cluster->sql(q{SELECT disconnected_at IS NULL FROM rt.meeting_participants WHERE user_id = 'ann' AND left_at IS NULL}), 't', "$name: who is connected stays so");
-	wait_until(sub { who_is_there() eq 'ann' }, "$name: it ends with the grace", 30);
+	wait_until(sub { who_is_there() eq 'ann' }, "$name: it ends with the grace");
 	cmp_ok(time - $dropped, '>=', $GRACE - 1, "$name: and not before");
 	my $worker = $cluster->pid('media');
 	kill 'KILL', $worker;
 	$cluster->poll_sql("SELECT count(*) FROM rt_private.media_workers AS w WHERE rt_private.media_alive(w) AND w.id <> '" . (split / /, $media)[0] . "'", 1,
-		"$name: a killed media worker is replaced", seconds => 20);
-	$cluster->poll_sql("SELECT count(*) FROM rt_private.media_workers", 1, "$name: and forgotten", seconds => 20);
+		"$name: a killed media worker is replaced");
+	$cluster->poll_sql("SELECT count(*) FROM rt_private.media_workers", 1, "$name: and forgotten");
 }
 
 $cluster->sql(q{SELECT rt.create_user('ann', 'Ann'); SELECT rt.create_user('ben', 'Ben'); SELECT rt.create_meeting('Meeting', 'ann', access => 'anyone')});

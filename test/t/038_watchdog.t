@@ -11,7 +11,7 @@ use lib dirname(__FILE__) . '/lib';
 use RtTest;
 use Spin;
 
-my $TIMEOUT = 4;
+my $TIMEOUT = 6;
 my $cluster = RtTest->start(settings => { 'rt.watchdog_timeout' => "${TIMEOUT}s", 'rt.media_workers' => 1, 'rt.gateway_workers' => 1 });
 
 sub program { return "SELECT pid FROM rt.stat_programs WHERE kind = '$_[0]' AND state = 'ready'" }

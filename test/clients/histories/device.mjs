@@ -5,7 +5,7 @@
 // and syncs with what it has.  Whatever it keeps wrong for good is a fault of the server, or of the contract.
 import { io } from 'socket.io-client';
 
-const ASK_MS = 20_000;
+const ASK_MS = 60_000;
 const KEPT_LINES = 4000;
 
 class Room {

@@ -11,7 +11,7 @@ import { Random } from './random.mjs';
 const USERS = 10;
 const DEVICES = 2;
 const ROOMS = 6;
-const SETTLE_MS = 45_000;
+const SETTLE_MS = 120_000;
 const CALM = { actEveryMs: 120, sqlEveryMs: 150, dropEveryMs: 700, killEveryMs: 9000 };
 
 export class History {

@@ -30,7 +30,9 @@ export class Cluster {
   }
 
   async stop() {
-    await this.pool.end();
+    // A connection that a failed test has not given back would hold it up; it ends with the server.
+    const ended = this.pool.end();
+    await Promise.race([ended, new Promise((resolve) => { setTimeout(resolve, 5000).unref(); })]);
     await run(RT_CLUSTER, ['stop', '--dir', this.dir]);
     if (process.env.RT_SANITIZE) await this.refuseSanitizerReports();
     await rm(this.folder, { recursive: true, force: true });

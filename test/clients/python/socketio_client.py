@@ -46,7 +46,7 @@ def transports(name):
 
 
 def run_threads(url, token, name):
-    client = socketio.Client(reconnection_delay=0.2, reconnection_delay_max=1, handle_sigint=False)
+    client = socketio.Client(reconnection_delay=0.2, reconnection_delay_max=1, handle_sigint=False, request_timeout=60)
     client.on('connect', lambda: tell(connected=True))
     client.on('disconnect', lambda: tell(disconnected=True))
     client.on('connect_error', lambda data: tell(refused=data))
@@ -54,7 +54,7 @@ def run_threads(url, token, name):
         # One argument, as handlers in python are written.
         client.on(event, handler(event))
     try:
-        client.connect(url, auth={'token': token}, transports=transports(name), wait_timeout=30)
+        client.connect(url, auth={'token': token}, transports=transports(name), wait_timeout=60)
     except socketio.exceptions.ConnectionError as error:
         tell(failed=str(error))
         return
@@ -77,7 +77,7 @@ def run_threads(url, token, name):
 
 
 async def run_async(url, token, name):
-    client = socketio.AsyncClient(reconnection_delay=0.2, reconnection_delay_max=1, handle_sigint=False)
+    client = socketio.AsyncClient(reconnection_delay=0.2, reconnection_delay_max=1, handle_sigint=False, request_timeout=60)
 
     def async_handler(event):
         async def handle(payload):
@@ -88,7 +88,7 @@ async def run_async(url, token, name):
     client.on('disconnect', lambda: tell(disconnected=True))
     for event in EVENTS:
         client.on(event, async_handler(event))
-    await client.connect(url, auth={'token': token}, transports=transports(name), wait_timeout=30)
+    await client.connect(url, auth={'token': token}, transports=transports(name), wait_timeout=60)
     loop = asyncio.get_running_loop()
     while True:
         command = json.loads(await loop.run_in_executor(None, sys.stdin.readline))

@@ -16,13 +16,13 @@ use File::Basename qw(dirname);
 use File::Temp;
 use HTTP::Tiny;
 use IPC::Open3;
-use List::Util qw(min);
+use List::Util qw(max min);
 use Socket;
 use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(wait_for wait_until takes_less free_port process_is_alive slurp run_command);
+our @EXPORT = qw(wait_for wait_until takes_less on_this_machine free_port process_is_alive slurp run_command);
 
 my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 my $RT_CLUSTER = "$ROOT/test/rt-cluster";
@@ -265,13 +265,32 @@ sub wait_until
 sub takes_less
 {
 	my ($seconds, $measure, $name) = @_;
+	my $allowed = $seconds;
 	my @took;
-	while (@took < 10 && (!@took || $took[-1] >= $seconds))
+	while (@took < 10 && (!@took || $took[-1] >= $allowed))
 	{
 		sleep 0.1 * @took;
 		push @took, $measure->();
+		$allowed = on_this_machine($seconds) if $took[-1] >= $seconds;
 	}
-	return cmp_ok(min(@took), '<', $seconds, $name) || diag("it took @took s");
+	return cmp_ok($took[-1], '<', $allowed, $name) || diag("it took @took s, and is to take less than $seconds s");
+}
+
+# What takes so many seconds where a program gets a processor when it wants one takes three times as long where it gets a
+# third of one.  The part is measured for a quarter of a second.
+sub on_this_machine
+{
+	my ($seconds) = @_;
+	my ($begun, $used) = (time, cpu_seconds());
+	1 while time - $begun < 0.25;
+	my $share = (cpu_seconds() - $used) / (time - $begun);
+	return $seconds / min(1, max(0.05, $share));
+}
+
+sub cpu_seconds
+{
+	my ($user, $system) = times;
+	return $user + $system;
 }
 
 # A port of 127.0.0.1 below those that the system gives to clients, which nobody has bound, and which was not given before.
