@@ -78,7 +78,7 @@ SELECT user_id FROM rt_private.mentions WHERE room_id = :room AND seq = :seq ORD
 UPDATE rt.messages SET content = 'hello @all' WHERE room_id = :room AND seq = :seq;
 SELECT user_id FROM rt_private.mentions WHERE room_id = :room AND seq = :seq ORDER BY 1;
 SELECT seq = :seq AS everybody FROM rt_private.mentions_all WHERE room_id = :room;
-SELECT user_id, rt_private.mention_count(m) FROM rt.room_members AS m WHERE room_id = :room AND user_id IN ('n-1', 'n-2', 'n-7') ORDER BY 1;
+SELECT u.user_id, u.mentions FROM rt_private.unread AS u WHERE u.room_id = :room AND u.user_id IN ('n-1', 'n-2', 'n-7') ORDER BY 1;
 UPDATE rt.messages SET deleted_at = now() WHERE room_id = :room AND seq = :seq;
 SELECT count(*) FROM rt_private.mentions_all WHERE room_id = :room;
 DELETE FROM rt.rooms WHERE id = :room;

@@ -36,21 +36,6 @@ COMMENT ON COLUMN rt_private.mentions_all.room_id IS 'the room';
 COMMENT ON COLUMN rt_private.mentions_all.seq IS 'the message';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions_all', '');
 
--- Unread ones; counted up to 1,000.
-CREATE FUNCTION rt_private.mention_count(m rt.room_members) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT count(*) FROM (
-		SELECT t.seq FROM rt_private.mentions AS t
-		WHERE t.user_id = m.user_id AND t.room_id = m.room_id AND t.seq > m.last_read_seq
-		UNION
-		SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
-		WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
-		LIMIT 1000) AS few);
-END
-$$;
-COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'number of unread messages that mention a member; at most 1,000';
-
 -- The longest name of a member at each @ counts; @all and @here where no member has that name, and only whole.
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,24 +1,34 @@
 -- 47_marks.sql: read marks, and what is unread.
 
 -- How many messages of others a member has not read; counted up to 1,000, so that a list of rooms stays cheap.
-CREATE FUNCTION rt_private.unread_count(m rt.room_members) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT count(*) FROM (SELECT FROM rt.messages AS t
-		WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id
-			AND t.deleted_at IS NULL
-		LIMIT 1000) AS few);
-END
-$$;
-COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'number of a member''s unread messages, without own and deleted ones; at most 1,000';
+-- Without own and deleted ones.  A view and not functions: the list of rooms counts both for each, in one statement.
+CREATE VIEW rt_private.unread AS
+	SELECT m.room_id, m.user_id, m AS m,
+		(SELECT count(*) FROM (SELECT FROM rt.messages AS t
+			WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id AND t.deleted_at IS NULL
+			LIMIT 1000) AS few) AS messages,
+		(SELECT count(*) FROM (
+			SELECT t.seq FROM rt_private.mentions AS t
+			WHERE t.user_id = m.user_id AND t.room_id = m.room_id AND t.seq > m.last_read_seq
+			UNION
+			SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
+			WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
+			LIMIT 1000) AS few) AS mentions
+	FROM rt.room_members AS m;
+COMMENT ON VIEW rt_private.unread IS 'what members have not read, counted up to 1,000';
+COMMENT ON COLUMN rt_private.unread.room_id IS 'the room';
+COMMENT ON COLUMN rt_private.unread.user_id IS 'the member';
+COMMENT ON COLUMN rt_private.unread.m IS 'the membership';
+COMMENT ON COLUMN rt_private.unread.messages IS 'unread messages, without own and deleted ones';
+COMMENT ON COLUMN rt_private.unread.mentions IS 'unread messages that mention the member';
 
 -- lastSeq says up to where the counts go: a message that commits between this snapshot and our commit may be told first.
 CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
-		'mentionCount', rt_private.mention_count(m), 'lastSeq', (SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = m.room_id),
-		'timestamp', rt_private.iso(clock_timestamp()));
+	RETURN (SELECT json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', u.messages,
+			'mentionCount', u.mentions, 'lastSeq', r.last_seq, 'timestamp', rt_private.iso(clock_timestamp()))
+		FROM rt_private.unread AS u JOIN rt.rooms AS r ON r.id = u.room_id WHERE u.room_id = m.room_id AND u.user_id = m.user_id);
 END
 $$;
 COMMENT ON FUNCTION rt_private.read_state(rt.room_members) IS 'chat-read-state';

@@ -81,6 +81,8 @@ DROP FUNCTION rt_private.tell_roaming(text[]);
 DROP FUNCTION rt_private.gateways_gone(text[]);
 DROP FUNCTION rt_api.roaming(text, jsonb);
 DROP FUNCTION rt_private.token_json(rt.users);
+DROP FUNCTION rt_private.unread_count(rt.room_members);
+DROP FUNCTION rt_private.room_json(rt.rooms, rt.room_members);
 DROP FUNCTION rt_private.read_outgoing(bigint, text, jsonb, bigint, integer);
 DROP FUNCTION rt_private.send_result(rt_private.outgoing, rt.messages, boolean);
 DROP FUNCTION rt_private.send_all(bigint, jsonb);
@@ -89,6 +91,7 @@ DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
 DROP FUNCTION rt_private.webrtc_config(text);
 DROP FUNCTION rt_private.stat_relay();
+DROP FUNCTION rt_private.room_json_for(rt.rooms, text);
 DROP TABLE rt_private.deletions;
 DROP TYPE rt_private.outgoing;
 
@@ -3000,21 +3003,6 @@ COMMENT ON COLUMN rt_private.mentions_all.seq IS 'the message';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions_all', '');
 
-CREATE FUNCTION rt_private.mention_count(m rt.room_members) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (SELECT count(*) FROM (
-		SELECT t.seq FROM rt_private.mentions AS t
-		WHERE t.user_id = m.user_id AND t.room_id = m.room_id AND t.seq > m.last_read_seq
-		UNION
-		SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
-		WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
-		LIMIT 1000) AS few);
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.mention_count(rt.room_members) IS 'number of unread messages that mention a member; at most 1,000';
-
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -3704,14 +3692,38 @@ $$;
 
 COMMENT ON FUNCTION rt_private.own_hidden() IS 'rooms that hide older messages from the acting user, with the last hidden message';
 
-COMMENT ON FUNCTION rt_private.unread_count(rt.room_members) IS 'number of a member''s unread messages, without own and deleted ones; at most 1,000';
+CREATE VIEW rt_private.unread AS
+	SELECT m.room_id, m.user_id, m AS m,
+		(SELECT count(*) FROM (SELECT FROM rt.messages AS t
+			WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq AND t.sender_id IS DISTINCT FROM m.user_id AND t.deleted_at IS NULL
+			LIMIT 1000) AS few) AS messages,
+		(SELECT count(*) FROM (
+			SELECT t.seq FROM rt_private.mentions AS t
+			WHERE t.user_id = m.user_id AND t.room_id = m.room_id AND t.seq > m.last_read_seq
+			UNION
+			SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
+			WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
+			LIMIT 1000) AS few) AS mentions
+	FROM rt.room_members AS m;
+
+COMMENT ON VIEW rt_private.unread IS 'what members have not read, counted up to 1,000';
+
+COMMENT ON COLUMN rt_private.unread.room_id IS 'the room';
+
+COMMENT ON COLUMN rt_private.unread.user_id IS 'the member';
+
+COMMENT ON COLUMN rt_private.unread.m IS 'the membership';
+
+COMMENT ON COLUMN rt_private.unread.messages IS 'unread messages, without own and deleted ones';
+
+COMMENT ON COLUMN rt_private.unread.mentions IS 'unread messages that mention the member';
 
 CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', rt_private.unread_count(m),
-		'mentionCount', rt_private.mention_count(m), 'lastSeq', (SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = m.room_id),
-		'timestamp', rt_private.iso(clock_timestamp()));
+	RETURN (SELECT json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', u.messages,
+			'mentionCount', u.mentions, 'lastSeq', r.last_seq, 'timestamp', rt_private.iso(clock_timestamp()))
+		FROM rt_private.unread AS u JOIN rt.rooms AS r ON r.id = u.room_id WHERE u.room_id = m.room_id AND u.user_id = m.user_id);
 END
 $$;
 
@@ -7418,28 +7430,38 @@ $$;
 
 COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is not an admin';
 
-CREATE OR REPLACE FUNCTION rt_private.room_json(r rt.rooms, m rt.room_members) RETURNS jsonb
+CREATE FUNCTION rt_private.rooms_json(actor text, ids bigint[]) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	hidden bigint := CASE r.history WHEN 'joined' THEN m.first_seq ELSE 0 END;
-	last_message json := (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
-		WHERE h.room_id = r.id AND h.seq > hidden ORDER BY h.seq DESC LIMIT 1);
-	peer json;
 BEGIN
-	IF r.kind = 'direct' THEN
-		peer := (SELECT rt_private.user_json(u) FROM rt.users AS u
-			WHERE u.id = ANY (rt_private.direct_users(r.direct_key)) AND u.id <> m.user_id);
-	END IF;
-	RETURN rt_private.room_settings(r) || jsonb_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind, 'role', m.role,
-		'notifications', rt_private.notification_level(m), 'createdBy', r.created_by,
-		'memberCount', rt_private.member_count(r),
-		'lastSeq', r.last_seq, 'lastChange', rt_private.last_change(r.id),
-		'lastMessage', last_message,
-		'unreadCount', rt_private.unread_count(m), 'mentionCount', rt_private.mention_count(m),
-		'lastReadSeq', m.last_read_seq, 'createdAt', rt_private.iso(r.created_at),
-		'peer', peer);
+	RETURN (SELECT coalesce(json_agg(json_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind,
+			'topic', r.topic, 'archived', r.archived, 'history', r.history, 'whoMayPost', r.who_may_post,
+			'whoMayAdd', r.who_may_add, 'whoMayPin', r.who_may_pin, 'whoMayMentionAll', r.who_may_mention_all,
+			'role', (u.m).role, 'notifications', json_build_object('level', (u.m).notify, 'mutedUntil', rt_private.iso((u.m).muted_until)),
+			'createdBy', r.created_by,
+			'memberCount', CASE r.kind WHEN 'direct' THEN 2 ELSE (SELECT count(*) FROM rt.room_members AS o WHERE o.room_id = r.id) END,
+			'lastSeq', r.last_seq,
+			'lastChange', coalesce((SELECT c.last_change FROM rt_private.change_counters AS c WHERE c.room_id = r.id), 0),
+			'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
+				WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN (u.m).first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),
+			'unreadCount', u.messages, 'mentionCount', u.mentions, 'lastReadSeq', (u.m).last_read_seq, 'createdAt', rt_private.iso(r.created_at),
+			'peer', CASE r.kind WHEN 'direct' THEN (SELECT rt_private.user_json(p) FROM rt.users AS p
+				WHERE p.id = ANY (rt_private.direct_users(r.direct_key)) AND p.id <> actor) END) ORDER BY t.n), '[]')
+		FROM unnest(ids) WITH ORDINALITY AS t (id, n)
+			CROSS JOIN LATERAL (SELECT o.* FROM rt.rooms AS o WHERE o.id = t.id OFFSET 0) AS r
+			CROSS JOIN LATERAL (SELECT o.* FROM rt_private.unread AS o WHERE o.room_id = t.id AND o.user_id = actor OFFSET 0) AS u);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.rooms_json(text, bigint[]) IS 'rooms as one of their members sees them';
+
+CREATE FUNCTION rt_private.room_json_for(r rt.rooms, actor text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN rt_private.rooms_json(actor, ARRAY[r.id]) -> 0;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.room_json_for(rt.rooms, text) IS 'a room as a user sees it';
 
 CREATE OR REPLACE FUNCTION rt_api.rooms_list(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -7463,10 +7485,7 @@ BEGIN
 			WHERE m.user_id = actor
 				AND (behind.id IS NULL OR (coalesce(r.last_at, r.created_at), r.id) < (behind.at, behind.id::bigint))
 			ORDER BY coalesce(r.last_at, r.created_at) DESC, r.id DESC LIMIT most + 1) AS f) AS t;
-	SELECT coalesce(json_agg(rt_private.room_json(r.r, m.m) ORDER BY t.n), '[]') INTO rooms
-	FROM unnest(ids) WITH ORDINALITY AS t (id, n)
-	CROSS JOIN LATERAL (SELECT r FROM rt.rooms AS r WHERE r.id = t.id OFFSET 0) AS r
-	CROSS JOIN LATERAL (SELECT m FROM rt.room_members AS m WHERE m.room_id = t.id AND m.user_id = actor OFFSET 0) AS m;
+	rooms := rt_private.rooms_json(actor, ids);
 	RETURN json_build_object('status', 200, 'data', rooms, 'count', json_array_length(rooms), 'nextCursor', next_cursor);
 END
 $$;

@@ -7,7 +7,7 @@ async function truthOf(cluster) {
     cluster.sql(`SELECT m.room_id::text AS room, m.user_id AS user, m.role, m.last_read_seq::int AS read,
         (SELECT count(*)::int FROM rt.messages t WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq
            AND t.sender_id <> m.user_id AND t.deleted_at IS NULL) AS unread,
-        rt_private.mention_count(m)::int AS mentions
+        (SELECT u.mentions::int FROM rt_private.unread u WHERE u.room_id = m.room_id AND u.user_id = m.user_id) AS mentions
       FROM rt.room_members m`),
     cluster.sql(`SELECT h.room_id::text AS room, h.seq::int, (h.m).content, (h.m).sender_id AS sender, (h.m).deleted_at IS NOT NULL AS deleted
       FROM rt_private.history h ORDER BY 1, 2`),
