@@ -122,7 +122,7 @@ for (const workers of [1, 2]) {
   });
 }
 
-test('whoever is removed while the ring is full gets nothing more', { timeout: 300_000 }, async () => {
+test('whoever is removed while the ring is full gets nothing more', { timeout: 900_000 }, async () => {
   const cluster = await Cluster.start({ 'rt.ring_size': '64kB', 'rt.media_workers': 0 });
   clusters.push(cluster);
   const [ann, bob] = await cluster.users('ann', 'bob');

@@ -69,7 +69,7 @@ describe('one user on two workers', () => {
     }
   }
 
-  test('each socket is told by itself, wherever the user has joined', { timeout: 120_000 }, async () => {
+  test('each socket is told by itself, wherever the user has joined', { timeout: 600_000 }, async () => {
     cluster = await Cluster.start({ 'rt.gateway_workers': 2 });
     [, token] = await cluster.users('alice', 'bob');
     roomId = await cluster.room('two workers', 'alice', 'bob');

@@ -235,7 +235,7 @@ sub http
 sub is_ready
 {
 	my ($self) = @_;
-	return $self->http('GET', '/readyz', timeout => 5)->{status} == 200;
+	return $self->http('GET', '/readyz', timeout => 15)->{status} == 200;
 }
 
 # ---- helpers -----------------------------------------------------------------
