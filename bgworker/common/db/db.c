@@ -433,10 +433,20 @@ rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const
 	dispatch(db);
 }
 
+static void
+on_silent(void *arg)
+{
+	struct rt_db *db = arg;
+
+	for (int i = 0; i < RT_DB_LANES; i++)
+		for (int j = 0; j < db->lanes[i].npipes; j++)
+			rt_dbpipe_leave_silent(db->lanes[i].pipes[j]);
+}
+
 void
 rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg)
 {
-	db->listener = rt_dblisten_new(db->loop, &db->login, channel, on_notify, on_listen, arg);
+	db->listener = rt_dblisten_new(db->loop, &db->login, channel, on_notify, on_listen, arg, on_silent, db);
 }
 
 void

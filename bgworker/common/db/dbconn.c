@@ -1,16 +1,21 @@
 /* dbconn.c: see dbconn.h.
  *
- *     DOWN ──timer──> CONNECTING ──logged in──> SETTING ──settings are in force──> UP
- *       ^                 │                        │                               │
- *       └─────────────────┴── fail_attempt() ──────┘          rt_dbconn_drop() ────┘
+ *     CONNECTING ──a host lets us in──> SETTING ──settings are in force──> UP
+ *         ^                                │                               │
+ *         └────────────────────────────────┴────── rt_dbconn_drop() ───────┘
+ *
+ * While CONNECTING, each host of the connection string has attempts of its own (struct attempt), one after the other,
+ * and the first one to let us in is taken.  So a host that is silent holds up nobody, and one that is promoted is
+ * found within BACKOFF_MOST_OF_SEVERAL_MS.  The hosts begin in their order, each STAGGER_MS after the one before it
+ * or when that has failed; the host that was lost comes last.
  *
  * What must stay true:
  *
  * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but
  *   the log's.
- * - The pause before an attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once it was UP.
- * - An attempt ends after rt_dbhosts_limit_ms(); a connection that is UP and answers nothing is dropped by who uses
- * it.
+ * - The pause before a host's next attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once a
+ *   connection was UP.
+ * - An attempt ends after LIMIT_MS; a connection that is UP and answers nothing is dropped by who uses it.
  * - A refused login is an error with the words `login failed`: the supervisor looks for them, and stores the password
  *   again. */
 #include "dbconn.h"
@@ -27,15 +32,29 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000
 #define BACKOFF_MOST_OF_SEVERAL_MS 500 /* one of them may be promoted at any moment */
+#define STAGGER_MS 500
+#define LIMIT_MS 10000
 #define SQLSTATE_LEN 5
 #define COMPLAIN_EVERY_MS 30000 /* a server that is down must not fill the log */
 
 enum state
 {
-	DOWN, /* waits for the next attempt */
 	CONNECTING,
 	SETTING, /* the session's settings are on their way */
 	UP
+};
+
+/* Of one host. */
+struct attempt
+{
+	struct rt_dbconn *conn;
+	PGconn *pg; /* NULL: none is under way */
+	struct rt_watch *watch;
+	struct rt_timer *timer; /* the next attempt, or the end of this one */
+	uint64_t backoff_ms;
+	uint64_t complained_ms;
+	bool reached; /* the server answered during this attempt */
+	bool waits;   /* for its first attempt, and for those before it */
 };
 
 struct rt_dbconn
@@ -46,16 +65,27 @@ struct rt_dbconn
 	int statement_timeout_ms;
 	int lock_timeout_ms;
 	enum state state;
+	struct attempt attempts[RT_DBHOSTS_MOST];
+	int nhosts;
+	int host; /* the one that is connected, or was */
 	PGconn *pg;
 	struct rt_watch *watch;
-	struct rt_timer *timer; /* next attempt, or end of this one */
-	uint64_t backoff_ms;
-	uint64_t complained_ms;
-	bool reached; /* the server answered during this attempt */
-	struct rt_dbhosts hosts;
+	struct rt_timer *timer; /* end of SETTING */
+	uint64_t heard_ms;
 };
 
 static void on_socket(void *arg, int events);
+
+static void
+close_attempt(struct attempt *a)
+{
+	rt_watch_free(a->watch);
+	a->watch = NULL;
+	PQfinish(a->pg);
+	a->pg = NULL;
+	a->waits = false;
+	rt_timer_stop(a->timer);
+}
 
 static void
 close_connection(struct rt_dbconn *c)
@@ -64,16 +94,53 @@ close_connection(struct rt_dbconn *c)
 	c->watch = NULL;
 	PQfinish(c->pg);
 	c->pg = NULL;
+	rt_timer_stop(c->timer);
+}
+
+/* Host number i behind the one that was lost. */
+static struct attempt *
+in_order(struct rt_dbconn *c, int i)
+{
+	return &c->attempts[(c->host + 1 + i) % c->nhosts];
 }
 
 static void
-try_later(struct rt_dbconn *c)
+begin(struct rt_dbconn *c)
 {
-	uint64_t most_ms = c->hosts.count > 1 ? BACKOFF_MOST_OF_SEVERAL_MS : BACKOFF_MOST_MS;
+	c->state = CONNECTING;
+	c->nhosts = rt_dbhosts_count(c->login->conninfo);
+	c->host %= c->nhosts;
+	for (int i = 0; i < c->nhosts; i++)
+	{
+		struct attempt *a = in_order(c, i);
 
-	c->state = DOWN;
-	rt_timer_start(c->timer, c->backoff_ms);
-	c->backoff_ms = c->backoff_ms * 2 > most_ms ? most_ms : c->backoff_ms * 2;
+		a->waits = i > 0;
+		rt_timer_start(a->timer, a->backoff_ms + (uint64_t) i * STAGGER_MS);
+	}
+}
+
+/* Who waits for this one need not wait any longer. */
+static void
+let_next_begin(struct rt_dbconn *c)
+{
+	for (int i = 0; i < c->nhosts; i++)
+	{
+		struct attempt *a = in_order(c, i);
+
+		if (!a->waits)
+			continue;
+		a->waits = false;
+		rt_timer_start(a->timer, 0);
+		return;
+	}
+}
+
+static void
+double_backoff(struct attempt *a)
+{
+	uint64_t most_ms = a->conn->nhosts > 1 ? BACKOFF_MOST_OF_SEVERAL_MS : BACKOFF_MOST_MS;
+
+	a->backoff_ms = a->backoff_ms * 2 > most_ms ? most_ms : a->backoff_ms * 2;
 }
 
 /* The SQLSTATE in "severity:  SQLSTATE: message", which is what the server said before anybody had logged in; NULL:
@@ -100,35 +167,37 @@ rt_dbconn_is_login_refused(const char *reason)
 }
 
 /* Who we are is wrong, or may not come in.  The server refuses anybody while it starts or stops, and when it has too
- * many. */
+ * many.  Of several, one may be a standby. */
 static bool
-is_login_refused(const struct rt_dbconn *c, const char *reason)
+is_login_refused(const struct attempt *a, const char *reason)
 {
-	return find_sqlstate(reason) == NULL ? c->reached : rt_dbconn_is_login_refused(reason);
+	return find_sqlstate(reason) == NULL ? a->reached && a->conn->nhosts == 1 : rt_dbconn_is_login_refused(reason);
 }
 
 static void
-complain(struct rt_dbconn *c, const char *reason)
+complain(struct attempt *a, const char *reason)
 {
-	uint64_t now = rt_loop_now_ms(c->loop);
+	uint64_t now = rt_loop_now_ms(a->conn->loop);
 	char first_line[400];
 
-	if (c->complained_ms != 0 && now - c->complained_ms < COMPLAIN_EVERY_MS)
+	if (a->complained_ms != 0 && now - a->complained_ms < COMPLAIN_EVERY_MS)
 		return;
-	c->complained_ms = now;
+	a->complained_ms = now;
 	snprintf(first_line, sizeof(first_line), "%.*s", (int) strcspn(reason, "\n"), reason);
-	if (is_login_refused(c, reason))
+	if (is_login_refused(a, reason))
 		rt_log(RT_LOG_ERROR, "db", "login failed: %s", first_line);
 	else
 		rt_log(RT_LOG_WARNING, "db", "connection failed: %s", first_line);
 }
 
 static void
-fail_attempt(struct rt_dbconn *c, const char *reason)
+fail_attempt(struct attempt *a, const char *reason)
 {
-	complain(c, reason);
-	close_connection(c);
-	try_later(c);
+	complain(a, reason);
+	close_attempt(a);
+	rt_timer_start(a->timer, a->backoff_ms);
+	double_backoff(a);
+	let_next_begin(a->conn);
 }
 
 void
@@ -136,18 +205,18 @@ rt_dbconn_drop(struct rt_dbconn *c, const char *why)
 {
 	bool was_up = c->state == UP;
 
-	if (c->state == DOWN)
+	if (c->state == CONNECTING)
 		return;
-	if (!was_up)
-	{
-		fail_attempt(c, why);
-		return;
-	}
-	rt_log(RT_LOG_WARNING, "db", "connection lost: %.*s", (int) strcspn(why, "\n"), why);
+	if (was_up)
+		rt_log(RT_LOG_WARNING, "db", "connection lost: %.*s", (int) strcspn(why, "\n"), why);
+	else
+		complain(&c->attempts[c->host], why);
 	close_connection(c);
-	rt_dbhosts_lost(&c->hosts);
-	try_later(c);
-	c->user.on_down(c->user.arg);
+	begin(c);
+	if (was_up)
+		c->user.on_down(c->user.arg);
+	else
+		double_backoff(&c->attempts[c->host]);
 }
 
 static void
@@ -212,9 +281,11 @@ finish_settings(struct rt_dbconn *c)
 			rt_timer_stop(c->timer);
 			PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
 			c->state = UP;
-			c->backoff_ms = BACKOFF_FIRST_MS;
-			c->complained_ms = 0;
-			rt_dbhosts_answered(&c->hosts);
+			for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+			{
+				c->attempts[i].backoff_ms = BACKOFF_FIRST_MS;
+				c->attempts[i].complained_ms = 0;
+			}
 			c->user.on_up(c->user.arg);
 			return;
 		}
@@ -228,28 +299,10 @@ finish_settings(struct rt_dbconn *c)
 	}
 }
 
-/* libpq may close its descriptor and open another one between two polls, so the watch is made anew. */
-static void
-go_on_connecting(struct rt_dbconn *c)
-{
-	PostgresPollingStatusType status;
-
-	rt_watch_free(c->watch);
-	c->watch = NULL;
-	status = PQconnectPoll(c->pg);
-	if (PQstatus(c->pg) == CONNECTION_AWAITING_RESPONSE || PQstatus(c->pg) == CONNECTION_AUTH_OK)
-		c->reached = true;
-	if (status == PGRES_POLLING_OK)
-		send_settings(c);
-	else if (status == PGRES_POLLING_FAILED)
-		fail_attempt(c, PQerrorMessage(c->pg));
-	else
-		set_watch(c, status == PGRES_POLLING_READING ? RT_READABLE : RT_WRITABLE);
-}
-
 static void
 read_input(struct rt_dbconn *c)
 {
+	c->heard_ms = rt_loop_now_ms(c->loop);
 	if (!PQconsumeInput(c->pg))
 		rt_dbconn_drop(c, PQerrorMessage(c->pg));
 	else if (c->state == SETTING)
@@ -258,17 +311,19 @@ read_input(struct rt_dbconn *c)
 		c->user.on_input(c->user.arg);
 }
 
+void
+rt_dbconn_read(struct rt_dbconn *c)
+{
+	if (c->pg != NULL && PQsocket(c->pg) >= 0)
+		read_input(c);
+}
+
 static void
 on_socket(void *arg, int events)
 {
 	struct rt_dbconn *c = arg;
 
 	rt_activity_begin(RT_ACTIVITY_DATABASE);
-	if (c->state == CONNECTING)
-	{
-		go_on_connecting(c);
-		return;
-	}
 	if (events & RT_READABLE)
 		read_input(c);
 	if ((events & RT_WRITABLE) && c->state >= SETTING)
@@ -284,41 +339,93 @@ on_notice(void *arg, const PGresult *result)
 	rt_log(RT_LOG_DEBUG, "db", "notice %s", sqlstate == NULL ? "without a code" : sqlstate);
 }
 
+/* This host lets us in: nobody needs the others any longer. */
 static void
-start_attempt(struct rt_dbconn *c)
+take(struct attempt *a)
 {
-	c->state = CONNECTING;
-	c->reached = false;
-	c->pg = rt_dbhosts_connect(&c->hosts, c->login->conninfo);
-	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
+	struct rt_dbconn *c = a->conn;
+
+	c->pg = a->pg;
+	a->pg = NULL;
+	c->host = (int) (a - c->attempts);
+	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+		close_attempt(&c->attempts[i]);
+	rt_timer_start(c->timer, LIMIT_MS);
+	send_settings(c);
+}
+
+/* libpq may close its descriptor and open another one between two polls, so the watch is made anew. */
+static void
+go_on_connecting(void *arg, int events)
+{
+	struct attempt *a = arg;
+	PostgresPollingStatusType status;
+
+	rt_activity_begin(RT_ACTIVITY_DATABASE);
+	rt_watch_free(a->watch);
+	a->watch = NULL;
+	status = PQconnectPoll(a->pg);
+	if (PQstatus(a->pg) == CONNECTION_AWAITING_RESPONSE || PQstatus(a->pg) == CONNECTION_AUTH_OK)
+		a->reached = true;
+	if (status == PGRES_POLLING_OK)
+		take(a);
+	else if (status == PGRES_POLLING_FAILED)
+		fail_attempt(a, PQerrorMessage(a->pg));
+	else
 	{
-		fail_attempt(c, c->pg == NULL ? "out of memory" : PQerrorMessage(c->pg));
-		return;
+		a->watch = rt_watch_new(a->conn->loop, PQsocket(a->pg), go_on_connecting, a);
+		rt_watch_set(a->watch, status == PGRES_POLLING_READING ? RT_READABLE : RT_WRITABLE);
 	}
-	PQsetNoticeReceiver(c->pg, on_notice, NULL);
-	PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
-	rt_timer_start(c->timer, rt_dbhosts_limit_ms(&c->hosts));
-	set_watch(c, RT_WRITABLE);
 }
 
 static void
-give_up_attempt(struct rt_dbconn *c)
+start_attempt(struct attempt *a)
 {
+	struct rt_dbconn *c = a->conn;
+	const char *conninfo = c->login->conninfo;
+
+	a->waits = false;
+	a->reached = false;
+	a->pg = c->nhosts > 1 ? rt_dbhosts_connect_to(conninfo, (int) (a - c->attempts)) : PQconnectStart(conninfo);
+	if (a->pg == NULL || PQstatus(a->pg) == CONNECTION_BAD)
+	{
+		fail_attempt(a, a->pg == NULL ? "out of memory" : PQerrorMessage(a->pg));
+		return;
+	}
+	PQsetNoticeReceiver(a->pg, on_notice, NULL);
+	PQsetErrorVerbosity(a->pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
+	rt_timer_start(a->timer, LIMIT_MS);
+	a->watch = rt_watch_new(c->loop, PQsocket(a->pg), go_on_connecting, a);
+	rt_watch_set(a->watch, RT_WRITABLE);
+}
+
+static void
+on_attempt_timer(void *arg)
+{
+	struct attempt *a = arg;
+	struct rt_dbconn *c = a->conn;
 	char reason[RT_DBHOSTS_REASON_BYTES];
 
-	rt_dbhosts_late(&c->hosts, c->pg, reason);
-	rt_dbconn_drop(c, reason);
+	if (a->pg != NULL)
+	{
+		rt_dbhosts_explain(a->pg, c->nhosts, reason);
+		fail_attempt(a, reason);
+	}
+	else if (c->nhosts != rt_dbhosts_count(c->login->conninfo))
+	{
+		/* The connection string has changed. */
+		for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+			close_attempt(&c->attempts[i]);
+		begin(c);
+	}
+	else
+		start_attempt(a);
 }
 
 static void
 on_timer(void *arg)
 {
-	struct rt_dbconn *c = arg;
-
-	if (c->state == DOWN)
-		start_attempt(c);
-	else if (c->state != UP)
-		give_up_attempt(c);
+	rt_dbconn_drop(arg, "no answer in time");
 }
 
 struct rt_dbconn *
@@ -332,9 +439,13 @@ rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statem
 	c->login = login;
 	c->statement_timeout_ms = statement_timeout_ms;
 	c->lock_timeout_ms = lock_timeout_ms;
-	c->backoff_ms = BACKOFF_FIRST_MS;
 	c->timer = rt_timer_new(l, on_timer, c);
-	rt_timer_start(c->timer, 0);
+	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+		c->attempts[i] = (struct attempt){.conn = c, .timer = rt_timer_new(l, on_attempt_timer, &c->attempts[i])};
+	c->host = rt_dbhosts_count(login->conninfo) - 1; /* the first one is the next */
+	begin(c);
+	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+		c->attempts[i].backoff_ms = BACKOFF_FIRST_MS;
 	return c;
 }
 
@@ -345,6 +456,11 @@ rt_dbconn_free(struct rt_dbconn *c)
 		return;
 	close_connection(c);
 	rt_timer_free(c->timer);
+	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+	{
+		close_attempt(&c->attempts[i]);
+		rt_timer_free(c->attempts[i].timer);
+	}
 	free(c);
 }
 
@@ -352,6 +468,18 @@ bool
 rt_dbconn_up(const struct rt_dbconn *c)
 {
 	return c->state == UP;
+}
+
+bool
+rt_dbconn_has_several_hosts(const struct rt_dbconn *c)
+{
+	return c->nhosts > 1;
+}
+
+uint64_t
+rt_dbconn_heard_ms(const struct rt_dbconn *c)
+{
+	return c->heard_ms;
 }
 
 PGconn *

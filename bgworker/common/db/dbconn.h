@@ -34,8 +34,11 @@ void rt_dbconn_free(struct rt_dbconn *c); /* without on_down; NULL is fine */
 bool rt_dbconn_is_login_refused(const char *reason);
 
 bool rt_dbconn_up(const struct rt_dbconn *c);
+bool rt_dbconn_has_several_hosts(const struct rt_dbconn *c);
+uint64_t rt_dbconn_heard_ms(const struct rt_dbconn *c);    /* when anything came last, by the loop's clock */
 PGconn *rt_dbconn_pg(struct rt_dbconn *c);                 /* lent while up */
 void rt_dbconn_flush(struct rt_dbconn *c);                 /* after anything was sent */
+void rt_dbconn_read(struct rt_dbconn *c);                  /* what is there already; on_input may run */
 void rt_dbconn_drop(struct rt_dbconn *c, const char *why); /* on_down comes at once; reconnects */
 
 #endif

@@ -62,6 +62,22 @@ turned(const char *list, int first)
 	return copy;
 }
 
+/* Item number i alone.  A single item stands for all hosts. */
+static char *
+picked(const char *list, int i)
+{
+	const char *from = list;
+
+	for (; i > 0 && from != NULL; i--)
+	{
+		from = strchr(from, ',');
+		from = from == NULL ? NULL : from + 1;
+	}
+	if (from == NULL)
+		from = list;
+	return rt_strndup(from, strcspn(from, ","));
+}
+
 bool
 rt_dbhosts_lists(const char *keyword)
 {
@@ -69,7 +85,7 @@ rt_dbhosts_lists(const char *keyword)
 }
 
 static PGconn *
-connect_from(const PQconninfoOption *options, int first)
+connect_with(const PQconninfoOption *options, char *(*edit)(const char *list, int i), int i)
 {
 	char *lists[LISTS];
 	const char **keywords, **values;
@@ -86,7 +102,7 @@ connect_from(const PQconninfoOption *options, int first)
 		if (o->val == NULL)
 			continue;
 		keywords[n] = o->keyword;
-		values[n++] = rt_dbhosts_lists(o->keyword) ? (lists[nlists++] = turned(o->val, first)) : o->val;
+		values[n++] = rt_dbhosts_lists(o->keyword) ? (lists[nlists++] = edit(o->val, i)) : o->val;
 	}
 	keywords[n] = values[n] = NULL;
 	pg = PQconnectStartParams(keywords, values, 0);
@@ -105,7 +121,53 @@ rt_dbhosts_connect(struct rt_dbhosts *h, const char *conninfo)
 
 	h->count = options == NULL ? 1 : hosts_in(options);
 	h->first %= h->count;
-	pg = h->first == 0 ? PQconnectStart(conninfo) : connect_from(options, h->first);
+	pg = h->first == 0 ? PQconnectStart(conninfo) : connect_with(options, turned, h->first);
+	PQconninfoFree(options);
+	return pg;
+}
+
+/* What chooses between several hosts that would do can be left to libpq alone. */
+static bool
+chooses(const PQconninfoOption *o)
+{
+	if (strcmp(o->keyword, "target_session_attrs") == 0)
+		return strcmp(o->val, "prefer-standby") == 0;
+	return strcmp(o->keyword, "load_balance_hosts") == 0 && strcmp(o->val, "disable") != 0;
+}
+
+/* Where lists differ in length, libpq says so. */
+static bool
+fits(const PQconninfoOption *o, int nhosts)
+{
+	int n = rt_dbhosts_lists(o->keyword) ? rt_dbhosts_items(o->val) : 1;
+
+	return n == nhosts || (n == 1 && strcmp(o->keyword, "port") == 0) || !rt_dbhosts_lists(o->keyword);
+}
+
+int
+rt_dbhosts_count(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	int n;
+
+	if (options == NULL)
+		return 1;
+	n = hosts_in(options);
+	for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+	{
+		if (o->val != NULL && (chooses(o) || !fits(o, hosts_in(options))))
+			n = 1;
+	}
+	PQconninfoFree(options);
+	return n > RT_DBHOSTS_MOST ? 1 : n;
+}
+
+PGconn *
+rt_dbhosts_connect_to(const char *conninfo, int i)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	PGconn *pg = options == NULL ? PQconnectStart(conninfo) : connect_with(options, picked, i);
+
 	PQconninfoFree(options);
 	return pg;
 }
@@ -125,23 +187,16 @@ rt_dbhosts_limit_ms(const struct rt_dbhosts *h)
 void
 rt_dbhosts_late(struct rt_dbhosts *h, const PGconn *pg, char reason[RT_DBHOSTS_REASON_BYTES])
 {
+	rt_dbhosts_explain(pg, h->count, reason);
+	h->nlate++;
+	h->first = (h->first + 1) % h->count;
+}
+
+void
+rt_dbhosts_explain(const PGconn *pg, int count, char reason[RT_DBHOSTS_REASON_BYTES])
+{
 	snprintf(reason, RT_DBHOSTS_REASON_BYTES, "no answer in time");
-	if (h->count > 1)
+	if (count > 1)
 		snprintf(reason, RT_DBHOSTS_REASON_BYTES, "no answer in time from %.200s, port %.20s", PQhost(pg),
 				 PQport(pg));
-	h->nlate++;
-	rt_dbhosts_lost(h);
-}
-
-void
-rt_dbhosts_answered(struct rt_dbhosts *h)
-{
-	h->nlate = 0;
-}
-
-void
-rt_dbhosts_lost(struct rt_dbhosts *h)
-{
-	if (h->count > 1)
-		h->first = (h->first + 1) % h->count;
 }

@@ -1,7 +1,9 @@
 /* dblisten.c: see dblisten.h.
  *
  * A turn hands on a bounded number of notifications; libpq keeps the rest.  A connection on which nothing came
- * for a while is asked for a sign of life, since a listener never writes and would not notice a dead peer. */
+ * for a while is asked for a sign of life, since a listener never writes and would not notice a dead peer.  Where
+ * there is another server to go to, that is done sooner, and told: the other connections are to a silent server too.
+ */
 #include "dblisten.h"
 
 #include <libpq-fe.h>
@@ -15,6 +17,9 @@
 #define NOTIFICATIONS_A_TURN 500
 #define QUIET_MS 10000 /* then it is asked */
 #define ANSWER_MS 5000 /* and must answer */
+/* With several hosts: a silent one is left within 5 s. */
+#define QUIET_OF_SEVERAL_MS 2000
+#define ANSWER_OF_SEVERAL_MS 3000
 #define STATEMENT_TIMEOUT_MS 10000
 
 struct rt_dblisten
@@ -26,6 +31,8 @@ struct rt_dblisten
 	rt_db_notify_cb on_notify;
 	rt_db_listen_cb on_listen;
 	void *arg;
+	rt_dblisten_silent_cb on_silent;
+	void *silent_arg;
 	bool listening;
 	bool asked;
 };
@@ -91,7 +98,7 @@ on_input(void *arg)
 	if (!take_results(d))
 		return;
 	if (!d->asked)
-		rt_timer_start(d->quiet, QUIET_MS);
+		rt_timer_start(d->quiet, rt_dbconn_has_several_hosts(d->conn) ? QUIET_OF_SEVERAL_MS : QUIET_MS);
 	if (!d->listening && !d->asked)
 	{
 		d->listening = true;
@@ -110,7 +117,7 @@ ask(struct rt_dblisten *d, const char *sql)
 		return;
 	}
 	d->asked = true;
-	rt_timer_start(d->quiet, ANSWER_MS);
+	rt_timer_start(d->quiet, rt_dbconn_has_several_hosts(d->conn) ? ANSWER_OF_SEVERAL_MS : ANSWER_MS);
 	rt_dbconn_flush(d->conn);
 }
 
@@ -121,10 +128,18 @@ on_quiet(void *arg)
 
 	if (!rt_dbconn_up(d->conn))
 		return;
-	if (d->asked)
-		rt_dbconn_drop(d->conn, "no answer in time");
-	else
+	if (!d->asked)
+	{
 		ask(d, "SELECT 1");
+		return;
+	}
+	/* It may be us who were stopped: then the answer is here. */
+	rt_dbconn_read(d->conn);
+	if (!d->asked || !rt_dbconn_up(d->conn))
+		return;
+	rt_dbconn_drop(d->conn, "no answer in time");
+	if (rt_dbconn_has_several_hosts(d->conn))
+		d->on_silent(d->silent_arg);
 }
 
 static void
@@ -153,7 +168,8 @@ on_down(void *arg)
 
 struct rt_dblisten *
 rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
-				rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg)
+				rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg, rt_dblisten_silent_cb on_silent,
+				void *silent_arg)
 {
 	struct rt_dblisten *d = rt_alloc(sizeof(*d));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = d};
@@ -162,6 +178,8 @@ rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const ch
 	d->on_notify = on_notify;
 	d->on_listen = on_listen;
 	d->arg = arg;
+	d->on_silent = on_silent;
+	d->silent_arg = silent_arg;
 	d->rest = rt_timer_new(l, on_rest, d);
 	d->quiet = rt_timer_new(l, on_quiet, d);
 	d->conn = rt_dbconn_new(l, login, STATEMENT_TIMEOUT_MS, 0, &user);

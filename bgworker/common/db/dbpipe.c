@@ -20,6 +20,7 @@
 #define DEPTH_MAX 64
 #define LOCK_PATIENCE_US 8000000 /* a call that waits for locks is tried again so long */
 #define ANSWER_GRACE_MS 5000     /* beyond the statement's own limit */
+#define HEARD_MS 3000            /* a connection that was heard since then is to another server than the silent one */
 
 struct rt_dbpipe
 {
@@ -314,4 +315,12 @@ rt_dbpipe_check(struct rt_dbpipe *p, uint64_t now_ms)
 {
 	if (p->head != NULL && now_ms > p->head->since_ms + (uint64_t) p->answer_limit_ms)
 		rt_dbconn_drop(p->conn, "no answer in time");
+}
+
+void
+rt_dbpipe_leave_silent(struct rt_dbpipe *p)
+{
+	if (!rt_dbconn_up(p->conn) || rt_dbconn_heard_ms(p->conn) + HEARD_MS > rt_loop_now_ms(p->loop))
+		return;
+	rt_dbconn_drop(p->conn, "the server is silent");
 }

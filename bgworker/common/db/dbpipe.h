@@ -35,5 +35,6 @@ bool rt_dbpipe_has_room(const struct rt_dbpipe *p);               /* up, and not
 void rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call); /* takes the call */
 void rt_dbpipe_flush(struct rt_dbpipe *p);                        /* after one or several calls were sent */
 void rt_dbpipe_check(struct rt_dbpipe *p, uint64_t now_ms);       /* drops a connection that has stopped answering */
+void rt_dbpipe_leave_silent(struct rt_dbpipe *p);                 /* the server is silent: so is this connection */
 
 #endif
