@@ -260,6 +260,26 @@ SELECT cpu_percent, packets_per_second FROM rt.stat_media_workers WHERE worker =
 SELECT rt_api.media_heartbeat(NULL, '{"worker":"w3","load":1,"totals":{"cpuPercent":17,"packetsPerSecond":4294967296}}') ->> 'known' AS known;
 SELECT cpu_percent, packets_per_second FROM rt.stat_media_workers WHERE worker = 'w3';
 
+-- Statistics apart from the heartbeat.  Thousands of them, by a plan that was cached while the tables were empty: they are
+-- looked up one by one, whatever the planner thought.  It takes tenths of a second; a quadratic plan took minutes.
+SELECT rt_api.media_stats(NULL, jsonb_build_object('worker', 'w3', 'stats', jsonb_build_array(
+	jsonb_build_object('type', 'transport', 'id', (SELECT id FROM rt_private.media_transports WHERE participant_id = :ben), 'bytes', 7),
+	'{"type":"consumer","id":"nowhere"}'::jsonb, '{"type":"nothing"}'::jsonb)));
+SELECT bytes, estimate_bps FROM rt.stat_media WHERE meeting_id = :m;
+SELECT rt_api.media_stats(NULL, '{"worker":"w3","stats":"none"}');
+VACUUM ANALYZE rt_private.media_consumers;
+SELECT count(rt_api.media_stats(NULL, '{"worker":"w3","stats":[{"type":"consumer","id":"nowhere"}]}')) AS cached FROM generate_series(1, 10);
+SET statement_timeout = '60s';
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO rt_private.media_consumers (id, transport_id, producer_id, worker, meeting_id, participant_id, kind)
+SELECT 'v-c' || i, 'v-t', 'v-d', 'w3', :m, :ben, 'audio' FROM generate_series(1, 4000) AS i;
+SELECT rt_api.media_stats(NULL, jsonb_build_object('worker', 'w3', 'stats',
+	(SELECT jsonb_agg(jsonb_build_object('type', 'consumer', 'id', 'v-c' || i, 'packets', i)) FROM generate_series(1, 4000) AS i)));
+SELECT count(*) FROM rt_private.media_consumers WHERE stats ->> 'packets' = substr(id, 4);
+ROLLBACK;
+RESET statement_timeout;
+
 -- The end of the meeting frees all.
 SELECT rt.end_meeting(:m);
 SELECT f ->> 'op' AS op FROM pg_temp.fetch('w3') AS f;

@@ -135,6 +135,7 @@ start(struct media *m)
 	struct rt_db_options db = {.conninfo = rt_conf_conninfo(m->conf),
 							   .role = rt_host_role(m->host),
 							   .fast_connections = 2,
+							   .own_connections = 1,
 							   .max_waiting = 1000};
 
 	if (!rt_conf_is_complete(m->conf))

@@ -31,14 +31,16 @@
 --                    `worker` is new with each start of the program, `slot` says which worker of which host it is: a
 --                    start in the same slot gives up the one before it.  capacity counts producers and consumers.
 --   media_stop       { worker }  it is going: its meetings are placed anew at once
---   media_heartbeat  { worker, load, totals?: {..numbers..},
---                      stats?: [{ type: "transport" | "producer" | "consumer", id, ...figures }] }
+--   media_heartbeat  { worker, load, totals?: {..numbers..} }
 --                    once a second or oftener -> { known: true | false, relay }.  Not known: the database has given it up
 --                    (silent for over 3 s); it drops everything and calls media_start with a new name.  `relay` is the
---                    process whose notifications are to be believed.
+--                    process whose notifications are to be believed.  The totals are for the gateways' /metrics, which
+--                    have them of gateway_report.  It also accepts the `stats` of media_stats, as workers sent them before 1.2.
+--   media_stats      { worker, stats: [{ type: "transport" | "producer" | "consumer", id, ...figures }] } -> { }
+--                    at its own pace, on another connection than the heartbeats, and in parts: what a call does not name
+--                    keeps the figures that it had.
 --                    Figures that rt.stat_media shows: packets, bytes, lost, jitterMs, rttMs, bitrateBps, estimateBps,
---                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.  The totals
---                    are for the gateways' /metrics, which have them of gateway_report.
+--                    nacks, plis, spatialLayer, temporalLayer, score, reason, iceState, dtlsState, tuple.
 --   rt:media-request route {"media":"<worker>"} { requestId, request?: REQUEST }: that request, and then media_fetch does
 --                    not hand it out; or, without one, something waits: call media_fetch, unless one is under way (then
 --                    once more after it).  One that comes while media_fetch is under way is behind what that brings.
@@ -163,37 +165,29 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
 
--- Never waits: answers take the same rows in another order.  What is being changed gets its figures a second later.
+-- Never waits: answers take the same rows in another order.  What is being changed gets its figures with the next report.
+-- Each row is looked up by its key, without a join: a plan that was cached while the tables were empty is as good as any.
 CREATE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	object text;
+	kind text;
+	figures jsonb;
 BEGIN
-	UPDATE rt_private.media_transports AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_transports AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'transport'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
-	UPDATE rt_private.media_producers AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_producers AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'producer'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
-	UPDATE rt_private.media_consumers AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_consumers AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'consumer'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
+	FOR object, kind, figures IN
+		SELECT s ->> 'id', s ->> 'type', s - 'type' - 'id' FROM jsonb_array_elements(media_store_stats.stats) AS s
+	LOOP
+		IF kind = 'transport' THEN
+			UPDATE rt_private.media_transports AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_transports AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		ELSIF kind = 'producer' THEN
+			UPDATE rt_private.media_producers AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_producers AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		ELSIF kind = 'consumer' THEN
+			UPDATE rt_private.media_consumers AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_consumers AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		END IF;
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_store_stats(jsonb) IS 'stores a worker''s statistics, for rt.stat_media';
@@ -216,7 +210,19 @@ BEGIN
 		'stamp', rt_private.settings_stamp());
 END
 $$;
-COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';
+COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'notes that a media worker is alive, with its load and totals';
+
+CREATE FUNCTION rt_api.media_stats(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	IF jsonb_typeof(req -> 'stats') = 'array' THEN
+		PERFORM rt_private.media_store_stats(req -> 'stats');
+	END IF;
+	RETURN '{}'::json;
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_stats(text, jsonb) IS 'stores figures of a media worker''s transports, producers and consumers';
 
 -- A command is deleted by the fetch after the one that handed it out: whoever asks on has got it.
 CREATE FUNCTION rt_api.media_fetch(actor text, req jsonb) RETURNS json

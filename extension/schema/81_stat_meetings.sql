@@ -31,7 +31,7 @@ COMMENT ON COLUMN rt.stat_meetings.consumers IS 'outgoing streams';
 COMMENT ON COLUMN rt.stat_meetings.media_worker IS 'its media worker; null if none';
 COMMENT ON COLUMN rt.stat_meetings.router_id IS 'its router';
 
--- The figures that media workers report with their heartbeats; null where one does not apply.
+-- The figures that media workers report once a second; null where one does not apply.
 CREATE VIEW rt.stat_media AS
 	SELECT o.worker, o.meeting_id, o.participant_id, o.object, o.id, o.kind, o.source, o.type, o.state,
 		(o.stats ->> 'packets')::bigint AS packets,

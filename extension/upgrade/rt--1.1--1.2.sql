@@ -8840,35 +8840,26 @@ COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
 
 CREATE OR REPLACE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	object text;
+	kind text;
+	figures jsonb;
 BEGIN
-	UPDATE rt_private.media_transports AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_transports AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'transport'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
-	UPDATE rt_private.media_producers AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_producers AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'producer'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
-	UPDATE rt_private.media_consumers AS o
-	SET stats = f.stats
-	FROM (
-		SELECT t.id, s - 'type' - 'id' AS stats
-		FROM jsonb_array_elements(media_store_stats.stats) AS s
-		JOIN rt_private.media_consumers AS t ON t.id = s ->> 'id'
-		WHERE s ->> 'type' = 'consumer'
-		FOR NO KEY UPDATE OF t SKIP LOCKED) AS f
-	WHERE o.id = f.id;
+	FOR object, kind, figures IN
+		SELECT s ->> 'id', s ->> 'type', s - 'type' - 'id' FROM jsonb_array_elements(media_store_stats.stats) AS s
+	LOOP
+		IF kind = 'transport' THEN
+			UPDATE rt_private.media_transports AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_transports AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		ELSIF kind = 'producer' THEN
+			UPDATE rt_private.media_producers AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_producers AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		ELSIF kind = 'consumer' THEN
+			UPDATE rt_private.media_consumers AS o SET stats = figures
+			WHERE o.id = (SELECT t.id FROM rt_private.media_consumers AS t WHERE t.id = object FOR NO KEY UPDATE SKIP LOCKED);
+		END IF;
+	END LOOP;
 END
 $$;
 
@@ -8893,7 +8884,20 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'stores a media worker''s report';
+COMMENT ON FUNCTION rt_api.media_heartbeat(text, jsonb) IS 'notes that a media worker is alive, with its load and totals';
+
+CREATE FUNCTION rt_api.media_stats(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.soft_commit();
+	IF jsonb_typeof(req -> 'stats') = 'array' THEN
+		PERFORM rt_private.media_store_stats(req -> 'stats');
+	END IF;
+	RETURN '{}'::json;
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.media_stats(text, jsonb) IS 'stores figures of a media worker''s transports, producers and consumers';
 
 COMMENT ON FUNCTION rt_api.media_fetch(text, jsonb) IS 'returns waiting requests to a media worker';
 
@@ -9774,7 +9778,7 @@ BEGIN
 	END LOOP;
 	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
 		WHERE p.pronamespace = 'rt_api'::regnamespace
-			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_fetch', 'media_answer', 'media_event')
+			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_stats', 'media_fetch', 'media_answer', 'media_event')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO rt_gateway', f);
 	END LOOP;
@@ -10101,7 +10105,7 @@ GRANT EXECUTE ON FUNCTION
 	rt_api.guest_create(text, jsonb), rt_api.meeting_admit(text, jsonb), rt_api.meeting_refuse(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
 
 GRANT EXECUTE ON FUNCTION
-	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb), rt_api.media_stats(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb), rt_api.hello(text, jsonb) TO rt_media;
 
 DO $$

@@ -292,6 +292,21 @@ describe('the host', () => {
 });
 
 describe('the media worker', () => {
+  test('statistics that cannot be stored hold up no heartbeat', async () => {
+    const { alice } = await pair();
+    const { id } = await alice.produce('audio');
+    await until(() => cluster.value('SELECT packets IS NOT NULL FROM rt.stat_media WHERE id = $1', [id]), 'statistics');
+    const other = await cluster.pool.connect();
+    try {
+      await other.query('BEGIN; LOCK TABLE rt_private.media_producers IN EXCLUSIVE MODE');
+      await until(() => cluster.value("SELECT m.heartbeat_at > a.xact_start + interval '2 s' FROM rt.stat_media_workers AS m, pg_stat_activity AS a WHERE a.pid = $1",
+        [other.processID]), 'a heartbeat');
+    } finally {
+      await other.query('ROLLBACK');
+      other.release();
+    }
+  });
+
   test('stopped: every request is answered, and in time', async () => {
     const { meetingId, alice } = await pair();
     const create = () => ask(alice.client, 'create-transport', { meetingId, direction: 'send' });

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "bgworker/common/clock.h"
+#include "bgworker/media/control/stats.h"
 #include "bgworker/media/forward/allot.h"
 #include "bgworker/media/forward/engine.h"
 #include "bgworker/media/rtp/rtcp.h"
@@ -1277,6 +1278,36 @@ another(struct peer *a, struct rt_producer *old)
 	memset(a->roc, 0, sizeof(a->roc));
 }
 
+/* Statistics in parts: together they have each transport once, and none is over-long. */
+static void
+test_stats(void)
+{
+	const int transports = 40, most = 7;
+	char id[16], seen[41] = "";
+	size_t pos = 0, n;
+	json_t *rows;
+
+	for (int i = 0; i < transports; i++)
+	{
+		snprintf(id, sizeof(id), "many-%d", i);
+		rt_engine_new_endpoint(engine, "many", id, false);
+	}
+	do
+	{
+		rows = rt_stats_rows(engine, &pos, (size_t) most);
+		n = json_array_size(rows);
+		for (size_t i = 0; i < n; i++)
+			if (sscanf(json_string_value(json_object_get(json_array_get(rows, i), "id")), "many-%15s", id) == 1)
+				seen[atoi(id)]++;
+		json_decref(rows);
+	} while (n == (size_t) most);
+	n = 0;
+	for (int i = 0; i < transports; i++)
+		n += seen[i] == 1;
+	ok(n == (size_t) transports, "parts of the statistics have all transports once: %d of %d", (int) n, transports);
+	rt_engine_close_router(engine, "many");
+}
+
 int
 main(void)
 {
@@ -1287,6 +1318,7 @@ main(void)
 
 	certificate = rt_dtls_context_new();
 	ok(rt_loop_new(&loop) == RT_OK && rt_engine_new(&engine, loop, &options, on_event, NULL) == RT_OK, "an engine");
+	test_stats();
 	a = new_peer(0, true);
 	b = new_peer(1, false);
 	ok(join(a) && join(b), "two peers by ICE and DTLS");

@@ -9,4 +9,7 @@
 /* rt_api.<fn>(NULL, req) on a fast connection, as rt_db_call().  Takes req. */
 void rt_dbjson_call(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg);
 
+/* The same on a connection for what the program does for itself. */
+void rt_dbjson_call_own(struct rt_db *db, const char *fn, json_t *req, rt_db_cb cb, void *arg);
+
 #endif

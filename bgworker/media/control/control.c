@@ -1,11 +1,12 @@
 /* control.c: the worker's life in the database; see control.h.  main makes it before the engine and frees it last.
  *
- *   register (media_start) ──> beat (media_heartbeat, with figures) ... ──> known: false ──> close all, register anew
+ *   register (media_start) ──> beat (media_heartbeat) ... ──> known: false ──> close all, register anew
  *   engine's events ──> gathered in this turn ──> media_event, one call at a time
  *
  * What must stay true: a worker that the database has given up forwards nothing under its old name, since its clients
  * have been sent elsewhere; and events keep their order, so the next batch waits for the answer to the one before.
- * Requests are work.c's; what they do is ops.c's. */
+ * A beat is small, has a connection of its own, and is left out while the one before is unanswered.  Requests are
+ * work.c's; what they do is ops.c's; figures are figures.c's. */
 #include "control.h"
 
 #include <stdio.h>
@@ -20,12 +21,12 @@
 #include "bgworker/media/net/addresses.h"
 #include "bgworker/media/params/params_caps.h"
 #include "meter.h"
+#include "figures.h"
 #include "stats.h"
 #include "work.h"
 
 #define RETRY_MS 500
 #define MAX_EVENTS 2000 /* that wait for the database; beyond that the newest are left out */
-#define MAX_STAT_ROWS 4000
 #define STOP_MS 1000
 #define CHANNEL "rt_media"
 
@@ -40,10 +41,11 @@ struct rt_control
 	json_t *caps, *addresses;
 	rt_control_cb on_ready;
 	void *arg;
-	bool registered, was_ready, starting, stopping;
+	bool registered, was_ready, starting, beating, stopping;
 	struct rt_timer *beat, *retry, *goodbye;
 	int64_t beat_ms;
 	struct rt_work *work;
+	struct rt_figures *figures;
 	struct rt_meter meter;
 	json_t *events;
 	bool telling;
@@ -84,6 +86,7 @@ on_started(void *arg, const struct rt_db_reply *r)
 		c->on_ready(c->arg);
 	c->was_ready = true;
 	rt_work_begin(c->work, c->engine, c->worker);
+	rt_figures_begin(c->figures, c->engine, c->worker);
 }
 
 static void
@@ -126,6 +129,7 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 	struct rt_control *c = arg;
 	json_t *reply;
 
+	c->beating = false;
 	if (c->stopping || !r->ok)
 		return;
 	reply = rt_json_parse_object(r->json, r->json_len);
@@ -136,6 +140,7 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");
 		c->registered = false;
 		rt_work_pause(c->work);
+		rt_figures_pause(c->figures);
 		rt_engine_close_all(c->engine);
 		rt_timer_stop(c->beat);
 		register_worker(c);
@@ -144,9 +149,8 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 }
 
 static void
-on_beat(void *arg)
+beat(struct rt_control *c)
 {
-	struct rt_control *c = arg;
 	size_t load = rt_stats_load(c->engine);
 	json_t *totals = rt_stats_totals(c->engine), *req;
 
@@ -155,9 +159,17 @@ on_beat(void *arg)
 	json_object_set_new(totals, "packetsPerSecond", json_integer((json_int_t) c->meter.packets_per_s));
 	req = json_pack("{s:s, s:I, s:o}", "worker", c->worker, "load", (json_int_t) rt_meter_load(&c->meter, load),
 					"totals", totals);
-	if (load && load + rt_hub_size(rt_engine_hub(c->engine), RT_HUB_ENDPOINTS) <= MAX_STAT_ROWS)
-		json_object_set_new(req, "stats", rt_stats_rows(c->engine));
-	rt_dbjson_call(c->db, "media_heartbeat", req, on_beaten, c);
+	c->beating = true;
+	rt_dbjson_call_own(c->db, "media_heartbeat", req, on_beaten, c);
+}
+
+static void
+on_beat(void *arg)
+{
+	struct rt_control *c = arg;
+
+	if (!c->beating)
+		beat(c);
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
 }
 
@@ -250,6 +262,7 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 {
 	c->stopping = true;
 	rt_work_pause(c->work);
+	rt_figures_pause(c->figures);
 	c->done = done;
 	c->done_arg = arg;
 	rt_timer_stop(c->beat);
@@ -280,6 +293,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->events = json_array();
 	c->meter.capacity = (size_t) c->options.capacity;
 	c->work = rt_work_new(l, db, c->caps, &c->meter);
+	c->figures = rt_figures_new(l, db);
 	c->beat = rt_timer_new(l, on_beat, c);
 	c->retry = rt_timer_new(l, on_retry, c);
 	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);
@@ -307,6 +321,7 @@ rt_control_free(struct rt_control *c)
 	json_decref(c->addresses);
 	json_decref(c->events);
 	rt_work_free(c->work);
+	rt_figures_free(c->figures);
 	free(c->announced);
 	free(c);
 }

@@ -249,13 +249,12 @@ consumer_row(const struct rt_consumer *c)
 }
 
 json_t *
-rt_stats_rows(const struct rt_engine *engine)
+rt_stats_rows(const struct rt_engine *engine, size_t *pos, size_t most)
 {
 	json_t *rows = json_array();
 	struct rt_endpoint *e;
-	size_t pos = 0;
 
-	while ((e = rt_engine_next_endpoint(engine, &pos)) != NULL)
+	while (json_array_size(rows) < most && (e = rt_engine_next_endpoint(engine, pos)) != NULL)
 	{
 		json_array_append_new(rows, transport_row(e));
 		for (struct rt_producer *p = rt_endpoint_producers(e); p != NULL; p = rt_producer_next(p))
