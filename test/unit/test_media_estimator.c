@@ -249,13 +249,13 @@ test_hostile(void)
 		rt_bytes_put16(body + 16 + 2 * i, i < 8 ? 8191 : 65535 - 8 * 8191);
 	for (uint16_t s = 0; s < 1000; s++)
 		rt_estimator_sent(b, s, PACKET, 0, 1000000 + s * 100u);
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
 	for (int i = 0; i < 35 * 100; i++)
 	{
 		rt_bytes_put16(body + 8, (uint16_t) (i * 777));
 		rt_estimator_feedback(b, &p, 2000000);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &to);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
 	us = ((double) (to.tv_sec - from.tv_sec) * 1e9 + (double) (to.tv_nsec - from.tv_nsec)) / 1e5;
 	ok(us < 200, "a datagram of 35 feedbacks with 65,535 losses each takes %.0f us", us);
 	ok(rt_estimator_bps(b) >= RT_ESTIMATOR_MIN_BPS, "and the rate stays above the least");
