@@ -84,10 +84,18 @@ on_supervisor_gone(void *arg)
 }
 
 static void
+set_limits(const struct media *m)
+{
+	rt_control_set_limits(m->control, rt_conf_int(m->conf, "media_max_cpu"),
+						  rt_conf_int(m->conf, "media_max_packets"));
+}
+
+static void
 on_reload(void *arg)
 {
 	struct media *m = arg;
 
+	set_limits(m);
 	rt_engine_set_idle_timeout(m->engine, (uint64_t) rt_conf_int(m->conf, "media_idle_timeout"));
 }
 
@@ -146,6 +154,7 @@ start(struct media *m)
 	if (rt_engine_new(&m->engine, m->loop, &engine, rt_control_event, m->control) != RT_OK)
 		return RT_INTERNAL;
 	rt_control_set_engine(m->control, m->engine);
+	set_limits(m);
 	if (rt_conf_watch(m->conf, m->loop, on_reload, on_supervisor_gone, m) != RT_OK)
 		return RT_INTERNAL;
 	rt_host_follow(m->host, m->db, on_refused, m);

@@ -35,6 +35,8 @@ int rt_ping_timeout_ms;
 int rt_presence_grace_ms;
 int rt_meeting_grace_ms;
 int rt_media_idle_timeout_ms;
+int rt_media_max_cpu_percent;
+int rt_media_max_packets;
 int rt_recovery_window_s;
 int rt_token_ttl_s;
 int rt_session_lifetime_s;

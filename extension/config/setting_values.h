@@ -67,6 +67,8 @@ extern int rt_ping_timeout_ms;
 extern int rt_presence_grace_ms;
 extern int rt_meeting_grace_ms;
 extern int rt_media_idle_timeout_ms;
+extern int rt_media_max_cpu_percent;
+extern int rt_media_max_packets;
 extern int rt_recovery_window_s;
 extern int rt_token_ttl_s;
 extern int rt_session_lifetime_s;

@@ -1,9 +1,12 @@
 // Contract, section 3, "Media signalling": an unmodified mediasoup-client lives a whole call against the gateway.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
 import { Cluster } from './lib/cluster.mjs';
 import { ask, askError, askOk, closeAll, event, received, settled, until, within } from './lib/client.mjs';
 import { Call, call, createMeeting, enter, producerOf } from './lib/meeting.mjs';
@@ -23,6 +26,31 @@ afterEach(closeAll);
 async function pair() {
   const meetingId = await createMeeting(cluster, tokens.alice);
   return { meetingId, alice: await call(cluster, tokens.alice, meetingId), bob: await call(cluster, tokens.bob, meetingId) };
+}
+
+// A check of ICE (RFC 8445, section 7.2.4) by a peer whose own name is "them".
+function stunCheck({ usernameFragment, password }) {
+  const attribute = (type, value) => {
+    const bytes = Buffer.alloc(4 + Math.ceil(value.length / 4) * 4);
+    bytes.writeUInt16BE(type, 0);
+    bytes.writeUInt16BE(value.length, 2);
+    value.copy(bytes, 4);
+    return bytes;
+  };
+  const header = Buffer.concat([Buffer.from('000100002112a442', 'hex'), randomBytes(12)]);
+  let message = Buffer.concat([header, attribute(0x0006, Buffer.from(`${usernameFragment}:them`)),
+    attribute(0x0024, Buffer.from([110, 0, 1, 255])), attribute(0x802a, randomBytes(8))]);
+  const add = (type, length, value) => {
+    message.writeUInt16BE(message.length - 20 + 4 + length, 2);
+    message = Buffer.concat([message, attribute(type, value())]);
+  };
+  add(0x0008, 20, () => createHmac('sha1', password).update(message).digest());
+  add(0x8028, 4, () => {
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE((crc32(message) ^ 0x5354554e) >>> 0);
+    return sum;
+  });
+  return message;
 }
 
 const simulcast = { encodings: [{ maxBitrate: 100_000 }, { maxBitrate: 300_000 }, { maxBitrate: 900_000 }] };
@@ -304,6 +332,30 @@ describe('the media worker', () => {
     } finally {
       await other.query('ROLLBACK');
       other.release();
+    }
+  });
+
+  test('full by packets: it takes no more, neither from senders nor for viewers, until it sends less', async () => {
+    const { meetingId, alice, bob } = await pair();
+    const { id } = await alice.produce('audio');
+    const consume = () => ask(bob.client, 'consume', { meetingId, transportId: bob.recv.id, producerId: id, rtpCapabilities: bob.device.rtpCapabilities });
+    const full = async () => (await consume()).error?.code === 'full';
+    const probe = await askOk(alice.client, 'create-transport', { meetingId, direction: 'send' });
+    const socket = createSocket('udp4');
+    const [host, port] = cluster.env.RT_MEDIA.split(':');
+    const timer = setInterval(() => socket.send(stunCheck(probe.iceParameters), Number(port), host), 10);
+    try {
+      await cluster.sql('ALTER SYSTEM SET rt.media_max_packets = 5');
+      await cluster.sql('SELECT pg_reload_conf()');
+      await until(full, 'full for viewers');
+      await assert.rejects(bob.produce('audio'), /"full"/);
+      clearInterval(timer);
+      await until(async () => !(await full()), 'room again');
+    } finally {
+      clearInterval(timer);
+      socket.close();
+      await cluster.sql('ALTER SYSTEM RESET rt.media_max_packets');
+      await cluster.sql('SELECT pg_reload_conf()');
     }
   });
 

@@ -1,6 +1,8 @@
 /* The media worker's meter: what it tells as load, and when it is full. */
 #include "bgworker/media/control/meter.h"
 
+#include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
 #include "tap.h"
@@ -14,15 +16,23 @@ burn(void)
 		continue;
 }
 
+static bool
+is_full(const struct rt_meter *m, const char *why)
+{
+	const char *fault = rt_meter_fault(m, 3);
+
+	return fault != NULL && strstr(fault, why) != NULL;
+}
+
 int
 main(void)
 {
-	struct rt_meter m = {.capacity = 100};
+	struct rt_meter m = {.capacity = 100, .max_cpu = 0.85};
 
 	rt_meter_read(&m, 0);
-	ok(!rt_meter_is_full(&m, 150) && rt_meter_load(&m, 150) == 150,
+	ok(rt_meter_fault(&m, 150) == NULL && rt_meter_load(&m, 150) == 150,
 	   "more objects than it serves well, which cost little");
-	ok(rt_meter_is_full(&m, 2000), "but not any number");
+	ok(rt_meter_fault(&m, 2000) != NULL, "but not any number");
 	burn();
 	rt_meter_read(&m, 500);
 	ok(m.cpu > 0 && m.cpu <= 0.6, "its CPU, smoothed: %.2f", m.cpu);
@@ -30,8 +40,18 @@ main(void)
 	m.cpu = 0.4;
 	ok(rt_meter_load(&m, 3) == 3, "little CPU is no load");
 	m.cpu = 0.84;
-	ok(rt_meter_load(&m, 3) >= 95 && !rt_meter_is_full(&m, 3), "much is, though it has few objects");
+	ok(rt_meter_load(&m, 3) >= 95 && rt_meter_fault(&m, 3) == NULL, "much is, though it has few objects");
 	m.cpu = 0.9;
-	ok(rt_meter_is_full(&m, 3) && rt_meter_load(&m, 3) >= 100, "and then it is full");
+	ok(is_full(&m, "rt.media_max_cpu") && rt_meter_load(&m, 3) >= 100, "and then it is full");
+	m.max_cpu = 0;
+	ok(rt_meter_fault(&m, 3) == NULL && rt_meter_load(&m, 3) == 3, "but not without a limit of CPU");
+	m.max_cpu = 0.85;
+	m.cpu = 0.1;
+	m.packets_per_s = 5000;
+	ok(rt_meter_fault(&m, 3) == NULL && rt_meter_load(&m, 3) == 3, "packets without a limit are no load");
+	m.max_packets_per_s = 10000;
+	ok(rt_meter_fault(&m, 3) == NULL && rt_meter_load(&m, 3) == 50, "half of the packets are half of the load");
+	m.packets_per_s = 10000;
+	ok(is_full(&m, "rt.media_max_packets") && rt_meter_load(&m, 3) == 100, "all of them, and it is full");
 	return tap_done();
 }

@@ -301,6 +301,13 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 }
 
 void
+rt_control_set_limits(struct rt_control *c, int64_t cpu_percent, int64_t packets_per_s)
+{
+	c->meter.max_cpu = (double) cpu_percent / 100;
+	c->meter.max_packets_per_s = (uint64_t) packets_per_s;
+}
+
+void
 rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 {
 	c->engine = e;

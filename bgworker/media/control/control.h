@@ -28,7 +28,9 @@ typedef void (*rt_control_cb)(void *arg);
 /* on_ready: once, when the database knows this worker. */
 struct rt_control *rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_options *o,
 								  rt_control_cb on_ready, void *arg);
-void rt_control_free(struct rt_control *c);                            /* no callback of the database may be open */
+void rt_control_free(struct rt_control *c); /* no callback of the database may be open */
+/* Of what the worker takes no more streams: percent of its core, and packets sent a second; 0: no limit. */
+void rt_control_set_limits(struct rt_control *c, int64_t cpu_percent, int64_t packets_per_s);
 void rt_control_set_engine(struct rt_control *c, struct rt_engine *e); /* before the loop runs */
 
 /* What rt_engine_new() is given, with the control as its arg. */

@@ -1,12 +1,11 @@
 /* meter.c: see meter.h.  control.c reads it with each heartbeat; ops.c asks it.
  *
- * A worker is one thread, so its CPU time by the wall's is the part of its core that it uses.  Beyond FULL every
+ * A worker is one thread, so its CPU time by the wall's is the part of its core that it uses.  Near all of it every
  * packet waits, in all of its meetings, and whoever comes then has to go elsewhere. */
 #include "meter.h"
 
 #include <time.h>
 
-#define FULL 0.85
 #define COUNTS 0.5 /* below that only objects count: CPU says little of what is to come */
 #define SHORTEST_US 100000
 #define MOST 20 /* times the capacity: sound of many who are silent costs memory only, 50 kB a receiver */
@@ -41,13 +40,23 @@ rt_meter_read(struct rt_meter *m, uint64_t packets)
 size_t
 rt_meter_load(const struct rt_meter *m, size_t objects)
 {
-	double busy = m->cpu < COUNTS ? 0 : (double) m->capacity * m->cpu / FULL;
+	double busy = m->cpu < COUNTS || m->max_cpu <= 0 ? 0 : m->cpu / m->max_cpu;
+	double sent = m->max_packets_per_s ? (double) m->packets_per_s / (double) m->max_packets_per_s : 0;
+	double used = (double) m->capacity * (busy > sent ? busy : sent);
 
-	return busy > (double) objects ? (size_t) busy : objects;
+	if (used > MOST * (double) m->capacity)
+		used = MOST * (double) m->capacity;
+	return used > (double) objects ? (size_t) used : objects;
 }
 
-bool
-rt_meter_is_full(const struct rt_meter *m, size_t objects)
+const char *
+rt_meter_fault(const struct rt_meter *m, size_t objects)
 {
-	return objects >= MOST * m->capacity || m->cpu >= FULL;
+	if (objects >= MOST * m->capacity)
+		return "The media worker cannot carry more streams";
+	if (m->max_cpu > 0 && m->cpu >= m->max_cpu)
+		return "The media worker cannot carry more: its CPU is at rt.media_max_cpu";
+	if (m->max_packets_per_s && m->packets_per_s >= m->max_packets_per_s)
+		return "The media worker cannot carry more: its packets per second are at rt.media_max_packets";
+	return NULL;
 }

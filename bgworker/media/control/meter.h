@@ -2,24 +2,25 @@
 #ifndef RT_METER_H
 #define RT_METER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct rt_meter
 {
-	size_t capacity; /* producers and consumers that it serves well; more, if they cost little */
-	double cpu;      /* of one core, over the last seconds: 0 to 1 */
-	uint64_t packets_per_s;
+	size_t capacity;                   /* producers and consumers that it serves well; more, if they cost little */
+	double max_cpu;                    /* of one core, from which on it is full; 0: no limit */
+	uint64_t max_packets_per_s;        /* the same */
+	double cpu;                        /* of one core, over the last seconds: 0 to 1 */
+	uint64_t packets_per_s;            /* that it sends, over the last second */
 	uint64_t cpu_us, wall_us, packets; /* at the last reading */
 };
 
 /* Once a second; packets: that went out since the start. */
 void rt_meter_read(struct rt_meter *m, uint64_t packets);
-/* objects: producers and consumers of now.  What the database is told, as a part of the capacity: of objects and CPU
- * the one of which more is used up. */
+/* objects: producers and consumers of now.  What the database is told, as a part of the capacity: of objects, CPU and
+ * packets the one of which most is used up. */
 size_t rt_meter_load(const struct rt_meter *m, size_t objects);
-/* It takes neither producers nor consumers any more. */
-bool rt_meter_is_full(const struct rt_meter *m, size_t objects);
+/* Of what it has too much to take a producer or consumer more, for people; NULL: it takes more. */
+const char *rt_meter_fault(const struct rt_meter *m, size_t objects);
 
 #endif

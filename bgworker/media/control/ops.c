@@ -148,9 +148,13 @@ op_restart_ice(const struct rt_ops *ops, const json_t *req, struct rt_ops_error 
 /* ---- producers ---- */
 
 static bool
-is_full(const struct rt_ops *ops)
+is_full(const struct rt_ops *ops, struct rt_ops_error *e)
 {
-	return rt_meter_is_full(ops->meter, rt_stats_load(ops->engine));
+	const char *fault = rt_meter_fault(ops->meter, rt_stats_load(ops->engine));
+
+	if (fault != NULL)
+		fail(e, "full", fault);
+	return fault != NULL;
 }
 
 static json_t *
@@ -172,8 +176,8 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "bad_request", "produce: the transport only receives");
 	if (rt_engine_producer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Producer exists");
-	if (is_full(ops))
-		return fail(e, "full", "The media worker cannot carry more");
+	if (is_full(ops, e))
+		return NULL;
 	rt_ice_random(cname, 16);
 	ctx.cname = rt_endpoint_cname(t);
 	ctx.first_ssrc = random32(100000000, 900000000);
@@ -275,8 +279,8 @@ op_consume(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 		return fail(e, "bad_request", "consume: the transport only sends");
 	if (rt_engine_consumer(ops->engine, id) != NULL)
 		return fail(e, "conflict", "Consumer exists");
-	if (is_full(ops))
-		return fail(e, "full", "The media worker cannot carry more");
+	if (is_full(ops, e))
+		return NULL;
 	rt_endpoint_name_next(t, mid, &ssrc);
 	rc = rt_params_consumer_init(&params, rt_producer_parameters(p)->kind, rt_producer_parameters(p)->consumable,
 								 json_object_get(req, "rtpCapabilities"), mid, ssrc, &e->text);
