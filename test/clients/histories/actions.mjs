@@ -35,7 +35,7 @@ const doings = {
   }],
   delete: [4, (h, user, random, at) => h.rest('DELETE', at.message, user)],
   react: [10, (h, user, random, at) => h.rest(random.chance(0.65) ? 'PUT' : 'DELETE', `${at.message}/reactions/${encodeURIComponent(random.pick(EMOJI))}`, user)],
-  pin: [3, (h, user, random, at) => h.rest(random.chance(0.6) ? 'PUT' : 'DELETE', `${at.message}/pin`, user)],
+  pin: [5, (h, user, random, at) => h.rest(random.chance(0.6) ? 'PUT' : 'DELETE', `${at.message}/pin`, user)],
   seen: [10, (h, user, random, at) => random.pick(user.devices).ask('mark-msgs-seen', { roomId: at.roomId, messageIds: [at.messageId] })],
   read: [6, (h, user, random, at) => h.rest('PUT', `${at.path}/read`, user, { seq: random.chance(0.7) ? at.top : random.below(at.top + 3) })],
   typing: [4, (h, user, random, at) => random.pick(user.devices).ask('chat-typing', { roomId: at.roomId, isTyping: random.chance(0.7) })],
@@ -45,7 +45,7 @@ const doings = {
   add: [6, (h, user, random, at) => h.rest('POST', `${at.path}/members`, user, { userIds: random.some(h.users, 3).map(({ id }) => id), ...(random.chance(0.3) && { role: 'admin' }) })],
   role: [2, (h, user, random, at) => h.rest('PATCH', `${at.path}/members/${random.pick(h.users).id}`, user, { role: random.pick(['admin', 'member']) })],
   direct: [2, (h, user, random) => h.rest('POST', '/api/chat/rooms', user, { kind: 'direct', memberIds: [random.pick(h.users).id] })],
-  mute: [1, (h, user, random, at) => h.rest('PUT', `${at.path}/notifications`, user, { level: random.pick(['all', 'mentions', 'none']) })],
+  mute: [3, (h, user, random, at) => h.rest('PUT', `${at.path}/notifications`, user, { level: random.pick(['all', 'mentions', 'none']) })],
   rename: [1, (h, user, random, at) => h.rest('PATCH', at.path, user, { name: `renamed ${random.below(100)}` })],
 };
 
@@ -75,6 +75,9 @@ const statements = {
   setRead: [5, (h, random) => ["SELECT rt.set_read(m.room_id, m.user_id, $2::int) FROM rt.room_members m WHERE m.room_id = $1 ORDER BY random() LIMIT 1", random.below(60)]],
   add: [4, (h, random) => ["INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", random.pick(h.users).id]],
   remove: [3, (h, random) => ["DELETE FROM rt.room_members WHERE room_id = $1 AND user_id = $2", random.pick(h.users).id]],
+  pin: [3, (h, random) => ["INSERT INTO rt.pins (room_id, seq, pinned_by) SELECT m.room_id, m.seq, m.sender_id FROM rt.messages m JOIN rt.rooms r ON r.id = m.room_id WHERE r.id = $1 AND m.seq = r.last_seq - $2::int AND m.deleted_at IS NULL ON CONFLICT DO NOTHING", random.below(6)]],
+  unpin: [2, (h, random) => ["DELETE FROM rt.pins WHERE room_id = $1 AND seq % 4 = $2::int", random.below(4)]],
+  mute: [2, (h, random) => ["UPDATE rt.room_members SET notify = (ARRAY['all', 'mentions', 'none'])[1 + (length(user_id) + last_read_seq + $2::int) % 3] WHERE room_id = $1", random.below(3)]],
   promote: [2, (h, random) => ["UPDATE rt.room_members SET role = CASE role WHEN 'admin' THEN 'member' ELSE 'admin' END WHERE room_id = $1 AND user_id = $2", random.pick(h.users).id]],
 };
 

@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from 'node:util';
 
 async function truthOf(cluster) {
-  const [members, messages, reactions] = await Promise.all([
+  const [members, messages, reactions, pins] = await Promise.all([
     // Counted anew, and not by the functions that the server tells clients with.
-    cluster.sql(`SELECT m.room_id::text AS room, m.user_id AS user, m.role, m.last_read_seq::int AS read,
+    cluster.sql(`SELECT m.room_id::text AS room, m.user_id AS user, m.role, m.notify AS level, m.last_read_seq::int AS read,
         (SELECT count(*)::int FROM rt.messages t WHERE t.room_id = m.room_id AND t.seq > m.last_read_seq
            AND t.sender_id <> m.user_id AND t.deleted_at IS NULL) AS unread,
         (SELECT u.mentions::int FROM rt_private.unread u WHERE u.room_id = m.room_id AND u.user_id = m.user_id) AS mentions
@@ -12,15 +12,17 @@ async function truthOf(cluster) {
     cluster.sql(`SELECT h.room_id::text AS room, h.seq::int, (h.m).content, (h.m).sender_id AS sender, (h.m).deleted_at IS NOT NULL AS deleted
       FROM rt_private.history h ORDER BY 1, 2`),
     cluster.sql('SELECT room_id::text AS room, seq::int, user_id AS user, emoji FROM rt.reactions'),
+    cluster.sql('SELECT p.room_id::text AS room, p.seq::int FROM rt.pins p JOIN rt.messages m USING (room_id, seq) WHERE m.deleted_at IS NULL ORDER BY 1, 2'),
   ]);
   const rooms = new Map();
-  const roomOf = (id) => rooms.get(id) ?? rooms.set(id, { members: new Map(), messages: new Map() }).get(id);
+  const roomOf = (id) => rooms.get(id) ?? rooms.set(id, { members: new Map(), messages: new Map(), pins: [] }).get(id);
   for (const row of members) roomOf(row.room).members.set(row.user, row);
   for (const { room, seq, content, sender, deleted } of messages) roomOf(room).messages.set(seq, { content: deleted ? '' : content, sender, deleted, reactions: new Map() });
   for (const { room, seq, user, emoji } of reactions) {
     const message = roomOf(room).messages.get(seq);
     if (message) message.reactions.set(emoji, (message.reactions.get(emoji) ?? new Set()).add(user));
   }
+  for (const { room, seq } of pins) roomOf(room).pins.push(seq);
   return rooms;
 }
 
@@ -35,6 +37,7 @@ function* roomDifferences(device, room, truth) {
   const badge = room.badge && device.badgeOf(room);
   const badgeThen = { lastReadSeq: me.read, unread: me.unread, mentions: me.mentions };
   if (!isDeepStrictEqual(badge, badgeThen)) yield `badge ${shown(badge)}, where the database has ${shown(badgeThen)}`;
+  if (room.level !== me.level) yield `level of notifications ${room.level}, where the database has ${me.level}`;
   if (!room.joins) return;
   if (!room.joined || room.queue) {
     yield 'not joined';
@@ -48,6 +51,8 @@ function* roomDifferences(device, room, truth) {
     const copy = (m) => m && { ...m, reactions: m.deleted ? undefined : sorted(m.reactions) };
     if (!isDeepStrictEqual(copy(held), copy(message))) yield `message ${seq} ${shown(held)}, where the database has ${shown(message)}`;
   }
+  const pins = [...room.pins].filter((seq) => !truth.messages.get(seq)?.deleted).sort((a, b) => a - b);
+  if (!isDeepStrictEqual(pins, truth.pins)) yield `pins ${pins}, where the database has ${truth.pins}`;
   for (const seq of room.messages.keys()) if (!truth.messages.has(seq)) yield `message ${seq}, which is not in the database`;
 }
 

@@ -1,7 +1,7 @@
 // A device: an unmodified socket.io-client, and what a careful application keeps with the contract alone.
 //
-// It joins some of its user's rooms, and of these has all messages and members.  Of the others it has a badge, from
-// notifications.  After a drop it relies on recovery where the server says `recovered`; else it lists the rooms, joins,
+// It joins some of its user's rooms, and of these has all messages, members and pins.  Of the others it has a badge, from
+// notifications, and of all the level of notifications.  After a drop it relies on recovery where the server says `recovered`; else it lists the rooms, joins,
 // and syncs with what it has.  Whatever it keeps wrong for good is a fault of the server, or of the contract.
 import { io } from 'socket.io-client';
 
@@ -17,6 +17,8 @@ class Room {
     this.lastSeq = 0;
     this.lastChange = 0;
     this.members = undefined; // userId → role
+    this.pins = new Set(); // seqs
+    this.level = undefined; // of notifications: all, mentions, none
     this.badge = undefined; // { lastReadSeq, unread, mentions, upTo }
     this.later = new Map(); // seq → { own, mention }: beyond what the badge counts
     this.queue = undefined; // events that wait for an answer that they follow
@@ -137,7 +139,7 @@ export class Device {
       return;
     }
     room.joined = true;
-    if (!await this.sync(room, attempt) || !await this.loadMembers(room, attempt)) return;
+    if (!await this.sync(room, attempt) || !await this.loadMembers(room, attempt) || !await this.loadPins(room, attempt)) return;
     const waiting = room.queue;
     room.queue = undefined;
     for (const event of waiting) this.apply(...event);
@@ -177,6 +179,14 @@ export class Device {
     return true;
   }
 
+  // All of them: those of before this user was added are no changes.
+  async loadPins(room, attempt) {
+    const reply = await this.get(`/api/chat/rooms/${room.id}/pins`);
+    if (!reply || reply.status !== 200 || !this.isStill(room, attempt)) return false;
+    room.pins = new Set(reply.body.data.map(({ seq }) => seq));
+    return true;
+  }
+
   // ---- messages ---------------------------------------------------------------------
 
   // A message as it is now; `reactions` where the answer has them.
@@ -210,7 +220,7 @@ export class Device {
     else if (event === 'error') this.fault(`error ${JSON.stringify(payload)}`);
     else if (!room) this.discover(event, roomId);
     else if (event === 'chat-read-state') this.onReadState(room, payload);
-    else if (event === 'chat-room-notifications') room.level = payload.level;
+    else if (event === 'chat-room-notifications') this.onLevel(room, payload);
     else if (event === 'chat-notification') this.onNotice(room, payload);
     else if (room.queue) room.queue.push([event, payload]);
     else if (room.joined) this.onRoomEvent(event, room, payload);
@@ -256,8 +266,12 @@ export class Device {
   onChange(event, room, data, message) {
     const seq = Number(data.messageId.split('-')[1]);
     if (event === 'chat-message-edited') message.content = data.newContent;
-    if (event === 'chat-message-deleted') Object.assign(message, { deleted: true, content: '', reactions: new Map() });
+    if (event === 'chat-message-deleted') {
+      Object.assign(message, { deleted: true, content: '', reactions: new Map() });
+      room.pins.delete(seq);
+    }
     if (event === 'chat-message-edited' || event === 'chat-message-deleted') this.onDoubt(room, seq);
+    if (event === 'chat-message-pinned') room.pins[data.pinned ? 'add' : 'delete'](seq);
     if (event !== 'chat-message-reaction') return;
     const users = message.reactions.get(data.emoji) ?? new Set();
     if (data.action === 'add') users.add(data.userId);
@@ -272,6 +286,11 @@ export class Device {
       else room.members.set(userId, role);
     }
     room.memberCount = memberCount;
+  }
+
+  onLevel(room, { level }) {
+    if (room.refreshing) room.again = true;
+    room.level = level;
   }
 
   // ---- badges ------------------------------------------------------------------------
