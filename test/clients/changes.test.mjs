@@ -106,6 +106,42 @@ describe('afterChange', () => {
     assert.equal(pages, 3);
   });
 
+  test('limit holds for each of the two lists; without afterChange there is no changed', async () => {
+    const { roomId, alice } = await scene();
+    await change(roomId, "UPDATE rt.messages SET content = 'new ' || seq WHERE room_id = $1");
+    const both = await sync(alice, { roomId, afterSeq: 1, afterChange: 1 }, { limit: 2 });
+    assert.deepEqual([both.messages.map(({ seq }) => seq), both.hasMore], [[2, 3], true]);
+    assert.deepEqual([both.changed.map(({ seq }) => seq), both.hasMoreChanges, both.lastChange], [[2, 3], true, 3]);
+    const one = await sync(alice, { roomId, afterSeq: 3 });
+    assert.deepEqual(one.messages.map(({ seq }) => seq), [4, 5]);
+    assert.equal('changed' in one, false);
+    assert.equal(one.lastChange, 5);
+  });
+
+  test('reactions name fifty users at most, and count all', async () => {
+    const { roomId, alice } = await scene();
+    await change(roomId, `WITH made AS (INSERT INTO rt.users (id, username, name) SELECT 'crowd' || i, 'crowd' || i, 'Crowd' FROM generate_series(1, 60) AS i RETURNING id),
+      joined AS (INSERT INTO rt.room_members (room_id, user_id) SELECT $1::bigint, id FROM made RETURNING user_id) SELECT count(*) FROM joined`);
+    await change(roomId, "INSERT INTO rt.reactions (room_id, seq, user_id, emoji) SELECT $1, 2, user_id, '👍' FROM rt.room_members WHERE room_id = $1 AND user_id LIKE 'crowd%'");
+    const { changed: [{ reactions: [reaction] }] } = await sync(alice, { roomId, afterChange: 0 });
+    assert.deepEqual([reaction.emoji, reaction.count, reaction.userIds.length], ['👍', 60, 50]);
+  });
+
+  test('DELETE says what it removed; clients see the number, and answers keep theirs', async () => {
+    const { roomId, alice } = await scene();
+    await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES ($1, 'alice', 'answer', 2)", [roomId]);
+    const deleted = await cluster.sql('DELETE FROM rt.messages WHERE room_id = $1 AND seq IN (2, 3) RETURNING seq::int, content', [roomId]);
+    assert.deepEqual(deleted.sort((a, b) => a.seq - b.seq), [{ seq: 2, content: 'm2' }, { seq: 3, content: 'm3' }]);
+    assert.equal(await cluster.value('SELECT count(*)::int FROM rt.messages WHERE room_id = $1', [roomId]), 4);
+    const { messages, changed } = await sync(alice, { roomId });
+    assert.deepEqual(changed.map(({ seq, content }) => [seq, content]).sort(), [[2, ''], [3, '']]);
+    for (const list of [messages, (await ok('GET', `/api/chat/rooms/${roomId}/msgs`, tokens.alice)).data]) {
+      assert.deepEqual(list.map(({ seq, content, deletedAt }) => [seq, content, deletedAt !== null]),
+        [[1, 'm1', false], [2, '', true], [3, '', true], [4, 'm4', false], [5, 'm5', false], [6, 'answer', false]]);
+      assert.equal(list[5].replyTo, `${roomId}-2`);
+    }
+  });
+
   test('with neither: from 0, both', async () => {
     const { roomId, alice } = await scene();
     await change(roomId, "UPDATE rt.messages SET content = 'new' WHERE room_id = $1 AND seq = 2");

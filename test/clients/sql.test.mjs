@@ -120,6 +120,32 @@ test('LISTEN rt_events gets the same events', async () => {
   }
 });
 
+test('rt.notify_content = off: no notification has text, and clients get all of it', async () => {
+  const discreet = await Cluster.start({ 'rt.notify_content': 'off', 'rt.media_workers': 0 });
+  let listener;
+  try {
+    const [, token] = await discreet.users('alice', 'bob');
+    const roomId = await discreet.room('discreet', 'alice', 'bob');
+    const client = await connect(discreet, token);
+    await join(client, roomId);
+    const seen = [];
+    listener = await discreet.pool.connect();
+    listener.on('notification', ({ channel, payload }) => channel === 'rt_events' && seen.push(payload));
+    await listener.query('LISTEN rt_events');
+    await discreet.insert(roomId, 'alice', 'confidential @bob');
+    assert.equal((await event(client, 'new-chat-message')).data.content, 'confidential @bob');
+    assert.equal((await event(client, 'chat-notification', ({ type }) => type === 'mention')).data.content, 'confidential @bob');
+    await discreet.sql("UPDATE rt.messages SET content = 'confidential too' WHERE room_id = $1", [roomId]);
+    assert.equal((await event(client, 'chat-message-edited')).data.newContent, 'confidential too');
+    const told = (name) => seen.some((payload) => JSON.parse(payload).event === name);
+    await until(() => ['new-chat-message', 'chat-notification', 'chat-message-edited'].every(told), 'notifications');
+    assert.deepEqual(seen.filter((payload) => /confidential/.test(payload)), []);
+  } finally {
+    listener?.release(true);
+    await discreet.stop();
+  }
+});
+
 test('rt_app meets row-level security', async () => {
   const { roomId } = await watched();
   const other = await cluster.room('not of bob', 'alice');
