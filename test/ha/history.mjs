@@ -94,7 +94,9 @@ class Client {
 
   async enter(id) {
     const ask = (event, body) => this.socket.timeout(10_000).emitWithAck(event, body);
-    const { success } = await ask('join-chat-rooms', { roomIds: this.history.roomIds });
+    const { success, epoch: joinedEpoch } = await ask('join-chat-rooms', { roomIds: this.history.roomIds });
+    if (this.epoch !== undefined && joinedEpoch !== undefined && joinedEpoch !== this.epoch) this.knewAt ??= performance.now();
+    this.epoch = joinedEpoch ?? this.epoch;
     if (!success) throw new Error('not joined');
     for (const [roomId, room] of this.rooms) {
       // Events come meanwhile, so room.high may be beyond what is missing.
