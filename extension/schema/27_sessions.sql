@@ -38,7 +38,7 @@ CREATE INDEX revoked_sessions_until ON rt_private.revoked_sessions (until);
 CREATE INDEX revoked_sessions_deleted_user ON rt_private.revoked_sessions (deleted_user) WHERE deleted_user IS NOT NULL;
 COMMENT ON TABLE rt_private.revoked_sessions IS 'revoked sessions whose tokens have not expired yet';
 COMMENT ON COLUMN rt_private.revoked_sessions.sid IS 'the claim sid of these tokens';
-COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'when the last of these tokens expires';
+COMMENT ON COLUMN rt_private.revoked_sessions.until IS 'a minute after the last of these tokens expires';
 COMMENT ON COLUMN rt_private.revoked_sessions.deleted_user IS 'whose it was, where the user is deleted: the gateways learn of it if the id is used again';
 COMMENT ON INDEX rt_private.revoked_sessions_deleted_user IS 'sessions of an id that is used again';
 COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
@@ -69,6 +69,12 @@ SELECT pg_catalog.pg_extension_config_dump('rt_private.deleted_users', '');
 
 -- ---- revoking ------------------------------------------------------------------------
 
+-- The leeway (rt_private.check_token_times()), and as much again for gateways whose clocks differ.
+CREATE FUNCTION rt_private.last_use(token_expires_at timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+	RETURN token_expires_at OPERATOR(pg_catalog.+) interval '1 minute';
+COMMENT ON FUNCTION rt_private.last_use(timestamptz) IS 'after this, nobody takes a token that expires then';
+
 -- Sessions of one user in one event; a user has few of them.
 CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -89,13 +95,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	-- Of a user who is deleted, too, nothing is refused but the user, whom nobody finds any more; until there is one of that id again.
 	INSERT INTO rt_private.revoked_sessions AS r (sid, until, deleted_user)
-	SELECT s.id, s.token_expires_at, CASE WHEN u.id IS NULL THEN s.user_id END
+	SELECT s.id, rt_private.last_use(s.token_expires_at), CASE WHEN u.id IS NULL THEN s.user_id END
 	FROM gone AS s LEFT JOIN rt.users AS u ON u.id = s.user_id
-	WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL
+	WHERE rt_private.last_use(s.token_expires_at) > clock_timestamp() AND s.revoked_at IS NULL
 	ON CONFLICT (sid) DO NOTHING;
-	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(rt_private.last_use(s.token_expires_at)), NULL)
 	FROM gone AS s JOIN rt.users AS u ON u.id = s.user_id
-	WHERE s.token_expires_at > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
+	WHERE rt_private.last_use(s.token_expires_at) > clock_timestamp() AND s.revoked_at IS NULL GROUP BY s.user_id;
 	RETURN NULL;
 END
 $$;
@@ -184,10 +190,10 @@ CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
-	SELECT s.id, s.token_expires_at FROM is_now AS s JOIN was ON was.id = s.id
-	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND s.token_expires_at > clock_timestamp()
+	SELECT s.id, rt_private.last_use(s.token_expires_at) FROM is_now AS s JOIN was ON was.id = s.id
+	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND rt_private.last_use(s.token_expires_at) > clock_timestamp()
 	ON CONFLICT (sid) DO NOTHING;
-	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(s.token_expires_at), NULL)
+	PERFORM rt_private.tell_revoked(s.user_id, array_agg(s.id), max(rt_private.last_use(s.token_expires_at)), NULL)
 	FROM is_now AS s JOIN was ON was.id = s.id
 	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL GROUP BY s.user_id;
 	RETURN NULL;
@@ -308,7 +314,7 @@ BEGIN
 		RETURN;
 	END IF;
 	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
-		WHERE t.expires_at < clock_timestamp() AND t.token_expires_at < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
+		WHERE t.expires_at < clock_timestamp() AND rt_private.last_use(t.token_expires_at) < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
 		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
 	DELETE FROM rt_private.deleted_users AS d WHERE d.digest IN (SELECT t.digest FROM rt_private.deleted_users AS t
