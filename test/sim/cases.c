@@ -925,6 +925,115 @@ case_simulcast_temporal_slow(unsigned seed)
 			 750e3, 1.5, 1.5);
 }
 
+static void
+case_av1_l1t2_slow(unsigned seed)
+{
+	slow_svc(seed,
+			 (struct sim_video){
+				 .codec = RT_CODEC_AV1, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 1, .temporal = 2},
+			 800e3, 1.5, 2);
+}
+
+static void
+case_av1_l1t3_slow(unsigned seed)
+{
+	slow_svc(seed,
+			 (struct sim_video){
+				 .codec = RT_CODEC_AV1, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 1, .temporal = 3},
+			 750e3, 1.5, 2);
+}
+
+static void
+case_av1_l2t1_slow(unsigned seed)
+{
+	slow_svc(seed,
+			 (struct sim_video){
+				 .codec = RT_CODEC_AV1, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 2, .temporal = 1},
+			 500e3, 1.5, 2);
+}
+
+static void
+case_av1_l3t3_slow(unsigned seed)
+{
+	slow_svc(seed,
+			 (struct sim_video){
+				 .codec = RT_CODEC_AV1, .nstreams = 1, .rate_bps = {1e6}, .fps = 30, .spatial = 3, .temporal = 3},
+			 500e3, 1.5, 2);
+}
+
+static void
+case_av1_l3t3_key_slow(unsigned seed)
+{
+	slow_svc(seed,
+			 (struct sim_video){.codec = RT_CODEC_AV1,
+								.nstreams = 1,
+								.rate_bps = {1e6},
+								.fps = 30,
+								.spatial = 3,
+								.temporal = 3,
+								.key = true},
+			 500e3, 1.5, 2);
+}
+
+/* ---- at the edge ---- */
+
+static uint64_t
+layer_changes(void)
+{
+	return rt_hub_total(rt_engine_hub(sim_engine), RT_HUB_LAYER_CHANGES);
+}
+
+/* A link that falls to a twentieth more than what a layer and sound need.  That may be too little room to keep the
+ * layer, but what is kept is kept, and does not swing.  Held: the layer that is shown at least. */
+static void
+edge(unsigned seed, struct sim_video video, int layer, int held)
+{
+	struct call *c = new_call(seed);
+	double offered;
+	uint64_t before;
+
+	c->sender.video = video;
+	begin(c);
+	rt_consumer_prefer(c->viewer.consumer, layer, video.temporal ? video.temporal - 1 : 0);
+	until(c, DROP_S + 5);
+	offered = sim_offered_bps(&c->viewer.peer, AT(DROP_S), AT(DROP_S + 5));
+	c->viewer.peer.down.rate_bps = 1.05 * offered;
+	rt_consumer_prefer(c->viewer.consumer, 2, 2);
+	until(c, DROP_S + 10);
+	before = layer_changes();
+	until(c, DROP_S + 130);
+	at_most("layer changes a minute", (double) (layer_changes() - before) / 2, 8);
+	at_most("frozen in 2 minutes, s", sim_frozen_s(&c->viewer, AT(DROP_S + 10), AT(DROP_S + 130)), 1);
+	at_least("the layer that is held, of the time",
+			 sim_layer_share(&c->viewer, held, AT(DROP_S + 10), AT(DROP_S + 130)), 0.9);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(DROP_S + 5), AT(DROP_S + 130)), 1);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_edge_top(unsigned seed)
+{
+	edge(seed, (struct sim_video){.codec = RT_CODEC_VP8, .nstreams = 3, .rate_bps = {100e3, 300e3, 900e3}, .fps = 30},
+		 2, 1);
+}
+
+static void
+case_edge_middle(unsigned seed)
+{
+	edge(seed, (struct sim_video){.codec = RT_CODEC_VP8, .nstreams = 3, .rate_bps = {100e3, 300e3, 900e3}, .fps = 30},
+		 1, 0);
+}
+
+static void
+case_edge_svc(unsigned seed)
+{
+	edge(seed,
+		 (struct sim_video){
+			 .codec = RT_CODEC_VP9, .nstreams = 1, .rate_bps = {1.2e6}, .fps = 30, .spatial = 3, .temporal = 3},
+		 1, 1);
+}
+
 /* Each on a link of its own: nobody's way is another one's business. */
 static void
 case_unlike_viewers(unsigned seed)
@@ -1112,6 +1221,14 @@ static const struct row
 	{"vp9-l3t3-slow", case_vp9_l3t3_slow},
 	{"vp9-l3t3-key-slow", case_vp9_l3t3_key_slow},
 	{"av1-l2t2-key-slow", case_av1_l2t2_key_slow},
+	{"av1-l1t2-slow", case_av1_l1t2_slow},
+	{"av1-l1t3-slow", case_av1_l1t3_slow},
+	{"av1-l2t1-slow", case_av1_l2t1_slow},
+	{"av1-l3t3-slow", case_av1_l3t3_slow},
+	{"av1-l3t3-key-slow", case_av1_l3t3_key_slow},
+	{"edge-top", case_edge_top},
+	{"edge-middle", case_edge_middle},
+	{"edge-svc", case_edge_svc},
 	{"simulcast-temporal-slow", case_simulcast_temporal_slow},
 	{"unlike-viewers", case_unlike_viewers},
 	{"sender-loss-5", case_sender_loss_5},

@@ -1,5 +1,6 @@
 /* sender.c: a client that sends a track of video and one of opus, as browsers do: simulcast, SVC or a single stream,
  * key frames when they are asked for, and again what the engine says it lost. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ write_vp9(const struct sim_encoder *e, const struct picture *p, bool first, bool
 	return sizeof(d);
 }
 
-/* ---- AV1: the dependency descriptor of L2T2_KEY ---- */
+/* ---- AV1: the dependency descriptor ---- */
 
 struct writer
 {
@@ -104,37 +105,72 @@ put(struct writer *w, uint32_t value, int n)
 	}
 }
 
-/* Frames count by two a picture: the lower layer's numbers are even.  Targets: S1T1, S1T0, S0T1, S0T0. */
-static const struct
+/* Templates by spatial layer: a key frame's, then one for each temporal layer.  Targets: the highest layers first.
+ * Frame numbers count the announced spatial layers of each picture. */
+static int
+template_temporal(const struct sim_video *v, int i)
 {
-	int spatial, temporal, fdiff;
-	const char *dtis; /* 0 not present, 1 discardable, 2 switch, 3 required */
-} templates[] = {{0, 0, 0, "2222"}, {0, 0, 4, "0022"}, {0, 1, 2, "0010"},
-				 {1, 0, 1, "2200"}, {1, 0, 4, "2200"}, {1, 1, 2, "1000"}};
-#define TEMPLATES 6
+	int of_layer = i % (v->temporal + 1);
+
+	return of_layer ? of_layer - 1 : 0;
+}
+
+/* As libwebrtc's scalability structures say it: 0 not present, 1 discardable, 2 switch, 3 required. */
+static uint32_t
+indication(const struct sim_video *v, int i, int target_spatial, int target_temporal)
+{
+	int spatial = i / (v->temporal + 1), temporal = template_temporal(v, i);
+	bool key = i % (v->temporal + 1) == 0;
+
+	if (target_spatial < spatial || target_temporal < temporal || (v->key && !key && target_spatial != spatial))
+		return 0;
+	if (target_spatial > spatial)
+		return key ? 2 : 3;
+	return temporal && temporal == target_temporal ? 1 : 2;
+}
+
+/* What the pictures of a temporal layer refer to lies so many pictures back, see temporal_of(). */
+static int
+pictures_back(const struct sim_video *v, int temporal)
+{
+	return 1 << (v->temporal - 1 - temporal);
+}
 
 static void
-put_structure(struct writer *w)
+put_dependencies(struct writer *w, const struct sim_video *v, int i)
 {
+	int spatial = i / (v->temporal + 1);
+	bool key = i % (v->temporal + 1) == 0;
+
+	if (!key)
+		put(w, 0x10 | (uint32_t) (v->spatial * pictures_back(v, template_temporal(v, i)) - 1), 5);
+	if (spatial && (key || !v->key))
+		put(w, 0x10, 5); /* the layer below of the same picture */
+	put(w, 0, 1);
+}
+
+static void
+put_structure(struct writer *w, const struct sim_video *v)
+{
+	int templates = v->spatial * (v->temporal + 1);
+
 	put(w, 0, 6);
-	put(w, 3, 5); /* four targets */
-	for (int i = 0; i < TEMPLATES; i++)
+	put(w, (uint32_t) (v->spatial * v->temporal - 1), 5);
+	for (int i = 0; i < templates; i++)
 		put(w,
-			i + 1 == TEMPLATES                                  ? 3u
-			: templates[i + 1].spatial > templates[i].spatial   ? 2u
-			: templates[i + 1].temporal > templates[i].temporal ? 1u
-																: 0u,
+			i + 1 == templates                                      ? 3u
+			: (i + 1) % (v->temporal + 1) == 0                      ? 2u
+			: template_temporal(v, i + 1) > template_temporal(v, i) ? 1u
+																	: 0u,
 			2);
-	for (int i = 0; i < TEMPLATES; i++)
-		for (int k = 0; k < 4; k++)
-			put(w, (uint32_t) (templates[i].dtis[k] - '0'), 2);
-	for (int i = 0; i < TEMPLATES; i++)
-	{
-		if (templates[i].fdiff)
-			put(w, 0x10 | (uint32_t) (templates[i].fdiff - 1), 5);
-		put(w, 0, 1);
-	}
-	put(w, 0, 2); /* no chains: a non-symmetric number below 5 */
+	for (int i = 0; i < templates; i++)
+		for (int s = v->spatial - 1; s >= 0; s--)
+			for (int t = v->temporal - 1; t >= 0; t--)
+				put(w, indication(v, i, s, t), 2);
+	for (int i = 0; i < templates; i++)
+		put_dependencies(w, v, i);
+	/* No chains: a zero that is not above the number of targets takes as many bits as fit below that number. */
+	put(w, 0, (int) log2(v->spatial * v->temporal + 1));
 	put(w, 0, 1); /* no resolutions */
 }
 
@@ -142,7 +178,8 @@ static size_t
 write_descriptor(struct sim_encoder *e, const struct picture *p, bool first, bool last, uint8_t *out)
 {
 	struct writer w = {{0}, 0};
-	int id = p->spatial * 3 + (p->temporal ? 2 : p->key ? 0 : 1);
+	const struct sim_video *v = &e->sender->video;
+	int id = p->spatial * (v->temporal + 1) + (p->key ? 0 : 1 + p->temporal);
 
 	put(&w, (uint32_t) first << 1 | last, 2);
 	put(&w, (uint32_t) id, 6);
@@ -150,7 +187,7 @@ write_descriptor(struct sim_encoder *e, const struct picture *p, bool first, boo
 	if (p->key && p->spatial == 0 && first)
 	{
 		put(&w, 0x10, 5);
-		put_structure(&w);
+		put_structure(&w, v);
 	}
 	memcpy(out, w.data, (w.bits + 7) / 8);
 	return (w.bits + 7) / 8;
@@ -289,7 +326,7 @@ encode(struct sim_encoder *e)
 		send_frame(e, &p, size * part, &at_us, 1e6 / v->fps / 2.5 * (size / mean > 2 ? 2 : 1) * part);
 	}
 	e->picture_id = (e->picture_id + 1) & 0x7fff;
-	e->av1_frame = (uint16_t) (e->av1_frame + 2);
+	e->av1_frame = (uint16_t) (e->av1_frame + v->spatial);
 	e->since_key++;
 	e->pictures++;
 }
