@@ -44,6 +44,15 @@ my $cluster = RtTest->start(settings => { 'rt.program_path' => "$folder", 'rt.me
 my $program = "SELECT pid FROM rt.stat_programs WHERE state = 'ready' AND worker = 0";
 
 sub set { $cluster->sql("ALTER SYSTEM SET $_[0] = '$_[1]'"); $cluster->sql('SELECT pg_reload_conf()'); }
+
+# The pid of the program once it is ready.
+sub ready_pid
+{
+	my $pid;
+	wait_for(sub { $pid = $cluster->sql($program) }) or die 'the program does not get ready';
+	return $pid;
+}
+
 sub log_has { my $pattern = shift; return wait_until(sub { $cluster->log =~ $pattern }, shift); }
 
 # ---- what the program is given -------------------------------------------------
@@ -52,10 +61,10 @@ my $settings = told(0);
 is($settings->{program}, 'gateway', 'the settings name the program');
 is_deeply([ @$settings{qw(worker workers database)} ], [ 0, 1, 'rt' ], 'its number, and the database');
 is($settings->{settings}{port}, $cluster->gateway_port, 'the settings have the port');
-is_deeply($settings->{socket_fds}, [4], 'a descriptor for each gateway worker');
+is_deeply($settings->{socket_fds}, [5], 'a descriptor for each gateway worker');
 
 my $report = seen(0);
-is_deeply($report->{inherited}, [ 1, 2, 3, 4 ], 'nothing of the server\'s is open');
+is_deeply($report->{inherited}, [ 1, 2, 3, 4, 5 ], 'nothing of the server\'s is open');
 is($report->{blocked}, '0' x 16, 'no signal is blocked');
 # Perl itself ignores SIGFPE; 32 and 33 are glibc's own, which it lets nobody change: they stay as whoever started the
 # server had them.
@@ -102,7 +111,7 @@ my ($old, $kills) = ('', 0);
 takes_less(
 	2,
 	sub {
-		$old = $cluster->sql($program);
+		$old = ready_pid();
 		my $killed = time;
 		kill 'KILL', $old;
 		wait_until(sub { my $pid = $cluster->sql($program); $pid && $pid != $old }, 'a killed program is replaced');
@@ -117,7 +126,7 @@ like($cluster->log, qr/rt_gateway\[$old\] was terminated by signal 9/, 'the log 
 is($cluster->sql('SELECT restarts FROM rt.stat_programs'), $kills, 'the restart is counted');
 
 set_mode('exit');
-$old = $cluster->sql($program);
+$old = ready_pid();
 my $starts = () = slurp("$folder/report.0") =~ /\n/g;
 my $logged = length $cluster->log;
 kill 'KILL', $old;
@@ -132,7 +141,7 @@ $cluster->poll_sql('SELECT state FROM rt.stat_programs', 'ready', 'it comes up i
 
 # ---- settings ------------------------------------------------------------------
 
-$old = $cluster->sql($program);
+$old = ready_pid();
 set('rt.rate_events', 77);
 wait_until(sub { told(0)->{settings}{rate_events} == 77 }, 'a reload hands the settings over');
 is($cluster->sql($program), $old, 'to the same process');
@@ -151,7 +160,7 @@ $cluster->poll_sql("SELECT count(*), min(state) FROM rt.stat_programs", '1|ready
 # ---- login ---------------------------------------------------------------------
 
 set_mode('login');
-kill 'KILL', $cluster->sql($program);
+kill 'KILL', ready_pid();
 log_has(qr/HINT:  Add this line at the top of pg_hba.conf, and reload: host rt rt_gateway 127.0.0.1\/32 scram-sha-256/,
 	'a failed login gets a hint');
 is($cluster->sql("SELECT rolpassword LIKE 'SCRAM-SHA-256%' FROM pg_authid WHERE rolname = 'rt_gateway'"), 't',
@@ -164,17 +173,17 @@ is(index($log, $verifier), -1, 'nor is its verifier');
 # ---- a program that floods the log, or does not stop -----------------------------
 
 set_mode('flood');
-kill 'KILL', $cluster->sql($program);
+kill 'KILL', ready_pid();
 log_has(qr/WARNING:  rt_gateway\[\d+\]: dropped \d+ lines/, 'what is too much is left out, and counted');
 my $lines = () = $cluster->log =~ /flood \d+/g;
 cmp_ok($lines, '<', 50_000, 'the log does not take it all');
 
 set_mode('stubborn');
-$old = $cluster->sql($program);
+$old = ready_pid();
 kill 'KILL', $old;
 wait_until(sub { my $pid = $cluster->sql($program); $pid && $pid != $old }, 'a program that ignores SIGTERM');
 set_mode('');
-$old = $cluster->sql($program);
+$old = ready_pid();
 set('rt.gateway_workers', 0);
 log_has(qr/rt_gateway\[$old\] did not stop within 5 s and is killed/, 'is killed after a while');
 wait_until(sub { !process_is_alive($old) }, 'and is gone');
