@@ -85,7 +85,7 @@ describe('afterChange', () => {
       await writer.query('ROLLBACK');
       await writer.query('UPDATE rt.messages SET content = content WHERE room_id = $1', [roomId]);
     } finally {
-      writer.release();
+      writer.release(true);
     }
     assertHas(await sync(alice, { roomId, afterChange: 0 }), { changed: [], lastChange: 0 });
   });

@@ -508,7 +508,7 @@ test('a client that the database cannot let in comes back by itself', async () =
     await blocker.query('COMMIT');
     await until(() => client.connected, 'the client is in');
   } finally {
-    blocker.release();
+    blocker.release(true);
   }
 });
 
@@ -525,7 +525,7 @@ test('a user that is deleted while connecting is refused, and nobody else with i
     assert.equal((await refused).message, 'User not found');
     await Promise.all(others);
   } finally {
-    writer.release();
+    writer.release(true);
   }
 });
 

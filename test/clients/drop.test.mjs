@@ -33,7 +33,7 @@ describe('DROP EXTENSION with clients connected', () => {
     try {
       for (const statement of statements) await session.query(statement);
     } finally {
-      session.release();
+      session.release(true);
     }
   };
 

@@ -102,7 +102,7 @@ describe('an outbox into a queue', () => {
     await session.query('BEGIN');
     await session.query("INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($1, 'alice', 'never')", [roomId]);
     await session.query('ROLLBACK');
-    session.release();
+    session.release(true);
     const token = await cluster.token('alice');
     for (let i = 1; i <= 20; i++) {
       await cluster.rest('POST', `/api/chat/rooms/${roomId}/msgs`, token, { content: `order ${i}` });

@@ -220,7 +220,7 @@ describe('what a guest may not', () => {
       await assert.rejects(db.query(`SELECT rt.create_meeting('mine')`), { code: 'RT404' });
     } finally {
       await db.query('ROLLBACK');
-      db.release();
+      db.release(true);
     }
   });
 });

@@ -161,7 +161,7 @@ test('the page\'s trigger keeps rt.users in step with a table of the business, a
       return (await client.query(text, values)).rows;
     } finally {
       await client.query('RESET ROLE');
-      client.release();
+      client.release(true);
     }
   };
   const known = () => cluster.sql("SELECT u.id, u.username, u.name FROM rt.users AS u JOIN app.customers AS c ON c.id::text = u.id ORDER BY u.username");

@@ -59,7 +59,7 @@ async function write(roomIds, total) {
         }
       }
     } finally {
-      session.release();
+      session.release(true);
     }
   }));
   return errors;

@@ -190,7 +190,7 @@ describe('transport options', () => {
       assert.ok(!JSON.stringify(bob.client.events).includes(password));
     }
     await listener.query('UNLISTEN *');
-    listener.release();
+    listener.release(true);
   });
 
   test('media workers are woken on a channel of their own', async () => {
@@ -205,7 +205,7 @@ describe('transport options', () => {
     assert.deepEqual([...new Set(heard.rt_media)], ['rt:media-request']);
     assert.ok(!heard.rt_events.includes('rt:media-request'));
     await listener.query('UNLISTEN *');
-    listener.release();
+    listener.release(true);
   });
 
   test('a request that somebody else notifies of is not carried out', async () => {

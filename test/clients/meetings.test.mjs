@@ -346,7 +346,7 @@ describe('in the meeting', () => {
     await until(() => heard.some((payload) => payload.includes('new-message')), 'its notification');
     assert.deepEqual(heard.filter((payload) => payload.includes('only-for-carol')), []);
     await listener.query('UNLISTEN *');
-    listener.release();
+    listener.release(true);
   });
 
   test('typing ends by itself, once', async () => {

@@ -67,7 +67,7 @@ describe('chat-room-members', () => {
       await admin.query("DELETE FROM rt.room_members WHERE room_id = $1 AND user_id IN ('carol', 'dave')", [roomId]);
       await admin.query('RESET rt.user_id');
     } finally {
-      admin.release();
+      admin.release(true);
     }
     await settled(cluster, alice);
     assert.deepEqual(received(alice, 'chat-room-members', (payload) => payload.roomId === roomId).map(({ action, by, memberCount, members }) => [action, by, memberCount, members.length]),

@@ -39,7 +39,7 @@ describe('quotas of a user', () => {
       await assert.rejects(db.query("INSERT INTO rt.meetings (title, host_id) VALUES ('x', 'ann')"), { code: 'RT429' });
     } finally {
       await db.query('ROLLBACK');
-      db.release();
+      db.release(true);
     }
     assert.ok(await cluster.value("SELECT rt.create_meeting('x', 'ann')"));
   });

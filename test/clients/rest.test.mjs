@@ -260,7 +260,7 @@ describe('messages', () => {
       await holder.query('COMMIT');
       await Promise.all(edits);
     } finally {
-      holder.release();
+      holder.release(true);
     }
     const [row] = await cluster.sql('SELECT content, metadata FROM rt.messages WHERE room_id = $1', [id]);
     assert.deepEqual(row, { content: 'new text', metadata: { new: true } });

@@ -101,7 +101,7 @@ describe('settings', () => {
       assert.deepEqual((await app.query('SELECT content FROM rt.messages WHERE room_id = $1', [roomId])).rows, [{ content: 'm4' }]);
     } finally {
       await app.query('RESET ROLE; RESET rt.user_id');
-      app.release();
+      app.release(true);
     }
   });
 });

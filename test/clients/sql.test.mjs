@@ -31,7 +31,7 @@ async function session(statements) {
   try {
     for (const [text, values] of statements) await client.query(text, values);
   } finally {
-    client.release();
+    client.release(true);
   }
 }
 
@@ -47,7 +47,7 @@ test('a plain INSERT reaches clients when, and only when, it commits', async () 
     assert.deepEqual(contents(client, roomId), []);
     await writer.query('COMMIT');
   } finally {
-    writer.release();
+    writer.release(true);
   }
   await event(client, 'new-chat-message', (payload) => payload.roomId === roomId);
 });
@@ -168,7 +168,7 @@ test('rt_app meets row-level security', async () => {
     await client.query(INSERT, [roomId, 'bob', 'allowed']);
     await client.query('ROLLBACK');
   } finally {
-    client.release();
+    client.release(true);
   }
 });
 
@@ -184,7 +184,7 @@ test('a role without grants reads nothing and issues no token', async () => {
       await client.query('ROLLBACK');
     }
   } finally {
-    client.release();
+    client.release(true);
   }
 });
 
