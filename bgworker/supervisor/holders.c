@@ -1,8 +1,10 @@
-/* holders.c: logs each session that has held rooms for RT_HOLD_LIMIT, once; see holders.h.  rt.stat_rooms shows the
- * same as it is now.
+/* holders.c: logs each session that has held rooms, or a table of rt, for 5 s, once; see holders.h.  rt.stat_rooms
+ * shows the rooms as they are now.
  *
  * Invariant: `told` has the transactions that the last look found, so each is told of once, however long it lasts,
  * and the list is as long as the table of sessions at most.
+ *
+ * Tables are looked at first and without touching them: who has locked rt.rooms keeps us from looking at the rooms.
  *
  * Runs in the supervisor, in a transaction of its own.  A look that fails, or has to wait for a lock, is given up:
  * there is another one in LOOK_INTERVAL_MS. */
@@ -30,15 +32,46 @@ struct holder
 	TimestampTz since; /* of its transaction */
 };
 
+struct look
+{
+	struct rt_query *query; /* the first columns are those of struct holder */
+	void (*tell)(int row, const struct holder *one);
+	List *told; /* struct holder, in TopMemoryContext */
+};
+
 struct rt_holders
 {
 	TimestampTz due;
 	struct rt_tx tx;
-	List *told; /* struct holder, in TopMemoryContext */
+	struct look tables;
+	struct look rooms;
 };
 
-static struct rt_query looking = {
+static struct rt_query looking_at_rooms = {
 	.sql = "SELECT h.pid, h.since, h.rooms, h.ids, h.query FROM rt_private.room_holders('5 s') AS h"};
+
+/* Locks that no writer gets past, held or waited for: whoever comes later waits behind a waiter, too. */
+#define EQ " OPERATOR(pg_catalog.=) "
+static struct rt_query looking_at_tables = {
+	.sql = "SELECT l.pid, t.since, l.granted, pg_catalog.string_agg(DISTINCT n.nspname OPERATOR(pg_catalog.||) '.'"
+		   "   OPERATOR(pg_catalog.||) c.relname, ', '),"
+		   "  pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 200),"
+		   "  pg_catalog.array_to_string(CASE WHEN NOT l.granted THEN pg_catalog.pg_blocking_pids(l.pid) ELSE '{}' "
+		   "END, ', ')"
+		   " FROM pg_catalog.pg_locks AS l"
+		   " JOIN pg_catalog.pg_class AS c ON c.oid" EQ "l.relation"
+		   " JOIN pg_catalog.pg_namespace AS n ON n.oid" EQ "c.relnamespace,"
+		   " LATERAL pg_catalog.pg_stat_get_activity(l.pid) AS a,"
+		   " LATERAL (SELECT CASE WHEN l.granted THEN a.xact_start ELSE l.waitstart END) AS t (since)"
+		   " WHERE l.locktype" EQ "'relation' AND l.database" EQ
+		   "  (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname" EQ "pg_catalog.current_database())"
+		   " AND n.nspname" EQ "ANY ('{rt,rt_private}') AND c.relkind" EQ "'r'"
+		   " AND l.mode" EQ "ANY ('{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')"
+		   " AND t.since OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '5 s'::interval)"
+		   " GROUP BY l.pid, t.since, l.granted, a.query"};
+
+static void tell_of_rooms(int row, const struct holder *one);
+static void tell_of_tables(int row, const struct holder *one);
 
 struct rt_holders *
 rt_holders_new(void)
@@ -47,15 +80,17 @@ rt_holders_new(void)
 
 	h->tx.context = TopMemoryContext;
 	h->tx.name = "rt supervisor";
+	h->tables = (struct look){&looking_at_tables, tell_of_tables};
+	h->rooms = (struct look){&looking_at_rooms, tell_of_rooms};
 	return h;
 }
 
 static bool
-is_told(const struct rt_holders *h, const struct holder *one)
+is_told(const struct look *l, const struct holder *one)
 {
 	ListCell *cell;
 
-	foreach (cell, h->told)
+	foreach (cell, l->told)
 	{
 		const struct holder *other = lfirst(cell);
 
@@ -74,13 +109,31 @@ column(int row, int number)
 }
 
 static void
-tell(int row, const struct holder *one)
+tell_of_rooms(int row, const struct holder *one)
 {
 	ereport(LOG, (errmsg("process %d has held " INT64_FORMAT " rooms since %s: nobody else can send there", one->pid,
 						 DatumGetInt64(column(row, 3)), timestamptz_to_str(one->since)),
 				  errdetail("Rooms: %s. Last statement: %s", TextDatumGetCString(column(row, 4)),
 							TextDatumGetCString(column(row, 5))),
 				  errhint("End its transaction, or SELECT pg_terminate_backend(%d).", one->pid)));
+}
+
+static void
+tell_of_tables(int row, const struct holder *one)
+{
+	const char *since = timestamptz_to_str(one->since);
+	char *tables = TextDatumGetCString(column(row, 4));
+	char *query = TextDatumGetCString(column(row, 5));
+
+	if (DatumGetBool(column(row, 3)))
+		ereport(LOG, (errmsg("process %d has locked %s since %s: others wait", one->pid, tables, since),
+					  errdetail("Last statement: %s", query),
+					  errhint("End its transaction, or SELECT pg_terminate_backend(%d).", one->pid)));
+	else
+		ereport(LOG,
+				(errmsg("process %d has waited to lock %s since %s: others wait behind it", one->pid, tables, since),
+				 errdetail("It waits for process %s. Statement: %s", TextDatumGetCString(column(row, 6)), query),
+				 errhint("End that transaction, or SELECT pg_cancel_backend(%d).", one->pid)));
 }
 
 static List *
@@ -98,24 +151,24 @@ note(List *found, const struct holder *one)
 static void
 look(void *arg)
 {
-	struct rt_holders *h = arg;
+	struct look *l = arg;
 	List *found = NIL;
 	uint64 rows;
 
 	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_LOCAL, true, 0,
 							 false);
 	SPI_connect();
-	rows = rt_query_run(&looking, NULL, NULL, true);
+	rows = rt_query_run(l->query, NULL, NULL, true);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		struct holder one = {DatumGetInt32(column(i, 1)), DatumGetTimestampTz(column(i, 2))};
 
-		if (!is_told(h, &one))
-			tell(i, &one);
+		if (!is_told(l, &one))
+			l->tell(i, &one);
 		found = note(found, &one);
 	}
-	list_free_deep(h->told);
-	h->told = found;
+	list_free_deep(l->told);
+	l->told = found;
 	SPI_finish();
 }
 
@@ -125,6 +178,7 @@ rt_holders_turn(struct rt_holders *h)
 	if (h->due > rt_clock_now())
 		return;
 	h->due = TimestampTzPlusMilliseconds(rt_clock_now(), LOOK_INTERVAL_MS);
-	(void) rt_tx_try(&h->tx, "looks who holds rooms", look, h, ERRCODE_LOCK_NOT_AVAILABLE);
+	(void) rt_tx_try(&h->tx, "looks who holds tables", look, &h->tables, ERRCODE_LOCK_NOT_AVAILABLE);
+	(void) rt_tx_try(&h->tx, "looks who holds rooms", look, &h->rooms, ERRCODE_LOCK_NOT_AVAILABLE);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

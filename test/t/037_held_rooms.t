@@ -80,6 +80,31 @@ is($refused, 0, 'the sends that waited go through when the rooms are free');
 is($cluster->sql(q{SELECT count(*) FROM rt.messages WHERE content = 'waits'}), 12, 'once each');
 $holder->{finish}->();
 
+# ---- tables -------------------------------------------------------------------------------
+
+# One has a table, another waits behind a reader and so keeps later ones waiting.
+for my $table (qw(rt.rooms rt.messages))
+{
+	my $locker = $cluster->psql_start;
+	print { $locker->{in} } "BEGIN; LOCK TABLE $table; SELECT 'locked';\n";
+	wait_until(sub { $locker->{read}->() =~ /locked/ }, "$table is locked");
+	my $locker_pid = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ 'locked'");
+	ok(wait_for(sub { $cluster->log =~ /LOG:  process $locker_pid has locked \Q$table\E since .*: others wait\n.*Last statement: SELECT 'locked';/ }),
+		'the log names who has it');
+	$locker->{finish}->();
+}
+my $reader = $cluster->psql_start;
+print { $reader->{in} } "BEGIN; SELECT count(*) AS seen FROM rt.messages; SELECT 'read';\n";
+wait_until(sub { $reader->{read}->() =~ /read/ }, 'somebody has read');
+my $reader_pid = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ 'read'");
+my $alter = $cluster->psql_start;
+print { $alter->{in} } "BEGIN; ALTER TABLE rt.messages ADD CONSTRAINT probe CHECK (true) NOT VALID; ROLLBACK;\n";
+ok(wait_for(sub { $cluster->log =~ /LOG:  process \d+ has waited to lock rt.messages since .*: others wait behind it\n.*It waits for process $reader_pid. Statement: ALTER TABLE/ }),
+	'the log names who waits for a table, and for whom');
+$reader->{finish}->();
+$alter->{finish}->();
+ok(wait_for(sub { (rest('bob', 'POST', '/api/chat/rooms/8/msgs', '{"content":"after"}'))[0] == 201 }), 'all goes on afterwards');
+
 # ---- the programs' environment ---------------------------------------------------------
 
 for my $program (qw(gateway))
