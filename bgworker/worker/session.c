@@ -21,6 +21,8 @@ static const char *const OPTIONS[][2] = {
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_deferrable", "off"},
 	{"session_replication_role", "origin"},
+	{"standard_conforming_strings", "on"},
+	{"transform_null_equals", "off"},
 	{"jit", "off"},
 };
 

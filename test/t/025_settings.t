@@ -11,7 +11,7 @@ use lib dirname(__FILE__) . '/lib';
 use RtTest;
 
 my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
-$cluster->sql(q{SELECT rt.create_user('ann', 'Ann'); SELECT rt.create_room('Room', ARRAY['ann'])});
+$cluster->sql(q{SELECT rt.create_user('ann', 'Ann', 'correct horse'); SELECT rt.create_room('Room', ARRAY['ann'])});
 my $token = $cluster->sql("SELECT rt.issue_token('ann', '1 hour')");
 
 # ---- hostile settings -----------------------------------------------------------
@@ -46,6 +46,9 @@ sub send_message
 
 my $message = send_message();
 like($message->{createdAt} // '', qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'a message is sent by REST, and its time looks as ever');
+my $login = $cluster->http('POST', '/auth', headers => { 'content-type' => 'application/json' },
+	content => '{"username":"ann","password":"correct horse"}');
+is($login->{status}, 200, 'a user logs in by password') || diag($login->{content});
 $cluster->poll_sql("SELECT count(*) FROM rt.events WHERE event = 'new-chat-message'", 1, 'the relay logs it');
 is($cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('rt relay', 'rt supervisor', 'rt launcher')}), 3,
 	'all workers run');

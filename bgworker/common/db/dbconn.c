@@ -241,12 +241,13 @@ rt_dbconn_flush(struct rt_dbconn *c)
 		set_watch(c, rc == 0 ? RT_READABLE : RT_READABLE | RT_WRITABLE);
 }
 
-/* What may be set for the database or in postgresql.conf is meant for people: limits of time would cut us off, and a
- * read-only or serializable session could not do our work. */
+/* What may be set for the database or in postgresql.conf is meant for people: limits of time would cut us off, a
+ * read-only or serializable session could not do our work, and the bodies of our functions are written in standard
+ * SQL. */
 static void
 send_settings(struct rt_dbconn *c)
 {
-	char sql[900];
+	char sql[1000];
 	char role[100] = "";
 
 	/* Last, since the others may need rights of the role that has logged in. */
@@ -257,7 +258,8 @@ send_settings(struct rt_dbconn *c)
 			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d'), ('transaction_timeout', '0'),"
 			 " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
 			 " ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),"
-			 " ('default_transaction_deferrable', 'off'), ('jit', 'off')%s) AS s (name, value)"
+			 " ('default_transaction_deferrable', 'off'), ('jit', 'off'), ('standard_conforming_strings', 'on'),"
+			 " ('transform_null_equals', 'off')%s) AS s (name, value)"
 			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
 			 c->statement_timeout_ms, c->lock_timeout_ms, role);
 	c->state = SETTING;
