@@ -193,6 +193,34 @@ test('blocking: neither writes, and the account lists whom one has blocked', asy
   await ben.bubble('there you are').waitFor();
 });
 
+test('a burst of messages is drawn, counted, and told to the server in few requests', async (t) => {
+  const rooms = [];
+  for (const letter of 'ABCDEFGHIJKL') rooms.push(await cluster.room(`Burst ${letter}`, 'ben', 'anna'));
+  const person = await Person.open(browser, cluster);
+  t.after(async () => {
+    await person.close();
+    await cluster.sql("DELETE FROM rt.rooms WHERE name LIKE 'Burst %'");
+  });
+  let delivered = 0;
+  let seen = 0;
+  person.page.on('request', (request) => { delivered += request.url().endsWith('/delivered') ? 1 : 0; });
+  person.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => { seen += String(payload).includes('mark-msgs-seen') ? 1 : 0; }));
+  await person.signIn('anna', 'anna-password');
+  await person.openRoom('Burst A');
+  await person.input.waitFor();
+  const started = Date.now();
+  for (let i = 1; i <= 30; i++)
+    await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT r, 'ben', 'burst ' || $2::text FROM unnest($1::bigint[]) AS r", [rooms, String(i)]);
+  await person.bubble('burst 30').waitFor();
+  for (const letter of 'BCDEFGHIJKL') await badge(person, `Burst ${letter}`, '30 unread').waitFor();
+  await until('it is read', async () => (await cluster.value("SELECT last_read_seq FROM rt.room_members WHERE room_id = $1 AND user_id = 'anna'", [rooms[0]])) === '30');
+  assert.deepEqual((await person.texts()).filter((text) => /^burst/.test(text)), Array.from({ length: 30 }, (_, i) => `burst ${i + 1}`));
+  const seconds = (Date.now() - started) / 1000;
+  assert.ok(delivered <= seconds / 0.3 + 1, `${delivered} requests in ${seconds} s`);
+  assert.ok(seen >= 1 && seen <= seconds + 2, `${seen} events in ${seconds} s`);
+  assert.deepEqual(person.errors, []);
+});
+
 test('a phone, 320 pixels, 200 %, from right to left: the new views have room', async (t) => {
   t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
   await anna.openRoom('General');

@@ -2,6 +2,7 @@
 import { t } from './i18n.js';
 import { endSession, renewRefused } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
+import { nextFrame } from './frame.js';
 import { watchNetwork } from './network.js';
 import { RoomView } from './room.js';
 import { startShortcuts } from './shortcuts.js';
@@ -74,7 +75,8 @@ function goTo(roomId, seq) {
 
 // ---- while nobody looks ------------------------------------------------------------
 
-function unreadTitle() {
+function tellUnread() {
+  closeNotes();
   const unread = [...state.rooms.values()].reduce((sum, room) => sum + calling(room), 0);
   const wanted = unread > 99 ? '(99+) rt' : unread ? `(${unread}) rt` : 'rt';
   if (document.title !== wanted) document.title = wanted;
@@ -152,16 +154,7 @@ export function start(root, me) {
   listen('online', () => {
     banner.hidden = state.online;
   });
-  let planned = false;
-  listen('rooms', () => {
-    if (!planned)
-      requestAnimationFrame(() => {
-        planned = false;
-        unreadTitle();
-        closeNotes();
-      });
-    planned = true;
-  });
+  listen('rooms', () => nextFrame(tellUnread));
   listen('messages', notify);
   listen('mention', notifyMention);
   listen('room-gone', ({ id, words }) => {

@@ -1,4 +1,5 @@
 // The few lines that a framework would be used for.
+import { nextFrame } from './frame.js';
 import { locale, t } from './i18n.js';
 import { icon } from './icons.js';
 
@@ -64,8 +65,18 @@ export function backLink() {
   return h('a', { class: 'icon back', href: '#/', 'aria-label': t('All rooms') }, '‹');
 }
 
+// To screen readers.  Of a burst they get the last ones.
+const MOST_SAID = 3;
+let toSay = [];
+
+function say() {
+  document.getElementById('announce').textContent = toSay.slice(-MOST_SAID).join('\n'); // the same words twice are said twice
+  toSay = [];
+}
+
 export function announce(text) {
-  document.getElementById('announce').textContent = text;
+  toSay.push(text);
+  nextFrame(say);
 }
 
 // A short message at the bottom of the window, for refusals and the like.
@@ -176,19 +187,20 @@ const DAY_MS = 86_400_000;
 
 const isSameDay = (a, b) => a.toDateString() === b.toDateString();
 
-export const timeOf = (iso) => CLOCK.format(new Date(iso));
-
-// Asked for each message of a conversation at each drawing of it.
-let days = new Map(); // by the hour of a time
-let daysOf = '';
-
-export function dayOf(iso) {
-  const today = new Date().toDateString();
-  if (today !== daysOf) [days, daysOf] = [new Map(), today];
-  const hour = iso.slice(0, 15); // with tens of minutes: offsets of time zones are multiples of a quarter
-  if (!days.has(hour)) days.set(hour, nameOfDay(iso));
-  return days.get(hour);
+// The same times are asked for again and again: what was made of one is kept for its minute, until the day ends.
+function byMinute(make) {
+  let made = new Map();
+  let madeOn = '';
+  return (iso) => {
+    const today = new Date().toDateString();
+    if (today !== madeOn) [made, madeOn] = [new Map(), today];
+    const minute = iso.slice(0, 16);
+    if (!made.has(minute)) made.set(minute, make(iso));
+    return made.get(minute);
+  };
 }
+
+export const timeOf = byMinute((iso) => CLOCK.format(new Date(iso)));
 
 function nameOfDay(iso) {
   const [date, now] = [new Date(iso), new Date()];
@@ -197,11 +209,13 @@ function nameOfDay(iso) {
   return (date.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR).format(date);
 }
 
+export const dayOf = byMinute(nameOfDay);
+
 // The time of today, the day of what is older.
-export function briefOf(iso) {
+export const briefOf = byMinute((iso) => {
   const date = new Date(iso);
   return isSameDay(date, new Date()) ? CLOCK.format(date) : SHORT_DAY.format(date);
-}
+});
 
 export function whenOf(iso) {
   const date = new Date(iso);

@@ -26,7 +26,6 @@ export class History {
   constructor(room, { onView, ...on }) {
     Object.assign(this, { room, on, onView, last: null, count: WINDOW, moving: false, lastTop: 0 });
     this.isSettled = false; // until it was opened where it is to be
-    this.stuck = true; // stays at the end, whatever comes, until the reader scrolls up
     this.nodes = new Map(); // by key: a message's number, what is being sent, a line between
     this.quoted = new Set(); // numbers that were asked for
     this.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
@@ -42,6 +41,7 @@ export class History {
       hidden: true,
     });
     this.node = h('div', { class: 'history' }, this.scroller, this.down);
+    this.stuck = true;
     this.scroller.addEventListener('scroll', () => this.onScroll());
     // Bubbles get their true height when they come into sight, so the end moves on while we look at it.
     this.sizes = new ResizeObserver(() => this.stayAtEnd());
@@ -122,6 +122,7 @@ export class History {
       if (node === before) before = before.nextElementSibling;
       else this.list.insertBefore(node, before);
     }
+    this.list.classList.toggle('none', !messages.length);
     this.walk.rest();
     this.showDown();
   }
@@ -193,8 +194,21 @@ export class History {
 
   // ---- where we are ------------------------------------------------------------------
 
+  // Stays at the end, whatever comes, until the reader scrolls up.  The observer of sizes keeps us there, so the browser must not
+  // hold on to a message that moves up.
+  get stuck() {
+    return this.isStuck;
+  }
+
+  set stuck(is) {
+    if (this.isStuck === is) return;
+    this.isStuck = is;
+    this.scroller.classList.toggle('stuck', is);
+  }
+
   toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.ownTop = this.scroller.scrollTop;
   }
 
   isNearEnd() {
@@ -209,14 +223,17 @@ export class History {
   }
 
   showDown() {
-    this.down.hidden = this.stuck || this.isNearEnd();
-    this.down.dataset.count = this.room.unreadCount || '';
+    const isHidden = this.stuck || this.isNearEnd();
+    const count = String(this.room.unreadCount || '');
+    if (this.down.hidden !== isHidden) this.down.hidden = isHidden;
+    if (this.down.dataset.count !== count) this.down.dataset.count = count;
   }
 
   onScroll() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    // Where we have put it ourselves, the end may have moved on since; that is not the reader's doing.
     if (this.isNearEnd()) this.stuck = true;
-    else if (scrollTop < this.lastTop) this.stuck = false;
+    else if (scrollTop < this.lastTop && scrollTop !== this.ownTop) this.stuck = false;
     this.lastTop = scrollTop;
     this.showDown();
     if (!this.stuck && scrollTop < NEAR_EDGE_PX) this.move(() => this.moveUp());

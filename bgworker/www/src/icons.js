@@ -48,9 +48,7 @@ function path(d, className) {
   return node;
 }
 
-// An icon by its name, or null.  The slash of a device's icon shows while its button is not pressed.
-export function icon(name) {
-  if (!SHAPES[name]) return null;
+function draw(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
   svg.setAttribute('class', 'drawn');
@@ -58,4 +56,13 @@ export function icon(name) {
   svg.append(path(SHAPES[name]));
   if (name === 'microphone' || name === 'camera') svg.append(path(SLASH, 'slash'));
   return svg;
+}
+
+const drawn = new Map(); // by name: each message has several, and a copy costs less than making one
+
+// An icon by its name, or null.  The slash of a device's icon shows while its button is not pressed.
+export function icon(name) {
+  if (!SHAPES[name]) return null;
+  if (!drawn.has(name)) drawn.set(name, draw(name));
+  return drawn.get(name).cloneNode(true);
 }

@@ -226,6 +226,7 @@ export async function renew() {
     room.messages.clear();
     room.newest = null;
     room.first = null;
+    room.lastSeq = 0;
   }
   for (const room of loaded) await loadLatest(room);
 }

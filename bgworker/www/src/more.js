@@ -17,6 +17,7 @@ const path = (room, more = '') => `/api/chat/rooms/${room.id}${more}`;
 const mayPin = (room) => !room.archived && (room.whoMayPin !== 'admins' || room.role === 'admin');
 
 async function markUnread(room, m) {
+  room.seen.clear(); // what was not told yet must not move the mark afterwards
   const { data } = await rest('PUT', path(room, '/read'), { seq: seqOf(m.id) - 1 });
   holdUnread(room, data);
 }

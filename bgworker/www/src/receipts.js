@@ -1,11 +1,13 @@
 // Who got and who saw what: telling it of ourselves, and knowing it of others.
+import { atMostEvery } from './frame.js';
 import { receipts, run, tellDelivered } from './messages.js';
 import { emit } from './socket.js';
 import { changed, membersOf, state } from './state.js';
 
 const SEEN_AT_ONCE = 200; // of one event
 const DELIVERED_IN = 20; // members up to which a receipt of delivery is worth a request
-const DELIVERED_MS = 300;
+const DELIVERED_MS = 300; // between two of them, and before the first
+const SEEN_MS = 1000; // between two events of a room
 
 const isNothingToRead = (m) => m.senderId === state.me.id || Boolean(m.deletedAt);
 
@@ -41,8 +43,34 @@ export function markSeen(room, seqs) {
   room.unreadCount = isAll ? 0 : Math.max(0, room.unreadCount - fresh.length);
   if (isAll) room.mentionCount = 0;
   changed('rooms', room.id);
-  for (let i = 0; i < fresh.length; i += SEEN_AT_ONCE) tellSeen(room, fresh.slice(i, i + SEEN_AT_ONCE));
+  unsaid.set(room.id, [...(unsaid.get(room.id) ?? []), ...fresh]);
+  tellSoon(room.id);
 }
+
+// By room: the messages that were seen and are not told yet.  The first is told at once; in a burst they go together.
+const unsaid = new Map();
+const telling = new Map(); // by room, too
+
+function tellSoon(id) {
+  if (!telling.has(id))
+    telling.set(
+      id,
+      atMostEvery(SEEN_MS, () => tellUnsaid(id)),
+    );
+  telling.get(id)();
+}
+
+function tellUnsaid(id) {
+  const room = state.rooms.get(id);
+  const messages = (unsaid.get(id) ?? []).filter((m) => room?.seen.has(m.seq)); // not marked as unread meanwhile
+  unsaid.delete(id);
+  for (let i = 0; i < messages.length; i += SEEN_AT_ONCE) tellSeen(room, messages.slice(i, i + SEEN_AT_ONCE));
+}
+
+// Before nobody can any more.
+const tellNow = () => telling.forEach(({ now }) => now());
+addEventListener('pagehide', tellNow);
+document.addEventListener('visibilitychange', () => document.hidden && tellNow());
 
 // What could not be told is told with the next ones: it stays in `seen`.
 async function tellSeen(room, messages) {
@@ -66,13 +94,29 @@ export async function markAllRead(room) {
   changed('rooms', room.id);
 }
 
-// One receipt for all that came within a moment: what is before a delivered message is delivered too.
+// A receipt for the last message of a room stands for those before it.  Rooms take turns, so that a burst in many of them costs no
+// more requests than one in one.
+const undelivered = new Set(); // ids of rooms
+let delivering = false;
+
 export function delivered(room) {
   if (room.memberCount > DELIVERED_IN) return;
-  room.delivering ??= setTimeout(() => {
-    room.delivering = undefined;
-    tellDelivered(room.lastMessage).catch(() => {});
-  }, DELIVERED_MS);
+  undelivered.add(room.id);
+  if (!delivering) deliverAll();
+}
+
+async function deliverAll() {
+  delivering = true;
+  while (undelivered.size) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, DELIVERED_MS);
+    });
+    const [id] = undelivered;
+    undelivered.delete(id);
+    const room = state.rooms.get(id);
+    if (room) await tellDelivered(room.lastMessage).catch(() => {});
+  }
+  delivering = false;
 }
 
 // What others got while we were not here: of our last message, which stands for those before it.

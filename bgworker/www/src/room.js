@@ -3,6 +3,7 @@ import { t, tn } from './i18n.js';
 import { rest } from './api.js';
 import { Compose } from './compose.js';
 import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
+import { nextFrame, setText } from './frame.js';
 import { History } from './history.js';
 import { lastSeen } from './presence.js';
 import { loadLatest } from './messages.js';
@@ -27,7 +28,6 @@ export class RoomView {
     this.id = id;
     this.room = state.rooms.get(id);
     this.stale = new Set(); // messages that were changed since the last drawing
-    this.planned = false;
     this.tail = null; // the newest message while somebody watches the end
     this.isPlaced = false; // until it was opened at the first unread message
     this.compose = new Compose(this.room, () => this.history.toNewest());
@@ -54,6 +54,11 @@ export class RoomView {
     this.history.node.prepend(this.unread);
     this.closed = h('p', { class: 'closed', hidden: true });
     this.view = view;
+    this.jobs = {
+      draw: () => this.draw(),
+      heading: () => this.drawHeading(),
+      ticks: () => this.history.refreshTicks(),
+    };
     this.listen();
     this.show();
     this.loadAgain();
@@ -81,7 +86,7 @@ export class RoomView {
       ),
       listen(
         'seen',
-        ours(() => this.history.refreshTicks()),
+        ours(() => nextFrame(this.jobs.ticks)),
       ),
       listen(
         'members',
@@ -91,7 +96,7 @@ export class RoomView {
         'typing',
         ours(() => this.drawTyping()),
       ),
-      listen('rooms', (id) => (!id || id === this.id) && this.drawHeading()),
+      listen('rooms', (id) => (!id || id === this.id) && nextFrame(this.jobs.heading)),
       listen('current', () => this.isPlaced || this.loadAgain()),
       listen(
         'renewed',
@@ -102,7 +107,7 @@ export class RoomView {
         ours(() => this.history.showUnreadFrom(this.room.lastReadSeq + 1)),
       ),
       listen('meetings', (meeting) => this.history.redrawMeeting(meeting)),
-      listen('presence', () => this.drawHeading()),
+      listen('presence', () => nextFrame(this.jobs.heading)),
     ];
     this.onLook = () => this.see();
     addEventListener('focus', this.onLook);
@@ -192,7 +197,7 @@ export class RoomView {
   drawUnread() {
     const { unreadCount } = this.room;
     this.unread.hidden = !unreadCount || !this.isPlaced || !isInFront();
-    this.unread.firstChild.textContent = t('{n} unread', { n: unreadCount });
+    setText(this.unread.firstChild, t('{n} unread', { n: unreadCount }));
     this.history.showDown();
   }
 
@@ -268,12 +273,12 @@ export class RoomView {
   drawHeading() {
     const { room } = this;
     if (!this.unread.hidden) this.drawUnread();
-    this.heading.textContent = title(room);
+    setText(this.heading, title(room));
     const who =
       room.kind === 'direct' && room.peer
         ? lastSeen(room.peer.id)
         : tn(room.memberCount, '1 member', '{n} members');
-    this.under.textContent = [who, room.topic].filter(Boolean).join(' · ');
+    setText(this.under, [who, room.topic].filter(Boolean).join(' · '));
     this.drawClosed();
   }
 
@@ -286,24 +291,21 @@ export class RoomView {
   }
 
   drawTyping() {
-    this.typing.textContent = whoTypes([...this.room.typing.values()]);
+    setText(this.typing, whoTypes([...this.room.typing.values()]));
   }
 
   // Once a frame: a burst of a thousand messages is drawn once.
   onMessages({ message, changed }) {
     if (changed) this.stale.add(changed);
     if (message && message.senderId !== state.me.id) announce(`${message.userName}: ${message.content}`);
-    if (!this.planned) requestAnimationFrame(() => this.draw());
-    this.planned = true;
+    nextFrame(this.jobs.draw);
   }
 
   draw() {
-    this.planned = false;
     if (!this.history.list.isConnected) return;
     this.history.draw();
     this.stale.forEach((message) => this.history.redraw(message));
     this.stale.clear();
-    if (this.history.stuck) this.history.toEnd();
     this.see();
   }
 

@@ -1,8 +1,11 @@
 // The list of rooms: the newest first, with what was said last and how much is unread.
 import { t, tn } from './i18n.js';
 import { avatar, briefOf, h, replace, rove } from './dom.js';
+import { atMostEvery, nextFrame, setText } from './frame.js';
 import { icon } from './icons.js';
 import { calling, isMuted, listen, state, title } from './state.js';
+
+const AGAIN_MS = 200; // in a burst of messages the list is drawn so often
 
 function lastTime(room) {
   return room.lastMessage?.createdAt ?? room.createdAt;
@@ -33,9 +36,7 @@ const sign = (name, words) => h('span', { role: 'img', 'aria-label': words, titl
 // Muted, mentions of us, what is unread.  What does not call for us is pale.
 function badges(room) {
   const { unreadCount, mentionCount } = room;
-  return h(
-    'span',
-    { class: 'badges' },
+  return [
     room.archived && sign('archive', t('archived')),
     isMuted(room) && sign('silent', t('muted')),
     mentionCount > 0 &&
@@ -58,26 +59,60 @@ function badges(room) {
         },
         short(unreadCount),
       ),
-  );
+  ];
 }
 
-function fill(link, room) {
-  const parts = [
-    h(
-      'span',
-      { class: 'face' },
-      avatar(title(room), room.peer?.id ?? room.id),
-      room.kind === 'direct' && room.peer && dot(room.peer.id),
-    ),
-    h('span', { class: 'who', dir: 'auto' }, title(room)),
-    h('time', { datetime: lastTime(room) }, briefOf(lastTime(room))),
-    h('span', { class: 'snippet', dir: 'auto' }, snippet(room)),
-    badges(room),
-  ].filter(Boolean);
-  if (isOpen(room)) link.setAttribute('aria-current', 'page');
-  else link.removeAttribute('aria-current');
-  const html = parts.map((part) => part.outerHTML).join('');
-  if (link.innerHTML !== html) replace(link, parts);
+// A room's line in the list.  It is made once; draw() writes what has changed.
+class Row {
+  constructor({ id }) {
+    this.face = h('span', { class: 'face' });
+    this.who = h('span', { class: 'who', dir: 'auto' });
+    this.time = h('time');
+    this.snippet = h('span', { class: 'snippet', dir: 'auto' });
+    this.badges = h('span', { class: 'badges' });
+    this.link = h('a', { href: `#/room/${id}` }, this.face, this.who, this.time, this.snippet, this.badges);
+    this.node = h('li', {}, this.link);
+    this.drawn = {}; // by part: what it was made of
+  }
+
+  // Whether a part has to be made anew.
+  isStale(part, ...of) {
+    const key = of.join('\n');
+    if (this.drawn[part] === key) return false;
+    this.drawn[part] = key;
+    return true;
+  }
+
+  draw(room) {
+    const isCurrent = isOpen(room);
+    if (this.isStale('link', isCurrent)) {
+      if (isCurrent) this.link.setAttribute('aria-current', 'page');
+      else this.link.removeAttribute('aria-current');
+    }
+    this.drawFace(room);
+    setText(this.who, title(room));
+    const last = lastTime(room);
+    setText(this.time, briefOf(last));
+    if (this.isStale('time', last)) this.time.setAttribute('datetime', last);
+    this.drawSnippet(room);
+    const { archived, unreadCount, mentionCount } = room;
+    if (this.isStale('badges', archived, isMuted(room), calling(room) > 0, unreadCount, mentionCount))
+      replace(this.badges, badges(room));
+  }
+
+  drawFace(room) {
+    const { peer } = room;
+    const hasDot = room.kind === 'direct' && peer;
+    if (!this.isStale('face', title(room), hasDot && (state.presence.get(peer.id)?.status ?? 'offline')))
+      return;
+    replace(this.face, avatar(title(room), peer?.id ?? room.id), hasDot && dot(peer.id));
+  }
+
+  drawSnippet(room) {
+    const what = snippet(room);
+    if (typeof what === 'string' && !this.snippet.firstElementChild) setText(this.snippet, what);
+    else replace(this.snippet, what);
+  }
 }
 
 // The room that is shown, or the first one.
@@ -134,9 +169,8 @@ export function roomList() {
   const list = h('ul', { class: 'rooms' });
   const filter = filterField(list, () => drawAll());
   rove(list, 'a');
-  const items = new Map(); // room id -> li
+  const rows = new Map(); // by room id
   let stale = new Set(); // ids of rooms that have changed; null: any may have
-  let planned = false;
 
   function order() {
     const rooms = [...state.rooms.values()].map((room) => [room.archived ? 0 : 1, lastTime(room), room]);
@@ -145,30 +179,29 @@ export function roomList() {
   }
 
   function forgetGone() {
-    for (const [id, node] of items)
+    for (const [id, { node }] of rows)
       if (!state.rooms.has(id)) {
         node.remove();
-        items.delete(id);
+        rows.delete(id);
       }
   }
 
-  // Once a frame, and only the rooms that have changed.
+  // Only the rooms that have changed.
   function draw() {
-    planned = false;
     const focused = list.contains(document.activeElement) && document.activeElement;
     if (!stale) forgetGone();
     const wanted = filter.value.trim().toLowerCase();
     let before = list.firstElementChild;
     for (const room of order()) {
-      const isNew = !items.has(room.id);
-      if (isNew) items.set(room.id, h('li', {}, h('a', { href: `#/room/${room.id}` })));
-      const node = items.get(room.id);
+      const isNew = !rows.has(room.id);
+      if (isNew) rows.set(room.id, new Row(room));
+      const row = rows.get(room.id);
       if (isNew || !stale || stale.has(room.id)) {
-        fill(node.firstElementChild, room);
-        node.hidden = !title(room).toLowerCase().includes(wanted);
+        row.draw(room);
+        row.node.hidden = !title(room).toLowerCase().includes(wanted);
       }
-      if (node === before) before = before.nextElementSibling;
-      else list.insertBefore(node, before);
+      if (row.node === before) before = before.nextElementSibling;
+      else list.insertBefore(row.node, before);
     }
     stale = new Set();
     oneTabStop(list);
@@ -179,14 +212,17 @@ export function roomList() {
     stale = null;
     draw();
   };
+  const drawSoon = atMostEvery(AGAIN_MS, () => nextFrame(draw));
   const plan = (id) => {
     if (typeof id !== 'string') stale = null;
     stale?.add(id);
-    if (!planned) requestAnimationFrame(draw);
-    planned = true;
+    drawSoon();
   };
   for (const what of ['rooms', 'typing']) listen(what, plan);
   listen('presence', () => plan());
-  addEventListener('hashchange', () => plan());
+  addEventListener('hashchange', () => {
+    stale = null;
+    nextFrame(draw);
+  });
   return [filter, list];
 }

@@ -1,7 +1,7 @@
 // What the page knows, and how views hear that it has changed.
 import { t } from './i18n.js';
 
-const bus = new EventTarget();
+const listeners = new Map(); // by what has changed
 
 // isCurrent: nothing that happened while we were offline is still missing.
 export const state = {
@@ -16,15 +16,23 @@ export const state = {
   blocks: new Set(), // ids of users
 };
 
+// One listener's failure is not the others'.
 export function changed(what, detail) {
-  bus.dispatchEvent(new CustomEvent(what, { detail }));
+  for (const handler of [...(listeners.get(what) ?? [])]) {
+    try {
+      handler(detail);
+    } catch (error) {
+      reportError(error);
+    }
+  }
 }
 
 // The result stops it.
 export function listen(what, handler) {
-  const on = (event) => handler(event.detail);
-  bus.addEventListener(what, on);
-  return () => bus.removeEventListener(what, on);
+  const entry = (detail) => handler(detail); // the same handler may listen twice
+  if (!listeners.has(what)) listeners.set(what, new Set());
+  listeners.get(what).add(entry);
+  return () => listeners.get(what).delete(entry);
 }
 
 export function title(room) {

@@ -32,7 +32,8 @@ export async function loadRooms() {
   if (!drafts) drafts = await loadDrafts();
   for (const room of data) {
     const known = state.rooms.get(room.id);
-    state.rooms.set(room.id, known ? Object.assign(known, room, { counted: room.lastSeq }) : emptyRoom(room));
+    if (known) renewRoom(known, room);
+    else state.rooms.set(room.id, emptyRoom(room));
   }
   for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft ??= draft;
   changed('rooms');
@@ -44,6 +45,15 @@ const unlessTransient = (error) => {
   return null;
 };
 
+// A message may have overtaken the list, which then lacks it.
+function renewRoom(known, told) {
+  const { lastSeq, lastMessage } = known;
+  Object.assign(known, told, { counted: told.lastSeq });
+  if (lastSeq <= told.lastSeq) return;
+  Object.assign(known, { lastSeq, lastMessage });
+  takeReadState(known, told);
+}
+
 export async function joinRoom(id) {
   await emit('join-chat-rooms', { roomIds: [id] }).catch(() => {});
 }
@@ -54,7 +64,10 @@ async function joinAll() {
   if (!roomIds.length) return;
   const answer = await emit('join-chat-rooms', { roomIds }).catch(unlessTransient);
   if (!answer?.epoch) return;
-  if (state.epoch && state.epoch !== answer.epoch) await renew();
+  if (state.epoch && state.epoch !== answer.epoch) {
+    await renew();
+    await loadRooms();
+  }
   state.epoch = answer.epoch;
 }
 
