@@ -221,6 +221,64 @@ test('a burst of messages is drawn, counted, and told to the server in few reque
   assert.deepEqual(person.errors, []);
 });
 
+// The setting takes a moment to reach all sessions.
+async function mayAddUsers(value) {
+  await cluster.sql(`ALTER SYSTEM SET rt.may_add_users = ${value}`);
+  await cluster.sql('SELECT pg_reload_conf()');
+  await until('the setting', async () => (await cluster.value("SELECT current_setting('rt.may_add_users')")) === value);
+}
+
+test('a stranger is invited, told at once, and accepts or declines, by keyboard too', async (t) => {
+  await cluster.users('cleo');
+  await mayAddUsers('invitation');
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(async () => {
+    await cleo.close();
+    await mayAddUsers('anyone');
+    await cluster.sql("DELETE FROM rt.rooms WHERE name IN ('Boat', 'Raft', 'Barge')");
+  });
+  await cleo.page.getByText("You aren't in any rooms yet", { exact: false }).waitFor();
+  const list = cleo.page.getByRole('region', { name: 'Invitations' });
+  assert.equal(await list.count(), 0);
+
+  await ben.button('New room').click();
+  await ben.field('Name').fill('Boat');
+  await ben.page.getByRole('dialog').getByLabel('Members (').fill('cleo');
+  await ben.answer('Create');
+  await ben.page.getByRole('heading', { name: 'Boat', exact: true }).waitFor();
+  await ben.page.locator('.toast', { hasText: '1 person was invited' }).waitFor();
+  await list.getByText('Ben invites you').waitFor();
+  await until('the title', async () => (await cleo.page.title()) === '(1) rt');
+  for (const name of ['Raft', 'Barge'])
+    await cluster.sql("INSERT INTO rt.room_invitations (room_id, user_id, invited_by) VALUES ($1, 'cleo', 'anna')", [await cluster.room(name, 'anna')]);
+  await list.locator('.badge', { hasText: '3' }).waitFor();
+  assert.deepEqual(await cleo.faults('invitations'), []);
+  await cleo.page.setViewportSize(PHONE.viewport);
+  await cleo.go('#/');
+  assert.deepEqual(await cleo.faults('invitations-phone'), []);
+  await cleo.page.setViewportSize(DESKTOP.viewport);
+
+  await list.getByRole('button', { name: 'Accept the invitation to “Boat”' }).click();
+  await cleo.page.getByRole('heading', { name: 'Boat', exact: true }).waitFor();
+  await cleo.roomLink('Boat').waitFor();
+  await list.getByText('Boat').waitFor({ state: 'detached' });
+
+  // One tab stop; the arrows lead on.
+  assert.equal(await list.locator('button[tabindex="0"]').count(), 1);
+  await list.getByRole('button').first().focus();
+  await cleo.page.keyboard.press('End');
+  await cleo.page.keyboard.press('Enter');
+  await cleo.page.getByText("You can't be invited to it again.").waitFor();
+  await cleo.answer('Decline');
+  await list.locator('.badge', { hasText: '1' }).waitFor();
+  assert.equal(await cluster.value("SELECT count(*) FROM rt.room_invitations WHERE user_id = 'cleo' AND declined_at IS NOT NULL"), '1');
+
+  // What is withdrawn goes by itself.
+  await cluster.sql("DELETE FROM rt.room_invitations WHERE user_id = 'cleo' AND declined_at IS NULL");
+  await list.waitFor({ state: 'hidden' });
+  assert.deepEqual(cleo.errors, []);
+});
+
 test('a phone, 320 pixels, 200 %, from right to left: the new views have room', async (t) => {
   t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
   await anna.openRoom('General');

@@ -1,7 +1,7 @@
 // The dialogs that begin something: a room, a conversation, a meeting; what a search has found; one's status.
 import { findUsers, rest } from './api.js';
-import { ask, avatar, briefOf, h, openDialog } from './dom.js';
-import { t } from './i18n.js';
+import { ask, avatar, briefOf, h, openDialog, toast } from './dom.js';
+import { t, tn } from './i18n.js';
 import { emit } from './socket.js';
 import { state, title } from './state.js';
 import { joinRoom, loadRooms } from './store.js';
@@ -14,6 +14,18 @@ async function enter(id) {
   location.hash = `#/room/${id}`;
 }
 
+// Whom the server lets us only invite becomes a member later.
+export function tellInvited({ invited = [] }) {
+  if (invited.length)
+    toast(
+      tn(
+        invited.length,
+        '1 person was invited, and is a member once they accept.',
+        '{n} people were invited, and are members once they accept.',
+      ),
+    );
+}
+
 export function newRoom() {
   const fields = {
     name: { label: t('Name'), required: true, maxlength: 100 },
@@ -22,8 +34,9 @@ export function newRoom() {
   return ask(t('New room'), fields, t('Create'), async ({ name, members }) => {
     const names = members.split(',').map((one) => one.trim());
     const memberIds = await findUsers(...names.filter(Boolean));
-    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
-    await enter(data.id);
+    const made = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
+    await enter(made.data.id);
+    tellInvited(made);
   });
 }
 
@@ -31,8 +44,9 @@ export function newDirect() {
   const fields = { who: { label: t('Username'), required: true } };
   return ask(t('New direct message'), fields, t('Open'), async ({ who }) => {
     const memberIds = await findUsers(who.trim());
-    const { data } = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
-    await enter(data.id);
+    const made = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
+    await enter(made.data.id);
+    tellInvited(made);
   });
 }
 

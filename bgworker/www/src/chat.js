@@ -77,7 +77,7 @@ function goTo(roomId, seq) {
 
 function tellUnread() {
   closeNotes();
-  const unread = [...state.rooms.values()].reduce((sum, room) => sum + calling(room), 0);
+  const unread = [...state.rooms.values()].reduce((sum, room) => sum + calling(room), state.invitations.size);
   const wanted = unread > 99 ? '(99+) rt' : unread ? `(${unread}) rt` : 'rt';
   if (document.title !== wanted) document.title = wanted;
 }
@@ -154,7 +154,7 @@ export function start(root, me) {
   listen('online', () => {
     banner.hidden = state.online;
   });
-  listen('rooms', () => nextFrame(tellUnread));
+  for (const what of ['rooms', 'invitations']) listen(what, () => nextFrame(tellUnread));
   listen('messages', notify);
   listen('mention', notifyMention);
   listen('room-gone', ({ id, words }) => {

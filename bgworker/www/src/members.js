@@ -1,6 +1,7 @@
 // Who is in a room: looking, adding, removing, renaming, leaving.
 import { t } from './i18n.js';
 import { findUsers, rest } from './api.js';
+import { tellInvited } from './begin.js';
 import { ask, avatar, guarded, h, iconButton, openDialog } from './dom.js';
 import { lastSeen } from './presence.js';
 import { dot } from './rooms.js';
@@ -14,7 +15,7 @@ const path = (id, ...more) => ['/api/chat/rooms', id, ...more].join('/');
 function add(id) {
   const fields = { who: { label: t('Username'), required: true } };
   return ask(t('Add member'), fields, t('Add'), async ({ who }) => {
-    await rest('POST', path(id, 'members'), { userIds: await findUsers(who.trim()) });
+    tellInvited(await rest('POST', path(id, 'members'), { userIds: await findUsers(who.trim()) }));
     await loadMembers(id);
   });
 }

@@ -3,6 +3,7 @@ import { rest, signOut } from './api.js';
 import { avatar, guarded, h, iconButton, replace } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
+import { invitationList } from './invitations.js';
 import { meetingList } from './meetings.js';
 import { dot, roomList } from './rooms.js';
 import { showShortcuts } from './shortcuts.js';
@@ -110,6 +111,7 @@ export function side(me, goTo) {
     ),
     searchForm(goTo),
     beginButtons(),
+    invitationList(),
     meetingList(),
     ...roomList(),
   );

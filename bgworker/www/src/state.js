@@ -9,6 +9,7 @@ export const state = {
   rooms: new Map(),
   members: new Map(),
   meetings: new Map(),
+  invitations: new Map(), // by the id of their room
   online: false,
   isCurrent: false,
   presence: new Map(),
