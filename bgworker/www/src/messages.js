@@ -216,7 +216,10 @@ export async function catchUp() {
       .filter((part) => takeMissed(state.rooms.get(part.roomId), after.get(part.roomId), part))
       .map((part) => state.rooms.get(part.roomId));
   }
-  for (const room of asked) await loadLatest(room);
+  for (const room of asked) {
+    await loadLatest(room);
+    changed('renewed', room.id); // what was changed meanwhile has no event
+  }
 }
 
 // Nothing that was loaded can be trusted: the rooms begin anew from their latest pages.
