@@ -30,7 +30,7 @@ struct media
 	struct rt_control *control;
 	struct rt_watch *signals;
 	int signal_fd;
-	bool stopping;
+	bool draining, stopping;
 	bool refused; /* by the database: it runs another version */
 };
 
@@ -53,6 +53,20 @@ stop(struct media *m)
 }
 
 static void
+on_drained(void *arg)
+{
+	stop(arg);
+}
+
+/* On a host of its own SIGTERM moves the meetings first; a second one ends it at once. */
+static void
+drain(struct media *m)
+{
+	m->draining = true;
+	rt_control_drain(m->control, on_drained, m);
+}
+
+static void
 on_signal(void *arg, int events)
 {
 	struct media *m = arg;
@@ -63,6 +77,8 @@ on_signal(void *arg, int events)
 	{
 		if (info.ssi_signo == SIGHUP)
 			rt_host_reread(m->host);
+		else if (m->host != NULL && info.ssi_signo == SIGTERM && !m->draining)
+			drain(m);
 		else
 			stop(m);
 	}

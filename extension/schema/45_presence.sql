@@ -188,6 +188,7 @@ BEGIN
 	jump := make_interval(secs => seen.ahead - was.ahead);
 	UPDATE rt_private.gateways AS g SET reported_at = rt_private.after_jump(g.reported_at, jump);
 	UPDATE rt_private.media_workers AS w SET heartbeat_at = rt_private.after_jump(w.heartbeat_at, jump);
+	UPDATE rt_private.media_routers AS r SET former_until = rt_private.after_jump(r.former_until, jump) WHERE r.former IS NOT NULL;
 	UPDATE rt_private.sessions AS s SET ended_at = rt_private.after_jump(s.ended_at, jump) WHERE s.ended_at IS NOT NULL;
 	UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;

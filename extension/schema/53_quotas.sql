@@ -56,6 +56,7 @@ BEGIN
 	PERFORM rt_private.lock_user(actor);
 	PERFORM rt_private.check_quota((SELECT count(*) FROM rt.meeting_participants AS p
 		JOIN rt_private.media_transports AS t ON t.participant_id = p.id
+		JOIN rt_private.media_routers AS r ON r.id = t.router_id -- while a meeting moves, those of its former router do not count
 		WHERE p.user_id = actor AND p.left_at IS NULL), 'transports');
 END
 $$;
@@ -71,6 +72,7 @@ BEGIN
 	WITH here AS (SELECT p.id FROM rt.meeting_participants AS p WHERE p.user_id = actor AND p.left_at IS NULL)
 	SELECT count(*) INTO held FROM (
 		SELECT d.id FROM here JOIN rt_private.media_producers AS d ON d.participant_id = here.id
+			JOIN rt_private.media_routers AS r ON r.meeting_id = d.meeting_id AND r.worker = d.worker
 		UNION SELECT r.object_id FROM here JOIN rt_private.media_requests AS r ON r.participant_id = here.id
 			WHERE r.op = 'produce' AND r.answer IS NULL) AS all_of_them;
 	PERFORM rt_private.check_quota(held, 'producers');

@@ -21,7 +21,8 @@ CREATE UNLOGGED TABLE rt_private.media_workers (
 	host text,
 	region text,
 	own boolean NOT NULL DEFAULT false,
-	pid integer
+	pid integer,
+	draining_since timestamptz
 );
 COMMENT ON TABLE rt_private.media_workers IS 'running media workers; one that has not reported for 3 s is considered dead';
 COMMENT ON COLUMN rt_private.media_workers.id IS 'new at each start of the program';
@@ -41,22 +42,31 @@ COMMENT ON COLUMN rt_private.media_workers.host IS 'the host that it runs on';
 COMMENT ON COLUMN rt_private.media_workers.region IS 'the region of its host, from its configuration file; null: none';
 COMMENT ON COLUMN rt_private.media_workers.own IS 'it runs on a host of its own, and the supervisor knows nothing of it';
 COMMENT ON COLUMN rt_private.media_workers.pid IS 'its process';
+COMMENT ON COLUMN rt_private.media_workers.draining_since IS 'when rt.drain_media() was called; null: it takes new meetings';
 
 CREATE UNLOGGED TABLE rt_private.media_routers (
 	id text PRIMARY KEY,
 	meeting_id bigint NOT NULL UNIQUE,
 	worker text NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	region text
+	region text,
+	former text,
+	former_worker text,
+	former_until timestamptz
 );
+COMMENT ON COLUMN rt_private.media_routers.former IS 'the router that the meeting moves away from, which forwards on until clients have new transports; null: it does not move';
+COMMENT ON COLUMN rt_private.media_routers.former_worker IS 'the worker of the former router';
+COMMENT ON COLUMN rt_private.media_routers.former_until IS 'when the former router is closed at the latest';
 COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
 COMMENT ON COLUMN rt_private.media_routers.meeting_id IS 'the meeting';
 COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
 COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
 COMMENT ON COLUMN rt_private.media_routers.region IS 'where its worker should be: the region of who came first; null: anywhere';
 CREATE INDEX media_routers_worker ON rt_private.media_routers (worker);
+CREATE INDEX media_routers_former ON rt_private.media_routers (former_worker) WHERE former IS NOT NULL;
 COMMENT ON TABLE rt_private.media_routers IS 'the placement of meetings on media workers';
 COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';
+COMMENT ON INDEX rt_private.media_routers_former IS 'finds meetings that move';
 
 -- Each second the figures of what is on a router are written anew: with room beside them, without touching an index.
 CREATE UNLOGGED TABLE rt_private.media_transports (

@@ -49,6 +49,7 @@ BEGIN
 			SELECT t.participant_id, json_agg(json_build_object('producerId', t.id, 'kind', t.kind, 'source', t.source,
 				'paused', t.paused OR t.muted) ORDER BY t.created_at, t.id) AS producers
 			FROM rt_private.media_producers AS t
+			JOIN rt_private.media_routers AS r ON r.meeting_id = t.meeting_id AND r.worker = t.worker -- not those of its former router
 			WHERE t.meeting_id = participants_json.meeting_id
 			GROUP BY t.participant_id) AS d ON d.participant_id = p.id
 		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);

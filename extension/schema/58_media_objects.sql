@@ -76,6 +76,14 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
+-- Those that move count on both workers.
+CREATE FUNCTION rt_private.media_meetings(worker text) RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = media_meetings.worker)
+		+ (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.former_worker = media_meetings.worker AND r.former IS NOT NULL)
+$$;
+COMMENT ON FUNCTION rt_private.media_meetings(text) IS 'how many meetings are on a media worker';
+
 -- Meetings placed a moment ago are not in the reported load yet: each counts for four streams at least.
 CREATE FUNCTION rt_private.media_pick_worker(region text) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -83,7 +91,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
-	WHERE rt_private.media_alive(w) AND w.load < w.capacity
+	WHERE rt_private.media_alive(w) AND w.load < w.capacity AND w.draining_since IS NULL
 	ORDER BY coalesce(w.region = media_pick_worker.region, false) DESC,
 		greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
 	LIMIT 1
@@ -230,6 +238,7 @@ BEGIN
 	DELETE FROM rt_private.media_requests AS q WHERE q.meeting_id = media_close_meeting.meeting_id AND q.participant_id IS NOT NULL;
 	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = media_close_meeting.meeting_id;
 	PERFORM rt_private.media_command(r.worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.id));
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_close_meeting(bigint) IS 'closes a meeting''s router and all that is on it';
@@ -247,17 +256,20 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of an empty meeting';
 
-CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
+-- With closes_in_ms the transport forwards on for so long: the owner has time to make another one first.
+CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text,
+	closes_in_ms integer DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
-		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
-			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id),
+		(jsonb_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
+			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id)
+		|| CASE WHEN closes_in_ms IS NULL THEN '{}' ELSE jsonb_build_object('closesInMs', closes_in_ms) END)::json,
 		participants => ARRAY[t.participant_id]);
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_transports, text, text)
-	IS 'tells a transport''s owner that it is closed, and which router the next one will be on';
+COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_transports, text, text, integer)
+	IS 'tells a transport''s owner that it is closed, or will be, and which router the next one will be on';
 
 -- ---- answers to gateways ------------------------------------------------------------------------------------
 
@@ -288,6 +300,140 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.media_reply_error(rt_private.media_requests, text, text) IS 'sends an error to the gateway of a request';
 
+-- ---- a worker is drained -------------------------------------------------------------------------------------
+--
+-- A DTLS session cannot move to another host, so a meeting that leaves a draining worker has two routers for a time:
+-- clients that know `closesInMs` make their transports on the new one, and let go of the old one when pictures and sound
+-- arrive.  The former router is closed when everybody has moved, after 5 s at the earliest and after
+-- rt_private.media_move_time() at the latest.  A meeting moves once at a time.
+
+CREATE FUNCTION rt_private.media_move_time() RETURNS interval
+LANGUAGE sql IMMUTABLE
+	RETURN interval '20 seconds';
+COMMENT ON FUNCTION rt_private.media_move_time() IS 'how long the former router of a meeting that moves forwards on at most';
+
+-- What is paused or muted sends nothing, and need not have arrived.
+CREATE FUNCTION rt_private.media_has_moved(r rt_private.media_routers) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT NOT EXISTS (
+		SELECT FROM rt_private.media_transports AS t
+		CROSS JOIN LATERAL (
+			SELECT count(*) AS n FROM rt_private.media_producers AS d WHERE d.transport_id = t.id AND NOT d.paused) AS sent
+		CROSS JOIN LATERAL (
+			SELECT count(*) AS n, count(*) FILTER (WHERE (c.stats ->> 'packets')::bigint > 0) AS arrived
+			FROM rt_private.media_consumers AS c
+			JOIN rt_private.media_producers AS d ON d.id = c.producer_id
+			WHERE c.transport_id = t.id AND NOT c.paused AND NOT d.paused AND NOT d.muted) AS received
+		WHERE t.meeting_id = r.meeting_id
+		GROUP BY t.participant_id
+		HAVING sum(sent.n) FILTER (WHERE t.router_id = r.former) > coalesce(sum(sent.n) FILTER (WHERE t.router_id = r.id), 0)
+			OR sum(received.n) FILTER (WHERE t.router_id = r.former) > coalesce(sum(received.arrived) FILTER (WHERE t.router_id = r.id), 0))
+$$;
+COMMENT ON FUNCTION rt_private.media_has_moved(rt_private.media_routers)
+	IS 'whether each participant sends and receives by the new router as much as by the former one';
+
+-- The meeting is locked.
+CREATE FUNCTION rt_private.media_close_former(r rt_private.media_routers) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.media_routers AS o
+	SET former = NULL, former_worker = NULL, former_until = NULL
+	WHERE o.id = r.id AND o.former = r.former;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = r.meeting_id AND t.router_id = r.former;
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_close_former(rt_private.media_routers) IS 'closes the router that a meeting has moved away from';
+
+-- The meeting is locked.  False where no worker has room: it stays, and rt_private.media_sweep() tries again.
+CREATE FUNCTION rt_private.media_move(r rt_private.media_routers) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target text := rt_private.media_pick_worker(r.region);
+	moved rt_private.media_routers;
+	t rt_private.media_transports;
+	closes_in_ms integer := (extract(epoch FROM rt_private.media_move_time()) * 1000)::integer;
+BEGIN
+	IF target IS NULL THEN
+		RETURN false;
+	END IF;
+	UPDATE rt_private.media_routers AS o
+	SET id = gen_random_uuid()::text, worker = target, former = o.id, former_worker = o.worker,
+		former_until = clock_timestamp() + rt_private.media_move_time()
+	WHERE o.id = r.id AND o.former IS NULL
+	RETURNING o.* INTO moved;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	FOR t IN SELECT o.* FROM rt_private.media_transports AS o WHERE o.meeting_id = r.meeting_id AND o.router_id = r.id LOOP
+		PERFORM rt_private.media_emit_transport_closed(t, 'worker-draining', moved.id, closes_in_ms);
+	END LOOP;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_move(rt_private.media_routers) IS 'moves a meeting to another worker, and tells the owners of its transports';
+
+-- Each meeting that moves costs two DTLS handshakes a participant: so many begin at a time, the others with the next sweep.
+-- One that somebody has locked is left to the next sweep too, so this never waits.
+CREATE FUNCTION rt_private.media_move_some() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		JOIN rt_private.media_workers AS w ON w.id = t.worker
+		JOIN rt.meetings AS m ON m.id = t.meeting_id
+		WHERE w.draining_since IS NOT NULL AND t.former IS NULL
+		ORDER BY t.meeting_id LIMIT 50
+		FOR NO KEY UPDATE OF m SKIP LOCKED
+	LOOP
+		EXIT WHEN NOT rt_private.media_move(r);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_move_some() IS 'moves meetings off draining workers';
+
+CREATE FUNCTION rt_private.media_close_formers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		JOIN rt.meetings AS m ON m.id = t.meeting_id
+		WHERE t.former IS NOT NULL AND (t.former_until < clock_timestamp()
+			OR t.former_until < clock_timestamp() + rt_private.media_move_time() - interval '5 seconds' AND rt_private.media_has_moved(t))
+		ORDER BY t.meeting_id LIMIT 200
+		FOR NO KEY UPDATE OF m SKIP LOCKED
+	LOOP
+		PERFORM rt_private.media_close_former(r);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_close_formers() IS 'closes routers that meetings moved away from long enough ago';
+
+-- Takes no new meetings from now on.  False: no other worker could take its meetings.
+CREATE FUNCTION rt_private.media_drain(workers text[]) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (
+		SELECT FROM rt_private.media_workers AS w
+		WHERE w.id <> ALL (media_drain.workers) AND w.draining_since IS NULL AND rt_private.media_alive(w))
+	THEN
+		RETURN false;
+	END IF;
+	UPDATE rt_private.media_workers AS w SET draining_since = clock_timestamp()
+	WHERE w.id = ANY (media_drain.workers) AND w.draining_since IS NULL;
+	PERFORM rt_private.media_move_some();
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_drain(text[]) IS 'drains media workers';
+
 -- ---- a worker is lost -----------------------------------------------------------------------------------------
 
 CREATE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
@@ -301,8 +447,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN; -- the meeting ended while we waited for it
 	END IF;
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
 	next_router := rt_private.media_place(r.meeting_id, r.region);
-	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
+	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id IN (r.id, r.former) RETURNING o.* LOOP
 		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
 	END LOOP;
 END
@@ -317,7 +464,9 @@ DECLARE
 	r rt_private.media_routers;
 BEGIN
 	PERFORM FROM rt.meetings AS m
-	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker)
+	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker
+		UNION ALL SELECT t.meeting_id FROM rt_private.media_routers AS t
+		WHERE t.former_worker = media_abandon.worker AND t.former IS NOT NULL)
 	ORDER BY m.id FOR NO KEY UPDATE;
 	FOR q IN
 		SELECT t.* FROM rt_private.media_requests AS t
@@ -337,6 +486,12 @@ BEGIN
 		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
 	LOOP
 		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
+	END LOOP;
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		WHERE t.former_worker = media_abandon.worker AND t.former IS NOT NULL ORDER BY t.meeting_id
+	LOOP
+		PERFORM rt_private.media_close_former(r);
 	END LOOP;
 END
 $$;

@@ -128,13 +128,13 @@ DECLARE
 	router rt_private.media_routers;
 	transport text := gen_random_uuid()::text;
 BEGIN
-	PERFORM rt_private.media_check_room(
-		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
-	PERFORM rt_private.check_transports(actor);
 	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id AND t.router_id = router.id), 8, 'transports');
+	PERFORM rt_private.check_transports(actor);
 	RETURN rt_private.media_row('create-transport', router.worker, p.meeting_id, p.id, transport,
 		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction));
 END
@@ -195,7 +195,7 @@ BEGIN
 		RAISE EXCEPTION 'the transport is not for sending' USING ERRCODE = 'RT400';
 	END IF;
 	PERFORM rt_private.media_check_room(
-		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id), 16, 'producers');
+		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id AND d.worker = t.worker), 16, 'producers');
 	PERFORM rt_private.check_producers(actor);
 	RETURN rt_private.media_row('produce', t.worker, t.meeting_id, t.participant_id, producer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'producerId', producer, 'kind', kind,
@@ -207,8 +207,9 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_ask_produce(text, jsonb) IS 'produce';
 
--- The producer by its id, or the newest one of a participant and kind.
-CREATE FUNCTION rt_private.media_find_producer(meeting_id bigint, req jsonb) RETURNS rt_private.media_producers
+-- The producer by its id, or the newest one of a participant and kind.  One that is on another worker than the transport,
+-- while the meeting moves, is not there.
+CREATE FUNCTION rt_private.media_find_producer(meeting_id bigint, worker text, req jsonb) RETURNS rt_private.media_producers
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
@@ -218,13 +219,14 @@ BEGIN
 		SELECT o.* INTO d
 		FROM rt_private.media_producers AS o
 		WHERE o.participant_id = rt_private.req_id(req, 'producerParticipantId')
-			AND o.meeting_id = media_find_producer.meeting_id
+			AND o.meeting_id = media_find_producer.meeting_id AND o.worker = media_find_producer.worker
 			AND o.kind = rt_private.req_choice(req, 'kind', ARRAY['audio', 'video'])
 		ORDER BY o.created_at DESC LIMIT 1;
 	ELSE
 		SELECT o.* INTO d
 		FROM rt_private.media_producers AS o
-		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id;
+		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id
+			AND o.worker = media_find_producer.worker;
 	END IF;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
@@ -232,7 +234,7 @@ BEGIN
 	RETURN d;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_find_producer(bigint, jsonb) IS 'the producer that consume names';
+COMMENT ON FUNCTION rt_private.media_find_producer(bigint, text, jsonb) IS 'the producer that consume names';
 
 CREATE FUNCTION rt_private.media_ask_consume(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -247,7 +249,7 @@ BEGIN
 	ELSIF t.direction <> 'recv' THEN
 		RAISE EXCEPTION 'the transport is not for receiving' USING ERRCODE = 'RT400';
 	END IF;
-	d := rt_private.media_find_producer(p.meeting_id, req);
+	d := rt_private.media_find_producer(p.meeting_id, t.worker, req);
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.transport_id = t.id), 2000, 'consumers');
 	RETURN rt_private.media_row('consume', t.worker, t.meeting_id, t.participant_id, consumer,

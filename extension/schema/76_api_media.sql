@@ -30,6 +30,8 @@
 --                      iceCandidates: [..], canRecord? } -> { heartbeatMs, relay }
 --                    `worker` is new with each start of the program, `slot` says which worker of which host it is: a
 --                    start in the same slot gives up the one before it.  capacity counts producers and consumers.
+--   media_drain      { worker } -> { meetings, canMove }  it wants to go: it gets no new meetings, and those that it has move.
+--                    `meetings` is how many are on it still; canMove false: no other worker could take them.
 --   media_stop       { worker }  it is going: its meetings are placed anew at once
 --   media_heartbeat  { worker, load, totals?: {..numbers..} }
 --                    once a second or oftener -> { known: true | false, relay }.  Not known: the database has given it up
@@ -154,6 +156,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
+
+CREATE FUNCTION rt_api.media_drain(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	asker text := rt_private.req_text(req, 'worker');
+	can_move boolean;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	can_move := rt_private.media_drain(ARRAY[asker]);
+	PERFORM rt_private.media_close_formers();
+	RETURN json_build_object('canMove', can_move, 'meetings', rt_private.media_meetings(asker));
+END
+$$;
+COMMENT ON FUNCTION rt_api.media_drain(text, jsonb) IS 'drains a media worker that is about to end; returns how many meetings are on it';
 
 CREATE FUNCTION rt_api.media_stop(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -406,7 +422,7 @@ END
 $$;
 COMMENT ON FUNCTION rt_api.media_event(text, jsonb) IS 'handles events of a media worker';
 
--- Part of rt_api.meeting_sweep: workers that are silent, requests that nobody came for.
+-- Part of rt_api.meeting_sweep: workers that are silent or drained, requests that nobody came for.
 CREATE FUNCTION rt_private.media_sweep() RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -419,6 +435,8 @@ BEGIN
 		PERFORM rt_private.media_worker_lost(worker, 'worker-lost');
 		lost := lost + 1;
 	END LOOP;
+	PERFORM rt_private.media_close_formers();
+	PERFORM rt_private.media_move_some();
 	DELETE FROM rt_private.media_requests AS r
 	WHERE r.id IN (SELECT o.id FROM rt_private.media_requests AS o ORDER BY o.id LIMIT 1000)
 		AND r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';

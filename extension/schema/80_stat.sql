@@ -16,14 +16,15 @@ CREATE VIEW rt.stat_programs AS
 		NULL, g.started_at, g.host, g.region
 	FROM rt_private.gateways AS g WHERE g.own
 	UNION ALL
-	SELECT 'media', NULL, w.pid, CASE WHEN w.heartbeat_at > clock_timestamp() - interval '3 s' THEN 'ready' ELSE 'lost' END,
+	SELECT 'media', NULL, w.pid, CASE WHEN w.heartbeat_at <= clock_timestamp() - interval '3 s' THEN 'lost'
+			WHEN w.draining_since IS NOT NULL THEN 'draining' ELSE 'ready' END,
 		NULL, w.started_at, w.host, w.region
 	FROM rt_private.media_workers AS w WHERE w.own;
 COMMENT ON VIEW rt.stat_programs IS 'programs started by this database''s supervisor, and those on other hosts';
 COMMENT ON COLUMN rt.stat_programs.kind IS 'gateway or media';
 COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0; of a gateway on another host, from 100; null for media workers on other hosts';
 COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (see rt.drain and rt.drain_media), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
 COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started; null on another host';
 COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not running, when it ended';
 COMMENT ON COLUMN rt.stat_programs.host IS 'name of its host; null: it runs beside the server';

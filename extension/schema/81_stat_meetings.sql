@@ -90,10 +90,12 @@ COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
 
 CREATE VIEW rt.stat_media_workers AS
 	SELECT w.id AS worker, w.slot, w.addresses, w.udp_port, w.tcp_port, w.capacity, w.load,
-		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS meetings,
+		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id)
+			+ (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.former_worker = w.id AND r.former IS NOT NULL) AS meetings,
 		w.heartbeat_at > clock_timestamp() - interval '3 seconds' AS alive, w.started_at, w.heartbeat_at,
 		(w.totals ->> 'cpuPercent')::integer AS cpu_percent,
-		(w.totals ->> 'packetsPerSecond')::bigint AS packets_per_second
+		(w.totals ->> 'packetsPerSecond')::bigint AS packets_per_second,
+		w.draining_since
 	FROM rt_private.media_workers AS w;
 COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with load and number of meetings';
 COMMENT ON COLUMN rt.stat_media_workers.worker IS 'id of the process, new at each start';
@@ -103,9 +105,10 @@ COMMENT ON COLUMN rt.stat_media_workers.udp_port IS 'its UDP port';
 COMMENT ON COLUMN rt.stat_media_workers.tcp_port IS 'its TCP port';
 COMMENT ON COLUMN rt.stat_media_workers.capacity IS 'maximum number of producers and consumers';
 COMMENT ON COLUMN rt.stat_media_workers.load IS 'current number of producers and consumers';
-COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings';
+COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings; one that moves counts on both workers';
 COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported within 3 seconds';
 COMMENT ON COLUMN rt.stat_media_workers.started_at IS 'when it started';
 COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it last reported';
 COMMENT ON COLUMN rt.stat_media_workers.cpu_percent IS 'percent of a core that it uses; null until it has reported';
 COMMENT ON COLUMN rt.stat_media_workers.packets_per_second IS 'packets that it sends a second; null until it has reported';
+COMMENT ON COLUMN rt.stat_media_workers.draining_since IS 'when rt.drain_media() was called for it; null: it takes new meetings';

@@ -35,3 +35,26 @@ $$;
 COMMENT ON FUNCTION rt.drain(interval, text) IS
 	'restarts gateways (all of this database, or one by its name in rt.stat_gateway) without dropping anybody: a successor takes '
 	'new clients, those of the old one are moved over, spread evenly over the time; returns how many gateways were told, at once';
+
+-- Returns at once: a meeting has left when clients have built their transports elsewhere, see rt_private.media_move().
+CREATE FUNCTION rt.drain_media(name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	chosen text[] := ARRAY(
+		SELECT w.id FROM rt_private.media_workers AS w
+		WHERE drain_media.name IN (w.host, w.slot, w.id) AND rt_private.media_alive(w));
+BEGIN
+	IF cardinality(chosen) = 0 THEN
+		RAISE EXCEPTION 'media worker or host "%" does not run', drain_media.name
+			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_media_workers has the workers that do.';
+	ELSIF NOT rt_private.media_drain(chosen) THEN
+		RAISE EXCEPTION 'no other media worker could take the meetings' USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Start another one first, or raise rt.media_workers.';
+	END IF;
+	RETURN cardinality(chosen);
+END
+$$;
+COMMENT ON FUNCTION rt.drain_media(text) IS
+	'empties the media workers of a host, or one worker (its slot or id in rt.stat_media_workers): they take no new meetings, and '
+	'clients build the media of the running ones elsewhere before it ends here; lasts until the worker ends; returns how many workers '
+	'were told, at once';

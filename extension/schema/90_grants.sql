@@ -14,7 +14,7 @@ BEGIN
 	END LOOP;
 	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
 		WHERE p.pronamespace = 'rt_api'::regnamespace
-			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_stats', 'media_fetch', 'media_answer', 'media_event')
+			AND p.proname NOT IN ('media_start', 'media_stop', 'media_drain', 'media_heartbeat', 'media_stats', 'media_fetch', 'media_answer', 'media_event')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO rt_gateway', f);
 	END LOOP;

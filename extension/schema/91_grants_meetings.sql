@@ -132,7 +132,7 @@ GRANT EXECUTE ON FUNCTION
 	rt_api.meeting_webrtc_config(text, jsonb), rt_api.meeting_recordings(text, jsonb),
 	rt_api.guest_create(text, jsonb), rt_api.meeting_admit(text, jsonb), rt_api.meeting_refuse(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
 GRANT EXECUTE ON FUNCTION
-	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb), rt_api.media_stats(text, jsonb),
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_drain(text, jsonb), rt_api.media_heartbeat(text, jsonb), rt_api.media_stats(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb), rt_api.hello(text, jsonb) TO rt_media;
 
 -- ---- is anybody told? ------------------------------------------------------------------------

@@ -75,6 +75,8 @@ DROP FUNCTION rt_private.presence_json(rt.presence);
 DROP FUNCTION rt.create_meeting(text, text, text, integer, timestamptz, bigint, text[], text);
 DROP FUNCTION rt_private.media_pick_worker();
 DROP FUNCTION rt_private.media_place(bigint);
+DROP FUNCTION rt_private.media_emit_transport_closed(rt_private.media_transports, text, text);
+DROP FUNCTION rt_private.media_find_producer(bigint, jsonb);
 DROP FUNCTION rt_private.change_payload(rt.messages);
 DROP FUNCTION rt_private.connect_one(jsonb);
 DROP FUNCTION rt_private.tell_roaming(text[]);
@@ -109,7 +111,11 @@ ALTER TABLE rt_private.media_workers ADD COLUMN host text;
 ALTER TABLE rt_private.media_workers ADD COLUMN region text;
 ALTER TABLE rt_private.media_workers ADD COLUMN own boolean NOT NULL DEFAULT false;
 ALTER TABLE rt_private.media_workers ADD COLUMN pid integer;
+ALTER TABLE rt_private.media_workers ADD COLUMN draining_since timestamptz;
 ALTER TABLE rt_private.media_routers ADD COLUMN region text;
+ALTER TABLE rt_private.media_routers ADD COLUMN former text;
+ALTER TABLE rt_private.media_routers ADD COLUMN former_worker text;
+ALTER TABLE rt_private.media_routers ADD COLUMN former_until timestamptz;
 
 -- ---- by hand ----------------------------------------------------------------
 -- done: TABLE rt.room_members
@@ -3263,6 +3269,7 @@ BEGIN
 	jump := make_interval(secs => seen.ahead - was.ahead);
 	UPDATE rt_private.gateways AS g SET reported_at = rt_private.after_jump(g.reported_at, jump);
 	UPDATE rt_private.media_workers AS w SET heartbeat_at = rt_private.after_jump(w.heartbeat_at, jump);
+	UPDATE rt_private.media_routers AS r SET former_until = rt_private.after_jump(r.former_until, jump) WHERE r.former IS NOT NULL;
 	UPDATE rt_private.sessions AS s SET ended_at = rt_private.after_jump(s.ended_at, jump) WHERE s.ended_at IS NOT NULL;
 	UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
 	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
@@ -4088,6 +4095,7 @@ BEGIN
 	PERFORM rt_private.lock_user(actor);
 	PERFORM rt_private.check_quota((SELECT count(*) FROM rt.meeting_participants AS p
 		JOIN rt_private.media_transports AS t ON t.participant_id = p.id
+		JOIN rt_private.media_routers AS r ON r.id = t.router_id -- while a meeting moves, those of its former router do not count
 		WHERE p.user_id = actor AND p.left_at IS NULL), 'transports');
 END
 $$;
@@ -4103,6 +4111,7 @@ BEGIN
 	WITH here AS (SELECT p.id FROM rt.meeting_participants AS p WHERE p.user_id = actor AND p.left_at IS NULL)
 	SELECT count(*) INTO held FROM (
 		SELECT d.id FROM here JOIN rt_private.media_producers AS d ON d.participant_id = here.id
+			JOIN rt_private.media_routers AS r ON r.meeting_id = d.meeting_id AND r.worker = d.worker
 		UNION SELECT r.object_id FROM here JOIN rt_private.media_requests AS r ON r.participant_id = here.id
 			WHERE r.op = 'produce' AND r.answer IS NULL) AS all_of_them;
 	PERFORM rt_private.check_quota(held, 'producers');
@@ -4434,6 +4443,14 @@ COMMENT ON COLUMN rt_private.media_workers.own IS 'it runs on a host of its own,
 
 COMMENT ON COLUMN rt_private.media_workers.pid IS 'its process';
 
+COMMENT ON COLUMN rt_private.media_workers.draining_since IS 'when rt.drain_media() was called; null: it takes new meetings';
+
+COMMENT ON COLUMN rt_private.media_routers.former IS 'the router that the meeting moves away from, which forwards on until clients have new transports; null: it does not move';
+
+COMMENT ON COLUMN rt_private.media_routers.former_worker IS 'the worker of the former router';
+
+COMMENT ON COLUMN rt_private.media_routers.former_until IS 'when the former router is closed at the latest';
+
 COMMENT ON COLUMN rt_private.media_routers.id IS 'the router''s id as clients get it';
 
 COMMENT ON COLUMN rt_private.media_routers.worker IS 'its media worker';
@@ -4442,7 +4459,11 @@ COMMENT ON COLUMN rt_private.media_routers.created_at IS 'when it was created';
 
 COMMENT ON COLUMN rt_private.media_routers.region IS 'where its worker should be: the region of who came first; null: anywhere';
 
+CREATE INDEX media_routers_former ON rt_private.media_routers (former_worker) WHERE former IS NOT NULL;
+
 COMMENT ON INDEX rt_private.media_routers_worker IS 'finds what a dead media worker had';
+
+COMMENT ON INDEX rt_private.media_routers_former IS 'finds meetings that move';
 
 COMMENT ON COLUMN rt_private.media_transports.id IS 'its id as clients get it';
 
@@ -4635,6 +4656,7 @@ BEGIN
 			SELECT t.participant_id, json_agg(json_build_object('producerId', t.id, 'kind', t.kind, 'source', t.source,
 				'paused', t.paused OR t.muted) ORDER BY t.created_at, t.id) AS producers
 			FROM rt_private.media_producers AS t
+			JOIN rt_private.media_routers AS r ON r.meeting_id = t.meeting_id AND r.worker = t.worker -- not those of its former router
 			WHERE t.meeting_id = participants_json.meeting_id
 			GROUP BY t.participant_id) AS d ON d.participant_id = p.id
 		WHERE p.meeting_id = participants_json.meeting_id AND p.left_at IS NULL);
@@ -5131,13 +5153,21 @@ COMMENT ON FUNCTION rt_private.media_alive(rt_private.media_workers) IS 'whether
 
 COMMENT ON FUNCTION rt_private.media_totals() IS 'totals of the live media workers';
 
+CREATE FUNCTION rt_private.media_meetings(worker text) RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = media_meetings.worker)
+		+ (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.former_worker = media_meetings.worker AND r.former IS NOT NULL)
+$$;
+
+COMMENT ON FUNCTION rt_private.media_meetings(text) IS 'how many meetings are on a media worker';
+
 CREATE FUNCTION rt_private.media_pick_worker(region text) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT w.id
 	FROM rt_private.media_workers AS w
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS placed
-	WHERE rt_private.media_alive(w) AND w.load < w.capacity
+	WHERE rt_private.media_alive(w) AND w.load < w.capacity AND w.draining_since IS NULL
 	ORDER BY coalesce(w.region = media_pick_worker.region, false) DESC,
 		greatest(w.load, 4 * placed.n)::float8 / w.capacity, w.slot
 	LIMIT 1
@@ -5252,6 +5282,7 @@ BEGIN
 	DELETE FROM rt_private.media_requests AS q WHERE q.meeting_id = media_close_meeting.meeting_id AND q.participant_id IS NOT NULL;
 	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = media_close_meeting.meeting_id;
 	PERFORM rt_private.media_command(r.worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.id));
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
 END
 $$;
 
@@ -5269,15 +5300,20 @@ $$;
 
 COMMENT ON FUNCTION rt_private.media_close_if_empty(bigint) IS 'frees the router of an empty meeting';
 
-CREATE OR REPLACE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text) RETURNS void
+CREATE FUNCTION rt_private.media_emit_transport_closed(t rt_private.media_transports, reason text, router_id text,
+	closes_in_ms integer DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.meeting_emit('transport-closed', t.meeting_id,
-		json_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
-			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id),
+		(jsonb_build_object('meetingId', t.meeting_id::text, 'transportId', t.id, 'direction', t.direction,
+			'reason', media_emit_transport_closed.reason, 'routerId', media_emit_transport_closed.router_id)
+		|| CASE WHEN closes_in_ms IS NULL THEN '{}' ELSE jsonb_build_object('closesInMs', closes_in_ms) END)::json,
 		participants => ARRAY[t.participant_id]);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_emit_transport_closed(rt_private.media_transports, text, text, integer)
+	IS 'tells a transport''s owner that it is closed, or will be, and which router the next one will be on';
 
 CREATE OR REPLACE FUNCTION rt_private.media_reply(r rt_private.media_requests, outcome json, secret boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5302,6 +5338,134 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		'message', rt_private.sentence(media_reply_error.message))), false)
 $$;
 
+CREATE FUNCTION rt_private.media_move_time() RETURNS interval
+LANGUAGE sql IMMUTABLE
+	RETURN interval '20 seconds';
+
+COMMENT ON FUNCTION rt_private.media_move_time() IS 'how long the former router of a meeting that moves forwards on at most';
+
+CREATE FUNCTION rt_private.media_has_moved(r rt_private.media_routers) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT NOT EXISTS (
+		SELECT FROM rt_private.media_transports AS t
+		CROSS JOIN LATERAL (
+			SELECT count(*) AS n FROM rt_private.media_producers AS d WHERE d.transport_id = t.id AND NOT d.paused) AS sent
+		CROSS JOIN LATERAL (
+			SELECT count(*) AS n, count(*) FILTER (WHERE (c.stats ->> 'packets')::bigint > 0) AS arrived
+			FROM rt_private.media_consumers AS c
+			JOIN rt_private.media_producers AS d ON d.id = c.producer_id
+			WHERE c.transport_id = t.id AND NOT c.paused AND NOT d.paused AND NOT d.muted) AS received
+		WHERE t.meeting_id = r.meeting_id
+		GROUP BY t.participant_id
+		HAVING sum(sent.n) FILTER (WHERE t.router_id = r.former) > coalesce(sum(sent.n) FILTER (WHERE t.router_id = r.id), 0)
+			OR sum(received.n) FILTER (WHERE t.router_id = r.former) > coalesce(sum(received.arrived) FILTER (WHERE t.router_id = r.id), 0))
+$$;
+
+COMMENT ON FUNCTION rt_private.media_has_moved(rt_private.media_routers)
+	IS 'whether each participant sends and receives by the new router as much as by the former one';
+
+CREATE FUNCTION rt_private.media_close_former(r rt_private.media_routers) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.media_routers AS o
+	SET former = NULL, former_worker = NULL, former_until = NULL
+	WHERE o.id = r.id AND o.former = r.former;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.media_transports AS t WHERE t.meeting_id = r.meeting_id AND t.router_id = r.former;
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_close_former(rt_private.media_routers) IS 'closes the router that a meeting has moved away from';
+
+CREATE FUNCTION rt_private.media_move(r rt_private.media_routers) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target text := rt_private.media_pick_worker(r.region);
+	moved rt_private.media_routers;
+	t rt_private.media_transports;
+	closes_in_ms integer := (extract(epoch FROM rt_private.media_move_time()) * 1000)::integer;
+BEGIN
+	IF target IS NULL THEN
+		RETURN false;
+	END IF;
+	UPDATE rt_private.media_routers AS o
+	SET id = gen_random_uuid()::text, worker = target, former = o.id, former_worker = o.worker,
+		former_until = clock_timestamp() + rt_private.media_move_time()
+	WHERE o.id = r.id AND o.former IS NULL
+	RETURNING o.* INTO moved;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	FOR t IN SELECT o.* FROM rt_private.media_transports AS o WHERE o.meeting_id = r.meeting_id AND o.router_id = r.id LOOP
+		PERFORM rt_private.media_emit_transport_closed(t, 'worker-draining', moved.id, closes_in_ms);
+	END LOOP;
+	RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_move(rt_private.media_routers) IS 'moves a meeting to another worker, and tells the owners of its transports';
+
+CREATE FUNCTION rt_private.media_move_some() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		JOIN rt_private.media_workers AS w ON w.id = t.worker
+		JOIN rt.meetings AS m ON m.id = t.meeting_id
+		WHERE w.draining_since IS NOT NULL AND t.former IS NULL
+		ORDER BY t.meeting_id LIMIT 50
+		FOR NO KEY UPDATE OF m SKIP LOCKED
+	LOOP
+		EXIT WHEN NOT rt_private.media_move(r);
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_move_some() IS 'moves meetings off draining workers';
+
+CREATE FUNCTION rt_private.media_close_formers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		JOIN rt.meetings AS m ON m.id = t.meeting_id
+		WHERE t.former IS NOT NULL AND (t.former_until < clock_timestamp()
+			OR t.former_until < clock_timestamp() + rt_private.media_move_time() - interval '5 seconds' AND rt_private.media_has_moved(t))
+		ORDER BY t.meeting_id LIMIT 200
+		FOR NO KEY UPDATE OF m SKIP LOCKED
+	LOOP
+		PERFORM rt_private.media_close_former(r);
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_close_formers() IS 'closes routers that meetings moved away from long enough ago';
+
+CREATE FUNCTION rt_private.media_drain(workers text[]) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (
+		SELECT FROM rt_private.media_workers AS w
+		WHERE w.id <> ALL (media_drain.workers) AND w.draining_since IS NULL AND rt_private.media_alive(w))
+	THEN
+		RETURN false;
+	END IF;
+	UPDATE rt_private.media_workers AS w SET draining_since = clock_timestamp()
+	WHERE w.id = ANY (media_drain.workers) AND w.draining_since IS NULL;
+	PERFORM rt_private.media_move_some();
+	RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_drain(text[]) IS 'drains media workers';
+
 CREATE OR REPLACE FUNCTION rt_private.media_replace_router(r rt_private.media_routers, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -5313,8 +5477,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN; -- the meeting ended while we waited for it
 	END IF;
+	PERFORM rt_private.media_command(r.former_worker, 'close-router', r.meeting_id, jsonb_build_object('routerId', r.former));
 	next_router := rt_private.media_place(r.meeting_id, r.region);
-	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id = r.id RETURNING o.* LOOP
+	FOR t IN DELETE FROM rt_private.media_transports AS o WHERE o.router_id IN (r.id, r.former) RETURNING o.* LOOP
 		PERFORM rt_private.media_emit_transport_closed(t, media_replace_router.reason, next_router.id);
 	END LOOP;
 END
@@ -5327,7 +5492,9 @@ DECLARE
 	r rt_private.media_routers;
 BEGIN
 	PERFORM FROM rt.meetings AS m
-	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker)
+	WHERE m.id IN (SELECT t.meeting_id FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker
+		UNION ALL SELECT t.meeting_id FROM rt_private.media_routers AS t
+		WHERE t.former_worker = media_abandon.worker AND t.former IS NOT NULL)
 	ORDER BY m.id FOR NO KEY UPDATE;
 	FOR q IN
 		SELECT t.* FROM rt_private.media_requests AS t
@@ -5347,6 +5514,12 @@ BEGIN
 		SELECT t.* FROM rt_private.media_routers AS t WHERE t.worker = media_abandon.worker ORDER BY t.meeting_id
 	LOOP
 		PERFORM rt_private.media_replace_router(r, media_abandon.reason);
+	END LOOP;
+	FOR r IN
+		SELECT t.* FROM rt_private.media_routers AS t
+		WHERE t.former_worker = media_abandon.worker AND t.former IS NOT NULL ORDER BY t.meeting_id
+	LOOP
+		PERFORM rt_private.media_close_former(r);
 	END LOOP;
 END
 $$;
@@ -5479,13 +5652,13 @@ DECLARE
 	router rt_private.media_routers;
 	transport text := gen_random_uuid()::text;
 BEGIN
-	PERFORM rt_private.media_check_room(
-		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id), 8, 'transports');
-	PERFORM rt_private.check_transports(actor);
 	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;
+	PERFORM rt_private.media_check_room(
+		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id AND t.router_id = router.id), 8, 'transports');
+	PERFORM rt_private.check_transports(actor);
 	RETURN rt_private.media_row('create-transport', router.worker, p.meeting_id, p.id, transport,
 		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction));
 END
@@ -5544,7 +5717,7 @@ BEGIN
 		RAISE EXCEPTION 'the transport is not for sending' USING ERRCODE = 'RT400';
 	END IF;
 	PERFORM rt_private.media_check_room(
-		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id), 16, 'producers');
+		(SELECT count(*) FROM rt_private.media_producers AS d WHERE d.participant_id = p.id AND d.worker = t.worker), 16, 'producers');
 	PERFORM rt_private.check_producers(actor);
 	RETURN rt_private.media_row('produce', t.worker, t.meeting_id, t.participant_id, producer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'producerId', producer, 'kind', kind,
@@ -5555,7 +5728,7 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.media_find_producer(meeting_id bigint, req jsonb) RETURNS rt_private.media_producers
+CREATE FUNCTION rt_private.media_find_producer(meeting_id bigint, worker text, req jsonb) RETURNS rt_private.media_producers
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d rt_private.media_producers;
@@ -5565,13 +5738,14 @@ BEGIN
 		SELECT o.* INTO d
 		FROM rt_private.media_producers AS o
 		WHERE o.participant_id = rt_private.req_id(req, 'producerParticipantId')
-			AND o.meeting_id = media_find_producer.meeting_id
+			AND o.meeting_id = media_find_producer.meeting_id AND o.worker = media_find_producer.worker
 			AND o.kind = rt_private.req_choice(req, 'kind', ARRAY['audio', 'video'])
 		ORDER BY o.created_at DESC LIMIT 1;
 	ELSE
 		SELECT o.* INTO d
 		FROM rt_private.media_producers AS o
-		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id;
+		WHERE o.id = rt_private.req_text(req, 'producerId') AND o.meeting_id = media_find_producer.meeting_id
+			AND o.worker = media_find_producer.worker;
 	END IF;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'producer not found' USING ERRCODE = 'RT404';
@@ -5579,6 +5753,8 @@ BEGIN
 	RETURN d;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.media_find_producer(bigint, text, jsonb) IS 'the producer that consume names';
 
 CREATE OR REPLACE FUNCTION rt_private.media_ask_consume(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5593,7 +5769,7 @@ BEGIN
 	ELSIF t.direction <> 'recv' THEN
 		RAISE EXCEPTION 'the transport is not for receiving' USING ERRCODE = 'RT400';
 	END IF;
-	d := rt_private.media_find_producer(p.meeting_id, req);
+	d := rt_private.media_find_producer(p.meeting_id, t.worker, req);
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.transport_id = t.id), 2000, 'consumers');
 	RETURN rt_private.media_row('consume', t.worker, t.meeting_id, t.participant_id, consumer,
@@ -8843,6 +9019,21 @@ $$;
 
 COMMENT ON FUNCTION rt_api.media_start(text, jsonb) IS 'registers a media worker';
 
+CREATE FUNCTION rt_api.media_drain(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+	asker text := rt_private.req_text(req, 'worker');
+	can_move boolean;
+BEGIN
+	PERFORM rt_private.soft_commit();
+	can_move := rt_private.media_drain(ARRAY[asker]);
+	PERFORM rt_private.media_close_formers();
+	RETURN json_build_object('canMove', can_move, 'meetings', rt_private.media_meetings(asker));
+END
+$$;
+
+COMMENT ON FUNCTION rt_api.media_drain(text, jsonb) IS 'drains a media worker that is about to end; returns how many meetings are on it';
+
 COMMENT ON FUNCTION rt_api.media_stop(text, jsonb) IS 'unregisters a media worker';
 
 CREATE OR REPLACE FUNCTION rt_private.media_store_stats(stats jsonb) RETURNS void
@@ -9019,6 +9210,8 @@ BEGIN
 		PERFORM rt_private.media_worker_lost(worker, 'worker-lost');
 		lost := lost + 1;
 	END LOOP;
+	PERFORM rt_private.media_close_formers();
+	PERFORM rt_private.media_move_some();
 	DELETE FROM rt_private.media_requests AS r
 	WHERE r.id IN (SELECT o.id FROM rt_private.media_requests AS o ORDER BY o.id LIMIT 1000)
 		AND r.gateway IS NOT NULL AND r.created_at < clock_timestamp() - interval '15 seconds';
@@ -9497,7 +9690,8 @@ CREATE OR REPLACE VIEW rt.stat_programs AS
 		NULL, g.started_at, g.host, g.region
 	FROM rt_private.gateways AS g WHERE g.own
 	UNION ALL
-	SELECT 'media', NULL, w.pid, CASE WHEN w.heartbeat_at > clock_timestamp() - interval '3 s' THEN 'ready' ELSE 'lost' END,
+	SELECT 'media', NULL, w.pid, CASE WHEN w.heartbeat_at <= clock_timestamp() - interval '3 s' THEN 'lost'
+			WHEN w.draining_since IS NOT NULL THEN 'draining' ELSE 'ready' END,
 		NULL, w.started_at, w.host, w.region
 	FROM rt_private.media_workers AS w WHERE w.own;
 
@@ -9507,7 +9701,7 @@ COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0; of a
 
 COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
 
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (beside its successor, see rt.drain), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (see rt.drain and rt.drain_media), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
 
 COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started; null on another host';
 
@@ -9563,10 +9757,12 @@ COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
 
 CREATE OR REPLACE VIEW rt.stat_media_workers AS
 	SELECT w.id AS worker, w.slot, w.addresses, w.udp_port, w.tcp_port, w.capacity, w.load,
-		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id) AS meetings,
+		(SELECT count(*) FROM rt_private.media_routers AS r WHERE r.worker = w.id)
+			+ (SELECT count(*) FROM rt_private.media_routers AS r WHERE r.former_worker = w.id AND r.former IS NOT NULL) AS meetings,
 		w.heartbeat_at > clock_timestamp() - interval '3 seconds' AS alive, w.started_at, w.heartbeat_at,
 		(w.totals ->> 'cpuPercent')::integer AS cpu_percent,
-		(w.totals ->> 'packetsPerSecond')::bigint AS packets_per_second
+		(w.totals ->> 'packetsPerSecond')::bigint AS packets_per_second,
+		w.draining_since
 	FROM rt_private.media_workers AS w;
 
 COMMENT ON VIEW rt.stat_media_workers IS 'media workers, with load and number of meetings';
@@ -9581,7 +9777,7 @@ COMMENT ON COLUMN rt.stat_media_workers.capacity IS 'maximum number of producers
 
 COMMENT ON COLUMN rt.stat_media_workers.load IS 'current number of producers and consumers';
 
-COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings';
+COMMENT ON COLUMN rt.stat_media_workers.meetings IS 'number of meetings; one that moves counts on both workers';
 
 COMMENT ON COLUMN rt.stat_media_workers.alive IS 'whether it has reported within 3 seconds';
 
@@ -9590,6 +9786,8 @@ COMMENT ON COLUMN rt.stat_media_workers.heartbeat_at IS 'when it last reported';
 COMMENT ON COLUMN rt.stat_media_workers.cpu_percent IS 'percent of a core that it uses; null until it has reported';
 
 COMMENT ON COLUMN rt.stat_media_workers.packets_per_second IS 'packets that it sends a second; null until it has reported';
+
+COMMENT ON COLUMN rt.stat_media_workers.draining_since IS 'when rt.drain_media() was called for it; null: it takes new meetings';
 
 CREATE TRIGGER aa_rt_foreign BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON rt.users FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.refuse_foreign();
@@ -9773,6 +9971,29 @@ REVOKE ALL ON FUNCTION rt_private.replicated(), rt.serve_replica(boolean) FROM P
 COMMENT ON FUNCTION rt.reset_stats() IS
 	'resets the counters of rt.stat_relay and rt.stat_gateway, as pg_stat_reset() does; those of /metrics go on';
 
+CREATE FUNCTION rt.drain_media(name text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	chosen text[] := ARRAY(
+		SELECT w.id FROM rt_private.media_workers AS w
+		WHERE drain_media.name IN (w.host, w.slot, w.id) AND rt_private.media_alive(w));
+BEGIN
+	IF cardinality(chosen) = 0 THEN
+		RAISE EXCEPTION 'media worker or host "%" does not run', drain_media.name
+			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_media_workers has the workers that do.';
+	ELSIF NOT rt_private.media_drain(chosen) THEN
+		RAISE EXCEPTION 'no other media worker could take the meetings' USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Start another one first, or raise rt.media_workers.';
+	END IF;
+	RETURN cardinality(chosen);
+END
+$$;
+
+COMMENT ON FUNCTION rt.drain_media(text) IS
+	'empties the media workers of a host, or one worker (its slot or id in rt.stat_media_workers): they take no new meetings, and '
+	'clients build the media of the running ones elsewhere before it ends here; lasts until the worker ends; returns how many workers '
+	'were told, at once';
+
 DO $$
 DECLARE
 	f regprocedure;
@@ -9784,7 +10005,7 @@ BEGIN
 	END LOOP;
 	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p
 		WHERE p.pronamespace = 'rt_api'::regnamespace
-			AND p.proname NOT IN ('media_start', 'media_stop', 'media_heartbeat', 'media_stats', 'media_fetch', 'media_answer', 'media_event')
+			AND p.proname NOT IN ('media_start', 'media_stop', 'media_drain', 'media_heartbeat', 'media_stats', 'media_fetch', 'media_answer', 'media_event')
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO rt_gateway', f);
 	END LOOP;
@@ -10111,7 +10332,7 @@ GRANT EXECUTE ON FUNCTION
 	rt_api.guest_create(text, jsonb), rt_api.meeting_admit(text, jsonb), rt_api.meeting_refuse(text, jsonb), rt_api.media_request(text, jsonb), rt_api.media_result(text, jsonb) TO rt_gateway;
 
 GRANT EXECUTE ON FUNCTION
-	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb), rt_api.media_stats(text, jsonb),
+	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_drain(text, jsonb), rt_api.media_heartbeat(text, jsonb), rt_api.media_stats(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb), rt_api.hello(text, jsonb) TO rt_media;
 
 DO $$

@@ -28,6 +28,9 @@
 #define RETRY_MS 500
 #define MAX_EVENTS 2000 /* that wait for the database; beyond that the newest are left out */
 #define STOP_MS 1000
+#define DRAIN_ASK_MS 500
+#define DRAIN_ANSWER_MS 3000 /* a database that is silent for longer cannot move meetings */
+#define DRAIN_MOST_MS 30000
 #define CHANNEL "rt_media"
 
 struct rt_control
@@ -51,6 +54,11 @@ struct rt_control
 	bool telling;
 	rt_control_cb done;
 	void *done_arg;
+	struct rt_timer *drain; /* the next question how far it is, or the end of waiting for the answer */
+	bool drain_asking;
+	uint64_t drain_ends_ms;
+	rt_control_cb drained; /* NULL: it does not drain, or that is over */
+	void *drained_arg;
 };
 
 static void register_worker(struct rt_control *c);
@@ -237,6 +245,62 @@ rt_control_event(void *arg, const char *json)
 		rt_loop_defer(c->loop, on_turn_end, c);
 }
 
+/* ---- draining ---- */
+
+static void
+end_drain(struct rt_control *c)
+{
+	rt_control_cb drained = c->drained;
+
+	rt_timer_stop(c->drain);
+	c->drained = NULL;
+	if (drained != NULL)
+		drained(c->drained_arg);
+}
+
+static void
+on_draining(void *arg, const struct rt_db_reply *r)
+{
+	struct rt_control *c = arg;
+	json_t *reply;
+	bool over;
+
+	c->drain_asking = false;
+	if (c->drained == NULL)
+		return;
+	reply = r->ok ? rt_json_parse_object(r->json, r->json_len) : NULL;
+	over = !rt_json_bool(reply, "canMove", false) || rt_json_int(reply, "meetings", 0) == 0;
+	json_decref(reply);
+	if (over || rt_loop_now_ms(c->loop) >= c->drain_ends_ms)
+		end_drain(c);
+	else
+		rt_timer_start(c->drain, DRAIN_ASK_MS);
+}
+
+static void
+on_drain(void *arg)
+{
+	struct rt_control *c = arg;
+
+	if (!c->registered || c->drain_asking)
+	{
+		end_drain(c); /* it has no meetings, or the database does not answer */
+		return;
+	}
+	c->drain_asking = true;
+	rt_timer_start(c->drain, DRAIN_ANSWER_MS);
+	rt_dbjson_call(c->db, "media_drain", json_pack("{s:s}", "worker", c->worker), on_draining, c);
+}
+
+void
+rt_control_drain(struct rt_control *c, rt_control_cb done, void *arg)
+{
+	c->drained = done;
+	c->drained_arg = arg;
+	c->drain_ends_ms = rt_loop_now_ms(c->loop) + DRAIN_MOST_MS;
+	rt_timer_start(c->drain, 0);
+}
+
 /* ---- life ---- */
 
 static void
@@ -265,6 +329,8 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 	rt_figures_pause(c->figures);
 	c->done = done;
 	c->done_arg = arg;
+	c->drained = NULL;
+	rt_timer_stop(c->drain);
 	rt_timer_stop(c->beat);
 	rt_timer_stop(c->retry);
 	rt_timer_start(c->goodbye, STOP_MS);
@@ -297,6 +363,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->beat = rt_timer_new(l, on_beat, c);
 	c->retry = rt_timer_new(l, on_retry, c);
 	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);
+	c->drain = rt_timer_new(l, on_drain, c);
 	return c;
 }
 
@@ -324,6 +391,7 @@ rt_control_free(struct rt_control *c)
 	rt_timer_free(c->beat);
 	rt_timer_free(c->retry);
 	rt_timer_free(c->goodbye);
+	rt_timer_free(c->drain);
 	json_decref(c->caps);
 	json_decref(c->addresses);
 	json_decref(c->events);

@@ -36,6 +36,10 @@ void rt_control_set_engine(struct rt_control *c, struct rt_engine *e); /* before
 /* What rt_engine_new() is given, with the control as its arg. */
 void rt_control_event(void *arg, const char *json);
 
+/* Takes no new meetings, and waits until those that it has are elsewhere: done is called when nothing is left, when
+ * no other worker could take them, or after half a minute.  Then rt_control_stop() is due. */
+void rt_control_drain(struct rt_control *c, rt_control_cb done, void *arg);
+
 /* Says goodbye; done is called when the database has heard it, or after a second. */
 void rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg);
 

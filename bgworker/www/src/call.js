@@ -27,11 +27,28 @@ const OPTIONS = {
 };
 const RETRY_MS = 1000;
 const TOP_LAYER = 2;
+const LATER_MS = 1000; // than the server a former transport is closed here
+
+// Until something arrives of a track that was just made.
+function arrival(track) {
+  if (!track.muted) return Promise.resolve();
+  return new Promise((resolve) => {
+    track.addEventListener('unmute', resolve, { once: true });
+  });
+}
+
+function ending({ consumer }) {
+  if (consumer.closed) return Promise.resolve();
+  return new Promise((resolve) => {
+    consumer.observer.once('close', resolve);
+  });
+}
 
 export class Call {
-  // on: { isSeen(participantId): whether their tile is in view, stream(entry), streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
+  // on: { isSeen(participantId): whether their tile is in view, stream(entry): resolves once it is seen, streamGone(entry), own() when what we send has changed, failed(source, error), problem(words) }
   constructor(meetingId, on) {
     Object.assign(this, { meetingId, on, closed: false });
+    this.former = []; // transports that the server is about to close
     this.own = new Map(); // source -> { track, producer, paused }
     this.streams = new Map(); // producer id -> { consumer, track, participantId, source }
     this.unseen = new Map(); // producer id -> cameras that nobody has looked at yet
@@ -128,12 +145,12 @@ export class Call {
 
   // Signalling waits for the socket, which is often lost by the same change.
   restartIce(transport) {
-    if (transport.isRestarting) return this.turn;
+    if (transport.isRestarting || !this.isCurrent(transport.id)) return this.turn;
     transport.isRestarting = true;
     return this.inTurn(async () => {
       if (!socket.connected) await new Promise((resolve) => socket.once('connect', resolve));
       transport.isRestarting = false;
-      if (transport.closed || this.closed) return;
+      if (transport.closed || this.closed || !this.isCurrent(transport.id)) return;
       try {
         await this.renewIceServers(transport);
         const { iceParameters } = await emit('restart-ice', { transportId: transport.id });
@@ -144,14 +161,45 @@ export class Call {
     });
   }
 
-  // The server closed a transport, as when the forwarder's process has died: all is made anew on the next one.
-  transportClosed(transportId) {
+  isCurrent(transportId) {
+    return transportId === this.sender?.id || transportId === this.receiver?.id;
+  }
+
+  // The server closed a transport, as when the forwarder's process has died: all is made anew on the next one.  With
+  // closesInMs it goes on for so long, and we move first.
+  transportClosed({ transportId, closesInMs }) {
     this.inTurn(async () => {
-      if (transportId === this.sender?.id || transportId === this.receiver?.id) await this.rebuild();
+      if (!this.isCurrent(transportId)) return;
+      if (closesInMs) await this.move(closesInMs).catch(() => this.rebuild());
+      else await this.rebuild();
     });
   }
 
+  // What we send goes both ways until the server closes the former one.  What we receive comes as new producers, each of
+  // which takes the place of a former one: see succeed().
+  async move(closesInMs) {
+    this.former.push(this.sender, this.receiver);
+    setTimeout(() => this.closeFormer(), closesInMs + LATER_MS);
+    await this.openTransports();
+    for (const [source, { track, paused, producer }] of [...this.own]) {
+      await this.produce(source, track, paused);
+      this.own.get(source).former = producer;
+    }
+  }
+
+  closeFormer() {
+    this.former.splice(0).forEach((transport) => transport?.close());
+    for (const [id, { receiver }] of [...this.streams]) if (receiver !== this.receiver) this.forget(id);
+  }
+
+  // What we sent by the former way is closed, so that way is.
+  producerClosed(producerId) {
+    if ([...this.own.values()].some((entry) => entry.former?.id === producerId)) this.closeFormer();
+    return this.inTurn(() => this.forget(producerId));
+  }
+
   async rebuild() {
+    this.closeFormer();
     this.sender?.close();
     this.receiver?.close();
     [...this.streams.keys()].forEach((id) => this.forget(id));
@@ -167,7 +215,8 @@ export class Call {
     const there = new Set(
       data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)),
     );
-    for (const id of [...this.streams.keys(), ...this.unseen.keys()]) if (!there.has(id)) this.forget(id);
+    for (const [id, { receiver = this.receiver }] of [...this.streams, ...this.unseen])
+      if (receiver === this.receiver && !there.has(id)) this.forget(id); // a former one ends with closeFormer()
     await this.consumeAll(data);
   }
 
@@ -206,6 +255,9 @@ export class Call {
       entry.producer.close();
       this.on.own();
       if (!isGone) await emit('close-producer', { producerId: entry.producer.id });
+      if (!entry.former || entry.former.closed) return;
+      entry.former.close();
+      await emit('close-producer', { producerId: entry.former.id }).catch(() => {});
     });
   }
 
@@ -253,15 +305,19 @@ export class Call {
   }
 
   async take({ producerId, participantId, source, paused }) {
+    const { receiver } = this;
     const offer = await emit('consume', {
       meetingId: this.meetingId,
-      transportId: this.receiver.id,
+      transportId: receiver.id,
       producerId,
       rtpCapabilities: this.device.rtpCapabilities,
     });
-    const consumer = await this.receiver.consume(offer);
+    const consumer = await receiver.consume(offer);
+    const former = this.formerOf(participantId, source, receiver);
     const entry = {
       consumer,
+      receiver,
+      tileId: former?.tileId,
       producerId,
       participantId,
       source,
@@ -272,10 +328,27 @@ export class Call {
       isIdle: false, // whether we have paused it, out of sight
     };
     this.streams.set(producerId, entry);
-    this.on.stream(entry);
+    if (former) this.succeed(former, entry);
+    else this.on.stream(entry);
     // Out of sight meanwhile: it is begun when it is seen.
     entry.isIdle = source === 'camera' && !this.on.isSeen(participantId);
     if (!entry.isIdle) await emit('resume-consumer', { consumerId: consumer.id });
+  }
+
+  // What the same camera, microphone or screen sends by the way that we are leaving.
+  formerOf(participantId, source, receiver) {
+    return [...this.streams.values()].find(
+      (entry) =>
+        entry.participantId === participantId && entry.source === source && entry.receiver !== receiver,
+    );
+  }
+
+  // The former one is seen and heard until something comes of the new one; never both are heard.
+  async succeed(former, entry) {
+    if (entry.kind === 'audio' && !entry.paused) await Promise.race([arrival(entry.track), ending(former)]);
+    if (this.streams.get(entry.producerId) !== entry) return;
+    await this.on.stream(entry);
+    this.forget(former.producerId);
   }
 
   // The server has closed it, or whoever sends it has left.  Of our own we need not be told: with a transport that is
@@ -319,6 +392,7 @@ export class Call {
 
   close() {
     this.closed = true;
+    this.closeFormer();
     this.sender?.close();
     this.receiver?.close();
   }

@@ -415,12 +415,12 @@ const HANDLERS = {
   'new-message': (session, payload) => session.onTalk(payload),
   'user-typing': (session, payload) => session.panels.talk.showTyping(payload),
   'new-producer': ({ call }, payload) => call.receive(payload),
-  'producer-closed': ({ call }, { producerId }) => call.inTurn(() => call.forget(producerId)),
+  'producer-closed': ({ call }, { producerId }) => call.producerClosed(producerId),
   'producer-paused': (session, { producerId }) => session.setPaused(producerId, true),
   'producer-resumed': (session, { producerId }) => session.setPaused(producerId, false),
   'active-speaker': ({ stage }, { participantId }) => stage.speak(participantId),
   'consumer-score': (session, payload) => session.onScore(payload),
-  'transport-closed': ({ call }, { transportId }) => call.transportClosed(transportId),
+  'transport-closed': ({ call }, payload) => call.transportClosed(payload),
 };
 
 async function copyLink() {

@@ -116,32 +116,32 @@ export class Stage {
     this.layOutAll();
   }
 
-  // A stream of somebody else: { producerId, participantId, source, kind, track, paused }.
-  show(entry, who) {
+  // A stream of somebody else: { producerId, participantId, source, kind, track, paused, tileId? }, with tileId if it takes
+  // the place of another one.  Result: when its first picture is there.
+  async show(entry, who) {
     const isScreen = entry.source === 'screen';
-    const id = isScreen ? entry.producerId : entry.participantId;
-    const tile = this.add(id, { ...who, isScreen });
-    tile.show(entry.track);
+    entry.tileId ??= isScreen ? entry.producerId : entry.participantId;
+    const tile = this.add(entry.tileId, { ...who, isScreen });
+    const shown = tile.show(entry.track);
     if (entry.kind !== 'video') return;
     tile.hide(entry.track, Boolean(entry.paused));
     this.entries.set(tile.node, entry);
     this.measure(tile.node);
+    if (!entry.paused) await shown;
   }
 
   drop(entry) {
-    if (entry.source === 'screen') {
-      this.remove(entry.producerId);
-      return;
-    }
-    const tile = this.tiles.get(entry.participantId);
-    tile?.drop(entry.track);
-    if (tile && entry.kind === 'video') this.entries.delete(tile.node);
+    const tile = this.tiles.get(entry.tileId);
+    if (!tile) return;
+    const isCurrent = this.entries.get(tile.node) === entry;
+    tile.drop(entry.track);
+    if (isCurrent) this.entries.delete(tile.node);
+    if (isCurrent && entry.source === 'screen') this.remove(entry.tileId);
   }
 
   pause(entry, paused) {
     entry.paused = paused;
-    const id = entry.source === 'screen' ? entry.producerId : entry.participantId;
-    if (entry.kind === 'video') this.tiles.get(id)?.hide(entry.track, paused);
+    if (entry.kind === 'video') this.tiles.get(entry.tileId)?.hide(entry.track, paused);
   }
 
   sign(participant) {

@@ -41,6 +41,7 @@ export class Tile {
     );
   }
 
+  // A picture that takes the place of another one is below it until that is dropped.  Result: when the first one is there.
   show(track) {
     const element = h(track.kind, {
       autoplay: true,
@@ -48,10 +49,14 @@ export class Tile {
       muted: track.kind === 'video',
       srcObject: new MediaStream([track]),
     });
+    const shown = new Promise((resolve) => {
+      element.addEventListener('loadeddata', resolve, { once: true });
+    });
     this.media.set(track, element);
     this.picture.prepend(element);
     element.play().catch(() => {}); // a browser that wants a click first got one, to join
     this.avatar.hidden = this.hasPicture();
+    return shown;
   }
 
   drop(track) {

@@ -20,6 +20,27 @@ const EMPTY = {
   speaker: undefined,
 };
 
+const LATER_MS = 1000; // than the server a former transport is closed here
+const LOOK_MS = 50;
+
+// Until the consumer has something to see or to hear, or is closed.  A track is no longer muted with its first packet; a
+// picture may take several.
+async function arrival(consumer) {
+  while (!consumer.closed) {
+    if (!consumer.track.muted) {
+      const figures = consumer.kind === 'video' ? [...(await consumer.getStats()).values()] : [];
+      const rtp = figures.find(({ type }) => type === 'inbound-rtp');
+      if (!rtp || rtp.framesDecoded > 0) return;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+  }
+}
+
+const ending = (consumer) => new Promise((resolve) => {
+  if (!consumer || consumer.closed) resolve();
+  else consumer.observer.once('close', resolve);
+});
+
 export class Meeting extends Store {
   #client;
   #device;
@@ -27,6 +48,8 @@ export class Meeting extends Store {
   #sending = new Map(); // by source: { track, options, producer, paused }
   #consumers = new Map(); // by producerId
   #transports = {};
+  #former = new Set(); // transports that the server is about to close
+  #coming = new Map(); // by producerId: tracks that take the place of others as soon as something arrives
   #options = {};
   #turn = Promise.resolve();
   #off = [];
@@ -110,9 +133,11 @@ export class Meeting extends Store {
   }
 
   #closeMedia() {
+    this.#closeFormer();
     for (const transport of Object.values(this.#transports)) transport.close();
     this.#transports = {};
     this.#consumers.clear();
+    this.#coming.clear();
     for (const sent of this.#sending.values()) sent.producer = undefined;
     this.set({ tracks: [] });
   }
@@ -163,10 +188,10 @@ export class Meeting extends Store {
     this.#on('meeting-ended', ({ meeting }) => { this.set({ meeting }); this.#end('ended'); });
     this.#on('active-speaker', ({ participantId }) => this.set({ speaker: participantId }));
     this.#on('new-producer', (producer) => this.#consumeSoon(producer));
-    this.#on('producer-closed', ({ producerId }) => this.#drop(producerId));
+    this.#on('producer-closed', ({ producerId }) => this.#onProducerClosed(producerId));
     this.#on('producer-paused', ({ producerId }) => this.#setTrack(producerId, { paused: true }));
     this.#on('producer-resumed', ({ producerId }) => this.#setTrack(producerId, { paused: false }));
-    this.#on('transport-closed', ({ direction }) => this.#inTurn(() => this.#rebuild(direction)).catch((error) => this.set({ error })));
+    this.#on('transport-closed', (payload) => this.#inTurn(() => this.#onTransportClosed(payload)).catch((error) => this.set({ error })));
   }
 
   #onJoined({ meeting, participantId, participants, waiting }) {
@@ -226,14 +251,56 @@ export class Meeting extends Store {
   }
 
   async #restartIce(transport) {
-    if (transport.closed || !this.#client.isConnected) return;
+    if (transport.closed || this.#former.has(transport) || !this.#client.isConnected) return;
     const { iceParameters } = await this.#client.ask('restart-ice', { transportId: transport.id });
     await transport.restartIce({ iceParameters });
   }
 
+  async #onTransportClosed({ transportId, direction, closesInMs }) {
+    if (!this.isIn || this.#transports[direction]?.id !== transportId) return;
+    if (closesInMs) await this.#move(direction, closesInMs);
+    else await this.#rebuild(direction);
+  }
+
+  // The server will close it.  What is sent goes both ways until then; what is received comes as new producers, each of which
+  // takes the place of a former one.
+  async #move(direction, closesInMs) {
+    const former = this.#transports[direction];
+    delete this.#transports[direction];
+    this.#former.add(former);
+    setTimeout(() => this.#closeFormer(), closesInMs + LATER_MS);
+    if (direction === 'recv') {
+      await this.#again(() => this.#openTransport('recv'));
+      return;
+    }
+    for (const [source, sent] of [...this.#sending]) {
+      sent.former = sent.producer;
+      sent.producer = undefined;
+      await this.#again(() => this.#sendSource(source));
+    }
+  }
+
+  #closeFormer() {
+    for (const transport of this.#former) transport.close();
+    this.#former.clear();
+  }
+
+  // The former track stays until something comes by the new one.
+  async #succeed(former, track, consumer) {
+    this.#coming.set(track.producerId, track);
+    if (!track.paused) await Promise.race([arrival(consumer), ending(this.#consumers.get(former.producerId))]);
+    const next = this.#coming.get(track.producerId);
+    this.#coming.delete(track.producerId);
+    if (!next || this.#consumers.get(track.producerId) !== consumer) return;
+    this.#consumers.get(former.producerId)?.close();
+    this.#consumers.delete(former.producerId);
+    const { tracks } = this.state;
+    const isThere = tracks.some(({ producerId }) => producerId === former.producerId);
+    this.set({ tracks: isThere ? tracks.map((one) => (one.producerId === former.producerId ? next : one)) : [...tracks, next] });
+  }
+
   // The server has closed it, as when its media worker has ended.
   async #rebuild(direction) {
-    if (!this.isIn) return;
     this.#transports[direction]?.close();
     delete this.#transports[direction];
     if (direction === 'send') {
@@ -275,20 +342,31 @@ export class Meeting extends Store {
       if (error.code === 'not_found') return; // it has ended meanwhile
       throw error;
     }
-    const consumer = await transport.consume(answer);
+    const consumer = await transport.consume({ ...answer, appData: { transportId: transport.id } });
+    const former = this.state.tracks.find((one) => one.participantId === participantId && one.source === (answer.source ?? source)
+      && this.#consumers.get(one.producerId)?.appData.transportId !== transport.id);
     this.#consumers.set(producerId, consumer);
     await this.#client.ask('resume-consumer', { consumerId: consumer.id });
     const track = { participantId, producerId, consumerId: consumer.id, kind: consumer.kind, source: answer.source ?? source, track: consumer.track, paused: answer.producerPaused };
-    this.set({ tracks: [...this.state.tracks, track] });
+    if (former) this.#succeed(former, track, consumer).catch((error) => this.set({ error }));
+    else this.set({ tracks: [...this.state.tracks, track] });
+  }
+
+  // With what is sent by a former transport that one is closed too.
+  #onProducerClosed(producerId) {
+    if ([...this.#sending.values()].some(({ former }) => former?.id === producerId)) this.#closeFormer();
+    this.#drop(producerId);
   }
 
   #drop(producerId) {
+    this.#coming.delete(producerId);
     this.#consumers.get(producerId)?.close();
     this.#consumers.delete(producerId);
     this.set({ tracks: this.state.tracks.filter((track) => track.producerId !== producerId) });
   }
 
   #setTrack(producerId, changes) {
+    if (this.#coming.has(producerId)) this.#coming.set(producerId, { ...this.#coming.get(producerId), ...changes });
     this.set({ tracks: this.state.tracks.map((track) => (track.producerId === producerId ? { ...track, ...changes } : track)) });
   }
 
@@ -300,6 +378,7 @@ export class Meeting extends Store {
     if (before?.producer && !before.producer.closed) {
       before.track = track;
       await before.producer.replaceTrack({ track });
+      if (before.former && !before.former.closed) await before.former.replaceTrack({ track });
     } else {
       this.#sending.set(source, { track, options, paused: false });
       await this.#inTurn(() => this.#sendSource(source));
@@ -330,9 +409,10 @@ export class Meeting extends Store {
   async stop(source) {
     const sent = this.#sending.get(source);
     this.#sending.delete(source);
-    if (sent?.producer) {
-      sent.producer.close();
-      await this.#client.ask('close-producer', { producerId: sent.producer.id }).catch(() => {});
+    for (const producer of [sent?.producer, sent?.former]) {
+      if (!producer || producer.closed) continue;
+      producer.close();
+      await this.#client.ask('close-producer', { producerId: producer.id }).catch(() => {});
     }
     await this.#tellSources();
   }

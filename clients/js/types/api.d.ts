@@ -1235,6 +1235,8 @@ export interface TransportClosedEvent {
   direction: "send" | "recv";
   reason: string;
   routerId: string | null;
+  /** The meeting moves to another media worker. The transport works until everybody has moved, for so long at most. Create a new one first. Without it, the transport is closed. */
+  closesInMs?: number;
 }
 
 /** A participant sends another track. */
