@@ -372,6 +372,8 @@ describe('other issuers', () => {
     for (let i = 0; i < 5; i++) assert.equal((await me(old)).status, 401);
     const mine = await cluster.token('later@example.com');
     assert.equal((await me(mine)).status, 200);
+    // A token that is younger than the new id would create the user anew.
+    await until(() => now() > jose.decodeJwt(fresh).iat, 'the token is older than that');
     await cluster.sql("UPDATE rt.users SET id = 'renamed@example.com', username = 'renamed@example.com' WHERE id = 'later@example.com'");
     await until(async () => (await me(mine)).status === 401 && (await me(fresh)).status === 401, 'the id is gone');
     await cluster.sql("SELECT rt.create_user('later@example.com', 'Somebody else')");
