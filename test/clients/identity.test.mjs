@@ -266,17 +266,44 @@ describe('other issuers', () => {
     for (const text of ['9007199254740991', '9e15', `${now() + 60}.25`]) assert.equal(await judge(await written('exp', text)), 200, `exp ${text}`);
   });
 
-  test('refused: what a matrix of algorithms, keys, issuers and audiences makes, but for the right ones', async () => {
-    const issuers = [ISSUER, 'https://creates.example.com', 'https://evil.example.com', undefined];
-    const wrong = [];
-    const right = [];
-    for (const alg of ALGORITHMS) for (const kid of ALGORITHMS) for (const iss of issuers) for (const aud of [AUDIENCE, 'payroll', undefined]) {
-      const good = alg === kid && iss === ISSUER && aud === AUDIENCE;
-      (good ? right : wrong).push(await token({ alg, claims: { iss, aud }, header: { kid: `kid/${kid}=` } }));
+  // Each dimension has what is right and what is wrong; an algorithm is right with its own key.
+  const DIMENSIONS = {
+    key: [[{}], [{ key: 'stranger' }, { header: { kid: 'unknown' } }, { header: { kid: 'o' } }]],
+    issuer: [[{}], [{ iss: 'https://evil.example.com' }, { iss: 'https://creates.example.com' }, { iss: undefined }]],
+    audience: [[{}, { aud: ['x', AUDIENCE] }, { aud: 'second' }], [{ aud: 'payroll-app' }, { aud: [] }, { aud: undefined }, { aud: [AUDIENCE.toUpperCase()] }]],
+    times: [[{}, { iat: undefined }, { nbf: -60 }, { exp: 3600.5 }],
+      [{ exp: undefined }, { exp: -60 }, { nbf: 90 }, { iat: 90 }, { exp: 'soon' }, { iat: [] }]],
+    typ: [[{}, { header: { typ: 'at+jwt' } }, { header: { typ: undefined } }], [{ header: { typ: 'logout+jwt' } }, { header: { typ: '' } }, { header: { typ: 'secevent+jwt' } }]],
+    claims: [[{}, { name: 'Alice', more: { a: [1] } }], [{ sub: undefined }, { sub: '' }, { sub: 7 }, { sub: ['alice'] }]],
+  };
+
+  // The parts of a token, one of each dimension, made to one.  Times count from now.
+  function tokenOf(alg, parts) {
+    const all = { key: alg, header: {}, claims: {} };
+    for (const { key = all.key, header, ...claims } of parts) {
+      all.key = key;
+      Object.assign(all.header, header);
+      Object.assign(all.claims, claims);
     }
-    for (const made of right) assert.equal((await me(made)).status, 200);
-    for (const made of wrong) assert.equal((await me(made)).status, 401);
-    assert.equal(right.length, ALGORITHMS.length);
+    for (const name of ['exp', 'nbf', 'iat']) if (typeof all.claims[name] === 'number') all.claims[name] += now();
+    return token({ ...all, alg: all.key === 'stranger' ? 'ES256' : alg });
+  }
+
+  test('a matrix of algorithm, key, issuer, audience, times, type and claims: all right ones are taken, all wrong ones are refused', async () => {
+    const sides = Object.values(DIMENSIONS);
+    const right = sides.reduce((all, [good]) => all.flatMap((parts) => good.map((part) => [...parts, part])), [[]]);
+    const cases = ALGORITHMS.flatMap((alg) => right.map((parts) => [200, alg, parts]));
+    // One thing is wrong with each algorithm, two things with one of them after the other.
+    const pick = (n) => right[n % right.length];
+    const spoil = (parts, ...changes) => changes.reduce((all, [i, part]) => all.with(i, part), parts);
+    const wrong = sides.flatMap(([, bad], i) => bad.map((part) => [i, part]));
+    for (const one of wrong) for (const alg of ALGORITHMS) cases.push([401, alg, spoil(pick(cases.length), one)]);
+    for (const one of wrong) for (const two of wrong) {
+      if (one[0] < two[0]) cases.push([401, ALGORITHMS[cases.length % ALGORITHMS.length], spoil(pick(cases.length), one, two)]);
+    }
+    for (const [wanted, alg, parts] of cases) assert.equal(await judge(await tokenOf(alg, parts)), wanted, JSON.stringify([alg, parts]));
+    const counted = (status) => cases.filter(([wanted]) => wanted === status).length;
+    assert.deepEqual([counted(200), counted(401)], [432, 355]);
   });
 
   test('refused: none, a public key taken for a secret, signatures and claims that were changed', async () => {
