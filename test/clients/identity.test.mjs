@@ -124,6 +124,51 @@ describe('sessions', () => {
     for (let i = 0; i < 5; i++) assert.equal((await me(old)).status, 401);
   });
 
+  test('where administrators must have a second factor, they have no rights without; a code is good once, however many use it at once', async (t) => {
+    const [token] = await cluster.users('ada');
+    await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'ada'");
+    const stats = () => cluster.rest('GET', '/api/admin/stats', token);
+    assert.equal((await stats()).status, 200);
+    t.after(() => cluster.set('rt.require_2fa', null));
+    await cluster.set('rt.require_2fa', 'on');
+    const { body: refused } = await until(async () => {
+      const answer = await stats();
+      return answer.status === 403 && answer;
+    }, 'an ordinary user');
+    assert.equal(refused.error.message, 'Administrators need a second factor on this server');
+    const twoFactor = (method, body) => cluster.rest(method, '/api/users/me/two-factor', token, body);
+    const code = (ahead) => cluster.value(`SELECT rt_private.totp(secret, floor(extract(epoch FROM clock_timestamp()) / 30)::bigint + $1)
+      FROM rt_private.two_factor WHERE user_id = 'ada'`, [ahead]);
+    assert.equal((await twoFactor('POST')).status, 200);
+    assert.equal((await stats()).status, 403, 'not yet confirmed');
+    const { body: { data: { recoveryCodes } } } = await twoFactor('PUT', { code: await code(0) });
+    assert.equal((await stats()).status, 200);
+    assert.equal((await login('ada', 'ada-password')).body.twoFactor, 'required');
+    const atOnce = async (given) => {
+      const answers = await Promise.all(Array.from({ length: 5 }, () => cluster.rest('POST', '/auth', undefined, { username: 'ada', password: 'ada-password', code: given })));
+      return answers.filter(({ status }) => status === 200).length;
+    };
+    assert.equal(await atOnce(await code(1)), 1, 'one of them');
+    assert.equal(await atOnce(recoveryCodes[0]), 1, 'one of them by a recovery code');
+    assert.equal(await atOnce(recoveryCodes[0]), 0, 'which is used up');
+    await cluster.sql("SELECT rt.reset_two_factor('ada')");
+    assert.equal((await stats()).status, 403, 'without it again');
+  });
+
+  test('which check a token failed is in the log at debug, and not in the answer', async (t) => {
+    await cluster.users('lara');
+    const good = await cluster.token('lara');
+    const [head, body] = good.split('.');
+    t.after(() => cluster.set('rt.log_min_messages', null));
+    await cluster.set('rt.log_min_messages', 'debug');
+    const told = await until(async () => {
+      assert.deepEqual((await me(`${head}.${body}.${'A'.repeat(86)}`)).body.error, { code: 'unauthorized', message: 'Invalid token' });
+      return (await cluster.log()).match(/auth: a token is refused: (.*)/);
+    }, 'the line');
+    assert.equal(told[1], 'its key has not signed it');
+    assert.ok(!(await cluster.log()).includes(body), 'no token is in the log');
+  });
+
   test('an account is held back after ten failures, a known address is not', async () => {
     await cluster.users('lux');
     const proxied = (address) => ({ 'x-forwarded-for': address });

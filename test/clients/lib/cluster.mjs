@@ -66,6 +66,12 @@ export class Cluster {
     return row && Object.values(row)[0];
   }
 
+  // A setting of the server, which follows it a moment later; null: as it was.
+  async set(name, value) {
+    await this.sql(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
+    await this.sql('SELECT pg_reload_conf()');
+  }
+
   log() {
     return readFile(this.env.RT_LOG, 'utf8');
   }
