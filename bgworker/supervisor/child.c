@@ -114,7 +114,7 @@ arrange_descriptors(const struct plan *p)
 	int config_fd = fcntl(p->config_fd, F_DUPFD, FIRST_SPARE_FD);
 	int log_fd = fcntl(p->log_fd, F_DUPFD, FIRST_SPARE_FD);
 	int null_fd = open("/dev/null", O_RDONLY);
-	int activity_fd = p->activity_fd < 0 ? null_fd : fcntl(p->activity_fd, F_DUPFD, FIRST_SPARE_FD);
+	int activity_fd = fcntl(p->activity_fd < 0 ? null_fd : p->activity_fd, F_DUPFD, FIRST_SPARE_FD);
 	int sockets[RT_CHILD_MAX_SOCKETS];
 
 	if (config_fd < 0 || log_fd < 0 || null_fd < 0 || activity_fd < 0)
