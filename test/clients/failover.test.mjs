@@ -51,6 +51,23 @@ async function killServer(cluster) {
   await until(() => { try { process.kill(pid, 0); return false; } catch { return true; } }, 'the end of the postmaster');
 }
 
+const statusOf = async (url, token, method = 'GET', path = '/api/users/me') => (await fetch(url + path, { method, headers: { authorization: `Bearer ${token}` } })).status;
+
+// What was revoked stays so.
+async function assertRevoked(url, gone, good) {
+  assert.equal(await statusOf(url, good), 200);
+  for (let i = 0; i < 5; i++) assert.equal(await statusOf(url, gone), 401);
+  assert.equal(await statusOf(url, gone, 'POST', '/auth/refresh'), 401);
+}
+
+// A token of a session that is over.
+async function revoked(cluster, id) {
+  const token = await cluster.token(id);
+  await cluster.sql('UPDATE rt.sessions SET revoked_at = now() WHERE id = (SELECT id FROM rt.sessions WHERE user_id = $1 ORDER BY created_at DESC LIMIT 1)', [id]);
+  await until(async () => (await statusOf(cluster.url, token)) === 401, 'the session is over');
+  return token;
+}
+
 // The number of every message that the table has must have come to every client, once, in order.
 async function assertWhole(server, clients, roomId) {
   const { rows } = await server.pool.query('SELECT seq FROM rt.messages WHERE room_id = $1 ORDER BY seq', [roomId]);
@@ -64,6 +81,7 @@ async function assertWhole(server, clients, roomId) {
 test('after a crash of the server all are recovered and get what they missed', async () => {
   const cluster = await startCluster();
   const tokens = await cluster.users('alice', 'bob');
+  const gone = await revoked(cluster, 'bob');
   const roomId = await cluster.room('crash', 'alice', 'bob');
   const clients = await joinMany(cluster, cluster.url, roomId, tokens);
   await cluster.insert(roomId, 'alice', 'before');
@@ -78,12 +96,14 @@ test('after a crash of the server all are recovered and get what they missed', a
   await cluster.insert(roomId, 'alice', 'after');
   await assertWhole(cluster, clients, roomId);
   assert.equal(await cluster.value('SELECT rt.epoch()'), epoch);
+  await assertRevoked(cluster.url, gone, tokens[1]);
 });
 
 test('after a promotion behind a proxy all are recovered, and the epoch is another one', async () => {
   const cluster = await startCluster();
   const standby = await startStandby(cluster);
   const tokens = await cluster.users('alice', 'bob');
+  const gone = await revoked(cluster, 'bob');
   const roomId = await cluster.room('promotion', 'alice', 'bob');
   const proxy = await Proxy.start(Number(new URL(cluster.url).port));
   cleanUps.push(() => proxy.stop());
@@ -100,6 +120,7 @@ test('after a promotion behind a proxy all are recovered, and the epoch is anoth
   assert.deepEqual(clients.map((client) => client.recoveries), clients.map(() => [true]));
   await standby.pool.query('INSERT INTO rt.messages (room_id, sender_id, content) VALUES ($1, $2, $3)', [roomId, 'bob', 'after']);
   await assertWhole(standby, clients, roomId);
+  await assertRevoked(proxy.url, gone, tokens[1]);
   assert.notEqual((await ask(clients[0], 'join-chat-rooms', { roomIds: [roomId] })).epoch, epoch);
 });
 
