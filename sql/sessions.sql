@@ -171,6 +171,11 @@ SELECT code(1) AS next \gset
 SELECT log_in('fourth password', code => :'next') ->> 'status' AS good, log_in('fourth password', code => :'next') ->> 'status' AS again;
 SELECT log_in('fourth password', code => lower(CAST(:'codes' AS json) ->> 3)) ->> 'status' AS recovery,
 	log_in('fourth password', code => CAST(:'codes' AS json) ->> 3) ->> 'status' AS again;
+-- Codes are held back at every address.
+DO $$ BEGIN FOR i IN 1 .. 10 LOOP PERFORM log_in('fourth password', code => 'guessed'); END LOOP; END $$;
+SELECT log_in('fourth password', code => CAST(:'codes' AS json) ->> 4) ->> 'status' AS held, log_in('no', code => 'guessed') ->> 'status' AS wrong;
+UPDATE rt_private.failures SET at = at - interval '15 minutes';
+SELECT log_in('fourth password', code => CAST(:'codes' AS json) ->> 4) ->> 'status' AS later;
 SELECT rt_api.two_factor_start('se-ann', '{}');
 SELECT rt_api.two_factor_end('se-ann', '{"password": "no"}');
 SELECT rt_api.two_factor_end('se-ann', '{"password": "fourth password"}');

@@ -6597,7 +6597,9 @@ DECLARE
 	password text := rt_private.req_text(req, 'password');
 	code text := rt_private.req_text_opt(req, 'code');
 	account text := rt_private.brake_name('login', given_name);
+	codes text := rt_private.brake_name('code', given_name); -- at any address: six digits are soon guessed
 	wait integer := rt_private.brake(account);
+	needs_code boolean;
 	u rt.users;
 BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE lower(t.username) = given_name;
@@ -6606,14 +6608,23 @@ BEGIN
 		PERFORM rt_private.audit_login('login-limited', u.id, req ->> 'address', req ->> 'gateway');
 		RETURN rt_private.limited(wait);
 	END IF;
-	IF NOT rt_private.password_matches(password, u.password_hash) OR (code IS NOT NULL AND rt_private.needs_code(u.id)
-		AND NOT rt_private.take_code(u.id, code)) THEN
+	needs_code := rt_private.needs_code(u.id);
+	IF NOT rt_private.password_matches(password, u.password_hash) THEN
 		PERFORM rt_private.note_failure(account);
 		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
 		RETURN rt_private.login_refused('Wrong username or password');
-	END IF;
-	IF code IS NULL AND rt_private.needs_code(u.id) THEN
+	ELSIF needs_code AND code IS NULL THEN
 		RETURN rt_private.login_refused('Two-factor code required')::jsonb || '{"twoFactor": "required"}';
+	END IF;
+	wait := CASE WHEN needs_code THEN rt_private.brake(codes) ELSE 0 END;
+	IF wait > 0 THEN
+		PERFORM rt_private.audit_login('login-limited', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN rt_private.limited(wait);
+	ELSIF needs_code AND NOT rt_private.take_code(u.id, code) THEN
+		PERFORM rt_private.note_failure(account);
+		PERFORM rt_private.note_failure(codes);
+		PERFORM rt_private.audit_login('login-failed', u.id, req ->> 'address', req ->> 'gateway');
+		RETURN rt_private.login_refused('Wrong username or password');
 	END IF;
 	IF rt_private.password_cost(u.password_hash) < rt_private.least_password_cost() THEN
 		INSERT INTO rt_private.password_updates (user_id, is_rehash) VALUES (u.id, true) ON CONFLICT DO NOTHING;
