@@ -4,6 +4,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use JSON::PP;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -36,22 +37,34 @@ is($cluster->sql('SELECT count(*), min(holder_pid), max(holder_pid) FROM rt.stat
 is($cluster->sql("SELECT holder_query, holder_since < now() FROM rt.stat_rooms WHERE room_id = 6"), "SELECT 'held';|t", 'and what it did last');
 is($cluster->sql('SELECT holder_pid FROM rt.stat_rooms WHERE room_id = 7'), '', 'nobody holds another room');
 
-# Two users send to all six, each by a process of its own, since the answers take long.
-my @senders;
-for my $user (qw(ann bob))
+# Each by a process of its own, since the answers take long; its exit status is 0 if the message was stored.
+sub senders
 {
-	for my $room (1 .. 6)
+	my ($content, @users) = @_;
+	my @pids;
+	for my $user (@users)
 	{
-		my $pid = fork // die $!;
-		if ($pid == 0)
+		for my $room (1 .. 6)
 		{
-			my ($status) = rest($user, 'POST', "/api/chat/rooms/$room/msgs", '{"content":"waits"}');
-			require POSIX;
-			POSIX::_exit($status == 201 ? 0 : 1);
+			my $pid = fork // die $!;
+			if ($pid == 0)
+			{
+				my ($status) = rest($user, 'POST', "/api/chat/rooms/$room/msgs", qq({"content":"$content"}));
+				POSIX::_exit($status == 201 ? 0 : 1);
+			}
+			push @pids, $pid;
 		}
-		push @senders, $pid;
 	}
+	return @pids;
 }
+
+sub refused
+{
+	return scalar grep { waitpid($_, 0); $? != 0 } @_;
+}
+
+# Two users send to all six.
+my @senders = senders('waits', 'ann', 'bob');
 $cluster->poll_sql(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'rt_gateway' AND wait_event_type = 'Lock'}, 't', 'sends wait for the rooms');
 my ($slowest_read, $slowest_send, $failed) = (0, 0, 0);
 for (1 .. 20)
@@ -74,10 +87,25 @@ $cluster->poll_sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = '
 my $told = () = $cluster->log =~ /has held \d+ rooms/g;
 is($told, 1, 'once');
 print { $holder->{in} } "COMMIT;\n";
-my $refused = 0;
-for my $pid (@senders) { waitpid($pid, 0); $refused++ if $? != 0; }
-is($refused, 0, 'the sends that waited go through when the rooms are free');
+is(refused(@senders), 0, 'the sends that waited go through when the rooms are free');
 is($cluster->sql(q{SELECT count(*) FROM rt.messages WHERE content = 'waits'}), 12, 'once each');
+$holder->{finish}->();
+
+# Held for longer than a send waits: later ones take half of the connections at the most.
+$holder = $cluster->psql_start;
+print { $holder->{in} } "BEGIN; SELECT id FROM rt.rooms WHERE id <= 6 FOR UPDATE; SELECT 'held again';\n";
+wait_until(sub { $holder->{read}->() =~ /held again/ }, 'six rooms are held again');
+is(refused(senders('in vain', 'bob')), 6, 'what waits in vain is refused');
+my $half = $cluster->sql('SHOW rt.db_connections') / 2;
+@senders = senders('waits again', 'ann', 'bob');
+my @waiting;
+wait_until(sub {
+	push @waiting, $cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'rt_gateway' AND wait_event_type = 'Lock'});
+	return 5 <= grep { $_ > 0 } @waiting;
+}, 'sends have waited for a while');
+cmp_ok((sort { $b <=> $a } @waiting)[0], '<=', $half, 'and keep no more connections than they may');
+print { $holder->{in} } "COMMIT;\n";
+is(refused(@senders), 0, 'these go through as well');
 $holder->{finish}->();
 
 # ---- tables -------------------------------------------------------------------------------

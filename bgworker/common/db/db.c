@@ -8,7 +8,10 @@
  *   connection broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals
  *   wait for the end of the turn.
  * - Calls of one user on one lane begin in their order.
- * - waiting and waiting_bytes count what no pipe has: in a lane's queue, or with dbturns.c.
+ * - A call that has waited for a lock before is held: it is under way on half of a lane's connections at the most,
+ * and others go by the other half as long as that takes any.  So what somebody's transaction locks is no matter to
+ * them.
+ * - waiting and waiting_bytes count what no pipe has: in a lane's queues, or with dbturns.c.
  *
  * Limits: max_waiting calls and MAX_WAITING_BYTES, over all lanes. */
 #include "db.h"
@@ -18,6 +21,7 @@
 #include <string.h>
 
 #include "dbconn.h"
+#include "dberror.h"
 #include "dblisten.h"
 #include "dbpipe.h"
 #include "dbturns.h"
@@ -48,13 +52,20 @@ static const struct rt_dbpipe_limits limits[] = {
 static const uint64_t wait_limits_ms[] = {
 	[RT_DB_FAST] = 8000, [RT_DB_LOCKING] = 8000, [RT_DB_SLOW] = 25000, [RT_DB_OWN] = 8000};
 
+/* Calls that wait, the oldest first. */
+struct calls
+{
+	struct rt_dbcall *head;
+	struct rt_dbcall **tail;
+};
+
 /* The connections of one lane and the calls that wait for them. */
 struct lane
 {
 	struct rt_dbpipe *pipes[MAX_PIPES];
 	int npipes;
-	struct rt_dbcall *head;
-	struct rt_dbcall **tail;
+	struct calls calls;
+	struct calls held;
 	struct rt_dbturns *turns[RT_DB_TURNS]; /* the second after the first */
 };
 
@@ -94,28 +105,30 @@ static void
 append(struct rt_db *db, struct rt_dbcall *call)
 {
 	struct lane *lane = &db->lanes[call->lane];
+	struct calls *calls = call->lock_waits > 0 ? &lane->held : &lane->calls;
 
 	call->next = NULL;
-	*lane->tail = call;
-	lane->tail = &call->next;
+	*calls->tail = call;
+	calls->tail = &call->next;
 	count_waiting(db, call);
 }
 
 static struct rt_dbcall *
-pop(struct rt_db *db, struct lane *lane)
+pop(struct rt_db *db, struct calls *calls)
 {
-	struct rt_dbcall *call = lane->head;
+	struct rt_dbcall *call = calls->head;
 
 	if (call == NULL)
 		return NULL;
-	lane->head = call->next;
-	if (lane->head == NULL)
-		lane->tail = &lane->head;
+	calls->head = call->next;
+	if (calls->head == NULL)
+		calls->tail = &calls->head;
 	call->next = NULL;
 	discount_waiting(db, call);
 	return call;
 }
 
+/* A pipe without held calls, if there is one with room. */
 static struct rt_dbpipe *
 shallowest(const struct lane *lane)
 {
@@ -124,11 +137,26 @@ shallowest(const struct lane *lane)
 	for (int i = 0; i < lane->npipes; i++)
 	{
 		struct rt_dbpipe *p = lane->pipes[i];
+		bool is_free = rt_dbpipe_held(p) == 0;
+		bool best_is_free = best != NULL && rt_dbpipe_held(best) == 0;
 
-		if (rt_dbpipe_has_room(p) && (best == NULL || rt_dbpipe_depth(p) < rt_dbpipe_depth(best)))
+		if (!rt_dbpipe_has_room(p))
+			continue;
+		if (best == NULL || (is_free && !best_is_free) ||
+			(is_free == best_is_free && rt_dbpipe_depth(p) < rt_dbpipe_depth(best)))
 			best = p;
 	}
 	return best;
+}
+
+static bool
+takes_held(const struct lane *lane)
+{
+	int n = 0;
+
+	for (int i = 0; i < lane->npipes; i++)
+		n += rt_dbpipe_held(lane->pipes[i]);
+	return n < (lane->npipes > 1 ? lane->npipes / 2 : 1);
 }
 
 static void
@@ -136,8 +164,10 @@ dispatch_lane(struct rt_db *db, struct lane *lane)
 {
 	struct rt_dbpipe *p;
 
-	while (lane->head != NULL && (p = shallowest(lane)) != NULL)
-		rt_dbpipe_send(p, pop(db, lane));
+	while (lane->held.head != NULL && takes_held(lane) && (p = shallowest(lane)) != NULL)
+		rt_dbpipe_send(p, pop(db, &lane->held));
+	while (lane->calls.head != NULL && (p = shallowest(lane)) != NULL)
+		rt_dbpipe_send(p, pop(db, &lane->calls));
 	for (int i = 0; i < lane->npipes; i++)
 		rt_dbpipe_flush(lane->pipes[i]);
 }
@@ -288,13 +318,20 @@ on_dropped(void *arg, struct rt_dbcall *call)
 }
 
 static void
+refuse_before(struct rt_db *db, struct calls *calls, uint64_t before_ms)
+{
+	while (calls->head != NULL && calls->head->since_ms < before_ms)
+		refuse(db, pop(db, calls));
+}
+
+static void
 refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 {
 	uint64_t limit_ms = wait_limits_ms[lane - db->lanes];
 	uint64_t before_ms = now_ms > limit_ms ? now_ms - limit_ms : 0;
 
-	while (lane->head != NULL && lane->head->since_ms < before_ms)
-		refuse(db, pop(db, lane));
+	refuse_before(db, &lane->calls, before_ms);
+	refuse_before(db, &lane->held, before_ms);
 	for (int i = 0; i < RT_DB_TURNS; i++)
 		rt_dbturns_drop(lane->turns[i], before_ms, on_dropped, db);
 }
@@ -320,7 +357,8 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 	struct lane *lane = &db->lanes[which];
 	struct rt_dbpipe_owner owner = {.on_room = on_room, .on_retry = on_retry, .on_lost = on_lost, .arg = db};
 
-	lane->tail = &lane->head;
+	lane->calls.tail = &lane->calls.head;
+	lane->held.tail = &lane->held.head;
 	lane->npipes = n > MAX_PIPES ? MAX_PIPES : n;
 	/* One connection at least is left to the other users. */
 	lane->turns[0] = rt_dbturns_new(0, lane->npipes > 1 ? lane->npipes - 1 : 1);
@@ -384,7 +422,7 @@ rt_db_free(struct rt_db *db)
 			rt_dbturns_drop(db->lanes[i].turns[j], UINT64_MAX, on_dropped, db);
 		for (int j = 0; j < db->lanes[i].npipes; j++)
 			rt_dbpipe_free(db->lanes[i].pipes[j]);
-		while ((call = pop(db, &db->lanes[i])) != NULL)
+		while ((call = pop(db, &db->lanes[i].calls)) != NULL || (call = pop(db, &db->lanes[i].held)) != NULL)
 			rt_dbcall_refuse(call);
 	}
 	answer_refused(db);
@@ -403,9 +441,9 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 	rt_db_call_in_turn(db, lane, fn, actor, actor, NULL, req, req_len, cb, arg);
 }
 
-void
-rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
-				   const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg)
+static struct rt_dbcall *
+make_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
+		  rt_db_cb cb, void *arg)
 {
 	struct rt_dbcall *call = rt_alloc(sizeof(*call));
 
@@ -413,8 +451,6 @@ rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const
 	call->lane = lane;
 	call->fn = fn;
 	call->actor = actor == NULL ? NULL : rt_strdup(actor);
-	call->turns[0] = first == actor ? call->actor : rt_strdup(first);
-	call->turns[1] = second == NULL ? NULL : rt_strdup(second);
 	call->req = rt_strndup(req, req_len);
 	call->req_len = req_len;
 	call->cb = cb;
@@ -424,13 +460,46 @@ rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const
 	call->since_ms = rt_loop_now_ms(db->loop);
 	call->began_us = rt_clock_us();
 	call->durations = &db->durations[lane == RT_DB_LOCKING ? RT_DB_FAST : lane];
-	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + req_len > MAX_WAITING_BYTES)
+	return call;
+}
+
+static void
+begin_call(struct rt_db *db, struct rt_dbcall *call)
+{
+	if (db->closing || db->waiting >= db->max_waiting || db->waiting_bytes + call->req_len > MAX_WAITING_BYTES)
 	{
 		refuse(db, call);
 		return;
 	}
 	take_turns(db, call, 0);
 	dispatch(db);
+}
+
+void
+rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
+				   const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg)
+{
+	struct rt_dbcall *call = make_call(db, lane, fn, actor, req, req_len, cb, arg);
+
+	call->turns[0] = first == actor ? call->actor : rt_strdup(first);
+	call->turns[1] = second == NULL ? NULL : rt_strdup(second);
+	begin_call(db, call);
+}
+
+void
+rt_db_call_held(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *req, size_t req_len, rt_db_cb cb,
+				void *arg)
+{
+	struct rt_dbcall *call = make_call(db, lane, fn, NULL, req, req_len, cb, arg);
+
+	call->lock_waits = 1;
+	begin_call(db, call);
+}
+
+bool
+rt_db_reply_is_held(const struct rt_db_reply *reply)
+{
+	return !reply->ok && rt_dberror_is_lock_timeout(reply->sqlstate);
 }
 
 static void

@@ -42,6 +42,13 @@ void rt_db_free(struct rt_db *db); /* callbacks of open calls are run with `unav
 void rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req,
 				size_t req_len, rt_db_cb cb, void *arg);
 
+/* The same for a call that will probably wait for a lock, as the last one of its kind did: see db.c. */
+void rt_db_call_held(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *req, size_t req_len,
+					 rt_db_cb cb, void *arg);
+
+/* Whether a lock was not to be had in time. */
+bool rt_db_reply_is_held(const struct rt_db_reply *reply);
+
 /* The same, but what takes turns is not the actor: first and then second, of whom one call is under way at a time. */
 void rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
 						const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg);

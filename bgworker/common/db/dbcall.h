@@ -57,7 +57,7 @@ struct rt_dbcall
 	char *turns[RT_DB_TURNS]; /* of whom it takes a turn, see dbturns.h; NULL: of nobody */
 	bool has_turn[RT_DB_TURNS];
 	bool retried;
-	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time */
+	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time; > 0: held */
 	uint64_t due_ms; /* after one: when it is tried again */
 	bool prepares;   /* its Prepare has not succeeded yet */
 };

@@ -31,6 +31,7 @@ struct rt_dbpipe
 	struct rt_dbcall *head;  /* under way, the oldest first */
 	struct rt_dbcall **tail;
 	int depth;
+	int held; /* of these, calls that have waited for a lock before */
 	int answer_limit_ms;
 	PGresult *failure; /* of the head call: the error that its answer will be */
 	PGresult *success; /* of the head call */
@@ -50,6 +51,7 @@ pop_head(struct rt_dbpipe *p)
 		p->head->since_ms = rt_loop_now_ms(p->loop); /* the server begins with it now */
 	call->next = NULL;
 	p->depth--;
+	p->held -= call->lock_waits > 0;
 	return call;
 }
 
@@ -265,6 +267,12 @@ rt_dbpipe_depth(const struct rt_dbpipe *p)
 	return p->depth;
 }
 
+int
+rt_dbpipe_held(const struct rt_dbpipe *p)
+{
+	return p->held;
+}
+
 bool
 rt_dbpipe_has_room(const struct rt_dbpipe *p)
 {
@@ -296,6 +304,7 @@ rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call)
 	*p->tail = call;
 	p->tail = &call->next;
 	p->depth++;
+	p->held += call->lock_waits > 0;
 	sent = send_prepare(p, call) && PQsendQueryPrepared(pg, call->fn, 2, values, NULL, NULL, 0) == 1 &&
 		   PQpipelineSync(pg) == 1;
 	/* A call that could not be sent waits for an answer that never comes: the connection is of no more use. */

@@ -31,6 +31,7 @@ void rt_dbpipe_free(struct rt_dbpipe *p); /* answers what is under way with `una
 
 bool rt_dbpipe_up(const struct rt_dbpipe *p);
 int rt_dbpipe_depth(const struct rt_dbpipe *p);                   /* calls under way */
+int rt_dbpipe_held(const struct rt_dbpipe *p);                    /* of these, which may wait for a lock */
 bool rt_dbpipe_has_room(const struct rt_dbpipe *p);               /* up, and not too deep */
 void rt_dbpipe_send(struct rt_dbpipe *p, struct rt_dbcall *call); /* takes the call */
 void rt_dbpipe_flush(struct rt_dbpipe *p);                        /* after one or several calls were sent */

@@ -11,15 +11,18 @@
  * - A batch is one transaction.  If the database refuses it as a whole (a trigger of the application did), all
  *   of its messages go again, each alone, so that one bad message does not refuse the others.  After a broken
  *   connection they do not: the batch may have been stored.
+ * - A room whose row somebody's transaction holds is remembered for HELD_MS, so that its next batches take few of the
+ *   connections; those of all rooms are forgotten together.
  *
  * Limits: BATCH_MAX messages or BATCH_BYTES_MAX a batch; WAITING_MAX messages a room, beyond which `unavailable` is
- * the answer. */
+ * the answer; HELD_MAX rooms are remembered. */
 #include "send.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "bgworker/common/alloc.h"
+#include "bgworker/common/clock.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/map.h"
 #include "bgworker/common/text.h"
@@ -29,6 +32,8 @@
 #define BATCH_MAX 128
 #define BATCH_BYTES_MAX (512 * 1024)
 #define WAITING_MAX 2000 /* messages a room */
+#define HELD_MS 30000
+#define HELD_MAX 1000
 
 struct message
 {
@@ -56,6 +61,8 @@ struct rt_send
 	struct rt_db *db;
 	struct rt_counters *counters;
 	struct rt_map *queues;
+	struct rt_map *held; /* names of rooms, of which each is its own value */
+	uint64_t held_until_ms;
 };
 
 struct rt_send *
@@ -66,7 +73,47 @@ rt_send_new(struct rt_db *db, struct rt_counters *counters)
 	s->db = db;
 	s->counters = counters;
 	s->queues = rt_map_new();
+	s->held = rt_map_new();
 	return s;
+}
+
+static void
+forget_held(struct rt_send *s)
+{
+	size_t pos = 0;
+	char *room;
+
+	while ((room = rt_map_next(s->held, &pos)) != NULL)
+		free(room);
+	rt_map_free(s->held);
+	s->held = rt_map_new();
+}
+
+static void
+note_held(struct rt_send *s, const char *room, bool is_held)
+{
+	char *name;
+
+	if (!is_held)
+	{
+		free(rt_map_take_str(s->held, room));
+		return;
+	}
+	s->held_until_ms = rt_clock_us() / 1000 + HELD_MS;
+	if (rt_map_find_str(s->held, room) != NULL || rt_map_count(s->held) >= HELD_MAX)
+		return;
+	name = rt_strdup(room);
+	rt_map_put_str(s->held, name, name);
+}
+
+static bool
+is_held(struct rt_send *s, const char *room)
+{
+	if (rt_map_count(s->held) == 0)
+		return false;
+	if (rt_clock_us() / 1000 > s->held_until_ms)
+		forget_held(s);
+	return rt_map_find_str(s->held, room) != NULL;
 }
 
 void
@@ -75,6 +122,8 @@ rt_send_free(struct rt_send *s)
 	if (s == NULL)
 		return;
 	rt_map_free(s->queues);
+	forget_held(s);
+	rt_map_free(s->held);
 	free(s);
 }
 
@@ -150,6 +199,8 @@ on_sent(void *arg, const struct rt_db_reply *reply)
 {
 	struct queue *q = arg;
 
+	if (reply->ok || rt_db_reply_is_held(reply))
+		note_held(q->send, q->room, !reply->ok);
 	if (!put_back(q, reply))
 		answer_batch(q, reply);
 	if (q->head != NULL)
@@ -201,7 +252,10 @@ begin_batch(struct queue *q)
 	rt_text_add(&t, "]}");
 	rt_counters_add(q->send->counters, RT_COUNT_SEND_BATCHES, 1);
 	rt_counters_add(q->send->counters, RT_COUNT_SENT_MESSAGES, (uint64_t) n);
-	rt_db_call(q->send->db, RT_DB_LOCKING, "message_send_batch", NULL, t.data, t.len, on_sent, q);
+	if (is_held(q->send, q->room))
+		rt_db_call_held(q->send->db, RT_DB_LOCKING, "message_send_batch", t.data, t.len, on_sent, q);
+	else
+		rt_db_call(q->send->db, RT_DB_LOCKING, "message_send_batch", NULL, t.data, t.len, on_sent, q);
 	rt_text_fini(&t);
 }
 
