@@ -11,6 +11,7 @@ import { changed, state, title } from './state.js';
 
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
 const RETRY_MS = 2000;
+const MOST_TRIES = 5;
 const BEHIND_MS = 400; // how long what we have told may take to come back
 
 // ---- rooms, members, presence ------------------------------------------------------
@@ -21,8 +22,15 @@ export const roomsKnown = () => firstRooms;
 
 let drafts = null; // as they were on the disk when the page began
 
+// A message of a room that we do not know yet may be later than a list that is on its way.
+let hasHeardMore = false;
+
 export async function loadRooms() {
-  const data = await all('/api/chat/rooms');
+  let data;
+  for (let tries = 1; !data || (hasHeardMore && tries <= MOST_TRIES); tries++) {
+    hasHeardMore = false;
+    data = await all('/api/chat/rooms');
+  }
   const seen = new Set(data.map((room) => room.id));
   for (const id of state.rooms.keys()) {
     if (seen.has(id)) continue;
@@ -96,6 +104,7 @@ async function refreshMembers() {
 
 function onMessage({ roomId, data }) {
   const room = state.rooms.get(roomId);
+  if (!room) hasHeardMore = true;
   if (!room || (data.seq <= room.lastSeq && room.messages.has(data.seq))) return;
   put(room, data);
   if (!room.isShown) forgetFar(room);
