@@ -8,9 +8,8 @@
  *   connection broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals
  *   wait for the end of the turn.
  * - Calls of one user on one lane begin in their order.
- * - A call that has waited for a lock before is held: it is under way on half of a lane's connections at the most,
- * and others go by the other half as long as that takes any.  So what somebody's transaction locks is no matter to
- * them.
+ * - A call that has waited for a lock before is held: it is under way on half of a lane's connections at the most.
+ *   Others go by the other half as long as that takes any, so they do not wait for what somebody's transaction locks.
  * - waiting and waiting_bytes count what no pipe has: in a lane's queues, or with dbturns.c.
  *
  * Limits: max_waiting calls and MAX_WAITING_BYTES, over all lanes. */
