@@ -55,8 +55,8 @@ test('each language has every text of the source and no other, with what is fill
 test('a German browser has German words and dates; one with a language that we lack has English', async (t) => {
   const german = await Person.open(browser, cluster, { ...DESKTOP, locale: 'de-AT' });
   t.after(() => german.close());
+  await german.page.getByLabel('Benutzername').fill('anna'); // its words have come
   assert.equal(await german.page.evaluate(() => document.documentElement.lang), 'de');
-  await german.page.getByLabel('Benutzername').fill('anna');
   await german.page.getByLabel('Passwort').fill('falsch');
   await german.button('Anmelden').click();
   await german.page.getByText('Falscher Benutzername oder falsches Passwort.').waitFor();
@@ -73,8 +73,8 @@ test('a German browser has German words and dates; one with a language that we l
 
   const french = await Person.open(browser, cluster, { ...DESKTOP, locale: 'fr-FR' });
   t.after(() => french.close());
-  assert.equal(await french.page.evaluate(() => document.documentElement.lang), 'en');
   await french.button('Sign in').waitFor();
+  assert.equal(await french.page.evaluate(() => document.documentElement.lang), 'en');
 });
 
 test('from right to left nothing overflows, wide or narrow', async (t) => {
