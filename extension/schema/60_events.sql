@@ -166,21 +166,22 @@ $$;
 COMMENT ON FUNCTION rt_api.events_since(text, jsonb) IS
     'events after "pos", at most "limit" and about "bytes"; first and last position of the log; process id of the relay; the epoch, whether "pos" was lost, and whether the log still has all after "pos"';
 
--- Any role may LISTEN, but an echo tells nothing; and the pid that comes with it is not the relay's, so no gateway takes it for an event.
+-- Any role may LISTEN, but an echo tells nothing; and the pid that comes with it is not the relay's, so no program takes it for an event.
 CREATE FUNCTION rt_api.echo(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	token text := rt_private.req_text(req, 'token');
+	channel text := rt_private.req_choice(req, 'channel', ARRAY['rt_events', 'rt_media'], 'rt_events');
 BEGIN
 	IF token !~ '^[0-9a-f.]{1,39}$' THEN
 		RAISE EXCEPTION 'token is malformed' USING ERRCODE = 'RT400';
 	END IF;
 	PERFORM rt_private.soft_commit();
-	PERFORM pg_notify('rt_events', '{"echo":"' || token || '"}');
+	PERFORM pg_notify(channel, '{"echo":"' || token || '"}');
 	RETURN '{}'::json;
 END
 $$;
-COMMENT ON FUNCTION rt_api.echo(text, jsonb) IS 'notifies a gateway''s token, so that the gateway learns whether it hears';
+COMMENT ON FUNCTION rt_api.echo(text, jsonb) IS 'notifies a program''s token, so that the program learns whether it hears';
 
 CREATE FUNCTION rt_private.stat_relay(
     OUT pid integer, OUT last_pos bigint, OUT events bigint, OUT batches bigint, OUT largest_batch bigint,
@@ -231,5 +232,6 @@ REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint
     rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) TO rt_gateway;
+GRANT EXECUTE ON FUNCTION rt_api.echo(text, jsonb) TO rt_media;
 GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
 GRANT SELECT ON rt.stat_relay TO pg_monitor;

@@ -1,5 +1,5 @@
-# A gateway behind pgbouncer: in session mode it serves; in transaction mode it hears nothing, and says so.  A gateway that has only a
-# standby left says so, too.
+# A gateway and a media forwarder behind pgbouncer: in session mode they serve; in transaction mode they hear nothing, and say so.  A
+# gateway that has only a standby left says so, too.
 use strict;
 use warnings;
 
@@ -18,6 +18,7 @@ $ENV{PATH} .= ':/usr/sbin';
 
 my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
 $cluster->sql(q{CREATE ROLE gw LOGIN PASSWORD 'pw' IN ROLE rt_gateway});
+$cluster->sql(q{CREATE ROLE media LOGIN PASSWORD 'pw' IN ROLE rt_media});
 $cluster->sql(q{INSERT INTO rt.users (id, username, name) VALUES ('alice', 'alice', 'Alice')});
 
 # ---- pgbouncer --------------------------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ my $pooler_pid;
 sub pool
 {
 	my ($mode) = @_;
-	write_file("$folder/users", qq{"gw" "pw"\n});
+	write_file("$folder/users", qq{"gw" "pw"\n"media" "pw"\n});
 	write_file("$folder/pgbouncer.ini", <<"INI");
 [databases]
 rt = host=127.0.0.1 port=@{[$cluster->port]} dbname=rt
@@ -79,6 +80,8 @@ sub reason { return $_[0]->get('/readyz')->{content} }
 
 my $pooled = "host=127.0.0.1 port=$pooler_port dbname=rt user=gw password=pw";
 
+sub media_workers { return $cluster->sql(q{SELECT count(*) FROM rt.stat_programs WHERE kind = 'media'}) }
+
 # ---- transaction mode ----------------------------------------------------------------------------------------------
 
 pool('transaction');
@@ -89,6 +92,12 @@ is($gateway->get('/readyz')->{status}, 503, '/readyz answers 503');
 wait_until(sub { reason($gateway) eq '{"status":"not ready","reason":"notifications do not arrive"}' }, 'and says why') or diag(reason($gateway));
 unlike($gateway->log, qr/LOG: ready$/m, 'the gateway was never ready');
 
+my $media = HostProgram->start('rt_media', { conninfo => $pooled =~ s/user=gw/user=media/r, name => 'pooled', port => free_port() });
+wait_until(sub { $media->log =~ /WARNING: bus: notifications do not arrive: .*looks like a pooler in transaction mode/ },
+	'a media forwarder finds it out, too') or diag($media->log);
+unlike($media->log, qr/LOG: ready$/m, 'it was never ready');
+is(media_workers(), 0, 'and is given no meetings');
+
 # ---- session mode: the same gateway, without a restart ---------------------------------------------------------------
 
 end_pool();
@@ -96,6 +105,8 @@ unlink "$folder/pid";
 pool('session');
 wait_until(sub { $gateway->is_ready }, 'behind a pooler in session mode it serves') or diag($gateway->log, reason($gateway));
 like($gateway->log, qr/notifications arrive again/, 'and the log says that it hears');
+wait_until(sub { $media->log =~ /LOG: ready$/m && media_workers() == 1 }, 'so does the media forwarder') or diag($media->log);
+is($media->end('TERM'), 0, 'it ends');
 is($gateway->end('TERM'), 0, 'it ends');
 
 # ---- reads by way of the pooler -------------------------------------------------------------------------------------

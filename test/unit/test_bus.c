@@ -6,7 +6,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/gateway/bus/bus.h"
-#include "bgworker/gateway/bus/echo.h"
+#include "bgworker/common/db/dbecho.h"
 #include "bgworker/gateway/bus/notice.h"
 #include "tap.h"
 
@@ -65,44 +65,44 @@ rt_timer_free(struct rt_timer *t)
 {
 }
 
-/* Whether the gateway hears is test_echo.c's. */
+/* Whether the gateway hears is test_dbecho.c's. */
 static bool is_echo; /* what comes is one */
 
-struct rt_echo *
-rt_echo_new(struct rt_loop *l, struct rt_db *db)
+struct rt_dbecho *
+rt_dbecho_new(struct rt_loop *l, struct rt_db *db, const char *channel, rt_dbecho_cb on_hears, void *arg)
 {
 	return NULL;
 }
 
 void
-rt_echo_free(struct rt_echo *e)
+rt_dbecho_free(struct rt_dbecho *e)
 {
 }
 
 void
-rt_echo_set_listening(struct rt_echo *e, bool listening)
+rt_dbecho_set_listening(struct rt_dbecho *e, bool listening)
 {
 }
 
 bool
-rt_echo_take(struct rt_echo *e, const char *payload, size_t len)
+rt_dbecho_take(struct rt_dbecho *e, const char *payload, size_t len)
 {
 	return is_echo;
 }
 
 void
-rt_echo_note_relay(struct rt_echo *e)
+rt_dbecho_note_relay(struct rt_dbecho *e)
 {
 }
 
 bool
-rt_echo_hears(const struct rt_echo *e)
+rt_dbecho_hears(const struct rt_dbecho *e)
 {
 	return true;
 }
 
 bool
-rt_echo_is_deaf(const struct rt_echo *e)
+rt_dbecho_is_deaf(const struct rt_dbecho *e)
 {
 	return false;
 }

@@ -30,10 +30,10 @@
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
+#include "bgworker/common/db/dbecho.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "echo.h"
 #include "notice.h"
 
 #define CHANNEL "rt_events"
@@ -72,7 +72,7 @@ struct rt_bus
 	int relay_pid;   /* 0: not known, or none runs */
 	struct held held[HELD_MAX];
 	size_t nheld, held_bytes;
-	struct rt_echo *echo;
+	struct rt_dbecho *echo;
 	struct rt_timer *retry;
 	struct rt_timer *quiet;
 	struct rt_timer *stranger;
@@ -196,11 +196,11 @@ on_notify(void *arg, int pid, const char *payload, size_t len)
 
 	if (pid != b->relay_pid)
 	{
-		if (!rt_echo_take(b->echo, payload, len))
+		if (!rt_dbecho_take(b->echo, payload, len))
 			note_stranger(b, pid);
 		return;
 	}
-	rt_echo_note_relay(b->echo);
+	rt_dbecho_note_relay(b->echo);
 	if (!rt_notice_parse(&n, payload, len))
 	{
 		b->stats.bad_notices++;
@@ -357,7 +357,7 @@ on_listen(void *arg, bool listening)
 {
 	struct rt_bus *b = arg;
 
-	rt_echo_set_listening(b->echo, listening);
+	rt_dbecho_set_listening(b->echo, listening);
 	/* What happened while nobody listened is in the log. */
 	if (listening)
 		catch_up(b);
@@ -370,7 +370,7 @@ rt_bus_new(struct rt_loop *l, struct rt_db *db, const struct rt_bus_user *user)
 
 	b->db = db;
 	b->user = *user;
-	b->echo = rt_echo_new(l, db);
+	b->echo = rt_dbecho_new(l, db, CHANNEL, NULL, NULL);
 	b->retry = rt_timer_new(l, on_retry, b);
 	b->quiet = rt_timer_new(l, on_quiet, b);
 	b->stranger = rt_timer_new(l, on_stranger_timer, b);
@@ -385,7 +385,7 @@ rt_bus_free(struct rt_bus *b)
 	if (b == NULL)
 		return;
 	drop_held(b);
-	rt_echo_free(b->echo);
+	rt_dbecho_free(b->echo);
 	rt_timer_free(b->retry);
 	rt_timer_free(b->quiet);
 	rt_timer_free(b->stranger);
@@ -401,13 +401,13 @@ rt_bus_started(const struct rt_bus *b)
 bool
 rt_bus_hears(const struct rt_bus *b)
 {
-	return rt_echo_hears(b->echo);
+	return rt_dbecho_hears(b->echo);
 }
 
 bool
 rt_bus_is_deaf(const struct rt_bus *b)
 {
-	return rt_echo_is_deaf(b->echo);
+	return rt_dbecho_is_deaf(b->echo);
 }
 
 bool

@@ -3,10 +3,11 @@
  *   register (media_start) ──> beat (media_heartbeat) ... ──> known: false ──> close all, register anew
  *   engine's events ──> gathered in this turn ──> media_event, one call at a time
  *
- * What must stay true: a worker that the database has given up forwards nothing under its old name, since its clients
- * have been sent elsewhere; and events keep their order, so the next batch waits for the answer to the one before.
- * A beat is small, has a connection of its own, and is left out while the one before is unanswered.  Requests are
- * work.c's; what they do is ops.c's; figures are figures.c's. */
+ * What must stay true: a worker registers only while it hears notifications, or meetings would wait for a deaf one;
+ * one that becomes deaf keeps the meetings that it has.  A worker that the database has given up forwards nothing
+ * under its old name, since its clients have been sent elsewhere; and events keep their order, so the next batch
+ * waits for the answer to the one before. A beat is small, has a connection of its own, and is left out while the one
+ * before is unanswered.  Requests are work.c's; what they do is ops.c's; figures are figures.c's. */
 #include "control.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "bgworker/common/alloc.h"
+#include "bgworker/common/db/dbecho.h"
 #include "bgworker/common/db/dbjson.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
@@ -37,6 +39,7 @@ struct rt_control
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
+	struct rt_dbecho *echo;
 	struct rt_engine *engine;
 	struct rt_control_options options;
 	char *announced;
@@ -104,7 +107,7 @@ register_worker(struct rt_control *c)
 	char random[13];
 	char slot[300]; /* which worker of which host: a start in it gives up the one before */
 
-	if (c->starting)
+	if (c->starting || c->registered || c->stopping || !rt_dbecho_hears(c->echo))
 		return;
 	c->starting = true;
 	rt_ice_random(random, 12);
@@ -188,7 +191,8 @@ on_notify(void *arg, int pid, const char *payload, size_t len)
 {
 	struct rt_control *c = arg;
 
-	rt_work_notify(c->work, pid, payload, len);
+	if (!rt_dbecho_take(c->echo, payload, len))
+		rt_work_notify(c->work, pid, payload, len);
 }
 
 static void
@@ -196,6 +200,7 @@ on_listen(void *arg, bool listening)
 {
 	struct rt_control *c = arg;
 
+	rt_dbecho_set_listening(c->echo, listening);
 	if (!listening)
 		return;
 	rt_work_refetch(c->work);
@@ -338,7 +343,7 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 }
 
 static void
-on_begin(void *arg)
+on_hears(void *arg)
 {
 	register_worker(arg);
 }
@@ -358,6 +363,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->caps = rt_params_caps_router();
 	c->events = json_array();
 	c->meter.capacity = (size_t) c->options.capacity;
+	c->echo = rt_dbecho_new(l, db, CHANNEL, on_hears, c);
 	c->work = rt_work_new(l, db, c->caps, &c->meter);
 	c->figures = rt_figures_new(l, db);
 	c->beat = rt_timer_new(l, on_beat, c);
@@ -380,7 +386,6 @@ rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 	c->engine = e;
 	c->addresses = rt_addresses_list(c->announced, rt_hub_port(rt_engine_hub(e)));
 	rt_db_listen(c->db, CHANNEL, on_notify, on_listen, c);
-	rt_loop_defer(c->loop, on_begin, c);
 }
 
 void
@@ -388,6 +393,7 @@ rt_control_free(struct rt_control *c)
 {
 	if (c == NULL)
 		return;
+	rt_dbecho_free(c->echo);
 	rt_timer_free(c->beat);
 	rt_timer_free(c->retry);
 	rt_timer_free(c->goodbye);

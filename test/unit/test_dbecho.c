@@ -1,16 +1,17 @@
-/* test_echo.c: a gateway that does not hear its own notification is deaf.  Database and clock are the test's. */
+/* test_dbecho.c: a program that does not hear its own notification is deaf.  Database and clock are the test's. */
 #include <stdlib.h>
 
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
-#include "bgworker/gateway/bus/echo.h"
+#include "bgworker/common/db/dbecho.h"
 #include "tap.h"
 
 static rt_db_cb asked_cb; /* NULL: no call is under way */
 static void *asked_arg;
-static char token[80];
+static char token[80], channel[80];
 static int renewals;
+static int heard; /* times that it began to hear */
 static uint64_t now_ms = 1000;
 
 struct rt_timer
@@ -27,7 +28,7 @@ rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *a
 {
 	asked_cb = cb;
 	asked_arg = arg;
-	sscanf(req, "{\"token\":\"%70[^\"]", token);
+	sscanf(req, "{\"token\":\"%70[^\"]\",\"channel\":\"%70[^\"]", token, channel);
 }
 
 void
@@ -83,22 +84,28 @@ answer(bool succeeded)
 }
 
 static bool
-notify(struct rt_echo *e, const char *of)
+notify(struct rt_dbecho *e, const char *of)
 {
 	char text[100];
 	int len = snprintf(text, sizeof(text), "{\"echo\":\"%s\"}", of);
 
-	return rt_echo_take(e, text, (size_t) len);
+	return rt_dbecho_take(e, text, (size_t) len);
 }
 
-static struct rt_echo *
+static void
+on_hears(void *arg)
+{
+	heard++;
+}
+
+static struct rt_dbecho *
 start(void)
 {
-	struct rt_echo *e = rt_echo_new(NULL, NULL);
+	struct rt_dbecho *e = rt_dbecho_new(NULL, NULL, "rt_media", on_hears, NULL);
 
-	renewals = 0;
+	renewals = heard = 0;
 	asked_cb = NULL;
-	rt_echo_set_listening(e, true);
+	rt_dbecho_set_listening(e, true);
 	wait_for_timer();
 	return e;
 }
@@ -106,52 +113,54 @@ start(void)
 static void
 test_hearing(void)
 {
-	struct rt_echo *e = start();
+	struct rt_dbecho *e = start();
 	char old[80];
 
-	ok(asked_cb != NULL && !rt_echo_hears(e) && !rt_echo_is_deaf(e), "a new LISTEN asks for an echo");
+	ok(asked_cb != NULL && !rt_dbecho_hears(e) && !rt_dbecho_is_deaf(e), "a new LISTEN asks for an echo");
+	ok(strcmp(channel, "rt_media") == 0, "on its channel");
 	answer(true);
-	ok(notify(e, "00aa.1") && !rt_echo_hears(e), "another gateway's is an echo, but not ours");
-	ok(!rt_echo_take(e, "{\"event\":\"a\"}", 13), "an event is none");
-	ok(notify(e, token) && rt_echo_hears(e), "ours is heard");
-	ok(wait_for_timer() == 30000 && asked_cb != NULL && rt_echo_hears(e), "a quiet bus asks again after 30 s");
+	ok(notify(e, "00aa.1") && !rt_dbecho_hears(e), "another gateway's is an echo, but not ours");
+	ok(!rt_dbecho_take(e, "{\"event\":\"a\"}", 13), "an event is none");
+	ok(notify(e, token) && rt_dbecho_hears(e) && heard == 1, "ours is heard");
+	ok(wait_for_timer() == 30000 && asked_cb != NULL && rt_dbecho_hears(e), "a quiet bus asks again after 30 s");
 	ok(notify(e, token), "which may come before the answer");
 	answer(true);
 	now_ms += 20000;
-	rt_echo_note_relay(e);
-	ok(wait_for_timer() == 30000 && rt_echo_hears(e), "what the relay says puts the next one off");
+	rt_dbecho_note_relay(e);
+	ok(wait_for_timer() == 30000 && rt_dbecho_hears(e), "what the relay says puts the next one off");
 	answer(false);
-	ok(wait_for_timer() == 1000 && rt_echo_hears(e) && asked_cb != NULL,
+	ok(wait_for_timer() == 1000 && rt_dbecho_hears(e) && asked_cb != NULL,
 	   "a call that fails proves nothing, and is made again");
 	strcpy(old, token);
-	rt_echo_set_listening(e, false);
-	ok(!rt_echo_hears(e), "without a LISTEN it does not hear");
-	rt_echo_set_listening(e, true);
+	rt_dbecho_set_listening(e, false);
+	ok(!rt_dbecho_hears(e), "without a LISTEN it does not hear");
+	rt_dbecho_set_listening(e, true);
 	wait_for_timer();
 	answer(true);
-	ok(notify(e, old) && !rt_echo_hears(e), "a former LISTEN's echo does not count");
+	ok(notify(e, old) && !rt_dbecho_hears(e), "a former LISTEN's echo does not count");
 	wait_for_timer();
 	answer(true);
-	ok(notify(e, token) && rt_echo_hears(e), "the new one's does");
-	rt_echo_free(e);
+	ok(notify(e, token) && rt_dbecho_hears(e) && heard == 2, "the new one's does, and only what is new is told");
+	rt_dbecho_free(e);
 }
 
 static void
 test_deafness(void)
 {
-	struct rt_echo *e = start();
+	struct rt_dbecho *e = start();
 	int asked = 0;
 
 	answer(true);
 	notify(e, token);
 	wait_for_timer();
 	answer(true);
-	ok(wait_for_timer() == 3000 && rt_echo_is_deaf(e) && !rt_echo_hears(e), "an echo that is missing for 3 s: deaf");
+	ok(wait_for_timer() == 3000 && rt_dbecho_is_deaf(e) && !rt_dbecho_hears(e),
+	   "an echo that is missing for 3 s: deaf");
 	ok(renewals == 1, "the connection is made anew");
-	rt_echo_note_relay(e);
-	ok(rt_echo_is_deaf(e), "a notification that comes by chance does not end it");
-	rt_echo_set_listening(e, false);
-	rt_echo_set_listening(e, true);
+	rt_dbecho_note_relay(e);
+	ok(rt_dbecho_is_deaf(e), "a notification that comes by chance does not end it");
+	rt_dbecho_set_listening(e, false);
+	rt_dbecho_set_listening(e, true);
 	for (; renewals == 1 && asked < 20; asked++)
 	{
 		wait_for_timer();
@@ -162,8 +171,8 @@ test_deafness(void)
 	wait_for_timer();
 	answer(true);
 	notify(e, token);
-	ok(!rt_echo_is_deaf(e) && rt_echo_hears(e), "an echo ends it");
-	rt_echo_free(e);
+	ok(!rt_dbecho_is_deaf(e) && rt_dbecho_hears(e), "an echo ends it");
+	rt_dbecho_free(e);
 }
 
 int

@@ -1,11 +1,11 @@
-/* echo.c: see echo.h.
+/* dbecho.c: see dbecho.h.
  *
  *     SILENT ──LISTEN──> ASKED ──echo──> HEARS ──QUIET_MS without the relay──> ASKED
  *                          └──no echo within ANSWER_MS──> DEAF ──AGAIN_MS──> ASKED
  *
  * What must stay true:
  *
- * - The echo is asked for over the gateway's own lane, never over the listening connection: behind a pooler in
+ * - The echo is asked for over the program's own lane, never over the listening connection: behind a pooler in
  * transaction mode both have sessions of others, and what the listener's session hears goes to whoever has that
  * session then.
  * - A database that refuses or does not answer proves nothing about the listener, so the state stays, and it is asked
@@ -14,9 +14,9 @@
  * - A connection that becomes deaf is made anew at once; one that never heard, once in RENEW_MS: the pooler's mode
  * may have changed.
  *
- * Every gateway hears every echo.  A cluster of n gateways without any event hears n * n echoes in QUIET_MS, and the
- * database commits n small transactions; while the relay speaks it is none at all. */
-#include "echo.h"
+ * Every program that listens on the channel hears every echo.  A cluster of n gateways without any event hears n * n
+ * echoes in QUIET_MS, and the database commits n small transactions; while the relay speaks it is none at all. */
+#include "dbecho.h"
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -26,9 +26,9 @@
 #include <sys/random.h>
 
 #include "bgworker/common/alloc.h"
-#include "bgworker/common/db/db.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
+#include "db.h"
 
 #define QUIET_MS 30000
 #define ANSWER_MS 3000 /* from the commit to the listener */
@@ -37,12 +37,15 @@
 #define PREFIX "{\"echo\":\""
 #define TOKEN_BYTES 40
 
-struct rt_echo
+struct rt_dbecho
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
+	const char *channel;
+	rt_dbecho_cb on_hears;
+	void *arg;
 	struct rt_timer *timer;
-	uint64_t random; /* tells our tokens from those of other gateways */
+	uint64_t random; /* tells our tokens from those of other programs */
 	uint64_t serial;
 	char token[TOKEN_BYTES]; /* of the echo that is missing; "": none is */
 	uint64_t renewed_ms;
@@ -55,7 +58,7 @@ struct rt_echo
 static void
 on_asked(void *arg, const struct rt_db_reply *reply)
 {
-	struct rt_echo *e = arg;
+	struct rt_dbecho *e = arg;
 
 	e->asking = false;
 	if (!e->listening)
@@ -72,19 +75,19 @@ on_asked(void *arg, const struct rt_db_reply *reply)
 }
 
 static void
-ask(struct rt_echo *e)
+ask(struct rt_dbecho *e)
 {
-	char req[TOKEN_BYTES + 20];
+	char req[TOKEN_BYTES + 60];
 	int len;
 
 	snprintf(e->token, sizeof(e->token), "%016" PRIx64 ".%" PRIu64, e->random, ++e->serial);
-	len = snprintf(req, sizeof(req), "{\"token\":\"%s\"}", e->token);
+	len = snprintf(req, sizeof(req), "{\"token\":\"%s\",\"channel\":\"%s\"}", e->token, e->channel);
 	e->asking = true;
 	rt_db_call(e->db, RT_DB_OWN, "echo", NULL, req, (size_t) len, on_asked, e);
 }
 
 static void
-become_deaf(struct rt_echo *e)
+become_deaf(struct rt_dbecho *e)
 {
 	uint64_t now = rt_loop_now_ms(e->loop);
 	bool renew = e->hears || now - e->renewed_ms >= RENEW_MS;
@@ -108,7 +111,7 @@ become_deaf(struct rt_echo *e)
 static void
 on_timer(void *arg)
 {
-	struct rt_echo *e = arg;
+	struct rt_dbecho *e = arg;
 
 	if (!e->listening || e->asking)
 		return;
@@ -119,7 +122,7 @@ on_timer(void *arg)
 }
 
 void
-rt_echo_set_listening(struct rt_echo *e, bool listening)
+rt_dbecho_set_listening(struct rt_dbecho *e, bool listening)
 {
 	e->listening = listening;
 	e->hears = false;
@@ -129,18 +132,22 @@ rt_echo_set_listening(struct rt_echo *e, bool listening)
 }
 
 static void
-hear(struct rt_echo *e)
+hear(struct rt_dbecho *e)
 {
+	bool heard_before = e->hears;
+
 	if (e->deaf)
 		rt_log(RT_LOG_INFO, "bus", "notifications arrive again");
 	e->deaf = false;
 	e->hears = true;
 	e->token[0] = '\0';
 	rt_timer_start(e->timer, QUIET_MS);
+	if (!heard_before && e->on_hears != NULL)
+		e->on_hears(e->arg);
 }
 
 bool
-rt_echo_take(struct rt_echo *e, const char *payload, size_t len)
+rt_dbecho_take(struct rt_dbecho *e, const char *payload, size_t len)
 {
 	size_t token_len = strlen(e->token);
 
@@ -155,31 +162,34 @@ rt_echo_take(struct rt_echo *e, const char *payload, size_t len)
 
 /* A pooler's session may be ours for a moment, so it takes an echo to hear at all. */
 void
-rt_echo_note_relay(struct rt_echo *e)
+rt_dbecho_note_relay(struct rt_dbecho *e)
 {
 	if (e->hears && e->token[0] == '\0')
 		rt_timer_start(e->timer, QUIET_MS);
 }
 
 bool
-rt_echo_hears(const struct rt_echo *e)
+rt_dbecho_hears(const struct rt_dbecho *e)
 {
 	return e->hears;
 }
 
 bool
-rt_echo_is_deaf(const struct rt_echo *e)
+rt_dbecho_is_deaf(const struct rt_dbecho *e)
 {
 	return e->deaf;
 }
 
-struct rt_echo *
-rt_echo_new(struct rt_loop *l, struct rt_db *db)
+struct rt_dbecho *
+rt_dbecho_new(struct rt_loop *l, struct rt_db *db, const char *channel, rt_dbecho_cb on_hears, void *arg)
 {
-	struct rt_echo *e = rt_alloc(sizeof(*e));
+	struct rt_dbecho *e = rt_alloc(sizeof(*e));
 
 	e->loop = l;
 	e->db = db;
+	e->channel = channel;
+	e->on_hears = on_hears;
+	e->arg = arg;
 	e->timer = rt_timer_new(l, on_timer, e);
 	if (getrandom(&e->random, sizeof(e->random), 0) != (ssize_t) sizeof(e->random))
 		e->random = rt_loop_now_ms(l);
@@ -187,7 +197,7 @@ rt_echo_new(struct rt_loop *l, struct rt_db *db)
 }
 
 void
-rt_echo_free(struct rt_echo *e)
+rt_dbecho_free(struct rt_dbecho *e)
 {
 	if (e == NULL)
 		return;
