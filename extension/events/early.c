@@ -36,6 +36,7 @@
 
 #include "extension/config/settings.h"
 #include "extension/server/wait.h"
+#include "extension/server/wal.h"
 #include "early.h"
 
 #define LOOK_EVERY_MS 1
@@ -189,7 +190,7 @@ rt_early_wait(rt_database *db)
 
 	if (!rt_early_is_any(db))
 		return;
-	at = GetXLogInsertRecPtr();
+	at = rt_wal_end();
 	XLogFlush(at);
 	level = pg_atomic_read_u32(&db->early_level);
 	/* Our own loop and not the server's, which a cancelled statement and a terminated session leave with a mere

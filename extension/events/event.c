@@ -19,6 +19,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -244,11 +245,21 @@ reserve(void)
 		current.stage = rt_ring_reserve(own_slot, body, len, &current.pos) ? RESERVED : LEFT_OUT;
 }
 
+/* Of a session that LISTENs the server itself runs transactions between commands, in which it reads notifications. */
+static bool
+is_between_commands(void)
+{
+	return MyBEEntry != NULL && MyBEEntry->st_state == STATE_IDLE;
+}
+
 /* What a gateway's session has read goes to clients.  A transaction that writes and waits for its commit waits for
- * all that it has seen, too. */
+ * all that it has seen, too.  Notifications are of what is durable: the relay has waited, and a transaction with
+ * notifications of its own commits as usual. */
 static void
 wait_for_what_was_read(void)
 {
+	if (is_between_commands())
+		return;
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) && synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
 		return;
 	if (own_slot == NULL && rt_shared_state != NULL)

@@ -11,7 +11,6 @@
 
 #include "access/timeline.h"
 #include "access/xlog.h"
-#include "access/xlog_internal.h"
 #if PG_VERSION_NUM >= 150000
 #include "access/xlogrecovery.h"
 #endif
@@ -21,6 +20,8 @@
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/memutils.h"
+
+#include "wal.h"
 
 PG_FUNCTION_INFO_V1(rt_lineage);
 PG_FUNCTION_INFO_V1(rt_wal_position);
@@ -71,18 +72,6 @@ rt_lineage(PG_FUNCTION_ARGS)
 											  LSN_FORMAT_ARGS(beginning), MyDatabaseId)));
 }
 
-/* The next record begins behind a page's header, which is not written before it: to flush that far would be an error.
- */
-static XLogRecPtr
-before_header(XLogRecPtr end)
-{
-	if (end % wal_segment_size == SizeOfXLogLongPHD)
-		return end - SizeOfXLogLongPHD;
-	if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
-		return end - SizeOfXLogShortPHD;
-	return end;
-}
-
 Datum
 rt_wal_position(PG_FUNCTION_ARGS)
 {
@@ -90,7 +79,7 @@ rt_wal_position(PG_FUNCTION_ARGS)
 
 	if (RecoveryInProgress())
 		PG_RETURN_LSN(GetXLogReplayRecPtr(NULL));
-	end = before_header(GetXLogInsertRecPtr());
+	end = rt_wal_end();
 	XLogFlush(end);
 	PG_RETURN_LSN(end);
 }

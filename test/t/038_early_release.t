@@ -142,6 +142,31 @@ wait_until(sub { join(' ', delivered($listener)) eq join(' ', $before + 1, $befo
 wait_until(sub { $reader->{read}->() =~ /"seq":2/ }, 'and read');
 $_->{finish}->() for @writers, $reader;
 
+# Where the next record would begin behind a page's header that is not there yet, a reader's flush ends at the page's start.
+my $AT_PAGE_START = q{
+DO $$
+DECLARE
+	room integer;
+BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		room := 8192 - pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint % 8192;
+		EXIT WHEN room = 8192 - 24;
+		-- A short message takes 52 bytes more than its text, in steps of eight.
+		PERFORM pg_logical_emit_message(false, 'x', repeat('x', CASE WHEN room BETWEEN 60 AND 250 THEN room - 52 ELSE 100 END));
+	END LOOP;
+END $$;
+SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint % 8192};
+$reader = session(before => 'SET SESSION AUTHORIZATION rt_gateway;');
+@writers = two_writers();
+$cluster->poll_sql('SELECT count(*) FROM rt.messages WHERE room_id = 1', $before + 3, 'another message that is not flushed');
+is($cluster->sql($AT_PAGE_START), 24, 'at the start of a page');
+print { $reader->{in} } "SELECT rt_api.message_list('ann', '{\"roomId\": \"1\"}');\n";
+$cluster->poll_sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $reader->{backend} AND state = 'active'", 'LWLock', 'a gateway waits');
+open_gate();
+wait_until(sub { $reader->{read}->() =~ /"seq":2/ }, 'and reads');
+unlike($cluster->log, qr/past end of generated WAL/, 'it flushes what was written, and no more');
+$_->{finish}->() for @writers, $reader;
+
 $before = count();
 @writers = two_writers(before => 'SET rt.early_lock_release = off;');
 $cluster->poll_sql("SELECT wait_event_type IN ('IO', 'LWLock') FROM pg_stat_activity WHERE pid = $writers[0]{backend}", 't', 'off: the first waits for its flush');
