@@ -69,4 +69,15 @@ FROM generate_series(1, 2000) AS i;
 SELECT rt.import_messages('searched_late');
 INSERT INTO vectors SELECT m, rt_private.search_vector(m.content) FROM rt.messages AS m WHERE m.content = 'Every late';
 SELECT count(*), count(*) FILTER (WHERE NOT same) AS wrong FROM check_searches() WHERE req ->> 'q' IN ('every', 'seldom');
+
+-- An entry is what tsvector's own input makes of it: each word once, in its order, with its first positions.
+SELECT rt_private.search_vector('Bob, a b-bob; "bobby" bobb 我的爸爸我的 bob Ça ß! ''q''\x elephants elephantine');
+SELECT count(*), count(*) FILTER (WHERE tsvectorsend(v.words) = tsvectorsend(v.words::text::tsvector)) AS same, max(length(v.words)) AS words,
+	max(octet_length(tsvectorsend(v.words))) AS bytes
+FROM (SELECT rt_private.search_vector(t.content) AS words
+	FROM (SELECT (SELECT coalesce(string_agg(substr('ab爸 c学e9.x é,', 1 + (ascii(substr(md5(n || '-' || k), 1, 1)) * 7 + k * n) % 14, 1), '' ORDER BY k), '') FROM generate_series(1, n % 90) AS k) AS content
+		FROM generate_series(1, 500) AS n
+		UNION ALL SELECT repeat('a bb ', 9000) || repeat('爸爸', 300)
+		UNION ALL SELECT string_agg('word' || n, ' ' ORDER BY n) FROM generate_series(1, 80000) AS n
+		UNION ALL SELECT unnest(ARRAY['', ' ', U&'\0301', repeat('x', 1000)])) AS t) AS v;
 ROLLBACK;

@@ -137,82 +137,6 @@ rt_search_next(const pg_wchar *chars, int n, int *at, struct rt_search_word *wor
 
 /* ---- the index's entries ------------------------------------------------------------ */
 
-/* As tsvector and tsquery read it: between quotes.  Words have neither quotes nor backslashes. */
-struct vector
-{
-	StringInfoData text;
-	Size bytes; /* that the tsvector takes at most, if no word is in it twice */
-};
-
-static void
-put_lexeme(StringInfo out, const pg_wchar *chars, int len)
-{
-	unsigned char utf8[5];
-
-	appendStringInfoChar(out, '\'');
-	for (int i = 0; i < len; i++)
-	{
-		unicode_to_utf8(chars[i], utf8);
-		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
-	}
-	appendStringInfoChar(out, '\'');
-}
-
-/* False where the tsvector is full. */
-static bool
-put_entry(struct vector *v, const pg_wchar *chars, int len, int position)
-{
-	int begin = v->text.len;
-
-	put_lexeme(&v->text, chars, len);
-	v->bytes += v->text.len - begin - 2 + ENTRY_BYTES; /* without the quotes */
-	if (v->bytes > VECTOR_BYTES_MAX)
-	{
-		v->text.data[v->text.len = begin] = '\0';
-		return false;
-	}
-	appendStringInfo(&v->text, ":%d ", Min(position, POSITION_MAX));
-	return true;
-}
-
-/* Moves the position behind the word.  False where the tsvector is full. */
-static bool
-put_word(struct vector *v, const struct rt_search_word *word, int *position)
-{
-	int entries = word->undivided ? word->len : Min(word->len, 1);
-
-	for (int i = 0; i < entries; i++)
-	{
-		if (!put_entry(v, word->folded + i, word->undivided ? Min(2, word->len - i) : word->len, (*position)++))
-			return false;
-	}
-	return true;
-}
-
-/* rt_private.search_vector(content text) returns tsvector */
-Datum
-rt_search_vector(PG_FUNCTION_ARGS)
-{
-	text *content = PG_GETARG_TEXT_PP(0);
-	struct rt_search_word word;
-	struct vector v = {.bytes = 0};
-	bool has_room = true;
-	int position = 1;
-	int at = 0;
-	int n;
-	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
-
-	initStringInfo(&v.text);
-	while (has_room && rt_search_next(chars, n, &at, &word))
-	{
-		has_room = put_word(&v, &word, &position);
-		pfree(word.folded);
-	}
-	return DirectFunctionCall1(tsvectorin, CStringGetDatum(v.text.data));
-}
-
-/* ---- comparing without an index -------------------------------------------------------- */
-
 struct entry
 {
 	char *bytes;
@@ -227,6 +151,7 @@ struct entries
 	struct entry *of;
 	int count;
 	int size;
+	Size bytes; /* that a tsvector of them takes at most */
 };
 
 static void
@@ -250,16 +175,139 @@ note_entry(struct entries *e, const pg_wchar *chars, int len, int position)
 	}
 	entry->len = (int) ((char *) at - entry->bytes);
 	entry->position = Min(position, POSITION_MAX);
+	e->bytes += entry->len + ENTRY_BYTES;
 }
 
-static void
-note_word(struct entries *e, const struct rt_search_word *word, int *position)
+/* Moves the position behind the word.  False: `most` bytes hold no more entries. */
+static bool
+note_word(struct entries *e, const struct rt_search_word *word, int *position, Size most)
 {
 	int entries = word->undivided ? word->len : Min(word->len, 1);
 
 	for (int i = 0; i < entries; i++)
+	{
 		note_entry(e, word->folded + i, word->undivided ? Min(2, word->len - i) : word->len, (*position)++);
+		if (e->bytes > most)
+		{
+			e->count--;
+			return false;
+		}
+	}
+	return true;
 }
+
+static void
+read_entries(struct entries *e, text *content, Size most)
+{
+	struct rt_search_word word;
+	bool has_room = true;
+	int position = 1;
+	int at = 0;
+	int n;
+	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
+
+	e->size = 64;
+	e->of = palloc(e->size * sizeof(*e->of));
+	while (has_room && rt_search_next(chars, n, &at, &word))
+	{
+		has_room = note_word(e, &word, &position, most);
+		pfree(word.folded);
+	}
+}
+
+/* A tsvector's order. */
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct entry *l = a;
+	const struct entry *r = b;
+	int order = tsCompareString(l->bytes, l->len, r->bytes, r->len, false);
+	return order != 0 ? order : l->position - r->position;
+}
+
+static bool
+is_same_word(const struct entry *a, const struct entry *b)
+{
+	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+/* The last position stands for all that follow it, once; of the others the first MAXNUMPOS are kept, as tsvectorin()
+ * does. */
+static int
+put_positions(char *to, const struct entry *entries, int n)
+{
+	WordEntryPos *positions = (WordEntryPos *) (to + sizeof(uint16));
+	uint16 count = 0;
+
+	for (int i = 0; i < n && count < MAXNUMPOS; i++)
+	{
+		if (i > 0 && entries[i].position == entries[i - 1].position)
+			continue;
+		positions[count] = 0;
+		WEP_SETPOS(positions[count], entries[i].position);
+		count++;
+	}
+	*(uint16 *) to = count;
+	return (int) (sizeof(count) + count * sizeof(*positions));
+}
+
+static int
+count_different(const struct entry *sorted, int n)
+{
+	int count = Min(n, 1);
+
+	for (int i = 1; i < n; i++)
+		count += !is_same_word(&sorted[i], &sorted[i - 1]);
+	return count;
+}
+
+/* Each word once, with its positions.  It is written here, and not as text for tsvectorin() to read, since each
+ * message that is sent pays for it. */
+static TSVector
+make_vector(struct entries *e)
+{
+	TSVector vector;
+	WordEntry *word;
+	char *strings;
+	int at = 0;
+	int next;
+
+	qsort(e->of, e->count, sizeof(*e->of), compare_entries);
+	next = count_different(e->of, e->count);
+	/* Of the bytes some are too many, where a word is there twice. */
+	vector = palloc0(CALCDATASIZE(next, e->bytes));
+	vector->size = next;
+	word = ARRPTR(vector);
+	strings = STRPTR(vector);
+	for (int i = 0; i < e->count; i = next)
+	{
+		const struct entry *entry = &e->of[i];
+
+		for (next = i + 1; next < e->count && is_same_word(&e->of[next], entry); next++)
+			;
+		word->haspos = 1;
+		word->len = entry->len;
+		word->pos = at;
+		word++;
+		memcpy(strings + at, entry->bytes, entry->len);
+		at = SHORTALIGN(at + entry->len);
+		at += put_positions(strings + at, entry, next - i);
+	}
+	SET_VARSIZE(vector, CALCDATASIZE(vector->size, at));
+	return vector;
+}
+
+/* rt_private.search_vector(content text) returns tsvector */
+Datum
+rt_search_vector(PG_FUNCTION_ARGS)
+{
+	struct entries e = {.operands = NULL};
+
+	read_entries(&e, PG_GETARG_TEXT_PP(0), VECTOR_BYTES_MAX);
+	PG_RETURN_TSVECTOR(make_vector(&e));
+}
+
+/* ---- comparing without an index -------------------------------------------------------- */
 
 static bool
 is_operand(const struct entries *e, const struct entry *entry, const QueryOperand *operand)
@@ -308,17 +356,10 @@ rt_search_matches(TSQuery query, text *content, int *counts)
 {
 	MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "rt search", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(own);
-	struct entries e = {.operands = GETOPERAND(query), .size = 64};
-	struct rt_search_word word;
-	int position = 1;
-	int at = 0;
-	int n;
-	pg_wchar *chars = rt_unicode_decode(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), &n, NULL);
+	struct entries e = {.operands = GETOPERAND(query)};
 	bool result;
 
-	e.of = palloc(e.size * sizeof(*e.of));
-	while (rt_search_next(chars, n, &at, &word))
-		note_word(&e, &word, &position);
+	read_entries(&e, content, SIZE_MAX);
 	if (counts != NULL)
 		count_words(&e, query, counts);
 	result = query->size > 0 && TS_execute(GETQUERY(query), &e, TS_EXEC_EMPTY, on_operand);
@@ -328,6 +369,21 @@ rt_search_matches(TSQuery query, text *content, int *counts)
 }
 
 /* ---- queries ------------------------------------------------------------------------ */
+
+/* As tsquery reads it: between quotes.  Words have neither quotes nor backslashes. */
+static void
+put_lexeme(StringInfo out, const pg_wchar *chars, int len)
+{
+	unsigned char utf8[5];
+
+	appendStringInfoChar(out, '\'');
+	for (int i = 0; i < len; i++)
+	{
+		unicode_to_utf8(chars[i], utf8);
+		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+	appendStringInfoChar(out, '\'');
+}
 
 /* What follows without a space is a compound: its parts in a row, the last one by its beginning. */
 static void
