@@ -46,7 +46,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rt.control)
 MODULE_big = rt
 DATA_built = rt--$(EXTVERSION).sql
 DATA = $(wildcard extension/released/rt--*.sql extension/released/rt--*.control extension/upgrade/rt--*.sql)
-SERVER_DIRS = extension $(addprefix extension/,events messages text config access server) $(addprefix bgworker/,launcher supervisor relay worker)
+SERVER_DIRS = extension $(addprefix extension/,changes events messages text config access server) $(addprefix bgworker/,launcher supervisor relay worker)
 # Verifying a token is the one thing that the server and the programs do with the same code.
 OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SERVER_DIRS))) bgworker/common/crypto/jws.c)
 

@@ -14,6 +14,7 @@
 #include "extension/events/event.h"
 #include "extension/server/discretion.h"
 #include "extension/server/hooks.h"
+#include "extension/changes/change.h"
 #include "extension/messages/number.h"
 #include "extension/server/rt_shmem.h"
 #include "extension/config/settings.h"
@@ -49,6 +50,7 @@ _PG_init(void)
 	rt_settings_define();
 	rt_event_install();
 	rt_number_install();
+	rt_change_install();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	rt_shmem_install();

@@ -215,6 +215,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	who text := coalesce(rt_private.actor(), NEW.sender_id);
 BEGIN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
+		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
+	END IF;
 	IF OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL THEN
 		PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', NEW.room_id, NEW.seq,
 			jsonb_build_object('deletedBy', who));
@@ -226,11 +229,11 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_after_update() IS 'emits chat-message-edited and chat-message-deleted';
+COMMENT ON FUNCTION rt_private.messages_after_update() IS 'notes a change and emits chat-message-edited or chat-message-deleted';
 CREATE TRIGGER rt_after_update AFTER UPDATE ON rt.messages FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
 	EXECUTE FUNCTION rt_private.messages_after_update();
-COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
+COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'notes a change and emits chat-message-edited or chat-message-deleted';
 
 -- Superusers may do without the trigger that refuses this.  A search then does not rely on the order any more.
 CREATE FUNCTION rt_private.messages_lose_order() RETURNS trigger
@@ -291,7 +294,10 @@ DECLARE
 	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
 	IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
-		RETURN NULL; -- it went with its message
+		RETURN NULL; -- it went with its message, and is no change of its own
+	END IF;
+	IF NOT rt_private.is_applying() THEN
+		PERFORM rt_private.note_change(r.room_id, r.seq);
 	END IF;
 	PERFORM rt_private.message_event('chat-message-reaction', 'message-reaction', r.room_id, r.seq,
 		jsonb_build_object('emoji', r.emoji, 'userId', r.user_id, 'userName', rt_private.user_name(r.user_id),
@@ -299,10 +305,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.reactions_after_change() IS 'emits chat-message-reaction';
+COMMENT ON FUNCTION rt_private.reactions_after_change() IS 'notes a change and emits chat-message-reaction';
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.reactions FOR EACH ROW
 	EXECUTE FUNCTION rt_private.reactions_after_change();
-COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'emits chat-message-reaction';
+COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'notes a change and emits chat-message-reaction';
 
 CREATE FUNCTION rt_private.reactions_before_update() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

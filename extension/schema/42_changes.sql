@@ -62,22 +62,59 @@ CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EAC
 COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace rows that its own triggers have stored';
 
 -- A room that is gone takes its changes along.
-CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
+CREATE FUNCTION rt_private.number_change(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	number bigint;
 BEGIN
 	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
-	SELECT r.id, 1 FROM rt.rooms AS r WHERE r.id = note_change.room_id
+	SELECT r.id, 1 FROM rt.rooms AS r WHERE r.id = number_change.room_id
 	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + 1
 	RETURNING c.last_change INTO number;
 	IF number IS NOT NULL THEN
-		INSERT INTO rt_private.room_changes AS c (room_id, seq, change) VALUES (note_change.room_id, note_change.seq, number)
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change) VALUES (number_change.room_id, number_change.seq, number)
 		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = number;
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
+COMMENT ON FUNCTION rt_private.number_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
+
+-- One new version of the counter, whatever their number.
+CREATE FUNCTION rt_private.number_changes(room_id bigint, seqs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
+	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = number_changes.room_id
+	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
+	RETURNING c.last_change - cardinality(seqs) INTO number;
+	IF number IS NOT NULL THEN
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
+		SELECT number_changes.room_id, s.seq, number + max(s.n) FROM unnest(seqs) WITH ORDINALITY AS s (seq, n) GROUP BY s.seq
+		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.number_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room, one to each change in their order';
+
+-- Triggers note changes as they happen.  Deferred triggers, one event for each noted row, number them at commit: the first that fires
+-- numbers all (extension/changes/change.c).
+CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_note_change';
+COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'notes a changed message, to be numbered at commit';
+
+CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS boolean
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_note_changes';
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'notes changed messages of a room; true if the caller must see to it that they are numbered';
+
+CREATE FUNCTION rt_private.number_noted() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_number_noted';
+COMMENT ON FUNCTION rt_private.number_noted() IS 'numbers all changes that the transaction has noted';
+
+CREATE FUNCTION rt_private.row_changed() RETURNS trigger
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_row_changed';
+COMMENT ON FUNCTION rt_private.row_changed() IS 'numbers all changes that the transaction has noted';
 
 CREATE FUNCTION rt_private.last_change(room_id bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -87,37 +124,14 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last change, 0 if there was none';
 
-CREATE FUNCTION rt_private.message_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
-		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.message_changed() IS 'numbers an edit or a deletion';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER UPDATE ON rt.messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
-	EXECUTE FUNCTION rt_private.message_changed();
-COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion';
+	EXECUTE FUNCTION rt_private.row_changed();
+COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion, which rt_after_update has noted';
 
--- A reaction that goes with its message is no change of its own.
-CREATE FUNCTION rt_private.reaction_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
-BEGIN
-	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
-		PERFORM rt_private.note_change(r.room_id, r.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers an added or removed reaction';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION rt_private.reaction_changed();
-COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction';
+	EXECUTE FUNCTION rt_private.row_changed();
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction, which rt_after_change has noted';
 
 -- ---- where a member begins -----------------------------------------------------------
 

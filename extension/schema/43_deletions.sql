@@ -56,6 +56,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	at timestamptz := clock_timestamp();
 	who text := rt_private.actor();
+	room record;
 BEGIN
 	IF coalesce(current_setting('rt.suppress_events', true)::boolean, false) OR NOT EXISTS (SELECT FROM gone) THEN
 		RETURN NULL;
@@ -73,10 +74,15 @@ BEGIN
 	FROM (SELECT t.room_id, t.seq, t.sender_id FROM gone AS t
 		WHERE t.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = t.room_id)
 		ORDER BY t.room_id, t.seq) AS g;
-	INSERT INTO rt_private.pending_changes (xid, room_id, seqs)
-	SELECT pg_current_xact_id(), g.room_id, array_agg(g.seq ORDER BY g.seq) FROM gone AS g
-	WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
-	GROUP BY g.room_id;
+	FOR room IN
+		SELECT g.room_id, array_agg(g.seq ORDER BY g.seq) AS seqs FROM gone AS g
+		WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+		GROUP BY g.room_id
+	LOOP
+		IF rt_private.note_changes(room.room_id, room.seqs) THEN
+			INSERT INTO rt_private.pending_changes (xid) VALUES (pg_current_xact_id());
+		END IF;
+	END LOOP;
 	RETURN NULL;
 END
 $$;
@@ -98,53 +104,24 @@ CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMEN
 	EXECUTE FUNCTION rt_private.messages_after_truncate();
 COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
 
--- ---- changes by the thousand ---------------------------------------------------------
+-- ---- their numbers as changes --------------------------------------------------------
 --
--- Numbered when the transaction commits, as single ones are (42_changes.sql), but together: one new version of a room's counter,
--- whatever their number.  The first row's trigger takes all of the transaction's rows, in the order of the rooms, so that two
--- transactions cannot wait for each other.
+-- A trigger of each row would queue an event for each of a million.  One row here, whose trigger is deferred, stands for all that the
+-- transaction has deleted.
 
 CREATE UNLOGGED TABLE rt_private.pending_changes (
-	xid xid8 NOT NULL,
-	room_id bigint NOT NULL,
-	seqs bigint[] NOT NULL
+	xid xid8 NOT NULL
 );
 CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
-COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, which get their numbers at commit';
+COMMENT ON TABLE rt_private.pending_changes IS 'open transactions with deletions that get their numbers at commit';
 COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
-COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
-COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
 COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'finds the rows of a transaction';
-
-CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	number bigint;
-BEGIN
-	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
-	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = note_changes.room_id
-	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
-	RETURNING c.last_change - cardinality(seqs) INTO number;
-	IF number IS NOT NULL THEN
-		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
-		SELECT note_changes.room_id, s.seq, number + s.n FROM unnest(seqs) WITH ORDINALITY AS s (seq, n)
-		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room';
 
 CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	room record;
 BEGIN
-	FOR room IN
-		WITH mine AS (DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid RETURNING p.room_id, p.seqs)
-		SELECT m.room_id, array_agg(DISTINCT s.seq) AS seqs FROM mine AS m, unnest(m.seqs) AS s (seq) GROUP BY m.room_id ORDER BY m.room_id
-	LOOP
-		PERFORM rt_private.note_changes(room.room_id, room.seqs);
-	END LOOP;
+	DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid;
+	PERFORM rt_private.number_noted();
 	RETURN NULL;
 END
 $$;

@@ -23,32 +23,23 @@ DECLARE
 	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
 	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		IF NOT rt_private.is_applying() THEN
+			PERFORM rt_private.note_change(p.room_id, p.seq);
+		END IF;
 		PERFORM rt_private.message_event('chat-message-pinned', 'message-pinned', p.room_id, p.seq,
 			jsonb_build_object('pinned', TG_OP = 'INSERT', 'by', CASE TG_OP WHEN 'INSERT' THEN coalesce(rt_private.actor(), p.pinned_by) ELSE rt_private.actor() END));
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.pins_after_change() IS 'emits chat-message-pinned';
+COMMENT ON FUNCTION rt_private.pins_after_change() IS 'notes a change and emits chat-message-pinned';
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.pins FOR EACH ROW
 	EXECUTE FUNCTION rt_private.pins_after_change();
-COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'emits chat-message-pinned';
+COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'notes a change and emits chat-message-pinned';
 
-CREATE FUNCTION rt_private.pin_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
-BEGIN
-	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
-		PERFORM rt_private.note_change(p.room_id, p.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers an added or removed pin';
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION rt_private.pin_changed();
-COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin';
+	EXECUTE FUNCTION rt_private.row_changed();
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin, which rt_after_change has noted';
 
 -- ---- threads -------------------------------------------------------------------------
 

@@ -2410,7 +2410,29 @@ COMMENT ON FUNCTION rt_private.messages_before_update() IS 'checks a change to a
 
 COMMENT ON TRIGGER rt_before_update ON rt.messages IS 'checks a change to a message';
 
-COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'emits chat-message-edited and chat-message-deleted';
+CREATE OR REPLACE FUNCTION rt_private.messages_after_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	who text := coalesce(rt_private.actor(), NEW.sender_id);
+BEGIN
+	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
+		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
+	END IF;
+	IF OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL THEN
+		PERFORM rt_private.message_event('chat-message-deleted', 'message-deleted', NEW.room_id, NEW.seq,
+			jsonb_build_object('deletedBy', who));
+	ELSIF NEW.edited_at IS DISTINCT FROM OLD.edited_at THEN
+		PERFORM rt_private.message_event('chat-message-edited', 'message-edited', NEW.room_id, NEW.seq,
+			jsonb_build_object('newContent', NEW.content, 'editedBy', who)
+				|| CASE WHEN NEW.metadata IS DISTINCT FROM OLD.metadata THEN jsonb_build_object('metadata', NEW.metadata) ELSE '{}' END);
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.messages_after_update() IS 'notes a change and emits chat-message-edited or chat-message-deleted';
+
+COMMENT ON TRIGGER rt_after_update ON rt.messages IS 'notes a change and emits chat-message-edited or chat-message-deleted';
 
 CREATE FUNCTION rt_private.messages_lose_order() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2453,7 +2475,27 @@ $$;
 
 COMMENT ON TRIGGER rt_before_insert ON rt.reactions IS 'refuses a reaction to a deleted message';
 
-COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'emits chat-message-reaction';
+CREATE OR REPLACE FUNCTION rt_private.reactions_after_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+BEGIN
+	IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
+		RETURN NULL; -- it went with its message, and is no change of its own
+	END IF;
+	IF NOT rt_private.is_applying() THEN
+		PERFORM rt_private.note_change(r.room_id, r.seq);
+	END IF;
+	PERFORM rt_private.message_event('chat-message-reaction', 'message-reaction', r.room_id, r.seq,
+		jsonb_build_object('emoji', r.emoji, 'userId', r.user_id, 'userName', rt_private.user_name(r.user_id),
+			'action', CASE TG_OP WHEN 'INSERT' THEN 'add' ELSE 'remove' END));
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.reactions_after_change() IS 'notes a change and emits chat-message-reaction';
+
+COMMENT ON TRIGGER rt_after_change ON rt.reactions IS 'notes a change and emits chat-message-reaction';
 
 COMMENT ON TRIGGER rt_before_update ON rt.reactions IS 'refuses to change a reaction';
 
@@ -2701,23 +2743,62 @@ CREATE TRIGGER rt_before_insert BEFORE INSERT ON rt_private.room_changes FOR EAC
 
 COMMENT ON TRIGGER rt_before_insert ON rt_private.room_changes IS 'lets a restore replace rows that its own triggers have stored';
 
-CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
+CREATE FUNCTION rt_private.number_change(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	number bigint;
 BEGIN
 	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
-	SELECT r.id, 1 FROM rt.rooms AS r WHERE r.id = note_change.room_id
+	SELECT r.id, 1 FROM rt.rooms AS r WHERE r.id = number_change.room_id
 	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + 1
 	RETURNING c.last_change INTO number;
 	IF number IS NOT NULL THEN
-		INSERT INTO rt_private.room_changes AS c (room_id, seq, change) VALUES (note_change.room_id, note_change.seq, number)
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change) VALUES (number_change.room_id, number_change.seq, number)
 		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = number;
 	END IF;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
+COMMENT ON FUNCTION rt_private.number_change(bigint, bigint) IS 'assigns the room''s next change number to a message';
+
+CREATE FUNCTION rt_private.number_changes(room_id bigint, seqs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
+	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = number_changes.room_id
+	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
+	RETURNING c.last_change - cardinality(seqs) INTO number;
+	IF number IS NOT NULL THEN
+		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
+		SELECT number_changes.room_id, s.seq, number + max(s.n) FROM unnest(seqs) WITH ORDINALITY AS s (seq, n) GROUP BY s.seq
+		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.number_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room, one to each change in their order';
+
+CREATE FUNCTION rt_private.note_change(room_id bigint, seq bigint) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_note_change';
+
+COMMENT ON FUNCTION rt_private.note_change(bigint, bigint) IS 'notes a changed message, to be numbered at commit';
+
+CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS boolean
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_note_changes';
+
+COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'notes changed messages of a room; true if the caller must see to it that they are numbered';
+
+CREATE FUNCTION rt_private.number_noted() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_number_noted';
+
+COMMENT ON FUNCTION rt_private.number_noted() IS 'numbers all changes that the transaction has noted';
+
+CREATE FUNCTION rt_private.row_changed() RETURNS trigger
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_row_changed';
+
+COMMENT ON FUNCTION rt_private.row_changed() IS 'numbers all changes that the transaction has noted';
 
 CREATE FUNCTION rt_private.last_change(room_id bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2728,42 +2809,16 @@ $$;
 
 COMMENT ON FUNCTION rt_private.last_change(bigint) IS 'number of a room''s last change, 0 if there was none';
 
-CREATE FUNCTION rt_private.message_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF NOT coalesce(current_setting('rt.suppress_events', true)::boolean, false) AND NOT rt_private.is_applying() THEN
-		PERFORM rt_private.note_change(NEW.room_id, NEW.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.message_changed() IS 'numbers an edit or a deletion';
-
 CREATE CONSTRAINT TRIGGER rt_changed AFTER UPDATE ON rt.messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	WHEN (OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.edited_at IS DISTINCT FROM NEW.edited_at)
-	EXECUTE FUNCTION rt_private.message_changed();
+	EXECUTE FUNCTION rt_private.row_changed();
 
-COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion';
-
-CREATE FUNCTION rt_private.reaction_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	r rt.reactions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
-BEGIN
-	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = r.room_id AND m.seq = r.seq) THEN
-		PERFORM rt_private.note_change(r.room_id, r.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.reaction_changed() IS 'numbers an added or removed reaction';
+COMMENT ON TRIGGER rt_changed ON rt.messages IS 'numbers an edit or a deletion, which rt_after_update has noted';
 
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.reactions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION rt_private.reaction_changed();
+	EXECUTE FUNCTION rt_private.row_changed();
 
-COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction';
+COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed reaction, which rt_after_change has noted';
 
 CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2858,6 +2913,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	at timestamptz := clock_timestamp();
 	who text := rt_private.actor();
+	room record;
 BEGIN
 	IF coalesce(current_setting('rt.suppress_events', true)::boolean, false) OR NOT EXISTS (SELECT FROM gone) THEN
 		RETURN NULL;
@@ -2875,10 +2931,15 @@ BEGIN
 	FROM (SELECT t.room_id, t.seq, t.sender_id FROM gone AS t
 		WHERE t.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = t.room_id)
 		ORDER BY t.room_id, t.seq) AS g;
-	INSERT INTO rt_private.pending_changes (xid, room_id, seqs)
-	SELECT pg_current_xact_id(), g.room_id, array_agg(g.seq ORDER BY g.seq) FROM gone AS g
-	WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
-	GROUP BY g.room_id;
+	FOR room IN
+		SELECT g.room_id, array_agg(g.seq ORDER BY g.seq) AS seqs FROM gone AS g
+		WHERE g.deleted_at IS NULL AND EXISTS (SELECT FROM rt.rooms AS r WHERE r.id = g.room_id)
+		GROUP BY g.room_id
+	LOOP
+		IF rt_private.note_changes(room.room_id, room.seqs) THEN
+			INSERT INTO rt_private.pending_changes (xid) VALUES (pg_current_xact_id());
+		END IF;
+	END LOOP;
 	RETURN NULL;
 END
 $$;
@@ -2906,53 +2967,22 @@ CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMEN
 COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
 
 CREATE UNLOGGED TABLE rt_private.pending_changes (
-	xid xid8 NOT NULL,
-	room_id bigint NOT NULL,
-	seqs bigint[] NOT NULL
+	xid xid8 NOT NULL
 );
 
 CREATE INDEX pending_changes_xid_idx ON rt_private.pending_changes (xid);
 
-COMMENT ON TABLE rt_private.pending_changes IS 'changed messages of open transactions, which get their numbers at commit';
+COMMENT ON TABLE rt_private.pending_changes IS 'open transactions with deletions that get their numbers at commit';
 
 COMMENT ON COLUMN rt_private.pending_changes.xid IS 'the transaction';
 
-COMMENT ON COLUMN rt_private.pending_changes.room_id IS 'the room';
-
-COMMENT ON COLUMN rt_private.pending_changes.seqs IS 'the messages';
-
 COMMENT ON INDEX rt_private.pending_changes_xid_idx IS 'finds the rows of a transaction';
-
-CREATE FUNCTION rt_private.note_changes(room_id bigint, seqs bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	number bigint;
-BEGIN
-	INSERT INTO rt_private.change_counters AS c (room_id, last_change)
-	SELECT r.id, cardinality(seqs) FROM rt.rooms AS r WHERE r.id = note_changes.room_id
-	ON CONFLICT ON CONSTRAINT change_counters_pkey DO UPDATE SET last_change = c.last_change + cardinality(seqs)
-	RETURNING c.last_change - cardinality(seqs) INTO number;
-	IF number IS NOT NULL THEN
-		INSERT INTO rt_private.room_changes AS c (room_id, seq, change)
-		SELECT note_changes.room_id, s.seq, number + s.n FROM unnest(seqs) WITH ORDINALITY AS s (seq, n)
-		ON CONFLICT ON CONSTRAINT room_changes_pkey DO UPDATE SET change = excluded.change;
-	END IF;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.note_changes(bigint, bigint[]) IS 'assigns the next change numbers to messages of a room';
 
 CREATE FUNCTION rt_private.pending_changes_number() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	room record;
 BEGIN
-	FOR room IN
-		WITH mine AS (DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid RETURNING p.room_id, p.seqs)
-		SELECT m.room_id, array_agg(DISTINCT s.seq) AS seqs FROM mine AS m, unnest(m.seqs) AS s (seq) GROUP BY m.room_id ORDER BY m.room_id
-	LOOP
-		PERFORM rt_private.note_changes(room.room_id, room.seqs);
-	END LOOP;
+	DELETE FROM rt_private.pending_changes AS p WHERE p.xid = NEW.xid;
+	PERFORM rt_private.number_noted();
 	RETURN NULL;
 END
 $$;
@@ -3532,6 +3562,9 @@ DECLARE
 	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
 BEGIN
 	IF EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
+		IF NOT rt_private.is_applying() THEN
+			PERFORM rt_private.note_change(p.room_id, p.seq);
+		END IF;
 		PERFORM rt_private.message_event('chat-message-pinned', 'message-pinned', p.room_id, p.seq,
 			jsonb_build_object('pinned', TG_OP = 'INSERT', 'by', CASE TG_OP WHEN 'INSERT' THEN coalesce(rt_private.actor(), p.pinned_by) ELSE rt_private.actor() END));
 	END IF;
@@ -3539,31 +3572,17 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.pins_after_change() IS 'emits chat-message-pinned';
+COMMENT ON FUNCTION rt_private.pins_after_change() IS 'notes a change and emits chat-message-pinned';
 
 CREATE TRIGGER rt_after_change AFTER INSERT OR DELETE ON rt.pins FOR EACH ROW
 	EXECUTE FUNCTION rt_private.pins_after_change();
 
-COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'emits chat-message-pinned';
-
-CREATE FUNCTION rt_private.pin_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	p rt.pins := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
-BEGIN
-	IF NOT rt_private.is_applying() AND EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = p.room_id AND m.seq = p.seq) THEN
-		PERFORM rt_private.note_change(p.room_id, p.seq);
-	END IF;
-	RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION rt_private.pin_changed() IS 'numbers an added or removed pin';
+COMMENT ON TRIGGER rt_after_change ON rt.pins IS 'notes a change and emits chat-message-pinned';
 
 CREATE CONSTRAINT TRIGGER rt_changed AFTER INSERT OR DELETE ON rt.pins DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION rt_private.pin_changed();
+	EXECUTE FUNCTION rt_private.row_changed();
 
-COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin';
+COMMENT ON TRIGGER rt_changed ON rt.pins IS 'numbers an added or removed pin, which rt_after_change has noted';
 
 COMMENT ON TABLE rt.threads IS 'messages with replies; maintained by triggers on rt.messages';
 
