@@ -23,6 +23,11 @@ const EMPTY = {
 const LATER_MS = 1000; // than the server a former transport is closed here
 const LOOK_MS = 50;
 
+// Optional: with this handler of import() bundlers warn where it is missing, and go on.
+function withoutMediasoup(cause) {
+  throw new Error('A meeting needs the package mediasoup-client', { cause });
+}
+
 // Until the consumer has something to see or to hear, or is closed.  A track is no longer muted with its first packet; a
 // picture may take several.
 async function arrival(consumer) {
@@ -220,7 +225,7 @@ export class Meeting extends Store {
     // No media worker: the meeting goes on without.
     if (!webrtcConfig.routerId) return;
     if (!this.#device) {
-      const { Device } = this.#client.mediasoup ?? await import('mediasoup-client');
+      const { Device } = this.#client.mediasoup ?? await import('mediasoup-client').catch(withoutMediasoup);
       this.#device = new Device(this.#client.device);
     }
     if (!this.#device.loaded) await this.#device.load({ routerRtpCapabilities: webrtcConfig.rtpCapabilities });

@@ -1,6 +1,7 @@
 // outbox.js: messages that wait to be sent.  Each has a clientId, by which the server knows it again: it may be sent as often as
 // it takes, by several tabs, and is stored once.  Those of a room are sent in their order.
 import { isTransient } from './errors.js';
+import { uuid } from './uuid.js';
 
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
 
@@ -29,7 +30,7 @@ export class Outbox {
 
   // Resolves with the message once the server has it.
   add(roomId, message) {
-    const item = { roomId, clientId: crypto.randomUUID(), createdAt: new Date().toISOString(), ...message };
+    const item = { roomId, clientId: uuid(), createdAt: new Date().toISOString(), ...message };
     this.#items = [...this.#items, item];
     this.#save(roomId);
     const sent = new Promise((resolve, reject) => { this.#waiting.set(item.clientId, { resolve, reject }); });

@@ -1,0 +1,63 @@
+// clients/js/README.md: its first page, bundled without mediasoup-client, in a browser.
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { Cluster } from '../clients/lib/cluster.mjs';
+import { launch, until } from './lib/browser.mjs';
+
+const path = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+let cluster, browser, server, folder;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rt-kit-page-'));
+  // As the demo has it.
+  cluster = await Cluster.start({ 'rt.cors_origins': '*', 'rt.media_workers': 0 });
+  for (const id of ['alice', 'bob']) await cluster.sql('SELECT rt.create_user($1, initcap($1), $2)', [id, `${id}-demo`]);
+  await cluster.room('General', 'alice', 'bob');
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await cluster?.stop();
+  await new Promise((resolve) => { if (server) server.close(resolve); else resolve(); });
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('it shows what is sent, and sends', async () => {
+  const readme = (await readFile(path('clients/js/README.md'), 'utf8')).split('\n## A first page\n')[1];
+  const block = (kind) => readme.match(new RegExp(`^\`\`\`${kind}\\n([^]*?)^\`\`\`$`, 'm'))[1];
+  const modules = join(folder, 'node_modules');
+  await mkdir(join(modules, '@pg-rt/client'), { recursive: true });
+  for (const name of ['src', 'package.json']) await symlink(path(`clients/js/${name}`), join(modules, '@pg-rt/client', name));
+  for (const name of await readdir(path('test/browser/node_modules'))) {
+    if (!/^\.|^mediasoup-client$/.test(name)) await symlink(path(`test/browser/node_modules/${name}`), join(modules, name));
+  }
+  await writeFile(join(folder, 'main.js'), block('js').replaceAll('http://localhost:4501', cluster.url));
+  const { outputFiles: [script], warnings } = await build({
+    entryPoints: [join(folder, 'main.js')], absWorkingDir: folder, preserveSymlinks: true, bundle: true, format: 'esm', write: false, outfile: 'app.js', logLevel: 'silent',
+  });
+  assert.ok(warnings.every(({ text }) => /mediasoup-client/.test(text)), JSON.stringify(warnings));
+  server = createServer((request, response) => {
+    const isScript = request.url === '/app.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    response.end(isScript ? script.text : block('html'));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const page = await (await browser.newContext()).newPage();
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(String(error)));
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  const sees = (...expected) => until(`${expected}`, async () => (await page.$$eval('li', (items) => items.map((item) => item.textContent))).join('|') === expected.join('|'));
+  await until('it has joined', async () => (await cluster.value('SELECT count(*) FROM rt.stat_connections WHERE rooms = 1')) === '1');
+  await cluster.insert('1', 'bob', '<b>hello</b>');
+  await sees('Bob: <b>hello</b>');
+  await page.getByLabel('Message').fill('and to you');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await sees('Bob: <b>hello</b>', 'Alice: and to you');
+  assert.deepEqual(problems, []);
+});
