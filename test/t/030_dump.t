@@ -14,6 +14,9 @@ use RtTest;
 my $cluster = RtTest->start(settings => { 'rt.gateway_workers' => 0, 'rt.media_workers' => 0 });
 
 $cluster->write_sample(50);
+# A message that is deleted by UPDATE keeps its reactions.
+$cluster->sql(q{INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (1, 6, 'bob', '👍')});
+$cluster->sql('UPDATE rt.messages SET deleted_at = clock_timestamp() WHERE room_id = 1 AND seq = 6');
 my $token = $cluster->sql("SELECT rt.issue_token('ann')");
 
 # All rows of all tables that are the users', as one text.
