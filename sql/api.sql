@@ -168,7 +168,7 @@ SELECT sid FROM rt_private.sessions WHERE user_id LIKE 'a-%' ORDER BY 1;
 -- what does not fit is not looked at, however often it is asked for
 INSERT INTO rt.messages (room_id, sender_id, metadata)
 SELECT :room, 'a-ann', jsonb_build_object('a', repeat('long', 10000)) FROM generate_series(1, 300);
-SET statement_timeout = '10s';
+SET statement_timeout = '60s';
 SELECT json_array_length(r -> 'rooms') AS rooms, r -> 'rooms' -> 0 ->> 'hasMore' AS first_has_more, r -> 'rooms' -> -1 ->> 'hasMore' AS last_has_more
 FROM rt_api.sync_rooms('a-ann', jsonb_build_object('rooms', (SELECT jsonb_agg(jsonb_build_object('roomId', :room, 'afterSeq', 0)) FROM generate_series(1, 1000)))) r;
 RESET statement_timeout;
