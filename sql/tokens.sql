@@ -141,7 +141,7 @@ SELECT rt.issue_token('tk-ann') AS ec_token \gset
 SELECT rt.verify_token(:'ec_token');
 SELECT public_key = pem('ec public') || E'\n' AS derived FROM rt_private.keys WHERE kid = 'tk-ec';
 -- The two numbers of the signature keep their leading zeros.
-SELECT count(*), bool_and(rt_private.jwt_is_signed(t, 'ES256', pem('ec public'))) AS good, min(length(t)) = max(length(t)) AS same
+SELECT count(*), bool_and(rt_private.jwt_is_signed(t, 'ES256', convert_to(pem('ec public'), 'UTF8'))) AS good, min(length(t)) = max(length(t)) AS same
 FROM (SELECT rt_private.jwt_sign('k', 'ES256', pem('ec'), '{"sub":"a"}') AS t FROM generate_series(1, 600)) s;
 
 -- What does not verify.
@@ -170,9 +170,9 @@ SELECT rt.verify_token('gIGC.e30.e30');
 -- A public key is no shared secret, whatever the token says.
 SELECT rt.verify_token(rt_private.jwt_sign('tk-rsa', 'HS256', public_key, '{"sub":"a"}')) FROM rt_private.keys WHERE kid = 'tk-rsa';
 SELECT rt.verify_token(rt_private.jwt_sign('tk-ec', 'HS256', public_key, '{"sub":"a"}')) FROM rt_private.keys WHERE kid = 'tk-ec';
-SELECT rt_private.jwt_is_signed(rt_private.jwt_sign('k', 'HS256', pem('ec public'), '{}'), 'ES256', pem('ec public'));
-SELECT rt_private.jwt_is_signed(:'rsa_token', 'ES256', pem('rsa public'));
-SELECT rt_private.jwt_is_signed(:'ec_token', 'RS256', pem('ec public'));
+SELECT rt_private.jwt_is_signed(rt_private.jwt_sign('k', 'HS256', pem('ec public'), '{}'), 'ES256', convert_to(pem('ec public'), 'UTF8'));
+SELECT rt_private.jwt_is_signed(:'rsa_token', 'ES256', convert_to(pem('rsa public'), 'UTF8'));
+SELECT rt_private.jwt_is_signed(:'ec_token', 'RS256', convert_to(pem('ec public'), 'UTF8'));
 CREATE EXTENSION IF NOT EXISTS pgcrypto SCHEMA public;
 -- A token may go without a kid.
 SELECT rt.verify_token(input || '.' || translate(encode(hmac(input, repeat('x', 48), 'sha384'), 'base64'), E'+/=\n', '-_'))

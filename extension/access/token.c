@@ -40,7 +40,7 @@ split(const text *token, struct rt_jws *jws)
 }
 
 /* rt_private.jwt_part(token text, part integer) RETURNS text: 1 the header, 2 the claims; NULL where it is no token.
- * An error where it is no text in UTF-8. */
+ * An error where it is no text in UTF-8, or beyond the limits of rt_jws_json_fits(). */
 Datum
 rt_jwt_part(PG_FUNCTION_ARGS)
 {
@@ -55,22 +55,26 @@ rt_jwt_part(PG_FUNCTION_ARGS)
 	if (len < 0)
 		PG_RETURN_NULL();
 	decoded[len] = '\0';
+	if (!rt_jws_json_fits(decoded))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("number out of range or JSON nested too deeply")));
 	PG_RETURN_TEXT_P(cstring_to_text(pg_any_to_server(decoded, len, PG_UTF8)));
 }
 
-/* rt_private.jwt_is_signed(token text, alg text, key text) RETURNS boolean */
+/* rt_private.jwt_is_signed(token text, alg text, key bytea) RETURNS boolean; key was text up to version 1.1, which
+ * lies in memory alike */
 Datum
 rt_jwt_is_signed(PG_FUNCTION_ARGS)
 {
 	const struct rt_jws_algorithm *algorithm = rt_key_algorithm(PG_GETARG_TEXT_PP(1));
-	text *key_text = PG_GETARG_TEXT_PP(2);
+	bytea *key_bytes = PG_GETARG_BYTEA_PP(2);
 	struct rt_jws_key *key;
 	struct rt_jws jws;
 	bool good;
 
 	if (!split(PG_GETARG_TEXT_PP(0), &jws))
 		PG_RETURN_BOOL(false);
-	key = rt_jws_key_new(algorithm, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text));
+	key = rt_jws_key_new(algorithm, VARDATA_ANY(key_bytes), VARSIZE_ANY_EXHDR(key_bytes));
 	good = key != NULL && rt_jws_key_has_signed(key, &jws);
 	rt_jws_key_free(key);
 	PG_RETURN_BOOL(good);

@@ -58,6 +58,30 @@ CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
 	FOR EACH ROW EXECUTE FUNCTION rt_private.user_names();
 COMMENT ON TRIGGER user_names ON rt.users IS 'normalizes usernames before they are stored';
 
+-- What the table's constraints refuse is refused here, before them: the server's own message about a constraint shows the whole row,
+-- and with it the hash of the password.  By its name it fires after user_names.
+CREATE FUNCTION rt_private.user_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.id IS NULL OR NEW.username IS NULL OR NEW.name IS NULL OR NEW.created_at IS NULL OR NEW.is_admin IS NULL THEN
+		RAISE EXCEPTION 'only the password of a user may be null' USING ERRCODE = 'not_null_violation';
+	ELSIF octet_length(NEW.id) NOT BETWEEN 1 AND 128 OR NEW.id ~ '[[:cntrl:]]' OR NEW.id IN ('.', '..') THEN
+		RAISE EXCEPTION 'invalid user id "%"', left(NEW.id, 128) USING ERRCODE = 'check_violation',
+			DETAIL = 'It must have 1 to 128 bytes, no control characters, and not be "." or "..".';
+	ELSIF octet_length(NEW.name) NOT BETWEEN 1 AND 512 THEN
+		RAISE EXCEPTION 'invalid name of user "%"', NEW.id USING ERRCODE = 'check_violation', DETAIL = 'It must have 1 to 512 bytes.';
+	ELSIF octet_length(NEW.username) NOT BETWEEN 1 AND 128 OR NEW.username ~ '[[:cntrl:][:space:]]' THEN
+		RAISE EXCEPTION 'invalid username "%"', left(NEW.username, 128) USING ERRCODE = 'check_violation',
+			DETAIL = 'It must have 1 to 128 bytes, without spaces.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION rt_private.user_check() IS 'refuses invalid users, without showing their password''s hash';
+CREATE TRIGGER user_names_check BEFORE INSERT OR UPDATE OF id, username, name, created_at, is_admin ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.user_check();
+COMMENT ON TRIGGER user_names_check ON rt.users IS 'refuses invalid users, without showing their password''s hash';
+
 -- ---- passwords -----------------------------------------------------------------------
 
 -- OWASP's least for bcrypt.  What is stored with less is hashed anew at the next login.

@@ -40,9 +40,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_part';
 COMMENT ON FUNCTION rt_private.jwt_part(text, integer) IS
 	'the text of a token''s header (1) or claims (2), unverified; NULL if it is no token';
 
-CREATE FUNCTION rt_private.jwt_is_signed(token text, alg text, key text) RETURNS boolean
+CREATE FUNCTION rt_private.jwt_is_signed(token text, alg text, key bytea) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_is_signed';
-COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, text) IS
+COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, bytea) IS
 	'whether a token has a valid signature by a key';
 
 CREATE FUNCTION rt_private.pem_public(alg text, pem text, is_private boolean) RETURNS text

@@ -12,6 +12,7 @@ CREATE TABLE rt_private.issuers (
 	username_claim text NOT NULL DEFAULT 'email',
 	admin_claim text,
 	admin_value text,
+	token_lifetime interval NOT NULL DEFAULT '30 days' CHECK (token_lifetime BETWEEN interval '1 second' AND interval '10 years'),
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
 );
@@ -25,6 +26,7 @@ COMMENT ON COLUMN rt_private.issuers.name_claim IS 'claim with a new user''s dis
 COMMENT ON COLUMN rt_private.issuers.username_claim IS 'claim with a new user''s username; if it is missing or taken, the id is used';
 COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'claim that makes a user an administrator; null: none';
 COMMENT ON COLUMN rt_private.issuers.admin_value IS 'value of that claim, or of one of its elements';
+COMMENT ON COLUMN rt_private.issuers.token_lifetime IS 'how long its tokens live at most: a token without iat counts as issued that long before exp';
 COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.issuers', '');
 
@@ -40,7 +42,7 @@ COMMENT ON TABLE rt_private.issuer_keys IS 'keys of issuers, from their JSON Web
 COMMENT ON COLUMN rt_private.issuer_keys.issuer IS 'the issuer';
 COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'key id (kid) in a token''s header; empty: the key has none';
 COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the only algorithm that the key is valid for';
-COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
+COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret in base64url';
 COMMENT ON COLUMN rt_private.issuer_keys.added_at IS 'when the key was added';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.issuer_keys', '');
 
@@ -116,15 +118,10 @@ DECLARE
 BEGIN
 	IF fault IS NULL AND jwk ->> 'kty' = 'oct' THEN
 		secret := rt_private.from_base64url(jwk ->> 'k');
-		IF octet_length(secret) < substr(alg, 3)::integer / 8 THEN
-			fault := format('It needs %s bytes at least.', substr(alg, 3)::integer / 8);
-		ELSE
-			BEGIN
-				key := convert_from(secret, 'UTF8');
-			EXCEPTION
-				WHEN data_exception THEN
-					fault := 'Its bytes are not a text in UTF-8.';
-			END;
+		IF octet_length(secret) NOT BETWEEN substr(alg, 3)::integer / 8 AND 1024 THEN
+			fault := format('It needs %s to 1024 bytes.', substr(alg, 3)::integer / 8);
+		ELSIF secret IS NOT NULL THEN
+			key := jwk ->> 'k';
 		END IF;
 	ELSIF fault IS NULL THEN
 		key := rt_private.jwk_public(alg, rt_private.from_base64url(coalesce(jwk ->> 'n', jwk ->> 'x')),
@@ -145,6 +142,7 @@ CREATE FUNCTION rt.set_jwks(issuer text, jwks jsonb) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	jwk jsonb;
+	nkeys integer;
 	wanted jsonb := '[]';
 BEGIN
 	IF jsonb_typeof(set_jwks.jwks -> 'keys') IS DISTINCT FROM 'array' THEN
@@ -155,23 +153,28 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'issuer "%" not found', set_jwks.issuer USING ERRCODE = 'RT404', HINT = 'Run rt.add_issuer() first.';
 	END IF;
+	IF EXISTS (SELECT FROM jsonb_array_elements(set_jwks.jwks -> 'keys') AS e WHERE jsonb_typeof(e -> 'kty') IS DISTINCT FROM 'string') THEN
+		RAISE EXCEPTION 'the key set has an element that is not a JSON Web Key' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be an object with a "kty".';
+	END IF;
+	nkeys := (SELECT count(*) FROM jsonb_array_elements(set_jwks.jwks -> 'keys') AS e WHERE rt_private.jwk_alg(e) IS NOT NULL);
+	IF nkeys NOT BETWEEN 1 AND 50 THEN
+		RAISE EXCEPTION 'the key set has % keys that can verify tokens', nkeys
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
+	END IF;
 	FOR jwk IN SELECT jsonb_array_elements(set_jwks.jwks -> 'keys')
 	LOOP
 		CONTINUE WHEN rt_private.jwk_alg(jwk) IS NULL;
 		wanted := wanted || jsonb_build_object('kid', coalesce(jwk ->> 'kid', ''), 'alg', rt_private.jwk_alg(jwk),
 			'key', rt_private.jwk_key(jwk));
 	END LOOP;
-	IF jsonb_array_length(wanted) NOT BETWEEN 1 AND 50 THEN
-		RAISE EXCEPTION 'the key set has % keys that can verify tokens', jsonb_array_length(wanted)
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
-	END IF;
 	DELETE FROM rt_private.issuer_keys AS k WHERE k.issuer = set_jwks.issuer
 		AND NOT EXISTS (SELECT FROM jsonb_array_elements(wanted) AS w WHERE (w ->> 'kid', w ->> 'alg', w ->> 'key') = (k.kid, k.alg, k.key));
 	INSERT INTO rt_private.issuer_keys (issuer, kid, alg, key)
 	SELECT set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key' FROM jsonb_array_elements(wanted) AS w
 	WHERE NOT EXISTS (SELECT FROM rt_private.issuer_keys AS k WHERE (k.issuer, k.kid, k.alg, k.key)
 		= (set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key'));
-	RETURN jsonb_array_length(wanted);
+	RETURN nkeys;
 EXCEPTION
 	WHEN unique_violation THEN
 		RAISE EXCEPTION 'two keys of the key set have the same kid and algorithm' USING ERRCODE = 'invalid_parameter_value';
@@ -182,17 +185,17 @@ COMMENT ON FUNCTION rt.set_jwks(text, jsonb) IS
 
 CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_claim text DEFAULT 'sub', create_users boolean DEFAULT false,
 	authorized_parties text[] DEFAULT NULL, name_claim text DEFAULT 'name', username_claim text DEFAULT 'email',
-	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL) RETURNS void
+	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL, token_lifetime interval DEFAULT '30 days') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
-		admin_claim, admin_value)
+		admin_claim, admin_value, token_lifetime)
 	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,
-		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value);
+		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value, add_issuer.token_lifetime);
 	PERFORM rt.set_jwks(add_issuer.issuer, add_issuer.jwks);
 END
 $$;
-COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
+COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text, interval) IS
 	'adds an identity provider, whose tokens for one of the audiences are accepted; '
 	'user_claim names the user, who is created if create_users is true';
 
@@ -217,6 +220,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'issuers', (SELECT coalesce(json_agg(json_build_object('issuer', i.issuer, 'audiences', i.audiences, 'userClaim', i.user_claim,
 			'createUsers', i.create_users, 'authorizedParties', i.authorized_parties, 'nameClaim', i.name_claim,
 			'usernameClaim', i.username_claim, 'adminClaim', i.admin_claim, 'adminValue', i.admin_value,
+			'tokenLifetimeS', extract(epoch FROM i.token_lifetime),
 			'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', k.key) ORDER BY k.kid, k.alg), '[]')
 				FROM rt_private.issuer_keys AS k WHERE k.issuer = i.issuer)) ORDER BY i.issuer), '[]')
 			FROM rt_private.issuers AS i))

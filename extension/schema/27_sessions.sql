@@ -51,7 +51,7 @@ CREATE TABLE rt_private.token_floors (
 );
 COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refused';
 COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have a later iat';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have been issued later';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
 -- Ids that are free again: tokens without sid that were issued until then are not those of whoever has the id later.  By digest,

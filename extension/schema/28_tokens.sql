@@ -130,7 +130,8 @@ BEGIN
 	END IF;
 	SELECT t.* INTO k FROM rt_private.issuer_keys AS t
 	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
-	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg, k.key) THEN
+	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg,
+		CASE WHEN k.alg LIKE 'HS%' THEN rt_private.from_base64url(k.key) ELSE convert_to(k.key, 'UTF8') END) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Key "%s" has not signed it.', k.kid));
 	ELSIF NOT rt_private.audience_fits(claims -> 'aud', i.audiences) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "aud" is %s, and must have one of %s.',
@@ -154,7 +155,7 @@ BEGIN
 	-- Without a kid, whichever key fits: there are few.
 	PERFORM FROM rt_private.keys AS k
 	WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
-		AND rt_private.jwt_is_signed(check_own.token, k.alg, coalesce(k.secret, k.public_key));
+		AND rt_private.jwt_is_signed(check_own.token, k.alg, convert_to(coalesce(k.secret, k.public_key), 'UTF8'));
 	IF NOT FOUND THEN
 		PERFORM rt_private.refuse_token('invalid token', format('No key in use of algorithm %s and kid %s has signed it.',
 			coalesce((header -> 'alg')::text, '(none)'), coalesce((header -> 'kid')::text, '(none)')));
@@ -163,8 +164,24 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that is not signed by one of our keys';
 
+-- When a token was issued, of those whose times are right.  One that does not say was issued at nbf, or at the earliest one
+-- lifetime before its end, whichever is later.  If that is still to come, the issuer's tokens live longer than it says, and
+-- nothing is known: 0.
+CREATE FUNCTION rt_private.issued_at(claims jsonb, token_lifetime interval) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at_the_earliest numeric := (claims ->> 'exp')::numeric - extract(epoch FROM coalesce(token_lifetime, interval '30 days'))::numeric;
+BEGIN
+	IF at_the_earliest > extract(epoch FROM clock_timestamp())::numeric THEN
+		at_the_earliest := 0;
+	END IF;
+	RETURN coalesce((claims ->> 'iat')::numeric, greatest((claims ->> 'nbf')::numeric, at_the_earliest));
+END
+$$;
+COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or what else its times say';
+
 -- A session of ours that has been revoked, or a token from before all of the user's were refused.
-CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb) RETURNS void
+CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb, token_lifetime interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF claims ? 'sid' AND NOT claims ? 'iss' THEN
@@ -172,12 +189,12 @@ BEGIN
 			PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
 		END IF;
 	ELSIF EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
-		AND coalesce((claims ->> 'iat')::numeric, 0) <= floor(extract(epoch FROM f.issued_after))) THEN
+		AND rt_private.issued_at(claims, token_lifetime) <= floor(extract(epoch FROM f.issued_after))) THEN
 		PERFORM rt_private.refuse_token('invalid token', 'It was issued before the user''s sessions were revoked.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_revoked(text, jsonb) IS 'refuses a token that has been revoked';
+COMMENT ON FUNCTION rt_private.check_revoked(text, jsonb, interval) IS 'refuses a token that has been revoked';
 
 CREATE FUNCTION rt_private.check_token(token text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -191,6 +208,8 @@ BEGIN
 		header := rt_private.jwt_part(check_token.token, 1);
 		claims := rt_private.jwt_part(check_token.token, 2);
 	EXCEPTION
+		WHEN numeric_value_out_of_range THEN
+			PERFORM rt_private.refuse_token('invalid token', 'It has a number beyond the range of a double, or is nested too deeply.');
 		-- What is not JSON, or not even text, is no token.
 		WHEN data_exception OR program_limit_exceeded THEN
 			claims := NULL;
@@ -214,7 +233,7 @@ BEGIN
 	IF jsonb_typeof(claims -> user_claim) IS DISTINCT FROM 'string' OR claims ->> user_claim = '' THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is missing or not a text.', user_claim));
 	END IF;
-	PERFORM rt_private.check_revoked(claims ->> user_claim, claims);
+	PERFORM rt_private.check_revoked(claims ->> user_claim, claims, i.token_lifetime);
 	RETURN claims ->> user_claim;
 END
 $$;

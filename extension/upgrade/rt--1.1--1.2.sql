@@ -66,6 +66,7 @@ DROP POLICY messages_read ON rt.messages;
 DROP POLICY messages_send ON rt.messages;
 DROP INDEX rt.messages_search_idx;
 DROP INDEX rt.audit_logins;
+DROP FUNCTION rt_private.jwt_is_signed(text, text, text);
 DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
@@ -505,6 +506,31 @@ CREATE TRIGGER user_names BEFORE INSERT OR UPDATE OF username ON rt.users
 
 COMMENT ON TRIGGER user_names ON rt.users IS 'normalizes usernames before they are stored';
 
+CREATE FUNCTION rt_private.user_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NEW.id IS NULL OR NEW.username IS NULL OR NEW.name IS NULL OR NEW.created_at IS NULL OR NEW.is_admin IS NULL THEN
+		RAISE EXCEPTION 'only the password of a user may be null' USING ERRCODE = 'not_null_violation';
+	ELSIF octet_length(NEW.id) NOT BETWEEN 1 AND 128 OR NEW.id ~ '[[:cntrl:]]' OR NEW.id IN ('.', '..') THEN
+		RAISE EXCEPTION 'invalid user id "%"', left(NEW.id, 128) USING ERRCODE = 'check_violation',
+			DETAIL = 'It must have 1 to 128 bytes, no control characters, and not be "." or "..".';
+	ELSIF octet_length(NEW.name) NOT BETWEEN 1 AND 512 THEN
+		RAISE EXCEPTION 'invalid name of user "%"', NEW.id USING ERRCODE = 'check_violation', DETAIL = 'It must have 1 to 512 bytes.';
+	ELSIF octet_length(NEW.username) NOT BETWEEN 1 AND 128 OR NEW.username ~ '[[:cntrl:][:space:]]' THEN
+		RAISE EXCEPTION 'invalid username "%"', left(NEW.username, 128) USING ERRCODE = 'check_violation',
+			DETAIL = 'It must have 1 to 128 bytes, without spaces.';
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.user_check() IS 'refuses invalid users, without showing their password''s hash';
+
+CREATE TRIGGER user_names_check BEFORE INSERT OR UPDATE OF id, username, name, created_at, is_admin ON rt.users
+	FOR EACH ROW EXECUTE FUNCTION rt_private.user_check();
+
+COMMENT ON TRIGGER user_names_check ON rt.users IS 'refuses invalid users, without showing their password''s hash';
+
 CREATE FUNCTION rt_private.least_password_cost() RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT 10 $$;
 
@@ -656,7 +682,10 @@ COMMENT ON FUNCTION rt_private.random_text(integer) IS 'random bytes in base64ur
 
 COMMENT ON FUNCTION rt_private.jwt_sign(text, text, text, json) IS 'signs a token with the given claims';
 
-COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, text) IS
+CREATE FUNCTION rt_private.jwt_is_signed(token text, alg text, key bytea) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_jwt_is_signed';
+
+COMMENT ON FUNCTION rt_private.jwt_is_signed(text, text, bytea) IS
 	'whether a token has a valid signature by a key';
 
 CREATE OR REPLACE FUNCTION rt.add_key(kid text, alg text, key text, can_sign boolean DEFAULT false) RETURNS void
@@ -749,6 +778,7 @@ CREATE TABLE rt_private.issuers (
 	username_claim text NOT NULL DEFAULT 'email',
 	admin_claim text,
 	admin_value text,
+	token_lifetime interval NOT NULL DEFAULT '30 days' CHECK (token_lifetime BETWEEN interval '1 second' AND interval '10 years'),
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT issuers_admin CHECK ((admin_claim IS NULL) = (admin_value IS NULL))
 );
@@ -773,6 +803,8 @@ COMMENT ON COLUMN rt_private.issuers.admin_claim IS 'claim that makes a user an 
 
 COMMENT ON COLUMN rt_private.issuers.admin_value IS 'value of that claim, or of one of its elements';
 
+COMMENT ON COLUMN rt_private.issuers.token_lifetime IS 'how long its tokens live at most: a token without iat counts as issued that long before exp';
+
 COMMENT ON COLUMN rt_private.issuers.created_at IS 'when the issuer was added';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.issuers', '');
@@ -794,7 +826,7 @@ COMMENT ON COLUMN rt_private.issuer_keys.kid IS 'key id (kid) in a token''s head
 
 COMMENT ON COLUMN rt_private.issuer_keys.alg IS 'the only algorithm that the key is valid for';
 
-COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret';
+COMMENT ON COLUMN rt_private.issuer_keys.key IS 'the public key as PEM, or the shared secret in base64url';
 
 COMMENT ON COLUMN rt_private.issuer_keys.added_at IS 'when the key was added';
 
@@ -876,15 +908,10 @@ DECLARE
 BEGIN
 	IF fault IS NULL AND jwk ->> 'kty' = 'oct' THEN
 		secret := rt_private.from_base64url(jwk ->> 'k');
-		IF octet_length(secret) < substr(alg, 3)::integer / 8 THEN
-			fault := format('It needs %s bytes at least.', substr(alg, 3)::integer / 8);
-		ELSE
-			BEGIN
-				key := convert_from(secret, 'UTF8');
-			EXCEPTION
-				WHEN data_exception THEN
-					fault := 'Its bytes are not a text in UTF-8.';
-			END;
+		IF octet_length(secret) NOT BETWEEN substr(alg, 3)::integer / 8 AND 1024 THEN
+			fault := format('It needs %s to 1024 bytes.', substr(alg, 3)::integer / 8);
+		ELSIF secret IS NOT NULL THEN
+			key := jwk ->> 'k';
 		END IF;
 	ELSIF fault IS NULL THEN
 		key := rt_private.jwk_public(alg, rt_private.from_base64url(coalesce(jwk ->> 'n', jwk ->> 'x')),
@@ -904,6 +931,7 @@ CREATE FUNCTION rt.set_jwks(issuer text, jwks jsonb) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	jwk jsonb;
+	nkeys integer;
 	wanted jsonb := '[]';
 BEGIN
 	IF jsonb_typeof(set_jwks.jwks -> 'keys') IS DISTINCT FROM 'array' THEN
@@ -914,23 +942,28 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'issuer "%" not found', set_jwks.issuer USING ERRCODE = 'RT404', HINT = 'Run rt.add_issuer() first.';
 	END IF;
+	IF EXISTS (SELECT FROM jsonb_array_elements(set_jwks.jwks -> 'keys') AS e WHERE jsonb_typeof(e -> 'kty') IS DISTINCT FROM 'string') THEN
+		RAISE EXCEPTION 'the key set has an element that is not a JSON Web Key' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be an object with a "kty".';
+	END IF;
+	nkeys := (SELECT count(*) FROM jsonb_array_elements(set_jwks.jwks -> 'keys') AS e WHERE rt_private.jwk_alg(e) IS NOT NULL);
+	IF nkeys NOT BETWEEN 1 AND 50 THEN
+		RAISE EXCEPTION 'the key set has % keys that can verify tokens', nkeys
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
+	END IF;
 	FOR jwk IN SELECT jsonb_array_elements(set_jwks.jwks -> 'keys')
 	LOOP
 		CONTINUE WHEN rt_private.jwk_alg(jwk) IS NULL;
 		wanted := wanted || jsonb_build_object('kid', coalesce(jwk ->> 'kid', ''), 'alg', rt_private.jwk_alg(jwk),
 			'key', rt_private.jwk_key(jwk));
 	END LOOP;
-	IF jsonb_array_length(wanted) NOT BETWEEN 1 AND 50 THEN
-		RAISE EXCEPTION 'the key set has % keys that can verify tokens', jsonb_array_length(wanted)
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It must have 1 to 50 keys of kind RSA, EC, OKP or oct.';
-	END IF;
 	DELETE FROM rt_private.issuer_keys AS k WHERE k.issuer = set_jwks.issuer
 		AND NOT EXISTS (SELECT FROM jsonb_array_elements(wanted) AS w WHERE (w ->> 'kid', w ->> 'alg', w ->> 'key') = (k.kid, k.alg, k.key));
 	INSERT INTO rt_private.issuer_keys (issuer, kid, alg, key)
 	SELECT set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key' FROM jsonb_array_elements(wanted) AS w
 	WHERE NOT EXISTS (SELECT FROM rt_private.issuer_keys AS k WHERE (k.issuer, k.kid, k.alg, k.key)
 		= (set_jwks.issuer, w ->> 'kid', w ->> 'alg', w ->> 'key'));
-	RETURN jsonb_array_length(wanted);
+	RETURN nkeys;
 EXCEPTION
 	WHEN unique_violation THEN
 		RAISE EXCEPTION 'two keys of the key set have the same kid and algorithm' USING ERRCODE = 'invalid_parameter_value';
@@ -942,18 +975,18 @@ COMMENT ON FUNCTION rt.set_jwks(text, jsonb) IS
 
 CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_claim text DEFAULT 'sub', create_users boolean DEFAULT false,
 	authorized_parties text[] DEFAULT NULL, name_claim text DEFAULT 'name', username_claim text DEFAULT 'email',
-	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL) RETURNS void
+	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL, token_lifetime interval DEFAULT '30 days') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
-		admin_claim, admin_value)
+		admin_claim, admin_value, token_lifetime)
 	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,
-		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value);
+		add_issuer.name_claim, add_issuer.username_claim, add_issuer.admin_claim, add_issuer.admin_value, add_issuer.token_lifetime);
 	PERFORM rt.set_jwks(add_issuer.issuer, add_issuer.jwks);
 END
 $$;
 
-COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text) IS
+COMMENT ON FUNCTION rt.add_issuer(text, text[], jsonb, text, boolean, text[], text, text, text, text, interval) IS
 	'adds an identity provider, whose tokens for one of the audiences are accepted; '
 	'user_claim names the user, who is created if create_users is true';
 
@@ -978,6 +1011,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'issuers', (SELECT coalesce(json_agg(json_build_object('issuer', i.issuer, 'audiences', i.audiences, 'userClaim', i.user_claim,
 			'createUsers', i.create_users, 'authorizedParties', i.authorized_parties, 'nameClaim', i.name_claim,
 			'usernameClaim', i.username_claim, 'adminClaim', i.admin_claim, 'adminValue', i.admin_value,
+			'tokenLifetimeS', extract(epoch FROM i.token_lifetime),
 			'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', k.key) ORDER BY k.kid, k.alg), '[]')
 				FROM rt_private.issuer_keys AS k WHERE k.issuer = i.issuer)) ORDER BY i.issuer), '[]')
 			FROM rt_private.issuers AS i))
@@ -1061,7 +1095,7 @@ COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refuse
 
 COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have a later iat';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have been issued later';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
@@ -1490,7 +1524,8 @@ BEGIN
 	END IF;
 	SELECT t.* INTO k FROM rt_private.issuer_keys AS t
 	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
-	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg, k.key) THEN
+	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg,
+		CASE WHEN k.alg LIKE 'HS%' THEN rt_private.from_base64url(k.key) ELSE convert_to(k.key, 'UTF8') END) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Key "%s" has not signed it.', k.kid));
 	ELSIF NOT rt_private.audience_fits(claims -> 'aud', i.audiences) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "aud" is %s, and must have one of %s.',
@@ -1514,7 +1549,7 @@ BEGIN
 	-- Without a kid, whichever key fits: there are few.
 	PERFORM FROM rt_private.keys AS k
 	WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
-		AND rt_private.jwt_is_signed(check_own.token, k.alg, coalesce(k.secret, k.public_key));
+		AND rt_private.jwt_is_signed(check_own.token, k.alg, convert_to(coalesce(k.secret, k.public_key), 'UTF8'));
 	IF NOT FOUND THEN
 		PERFORM rt_private.refuse_token('invalid token', format('No key in use of algorithm %s and kid %s has signed it.',
 			coalesce((header -> 'alg')::text, '(none)'), coalesce((header -> 'kid')::text, '(none)')));
@@ -1524,7 +1559,21 @@ $$;
 
 COMMENT ON FUNCTION rt_private.check_own(text, jsonb, jsonb) IS 'refuses a token that is not signed by one of our keys';
 
-CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb) RETURNS void
+CREATE FUNCTION rt_private.issued_at(claims jsonb, token_lifetime interval) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at_the_earliest numeric := (claims ->> 'exp')::numeric - extract(epoch FROM coalesce(token_lifetime, interval '30 days'))::numeric;
+BEGIN
+	IF at_the_earliest > extract(epoch FROM clock_timestamp())::numeric THEN
+		at_the_earliest := 0;
+	END IF;
+	RETURN coalesce((claims ->> 'iat')::numeric, greatest((claims ->> 'nbf')::numeric, at_the_earliest));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or what else its times say';
+
+CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb, token_lifetime interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF claims ? 'sid' AND NOT claims ? 'iss' THEN
@@ -1532,13 +1581,13 @@ BEGIN
 			PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
 		END IF;
 	ELSIF EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
-		AND coalesce((claims ->> 'iat')::numeric, 0) <= floor(extract(epoch FROM f.issued_after))) THEN
+		AND rt_private.issued_at(claims, token_lifetime) <= floor(extract(epoch FROM f.issued_after))) THEN
 		PERFORM rt_private.refuse_token('invalid token', 'It was issued before the user''s sessions were revoked.');
 	END IF;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_revoked(text, jsonb) IS 'refuses a token that has been revoked';
+COMMENT ON FUNCTION rt_private.check_revoked(text, jsonb, interval) IS 'refuses a token that has been revoked';
 
 CREATE FUNCTION rt_private.check_token(token text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1552,6 +1601,8 @@ BEGIN
 		header := rt_private.jwt_part(check_token.token, 1);
 		claims := rt_private.jwt_part(check_token.token, 2);
 	EXCEPTION
+		WHEN numeric_value_out_of_range THEN
+			PERFORM rt_private.refuse_token('invalid token', 'It has a number beyond the range of a double, or is nested too deeply.');
 		-- What is not JSON, or not even text, is no token.
 		WHEN data_exception OR program_limit_exceeded THEN
 			claims := NULL;
@@ -1575,7 +1626,7 @@ BEGIN
 	IF jsonb_typeof(claims -> user_claim) IS DISTINCT FROM 'string' OR claims ->> user_claim = '' THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is missing or not a text.', user_claim));
 	END IF;
-	PERFORM rt_private.check_revoked(claims ->> user_claim, claims);
+	PERFORM rt_private.check_revoked(claims ->> user_claim, claims, i.token_lifetime);
 	RETURN claims ->> user_claim;
 END
 $$;

@@ -214,6 +214,10 @@ test('the page\'s trigger keeps rt.users in step with a table of the business, a
   const [{ id }] = await as('app_owner', "INSERT INTO app.customers (email, full_name) VALUES ('cora@example.com', 'Cora C.') RETURNING id");
   await as('app_owner', "UPDATE app.customers SET email = 'cora.new@example.com', full_name = 'Cora N.' WHERE id = $1", [id]);
   assert.deepEqual((await known())[0], { id, username: 'cora.new@example.com', name: 'Cora N.' });
+  const uuid = '7d5e0c2e-5b1c-4f0a-9a6e-0d6a3a1f6d11';
+  await as('app_owner', 'UPDATE app.customers SET id = $2 WHERE id = $1', [id, uuid]);
+  assert.deepEqual((await known())[0], { id: uuid, username: 'cora.new@example.com', name: 'Cora N.' });
+  await as('app_owner', 'UPDATE app.customers SET id = $2 WHERE id = $1', [uuid, id]);
   const [{ issue_token: token }] = await as('app_backend', issue, [id]);
   const { status, body } = await me(token);
   assert.deepEqual([status, body.data.id, body.data.username], [200, id, 'cora.new@example.com']);
@@ -309,6 +313,74 @@ describe('other issuers', () => {
       for (const name of ['nbf', 'iat']) assert.equal(await judge(await written(name, text)), 200, `${name} ${text}`);
     }
     for (const text of ['9007199254740991', '9e15', `${now() + 60}.25`]) assert.equal(await judge(await written('exp', text)), 200, `exp ${text}`);
+  });
+
+  test('claims that are odd: both take them, or both refuse them', async () => {
+    const deep = (n) => '['.repeat(n) + ']'.repeat(n);
+    const right = ['9223372036854775807', '9223372036854775808', '-9223372036854775809', '9'.repeat(300), '1e308', '1e-400', '0e400', `0.${'1'.repeat(400)}`, deep(90),
+      '"[[{{ 1e999"', '"\\"[1e999"', '{"1e999":"\\\\"}'];
+    const wrong = ['1e309', '-1e309', '1.8e308', '1e400', '[{"y":[1e400]}]', '1E400', '9'.repeat(310), '1e-401', '0e401', '1e-20000', '1e99999999999999999999', '1e-99999999999999999999',
+      deep(200), deep(2500), '{"a":'.repeat(200) + '1' + '}'.repeat(200), '"\\u0000"', '"\\ud800"', '01', '+1', '.5', '1.', 'NaN', '0x1p99999', '-'];
+    for (const text of right) assert.equal(await judge(await written('x', text)), 200, text);
+    for (const text of wrong) assert.equal(await judge(await written('x', text)), 401, text);
+    await assert.rejects(cluster.sql('SELECT rt.verify_token($1)', [await written('x', '1e400')]), (error) => /beyond the range of a double/.test(error.detail));
+    const header = (text) => `${Buffer.from(`{"alg":"ES256","kid":"kid/ES256=","x":${text}}`).toString('base64url')}.e30.AAAA`;
+    for (const text of ['1e400', deep(2500)]) assert.equal(await judge(header(text)), 401, text);
+  });
+
+  test('a shared secret of any bytes, in a key set beside other keys', async () => {
+    const secret = Buffer.from([0, 255, 254, 128, ...Array(60).keys()]);
+    const issuer = 'https://shares.example.com';
+    const jwks = { keys: [{ kty: 'oct', kid: 's', alg: 'HS256', k: secret.toString('base64url') }, { kty: 'oct', kid: 't', k: Buffer.alloc(32, 'text').toString('base64url') },
+      { ...await jose.exportJWK(keys.other.publicKey), kid: 'o' }] };
+    await cluster.sql('SELECT rt.add_issuer($1, $2, $3)', [issuer, [AUDIENCE], jwks]);
+    const made = (kid, key, alg = 'HS256') => new jose.SignJWT({ iss: issuer, aud: AUDIENCE, sub: 'alice', exp: now() + 300 }).setProtectedHeader({ alg, kid }).sign(key);
+    await until(async () => (await me(await made('s', secret))).status === 200, 'the gateways know the issuer');
+    for (const good of [await made('s', secret), await made('t', Buffer.alloc(32, 'text')), await made('o', keys.other.privateKey, 'ES256')])
+      await until(async () => (await judge(good)) === 200, 'taken');
+    for (const wrong of [await made('s', secret.subarray(1)), await made('s', Buffer.from(jwks.keys[0].k)), await made('t', secret), await made('o', secret)])
+      assert.equal(await judge(wrong), 401);
+    for (const k of [Buffer.alloc(31, 'x').toString('base64url'), Buffer.alloc(1025, 'x').toString('base64url'), '!', '', 7, undefined])
+      await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', [issuer, { keys: [{ kty: 'oct', k }] }]), /cannot be used/, `${k}`);
+  });
+
+  test('a token that does not say when it was issued is older than a revocation or deletion only as long as it can be', async () => {
+    const issuer = 'https://undated.example.com';
+    await cluster.sql("SELECT rt.add_issuer($1, $2, $3, create_users => true, token_lifetime => '10 minutes')",
+      [issuer, [AUDIENCE], { keys: [{ ...await jose.exportJWK(keys.other.publicKey), kid: 'o' }] }]);
+    const made = (sub, claims) => token({ key: 'other', header: { kid: 'o' }, claims: { iss: issuer, sub, iat: undefined, ...claims } });
+    await until(async () => (await me(await made('una', {}))).status === 200, 'the gateways know the issuer');
+    // Half of its life is over, or all but a second of it lies ahead; the third lives longer than the issuer says.
+    const old = (sub) => Promise.all([{ exp: now() + 300 }, { exp: now() + 599 }, { exp: now() + 7200 }, { nbf: now() - 1 }].map((claims) => made(sub, claims)));
+    const refused = async (sub, ends) => {
+      const tokens = await old(sub);
+      for (const one of tokens) assert.equal((await me(one)).status, 200);
+      await ends(sub);
+      for (const one of tokens) {
+        await until(async () => (await me(one)).status === 401, 'it is refused');
+        assert.match((await refusal(dial(cluster, one))).message, /^(Invalid token|User not found)$/);
+      }
+    };
+    // As if the end had been five minutes ago: what was issued since is taken.
+    const taken = async (sub) => {
+      for (const later of [{ exp: now() + 590 }, { nbf: now() - 100 }]) {
+        const fresh = await made(sub, later);
+        await until(async () => (await me(fresh)).status === 200, 'a later one is taken');
+        assert.equal(await cluster.value('SELECT rt.verify_token($1)', [fresh]), sub);
+      }
+      for (const wrong of [{ exp: now() + 200 }, { exp: now() + 7200 }, { nbf: now() - 400, exp: now() + 200 }]) {
+        const one = await made(sub, wrong);
+        await until(async () => (await me(one)).status === 401, 'an older one, and one that lives too long, are not');
+        assert.equal(await judge(one), 401);
+      }
+    };
+    await refused('deleted', (sub) => cluster.sql('DELETE FROM rt.users WHERE id = $1', [sub]));
+    await cluster.sql("UPDATE rt_private.deleted_users SET deleted_at = now() - interval '5 minutes' WHERE digest = rt_private.user_digest('deleted')");
+    await taken('deleted');
+    await refused('revoked', (sub) => cluster.sql('SELECT rt.revoke_sessions($1)', [sub]));
+    await cluster.sql(`INSERT INTO rt_private.token_floors VALUES ('una', now() - interval '5 minutes')`);
+    await cluster.sql(`SELECT rt_private.tell_revoked('una', '{}', NULL, now() - interval '5 minutes')`);
+    await taken('una');
   });
 
   // Each dimension has what is right and what is wrong; an algorithm is right with its own key.
@@ -488,6 +560,12 @@ describe('other issuers', () => {
     assert.notEqual(await follow(), 0);
     assert.equal((await me(made)).status, 200);
     server.close();
+    // What the page says of sets that have a key for encryption too.
+    const [, filter] = page.match(/^ {4}(jsonb_build_object\('keys'.*)$/m);
+    const encrypts = await jose.exportJWK((await jose.generateKeyPair('RSA-OAEP', { extractable: true })).publicKey);
+    const set = JSON.stringify({ keys: [{ ...encrypts, kid: 'e', use: 'enc', alg: 'RSA-OAEP' }, { ...jwk, kid: 'fetched' }, { ...jwk, kid: 'second', use: 'sig' }] });
+    await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', [issuer, set]), /cannot be used/);
+    assert.equal(await cluster.value(`SELECT rt.set_jwks($1, ${filter.replace(":'jwks'", '$2')})`, [issuer, set]), 2);
   });
 
   test('a key set that is broken is refused whole, with what is wrong', async () => {
@@ -498,6 +576,8 @@ describe('other issuers', () => {
       [{ keys: [{ ...ec, use: 'enc' }] }, 'cannot be used'], [{ keys: [short] }, 'does not fit'], [{ keys: [secret] }, 'cannot be used'],
       [{ keys: [{ ...ec, alg: 'ES384' }] }, 'cannot be used'], [{ keys: [{ ...ec, key_ops: ['sign'] }] }, 'cannot be used'], [{ keys: [ec, ec] }, 'same kid']];
     for (const ops of ['verify', { verify: true }, ['verify', 1], [['verify']], ['verify', null], [], null, true]) cases.push([{ keys: [{ ...ec, key_ops: ops }] }, 'cannot be used']);
+    for (const element of [1, null, 'x', [], {}, { kid: 'a' }, { kty: 7 }]) cases.push([{ keys: [ec, element] }, 'not a JSON Web Key']);
+    cases.push([{ keys: Array.from({ length: 5000 }, (_, i) => ({ ...ec, kid: `${i}` })) }, '5000 keys']);
     // RSA exponents 0, 1, 2, 65536, 2^64 + 1, and one as long as the modulus.
     const rsa = await jose.exportJWK(keys.RS256.publicKey);
     for (const e of ['AA', 'AQ', 'Ag', 'AQAA', 'AQAAAAAAAAAB', rsa.n, '', '!', 3, null, undefined]) cases.push([{ keys: [{ ...rsa, e }] }, 'cannot be used']);

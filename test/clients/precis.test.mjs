@@ -12,6 +12,25 @@ let last = 0;
 const create = (username, password = 'a password') => cluster.sql('SELECT rt.create_user($1, $2, $3, $4)', [`p${++last}`, 'Name', password, username]);
 const stored = (username) => cluster.value('SELECT u.username FROM rt.users AS u WHERE u.id = $1', [`p${last}`]).then((is) => assert.equal(is, username));
 
+test('what is wrong with a user is said without the row, which has the hash of the password', async () => {
+  const hash = `$2a$10$${'x'.repeat(53)}`;
+  const good = { id: 'row', username: 'row', name: 'Row', created_at: new Date(), is_admin: false, password_hash: hash };
+  const insert = (given) => cluster.sql('INSERT INTO rt.users (id, username, name, created_at, is_admin, password_hash) VALUES ($1, $2, $3, $4, $5, $6)',
+    Object.values({ ...good, ...given }));
+  const update = (given) => cluster.sql(`UPDATE rt.users SET ${Object.keys(given)[0]} = $1 WHERE id = 'row'`, Object.values(given));
+  await insert({});
+  const odd = { id: ['', '.', '..', 'a\n', 'x'.repeat(129), null], username: ['', 'a b', 'x'.repeat(129), 'ü'.repeat(65), 'x'.repeat(1000), null], name: ['', 'x'.repeat(513), null],
+    created_at: [null], is_admin: [null] };
+  for (const [column, values] of Object.entries(odd)) for (const value of values) for (const attempt of [insert, update]) {
+    await assert.rejects(attempt({ [column]: value }), (error) => {
+      assert.match(error.code, /^2350[25]$|^23514$/, `${column} ${value}`);
+      assert.doesNotMatch(JSON.stringify(error), /\$2a/, `${column} ${value}`);
+      return true;
+    });
+  }
+  assert.equal((await cluster.log()).includes(hash), false);
+});
+
 describe('usernames: IdentifierClass, UsernameCasePreserved as stored, UsernameCaseMapped as compared', () => {
   // What is given, and what is stored where that is something else.
   const GOOD = {

@@ -241,7 +241,16 @@ test_revoked(void)
 	json_decref(payload);
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1000")), NULL) == RT_AUTH_INVALID,
 	   "issued before all were refused");
-	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "or one that does not say");
+	ok(verdict(hs(claims("\"alice\"", 60, "")), "alice") == RT_AUTH_OK, "one that does not say cannot be that old");
+	ok(verdict(hs(claims("\"alice\"", 40 * 86400, "")), NULL) == RT_AUTH_INVALID, "unless it lives for longer");
+	payload =
+		json_pack("{s:[],s:s,s:I}", "sids", "userId", "dora", "issuedAfter", (json_int_t) time(NULL) - 29 * 86400);
+	rt_auth_revoke(auth, payload);
+	json_decref(payload);
+	ok(verdict(hs(claims("\"dora\"", 60, "")), NULL) == RT_AUTH_INVALID, "but may be from before this");
+	ok(verdict(hs(claims("\"dora\"", 60, ",\"nbf\":1000")), NULL) == RT_AUTH_INVALID,
+	   "which an old nbf does not disprove");
+	ok(verdict(hs(claims("\"dora\"", 2 * 86400, "")), "dora") == RT_AUTH_OK, "as its end may");
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1001")), "alice") == RT_AUTH_OK, "but not one from later");
 	ok(verdict(hs(claims("\"bob\"", 60, ",\"iat\":1000")), "bob") == RT_AUTH_OK, "and nobody else's");
 	revocations_json = "{\"sids\":[[\"s3\",2000000000]],\"floors\":[[\"carol\",5]]}";

@@ -4,6 +4,8 @@
  * allocates by OpenSSL alone, logs nothing, and leaves OpenSSL's error queue empty. */
 #include "bgworker/common/crypto/jws.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
@@ -114,6 +116,47 @@ rt_jws_decode(struct rt_jws_bytes text, unsigned char *out, size_t room)
 	len = EVP_DecodeBlock(out, plain, (int) n);
 	ERR_clear_error();
 	return len < 0 ? -1 : len - (int) (n - text.len);
+}
+
+static const char *
+skip_string(const char *p)
+{
+	for (p++; *p != '\0' && *p != '"'; p++)
+		p += p[0] == '\\' && p[1] != '\0';
+	return *p == '"' ? p + 1 : p;
+}
+
+/* NULL: it does not fit. */
+static const char *
+skip_number(const char *p)
+{
+	size_t len = strspn(p, "0123456789+-.eE");
+	size_t mantissa = strspn(p, "0123456789+-.");
+	long exponent = mantissa < len ? strtol(p + mantissa + 1, NULL, 10) : 0;
+
+	if (!isfinite(strtod(p, NULL)) || exponent > RT_JWS_EXPONENT_LIMIT || exponent < -RT_JWS_EXPONENT_LIMIT)
+		return NULL;
+	return p + len;
+}
+
+bool
+rt_jws_json_fits(const char *json)
+{
+	int depth = 0;
+
+	while (json != NULL && *json != '\0')
+	{
+		if (*json == '"')
+			json = skip_string(json);
+		else if (*json == '-' || (*json >= '0' && *json <= '9'))
+			json = skip_number(json);
+		else
+		{
+			depth += (*json == '[' || *json == '{') - (*json == ']' || *json == '}');
+			json = depth > RT_JWS_DEPTH_LIMIT ? NULL : json + 1;
+		}
+	}
+	return json != NULL;
 }
 
 /* ---- keys ---------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* jws.h: signatures of JSON Web Tokens (RFC 7515, RFC 7518, RFC 8037), by OpenSSL.
  *
- * The server and the gateway verify with this same code.  It knows no claims and no JSON: it splits a token, decodes
- * its parts, and says whether a key has signed it.  A key is made for one algorithm; which one a token names is
- * compared by the caller, so no token chooses how it is verified (RFC 8725, section 3.1). */
+ * The server and the gateway verify with this same code.  It knows no claims: it splits a token, decodes its parts,
+ * and says whether a key has signed it.  A key is made for one algorithm; which one a token names is compared by the
+ * caller, so no token chooses how it is verified (RFC 8725, section 3.1). */
 #ifndef RT_JWS_H
 #define RT_JWS_H
 
@@ -13,6 +13,8 @@
 
 #define RT_JWS_LIMIT_BYTES 8192           /* of a token; a longer one is refused */
 #define RT_JWS_SIGNATURE_LIMIT_BYTES 2048 /* RSA with 16,384 bits */
+#define RT_JWS_DEPTH_LIMIT 100            /* arrays and objects within one another */
+#define RT_JWS_EXPONENT_LIMIT 400         /* of a number, either way; a double ends before that */
 
 struct rt_jws_algorithm
 {
@@ -48,6 +50,10 @@ struct rt_jws
 bool rt_jws_split(const char *token, size_t len, struct rt_jws *jws);
 /* Base64url without padding (RFC 7515, section 2).  How many bytes came out, or -1: not base64url, or no room. */
 int rt_jws_decode(struct rt_jws_bytes text, unsigned char *out, size_t room);
+/* Whether the JSON of a part is within the limits that both readers keep, PostgreSQL's jsonb and jansson: they agree
+ * on no number beyond a double (RFC 8259, section 6) and on no depth.  It must end in a NUL that is no part of it.
+ * What is malformed is for them to refuse. */
+bool rt_jws_json_fits(const char *json);
 
 struct rt_jws_key; /* a shared secret, or a public key */
 

@@ -28,7 +28,7 @@ struct rt_auth_token
 	char *user;
 	char *sid;                  /* the session of a token of ours; NULL: it has none, or another issuer's */
 	char *provision;            /* the user may have to be created first: rt_auth_provision(); NULL: not */
-	double issued_s, expires_s; /* since 1970; issued_s 0: it does not say */
+	double issued_s, expires_s; /* since 1970; issued_s 0: not known */
 };
 
 /* Obeys rt:keys, the keys have changed. */

@@ -17,6 +17,7 @@
 
 #define LEEWAY_S 30                     /* for clocks that differ */
 #define TIME_LIMIT_S 9007199254740992.0 /* 2^53: JSON's numbers are exact below it (RFC 8259, section 6) */
+#define LIFETIME_S (30 * 86400)         /* of a token that does not say when it was issued, at most */
 #define MAX_KEYS 10000
 
 struct key
@@ -36,6 +37,19 @@ struct rt_keyring
 
 /* ---- reading ------------------------------------------------------------------------- */
 
+/* An issuer's secret is what its JWK has, any bytes in base64url (RFC 7518, section 6.4.1); ours is text. */
+static struct rt_jws_key *
+read_key(const json_t *issuer, const struct rt_jws_algorithm *a, const char *text)
+{
+	unsigned char secret[RT_JWS_LIMIT_BYTES];
+	int len;
+
+	if (issuer == NULL || a->key_type != 0)
+		return rt_jws_key_new(a, text, strlen(text));
+	len = rt_jws_decode((struct rt_jws_bytes){(const unsigned char *) text, strlen(text)}, secret, sizeof(secret));
+	return len < 0 ? NULL : rt_jws_key_new(a, (const char *) secret, (size_t) len);
+}
+
 /* A key of a newer release's algorithm, or one that OpenSSL does not take here, is left out: the others go on. */
 static void
 add_key(struct rt_keyring *k, const json_t *issuer, const json_t *item)
@@ -44,7 +58,7 @@ add_key(struct rt_keyring *k, const json_t *issuer, const json_t *item)
 	const char *alg = rt_json_str(item, "alg");
 	const char *text = rt_json_str(item, "key");
 	const struct rt_jws_algorithm *a = alg == NULL ? NULL : rt_jws_algorithm_find(alg, strlen(alg));
-	struct rt_jws_key *key = a == NULL || text == NULL ? NULL : rt_jws_key_new(a, text, strlen(text));
+	struct rt_jws_key *key = a == NULL || text == NULL ? NULL : read_key(issuer, a, text);
 
 	if (kid == NULL || key == NULL)
 	{
@@ -100,13 +114,22 @@ rt_keyring_free(struct rt_keyring *k)
 
 /* ---- header and signature ----------------------------------------------------------------- */
 
+/* NULL: not an object, or beyond the limits.  An integer of any size is a number. */
 static json_t *
 read_part(struct rt_jws_bytes part)
 {
-	unsigned char text[RT_JWS_LIMIT_BYTES];
-	int len = rt_jws_decode(part, text, sizeof(text));
+	char text[RT_JWS_LIMIT_BYTES + 1];
+	int len = rt_jws_decode(part, (unsigned char *) text, RT_JWS_LIMIT_BYTES);
+	json_t *value;
 
-	return len < 0 ? NULL : rt_json_parse_object((const char *) text, (size_t) len);
+	if (len < 0)
+		return NULL;
+	text[len] = '\0';
+	value = rt_jws_json_fits(text) ? json_loadb(text, (size_t) len, JSON_DECODE_INT_AS_REAL, NULL) : NULL;
+	if (json_is_object(value))
+		return value;
+	json_decref(value);
+	return NULL;
 }
 
 /* RFC 8725, section 3.11: a token of another type is none of ours. */
@@ -240,6 +263,22 @@ find_audience_fault(const json_t *issuer, const json_t *claims)
 	return NULL;
 }
 
+/* When the token was issued.  One that does not say (iat) was issued at nbf, or at the earliest one lifetime before
+ * its end, whichever is later.  If that is still to come, the issuer's tokens live longer than it says, and nothing
+ * is known: 0. */
+static double
+find_issued(const json_t *claims, const json_t *issuer, double now_s)
+{
+	const json_t *iat = json_object_get(claims, "iat");
+	double lifetime_s = json_number_value(json_object_get(issuer, "tokenLifetimeS"));
+	double at_the_earliest_s =
+		json_number_value(json_object_get(claims, "exp")) - (lifetime_s > 0 ? lifetime_s : LIFETIME_S);
+
+	if (iat != NULL)
+		return json_number_value(iat);
+	return fmax(json_number_value(json_object_get(claims, "nbf")), at_the_earliest_s > now_s ? 0 : at_the_earliest_s);
+}
+
 /* Numbers may have fractions (RFC 7519, section 2, NumericDate). */
 static enum rt_keyring_verdict
 check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, const char **why)
@@ -249,11 +288,11 @@ check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, cons
 	const json_t *iat = json_object_get(claims, "iat");
 
 	t->expires_s = json_number_value(exp);
-	t->issued_s = json_number_value(iat);
+	t->issued_s = find_issued(claims, t->issuer, now_s);
 	if (!json_is_number(exp) || (nbf != NULL && !json_is_number(nbf)) || (iat != NULL && !json_is_number(iat)))
 		*why = "exp, nbf or iat is no number, or exp is missing";
 	else if (fabs(t->expires_s) >= TIME_LIMIT_S || fabs(json_number_value(nbf)) >= TIME_LIMIT_S ||
-			 fabs(t->issued_s) >= TIME_LIMIT_S)
+			 fabs(json_number_value(iat)) >= TIME_LIMIT_S)
 		*why = "exp, nbf or iat is out of range";
 	else if (t->expires_s + LEEWAY_S <= now_s)
 	{
@@ -263,7 +302,7 @@ check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, cons
 	else if (json_number_value(nbf) - LEEWAY_S > now_s)
 		*why = "nbf is in the future";
 	/* Our own clock may have been set back since we issued a token. */
-	else if (t->issuer != NULL && t->issued_s - LEEWAY_S > now_s)
+	else if (t->issuer != NULL && json_number_value(iat) - LEEWAY_S > now_s)
 		*why = "iat is in the future";
 	return *why == NULL ? RT_KEYRING_OK : RT_KEYRING_INVALID;
 }

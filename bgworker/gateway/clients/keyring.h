@@ -24,7 +24,7 @@ struct rt_keyring_token
 	const char *user;
 	const char *sid;            /* the session of a token of ours; NULL: it has none, or another issuer's */
 	const json_t *issuer;       /* as rt_api.keys() has it, lent while the keyring is; NULL: ours */
-	double issued_s, expires_s; /* since 1970; issued_s 0: it does not say */
+	double issued_s, expires_s; /* since 1970; issued_s 0: not known */
 };
 
 struct rt_keyring *rt_keyring_new(const json_t *answer); /* NULL: the answer is malformed */

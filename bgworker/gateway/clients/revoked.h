@@ -19,7 +19,7 @@ void rt_revoked_add_session(struct rt_revoked *r, const char *sid, double until_
 void rt_revoked_add_floor(struct rt_revoked *r, const char *user, double issued_after_s);
 void rt_revoked_forget(struct rt_revoked *r, double now_s); /* sessions whose last token has expired */
 
-/* sid NULL: the token has no session.  issued_s 0: it does not say. */
+/* sid NULL: the token has no session.  issued_s 0: not known. */
 bool rt_revoked_has(const struct rt_revoked *r, const char *sid, const char *user, double issued_s);
 
 #endif
