@@ -231,6 +231,14 @@ test_probe(double capacity_bps, double least, double most)
 	got = (double) rt_estimator_bps(b);
 	ok(got >= least && got <= most, "a probe on %.1f Mbit/s: %.0f kbit/s", capacity_bps / 1e6, got / 1000);
 	ok(!rt_estimator_congested(b), "and its own queue is no congestion");
+	if (capacity_bps < 3e6)
+		ok(!rt_estimator_proven(b, now) && rt_estimator_carried_bps(b, now) > 0.9 * capacity_bps &&
+			   rt_estimator_carried_bps(b, now) < 1.1 * capacity_bps,
+		   "what the path carries is known: %.0f kbit/s", (double) rt_estimator_carried_bps(b, now) / 1000);
+	else
+		ok(rt_estimator_proven(b, now) && !rt_estimator_carried_bps(b, now), "it came through at its full rate");
+	ok(!rt_estimator_proven(b, now + 2000000) && !rt_estimator_carried_bps(b, now + 11000000),
+	   "which holds for a while");
 	rt_estimator_free(b);
 }
 

@@ -141,6 +141,33 @@ test_probe(void)
 	ok(!rt_probe_begin(&p, &in, now + 20000000), "nor for nothing");
 }
 
+/* The path carries hardly more than what is needed. */
+static void
+test_close(void)
+{
+	struct rt_probe p = {0};
+	struct rt_probe_input in = {
+		.estimate_bps = 950000, .wanted_bps = 1125000, .least_bps = 1000000, .carried_bps = 1050000};
+	uint64_t now = 10000000;
+
+	ok(rt_probe_begin(&p, &in, now) && p.target_bps == 1040000 && p.until_us - now > 100000,
+	   "close to what is needed a probe is slow and long: %u bit/s, %u ms", (unsigned) p.target_bps,
+	   (unsigned) (p.until_us - now) / 1000);
+	rt_probe_stop(&p);
+	in.carried_bps = 1000000;
+	ok(rt_probe_begin(&p, &in, now + 1000000) && p.target_bps > in.wanted_bps, "but not where it carries less");
+	rt_probe_stop(&p);
+	in.carried_bps = 1050000;
+	in.least_bps = 0;
+	ok(rt_probe_begin(&p, &in, now + 5000000) && p.target_bps > in.wanted_bps, "or where it was tried in vain");
+	rt_probe_stop(&p);
+	in.least_bps = 50000;
+	in.wanted_bps = 60000;
+	in.estimate_bps = 45000;
+	in.carried_bps = 53000;
+	ok(rt_probe_begin(&p, &in, now + 10000000) && p.until_us - p.from_us == 500000, "half a second at the most");
+}
+
 static void
 test_growth(void)
 {
@@ -194,6 +221,7 @@ main(void)
 	test_order();
 	test_full();
 	test_probe();
+	test_close();
 	test_growth();
 	test_budget();
 	test_due();

@@ -31,6 +31,11 @@
 #define IDLE_US 500000     /* without a packet */
 #define PROBE_GRACE_US 200000
 #define MIN_PROBE_PACKETS 4
+#define PROVEN_US 1500000
+#define SEEN_US 10000000
+#define MUCH_LESS 0.7
+#define SMOOTH_S 1.0
+#define HALF_A_PACKET_BPS 32000 /* more in 150 ms, see busiest_bps() */
 
 enum signal
 {
@@ -96,8 +101,8 @@ struct rt_estimator
 	int64_t newest_arrival_us;
 	double reordered_us; /* by how much packets overtake one another */
 	/* rate */
-	double bps, loss_bps, remb_bps, capacity_bps;
-	uint64_t increased_us, decreased_us, probed_us;
+	double bps, loss_bps, remb_bps, capacity_bps, carried_bps, seen_bps, smooth_bps;
+	uint64_t increased_us, decreased_us, probed_us, carried_us, proven_us, seen_us;
 	enum rt_estimator_state state;
 	/* acknowledged, by arrival */
 	uint32_t buckets[BUCKETS];
@@ -164,6 +169,7 @@ rt_estimator_new_path(struct rt_estimator *e)
 	e->outstanding = 0;
 	e->silent = false;
 	e->loss = e->inherent_loss = e->loss_before = 0;
+	e->carried_us = e->proven_us = e->seen_us = 0;
 }
 
 /* ---- what leaves ---- */
@@ -467,6 +473,26 @@ is_overused(const struct rt_estimator *e)
 		   ((double) queue > STANDING_US + doubt && e->trend > -e->threshold);
 }
 
+/* So much came through.  seen_bps: the most of the last seconds. */
+static void
+note_seen(struct rt_estimator *e, double bps)
+{
+	if (e->seen_us && e->now_us - e->seen_us < SEEN_US && bps < 0.97 * e->seen_bps)
+		return;
+	e->seen_bps = bps;
+	e->seen_us = e->now_us;
+}
+
+/* The path was full, and so much came through.  What was seen a moment ago, if it was not much more, counts: a time
+ * in which a queue stood was not all busy. */
+static void
+note_carried(struct rt_estimator *e, double bps)
+{
+	note_seen(e, bps);
+	e->carried_bps = bps < e->seen_bps && bps > MUCH_LESS * e->seen_bps ? e->seen_bps : bps;
+	e->carried_us = e->now_us;
+}
+
 static void
 decrease(struct rt_estimator *e)
 {
@@ -476,6 +502,7 @@ decrease(struct rt_estimator *e)
 	if (e->now_us - e->decreased_us < DECREASE_GAP_US || to <= 0)
 		return;
 	e->decreased_us = e->now_us;
+	note_carried(e, fmax(to, to / BETA - HALF_A_PACKET_BPS));
 	if (to < e->bps)
 	{
 		e->bps = to;
@@ -486,10 +513,17 @@ decrease(struct rt_estimator *e)
 static void
 increase(struct rt_estimator *e, double dt)
 {
-	double acked = acked_bps(e, BUCKETS - 1), limit = 1.5 * acked + 10000, grown;
+	double acked = acked_bps(e, BUCKETS - 1), limit = 1.5 * acked + 10000, grown,
+		   carried = (double) rt_estimator_carried_bps(e, e->now_us);
 	bool near = e->capacity_bps > 0 && fabs(e->bps - e->capacity_bps) < 0.15 * e->capacity_bps;
 
 	e->state = RT_ESTIMATOR_INCREASE;
+	e->smooth_bps += (acked - e->smooth_bps) * (dt < SMOOTH_S ? dt / SMOOTH_S : 1);
+	if (carried > 0)
+		note_seen(e, e->smooth_bps);
+	carried = fmax(carried, carried > 0 ? e->smooth_bps : 0);
+	if (carried > 0)
+		limit = fmin(limit, carried);
 	if (e->capacity_bps > 0 && acked > 1.3 * e->capacity_bps)
 		e->capacity_bps = 0; /* it carries more by now */
 	/* near what it could carry: by about a packet each round trip */
@@ -579,7 +613,7 @@ note_probe(struct rt_estimator *e, struct cluster *c, uint32_t bytes, int64_t ar
 /* Its rate at the receiver: at most the one at which it left; below that the path's own, of which a little is left
  * free. */
 static double
-probe_bps(const struct cluster *c)
+probe_bps(struct rt_estimator *e, const struct cluster *c)
 {
 	double sent_us = (double) (c->last_sent_us - c->first_sent_us),
 		   took_us = (double) (c->last_arrival_us - c->first_arrival_us), sent, got;
@@ -588,6 +622,15 @@ probe_bps(const struct cluster *c)
 		return 0;
 	sent = (double) (c->sent_bytes - c->last_sent_bytes) * 8e6 / sent_us;
 	got = took_us < 1000 ? sent : (double) (c->got_bytes - c->first_got_bytes) * 8e6 / took_us;
+	if (got < 0.97 * sent)
+		note_carried(e, got);
+	else
+	{
+		if (got > 1.1 * e->carried_bps)
+			e->carried_us = 0; /* it carries more by now */
+		e->proven_us = e->now_us;
+		note_seen(e, fmin(sent, got));
+	}
 	return got < 0.9 * sent ? 0.95 * got : fmin(sent, got);
 }
 
@@ -597,7 +640,7 @@ judge_probes(struct rt_estimator *e)
 	for (int i = 0; i < RT_ESTIMATOR_CLUSTERS; i++)
 	{
 		struct cluster *c = &e->clusters[i];
-		double bps = c->id ? probe_bps(c) : 0;
+		double bps = c->id ? probe_bps(e, c) : 0;
 
 		if (bps <= 0)
 			continue;
@@ -780,6 +823,18 @@ double
 rt_estimator_loss(const struct rt_estimator *e)
 {
 	return e->loss;
+}
+
+uint64_t
+rt_estimator_carried_bps(const struct rt_estimator *e, uint64_t now_us)
+{
+	return e->carried_us && now_us - e->carried_us < RT_ESTIMATOR_CARRIED_US ? (uint64_t) e->carried_bps : 0;
+}
+
+bool
+rt_estimator_proven(const struct rt_estimator *e, uint64_t now_us)
+{
+	return e->proven_us > e->decreased_us && now_us - e->proven_us < PROVEN_US;
 }
 
 uint64_t

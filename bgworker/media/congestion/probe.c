@@ -10,6 +10,9 @@
 #define QUIET_US 10000000 /* without congestion */
 #define MAX_QUEUE_MS 30   /* the path is busy enough */
 #define MAX_FACTOR 4      /* of the estimate */
+#define CLOSE_BYTES 20000 /* where it is close: a packet more or less is to make no difference, */
+#define CLOSE_US 500000
+#define CLOSE_SPARE 25 /* and one in so many more than what is needed */
 
 static void
 plan_next(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
@@ -24,6 +27,14 @@ plan_next(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
 	p->due_us = now_us + p->wait_us;
 }
 
+/* The path is known to carry what is needed, and little more.  A short burst cannot tell how little. */
+static bool
+is_close(const struct rt_probe_input *in)
+{
+	return in->least_bps && in->carried_bps > in->least_bps + in->least_bps / CLOSE_SPARE / 2 &&
+		   in->carried_bps < in->wanted_bps * 11 / 10;
+}
+
 bool
 rt_probe_begin(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now_us)
 {
@@ -33,6 +44,13 @@ rt_probe_begin(struct rt_probe *p, const struct rt_probe_input *in, uint64_t now
 
 	if (p->active || !in->wanted_bps || in->wanted_bps <= in->estimate_bps || now_us < p->due_us)
 		return false;
+	if (is_close(in))
+	{
+		target = in->least_bps + in->least_bps / CLOSE_SPARE;
+		length_us = (uint64_t) CLOSE_BYTES * 8000000 / target;
+		if (length_us > CLOSE_US)
+			length_us = CLOSE_US;
+	}
 	if (in->congested || in->queue_ms > MAX_QUEUE_MS ||
 		(in->decreased_us && now_us - in->decreased_us < AFTER_DECREASE_US))
 		return false;

@@ -2,7 +2,10 @@
  *
  * A probe is a cluster of packets at the rate that is wanted, 25 ms long or five packets; longer where packets
  * overtake one another.  It is sent at the start, a second after the estimate fell, and as long as something more
- * could be used: after half a second when the last one succeeded, else after one, two and then three seconds each. */
+ * could be used: after half a second when the last one succeeded, else after one, two and then three seconds each.
+ *
+ * A short cluster measures to a tenth or so.  Where the path is known to carry what the next step up needs, and
+ * little more, the probe is longer and hardly faster than that need: if it comes through, the step fits. */
 #ifndef RT_PROBE_H
 #define RT_PROBE_H
 
@@ -29,7 +32,9 @@ struct rt_probe
 struct rt_probe_input
 {
 	uint64_t estimate_bps;
-	uint64_t wanted_bps; /* what the next step up needs, all streams together; 0: nothing more could be used */
+	uint64_t wanted_bps;  /* what the next step up needs, all streams together; 0: nothing more could be used */
+	uint64_t least_bps;   /* the same without anything to spare */
+	uint64_t carried_bps; /* what the path carried when it was full, lately; 0: not known */
 	bool congested;
 	uint64_t decreased_us; /* when the estimate fell last; 0: never */
 	uint32_t queue_ms;

@@ -6,9 +6,10 @@
  * lowest level before one of them gets more, the active speaker first.
  *
  * Three rules keep it from swinging.  A level that flows without congestion is not taken away because the estimate is
- * low: an estimate grows only with what is sent.  More is given when the estimate allows it with a tenth to spare,
- * which probes find out, and a second after it fell at the earliest; where nobody can send probes, more is tried once
- * in a while, on one consumer at a time.  When congestion follows, the wait for the next step up doubles. */
+ * low: an estimate grows only with what is sent.  More is given when the estimate allows it with an eighth to spare,
+ * or when a probe at just that rate has come through; a second after the estimate fell at the earliest.  Where nobody
+ * can send probes, more is tried once in a while, on one consumer at a time.  When congestion follows, the wait for
+ * the next step up doubles. */
 #include "allot.h"
 
 #include <assert.h>
@@ -29,6 +30,16 @@
 #define RANK_SPEAKER 1
 #define MAX_STEPPED 8
 #define BLAME_US 500000
+#define CLOSE_TRIAL_US 20000000 /* what is given with little to spare is to hold for so long */
+#define FIRST_CLOSE_US 2000000
+#define MAX_CLOSE_US 30000000
+#define MAX_BURST_MS 60
+#define MAX_BURST_LOSS 0.02
+#define STANDS_US 1000000   /* a queue that has not drained for so long stands */
+#define DRAINED_MS 40       /* a shorter one is none, */
+#define PACED_MS 150        /* and a shorter one of our own */
+#define WIRE_BYTES 44       /* of a packet beside what came: IPv4, UDP, SRTP's tag */
+#define SOUND_WIRE_BYTES 72 /* and RTP's header with extensions, beside its payload */
 
 struct rt_allot
 {
@@ -40,6 +51,11 @@ struct rt_allot
 	uint64_t step_wait_us;    /* after congestion */
 	uint64_t decreased_us;    /* when the estimate fell, as of the last time */
 	bool can_probe;           /* somebody can send padding */
+	uint64_t used_bps;        /* what all targets took, as of the last time */
+	uint64_t drained_us;      /* when no queue was seen, last */
+	uint64_t close_us;        /* when more was given with little to spare, last; 0: it was taken back since */
+	uint64_t close_wait_us;   /* until the next time, after it was wrong; doubles */
+	uint64_t close_again_us;
 	/* who was given more at step_us; compared, never followed: they may be gone */
 	const struct rt_consumer *stepped[MAX_STEPPED];
 	int nstepped;
@@ -137,7 +153,7 @@ static uint64_t
 cost_of(const struct share *s, struct rt_level l)
 {
 	int stream = s->layers->simulcast ? l.spatial : 0;
-	uint64_t bps;
+	uint64_t bps, flows_bps;
 
 	if (l.spatial < 0)
 		return 0;
@@ -150,16 +166,17 @@ cost_of(const struct share *s, struct rt_level l)
 			bps = bps * (uint64_t) (l.spatial + 1) / (uint64_t) rt_layers_spatial_count(s->layers);
 		bps = bps * temporal_share(l.temporal, rt_layers_temporal_count(s->layers)) / 100;
 	}
-	return bps + bps / 16;
+	flows_bps = rt_producer_bitrate(s->producer, stream);
+	if (!flows_bps)
+		return bps + bps / 16;
+	return bps + bps * (8 * WIRE_BYTES * rt_producer_packet_rate(s->producer, stream)) / flows_bps;
 }
 
 /* Of a track that has no choice: sound's packets are small, so their headers count. */
 static uint64_t
 cost_of_sound(const struct share *s)
 {
-	uint64_t bps = rt_consumer_bitrate(s->consumer);
-
-	return bps + bps / 2;
+	return rt_consumer_bitrate(s->consumer) + 8 * SOUND_WIRE_BYTES * rt_consumer_packet_rate(s->consumer);
 }
 
 static struct rt_level
@@ -211,9 +228,23 @@ spend(uint64_t *budget, uint64_t cost)
 	*budget -= cost < *budget ? cost : *budget;
 }
 
+/* K-SVC: another layer begins with a key picture of all layers, and until that is through there is no picture. */
+static bool
+needs_room(const struct share *s, struct rt_level next)
+{
+	return !s->layers->simulcast && s->layers->key && next.spatial != s->layers->target.spatial;
+}
+
+/* What is to be left free, so that pictures larger than others do not fill the path. */
+static uint64_t
+spare_of(const struct share *s, struct rt_level next)
+{
+	return cost_of(s, next) / (needs_room(s, next) ? 3 : 8);
+}
+
 /* One level more, if what is left allows it. */
 static bool
-raise_level(struct share *s, uint64_t *budget)
+raise_level(struct share *s, bool proven, uint64_t *budget)
 {
 	struct rt_level next;
 	uint64_t now, then;
@@ -223,7 +254,7 @@ raise_level(struct share *s, uint64_t *budget)
 	now = cost_of(s, s->level);
 	then = cost_of(s, next);
 	if (then > now && is_below(s->layers->target, next))
-		then += then / 10; /* not up to the brim */
+		then += needs_room(s, next) || !proven ? spare_of(s, next) : 0; /* not up to the brim, unless it was tried */
 	if (then > now && then - now > *budget)
 		return false;
 	spend(budget, then > now ? then - now : 0);
@@ -247,7 +278,7 @@ begin_level(struct rt_allot *a, struct share *s, uint64_t *budget)
 
 /* One after the other, until nobody can be raised. */
 static void
-raise_all(struct share *shares, int n, uint64_t *budget)
+raise_all(struct share *shares, int n, bool proven, uint64_t *budget)
 {
 	bool raised;
 
@@ -255,7 +286,7 @@ raise_all(struct share *shares, int n, uint64_t *budget)
 	{
 		raised = false;
 		for (int i = 0; i < n; i++)
-			raised |= shares[i].level.spatial >= 0 && raise_level(&shares[i], budget);
+			raised |= shares[i].level.spatial >= 0 && raise_level(&shares[i], proven, budget);
 	} while (raised);
 }
 
@@ -277,10 +308,19 @@ is_exclusive(const struct share *s, const struct share *last)
 	return s->rank & RANK_SCREEN || s->rank / RANK_PRIORITY > last->rank / RANK_PRIORITY;
 }
 
+/* More may be given though hardly anything is to spare: a probe has shown that it fits, and the last one that showed
+ * it was right. */
+static bool
+may_be_close(const struct rt_allot *a)
+{
+	return rt_egress_proven(a->egress) && rt_hub_now_us(rt_egress_hub(a->egress)) >= a->close_again_us;
+}
+
 /* shares: by rank. */
 static void
 share_out(struct rt_allot *a, struct share *shares, int n, uint64_t budget)
 {
+	bool proven = may_be_close(a);
 	int first = 0, k;
 
 	for (; first < n && is_exclusive(&shares[first], &shares[n - 1]); first += k)
@@ -288,14 +328,14 @@ share_out(struct rt_allot *a, struct share *shares, int n, uint64_t budget)
 		k = count_rank(shares + first, n - first);
 		for (int i = first; i < first + k; i++)
 			begin_level(a, &shares[i], &budget);
-		raise_all(shares + first, k, &budget);
+		raise_all(shares + first, k, proven, &budget);
 	}
 	for (int i = first; i < n; i++)
 		begin_level(a, &shares[i], &budget);
 	for (; first < n; first += k)
 	{
 		k = count_rank(shares + first, n - first);
-		raise_all(shares + first, k, &budget);
+		raise_all(shares + first, k, proven, &budget);
 	}
 }
 
@@ -372,14 +412,38 @@ find_trial(const struct share *s, struct rt_level *l)
 	return true;
 }
 
+/* The path was seen to carry what flows: a queue that comes and goes is a key frame's, or of pictures larger than
+ * others.  Close to what a path carries that is so all the time, and giving up a layer each time would not help. */
+static bool
+only_bursts(const struct rt_allot *a)
+{
+	uint64_t carried_bps = rt_egress_carried_bps(a->egress);
+
+	return carried_bps >= a->used_bps && rt_egress_queue_ms(a->egress) < MAX_BURST_MS &&
+		   rt_egress_loss(a->egress) < MAX_BURST_LOSS &&
+		   rt_hub_now_us(rt_egress_hub(a->egress)) - a->drained_us < STANDS_US;
+}
+
 /* An estimate below what flows well is only cautious. */
 static bool
 flows_well(const struct rt_allot *a, const struct share *s)
 {
 	struct rt_level target = s->layers->target, preferred = s->layers->preferred;
 
-	return is_calm(a) && target.spatial >= 0 && is_live(s, target.spatial) && target.spatial <= preferred.spatial &&
-		   target.temporal <= preferred.temporal;
+	return (is_calm(a) || only_bursts(a)) && target.spatial >= 0 && is_live(s, target.spatial) &&
+		   target.spatial <= preferred.spatial && target.temporal <= preferred.temporal;
+}
+
+/* What was given with little to spare is taken back: it takes longer until that is tried again. */
+static void
+end_close(struct rt_allot *a, uint64_t now)
+{
+	if (now - a->close_us > CLOSE_TRIAL_US || !a->close_wait_us)
+		a->close_wait_us = FIRST_CLOSE_US;
+	else
+		a->close_wait_us = a->close_wait_us * 2 > MAX_CLOSE_US ? MAX_CLOSE_US : a->close_wait_us * 2;
+	a->close_again_us = now + a->close_wait_us;
+	a->close_us = 0;
 }
 
 static void
@@ -388,6 +452,8 @@ note_step(struct rt_allot *a, const struct rt_consumer *c, uint64_t now)
 	if (a->step_us != now)
 		a->nstepped = 0;
 	a->step_us = now;
+	if (may_be_close(a))
+		a->close_us = now;
 	if (a->nstepped < MAX_STEPPED)
 		a->stepped[a->nstepped++] = c;
 }
@@ -422,7 +488,9 @@ choose(struct rt_allot *a, const struct share *s, int rising, bool may_try, uint
 		return false; /* later */
 	if (up)
 		note_step(a, s->consumer, now);
-	else if (is_below(s->level, target) && is_innocent(a, s, now))
+	else if (is_below(s->level, target) && a->close_us && !flows_well(a, s))
+		end_close(a, now);
+	if (!up && is_below(s->level, target) && is_innocent(a, s, now))
 		return false;
 	rt_consumer_aim(s->consumer,
 					is_below(s->level, target) && s->rank >= rising && flows_well(a, s) ? target : s->level, why(s));
@@ -433,7 +501,7 @@ choose(struct rt_allot *a, const struct share *s, int rising, bool may_try, uint
 static void
 want_more(struct rt_allot *a, const struct share *shares, int n, uint64_t sound_bps)
 {
-	uint64_t used = sound_bps, least = 0;
+	uint64_t used = sound_bps, least = 0, spare = 0;
 	struct rt_consumer *padder = NULL;
 	struct rt_level next;
 
@@ -446,14 +514,19 @@ want_more(struct rt_allot *a, const struct share *shares, int n, uint64_t sound_
 		used += cost_of(s, target);
 		if (padder == NULL && rt_consumer_can_pad(s->consumer))
 			padder = s->consumer;
-		if (target.spatial < 0)
-			step = cost_of(s, lowest(s));
-		else if (find_next(s, target, &next) && cost_of(s, next) > cost_of(s, target))
+		next = lowest(s);
+		if (target.spatial < 0 || (find_next(s, target, &next) && cost_of(s, next) > cost_of(s, target)))
 			step = cost_of(s, next) - cost_of(s, target);
 		if (step && (!least || step < least))
+		{
 			least = step;
+			spare = spare_of(s, next);
+		}
 	}
-	rt_egress_want_bps(a->egress, least ? (used + least) * 11 / 10 : 0, &rt_consumer_source, padder);
+	a->used_bps = used;
+	rt_egress_want_bps(a->egress, least ? used + least + spare + used / 16 : 0,
+					   rt_hub_now_us(rt_egress_hub(a->egress)) >= a->close_again_us ? used + least : 0,
+					   &rt_consumer_source, padder);
 	rt_egress_set_video(a->egress, n > 0);
 	a->can_probe = padder != NULL;
 }
@@ -473,6 +546,8 @@ rt_allot_layers(struct rt_allot *a, struct rt_consumer *first)
 		return;
 	a->allotted_us = now;
 	note_decrease(a, now);
+	if (rt_egress_queue_ms(a->egress) < DRAINED_MS && rt_egress_paced_ms(a->egress) < PACED_MS)
+		a->drained_us = now;
 	for (struct rt_consumer *c = first; c != NULL; c = rt_consumer_next(c))
 	{
 		assert(n < RT_ALLOT_MAX);

@@ -115,6 +115,7 @@ struct rt_consumer
 
 	uint64_t packets, bytes, retransmitted, nacks, plis, firs, sr_us;
 	uint64_t window_bytes, window_from_us, bitrate_bps;
+	uint32_t window_packets, packets_per_s;
 	uint8_t fraction_lost;
 	uint32_t jitter;
 	int32_t lost;
@@ -597,17 +598,26 @@ count(struct rt_consumer *c, size_t bytes, uint64_t now_us)
 	c->packets++;
 	c->bytes += bytes;
 	c->window_bytes += bytes;
+	c->window_packets++;
 	if (now_us - c->window_from_us < 1000000)
 		return;
 	c->bitrate_bps = c->window_from_us ? c->window_bytes * 8000000 / (now_us - c->window_from_us) : 0;
+	c->packets_per_s =
+		c->window_from_us ? (uint32_t) ((uint64_t) c->window_packets * 1000000 / (now_us - c->window_from_us)) : 0;
 	c->window_from_us = now_us;
-	c->window_bytes = 0;
+	c->window_bytes = c->window_packets = 0;
 }
 
 uint64_t
 rt_consumer_bitrate(const struct rt_consumer *c)
 {
 	return rt_hub_now_us(c->hub) - c->last_sent_us < 1000000 ? c->bitrate_bps : 0;
+}
+
+uint64_t
+rt_consumer_packet_rate(const struct rt_consumer *c)
+{
+	return rt_hub_now_us(c->hub) - c->last_sent_us < 1000000 ? c->packets_per_s : 0;
 }
 
 static void

@@ -79,6 +79,7 @@ extern const struct rt_egress_source rt_consumer_source;
 
 /* Bits a second now; one that is silent for a second has none. */
 uint64_t rt_consumer_bitrate(const struct rt_consumer *c);
+uint64_t rt_consumer_packet_rate(const struct rt_consumer *c); /* a second */
 void rt_consumer_read_stats(const struct rt_consumer *c, struct rt_consumer_stats *out);
 
 /* ---- for producer.c alone: see the end of producer.h ---- */

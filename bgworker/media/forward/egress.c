@@ -21,6 +21,7 @@
 #define PACED_US 30000000 /* after the estimate fell last */
 #define MAX_AGE_MS 600    /* that video may have waited */
 #define OVERDUE_US 2000000
+#define FREE_QUEUE_MS 15
 #define BUSY_QUEUE_MS 40 /* on the path: it is to drain */
 #define MIN_PACE_BPS 60000
 #define PADDING_AT_ONCE 64 /* packets a turn of the timer */
@@ -41,7 +42,7 @@ struct rt_egress
 	uint8_t cluster;     /* of the probe that is under way; 0: none */
 	uint64_t overdue_us; /* when video had waited too long, last; 0: never */
 	bool has_video;
-	uint64_t wanted_bps;
+	uint64_t wanted_bps, least_bps;
 	const struct rt_egress_source *padder;
 	void *padded; /* the stream that sends padding; NULL: none */
 	bool wants_allotment;
@@ -121,12 +122,12 @@ rt_egress_send(struct rt_egress *e, bool numbered, struct rt_srtp_roc *roc, uint
 
 	if (len == 0)
 		return 0;
-	rt_pacer_spend(e->pacer, len, now_us);
+	rt_pacer_spend(e->pacer, len + RT_EGRESS_IP_BYTES, now_us);
 	if (numbered)
 	{
-		rt_estimator_sent(e->estimator, e->twcc_seq++, len, e->cluster, now_us);
+		rt_estimator_sent(e->estimator, e->twcc_seq++, len + RT_EGRESS_IP_BYTES, e->cluster, now_us);
 		if (e->cluster)
-			rt_probe_sent(&e->probe, len);
+			rt_probe_sent(&e->probe, len + RT_EGRESS_IP_BYTES);
 	}
 	return len;
 }
@@ -138,7 +139,7 @@ rt_egress_repeat(struct rt_egress *e, const uint8_t *data, size_t len)
 		return false;
 	memcpy(rt_egress_buffer(e), data, len);
 	rt_webrtc_transport_queue_again(e->transport, len);
-	rt_pacer_spend(e->pacer, len, rt_hub_now_us(e->hub));
+	rt_pacer_spend(e->pacer, len + RT_EGRESS_IP_BYTES, rt_hub_now_us(e->hub));
 	return true;
 }
 
@@ -196,14 +197,20 @@ static void
 set_pace(struct rt_egress *e)
 {
 	uint64_t now_us = rt_hub_now_us(e->hub), bps = rt_egress_estimate_bps(e),
-			 decreased_us = rt_estimator_decreased_us(e->estimator);
+			 decreased_us = rt_estimator_decreased_us(e->estimator),
+			 carried_bps = rt_estimator_carried_bps(e->estimator, now_us);
 
 	if (!decreased_us || now_us - decreased_us > PACED_US)
 		bps = 0;
 	else if (rt_estimator_congested(e->estimator) || rt_estimator_queue_ms(e->estimator) > BUSY_QUEUE_MS)
 		bps = bps * 8 / 10;
 	else
+	{
+		/* What it carried when it was full, it carries; the estimate is below that to let the queue drain. */
 		bps = bps * 11 / 10;
+		if (bps < carried_bps && rt_estimator_queue_ms(e->estimator) < FREE_QUEUE_MS)
+			bps = carried_bps;
+	}
 	rt_pacer_set_rate(e->pacer, bps && bps < MIN_PACE_BPS ? MIN_PACE_BPS : bps, now_us);
 }
 
@@ -264,9 +271,11 @@ on_timer(void *arg)
 }
 
 void
-rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_source *source, void *stream)
+rt_egress_want_bps(struct rt_egress *e, uint64_t bps, uint64_t least_bps, const struct rt_egress_source *source,
+				   void *stream)
 {
 	e->wanted_bps = bps;
+	e->least_bps = least_bps;
 	e->padder = source;
 	e->padded = stream;
 }
@@ -296,6 +305,8 @@ rt_egress_tick(struct rt_egress *e)
 	struct rt_probe_input in = {.estimate_bps = rt_egress_estimate_bps(e),
 								.wanted_bps =
 									e->padded != NULL && rt_estimator_known(e->estimator) ? e->wanted_bps : 0,
+								.least_bps = e->least_bps,
+								.carried_bps = rt_estimator_carried_bps(e->estimator, now_us),
 								.congested = rt_estimator_congested(e->estimator),
 								.decreased_us = rt_estimator_decreased_us(e->estimator),
 								.queue_ms = rt_estimator_queue_ms(e->estimator)};
@@ -355,6 +366,30 @@ uint64_t
 rt_egress_decreased_us(const struct rt_egress *e)
 {
 	return rt_estimator_decreased_us(e->estimator);
+}
+
+uint64_t
+rt_egress_carried_bps(const struct rt_egress *e)
+{
+	return rt_estimator_carried_bps(e->estimator, rt_hub_now_us(e->hub));
+}
+
+uint32_t
+rt_egress_queue_ms(const struct rt_egress *e)
+{
+	return rt_estimator_queue_ms(e->estimator);
+}
+
+uint32_t
+rt_egress_paced_ms(const struct rt_egress *e)
+{
+	return rt_pacer_age_ms(e->pacer, rt_hub_now_us(e->hub), NULL);
+}
+
+bool
+rt_egress_proven(const struct rt_egress *e)
+{
+	return rt_estimator_proven(e->estimator, rt_hub_now_us(e->hub));
 }
 
 double

@@ -13,6 +13,8 @@
 
 struct rt_egress;
 
+#define RT_EGRESS_IP_BYTES 28 /* of IPv4 and UDP in front of each packet; estimate and pace count them */
+
 /* How it has consumers send what waited: a stream is a consumer. */
 struct rt_egress_source
 {
@@ -66,11 +68,16 @@ bool rt_egress_known(const struct rt_egress *e); /* some feedback has come */
 uint64_t rt_egress_estimate_bps(const struct rt_egress *e);
 bool rt_egress_congested(const struct rt_egress *e);
 uint64_t rt_egress_decreased_us(const struct rt_egress *e); /* when the estimate fell last; 0: never */
+uint64_t rt_egress_carried_bps(const struct rt_egress *e);  /* what the path was last seen to carry; 0: not known */
+uint32_t rt_egress_queue_ms(const struct rt_egress *e);     /* how long packets wait on the path */
+uint32_t rt_egress_paced_ms(const struct rt_egress *e);     /* and here, at the most */
+bool rt_egress_proven(const struct rt_egress *e);           /* a probe has just shown that the estimate holds */
 double rt_egress_loss(const struct rt_egress *e);           /* of the last second, 0 to 1 */
 
-/* What all streams together would take with the next step up, 0 if there is none, and who can send padding to find
- * out whether it fits (NULL: nobody). */
-void rt_egress_want_bps(struct rt_egress *e, uint64_t bps, const struct rt_egress_source *source, void *stream);
+/* What all streams together would take with the next step up, 0 if there is none, with something to spare and
+ * without, and who can send padding to find out whether it fits (NULL: nobody). */
+void rt_egress_want_bps(struct rt_egress *e, uint64_t bps, uint64_t least_bps, const struct rt_egress_source *source,
+						void *stream);
 /* Each tick. */
 /* Pictures flow, or would if there were room: what sound takes beyond its due, they lose. */
 void rt_egress_set_video(struct rt_egress *e, bool video);

@@ -712,6 +712,12 @@ rt_producer_bitrate(const struct rt_producer *p, int layer)
 }
 
 uint64_t
+rt_producer_packet_rate(const struct rt_producer *p, int layer)
+{
+	return rt_recv_packet_rate(&p->layers[layer].recv, rt_hub_now_us(p->home.hub));
+}
+
+uint64_t
 rt_producer_cost(const struct rt_producer *p, int layer, int spatial, int temporal, bool alone)
 {
 	const struct parts *q = &p->layers[layer].parts;

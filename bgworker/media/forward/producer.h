@@ -73,6 +73,8 @@ void rt_producer_tick(struct rt_producer *p);
 
 /* Bits a second of a layer now; 0: it does not flow. */
 uint64_t rt_producer_bitrate(const struct rt_producer *p, int layer);
+/* Packets a second of a layer now. */
+uint64_t rt_producer_packet_rate(const struct rt_producer *p, int layer);
 /* Bits a second of a stream up to these layers; alone: of the spatial layer without those below.  0: not known yet.
  */
 uint64_t rt_producer_cost(const struct rt_producer *p, int layer, int spatial, int temporal, bool alone);

@@ -39,11 +39,15 @@ count(struct rt_recv *r, uint32_t ts, size_t bytes, uint64_t now_us, bool repair
 	r->bytes += bytes;
 	r->last_packet_us = now_us;
 	r->window_bytes += bytes;
+	r->window_packets++;
 	if (now_us - r->window_from_us >= 1000000)
 	{
 		r->bitrate_bps = r->window_from_us ? r->window_bytes * 8000000 / (now_us - r->window_from_us) : 0;
+		r->packets_per_s = r->window_from_us
+							   ? (uint32_t) ((uint64_t) r->window_packets * 1000000 / (now_us - r->window_from_us))
+							   : 0;
 		r->window_from_us = now_us;
-		r->window_bytes = 0;
+		r->window_bytes = r->window_packets = 0;
 	}
 	if (!repair && r->clock_rate)
 	{
@@ -194,4 +198,10 @@ uint64_t
 rt_recv_bitrate(const struct rt_recv *r, uint64_t now_us)
 {
 	return now_us - r->last_packet_us < 1000000 ? r->bitrate_bps : 0;
+}
+
+uint64_t
+rt_recv_packet_rate(const struct rt_recv *r, uint64_t now_us)
+{
+	return now_us - r->last_packet_us < 1000000 ? r->packets_per_s : 0;
 }

@@ -36,8 +36,9 @@ struct rt_recv
 	uint32_t sr_rtp_ts;
 	int nmissing;
 	struct rt_missing missing[RT_RECV_MISSING];
-	/* bit rate over the last second */
+	/* over the last second */
 	uint64_t window_bytes, window_from_us, bitrate_bps, last_packet_us;
+	uint32_t window_packets, packets_per_s;
 };
 
 enum rt_recv_result
@@ -59,5 +60,6 @@ void rt_recv_sr(struct rt_recv *r, const struct rt_rtcp_sr *sr, uint64_t now_us)
 int64_t rt_recv_lost(const struct rt_recv *r);
 /* Bits a second now; a stream that is silent for a second has none. */
 uint64_t rt_recv_bitrate(const struct rt_recv *r, uint64_t now_us);
+uint64_t rt_recv_packet_rate(const struct rt_recv *r, uint64_t now_us); /* packets a second, the same */
 
 #endif
