@@ -436,6 +436,7 @@ make_chat(struct gateway *g)
 	g->chat = rt_chat_new(
 		&(struct rt_chat_uses){
 			.bus = g->bus,
+			.clients = g->clients,
 			.joins = g->joins,
 			.rooms = g->rooms,
 			.typings = g->typings,

@@ -46,6 +46,31 @@ describe('joining', () => {
     assert.equal(joined.success, true);
   });
 
+  // The answer tells the epoch in which the numbers are.
+  test('what is written while the database lets a client join comes behind the answer', async () => {
+    const roomId = await cluster.room('joining slowly', 'alice', 'carol');
+    const watcher = await connect(cluster, tokens.alice);
+    await join(watcher, roomId);
+    const carol = await connect(cluster, tokens.carol);
+    const order = [];
+    const blocker = await cluster.pool.connect();
+    try {
+      await blocker.query('BEGIN');
+      await blocker.query("SELECT FROM rt_private.sessions WHERE user_id = 'carol' FOR UPDATE");
+      carol.on('new-chat-message', ({ data }) => order.push(data.content));
+      carol.on('chat-rooms-joined', () => order.push('joined'));
+      carol.emit('join-chat-rooms', { roomIds: [roomId] }, () => order.push('ack'));
+      await until(async () => await cluster.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") !== '0', 'the join waits');
+      await send(roomId, 'alice', 'meanwhile');
+      await event(watcher, 'new-chat-message', ({ data }) => data.content === 'meanwhile');
+      await blocker.query('COMMIT');
+      await until(() => order.length >= 3, 'all of it comes');
+    } finally {
+      blocker.release(true);
+    }
+    assert.deepEqual(order, ['joined', 'ack', 'meanwhile']);
+  });
+
   test('the alias join-rooms, and ids as numbers', async () => {
     const roomId = await cluster.room('alias', 'alice');
     const alice = await connect(cluster, tokens.alice);

@@ -54,12 +54,12 @@ export class Database {
 class Client {
   constructor(history, url, token, transports) {
     this.history = history;
-    this.rooms = new Map(history.roomIds.map((id) => [id, { held: new Map(), high: 0 }]));
+    this.rooms = new Map(history.roomIds.map((id) => [id, { held: new Map(), high: 0, from: 0 }]));
     this.recoveries = [];
     this.breaks = 0;
     this.socket = io(url, { auth: { token }, forceNew: true, transports, reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5000 });
     this.socket.on('connect', () => this.onConnect());
-    this.socket.on('disconnect', () => { this.breaks++; this.joined = false; });
+    this.socket.on('disconnect', () => this.onDisconnect());
     this.socket.on('new-chat-message', ({ roomId, data }) => this.onMessage(roomId, data));
   }
 
@@ -78,9 +78,20 @@ class Client {
     room.high = Math.max(room.high, seq);
   }
 
+  // From where a room is to be fetched is its highest number now: events that come later may lie beyond what is missing.
+  onDisconnect() {
+    this.breaks++;
+    this.joined = false;
+    for (const room of this.rooms.values()) room.from ??= room.high;
+  }
+
   async onConnect() {
     if (this.started) this.recoveries.push(this.socket.recovered);
-    if (this.started && this.socket.recovered) { this.joined = true; return; }
+    if (this.started && this.socket.recovered && this.hasEntered) {
+      this.joined = true;
+      for (const room of this.rooms.values()) room.from = undefined;
+      return;
+    }
     this.started = true;
     const { id } = this.socket;
     while (this.socket.id === id && !this.joined) {
@@ -92,44 +103,53 @@ class Client {
     }
   }
 
+  // Like emitWithAck(), but look() sees the answer before any event behind it.
+  askFirst(event, body, look) {
+    return new Promise((resolve, reject) => {
+      this.socket.timeout(10_000).emit(event, body, (error, answer) => {
+        if (error) {
+          reject(error);
+          return;
+        }
+        look(answer);
+        resolve(answer);
+      });
+    });
+  }
+
+  // Others have written meanwhile, so a new history's rooms are fetched from their beginning.  True: this is one.
+  noteEpoch(epoch) {
+    const isOther = this.epoch !== undefined && epoch !== undefined && epoch !== this.epoch;
+    this.epoch = epoch ?? this.epoch;
+    if (!isOther) return false;
+    this.knewAt = performance.now();
+    this.history.note('a client knows, and drops what it held');
+    for (const room of this.rooms.values()) Object.assign(room, { held: new Map(), high: 0, from: 0 });
+    return true;
+  }
+
   async enter(id) {
-    const ask = (event, body) => this.socket.timeout(10_000).emitWithAck(event, body);
-    const { success, epoch: joinedEpoch } = await ask('join-chat-rooms', { roomIds: this.history.roomIds });
-    if (this.epoch !== undefined && joinedEpoch !== undefined && joinedEpoch !== this.epoch) this.knewAt ??= performance.now();
-    this.epoch = joinedEpoch ?? this.epoch;
+    this.hasEntered = false;
+    // Events of the new history may come right behind the answer: what is held of the old one goes before them.
+    const { success } = await this.askFirst('join-chat-rooms', { roomIds: this.history.roomIds }, ({ epoch }) => this.noteEpoch(epoch));
     if (!success) throw new Error('not joined');
-    for (const [roomId, room] of this.rooms) {
-      // Events come meanwhile, so room.high may be beyond what is missing.
-      let afterSeq = room.high;
-      for (let more = true; more;) {
-        const { success: synced, epoch, rooms: [page] } = await ask('sync-rooms', { rooms: [{ roomId, afterSeq }] });
-        if (!synced || this.socket.id !== id) throw new Error('not synchronised');
-        if (this.setEpoch(roomId, room, epoch, page.lastSeq)) {
-          afterSeq = 0;
-          continue;
-        }
-        for (const { seq, content } of page.messages ?? []) {
-          this.keep(room, seq, content);
-          afterSeq = seq;
-        }
-        more = page.hasMore;
-      }
-    }
+    for (const [roomId, room] of this.rooms) await this.fetchRoom(id, roomId, room);
+    this.hasEntered = true;
     this.joined = true;
   }
 
-  // True if what the client holds has changed, so that it must ask again.
-  setEpoch(roomId, room, epoch, lastSeq) {
-    if (room.epoch === epoch) return false;
-    const isFirst = room.epoch === undefined;
-    room.epoch = epoch;
-    if (isFirst) return false;
-    // Others have written meanwhile: the room is fetched again.  What the client held is dropped.
-    this.history.note(`a client drops what it held of room ${roomId} beyond ${lastSeq}`);
-    this.droppedAt = performance.now();
-    room.held.clear();
-    room.high = 0;
-    return true;
+  async fetchRoom(id, roomId, room) {
+    let afterSeq = room.from ?? room.high;
+    for (let more = true; more;) {
+      const { success, epoch, rooms: [page] = [] } = await this.socket.timeout(10_000).emitWithAck('sync-rooms', { rooms: [{ roomId, afterSeq }] });
+      if (!success || this.socket.id !== id || this.noteEpoch(epoch)) throw new Error('not synchronised');
+      for (const { seq, content } of page.messages ?? []) {
+        this.keep(room, seq, content);
+        afterSeq = seq;
+      }
+      more = page.hasMore;
+    }
+    room.from = undefined;
   }
 }
 

@@ -188,10 +188,9 @@ function judge(history, { name, begun, promotion, lost, phantoms }) {
   const gap = gaps.length > 0 ? Math.max(...gaps) : NaN;
   const holders = new Set(phantoms.flatMap((text) => [...history.firstSeen.get(text).keys()]));
   // The old server may have told of events that the new one does not have, although it has their messages: the relay's commit came too late.
-  const isTold = !isSynchronous && history.clients.some((client) => client.droppedAt !== undefined);
-  // From when another epoch is told, a client knows.  It drops what is lost once it has asked for the room.
-  const known = Math.max(0, ...[...holders].map((client) => (client.knewAt ?? client.droppedAt ?? Infinity) - promotion.promotedAt));
-  const dropped = Math.max(0, ...[...holders].map((client) => (client.droppedAt ?? Infinity) - promotion.promotedAt));
+  const isTold = !isSynchronous && history.clients.some((client) => client.knewAt !== undefined);
+  // From when another epoch is told, a client knows, and drops what is lost.
+  const known = Math.max(0, ...[...holders].map((client) => (client.knewAt ?? Infinity) - promotion.promotedAt));
   const recoveries = history.clients.flatMap((client) => client.recoveries);
   const breaks = history.clients.reduce((sum, client) => sum + client.breaks, 0);
   if (known > KNOWN_MS) history.fault(`clients did not know until ${ms(known)} after the promotion that something is lost`);
@@ -202,7 +201,7 @@ function judge(history, { name, begun, promotion, lost, phantoms }) {
   }
   const figures = [
     name.padEnd(18), `promotion ${ms(promotion.promotedAt - begun)}`, `gap ${ms(gap)}`, `acknowledged ${history.acknowledged.length}`, `lost ${lost}`,
-    `seen and lost ${phantoms.length}`, `known after ${ms(known)}`, `dropped after ${ms(dropped)}`, `broken ${breaks}`, `recovered ${recoveries.filter(Boolean).length} of ${recoveries.length}`,
+    `seen and lost ${phantoms.length}`, `known after ${ms(known)}`, `broken ${breaks}`, `recovered ${recoveries.filter(Boolean).length} of ${recoveries.length}`,
   ];
   return { faults: history.faults, figures: figures.join(', '), log: history.log, counts: history.counts };
 }

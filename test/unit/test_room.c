@@ -175,18 +175,22 @@ test_removed_and_back(void)
 	rt_joins_end_membership(joins, "1", "a", 15);
 	rt_joins_note(joins, "1", f);
 	s[0].got = 0;
-	ok(rt_joins_finish(joins, p, rooms, a, late, 1) && s[0].got == 1,
+	ok(rt_joins_finish(joins, p, rooms, a, late) && s[0].got == 0,
 	   "known to the database, it does not cancel a join");
+	rt_joins_deliver(p, a, 1);
+	ok(s[0].got == 1, "and what was noted since comes when the client has been told");
 	rt_room_remove_member(rooms, "1", a->user, 0);
 	ok(!rt_room_is_joined(rooms, "1", a), "of an unknown time, it ends any");
 
 	p = rt_joins_begin(joins, "1", "a");
 	rt_joins_end_membership(joins, "1", "a", 15);
-	ok(!rt_joins_finish(joins, p, rooms, a, early, 1) && !rt_room_is_joined(rooms, "1", a), "unknown to it, it does");
+	ok(!rt_joins_finish(joins, p, rooms, a, early) && !rt_room_is_joined(rooms, "1", a), "unknown to it, it does");
+	rt_joins_deliver(p, a, 1);
 	p = rt_joins_begin(joins, "1", "a");
 	for (uint64_t xid = 1; xid < 15; xid++)
 		rt_joins_end_membership(joins, "1", "a", xid);
-	ok(!rt_joins_finish(joins, p, rooms, a, late, 1), "and so do more than are remembered");
+	ok(!rt_joins_finish(joins, p, rooms, a, late), "and so do more than are remembered");
+	rt_joins_deliver(p, a, 1);
 
 	rt_snapshot_unref(early);
 	rt_snapshot_unref(late);

@@ -139,7 +139,7 @@ joined_set(const json_t *answer)
 	return set;
 }
 
-/* Ends all that was begun; with an answer, joins what the database let us. */
+/* With an answer, joins what the database let us. */
 static void
 finish_joins(const struct rt_chat_uses *uses, struct join_batch *batch, struct rt_client *c, json_t *answer)
 {
@@ -151,25 +151,36 @@ finish_joins(const struct rt_chat_uses *uses, struct join_batch *batch, struct r
 		struct join *j = &batch->joins[i];
 		bool joined = c != NULL && rt_map_find_str(set, j->room) != NULL;
 
-		if (rt_joins_finish(uses->joins, j->pending, joined ? uses->rooms : NULL, c, seen, rt_bus_pos(uses->bus)) ||
-			!joined)
+		if (rt_joins_finish(uses->joins, j->pending, joined ? uses->rooms : NULL, c, seen) || !joined)
 			continue;
 		rt_map_take_str(set, j->room);
 		take_back(answer, j->room);
 	}
 	rt_map_free(set);
 	rt_snapshot_unref(seen);
+}
+
+static void
+deliver_noted(struct join_batch *batch, struct rt_client *c, uint64_t pos)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		rt_joins_deliver(batch->joins[i].pending, c, pos);
 	free(batch);
 }
 
+/* The answer ends the event, and begins those that waited behind it: the client is looked up again. */
 static void
 on_joined(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_client_event *e = arg;
+	const struct rt_chat_uses *uses = uses_of(e);
+	struct join_batch *batch = e->data;
+	struct rt_client *c = rt_client_event_client(e);
+	uint64_t serial = c != NULL ? c->serial : 0;
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	char *text = NULL;
 
-	finish_joins(uses_of(e), e->data, rt_client_event_client(e), answer);
+	finish_joins(uses, batch, c, answer);
 	if (answer != NULL)
 	{
 		json_object_del(answer, "snapshot"); /* is for us alone */
@@ -181,6 +192,7 @@ on_joined(void *arg, const struct rt_db_reply *reply)
 	else
 		rt_client_event_answer_reply(e, reply);
 	free(text);
+	deliver_noted(batch, rt_client_find(uses->clients, serial), rt_bus_pos(uses->bus));
 }
 
 static void

@@ -23,6 +23,7 @@ void rt_chat_read_settings(struct rt_chat_settings *s, struct rt_conf *c);
 struct rt_chat_uses
 {
 	const struct rt_bus *bus;
+	const struct rt_clients *clients;
 	struct rt_joins *joins;
 	struct rt_rooms *rooms;
 	struct rt_typings *typings;

@@ -5,7 +5,7 @@
  * after its answer:
  *
  *     request ────── rt_api.join_rooms commits ────── answer
- *        └── events of the room are noted ──────────────┘ then sent, then the client is joined
+ *        └── events of the room are noted ──────────────┘ the client is joined, is told so, and gets what was noted
  *
  * What must stay true:
  *
@@ -13,6 +13,7 @@
  *   those noted may be older than the join in the database.
  * - Nobody hears a room that they have left: an end of the membership that the database had not seen when it answered
  *   cancels the join, and drops what was noted before the end.
+ * - The answer comes before any event: it tells the epoch, in which the events' numbers are.
  * - Noted events get the position of when they are sent: a client that came back with an older one would get
  *   events twice.
  *
@@ -106,18 +107,6 @@ forget_noted(struct rt_pending_join *p)
 	p->count = p->space = 0;
 }
 
-static void
-deliver_noted(const struct rt_pending_join *p, struct rt_client *c, uint64_t pos)
-{
-	for (size_t i = 0; i < p->count; i++)
-	{
-		struct rt_frame *f = rt_sio_packet_event_at(p->noted[i], pos);
-
-		rt_socket_send(c->socket, f);
-		rt_frame_unref(f);
-	}
-}
-
 static bool
 is_cancelled(const struct rt_pending_join *p, const struct rt_snapshot *seen)
 {
@@ -131,23 +120,33 @@ is_cancelled(const struct rt_pending_join *p, const struct rt_snapshot *seen)
 
 bool
 rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms *rooms, struct rt_client *c,
-				struct rt_snapshot *seen, uint64_t pos)
+				struct rt_snapshot *seen)
 {
 	bool cancelled = is_cancelled(p, seen);
 
 	unlink_join(js, p);
+	/* Whoever was joined already has got them. */
+	if (rooms == NULL || cancelled || rt_room_is_joined(rooms, p->room, c))
+		forget_noted(p);
 	if (rooms != NULL && !cancelled)
-	{
-		/* Whoever was joined already has got them. */
-		if (!rt_room_is_joined(rooms, p->room, c))
-			deliver_noted(p, c, pos);
 		rt_room_join(rooms, p->room, c, seen);
+	return !cancelled;
+}
+
+void
+rt_joins_deliver(struct rt_pending_join *p, struct rt_client *c, uint64_t pos)
+{
+	for (size_t i = 0; c != NULL && i < p->count; i++)
+	{
+		struct rt_frame *f = rt_sio_packet_event_at(p->noted[i], pos);
+
+		rt_socket_send(c->socket, f);
+		rt_frame_unref(f);
 	}
 	forget_noted(p);
 	free(p->room);
 	free(p->user);
 	free(p);
-	return !cancelled;
 }
 
 static void

@@ -24,10 +24,13 @@ void rt_joins_free(struct rt_joins *js); /* NULL is fine */
 
 /* One room; `user` is the client's. */
 struct rt_pending_join *rt_joins_begin(struct rt_joins *js, const char *room, const char *user);
-/* Ends it.  With `rooms`, and unless it was cancelled, the client is joined there and gets what was noted, with
- * `pos` as the position.  `seen` is what the database had seen when it answered.  False if it was cancelled. */
+/* With `rooms`, and unless it was cancelled, the client is joined there.  `seen` is what the database had seen when
+ * it answered.  False if it was cancelled.  The client is told the outcome, then rt_joins_deliver() is due, in the
+ * same turn. */
 bool rt_joins_finish(struct rt_joins *js, struct rt_pending_join *p, struct rt_rooms *rooms, struct rt_client *c,
-					 struct rt_snapshot *seen, uint64_t pos);
+					 struct rt_snapshot *seen);
+/* Ends it.  The client gets what was noted, with `pos` as the position; NULL: it has left. */
+void rt_joins_deliver(struct rt_pending_join *p, struct rt_client *c, uint64_t pos);
 
 void rt_joins_note(struct rt_joins *js, const char *room, struct rt_frame *f);
 /* The membership of user (NULL: everybody's) was ended by transaction xid (0: not known). */
