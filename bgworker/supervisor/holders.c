@@ -28,7 +28,7 @@
 
 struct holder
 {
-	int pid;
+	int pid;           /* 0: a prepared transaction */
 	TimestampTz since; /* of its transaction */
 };
 
@@ -50,25 +50,14 @@ struct rt_holders
 static struct rt_query looking_at_rooms = {
 	.sql = "SELECT h.pid, h.since, h.rooms, h.ids, h.query FROM rt_private.room_holders('5 s') AS h"};
 
-/* Locks that no writer gets past, held or waited for: whoever comes later waits behind a waiter, too. */
-#define EQ " OPERATOR(pg_catalog.=) "
 static struct rt_query looking_at_tables = {
-	.sql = "SELECT l.pid, t.since, l.granted, pg_catalog.string_agg(DISTINCT n.nspname OPERATOR(pg_catalog.||) '.'"
-		   "   OPERATOR(pg_catalog.||) c.relname, ', '),"
-		   "  pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 200),"
-		   "  pg_catalog.array_to_string(CASE WHEN NOT l.granted THEN pg_catalog.pg_blocking_pids(l.pid) ELSE '{}' "
-		   "END, ', ')"
-		   " FROM pg_catalog.pg_locks AS l"
-		   " JOIN pg_catalog.pg_class AS c ON c.oid" EQ "l.relation"
-		   " JOIN pg_catalog.pg_namespace AS n ON n.oid" EQ "c.relnamespace,"
-		   " LATERAL pg_catalog.pg_stat_get_activity(l.pid) AS a,"
-		   " LATERAL (SELECT CASE WHEN l.granted THEN a.xact_start ELSE l.waitstart END) AS t (since)"
-		   " WHERE l.locktype" EQ "'relation' AND l.database" EQ
-		   "  (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname" EQ "pg_catalog.current_database())"
-		   " AND n.nspname" EQ "ANY ('{rt,rt_private}') AND c.relkind" EQ "'r'"
-		   " AND l.mode" EQ "ANY ('{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')"
-		   " AND t.since OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '5 s'::interval)"
-		   " GROUP BY l.pid, t.since, l.granted, a.query"};
+	.sql =
+		"SELECT coalesce(l.pid, 0), l.since, l.granted,"
+		" pg_catalog.string_agg(DISTINCT l.table_name, ', ' ORDER BY l.table_name),"
+		" pg_catalog.left(pg_catalog.regexp_replace(coalesce(l.query, ''), '\\s+', ' ', 'g'), 200),"
+		" pg_catalog.array_to_string(l.blocked_by, ', ') FROM rt_private.stat_table_locks() AS l"
+		" WHERE l.since OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '5 s'::interval)"
+		" GROUP BY l.pid, l.since, l.granted, l.query, l.blocked_by"};
 
 static void tell_of_rooms(int row, const struct holder *one);
 static void tell_of_tables(int row, const struct holder *one);
@@ -125,7 +114,10 @@ tell_of_tables(int row, const struct holder *one)
 	char *tables = TextDatumGetCString(column(row, 4));
 	char *query = TextDatumGetCString(column(row, 5));
 
-	if (DatumGetBool(column(row, 3)))
+	if (one->pid == 0)
+		ereport(LOG, (errmsg("a prepared transaction has locked %s since %s: others wait", tables, since),
+					  errdetail("It is %s.", query), errhint("COMMIT PREPARED or ROLLBACK PREPARED ends it.")));
+	else if (DatumGetBool(column(row, 3)))
 		ereport(LOG, (errmsg("process %d has locked %s since %s: others wait", one->pid, tables, since),
 					  errdetail("Last statement: %s", query),
 					  errhint("End its transaction, or SELECT pg_terminate_backend(%d).", one->pid)));

@@ -226,12 +226,57 @@ COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of 
 COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
+-- Locks that no writer gets past, held or waited for: whoever comes later waits behind a waiter, too.  Reads catalogs alone, so it answers
+-- whatever is locked.
+CREATE FUNCTION rt_private.stat_table_locks()
+RETURNS TABLE (pid integer, table_name text, mode text, granted boolean, since timestamptz, waiting bigint, blocked_by integer[], query text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH locks AS MATERIALIZED (
+		SELECT l.pid, l.relation, l.mode, l.granted, l.waitstart, l.virtualtransaction FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+	)
+	SELECT l.pid, n.nspname || '.' || c.relname, l.mode, l.granted, CASE WHEN l.granted THEN coalesce(a.xact_start, p.prepared) ELSE l.waitstart END,
+		(SELECT count(*) FROM locks AS w WHERE w.relation = l.relation AND NOT w.granted AND w.pid IS DISTINCT FROM l.pid),
+		CASE WHEN l.granted THEN '{}' ELSE pg_blocking_pids(l.pid) END, coalesce(a.query, 'PREPARE TRANSACTION ' || quote_literal(p.gid))
+	FROM locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(l.pid) WHERE l.pid IS NOT NULL) AS a ON true
+	LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+	WHERE n.nspname IN ('rt', 'rt_private') AND c.relkind = 'r'
+		AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+$$;
+COMMENT ON FUNCTION rt_private.stat_table_locks() IS 'locks on whole tables of rt that keep writers waiting, and sessions that wait for such a lock';
+
+CREATE VIEW rt.stat_locks AS
+	SELECT l.pid, l.table_name, l.mode, l.granted, l.since, l.waiting, l.blocked_by, l.query FROM rt_private.stat_table_locks() AS l;
+COMMENT ON VIEW rt.stat_locks IS 'locks on whole tables of rt that keep writers waiting, such as those of LOCK TABLE, ALTER TABLE, CREATE INDEX or VACUUM FULL';
+COMMENT ON COLUMN rt.stat_locks.pid IS 'process id of the session; null: a prepared transaction';
+COMMENT ON COLUMN rt.stat_locks.table_name IS 'the table';
+COMMENT ON COLUMN rt.stat_locks.mode IS 'the lock, as in pg_locks; AccessExclusiveLock keeps readers waiting, too';
+COMMENT ON COLUMN rt.stat_locks.granted IS 'false: the session waits for the lock, and others wait behind it';
+COMMENT ON COLUMN rt.stat_locks.since IS 'when its transaction began, or when it began to wait';
+COMMENT ON COLUMN rt.stat_locks.waiting IS 'sessions that wait for the table';
+COMMENT ON COLUMN rt.stat_locks.blocked_by IS 'process ids that it waits for';
+COMMENT ON COLUMN rt.stat_locks.query IS 'last statement of the session';
+
+-- For the gateways' /metrics and /readyz.  Without the four tables nothing can be sent; readers wait for an exclusive lock alone.
+CREATE FUNCTION rt_private.lock_figures() RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('tables', count(DISTINCT l.table_name),
+		'oldestUs', coalesce((extract(epoch FROM clock_timestamp() - min(l.since)) * 1000000)::bigint, 0),
+		'exclusive', coalesce(bool_or(l.mode = 'AccessExclusiveLock'), false),
+		'locked', current_setting('rt.max_relay_wait')::interval > interval '0' AND coalesce(bool_or(l.mode = 'AccessExclusiveLock'
+			AND l.table_name IN ('rt.messages', 'rt.rooms', 'rt.room_members', 'rt.users')
+			AND l.since < clock_timestamp() - current_setting('rt.max_relay_wait')::interval), false))
+	FROM rt_private.stat_table_locks() AS l
+$$;
+COMMENT ON FUNCTION rt_private.lock_figures() IS 'what rt.stat_locks shows, for metrics';
+
 REVOKE ALL ON FUNCTION rt_private.emit(text, json, json, boolean, bigint, bigint),
     rt_private.change_payload(rt.messages, text),
     rt_private.event_text(bigint, text, text, bigint, text), rt_private.event_text(rt.events),
-    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) FROM PUBLIC;
-REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay FROM PUBLIC;
+    rt_private.stat_relay(), rt_private.reset_relay_stats(), rt_private.stat_table_locks(), rt_private.lock_figures(), rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON rt.events, rt_private.relay_state, rt.stat_relay, rt.stat_locks FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION rt_api.events_since(text, jsonb), rt_api.echo(text, jsonb) TO rt_gateway;
 GRANT EXECUTE ON FUNCTION rt_api.echo(text, jsonb) TO rt_media;
-GRANT EXECUTE ON FUNCTION rt_private.stat_relay() TO pg_monitor;
-GRANT SELECT ON rt.stat_relay TO pg_monitor;
+GRANT EXECUTE ON FUNCTION rt_private.stat_relay(), rt_private.stat_table_locks() TO pg_monitor;
+GRANT SELECT ON rt.stat_relay, rt.stat_locks TO pg_monitor;

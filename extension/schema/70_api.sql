@@ -341,6 +341,8 @@ COMMENT ON FUNCTION rt_private.relay_figures() IS 'what rt.stat_relay shows, for
 
 CREATE FUNCTION rt_api.gateway_report(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	locks json := rt_private.lock_figures();
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.follow_clock();
@@ -353,15 +355,16 @@ BEGIN
 	IF req ? 'connections' THEN
 		PERFORM rt_private.note_connections(req ->> 'gateway', rt_private.req_array(req, 'connections', 10000));
 	END IF;
-	-- One of them clears up.  A row that nobody else may lock tells which: an advisory lock any role could take, and keep.
-	PERFORM FROM rt_private.clock AS c FOR UPDATE SKIP LOCKED;
+	-- One of them clears up.  A row that nobody else may lock tells which: an advisory lock any role could take, and keep.  Clearing up
+	-- would wait for a table that somebody has locked, and the report has to come through and tell of it.
+	PERFORM FROM rt_private.clock AS c WHERE NOT (locks ->> 'exclusive')::boolean FOR UPDATE SKIP LOCKED;
 	IF FOUND THEN
 		PERFORM rt_private.sweep_gateways();
 		PERFORM rt_private.sweep_sessions();
 		PERFORM rt_private.sweep_guests();
 		PERFORM rt_private.tell_large_rooms();
 	END IF;
-	RETURN json_build_object('relay', rt_private.relay_figures(), 'media', rt_private.media_totals(),
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'media', rt_private.media_totals(),
 		'stamp', rt_private.settings_stamp(),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));

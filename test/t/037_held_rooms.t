@@ -11,7 +11,7 @@ use Time::HiRes qw(time);
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
 
-my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0 });
+my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0, 'rt.max_relay_wait' => '2s' });
 $cluster->sql(q{SELECT rt.create_user(u, u) FROM unnest(ARRAY['ann', 'bob', 'cat']) AS u});
 $cluster->sql(q{SELECT rt.create_room('r' || i, ARRAY['ann', 'bob', 'cat']) FROM generate_series(1, 8) i});
 my %token = map { $_ => $cluster->sql("SELECT rt.issue_token('$_')") } qw(ann bob cat);
@@ -24,6 +24,8 @@ sub rest
 		$content ? (content => $content) : ());
 	return ($answer->{status}, time - $begun);
 }
+
+sub metric { my ($name) = @_; return $cluster->http('GET', '/metrics')->{content} =~ /^\Q$name\E\S* ([\d.]+)/m ? $1 : undef; }
 
 wait_until(sub { (rest('cat', 'GET', '/api/chat/rooms'))[0] == 200 }, 'the gateway serves');
 rest($_, 'POST', '/api/chat/rooms/7/msgs', '{"content":"first"}') for qw(ann bob cat);
@@ -119,6 +121,10 @@ for my $table (qw(rt.rooms rt.messages))
 	my $locker_pid = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ 'locked'");
 	ok(wait_for(sub { $cluster->log =~ /LOG:  process $locker_pid has locked \Q$table\E since .*: others wait\n.*Last statement: SELECT 'locked';/ }),
 		'the log names who has it');
+	is($cluster->sql(q{SELECT pid, table_name, mode, granted, since < now(), query FROM rt.stat_locks}), "$locker_pid|$table|AccessExclusiveLock|t|t|SELECT 'locked';",
+		'so does rt.stat_locks');
+	wait_until(sub { (metric('rt_table_lock_seconds') // 0) > 2 && metric('rt_locked_tables') == 1 }, 'and /metrics has its age');
+	wait_until(sub { $cluster->http('GET', '/readyz')->{content} =~ /a session has locked a table/ }, '/readyz says so');
 	$locker->{finish}->();
 }
 my $reader = $cluster->psql_start;
@@ -129,9 +135,11 @@ my $alter = $cluster->psql_start;
 print { $alter->{in} } "BEGIN; ALTER TABLE rt.messages ADD CONSTRAINT probe CHECK (true) NOT VALID; ROLLBACK;\n";
 ok(wait_for(sub { $cluster->log =~ /LOG:  process \d+ has waited to lock rt.messages since .*: others wait behind it\n.*It waits for process $reader_pid. Statement: ALTER TABLE/ }),
 	'the log names who waits for a table, and for whom');
+is($cluster->sql(q{SELECT granted, blocked_by::text, query LIKE 'ALTER TABLE%' FROM rt.stat_locks}), "f|{$reader_pid}|t", 'so does rt.stat_locks');
 $reader->{finish}->();
 $alter->{finish}->();
 ok(wait_for(sub { (rest('bob', 'POST', '/api/chat/rooms/8/msgs', '{"content":"after"}'))[0] == 201 }), 'all goes on afterwards');
+wait_until(sub { $cluster->is_ready && metric('rt_locked_tables') == 0 }, 'and /readyz is content');
 
 # ---- the programs' environment ---------------------------------------------------------
 

@@ -213,6 +213,20 @@ write_counters(const struct rt_counters *cs, struct rt_text *out, const char *la
 }
 
 static void
+write_locks(const json_t *locks, struct rt_text *out, const char *labels)
+{
+	uint64_t tables = (uint64_t) rt_json_int(locks, "tables", 0);
+	const struct rt_metric m = {"rt_locked_tables", "Tables of rt with a lock that keeps all writers waiting.",
+								RT_GAUGE, &tables};
+
+	if (locks == NULL)
+		return;
+	rt_metric_write(out, &m, labels);
+	rt_metric_write_head(out, "rt_table_lock_seconds", "Age of the oldest of these locks.", "gauge");
+	rt_metric_write_double(out, "rt_table_lock_seconds", labels, (double) rt_json_int(locks, "oldestUs", 0) / 1e6);
+}
+
+static void
 write_all(const struct rt_metrics *m, struct rt_text *out)
 {
 	const struct rt_metrics_uses *u = &m->uses;
@@ -228,6 +242,7 @@ write_all(const struct rt_metrics *m, struct rt_text *out)
 	write_durations(m, out, labels);
 	rt_process_write(m->process, out, labels);
 	rt_relaystat_write(rt_report_relay(u->report), out, m->database.data);
+	write_locks(rt_report_locks(u->report), out, m->database.data);
 	rt_media_metrics_write(rt_report_media(u->report), out, m->database.data);
 }
 

@@ -17,6 +17,7 @@ struct rt_ready
 	bool known;
 	uint64_t answered_ms; /* when the database last answered a report */
 	bool stalled;
+	bool locked;
 	bool standby; /* the database writes nothing */
 };
 
@@ -53,6 +54,12 @@ rt_ready_set_stalled(struct rt_ready *r, bool stalled)
 	r->stalled = stalled;
 }
 
+void
+rt_ready_set_locked(struct rt_ready *r, bool locked)
+{
+	r->locked = locked;
+}
+
 bool
 rt_ready_is_known(const struct rt_ready *r)
 {
@@ -87,6 +94,8 @@ rt_ready_why_not(const struct rt_ready *r)
 		return "the gateway starts";
 	if (r->stalled)
 		return "events wait for the relay";
+	if (r->locked)
+		return "a session has locked a table, see rt.stat_locks";
 	if (rt_loop_now_ms(u->loop) - r->answered_ms >= RT_READY_SILENT_MS)
 		return "the database does not answer";
 	return NULL;

@@ -39,6 +39,9 @@ bool rt_ready_is_known(const struct rt_ready *r);
 /* Events have waited for the relay longer than rt.max_relay_wait. */
 void rt_ready_set_stalled(struct rt_ready *r, bool stalled);
 
+/* Somebody has locked a table that all need for longer than rt.max_relay_wait. */
+void rt_ready_set_locked(struct rt_ready *r, bool locked);
+
 /* New clients are let in: the database, the bus and the relay work, and it is not about to end. */
 bool rt_ready_is(const struct rt_ready *r);
 /* What is missing, for people: a static text without anything that JSON quotes.  NULL if nothing is. */

@@ -191,6 +191,12 @@ take_answer(struct rt_report *rp, json_t *answer)
 }
 
 json_t *
+rt_report_locks(const struct rt_report *rp)
+{
+	return rt_json_object(rp->answer, "locks");
+}
+
+json_t *
 rt_report_relay(const struct rt_report *rp)
 {
 	return rt_json_object(rp->answer, "relay");
@@ -244,6 +250,7 @@ on_told(void *arg, const struct rt_db_reply *reply)
 		take_answer(rp, rt_json_parse_object(reply->json, reply->json_len));
 		rt_host_note_stamp(rp->uses.host, rt_json_str(rp->answer, "stamp"));
 		rt_ready_set_stalled(rp->uses.ready, json_is_true(json_object_get(rt_report_relay(rp), "stalled")));
+		rt_ready_set_locked(rp->uses.ready, json_is_true(json_object_get(rt_report_locks(rp), "locked")));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
 	{
