@@ -2559,12 +2559,27 @@ COMMENT ON COLUMN rt_private.receipt_ranges.user_id IS 'the user who got or saw 
 
 COMMENT ON COLUMN rt_private.receipt_ranges.at IS 'when it happened';
 
+CREATE OR REPLACE FUNCTION rt_private.receipts_missing(room_id bigint, user_id text, kind "char", seqs bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN (SELECT coalesce(array_agg(DISTINCT s.seq), '{}')
+	FROM unnest(receipts_missing.seqs) AS s (seq)
+	WHERE NOT EXISTS (
+		SELECT FROM (
+			SELECT r.seq_to FROM rt_private.receipt_ranges AS r
+			WHERE r.room_id = receipts_missing.room_id AND r.user_id = receipts_missing.user_id
+				AND r.kind = receipts_missing.kind AND r.seq_from <= s.seq
+			ORDER BY r.seq_from DESC LIMIT 1) AS before
+		WHERE before.seq_to >= s.seq));
+END
+$$;
+
 COMMENT ON FUNCTION rt_private.receipts_missing(bigint, text, "char", bigint[]) IS 'filters messages that a member has no receipt for';
 
 COMMENT ON FUNCTION rt_private.receipts_add(bigint, text, "char", bigint[]) IS 'stores missing receipts';
 
 CREATE OR REPLACE FUNCTION rt_private.receipts_check(room_id bigint, user_id text, seqs bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	others bigint[];
 	known bigint;
@@ -7782,7 +7797,7 @@ $$;
 COMMENT ON FUNCTION rt_private.api_admin_room(text, jsonb) IS 'the room of a request; RT403 if the actor is not an admin';
 
 CREATE FUNCTION rt_private.rooms_json(actor text, ids bigint[]) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
 	RETURN (SELECT coalesce(json_agg(json_build_object('id', r.id::text, 'roomId', r.id::text, 'name', r.name, 'kind', r.kind,
 			'topic', r.topic, 'archived', r.archived, 'history', r.history, 'whoMayPost', r.who_may_post,
