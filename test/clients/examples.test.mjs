@@ -1,16 +1,18 @@
 // The examples that are programs: users of a business application, an outbox into a queue; the files for containers and units.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { cp, readFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { until } from './lib/client.mjs';
 import { Cluster } from './lib/cluster.mjs';
 import { install } from './lib/kit.mjs';
 
+const run = promisify(execFile);
 const path = (name) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
 const text = (name) => readFile(path(name), 'utf8');
 const running = new Set();
@@ -125,14 +127,53 @@ describe('an outbox into a queue', () => {
   });
 });
 
-test('the compose file: rt behind Caddy, which it trusts', async () => {
-  const { services, networks } = parse(await text('compose/compose.yaml'));
-  const address = services.caddy.networks.front.ipv4_address;
-  assert.ok(services.rt.command.includes(`rt.trusted_proxies=${address}`));
-  assert.ok(networks.front.ipam.config[0].subnet.startsWith(address.slice(0, address.lastIndexOf('.'))));
-  assert.match(await text('compose/Caddyfile'), /reverse_proxy rt:4501/);
+const isPrivate = (network) => /^(10\.|172\.16\.|192\.168\.|fd)/.test(network);
+
+for (const file of ['compose.yaml', 'programs.yaml']) {
+  test(`${file}: rt behind Caddy, as docker and Debian's podman-compose take it`, async () => {
+    const source = await text(`compose/${file}`);
+    const { services, networks } = parse(source);
+    // podman-compose 1.0 knows no addresses of networks, and "${NAME:?}" without a message is the value to it.
+    assert.equal(networks, undefined);
+    for (const [name, service] of Object.entries(services)) assert.equal(service.networks, undefined, name);
+    for (const [, variable] of source.matchAll(/\$\{([^}]*)\}/g)) assert.match(variable, /^[A-Z_]+:\?./);
+    assert.match(await text('compose/Caddyfile'), /reverse_proxy rt:4501/);
+    assert.ok(!services.rt.ports?.some((port) => port.includes('4501')), 'the proxy alone reaches the gateway');
+    // What waits for it to be healthy needs a check, which images of the format OCI lack.
+    assert.deepEqual(services.caddy.depends_on, { rt: { condition: 'service_healthy' } });
+    const { test: [how, program, ...args] } = services.rt.healthcheck;
+    assert.deepEqual([how, program], ['CMD', 'curl']);
+    assert.equal((await run(program, args.map((arg) => arg.replace('http://127.0.0.1:4501', cluster.url)))).stdout.includes('ok'), true);
+  });
+}
+
+test('the compose file: settings that there are, and proxies that are trusted', async () => {
+  const { services } = parse(await text('compose/compose.yaml'));
   const containerfile = await readFile(new URL('../../Containerfile', import.meta.url), 'utf8');
   for (const port of ['4501', '4502/udp', '4502/tcp']) assert.match(containerfile, new RegExp(`EXPOSE.* ${port}`));
-  const settings = services.rt.command.filter((word) => word !== '-c').map((word) => word.split('=')[0]);
-  for (const name of settings) assert.equal(await cluster.value('SELECT count(*) FROM pg_settings WHERE name = $1', [name]), '1', name);
+  const settings = services.rt.command.filter((word) => word !== '-c').map((word) => word.split('='));
+  for (const [name] of settings) assert.equal(await cluster.value('SELECT count(*) FROM pg_settings WHERE name = $1', [name]), '1', name);
+  const trusted = new Map(settings).get('rt.trusted_proxies');
+  assert.ok(trusted.split(',').every(isPrivate), trusted);
+  // The server checks it.
+  await cluster.sql(`ALTER SYSTEM SET rt.trusted_proxies = '${trusted}'`);
+  await cluster.sql('ALTER SYSTEM RESET rt.trusted_proxies');
+});
+
+test('the units: systemd knows every line of them', async () => {
+  const folder = join(kit.folder, 'units');
+  await mkdir(join(folder, 'postgresql@.service.d'), { recursive: true });
+  const names = (await readdir(path('systemd'))).filter((name) => name.endsWith('.service'));
+  assert.deepEqual(names, ['rt-bot.service', 'rt-gateway.service', 'rt-media.service']);
+  // The programs are not where the units have them, on this machine.
+  for (const name of names) await writeFile(join(folder, name), (await text(`systemd/${name}`)).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
+  await writeFile(join(folder, 'postgresql@.service'), '[Service]\nExecStart=/bin/true\n');
+  await cp(path('systemd/postgresql-rt.conf'), join(folder, 'postgresql@.service.d/rt.conf'));
+  const verify = async (...units) => {
+    const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...units.map((name) => join(folder, name))]);
+    return (stdout + stderr).split('\n').filter((line) => line.includes(folder));
+  };
+  assert.deepEqual(await verify(...names, 'postgresql@main.service'), []);
+  await writeFile(join(folder, 'rt-bot.service'), (await text('systemd/rt-bot.service')).replace('ProtectSystem=', 'ProtectsSystem='));
+  assert.match((await verify('rt-bot.service').catch(({ stderr }) => stderr)).toString(), /ProtectsSystem/);
 });
