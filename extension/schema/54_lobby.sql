@@ -223,7 +223,7 @@ BEGIN
 		RAISE EXCEPTION 'the lobby is full' USING ERRCODE = 'RT4FU';
 	END IF;
 	INSERT INTO rt.meeting_waiting AS w (meeting_id, user_id, display_name, socket_id)
-	VALUES (m.id, actor, coalesce(nullif(btrim(rt_private.req_text_opt(req, 'displayName')), ''), rt_private.user_name(actor)), req ->> 'sid')
+	VALUES (m.id, actor, coalesce(rt_private.req_display_name(req, 'displayName'), rt_private.user_name(actor)), req ->> 'sid')
 	ON CONFLICT (meeting_id, user_id) DO UPDATE
 	SET socket_id = excluded.socket_id, display_name = excluded.display_name, status = 'waiting', decided_at = NULL, decided_by = NULL,
 		asked_at = CASE WHEN w.status = 'waiting' THEN w.asked_at ELSE excluded.asked_at END;

@@ -71,7 +71,7 @@ BEGIN
 	IF char_length(name) NOT BETWEEN 1 AND 64 OR name ~ '[[:cntrl:]]' THEN
 		RAISE EXCEPTION 'name must have 1 to 64 characters, and no control characters' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN name;
+	RETURN rt_private.req_display_name(req, 'name');
 END
 $$;
 COMMENT ON FUNCTION rt_private.req_guest_name(jsonb) IS 'the name that a guest gives';

@@ -221,7 +221,7 @@ COMMENT ON FUNCTION rt_private.meeting_role_for(rt.meetings, text) IS 'the role 
 CREATE FUNCTION rt_private.meeting_take_place(m rt.meetings, actor text, req jsonb) RETURNS rt.meeting_participants
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	name text := nullif(btrim(rt_private.req_text_opt(req, 'displayName')), '');
+	name text := rt_private.req_display_name(req, 'displayName');
 	p rt.meeting_participants;
 BEGIN
 	p := rt_private.meeting_kept_place(m.id, actor, req ->> 'sid');

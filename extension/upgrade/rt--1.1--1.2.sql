@@ -366,6 +366,23 @@ COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'reads an optional s
 
 COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'reads a required, nonempty string from a request';
 
+CREATE FUNCTION rt_private.req_display_name(req jsonb, key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := nullif(btrim(rt_private.req_text_opt(req, key)), '');
+BEGIN
+	IF octet_length(name) > 512 OR name ~ U&'[[:cntrl:]\202A-\202E\2066-\2069]' THEN
+		RAISE EXCEPTION '% must have 512 bytes at most, and no control characters', key USING ERRCODE = 'RT400';
+	ELSIF regexp_replace(name, U&'[[:space:]\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\200B-\200F\2060-\206F\3164\FE00-\FE0F\FEFF\FFA0]',
+		'', 'g') = '' THEN
+		RAISE EXCEPTION '% has nothing that can be seen', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN name;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.req_display_name(jsonb, text) IS 'reads an optional name that others see from a request';
+
 COMMENT ON FUNCTION rt_private.req_name(jsonb, text) IS 'reads a name or id from a request, as text; accepts a number';
 
 COMMENT ON FUNCTION rt_private.req_bool(jsonb, text, boolean) IS 'reads a boolean from a request';
@@ -4487,7 +4504,7 @@ BEGIN
 		RAISE EXCEPTION 'the lobby is full' USING ERRCODE = 'RT4FU';
 	END IF;
 	INSERT INTO rt.meeting_waiting AS w (meeting_id, user_id, display_name, socket_id)
-	VALUES (m.id, actor, coalesce(nullif(btrim(rt_private.req_text_opt(req, 'displayName')), ''), rt_private.user_name(actor)), req ->> 'sid')
+	VALUES (m.id, actor, coalesce(rt_private.req_display_name(req, 'displayName'), rt_private.user_name(actor)), req ->> 'sid')
 	ON CONFLICT (meeting_id, user_id) DO UPDATE
 	SET socket_id = excluded.socket_id, display_name = excluded.display_name, status = 'waiting', decided_at = NULL, decided_by = NULL,
 		asked_at = CASE WHEN w.status = 'waiting' THEN w.asked_at ELSE excluded.asked_at END;
@@ -7086,7 +7103,7 @@ BEGIN
 	IF char_length(name) NOT BETWEEN 1 AND 64 OR name ~ '[[:cntrl:]]' THEN
 		RAISE EXCEPTION 'name must have 1 to 64 characters, and no control characters' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN name;
+	RETURN rt_private.req_display_name(req, 'name');
 END
 $$;
 
@@ -8852,7 +8869,7 @@ $$;
 CREATE OR REPLACE FUNCTION rt_private.meeting_take_place(m rt.meetings, actor text, req jsonb) RETURNS rt.meeting_participants
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	name text := nullif(btrim(rt_private.req_text_opt(req, 'displayName')), '');
+	name text := rt_private.req_display_name(req, 'displayName');
 	p rt.meeting_participants;
 BEGIN
 	p := rt_private.meeting_kept_place(m.id, actor, req ->> 'sid');

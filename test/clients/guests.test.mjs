@@ -56,6 +56,23 @@ describe('guests', () => {
     assert.ok((await call.open('recv')).id);
   });
 
+  test('have a name that can be seen, and that turns no text around it', async () => {
+    const wrong = ['\u200b', '\u3164', '\u00ad\ufe0f \u2060', '\u202eeve', 'a\u2066b', 'a\u0007', 'a\u0085b'];
+    const right = ['😀', '❤\ufe0f', '👨\u200d👩\u200d👧', 'שָׁלוֹם', 'a\u200fb', 'किं\u200dग', '·', 'Ann O\'Neill'];
+    const meeting = await open();
+    for (const name of wrong) assert.equal((await knock(meeting, { name })).status, 400, JSON.stringify(name));
+    for (const name of right) assert.equal((await knock(meeting, { name })).body.user?.name, name, JSON.stringify(name));
+    // Nor by the name to join with, with and without a lobby.
+    const { token } = await guest(meeting);
+    const client = await connect(cluster, token);
+    for (const lobby of [true, false]) {
+      await cluster.sql('UPDATE rt.meetings SET lobby = $2 WHERE id = $1', [meeting, lobby]);
+      for (const displayName of [...wrong, 'x'.repeat(513)])
+        assert.equal((await ask(client, 'join-meeting', { meetingId: meeting, displayName })).error.code, 'bad_request', JSON.stringify(displayName));
+    }
+    assert.equal((await ask(client, 'join-meeting', { meetingId: meeting, displayName: 'x'.repeat(512) })).success, true);
+  });
+
   test('are let in where the host wants them, and nowhere else', async () => {
     const closed = await createMeeting(cluster, host);
     const { status, body } = await knock(closed, { name: 'Gus' });
