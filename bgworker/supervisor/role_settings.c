@@ -24,10 +24,10 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
+#include "bgworker/common/db/session_settings.h"
 #include "role_settings.h"
 
-/* The parameters of a program's statements are clients' passwords and tokens: extension/server/discretion.c.  The
- * rest is what worker/session.c sets for workers. */
+/* The parameters of a program's statements are clients' passwords and tokens: extension/server/discretion.c. */
 static const char *const WANTED[][2] = {
 	{"log_parameter_max_length", "0"},
 	{"log_parameter_max_length_on_error", "0"},
@@ -35,21 +35,13 @@ static const char *const WANTED[][2] = {
 #if PG_VERSION_NUM >= 160000
 	{"auto_explain.log_parameter_max_length", "0"},
 #endif
-	{"role", "none"},
-	{"search_path", "pg_catalog, pg_temp"},
-	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
-	{"idle_in_transaction_session_timeout", "0"},
-	{"idle_session_timeout", "0"},
-#if PG_VERSION_NUM >= 170000
-	{"transaction_timeout", "0"},
-#endif
-	{"default_transaction_read_only", "off"},
-	{"default_transaction_isolation", "read committed"},
-	{"default_transaction_deferrable", "off"},
-	{"session_replication_role", "origin"},
 	{"row_security", "on"},
-	{"jit", "off"},
+	RT_SERVER_SETTINGS,
+	RT_SESSION_SETTINGS,
+#if PG_VERSION_NUM >= 170000
+	RT_SESSION_SETTINGS_17,
+#endif
 };
 
 static ArrayType *

@@ -7,23 +7,15 @@
 
 #include "utils/guc.h"
 
+#include "bgworker/common/db/session_settings.h"
 #include "session.h"
 
 static const char *const OPTIONS[][2] = {
-	{"role", "none"},
-	{"search_path", "pg_catalog, pg_temp"},
-	{"statement_timeout", "0"},
-	{"idle_in_transaction_session_timeout", "0"},
+	RT_SERVER_SETTINGS,
+	RT_SESSION_SETTINGS,
 #if PG_VERSION_NUM >= 170000
-	{"transaction_timeout", "0"},
+	RT_SESSION_SETTINGS_17,
 #endif
-	{"default_transaction_read_only", "off"},
-	{"default_transaction_isolation", "read committed"},
-	{"default_transaction_deferrable", "off"},
-	{"session_replication_role", "origin"},
-	{"standard_conforming_strings", "on"},
-	{"transform_null_equals", "off"},
-	{"jit", "off"},
 };
 
 void

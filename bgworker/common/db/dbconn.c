@@ -20,6 +20,7 @@
  *   again. */
 #include "dbconn.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/log.h"
 #include "dbhosts.h"
+#include "session_settings.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000
@@ -241,27 +243,38 @@ rt_dbconn_flush(struct rt_dbconn *c)
 		set_watch(c, rc == 0 ? RT_READABLE : RT_READABLE | RT_WRITABLE);
 }
 
-/* What may be set for the database or in postgresql.conf is meant for people: limits of time would cut us off, a
- * read-only or serializable session could not do our work, and the bodies of our functions are written in standard
- * SQL. */
+static const char *const SETTINGS[][2] = {RT_SESSION_SETTINGS, RT_SESSION_SETTINGS_17};
+
+/* Rows of name and value, each with a comma in front of it. */
+static void
+write_settings(char *out, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(SETTINGS) / sizeof(SETTINGS[0]); i++)
+	{
+		used += (size_t) snprintf(out + used, size - used, ", ('%s', '%s')", SETTINGS[i][0], SETTINGS[i][1]);
+		assert(used < size);
+	}
+}
+
+/* A server that does not know a setting is spared it. */
 static void
 send_settings(struct rt_dbconn *c)
 {
 	char sql[1000];
+	char settings[600];
 	char role[100] = "";
 
+	write_settings(settings, sizeof(settings));
 	/* Last, since the others may need rights of the role that has logged in. */
 	if (c->login->role != NULL)
 		snprintf(role, sizeof(role), ", ('role', '%s')", c->login->role);
 	snprintf(sql, sizeof(sql),
 			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
-			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d'), ('transaction_timeout', '0'),"
-			 " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
-			 " ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),"
-			 " ('default_transaction_deferrable', 'off'), ('jit', 'off'), ('standard_conforming_strings', 'on'),"
-			 " ('transform_null_equals', 'off')%s) AS s (name, value)"
+			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d')%s%s) AS s (name, value)"
 			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
-			 c->statement_timeout_ms, c->lock_timeout_ms, role);
+			 c->statement_timeout_ms, c->lock_timeout_ms, settings, role);
 	c->state = SETTING;
 	PQsetnonblocking(c->pg, 1);
 	if (!PQsendQuery(c->pg, sql))
