@@ -205,18 +205,18 @@ export async function loadAround(room, seq) {
 // After a connection that was not recovered: what was missed, room by room.  What was changed meanwhile is in the
 // latest page, as far as somebody is likely to look.
 export async function catchUp() {
-  const asked = [...state.rooms.values()].filter((room) => room.newest !== null && !room.isKept);
-  let wanted = asked;
+  const loaded = [...state.rooms.values()].filter((room) => room.newest !== null && !room.isKept);
+  let wanted = loaded;
   while (wanted.length) {
     const rooms = wanted.map((room) => ({ roomId: room.id, afterSeq: room.newest }));
     const answer = await emit('sync-rooms', { rooms });
-    const after = new Map(rooms.map(({ roomId, afterSeq }) => [roomId, afterSeq]));
+    const asked = new Map(rooms.map(({ roomId, afterSeq }) => [roomId, afterSeq]));
     wanted = answer.rooms
       .filter((part) => state.rooms.has(part.roomId))
-      .filter((part) => takeMissed(state.rooms.get(part.roomId), after.get(part.roomId), part))
+      .filter((part) => takeMissed(state.rooms.get(part.roomId), asked.get(part.roomId), part))
       .map((part) => state.rooms.get(part.roomId));
   }
-  for (const room of asked) {
+  for (const room of loaded) {
     await loadLatest(room);
     changed('renewed', room.id); // what was changed meanwhile has no event
   }
