@@ -176,7 +176,7 @@ log_has(qr/no gateway for database "two": port \d+ serves another database/, 'tw
 becomes_ready('the first keeps it');
 set('rt.databases', "rt, two:$other_port:$other_media_port");
 wait_until(\&other_serves, 'the second is served at a port of its own');
-ok($cluster->is_ready, 'and the first at its');
+becomes_ready('and the first at its');
 is($cluster->sql('SELECT count(*) FROM rt.stat_programs', dbname => 'two'),
 	$cluster->sql('SELECT count(*) FROM rt.stat_programs'), 'each shows its own programs');
 
@@ -191,7 +191,7 @@ $cluster->sql("ALTER DATABASE copy RENAME TO deux");
 wait_until(\&other_serves, 'the copy takes its place');
 $cluster->sql('DROP DATABASE deux WITH (FORCE)');
 wait_until(sub { !other_serves() }, 'and is dropped by force');
-ok($cluster->is_ready, 'the first has not noticed');
+becomes_ready('the first is still served');
 
 $cluster->sql('CREATE DATABASE three');
 set('rt.databases', 'rt, three, nowhere');

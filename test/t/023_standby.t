@@ -48,13 +48,13 @@ is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'rt
 ok(!standby_serves(), 'and no gateway');
 like(on_standby(q{SELECT rt.broadcast(1, 'news', '{}')}), qr/cannot emit events during recovery/,
 	'an event that nobody would get is refused');
-ok($primary->is_ready, 'the primary serves');
+wait_until(sub { $primary->is_ready }, 'the primary serves');
 
 $primary->server_command('pg_ctl', '-D', $folder, '-w', 'promote');
 wait_until(\&standby_serves, 'once promoted, it serves');
-is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('rt launcher', 'rt relay', 'rt supervisor')"),
-	3, 'with workers of its own');
-ok($primary->is_ready, 'and the other one still does');
+wait_until(sub { on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('rt launcher', 'rt relay', 'rt supervisor')") eq '3' },
+	'with workers of its own');
+wait_until(sub { $primary->is_ready }, 'and the other one still does');
 (undef, $err, $status) = $primary->server_command('pg_ctl', '-D', $folder, '-m', 'fast', '-w', 'stop');
 is($status, 0, 'the standby stops') || diag($err);
 

@@ -50,7 +50,7 @@ my $login = $cluster->http('POST', '/auth', headers => { 'content-type' => 'appl
 	content => '{"username":"ann","password":"correct horse"}');
 is($login->{status}, 200, 'a user logs in by password') || diag($login->{content});
 $cluster->poll_sql("SELECT count(*) FROM rt.events WHERE event = 'new-chat-message'", 1, 'the relay logs it');
-is($cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('rt relay', 'rt supervisor', 'rt launcher')}), 3,
+$cluster->poll_sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('rt relay', 'rt supervisor', 'rt launcher')}, 3,
 	'all workers run');
 
 # Sessions that wait are not cut off: the gateway's are older than idle_session_timeout.

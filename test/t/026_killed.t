@@ -66,7 +66,7 @@ sub kill_under_load
 	# What answers at first may not have heard of it yet.
 	wait_until(sub { my $now = $cluster->is_ready && relay_now(); $now && ($now != $relay) == !!$option{all_anew} },
 		"$name: the server serves");
-	cmp_ok(time - $begun, '<', on_this_machine(15), "$name: within seconds");
+	took_less(15, time - $begun, "$name: within seconds");
 	my ($out) = $cluster->try_sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %'});
 	$writer->{finish}->();
 	all_is_there($name);

@@ -38,7 +38,7 @@ wait_until(sub { $cluster->log =~ /rt relay: could not extend file.*No space lef
 my (undef, $err) = $cluster->try_sql(send_many(100_000), %db);
 like($err, qr/could not extend file.*No space left on device/s, 'so does a writer');
 is($cluster->sql('SELECT pid FROM rt.stat_relay', %db), $relay, 'the relay lives');
-ok($cluster->is_ready, 'and another database is served');
+wait_until(sub { $cluster->is_ready }, 'and another database is served');
 
 unlink "$disk/junk";
 $cluster->poll_sql(q{SELECT count(DISTINCT e.seq) - r.last_seq FROM rt.rooms r LEFT JOIN rt.events e ON e.event = 'new-chat-message' WHERE r.id = 1

@@ -73,8 +73,13 @@ for my $statement ("SELECT rt.send_message(1, 'ann', 'x')", "INSERT INTO rt.mess
 	my (undef, $err) = $subscriber->try_sql($statement);
 	like($err, qr/is written by another server: \Q$place\E/, "refused: $statement");
 }
-my $refused = $subscriber->http('POST', '/api/chat/rooms/1/msgs', headers => { authorization => "Bearer $token", 'content-type' => 'application/json' },
-	content => '{"content":"x"}');
+my $refused;
+wait_until(
+	sub {
+		$refused = $subscriber->http('POST', '/api/chat/rooms/1/msgs', headers => { authorization => "Bearer $token", 'content-type' => 'application/json' },
+			content => '{"content":"x"}');
+		return $refused->{status} != 401;
+	}, 'a gateway knows the keys');
 is($refused->{status}, 403, 'a gateway refuses too');
 like($refused->{content}, qr/\Q$place\E/, 'and says where the writer is');
 like($subscriber->sql(q{SELECT rt_api.connect(NULL, '{"requests":[{"user":"ann","sid":"s","serial":1,"gateway":"g","peer":"","transport":"websocket"}]}')}),

