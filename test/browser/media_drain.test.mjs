@@ -61,25 +61,6 @@ async function meeting() {
   return reply.body.data.id;
 }
 
-// A microphone that is never silent.
-const hum = (person) => person.page.evaluate(() => {
-  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wanted) => {
-    const stream = await real(wanted);
-    for (const track of stream.getAudioTracks()) {
-      const context = new AudioContext();
-      const source = context.createOscillator();
-      const sink = context.createMediaStreamDestination();
-      source.connect(sink);
-      source.start();
-      await context.resume();
-      stream.removeTrack(track);
-      stream.addTrack(sink.stream.getAudioTracks()[0]);
-    }
-    return stream;
-  };
-});
-
 // Looks at a tile all the time: window.watched has the longest time without a new picture and without sound, and how often
 // there was no picture to be shown at all.  What is on top is the last one.
 const watch = (person, name) => person.page.evaluate((label) => {
@@ -129,7 +110,7 @@ test('pictures and sound go on while a call moves to another host', async (t) =>
   const people = [anna, ben];
   const id = await meeting();
   for (const person of people) {
-    await hum(person);
+    await person.hum();
     await person.join(id);
   }
   await Promise.all([anna.sees('Ben'), ben.sees('Anna')]);

@@ -2,6 +2,7 @@
 // What the tests may ask of it is on window.peer.
 import { Device } from 'mediasoup-client';
 import { io } from 'socket.io-client';
+import { steadyVoice } from './lib/voice.mjs';
 
 class Peer {
   constructor(options) {
@@ -127,15 +128,8 @@ class Peer {
     return this.produceTrack(media.getAudioTracks()[0], 'microphone');
   }
 
-  // A steady voice: Chromium's fake microphone only beeps now and then.
   async produceTone() {
-    const context = new AudioContext();
-    const source = context.createOscillator();
-    const sink = context.createMediaStreamDestination();
-    source.connect(sink);
-    source.start();
-    await context.resume();
-    return this.produceTrack(sink.stream.getAudioTracks()[0], 'microphone');
+    return this.produceTrack(await steadyVoice(), 'microphone');
   }
 
   // A canvas that changes all the time stands for a screen.

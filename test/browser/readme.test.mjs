@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Cluster } from '../clients/lib/cluster.mjs';
-import { launch, until } from './lib/browser.mjs';
+import { launch, openPage, until } from './lib/browser.mjs';
 
 let cluster, browser, folder;
 
@@ -25,7 +25,7 @@ after(async () => {
 });
 
 test('a page that is a file', async () => {
-  const page = await (await browser.newContext()).newPage();
+  const page = await openPage(browser);
   const problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   const text = await readFile(new URL('../../examples/page.html', import.meta.url), 'utf8');

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Cluster } from '../clients/lib/cluster.mjs';
-import { launch, until } from './lib/browser.mjs';
+import { launch, openPage, until } from './lib/browser.mjs';
 
 const LIBRARY = '/node_modules/socket.io-client/dist/socket.io.esm.min.js';
 const here = (path) => new URL(path, import.meta.url);
@@ -28,7 +28,7 @@ async function serve() {
 }
 
 async function signIn(username) {
-  const page = await (await browser.newContext()).newPage();
+  const page = await openPage(browser);
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error)));
   await page.goto(origin);
@@ -84,7 +84,7 @@ test('two people chat, and see what SQL writes', async () => {
 });
 
 test('a wrong password is told', async () => {
-  const page = await (await browser.newContext()).newPage();
+  const page = await openPage(browser);
   await page.goto(origin);
   await page.fill('[name=username]', 'alice');
   await page.fill('[name=password]', 'wrong');

@@ -67,18 +67,18 @@ describe('an identity provider', () => {
   async function told(person, words) {
     let said;
     const says = async () => (said = (await person.page.getByRole('alert').allTextContents()).join()).includes(words);
-    await until(() => `"${words}", but "${said}" at ${person.page.url()}`, says, 30_000);
+    await until(() => `"${words}", but "${said}" at ${person.page.url()}`, says);
   }
 
   before(() => offer());
 
   test('without a provider none is offered, and the policy of the pages names it alone', async () => {
     const policy = async () => (await fetch(cluster.url)).headers.get('content-security-policy');
-    assert.match(await policy(), new RegExp(`connect-src 'self' ${provider.issuer};`));
+    await until('the policy', async () => (await policy()).includes(`connect-src 'self' ${provider.issuer};`));
     await cluster.sql('ALTER SYSTEM RESET rt.oidc_client_id');
     await cluster.sql('SELECT pg_reload_conf()');
     await until('none', async () => (await (await fetch(`${cluster.url}/assets/settings.json`)).json()).oidc === null);
-    assert.match(await policy(), /connect-src 'self';/);
+    await until('the policy without it', async () => (await policy()).includes("connect-src 'self';"));
     await set({ 'rt.oidc_client_id': CLIENT });
     await until('again', async () => (await (await fetch(`${cluster.url}/assets/settings.json`)).json()).oidc);
   });
@@ -88,7 +88,7 @@ describe('an identity provider', () => {
     assert.deepEqual(await person.faults('login-provider'), []);
     await signIn(person, 'olga');
     await isIn(person);
-    assert.equal(await where(person), `${cluster.url}/?profile=2#/room/77`);
+    await until('the address of before', async () => (await where(person)) === `${cluster.url}/?profile=2#/room/77`);
     assert.equal(await cluster.value("SELECT name FROM rt.users WHERE id = 'olga'"), 'olga of the provider');
     const room = await cluster.room('Theirs', 'olga');
     await person.openRoom('Theirs');
@@ -100,8 +100,8 @@ describe('an identity provider', () => {
     // Signed out, the provider takes the refresh token back.
     await person.button('Sign out').click();
     await person.button('Sign in').waitFor();
-    assert.ok(provider.requests.includes('POST /token/revocation'));
-    assert.deepEqual(await person.page.evaluate(() => Object.keys(localStorage)), []);
+    await until('the provider is told', () => provider.requests.includes('POST /token/revocation'));
+    await until('nothing is left', async () => (await person.page.evaluate(() => Object.keys(localStorage))).length === 0);
   });
 
   test('the request and the answer are bound to the tab: PKCE, state, nonce', async (t) => {
@@ -121,7 +121,7 @@ describe('an identity provider', () => {
     const before = provider.requests.filter((one) => one === 'POST /token').length;
     await person.page.goto(`${cluster.url}/?code=stolen&state=foreign`);
     await told(person, 'was not started in this tab');
-    assert.equal(await where(person), `${cluster.url}/`);
+    await until('an address without the answer', async () => (await where(person)) === `${cluster.url}/`);
     // Nor one that names another issuer (RFC 9207), nor one twice.
     await person.page.goto(cluster.url);
     const again = await begin();
@@ -191,14 +191,14 @@ describe('an identity provider', () => {
     const before = renewals();
     await until('ten renewals', () => renewals() >= before + 10);
     assert.deepEqual(provider.requests.filter((one) => one.startsWith('refused')), []);
-    assert.ok(claims((await tokens(person)).token).exp > Date.now() / 1000 - 2);
+    await until('a fresh token', async () => claims((await tokens(person)).token).exp > Date.now() / 1000 - 2);
     await cluster.room('Renewed', 'ruth');
     for (const page of person.context.pages()) await page.locator('.rooms a', { hasText: 'Renewed' }).waitFor();
     // The provider does not go on with it.
     await person.context.route('**/token', (route) => route.fulfill({ status: 400, json: { error: 'invalid_grant' }, headers: { 'access-control-allow-origin': '*' } }));
     for (const page of person.context.pages()) await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
-    const words = await Promise.all(person.context.pages().map((page) => page.getByRole('alert').first().textContent()));
-    assert.ok(words.includes('Your session has ended. Sign in again.'), words.join());
+    const words = async () => (await Promise.all(person.context.pages().map((page) => page.getByRole('alert').allTextContents()))).flat();
+    await until('the words', async () => (await words()).includes('Your session has ended. Sign in again.'));
   });
 
   test('where access tokens are opaque, the ID token is sent', async (t) => {
@@ -220,7 +220,7 @@ describe('an identity provider', () => {
     t.after(() => person.close());
     await signIn(person, 'tina');
     await isIn(person);
-    assert.equal(await where(person), url);
+    await until('the address of the application', async () => (await where(person)) === url);
     assert.deepEqual(proxy.strays, []);
   });
 });
@@ -268,6 +268,7 @@ describe('the account', () => {
     await person.field('Code').fill('000000');
     await person.answer('Turn on');
     await person.page.getByText('Wrong code. Check that').waitFor();
+    await until('enough of this step is left', () => Date.now() % 30_000 < 15_000);
     await person.field('Code').fill(totp(secret, Date.now() - 30_000)); // the step before is taken too
     await person.answer('Turn on');
     await person.page.getByRole('heading', { name: 'Recovery codes' }).waitFor();
@@ -448,9 +449,10 @@ describe('guests and the lobby', () => {
     const guest = await visit(t, 'Patient');
     await ask(guest);
     await waiting().getByText('Patient').waitFor();
+    // Only where it is checked at that moment: a second click would check it again.
     const shut = (words, column) => until(words, async () => {
       if ((await cluster.value(`SELECT ${column} FROM rt.meetings WHERE id = $1`, [meetingId])) === false) return true;
-      await host.page.getByLabel(words).click();
+      await host.page.getByLabel(words).evaluate((box) => box.checked && box.click());
       return false;
     });
     process.kill(await cluster.pid('gateway'), 'SIGKILL');

@@ -94,7 +94,7 @@ test('without a network it opens with the last messages; what is written then is
 
   await anna.button('Sign out').click();
   await anna.button('Sign in').waitFor();
-  assert.deepEqual(await keptRooms(anna, 'anna'), []);
+  await until('nothing to be kept', async () => (await keptRooms(anna, 'anna')).length === 0);
   await anna.context.setOffline(true);
   await anna.page.reload();
   await anna.button('Sign in').waitFor();
@@ -140,13 +140,13 @@ test('another version of the server reaches who is there already, and one withou
   await controlled(ben);
   await ben.page.reload();
   await ben.roomLink('General').waitFor();
-  assert.equal(await version(), 'one');
+  await until('a version', async () => (await version()) === 'one');
   proxy.version = 'two';
   await ben.page.reload(); // opens at once with what is kept, and with the new one a moment later
   await until('the new version', async () => (await version()) === 'two');
   await ben.roomLink('General').waitFor();
   const caches = () => ben.page.evaluate(async () => (await window.caches.keys()).length);
-  assert.equal(await caches(), 2, 'the one before is still there for pages that run it');
+  await until('the one before still to be there for pages that run it', async () => (await caches()) === 2);
   proxy.version = 'none';
   await ben.page.reload();
   await ben.page.getByText('There is a new version.').waitFor();

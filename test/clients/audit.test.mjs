@@ -38,10 +38,12 @@ test('logins: where they come from is the gateway\'s to say', async () => {
 
 test('many logins at once that fail are counted', async () => {
   const total = async () => Number(await cluster.value("SELECT sum((detail ->> 'count')::bigint) FROM rt.audit WHERE action = 'login-failed' AND user_id = 'bob'"));
+  const begun = Date.now();
   const replies = await Promise.all(Array.from({ length: 30 }, () => logIn({ username: 'bob', password: 'wrong' })));
   assert.ok(replies.every(({ status }) => status === 401));
   assert.equal(await total(), 30);
-  assert.ok((await audited('login-failed')).filter(({ user_id }) => user_id === 'bob').length <= 2, 'in a row a minute');
+  const minutes = Math.ceil((Date.now() - begun) / 60_000);
+  assert.ok((await audited('login-failed')).filter(({ user_id }) => user_id === 'bob').length <= 1 + minutes, 'in a row a minute');
 });
 
 test('what a host does by events', async () => {

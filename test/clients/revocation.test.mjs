@@ -120,7 +120,8 @@ test('a request costs its own statement, a refused one none', async () => {
     for (const [, text] of (await cluster.log()).slice(from).matchAll(/(?:statement|execute [^:]*): (.*)/g)) counts.set(text, (counts.get(text) ?? 0) + 1);
     return counts;
   };
-  // What the gateways ask for from time to time is less than once a request, if these do not take long: they come eight at a time.
+  // What the gateways ask for from time to time is less than once a request, if these do not take long: they come eight at a
+  // time, and again if they have taken long.
   const costly = async (from) => [...await statements(from)].filter(([, count]) => count >= TIMES);
   const ask = async (host, path, as, status) => {
     for (let i = 0; i < TIMES; i += 8) {
@@ -128,18 +129,22 @@ test('a request costs its own statement, a refused one none', async () => {
       assert.deepEqual(replies.map((reply) => reply.status), Array(8).fill(status));
     }
   };
+  const costOf = async (...asked) => {
+    for (let tries = 1; ; tries++) {
+      const from = (await cluster.log()).length;
+      const begun = performance.now();
+      await ask(...asked);
+      if (performance.now() - begun < 5000 || tries === 10) return costly(from);
+    }
+  };
   const wrong = token.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'));
   for (const host of hosts) {
     for (const [path, fn] of Object.entries(FUNCTIONS(roomId))) {
-      const from = (await cluster.log()).length;
-      await ask(host, path, token, 200);
-      const seen = await costly(from);
+      const seen = await costOf(host, path, token, 200);
       assert.equal(seen.length, 1, JSON.stringify(seen));
       assert.equal(seen[0][1], TIMES, JSON.stringify(seen));
       assert.ok(seen[0][0].startsWith(`SELECT rt_api.${fn}(`), seen[0][0]);
-      const then = (await cluster.log()).length;
-      await ask(host, path, wrong, 401);
-      assert.deepEqual(await costly(then), []);
+      assert.deepEqual(await costOf(host, path, wrong, 401), []);
     }
   }
 });

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { until } from './browser.mjs';
+import { openPage, until } from './browser.mjs';
+import { steadyVoice } from './voice.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SCREENSHOTS = fileURLToPath(new URL('../../../build/screenshots/', import.meta.url));
@@ -12,9 +13,8 @@ export const PHONE = { viewport: { width: 390, height: 800 }, isMobile: true, ha
 
 export class Person {
   static async open(browser, cluster, options = DESKTOP) {
-    const context = await browser.newContext({ serviceWorkers: 'block', ...options }); // what is tested is what the server has
-    const person = new Person(context, await context.newPage());
-    person.page.setDefaultTimeout(60_000);
+    const page = await openPage(browser, { serviceWorkers: 'block', ...options }); // what is tested is what the server has
+    const person = new Person(page.context(), page);
     person.page.on('pageerror', (error) => person.errors.push(String(error)));
     await person.page.goto(cluster.url);
     return person;
@@ -112,6 +112,22 @@ export class Person {
       await until(`the ${device}`, async () => (await this.button(device).getAttribute('aria-pressed')) === 'true');
   }
 
+  // From now on the microphone gives a steady voice.
+  async hum() {
+    await this.page.evaluate(`window.steadyVoice = ${steadyVoice}`);
+    await this.page.evaluate(() => {
+      const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await real(wanted);
+        for (const track of stream.getAudioTracks()) {
+          stream.removeTrack(track);
+          stream.addTrack(await window.steadyVoice());
+        }
+        return stream;
+      };
+    });
+  }
+
   // Out of the meeting, or of its lobby.
   async leave() {
     await this.go('#/');
@@ -129,6 +145,26 @@ export class Person {
     const time = () => video.evaluate((element) => (element.videoWidth > 0 ? element.currentTime : 0));
     const before = await time();
     await until(`a picture of ${name}`, async () => (await time()) > before);
+  }
+
+  // Notes from now on whether anything that matches is in the page, however short; a wait for it might look too late.
+  // Result: waits until there was.
+  async glimpse(selector) {
+    const name = `glimpse ${Math.random()}`;
+    await this.page.evaluate(([key, wanted]) => {
+      const watcher = new MutationObserver(() => {
+        if (!document.querySelector(wanted)) return;
+        window[key] = true;
+        watcher.disconnect();
+      });
+      watcher.observe(document, { subtree: true, childList: true, attributes: true });
+    }, [name, selector]);
+    return () => until(`a glimpse of ${selector}`, () => this.page.evaluate((key) => window[key], name));
+  }
+
+  // That it is said that the server cannot be reached.
+  glimpseOffline() {
+    return this.glimpse('.banner:not([hidden])');
   }
 
   async toast() {

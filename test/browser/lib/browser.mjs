@@ -36,6 +36,13 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, ignoreDefaultArgs: ['--headless'], timeout: WAIT_MS });
 }
 
+// A page of a context of its own, as patient as the tests are.
+export async function openPage(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(WAIT_MS);
+  return context.newPage();
+}
+
 // Asks until the answer is truthy; gives it.  what may be a function, called for the error's text.
 export async function until(what, ask, timeoutMs = WAIT_MS) {
   const end = Date.now() + timeoutMs;
@@ -51,9 +58,7 @@ export async function until(what, ask, timeoutMs = WAIT_MS) {
 // One tab of a context of its own: one participant.
 export class Tab {
   static async open(browser, origin, options) {
-    const context = await browser.newContext();
-    const tab = new Tab(await context.newPage(), origin, options);
-    tab.context = context;
+    const tab = new Tab(await openPage(browser), origin, options);
     tab.page.on('pageerror', (error) => tab.errors.push(String(error)));
     await tab.load();
     return tab;
@@ -105,6 +110,6 @@ export class Tab {
   }
 
   close() {
-    return this.context.close();
+    return this.page.context().close();
   }
 }

@@ -111,7 +111,7 @@ export class Cluster {
     if (token) all.authorization = `Bearer ${token}`;
     if (body !== undefined) all['content-type'] ??= 'application/json';
     const text = body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
-    const reply = await fetch(this.url + path, { method, headers: all, body: text, signal: AbortSignal.timeout(60_000) });
+    const reply = await fetch(this.url + path, { method, headers: all, body: text, signal: AbortSignal.timeout(120_000) });
     const content = await reply.text();
     const isJson = (reply.headers.get('content-type') ?? '').startsWith('application/json');
     return { status: reply.status, headers: reply.headers, body: isJson && content ? JSON.parse(content) : content };
