@@ -18,8 +18,7 @@ let cluster, tokens;
 
 before(async () => {
   cluster = await Cluster.start({ 'rt.meeting_grace': '1s' });
-  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice, bob, carol };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
   await until(() => cluster.value('SELECT count(*) > 0 FROM rt_private.media_workers'), 'a media worker');
 });
 after(() => cluster?.stop());

@@ -9,8 +9,7 @@ let roomNumber = 0;
 
 before(async () => {
   cluster = await Cluster.start();
-  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice, bob, carol };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
 });
 after(() => cluster?.stop());
 afterEach(closeAll);

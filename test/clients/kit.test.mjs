@@ -20,8 +20,7 @@ before(async () => {
   kit = await install();
   ({ Client, RtError } = await kit.load());
   cluster = await Cluster.start({ 'rt.meeting_grace': '20s', 'rt.presence_grace': '100ms' });
-  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice, bob, carol };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
 });
 after(async () => {
   await cluster?.stop();

@@ -8,9 +8,7 @@ let cluster, tokens;
 
 before(async () => {
   cluster = await Cluster.start();
-  const ids = ['alice', 'bob'];
-  const all = await cluster.users(...ids);
-  tokens = Object.fromEntries(ids.map((id, i) => [id, all[i]]));
+  tokens = await cluster.tokens('alice', 'bob');
 });
 after(() => cluster?.stop());
 

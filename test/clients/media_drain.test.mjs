@@ -20,8 +20,7 @@ before(async () => {
   // What is late on a busy machine is not lost.
   await cluster.sql(`CREATE OR REPLACE FUNCTION rt_private.media_alive(w rt_private.media_workers) RETURNS boolean LANGUAGE sql VOLATILE
     RETURN w.heartbeat_at > pg_catalog.clock_timestamp() - interval '60 seconds'`);
-  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice, bob, carol };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
   await until(async () => await alive() === 2, 'two media workers');
 });
 after(() => cluster?.stop());

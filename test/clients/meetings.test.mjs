@@ -16,7 +16,7 @@ let cluster, tokens;
 
 before(async () => {
   cluster = await Cluster.start({ 'rt.meeting_grace': GRACE, 'rt.gateway_workers': 2 });
-  tokens = Object.fromEntries((await cluster.users(...NAMES)).map((token, i) => [NAMES[i], token]));
+  tokens = await cluster.tokens(...NAMES);
 });
 after(() => cluster?.stop());
 afterEach(closeAll);

@@ -10,9 +10,7 @@ let roomNumber = 0;
 
 before(async () => {
   cluster = await Cluster.start();
-  const ids = ['alice', 'bob', 'carol', 'dave'];
-  const all = await cluster.users(...ids);
-  tokens = Object.fromEntries(ids.map((id, i) => [id, all[i]]));
+  tokens = await cluster.tokens('alice', 'bob', 'carol', 'dave');
 });
 after(() => cluster?.stop());
 afterEach(closeAll);

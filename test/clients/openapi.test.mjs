@@ -20,8 +20,7 @@ for (const [path, item] of Object.entries(api.paths)) {
 
 before(async () => {
   cluster = await Cluster.start();
-  const [alice, bob, carol] = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice, bob, carol };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
 });
 after(() => cluster?.stop());
 afterEach(closeAll);

@@ -7,8 +7,7 @@ let cluster, tokens, roomId;
 
 before(async () => {
   cluster = await Cluster.start({ 'rt.media_workers': 0 });
-  const all = await cluster.users('alice', 'bob', 'carol');
-  tokens = { alice: all[0], bob: all[1], carol: all[2] };
+  tokens = await cluster.tokens('alice', 'bob', 'carol');
   roomId = await cluster.room('search', 'alice', 'bob');
 });
 after(() => cluster?.stop());
