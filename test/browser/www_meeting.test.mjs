@@ -375,6 +375,23 @@ test('one stream that cannot be had keeps nobody from the others', async (t) => 
   await cleo.sees('Ben');
 });
 
+test('a request for a stream that has no answer is made again', async (t) => {
+  const id = await together(t);
+  const cleo = await Person.signedIn(browser, cluster, 'cleo');
+  t.after(() => cleo.close());
+  await cleo.page.evaluate(() => {
+    const { send } = WebSocket.prototype;
+    const lost = new Set();
+    WebSocket.prototype.send = function sendMost(data) {
+      const [, event] = /\["(consume|resume-consumer)"/.exec(String(data)) ?? [];
+      if (!event || lost.has(event)) send.call(this, data);
+      else lost.add(event);
+    };
+  });
+  await cleo.join(id);
+  await Promise.all([cleo.sees('Anna'), cleo.sees('Ben')]);
+});
+
 // Everything that a page can be made to wait for: what its cameras and microphones give, and the answer to its request to join.
 function holdBack() {
   const gates = {};

@@ -26,6 +26,7 @@ const OPTIONS = {
   screen: {},
 };
 const RETRY_MS = 1000;
+const MOST_TRIES = 3; // of what has no answer
 const TOP_LAYER = 2;
 const LATER_MS = 1000; // than the server a former transport is closed here
 
@@ -98,6 +99,22 @@ export class Call {
     return null;
   }
 
+  // An answer that is late, or lost with a connection, is asked for again, unless the server has closed the transport: then
+  // all is made anew.
+  async persistently(transport, event, payload) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await emit(event, payload);
+      } catch (error) {
+        if (error.code !== 'unavailable' || tries === MOST_TRIES || this.closed || transport.isLost)
+          throw error;
+        await new Promise((resolve) => {
+          setTimeout(resolve, RETRY_MS);
+        });
+      }
+    }
+  }
+
   async openTransports() {
     this.sender = await this.patiently(() => this.open('send'));
     this.receiver = await this.patiently(() => this.open('recv'));
@@ -168,6 +185,8 @@ export class Call {
   // The server closed a transport, as when the forwarder's process has died: all is made anew on the next one.  With
   // closesInMs it goes on for so long, and we move first.
   transportClosed({ transportId, closesInMs }) {
+    for (const transport of [this.sender, this.receiver])
+      if (transport?.id === transportId) transport.isLost = true;
     this.inTurn(async () => {
       if (!this.isCurrent(transportId)) return;
       if (closesInMs) await this.move(closesInMs).catch(() => this.rebuild());
@@ -306,7 +325,7 @@ export class Call {
 
   async take({ producerId, participantId, source, paused }) {
     const { receiver } = this;
-    const offer = await emit('consume', {
+    const offer = await this.persistently(receiver, 'consume', {
       meetingId: this.meetingId,
       transportId: receiver.id,
       producerId,
@@ -332,7 +351,7 @@ export class Call {
     else this.on.stream(entry);
     // Out of sight meanwhile: it is begun when it is seen.
     entry.isIdle = source === 'camera' && !this.on.isSeen(participantId);
-    if (!entry.isIdle) await emit('resume-consumer', { consumerId: consumer.id });
+    if (!entry.isIdle) await this.persistently(receiver, 'resume-consumer', { consumerId: consumer.id });
   }
 
   // What the same camera, microphone or screen sends by the way that we are leaving.
