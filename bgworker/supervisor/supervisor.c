@@ -402,6 +402,14 @@ is_server_stopping(void)
 }
 
 static void
+store_credentials(void)
+{
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+		rt_credential_store(kind);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
 notice_changes(struct supervisor *s)
 {
 	if (ConfigReloadPending)
@@ -409,6 +417,8 @@ notice_changes(struct supervisor *s)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		s->planned = false;
+		if (!s->stopping)
+			store_credentials(); /* somebody may have changed the roles meanwhile */
 	}
 	if (!s->stopping && (ShutdownRequestPending || is_server_stopping()))
 	{
@@ -485,9 +495,7 @@ rt_supervisor_main(Datum main_arg)
 	s->db = rt_database_find(MyDatabaseId, false);
 	if (s->db == NULL || !learn_name(s) || !announce(s))
 		proc_exit(0);
-	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
-		rt_credential_store(kind);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	store_credentials();
 	s->plans = rt_plans_new(s->db, s->database);
 	s->holders = rt_holders_new();
 	run(s);

@@ -128,6 +128,10 @@ ok(wait_for(sub { $cluster->is_ready }), 'the gateway serves all the same');
 is(calm("SELECT string_agg(c, ' ') FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
 	WHERE r.rolname IN ('rt_gateway', 'rt_media') AND c IN ('statement_timeout=1ms', 'lock_timeout=1ms', 'log_min_messages=fatal')"), '',
 	'what was set for the roles is gone');
+calm("ALTER ROLE rt_gateway SET statement_timeout = '2ms'");
+calm('SELECT pg_reload_conf()');
+ok(wait_for(sub { calm("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+	WHERE r.rolname = 'rt_gateway' AND c = 'statement_timeout=2ms'") == 0 }), 'a reload takes such a setting away, too');
 like($cluster->log, qr/LOG: .*removed settings of role "rt_gateway"\n.*DETAIL:  (?=.*statement_timeout=1ms)/, 'the log tells of it');
 my ($status, $answer) = request('POST', '/auth', { username => 'ann', password => $old });
 is($status, 200, 'a login');
