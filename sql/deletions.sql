@@ -113,10 +113,28 @@ SELECT count(*) FROM rt.deleted_messages WHERE room_id = :room;
 BEGIN;
 SELECT rt.create_room('truncated', ARRAY['del-ann']) AS room \gset
 INSERT INTO rt.messages (room_id, sender_id, content) VALUES (:room, 'del-ann', 'one'), (:room, 'del-ann', 'two');
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (:room, 'del-ann', 'three', 2);
 DELETE FROM rt.messages WHERE room_id = :room AND seq = 1;
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT (SELECT count(*) FROM rt.threads WHERE room_id = :room) AS threads, (SELECT count(*) FROM rt_private.room_changes WHERE room_id = :room) AS changes;
 TRUNCATE rt.messages CASCADE;
-SELECT (SELECT count(*) FROM rt.deleted_messages) AS places, (SELECT last_seq FROM rt.rooms WHERE id = :room) AS last_seq;
+SELECT (SELECT count(*) FROM rt.deleted_messages) AS places, (SELECT count(*) FROM rt.threads) AS threads,
+	(SELECT count(*) FROM rt_private.room_changes) AS changes, (SELECT last_seq FROM rt.rooms WHERE id = :room) AS last_seq;
 ROLLBACK;
+-- what retention removes leaves no change behind
+SELECT rt.create_room('purged', ARRAY['del-ann']) AS room \gset
+INSERT INTO rt.messages (room_id, sender_id, content) SELECT :room, 'del-ann', 'm' FROM generate_series(1, 3);
+UPDATE rt.messages SET content = 'edited' WHERE room_id = :room AND seq = 1;
+DELETE FROM rt.messages WHERE room_id = :room AND seq IN (2, 3);
+INSERT INTO rt.messages (room_id, seq, sender_id, content, created_at) VALUES (:room, 3, 'del-ann', 'restored', now());
+SELECT seq FROM rt_private.room_changes WHERE room_id = :room ORDER BY 1;
+BEGIN;
+SET LOCAL rt.suppress_events = on;
+DELETE FROM rt.messages WHERE room_id = :room AND seq = 1;
+DELETE FROM rt.deleted_messages WHERE room_id = :room;
+COMMIT;
+SELECT seq FROM rt_private.room_changes WHERE room_id = :room ORDER BY 1;
+DELETE FROM rt.rooms WHERE id = :room;
 
 \set QUIET on
 DELETE FROM rt.users WHERE id LIKE 'del-%';

@@ -95,14 +95,28 @@ COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'stores tombstones of delet
 CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	TRUNCATE rt.deleted_messages;
+	TRUNCATE rt.deleted_messages, rt.threads, rt_private.room_changes;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes the tombstones too';
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes tombstones, threads and changes too';
 CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_truncate();
-COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes tombstones, threads and changes too';
+
+-- Retention removes tombstones.  A message that a restore puts in its place keeps its change.
+CREATE FUNCTION rt_private.deleted_messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.room_changes AS c USING gone AS g WHERE c.room_id = g.room_id AND c.seq = g.seq
+		AND NOT EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = g.room_id AND m.seq = g.seq);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.deleted_messages_after_delete() IS 'removes the changes of tombstones that are gone';
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.deleted_messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.deleted_messages_after_delete();
+COMMENT ON TRIGGER rt_after_delete ON rt.deleted_messages IS 'removes the changes of tombstones that are gone';
 
 -- ---- their numbers as changes --------------------------------------------------------
 --

@@ -129,12 +129,13 @@ CREATE TRIGGER rt_unlink AFTER UPDATE ON rt.messages FOR EACH ROW
 	EXECUTE FUNCTION rt_private.messages_unlink();
 COMMENT ON TRIGGER rt_unlink ON rt.messages IS 'updates pins and threads when a message is deleted or its reply_to changes';
 
--- Retention, which deletes under rt.suppress_events, takes the threads of what it deletes along.
+-- Retention, which deletes under rt.suppress_events, takes the threads and changes of what it deletes along.
 CREATE FUNCTION rt_private.threads_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF current_setting('rt.suppress_events')::boolean THEN
 		DELETE FROM rt.threads AS t USING gone AS g WHERE t.room_id = g.room_id AND t.seq = g.seq;
+		DELETE FROM rt_private.room_changes AS c USING gone AS g WHERE c.room_id = g.room_id AND c.seq = g.seq;
 		RETURN NULL;
 	END IF;
 	PERFORM rt_private.count_replies(g.room_id, g.reply_to) FROM (SELECT DISTINCT d.room_id, d.reply_to FROM gone AS d

@@ -3040,17 +3040,33 @@ COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'stores tombstones of delet
 CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	TRUNCATE rt.deleted_messages;
+	TRUNCATE rt.deleted_messages, rt.threads, rt_private.room_changes;
 	RETURN NULL;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes the tombstones too';
+COMMENT ON FUNCTION rt_private.messages_after_truncate() IS 'removes tombstones, threads and changes too';
 
 CREATE TRIGGER rt_after_truncate AFTER TRUNCATE ON rt.messages FOR EACH STATEMENT
 	EXECUTE FUNCTION rt_private.messages_after_truncate();
 
-COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes the tombstones too';
+COMMENT ON TRIGGER rt_after_truncate ON rt.messages IS 'removes tombstones, threads and changes too';
+
+CREATE FUNCTION rt_private.deleted_messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM rt_private.room_changes AS c USING gone AS g WHERE c.room_id = g.room_id AND c.seq = g.seq
+		AND NOT EXISTS (SELECT FROM rt.messages AS m WHERE m.room_id = g.room_id AND m.seq = g.seq);
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.deleted_messages_after_delete() IS 'removes the changes of tombstones that are gone';
+
+CREATE TRIGGER rt_after_delete AFTER DELETE ON rt.deleted_messages REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+	EXECUTE FUNCTION rt_private.deleted_messages_after_delete();
+
+COMMENT ON TRIGGER rt_after_delete ON rt.deleted_messages IS 'removes the changes of tombstones that are gone';
 
 CREATE UNLOGGED TABLE rt_private.pending_changes (
 	xid xid8 NOT NULL
@@ -3766,6 +3782,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF current_setting('rt.suppress_events')::boolean THEN
 		DELETE FROM rt.threads AS t USING gone AS g WHERE t.room_id = g.room_id AND t.seq = g.seq;
+		DELETE FROM rt_private.room_changes AS c USING gone AS g WHERE c.room_id = g.room_id AND c.seq = g.seq;
 		RETURN NULL;
 	END IF;
 	PERFORM rt_private.count_replies(g.room_id, g.reply_to) FROM (SELECT DISTINCT d.room_id, d.reply_to FROM gone AS d
