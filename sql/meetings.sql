@@ -8,10 +8,13 @@ CREATE EXTENSION IF NOT EXISTS rt CASCADE;
 SELECT rt.create_user('m-' || u, initcap(u), NULL) AS made FROM unnest(ARRAY['ann', 'ben', 'cat', 'dan', 'eve']) AS u;
 SELECT rt.create_room('Meeting room', ARRAY['m-ann', 'm-ben', 'm-eve']) AS room \gset
 
--- a time in a request, whatever the session makes of backslashes
+-- a time in a request, names, passwords and codes, whatever the session makes of backslashes
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 SELECT rt_private.req_timestamp('{"t": "2026-11-22T10:30:00.5+05:45"}', 't') = '2026-11-22 04:45:00.5Z' AS right;
+SELECT rt_private.username_form(E'\uFF41nn') AS name, rt_private.password_form(E'a\u3000b') AS password, rt_private.password_cost('$2b$10$x') AS cost,
+	rt_private.server_of('host=h  dbname = d password=''p q''') AS server;
+SELECT rt.set_password('m-ann', 'a secret of hers');
 RESET standard_conforming_strings;
 RESET escape_string_warning;
 SELECT rt_private.req_timestamp('{"t": "2026-11-22 10:30"}', 't');

@@ -10,9 +10,9 @@ COMMENT ON FUNCTION rt_private.is_applying() IS 'whether this process is a subsc
 
 CREATE FUNCTION rt_private.server_of(conninfo text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN conninfo ~ '^postgres(ql)?://' THEN regexp_replace(conninfo, '^[^:]*://([^@/]*@)?([^?]*).*$', '\2')
+	SELECT CASE WHEN conninfo ~ '^postgres(ql)?://' THEN regexp_replace(conninfo, '^[^:]*://([^@/]*@)?([^?]*).*$', E'\\2')
 		ELSE (SELECT string_agg(m[1] || '=' || coalesce(m[2], m[3]), ' ')
-			FROM regexp_matches(conninfo, '\m(host|hostaddr|port|dbname)\s*=\s*(?:''([^'']*)''|(\S+))', 'g') AS m) END
+			FROM regexp_matches(conninfo, E'\\m(host|hostaddr|port|dbname)\\s*=\\s*(?:''([^'']*)''|(\\S+))', 'g') AS m) END
 $$;
 COMMENT ON FUNCTION rt_private.server_of(text) IS 'the server and database of a libpq connection string, without user and password';
 

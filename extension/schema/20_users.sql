@@ -25,7 +25,7 @@ SELECT pg_catalog.pg_extension_config_dump('rt.users', '');
 -- Wide and narrow forms of East Asian characters become the usual ones, and all is composed.
 CREATE FUNCTION rt_private.username_form(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
+	SELECT normalize(CASE WHEN username ~ E'[\uFF00-\uFFEF]' THEN (SELECT string_agg(CASE WHEN c ~ E'[\uFF00-\uFFEF]' THEN normalize(c, NFKC)
 		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
 $$;
 COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for storage';
@@ -91,14 +91,14 @@ COMMENT ON FUNCTION rt_private.least_password_cost() IS 'the cost of new passwor
 
 CREATE FUNCTION rt_private.password_cost(password_hash text) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
+	SELECT CASE WHEN password_hash ~ E'^\\$2[abxy]\\$\\d\\d\\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
 $$;
 COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the bcrypt cost of a hash; 0: not a bcrypt hash';
 
 -- RFC 8265, section 4.2.2 (OpaqueString): any space is a space, and all is composed.
 CREATE FUNCTION rt_private.password_form(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
+	SELECT normalize(regexp_replace(password, E'[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]', ' ', 'g'), NFC)
 $$;
 COMMENT ON FUNCTION rt_private.password_form(text) IS 'normalizes a password before hashing';
 

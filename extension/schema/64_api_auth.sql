@@ -120,12 +120,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.two_factor;
 	step_now bigint := floor(extract(epoch FROM clock_timestamp()) / 30);
-	digest text := encode(sha256(convert_to(upper(regexp_replace(coalesce(code, ''), '[\s-]', '', 'g')), 'UTF8')), 'base64');
+	digest text := encode(sha256(convert_to(upper(regexp_replace(coalesce(code, ''), E'[\\s-]', '', 'g')), 'UTF8')), 'base64');
 BEGIN
 	SELECT f.* INTO t FROM rt_private.two_factor AS f WHERE f.user_id = take_code.user_id FOR UPDATE;
 	FOR step IN greatest(step_now - 1, t.last_step + 1) .. step_now + 1
 	LOOP
-		IF rt_private.totp(t.secret, step) = regexp_replace(code, '\s', '', 'g') THEN
+		IF rt_private.totp(t.secret, step) = regexp_replace(code, E'\\s', '', 'g') THEN
 			UPDATE rt_private.two_factor AS f SET last_step = step WHERE f.user_id = take_code.user_id;
 			RETURN true;
 		END IF;

@@ -250,7 +250,7 @@ COMMENT ON FUNCTION rt_private.turn_hmac(text) IS 'HMAC with SHA-1 and the secre
 CREATE FUNCTION rt_private.turn_servers(actor text) RETURNS SETOF json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	urls text[] := regexp_split_to_array(nullif(btrim(current_setting('rt.turn_urls', true)), ''), '\s*,\s*');
+	urls text[] := regexp_split_to_array(nullif(btrim(current_setting('rt.turn_urls', true)), ''), E'\\s*,\\s*');
 	lifetime integer := extract(epoch FROM current_setting('rt.turn_lifetime', true)::interval);
 	username text := floor(extract(epoch FROM clock_timestamp()) + lifetime) || ':' || actor;
 	hmac bytea;

@@ -239,7 +239,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	)
 	SELECT s.pid, s.xact_start, count(*),
 		array_to_string((array_agg(h.id ORDER BY h.id))[1:10], ', ') || CASE WHEN count(*) > 10 THEN ', …' ELSE '' END,
-		left(regexp_replace(s.query, '\s+', ' ', 'g'), 200)
+		left(regexp_replace(s.query, E'\\s+', ' ', 'g'), 200)
 	FROM sessions AS s JOIN held AS h ON h.pid = s.pid
 	GROUP BY s.pid, s.xact_start, s.query
 $$;

@@ -434,9 +434,9 @@ COMMENT ON FUNCTION rt_private.is_applying() IS 'whether this process is a subsc
 
 CREATE FUNCTION rt_private.server_of(conninfo text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN conninfo ~ '^postgres(ql)?://' THEN regexp_replace(conninfo, '^[^:]*://([^@/]*@)?([^?]*).*$', '\2')
+	SELECT CASE WHEN conninfo ~ '^postgres(ql)?://' THEN regexp_replace(conninfo, '^[^:]*://([^@/]*@)?([^?]*).*$', E'\\2')
 		ELSE (SELECT string_agg(m[1] || '=' || coalesce(m[2], m[3]), ' ')
-			FROM regexp_matches(conninfo, '\m(host|hostaddr|port|dbname)\s*=\s*(?:''([^'']*)''|(\S+))', 'g') AS m) END
+			FROM regexp_matches(conninfo, E'\\m(host|hostaddr|port|dbname)\\s*=\\s*(?:''([^'']*)''|(\\S+))', 'g') AS m) END
 $$;
 
 COMMENT ON FUNCTION rt_private.server_of(text) IS 'the server and database of a libpq connection string, without user and password';
@@ -486,7 +486,7 @@ COMMENT ON INDEX rt.users_password_cost IS 'finds the slowest stored hash: every
 
 CREATE FUNCTION rt_private.username_form(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT normalize(CASE WHEN username ~ U&'[\FF00-\FFEF]' THEN (SELECT string_agg(CASE WHEN c ~ U&'[\FF00-\FFEF]' THEN normalize(c, NFKC)
+	SELECT normalize(CASE WHEN username ~ E'[\uFF00-\uFFEF]' THEN (SELECT string_agg(CASE WHEN c ~ E'[\uFF00-\uFFEF]' THEN normalize(c, NFKC)
 		ELSE c END, '' ORDER BY n) FROM regexp_split_to_table(username, '') WITH ORDINALITY AS chars (c, n)) ELSE username END, NFC)
 $$;
 
@@ -557,14 +557,14 @@ COMMENT ON FUNCTION rt_private.least_password_cost() IS 'the cost of new passwor
 
 CREATE FUNCTION rt_private.password_cost(password_hash text) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN password_hash ~ '^\$2[abxy]\$\d\d\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
+	SELECT CASE WHEN password_hash ~ E'^\\$2[abxy]\\$\\d\\d\\$' THEN substr(password_hash, 5, 2)::integer ELSE 0 END
 $$;
 
 COMMENT ON FUNCTION rt_private.password_cost(text) IS 'the bcrypt cost of a hash; 0: not a bcrypt hash';
 
 CREATE FUNCTION rt_private.password_form(password text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT normalize(regexp_replace(password, U&'[\00A0\1680\2000-\200A\202F\205F\3000]', ' ', 'g'), NFC)
+	SELECT normalize(regexp_replace(password, E'[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]', ' ', 'g'), NFC)
 $$;
 
 COMMENT ON FUNCTION rt_private.password_form(text) IS 'normalizes a password before hashing';
@@ -6729,12 +6729,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t rt_private.two_factor;
 	step_now bigint := floor(extract(epoch FROM clock_timestamp()) / 30);
-	digest text := encode(sha256(convert_to(upper(regexp_replace(coalesce(code, ''), '[\s-]', '', 'g')), 'UTF8')), 'base64');
+	digest text := encode(sha256(convert_to(upper(regexp_replace(coalesce(code, ''), E'[\\s-]', '', 'g')), 'UTF8')), 'base64');
 BEGIN
 	SELECT f.* INTO t FROM rt_private.two_factor AS f WHERE f.user_id = take_code.user_id FOR UPDATE;
 	FOR step IN greatest(step_now - 1, t.last_step + 1) .. step_now + 1
 	LOOP
-		IF rt_private.totp(t.secret, step) = regexp_replace(code, '\s', '', 'g') THEN
+		IF rt_private.totp(t.secret, step) = regexp_replace(code, E'\\s', '', 'g') THEN
 			UPDATE rt_private.two_factor AS f SET last_step = step WHERE f.user_id = take_code.user_id;
 			RETURN true;
 		END IF;
@@ -8916,7 +8916,7 @@ COMMENT ON FUNCTION rt_private.turn_hmac(text) IS 'HMAC with SHA-1 and the secre
 CREATE FUNCTION rt_private.turn_servers(actor text) RETURNS SETOF json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	urls text[] := regexp_split_to_array(nullif(btrim(current_setting('rt.turn_urls', true)), ''), '\s*,\s*');
+	urls text[] := regexp_split_to_array(nullif(btrim(current_setting('rt.turn_urls', true)), ''), E'\\s*,\\s*');
 	lifetime integer := extract(epoch FROM current_setting('rt.turn_lifetime', true)::interval);
 	username text := floor(extract(epoch FROM clock_timestamp()) + lifetime) || ':' || actor;
 	hmac bytea;
@@ -10452,7 +10452,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	)
 	SELECT s.pid, s.xact_start, count(*),
 		array_to_string((array_agg(h.id ORDER BY h.id))[1:10], ', ') || CASE WHEN count(*) > 10 THEN ', …' ELSE '' END,
-		left(regexp_replace(s.query, '\s+', ' ', 'g'), 200)
+		left(regexp_replace(s.query, E'\\s+', ' ', 'g'), 200)
 	FROM sessions AS s JOIN held AS h ON h.pid = s.pid
 	GROUP BY s.pid, s.xact_start, s.query
 $$;
