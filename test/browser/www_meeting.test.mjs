@@ -1,6 +1,7 @@
 // The application that the gateway serves: meetings, with Chromium's own fake cameras and microphones.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { ask, connect } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { DESKTOP, Person, PHONE } from './lib/app.mjs';
 import { launch, until } from './lib/browser.mjs';
@@ -355,6 +356,79 @@ test('what is out of view is not received; who speaks, or is pinned, is in front
   await anna.page.locator('.tile.front.speaking').waitFor();
   await anna.screenshot('meeting-speaker');
   await anna.button('Speaker view').click();
+});
+
+// So many people without camera or microphone join a meeting.
+async function crowd(t, meetingId, size) {
+  await cluster.sql("SELECT rt.create_user('crowd' || i, 'Person ' || i) FROM generate_series(1, $1::int) AS i", [size]);
+  for (let i = 1; i <= size; i++) {
+    const client = await connect(cluster, await cluster.token(`crowd${i}`));
+    t.after(() => client.disconnect());
+    const answer = await ask(client, 'join-meeting', { meetingId });
+    assert.ok(answer.success, JSON.stringify(answer));
+  }
+}
+
+test('51 people: pages, raised hands on the first one, cameras of the current page alone, and anybody in front', async (t) => {
+  const asked = [];
+  anna.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+    const [, event] = /\["((?:pause|resume)-consumer|consume)"/.exec(payload) ?? [];
+    if (event) asked.push(event);
+  }));
+  await anna.page.reload();
+  const id = await meeting();
+  t.after(async () => { for (const person of everybody()) await person.leave(); });
+  await crowd(t, id, 49);
+  for (const person of [ben, anna]) await person.join(id);
+  await anna.page.getByText('51 people').waitFor();
+  const page = (n) => anna.page.getByText(`Page ${n} of 3`, { exact: true }).waitFor();
+  const shown = () => anna.page.locator('.faces .tile:visible').count();
+
+  await page(1);
+  assert.equal(await shown(), 25);
+  assert.deepEqual(await anna.faults('meeting-pages'), []);
+  // Ben came after the others: his microphone is received, and his camera with his page.
+  await until('his microphone', () => asked.includes('consume'));
+  assert.equal(await anna.tile('Ben').locator('video').count(), 0);
+  await anna.button('Next page').click();
+  await page(2);
+  await anna.button('Next page').press('PageDown');
+  await page(3);
+  assert.equal(await shown(), 1);
+  await anna.page.keyboard.press('PageUp');
+  await page(2);
+  await anna.sees('Ben');
+  asked.length = 0;
+  await anna.button('Next page').press('PageUp');
+  await page(1);
+  await until('his camera to be paused', () => asked.includes('pause-consumer'));
+
+  await ben.button('Raise hand').click();
+  await anna.tile('Ben').waitFor();
+  assert.match(await anna.page.locator('.faces .tile.hand').textContent(), /Ben/);
+  await anna.sees('Ben');
+  assert.equal(await shown(), 25);
+  await ben.button('Raise hand').click();
+  await anna.tile('Ben').waitFor({ state: 'hidden' });
+
+  // Whoever is in front is seen from any page; the others stand in a row that scrolls.
+  await anna.tile('Person 7').hover();
+  await anna.button('Pin Person 7').click();
+  await anna.page.locator('.tile.front', { hasText: 'Person 7' }).waitFor();
+  assert.equal(await shown(), 51);
+  await anna.button('Next page').waitFor({ state: 'hidden' });
+  await anna.tile('Ben').hover();
+  await anna.button('Pin Ben').click();
+  await anna.page.locator('.tile.front', { hasText: 'Ben' }).waitFor();
+  await anna.sees('Ben');
+  await anna.button('Pin Ben').click();
+  await page(1);
+  assert.equal(await shown(), 25);
+
+  await anna.page.setViewportSize(PHONE.viewport);
+  t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
+  await anna.page.getByText(/^Page 1 of [456]$/).waitFor();
+  assert.deepEqual(await anna.faults('meeting-pages-narrow'), []);
 });
 
 test('one stream that cannot be had keeps nobody from the others', async (t) => {

@@ -10,6 +10,7 @@ const SHORTCUTS = [
   ['Enter', t('Send the message')],
   ['Shift+Enter', t('New line')],
   ['@, then ↑, ↓, Enter', t('Mention a member')],
+  ['Page Up, Page Down', t('Previous and next page of a meeting')],
   ['Esc', t('Cancel a reply, close a dialog')],
   ['?', t('This list')],
 ];

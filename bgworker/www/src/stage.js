@@ -1,6 +1,7 @@
 // The pictures of a meeting: a tile for each participant, and above them one for each screen that is shown.
 import { t } from './i18n.js';
-import { h } from './dom.js';
+import { h, iconButton } from './dom.js';
+import { setText } from './frame.js';
 import { Tile } from './tile.js';
 
 // What comes first where the way to us does not carry all pictures.
@@ -16,6 +17,17 @@ const WIDEST = 16 / 9;
 const NARROWEST = 1;
 const NAME_PX = 28; // below each picture
 const LEAST_PX = 130; // tiles that would be smaller are this wide, and one scrolls
+
+const FEWEST_ON_PAGE = 9; // in a smaller box one scrolls
+const MOST_ON_PAGE = 25;
+const PAGER_PX = 52; // below the tiles, where there are several pages
+
+// How many tiles of the least size fit into a box, within these limits.
+function perPage(width, height) {
+  const columns = Math.floor((width + GAP_PX) / (LEAST_PX + GAP_PX));
+  const rows = Math.floor((height + GAP_PX) / (LEAST_PX / WIDEST + NAME_PX + GAP_PX));
+  return Math.min(MOST_ON_PAGE, Math.max(FEWEST_ON_PAGE, columns * rows));
+}
 
 function layerFor(width) {
   const pixels = width * devicePixelRatio;
@@ -49,9 +61,21 @@ export class Stage {
     this.views = new IntersectionObserver((entries) => this.onViews(entries));
     this.onVisible = () => this.tellSeen([...this.tiles.keys()]);
     document.addEventListener('visibilitychange', this.onVisible);
+    this.onKey = (event) => this.turnByKey(event);
+    addEventListener('keydown', this.onKey);
     this.screens = h('ul', { class: 'tiles screens', 'aria-label': t('Screens'), hidden: true });
     this.faces = h('ul', { class: 'tiles faces', 'aria-label': t('Participants’ pictures') });
-    this.node = h('div', { class: 'stage' }, this.screens, this.faces);
+    this.page = 0;
+    this.pages = 1;
+    this.where = h('span', { role: 'status' });
+    this.pager = h(
+      'div',
+      { class: 'pager row', role: 'group', 'aria-label': t('Pages of pictures'), hidden: true },
+      iconButton('‹', t('Previous page'), () => this.turn(-1)),
+      this.where,
+      iconButton('›', t('Next page'), () => this.turn(1)),
+    );
+    this.node = h('div', { class: 'stage' }, this.screens, this.faces, this.pager);
     this.tiles = new Map(); // participant id, or producer id of a screen -> Tile
     this.entries = new Map(); // tile's node -> entry of its picture
     this.sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => this.resized(target)));
@@ -78,7 +102,12 @@ export class Stage {
     const isRow = list === this.faces && this.front;
     const { width, height } = isRow
       ? { width: LEAST_PX, height: LEAST_PX / WIDEST + NAME_PX }
-      : sizeFor(list.childElementCount, list.clientWidth - 1, list.clientHeight - 1);
+      : sizeFor(
+          list === this.faces ? this.paginate() : list.childElementCount,
+          list.clientWidth - 1,
+          list.clientHeight - 1,
+        );
+    if (isRow) this.showAll();
     list.style.setProperty('--tile-width', `${Math.floor(width)}px`);
     list.style.setProperty('--tile-height', `${Math.floor(height)}px`);
   }
@@ -87,6 +116,53 @@ export class Stage {
     this.screens.hidden = !this.screens.childElementCount;
     this.layOut(this.screens);
     this.layOut(this.faces);
+  }
+
+  // ---- pages ---------------------------------------------------------------------------
+
+  // Raised hands come first, the others in the order in which they joined.
+  inOrder() {
+    const faces = [...this.tiles.values()].filter((tile) => !tile.isScreen);
+    return [...faces.filter((tile) => tile.hasHand), ...faces.filter((tile) => !tile.hasHand)];
+  }
+
+  // Shows the tiles of the current page and hides the others; hidden tiles are out of view, so their cameras are paused.
+  // Result: how many are shown.  The room for the pager is always subtracted: its own appearance must not change the result.
+  paginate() {
+    const faces = this.inOrder();
+    const { clientWidth, clientHeight } = this.faces;
+    const most = perPage(clientWidth, clientHeight - (this.pager.hidden ? PAGER_PX : 0));
+    this.pages = Math.max(1, Math.ceil(faces.length / most));
+    this.page = Math.min(this.page, this.pages - 1);
+    const from = this.page * most;
+    faces.forEach((tile, i) => {
+      tile.node.hidden = i < from || i >= from + most;
+    });
+    this.pager.hidden = this.pages === 1;
+    setText(this.where, t('Page {n} of {all}', { n: this.page + 1, all: this.pages }));
+    return Math.min(most, faces.length - from);
+  }
+
+  // The row below a tile in front scrolls and has no pages.
+  showAll() {
+    for (const { node } of this.inOrder()) node.hidden = false;
+    this.pager.hidden = true;
+  }
+
+  // The first page follows the last one.
+  turn(step) {
+    this.page = (this.page + step + this.pages) % this.pages;
+    this.layOut(this.faces);
+  }
+
+  // Wherever the focus is, unless something else scrolls or takes input there.
+  turnByKey(event) {
+    const step = { PageDown: 1, PageUp: -1 }[event.key];
+    if (!step || this.pager.hidden || !this.node.offsetParent || this.node.closest('.corner')) return;
+    if (document.querySelector('dialog[open]') || event.target.closest?.('input, textarea, select, .panel'))
+      return;
+    event.preventDefault();
+    this.turn(step);
   }
 
   // `who` is for the tile, see there.
@@ -145,7 +221,10 @@ export class Stage {
   }
 
   sign(participant) {
-    this.tiles.get(participant.participantId)?.sign(participant);
+    const tile = this.tiles.get(participant.participantId);
+    const hadHand = tile?.hasHand;
+    tile?.sign(participant);
+    if (tile?.hasHand !== hadHand) this.layOut(this.faces);
   }
 
   // ---- what is in view, and what is in front ---------------------------------------
@@ -222,5 +301,6 @@ export class Stage {
     this.sizes.disconnect();
     this.views.disconnect();
     document.removeEventListener('visibilitychange', this.onVisible);
+    removeEventListener('keydown', this.onKey);
   }
 }

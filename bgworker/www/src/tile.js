@@ -12,7 +12,7 @@ function qualityOf(score) {
 export class Tile {
   // who: { name, userId, isOwn?, isScreen? }; one sees oneself as in a mirror.
   constructor({ name, userId, isOwn = false, isScreen = false }) {
-    Object.assign(this, { isScreen, isOwn, name, onPin() {} });
+    Object.assign(this, { isScreen, isOwn, name, hasHand: false, onPin() {} });
     this.pin = iconButton('pin', t('Pin {name}', { name }), () => this.onPin(), {
       class: 'icon pin',
       'aria-pressed': 'false',
@@ -77,7 +77,8 @@ export class Tile {
 
   // What it says besides the name: a raised hand, a microphone that is off.
   sign({ handRaised, media }) {
-    this.node.classList.toggle('hand', Boolean(handRaised)); // stands first
+    this.hasHand = Boolean(handRaised);
+    this.node.classList.toggle('hand', this.hasHand); // stands first
     const signs = [handRaised && ['hand', t('hand raised')], !media.audio && ['microphone', t('muted')]];
     this.signs.replaceChildren(
       ...signs
