@@ -231,6 +231,35 @@ async function mayAddUsers(value) {
   await until('the setting', async () => (await cluster.value("SELECT current_setting('rt.may_add_users')")) === value);
 }
 
+test('a list of several pages: the open room need not wait for the others, and one of a later page opens when it is known', async (t) => {
+  await cluster.users('dora');
+  await cluster.sql("SELECT rt.create_room('Many ' || i, ARRAY['dora']) FROM generate_series(1, 201) AS i");
+  const ids = (await cluster.sql("SELECT id::text FROM rt.rooms WHERE name LIKE 'Many %' ORDER BY id")).map(({ id }) => id);
+  for (const id of [ids[0], ids.at(-1)]) await cluster.insert(id, 'ben', `hello in ${id}`);
+  await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT id, 'ben', 'later' FROM rt.rooms WHERE id = ANY ($1::bigint[])", [ids.slice(1)]);
+  const dora = await Person.open(browser, cluster);
+  t.after(() => dora.close());
+  let release;
+  let isAsked = false;
+  const released = new Promise((resolve) => { release = resolve; });
+  await dora.page.route(/\/api\/chat\/rooms\?.*cursor=/, async (route) => {
+    isAsked = true;
+    await released;
+    await route.continue().catch(() => {}); // the page may have gone on
+  });
+  await dora.signIn('dora', 'dora-password');
+  await dora.page.getByText('Select a room.').waitFor();
+  await dora.go(`#/room/${ids.at(-1)}`);
+  await dora.bubble(`hello in ${ids.at(-1)}`).waitFor();
+  await until('the next page to be asked for', () => isAsked);
+
+  await dora.go(`#/room/${ids[0]}`); // of the page that is on its way
+  await dora.page.getByText('Select a room.').waitFor();
+  release();
+  await dora.bubble(`hello in ${ids[0]}`).waitFor();
+  assert.deepEqual(dora.errors, []);
+});
+
 test('a stranger is invited, told at once, and accepts or declines, by keyboard too', async (t) => {
   await cluster.users('cleo');
   await mayAddUsers('invitation');

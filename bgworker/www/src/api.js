@@ -175,16 +175,20 @@ export async function rest(method, path, body) {
 // Whose a token is that is not kept yet.
 export const tokenOf = async (made) => (await ask('GET', '/api/users/me', undefined, made)).data;
 
-// All pages of a list.
-export async function all(path) {
-  const items = [];
+// A list, page by page.
+export async function* pages(path) {
   let cursor = null;
   do {
     const query = new URLSearchParams({ limit: 200, ...(cursor && { cursor }) });
     const { data, nextCursor } = await rest('GET', `${path}?${query}`);
-    items.push(...data);
+    yield data;
     cursor = nextCursor;
   } while (cursor);
+}
+
+export async function all(path) {
+  const items = [];
+  for await (const page of pages(path)) items.push(...page);
   return items;
 }
 

@@ -49,9 +49,11 @@ async function goOn() {
 }
 
 if (returned || currentToken()) {
+  // The words first: a browser asks for six things at once, and needs all that hurry() asks for before the rest.
+  const words = load();
   const going = goOn();
   going.catch(() => {});
-  await load();
+  await words;
   going.then(start, (error) => login(error.code === 'unauthorized' ? '' : error.message));
 } else {
   await load();

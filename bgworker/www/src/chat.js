@@ -3,7 +3,6 @@ import { t } from './i18n.js';
 import { endSession, renewRefused } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { nextFrame } from './frame.js';
-import { watchNetwork } from './network.js';
 import { RoomView } from './room.js';
 import { startShortcuts } from './shortcuts.js';
 import { beginButtons, side } from './side.js';
@@ -16,6 +15,7 @@ const PROVIDER_RETRY_MS = 5000;
 
 const callPlace = h('section', { class: 'call', 'aria-label': t('Call'), hidden: true });
 let current = { close() {} }; // the view
+let awaited = null; // the room that the address names, while it is in no list that we have
 
 // ---- where we are ------------------------------------------------------------------
 
@@ -24,6 +24,7 @@ function route(view) {
   const [, kind, id, seq] = location.hash.split('/');
   current.close();
   current = { close() {} };
+  awaited = kind === 'room' && !state.rooms.has(id) ? id : null;
   view.hidden = false;
   document.body.dataset.view = kind ?? '';
   if (kind === 'room' && state.rooms.has(id)) showRoom(view, id, Number(seq));
@@ -167,12 +168,12 @@ export function start(root, me) {
   const stop = listen('rooms', () => {
     stop();
     route(view);
+    listen('rooms', () => state.rooms.has(awaited) && route(view));
   });
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
   socket.on('connect_error', ({ data }) => data?.code === 'unauthorized' && onRefused());
   startShortcuts();
-  watchNetwork();
   startStore(me);
   keepShell(() => !callPlace.hidden || location.hash.startsWith('#/meeting'));
 }

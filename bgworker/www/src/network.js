@@ -2,7 +2,6 @@
 //
 // While somebody looks, a connection that has been silent is asked for a sign of life.  Any answer is one: the event is
 // none that the server knows, so that it is refused where it arrives, and costs nothing behind that.
-import { socket } from './socket.js';
 
 const LOOK_MS = 1000;
 const SILENT_MS = 4500; // with ANSWER_MS and LOOK_MS less than 10 s
@@ -10,6 +9,7 @@ const ANSWER_MS = 4000;
 const HINT_ANSWER_MS = 2000;
 
 const hints = new EventTarget();
+let socket; // of socket.js, which hands it over
 let heardAt = 0;
 let asking = false;
 
@@ -33,7 +33,8 @@ function onHint() {
   hints.dispatchEvent(new Event('change'));
 }
 
-export function watchNetwork() {
+export function watchNetwork(watched) {
+  socket = watched;
   socket.io.on('open', () => {
     heardAt = Date.now();
     socket.io.engine.on('packet', () => {

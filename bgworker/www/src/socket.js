@@ -1,6 +1,7 @@
 // Socket.IO.  As with REST, what is refused is an Error that has the contract's `code`.
 import { io } from 'socket.io-client';
 import { BASE, currentToken, failure } from './api.js';
+import { watchNetwork } from './network.js';
 
 export const socket = io(BASE.origin, {
   path: `${BASE.pathname}socket.io/`,
@@ -8,6 +9,7 @@ export const socket = io(BASE.origin, {
   auth: (give) => give({ token: currentToken() }),
   transports: ['websocket', 'polling'],
 });
+watchNetwork(socket);
 
 // Emits and waits for the acknowledgement.
 export async function emit(event, payload) {

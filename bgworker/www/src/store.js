@@ -1,6 +1,6 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
 import { t } from './i18n.js';
-import { all, isTransient, rest } from './api.js';
+import { all, isTransient, pages, rest } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
 import { loadKept, startKeeping } from './kept.js';
@@ -22,28 +22,47 @@ export const roomsKnown = () => firstRooms;
 
 let drafts = null; // as they were on the disk when the page began
 
-// A message of a room that we do not know yet may be later than a list that is on its way.
-let hasHeardMore = false;
+// For each list of rooms that is on its way: the ids of rooms that a message has come for.  The list may lack such a room: it is
+// new, or the message has moved it to a page that we have already.
+const underWay = new Set();
 
-export async function loadRooms() {
-  let data;
-  for (let tries = 1; !data || (hasHeardMore && tries <= MOST_TRIES); tries++) {
-    hasHeardMore = false;
-    data = await all('/api/chat/rooms');
-  }
-  const seen = new Set(data.map((room) => room.id));
-  for (const id of state.rooms.keys()) {
-    if (seen.has(id)) continue;
-    state.rooms.delete(id);
-    changed('room-gone', { id, words: '' });
-  }
-  if (!drafts) drafts = await loadDrafts();
+function takeRooms(data) {
   for (const room of data) {
     const known = state.rooms.get(room.id);
     if (known) renewRoom(known, room);
     else state.rooms.set(room.id, emptyRoom(room));
   }
   for (const [id, draft] of drafts) if (state.rooms.has(id)) state.rooms.get(id).draft ??= draft;
+  changed('rooms');
+}
+
+// Each page is shown as it comes: the room that is open need not wait for the others.
+async function loadList(heard) {
+  const seen = new Set();
+  heard.clear();
+  for await (const page of pages('/api/chat/rooms')) {
+    drafts ??= await loadDrafts();
+    for (const { id } of page) seen.add(id);
+    takeRooms(page);
+  }
+  return seen;
+}
+
+export async function loadRooms() {
+  const heard = new Set();
+  underWay.add(heard);
+  try {
+    let seen = await loadList(heard);
+    const isLate = () => [...heard].some((id) => !seen.has(id));
+    for (let tries = 1; isLate() && tries < MOST_TRIES; tries++) seen = await loadList(heard);
+    for (const id of state.rooms.keys()) {
+      if (seen.has(id) || heard.has(id)) continue;
+      state.rooms.delete(id);
+      changed('room-gone', { id, words: '' });
+    }
+  } finally {
+    underWay.delete(heard);
+  }
   changed('rooms');
 }
 
@@ -104,7 +123,7 @@ async function refreshMembers() {
 
 function onMessage({ roomId, data }) {
   const room = state.rooms.get(roomId);
-  if (!room) hasHeardMore = true;
+  for (const heard of underWay) heard.add(roomId);
   if (!room || (data.seq <= room.lastSeq && room.messages.has(data.seq))) return;
   put(room, data);
   if (!room.isShown) forgetFar(room);
