@@ -187,6 +187,13 @@ test('links, code, lists, quotes and emphasis are shown as such; what could do h
   assert.deepEqual(links.map(([href]) => href), ['https://example.com/a?b=1&c=2', 'https://example.com/']);
   for (const [, target, rel] of links) assert.ok(target === '_blank' && /noopener/.test(rel));
   await bubble.getByText('<b>no</b>').waitFor();
+  // What makes links is loaded after the message is drawn: they are no tab stops all the same.
+  await anna.page.reload();
+  await bubble.locator('strong').waitFor();
+  const stops = () => bubble.locator('a').evaluateAll((nodes) => nodes.map((node) => node.tabIndex));
+  assert.deepEqual(await stops(), [-1, -1]);
+  await bubble.locator('xpath=ancestor::li').focus();
+  assert.deepEqual(await stops(), [0, 0]);
   await bubble.getByText('# no heading').waitFor();
   await cluster.insert(general, 'ben', '*');
   await anna.page.locator('.text', { hasText: /^\*$/ }).waitFor();

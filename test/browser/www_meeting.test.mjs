@@ -237,6 +237,24 @@ test('the lobby shows how loud the microphone is', async (t) => {
   await level.waitFor({ state: 'hidden' });
 });
 
+test('the lobby says of each device why it cannot be had, and lets one in without them', async (t) => {
+  const id = await meeting();
+  await ben.page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = async ({ video }) => { throw new DOMException('', video ? 'NotAllowedError' : 'NotFoundError'); };
+  });
+  t.after(async () => {
+    await ben.leave();
+    await ben.page.reload();
+    await ben.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+  });
+  await ben.go(`#/meeting/${id}`);
+  const problem = ben.page.locator('.lobby').getByRole('alert');
+  await problem.filter({ hasText: 'Access to the camera is blocked.' }).filter({ hasText: 'No microphone found.' }).waitFor();
+  await ben.button('Join').click();
+  await ben.tile('Ben (you)').waitFor();
+  for (const device of ['Camera', 'Microphone']) assert.equal(await ben.button(device).getAttribute('aria-pressed'), 'false');
+});
+
 test('what a host can do: mute, make a viewer, remove, end', async (t) => {
   const id = await together(t);
   await anna.sees('Ben');

@@ -179,7 +179,7 @@ function format(options) {
   return { format: (date) => (made ??= new Intl.DateTimeFormat(locale(), options)).format(date) };
 }
 
-const CLOCK = format({ hour: '2-digit', minute: '2-digit' });
+const CLOCK = format({ timeStyle: 'short' });
 const DAY = format({ weekday: 'long', day: 'numeric', month: 'long' });
 const DAY_AND_YEAR = format({ day: 'numeric', month: 'long', year: 'numeric' });
 const SHORT_DAY = format({ day: 'numeric', month: 'short' });

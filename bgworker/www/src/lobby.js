@@ -81,11 +81,17 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
     }
   }
 
+  const troubles = new Map(); // device -> why it cannot be had
+  const tell = () => {
+    problem.textContent = [...troubles.values()].join(' ');
+  };
+
   async function open(what, id) {
     try {
       await media.open(what, id);
     } catch (error) {
-      problem.textContent = error.message;
+      troubles.set(what, error.message);
+      tell();
     }
     await offer(what);
   }
@@ -103,7 +109,8 @@ export function openLobby(view, meeting, { media, asksPassword, other, join, can
   }
 
   function turn(what) {
-    problem.textContent = '';
+    troubles.delete(what);
+    tell();
     if (media.tracks.has(what) || media.isOpening(what)) media.stop(what);
     else open(what, fields[what].select.value);
   }

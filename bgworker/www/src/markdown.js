@@ -78,11 +78,18 @@ class Renderer {
     return h('br');
   }
 
+  // No tab stop until somebody is at the message: see walk.js.
   link({ href, raw, tokens }) {
     if (!/^https?:\/\/[^\s]/iu.test(href)) return this.words(raw);
     return h(
       'a',
-      { href, title: raw === href ? null : href, target: '_blank', rel: 'noopener noreferrer' },
+      {
+        href,
+        title: raw === href ? null : href,
+        target: '_blank',
+        rel: 'noopener noreferrer',
+        tabindex: '-1',
+      },
       new Renderer((text) => text).all(tokens),
     );
   }

@@ -198,7 +198,8 @@ export class Person {
     });
   }
 
-  // Where the page is wider than the window, and which buttons and pictures reach out of it.
+  // Where the page is wider than the window, which buttons and pictures reach out of it, and which words have no room for two letters
+  // side by side.
   overflows() {
     return this.page.evaluate(() => {
       const { scrollWidth, clientWidth, clientHeight } = document.documentElement;
@@ -208,8 +209,17 @@ export class Person {
         if (node.closest('.wide')) return false; // a table that scrolls by itself
         return width > 0 && (isOver || (bottom > clientHeight + 1 && node.matches('.tile, .controls *')));
       };
+      const isSqueezed = (node) => {
+        const { width, height } = node.getBoundingClientRect();
+        return width > 1 && height > 4 * width && !node.childElementCount && node.textContent.trim().length > 4;
+      };
       const out = [...document.querySelectorAll('button, a.button, input, .bubble, .tile')].filter(isOut);
-      return [...(scrollWidth > clientWidth ? ['the page is too wide'] : []), ...out.map((node) => `out of sight: ${node.outerHTML.slice(0, 80)}`)];
+      const squeezed = [...document.querySelectorAll('span, small, strong, p, label, h1, h2')].filter(isSqueezed);
+      return [
+        ...(scrollWidth > clientWidth ? ['the page is too wide'] : []),
+        ...out.map((node) => `out of sight: ${node.outerHTML.slice(0, 80)}`),
+        ...squeezed.map((node) => `squeezed: ${node.outerHTML.slice(0, 80)}`),
+      ];
     });
   }
 
