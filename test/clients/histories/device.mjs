@@ -233,6 +233,9 @@ export class Device {
     // Added again: what was before may be somebody else's now, and is fetched anew.
     if (room) this.rooms.delete(roomId);
     const added = this.room(roomId);
+    // The server may have this socket in the room already, if an earlier event has told of the room: it then sends the room's
+    // events, and no notifications for the badge alone.
+    if (room?.joins) added.joins = true;
     this.refreshBadge(added);
     if (added.joins) this.during(() => this.enter(added));
   }
