@@ -3,6 +3,7 @@
 import { Device } from 'mediasoup-client';
 import { io } from 'socket.io-client';
 import { steadyVoice } from './lib/voice.mjs';
+import { sendRed, withRed } from '../../bgworker/www/src/red.js';
 
 class Peer {
   constructor(options) {
@@ -11,6 +12,7 @@ class Peer {
     this.producers = {}; // by source
     this.events = [];
     this.rebuilt = 0;
+    if (options.red) sendRed();
   }
 
   // ---- signalling ----
@@ -78,7 +80,7 @@ class Peer {
       this.ask('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
     });
     transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
-      this.ask('produce', { meetingId: this.options.meetingId, transportId: transport.id, kind, rtpParameters, source: appData.source })
+      this.ask('produce', { meetingId: this.options.meetingId, transportId: transport.id, kind, rtpParameters: this.options.red ? withRed(kind, rtpParameters) : rtpParameters, source: appData.source })
         .then(done, failed);
     });
     return transport;

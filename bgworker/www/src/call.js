@@ -3,6 +3,7 @@ import { t } from './i18n.js';
 import { Device } from 'mediasoup-client';
 import { rest } from './api.js';
 import { emit, socket } from './socket.js';
+import { sendRed, withRed } from './red.js';
 
 // A camera goes out in three sizes, from a weak machine in two; who shows it small gets the small one.
 const SIZES =
@@ -25,6 +26,7 @@ const OPTIONS = {
   microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true },
   screen: {},
 };
+sendRed();
 const RETRY_MS = 1000;
 const MOST_TRIES = 3; // of what has no answer
 const TOP_LAYER = 2;
@@ -135,7 +137,7 @@ export class Call {
         meetingId: this.meetingId,
         transportId: transport.id,
         kind,
-        rtpParameters,
+        rtpParameters: withRed(kind, rtpParameters),
         source: appData.source,
         paused: appData.paused,
       }).then(done, failed);
