@@ -18,7 +18,9 @@ function addToSection(offered, answered) {
 
 export function addRed(offer, answer) {
   const offered = sections(offer);
-  return sections(answer).map((section, i) => addToSection(offered[i], section)).join('');
+  return sections(answer)
+    .map((section, i) => addToSection(offered[i], section))
+    .join('');
 }
 
 // The codecs of a producer of sound, as its connection has agreed on them.
@@ -28,7 +30,10 @@ export function redCodecs(codecs, offer) {
   if (!red) return codecs;
   const { clockRate, channels, payloadType } = opus;
   const parameters = { '': `${payloadType}/${payloadType}` };
-  return [...codecs, { mimeType: 'audio/red', payloadType: Number(red), clockRate, channels, parameters, rtcpFeedback: [] }];
+  return [
+    ...codecs,
+    { mimeType: 'audio/red', payloadType: Number(red), clockRate, channels, parameters, rtcpFeedback: [] },
+  ];
 }
 
 let lastOffer; // of a connection that sends: all of a browser have the same codecs
@@ -38,7 +43,8 @@ export function sendRed() {
   const Native = globalThis.RTCPeerConnection;
   globalThis.RTCPeerConnection = class extends Native {
     setRemoteDescription(description) {
-      if (description.type !== 'answer' || !this.localDescription) return super.setRemoteDescription(description);
+      if (description.type !== 'answer' || !this.localDescription)
+        return super.setRemoteDescription(description);
       lastOffer = this.localDescription.sdp;
       return super.setRemoteDescription({ type: 'answer', sdp: addRed(lastOffer, description.sdp) });
     }
