@@ -54,18 +54,14 @@ for (const [name, port] of [['gateway', 4501], ['media', 4502]]) {
 }
 
 test('the compose file has the images, ports and configuration of both', async () => {
-  const { services, networks } = parse(await text('examples/compose/programs.yaml'));
-  for (const name of ['gateway', 'media']) {
-    assert.equal(services[name].image, `rt-${name}`);
-    assert.deepEqual(services[name].volumes, [`./${name}.conf:/etc/rt/${name}.conf:ro`]);
+  const { services } = parse(await text('examples/compose/programs.yaml'));
+  for (const [service, name] of [['rt', 'gateway'], ['media', 'media']]) {
+    assert.equal(services[service].image, `rt-${name}`);
+    assert.deepEqual(services[service].volumes, [`./${name}.conf:/etc/rt/${name}.conf:ro`]);
   }
   assert.deepEqual(services.media.ports, ['4502:4502/udp', '4502:4502/tcp']);
   assert.match(await text('examples/compose/Caddyfile'), /reverse_proxy rt:4501/);
-  assert.deepEqual(services.gateway.networks.front.aliases, ['rt']);
-  const addresses = Object.values(services).map((service) => service.networks.front.ipv4_address);
-  assert.equal(new Set(addresses).size, 3);
-  for (const address of addresses) assert.ok(networks.front.ipam.config[0].subnet.startsWith(address.slice(0, address.lastIndexOf('.'))));
+  // Only the proxy reaches port 4501, so it is believed about addresses.
+  assert.equal(services.rt.ports, undefined);
   for (const mount of services.caddy.volumes.filter((one) => one.startsWith('./'))) await access(file(`examples/compose/${mount.split(':')[0]}`));
-  // The address that the head of the file has the database trust.
-  assert.match(await text('examples/compose/programs.yaml'), new RegExp(`rt\\.trusted_proxies = '${services.caddy.networks.front.ipv4_address}'`));
 });

@@ -91,9 +91,9 @@ none("SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY 1) FROM $FUNCTI
 sub title { my ($pid) = @_; return slurp("/proc/$pid/cmdline") =~ tr/\0/ /r; }
 for my $kind ('rt relay', 'rt supervisor')
 {
-	my ($pid, $wait) = split /\|/, $cluster->sql("SELECT pid, wait_event_type FROM pg_stat_activity WHERE backend_type = '$kind' AND datname = 'rt' AND application_name = '$kind'");
-	like(title($pid), qr/postgres: .*\b$kind rt\b/, "ps tells the database of the $kind");
-	is($wait, 'Extension', 'and pg_stat_activity that it waits');
+	my $process = "FROM pg_stat_activity WHERE backend_type = '$kind' AND datname = 'rt' AND application_name = '$kind'";
+	like(title($cluster->sql("SELECT pid $process")), qr/postgres: .*\b$kind rt\b/, "ps tells the database of the $kind");
+	$cluster->poll_sql("SELECT wait_event_type $process", 'Extension', 'and pg_stat_activity that it waits'); # between two turns of work
 }
 like(title($cluster->pid('gateway')), qr/^rt_gateway: rt 0/, 'and the database and number of a gateway');
 cmp_ok($cluster->sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rt_gateway' AND usename = 'rt_gateway'}), '>=', 5, 'its sessions bear its name');
