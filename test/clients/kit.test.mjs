@@ -456,6 +456,27 @@ describe('people', () => {
     await until(() => client.rooms.get(roomId)?.mentionCount === 1, 'a mention in the list');
     await assert.rejects(client.ask('send-chat-message', {}), (error) => error instanceof RtError && /POST/.test(error.message));
   });
+
+  test('a mention that the list has counted before its event comes counts once; so does one that an edit adds', async () => {
+    const client = await started('bob');
+    const { socket } = client;
+    const held = [];
+    const { onevent } = socket;
+    socket.onevent = (packet) => held.push(packet);
+    const roomId = await cluster.room('counted', 'alice', 'bob');
+    await cluster.insert(roomId, 'alice', 'look, @bob');
+    const mention = await until(() => held.find(({ data: [, event] }) => event.type === 'mention'), 'the event');
+    await client.rooms.load();
+    assert.equal(client.rooms.get(roomId).mentionCount, 1);
+    socket.onevent = onevent;
+    socket.onevent(mention);
+    await cluster.insert(roomId, 'alice', 'and again, @bob');
+    await cluster.insert(roomId, 'alice', 'nothing');
+    await until(() => client.rooms.get(roomId).lastSeq === 3 && client.rooms.get(roomId).mentionCount === 2, 'two mentions');
+    await client.rooms.load();
+    await cluster.sql("UPDATE rt.messages SET content = 'now @bob, too' WHERE room_id = $1 AND seq = 3", [roomId]);
+    await until(() => client.rooms.get(roomId).mentionCount === 3, 'three mentions');
+  });
 });
 
 describe('a meeting', () => {

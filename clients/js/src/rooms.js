@@ -9,6 +9,7 @@ export class Rooms extends Store {
   #client;
   #isLoading = false;
   #isStale = false;
+  #mentions = new Map(); // by room: up to which message the server has counted them, and those heard of since
   #again = new Again(() => this.load());
 
   constructor(client) {
@@ -35,6 +36,7 @@ export class Rooms extends Store {
           cursor = page.nextCursor;
           if (!cursor) break;
         }
+        this.#mentions = new Map(rooms.map(({ id, lastSeq }) => [id, { counted: lastSeq, heard: new Set() }]));
         this.set({ status: 'live', rooms: sorted(rooms), error: undefined });
       }
       this.#again.stop();
@@ -67,12 +69,27 @@ export class Rooms extends Store {
   onReadState({ roomId, lastReadSeq, unreadCount, mentionCount, lastSeq = Infinity }) {
     // Messages may have overtaken the counts, which go up to lastSeq.
     const isOwn = (room) => room.lastMessage?.senderId === this.#client.user?.id;
-    this.#change(roomId, (room) => ({ lastReadSeq, mentionCount, unreadCount: unreadCount + (isOwn(room) ? 0 : Math.max(0, room.lastSeq - lastSeq)) }));
+    const later = [...this.#mentions.get(roomId)?.heard ?? []].filter((seq) => seq > lastSeq);
+    this.#change(roomId, (room) => {
+      this.#mentions.set(roomId, { counted: Number.isFinite(lastSeq) ? lastSeq : room.lastSeq, heard: new Set(later) });
+      return {
+        lastReadSeq, mentionCount: mentionCount + later.length, unreadCount: unreadCount + (isOwn(room) ? 0 : Math.max(0, room.lastSeq - lastSeq)),
+      };
+    });
+  }
+
+  // The list may have counted it already, or an edit has added it to an older message: only the server knows.
+  #onMention({ roomId, seq }) {
+    const { counted, heard } = this.#mentions.get(roomId) ?? {};
+    if (!heard || seq <= counted) return this.load();
+    if (heard.has(seq)) return undefined;
+    heard.add(seq);
+    return this.#change(roomId, (room) => ({ mentionCount: room.mentionCount + 1 }));
   }
 
   onNotification({ type, data }) {
     if (type === 'new-message') this.onMessage(data);
-    else if (type === 'mention') this.#change(data.roomId, (room) => ({ mentionCount: room.mentionCount + 1 }));
+    else if (type === 'mention') this.#onMention(data);
     else if (type === 'room-removed' || type === 'room-deleted') this.set({ rooms: this.state.rooms.filter(({ id }) => id !== data.roomId) });
     else if (type === 'room-added' || type === 'room-updated') this.load();
   }
