@@ -2,6 +2,7 @@
 import { t } from './i18n.js';
 import { Device } from 'mediasoup-client';
 import { rest } from './api.js';
+import { delay } from './delay.js';
 import { emit, socket } from './socket.js';
 import { sendRed, withRed } from './red.js';
 
@@ -93,9 +94,7 @@ export class Call {
       } catch (error) {
         if (error.code !== 'unavailable') throw error;
         if (!told) this.on.problem(t("Audio and video aren't available right now. Reconnecting…"));
-        await new Promise((resolve) => {
-          setTimeout(resolve, RETRY_MS);
-        });
+        await delay(RETRY_MS);
       }
     }
     return null;
@@ -110,9 +109,7 @@ export class Call {
       } catch (error) {
         if (error.code !== 'unavailable' || tries === MOST_TRIES || this.closed || transport.isLost)
           throw error;
-        await new Promise((resolve) => {
-          setTimeout(resolve, RETRY_MS);
-        });
+        await delay(RETRY_MS);
       }
     }
   }

@@ -4,11 +4,12 @@
 // lock of its name while it lives; what belongs to a tab that is gone is adopted by another.  The server takes the same
 // `clientId` once, so that nothing is doubled even where a browser has no locks.
 import { isTransient, rest } from './api.js';
+import { delay } from './delay.js';
 import { forget, keep, loadOutbox } from './disk.js';
 import { put } from './messages.js';
 import { PROFILE } from './profile.js';
 import { changed, state } from './state.js';
-import { uuid } from './uuid.js';
+import { uuid } from '../../../clients/js/src/uuid.js';
 
 const RETRY_MS = 2000;
 const TAB = `rt-tab${PROFILE}-${uuid()}`;
@@ -80,9 +81,7 @@ async function deliver(room, clientId) {
         fail(room, pending, error.message);
         return;
       }
-      await new Promise((resolve) => {
-        setTimeout(resolve, RETRY_MS);
-      });
+      await delay(RETRY_MS);
     }
   }
   forget('outbox', clientId); // its event overtook the answer, or the room is gone

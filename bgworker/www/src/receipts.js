@@ -1,4 +1,5 @@
 // Who got and who saw what: telling it of ourselves, and knowing it of others.
+import { delay } from './delay.js';
 import { atMostEvery } from './frame.js';
 import { receipts, run, tellDelivered } from './messages.js';
 import { emit } from './socket.js';
@@ -108,9 +109,7 @@ export function delivered(room) {
 async function deliverAll() {
   delivering = true;
   while (undelivered.size) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, DELIVERED_MS);
-    });
+    await delay(DELIVERED_MS);
     const [id] = undelivered;
     undelivered.delete(id);
     const room = state.rooms.get(id);
