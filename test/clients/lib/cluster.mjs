@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { until } from './client.mjs';
 
 const run = promisify(execFile);
 const RT_CLUSTER = join(dirname(fileURLToPath(import.meta.url)), '../../rt-cluster');
@@ -80,6 +81,17 @@ export class Cluster {
   async pid(kind) {
     const { stdout } = await run(RT_CLUSTER, ['env', '--dir', this.dir]);
     return Number(parseEnv(stdout).RT_PIDS.match(new RegExp(`${kind}=(\\d+)`))[1]);
+  }
+
+  // kill -9 of a gateway, until the one in its place serves.  Where it had a neighbour that one may answer at once, while
+  // connections to the one that was killed are still to break: a request that is not repeated would fail by one of those.
+  async killGateway() {
+    const killed = await this.pid('gateway');
+    process.kill(killed, 'SIGKILL');
+    await until(async () => {
+      const pid = await this.pid('gateway');
+      return pid && pid !== killed && (await this.rest('GET', '/readyz').catch(() => ({}))).status === 200;
+    }, 'another gateway serves');
   }
 
   // Users with passwords like their ids and names with a capital; gives a token for each, in order.
