@@ -3,7 +3,7 @@
 import { Device } from 'mediasoup-client';
 import { io } from 'socket.io-client';
 import { steadyVoice } from './lib/voice.mjs';
-import { sendRed, withRed } from '../../bgworker/www/src/red.js';
+import { sendingRed, withRed } from '../../clients/js/src/red.js';
 
 class Peer {
   constructor(options) {
@@ -12,7 +12,6 @@ class Peer {
     this.producers = {}; // by source
     this.events = [];
     this.rebuilt = 0;
-    if (options.red) sendRed();
   }
 
   // ---- signalling ----
@@ -75,12 +74,14 @@ class Peer {
   async open(direction) {
     const offer = await this.ask('create-transport', { meetingId: this.options.meetingId, direction });
     const options = { ...offer, sctpParameters: undefined, ...this.ice, iceCandidates: this.candidates(offer.iceCandidates) };
-    const transport = direction === 'send' ? this.device.createSendTransport(options) : this.device.createRecvTransport(options);
+    const sending = () => this.device.createSendTransport(options);
+    const receiving = () => this.device.createRecvTransport(options);
+    const transport = direction === 'recv' ? receiving() : this.options.red ? sendingRed(sending) : sending();
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       this.ask('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
     });
     transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
-      this.ask('produce', { meetingId: this.options.meetingId, transportId: transport.id, kind, rtpParameters: this.options.red ? withRed(kind, rtpParameters) : rtpParameters, source: appData.source })
+      this.ask('produce', { meetingId: this.options.meetingId, transportId: transport.id, kind, rtpParameters: withRed(transport, kind, rtpParameters), source: appData.source })
         .then(done, failed);
     });
     return transport;

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { Cluster } from '../clients/lib/cluster.mjs';
-import { launch, openPage, until } from './lib/browser.mjs';
+import { launch, openPage, soundSent, until, watchConnections } from './lib/browser.mjs';
 
 const path = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 let cluster, browser, server, origin, roomId;
@@ -40,6 +40,7 @@ after(async () => {
 async function person(username) {
   const page = await openPage(browser, { permissions: ['camera', 'microphone'] });
   page.problems = [];
+  await watchConnections(page);
   page.on('pageerror', (error) => page.problems.push(String(error)));
   page.on('console', (message) => { if (/^(Warning|%s)|act\(|Each child/.test(message.text())) page.problems.push(message.text()); });
   await page.goto(`${origin}/?url=${encodeURIComponent(cluster.url)}`);
@@ -92,6 +93,7 @@ test('a conversation, with what the server loses in between, and a meeting', asy
   for (const page of [alice, bob]) {
     await until('picture and sound', () => page.$$eval('video', (videos) => videos.length === 2 && videos.some((video) => video.videoWidth > 0)));
   }
+  for (const page of [alice, bob]) await until('sound goes out in RED', async () => (await soundSent(page)).includes('audio/red'));
   await bob.getByRole('button', { name: 'Leave' }).click();
   await until('Bob has left', () => alice.$$eval('video', (videos) => videos.length === 0));
   for (const page of [alice, bob]) assert.deepEqual(page.problems, []);

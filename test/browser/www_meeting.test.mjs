@@ -4,7 +4,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { ask, connect } from '../clients/lib/client.mjs';
 import { Cluster } from '../clients/lib/cluster.mjs';
 import { DESKTOP, Person, PHONE } from './lib/app.mjs';
-import { launch, until } from './lib/browser.mjs';
+import { launch, soundSent, until, watchConnections } from './lib/browser.mjs';
 
 let cluster, browser, anna, ben, tokens;
 const everybody = () => [anna, ben];
@@ -519,6 +519,21 @@ function* orders(steps) {
   if (!steps.length) yield [];
   for (const step of steps) for (const rest of orders(steps.filter((one) => one !== step))) yield [step, ...rest];
 }
+
+test('sound goes out in RED', async (t) => {
+  const person = await Person.open(browser, cluster);
+  t.after(() => person.close());
+  await watchConnections(person.page);
+  let announced = '';
+  person.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+    if (/"produce"/.test(payload)) announced += payload;
+  }));
+  await person.page.reload();
+  await person.signIn('cleo', 'cleo-password');
+  await person.page.getByRole('navigation', { name: 'Rooms' }).waitFor();
+  await person.join(await meeting());
+  await until(() => `RED as announced: ${announced}`, async () => (await soundSent(person.page)).includes('audio/red') && announced.includes('"audio/red"'));
+});
 
 test('devices, permission and join in every order: what is captured is shown and sent, and nothing outlives the meeting', async (t) => {
   const id = await meeting();

@@ -4,7 +4,7 @@ import { Device } from 'mediasoup-client';
 import { rest } from './api.js';
 import { delay } from './delay.js';
 import { emit, socket } from './socket.js';
-import { sendRed, withRed } from './red.js';
+import { sendingRed, withRed } from '../../../clients/js/src/red.js';
 
 // A camera goes out in three sizes, from a weak machine in two; who shows it small gets the small one.
 const SIZES =
@@ -27,7 +27,6 @@ const OPTIONS = {
   microphone: { codecOptions: { opusDtx: true }, zeroRtpOnPause: true },
   screen: {},
 };
-sendRed();
 const RETRY_MS = 1000;
 const MOST_TRIES = 3; // of what has no answer
 const TOP_LAYER = 2;
@@ -124,7 +123,7 @@ export class Call {
     const options = { ...offer, sctpParameters: undefined, ...this.ice };
     const transport =
       direction === 'send'
-        ? this.device.createSendTransport(options)
+        ? sendingRed(() => this.device.createSendTransport(options))
         : this.device.createRecvTransport(options);
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       emit('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
@@ -134,7 +133,7 @@ export class Call {
         meetingId: this.meetingId,
         transportId: transport.id,
         kind,
-        rtpParameters: withRed(kind, rtpParameters),
+        rtpParameters: withRed(transport, kind, rtpParameters),
         source: appData.source,
         paused: appData.paused,
       }).then(done, failed);

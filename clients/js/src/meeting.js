@@ -3,6 +3,7 @@
 // Signalling goes by events with acknowledgements.  What is sent belongs to the application: it gives tracks and stops them.
 // What is lost (a transport, a connection, the media worker) is built anew with the same tracks.
 import { RtError } from './errors.js';
+import { sendingRed, withRed } from './red.js';
 import { Store } from './store.js';
 
 const EMPTY = {
@@ -241,12 +242,13 @@ export class Meeting extends Store {
     if (this.#transports[direction] && !this.#transports[direction].closed) return this.#transports[direction];
     const parameters = await this.#ask('create-transport', { direction });
     const options = { ...parameters, iceServers: this.#config.iceServers, iceTransportPolicy: this.#config.iceTransportPolicy };
-    const transport = direction === 'send' ? this.#device.createSendTransport(options) : this.#device.createRecvTransport(options);
+    const transport = direction === 'send' ? sendingRed(() => this.#device.createSendTransport(options)) : this.#device.createRecvTransport(options);
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       this.#client.ask('connect-transport', { transportId: transport.id, dtlsParameters }).then(() => done(), failed);
     });
     transport.on('produce', ({ kind, rtpParameters, appData }, done, failed) => {
-      this.#ask('produce', { transportId: transport.id, kind, rtpParameters, source: appData.source, paused: appData.paused }).then(({ id }) => done({ id }), failed);
+      this.#ask('produce', { transportId: transport.id, kind, rtpParameters: withRed(transport, kind, rtpParameters), source: appData.source, paused: appData.paused })
+        .then(({ id }) => done({ id }), failed);
     });
     transport.on('connectionstatechange', (state) => {
       if (state === 'failed' || state === 'disconnected') this.#restartIce(transport).catch(() => {});

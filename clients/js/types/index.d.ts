@@ -15,6 +15,12 @@ export class RtError extends Error {
   readonly retryAfter?: number;
 }
 
+/** Makes a transport of mediasoup-client that sends sound in RED (RFC 2198), where the browser can. */
+export function sendingRed<Transport extends object>(make: () => Transport): Transport;
+
+/** What to send as `rtpParameters` with `produce` on such a transport. */
+export function withRed<Parameters extends object>(transport: object, kind: Kind, rtpParameters: Parameters): Parameters;
+
 /** Method and path of each operation of REST. */
 export const operations: { readonly [K in keyof Operations]: readonly [method: string, path: string] };
 

@@ -43,6 +43,28 @@ export async function openPage(browser, options) {
   return context.newPage();
 }
 
+// Connections that pages of it make from now on are in window.connections.
+export function watchConnections(page) {
+  return page.addInitScript(() => {
+    window.connections = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...options) {
+        super(...options);
+        window.connections.push(this);
+      }
+    };
+  });
+}
+
+// The codecs that connections send sound with.
+export function soundSent(page) {
+  return page.evaluate(() => window.connections
+    .flatMap((connection) => connection.getSenders())
+    .filter(({ track }) => track?.kind === 'audio')
+    .map((sender) => sender.getParameters().codecs[0]?.mimeType)
+    .filter(Boolean));
+}
+
 // Asks until the answer is truthy; gives it.  what may be a function, called for the error's text.
 export async function until(what, ask, timeoutMs = WAIT_MS) {
   const end = Date.now() + timeoutMs;
