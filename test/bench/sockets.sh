@@ -115,7 +115,7 @@ bench_e()
 	progress 'idle memory, 10000 sockets'
 	restart_gateway
 	load_gateway idle --count 10000 --seconds 3
-	row 'e idle websocket connection, resident set of the gateway' "$(calculate 'bytes_a_socket / 1024' '%.2f kB')" '<= 6 kB'
+	row 'e idle websocket connection, resident set of the gateway' "$(calculate 'bytes_a_socket / 1024' '%.2f kB')" '<= 3 kB'
 }
 
 restart_gateway()

@@ -38,7 +38,8 @@ async function statusOf(request) {
 // An unmasking mask, so that the payload can be read in the source.
 function frame(opcode, text, final = true) {
   const payload = Buffer.from(text);
-  return Buffer.concat([Buffer.from([(final ? 0x80 : 0) | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload]);
+  const length = payload.length < 126 ? [0x80 | payload.length] : [0x80 | 126, payload.length >> 8, payload.length & 255];
+  return Buffer.concat([Buffer.from([(final ? 0x80 : 0) | opcode, ...length, 0, 0, 0, 0]), payload]);
 }
 
 function upgradeRequest(extra = '') {
@@ -134,6 +135,14 @@ describe('websockets', () => {
     await until(() => socket.text.includes('44{"message":"Invalid token"'), 'the answer to CONNECT');
     assert.match(socket.text, /^HTTP\/1\.1 101 .*s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/s);
     socket.destroy();
+  });
+
+  test('nor are they when a token makes them long', async () => {
+    for (const length of [240, 241, 242, 500, 1000]) {
+      const socket = await dialPlain(Buffer.concat([Buffer.from(upgradeRequest()), frame(1, `40{"token":"${'x'.repeat(length)}"}`)]));
+      await until(() => socket.text.includes('44{"message":"Invalid token"'), `the answer to a token of ${length} bytes`);
+      socket.destroy();
+    }
   });
 
   test('fragments, and a ping between them', async () => {

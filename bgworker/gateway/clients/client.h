@@ -38,10 +38,10 @@ struct rt_client
 	struct rt_client *next, **prevp; /* user.c: of the same user */
 	struct rt_join *joins;           /* room.c */
 	uint32_t njoins;                 /* room.c */
+	uint32_t barriers;               /* client_event.c: what must end before the next event is begun */
 	struct rt_recovery *recovery;    /* recover.c; NULL: live */
 	const uint64_t *recovered_to;    /* recover.c: up to this position it has got everything; NULL: live */
 	struct rt_held *held;            /* client_event.c: events that wait for one that must end first */
-	uint32_t barriers;               /* client_event.c: what must end before the next event is begun */
 	struct rt_limit events;          /* client_event.c */
 	struct rt_limit faults;          /* client_event.c: what it may get wrong before it is cut off */
 	struct rt_typing *typing;        /* typing.c */

@@ -123,12 +123,12 @@ struct rt_eio_session
 	uint32_t ping_interval_ms; /* as the client was told */
 	uint32_t ping_timeout_ms;
 	char sid[RT_EIO_NUMBER_DIGITS + 1 + RT_RANDOM_ID_LEN +
-			 1];      /* number, dot, random: whoever knows it has the session */
+			 1]; /* number, dot, random: whoever knows it has the session */
+	bool without_recovery;
 	const char *name; /* of the layer above; "" until it has one */
 	char *peer;
 	char *bearer;
 	char *query_token;
-	bool without_recovery;
 };
 
 /* All sessions of a server.  For others than eio_session.c: read-only, but `leaving`. */

@@ -3,7 +3,8 @@
  * upgrade.c gives it connections and hears of their messages; eio_session.c writes and closes.  A struct rt_websocket
  * lives until the library destroys its connection, whatever ended it.  `owner` is called back until `closing` is set,
  * and never after rt_websocket_close().  A message that comes in several chunks is put together in `message`, bounded
- * by max_message() (1009) and by the share of whom the connection is (1013): see http/share.c.
+ * by max_message() (1009) and, beyond UNCOUNTED_BYTES, by the share of whom the connection is (1013): see
+ * http/share.c.
  *
  * What libwebsockets 4.1 asks for, and why it is met so:
  *
@@ -29,9 +30,10 @@
 #include "bgworker/gateway/http/share.h"
 #include "bgworker/gateway/text/utf8.h"
 
-#define RX_CHUNK_BYTES 1024         /* of the library's buffer for each connection; messages may be larger */
-#define JOIN_BYTES 65536            /* at most so much in one write */
-#define FLUSH_BYTES 262144          /* at most so much for one connection a turn */
+#define RX_CHUNK_BYTES 256   /* that the library holds for each connection for its life; messages may be larger */
+#define UNCOUNTED_BYTES 1024 /* of a message, which are too little to count */
+#define JOIN_BYTES 65536     /* at most so much in one write */
+#define FLUSH_BYTES 262144   /* at most so much for one connection a turn */
 #define TX_BYTES (64 * 1024 * 1024) /* so that the library splits no write */
 #define HANDSHAKE_BYTES 1024
 #define CLOSE_TRY_AGAIN_LATER 1013
@@ -46,7 +48,7 @@ struct rt_websocket
 	void *owner;           /* NULL once closed */
 	struct rt_buf message; /* of several chunks, while it is incomplete */
 	struct rt_share *share;
-	struct part *part; /* what `message` holds of the memory that all share; NULL: nothing */
+	struct part *part; /* what `message` holds of the memory that all share; NULL: nothing that counts */
 	uint16_t close_code;
 	bool in_callback;
 	bool closing;
@@ -163,6 +165,8 @@ on_evicted(struct rt_share_hold *h)
 static enum rt_result
 hold_message(struct rt_websocket *ws, size_t bytes)
 {
+	if (bytes <= UNCOUNTED_BYTES)
+		return RT_OK;
 	if (ws->share == NULL)
 		return RT_LIMIT;
 	if (ws->part == NULL)

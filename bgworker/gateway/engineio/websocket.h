@@ -53,8 +53,8 @@ struct rt_websocket *rt_websocket_adopt(struct rt_websocket_server *s, int fd, c
 										void *owner);
 void rt_websocket_set_owner(struct rt_websocket *ws, void *owner);
 
-/* At whose expense messages are put together; lent until the connection closes or another is set.  Before that, and
- * of strangers, only what comes in one piece of RT_SHARE_STRANGER_BODY_BYTES at most is taken. */
+/* At whose expense messages of more than 1 kB are put together; lent until the connection closes or another is set.
+ * Before that they are refused, and those of strangers above RT_SHARE_STRANGER_BODY_BYTES. */
 void rt_websocket_set_share(struct rt_websocket *ws, struct rt_share *share);
 
 /* Writes what waits in q, joining frames.  RT_OK: all is written; RT_AGAIN: the rest when on_writable is called;

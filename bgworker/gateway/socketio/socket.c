@@ -34,7 +34,6 @@
 #include "bgworker/gateway/engineio/id.h"
 #include "sio_packet.h"
 
-#define MAX_ID 63
 #define STRIKES 50     /* harmless mistakes that one session may make */
 #define SHORT_NAME 128 /* of an event, decoded without allocating */
 
@@ -51,16 +50,16 @@ struct rt_socket
 	struct rt_sockets *set;
 	struct rt_eio_session *session;
 	void *data;
-	enum state state;
 	struct rt_wheel_entry connect_timeout;
 	struct rt_share_guest guest; /* while it is idle */
 	size_t attachment_bytes;     /* of the binary packet and what has come of its attachments */
-	int attachments;             /* that are still to come */
+	const char *leave_reason;
+	enum state state;
+	int attachments; /* that are still to come */
 	int strikes;
 	bool counted; /* among the connected ones */
-	const char *leave_reason;
-	char id[MAX_ID + 1];
 	bool without_offsets;
+	char id[RT_RANDOM_ID_LEN + 1];
 };
 
 struct rt_sockets
@@ -358,7 +357,7 @@ rename_socket(struct rt_socket *s, const char *sid)
 	struct rt_map *sockets = s->set->by_id;
 	struct rt_socket *old = rt_map_find_str(sockets, sid);
 
-	if (old == s || strlen(sid) > MAX_ID)
+	if (old == s || strlen(sid) > RT_RANDOM_ID_LEN)
 		return;
 	/* A connection that we have not yet seen break: its client is back under its old id. */
 	if (old != NULL)
