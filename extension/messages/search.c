@@ -1,10 +1,11 @@
 /* search.c: see search.h.
  *
  * A word is a run of letters, digits and marks; so the parts of host-42.example.com are words.  It is folded: without
- * case, and without the accents that decomposition (NFD) splits off.  Of a run of characters of a script that does
- * not divide words each pair is an entry, and its last character, so that any part of the run is found: two
- * characters as a pair, more as pairs in a row, one as the beginning of a pair.  Positions count words, and the
- * characters of such runs.
+ * case, without the accents that compatibility decomposition (NFKD) splits off, and so without width and ligatures.
+ * What begins with its first digit behind a letter is an entry of its own, at the same position: 1.2 finds v1.2.  Of
+ * a run of characters of a script that does not divide words, composed (NFKC), each pair is an entry, and its last
+ * character, so that any part of the run is found: two characters as a pair, more as pairs in a row, one as the
+ * beginning of a pair.  Positions count words, and the characters of such runs.
  *
  * It reads the text alone: no lock, no table.  Allocates in the caller's context.  At a limit it cuts off: a word at
  * WORD_CHARS_MAX characters, a text where its words would fill a tsvector (1 MB: of a longer message only the
@@ -29,7 +30,8 @@
 #define VECTOR_BYTES_MAX MAXSTRPOS
 #define ENTRY_BYTES 5 /* of a tsvector, besides the word: padding, count of positions, position */
 #define QUERY_WORDS_MAX 64
-#define RANGES_MAX 200 /* highlights of one message */
+#define UNDIVIDED_GROWTH 4 /* at most so many characters for one, in NFKC */
+#define RANGES_MAX 200     /* highlights of one message */
 
 PG_FUNCTION_INFO_V1(rt_search_vector);
 PG_FUNCTION_INFO_V1(rt_search_query);
@@ -37,13 +39,13 @@ PG_FUNCTION_INFO_V1(rt_search_highlights);
 
 /* ---- words ------------------------------------------------------------------------ */
 
-/* Accents, and what is written above or below letters of other scripts without making them others. */
+/* Accents, and what is written above, below or between letters of other scripts without making them others. */
 static bool
 is_accent(pg_wchar c)
 {
-	return (c >= 0x300 && c <= 0x36F) || (c >= 0x591 && c <= 0x5C7) || (c >= 0x64B && c <= 0x65F) || c == 0x670 ||
-		   (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x1DC0 && c <= 0x1DFF) || (c >= 0x20D0 && c <= 0x20FF) ||
-		   (c >= 0xFE20 && c <= 0xFE2F);
+	return c == 0x640 || (c >= 0x300 && c <= 0x36F) || (c >= 0x591 && c <= 0x5C7) || (c >= 0x64B && c <= 0x65F) ||
+		   c == 0x670 || (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x1DC0 && c <= 0x1DFF) ||
+		   (c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE20 && c <= 0xFE2F);
 }
 
 /* Letters with a stroke or of two parts, which do not decompose. */
@@ -74,11 +76,26 @@ spelled_out(pg_wchar c)
 	}
 }
 
+/* Written inside a word, and not seen: soft hyphen, joiners.  In scripts that do not divide words a space of no width
+ * may stand between any two. */
+static bool
+is_unseen(pg_wchar c, bool undivided)
+{
+	return c == 0xAD || c == 0x200C || c == 0x200D || c == 0x2060 || (undivided && c == 0x200B);
+}
+
 static void
 add_folded(struct rt_search_word *word, pg_wchar c)
 {
-	if ((word->undivided || word->len < WORD_CHARS_MAX) && !is_accent(c))
-		word->folded[word->len++] = rt_unicode_fold(c);
+	enum rt_unicode_class class = rt_unicode_class(c);
+
+	if (word->len == WORD_CHARS_MAX || class == RT_UNICODE_OTHER || is_accent(c))
+		return;
+	if (class != RT_UNICODE_DIGIT)
+		word->in_letters = true;
+	else if (word->in_letters && word->digits == 0)
+		word->digits = word->len;
+	word->folded[word->len++] = rt_unicode_fold(c);
 }
 
 static void
@@ -88,20 +105,30 @@ fold_char(struct rt_search_word *word, pg_wchar c)
 	pg_wchar *parts;
 	const char *text;
 
-	if (c < 0x80 || word->undivided)
+	if (c < 0x80)
 	{
 		add_folded(word, c);
 		return;
 	}
 	text = spelled_out(rt_unicode_fold(c));
-	for (; text != NULL && *text != '\0'; text++)
-		add_folded(word, (pg_wchar) *text);
 	if (text != NULL)
+	{
+		for (; *text != '\0'; text++)
+			add_folded(word, (pg_wchar) *text);
 		return;
-	parts = unicode_normalize(UNICODE_NFD, one);
+	}
+	parts = unicode_normalize(UNICODE_NFKD, one);
 	for (int i = 0; parts[i] != 0; i++)
 		add_folded(word, parts[i]);
 	pfree(parts);
+}
+
+static void
+fold_word(struct rt_search_word *word, const pg_wchar *chars)
+{
+	word->folded = palloc(WORD_CHARS_MAX * sizeof(*word->folded));
+	for (int i = word->start; i < word->end; i++)
+		fold_char(word, chars[i]);
 }
 
 static bool
@@ -110,6 +137,100 @@ is_undivided(pg_wchar c)
 	enum rt_unicode_class class = rt_unicode_class(c);
 
 	return class == RT_UNICODE_UNDIVIDED || class == RT_UNICODE_UNDIVIDED_MARK;
+}
+
+/* Leading consonants of Hangul that is written letter by letter, and all its letters (Unicode, section 3.12). */
+static bool
+is_leading_jamo(pg_wchar c)
+{
+	return (c >= 0x1100 && c <= 0x115F) || (c >= 0xA960 && c <= 0xA97F);
+}
+
+static bool
+is_jamo(pg_wchar c)
+{
+	return (c >= 0x1100 && c <= 0x11FF) || (c >= 0xA960 && c <= 0xA97F) || (c >= 0xD7B0 && c <= 0xD7FF);
+}
+
+/* Voice marks of kana, of both widths. */
+static bool
+is_voice_mark(pg_wchar c)
+{
+	return c == 0x3099 || c == 0x309A || c == 0xFF9E || c == 0xFF9F;
+}
+
+static bool
+composes(pg_wchar before, pg_wchar c)
+{
+	return is_voice_mark(c) || (is_jamo(before) && is_jamo(c) && (is_leading_jamo(before) || !is_leading_jamo(c)));
+}
+
+/* Han, kana and Hangul as they are mostly written: their normal form. */
+static bool
+is_composed(pg_wchar c)
+{
+	return (c >= 0x3041 && c <= 0x3096) || (c >= 0x30A1 && c <= 0x30FE) || (c >= 0x4E00 && c <= 0x9FFF) ||
+		   (c >= 0xAC00 && c <= 0xD7A3);
+}
+
+/* from to to: what makes one character.  It may become some, which stand for it together. */
+static void
+fold_cluster(struct rt_search_word *word, const pg_wchar *chars, int from, int to)
+{
+	pg_wchar *cluster;
+	pg_wchar *composed;
+
+	if (to == from + 1 && is_composed(chars[from]))
+	{
+		word->from[word->len] = from;
+		word->folded[word->len++] = chars[from];
+		return;
+	}
+	cluster = palloc0((to - from + 1) * sizeof(*cluster));
+	memcpy(cluster, chars + from, (to - from) * sizeof(*cluster));
+	composed = unicode_normalize(UNICODE_NFKC, cluster);
+	for (int i = 0; composed[i] != 0 && i < UNDIVIDED_GROWTH * (to - from); i++)
+	{
+		word->from[word->len] = from;
+		word->folded[word->len++] = rt_unicode_fold(composed[i]);
+	}
+	pfree(composed);
+	pfree(cluster);
+}
+
+static void
+fold_undivided(struct rt_search_word *word, const pg_wchar *chars)
+{
+	Size most = (Size) (word->end - word->start) * UNDIVIDED_GROWTH;
+	int next;
+
+	word->folded = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(*word->folded));
+	word->from = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(*word->from));
+	for (int i = word->start; i < word->end; i = next)
+	{
+		next = i + 1;
+		if (is_unseen(chars[i], true))
+			continue;
+		while (next < word->end && composes(chars[next - 1], chars[next]))
+			next++;
+		fold_cluster(word, chars, i, next);
+	}
+}
+
+static int
+end_of_word(const pg_wchar *chars, int n, int at, bool undivided)
+{
+	int end = at;
+
+	for (int i = at; i < n; i++)
+	{
+		if (is_unseen(chars[i], undivided))
+			continue;
+		if (rt_unicode_class(chars[i]) == RT_UNICODE_OTHER || is_undivided(chars[i]) != undivided)
+			break;
+		end = i + 1;
+	}
+	return end;
 }
 
 bool
@@ -124,15 +245,25 @@ rt_search_next(const pg_wchar *chars, int n, int *at, struct rt_search_word *wor
 		return false;
 	word->start = i;
 	word->undivided = is_undivided(chars[i]);
-	while (i < n && rt_unicode_class(chars[i]) != RT_UNICODE_OTHER && is_undivided(chars[i]) == word->undivided)
-		i++;
-	word->end = i;
+	word->end = end_of_word(chars, n, i, word->undivided);
 	word->len = 0;
-	word->folded = palloc((word->undivided ? i - word->start : WORD_CHARS_MAX) * sizeof(*word->folded));
-	for (int k = word->start; k < word->end; k++)
-		fold_char(word, chars[k]);
-	*at = i;
+	word->digits = 0;
+	word->in_letters = false;
+	word->from = NULL;
+	if (word->undivided)
+		fold_undivided(word, chars);
+	else
+		fold_word(word, chars);
+	*at = word->end;
 	return true;
+}
+
+void
+rt_search_word_fini(struct rt_search_word *word)
+{
+	pfree(word->folded);
+	if (word->from != NULL)
+		pfree(word->from);
 }
 
 /* ---- the index's entries ------------------------------------------------------------ */
@@ -178,20 +309,37 @@ note_entry(struct entries *e, const pg_wchar *chars, int len, int position)
 	e->bytes += entry->len + ENTRY_BYTES;
 }
 
+/* False: `most` bytes do not hold this one. */
+static bool
+note_if_room(struct entries *e, const pg_wchar *chars, int len, int position, Size most)
+{
+	note_entry(e, chars, len, position);
+	if (e->bytes <= most)
+		return true;
+	e->count--;
+	return false;
+}
+
 /* Moves the position behind the word.  False: `most` bytes hold no more entries. */
 static bool
 note_word(struct entries *e, const struct rt_search_word *word, int *position, Size most)
 {
-	int entries = word->undivided ? word->len : Min(word->len, 1);
+	int at = (*position)++;
 
-	for (int i = 0; i < entries; i++)
+	if (word->len == 0)
 	{
-		note_entry(e, word->folded + i, word->undivided ? Min(2, word->len - i) : word->len, (*position)++);
-		if (e->bytes > most)
-		{
-			e->count--;
+		*position = at;
+		return true;
+	}
+	if (!word->undivided)
+		return note_if_room(e, word->folded, word->len, at, most) &&
+			   (word->digits == 0 ||
+				note_if_room(e, word->folded + word->digits, word->len - word->digits, at, most));
+	*position = at + word->len;
+	for (int i = 0; i < word->len; i++)
+	{
+		if (!note_if_room(e, word->folded + i, Min(2, word->len - i), at + i, most))
 			return false;
-		}
 	}
 	return true;
 }
@@ -211,7 +359,7 @@ read_entries(struct entries *e, text *content, Size most)
 	while (has_room && rt_search_next(chars, n, &at, &word))
 	{
 		has_room = note_word(e, &word, &position, most);
-		pfree(word.folded);
+		rt_search_word_fini(&word);
 	}
 }
 
@@ -508,27 +656,48 @@ add_range(struct ranges *r, int start, int end)
 }
 
 static void
-highlight(struct ranges *r, const struct rt_search_word *word, const struct rt_search_word *asked, int count)
+highlight_word(struct ranges *r, const struct rt_search_word *word, const struct rt_search_word *asked, int count)
 {
-	int step;
-
-	for (int at = 0; at < (word->undivided ? word->len : 1); at += step)
+	for (int i = 0; i < count; i++)
 	{
-		step = 1;
-		for (int i = 0; i < count; i++)
+		if (!asked[i].undivided && (begins_with(word, 0, &asked[i]) || begins_with(word, word->digits, &asked[i])))
 		{
-			if (asked[i].undivided != word->undivided || !begins_with(word, at, &asked[i]))
-				continue;
-			if (!word->undivided)
-				add_range(r, word->start, word->end);
-			else
-			{
-				add_range(r, word->start + at, word->start + at + asked[i].len);
-				step = asked[i].len;
-			}
-			break;
+			add_range(r, word->start, word->end);
+			return;
 		}
 	}
+}
+
+static void
+highlight_parts(struct ranges *r, const struct rt_search_word *word, const struct rt_search_word *asked, int count)
+{
+	int end;
+
+	for (int at = 0; at < word->len; at = end)
+	{
+		int len = 0;
+
+		for (int i = 0; i < count && len == 0; i++)
+		{
+			if (asked[i].undivided && begins_with(word, at, &asked[i]))
+				len = asked[i].len;
+		}
+		end = at + Max(len, 1);
+		/* What one character became is marked as a whole. */
+		while (len > 0 && end < word->len && word->from[end] == word->from[end - 1])
+			end++;
+		if (len > 0)
+			add_range(r, word->from[at], end < word->len ? word->from[end] : word->end);
+	}
+}
+
+static void
+highlight(struct ranges *r, const struct rt_search_word *word, const struct rt_search_word *asked, int count)
+{
+	if (word->undivided)
+		highlight_parts(r, word, asked, count);
+	else
+		highlight_word(r, word, asked, count);
 }
 
 /* rt_private.search_highlights(content text, q text) returns json: [[start, end]] in UTF-16 units */
@@ -552,7 +721,7 @@ rt_search_highlights(PG_FUNCTION_ARGS)
 	while (r.count < RANGES_MAX && rt_search_next(chars, n, &at, &word))
 	{
 		highlight(&r, &word, asked, count);
-		pfree(word.folded);
+		rt_search_word_fini(&word);
 	}
 	appendStringInfoChar(&r.out, ']');
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(r.out.data, r.out.len));
