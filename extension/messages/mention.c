@@ -5,8 +5,8 @@
  * a letter or digit of a script that divides words does not continue.  The tables take the longest that is one of the
  * room's.
  *
- * A SQL function, in any backend: it reads the text alone, takes no lock, and allocates in the call's context.  Of a
- * text with more than MENTIONS_MAX mentions the rest is not looked at. */
+ * A SQL function, in any backend: it reads the text alone, takes no lock, and allocates in the call's context.  Once
+ * a text has had NAMES_MAX names, the rest of it is not looked at. */
 #include "postgres.h"
 
 #include "access/htup_details.h"
@@ -22,7 +22,7 @@
 #include "extension/text/markup.h"
 #include "extension/text/unicode.h"
 
-#define MENTIONS_MAX 100 /* in one message; more are not looked at */
+#define NAMES_MAX 10000 /* possible ones, of one message */
 #define NAME_CHARS_MAX 128
 
 PG_FUNCTION_INFO_V1(rt_mention_names);
@@ -31,15 +31,25 @@ struct names
 {
 	ArrayBuildState *at; /* the position of the @, for each name */
 	ArrayBuildState *keys;
+	int count;
 };
 
+/* What stands before an @.  Marks belong to what they combine with: to a letter, which hinders, or to an emoji, whose
+ * variation selector and keycap are marks too. */
 static bool
-hinders_before(pg_wchar c)
+hinders_before(const pg_wchar *chars, int n)
 {
-	enum rt_unicode_class class = rt_unicode_class(c);
+	enum rt_unicode_class class;
+	int i = n - 1;
+	pg_wchar c;
 
-	return class == RT_UNICODE_LETTER || class == RT_UNICODE_DIGIT || class == RT_UNICODE_MARK || c == '_' ||
-		   c == '/' || c == '.' || c == '@';
+	while (i > 0 && rt_unicode_class(chars[i]) == RT_UNICODE_MARK)
+		i--;
+	c = chars[i];
+	class = rt_unicode_class(c);
+	if (class == RT_UNICODE_LETTER)
+		return true;
+	return i == n - 1 && (class == RT_UNICODE_DIGIT || c == '_' || c == '/' || c == '.' || c == '@');
 }
 
 /* A letter or digit right behind a name makes it another one; a mark changes its last letter. */
@@ -71,6 +81,7 @@ add_name(struct names *names, int at, const pg_wchar *chars, int len)
 	names->at = accumArrayResult(names->at, Int32GetDatum(at), false, INT4OID, CurrentMemoryContext);
 	names->keys = accumArrayResult(names->keys, PointerGetDatum(rt_unicode_encode(key, n)), false, TEXTOID,
 								   CurrentMemoryContext);
+	names->count++;
 	pfree(key);
 }
 
@@ -88,13 +99,11 @@ static void
 find_names(struct names *names, const pg_wchar *chars, int n)
 {
 	bool *quiet = rt_markup_quiet(chars, n);
-	int found = 0;
 
-	for (int i = 0; i < n && found < MENTIONS_MAX; i++)
+	for (int i = 0; i < n && names->count < NAMES_MAX; i++)
 	{
-		if (chars[i] != '@' || quiet[i] || (i > 0 && hinders_before(chars[i - 1])))
+		if (chars[i] != '@' || quiet[i] || (i > 0 && hinders_before(chars, i)))
 			continue;
-		found++;
 		add_names(names, chars, i, n);
 	}
 	pfree(quiet);
@@ -112,7 +121,7 @@ Datum
 rt_mention_names(PG_FUNCTION_ARGS)
 {
 	text *content = PG_GETARG_TEXT_PP(0);
-	struct names names = {NULL, NULL};
+	struct names names = {NULL, NULL, 0};
 	bool nulls[2] = {false, false};
 	Datum values[2];
 	TupleDesc desc;

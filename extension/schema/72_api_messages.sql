@@ -164,6 +164,9 @@ BEGIN
 	SELECT coalesce(array_agg(rt_private.to_seq(i, 'messageIds', rt_private.req_id(req, 'roomId'))), '{}') INTO seqs
 	FROM jsonb_array_elements(ids) AS i;
 	r := rt_private.api_room(actor, req);
+	IF (SELECT min(s) FROM unnest(seqs) AS s) <= rt_private.hidden_seq(r, actor) THEN
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
+	END IF;
 	PERFORM rt_private.mark_seen(r.id, actor, seqs, req ->> 'sid');
 	RETURN json_build_object('success', true, 'roomId', r.id::text, 'messageIds', ids);
 END

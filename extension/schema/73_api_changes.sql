@@ -34,7 +34,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.message_full(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
 		CASE WHEN count(*) > count(*) FILTER (WHERE t.fits) THEN coalesce(max(t.change) FILTER (WHERE t.fits), after)
-			ELSE greatest(rt_private.last_change(changes_after.room_id), after) END
+			ELSE rt_private.last_change(changes_after.room_id) END
 	INTO page, has_more, size, upto
 	FROM (SELECT s.m, s.n, s.change, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT h.m, c.change, row_number() OVER w AS n,

@@ -8329,6 +8329,24 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_api.mark_seen(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt.rooms;
+	ids jsonb := rt_private.req_array(req, 'messageIds', 10000);
+	seqs bigint[];
+BEGIN
+	SELECT coalesce(array_agg(rt_private.to_seq(i, 'messageIds', rt_private.req_id(req, 'roomId'))), '{}') INTO seqs
+	FROM jsonb_array_elements(ids) AS i;
+	r := rt_private.api_room(actor, req);
+	IF (SELECT min(s) FROM unnest(seqs) AS s) <= rt_private.hidden_seq(r, actor) THEN
+		RAISE EXCEPTION 'message not found' USING ERRCODE = 'RT404';
+	END IF;
+	PERFORM rt_private.mark_seen(r.id, actor, seqs, req ->> 'sid');
+	RETURN json_build_object('success', true, 'roomId', r.id::text, 'messageIds', ids);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -8619,7 +8637,7 @@ BEGIN
 	SELECT coalesce(json_agg(rt_private.message_full(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
 		CASE WHEN count(*) > count(*) FILTER (WHERE t.fits) THEN coalesce(max(t.change) FILTER (WHERE t.fits), after)
-			ELSE greatest(rt_private.last_change(changes_after.room_id), after) END
+			ELSE rt_private.last_change(changes_after.room_id) END
 	INTO page, has_more, size, upto
 	FROM (SELECT s.m, s.n, s.change, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT h.m, c.change, row_number() OVER w AS n,

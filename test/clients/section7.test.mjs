@@ -54,6 +54,7 @@ describe('mentions', () => {
     ['https://example.com/a?to=@bob', ''], ['http://h:80/x#@bob', ''], ['see https://h/ @bob', 'bob'], ['<https://h/x>@bob', 'bob'],
     ['`@bob`', ''], ['`` ` @bob ``', ''], ['`open @bob', 'bob'], ['```\n@bob\n```', ''], ['```\n@bob', ''], ['~~~js\n@bob\n~~~\n@müller', 'müller'],
     ['    @bob', ''], ['\t@bob', ''], ['text\n    @bob', 'bob'], ['```\ncode\n```\n@bob', 'bob'],
+    ['❤️@bob', 'bob'], ['☀️ 1️⃣@bob', 'bob'], ['नमस्ते@bob', ''], ['e\u0301@bob', ''], ['@nobody '.repeat(150) + '@bob', 'bob'],
     ['@alice', ''], ['@nobody', ''], ['@', ''], ['@ bob', ''], ['', ''],
   ];
 
@@ -111,7 +112,8 @@ describe('search', () => {
   const texts = [
     '👋👩‍👩‍👧 déjà vu', 'cafe\u0301 au lait', 'Ünïcödé ﬁle', '학교에서 만나요', 'カタカナとひらがな', 'ภาษาไทยไม่มีช่องว่าง', '今天去爸爸家', 'host-42.example.com is down',
     'deployments of the snake_case_name', 'the quick brown fox', 'brown the quick dog', 'Straße in Köln', 'İstanbul ılık', 'mail to first.last+tag@example.org', 'über100mal', 'Ελλάδα', 'Русский ёж', 'مَدْرَسَة',
-    'C++ and C# and .NET', '𝔘𝔫𝔦 😀abc😀',
+    'C++ and C# and .NET', '𝔘𝔫𝔦 😀abc😀', 'ﬂat ＤＲＡＦＴ for v2.10.3', 'ｶﾞｽ ｶﾗｵｹ', 'ガラス'.normalize('NFD'), '강남스타일'.normalize('NFD'), 'กรุง\u200bเทพ น้ำใจ', 'Donau\u00addampf',
+    'می\u200cخواهم', 'كـــتاب',
   ];
   // What is asked, the texts that are found (by number), and the marked parts of the first.
   const questions = [
@@ -119,6 +121,8 @@ describe('search', () => {
     ['ไทย', [5], ['ไทย']], ['爸爸', [6], ['爸爸']], ['爸', [6]], ['host', [7]], ['example', [7, 13]], ['host-42', [7]], ['42', [7]], ['deploy', [8]], ['snake', [8]], ['case', [8]], ['snake_case', [8]],
     ['quick brown', [9, 10]], ['"quick brown"', [9]], ['"the quick"', [9, 10]], ['"brown quick"', []], ['strasse', [11]], ['koln', [11]], ['istanbul', [12]], ['first.last', [13]],
     ['uber', [14]], ['ελλαδα', [15]], ['ежа', []], ['еж', [16], ['ёж']], ['РУССКИЙ', [16]], ['مدرسة', [17]], ['abc', [19], ['abc']], ['nothing', []], ['quick fox', [9]],
+    ['flat', [20]], ['draft', [20], ['ＤＲＡＦＴ']], ['2.10', [20]], ['2.10.3', [20]], ['v2.1', [20]], ['カラ', [21], ['ｶﾗ']], ['ガ', [21, 22]], ['ガラス', [22], ['ガラス'.normalize('NFD')]], ['ラス', [22]],
+    ['남스', [23], ['남스'.normalize('NFD')]], ['กรุงเทพ', [24], ['กรุง\u200bเทพ']], ['น้ำ', [24]], ['donaudampf', [25]], ['میخواهم', [26]], ['كتاب', [27]], ['𝔘𝔫', [2, 19]], ['uni', [2, 19]],
   ];
 
   test('of each question those, and marked in UTF-16 units', async () => {
@@ -177,6 +181,26 @@ describe('search', () => {
     }
     assert.deepEqual(seen.filter((seq) => seq <= 95).sort((a, b) => a - b), Array.from({ length: 95 }, (_, i) => i + 1));
     assert.equal(new Set(seen).size, seen.length);
+  });
+});
+
+describe('changes', () => {
+  test('a number beyond the last change is answered with the last one; what history hides cannot be marked', async () => {
+    const roomId = await room('alice', 'bob');
+    await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1::bigint, $2, 'old' FROM generate_series(1, 3)", [roomId, idOf('alice')]);
+    await cluster.sql("UPDATE rt.messages SET content = 'new' WHERE room_id = $1 AND seq < 3", [roomId]);
+    const bob = await connect(cluster, tokens.bob);
+    const { rooms: [beyond] } = await askOk(bob, 'sync-rooms', { rooms: [{ roomId, afterChange: 1000 }] });
+    assert.deepEqual([beyond.changed, beyond.lastChange, beyond.hasMoreChanges], [[], 2, false]);
+    await ok('PATCH', `/api/chat/rooms/${roomId}`, 'alice', { history: 'joined' });
+    await ok('POST', `/api/chat/rooms/${roomId}/members`, 'alice', { userIds: [idOf('müller')] });
+    await cluster.insert(roomId, idOf('alice'), 'seen');
+    const muller = await connect(cluster, tokens['müller']);
+    const mark = (...seqs) => ask(muller, 'mark-msgs-seen', { roomId, messageIds: seqs.map((seq) => `${roomId}-${seq}`) });
+    assert.equal((await mark(3)).error?.code, 'not_found');
+    assert.equal((await mark(4, 2)).error?.code, 'not_found');
+    assert.equal((await mark(4)).success, true);
+    assert.deepEqual(await cluster.sql('SELECT seq::integer FROM rt.receipts WHERE room_id = $1 AND user_id = $2', [roomId, idOf('müller')]), [{ seq: 4 }]);
   });
 });
 
