@@ -1,8 +1,9 @@
 -- Sessions: each login, and each token that SQL issues, is a row, which its tokens name (claim sid).  A session that is revoked lets
--- nobody in any more: gateways are told at once, and keep what is revoked until the last token of it has expired.
+-- nobody in any more: gateways are told at once, and keep what is revoked until the last token of it has expired.  Its id begins
+-- with rt-: a backend that signs by a shared key may put another sid into its tokens, which is none of these.
 
 CREATE TABLE rt.sessions (
-	id text PRIMARY KEY DEFAULT rt_private.random_text(15),
+	id text PRIMARY KEY DEFAULT 'rt-' || rt_private.random_text(15),
 	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	last_used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -44,17 +45,18 @@ COMMENT ON INDEX rt_private.revoked_sessions_deleted_user IS 'sessions of an id 
 COMMENT ON INDEX rt_private.revoked_sessions_until IS 'used to remove expired rows';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.revoked_sessions', '');
 
--- A token without sid is another issuer's: of a user all of those are refused at once, by the time at which they were issued.
+-- A token that names no session of ours is another issuer's or a backend's: of a user all of those are refused at once, by the time
+-- at which they were issued.
 CREATE TABLE rt_private.token_floors (
 	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
 	issued_after timestamptz NOT NULL
 );
 COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refused';
 COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have been issued later';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token that is of no session of ours must have been issued later';
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
--- Ids that are free again: tokens without sid that were issued until then are not those of whoever has the id later.  By digest,
+-- Ids that are free again: tokens of no session that were issued until then are not those of whoever has the id later.  By digest,
 -- since an id may be an e-mail address; a year, since nobody knows how long another issuer's tokens live.
 CREATE TABLE rt_private.deleted_users (
 	digest bytea PRIMARY KEY,

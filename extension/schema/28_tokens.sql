@@ -63,6 +63,20 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.is_access_token(jsonb) IS 'whether a token''s header is that of a JWT or an access token';
 
+-- RFC 9864, section 2.2: Ed25519 is the name that says which of the EdDSA algorithms it is, and here that is the one.
+CREATE FUNCTION rt_private.token_alg(header jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE header ->> 'alg' WHEN 'Ed25519' THEN 'EdDSA' ELSE header ->> 'alg' END
+$$;
+COMMENT ON FUNCTION rt_private.token_alg(jsonb) IS 'the algorithm that a token''s header names';
+
+-- OpenID Connect Core, section 5.1: an address that somebody has only given is not theirs.  Not all providers say.
+CREATE FUNCTION rt_private.is_unverified(claim text, claims jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT claim = 'email' AND claims ? 'email_verified' AND claims -> 'email_verified' NOT IN ('true', '"true"')
+$$;
+COMMENT ON FUNCTION rt_private.is_unverified(text, jsonb) IS 'whether a claim is an e-mail address that its issuer has not verified';
+
 CREATE FUNCTION rt_private.audience_fits(aud jsonb, audiences text[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE jsonb_typeof(aud) WHEN 'string' THEN aud #>> '{}' = ANY (audiences) WHEN 'array' THEN aud ?| audiences ELSE false END
@@ -123,13 +137,13 @@ BEGIN
 		PERFORM rt_private.refuse_token('invalid token', format('Issuer %s is unknown.', claims -> 'iss'));
 	END IF;
 	SELECT count(*) INTO nkeys FROM rt_private.issuer_keys AS t
-	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	WHERE t.issuer = i.issuer AND t.alg = rt_private.token_alg(header) AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
 	IF nkeys <> 1 THEN
 		PERFORM rt_private.refuse_token('invalid token', format('The issuer has %s keys of algorithm "%s" for kid %s; it must be one.',
 			nkeys, header ->> 'alg', coalesce((header -> 'kid')::text, '(none)')));
 	END IF;
 	SELECT t.* INTO k FROM rt_private.issuer_keys AS t
-	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	WHERE t.issuer = i.issuer AND t.alg = rt_private.token_alg(header) AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
 	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg,
 		CASE WHEN k.alg LIKE 'HS%' THEN rt_private.from_base64url(k.key) ELSE convert_to(k.key, 'UTF8') END) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Key "%s" has not signed it.', k.kid));
@@ -154,7 +168,7 @@ BEGIN
 	END IF;
 	-- Without a kid, whichever key fits: there are few.
 	PERFORM FROM rt_private.keys AS k
-	WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
+	WHERE k.retired_at IS NULL AND k.alg = rt_private.token_alg(header) AND k.kid = coalesce(header ->> 'kid', k.kid)
 		AND rt_private.jwt_is_signed(check_own.token, k.alg, convert_to(coalesce(k.secret, k.public_key), 'UTF8'));
 	IF NOT FOUND THEN
 		PERFORM rt_private.refuse_token('invalid token', format('No key in use of algorithm %s and kid %s has signed it.',
@@ -180,15 +194,16 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or what else its times say';
 
--- A session of ours that has been revoked, or a token from before all of the user's were refused.
+-- A session that has been revoked, or a token from before all of the user's were refused.  Which sessions are kept then is known of
+-- ours alone.
 CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb, token_lifetime interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	session_id text := CASE WHEN NOT claims ? 'iss' AND jsonb_typeof(claims -> 'sid') = 'string' THEN claims ->> 'sid' END;
 BEGIN
-	IF claims ? 'sid' AND NOT claims ? 'iss' THEN
-		IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.sid = claims ->> 'sid') THEN
-			PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
-		END IF;
-	ELSIF EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
+	IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.sid = session_id) THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
+	ELSIF NOT coalesce(starts_with(session_id, 'rt-'), false) AND EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
 		AND rt_private.issued_at(claims, token_lifetime) <= floor(extract(epoch FROM f.issued_after))) THEN
 		PERFORM rt_private.refuse_token('invalid token', 'It was issued before the user''s sessions were revoked.');
 	END IF;
@@ -232,6 +247,8 @@ BEGIN
 	PERFORM rt_private.check_token_times(claims);
 	IF jsonb_typeof(claims -> user_claim) IS DISTINCT FROM 'string' OR claims ->> user_claim = '' THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is missing or not a text.', user_claim));
+	ELSIF claims ? 'iss' AND rt_private.is_unverified(user_claim, claims) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is not verified ("email_verified").', user_claim));
 	END IF;
 	PERFORM rt_private.check_revoked(claims ->> user_claim, claims, i.token_lifetime);
 	RETURN claims ->> user_claim;

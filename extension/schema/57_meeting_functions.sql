@@ -104,10 +104,11 @@ BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), rt_private.gen_salt('bf', 6));
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
+		rt_private.gen_salt('bf', rt_private.least_password_cost()));
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'bcrypt; cheaper than for accounts, since every join checks it';
+COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'hashes the password of a meeting';
 
 CREATE FUNCTION rt_private.meeting_password_matches(password text, password_hash text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

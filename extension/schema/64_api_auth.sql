@@ -9,7 +9,8 @@
 --   auth_logout        {session} -> {status}
 --   sessions_list, session_delete {id}, password_change {old, new, session}
 --   two_factor_start, two_factor_confirm {code}, two_factor_end {password}
---   provision          {issuer, issuedAt, name, username, isAdmin} -> {known}: a user of an issuer that creates its users
+--   provision          {issuer, issuedAt, name, username, isAdmin} -> {known}: a user of an issuer that creates its users, or
+--                        makes administrators
 
 -- ---- brakes --------------------------------------------------------------------------
 
@@ -409,16 +410,67 @@ COMMENT ON FUNCTION rt_api.two_factor_end(text, jsonb) IS 'DELETE /api/users/me/
 
 -- ---- users of other issuers -------------------------------------------------------------
 
--- Called once for each user that a gateway sees, and again when the claims have changed.
+-- Of two tokens the later one says whether their user is an administrator, in whatever order they are used: an old one that is still
+-- valid makes nobody an administrator again.
+CREATE TABLE rt_private.admin_claims (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	issued_at numeric NOT NULL
+);
+COMMENT ON TABLE rt_private.admin_claims IS 'users whose issuer says whether they are administrators';
+COMMENT ON COLUMN rt_private.admin_claims.user_id IS 'the user';
+COMMENT ON COLUMN rt_private.admin_claims.issued_at IS 'when the latest token that said so was issued, in seconds since 1970';
+SELECT pg_catalog.pg_extension_config_dump('rt_private.admin_claims', '');
+
+CREATE FUNCTION rt_private.claim_admin(actor text, is_admin boolean, issued_at numeric) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.admin_claims AS c (user_id, issued_at) VALUES (actor, claim_admin.issued_at)
+	ON CONFLICT (user_id) DO UPDATE SET issued_at = excluded.issued_at WHERE c.issued_at <= excluded.issued_at;
+	IF FOUND THEN
+		UPDATE rt.users AS u SET is_admin = claim_admin.is_admin WHERE u.id = actor AND u.is_admin <> claim_admin.is_admin;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.claim_admin(text, boolean, numeric) IS 'makes or unmakes an administrator, as the latest token says';
+
+-- A gateway does not tell again what it has told: it must hear of what another one, or SQL, has made of the user since.
+CREATE FUNCTION rt_private.admin_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:admin', '{"gateway":true}', json_build_object('userId', NEW.id), true);
+	RETURN NULL;
+EXCEPTION
+	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
+	WHEN object_not_in_prerequisite_state THEN
+		RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is one no longer';
+CREATE TRIGGER admin_changed AFTER UPDATE OF is_admin ON rt.users FOR EACH ROW
+	WHEN (OLD.is_admin <> NEW.is_admin) EXECUTE FUNCTION rt_private.admin_changed();
+COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is one no longer';
+
+-- What the issuer says, else the id, else what nobody else can have taken: a username that is taken or cannot be one keeps nobody out.
+CREATE FUNCTION rt_private.free_username(wanted text, actor text) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT f.username FROM (VALUES (1, wanted), (2, actor), (3, 'user-' || gen_random_uuid())) AS f (n, username)
+	WHERE rt_private.username_fault(f.username) IS NULL AND octet_length(rt_private.username_form(f.username)) BETWEEN 1 AND 128
+		AND f.username !~ '[[:cntrl:][:space:]]' AND NOT EXISTS (SELECT FROM rt.users AS u
+			WHERE lower(u.username) = lower(rt_private.username_form(f.username)) AND u.id <> actor)
+	ORDER BY f.n LIMIT 1
+$$;
+COMMENT ON FUNCTION rt_private.free_username(text, text) IS 'a username for a user whom an issuer creates';
+
+-- Called once for each user that a gateway sees, and again when their tokens say something else of isAdmin.
 CREATE FUNCTION rt_api.provision(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	i rt_private.issuers;
 	given_name text := left(coalesce(nullif(req ->> 'name', ''), actor), 128);
-	given_username text := left(regexp_replace(coalesce(nullif(req ->> 'username', ''), actor), '[[:space:][:cntrl:]]', '', 'g'), 128);
+	given_username text := left(regexp_replace(coalesce(req ->> 'username', ''), '[[:space:][:cntrl:]]', '', 'g'), 128);
 	admin boolean := coalesce((req ->> 'isAdmin')::boolean, false);
 BEGIN
-	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND t.create_users;
+	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND (t.create_users OR t.admin_claim IS NOT NULL);
 	IF NOT FOUND THEN
 		RETURN '{}';
 	END IF;
@@ -427,18 +479,20 @@ BEGIN
 		AND (req ->> 'issuedAt')::numeric <= floor(extract(epoch FROM d.deleted_at))) THEN
 		RETURN '{"known": false}';
 	END IF;
-	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
-		given_username := actor;
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
+		IF NOT i.create_users THEN
+			RETURN '{"known": false}';
+		END IF;
+		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor), given_name)
+		ON CONFLICT (id) DO NOTHING;
 	END IF;
-	IF rt_private.username_fault(given_username) IS NOT NULL THEN
-		given_username := CASE WHEN rt_private.username_fault(actor) IS NULL THEN actor ELSE encode(sha256(convert_to(actor, 'UTF8')), 'hex') END;
-	END IF;
-	INSERT INTO rt.users AS u (id, username, name, is_admin) VALUES (actor, given_username, given_name, admin AND i.admin_claim IS NOT NULL)
-	ON CONFLICT (id) DO NOTHING;
 	IF i.admin_claim IS NOT NULL THEN
-		UPDATE rt.users AS u SET is_admin = admin WHERE u.id = actor AND u.is_admin <> admin;
+		PERFORM rt_private.claim_admin(actor, admin, (req ->> 'issuedAt')::numeric);
 	END IF;
 	RETURN '{}';
+EXCEPTION
+	WHEN check_violation THEN -- what the token has for an id cannot be one
+		RETURN '{"known": false}';
 END
 $$;
-COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its claim';
+COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its admin_claim';

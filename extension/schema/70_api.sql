@@ -415,9 +415,9 @@ BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
-		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
-		'hasPassword', u.password_hash IS NOT NULL, 'twoFactor', rt_private.needs_code(actor),
-		'createdAt', rt_private.iso(u.created_at)));
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message,
+		'isAdmin', rt_private.is_administrator(actor, req), 'hasPassword', u.password_hash IS NOT NULL,
+		'twoFactor', rt_private.needs_code(actor), 'createdAt', rt_private.iso(u.created_at)));
 END
 $$;
 COMMENT ON FUNCTION rt_api.me(text, jsonb) IS 'GET /api/users/me';

@@ -1,18 +1,36 @@
 -- For administrators (rt.users.is_admin): live figures by REST, and the two things that somebody who watches needs to do.
 
-CREATE FUNCTION rt_private.check_admin(actor text) RETURNS void
+CREATE FUNCTION rt_private.needs_second_factor(actor text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor)
+$$;
+COMMENT ON FUNCTION rt_private.needs_second_factor(text) IS 'whether a user has no second factor where administrators must have one';
+
+-- mayAdminister is the gateway's: false where the token is of an issuer that has no admin_claim.  A provider speaks for its users, and
+-- not for whoever has the same id and administers.
+CREATE FUNCTION rt_private.is_administrator(actor text, req jsonb) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(req ->> 'mayAdminister', 'true') = 'true' AND NOT rt_private.needs_second_factor(actor)
+		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin)
+$$;
+COMMENT ON FUNCTION rt_private.is_administrator(text, jsonb) IS 'whether a request''s user has the rights of an administrator';
+
+CREATE FUNCTION rt_private.check_admin(actor text, req jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin) THEN
 		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
 	END IF;
-	IF coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor) THEN
+	IF NOT coalesce(req ->> 'mayAdminister', 'true') = 'true' THEN
+		RAISE EXCEPTION 'this token''s issuer makes no administrators' USING ERRCODE = 'RT403',
+			HINT = 'Give the issuer an admin_claim, or sign in with a password.';
+	ELSIF rt_private.needs_second_factor(actor) THEN
 		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',
 			HINT = 'Turn it on with POST /api/users/me/two-factor.';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses users who are not administrators';
+COMMENT ON FUNCTION rt_private.check_admin(text, jsonb) IS 'refuses users who are not administrators';
 
 CREATE FUNCTION rt_private.milliseconds(i interval) RETURNS numeric
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -24,7 +42,7 @@ COMMENT ON FUNCTION rt_private.milliseconds(interval) IS 'an interval in millise
 CREATE FUNCTION rt_api.admin_stats(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.check_admin(actor);
+	PERFORM rt_private.check_admin(actor, req);
 	RETURN json_build_object('status', 200, 'data', json_build_object(
 		'at', rt_private.iso(clock_timestamp()),
 		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', rt_private.milliseconds(s.lag)) FROM rt.stat_relay AS s),
@@ -55,7 +73,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	target text := rt_private.req_text(req, 'userId');
 BEGIN
-	PERFORM rt_private.check_admin(actor);
+	PERFORM rt_private.check_admin(actor, req);
 	PERFORM rt_private.check_users(ARRAY[target]);
 	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
@@ -69,7 +87,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.meetings;
 BEGIN
-	PERFORM rt_private.check_admin(actor);
+	PERFORM rt_private.check_admin(actor, req);
 	PERFORM rt_private.act_as(actor);
 	m := rt_private.meeting_lock_open(rt_private.req_id(req, 'meetingId'));
 	UPDATE rt.meetings AS t SET status = 'ended' WHERE t.id = m.id;

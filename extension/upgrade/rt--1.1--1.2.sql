@@ -95,6 +95,7 @@ DROP FUNCTION rt_private.page_before(bigint, bigint, integer);
 DROP FUNCTION rt_private.search_newest(bigint[], tsquery, integer);
 DROP FUNCTION rt_private.meeting_check_access(rt.meetings, text, text);
 DROP FUNCTION rt_private.webrtc_config(text);
+DROP FUNCTION rt_private.check_admin(text);
 DROP FUNCTION rt_private.stat_relay();
 DROP FUNCTION rt_private.room_json_for(rt.rooms, text);
 DROP TABLE rt_private.deletions;
@@ -1040,7 +1041,7 @@ COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
 	'keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';
 
 CREATE TABLE rt.sessions (
-	id text PRIMARY KEY DEFAULT rt_private.random_text(15),
+	id text PRIMARY KEY DEFAULT 'rt-' || rt_private.random_text(15),
 	user_id text NOT NULL REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	last_used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -1114,7 +1115,7 @@ COMMENT ON TABLE rt_private.token_floors IS 'users whose older tokens are refuse
 
 COMMENT ON COLUMN rt_private.token_floors.user_id IS 'the user';
 
-COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token without sid must have been issued later';
+COMMENT ON COLUMN rt_private.token_floors.issued_after IS 'a token that is of no session of ours must have been issued later';
 
 SELECT pg_catalog.pg_extension_config_dump('rt_private.token_floors', '');
 
@@ -1477,6 +1478,20 @@ $$;
 
 COMMENT ON FUNCTION rt_private.is_access_token(jsonb) IS 'whether a token''s header is that of a JWT or an access token';
 
+CREATE FUNCTION rt_private.token_alg(header jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE header ->> 'alg' WHEN 'Ed25519' THEN 'EdDSA' ELSE header ->> 'alg' END
+$$;
+
+COMMENT ON FUNCTION rt_private.token_alg(jsonb) IS 'the algorithm that a token''s header names';
+
+CREATE FUNCTION rt_private.is_unverified(claim text, claims jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT claim = 'email' AND claims ? 'email_verified' AND claims -> 'email_verified' NOT IN ('true', '"true"')
+$$;
+
+COMMENT ON FUNCTION rt_private.is_unverified(text, jsonb) IS 'whether a claim is an e-mail address that its issuer has not verified';
+
 CREATE FUNCTION rt_private.audience_fits(aud jsonb, audiences text[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE jsonb_typeof(aud) WHEN 'string' THEN aud #>> '{}' = ANY (audiences) WHEN 'array' THEN aud ?| audiences ELSE false END
@@ -1536,13 +1551,13 @@ BEGIN
 		PERFORM rt_private.refuse_token('invalid token', format('Issuer %s is unknown.', claims -> 'iss'));
 	END IF;
 	SELECT count(*) INTO nkeys FROM rt_private.issuer_keys AS t
-	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	WHERE t.issuer = i.issuer AND t.alg = rt_private.token_alg(header) AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
 	IF nkeys <> 1 THEN
 		PERFORM rt_private.refuse_token('invalid token', format('The issuer has %s keys of algorithm "%s" for kid %s; it must be one.',
 			nkeys, header ->> 'alg', coalesce((header -> 'kid')::text, '(none)')));
 	END IF;
 	SELECT t.* INTO k FROM rt_private.issuer_keys AS t
-	WHERE t.issuer = i.issuer AND t.alg = header ->> 'alg' AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
+	WHERE t.issuer = i.issuer AND t.alg = rt_private.token_alg(header) AND (NOT header ? 'kid' OR t.kid = header ->> 'kid');
 	IF NOT rt_private.jwt_is_signed(check_issued.token, k.alg,
 		CASE WHEN k.alg LIKE 'HS%' THEN rt_private.from_base64url(k.key) ELSE convert_to(k.key, 'UTF8') END) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Key "%s" has not signed it.', k.kid));
@@ -1567,7 +1582,7 @@ BEGIN
 	END IF;
 	-- Without a kid, whichever key fits: there are few.
 	PERFORM FROM rt_private.keys AS k
-	WHERE k.retired_at IS NULL AND k.alg = header ->> 'alg' AND k.kid = coalesce(header ->> 'kid', k.kid)
+	WHERE k.retired_at IS NULL AND k.alg = rt_private.token_alg(header) AND k.kid = coalesce(header ->> 'kid', k.kid)
 		AND rt_private.jwt_is_signed(check_own.token, k.alg, convert_to(coalesce(k.secret, k.public_key), 'UTF8'));
 	IF NOT FOUND THEN
 		PERFORM rt_private.refuse_token('invalid token', format('No key in use of algorithm %s and kid %s has signed it.',
@@ -1594,12 +1609,12 @@ COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was i
 
 CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb, token_lifetime interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	session_id text := CASE WHEN NOT claims ? 'iss' AND jsonb_typeof(claims -> 'sid') = 'string' THEN claims ->> 'sid' END;
 BEGIN
-	IF claims ? 'sid' AND NOT claims ? 'iss' THEN
-		IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.sid = claims ->> 'sid') THEN
-			PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
-		END IF;
-	ELSIF EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
+	IF EXISTS (SELECT FROM rt_private.revoked_sessions AS r WHERE r.sid = session_id) THEN
+		PERFORM rt_private.refuse_token('invalid token', 'Its session has been revoked.');
+	ELSIF NOT coalesce(starts_with(session_id, 'rt-'), false) AND EXISTS (SELECT FROM rt_private.token_floors AS f WHERE f.user_id = check_revoked.user_id
 		AND rt_private.issued_at(claims, token_lifetime) <= floor(extract(epoch FROM f.issued_after))) THEN
 		PERFORM rt_private.refuse_token('invalid token', 'It was issued before the user''s sessions were revoked.');
 	END IF;
@@ -1644,6 +1659,8 @@ BEGIN
 	PERFORM rt_private.check_token_times(claims);
 	IF jsonb_typeof(claims -> user_claim) IS DISTINCT FROM 'string' OR claims ->> user_claim = '' THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is missing or not a text.', user_claim));
+	ELSIF claims ? 'iss' AND rt_private.is_unverified(user_claim, claims) THEN
+		PERFORM rt_private.refuse_token('invalid token', format('Claim "%s", the user, is not verified ("email_verified").', user_claim));
 	END IF;
 	PERFORM rt_private.check_revoked(claims ->> user_claim, claims, i.token_lifetime);
 	RETURN claims ->> user_claim;
@@ -5125,9 +5142,12 @@ BEGIN
 	IF octet_length(password) NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes' USING ERRCODE = 'RT400';
 	END IF;
-	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)), rt_private.gen_salt('bf', 6));
+	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
+		rt_private.gen_salt('bf', rt_private.least_password_cost()));
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_hash(text) IS 'hashes the password of a meeting';
 
 CREATE FUNCTION rt_private.meeting_password_matches(password text, password_hash text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -7022,15 +7042,71 @@ $$;
 
 COMMENT ON FUNCTION rt_api.two_factor_end(text, jsonb) IS 'DELETE /api/users/me/two-factor';
 
+CREATE TABLE rt_private.admin_claims (
+	user_id text PRIMARY KEY REFERENCES rt.users ON DELETE CASCADE ON UPDATE CASCADE,
+	issued_at numeric NOT NULL
+);
+
+COMMENT ON TABLE rt_private.admin_claims IS 'users whose issuer says whether they are administrators';
+
+COMMENT ON COLUMN rt_private.admin_claims.user_id IS 'the user';
+
+COMMENT ON COLUMN rt_private.admin_claims.issued_at IS 'when the latest token that said so was issued, in seconds since 1970';
+
+SELECT pg_catalog.pg_extension_config_dump('rt_private.admin_claims', '');
+
+CREATE FUNCTION rt_private.claim_admin(actor text, is_admin boolean, issued_at numeric) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO rt_private.admin_claims AS c (user_id, issued_at) VALUES (actor, claim_admin.issued_at)
+	ON CONFLICT (user_id) DO UPDATE SET issued_at = excluded.issued_at WHERE c.issued_at <= excluded.issued_at;
+	IF FOUND THEN
+		UPDATE rt.users AS u SET is_admin = claim_admin.is_admin WHERE u.id = actor AND u.is_admin <> claim_admin.is_admin;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.claim_admin(text, boolean, numeric) IS 'makes or unmakes an administrator, as the latest token says';
+
+CREATE FUNCTION rt_private.admin_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:admin', '{"gateway":true}', json_build_object('userId', NEW.id), true);
+	RETURN NULL;
+EXCEPTION
+	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
+	WHEN object_not_in_prerequisite_state THEN
+		RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is one no longer';
+
+CREATE TRIGGER admin_changed AFTER UPDATE OF is_admin ON rt.users FOR EACH ROW
+	WHEN (OLD.is_admin <> NEW.is_admin) EXECUTE FUNCTION rt_private.admin_changed();
+
+COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is one no longer';
+
+CREATE FUNCTION rt_private.free_username(wanted text, actor text) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT f.username FROM (VALUES (1, wanted), (2, actor), (3, 'user-' || gen_random_uuid())) AS f (n, username)
+	WHERE rt_private.username_fault(f.username) IS NULL AND octet_length(rt_private.username_form(f.username)) BETWEEN 1 AND 128
+		AND f.username !~ '[[:cntrl:][:space:]]' AND NOT EXISTS (SELECT FROM rt.users AS u
+			WHERE lower(u.username) = lower(rt_private.username_form(f.username)) AND u.id <> actor)
+	ORDER BY f.n LIMIT 1
+$$;
+
+COMMENT ON FUNCTION rt_private.free_username(text, text) IS 'a username for a user whom an issuer creates';
+
 CREATE FUNCTION rt_api.provision(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	i rt_private.issuers;
 	given_name text := left(coalesce(nullif(req ->> 'name', ''), actor), 128);
-	given_username text := left(regexp_replace(coalesce(nullif(req ->> 'username', ''), actor), '[[:space:][:cntrl:]]', '', 'g'), 128);
+	given_username text := left(regexp_replace(coalesce(req ->> 'username', ''), '[[:space:][:cntrl:]]', '', 'g'), 128);
 	admin boolean := coalesce((req ->> 'isAdmin')::boolean, false);
 BEGIN
-	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND t.create_users;
+	SELECT t.* INTO i FROM rt_private.issuers AS t WHERE t.issuer = req ->> 'issuer' AND (t.create_users OR t.admin_claim IS NOT NULL);
 	IF NOT FOUND THEN
 		RETURN '{}';
 	END IF;
@@ -7039,22 +7115,24 @@ BEGIN
 		AND (req ->> 'issuedAt')::numeric <= floor(extract(epoch FROM d.deleted_at))) THEN
 		RETURN '{"known": false}';
 	END IF;
-	IF EXISTS (SELECT FROM rt.users AS u WHERE lower(u.username) = lower(rt_private.username_form(given_username)) AND u.id <> actor) THEN
-		given_username := actor;
+	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor) THEN
+		IF NOT i.create_users THEN
+			RETURN '{"known": false}';
+		END IF;
+		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor), given_name)
+		ON CONFLICT (id) DO NOTHING;
 	END IF;
-	IF rt_private.username_fault(given_username) IS NOT NULL THEN
-		given_username := CASE WHEN rt_private.username_fault(actor) IS NULL THEN actor ELSE encode(sha256(convert_to(actor, 'UTF8')), 'hex') END;
-	END IF;
-	INSERT INTO rt.users AS u (id, username, name, is_admin) VALUES (actor, given_username, given_name, admin AND i.admin_claim IS NOT NULL)
-	ON CONFLICT (id) DO NOTHING;
 	IF i.admin_claim IS NOT NULL THEN
-		UPDATE rt.users AS u SET is_admin = admin WHERE u.id = actor AND u.is_admin <> admin;
+		PERFORM rt_private.claim_admin(actor, admin, (req ->> 'issuedAt')::numeric);
 	END IF;
 	RETURN '{}';
+EXCEPTION
+	WHEN check_violation THEN -- what the token has for an id cannot be one
+		RETURN '{"known": false}';
 END
 $$;
 
-COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its claim';
+COMMENT ON FUNCTION rt_api.provision(text, jsonb) IS 'creates the user of a token if its issuer has create_users; sets or clears is_admin by its admin_claim';
 
 CREATE FUNCTION rt_private.address_network(address text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -7742,9 +7820,9 @@ BEGIN
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = actor;
 	RETURN json_build_object('status', 200, 'data', rt_private.user_json(u)::jsonb || jsonb_build_object(
-		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message, 'isAdmin', u.is_admin,
-		'hasPassword', u.password_hash IS NOT NULL, 'twoFactor', rt_private.needs_code(actor),
-		'createdAt', rt_private.iso(u.created_at)));
+		'status', coalesce(p.status, 'offline'), 'statusMessage', p.status_message,
+		'isAdmin', rt_private.is_administrator(actor, req), 'hasPassword', u.password_hash IS NOT NULL,
+		'twoFactor', rt_private.needs_code(actor), 'createdAt', rt_private.iso(u.created_at)));
 END
 $$;
 
@@ -9740,31 +9818,90 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION rt_private.check_admin(actor text) RETURNS void
+CREATE FUNCTION rt_private.needs_second_factor(actor text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor)
+$$;
+
+COMMENT ON FUNCTION rt_private.needs_second_factor(text) IS 'whether a user has no second factor where administrators must have one';
+
+CREATE FUNCTION rt_private.is_administrator(actor text, req jsonb) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(req ->> 'mayAdminister', 'true') = 'true' AND NOT rt_private.needs_second_factor(actor)
+		AND EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin)
+$$;
+
+COMMENT ON FUNCTION rt_private.is_administrator(text, jsonb) IS 'whether a request''s user has the rights of an administrator';
+
+CREATE FUNCTION rt_private.check_admin(actor text, req jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM rt.users AS u WHERE u.id = actor AND u.is_admin) THEN
 		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
 	END IF;
-	IF coalesce(current_setting('rt.require_2fa', true)::boolean, false) AND NOT rt_private.needs_code(actor) THEN
+	IF NOT coalesce(req ->> 'mayAdminister', 'true') = 'true' THEN
+		RAISE EXCEPTION 'this token''s issuer makes no administrators' USING ERRCODE = 'RT403',
+			HINT = 'Give the issuer an admin_claim, or sign in with a password.';
+	ELSIF rt_private.needs_second_factor(actor) THEN
 		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',
 			HINT = 'Turn it on with POST /api/users/me/two-factor.';
 	END IF;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.check_admin(text) IS 'refuses users who are not administrators';
+COMMENT ON FUNCTION rt_private.check_admin(text, jsonb) IS 'refuses users who are not administrators';
+
+CREATE OR REPLACE FUNCTION rt_api.admin_stats(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.check_admin(actor, req);
+	RETURN json_build_object('status', 200, 'data', json_build_object(
+		'at', rt_private.iso(clock_timestamp()),
+		'relay', (SELECT to_jsonb(s) - 'lag' || jsonb_build_object('lagMs', rt_private.milliseconds(s.lag)) FROM rt.stat_relay AS s),
+		'latencyMs', (SELECT rt_private.milliseconds(percentile_cont(0.5) WITHIN GROUP (ORDER BY c.latency)) FROM rt.stat_connections AS c),
+		'gateways', (SELECT coalesce(json_agg(g ORDER BY g.slot, g.name), '[]') FROM rt.stat_gateway AS g),
+		'programs', (SELECT coalesce(json_agg(p ORDER BY p.kind, p.worker), '[]') FROM rt.stat_programs AS p),
+		'workers', (SELECT coalesce(json_agg(w ORDER BY w.slot), '[]') FROM rt.stat_media_workers AS w),
+		'media', (SELECT json_build_object('streams', count(*) FILTER (WHERE m.object <> 'transport'),
+				'packets', coalesce(sum(m.packets), 0), 'bytes', coalesce(sum(m.bytes), 0),
+				'bitrateBps', coalesce(sum(m.bitrate_bps) FILTER (WHERE m.object = 'consumer'), 0))
+			FROM rt.stat_media AS m),
+		'meetings', (SELECT coalesce(json_agg(m), '[]') FROM (
+			SELECT s.meeting_id::text AS "meetingId", s.title, s.participants, s.producers, s.consumers, rt_private.iso(s.started_at) AS "startedAt"
+			FROM rt.stat_meetings AS s ORDER BY s.participants DESC, s.meeting_id LIMIT 50) AS m),
+		'rooms', (SELECT coalesce(json_agg(r), '[]') FROM (
+			SELECT s.room_id::text AS "roomId", s.name, s.kind, s.members, s.joined, s.last_seq AS "lastSeq"
+			FROM rt.stat_rooms AS s WHERE s.joined > 0 ORDER BY s.joined DESC, s.room_id LIMIT 20) AS r),
+		'connections', (SELECT coalesce(json_agg(c), '[]') FROM (
+			SELECT s.user_id AS "userId", count(*) AS sockets, min(s.transport) AS transport, rt_private.iso(min(s.connected_at)) AS since,
+				coalesce(sum(s.queued_bytes), 0) AS "queuedBytes", rt_private.milliseconds(max(s.latency)) AS "latencyMs"
+			FROM rt.stat_connections AS s GROUP BY s.user_id ORDER BY count(*) DESC, s.user_id LIMIT 100) AS c)));
+END
+$$;
 
 CREATE OR REPLACE FUNCTION rt_api.admin_disconnect(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	target text := rt_private.req_text(req, 'userId');
 BEGIN
-	PERFORM rt_private.check_admin(actor);
+	PERFORM rt_private.check_admin(actor, req);
 	PERFORM rt_private.check_users(ARRAY[target]);
 	PERFORM rt_private.act_as(actor);
 	PERFORM rt.disconnect_user(target, 'disconnected by an administrator');
 	RETURN json_build_object('status', 200, 'data', json_build_object('userId', target));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.admin_end_meeting(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.meetings;
+BEGIN
+	PERFORM rt_private.check_admin(actor, req);
+	PERFORM rt_private.act_as(actor);
+	m := rt_private.meeting_lock_open(rt_private.req_id(req, 'meetingId'));
+	UPDATE rt.meetings AS t SET status = 'ended' WHERE t.id = m.id;
+	RETURN rt_private.meeting_answer(m.id);
 END
 $$;
 

@@ -20,6 +20,9 @@ const me = (token) => cluster.rest('GET', '/api/users/me', token);
 const sidOf = (token) => jose.decodeJwt(token).sid;
 const login = (username, password, headers) => cluster.rest('POST', '/auth', undefined, { username, password }, headers);
 
+// A socket by a token whose key a worker of the gateway may not have read yet.
+const connectSoon = (token, options) => until(() => connect(cluster, token, options).catch(() => null), 'a socket');
+
 // A token that was good: each worker of the gateway learns of its end by itself, so one may be later than the other.
 async function isOver(token) {
   const { body } = await until(async () => {
@@ -129,6 +132,8 @@ describe('sessions', () => {
     await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'ada'");
     const stats = () => cluster.rest('GET', '/api/admin/stats', token);
     assert.equal((await stats()).status, 200);
+    const isAdmin = async () => (await me(token)).body.data.isAdmin;
+    assert.equal(await isAdmin(), true);
     t.after(() => cluster.set('rt.require_2fa', null));
     await cluster.set('rt.require_2fa', 'on');
     const { body: refused } = await until(async () => {
@@ -141,8 +146,10 @@ describe('sessions', () => {
       FROM rt_private.two_factor WHERE user_id = 'ada'`, [ahead]);
     assert.equal((await twoFactor('POST')).status, 200);
     assert.equal((await stats()).status, 403, 'not yet confirmed');
+    assert.equal(await isAdmin(), false);
     const { body: { data: { recoveryCodes } } } = await twoFactor('PUT', { code: await code(0) });
     assert.equal((await stats()).status, 200);
+    assert.equal(await isAdmin(), true);
     assert.equal((await login('ada', 'ada-password')).body.twoFactor, 'required');
     const atOnce = async (given) => {
       const answers = await Promise.all(Array.from({ length: 5 }, () => cluster.rest('POST', '/auth', undefined, { username: 'ada', password: 'ada-password', code: given })));
@@ -153,6 +160,54 @@ describe('sessions', () => {
     assert.equal(await atOnce(recoveryCodes[0]), 0, 'which is used up');
     await cluster.sql("SELECT rt.reset_two_factor('ada')");
     assert.equal((await stats()).status, 403, 'without it again');
+    assert.equal(await isAdmin(), false);
+  });
+
+  test('a token of a backend that shares a key ends with all of its user\'s, whatever its sid is', async () => {
+    const secret = Buffer.alloc(32, 'shared');
+    await cluster.sql("SELECT rt.add_key('backend', 'HS256', $1)", [secret.toString()]);
+    await cluster.users('lola');
+    const made = (claims) => new jose.SignJWT({ sub: 'lola', iat: now(), exp: now() + 300, ...claims }).setProtectedHeader({ alg: 'HS256', kid: 'backend' }).sign(secret);
+    const sids = [{}, { sid: 'one-of-the-backend' }, { sid: 'V1StGXR8_Z5jdHi6B-my' }, { sid: '' }, { sid: 7 }];
+    for (const [revoke, keeps] of [
+      [() => cluster.sql("SELECT rt.revoke_sessions('lola')"), false],
+      [(own) => cluster.rest('PUT', '/api/users/me/password', own, { old: 'lola-password', new: 'another' }), true],
+      [() => cluster.sql("SELECT rt.set_password('lola', 'a third')"), false],
+    ]) {
+      const own = await cluster.token('lola');
+      const tokens = await Promise.all(sids.map(made));
+      for (const token of tokens) await until(async () => (await me(token)).status === 200, 'the gateways know the key');
+      const client = await connectSoon(tokens[1]);
+      const ended = new Promise((resolve) => client.once('disconnect', resolve));
+      await revoke(own);
+      assert.equal(await ended, 'io server disconnect');
+      for (const token of tokens) {
+        await isOver(token);
+        await assert.rejects(cluster.sql('SELECT rt.verify_token($1)', [token]), { code: 'RT401' });
+      }
+      if (keeps) assert.equal((await me(own)).status, 200);
+      else await isOver(own);
+      const fresh = await cluster.token('lola');
+      assert.equal((await me(fresh)).status, 200, 'one of a session of the same second');
+      const later = now();
+      await until(() => now() > later, 'the next second');
+      for (const sid of sids) await until(async () => (await me(await made(sid))).status === 200, 'a later one');
+    }
+  });
+
+  test('a key of ours that is retired ends the sockets of its tokens; the others stay', async () => {
+    const kid = await cluster.value('SELECT kid FROM rt_private.keys WHERE can_sign AND retired_at IS NULL ORDER BY created_at DESC LIMIT 1');
+    const [old] = await cluster.users('lena');
+    await cluster.sql('SELECT rt.rotate_key()');
+    const fresh = await cluster.token('lena');
+    await until(async () => (await me(fresh)).status === 200, 'the new key is known');
+    const clients = [await connect(cluster, old, { reconnection: false }), await connectSoon(fresh)];
+    const ended = new Promise((resolve) => clients[0].once('disconnect', resolve));
+    await cluster.sql('SELECT rt.retire_key($1)', [kid]);
+    assert.equal(await ended, 'transport close');
+    await isOver(old);
+    assert.equal((await me(fresh)).status, 200);
+    assert.equal(clients[1].connected, true);
   });
 
   test('which check a token failed is in the log at debug, and not in the answer', async (t) => {
@@ -271,6 +326,7 @@ describe('other issuers', () => {
       { claims: { exp: now() + 0.5 } }],
     'no kid, and one key of the algorithm': () => [{ header: { kid: undefined } }],
     'no iat': () => [{ claims: { iat: undefined } }],
+    'Ed25519 by its later name (RFC 9864)': () => [{ alg: 'EdDSA', header: { alg: 'Ed25519' } }, { alg: 'EdDSA', header: { alg: 'Ed25519', kid: undefined } }],
   };
   for (const [name, cases] of Object.entries(GOOD)) {
     test(`taken: ${name}`, async () => {
@@ -465,14 +521,67 @@ describe('other issuers', () => {
     assert.equal(client.connected, true);
     const posted = await cluster.rest('POST', '/api/chat/rooms', await made('post@example.com'), { kind: 'group', name: 'theirs', memberIds: [] });
     assert.equal(posted.status, 201, JSON.stringify(posted.body));
+    // An address that the provider has not verified is nobody's.
+    for (const verified of [false, 'false', null, 0, 'yes']) assert.equal(await judge(await made('rest@example.com', { email_verified: verified })), 401, `${verified}`);
+    for (const verified of [true, 'true']) assert.equal(await judge(await made('rest@example.com', { email_verified: verified })), 200, `${verified}`);
     // Only the claim that was named makes administrators, and unmakes them.
-    const admin = async (groups) => (await me(await made('rest@example.com', { groups }))).body.data.isAdmin;
-    assert.equal(await admin(['x', 'rt-admins']), true);
-    assert.equal(await admin('rt-admins'), true);
-    assert.equal(await admin(['x']), false);
+    // In whatever order they are used, at whichever worker of the gateway, the later token says.
+    let issued = now() - 100;
+    const admin = async (groups, wanted) => {
+      const later = await made('grown@example.com', { groups, iat: ++issued });
+      const isAdmin = async () => (await cluster.rest('GET', '/api/users/me', later, undefined, { connection: 'close' })).body.data.isAdmin;
+      await until(async () => await isAdmin() === wanted, `${groups}: ${wanted}`);
+      for (let i = 0; i < 8; i++) assert.equal(await isAdmin(), wanted, `${groups}`);
+    };
+    for (let i = 0; i < 3; i++) {
+      await admin(['x', 'rt-admins'], true);
+      await admin(['x'], false);
+      await admin('rt-admins', true);
+      await admin(undefined, false);
+    }
+    const old = await made('grown@example.com', { groups: ['rt-admins'], iat: issued - 1 });
+    for (let i = 0; i < 8; i++) {
+      const { body } = await cluster.rest('GET', '/api/users/me', old, undefined, { connection: 'close' });
+      assert.equal(body.data.isAdmin, false);
+    }
+    await admin('rt-admins', true);
     // One that does not create its users lets in nobody who is unknown.
     assert.equal((await me(await token({ claims: { sub: 'nobody' } }))).status, 401);
     assert.equal((await refusal(dial(cluster, await token({ claims: { sub: 'nobody' } })))).message, 'User not found');
+  });
+
+  test('an issuer speaks for an administrator only if it is to make some; it may make some of users that it does not create', async () => {
+    await cluster.users('root');
+    await cluster.sql("UPDATE rt.users SET is_admin = true WHERE id = 'root'");
+    const made = await token({ claims: { sub: 'root' } });
+    assert.equal((await me(made)).body.data.isAdmin, false);
+    for (const path of ['/api/admin/stats', '/api/admin/stats?mayAdminister=true']) assert.equal((await cluster.rest('GET', path, made)).status, 403);
+    assert.equal((await cluster.rest('DELETE', '/api/admin/users/alice/connections', made, { mayAdminister: 'true' })).status, 403);
+    assert.equal((await me(await cluster.token('root'))).body.data.isAdmin, true);
+    const issuer = 'https://administers.example.com';
+    await cluster.sql("SELECT rt.add_issuer($1, $2, $3, admin_claim => 'admin', admin_value => 'true')",
+      [issuer, [AUDIENCE], { keys: [{ ...await jose.exportJWK(keys.other.publicKey), kid: 'o' }] }]);
+    const by = (sub, claims) => token({ key: 'other', header: { kid: 'o' }, claims: { iss: issuer, sub, ...claims } });
+    await cluster.users('anka');
+    const admin = await until(async () => {
+      const answer = await me(await by('anka', { admin: true }));
+      return answer.status === 200 && answer;
+    }, 'the gateways know the issuer');
+    assert.equal(admin.body.data.isAdmin, true);
+    assert.equal((await cluster.rest('GET', '/api/admin/stats', await by('anka', { admin: true }))).status, 200);
+    assert.equal((await cluster.rest('GET', '/api/admin/stats', await by('anka', { admin: 'yes' }))).status, 403);
+    assert.equal((await me(await by('nobody-yet', { admin: true }))).status, 401);
+  });
+
+  test('a username that is taken, too long or none keeps nobody out; an id that is none is refused', async () => {
+    const made = (email, name) => token({ key: 'other', header: { kid: 'o' }, claims: { iss: 'https://creates.example.com', sub: undefined, email, preferred_username: name } });
+    const username = async (email, name) => (await me(await made(email, name))).body.data?.username;
+    assert.equal(await username('squatter@example.com', 'victim@example.com'), 'victim@example.com');
+    assert.match(await username('victim@example.com', 'victim@example.com'), /^user-[0-9a-f-]{36}$/);
+    assert.equal(await username('long@example.com', '\u6f22'.repeat(100)), 'long@example.com');
+    assert.equal(await username('none@example.com', '\u2603'), 'none@example.com');
+    assert.match(await username('odd\u2603@example.com'), /^user-[0-9a-f-]{36}$/);
+    for (const id of ['x'.repeat(129), '.', '..', 'a\tb']) assert.equal((await me(await made(id))).status, 401, id);
   });
 
   test('a user of an issuer who is deleted is created again by a later token, by REST and by socket, without a restart', async () => {
@@ -535,6 +644,31 @@ describe('other issuers', () => {
     await cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://creates.example.com', { keys: [{ ...next, kid: 'n' }] }]);
     await until(async () => (await me(await made('other', 'o'))).status === 401, 'the old key is gone');
     assert.equal((await me(await made('next', 'n'))).status, 200);
+  });
+
+  test('sockets end with the key of their token, and with its issuer; those of other keys stay', async () => {
+    const issuer = 'https://withdrawn.example.com';
+    const pairs = [await jose.generateKeyPair('ES256', { extractable: true }), await jose.generateKeyPair('ES256', { extractable: true })];
+    const jwks = await Promise.all(pairs.map(async ({ publicKey }, i) => ({ ...await jose.exportJWK(publicKey), kid: `k${i}` })));
+    const made = (i) => new jose.SignJWT({ iss: issuer, aud: AUDIENCE, sub: 'alice', iat: now() + 5, exp: now() + 300 }).setProtectedHeader({ alg: 'ES256', kid: `k${i}` }).sign(pairs[i].privateKey);
+    const add = () => cluster.sql('SELECT rt.add_issuer($1, $2, $3)', [issuer, [AUDIENCE], { keys: jwks }]);
+    const sockets = () => Promise.all([0, 1].map(async (i) => connectSoon(await made(i), { reconnection: false })));
+    const ended = (client) => new Promise((resolve) => client.once('disconnect', resolve));
+    await add();
+    await until(async () => (await me(await made(1))).status === 200, 'the gateways know the issuer');
+    const [first, second] = await sockets();
+    const cut = ended(first);
+    await cluster.sql('SELECT rt.set_jwks($1, $2)', [issuer, { keys: [jwks[1]] }]);
+    assert.equal(await cut, 'transport close');
+    await isOver(await made(0));
+    await cluster.sql('SELECT rt.set_jwks($1, $2)', [issuer, { keys: [jwks[1], jwks[0]] }]);
+    await until(async () => (await me(await made(0))).status === 200, 'it is back');
+    assert.equal(second.connected, true, 'another key of the issuer');
+    const third = await connectSoon(await made(0), { reconnection: false });
+    const both = Promise.all([ended(second), ended(third)]);
+    await cluster.sql('SELECT rt.remove_issuer($1)', [issuer]);
+    assert.deepEqual(await both, ['transport close', 'transport close']);
+    await isOver(await made(1));
   });
 
   test('the recipe for cron follows the keys of a provider, and leaves the old ones when it does not answer', async () => {

@@ -164,23 +164,34 @@ test_claims(void)
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"iss\":\"x\"")), NULL) == RT_AUTH_INVALID, "an issuer that is unknown");
 }
 
-/* More different claims of one user than are kept: the last ones are known. */
-static void
-provision_many(struct rt_auth_token *t)
+/* Of two tokens the later one says whether the user is an administrator. */
+static bool
+is_told(struct rt_auth_token *t, enum rt_provisioned_admin admin, double issued_s)
 {
-	char told[20], *own = t->provision;
-	bool all = true;
+	bool was = true;
 
-	t->provision = told;
-	for (int i = 0; i < 30; i++)
+	t->admin = admin;
+	t->issued_s = issued_s;
+	if (!rt_auth_is_provisioned(auth, t))
 	{
-		snprintf(told, sizeof(told), "{\"name\":%d}", i);
 		rt_auth_provision(auth, t, on_provisioned, NULL);
-		all &= rt_auth_is_provisioned(auth, t);
+		was = false;
 	}
-	snprintf(told, sizeof(told), "{\"name\":%d}", 0);
-	ok(all && !rt_auth_is_provisioned(auth, t), "claims that change are told each time, and not all are kept");
-	t->provision = own;
+	ok(rt_auth_is_provisioned(auth, t), "it is known then");
+	return !was;
+}
+
+static void
+provision_admin(struct rt_auth_token *t)
+{
+	ok(is_told(t, RT_PROVISIONED_UNSAID, 10), "a user is told of");
+	ok(is_told(t, RT_PROVISIONED_ORDINARY, 10) && !is_told(t, RT_PROVISIONED_ORDINARY, 30), "what they are, once");
+	ok(!is_told(t, RT_PROVISIONED_ADMIN, 20), "an older token says nothing");
+	ok(is_told(t, RT_PROVISIONED_ADMIN, 40), "a later one does");
+	ok(is_told(t, RT_PROVISIONED_ORDINARY, 50), "also what was so before");
+	ok(!is_told(t, RT_PROVISIONED_ADMIN, 40), "and is not undone by the one between");
+	ok(!is_told(t, RT_PROVISIONED_UNSAID, 60), "nor by an issuer that does not say");
+	ok(is_told(t, RT_PROVISIONED_ADMIN, 60), "a later one still does");
 }
 
 /* The issuer's one key, and ours, do not sign for one another. */
@@ -217,7 +228,7 @@ test_issuers(const char *ec_private)
 	rt_auth_provision(auth, &t, on_provisioned, NULL);
 	rt_auth_refresh(auth);
 	ok(provisioned == 3 && !rt_auth_is_provisioned(auth, &t), "or may have been missed");
-	provision_many(&t);
+	provision_admin(&t);
 	rt_auth_token_fini(&t);
 	free(token);
 }
@@ -234,6 +245,7 @@ test_revoked(void)
 	rt_auth_revoke(auth, payload);
 	ok(rt_auth_is_revoked(auth, &t) && verdict(token, NULL) == RT_AUTH_INVALID, "that is revoked");
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"sid\":\"s2\"")), "alice") == RT_AUTH_OK, "another session is not");
+	ok(!rt_auth_is_withdrawn(auth, &t), "its key is not withdrawn");
 	rt_auth_token_fini(&t);
 	json_decref(payload);
 	payload = json_pack("{s:[],s:s,s:i}", "sids", "userId", "alice", "issuedAfter", 1000);
@@ -241,6 +253,10 @@ test_revoked(void)
 	json_decref(payload);
 	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1000")), NULL) == RT_AUTH_INVALID,
 	   "issued before all were refused");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1000,\"sid\":\"s2\"")), NULL) == RT_AUTH_INVALID,
+	   "whatever session its backend names");
+	ok(verdict(hs(claims("\"alice\"", 60, ",\"iat\":1000,\"sid\":\"rt-s2\"")), "alice") == RT_AUTH_OK,
+	   "one of ours is revoked by its name");
 	ok(verdict(hs(claims("\"alice\"", 60, "")), "alice") == RT_AUTH_OK, "one that does not say cannot be that old");
 	ok(verdict(hs(claims("\"alice\"", 40 * 86400, "")), NULL) == RT_AUTH_INVALID, "unless it lives for longer");
 	payload =
@@ -259,6 +275,46 @@ test_revoked(void)
 		   verdict(hs(claims("\"carol\"", 60, ",\"iat\":5")), NULL) == RT_AUTH_INVALID,
 	   "what the database says when it is asked");
 	ok(verdict(hs(claims("\"x\"", 60, ",\"sid\":\"s1\"")), NULL) == RT_AUTH_INVALID, "does not undo what is known");
+}
+
+static int watched;
+
+static void
+on_watch(void *arg)
+{
+	watched++;
+}
+
+/* Sockets hold what rt_auth_verify() gave them. */
+static void
+test_withdrawn(const char *ec_private)
+{
+	struct rt_auth_token ours, theirs;
+	char *own = hs(claims("\"zoe\"", 60, ""));
+	char *token = sign(JWT_ALG_ES256, ec_private, "i",
+					   claims("7", 60, ",\"iss\":\"https://idp\",\"aud\":\"chat\",\"mail\":\"z@example.com\""));
+	char *before = keys_json;
+	char *audience;
+
+	ok(rt_auth_verify(auth, own, &ours) == RT_AUTH_OK && rt_auth_verify(auth, token, &theirs) == RT_AUTH_OK, "good");
+	rt_auth_watch(auth, on_watch, NULL);
+	rt_auth_refresh(auth);
+	ok(watched == 2 && !rt_auth_is_withdrawn(auth, &ours) && !rt_auth_is_withdrawn(auth, &theirs),
+	   "the same keys again are told of, and withdraw nothing");
+	keys_json = strdup(before);
+	audience = strstr(keys_json, "[\"chat\"]");
+	memcpy(audience, "[\"else\"]", 8);
+	rt_auth_refresh(auth);
+	ok(!rt_auth_is_withdrawn(auth, &ours) && rt_auth_is_withdrawn(auth, &theirs), "another audience does");
+	free(keys_json);
+	keys_json = before;
+	rt_auth_refresh(auth);
+	ok(!rt_auth_is_withdrawn(auth, &theirs), "until it is back");
+	rt_auth_watch(auth, NULL, NULL);
+	rt_auth_token_fini(&ours);
+	rt_auth_token_fini(&theirs);
+	free(own);
+	free(token);
 }
 
 static void
@@ -349,6 +405,7 @@ main(void)
 	test_malformed();
 	test_issuers(ec_private);
 	test_revoked();
+	test_withdrawn(ec_private);
 	free(keys_json);
 	keys_json = strdup("{\"keys\":[]}");
 	rt_auth_refresh(auth);

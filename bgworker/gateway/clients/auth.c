@@ -28,8 +28,9 @@ struct rt_auth
 	struct rt_keyring *keyring; /* NULL: not read yet */
 	struct rt_revoked *revoked;
 	bool knows_revoked;
-	unsigned nrevoked; /* notifications */
-	unsigned revision; /* of what is revoked: rises when all of it has been read */
+	unsigned nrevoked;          /* notifications */
+	void (*watcher)(void *arg); /* NULL: none */
+	void *watcher_arg;
 	bool reading;
 	bool again; /* something changed while it was read */
 	struct rt_provisioned *provisioned;
@@ -37,6 +38,13 @@ struct rt_auth
 };
 
 /* ---- reading ----------------------------------------------------------------------------- */
+
+static void
+tell_watcher(const struct rt_auth *a)
+{
+	if (a->watcher != NULL)
+		a->watcher(a->watcher_arg);
+}
 
 static void
 end_reading(struct rt_auth *a, bool ok)
@@ -58,7 +66,7 @@ on_revocations(void *arg, const struct rt_db_reply *reply)
 	json_decref(answer);
 	rt_revoked_forget(a->revoked, (double) time(NULL));
 	a->knows_revoked |= ok;
-	a->revision++;
+	tell_watcher(a);
 	end_reading(a, ok);
 }
 
@@ -77,6 +85,7 @@ on_keys(void *arg, const struct rt_db_reply *reply)
 	}
 	rt_keyring_free(a->keyring);
 	a->keyring = keyring;
+	tell_watcher(a);
 	rt_db_call(a->db, RT_DB_OWN, "revocations", NULL, "{}", 2, on_revocations, a);
 }
 
@@ -105,7 +114,17 @@ run_keys(void *owner, const json_t *payload)
 	rt_auth_refresh(owner);
 }
 
-static const struct rt_command_def commands[] = {{"rt:keys", run_keys}};
+/* rt:admin: a user has become an administrator, or is one no longer, by whoever's word. */
+static void
+run_admin(void *owner, const json_t *payload)
+{
+	const char *user = rt_json_str(payload, "userId");
+
+	if (user != NULL)
+		rt_auth_forget_user(owner, user);
+}
+
+static const struct rt_command_def commands[] = {{"rt:keys", run_keys}, {"rt:admin", run_admin}};
 
 struct rt_auth *
 rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *cs)
@@ -153,8 +172,11 @@ take_token(struct rt_auth_token *t, const struct rt_keyring_token *k)
 	t->user = rt_strdup(k->user);
 	t->sid = k->sid == NULL ? NULL : rt_strdup(k->sid);
 	t->provision = rt_keyring_provision(k);
+	t->admin = rt_keyring_admin(k);
+	t->is_ours = k->issuer == NULL;
 	t->issued_s = k->issued_s;
 	t->expires_s = k->expires_s;
+	t->key = k->key;
 }
 
 enum rt_auth_verdict
@@ -185,6 +207,12 @@ rt_auth_token_fini(struct rt_auth_token *t)
 	free(t->sid);
 	free(t->provision);
 	memset(t, 0, sizeof(*t));
+}
+
+bool
+rt_auth_may_administer(const struct rt_auth_token *t)
+{
+	return t->is_ours || t->admin != RT_PROVISIONED_UNSAID;
 }
 
 const char *
@@ -232,10 +260,17 @@ rt_auth_is_revoked(const struct rt_auth *a, const struct rt_auth_token *t)
 	return rt_revoked_has(a->revoked, t->sid, t->user, t->issued_s);
 }
 
-unsigned
-rt_auth_revision(const struct rt_auth *a)
+bool
+rt_auth_is_withdrawn(const struct rt_auth *a, const struct rt_auth_token *t)
 {
-	return a->revision;
+	return !rt_keyring_has(a->keyring, t->key);
+}
+
+void
+rt_auth_watch(struct rt_auth *a, void (*cb)(void *arg), void *arg)
+{
+	a->watcher = cb;
+	a->watcher_arg = arg;
 }
 
 /* ---- users of other issuers --------------------------------------------------------------------- */
@@ -246,7 +281,9 @@ struct provision
 	rt_auth_provision_cb cb;
 	void *arg;
 	unsigned revision; /* of what is known, when the database was asked */
-	char *user, *told;
+	char *user;
+	enum rt_provisioned_admin admin;
+	double issued_s;
 };
 
 static void
@@ -255,20 +292,20 @@ on_provisioned(void *arg, const struct rt_db_reply *reply)
 	struct provision *p = arg;
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 
-	/* known: false, the token is from before the user was deleted; a later one may create them. */
+	/* known: false, there is no such user, or the token is from before they were deleted: a later one may create
+	 * them. */
 	if (answer != NULL && rt_json_bool(answer, "known", true))
-		rt_provisioned_add(p->auth->provisioned, p->user, p->told, p->revision);
+		rt_provisioned_add(p->auth->provisioned, p->user, p->admin, p->issued_s, p->revision);
 	json_decref(answer);
 	p->cb(p->arg, reply->ok);
 	free(p->user);
-	free(p->told);
 	free(p);
 }
 
 bool
-rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t)
+rt_auth_is_provisioned(struct rt_auth *a, const struct rt_auth_token *t)
 {
-	return t->provision == NULL || rt_provisioned_has(a->provisioned, t->user, t->provision);
+	return t->provision == NULL || rt_provisioned_has(a->provisioned, t->user, t->admin, t->issued_s);
 }
 
 void
@@ -277,11 +314,15 @@ rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_prov
 	struct provision *p = rt_alloc(sizeof(*p));
 	struct rt_text req;
 
-	*p = (struct provision){
-		a, cb, arg, rt_provisioned_revision(a->provisioned), rt_strdup(t->user), rt_strdup(t->provision)};
-	/* When the token was issued differs from token to token, and is not among what is remembered. */
+	*p = (struct provision){.auth = a,
+							.cb = cb,
+							.arg = arg,
+							.revision = rt_provisioned_revision(a->provisioned),
+							.user = rt_strdup(t->user),
+							.admin = t->admin,
+							.issued_s = t->issued_s};
 	rt_text_init(&req);
-	rt_text_addf(&req, "{\"issuedAt\":%.17g,%s", t->issued_s, p->told + 1);
+	rt_text_addf(&req, "{\"issuedAt\":%.17g,%s", t->issued_s, t->provision + 1);
 	rt_db_call(a->db, RT_DB_FAST, "provision", p->user, req.data, req.len, on_provisioned, p);
 	rt_text_fini(&req);
 }

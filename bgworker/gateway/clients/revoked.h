@@ -1,6 +1,6 @@
-/* revoked.h: what is refused though it has not expired: sessions of ours, and of a user all tokens without a session
- * that were issued until a time.  The database decides; the gateways hear of it by rt:revoked, and ask for all of it
- * when they begin. */
+/* revoked.h: what is refused though it has not expired: sessions, and of a user all tokens that are of no session of
+ * ours and were issued until a time.  The database decides; the gateways hear of it by rt:revoked, and ask for all of
+ * it when they begin. */
 #ifndef RT_REVOKED_H
 #define RT_REVOKED_H
 
@@ -19,7 +19,8 @@ void rt_revoked_add_session(struct rt_revoked *r, const char *sid, double until_
 void rt_revoked_add_floor(struct rt_revoked *r, const char *user, double issued_after_s);
 void rt_revoked_forget(struct rt_revoked *r, double now_s); /* sessions whose last token has expired */
 
-/* sid NULL: the token has no session.  issued_s 0: not known. */
+/* sid NULL: the token has none.  One that a backend has made up says nothing of what is ours: ours begin with "rt-"
+ * (27_sessions.sql).  issued_s 0: not known. */
 bool rt_revoked_has(const struct rt_revoked *r, const char *sid, const char *user, double issued_s);
 
 #endif

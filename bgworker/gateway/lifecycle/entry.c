@@ -309,7 +309,7 @@ take_result(struct rt_entries *es, const struct batch *b, const struct waiting *
 	}
 	else if (c == NULL)
 		undo_entry(es, w, result);
-	else if (rt_auth_is_revoked(es->uses.auth, &c->token))
+	else if (rt_auth_is_revoked(es->uses.auth, &c->token) || rt_auth_is_withdrawn(es->uses.auth, &c->token))
 	{
 		undo_entry(es, w, result);
 		refuse(&es->uses, c, rt_auth_message(RT_AUTH_INVALID), "unauthorized");

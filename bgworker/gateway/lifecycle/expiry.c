@@ -20,7 +20,6 @@
 struct rt_expiry
 {
 	struct rt_auth *auth;
-	unsigned revision; /* of what is revoked, at the last look */
 	const struct rt_clients *clients;
 	const struct rt_expiry_settings *settings;
 	struct rt_timer *timer;
@@ -47,19 +46,38 @@ look(struct rt_expiry *e)
 	}
 }
 
+/* One that has not been let in yet is entry.c's to refuse. */
 static void
 end_revoked(struct rt_expiry *e)
 {
 	struct rt_client *c;
 	size_t pos = 0;
 
-	e->revision = rt_auth_revision(e->auth);
 	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
 	{
-		/* One that has not been let in yet is entry.c's to refuse. */
 		if (c->user != NULL && rt_auth_is_revoked(e->auth, &c->token))
 			rt_socket_disconnect(c->socket, "session revoked");
 	}
+}
+
+static void
+end_withdrawn(struct rt_expiry *e)
+{
+	struct rt_client *c;
+	size_t pos = 0;
+
+	while ((c = rt_clients_next(e->clients, &pos)) != NULL)
+	{
+		if (c->user != NULL && rt_auth_is_withdrawn(e->auth, &c->token))
+			rt_socket_break(c->socket, "the key of its token has been withdrawn");
+	}
+}
+
+static void
+on_read(void *arg)
+{
+	end_revoked(arg);
+	end_withdrawn(arg);
 }
 
 /* rt:revoked: sessions of a user, or all tokens of theirs that were issued until a time. */
@@ -81,8 +99,6 @@ on_timer(void *arg)
 
 	if (e->settings->cut_off)
 		look(e);
-	if (e->revision != rt_auth_revision(e->auth))
-		end_revoked(e);
 	rt_timer_start(e->timer, LOOK_MS);
 }
 
@@ -98,6 +114,7 @@ rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_aut
 	e->timer = rt_timer_new(l, on_timer, e);
 	rt_timer_start(e->timer, LOOK_MS);
 	rt_commands_add(cs, commands, sizeof(commands) / sizeof(commands[0]), e);
+	rt_auth_watch(auth, on_read, e);
 	return e;
 }
 
@@ -106,6 +123,7 @@ rt_expiry_free(struct rt_expiry *e)
 {
 	if (e == NULL)
 		return;
+	rt_auth_watch(e->auth, NULL, NULL);
 	rt_timer_free(e->timer);
 	free(e);
 }

@@ -1,8 +1,9 @@
 /* expiry.h: the end of connected clients' tokens.
  *
- * Clients whose session has been revoked are disconnected for good.  With rt.disconnect_on_token_expiry those whose
- * token has expired since they connected are cut off: with a new one they come back by themselves, and their session
- * is recovered; with the old one they are refused. */
+ * Clients whose session has been revoked are disconnected for good.  Those whose token's key has been retired, or
+ * withdrawn by its issuer, are cut off: with a new one they come back by themselves.  So they are at a rotation of
+ * keys. With rt.disconnect_on_token_expiry those whose token has expired since they connected are cut off: with a new
+ * one they come back by themselves, and their session is recovered; with the old one they are refused. */
 #ifndef RT_EXPIRY_H
 #define RT_EXPIRY_H
 
@@ -22,7 +23,7 @@ struct rt_expiry_settings
 
 void rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c);
 
-/* All is lent.  Obeys rt:revoked. */
+/* All is lent.  Obeys rt:revoked, and watches auth. */
 struct rt_expiry *rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth,
 								struct rt_commands *commands, const struct rt_expiry_settings *settings);
 void rt_expiry_free(struct rt_expiry *e); /* NULL is fine */

@@ -419,6 +419,8 @@ add_own_params(struct rt_rest_param *params, int nparams, const struct rt_rest *
 	}
 	if (def->flags & RT_REST_SESSION)
 		params[nparams++] = text_param("session", token->sid == NULL ? "" : token->sid);
+	if (def->flags & RT_REST_ADMIN)
+		params[nparams++] = text_param("mayAdminister", rt_auth_may_administer(token) ? "true" : "false");
 	return nparams;
 }
 

@@ -39,7 +39,7 @@ static const struct rt_rest_def table[] = {
 	{"GET", MESSAGE "/receipts", "receipts", RT_DB_FAST, RT_REST_READS},
 	{"GET", "/api/chat/search", "search", RT_DB_SLOW, RT_REST_READS},
 
-	{"GET", "/api/users/me", "me", RT_DB_FAST, 0},
+	{"GET", "/api/users/me", "me", RT_DB_FAST, RT_REST_ADMIN},
 	{"GET", "/api/users/me/blocks", "blocks_list", RT_DB_FAST, 0},
 	{"PUT", "/api/users/me/blocks/:userId", "block_add", RT_DB_FAST, RT_REST_WRITES},
 	{"DELETE", "/api/users/me/blocks/:userId", "block_remove", RT_DB_FAST, RT_REST_WRITES},
@@ -68,9 +68,10 @@ static const struct rt_rest_def table[] = {
 	{"GET", MEETING "/webrtc-config", "meeting_webrtc_config", RT_DB_FAST, 0},
 	{"GET", MEETING "/recordings", "meeting_recordings", RT_DB_FAST, 0},
 
-	{"GET", "/api/admin/stats", "admin_stats", RT_DB_SLOW, 0},
-	{"DELETE", "/api/admin/users/:userId/connections", "admin_disconnect", RT_DB_FAST, RT_REST_WRITES},
-	{"POST", "/api/admin/meetings/:meetingId/end", "admin_end_meeting", RT_DB_FAST, RT_REST_WRITES},
+	{"GET", "/api/admin/stats", "admin_stats", RT_DB_SLOW, RT_REST_ADMIN},
+	{"DELETE", "/api/admin/users/:userId/connections", "admin_disconnect", RT_DB_FAST,
+	 RT_REST_WRITES | RT_REST_ADMIN},
+	{"POST", "/api/admin/meetings/:meetingId/end", "admin_end_meeting", RT_DB_FAST, RT_REST_WRITES | RT_REST_ADMIN},
 };
 
 const struct rt_rest_def *
