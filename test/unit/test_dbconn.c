@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,7 +13,11 @@
 #include "tap.h"
 
 #define DEADLINE_MS 60000
-#define MAX_CLIENTS 200
+#define MAX_CLIENTS 1000
+#define POOL 8 /* connections of test_pool() */
+/* Not a multiple of POOL: those who came before the promotion are to follow, too. */
+#define LOGINS_OF_STANDBY 36
+#define TOGETHER_MS 200 /* less than the shortest pause after so many attempts */
 
 /* It speaks as much of the protocol as a login and a query without a result need. */
 struct server
@@ -28,6 +33,8 @@ struct server
 	} clients[MAX_CLIENTS];
 	int nclients;
 	int standby_for; /* so many logins find a standby */
+	int nqueries;    /* answered */
+	uint64_t first_ms;
 	bool silent;
 };
 
@@ -42,7 +49,8 @@ say(int fd, char type, const void *body, uint32_t len)
 {
 	uint32_t n = htonl(len + 4);
 
-	if (write(fd, &type, 1) != 1 || write(fd, &n, 4) != 4 || write(fd, body, len) != (ssize_t) len)
+	if (send(fd, &type, 1, MSG_NOSIGNAL) != 1 || send(fd, &n, 4, MSG_NOSIGNAL) != 4 ||
+		send(fd, body, len, MSG_NOSIGNAL) != (ssize_t) len)
 		printf("# the client has gone\n");
 }
 
@@ -93,6 +101,10 @@ on_client(void *arg, int events)
 	}
 	if (got[0] != 'Q')
 		return;
+	if (c->server->nqueries++ == 0)
+		c->server->first_ms = rt_loop_now_ms(loop);
+	else if (c->server->nqueries == POOL)
+		rt_loop_stop(loop);
 	say(c->fd, 'T', "\0\0", 2);
 	say(c->fd, 'C', "SELECT 1", 9);
 	say(c->fd, 'Z', "I", 1);
@@ -108,6 +120,7 @@ on_server(void *arg, int events)
 	if (fd < 0 || s->nclients == MAX_CLIENTS)
 		return;
 	s->nclients++;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	*c = (struct client){.server = s, .fd = fd};
 	c->watch = rt_watch_new(loop, fd, on_client, c);
 	rt_watch_set(c->watch, RT_READABLE);
@@ -169,11 +182,19 @@ give_up(void *arg)
 	exit(1);
 }
 
+/* Nobody is told when a lane comes up. */
+static void
+look(void *arg)
+{
+	rt_loop_stop(loop);
+}
+
 static void
 test_several(void)
 {
 	struct rt_db_options o = {.fast_connections = 1, .max_waiting = 100};
 	struct rt_timer *deadline = rt_timer_new(loop, give_up, NULL);
+	struct rt_timer *soon = rt_timer_new(loop, look, NULL);
 	char conninfo[300];
 	struct rt_db *db;
 	uint64_t began_ms;
@@ -189,7 +210,10 @@ test_several(void)
 	rt_db_new(&db, loop, &o);
 	rt_db_listen(db, "x", on_notify, on_listen, NULL);
 	while (!rt_db_up(db))
+	{
+		rt_timer_start(soon, 10);
 		rt_loop_run(loop);
+	}
 	ok(two.standby_for == 0, "a standby is asked again until it has been promoted");
 	ok(one.nclients <= 4, "the silent server before it is waited for meanwhile, and not asked each time: %d times",
 	   one.nclients);
@@ -200,11 +224,58 @@ test_several(void)
 	began_ms = rt_loop_now_ms(loop);
 	rt_db_call(db, RT_DB_FAST, "nothing", NULL, "{}", 2, on_answer, NULL);
 	while (!listening || nanswers == 0 || !rt_db_up(db))
+	{
+		rt_timer_start(soon, 10);
 		rt_loop_run(loop);
+	}
 	is_str(last_code, "unavailable", "a call to a server that has fallen silent is answered");
 	ok(rt_loop_now_ms(loop) - began_ms < 12000, "the silent server is left for the other one, within %d ms",
 	   (int) (rt_loop_now_ms(loop) - began_ms));
 	ok(rt_db_lane_up(db, RT_DB_FAST), "by all connections");
+	rt_db_free(db);
+	rt_timer_free(soon);
+	rt_timer_free(deadline);
+	stop(&one);
+	stop(&two);
+}
+
+/* All connections are lost, and the server is a standby for a while.  Result: how long after the first one the last
+ * one was let in. */
+static int
+lose_pool(void)
+{
+	two.nqueries = 0;
+	two.standby_for = LOGINS_OF_STANDBY;
+	for (int i = 0; i < two.nclients; i++)
+		if (two.clients[i].watch != NULL)
+			shutdown(two.clients[i].fd, SHUT_RDWR);
+	rt_loop_run(loop);
+	return (int) (rt_loop_now_ms(loop) - two.first_ms);
+}
+
+static void
+test_pool(void)
+{
+	struct rt_db_options o = {.fast_connections = POOL, .max_waiting = 100};
+	struct rt_timer *deadline = rt_timer_new(loop, give_up, NULL);
+	char conninfo[300];
+	struct rt_db *db;
+	int took_ms;
+
+	one = two = (struct server){.standby_for = 0};
+	one.standby_for = 1000000;
+	snprintf(conninfo, sizeof(conninfo),
+			 "host=127.0.0.1,127.0.0.1 port=%d,%d dbname=x user=x target_session_attrs=read-write sslmode=disable "
+			 "gssencmode=disable",
+			 start(&one), start(&two));
+	o.conninfo = conninfo;
+	rt_timer_start(deadline, DEADLINE_MS);
+	rt_db_new(&db, loop, &o);
+	rt_loop_run(loop);
+	/* This machine may be busy with something else. */
+	for (int tries = 0; (took_ms = lose_pool()) >= TOGETHER_MS && tries < 4; tries++)
+		printf("# %d ms\n", took_ms);
+	ok(took_ms < TOGETHER_MS, "all connections follow the first one to a server that was promoted: %d ms", took_ms);
 	rt_db_free(db);
 	rt_timer_free(deadline);
 	stop(&one);
@@ -250,6 +321,7 @@ main(void)
 		return 1;
 	test_hosts();
 	test_several();
+	test_pool();
 	rt_loop_free(loop);
 	return tap_done();
 }

@@ -374,10 +374,11 @@ rt_db_new(struct rt_db **dbp, struct rt_loop *l, const struct rt_db_options *o)
 	db->loop = l;
 	db->login = (struct rt_dbconn_login){.conninfo = rt_strdup(o->conninfo), .role = o->role};
 	db->max_waiting = o->max_waiting;
-	open_lane(db, RT_DB_FAST, o->fast_connections);
-	open_lane(db, RT_DB_LOCKING, o->locking_connections);
+	/* The last ones are the first to follow another one to a server that was promoted (dbconn.c). */
 	open_lane(db, RT_DB_SLOW, o->slow_connections);
+	open_lane(db, RT_DB_LOCKING, o->locking_connections);
 	open_lane(db, RT_DB_OWN, o->own_connections);
+	open_lane(db, RT_DB_FAST, o->fast_connections);
 	db->delayed_timer = rt_timer_new(l, on_delayed, db);
 	db->timer = rt_timer_new(l, on_check, db);
 	rt_timer_start(db->timer, CHECK_EVERY_MS);

@@ -5,16 +5,19 @@
  *         └────────────────────────────────┴────── rt_dbconn_drop() ───────┘
  *
  * While CONNECTING, each host of the connection string has attempts of its own (struct attempt), one after the other,
- * and the first one to let us in is taken.  So a host that is silent holds up nobody, and one that is promoted is
- * found within BACKOFF_MOST_OF_SEVERAL_MS.  The hosts begin in their order, each STAGGER_MS after the one before it
- * or when that has failed; the host that was lost comes last.
+ * and the first one to let us in is taken.  So a host that is silent holds up nobody.  The hosts begin in their
+ * order, each STAGGER_MS after the one before it or when that has failed; the host that was lost comes last.
+ *
+ * The connections of one login look for the server together: their pauses are of random length, so that their
+ * attempts are spread over time, and once a host has let one of them in, the others try that host at once.
  *
  * What must stay true:
  *
  * - The user sees UP alone: on_up, then on_down when it is lost.  Attempts that fail are nobody's business but
  *   the log's.
  * - The pause before a host's next attempt doubles from BACKOFF_FIRST_MS to BACKOFF_MOST_MS, and begins anew once a
- *   connection was UP.
+ *   connection was UP, or another one of its login has come UP at that host.  Each pause is between half of that and
+ *   all of it.
  * - An attempt ends after LIMIT_MS; a connection that is UP and answers nothing is dropped by who uses it.
  * - A refused login is an error with the words `login failed`: the supervisor looks for them, and stores the password
  *   again. */
@@ -34,6 +37,8 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS 3000
 #define BACKOFF_MOST_OF_SEVERAL_MS 500 /* one of them may be promoted at any moment */
+#define BETWEEN_ATTEMPTS_MS 100        /* at one host, by all connections of a login */
+#define CALLS 2
 #define STAGGER_MS 500
 #define LIMIT_MS 10000
 #define SQLSTATE_LEN 5
@@ -55,15 +60,18 @@ struct attempt
 	struct rt_timer *timer; /* the next attempt, or the end of this one */
 	uint64_t backoff_ms;
 	uint64_t complained_ms;
+	uint64_t began_ms;
 	bool reached; /* the server answered during this attempt */
 	bool waits;   /* for its first attempt, and for those before it */
+	bool called;  /* by another connection; the attempt is about to begin */
 };
 
 struct rt_dbconn
 {
 	struct rt_loop *loop;
 	struct rt_dbconn_user user;
-	const struct rt_dbconn_login *login;
+	struct rt_dbconn_login *login;
+	struct rt_dbconn *next; /* of login->conns */
 	int statement_timeout_ms;
 	int lock_timeout_ms;
 	enum state state;
@@ -86,6 +94,7 @@ close_attempt(struct attempt *a)
 	PQfinish(a->pg);
 	a->pg = NULL;
 	a->waits = false;
+	a->called = false;
 	rt_timer_stop(a->timer);
 }
 
@@ -106,6 +115,14 @@ in_order(struct rt_dbconn *c, int i)
 	return &c->attempts[(c->host + 1 + i) % c->nhosts];
 }
 
+static uint64_t
+pause_ms(const struct attempt *a)
+{
+	uint64_t half_ms = a->backoff_ms / 2;
+
+	return a->backoff_ms - half_ms + (uint64_t) random() % (half_ms + 1);
+}
+
 static void
 begin(struct rt_dbconn *c)
 {
@@ -117,7 +134,7 @@ begin(struct rt_dbconn *c)
 		struct attempt *a = in_order(c, i);
 
 		a->waits = i > 0;
-		rt_timer_start(a->timer, a->backoff_ms + (uint64_t) i * STAGGER_MS);
+		rt_timer_start(a->timer, pause_ms(a) + (uint64_t) i * STAGGER_MS);
 	}
 }
 
@@ -137,10 +154,24 @@ let_next_begin(struct rt_dbconn *c)
 	}
 }
 
+static uint64_t
+backoff_most_ms(const struct rt_dbconn *c)
+{
+	uint64_t ms = 0;
+
+	if (c->nhosts == 1)
+		return BACKOFF_MOST_MS;
+	for (const struct rt_dbconn *other = c->login->conns; other != NULL; other = other->next)
+		ms += BETWEEN_ATTEMPTS_MS;
+	if (ms < BACKOFF_MOST_OF_SEVERAL_MS)
+		return BACKOFF_MOST_OF_SEVERAL_MS;
+	return ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
+}
+
 static void
 double_backoff(struct attempt *a)
 {
-	uint64_t most_ms = a->conn->nhosts > 1 ? BACKOFF_MOST_OF_SEVERAL_MS : BACKOFF_MOST_MS;
+	uint64_t most_ms = backoff_most_ms(a->conn);
 
 	a->backoff_ms = a->backoff_ms * 2 > most_ms ? most_ms : a->backoff_ms * 2;
 }
@@ -197,7 +228,7 @@ fail_attempt(struct attempt *a, const char *reason)
 {
 	complain(a, reason);
 	close_attempt(a);
-	rt_timer_start(a->timer, a->backoff_ms);
+	rt_timer_start(a->timer, pause_ms(a));
 	double_backoff(a);
 	let_next_begin(a->conn);
 }
@@ -283,6 +314,37 @@ send_settings(struct rt_dbconn *c)
 		rt_dbconn_flush(c);
 }
 
+/* An attempt that the server has answered goes on.  One that is older than the one which was let in, and without an
+ * answer, may have been sent to a server that was not there yet. */
+static bool
+is_on_its_way(const struct attempt *a, uint64_t let_in_ms)
+{
+	return a->pg != NULL && (a->reached || a->began_ms >= let_in_ms);
+}
+
+/* The host of this connection accepts some. */
+static void
+call_others(const struct rt_dbconn *c)
+{
+	uint64_t let_in_ms = c->attempts[c->host].began_ms;
+	int left = CALLS;
+
+	for (struct rt_dbconn *other = c->login->conns; other != NULL && left > 0; other = other->next)
+	{
+		struct attempt *a = &other->attempts[c->host];
+
+		if (other->state != CONNECTING || other->nhosts != c->nhosts)
+			continue;
+		a->backoff_ms = BACKOFF_FIRST_MS;
+		if (a->called || is_on_its_way(a, let_in_ms))
+			continue;
+		close_attempt(a);
+		a->called = true;
+		rt_timer_start(a->timer, 0);
+		left--;
+	}
+}
+
 static void
 finish_settings(struct rt_dbconn *c)
 {
@@ -301,6 +363,7 @@ finish_settings(struct rt_dbconn *c)
 				c->attempts[i].backoff_ms = BACKOFF_FIRST_MS;
 				c->attempts[i].complained_ms = 0;
 			}
+			call_others(c);
 			c->user.on_up(c->user.arg);
 			return;
 		}
@@ -400,7 +463,9 @@ start_attempt(struct attempt *a)
 	const char *conninfo = c->login->conninfo;
 
 	a->waits = false;
+	a->called = false;
 	a->reached = false;
+	a->began_ms = rt_loop_now_ms(c->loop);
 	a->pg = c->nhosts > 1 ? rt_dbhosts_connect_to(conninfo, (int) (a - c->attempts)) : PQconnectStart(conninfo);
 	if (a->pg == NULL || PQstatus(a->pg) == CONNECTION_BAD)
 	{
@@ -444,7 +509,7 @@ on_timer(void *arg)
 }
 
 struct rt_dbconn *
-rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statement_timeout_ms, int lock_timeout_ms,
+rt_dbconn_new(struct rt_loop *l, struct rt_dbconn_login *login, int statement_timeout_ms, int lock_timeout_ms,
 			  const struct rt_dbconn_user *user)
 {
 	struct rt_dbconn *c = rt_alloc(sizeof(*c));
@@ -457,6 +522,8 @@ rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statem
 	c->timer = rt_timer_new(l, on_timer, c);
 	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
 		c->attempts[i] = (struct attempt){.conn = c, .timer = rt_timer_new(l, on_attempt_timer, &c->attempts[i])};
+	c->next = login->conns;
+	login->conns = c;
 	c->host = rt_dbhosts_count(login->conninfo) - 1; /* the first one is the next */
 	begin(c);
 	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
@@ -464,11 +531,22 @@ rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statem
 	return c;
 }
 
+static void
+leave_login(struct rt_dbconn *c)
+{
+	struct rt_dbconn **at = &c->login->conns;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+}
+
 void
 rt_dbconn_free(struct rt_dbconn *c)
 {
 	if (c == NULL)
 		return;
+	leave_login(c);
 	close_connection(c);
 	rt_timer_free(c->timer);
 	for (int i = 0; i < RT_DBHOSTS_MOST; i++)

@@ -10,11 +10,12 @@
 
 struct rt_dbconn;
 
-/* Where the connections of a program go.  Its owner may change it: each new attempt looks here. */
+/* Where the connections of a program go.  Its owner may change conninfo and role: each new attempt looks here. */
 struct rt_dbconn_login
 {
 	char *conninfo;
-	const char *role; /* that sessions take on by SET ROLE; NULL: none */
+	const char *role;        /* that sessions take on by SET ROLE; NULL: none */
+	struct rt_dbconn *conns; /* dbconn.c's: all that have this login, the youngest first; NULL to begin with */
 };
 
 struct rt_dbconn_user
@@ -26,7 +27,7 @@ struct rt_dbconn_user
 };
 
 /* The login is lent, and must live as long. */
-struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, const struct rt_dbconn_login *login, int statement_timeout_ms,
+struct rt_dbconn *rt_dbconn_new(struct rt_loop *l, struct rt_dbconn_login *login, int statement_timeout_ms,
 								int lock_timeout_ms, const struct rt_dbconn_user *user);
 void rt_dbconn_free(struct rt_dbconn *c); /* without on_down; NULL is fine */
 

@@ -167,9 +167,8 @@ on_down(void *arg)
 }
 
 struct rt_dblisten *
-rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
-				rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg, rt_dblisten_silent_cb on_silent,
-				void *silent_arg)
+rt_dblisten_new(struct rt_loop *l, struct rt_dbconn_login *login, const char *channel, rt_db_notify_cb on_notify,
+				rt_db_listen_cb on_listen, void *arg, rt_dblisten_silent_cb on_silent, void *silent_arg)
 {
 	struct rt_dblisten *d = rt_alloc(sizeof(*d));
 	struct rt_dbconn_user user = {.on_up = on_up, .on_input = on_input, .on_down = on_down, .arg = d};

@@ -15,7 +15,7 @@ typedef void (*rt_db_notify_cb)(void *arg, int pid, const char *payload, size_t 
 typedef void (*rt_db_listen_cb)(void *arg, bool listening); /* true after each (re)connection's LISTEN */
 typedef void (*rt_dblisten_silent_cb)(void *arg);           /* of several hosts, this one is silent, and was left */
 
-struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, const struct rt_dbconn_login *login, const char *channel,
+struct rt_dblisten *rt_dblisten_new(struct rt_loop *l, struct rt_dbconn_login *login, const char *channel,
 									rt_db_notify_cb on_notify, rt_db_listen_cb on_listen, void *arg,
 									rt_dblisten_silent_cb on_silent, void *silent_arg);
 void rt_dblisten_free(struct rt_dblisten *d); /* NULL is fine */

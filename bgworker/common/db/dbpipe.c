@@ -227,7 +227,7 @@ on_down(void *arg)
 }
 
 struct rt_dbpipe *
-rt_dbpipe_new(struct rt_loop *l, const struct rt_dbconn_login *login, const struct rt_dbpipe_limits *limits,
+rt_dbpipe_new(struct rt_loop *l, struct rt_dbconn_login *login, const struct rt_dbpipe_limits *limits,
 			  const struct rt_dbpipe_owner *owner)
 {
 	struct rt_dbpipe *p = rt_alloc(sizeof(*p));

@@ -25,7 +25,7 @@ struct rt_dbpipe_limits
 						  */
 };
 
-struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, const struct rt_dbconn_login *login,
+struct rt_dbpipe *rt_dbpipe_new(struct rt_loop *l, struct rt_dbconn_login *login,
 								const struct rt_dbpipe_limits *limits, const struct rt_dbpipe_owner *owner);
 void rt_dbpipe_free(struct rt_dbpipe *p); /* answers what is under way with `unavailable`; NULL is fine */
 

@@ -42,6 +42,7 @@
 #define HELD_MAX 2000
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
 #define RETRY_MS 200    /* the database did not answer */
+#define RELAY_MS 50     /* it did, and its relay has not begun */
 #define STRANGER_MS 100 /* until a notification of an unknown process makes the log be asked */
 #define EPOCH_LEN 63
 #define QUIET_MS 5000 /* without an event: a NOTIFY may have failed, so the log is asked */
@@ -305,8 +306,8 @@ on_page(void *arg, const struct rt_db_reply *reply)
 		b->relay_pid = (int) rt_json_int(page, "relay", 0);
 	if (page == NULL || b->relay_pid == 0)
 	{
+		rt_timer_start(b->retry, page == NULL ? RETRY_MS : RELAY_MS);
 		json_decref(page);
-		rt_timer_start(b->retry, RETRY_MS);
 		return;
 	}
 	take_page(b, page);
