@@ -1,5 +1,6 @@
 // Part p's load: others' p99 for send and history, without and under each bad neighbour.  It needs RT_URL and libpq's variables.
 // Prints for each case a line: name, p99 in ms without and with of send, then of history, and errors; with tabs between.
+// RT_BENCH_NEIGHBOURS names the cases, such as "1 18"; default: all.
 import { execFileSync, fork, spawn } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
@@ -127,7 +128,7 @@ async function main() {
   await measure(room, others, 2);
   const before = await measure(room, others, SECONDS);
   const results = [];
-  for (const name of Object.keys(neighbours)) {
+  for (const name of process.env.RT_BENCH_NEIGHBOURS?.split(' ') ?? Object.keys(neighbours)) {
     const child = fork(new URL(import.meta.url), [name, JSON.stringify({ held, tokens })]);
     await sleep(2000);
     if (child.exitCode !== null) throw new Error(`neighbour ${name} ended`);

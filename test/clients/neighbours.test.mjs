@@ -251,12 +251,18 @@ describe('logins', () => {
     return reply.ms;
   }
 
+  async function search() {
+    const reply = await ask('GET', '/api/chat/search?q=message', { token: alice });
+    assert.equal(reply.status, 200, reply.text);
+    return reply.ms;
+  }
+
   // A right one beside 600 wrong ones: within a second and a half, or seven times what it takes alone.
-  async function beside(wrongOnes) {
+  async function beside(wrongOnes, rightOnes = rightOne) {
     await within(1, async () => {
-      const alone = await rightOne();
+      const alone = await rightOnes();
       const wrong = wrongOnes();
-      const ms = await rightOne();
+      const ms = await rightOnes();
       await Promise.allSettled(wrong);
       return ms / Math.max(7 * alone, 1500);
     });
@@ -267,4 +273,16 @@ describe('logins', () => {
 
   test('nor do wrong ones for one account, of many addresses', () =>
     beside(() => Array.from({ length: 600 }, (_, i) => login('mallory', 'wrong', `198.51.${i % 100}.${i % 200}`))));
+
+  test('nor do they delay a search, which takes the same lane', () =>
+    beside(() => Array.from({ length: 150 }, (_, i) => login(`somebody${i}`, 'wrong', `203.0.113.${i}`)), search));
+
+  test('one connection of the two checks passwords', async () => {
+    let over = false;
+    let most = 0;
+    const wrong = Promise.allSettled(Array.from({ length: 30 }, (_, i) => login(`stranger${i}`, 'wrong', `192.0.2.${i % 5}`))).then(() => { over = true; });
+    while (!over) most = Math.max(most, await cluster.value("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'rt_gateway' AND state = 'active' AND query LIKE '%rt_api.auth(%'"));
+    await wrong;
+    assert.equal(most, 1);
+  });
 });

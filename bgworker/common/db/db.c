@@ -8,6 +8,10 @@
  *   connection broke, or when there is no room for it.  It is never answered within rt_db_call(): refusals
  *   wait for the end of the turn.
  * - Calls of one user on one lane begin in their order.
+ * - A heavy call, which checks a password, keeps a processor of the server busy for as long as that takes: it would
+ * be one for each connection.  Half of a lane's connections are for heavy calls at the most, one call on each.  Of
+ * those that wait, one that had to wait for its turn and one that had not begin alternately: who logs in once does
+ * not wait behind all addresses that try passwords.
  * - A call that has waited for a lock before is held: it is under way on half of a lane's connections at the most.
  *   Others go by the other half as long as that takes any, so they do not wait for what somebody's transaction locks.
  * - waiting and waiting_bytes count what no pipe has: in a lane's queues, or with dbturns.c.
@@ -65,6 +69,9 @@ struct lane
 	int npipes;
 	struct calls calls;
 	struct calls held;
+	struct calls heavy[2]; /* [1]: of those that waited for a turn */
+	int next_heavy;        /* of the two: which is first now */
+	int heavy_under_way;
 	struct rt_dbturns *turns[RT_DB_TURNS]; /* the second after the first */
 };
 
@@ -100,11 +107,18 @@ discount_waiting(struct rt_db *db, const struct rt_dbcall *call)
 	db->waiting_bytes -= call->req_len;
 }
 
+static struct calls *
+queue_of(struct lane *lane, const struct rt_dbcall *call)
+{
+	if (call->is_heavy && !call->has_heavy_place)
+		return &lane->heavy[call->waited_for_turn];
+	return call->lock_waits > 0 ? &lane->held : &lane->calls;
+}
+
 static void
 append(struct rt_db *db, struct rt_dbcall *call)
 {
-	struct lane *lane = &db->lanes[call->lane];
-	struct calls *calls = call->lock_waits > 0 ? &lane->held : &lane->calls;
+	struct calls *calls = queue_of(&db->lanes[call->lane], call);
 
 	call->next = NULL;
 	*calls->tail = call;
@@ -148,6 +162,12 @@ shallowest(const struct lane *lane)
 	return best;
 }
 
+static int
+half(const struct lane *lane)
+{
+	return lane->npipes > 1 ? lane->npipes / 2 : 1;
+}
+
 static bool
 takes_held(const struct lane *lane)
 {
@@ -155,14 +175,37 @@ takes_held(const struct lane *lane)
 
 	for (int i = 0; i < lane->npipes; i++)
 		n += rt_dbpipe_held(lane->pipes[i]);
-	return n < (lane->npipes > 1 ? lane->npipes / 2 : 1);
+	return n < half(lane);
+}
+
+/* The queue of heavy calls that is first, or NULL. */
+static struct calls *
+first_heavy(struct lane *lane)
+{
+	int which = lane->heavy[lane->next_heavy].head != NULL ? lane->next_heavy : !lane->next_heavy;
+
+	return lane->heavy_under_way < half(lane) && lane->heavy[which].head != NULL ? &lane->heavy[which] : NULL;
+}
+
+static void
+send_heavy(struct rt_db *db, struct lane *lane, struct rt_dbpipe *p, struct calls *from)
+{
+	struct rt_dbcall *call = pop(db, from);
+
+	lane->next_heavy = from == &lane->heavy[0];
+	lane->heavy_under_way++;
+	call->has_heavy_place = true;
+	rt_dbpipe_send(p, call);
 }
 
 static void
 dispatch_lane(struct rt_db *db, struct lane *lane)
 {
 	struct rt_dbpipe *p;
+	struct calls *heavy;
 
+	while ((heavy = first_heavy(lane)) != NULL && (p = shallowest(lane)) != NULL)
+		send_heavy(db, lane, p, heavy);
 	while (lane->held.head != NULL && takes_held(lane) && (p = shallowest(lane)) != NULL)
 		rt_dbpipe_send(p, pop(db, &lane->held));
 	while (lane->calls.head != NULL && (p = shallowest(lane)) != NULL)
@@ -286,7 +329,10 @@ take_turns(struct rt_db *db, struct rt_dbcall *call, int from)
 	if (rc == RT_OK)
 		append(db, call);
 	else if (rc == RT_AGAIN)
+	{
+		call->waited_for_turn = true;
 		count_waiting(db, call);
+	}
 	else
 		refuse(db, call); /* the turns that it has end with it */
 }
@@ -297,6 +343,8 @@ on_over(void *arg, struct rt_dbcall *call)
 {
 	struct rt_db *db = arg;
 
+	db->lanes[call->lane].heavy_under_way -= call->has_heavy_place;
+	call->has_heavy_place = false;
 	for (int i = RT_DB_TURNS - 1; i >= 0; i--)
 	{
 		struct rt_dbcall *next = rt_dbturns_end(db->lanes[call->lane].turns[i], call);
@@ -331,6 +379,8 @@ refuse_late(struct rt_db *db, struct lane *lane, uint64_t now_ms)
 
 	refuse_before(db, &lane->calls, before_ms);
 	refuse_before(db, &lane->held, before_ms);
+	refuse_before(db, &lane->heavy[0], before_ms);
+	refuse_before(db, &lane->heavy[1], before_ms);
 	for (int i = 0; i < RT_DB_TURNS; i++)
 		rt_dbturns_drop(lane->turns[i], before_ms, on_dropped, db);
 }
@@ -358,6 +408,8 @@ open_lane(struct rt_db *db, enum rt_db_lane which, int n)
 
 	lane->calls.tail = &lane->calls.head;
 	lane->held.tail = &lane->held.head;
+	for (int i = 0; i < 2; i++)
+		lane->heavy[i].tail = &lane->heavy[i].head;
 	lane->npipes = n > MAX_PIPES ? MAX_PIPES : n;
 	/* One connection at least is left to the other users. */
 	lane->turns[0] = rt_dbturns_new(0, lane->npipes > 1 ? lane->npipes - 1 : 1);
@@ -400,6 +452,17 @@ rt_db_set_conninfo(struct rt_db *db, const char *conninfo)
 	db->login.conninfo = rt_strdup(conninfo);
 }
 
+static struct rt_dbcall *
+pop_any(struct rt_db *db, struct lane *lane)
+{
+	struct calls *all[] = {&lane->calls, &lane->held, &lane->heavy[0], &lane->heavy[1]};
+	struct rt_dbcall *call = NULL;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && call == NULL; i++)
+		call = pop(db, all[i]);
+	return call;
+}
+
 void
 rt_db_free(struct rt_db *db)
 {
@@ -422,7 +485,7 @@ rt_db_free(struct rt_db *db)
 			rt_dbturns_drop(db->lanes[i].turns[j], UINT64_MAX, on_dropped, db);
 		for (int j = 0; j < db->lanes[i].npipes; j++)
 			rt_dbpipe_free(db->lanes[i].pipes[j]);
-		while ((call = pop(db, &db->lanes[i].calls)) != NULL || (call = pop(db, &db->lanes[i].held)) != NULL)
+		while ((call = pop_any(db, &db->lanes[i])) != NULL)
 			rt_dbcall_refuse(call);
 	}
 	answer_refused(db);
@@ -432,13 +495,6 @@ rt_db_free(struct rt_db *db)
 	drop_conninfo(db);
 	/* Behind an answer_refused() that may still be deferred. */
 	rt_loop_defer(db->loop, free, db);
-}
-
-void
-rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
-		   rt_db_cb cb, void *arg)
-{
-	rt_db_call_in_turn(db, lane, fn, actor, actor, NULL, req, req_len, cb, arg);
 }
 
 static struct rt_dbcall *
@@ -476,12 +532,23 @@ begin_call(struct rt_db *db, struct rt_dbcall *call)
 }
 
 void
-rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
-				   const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg)
+rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *req, size_t req_len,
+		   rt_db_cb cb, void *arg)
 {
 	struct rt_dbcall *call = make_call(db, lane, fn, actor, req, req_len, cb, arg);
 
-	call->turns[0] = first == actor ? call->actor : rt_strdup(first);
+	call->turns[0] = call->actor;
+	begin_call(db, call);
+}
+
+void
+rt_db_call_heavy(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
+				 const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg)
+{
+	struct rt_dbcall *call = make_call(db, lane, fn, actor, req, req_len, cb, arg);
+
+	call->is_heavy = true;
+	call->turns[0] = first == NULL ? NULL : rt_strdup(first);
 	call->turns[1] = second == NULL ? NULL : rt_strdup(second);
 	begin_call(db, call);
 }

@@ -49,9 +49,10 @@ void rt_db_call_held(struct rt_db *db, enum rt_db_lane lane, const char *fn, con
 /* Whether a lock was not to be had in time. */
 bool rt_db_reply_is_held(const struct rt_db_reply *reply);
 
-/* The same, but what takes turns is not the actor: first and then second, of whom one call is under way at a time. */
-void rt_db_call_in_turn(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
-						const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg);
+/* The same for a call that checks a password: half of the lane's connections take such calls at the most.  Not the
+ * actor takes turns, but first and then second (either may be NULL); of second one call is under way at a time. */
+void rt_db_call_heavy(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *actor, const char *first,
+					  const char *second, const char *req, size_t req_len, rt_db_cb cb, void *arg);
 
 /* One channel; the callbacks run from the loop. */
 void rt_db_listen(struct rt_db *db, const char *channel, rt_db_notify_cb on_notify, rt_db_listen_cb on_listen,

@@ -56,6 +56,9 @@ struct rt_dbcall
 	enum rt_db_lane lane;
 	char *turns[RT_DB_TURNS]; /* of whom it takes a turn, see dbturns.h; NULL: of nobody */
 	bool has_turn[RT_DB_TURNS];
+	bool waited_for_turn;
+	bool is_heavy;        /* keeps a processor busy: see db.c */
+	bool has_heavy_place; /* from when it is sent until it is over */
 	bool retried;
 	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time; > 0: held */
 	uint64_t due_ms; /* after one: when it is tried again */

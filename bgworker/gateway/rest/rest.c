@@ -478,8 +478,8 @@ log_in(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http
 		rt_json_scan_decode(name.value.text, name.value.len, account);
 	for (char *p = account; *p != '\0'; p++)
 		*p = (char) (*p >= 'A' && *p <= 'Z' ? *p + ('a' - 'A') : *p);
-	rt_db_call_in_turn(rest->uses.db, def->lane, def->fn, NULL, network, account[0] == '\0' ? NULL : account,
-					   req->data, req->len, on_reply, wait_for(rest, r->id, def->lane));
+	rt_db_call_heavy(rest->uses.db, def->lane, def->fn, NULL, network, account[0] == '\0' ? NULL : account, req->data,
+					 req->len, on_reply, wait_for(rest, r->id, def->lane));
 }
 
 static void
@@ -496,6 +496,9 @@ run(struct rt_rest *rest, const struct rt_rest_def *def, const struct rt_http_ro
 		defer(rest, def, r->id, token, &req);
 	else if (def->flags & RT_REST_LOGIN)
 		log_in(rest, def, r, &req);
+	else if (def->flags & RT_REST_HEAVY)
+		rt_db_call_heavy(rest->uses.db, def->lane, def->fn, token->user, token->user, NULL, req.data, req.len,
+						 on_reply, wait_for(rest, r->id, def->lane));
 	else if (def->flags & RT_REST_READS)
 		rt_dbread_call(rest->uses.reads, def->lane, def->fn, token->user, req.data, req.len, on_reply,
 					   wait_for(rest, r->id, def->lane));

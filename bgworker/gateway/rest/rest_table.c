@@ -48,10 +48,11 @@ static const struct rt_rest_def table[] = {
 	{"DELETE", "/api/users/me/invitations/:roomId", "invitation_decline", RT_DB_FAST, RT_REST_WRITES},
 	{"GET", "/api/users/me/sessions", "sessions_list", RT_DB_FAST, RT_REST_SESSION},
 	{"DELETE", "/api/users/me/sessions/:sessionId", "session_delete", RT_DB_FAST, RT_REST_WRITES},
-	{"PUT", "/api/users/me/password", "password_change", RT_DB_SLOW, RT_REST_WRITES | RT_REST_SESSION},
+	{"PUT", "/api/users/me/password", "password_change", RT_DB_SLOW,
+	 RT_REST_WRITES | RT_REST_SESSION | RT_REST_HEAVY},
 	{"POST", "/api/users/me/two-factor", "two_factor_start", RT_DB_FAST, RT_REST_WRITES},
 	{"PUT", "/api/users/me/two-factor", "two_factor_confirm", RT_DB_FAST, RT_REST_WRITES},
-	{"DELETE", "/api/users/me/two-factor", "two_factor_end", RT_DB_SLOW, RT_REST_WRITES},
+	{"DELETE", "/api/users/me/two-factor", "two_factor_end", RT_DB_SLOW, RT_REST_WRITES | RT_REST_HEAVY},
 	{"GET", "/api/users", "users_search", RT_DB_FAST, RT_REST_READS},
 
 	{"GET", "/api/meetings", "meetings_list", RT_DB_FAST, RT_REST_READS},

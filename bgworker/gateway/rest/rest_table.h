@@ -11,6 +11,7 @@
 #define RT_REST_SESSION 16 /* is told the token's session */
 #define RT_REST_ADMIN 64   /* is told whether the token's issuer may speak for administrators */
 #define RT_REST_READS 32   /* a hot standby may answer, see dbread.h */
+#define RT_REST_HEAVY 64   /* checks an account's password, see rt_db_call_heavy() */
 
 struct rt_rest_def
 {
