@@ -143,7 +143,7 @@ test('editing, reacting, replying, deleting', async () => {
   await anna.use('no mistake', 'Delete');
   await anna.answer('Delete');
   await ben.page.getByText('This message was deleted.').waitFor();
-  await ben.bubble('indeed').locator('.quote', { hasText: 'Anna: deleted' }).waitFor();
+  await ben.bubble('indeed').locator('.quote', { hasText: 'Anna: Message deleted' }).waitFor();
 });
 
 test('a mention is offered, taken, marked', async () => {
@@ -187,6 +187,8 @@ test('links, code, lists, quotes and emphasis are shown as such; what could do h
   assert.deepEqual(links.map(([href]) => href), ['https://example.com/a?b=1&c=2', 'https://example.com/']);
   for (const [, target, rel] of links) assert.ok(target === '_blank' && /noopener/.test(rel));
   await bubble.getByText('<b>no</b>').waitFor();
+  // In one line it is words.
+  await anna.roomLink('General').locator('.snippet', { hasText: 'bold slanted gone x<y https://example.com/a?b=1&c=2. [evil](javascript:alert(1)) good <b>no</b>' }).waitFor();
   // What makes links is loaded after the message is drawn: they are no tab stops all the same.
   await anna.page.reload();
   await bubble.locator('strong').waitFor();
@@ -752,6 +754,7 @@ test('10,000 messages: history comes as one scrolls, in order, without a jolt', 
 });
 
 test('long names, text from right to left, a phone, the dark: nothing overflows, axe is content', async (t) => {
+  await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'ben', 'unread ' || i FROM generate_series(1, 40) AS i", [general]);
   await cluster.insert(general, 'hubert', 'مرحبا بالجميع، هذه رسالة من اليمين إلى اليسار');
   await cluster.insert(general, 'ben', `https://example.com/${'very'.repeat(40)}long`);
   const phone = await Person.signedIn(browser, cluster, 'hubert', PHONE);

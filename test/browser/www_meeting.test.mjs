@@ -376,6 +376,29 @@ test('what is out of view is not received; who speaks, or is pinned, is in front
   await anna.button('Speaker view').click();
 });
 
+test('three people have room in the corner, and the buttons of a meeting in one row of a tablet', async (t) => {
+  const id = await together(t);
+  const client = await connect(cluster, tokens[2]);
+  t.after(() => client.disconnect());
+  await ask(client, 'join-meeting', { meetingId: id });
+  await anna.tile('Cleo').waitFor();
+  await anna.page.setViewportSize({ width: 768, height: 1024 });
+  t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
+  const middles = () => anna.page.getByRole('group', { name: 'Meeting', exact: true }).evaluate((node) => [...node.children]
+    .filter((one) => one.offsetParent).map((one) => { const { top, bottom } = one.getBoundingClientRect(); return Math.round((top + bottom) / 2); }));
+  await until('one row', async () => new Set(await middles()).size === 1);
+  await anna.page.setViewportSize(DESKTOP.viewport);
+  await anna.page.getByRole('link', { name: 'All rooms' }).click();
+  await anna.openRoom('General');
+  await anna.page.locator('.call.corner').waitFor();
+  const whole = () => anna.page.locator('.call .faces').evaluate((list) => {
+    const box = list.getBoundingClientRect();
+    const shown = [...list.children].filter((tile) => tile.offsetParent).map((tile) => tile.getBoundingClientRect());
+    return shown.filter(({ top, bottom, left, right }) => top >= box.top - 1 && bottom <= box.bottom + 1 && left >= box.left - 1 && right <= box.right + 1).length;
+  });
+  await until('all three', async () => (await whole()) === 3);
+});
+
 // So many people without camera or microphone join a meeting.
 async function crowd(t, meetingId, size) {
   await cluster.sql("SELECT rt.create_user('crowd' || i, 'Person ' || i) FROM generate_series(1, $1::int) AS i", [size]);

@@ -71,13 +71,13 @@ test('mentions have a badge of their own, counted as the server counts them', as
 });
 
 test('a thread: its replies as a list, count and last, live on both sides', async () => {
+  for (const person of [anna, ben]) await person.openRoom('General');
   await anna.say('who brings what');
   await messageAction(anna, 'who brings what', 'Open thread');
   const thread = aside(anna, 'Thread');
   await thread.getByLabel('Reply in thread').fill('I bring cake');
   await thread.getByLabel('Reply in thread').press('Enter');
   await thread.getByText('1 reply').waitFor();
-  await ben.openRoom('General');
   await ben.bubble('who brings what').getByRole('button', { name: /^1 reply/ }).click();
   await aside(ben, 'Thread').locator('.text', { hasText: 'I bring cake' }).waitFor();
   await aside(ben, 'Thread').getByLabel('Reply in thread').fill('and I tea');
@@ -95,7 +95,9 @@ test('a thread: its replies as a list, count and last, live on both sides', asyn
 });
 
 test('pins: made by a menu that the keyboard works, listed, found, taken off', async () => {
-  const item = anna.bubble('line 1');
+  for (const person of [anna, ben]) await person.openRoom('General');
+  await cluster.insert(general, 'ben', 'worth a pin');
+  const item = anna.bubble('worth a pin');
   await item.focus();
   await item.getByRole('button', { name: 'More' }).focus();
   await anna.page.keyboard.press('Enter');
@@ -107,21 +109,21 @@ test('pins: made by a menu that the keyboard works, listed, found, taken off', a
   await anna.page.keyboard.press('Escape');
   await anna.page.getByRole('menu').waitFor({ state: 'detached' });
   await until('the focus where it was', async () => (await anna.page.evaluate(() => document.activeElement.getAttribute('aria-label'))) === 'More');
-  await messageAction(anna, 'line 1', 'Pin message');
-  await ben.bubble('line 1').getByLabel('pinned').waitFor();
+  await messageAction(anna, 'worth a pin', 'Pin message');
+  await ben.bubble('worth a pin').getByLabel('pinned').waitFor();
   await roomAction(anna, 'Pinned messages');
   const isMarked = await anna.glimpse('.message.found');
-  await aside(anna, 'Pinned messages').getByRole('button', { name: 'line 1' }).click();
+  await aside(anna, 'Pinned messages').getByRole('button', { name: 'worth a pin' }).click();
   await isMarked();
-  await anna.bubble('line 1').waitFor();
+  await anna.bubble('worth a pin').waitFor();
   assert.deepEqual(await anna.faults('pins'), []);
   await tablet.openRoom('General');
   await roomAction(tablet, 'Pinned messages');
-  await aside(tablet, 'Pinned messages').getByRole('button', { name: 'line 1' }).waitFor();
+  await aside(tablet, 'Pinned messages').getByRole('button', { name: 'worth a pin' }).waitFor();
   assert.deepEqual(await tablet.faults('pins-phone'), []);
   await aside(anna, 'Pinned messages').getByRole('button', { name: 'Unpin message' }).click();
   for (const device of [anna, tablet]) await aside(device, 'Pinned messages').getByText('Nothing is pinned in this room.').waitFor();
-  await ben.bubble('line 1').getByLabel('pinned').waitFor({ state: 'hidden' });
+  await ben.bubble('worth a pin').getByLabel('pinned').waitFor({ state: 'hidden' });
   for (const device of [anna, tablet]) await device.button('Close').click();
   await tablet.go('#/');
 });
@@ -314,7 +316,8 @@ test('a stranger is invited, told at once, and accepts or declines, by keyboard 
 test('a phone, 320 pixels, 200 %, from right to left: the new views have room', async (t) => {
   t.after(() => anna.page.setViewportSize(DESKTOP.viewport));
   await anna.openRoom('General');
-  await messageAction(anna, 'line 2', 'Open thread');
+  await cluster.insert(general, 'ben', 'for a narrow screen');
+  await messageAction(anna, 'for a narrow screen', 'Open thread');
   await aside(anna, 'Thread').getByLabel('Reply in thread').waitFor();
   for (const [name, viewport] of [['narrow', { width: 320, height: 640 }], ['zoomed', { width: 550, height: 360 }], ['phone', PHONE.viewport]]) {
     await anna.page.setViewportSize(viewport);

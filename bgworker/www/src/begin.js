@@ -5,6 +5,7 @@ import { t, tn } from './i18n.js';
 import { emit } from './socket.js';
 import { state, title } from './state.js';
 import { joinRoom, loadRooms } from './store.js';
+import { wordsOf } from './words.js';
 
 // ---- beginning something ------------------------------------------------------------
 
@@ -84,7 +85,7 @@ export function showHits(q, hits, goTo) {
           { class: 'grow' },
           h('strong', { dir: 'auto' }, m.userName ?? t('Unknown user')),
           h('small', {}, ` ${t('in {title}', { title: title(state.rooms.get(m.roomId) ?? {}) })}`),
-          h('span', { class: 'snippet', dir: 'auto' }, m.content),
+          h('span', { class: 'snippet', dir: 'auto' }, wordsOf(m.content)),
         ),
         h('time', { datetime: m.createdAt }, briefOf(m.createdAt)),
       ),

@@ -8,6 +8,7 @@ import { discard, resend } from './outbox.js';
 import { seenBy } from './receipts.js';
 import { membersOf, state } from './state.js';
 import { textOf } from './text.js';
+import { wordsOf } from './words.js';
 
 const KNOWN_TYPES = new Set(['text', 'system']);
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮'];
@@ -147,7 +148,9 @@ function quote(room, m, onQuote) {
   if (!m.replyTo) return null;
   const seq = seqOf(m.replyTo);
   const original = room.messages.get(seq);
-  const said = original?.deletedAt ? 'deleted' : original?.content.slice(0, 200);
+  const said = original?.deletedAt
+    ? t('Message deleted')
+    : original && wordsOf(original.content).slice(0, 200);
   const words = original ? `${original.userName ?? t('Unknown user')}: ${said}` : t('Earlier message');
   return h(
     'button',

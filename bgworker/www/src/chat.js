@@ -9,6 +9,7 @@ import { beginButtons, side } from './side.js';
 import { socket } from './socket.js';
 import { calling, isInFront, isMuted, listen, state } from './state.js';
 import { startStore } from './store.js';
+import { wordsOf } from './words.js';
 import { keepShell } from './worker.js';
 
 const PROVIDER_RETRY_MS = 5000;
@@ -87,7 +88,7 @@ function notify({ message }) {
   if (!message || message.senderId === state.me.id || isInFront()) return;
   // The room that is shown tells it itself.
   if (!location.hash.startsWith(`#/room/${message.roomId}`))
-    announce(`${message.userName}: ${message.content}`);
+    announce(`${message.userName}: ${wordsOf(message.content)}`);
   if (state.rooms.get(message.roomId)?.notifications?.level !== 'mentions') show(message);
 }
 
@@ -96,7 +97,7 @@ const notes = new Map(); // room id -> the last one, until its room is read
 function show({ roomId, seq, userName, content }) {
   if (globalThis.Notification?.permission !== 'granted' || isMuted(state.rooms.get(roomId))) return;
   try {
-    const note = new Notification(userName, { body: content, tag: roomId });
+    const note = new Notification(userName, { body: wordsOf(content), tag: roomId });
     note.onclick = () => {
       window.focus();
       goTo(roomId, seq);

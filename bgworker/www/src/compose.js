@@ -6,6 +6,7 @@ import { MentionOffer } from './mention.js';
 import { send } from './outbox.js';
 import { emit } from './socket.js';
 import { membersOf, state } from './state.js';
+import { wordsOf } from './words.js';
 
 const TYPING_AGAIN_MS = 1500;
 const KEEP_DRAFT_MS = 300;
@@ -90,7 +91,7 @@ export class Compose {
       h(
         'span',
         { dir: 'auto' },
-        t('Reply to {name}: {text}', { name: m.userName, text: m.content.slice(0, 80) }),
+        t('Reply to {name}: {text}', { name: m.userName, text: wordsOf(m.content).slice(0, 80) }),
       ),
       iconButton('close', t('Cancel reply'), () => this.replyTo(null)),
     );

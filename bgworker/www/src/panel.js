@@ -6,6 +6,7 @@ import { t, tn } from './i18n.js';
 import { loadPins, loadReplies, pin, seqOf } from './messages.js';
 import { listen, whyClosed } from './state.js';
 import { Walk } from './walk.js';
+import { wordsOf } from './words.js';
 
 // What both have: a heading, a way out, and the room's events.
 class Panel {
@@ -139,7 +140,7 @@ export class PinsPanel extends Panel {
   }
 
   row(m) {
-    const words = m.content || t('Message deleted');
+    const words = wordsOf(m.content) || t('Message deleted');
     return h(
       'li',
       {},

@@ -11,6 +11,7 @@ import { send } from './outbox.js';
 import { loadDelivered, markAllRead, markSeen } from './receipts.js';
 import { isInFront, listen, state, title, whyClosed } from './state.js';
 import { loadMembers, roomsKnown } from './store.js';
+import { wordsOf } from './words.js';
 
 const RETRY_MS = 2000;
 const NARROW = '(max-width: 64rem)'; // as in chat.css
@@ -297,7 +298,8 @@ export class RoomView {
   // Once a frame: a burst of a thousand messages is drawn once.
   onMessages({ message, changed }) {
     if (changed) this.stale.add(changed);
-    if (message && message.senderId !== state.me.id) announce(`${message.userName}: ${message.content}`);
+    if (message && message.senderId !== state.me.id)
+      announce(`${message.userName}: ${wordsOf(message.content)}`);
     nextFrame(this.jobs.draw);
   }
 

@@ -4,6 +4,7 @@ import { avatar, briefOf, h, replace, rove } from './dom.js';
 import { atMostEvery, nextFrame, setText } from './frame.js';
 import { icon } from './icons.js';
 import { calling, isMuted, listen, state, title } from './state.js';
+import { wordsOf } from './words.js';
 
 const AGAIN_MS = 200; // in a burst of messages the list is drawn so often
 
@@ -22,7 +23,8 @@ function snippet(room) {
   if (!m) return t('No messages yet');
   if (m.deletedAt) return t('Message deleted');
   const who = m.senderId === state.me.id ? t('You') : (m.userName ?? t('Unknown user'));
-  return room.kind === 'direct' && m.senderId !== state.me.id ? m.content : `${who}: ${m.content}`;
+  const said = wordsOf(m.content);
+  return room.kind === 'direct' && m.senderId !== state.me.id ? said : `${who}: ${said}`;
 }
 
 export function dot(userId) {

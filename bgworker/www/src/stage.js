@@ -20,14 +20,17 @@ const LEAST_PX = 130; // tiles that would be smaller are this wide, and one scro
 
 const FEWEST_ON_PAGE = 9; // in a smaller box one scrolls
 const MOST_ON_PAGE = 25;
+const LEAST_IN_CORNER_PX = 80; // where one does not scroll
 const PAGER_PX = 52; // below the tiles, where there are several pages
 
-// How many tiles of the least size fit into a box, within these limits.
-function perPage(width, height) {
-  const columns = Math.floor((width + GAP_PX) / (LEAST_PX + GAP_PX));
-  const rows = Math.floor((height + GAP_PX) / (LEAST_PX / WIDEST + NAME_PX + GAP_PX));
-  return Math.min(MOST_ON_PAGE, Math.max(FEWEST_ON_PAGE, columns * rows));
+// How many tiles of the least size fit into a box.
+function fitting(width, height, least) {
+  const columns = Math.floor((width + GAP_PX) / (least + GAP_PX));
+  const rows = Math.floor((height + GAP_PX) / (least / WIDEST + NAME_PX + GAP_PX));
+  return columns * rows;
 }
+
+const within = (least, n, most) => Math.min(most, Math.max(least, n));
 
 function layerFor(width) {
   const pixels = width * devicePixelRatio;
@@ -35,8 +38,8 @@ function layerFor(width) {
 }
 
 // The largest tile of a bearable shape of which n fit into a box.
-function sizeFor(n, width, height) {
-  let best = { width: LEAST_PX, height: LEAST_PX / WIDEST };
+function sizeFor(n, width, height, least) {
+  let best = { width: least, height: least / WIDEST };
   for (let columns = 1; columns <= n; columns++) {
     const rows = Math.ceil(n / columns);
     const cell = {
@@ -47,7 +50,7 @@ function sizeFor(n, width, height) {
       width: Math.min(cell.width, cell.height * WIDEST),
       height: Math.min(cell.height, cell.width / NARROWEST),
     };
-    if (tile.width >= LEAST_PX && tile.width * tile.height > best.width * best.height) best = tile;
+    if (tile.width >= least && tile.width * tile.height > best.width * best.height) best = tile;
   }
   return { width: best.width, height: best.height + NAME_PX };
 }
@@ -106,6 +109,7 @@ export class Stage {
           list === this.faces ? this.paginate() : list.childElementCount,
           list.clientWidth - 1,
           list.clientHeight - 1,
+          this.least,
         );
     if (isRow) this.showAll();
     list.style.setProperty('--tile-width', `${Math.floor(width)}px`);
@@ -126,12 +130,36 @@ export class Stage {
     return [...faces.filter((tile) => tile.hasHand), ...faces.filter((tile) => !tile.hasHand)];
   }
 
+  get isInCorner() {
+    return Boolean(this.node.closest('.corner'));
+  }
+
+  get least() {
+    return this.isInCorner ? LEAST_IN_CORNER_PX : LEAST_PX;
+  }
+
+  // The corner has no pages: it shows whoever speaks, and as many others as have room.
+  showFitting() {
+    const speaker = this.tiles.get(this.speaker);
+    const rank = (tile) => (tile === speaker ? 0 : tile.isOwn ? 2 : 1);
+    const faces = this.inOrder().sort((a, b) => rank(a) - rank(b));
+    const { clientWidth, clientHeight } = this.faces;
+    const most = within(1, fitting(clientWidth, clientHeight, LEAST_IN_CORNER_PX), MOST_ON_PAGE);
+    faces.forEach((tile, i) => {
+      tile.node.hidden = i >= most;
+    });
+    this.pager.hidden = true;
+    return Math.min(most, faces.length);
+  }
+
   // Shows the tiles of the current page and hides the others; hidden tiles are out of view, so their cameras are paused.
   // Result: how many are shown.  The room for the pager is always subtracted: its own appearance must not change the result.
   paginate() {
+    if (this.isInCorner) return this.showFitting();
     const faces = this.inOrder();
     const { clientWidth, clientHeight } = this.faces;
-    const most = perPage(clientWidth, clientHeight - (this.pager.hidden ? PAGER_PX : 0));
+    const room = fitting(clientWidth, clientHeight - (this.pager.hidden ? PAGER_PX : 0), LEAST_PX);
+    const most = within(FEWEST_ON_PAGE, room, MOST_ON_PAGE);
     this.pages = Math.max(1, Math.ceil(faces.length / most));
     this.page = Math.min(this.page, this.pages - 1);
     const from = this.page * most;
@@ -158,7 +186,7 @@ export class Stage {
   // Wherever the focus is, unless something else scrolls or takes input there.
   turnByKey(event) {
     const step = { PageDown: 1, PageUp: -1 }[event.key];
-    if (!step || this.pager.hidden || !this.node.offsetParent || this.node.closest('.corner')) return;
+    if (!step || this.pager.hidden || !this.node.offsetParent || this.isInCorner) return;
     if (document.querySelector('dialog[open]') || event.target.closest?.('input, textarea, select, .panel'))
       return;
     event.preventDefault();
@@ -285,6 +313,7 @@ export class Stage {
     if (participantId && !this.tiles.get(participantId)?.isOwn) {
       this.speaker = participantId;
       if (this.isSpeakerView) this.putInFront();
+      else if (this.isInCorner) this.layOut(this.faces);
     }
     for (const [id, tile] of this.tiles) tile.node.classList.toggle('speaking', id === participantId);
   }
