@@ -143,7 +143,7 @@ uninstall-programs:
 # Bundled by npm's esbuild into files that need no network, beside the programs.  Without npm GET / finds nothing.
 WWW = build/www/index.html
 REFERENCE = docs/openapi.yaml docs/asyncapi.yaml
-$(WWW): $(wildcard bgworker/www/src/* bgworker/www/lang/* bgworker/www/reference/*) bgworker/www/shell.mjs $(REFERENCE) clients/js/src/uuid.js clients/js/src/red.js clients/js/tools/typescript.mjs bgworker/www/build bgworker/www/package-lock.json
+$(WWW): $(wildcard bgworker/www/src/* bgworker/www/lang/* bgworker/www/reference/*) bgworker/www/shell.mjs $(REFERENCE) $(wildcard clients/js/src/*.js) clients/js/tools/typescript.mjs bgworker/www/build bgworker/www/package-lock.json
 	@bgworker/www/build $(@D)
 
 .PHONY: www install-www uninstall-www dist

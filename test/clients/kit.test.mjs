@@ -12,13 +12,13 @@ const require = createRequire(import.meta.url);
 const { FakeHandler } = require('mediasoup-client/lib/handlers/FakeHandler');
 const fakeParameters = require('mediasoup-client/lib/test/fakeParameters');
 
-let cluster, kit, Client, RtError, tokens;
+let cluster, kit, Client, RtError, Session, tokens;
 const open = new Set();
 const ways = new Set();
 
 before(async () => {
   kit = await install();
-  ({ Client, RtError } = await kit.load());
+  ({ Client, RtError, Session } = await kit.load());
   cluster = await Cluster.start({ 'rt.meeting_grace': '20s', 'rt.presence_grace': '100ms' });
   tokens = await cluster.tokens('alice', 'bob', 'carol');
 });
@@ -130,6 +130,31 @@ describe('signing in', () => {
     await until(() => asked > 1 && client.state.status === 'connected', 'it is back with another token');
     assert.equal((await client.call('getMe')).data.id, 'bob');
     tokens.bob = await cluster.token('bob');
+  });
+
+  test('a session alone: signs in, calls, asks ahead, pages, is taken over by a client, and says when it has ended', async () => {
+    const session = new Session({ url: `${cluster.url}/` });
+    const heard = [];
+    const ended = new Promise((resolve) => { session.on('ended', resolve); });
+    session.on('token', (token) => heard.push(token));
+    assert.equal((await session.login({ username: 'alice', password: 'alice-password' })).id, 'alice');
+    assert.deepEqual(heard, [session.token]);
+    for (let i = 0; i < 3; i++) await cluster.room(`Paged ${i}`, 'alice');
+    const names = [];
+    for await (const page of session.pages('listRooms', { query: { limit: 1 } })) names.push(...page.map(({ name }) => name));
+    for (let i = 0; i < 3; i++) assert.equal(names.filter((name) => name === `Paged ${i}`).length, 1, names.join());
+    session.ahead('getMe');
+    assert.equal((await session.call('getMe')).data.id, 'alice');
+    await assert.rejects(session.call('getMe', { token: null }), { code: 'unauthorized', status: 401 });
+    const client = make(undefined, { session, token: undefined, url: undefined });
+    await client.connect();
+    assert.equal(client.user.id, 'alice');
+    assert.equal(client.session, session);
+    await cluster.sql("SELECT rt.revoke_sessions('alice')");
+    await assert.rejects(until(async () => { await session.call('getMe'); return false; }, 'it is refused'), { code: 'unauthorized' });
+    assert.equal((await ended).code, 'unauthorized');
+    await until(() => client.state.status === 'signed-out', 'the client knows it');
+    tokens.alice = await cluster.token('alice');
   });
 
   test('a session that is revoked: signed out, and why', async () => {

@@ -57,7 +57,7 @@ async function compile(module, sources) {
 
 // A line below "@ts-expect-error" must be an error, any other must be none.
 const CHAT = `
-import { Client, RtError, type Message } from '@pg-rt/client';
+import { Client, RtError, Session, type Message } from '@pg-rt/client';
 
 const client = new Client({ url: 'http://localhost:4501', getToken: async () => 'token' });
 export async function main(): Promise<void> {
@@ -103,6 +103,15 @@ export async function main(): Promise<void> {
     // @ts-expect-error there is no such code
     if (error instanceof RtError && error.code === 'teapot') console.log(error);
   }
+  const session: Session = client.session;
+  session.on('ended', ({ code }) => console.log(code));
+  session.ahead('listMessages', { params: { roomId: '1' }, query: { limit: 50 } });
+  const rooms: string[] = [];
+  for await (const page of session.pages('listRooms')) rooms.push(...page.map(({ id }) => id));
+  const user = await new Session({ url: 'http://localhost:4501' }).login({ username: 'alice', password: 'secret', code: '123456' });
+  console.log(user.name, (await session.call('getMe', { token: 'another' })).data.id, rooms.length);
+  // @ts-expect-error a meeting is named
+  await session.call('getMeeting', { token: 'another' });
   const meeting = client.meeting('1');
   await meeting.join({ password: 'sesame', receive: ({ source }) => source !== 'screen' });
   const [track] = (await navigator.mediaDevices.getUserMedia({ audio: true })).getTracks();

@@ -1,11 +1,10 @@
 // One's own account: password, second factor, sessions.
 import { encode } from 'uqr';
-import { providedSession, rest } from './api.js';
+import { call, providedSession } from './api.js';
 import { ask, avatar, backLink, guarded, h, replace, toast, whenOf } from './dom.js';
 import { t } from './i18n.js';
 import { setBlocked } from './more.js';
 
-const FACTOR = '/api/users/me/two-factor';
 const SVG = 'http://www.w3.org/2000/svg';
 
 const button = (words, work, props) =>
@@ -27,7 +26,7 @@ function changePassword() {
   return ask(t('Change password'), fields, t('Change'), async ({ old, fresh, again }) => {
     if (fresh !== again) throw new Error(t("The new passwords aren't the same."));
     try {
-      await rest('PUT', '/api/users/me/password', { old, new: fresh });
+      await call('changePassword', { body: { old, new: fresh } });
     } catch (error) {
       throw error.code === 'wrong_password' ? new Error(t('Wrong password.')) : error;
     }
@@ -55,7 +54,7 @@ function qrCode(text) {
 const isWrongCode = ({ code, message }) => code === 'bad_request' && /wrong code/i.test(message);
 
 async function turnOn(redraw) {
-  const { data } = await rest('POST', FACTOR);
+  const { data } = await call('startTwoFactor');
   const about = [
     h('p', {}, t('Scan this with your authenticator app, then type the code that it shows.')),
     qrCode(data.uri),
@@ -84,7 +83,8 @@ async function turnOn(redraw) {
     t('Turn on'),
     async ({ code }) => {
       try {
-        codes = (await rest('PUT', FACTOR, { code: code.replaceAll(' ', '') })).data.recoveryCodes;
+        const body = { code: code.replaceAll(' ', '') };
+        codes = (await call('confirmTwoFactor', { body })).data.recoveryCodes;
       } catch (error) {
         throw isWrongCode(error)
           ? new Error(t("Wrong code. Check that your device's clock is right."))
@@ -129,7 +129,7 @@ function turnOff(redraw) {
   };
   return ask(t('Turn off two-factor sign-in?'), fields, t('Turn off'), async ({ password }) => {
     try {
-      await rest('DELETE', FACTOR, { password });
+      await call('endTwoFactor', { body: { password } });
     } catch (error) {
       throw error.code === 'wrong_password' ? new Error(t('Wrong password.')) : error;
     }
@@ -157,7 +157,7 @@ function deviceOf(userAgent) {
 
 function sessionRow(one, redraw) {
   const end = async () => {
-    await rest('DELETE', `/api/users/me/sessions/${encodeURIComponent(one.id)}`);
+    await call('endSession', { params: { sessionId: one.id } });
     redraw();
   };
   const device = deviceOf(one.userAgent);
@@ -202,7 +202,7 @@ function blockedRow(who, redraw) {
 function endOthers(sessions, redraw) {
   return ask(t('End all other sessions?'), {}, t('End'), async () => {
     for (const { id, current } of sessions)
-      if (!current) await rest('DELETE', `/api/users/me/sessions/${encodeURIComponent(id)}`);
+      if (!current) await call('endSession', { params: { sessionId: id } });
     redraw();
   });
 }
@@ -215,9 +215,9 @@ export function openAccount(view) {
 
   async function draw() {
     const [{ data: me }, { data: sessions }, { data: blocked }] = await Promise.all([
-      rest('GET', '/api/users/me'),
-      rest('GET', '/api/users/me/sessions'),
-      rest('GET', '/api/users/me/blocks'),
+      call('getMe'),
+      call('listSessions'),
+      call('listBlocks'),
     ]);
     if (isClosed) return;
     const redraw = () => guarded(draw);

@@ -1,5 +1,5 @@
 // Behind the glass: the server's figures as they change, for administrators.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { chart } from './chart.js';
 import { ask, backLink, guarded, h, iconButton, keepFocus, replace, timeOf } from './dom.js';
 
@@ -167,10 +167,10 @@ export function openAdmin(view) {
   let timer;
   let over = false;
 
-  async function act(question, method, path) {
+  async function act(question, name, params) {
     if (!(await ask(question, {}, 'Yes'))) return;
     await guarded(async () => {
-      await rest(method, path);
+      await call(name, { params });
       await look();
     });
   }
@@ -178,11 +178,11 @@ export function openAdmin(view) {
   const actions = {
     disconnect: ({ userId }) =>
       iconButton('close', `Disconnect ${userId}`, () =>
-        act(`Disconnect ${userId}?`, 'DELETE', `/api/admin/users/${encodeURIComponent(userId)}/connections`),
+        act(`Disconnect ${userId}?`, 'disconnectUser', { userId }),
       ),
     end: ({ meetingId, title }) =>
       iconButton('close', `End ${title}`, () =>
-        act(`End the meeting “${title}” for everyone?`, 'POST', `/api/admin/meetings/${meetingId}/end`),
+        act(`End the meeting “${title}” for everyone?`, 'endAnyMeeting', { meetingId }),
       ),
   };
 
@@ -200,7 +200,7 @@ export function openAdmin(view) {
     clearTimeout(timer);
     try {
       const started = performance.now();
-      const { data } = await rest('GET', '/api/admin/stats');
+      const { data } = await call('getStats');
       if (over) return;
       data.answerMs = performance.now() - started;
       problem.textContent = '';

@@ -1,34 +1,40 @@
-// REST, and who is signed in.  What is refused is an Error that has the contract's `code`.
+// Who is signed in: the kit's session, and what the page keeps of it.  What is refused is an RtError, which has the contract's `code`.
+import { RtError } from '../../../clients/js/src/errors.js';
+import { Session } from '../../../clients/js/src/session.js';
 import { forgetKept } from './disk.js';
 import { t, tn } from './i18n.js';
 import { PROFILE } from './profile.js';
+
+export { isTransient } from '../../../clients/js/src/errors.js';
 
 const KEY = `rt-token${PROFILE}`;
 const PROVIDED = `rt-oidc${PROFILE}`; // beside a token of an identity provider: how to get the next one
 const ME = `rt-me${PROFILE}`; // who is signed in, for when the server can't be asked
 const NOTICE = `rt-notice${PROFILE}`;
 export const BASE = new URL('.', document.baseURI); // a proxy may serve us under a path of its own
-const RENEW_RETRY_MS = 30_000;
-const FRESH_MS = 10_000; // a token that is refused so soon after it was made is not made again
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const ANSWER_MS = 15_000;
 const GUEST = 'rt-guest-'; // and a meeting's id: the token of its guest, in this tab
-let token = localStorage.getItem(KEY);
 let guestOf = null; // the meeting
-let madeAt = 0;
-let refresh;
+
+export const session = new Session({
+  url: BASE.href,
+  token: localStorage.getItem(KEY) ?? undefined,
+  async refresh(old) {
+    if (guestOf) return undefined;
+    if (!providedSession()) return (await session.call('refreshToken', { token: old })).token;
+    const { renew } = await import('./oidc.js');
+    return renew(old);
+  },
+});
+session.on('token', (token) => {
+  if (token && !guestOf) localStorage.setItem(KEY, token);
+});
+session.on('ended', () => {
+  if (guestOf) leaveAsGuest(guestOf).then(() => location.reload());
+  else endSession();
+});
 
 export function failure(error) {
-  return Object.assign(new Error(error?.message ?? t("Can't reach the server")), {
-    code: error?.code ?? 'unavailable',
-  });
-}
-
-// The server could not be asked, or wants to be asked later.
-export const isTransient = ({ code }) => code === 'unavailable' || code === 'rate_limited';
-
-export function currentToken() {
-  return token;
+  return new RtError(error ?? { code: 'unavailable', message: t("Can't reach the server") });
 }
 
 // In this tab, and in no other has somebody signed out.
@@ -40,66 +46,27 @@ export function knownMe() {
 }
 
 async function askMe() {
-  const { data } = await rest('GET', '/api/users/me');
+  const { data } = await call('getMe');
   if (isSignedIn()) localStorage.setItem(ME, JSON.stringify(data));
   return data;
 }
 
-// ---- tokens, and their renewal -----------------------------------------------------
+// ---- sessions of an identity provider ----------------------------------------------
 
-function keep({ token: made, expiresAt }) {
-  token = made;
-  madeAt = Date.now();
-  localStorage.setItem(KEY, token);
-  renewAfter((new Date(expiresAt) - Date.now()) / 2);
-}
-
-// `session` says how to get the next one; what is secret in it is kept by oidc.js.
-export function keepProvided(made, session) {
-  localStorage.setItem(PROVIDED, JSON.stringify(session));
-  keep({ token: made, expiresAt: session.expiresAt });
-}
+// `provided` says how to get the next token; what is secret in it is kept by oidc.js.
+export const keepProvided = (provided) => localStorage.setItem(PROVIDED, JSON.stringify(provided));
 
 export function providedSession() {
-  const session = localStorage.getItem(PROVIDED);
-  return session && JSON.parse(session);
-}
-
-function renewAfter(ms) {
-  clearTimeout(refresh);
-  refresh = setTimeout(() => renew().catch(onNotRenewed), Math.min(ms, LONGEST_TIMER_MS));
-}
-
-// What a provider does not renew is good until it ends.
-function onNotRenewed({ code }) {
-  const session = providedSession();
-  if (code === 'unavailable') renewAfter(RENEW_RETRY_MS);
-  else if (session) refresh = setTimeout(endSession, new Date(session.expiresAt) - Date.now());
-}
-
-async function renew() {
-  if (!providedSession()) keep(await rest('POST', '/auth/refresh'));
-  else await import('./oidc.js').then(({ renew: renewProvided }) => renewProvided());
-}
-
-// A token of a provider may have ended while the machine slept.  Result: whether there is another one now.
-export async function renewRefused() {
-  if (!providedSession() || Date.now() - madeAt < FRESH_MS) return false;
-  try {
-    await renew();
-    return true;
-  } catch (error) {
-    if (error.code === 'unavailable') throw error;
-    return false;
-  }
+  const provided = localStorage.getItem(PROVIDED);
+  return provided && JSON.parse(provided);
 }
 
 // ---- guests of a meeting -----------------------------------------------------------
 
-export function becomeGuest(meetingId, made, user) {
+export function becomeGuest(meetingId, token, user) {
   guestOf = meetingId;
-  token = made;
-  sessionStorage.setItem(GUEST + meetingId, JSON.stringify({ made, user }));
+  session.set(token, { prolong: false });
+  sessionStorage.setItem(GUEST + meetingId, JSON.stringify({ made: token, user }));
 }
 
 // Who the tab was as a guest of that meeting, if that is still good.
@@ -109,7 +76,7 @@ export async function guestAgain(meetingId) {
   const { made, user } = JSON.parse(known);
   becomeGuest(meetingId, made, user);
   try {
-    await ask('GET', `/api/meetings/${meetingId}`, undefined, made);
+    await session.call('getMeeting', { params: { meetingId }, token: made });
     return user;
   } catch {
     await leaveAsGuest(meetingId);
@@ -118,83 +85,37 @@ export async function guestAgain(meetingId) {
 }
 
 export async function leaveAsGuest(meetingId) {
-  await ask('POST', '/auth/logout', undefined, token).catch(() => {});
+  await session.logout();
   sessionStorage.removeItem(GUEST + meetingId);
   guestOf = null;
-  token = null;
 }
 
 // ---- requests ------------------------------------------------------------------------
 
-async function ask(method, path, body, bearer) {
-  let response;
+const isUnanswered = (error) =>
+  !(error instanceof RtError) || (error.code === 'unavailable' && error.status >= 500);
+
+// An operation of REST by its name in openapi.yaml.  With `token` as that user or, where it is null, as nobody yet.
+export async function call(name, options) {
   try {
-    response = await fetch(new URL(path.slice(1), BASE), {
-      method,
-      headers: {
-        ...(bearer && { authorization: `Bearer ${bearer}` }),
-        ...(body && { 'content-type': 'application/json' }),
-      },
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-  } catch {
-    throw failure();
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!answer.success) throw Object.assign(failure(answer.error), { answer });
-  return answer;
-}
-
-// What is wanted in a moment is asked for while the part of the page that wants it is loaded.
-const early = new Map(); // path -> promise
-export function askEarly(path) {
-  const answer = ask('GET', path, undefined, token);
-  answer.catch(() => {}); // told to whoever takes it
-  early.set(path, answer);
-}
-
-function takeEarly(method, path) {
-  const answer = method === 'GET' && early.get(path);
-  early.delete(path);
-  return answer;
-}
-
-export async function rest(method, path, body) {
-  try {
-    return await (takeEarly(method, path) || ask(method, path, body, token));
+    return await session.call(name, options);
   } catch (error) {
-    if (error.code !== 'unauthorized' || path === '/auth' || path.endsWith('/guests')) throw error;
-    if (await renewRefused()) return ask(method, path, body, token);
-    if (guestOf) leaveAsGuest(guestOf).then(() => location.reload());
-    else endSession();
-    throw error;
+    throw isUnanswered(error) ? failure() : error;
   }
 }
 
 // Whose a token is that is not kept yet.
-export const tokenOf = async (made) => (await ask('GET', '/api/users/me', undefined, made)).data;
+export const tokenOf = async (token) => (await call('getMe', { token })).data;
 
-// A list, page by page.
-export async function* pages(path) {
-  let cursor = null;
-  do {
-    const query = new URLSearchParams({ limit: 200, ...(cursor && { cursor }) });
-    const { data, nextCursor } = await rest('GET', `${path}?${query}`);
-    yield data;
-    cursor = nextCursor;
-  } while (cursor);
-}
-
-export async function all(path) {
+export async function all(name, options) {
   const items = [];
-  for await (const page of pages(path)) items.push(...page);
+  for await (const page of session.pages(name, options)) items.push(...page);
   return items;
 }
 
 // The id of the user with that name, to the letter; undefined if there is none.
 async function idOf(username) {
-  const { data } = await rest('GET', `/api/users?q=${encodeURIComponent(username)}&limit=200`);
+  const { data } = await call('findUsers', { query: { q: username, limit: 200 } });
   return data.find((one) => one.username.toLowerCase() === username.toLowerCase())?.id;
 }
 
@@ -211,24 +132,31 @@ export async function findUsers(...usernames) {
   return ids;
 }
 
-// `code` is of an authenticator, where the server has asked for one: then the error's answer has `twoFactor`.
+// ---- in and out ----------------------------------------------------------------------
+
+// `code` is of an authenticator, where the server has asked for one: then the error has `twoFactor`.
 export async function signIn(username, password, code) {
-  keep(await rest('POST', '/auth', { username, password, code }));
+  try {
+    await session.login({ username, password, code });
+  } catch (error) {
+    throw isUnanswered(error) ? failure() : error;
+  }
   return askMe();
 }
 
+// A session of ours begins its time anew with each page.
 export async function resume() {
-  const session = providedSession();
-  if (session) renewAfter((new Date(session.expiresAt) - Date.now()) / 2);
-  else await renew();
+  if (!providedSession() && !(await session.renew().catch(() => true))) {
+    endSession();
+    throw failure({ code: 'unauthorized', message: '' });
+  }
   return askMe();
 }
 
 // The server ends the session, whoever else has the token.  Other tabs of the profile hear of it, and are signed out too.
 export async function signOut() {
-  if (localStorage.getItem(PROVIDED))
-    await import('./oidc.js').then(({ revoke }) => revoke()).catch(() => {});
-  else await ask('POST', '/auth/logout', undefined, token).catch(() => {});
+  if (!localStorage.getItem(PROVIDED)) await session.logout();
+  else await import('./oidc.js').then(({ revoke }) => revoke()).catch(() => {});
   forgetSession();
 }
 
@@ -253,5 +181,5 @@ export function takeNotice() {
 }
 
 addEventListener('storage', ({ key, newValue }) => {
-  if (key === KEY && !newValue && token) location.reload();
+  if (key === KEY && !newValue && session.token) location.reload();
 });

@@ -1,5 +1,5 @@
 // Starts the page: whoever is signed in gets the application, whoever is not the form to do that.
-import { askEarly, currentToken, guestAgain, knownMe, resume, takeNotice } from './api.js';
+import { guestAgain, knownMe, resume, session, takeNotice } from './api.js';
 import { load } from './i18n.js';
 import { showLogin } from './login.js';
 import { returned } from './returned.js';
@@ -30,10 +30,10 @@ function hurry() {
   const parts = document.querySelector('[data-later]')?.dataset.later ?? '';
   for (const href of parts.split(' ').filter(Boolean))
     document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }));
-  if (returned || !currentToken()) return;
+  if (returned || !session.token) return;
   const room = /^#\/room\/(\d+)$/.exec(location.hash)?.[1];
-  askEarly('/api/chat/rooms?limit=200');
-  if (room) askEarly(`/api/chat/rooms/${room}/msgs?limit=50`);
+  session.ahead('listRooms', { query: { limit: 200 } });
+  if (room) session.ahead('listMessages', { params: { roomId: room }, query: { limit: 50 } });
 }
 
 // Who was signed in before need not wait for the answer; a session that has ended says so then.
@@ -48,7 +48,7 @@ async function goOn() {
   return known ?? answer;
 }
 
-if (returned || currentToken()) {
+if (returned || session.token) {
   // The words first: a browser asks for six things at once, and needs all that hurry() asks for before the rest.
   const words = load();
   const going = goOn();

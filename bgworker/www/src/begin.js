@@ -1,5 +1,5 @@
 // The dialogs that begin something: a room, a conversation, a meeting; what a search has found; one's status.
-import { findUsers, rest } from './api.js';
+import { call, findUsers } from './api.js';
 import { ask, avatar, briefOf, h, openDialog, toast } from './dom.js';
 import { t, tn } from './i18n.js';
 import { emit } from './socket.js';
@@ -35,7 +35,7 @@ export function newRoom() {
   return ask(t('New room'), fields, t('Create'), async ({ name, members }) => {
     const names = members.split(',').map((one) => one.trim());
     const memberIds = await findUsers(...names.filter(Boolean));
-    const made = await rest('POST', '/api/chat/rooms', { kind: 'group', name, memberIds });
+    const made = await call('createRoom', { body: { kind: 'group', name, memberIds } });
     await enter(made.data.id);
     tellInvited(made);
   });
@@ -45,7 +45,7 @@ export function newDirect() {
   const fields = { who: { label: t('Username'), required: true } };
   return ask(t('New direct message'), fields, t('Open'), async ({ who }) => {
     const memberIds = await findUsers(who.trim());
-    const made = await rest('POST', '/api/chat/rooms', { kind: 'direct', memberIds });
+    const made = await call('createRoom', { body: { kind: 'direct', memberIds } });
     await enter(made.data.id);
     tellInvited(made);
   });
@@ -60,7 +60,7 @@ export function newMeeting() {
   };
   return ask(t('New meeting'), fields, t('Create'), async ({ title: name, password, guests, lobby }) => {
     const wanted = { title: name, password: password || undefined, access: 'anyone', guests, lobby };
-    const { data } = await rest('POST', '/api/meetings', wanted);
+    const { data } = await call('createMeeting', { body: wanted });
     location.hash = `#/meeting/${data.id}`;
   });
 }

@@ -1,7 +1,7 @@
 // The media of one meeting: what we send, what we receive.  mediasoup-client does WebRTC, this module its signalling.
 import { t } from './i18n.js';
 import { Device } from 'mediasoup-client';
-import { rest } from './api.js';
+import { call } from './api.js';
 import { delay } from './delay.js';
 import { emit, socket } from './socket.js';
 import { sendingRed, withRed } from '../../../clients/js/src/red.js';
@@ -147,7 +147,7 @@ export class Call {
   // Credentials for a TURN server expire, and a new way through it needs some that are good.
   async renewIceServers(transport) {
     if (this.ice.iceServers.length === 0) return;
-    const { data } = await rest('GET', `/api/meetings/${this.meetingId}/webrtc-config`);
+    const { data } = await call('getWebrtcConfig', { params: { meetingId: this.meetingId } });
     this.ice = { iceServers: data.iceServers, iceTransportPolicy: data.iceTransportPolicy };
     await transport.updateIceServers({ iceServers: data.iceServers });
   }
@@ -228,7 +228,7 @@ export class Call {
 
   // What the others send now; for after a time in which events were missed.
   async refresh() {
-    const { data } = await rest('GET', `/api/meetings/${this.meetingId}/participants`);
+    const { data } = await call('listParticipants', { params: { meetingId: this.meetingId } });
     const there = new Set(
       data.flatMap((participant) => participant.producers.map((producer) => producer.producerId)),
     );

@@ -1,6 +1,6 @@
 // Once somebody is signed in: the frame around the views, and which view the address names.
 import { t } from './i18n.js';
-import { endSession, renewRefused } from './api.js';
+import { endSession, session } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { nextFrame } from './frame.js';
 import { RoomView } from './room.js';
@@ -13,6 +13,7 @@ import { wordsOf } from './words.js';
 import { keepShell } from './worker.js';
 
 const PROVIDER_RETRY_MS = 5000;
+const MOST_REFUSALS = 3;
 
 const callPlace = h('section', { class: 'call', 'aria-label': t('Call'), hidden: true });
 let current = { close() {} }; // the view
@@ -130,9 +131,11 @@ function askToNotify() {
 // ---- refused -----------------------------------------------------------------------
 
 // The library does not come back by itself from what the server has refused.
+let refusals = 0; // since the last connection
+
 async function onRefused() {
   try {
-    if (await renewRefused()) socket.connect();
+    if (refusals++ < MOST_REFUSALS && (await session.renew())) socket.connect();
     else endSession();
   } catch {
     setTimeout(onRefused, PROVIDER_RETRY_MS); // the provider can't be reached
@@ -173,6 +176,9 @@ export function start(root, me) {
   });
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
+  socket.on('connect', () => {
+    refusals = 0;
+  });
   socket.on('connect_error', ({ data }) => data?.code === 'unauthorized' && onRefused());
   startShortcuts();
   startStore(me);

@@ -1,6 +1,6 @@
 // A guest: somebody with the link of a meeting, and no account.  The token is good for that meeting alone, and is kept by the
 // tab alone, so that it neither signs anybody out nor outlives the visit.
-import { becomeGuest, leaveAsGuest, rest } from './api.js';
+import { becomeGuest, call, leaveAsGuest } from './api.js';
 import { brand, h, replace, toast } from './dom.js';
 import { t } from './i18n.js';
 import { openMeeting } from './meeting.js';
@@ -39,8 +39,8 @@ export function guestForm(meetingId, done) {
     problem.textContent = '';
     button.disabled = true;
     try {
-      const wanted = { name: name.value, password: password.value || undefined };
-      const { token, user } = await rest('POST', `/api/meetings/${meetingId}/guests`, wanted);
+      const body = { name: name.value, password: password.value || undefined };
+      const { token, user } = await call('createGuest', { params: { meetingId }, body, token: null });
       becomeGuest(meetingId, token, user);
       done(user);
     } catch (error) {

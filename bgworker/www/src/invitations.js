@@ -1,5 +1,5 @@
 // Invitations to rooms, where the server lets strangers only invite (rt.may_add_users): a list with what one can answer.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { announce, ask, avatar, guarded, h, keepFocus, replace, rove } from './dom.js';
 import { t } from './i18n.js';
 import { changed, listen, state } from './state.js';
@@ -22,7 +22,7 @@ async function load() {
   let data;
   do {
     seen = changes;
-    ({ data } = await rest('GET', '/api/users/me/invitations'));
+    ({ data } = await call('listInvitations'));
   } while (seen !== changes);
   state.invitations = new Map(data.map((one) => [one.roomId, one]));
   changed('invitations');
@@ -59,10 +59,8 @@ async function answer(roomId, work) {
   }
 }
 
-const path = (roomId, more = '') => `/api/users/me/invitations/${roomId}${more}`;
-
 async function accept({ roomId }) {
-  await answer(roomId, () => rest('POST', path(roomId, '/accept')));
+  await answer(roomId, () => call('acceptInvitation', { params: { roomId } }));
   await loadRooms();
   await joinRoom(roomId);
   location.hash = `#/room/${roomId}`;
@@ -74,7 +72,7 @@ function decline(invitation) {
     t('Decline the invitation to “{title}”?', { title: nameOf(invitation) }),
     {},
     t('Decline'),
-    () => answer(roomId, () => rest('DELETE', path(roomId))),
+    () => answer(roomId, () => call('declineInvitation', { params: { roomId } })),
     h('p', {}, t("You can't be invited to it again.")),
   );
 }

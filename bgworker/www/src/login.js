@@ -44,7 +44,7 @@ export function showLogin(root, { done, problem = '', meetingId, doneAsGuest }) 
 
   function tell(failure) {
     const isCode = !code.node.hidden;
-    if (failure.answer?.twoFactor === 'required') askForCode();
+    if (failure.twoFactor === 'required') askForCode();
     else if (failure.code === 'unauthorized')
       error.textContent = isCode ? t('Wrong code.') : t('Wrong username or password.');
     else error.textContent = failure.message;

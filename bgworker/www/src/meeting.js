@@ -3,7 +3,7 @@
 // The call one is in has a place of its own beside the view.  It fills the view's place at its address, and goes on in a
 // corner everywhere else, until somebody leaves by the button or the meeting ends.
 import { t } from './i18n.js';
-import { rest } from './api.js';
+import { call as ask } from './api.js';
 import { Admission } from './admission.js';
 import { clearToast, h, replace, toast } from './dom.js';
 import { openLobby } from './lobby.js';
@@ -65,7 +65,7 @@ export function openMeeting(view, place, id) {
   let isWaiting = false;
 
   async function start() {
-    const { data: meeting } = await rest('GET', `/api/meetings/${id}`);
+    const { data: meeting } = await ask('getMeeting', { params: { meetingId: id } });
     know(meeting);
     if (isLeft) return;
     if (meeting.status === 'ended') throw Object.assign(new Error(), { code: 'gone' });

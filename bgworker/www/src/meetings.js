@@ -1,7 +1,7 @@
 // The meetings one can go to: those that run, and those that were announced.  The server tells nobody but those in a
 // meeting when it begins or ends, so the list is asked for again when somebody looks.
 import { t } from './i18n.js';
-import { rest } from './api.js';
+import { call } from './api.js';
 import { h, replace, rove, whenOf } from './dom.js';
 import { icon } from './icons.js';
 import { isInFront, listen, changed, state } from './state.js';
@@ -19,7 +19,7 @@ function isOffered(meeting) {
 }
 
 export async function loadMeetings() {
-  const { data } = await rest('GET', '/api/meetings?limit=50');
+  const { data } = await call('listMeetings', { query: { limit: 50 } });
   for (const meeting of data) know(meeting);
 }
 
@@ -35,7 +35,7 @@ const asked = new Set();
 export function statusOf(id) {
   if (!state.meetings.has(id) && !asked.has(id)) {
     asked.add(id);
-    rest('GET', `/api/meetings/${id}`).then(
+    call('getMeeting', { params: { meetingId: id } }).then(
       ({ data }) => know(data),
       (error) => error.code === 'not_found' && know({ id, status: 'ended', title: '' }),
     );

@@ -1,6 +1,6 @@
 // Who is in a room: looking, adding, removing, renaming, leaving.
 import { t } from './i18n.js';
-import { findUsers, rest } from './api.js';
+import { call, findUsers } from './api.js';
 import { tellInvited } from './begin.js';
 import { ask, avatar, guarded, h, iconButton, openDialog } from './dom.js';
 import { lastSeen } from './presence.js';
@@ -10,12 +10,11 @@ import { loadMembers, loadRooms } from './store.js';
 
 const ROLES = ['member', 'admin'];
 
-const path = (id, ...more) => ['/api/chat/rooms', id, ...more].join('/');
-
 function add(id) {
   const fields = { who: { label: t('Username'), required: true } };
   return ask(t('Add member'), fields, t('Add'), async ({ who }) => {
-    tellInvited(await rest('POST', path(id, 'members'), { userIds: await findUsers(who.trim()) }));
+    const userIds = await findUsers(who.trim());
+    tellInvited(await call('addMembers', { params: { roomId: id }, body: { userIds } }));
     await loadMembers(id);
   });
 }
@@ -25,12 +24,12 @@ function rename(id) {
     name: { label: t('Name'), value: title(state.rooms.get(id)), required: true, maxlength: 100 },
   };
   return ask(t('Rename room'), fields, t('Rename'), async ({ name }) => {
-    await rest('PATCH', path(id), { name });
+    await call('changeRoom', { params: { roomId: id }, body: { name } });
     await loadRooms();
   });
 }
 
-const takeOut = (id, userId) => rest('DELETE', path(id, 'members', encodeURIComponent(userId)));
+const takeOut = (roomId, userId) => call('removeMember', { params: { roomId, userId } });
 
 function remove(room, who) {
   return ask(
@@ -52,7 +51,7 @@ function leave(room) {
 
 const setRole = (id, userId, role) =>
   guarded(async () => {
-    await rest('PATCH', path(id, 'members', encodeURIComponent(userId)), { role });
+    await call('changeRole', { params: { roomId: id, userId }, body: { role } });
     await loadMembers(id);
   });
 

@@ -3,7 +3,7 @@
 // A room's `messages` are a map by `seq`.  Each knows its neighbours, `older` and `newer`, as far as these are loaded;
 // where there is no link there is a hole, which is filled when somebody looks there.  `newest` is the end of the run
 // that reaches to now, so whatever comes behind a hole waits until the hole is filled.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { emit } from './socket.js';
 import { changed, state } from './state.js';
 
@@ -93,15 +93,14 @@ function putFull(room, { reactions, replyCount, ...message }) {
 
 // What answers a message, a page of it.
 export async function loadReplies(room, message, cursor) {
-  const query = new URLSearchParams({ limit: 200, ...(cursor && { cursor }) });
-  const page = await rest('GET', `${path(message)}/replies?${query}`);
+  const page = await call('listReplies', { params: paramsOf(message), query: { limit: 200, cursor } });
   Object.assign(message, { replies: page.replyCount, lastReplyAt: page.lastReplyAt });
   return { replies: page.data.map((one) => putFull(room, one)), nextCursor: page.nextCursor };
 }
 
 // The latest pin first.
 export async function loadPins(room) {
-  const { data } = await rest('GET', `/api/chat/rooms/${room.id}/pins`);
+  const { data } = await call('listPins', { params: { roomId: room.id } });
   return data.map((one) => putFull(room, one));
 }
 
@@ -109,7 +108,7 @@ export async function loadPins(room) {
 async function fetchPage(room, query) {
   for (let tries = 1; ; tries++) {
     const { changes } = room;
-    const page = await rest('GET', `/api/chat/rooms/${room.id}/msgs?${new URLSearchParams(query)}`);
+    const page = await call('listMessages', { params: { roomId: room.id }, query });
     if (room.changes === changes || tries === MOST_TRIES) return page;
   }
 }
@@ -246,14 +245,14 @@ function takeMissed(room, asked, { messages, hasMore }) {
 
 // ---- writing -------------------------------------------------------------------------
 
-const path = (message) => `/api/chat/rooms/${message.roomId}/msgs/${message.id}`;
+const paramsOf = ({ roomId, id }) => ({ roomId, messageId: id });
 
-export const edit = (message, content) => rest('PATCH', path(message), { content });
-export const pin = (message, on) => rest(on ? 'PUT' : 'DELETE', `${path(message)}/pin`);
-export const remove = (message) => rest('DELETE', path(message));
-export const receipts = (message) => rest('GET', `${path(message)}/receipts`);
-export const tellDelivered = (message) => rest('PUT', `${path(message)}/delivered`);
+export const edit = (message, content) =>
+  call('editMessage', { params: paramsOf(message), body: { content } });
+export const pin = (message, on) => call(on ? 'pinMessage' : 'unpinMessage', { params: paramsOf(message) });
+export const remove = (message) => call('deleteMessage', { params: paramsOf(message) });
+export const receipts = (message) => call('listReceipts', { params: paramsOf(message) });
+export const tellDelivered = (message) => call('markDelivered', { params: paramsOf(message) });
 
-export function react(message, emoji, on) {
-  return rest(on ? 'PUT' : 'DELETE', `${path(message)}/reactions/${encodeURIComponent(emoji)}`);
-}
+export const react = (message, emoji, on) =>
+  call(on ? 'addReaction' : 'removeReaction', { params: { ...paramsOf(message), emoji } });

@@ -1,5 +1,5 @@
 // What few people need often: the menus of a room and of a message, and the settings that they lead to.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { ask, guarded, toast, whenOf } from './dom.js';
 import { t } from './i18n.js';
 import { openMenu } from './menu.js';
@@ -10,15 +10,13 @@ import { holdUnread } from './store.js';
 const HOUR_MS = 3600_000;
 const UNTIL_UNMUTED = '9999-12-31T00:00:00Z';
 
-const path = (room, more = '') => `/api/chat/rooms/${room.id}${more}`;
-
 // ---- a message ---------------------------------------------------------------------
 
 const mayPin = (room) => !room.archived && (room.whoMayPin !== 'admins' || room.role === 'admin');
 
 async function markUnread(room, m) {
   room.seen.clear(); // what was not told yet must not move the mark afterwards
-  const { data } = await rest('PUT', path(room, '/read'), { seq: seqOf(m.id) - 1 });
+  const { data } = await call('setRead', { params: { roomId: room.id }, body: { seq: seqOf(m.id) - 1 } });
   holdUnread(room, data);
 }
 
@@ -77,8 +75,8 @@ function notifications(room) {
     fields,
     t('Save'),
     async ({ level, mute }) => {
-      const wanted = mute === 'keep' ? { level } : { level, mutedUntil: mutedUntil(mute) };
-      await rest('PUT', path(room, '/notifications'), wanted);
+      const body = mute === 'keep' ? { level } : { level, mutedUntil: mutedUntil(mute) };
+      await call('setNotifications', { params: { roomId: room.id }, body });
     },
   );
 }
@@ -104,12 +102,13 @@ function settings(room) {
     archived: { label: t('Archived: read-only for everyone'), type: 'checkbox', checked: room.archived },
   };
   return ask(t('Settings of “{title}”', { title: title(room) }), fields, t('Save'), async (wanted) => {
-    await rest('PATCH', path(room), { ...wanted, topic: wanted.topic || null });
+    const body = { ...wanted, topic: wanted.topic || null };
+    await call('changeRoom', { params: { roomId: room.id }, body });
   });
 }
 
 export async function setBlocked({ id, name }, isBlocked) {
-  await rest(isBlocked ? 'PUT' : 'DELETE', `/api/users/me/blocks/${encodeURIComponent(id)}`);
+  await call(isBlocked ? 'blockUser' : 'unblockUser', { params: { userId: id } });
   toast(isBlocked ? t('You blocked {name}.', { name }) : t('You unblocked {name}.', { name }));
 }
 

@@ -1,7 +1,7 @@
 // Signing in at an identity provider: OpenID Connect's authorization code flow for a public client, with PKCE (RFC 7636).
 // Loaded by whoever uses it.
 //
-import { BASE, currentToken, failure, keepProvided, providedSession, tokenOf } from './api.js';
+import { BASE, failure, keepProvided, providedSession, session as own, tokenOf } from './api.js';
 import { kept, keepTokens } from './tokens.js';
 import { t } from './i18n.js';
 import { PROFILE } from './profile.js';
@@ -14,7 +14,7 @@ const REDIRECT = BASE.href;
 
 export const hostOf = (issuer) => new URL(issuer).host;
 
-const refused = (words) => Object.assign(new Error(words), { code: 'provider' });
+const refused = (words) => failure({ code: 'provider', message: words });
 const base64url = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (c) => ({ '+': '-', '/': '_', '=': '' })[c]);
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
@@ -138,7 +138,7 @@ async function choose(session, tokens) {
     if (!claimsOf(tokens[use] ?? '')) continue;
     try {
       const me = await tokenOf(tokens[use]);
-      await keep({ ...session, use }, tokens);
+      own.set(await keep({ ...session, use }, tokens));
       return me;
     } catch (error) {
       if (error.code !== 'unauthorized') throw error;
@@ -158,34 +158,28 @@ async function choose(session, tokens) {
 async function keep(session, tokens, former) {
   const token = tokens[session.use];
   await keepTokens({ token, refreshToken: tokens.refresh_token ?? former });
-  take(session, token);
-}
-
-function take(session, token) {
-  keepProvided(token, { ...session, expiresAt: new Date(claimsOf(token).exp * 1000).toISOString() });
+  keepProvided(session);
+  return token;
 }
 
 // ---- going on, and the end -----------------------------------------------------------
 
 // Of several tabs one renews, and the others take what it got, since a provider may take a refresh token once, and end it all
 // when it comes twice (RFC 9700, section 4.14.2).
-export function renew() {
-  const own = currentToken();
+// Result: the token that takes the place of the given one.
+export function renew(token) {
   return navigator.locks
-    ? navigator.locks.request(`rt-oidc-renew${PROFILE}`, () => renewNow(own))
-    : renewNow(own);
+    ? navigator.locks.request(`rt-oidc-renew${PROFILE}`, () => renewNow(token))
+    : renewNow(token);
 }
 
 const ended = (words) => failure({ code: 'unauthorized', message: words });
 
-async function renewNow(own) {
+async function renewNow(former) {
   const session = providedSession();
   const { token, refreshToken } = (await kept()) ?? {};
   if (!session || !token) throw ended('signed out');
-  if (token !== own) {
-    take(session, token);
-    return;
-  }
+  if (token !== former) return token;
   if (!refreshToken) throw ended('no refresh token');
   const { issuer, clientId, tokenEndpoint, use } = session;
   const values = { grant_type: 'refresh_token', client_id: clientId, refresh_token: refreshToken };
@@ -193,7 +187,7 @@ async function renewNow(own) {
     throw error.code === 'provider' ? ended(error.message) : error;
   });
   if (!claimsOf(tokens[use] ?? '')) throw ended('no token');
-  await keep(session, tokens, refreshToken);
+  return keep(session, tokens, refreshToken);
 }
 
 // RFC 7009: nobody goes on with what we leave behind.

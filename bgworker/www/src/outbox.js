@@ -3,7 +3,7 @@
 // Until the server has answered, a message lies on the disk too, with the name of the tab that sends it.  A tab holds a
 // lock of its name while it lives; what belongs to a tab that is gone is adopted by another.  The server takes the same
 // `clientId` once, so that nothing is doubled even where a browser has no locks.
-import { isTransient, rest } from './api.js';
+import { call, isTransient } from './api.js';
 import { delay } from './delay.js';
 import { forget, keep, loadOutbox } from './disk.js';
 import { put } from './messages.js';
@@ -71,7 +71,8 @@ export function discard(id, clientId) {
 async function deliver(room, clientId) {
   for (let pending; (pending = room.pending.get(clientId)) && state.rooms.has(room.id);) {
     try {
-      const { data } = await rest('POST', `/api/chat/rooms/${room.id}/msgs`, pending.entry.body);
+      const { body } = pending.entry;
+      const { data } = await call('sendMessage', { params: { roomId: room.id }, body });
       forget('outbox', clientId);
       settle(room, pending, data);
       return;

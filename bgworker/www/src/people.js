@@ -1,5 +1,5 @@
 // Beside the pictures of a meeting: who is in it, with what a host may do to them, and the talk in writing.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { ask, avatar, guarded, h, iconButton, keepFocus, replace, whenOf } from './dom.js';
 import { t, tn } from './i18n.js';
 import { icon } from './icons.js';
@@ -133,7 +133,9 @@ export class People {
   async setDoor(meeting, key, box) {
     const wanted = box.checked;
     box.checked = meeting[key]; // until the server says so
-    await guarded(() => rest('PATCH', `/api/meetings/${meeting.id}`, { [key]: wanted }));
+    await guarded(() =>
+      call('changeMeeting', { params: { meetingId: meeting.id }, body: { [key]: wanted } }),
+    );
   }
 
   draw() {

@@ -1,6 +1,6 @@
 // One conversation: its heading, its messages, and the line to write in.
 import { t, tn } from './i18n.js';
-import { rest } from './api.js';
+import { call } from './api.js';
 import { Compose } from './compose.js';
 import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
 import { nextFrame, setText } from './frame.js';
@@ -211,10 +211,8 @@ export class RoomView {
 
   async meet() {
     await guarded(async () => {
-      const { data } = await rest('POST', '/api/meetings', {
-        title: title(this.room),
-        roomId: this.id,
-        access: 'room',
+      const { data } = await call('createMeeting', {
+        body: { title: title(this.room), roomId: this.id, access: 'room' },
       });
       send(this.id, t('Started a meeting: {title}', { title: title(this.room) }), {
         metadata: { meetingId: data.id },

@@ -1,5 +1,5 @@
 // A meeting while it lasts: what is shown, what one does, what the server tells.
-import { rest } from './api.js';
+import { call } from './api.js';
 import { Call } from './call.js';
 import { Controls } from './controls.js';
 import { announce, ask, backLink, h, iconButton, replace, toast } from './dom.js';
@@ -80,7 +80,7 @@ export class Session {
     this.call.start(joined);
     this.media.onChange = (source) => this.onMedia(source);
     for (const source of this.media.tracks.keys()) this.onMedia(source);
-    rest('GET', `/api/meetings/${this.id}/messages`).then(
+    call('listMeetingMessages', { params: { meetingId: this.id } }).then(
       ({ data }) => data.forEach((m) => this.panels.talk.add(m)),
       () => {},
     );

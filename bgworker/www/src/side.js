@@ -1,5 +1,5 @@
 // Beside the views: who one is, search, what can be begun, and the list of rooms.
-import { rest, signOut } from './api.js';
+import { call, signOut } from './api.js';
 import { avatar, guarded, h, iconButton, replace } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
@@ -39,7 +39,7 @@ function searchForm(goTo) {
     const q = new FormData(event.target).get('q').trim();
     if (!q) return;
     await guarded(async () => {
-      const { data } = await rest('GET', `/api/chat/search?${new URLSearchParams({ q })}`);
+      const { data } = await call('searchMessages', { query: { q } });
       const { showHits } = await import('./extras.js');
       showHits(q, data, goTo);
     });

@@ -1,12 +1,12 @@
 // Socket.IO.  As with REST, what is refused is an Error that has the contract's `code`.
 import { io } from 'socket.io-client';
-import { BASE, currentToken, failure } from './api.js';
+import { BASE, failure, session } from './api.js';
 import { watchNetwork } from './network.js';
 
 export const socket = io(BASE.origin, {
   path: `${BASE.pathname}socket.io/`,
   autoConnect: false,
-  auth: (give) => give({ token: currentToken() }),
+  auth: (give) => give({ token: session.token }),
   transports: ['websocket', 'polling'],
 });
 watchNetwork(socket);

@@ -1,6 +1,6 @@
 // Rooms, members and presence, and what the server tells: the wire's events come in here alone.
 import { t } from './i18n.js';
-import { all, isTransient, pages, rest } from './api.js';
+import { all, call, isTransient, session } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
 import { loadKept, startKeeping } from './kept.js';
@@ -40,7 +40,7 @@ function takeRooms(data) {
 async function loadList(heard) {
   const seen = new Set();
   heard.clear();
-  for await (const page of pages('/api/chat/rooms')) {
+  for await (const page of session.pages('listRooms')) {
     drafts ??= await loadDrafts();
     for (const { id } of page) seen.add(id);
     takeRooms(page);
@@ -104,7 +104,7 @@ function keepPresence({ userId, status, lastSeen, statusMessage }) {
 }
 
 export async function loadMembers(id) {
-  const data = await all(`/api/chat/rooms/${id}/members`);
+  const data = await all('listMembers', { params: { roomId: id } });
   const before = state.members.get(id);
   state.members.set(id, new Map(data.map((member) => [member.userId, member])));
   data.forEach(keepPresence);
@@ -237,7 +237,7 @@ function onLevel({ roomId, level, mutedUntil }) {
 }
 
 async function loadBlocks() {
-  const { data } = await rest('GET', '/api/users/me/blocks');
+  const { data } = await call('listBlocks');
   state.blocks = new Set(data.map(({ id }) => id));
   changed('rooms');
 }
@@ -316,7 +316,7 @@ async function onConnect() {
     changed('current');
     adopt();
     // Messages and receipts are given back by a recovered connection, presence is not.
-    const { data: me } = await rest('GET', '/api/users/me');
+    const { data: me } = await call('getMe');
     keepPresence({ ...me, userId: me.id });
     await Promise.all([refreshMembers(), loadBlocks()]);
     changed('presence');

@@ -6,11 +6,10 @@ import { isTransient, RtError } from './errors.js';
 import { Meeting } from './meeting.js';
 import { Outbox } from './outbox.js';
 import { Presence } from './presence.js';
-import { request } from './rest.js';
 import { Room } from './room.js';
 import { Rooms } from './rooms.js';
+import { Session } from './session.js';
 import { Store } from './store.js';
-import { Tokens } from './tokens.js';
 
 const ACK_MS = 20_000;
 const JOIN_MS = 5;
@@ -18,7 +17,6 @@ const BACKOFF_MS = [500, 1000, 2000, 5000];
 
 export class Client extends Store {
   #emitter = new Emitter();
-  #tokens;
   #rooms = new Map();
   #meetings = new Map();
   #wanted = new Set(); // rooms that are watched
@@ -32,17 +30,15 @@ export class Client extends Store {
   #outbox;
 
   // See types/index.d.ts.
-  constructor({ url, token, getToken, storage = globalThis.localStorage, socket = {}, mediasoup, device } = {}) {
+  constructor({ url, token, getToken, session, storage = globalThis.localStorage, socket = {}, mediasoup, device } = {}) {
     super({ status: 'signed-out', user: undefined, error: undefined });
-    this.url = (url ?? globalThis.location?.origin ?? '').replace(/\/+$/, '');
+    this.session = session ?? new Session({ url, token, getToken });
+    this.url = this.session.url;
     this.storage = storage;
     this.mediasoup = mediasoup;
     this.device = device;
-    this.#tokens = new Tokens({
-      token, getToken,
-      refresh: async (old) => (await request(this.url, 'refreshToken', { token: old })).token,
-      onChange: (now) => this.#emitter.emit('token', now),
-    });
+    this.session.on('token', (now) => this.#emitter.emit('token', now));
+    this.session.on('ended', (error) => this.#signOut(error));
     this.rooms = new Rooms(this);
     this.presence = new Presence(this);
     this.socket = this.#makeSocket(socket);
@@ -67,11 +63,10 @@ export class Client extends Store {
 
   // ---- sign in and out --------------------------------------------------------------------------
 
-  async login({ username, password, code }) {
-    const reply = await request(this.url, 'login', { body: { username, password, ...(code === undefined ? {} : { code }) } });
-    this.#tokens.set(reply.token);
+  async login(credentials) {
+    const user = await this.session.login(credentials);
     await this.connect();
-    return reply.user;
+    return user;
   }
 
   // With the token that was given, or that getToken gives; resolves with the user once connected for the first time.
@@ -81,7 +76,7 @@ export class Client extends Store {
   }
 
   async #start() {
-    if (!(await this.#tokens.get())) throw new RtError({ code: 'unauthorized', message: 'There is no token' });
+    if (!(await this.session.getToken())) throw new RtError({ code: 'unauthorized', message: 'There is no token' });
     this.set({ status: 'connecting', error: undefined });
     try {
       const user = (await this.call('getMe')).data;
@@ -104,7 +99,7 @@ export class Client extends Store {
 
   // Ends the session on the server, too.
   async logout() {
-    await this.call('logOut').catch(() => {});
+    await this.session.logout();
     this.#signOut();
   }
 
@@ -113,7 +108,7 @@ export class Client extends Store {
     clearTimeout(this.#reconnecting);
     this.#joinAgain.stop();
     this.rooms.stop();
-    this.#tokens.stop();
+    this.session.stop();
     this.#outbox?.stop();
     for (const meeting of this.#meetings.values()) meeting.close();
     this.socket.disconnect();
@@ -121,9 +116,10 @@ export class Client extends Store {
   }
 
   #signOut(error) {
+    if (error && this.state.status === 'signed-out') return; // that is known already
     this.#outbox?.stop();
     this.#outbox = undefined;
-    this.#tokens.forget();
+    this.session.forget();
     this.socket.disconnect();
     this.set({ status: 'signed-out', user: undefined, error });
     this.#emitter.emit('signed-out', error);
@@ -131,14 +127,9 @@ export class Client extends Store {
 
   // ---- the server ------------------------------------------------------------------------------------
 
-  // An operation of REST.  A token that has expired is renewed once.
-  async call(name, options = {}) {
-    try {
-      return await request(this.url, name, { ...options, token: await this.#tokens.get() });
-    } catch (error) {
-      if (error.code !== 'unauthorized' || error.status !== 401 || !(await this.#renew())) throw error;
-      return request(this.url, name, { ...options, token: this.#tokens.current });
-    }
+  // An operation of REST.
+  call(name, options) {
+    return this.session.call(name, options);
   }
 
   // An event with its acknowledgement.
@@ -151,16 +142,6 @@ export class Client extends Store {
   // An event that does not matter if it is lost.
   tell(name, payload) {
     if (this.isConnected) this.socket.volatile.emit(name, payload);
-  }
-
-  // False: there is no other token.
-  async #renew() {
-    try {
-      return await this.#tokens.renew();
-    } catch (error) {
-      if (error.code === 'unauthorized') return false;
-      throw error;
-    }
   }
 
   async openOutbox() {
@@ -257,7 +238,7 @@ export class Client extends Store {
     const { origin, pathname } = new URL(this.url);
     return io(origin, {
       path: `${pathname.replace(/\/$/, '')}/socket.io/`, transports: ['websocket', 'polling'], ...options, autoConnect: false,
-      forceNew: true, auth: (give) => { this.#tokens.get().then((token) => give({ token }), () => give({})); },
+      forceNew: true, auth: (give) => { this.session.getToken().then((token) => give({ token }), () => give({})); },
     });
   }
 
@@ -318,7 +299,7 @@ export class Client extends Store {
   async #onConnectError(error) {
     if (this.socket.active) return; // it tries again by itself
     if (error.data?.code !== 'unauthorized') this.#reconnect();
-    else if (await this.#renew().catch(() => true) && this.#refusals < BACKOFF_MS.length) this.#reconnect();
+    else if (await this.session.renew().catch(() => true) && this.#refusals < BACKOFF_MS.length) this.#reconnect();
     else this.#signOut(new RtError({ code: 'unauthorized', message: error.message }));
   }
 

@@ -1,13 +1,14 @@
 // errors.js: what the server refuses, by REST or event.
 
 export class RtError extends Error {
-  /** @param {{ code: string, message: string, retryAfter?: number }} error */
-  constructor({ code, message, retryAfter }, status) {
+  /** @param {{ code: string, message: string, retryAfter?: number, twoFactor?: string }} error */
+  constructor({ code, message, retryAfter, twoFactor }, status) {
     super(message);
     this.name = 'RtError';
     this.code = code;
     this.status = status; // of HTTP; undefined for an event
     this.retryAfter = retryAfter; // seconds
+    if (twoFactor) this.twoFactor = twoFactor; // of a login: "required"
   }
 }
 

@@ -2,3 +2,4 @@ export { Client } from './client.js';
 export { RtError } from './errors.js';
 export { operations } from './operations.js';
 export { sendingRed, withRed } from './red.js';
+export { Session } from './session.js';

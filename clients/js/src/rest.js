@@ -2,10 +2,17 @@
 import { RtError } from './errors.js';
 import { operations } from './operations.js';
 
-function address(base, path, params = {}, query = {}) {
-  const filled = path.replace(/\{(\w+)\}/g, (_, name) => {
-    if (params[name] === undefined) throw new TypeError(`parameter ${name} is missing`);
-    return encodeURIComponent(params[name]);
+const ANSWER_MS = 15_000;
+
+function operation(name) {
+  if (!operations[name]) throw new TypeError(`there is no operation ${name}`);
+  return operations[name];
+}
+
+export function address(base, name, params = {}, query = {}) {
+  const filled = operation(name)[1].replace(/\{(\w+)\}/g, (_, parameter) => {
+    if (params[parameter] === undefined) throw new TypeError(`parameter ${parameter} is missing`);
+    return encodeURIComponent(params[parameter]);
   });
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
   return `${base}${filled}${given.length > 0 ? `?${new URLSearchParams(given)}` : ''}`;
@@ -21,18 +28,17 @@ async function read(response) {
   }
 }
 
-export async function request(base, name, { params, query, body, token, signal } = {}) {
-  const operation = operations[name];
-  if (!operation) throw new TypeError(`there is no operation ${name}`);
-  const [method, path] = operation;
+// Without a `signal` of the caller's, an answer is waited for so long.  What has no answer throws what fetch() throws.
+export async function request(base, name, { params, query, body, token, signal = AbortSignal.timeout(ANSWER_MS) } = {}) {
+  const [method] = operation(name);
   const headers = {};
   if (token) headers.authorization = `Bearer ${token}`;
   if (body !== undefined) headers['content-type'] = 'application/json';
-  const response = await fetch(address(base, path, params, query), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(address(base, name, params, query), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   const reply = await read(response);
   if (reply.success === false) {
     const retryAfter = reply.error.retryAfter ?? (Number(response.headers.get('retry-after')) || undefined);
-    throw new RtError({ ...reply.error, retryAfter }, response.status);
+    throw new RtError({ ...reply.error, retryAfter, twoFactor: reply.twoFactor }, response.status);
   }
   return reply;
 }

@@ -30,12 +30,7 @@ export class Rooms extends Store {
       while (this.#isStale) {
         this.#isStale = false;
         const rooms = [];
-        for (let cursor; ;) {
-          const page = await this.#client.call('listRooms', { query: { limit: 200, cursor } });
-          rooms.push(...page.data);
-          cursor = page.nextCursor;
-          if (!cursor) break;
-        }
+        for await (const page of this.#client.session.pages('listRooms')) rooms.push(...page);
         this.#mentions = new Map(rooms.map(({ id, lastSeq }) => [id, { counted: lastSeq, heard: new Set() }]));
         this.set({ status: 'live', rooms: sorted(rooms), error: undefined });
       }

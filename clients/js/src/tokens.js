@@ -1,8 +1,10 @@
 // tokens.js: the token of now.  It comes from a login, from the application, or from a function that the application gives;
 // one of a login is prolonged before it expires.
+import { isTransient } from './errors.js';
 
 // A part of the token's life that must remain; at the least a minute is left for trying again.
 const REFRESH_AT = 0.7;
+const AGAIN_MS = 30_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function claims(token) {
@@ -19,11 +21,10 @@ export class Tokens {
   #timer;
   #asking;
 
-  // getToken: a function that gives a token; refresh: one that prolongs the given token; onChange hears of each new one.
-  constructor({ token, getToken, refresh, onChange }) {
-    this.getToken = getToken;
-    this.refresh = refresh;
-    this.onChange = onChange;
+  // getToken: a function that gives a token; refresh: one that prolongs the given token; onChange hears of each new one, onEnd
+  // that one has expired which cannot be prolonged.
+  constructor({ token, getToken, refresh, onChange, onEnd }) {
+    Object.assign(this, { getToken, refresh, onChange, onEnd });
     if (token) this.set(token);
   }
 
@@ -31,9 +32,10 @@ export class Tokens {
     return this.#token;
   }
 
-  set(token) {
+  set(token, prolong = true) {
     this.#token = token;
-    this.#plan();
+    clearTimeout(this.#timer);
+    if (prolong) this.#plan();
     this.onChange?.(token);
   }
 
@@ -67,23 +69,30 @@ export class Tokens {
   }
 
   #plan() {
-    clearTimeout(this.#timer);
     const { iat, exp } = claims(this.#token);
     if (!exp) return;
     const life = (exp - (iat ?? Date.now() / 1000)) * 1000;
     const left = Math.max(0, exp * 1000 - Date.now());
     const wait = Math.max(1000, left - life * (1 - REFRESH_AT));
-    this.#timer = setTimeout(() => this.#prolong(), Math.min(wait, MAX_TIMER_MS));
+    this.#after(wait, () => this.#prolong());
+  }
+
+  #after(ms, work) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(work, Math.min(ms, MAX_TIMER_MS));
     this.#timer.unref?.();
   }
 
   async #prolong() {
     const before = this.#token;
-    await this.renew().catch(() => {});
-    // Not now: once more, while the old one lasts.
-    if (this.#token === before && before) {
-      this.#timer = setTimeout(() => this.#prolong(), 30_000);
-      this.#timer.unref?.();
+    let isFinal;
+    try {
+      isFinal = !(await this.renew());
+    } catch (error) {
+      isFinal = !isTransient(error);
     }
+    if (this.#token !== before || !before) return;
+    if (isFinal) this.#after(claims(before).exp * 1000 - Date.now(), () => this.onEnd?.());
+    else this.#after(AGAIN_MS, () => this.#prolong());
   }
 }

@@ -13,6 +13,8 @@ export class RtError extends Error {
   readonly status?: number;
   /** Seconds after which to try again. */
   readonly retryAfter?: number;
+  /** Of a login: "required" where the password was right and a code is needed, too. */
+  readonly twoFactor?: string;
 }
 
 /** Makes a transport of mediasoup-client that sends sound in RED (RFC 2198), where the browser can. */
@@ -40,6 +42,8 @@ export interface ClientOptions {
   token?: string;
   /** Gives a new token whenever one is needed, such as from your own server. */
   getToken?: () => Promise<string | undefined> | string | undefined;
+  /** Instead of these: a session that is there already. */
+  session?: Session;
   /** Where messages wait that are not sent yet. Default: `localStorage`, if there is one; null: in memory alone. */
   storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
   /** Further options of socket.io-client. */
@@ -65,6 +69,7 @@ export type CallOptions<K extends keyof Operations> =
   Field<'params', Operations[K]['params']> & Query<Operations[K]['query']> & Field<'body', Operations[K]['body']> & { signal?: AbortSignal };
 
 type Args<T> = {} extends T ? [options?: T] : [options: T];
+type SessionArgs<T> = {} extends T ? [options?: T & { token?: string }] : [options: T & { token?: string }];
 
 export type Request<K extends keyof ClientToServerEvents> = Parameters<ClientToServerEvents[K]>[0];
 export type Ack<K extends keyof ClientToServerEvents> = Exclude<Parameters<Parameters<ClientToServerEvents[K]>[1]>[0], Failure>;
@@ -80,6 +85,47 @@ export interface ClientEvents {
   error: (error: Error) => void;
 }
 
+export interface SessionOptions {
+  /** As of a `Client`. */
+  url?: string;
+  token?: string;
+  getToken?: () => Promise<string | undefined> | string | undefined;
+  /** Prolongs a token. Default: `POST /auth/refresh`. */
+  refresh?: (token: string) => Promise<string | undefined>;
+}
+
+export interface SessionEvents {
+  /** A new token; undefined after signing out. */
+  token: (token: string | undefined) => void;
+  /** The token was refused, or has expired, and there is no other. */
+  ended: (error: RtError) => void;
+}
+
+/** Who is signed in: a token that is kept good, and operations of REST with it. It needs no socket; a `Client` has one. */
+export class Session {
+  constructor(options?: SessionOptions);
+  readonly url: string;
+  readonly token: string | undefined;
+  getToken(): Promise<string | undefined>;
+  /** A token that you have got by yourself. */
+  set(token: string, options?: { prolong?: boolean }): void;
+  /** Resolves with whether there is another token now; rejects if it may be had later. */
+  renew(): Promise<boolean>;
+  login(credentials: { username: string; password: string; code?: string }): Promise<User>;
+  /** Ends the session on the server, too. */
+  logout(): Promise<void>;
+  forget(): void;
+  /** The token is kept, and prolonged no more. */
+  stop(): void;
+  /** As of a `Client`. With `token` in the options that token is used, and none is renewed. */
+  call<K extends keyof Operations>(name: K, ...options: SessionArgs<CallOptions<K>>): Promise<Operations[K]['reply']>;
+  /** A list, page by page. */
+  pages<K extends keyof Operations>(name: K, options?: CallOptions<K>): AsyncGenerator<Operations[K]['reply'] extends { data: infer Data } ? Data : never>;
+  /** Asks now for what is wanted in a moment: the next such call takes the answer. */
+  ahead<K extends keyof Operations>(name: K, ...options: Args<CallOptions<K>>): void;
+  on<K extends keyof SessionEvents>(name: K, listener: SessionEvents[K]): () => void;
+}
+
 /** One user's connection. */
 export class Client implements Store<ClientState> {
   constructor(options?: ClientOptions);
@@ -88,6 +134,7 @@ export class Client implements Store<ClientState> {
   getSnapshot(): ClientState;
   readonly user: Me | undefined;
   readonly isConnected: boolean;
+  readonly session: Session;
   /** socket.io-client's own, for events that the client does not cover. */
   readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
   /** The user's rooms, by latest activity. */
