@@ -325,6 +325,21 @@ describe('typing', () => {
     assert.ok(told <= 1 + seconds, `${told} in ${seconds} s`);
   });
 
+  test('whoever begins and is gone at once does not type', async () => {
+    const { roomId, bob } = await scene();
+    const told = () => received(bob, 'chat-user-typing').map(({ isTyping }) => isTyping);
+    const wanted = [];
+    for (let i = 0; i < 15; i++) {
+      const phone = await connect(cluster, tokens.alice);
+      await join(phone, roomId);
+      wanted.push(true, false);
+      phone.emit('chat-typing', { roomId, isTyping: true });
+      phone.disconnect();
+      await until(() => told().length >= wanted.length, 'both');
+    }
+    assert.deepEqual(told(), wanted);
+  });
+
   test('beginning and ending in a row keep their order', async () => {
     const { roomId, alice, bob } = await scene();
     const told = () => received(bob, 'chat-user-typing').map(({ isTyping }) => isTyping);

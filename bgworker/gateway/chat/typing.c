@@ -5,6 +5,9 @@
  * prolonged moves to the end of the list.  The others are told through the database, which knows who they are, at
  * most once in TELL_EVERY_MS for an entry that goes on.
  *
+ * Calls of the database may overtake one another.  So an entry that ends while the others are being told that it
+ * began waits with its end for the answer; else they would see somebody type who has gone.
+ *
  * An entry is in two lists, that of all and that of its client, from rt_typing_start() to drop(); a client must not
  * be freed before rt_typing_end_all().  chat/chat.c and meetings/meeting_event.c check who may type where before they
  * call. */
@@ -33,8 +36,19 @@ struct rt_typing
 	char *id;
 	uint64_t ends_ms;
 	uint64_t told_ms;
+	struct telling *telling;         /* that it goes on; NULL: no call is under way */
 	struct rt_typing *of_client;     /* next of the same client */
 	struct rt_typing *next, **prevp; /* in the order of their ends */
+};
+
+/* A call that tells what a client's event says. */
+struct telling
+{
+	struct rt_typings *typings;
+	enum rt_typing_place place;
+	char id[RT_ID_LEN + 1];
+	struct rt_typing *of; /* NULL: it has ended */
+	char *user, *socket;  /* whose end is to be told behind it; NULL: none is */
 };
 
 struct rt_typings
@@ -97,6 +111,8 @@ drop(struct rt_typings *ts, struct rt_typing *t)
 		link = &(*link)->of_client;
 	*link = t->of_client;
 	unlink_typing(ts, t);
+	if (t->telling != NULL)
+		t->telling->of = NULL;
 	free(t->id);
 	free(t);
 }
@@ -110,17 +126,32 @@ on_end_told(void *arg, const struct rt_db_reply *reply)
 }
 
 static void
-tell_end(struct rt_typings *ts, const struct rt_typing *t)
+call_end(struct rt_typings *ts, enum rt_typing_place place, const char *id, const char *user, const char *socket)
 {
 	struct rt_text req;
 
 	rt_text_init(&req);
-	rt_text_addf(&req, "{\"%s\":\"%s\",\"%s\":false,\"sid\":", places[t->place].id_key, t->id,
-				 places[t->place].flag_key);
-	rt_text_quote(&req, rt_socket_id(t->client->socket));
+	rt_text_addf(&req, "{\"%s\":\"%s\",\"%s\":false,\"sid\":", places[place].id_key, id, places[place].flag_key);
+	rt_text_quote(&req, socket);
 	rt_text_add(&req, "}");
-	rt_db_call(ts->db, RT_DB_FAST, places[t->place].fn, t->client->user->id, req.data, req.len, on_end_told, NULL);
+	rt_db_call(ts->db, RT_DB_FAST, places[place].fn, user, req.data, req.len, on_end_told, NULL);
 	rt_text_fini(&req);
+}
+
+/* drop() must follow. */
+static void
+tell_end(struct rt_typings *ts, const struct rt_typing *t)
+{
+	const char *user = t->client->user->id;
+	const char *socket = rt_socket_id(t->client->socket);
+
+	if (t->telling == NULL)
+		call_end(ts, t->place, t->id, user, socket);
+	else
+	{
+		t->telling->user = rt_strdup(user);
+		t->telling->socket = rt_strdup(socket);
+	}
 }
 
 static void
@@ -219,24 +250,24 @@ rt_typing_end_all(struct rt_typings *ts, struct rt_client *c)
 
 /* ---- the events ---------------------------------------------------------------------------- */
 
-struct told
-{
-	struct rt_typings *typings;
-	enum rt_typing_place place;
-	char id[RT_ID_LEN + 1];
-};
-
 /* What the database refuses has not begun. */
 static void
 on_event_told(void *arg, const struct rt_db_reply *reply)
 {
 	struct rt_client_event *e = arg;
-	struct rt_client *c = rt_client_event_client(e);
-	struct told *told = e->data;
+	struct telling *telling = e->data;
 
-	if (!reply->ok && c != NULL)
-		rt_typing_stop(told->typings, c, told->place, told->id);
-	free(told);
+	if (telling->of != NULL)
+	{
+		telling->of->telling = NULL;
+		if (!reply->ok)
+			drop(telling->typings, telling->of);
+	}
+	if (telling->user != NULL && reply->ok)
+		call_end(telling->typings, telling->place, telling->id, telling->user, telling->socket);
+	free(telling->user);
+	free(telling->socket);
+	free(telling);
 	rt_client_event_answer_reply(e, reply);
 }
 
@@ -245,17 +276,20 @@ rt_typing_tell(struct rt_typings *ts, struct rt_client_event *e, enum rt_typing_
 			   bool typing)
 {
 	struct rt_client *c = rt_client_event_client(e);
-	struct told *told;
+	struct telling *telling;
 
 	if (!(typing ? rt_typing_start(ts, c, place, id) : rt_typing_stop(ts, c, place, id)))
 	{
 		rt_client_event_answer(e, "{}", 2);
 		return;
 	}
-	told = rt_alloc(sizeof(*told));
-	told->typings = ts;
-	told->place = place;
-	snprintf(told->id, sizeof(told->id), "%s", id);
-	e->data = told;
+	telling = rt_alloc(sizeof(*telling));
+	telling->typings = ts;
+	telling->place = place;
+	snprintf(telling->id, sizeof(telling->id), "%s", id);
+	telling->of = find(c, place, id);
+	if (telling->of != NULL)
+		telling->of->telling = telling;
+	e->data = telling;
 	rt_client_event_call(e, places[place].fn, on_event_told);
 }
