@@ -189,6 +189,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('rt:room-deleted', '{"gateway":true}', json_build_object('roomId', m.room_id::text), true, m.room_id)
 	FROM (SELECT DISTINCT t.room_id FROM rt.room_members AS t) AS m;
+	PERFORM rt_private.forget_member_counts();
 	RETURN NULL;
 END
 $$;

@@ -35,18 +35,29 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.is_large(bigint) IS 'whether a room has more than rt.presence_room_limit members';
 
--- One event for each statement and room.
-CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json) RETURNS void
+-- Counted anew only now and then, so that a transaction of many statements does not count the room for each
+-- (extension/changes/member_count.c).
+CREATE FUNCTION rt_private.count_members(room_id bigint, delta bigint) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_count_members';
+COMMENT ON FUNCTION rt_private.count_members(bigint, bigint) IS 'how many members a room has; the statement has added delta of them';
+
+CREATE FUNCTION rt_private.forget_member_counts() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_forget_member_counts';
+COMMENT ON FUNCTION rt_private.forget_member_counts() IS 'lets the transaction count members anew';
+
+-- One event for each statement and room.  delta: members added, less those removed; null: unknown.
+CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json, delta bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('chat-room-members', rt_private.room_route(room_id),
 		json_build_object('roomId', room_id::text, 'action', action, 'members', members, 'by', rt_private.actor(),
 			'memberCount', c.n, 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id),
 		rt_private.note_size(r.id, c.n)
-	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT rt_private.member_count(r) OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
+	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT CASE WHEN r.kind = 'direct' OR delta IS NULL
+		THEN rt_private.member_count(r) ELSE rt_private.count_members(r.id, delta) END OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
 END
 $$;
-COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json) IS 'emits chat-room-members to a room';
+COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json, bigint) IS 'emits chat-room-members to a room';
 
 -- A direct room is one of two, also while one of them has left it.
 CREATE FUNCTION rt_private.member_count(r rt.rooms) RETURNS bigint
@@ -61,6 +72,7 @@ CREATE FUNCTION rt_private.room_members_after_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	room record;
+	delta bigint;
 BEGIN
 	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users,
 			array_to_json((array_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id))[1:1000]) AS members
@@ -69,6 +81,7 @@ BEGIN
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
 			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
+		delta := cardinality(room.users);
 		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
 		IF cardinality(room.users) > 1000 THEN
 			room.users := ARRAY(SELECT u FROM unnest(room.users) AS u
@@ -78,7 +91,7 @@ BEGIN
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
 		PERFORM rt_private.notify_users(room.users[i : i + 199], 'room-added', rt_private.room_data(room.row), (room.row).id)
 		FROM generate_series(1, cardinality(room.users), 200) AS i;
-		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
+		PERFORM rt_private.tell_members((room.row).id, 'added', room.members, delta);
 	END LOOP;
 	DELETE FROM rt.room_invitations AS i USING added AS m WHERE i.room_id = m.room_id AND i.user_id = m.user_id;
 	RETURN NULL;
@@ -127,7 +140,7 @@ BEGIN
 		UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, (room.row).id)
 		WHERE s.user_id = ANY (room.users) AND s.joined @> ARRAY[(room.row).id];
 		PERFORM rt_private.notify_users(room.users, 'room-removed', rt_private.room_data(room.row), (room.row).id);
-		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members);
+		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members, -cardinality(room.users));
 		IF (room.row).kind = 'direct' THEN
 			UPDATE rt.rooms AS r SET has_left = true WHERE r.id = (room.row).id AND NOT r.has_left;
 		ELSIF room.had_admin THEN
@@ -155,7 +168,7 @@ BEGIN
 		IF room.demotes AND NOT rt_private.has_admin(room.id) THEN
 			RAISE EXCEPTION 'A room needs an admin' USING ERRCODE = 'RT409';
 		END IF;
-		PERFORM rt_private.tell_members(room.id, 'role', room.members);
+		PERFORM rt_private.tell_members(room.id, 'role', room.members, 0);
 	END LOOP;
 	RETURN NULL;
 END

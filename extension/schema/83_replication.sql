@@ -96,7 +96,7 @@ BEGIN
 		PERFORM rt_private.notify_users(ARRAY[member.user_id], 'room-' || action, rt_private.room_data(room), room.id);
 	END IF;
 	PERFORM rt_private.tell_members(room.id, action, json_build_array(json_build_object('userId', member.user_id,
-		'userName', rt_private.user_name(member.user_id), 'role', member.role)));
+		'userName', rt_private.user_name(member.user_id), 'role', member.role)), NULL);
 	RETURN NULL;
 END
 $$;

@@ -1797,6 +1797,16 @@ COMMENT ON FUNCTION rt_private.room_members_of(bigint) IS 'the members of a room
 
 COMMENT ON TRIGGER rooms_before_delete ON rt.rooms IS 'tells the members that their room is gone';
 
+CREATE OR REPLACE FUNCTION rt_private.room_members_before_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.emit('rt:room-deleted', '{"gateway":true}', json_build_object('roomId', m.room_id::text), true, m.room_id)
+	FROM (SELECT DISTINCT t.room_id FROM rt.room_members AS t) AS m;
+	PERFORM rt_private.forget_member_counts();
+	RETURN NULL;
+END
+$$;
+
 COMMENT ON TRIGGER room_members_before_truncate ON rt.room_members IS 'ends delivery to all members of all rooms';
 
 COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name or setting';
@@ -1939,18 +1949,29 @@ $$;
 
 COMMENT ON FUNCTION rt_private.is_large(bigint) IS 'whether a room has more than rt.presence_room_limit members';
 
-CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json) RETURNS void
+CREATE FUNCTION rt_private.count_members(room_id bigint, delta bigint) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rt_count_members';
+
+COMMENT ON FUNCTION rt_private.count_members(bigint, bigint) IS 'how many members a room has; the statement has added delta of them';
+
+CREATE FUNCTION rt_private.forget_member_counts() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'rt_forget_member_counts';
+
+COMMENT ON FUNCTION rt_private.forget_member_counts() IS 'lets the transaction count members anew';
+
+CREATE FUNCTION rt_private.tell_members(room_id bigint, action text, members json, delta bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.emit('chat-room-members', rt_private.room_route(room_id),
 		json_build_object('roomId', room_id::text, 'action', action, 'members', members, 'by', rt_private.actor(),
 			'memberCount', c.n, 'timestamp', rt_private.iso(clock_timestamp())), true, tell_members.room_id),
 		rt_private.note_size(r.id, c.n)
-	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT rt_private.member_count(r) OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
+	FROM rt.rooms AS r CROSS JOIN LATERAL (SELECT CASE WHEN r.kind = 'direct' OR delta IS NULL
+		THEN rt_private.member_count(r) ELSE rt_private.count_members(r.id, delta) END OFFSET 0) AS c (n) WHERE r.id = tell_members.room_id;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json) IS 'emits chat-room-members to a room';
+COMMENT ON FUNCTION rt_private.tell_members(bigint, text, json, bigint) IS 'emits chat-room-members to a room';
 
 CREATE FUNCTION rt_private.member_count(r rt.rooms) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1965,6 +1986,7 @@ CREATE OR REPLACE FUNCTION rt_private.room_members_after_insert() RETURNS trigge
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	room record;
+	delta bigint;
 BEGIN
 	FOR room IN SELECT r AS row, array_agg(m.user_id) AS users,
 			array_to_json((array_agg(json_build_object('userId', m.user_id, 'userName', u.name, 'role', m.role) ORDER BY m.user_id))[1:1000]) AS members
@@ -1973,6 +1995,7 @@ BEGIN
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
 			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
+		delta := cardinality(room.users);
 		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
 		IF cardinality(room.users) > 1000 THEN
 			room.users := ARRAY(SELECT u FROM unnest(room.users) AS u
@@ -1982,7 +2005,7 @@ BEGIN
 		PERFORM rt_private.member_changed((room.row).id, u, true) FROM unnest(room.users) AS u;
 		PERFORM rt_private.notify_users(room.users[i : i + 199], 'room-added', rt_private.room_data(room.row), (room.row).id)
 		FROM generate_series(1, cardinality(room.users), 200) AS i;
-		PERFORM rt_private.tell_members((room.row).id, 'added', room.members);
+		PERFORM rt_private.tell_members((room.row).id, 'added', room.members, delta);
 	END LOOP;
 	DELETE FROM rt.room_invitations AS i USING added AS m WHERE i.room_id = m.room_id AND i.user_id = m.user_id;
 	RETURN NULL;
@@ -2030,7 +2053,7 @@ BEGIN
 		UPDATE rt_private.sessions AS s SET joined = array_remove(s.joined, (room.row).id)
 		WHERE s.user_id = ANY (room.users) AND s.joined @> ARRAY[(room.row).id];
 		PERFORM rt_private.notify_users(room.users, 'room-removed', rt_private.room_data(room.row), (room.row).id);
-		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members);
+		PERFORM rt_private.tell_members((room.row).id, 'removed', room.members, -cardinality(room.users));
 		IF (room.row).kind = 'direct' THEN
 			UPDATE rt.rooms AS r SET has_left = true WHERE r.id = (room.row).id AND NOT r.has_left;
 		ELSIF room.had_admin THEN
@@ -2058,7 +2081,7 @@ BEGIN
 		IF room.demotes AND NOT rt_private.has_admin(room.id) THEN
 			RAISE EXCEPTION 'A room needs an admin' USING ERRCODE = 'RT409';
 		END IF;
-		PERFORM rt_private.tell_members(room.id, 'role', room.members);
+		PERFORM rt_private.tell_members(room.id, 'role', room.members, 0);
 	END LOOP;
 	RETURN NULL;
 END
@@ -10287,7 +10310,7 @@ BEGIN
 		PERFORM rt_private.notify_users(ARRAY[member.user_id], 'room-' || action, rt_private.room_data(room), room.id);
 	END IF;
 	PERFORM rt_private.tell_members(room.id, action, json_build_array(json_build_object('userId', member.user_id,
-		'userName', rt_private.user_name(member.user_id), 'role', member.role)));
+		'userName', rt_private.user_name(member.user_id), 'role', member.role)), NULL);
 	RETURN NULL;
 END
 $$;

@@ -1,0 +1,238 @@
+/* member_count.c: remembers how many members a room has while a transaction changes them; see member_count.h and
+ * schema/31_members.sql.
+ *
+ * Each event of a change says how many members the room has then.  To count them for each statement would take the
+ * square of their number, so a count is kept for as long as the transaction lasts, and what the transaction adds and
+ * removes is added to it.  What others commit meanwhile is seen at the next count, which a large room has after
+ * changes for a 64th of it, and a small one (below 64) each time.
+ *
+ * Invariants: `log` holds each change that the transaction made, in order.  `saved` says how long it was before each
+ * open subtransaction that appended to it, by rising levels.  When one aborts, its changes are taken back from the
+ * counts; a count that was made within it holds them, too.
+ *
+ * Runs in the backend that writes, in its transaction; its memory is in TopTransactionContext.  Counting may raise.
+ * What runs at the end of a subtransaction neither allocates nor raises. */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "utils/memutils.h"
+
+#include "extension/messages/query.h"
+#include "member_count.h"
+
+PG_FUNCTION_INFO_V1(rt_count_members);
+PG_FUNCTION_INFO_V1(rt_forget_member_counts);
+
+#define FIRST_SIZE 8
+#define FIRST_ROOMS 2
+#define SHARE_UNSEEN 64
+
+struct room
+{
+	int64 id; /* key */
+	char status;
+	int64 members;
+	int64 since; /* changes since it was counted */
+};
+
+#define SH_PREFIX counts
+#define SH_ELEMENT_TYPE struct room
+#define SH_KEY_TYPE int64
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) &(key), sizeof(key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct change
+{
+	int64 room_id;
+	int64 delta;
+};
+
+struct saved
+{
+	int level; /* nesting level of the subtransaction; above 1 */
+	Size logged;
+};
+
+/* The open transaction's. */
+static struct
+{
+	counts_hash *rooms; /* NULL: none yet */
+	struct change *log;
+	Size size;
+	Size logged;
+	struct saved *saved;
+	int saved_size;
+	int saved_count;
+} counts;
+
+static struct rt_query count = {
+	"SELECT pg_catalog.count(*) FROM rt.room_members AS m WHERE m.room_id OPERATOR(pg_catalog.=) $1",
+	1,
+	{INT8OID},
+	NULL,
+};
+
+static void
+begin(void)
+{
+	counts.rooms = counts_create(TopTransactionContext, FIRST_ROOMS, NULL);
+	counts.size = FIRST_SIZE;
+	counts.log = MemoryContextAlloc(TopTransactionContext, counts.size * sizeof(*counts.log));
+	counts.saved_size = FIRST_SIZE;
+	counts.saved = MemoryContextAlloc(TopTransactionContext, counts.saved_size * sizeof(*counts.saved));
+}
+
+/* To be called before `logged` changes. */
+static void
+save(void)
+{
+	int level = GetCurrentTransactionNestLevel();
+
+	if (level == 1 || (counts.saved_count > 0 && counts.saved[counts.saved_count - 1].level == level))
+		return;
+	if (counts.saved_count == counts.saved_size)
+	{
+		counts.saved = repalloc(counts.saved, counts.saved_size * 2 * sizeof(*counts.saved));
+		counts.saved_size *= 2;
+	}
+	counts.saved[counts.saved_count].level = level;
+	counts.saved[counts.saved_count++].logged = counts.logged;
+}
+
+static void
+append(int64 room_id, int64 delta)
+{
+	save();
+	if (counts.logged == counts.size)
+	{
+		counts.log = repalloc_huge(counts.log, counts.size * 2 * sizeof(*counts.log));
+		counts.size *= 2;
+	}
+	counts.log[counts.logged].room_id = room_id;
+	counts.log[counts.logged++].delta = delta;
+}
+
+static int64
+count_all(int64 room_id)
+{
+	Datum values[1] = {Int64GetDatum(room_id)};
+	bool is_null;
+	int64 members;
+
+	SPI_connect();
+	(void) rt_query_run(&count, values, NULL, false);
+	members = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	SPI_finish();
+	return members;
+}
+
+static bool
+is_recent(const struct room *room)
+{
+	return room->since < room->members / SHARE_UNSEEN;
+}
+
+static int64
+count_members(int64 room_id, int64 delta)
+{
+	struct room *room;
+	int64 members;
+	bool found;
+
+	if (counts.rooms == NULL)
+		begin();
+	append(room_id, delta);
+	room = counts_lookup(counts.rooms, room_id);
+	if (room != NULL && is_recent(room))
+	{
+		room->members += delta;
+		room->since++;
+		return room->members;
+	}
+	members = count_all(room_id); /* may raise; then nothing is known that is wrong */
+	room = counts_insert(counts.rooms, room_id, &found);
+	room->members = members;
+	room->since = 0;
+	return members;
+}
+
+/* rt_private.count_members(room_id bigint, delta bigint): members, of which the statement has added delta */
+Datum
+rt_count_members(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(count_members(PG_GETARG_INT64(0), PG_GETARG_INT64(1)));
+}
+
+/* rt_private.forget_member_counts(): of a TRUNCATE no change is told. */
+Datum
+rt_forget_member_counts(PG_FUNCTION_ARGS)
+{
+	if (counts.rooms != NULL)
+		counts_reset(counts.rooms);
+	PG_RETURN_VOID();
+}
+
+static void
+on_commit_sub(int level)
+{
+	struct saved *last = counts.saved_count > 0 ? &counts.saved[counts.saved_count - 1] : NULL;
+
+	if (last == NULL || last->level < level)
+		return;
+	last->level = level - 1;
+	if (level == 2 || (counts.saved_count > 1 && last[-1].level == level - 1))
+		counts.saved_count--; /* the older one says what was before both; and if all aborts, nothing stays */
+}
+
+static void
+take_back(Size logged)
+{
+	while (counts.logged > logged)
+	{
+		struct change *c = &counts.log[--counts.logged];
+		struct room *room = counts_lookup(counts.rooms, c->room_id);
+
+		if (room != NULL)
+			room->members -= c->delta;
+	}
+}
+
+static void
+on_abort_sub(int level)
+{
+	while (counts.saved_count > 0 && counts.saved[counts.saved_count - 1].level >= level)
+		take_back(counts.saved[--counts.saved_count].logged);
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (counts.saved_count == 0)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		on_commit_sub(GetCurrentTransactionNestLevel());
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		on_abort_sub(GetCurrentTransactionNestLevel());
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		memset(&counts, 0, sizeof(counts));
+}
+
+void
+rt_member_count_install(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
