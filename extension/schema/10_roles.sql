@@ -229,6 +229,13 @@ $$;
 COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'reads a required, nonempty string from a request';
 
 -- Marks that turn the direction of the text around a name, and names of which nothing can be seen, are somebody else's disguise.
+CREATE FUNCTION rt_private.can_be_seen(name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT regexp_replace(name, U&'[[:space:]\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\200B-\200F\2060-\206F\3164\FE00-\FE0F\FEFF\FFA0]',
+		'', 'g') <> ''
+$$;
+COMMENT ON FUNCTION rt_private.can_be_seen(text) IS 'whether a name has a character that can be seen';
+
 CREATE FUNCTION rt_private.req_display_name(req jsonb, key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -236,8 +243,7 @@ DECLARE
 BEGIN
 	IF octet_length(name) > 512 OR name ~ U&'[[:cntrl:]\202A-\202E\2066-\2069]' THEN
 		RAISE EXCEPTION '% must have 512 bytes at most, and no control characters', key USING ERRCODE = 'RT400';
-	ELSIF regexp_replace(name, U&'[[:space:]\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\200B-\200F\2060-\206F\3164\FE00-\FE0F\FEFF\FFA0]',
-		'', 'g') = '' THEN
+	ELSIF NOT rt_private.can_be_seen(name) THEN
 		RAISE EXCEPTION '% has nothing that can be seen', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN name;

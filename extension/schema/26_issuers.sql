@@ -188,6 +188,18 @@ CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_cl
 	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL, token_lifetime interval DEFAULT '30 days') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF coalesce(octet_length(add_issuer.issuer), 0) NOT BETWEEN 1 AND 1024 OR add_issuer.issuer ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'invalid issuer' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be what the claim "iss" of its tokens has: 1 to 1024 bytes.';
+	ELSIF coalesce(cardinality(add_issuer.audiences), 0) NOT BETWEEN 1 AND 100 OR array_position(add_issuer.audiences, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'an issuer needs 1 to 100 audiences' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Ask the provider for an audience of your own: it signs tokens for other programs too.';
+	ELSIF (add_issuer.admin_claim IS NULL) <> (add_issuer.admin_value IS NULL) THEN
+		RAISE EXCEPTION 'admin_claim and admin_value must be given together' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF EXISTS (SELECT FROM rt_private.issuers AS i WHERE i.issuer = add_issuer.issuer) THEN
+		RAISE EXCEPTION 'issuer "%" already exists', add_issuer.issuer USING ERRCODE = 'unique_violation',
+			HINT = 'Use rt.set_jwks() for new keys. For anything else use rt.remove_issuer() first, in the same transaction.';
+	END IF;
 	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
 		admin_claim, admin_value, token_lifetime)
 	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,

@@ -150,7 +150,8 @@ BEGIN
 	ELSIF NOT rt_private.audience_fits(claims -> 'aud', i.audiences) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "aud" is %s, and must have one of %s.',
 			coalesce((claims -> 'aud')::text, 'missing'), to_jsonb(i.audiences)));
-	ELSIF i.authorized_parties IS NOT NULL AND NOT coalesce(rt_private.audience_fits(claims -> 'azp', i.authorized_parties), false) THEN
+	ELSIF i.authorized_parties IS NOT NULL AND NOT coalesce(jsonb_typeof(claims -> 'azp') = 'string'
+		AND claims ->> 'azp' = ANY (i.authorized_parties), false) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "azp" is %s, and must be one of %s.',
 			coalesce((claims -> 'azp')::text, 'missing'), to_jsonb(i.authorized_parties)));
 	END IF;

@@ -466,7 +466,7 @@ CREATE FUNCTION rt_api.provision(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	i rt_private.issuers;
-	given_name text := left(coalesce(nullif(req ->> 'name', ''), actor), 128);
+	given_name text := left(regexp_replace(req ->> 'name', U&'[[:cntrl:]\202A-\202E\2066-\2069]', '', 'g'), 128);
 	given_username text := left(regexp_replace(coalesce(req ->> 'username', ''), '[[:space:][:cntrl:]]', '', 'g'), 128);
 	admin boolean := coalesce((req ->> 'isAdmin')::boolean, false);
 BEGIN
@@ -483,7 +483,8 @@ BEGIN
 		IF NOT i.create_users THEN
 			RETURN '{"known": false}';
 		END IF;
-		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor), given_name)
+		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor),
+			CASE WHEN rt_private.can_be_seen(given_name) THEN given_name ELSE actor END)
 		ON CONFLICT (id) DO NOTHING;
 	END IF;
 	IF i.admin_claim IS NOT NULL THEN

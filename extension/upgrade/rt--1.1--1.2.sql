@@ -367,6 +367,14 @@ COMMENT ON FUNCTION rt_private.req_text_opt(jsonb, text) IS 'reads an optional s
 
 COMMENT ON FUNCTION rt_private.req_text(jsonb, text) IS 'reads a required, nonempty string from a request';
 
+CREATE FUNCTION rt_private.can_be_seen(name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT regexp_replace(name, U&'[[:space:]\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\200B-\200F\2060-\206F\3164\FE00-\FE0F\FEFF\FFA0]',
+		'', 'g') <> ''
+$$;
+
+COMMENT ON FUNCTION rt_private.can_be_seen(text) IS 'whether a name has a character that can be seen';
+
 CREATE FUNCTION rt_private.req_display_name(req jsonb, key text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -374,8 +382,7 @@ DECLARE
 BEGIN
 	IF octet_length(name) > 512 OR name ~ U&'[[:cntrl:]\202A-\202E\2066-\2069]' THEN
 		RAISE EXCEPTION '% must have 512 bytes at most, and no control characters', key USING ERRCODE = 'RT400';
-	ELSIF regexp_replace(name, U&'[[:space:]\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\200B-\200F\2060-\206F\3164\FE00-\FE0F\FEFF\FFA0]',
-		'', 'g') = '' THEN
+	ELSIF NOT rt_private.can_be_seen(name) THEN
 		RAISE EXCEPTION '% has nothing that can be seen', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN name;
@@ -998,6 +1005,18 @@ CREATE FUNCTION rt.add_issuer(issuer text, audiences text[], jwks jsonb, user_cl
 	admin_claim text DEFAULT NULL, admin_value text DEFAULT NULL, token_lifetime interval DEFAULT '30 days') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF coalesce(octet_length(add_issuer.issuer), 0) NOT BETWEEN 1 AND 1024 OR add_issuer.issuer ~ '[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'invalid issuer' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It must be what the claim "iss" of its tokens has: 1 to 1024 bytes.';
+	ELSIF coalesce(cardinality(add_issuer.audiences), 0) NOT BETWEEN 1 AND 100 OR array_position(add_issuer.audiences, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'an issuer needs 1 to 100 audiences' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Ask the provider for an audience of your own: it signs tokens for other programs too.';
+	ELSIF (add_issuer.admin_claim IS NULL) <> (add_issuer.admin_value IS NULL) THEN
+		RAISE EXCEPTION 'admin_claim and admin_value must be given together' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF EXISTS (SELECT FROM rt_private.issuers AS i WHERE i.issuer = add_issuer.issuer) THEN
+		RAISE EXCEPTION 'issuer "%" already exists', add_issuer.issuer USING ERRCODE = 'unique_violation',
+			HINT = 'Use rt.set_jwks() for new keys. For anything else use rt.remove_issuer() first, in the same transaction.';
+	END IF;
 	INSERT INTO rt_private.issuers (issuer, audiences, user_claim, create_users, authorized_parties, name_claim, username_claim,
 		admin_claim, admin_value, token_lifetime)
 	VALUES (add_issuer.issuer, add_issuer.audiences, add_issuer.user_claim, add_issuer.create_users, add_issuer.authorized_parties,
@@ -1564,7 +1583,8 @@ BEGIN
 	ELSIF NOT rt_private.audience_fits(claims -> 'aud', i.audiences) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "aud" is %s, and must have one of %s.',
 			coalesce((claims -> 'aud')::text, 'missing'), to_jsonb(i.audiences)));
-	ELSIF i.authorized_parties IS NOT NULL AND NOT coalesce(rt_private.audience_fits(claims -> 'azp', i.authorized_parties), false) THEN
+	ELSIF i.authorized_parties IS NOT NULL AND NOT coalesce(jsonb_typeof(claims -> 'azp') = 'string'
+		AND claims ->> 'azp' = ANY (i.authorized_parties), false) THEN
 		PERFORM rt_private.refuse_token('invalid token', format('Claim "azp" is %s, and must be one of %s.',
 			coalesce((claims -> 'azp')::text, 'missing'), to_jsonb(i.authorized_parties)));
 	END IF;
@@ -7125,7 +7145,7 @@ CREATE FUNCTION rt_api.provision(actor text, req jsonb) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	i rt_private.issuers;
-	given_name text := left(coalesce(nullif(req ->> 'name', ''), actor), 128);
+	given_name text := left(regexp_replace(req ->> 'name', U&'[[:cntrl:]\202A-\202E\2066-\2069]', '', 'g'), 128);
 	given_username text := left(regexp_replace(coalesce(req ->> 'username', ''), '[[:space:][:cntrl:]]', '', 'g'), 128);
 	admin boolean := coalesce((req ->> 'isAdmin')::boolean, false);
 BEGIN
@@ -7142,7 +7162,8 @@ BEGIN
 		IF NOT i.create_users THEN
 			RETURN '{"known": false}';
 		END IF;
-		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor), given_name)
+		INSERT INTO rt.users AS u (id, username, name) VALUES (actor, rt_private.free_username(given_username, actor),
+			CASE WHEN rt_private.can_be_seen(given_name) THEN given_name ELSE actor END)
 		ON CONFLICT (id) DO NOTHING;
 	END IF;
 	IF i.admin_claim IS NOT NULL THEN

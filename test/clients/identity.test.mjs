@@ -581,6 +581,11 @@ describe('other issuers', () => {
     assert.equal(await username('long@example.com', '\u6f22'.repeat(100)), 'long@example.com');
     assert.equal(await username('none@example.com', '\u2603'), 'none@example.com');
     assert.match(await username('odd\u2603@example.com'), /^user-[0-9a-f-]{36}$/);
+    const shown = async (email, name) => (await me(await token({ key: 'other', header: { kid: 'o' },
+      claims: { iss: 'https://creates.example.com', sub: undefined, email, name } }))).body.data.name;
+    assert.equal(await shown('turned@example.com', 'Eve \u202e(guest)\n'), 'Eve (guest)');
+    assert.equal(await shown('unseen@example.com', '\u200b\u2060'), 'unseen@example.com');
+    assert.equal(await shown('unnamed@example.com', ['x']), 'unnamed@example.com');
     for (const id of ['x'.repeat(129), '.', '..', 'a\tb']) assert.equal((await me(await made(id))).status, 401, id);
   });
 
@@ -671,6 +676,15 @@ describe('other issuers', () => {
     await isOver(await made(1));
   });
 
+  test('an authorized party is one text of the list', async () => {
+    const issuer = 'https://parties.example.com';
+    await cluster.sql("SELECT rt.add_issuer($1, $2, $3, authorized_parties => ARRAY['web', 'phone'])",
+      [issuer, [AUDIENCE], { keys: [{ ...await jose.exportJWK(keys.stranger.publicKey), kid: 's' }] }]);
+    const made = (azp) => token({ key: 'stranger', header: { kid: 's' }, claims: { iss: issuer, azp, iat: now() + 5 } });
+    for (const azp of ['web', 'phone']) await until(async () => (await me(await made(azp))).status === 200, 'taken');
+    for (const azp of [undefined, null, '', 'WEB', 'x', 7, ['web'], { web: true }]) assert.equal(await judge(await made(azp)), 401, JSON.stringify(azp));
+  });
+
   test('the recipe for cron follows the keys of a provider, and leaves the old ones when it does not answer', async () => {
     const page = await readFile(new URL('../../docs/identity.md', import.meta.url), 'utf8');
     const [, recipe] = page.match(/psql (?:.*) <<'SQL'\n([^]*?)\n {4}SQL/);
@@ -719,6 +733,11 @@ describe('other issuers', () => {
       await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', [ISSUER, jwks]), (error) => error.message.includes(message), JSON.stringify(jwks));
     }
     await assert.rejects(cluster.sql('SELECT rt.set_jwks($1, $2)', ['https://unknown.example.com', { keys: [ec] }]), /not found/);
+    const add = (...values) => cluster.sql('SELECT rt.add_issuer($1, $2, $3, admin_claim => $4)', [...values.slice(0, 2), { keys: [ec] }, values[2]]);
+    await assert.rejects(add(ISSUER, [AUDIENCE]), { code: '23505', message: `issuer "${ISSUER}" already exists` });
+    for (const issuer of ['', null, 'a\tb', 'x'.repeat(1025)]) await assert.rejects(add(issuer, [AUDIENCE]), { code: '22023', message: 'invalid issuer' });
+    for (const audiences of [[], null, [null], Array(101).fill('x')]) await assert.rejects(add('https://new.example.com', audiences), { code: '22023', message: /needs 1 to 100 audiences/ });
+    await assert.rejects(add('https://new.example.com', [AUDIENCE], 'groups'), { code: '22023', message: /must be given together/ });
   });
 
   test('rt.verify_token says which check failed', async () => {
