@@ -271,6 +271,17 @@ on_event_told(void *arg, const struct rt_db_reply *reply)
 	rt_client_event_answer_reply(e, reply);
 }
 
+/* Of the calls of an entry that goes on the last one counts. */
+static void
+follow(struct telling *telling)
+{
+	struct rt_typing *t = telling->of;
+
+	if (t->telling != NULL)
+		t->telling->of = NULL;
+	t->telling = telling;
+}
+
 void
 rt_typing_tell(struct rt_typings *ts, struct rt_client_event *e, enum rt_typing_place place, const char *id,
 			   bool typing)
@@ -289,7 +300,7 @@ rt_typing_tell(struct rt_typings *ts, struct rt_client_event *e, enum rt_typing_
 	snprintf(telling->id, sizeof(telling->id), "%s", id);
 	telling->of = find(c, place, id);
 	if (telling->of != NULL)
-		telling->of->telling = telling;
+		follow(telling);
 	e->data = telling;
 	rt_client_event_call(e, places[place].fn, on_event_told);
 }

@@ -9,9 +9,9 @@
 #define RT_REST_SEND 4     /* a message for a room: grouped by send.c */
 #define RT_REST_WRITES 8   /* limited by rt.rate_messages a user */
 #define RT_REST_SESSION 16 /* is told the token's session */
-#define RT_REST_ADMIN 64   /* is told whether the token's issuer may speak for administrators */
 #define RT_REST_READS 32   /* a hot standby may answer, see dbread.h */
-#define RT_REST_HEAVY 64   /* checks an account's password, see rt_db_call_heavy() */
+#define RT_REST_ADMIN 64   /* is told whether the token's issuer may speak for administrators */
+#define RT_REST_HEAVY 128  /* checks an account's password, see rt_db_call_heavy() */
 
 struct rt_rest_def
 {
