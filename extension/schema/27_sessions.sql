@@ -311,16 +311,18 @@ COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'crea
 -- Old ones go, some at a time: what can neither be prolonged nor used.
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	swept_at timestamptz := clock_timestamp(); -- a volatile function is no condition of an index
 BEGIN
 	IF rt_private.is_foreign('rt.sessions') THEN
 		RETURN;
 	END IF;
 	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
-		WHERE t.expires_at < clock_timestamp() AND rt_private.last_use(t.token_expires_at) < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
+		WHERE t.expires_at < swept_at AND rt_private.last_use(t.token_expires_at) < swept_at ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
-		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+		WHERE t.until < swept_at ORDER BY t.until LIMIT 1000);
 	DELETE FROM rt_private.deleted_users AS d WHERE d.digest IN (SELECT t.digest FROM rt_private.deleted_users AS t
-		WHERE t.deleted_at < clock_timestamp() - interval '1 year' ORDER BY t.deleted_at LIMIT 1000);
+		WHERE t.deleted_at < swept_at - interval '1 year' ORDER BY t.deleted_at LIMIT 1000);
 END
 $$;
 COMMENT ON FUNCTION rt_private.sweep_sessions() IS 'removes expired sessions, and ids that were free for a year';

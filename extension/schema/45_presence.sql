@@ -196,9 +196,10 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
--- The most present of a user's connections, unless the user is busy.
+-- The most present of a user's connections, unless the user is busy.  The plan is kept, and may have been made while hardly anybody was
+-- connected: in a storm it would read all connections for each user.
 CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
 	IF chosen = 'busy' THEN
 		RETURN 'busy';
@@ -221,7 +222,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen status';
+-- Not for each user of a storm: those who come online as they have chosen are looked at together, by presence_after_change().
 CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
+	WHEN (NEW.status NOT IN ('offline', OLD.status) AND (OLD.status, NEW.status, NEW.chosen) <> ('offline', 'online', 'online'))
 	EXECUTE FUNCTION rt_private.presence_before_update();
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
@@ -235,19 +238,26 @@ COMMENT ON FUNCTION rt_private.status_rooms(text) IS 'the rooms whose members he
 -- Once for a statement, since thousands may come online in one.  A user in many rooms makes a small event all the same: the gateways
 -- look the rooms up, for several users at once.  One plan for all calls: with a plan for each array, most of a lone change is planning.
 CREATE FUNCTION rt_private.presence_after_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
 	changed text[];
+	came text[];
 	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	IF TG_OP = 'INSERT' THEN
-		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
+		SELECT array_agg(n.user_id) INTO changed FROM new_rows AS n WHERE n.status <> 'offline';
 	ELSE
-		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
-			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
+		SELECT array_agg(n.user_id), array_agg(n.user_id) FILTER (WHERE (o.status, n.status, n.chosen) = ('offline', 'online', 'online'))
+		INTO changed, came FROM new_rows AS n JOIN old_rows AS o USING (user_id)
+		WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message;
 	END IF;
-	IF cardinality(changed) = 0 THEN
+	IF changed IS NULL THEN
 		RETURN NULL; -- as for each offline user that is deleted
+	END IF;
+	-- What rt_before_update left out.  The connections of somebody who comes are new, and online.
+	IF EXISTS (SELECT FROM unnest(came) AS u (id)
+			WHERE EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = u.id AND c.status <> 'online' OFFSET 0)) THEN
+		UPDATE rt_private.connections AS c SET status = 'online' WHERE c.user_id = ANY (came) AND c.status <> 'online';
 	END IF;
 	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
@@ -288,10 +298,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	room record;
 	n bigint;
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	INSERT INTO rt_private.room_presence AS p VALUES (0, 0, clock_timestamp())
 	ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET told_at = excluded.told_at WHERE p.told_at < excluded.told_at - interval '2 s';
-	IF NOT FOUND THEN
+	-- Rooms without a row in room_sizes have fewer than 200 members.
+	IF NOT FOUND OR most >= 200 AND NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.members > most) THEN
 		RETURN;
 	END IF;
 	FOR room IN SELECT r AS row, p.online FROM (SELECT DISTINCT j AS id FROM rt_private.sessions AS s, unnest(s.joined) AS j WHERE s.ended_at IS NULL) AS t
@@ -315,13 +327,13 @@ COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many
 
 -- In the order of the ids, so that two gateways do not lock each other out.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 BEGIN
 	IF rt_private.is_foreign('rt.presence') THEN
 		RETURN;
 	END IF;
 	WITH asked AS MATERIALIZED (
-		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
+		SELECT DISTINCT u.id FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id
 	)
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM asked AS a

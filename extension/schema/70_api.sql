@@ -134,7 +134,7 @@ COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_
 
 -- The users are locked: of one that is deleted meanwhile, presence would refuse the whole batch.
 CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	requests jsonb := rt_private.req_array(req, 'requests', 2000);
 	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
@@ -142,7 +142,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	PERFORM FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id FOR KEY SHARE OF u;
 	results := rt_private.connect_all(requests, rt_private.log_last_pos());
 	PERFORM rt_private.come_online(users);
 	RETURN json_build_object('results', results, 'epoch', rt.epoch());
@@ -246,20 +246,42 @@ COMMENT ON FUNCTION rt_api.status_rooms(text, jsonb) IS 'for statuses of users i
 
 -- ---- gateways --------------------------------------------------------------------
 
+-- By the index, in as many steps as there are names.
+CREATE FUNCTION rt_private.lost_gateways() RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+	RETURN ARRAY(
+		WITH RECURSIVE names (name) AS (
+			SELECT min(c.gateway) FROM rt_private.connections AS c
+			UNION ALL
+			SELECT (SELECT min(c.gateway) FROM rt_private.connections AS c WHERE c.gateway > n.name) FROM names AS n WHERE n.name IS NOT NULL
+		)
+		SELECT n.name FROM names AS n
+		WHERE n.name IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = n.name));
+END
+$$;
+COMMENT ON FUNCTION rt_private.lost_gateways() IS 'gateways that have connections, but do not report';
+
 -- Connections of gateways that are no more, and users that have had none for longer than any grace.
 --
--- Runs each second over all that is connected, so it must be linear whatever the statistics say: joins by hashing, and
--- the time in a variable, since a volatile function would make a subquery run once a row.
+-- Runs each second.  What looks at all that is connected does so only while a gateway is gone or has just started, and after a start of
+-- the server; else there is nothing to find, and it looks every third second.  It must be linear whatever the statistics say: joins by
+-- hashing, and the time in a variable, since a volatile function would make a subquery run once a row.
 CREATE FUNCTION rt_private.sweep_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
 	swept_at timestamptz := clock_timestamp();
+	lost text[];
 	users text[];
 BEGIN
 	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s';
-	DELETE FROM rt_private.connections AS c
-	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
-		AND c.connected_at < swept_at - interval '10 s';
+	lost := rt_private.lost_gateways();
+	IF cardinality(lost) = 0 AND extract(second FROM swept_at)::integer % 3 > 0
+		AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.started_at > swept_at - interval '30 s')
+		AND EXISTS (SELECT FROM rt_private.clock AS c WHERE c.seen_at < swept_at - interval '30 s') THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (lost) AND c.connected_at < swept_at - interval '10 s';
 	UPDATE rt_private.sessions AS s SET ended_at = swept_at
 	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	DELETE FROM rt_private.sessions AS s

@@ -59,6 +59,7 @@ DROP VIEW rt.stat_relay;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
+DROP TRIGGER rt_before_update ON rt.presence;
 DROP TRIGGER rt_after_insert ON rt.presence;
 DROP TRIGGER rt_after_update ON rt.presence;
 DROP TRIGGER audit_users_changed ON rt.users;
@@ -1419,16 +1420,18 @@ COMMENT ON FUNCTION rt_private.open_session(text, text, text, interval) IS 'crea
 
 CREATE FUNCTION rt_private.sweep_sessions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	swept_at timestamptz := clock_timestamp(); -- a volatile function is no condition of an index
 BEGIN
 	IF rt_private.is_foreign('rt.sessions') THEN
 		RETURN;
 	END IF;
 	DELETE FROM rt.sessions AS s WHERE s.id IN (SELECT t.id FROM rt.sessions AS t
-		WHERE t.expires_at < clock_timestamp() AND rt_private.last_use(t.token_expires_at) < clock_timestamp() ORDER BY t.expires_at LIMIT 1000);
+		WHERE t.expires_at < swept_at AND rt_private.last_use(t.token_expires_at) < swept_at ORDER BY t.expires_at LIMIT 1000);
 	DELETE FROM rt_private.revoked_sessions AS r WHERE r.sid IN (SELECT t.sid FROM rt_private.revoked_sessions AS t
-		WHERE t.until < clock_timestamp() ORDER BY t.until LIMIT 1000);
+		WHERE t.until < swept_at ORDER BY t.until LIMIT 1000);
 	DELETE FROM rt_private.deleted_users AS d WHERE d.digest IN (SELECT t.digest FROM rt_private.deleted_users AS t
-		WHERE t.deleted_at < clock_timestamp() - interval '1 year' ORDER BY t.deleted_at LIMIT 1000);
+		WHERE t.deleted_at < swept_at - interval '1 year' ORDER BY t.deleted_at LIMIT 1000);
 END
 $$;
 
@@ -3471,7 +3474,7 @@ $$;
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';
 
 CREATE FUNCTION rt_private.present_status(user_id text, chosen text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
 	IF chosen = 'busy' THEN
 		RETURN 'busy';
@@ -3496,6 +3499,10 @@ $$;
 
 COMMENT ON FUNCTION rt_private.presence_before_update() IS 'stores the chosen status';
 
+CREATE TRIGGER rt_before_update BEFORE UPDATE ON rt.presence FOR EACH ROW
+	WHEN (NEW.status NOT IN ('offline', OLD.status) AND (OLD.status, NEW.status, NEW.chosen) <> ('offline', 'online', 'online'))
+	EXECUTE FUNCTION rt_private.presence_before_update();
+
 COMMENT ON TRIGGER rt_before_update ON rt.presence IS 'stores the chosen status';
 
 CREATE FUNCTION rt_private.status_rooms(user_id text) RETURNS json
@@ -3507,19 +3514,26 @@ $$;
 COMMENT ON FUNCTION rt_private.status_rooms(text) IS 'the rooms whose members hear of a user''s status';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_after_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
 	changed text[];
+	came text[];
 	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	IF TG_OP = 'INSERT' THEN
-		changed := ARRAY(SELECT n.user_id FROM new_rows AS n WHERE n.status <> 'offline');
+		SELECT array_agg(n.user_id) INTO changed FROM new_rows AS n WHERE n.status <> 'offline';
 	ELSE
-		changed := ARRAY(SELECT n.user_id FROM new_rows AS n JOIN old_rows AS o USING (user_id)
-			WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message);
+		SELECT array_agg(n.user_id), array_agg(n.user_id) FILTER (WHERE (o.status, n.status, n.chosen) = ('offline', 'online', 'online'))
+		INTO changed, came FROM new_rows AS n JOIN old_rows AS o USING (user_id)
+		WHERE o.status <> n.status OR o.status_message IS DISTINCT FROM n.status_message;
 	END IF;
-	IF cardinality(changed) = 0 THEN
+	IF changed IS NULL THEN
 		RETURN NULL; -- as for each offline user that is deleted
+	END IF;
+	-- What rt_before_update left out.  The connections of somebody who comes are new, and online.
+	IF EXISTS (SELECT FROM unnest(came) AS u (id)
+			WHERE EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = u.id AND c.status <> 'online' OFFSET 0)) THEN
+		UPDATE rt_private.connections AS c SET status = 'online' WHERE c.user_id = ANY (came) AND c.status <> 'online';
 	END IF;
 	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
@@ -3566,10 +3580,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	room record;
 	n bigint;
+	most bigint := current_setting('rt.presence_room_limit')::bigint;
 BEGIN
 	INSERT INTO rt_private.room_presence AS p VALUES (0, 0, clock_timestamp())
 	ON CONFLICT ON CONSTRAINT room_presence_pkey DO UPDATE SET told_at = excluded.told_at WHERE p.told_at < excluded.told_at - interval '2 s';
-	IF NOT FOUND THEN
+	-- Rooms without a row in room_sizes have fewer than 200 members.
+	IF NOT FOUND OR most >= 200 AND NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.members > most) THEN
 		RETURN;
 	END IF;
 	FOR room IN SELECT r AS row, p.online FROM (SELECT DISTINCT j AS id FROM rt_private.sessions AS s, unnest(s.joined) AS j WHERE s.ended_at IS NULL) AS t
@@ -3593,13 +3609,13 @@ $$;
 COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many of their members are online, where that has changed';
 
 CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 BEGIN
 	IF rt_private.is_foreign('rt.presence') THEN
 		RETURN;
 	END IF;
 	WITH asked AS MATERIALIZED (
-		SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id
+		SELECT DISTINCT u.id FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id
 	)
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
@@ -7597,7 +7613,7 @@ $$;
 COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect()';
 
 CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	requests jsonb := rt_private.req_array(req, 'requests', 2000);
 	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
@@ -7605,7 +7621,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	PERFORM FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id FOR KEY SHARE OF u;
 	results := rt_private.connect_all(requests, rt_private.log_last_pos());
 	PERFORM rt_private.come_online(users);
 	RETURN json_build_object('results', results, 'epoch', rt.epoch());
@@ -7701,16 +7717,37 @@ $$;
 
 COMMENT ON FUNCTION rt_api.status_rooms(text, jsonb) IS 'for statuses of users in many rooms: whom to tell';
 
+CREATE FUNCTION rt_private.lost_gateways() RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+	RETURN ARRAY(
+		WITH RECURSIVE names (name) AS (
+			SELECT min(c.gateway) FROM rt_private.connections AS c
+			UNION ALL
+			SELECT (SELECT min(c.gateway) FROM rt_private.connections AS c WHERE c.gateway > n.name) FROM names AS n WHERE n.name IS NOT NULL
+		)
+		SELECT n.name FROM names AS n
+		WHERE n.name IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = n.name));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.lost_gateways() IS 'gateways that have connections, but do not report';
+
 CREATE OR REPLACE FUNCTION rt_private.sweep_gateways() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
 	swept_at timestamptz := clock_timestamp();
+	lost text[];
 	users text[];
 BEGIN
 	DELETE FROM rt_private.gateways AS g WHERE g.reported_at < swept_at - interval '10 s';
-	DELETE FROM rt_private.connections AS c
-	WHERE NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = c.gateway)
-		AND c.connected_at < swept_at - interval '10 s';
+	lost := rt_private.lost_gateways();
+	IF cardinality(lost) = 0 AND extract(second FROM swept_at)::integer % 3 > 0
+		AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.started_at > swept_at - interval '30 s')
+		AND EXISTS (SELECT FROM rt_private.clock AS c WHERE c.seen_at < swept_at - interval '30 s') THEN
+		RETURN;
+	END IF;
+	DELETE FROM rt_private.connections AS c WHERE c.gateway = ANY (lost) AND c.connected_at < swept_at - interval '10 s';
 	UPDATE rt_private.sessions AS s SET ended_at = swept_at
 	WHERE s.ended_at IS NULL AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	DELETE FROM rt_private.sessions AS s

@@ -1,4 +1,4 @@
-# Parts b to e: what a socket sees, and what it costs.
+# Parts b to e, and q: what a socket sees, and what it costs.
 
 FLOOR_PORT=7100
 FANOUT_SIZES=(1000 10000)
@@ -38,7 +38,8 @@ FANOUT_PHASES=(--windows 1,4 --seconds 3 --nap 100)
 
 load_floor()
 {
-	local server
+	local server scenario=$1
+	shift
 	"$BUILD/fanout_floor" "$FLOOR_PORT" &
 	server=$!
 	until (exec 3<> "/dev/tcp/127.0.0.1/$FLOOR_PORT") 2> /dev/null
@@ -46,7 +47,7 @@ load_floor()
 		kill -0 "$server" || die 'the floor did not start'
 		sleep 0.05
 	done
-	"$SWARM" fanout --port "$FLOOR_PORT" --tokens "$SCRATCH/tokens.bench" --pid "$server" --mode floor --room 1 --size "$MESSAGE_BYTES" "$@" \
+	"$SWARM" "$scenario" --port "$FLOOR_PORT" --tokens "$SCRATCH/tokens.bench" --pid "$server" --mode floor --room 1 --size "$MESSAGE_BYTES" "$@" \
 		> "$SCRATCH/figures" || die 'the swarm failed on the floor'
 	kill "$server"
 	wait "$server" 2> /dev/null
@@ -67,7 +68,7 @@ bench_c()
 				cost[$n.$window]+=" $(figure w${window}_us_a_delivery)"
 				rate[$n.$window]+=" $(figure w${window}_deliveries_s)"
 			done
-			load_floor --count "$n" "${FANOUT_PHASES[@]}"
+			load_floor fanout --count "$n" "${FANOUT_PHASES[@]}"
 			for window in 1 4
 			do
 				floor[$n.$window]+=" $(figure w${window}_us_a_delivery)"
@@ -116,6 +117,37 @@ bench_e()
 	restart_gateway
 	load_gateway idle --count 10000 --seconds 3
 	row 'e idle websocket connection, resident set of the gateway' "$(calculate 'bytes_a_socket / 1024' '%.2f kB')" '<= 3 kB'
+}
+
+# Users who share rooms of a hundred connect, as many at a time as come.
+CONNECT_SIZES=(1000 5000)
+CONNECT_SETTLE=1.5
+
+bench_q()
+{
+	local n round each
+	declare -A rate=() floor=() gateway=() postgres=()
+	for n in "${CONNECT_SIZES[@]}"
+	do
+		for round in $(seq "$ROUNDS")
+		do
+			progress "$n users connect, round $round"
+			swarm connect h --pid "$GATEWAY" --count "$n" --connections 1000 --seconds "$CONNECT_SETTLE"
+			rate[$n]+=" $(calculate "$n / seconds" '%.0f')"
+			gateway[$n]+=" $(figure gateway_us)"
+			postgres[$n]+=" $(figure postgres_us)"
+			load_floor connect --count "$n" --connections 1000 --seconds 0
+			floor[$n]+=" $(calculate "$n / seconds" '%.0f')"
+		done
+		# The lists are meant to fall apart into words.
+		# shellcheck disable=SC2086
+		{
+			row "q $n users connect, bare C listener" "$(median ${floor[$n]})/s"
+			row "q $n users connect" "$(median ${rate[$n]})/s" '>= 6000/s' "$(ratio "$(median ${rate[$n]})" "$(median ${floor[$n]})")"
+			each="$(median ${gateway[$n]}), $(median ${postgres[$n]}) us"
+			row "q $n users connect, CPU of the gateway and PostgreSQL each" "$each" '-, <= 25 us'
+		}
+	done
 }
 
 restart_gateway()

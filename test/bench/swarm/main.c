@@ -11,8 +11,9 @@ static const struct
 	const char *name;
 	void (*run)(const struct scenario *sc);
 } scenarios[] = {
-	{"fanout", fanout_run},       {"idle", idle_run},         {"receipts", receipts_run}, {"presence", presence_run},
-	{"reconnect", reconnect_run}, {"meetings", meetings_run}, {"watchers", watchers_run}, {"forward", forward_run},
+	{"connect", connect_run},   {"fanout", fanout_run},     {"idle", idle_run},
+	{"receipts", receipts_run}, {"presence", presence_run}, {"reconnect", reconnect_run},
+	{"meetings", meetings_run}, {"watchers", watchers_run}, {"forward", forward_run},
 };
 
 static void

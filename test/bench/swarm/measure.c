@@ -108,6 +108,14 @@ read_cpu(const struct measure *m, struct measure_reading *r)
 }
 
 double
+measure_postgres_s(const struct measure *m)
+{
+	pid_t gateway;
+
+	return postgres_ticks(m->postmaster, &gateway) / (double) sysconf(_SC_CLK_TCK);
+}
+
+double
 measure_cpu_s(pid_t pid)
 {
 	char path[300];

@@ -34,6 +34,7 @@ void measure_print(const char *name, const struct measure_reading *earlier, cons
 
 /* CPU time of all threads of a process that live now, in seconds (proc(5): schedstat counts nanoseconds). */
 double measure_cpu_s(pid_t pid);
+double measure_postgres_s(const struct measure *m); /* of the server's processes, those that ended included */
 double measure_resident_bytes(pid_t pid);
 
 /* Sorts the values. */

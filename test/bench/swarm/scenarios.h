@@ -28,6 +28,9 @@ void fanout_run(const struct scenario *sc);
 /* Clients of one room that do nothing. */
 void idle_run(const struct scenario *sc);
 
+/* Users connect as fast as they are let in; "connections" are on their way at a time. */
+void connect_run(const struct scenario *sc);
+
 /* Members mark messages as seen, batch after batch.  Modes: forward, scattered. */
 void receipts_run(const struct scenario *sc);
 

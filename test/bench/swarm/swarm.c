@@ -22,7 +22,7 @@
 #define READ_BYTES 1048576
 #define EVENTS 512
 #define AT_A_TIME 200
-#define GATHER_SECONDS 60
+#define GATHER_SECONDS 120
 #define CLIENTS_AN_ADDRESS 20000 /* below the number of ephemeral ports */
 #define HEAD_MAX 14
 #define EMIT_MAX 8192
@@ -403,13 +403,14 @@ void
 swarm_gather(struct swarm *s, int n)
 {
 	uint64_t end_ns = measure_now_ns() + GATHER_SECONDS * 1000000000ull;
+	int at_a_time = s->options.at_a_time > 0 ? s->options.at_a_time : AT_A_TIME;
 	int dialled = 0;
 
 	while (s->connected < n)
 	{
 		if (measure_now_ns() > end_ns)
 			errx(1, "%d of %d are connected after %d s", s->connected, n, GATHER_SECONDS);
-		while (dialled < n && dialled - s->connected < AT_A_TIME)
+		while (dialled < n && dialled - s->connected < at_a_time)
 			swarm_dial(s, &s->clients[dialled++]);
 		swarm_turn(s, end_ns);
 	}

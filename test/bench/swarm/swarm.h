@@ -48,6 +48,7 @@ struct swarm_options
 	swarm_packet_cb on_packet;
 	swarm_connected_cb on_connected; /* may be NULL */
 	void *arg;
+	int at_a_time;   /* that swarm_gather() has on their way; 0: 200 */
 	unsigned nap_us; /* 0: wakes for each event; else sleeps so long between two looks, so that no send of the
 					  * server's pays for waking us */
 };
