@@ -157,6 +157,15 @@ describe('signing in', () => {
     tokens.alice = await cluster.token('alice');
   });
 
+  test('with liveness a way that swallows all answers is noticed long before the heartbeat', async () => {
+    const path = await way();
+    const client = await started('bob', { url: path.url, liveness: true });
+    path.swallows = true;
+    await until(() => client.state.status !== 'connected', 'it is noticed', 35_000); // without it: 45 s
+    path.swallows = false;
+    await until(() => client.state.status === 'connected', 'it is back');
+  });
+
   test('a session that is revoked: signed out, and why', async () => {
     const client = await started('carol', { token: await cluster.token('carol') });
     const ended = new Promise((resolve) => { client.on('signed-out', resolve); });

@@ -106,10 +106,10 @@ export async function main(): Promise<void> {
   const session: Session = client.session;
   session.on('ended', ({ code }) => console.log(code));
   session.ahead('listMessages', { params: { roomId: '1' }, query: { limit: 50 } });
-  const rooms: string[] = [];
-  for await (const page of session.pages('listRooms')) rooms.push(...page.map(({ id }) => id));
-  const user = await new Session({ url: 'http://localhost:4501' }).login({ username: 'alice', password: 'secret', code: '123456' });
-  console.log(user.name, (await session.call('getMe', { token: 'another' })).data.id, rooms.length);
+  const roomIds: string[] = [];
+  for await (const page of session.pages('listRooms')) roomIds.push(...page.map(({ id }) => id));
+  const me = await new Session({ url: 'http://localhost:4501' }).login({ username: 'alice', password: 'secret', code: '123456' });
+  console.log(me.name, (await session.call('getMe', { token: 'another' })).data.id, roomIds.length);
   // @ts-expect-error a meeting is named
   await session.call('getMeeting', { token: 'another' });
   const meeting = client.meeting('1');

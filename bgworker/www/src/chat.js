@@ -1,19 +1,14 @@
 // Once somebody is signed in: the frame around the views, and which view the address names.
 import { t } from './i18n.js';
-import { endSession, session } from './api.js';
 import { announce, brand, h, replace, toast } from './dom.js';
 import { nextFrame } from './frame.js';
 import { RoomView } from './room.js';
 import { startShortcuts } from './shortcuts.js';
 import { beginButtons, side } from './side.js';
-import { socket } from './socket.js';
 import { calling, isInFront, isMuted, listen, state } from './state.js';
 import { startStore } from './store.js';
 import { wordsOf } from './words.js';
 import { keepShell } from './worker.js';
-
-const PROVIDER_RETRY_MS = 5000;
-const MOST_REFUSALS = 3;
 
 const callPlace = h('section', { class: 'call', 'aria-label': t('Call'), hidden: true });
 let current = { close() {} }; // the view
@@ -128,20 +123,6 @@ function askToNotify() {
   if (globalThis.Notification?.permission === 'default') Notification.requestPermission().catch(() => {});
 }
 
-// ---- refused -----------------------------------------------------------------------
-
-// The library does not come back by itself from what the server has refused.
-let refusals = 0; // since the last connection
-
-async function onRefused() {
-  try {
-    if (refusals++ < MOST_REFUSALS && (await session.renew())) socket.connect();
-    else endSession();
-  } catch {
-    setTimeout(onRefused, PROVIDER_RETRY_MS); // the provider can't be reached
-  }
-}
-
 // ---- together ----------------------------------------------------------------------
 
 export function start(root, me) {
@@ -176,10 +157,6 @@ export function start(root, me) {
   });
   addEventListener('hashchange', () => route(view));
   root.addEventListener('submit', ({ target }) => target.classList.contains('write') && askToNotify());
-  socket.on('connect', () => {
-    refusals = 0;
-  });
-  socket.on('connect_error', ({ data }) => data?.code === 'unauthorized' && onRefused());
   startShortcuts();
   startStore(me);
   keepShell(() => !callPlace.hidden || location.hash.startsWith('#/meeting'));

@@ -4,7 +4,7 @@ import { becomeGuest, call, leaveAsGuest } from './api.js';
 import { brand, h, replace, toast } from './dom.js';
 import { t } from './i18n.js';
 import { openMeeting } from './meeting.js';
-import { socket } from './socket.js';
+import { connection } from './socket.js';
 import { changed, state } from './state.js';
 
 // What a guest is asked for; done(me) once the server has let them through to the meeting.
@@ -103,20 +103,15 @@ export function startGuest(root, me, meetingId) {
 
   replace(root, h('main', { class: 'content guest' }, view, callPlace));
   addEventListener('hashchange', route);
-  socket.on('connect', () => {
+  connection.on('connected', () => {
     state.online = true;
     changed('online');
   });
-  socket.on('disconnect', (reason) => {
+  connection.on('disconnected', (reason) => {
     state.online = false;
     changed('online');
-    if (reason !== 'io server disconnect') return;
-    toast(t('Your visit has ended.'));
-    setTimeout(() => socket.connect(), 2000);
+    if (reason === 'io server disconnect') toast(t('Your visit has ended.'));
   });
-  socket.on('connect_error', ({ data }) => {
-    if (data?.code === 'unauthorized') leaveAsGuest(meetingId).then(() => location.reload());
-  });
-  socket.connect();
+  connection.open();
   route();
 }

@@ -6,11 +6,10 @@ import { announce, ask, backLink, h, iconButton, replace, toast } from './dom.js
 import { chooseDevices } from './choose.js';
 import { t, tn } from './i18n.js';
 import { icon } from './icons.js';
-import { onNetworkChange } from './network.js';
 import { People, Talk } from './people.js';
 import { know } from './meetings.js';
 import { refusal } from './refusal.js';
-import { emit, socket } from './socket.js';
+import { connection, emit, socket } from './socket.js';
 import { Stage } from './stage.js';
 import { state } from './state.js';
 import { nameOf, Waiting } from './waiting.js';
@@ -236,7 +235,7 @@ export class Session {
         if (!payload.meetingId || payload.meetingId === this.id) handle(this, payload);
       });
     this.on('connect', () => this.onConnect());
-    this.stops.push(onNetworkChange(() => this.call.restartAll()));
+    this.stops.push(connection.on('network', () => this.call.restartAll()));
     this.leaveNow = () => socket.emit('leave-meeting', { meetingId: this.id });
     addEventListener('pagehide', this.leaveNow);
   }

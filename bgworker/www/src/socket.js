@@ -1,24 +1,16 @@
-// Socket.IO.  As with REST, what is refused is an Error that has the contract's `code`.
-import { io } from 'socket.io-client';
-import { BASE, failure, session } from './api.js';
-import { watchNetwork } from './network.js';
+// Socket.IO, as the kit keeps it.  As with REST, what is refused is an RtError that has the contract's `code`.
+import { Connection } from '../../../clients/js/src/connection.js';
+import { RtError } from '../../../clients/js/src/errors.js';
+import { failure, session } from './api.js';
 
-export const socket = io(BASE.origin, {
-  path: `${BASE.pathname}socket.io/`,
-  autoConnect: false,
-  auth: (give) => give({ token: session.token }),
-  transports: ['websocket', 'polling'],
-});
-watchNetwork(socket);
+export const connection = new Connection(session, { ackTimeout: 10_000, liveness: true });
+export const { socket } = connection;
 
 // Emits and waits for the acknowledgement.
 export async function emit(event, payload) {
-  let answer;
   try {
-    answer = await socket.timeout(10_000).emitWithAck(event, payload);
-  } catch {
-    throw failure();
+    return await connection.ask(event, payload);
+  } catch (error) {
+    throw error instanceof RtError ? error : failure();
   }
-  if (!answer.success) throw failure(answer.error);
-  return answer;
 }

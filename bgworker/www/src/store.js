@@ -6,7 +6,7 @@ import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './
 import { loadKept, startKeeping } from './kept.js';
 import { adopt } from './outbox.js';
 import { delivered } from './receipts.js';
-import { emit, socket } from './socket.js';
+import { connection, emit, socket } from './socket.js';
 import { changed, state, title } from './state.js';
 
 const DIRECT_ROOMS = 30; // whose members' presence is asked for at the start
@@ -299,13 +299,13 @@ async function onNotification({ type, data }) {
 // What belongs to a connection that is lost meanwhile is left to the next one.
 let connections = 0;
 
-async function onConnect() {
+async function onConnect({ recovered }) {
   const mine = ++connections;
   const isLost = () => mine !== connections;
   state.online = true;
   changed('online');
   try {
-    if (!socket.recovered) {
+    if (!recovered) {
       firstRooms = loadRooms();
       for (const step of [() => firstRooms, joinAll, catchUp]) {
         await step();
@@ -327,7 +327,7 @@ async function onConnect() {
   }
 }
 
-function onDisconnect(reason) {
+function onDisconnect() {
   connections += 1;
   state.online = false;
   state.isCurrent = false;
@@ -336,8 +336,6 @@ function onDisconnect(reason) {
     changed('typing', room.id);
   }
   changed('online');
-  // When the server has closed it on purpose, the library leaves it to us to come back.
-  if (reason === 'io server disconnect') setTimeout(() => socket.connect(), RETRY_MS);
 }
 
 export function startStore(me) {
@@ -369,11 +367,11 @@ export function startStore(me) {
   socket.on('chat-notification', (note) => {
     onNotification(note).catch(() => {});
   });
-  socket.on('connect', onConnect);
-  socket.on('disconnect', onDisconnect);
-  socket.on('connect_error', () => {
+  connection.on('connected', onConnect);
+  connection.on('disconnected', onDisconnect);
+  connection.on('failed', () => {
     state.online = false;
     changed('online');
   });
-  socket.connect();
+  connection.open();
 }

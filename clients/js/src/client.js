@@ -1,6 +1,6 @@
 // client.js: one user's connection, and what all rooms and meetings share.
-import { io } from 'socket.io-client';
 import { Again } from './again.js';
+import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { isTransient, RtError } from './errors.js';
 import { Meeting } from './meeting.js';
@@ -11,9 +11,8 @@ import { Rooms } from './rooms.js';
 import { Session } from './session.js';
 import { Store } from './store.js';
 
-const ACK_MS = 20_000;
 const JOIN_MS = 5;
-const BACKOFF_MS = [500, 1000, 2000, 5000];
+const JOIN_ANSWER_MS = 20_000;
 
 export class Client extends Store {
   #emitter = new Emitter();
@@ -24,13 +23,11 @@ export class Client extends Store {
   #joining;
   #joinAgain = new Again(() => this.#joinSoon());
   #epoch;
-  #reconnecting;
-  #refusals = 0;
   #starting;
   #outbox;
 
   // See types/index.d.ts.
-  constructor({ url, token, getToken, session, storage = globalThis.localStorage, socket = {}, mediasoup, device } = {}) {
+  constructor({ url, token, getToken, session, storage = globalThis.localStorage, socket, ackTimeout, liveness, mediasoup, device } = {}) {
     super({ status: 'signed-out', user: undefined, error: undefined });
     this.session = session ?? new Session({ url, token, getToken });
     this.url = this.session.url;
@@ -41,7 +38,8 @@ export class Client extends Store {
     this.session.on('ended', (error) => this.#signOut(error));
     this.rooms = new Rooms(this);
     this.presence = new Presence(this);
-    this.socket = this.#makeSocket(socket);
+    this.connection = new Connection(this.session, { socket, ackTimeout, liveness });
+    this.socket = this.connection.socket;
     this.#listen();
   }
 
@@ -54,7 +52,7 @@ export class Client extends Store {
   }
 
   get isConnected() {
-    return this.socket.connected;
+    return this.connection.isConnected;
   }
 
   on(name, listener) {
@@ -92,7 +90,7 @@ export class Client extends Store {
         this.on('signed-out', (error) => { stop(); reject(error ?? new Error('signed out')); }),
       ];
       const stop = () => { for (const off of done) off(); };
-      this.socket.connect();
+      this.connection.open();
     });
     return this.user;
   }
@@ -105,13 +103,12 @@ export class Client extends Store {
 
   // Ends the connection and leaves the session as it is.
   close() {
-    clearTimeout(this.#reconnecting);
     this.#joinAgain.stop();
     this.rooms.stop();
     this.session.stop();
     this.#outbox?.stop();
     for (const meeting of this.#meetings.values()) meeting.close();
-    this.socket.disconnect();
+    this.connection.close();
     this.set({ status: 'closed' });
   }
 
@@ -120,7 +117,7 @@ export class Client extends Store {
     this.#outbox?.stop();
     this.#outbox = undefined;
     this.session.forget();
-    this.socket.disconnect();
+    this.connection.close();
     this.set({ status: 'signed-out', user: undefined, error });
     this.#emitter.emit('signed-out', error);
   }
@@ -133,15 +130,13 @@ export class Client extends Store {
   }
 
   // An event with its acknowledgement.
-  async ask(name, payload = {}) {
-    const reply = await this.socket.timeout(ACK_MS).emitWithAck(name, payload);
-    if (!reply.success && reply.error) throw new RtError(reply.error);
-    return reply;
+  ask(name, payload) {
+    return this.connection.ask(name, payload);
   }
 
   // An event that does not matter if it is lost.
   tell(name, payload) {
-    if (this.isConnected) this.socket.volatile.emit(name, payload);
+    this.connection.tell(name, payload);
   }
 
   async openOutbox() {
@@ -208,7 +203,7 @@ export class Client extends Store {
     if (rooms.length === 0 || !this.isConnected) return;
     let reply;
     try {
-      reply = await this.socket.timeout(ACK_MS).emitWithAck('join-chat-rooms', { roomIds: rooms.map(({ id }) => id) });
+      reply = await this.socket.timeout(JOIN_ANSWER_MS).emitWithAck('join-chat-rooms', { roomIds: rooms.map(({ id }) => id) });
     } catch (error) {
       this.#joinLater(rooms, error);
       return;
@@ -233,20 +228,10 @@ export class Client extends Store {
 
   // ---- the socket ---------------------------------------------------------------------------------------
 
-  #makeSocket(options) {
-    // Under a path, as behind a proxy: https://example.org/chat
-    const { origin, pathname } = new URL(this.url);
-    return io(origin, {
-      path: `${pathname.replace(/\/$/, '')}/socket.io/`, transports: ['websocket', 'polling'], ...options, autoConnect: false,
-      forceNew: true, auth: (give) => { this.session.getToken().then((token) => give({ token }), () => give({})); },
-    });
-  }
-
   #listen() {
-    const { socket } = this;
-    socket.on('connect', () => this.#onConnect());
-    socket.on('disconnect', (reason) => this.#onDisconnect(reason));
-    socket.on('connect_error', (error) => this.#onConnectError(error));
+    const { connection, socket } = this;
+    connection.on('connected', (info) => this.#onConnect(info));
+    connection.on('disconnected', (reason) => this.#onDisconnect(reason));
     const toRoom = (name, method) => socket.on(name, (event) => this.#rooms.get(event.roomId)?.[method](event.data ?? event));
     toRoom('chat-message-edited', 'onEdited');
     toRoom('chat-message-deleted', 'onDeleted');
@@ -276,15 +261,14 @@ export class Client extends Store {
     this.#emitter.emit('notification', event);
   }
 
-  #onConnect() {
-    this.#refusals = 0;
+  #onConnect({ recovered }) {
     this.set({ status: 'connected', error: undefined });
     this.#joinSoon(...this.#wanted);
     this.rooms.load();
     this.presence.onConnected();
     this.#outbox?.flushAll();
-    for (const meeting of this.#meetings.values()) meeting.onConnected(this.socket.recovered);
-    this.#emitter.emit('connected', { recovered: this.socket.recovered });
+    for (const meeting of this.#meetings.values()) meeting.onConnected(recovered);
+    this.#emitter.emit('connected', { recovered });
   }
 
   #onDisconnect(reason) {
@@ -292,20 +276,5 @@ export class Client extends Store {
     if (reason === 'io client disconnect') return;
     this.set({ status: 'connecting' });
     this.#emitter.emit('disconnected', reason);
-    // socket.io-client comes back by itself but where the server has ended it.
-    if (reason === 'io server disconnect') this.#reconnect();
-  }
-
-  async #onConnectError(error) {
-    if (this.socket.active) return; // it tries again by itself
-    if (error.data?.code !== 'unauthorized') this.#reconnect();
-    else if (await this.session.renew().catch(() => true) && this.#refusals < BACKOFF_MS.length) this.#reconnect();
-    else this.#signOut(new RtError({ code: 'unauthorized', message: error.message }));
-  }
-
-  #reconnect() {
-    clearTimeout(this.#reconnecting);
-    const wait = BACKOFF_MS[Math.min(this.#refusals++, BACKOFF_MS.length - 1)];
-    this.#reconnecting = setTimeout(() => this.socket.connect(), wait);
   }
 }

@@ -1,4 +1,5 @@
 export { Client } from './client.js';
+export { Connection } from './connection.js';
 export { RtError } from './errors.js';
 export { operations } from './operations.js';
 export { sendingRed, withRed } from './red.js';

@@ -20,7 +20,7 @@ export class Session {
       token, getToken,
       refresh: refresh ?? (async (old) => (await request(this.url, 'refreshToken', { token: old })).token),
       onChange: (now) => this.#emitter.emit('token', now),
-      onEnd: () => this.#end(new RtError({ code: 'unauthorized', message: 'The session has ended' })),
+      onEnd: () => this.end(new RtError({ code: 'unauthorized', message: 'The session has ended' })),
     });
   }
 
@@ -74,7 +74,8 @@ export class Session {
     this.#tokens.stop();
   }
 
-  #end(error) {
+  // There is no way to go on, as a connection knows that was refused.
+  end(error) {
     this.#emitter.emit('ended', error);
   }
 
@@ -93,7 +94,7 @@ export class Session {
           if (!isRefusal(again)) throw again;
         }
       }
-      this.#end(error);
+      this.end(error);
       throw error;
     }
   }

@@ -35,7 +35,16 @@ export interface Store<State> {
   getSnapshot(): State;
 }
 
-export interface ClientOptions {
+export interface ConnectionOptions {
+  /** Further options of socket.io-client. */
+  socket?: Partial<ManagerOptions & SocketOptions>;
+  /** How long an acknowledgement is waited for, in milliseconds. Default: 20,000. */
+  ackTimeout?: number;
+  /** Asks a silent connection for a sign of life while the page is in view, so that a loss is noticed within 10 s instead of 45. Default: false. */
+  liveness?: boolean;
+}
+
+export interface ClientOptions extends ConnectionOptions {
   /** Of the gateway, such as `https://example.org` or, behind a proxy, `https://example.org/chat`. Default: the page's origin. */
   url?: string;
   /** A token, of `POST /auth` or `rt.issue_token()`. It is prolonged before it expires. */
@@ -46,8 +55,6 @@ export interface ClientOptions {
   session?: Session;
   /** Where messages wait that are not sent yet. Default: `localStorage`, if there is one; null: in memory alone. */
   storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
-  /** Further options of socket.io-client. */
-  socket?: Partial<ManagerOptions & SocketOptions>;
   /** The module mediasoup-client. Default: `import('mediasoup-client')`, when a meeting is joined. */
   mediasoup?: unknown;
   /** Options of mediasoup-client's `Device`. */
@@ -126,6 +133,29 @@ export class Session {
   on<K extends keyof SessionEvents>(name: K, listener: SessionEvents[K]): () => void;
 }
 
+export interface ConnectionEvents {
+  connected: (info: { recovered: boolean }) => void;
+  disconnected: (reason: string) => void;
+  /** It could not connect, and tries again. */
+  failed: (error: Error) => void;
+  /** With `liveness`: the browser says that the network has changed. */
+  network: () => void;
+}
+
+/** The socket of a session: it comes back, with a token that is good, until the session has ended. A `Client` has one. */
+export class Connection {
+  constructor(session: Session, options?: ConnectionOptions);
+  readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+  readonly isConnected: boolean;
+  open(): void;
+  close(): void;
+  /** An event with its acknowledgement. Throws RtError. */
+  ask<K extends keyof ClientToServerEvents>(name: K, payload: Request<K>): Promise<Ack<K>>;
+  /** An event that does not matter if it is lost. */
+  tell<K extends keyof ClientToServerEvents>(name: K, payload: Request<K>): void;
+  on<K extends keyof ConnectionEvents>(name: K, listener: ConnectionEvents[K]): () => void;
+}
+
 /** One user's connection. */
 export class Client implements Store<ClientState> {
   constructor(options?: ClientOptions);
@@ -135,6 +165,7 @@ export class Client implements Store<ClientState> {
   readonly user: Me | undefined;
   readonly isConnected: boolean;
   readonly session: Session;
+  readonly connection: Connection;
   /** socket.io-client's own, for events that the client does not cover. */
   readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
   /** The user's rooms, by latest activity. */
