@@ -83,12 +83,8 @@ function failure(room, m) {
     { class: 'error' },
     m.failed,
     ' ',
-    h('button', { type: 'button', class: 'small', onclick: () => resend(room.id, m.clientId) }, t('Retry')),
-    h(
-      'button',
-      { type: 'button', class: 'small', onclick: () => discard(room.id, m.clientId) },
-      t('Discard'),
-    ),
+    h('button', { type: 'button', class: 'small', onclick: () => resend(m.clientId) }, t('Retry')),
+    h('button', { type: 'button', class: 'small', onclick: () => discard(m.clientId) }, t('Discard')),
   );
 }
 

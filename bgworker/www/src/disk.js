@@ -1,4 +1,5 @@
-// What outlives the page: messages that are not sent yet, and drafts; in IndexedDB, for each user and profile apart.
+// What outlives the page: drafts, and what was read last; in IndexedDB, for each user and profile apart.  What is not sent yet is
+// kept by the outbox.
 //
 // A browser may refuse storage.  Then nothing is found and nothing is kept, and the rest works as it does without.
 import { PROFILE } from './profile.js';
@@ -16,7 +17,6 @@ export function openDisk(userId) {
   const request = globalThis.indexedDB?.open(`rt${PROFILE}/${userId}`, VERSION);
   if (!request) return;
   request.onupgradeneeded = () => {
-    request.result.createObjectStore('outbox', { keyPath: 'clientId' }).createIndex('order', 'order');
     request.result.createObjectStore('drafts');
   };
   opened = done(request).catch(() => null);
@@ -68,9 +68,4 @@ export const kept = {
 export async function forgetKept(userId) {
   keptDb ??= openKept(userId);
   await inKept('readwrite', (store) => store.clear());
-}
-
-// What lies in the outbox, in the order in which it was written.
-export async function loadOutbox() {
-  return (await using('outbox', 'readonly', (store) => store.index('order').getAll())) ?? [];
 }

@@ -13,8 +13,7 @@ const stale = new Set(); // ids of rooms whose messages have changed
 
 // What the server tells of a room, without what the page keeps beside it.
 function plain(room) {
-  const { messages, pending, outbox, typing, seen, mentioned, behind, draft, isShown, isKept, ...told } =
-    room;
+  const { messages, pending, typing, seen, mentioned, behind, draft, isShown, isKept, ...told } = room;
   return { ...told, newest: null, first: null, held: false };
 }
 

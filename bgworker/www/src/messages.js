@@ -19,7 +19,6 @@ export function emptyRoom(data) {
     newest: null, // until the latest page is loaded
     first: null, // the room's first message, once we have seen it
     pending: new Map(), // what we have written and the server has not numbered yet, by clientId
-    outbox: Promise.resolve(),
     typing: new Map(),
     seen: new Set(), // numbers of messages that were in view, until the server knows it
     held: false, // marked as unread: what is in view is not seen until the room is opened again
@@ -44,7 +43,7 @@ export function put(room, message) {
   room.messages.set(message.seq, { reactions: new Map(), ...known, ...message });
   link(room, message.seq - 1, message.seq);
   link(room, message.seq, message.seq + 1);
-  if (message.clientId && message.senderId === state.me.id) room.pending.delete(message.clientId);
+  if (message.clientId && message.senderId === state.me.id) changed('taken', message.clientId);
   advance(room);
 }
 

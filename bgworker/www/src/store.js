@@ -4,7 +4,7 @@ import { all, call, isTransient, session } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
 import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
 import { loadKept, startKeeping } from './kept.js';
-import { adopt } from './outbox.js';
+import { adopt, startOutbox } from './outbox.js';
 import { delivered } from './receipts.js';
 import { connection, emit, socket } from './socket.js';
 import { changed, state, title } from './state.js';
@@ -341,6 +341,7 @@ function onDisconnect() {
 export function startStore(me) {
   state.me = me;
   openDisk(me.id);
+  startOutbox();
   loadKept().catch(() => {});
   startKeeping();
   firstRooms = loadRooms(); // while the socket connects

@@ -9,6 +9,7 @@ import { Presence } from './presence.js';
 import { Room } from './room.js';
 import { Rooms } from './rooms.js';
 import { Session } from './session.js';
+import { TextStorage } from './storage.js';
 import { Store } from './store.js';
 
 const JOIN_MS = 5;
@@ -142,14 +143,15 @@ export class Client extends Store {
   async openOutbox() {
     if (this.#outbox) return this.#outbox;
     const user = this.user ?? (await this.call('getMe')).data;
-    // Another call may have been faster.
-    this.#outbox ??= new Outbox({
-      storage: this.storage,
-      key: `rt.outbox ${this.url} ${user.id}`,
+    if (this.#outbox) return this.#outbox; // another call was faster
+    const { storage } = this;
+    this.#outbox = new Outbox({
+      storage: storage?.adopt ? storage : new TextStorage(storage, `rt.outbox ${this.url} ${user.id}`),
       send: async ({ roomId, clientId, content, replyTo, metadata, messageType }) =>
         (await this.call('sendMessage', { params: { roomId }, body: { content, replyTo, metadata, messageType, clientId } })).data,
-      changed: (roomId) => this.#rooms.get(roomId)?.onPending(this.#outbox.of(roomId)),
+      changed: (roomId) => this.#rooms.get(roomId)?.onPending(this.#outbox?.of(roomId) ?? []),
     });
+    this.#outbox.adopt();
     return this.#outbox;
   }
 
@@ -266,7 +268,7 @@ export class Client extends Store {
     this.#joinSoon(...this.#wanted);
     this.rooms.load();
     this.presence.onConnected();
-    this.#outbox?.flushAll();
+    this.#outbox?.adopt();
     for (const meeting of this.#meetings.values()) meeting.onConnected(recovered);
     this.#emitter.emit('connected', { recovered });
   }

@@ -4,3 +4,4 @@ export { RtError } from './errors.js';
 export { operations } from './operations.js';
 export { sendingRed, withRed } from './red.js';
 export { Session } from './session.js';
+export { TabStorage } from './storage.js';

@@ -53,8 +53,11 @@ export interface ClientOptions extends ConnectionOptions {
   getToken?: () => Promise<string | undefined> | string | undefined;
   /** Instead of these: a session that is there already. */
   session?: Session;
-  /** Where messages wait that are not sent yet. Default: `localStorage`, if there is one; null: in memory alone. */
-  storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | null;
+  /**
+   * Where messages wait that are not sent yet. Default: `localStorage`, if there is one; null: in memory alone. Where one user has
+   * several tabs: a `TabStorage`.
+   */
+  storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | OutboxStorage | null;
   /** The module mediasoup-client. Default: `import('mediasoup-client')`, when a meeting is joined. */
   mediasoup?: unknown;
   /** Options of mediasoup-client's `Device`. */
@@ -203,6 +206,25 @@ export interface PendingMessage {
   metadata?: Record<string, unknown>;
   messageType?: string;
   error?: { code: string; message: string };
+  /** Of the time at which it was written, rising. */
+  order: number;
+}
+
+/** Where an outbox keeps its messages. `all` are all that wait. */
+export interface OutboxStorage {
+  put(item: PendingMessage, all: PendingMessage[]): unknown;
+  remove(clientId: string, all: PendingMessage[]): unknown;
+  /** Those that are nobody's, and now the caller's, in their order. */
+  adopt(): PendingMessage[] | Promise<PendingMessage[]>;
+}
+
+/** IndexedDB, for several tabs: each sends its own, and those of a tab that is gone are taken over by another. */
+export class TabStorage implements OutboxStorage {
+  /** One name for each user. */
+  constructor(name: string);
+  put(item: PendingMessage): Promise<unknown>;
+  remove(clientId: string): Promise<unknown>;
+  adopt(): Promise<PendingMessage[]>;
 }
 
 export interface RoomState {
