@@ -102,7 +102,8 @@ describe('signing in', () => {
     await client.logout();
     assert.equal(client.state.status, 'signed-out');
     assert.equal(heard.at(-1), undefined);
-    assert.equal((await cluster.rest('GET', '/api/users/me', heard[0])).status, 401);
+    // The gateways hear of it by an event.
+    await until(async () => (await cluster.rest('GET', '/api/users/me', heard[0])).status === 401, 'the token is refused');
   });
 
   test('a wrong password', async () => {
