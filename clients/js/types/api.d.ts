@@ -161,6 +161,7 @@ export interface Me {
   name: string;
   status: Presence;
   statusMessage: string | null;
+  /** false: without a second factor too, where rt.require_2fa asks administrators for one */
   isAdmin: boolean;
   /** false: the user signs in elsewhere */
   hasPassword: boolean;
