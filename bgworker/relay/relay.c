@@ -195,7 +195,7 @@ keep_batch(struct relay *r)
 	r->owed = r->without_notify || (r->owed && last_pos == r->last_pos);
 	r->last_pos = last_pos;
 	note_batch(r);
-	/* A lone event is worth no waiting, and after a full batch more is there already. */
+	/* After a full batch more is there already. */
 	r->last_events = rt_batch_is_full(r->batch) ? 0 : rt_batch_count(r->batch);
 	rt_batch_reset(r->batch, last_pos);
 	rt_feed_keep(r->feed);
@@ -524,7 +524,7 @@ loop(struct relay *r)
 		rt_pace_end(r->pace);
 		if (r->tx.pause_ms > 0)
 			pause_after_failure(r);
-		else if (r->last_events > 1 && rt_pace_gather_us(r->pace, r->last_events) > 0)
+		else if (r->last_events > 0 && rt_pace_gather_us(r->pace, r->last_events) > 0)
 			gather(r);
 		else if (!is_busy(r))
 			wait_for_work(r);

@@ -56,6 +56,7 @@ int rt_max_rooms_per_connection;
 int rt_presence_room_limit;
 int rt_db_connections;
 int rt_max_relay_wait_ms;
+int rt_batch_interval_ms;
 int rt_watchdog_timeout_ms;
 int rt_rate_messages;
 int rt_rate_burst;

@@ -88,6 +88,7 @@ extern int rt_max_rooms_per_connection;
 extern int rt_presence_room_limit;
 extern int rt_db_connections;
 extern int rt_max_relay_wait_ms;
+extern int rt_batch_interval_ms;
 extern int rt_watchdog_timeout_ms;
 extern int rt_rate_messages;
 extern int rt_rate_burst;

@@ -161,10 +161,16 @@ finish(struct fanout *f)
 	}
 }
 
+static double
+cpu_of_gateways_s(const struct scenario *sc)
+{
+	return measure_cpu_s(sc->pid) + (sc->second_pid == 0 ? 0 : measure_cpu_s(sc->second_pid));
+}
+
 static void
 measure_window(struct fanout *f, int window)
 {
-	pid_t pid = f->scenario->pid;
+	const struct scenario *sc = f->scenario;
 	uint64_t due_ns = measure_now_ns();
 	uint64_t began_ns, answered;
 	double cpu_s, seconds;
@@ -174,9 +180,9 @@ measure_window(struct fanout *f, int window)
 	f->measuring = true;
 	began_ns = measure_now_ns();
 	answered = sender_answered(f->sender);
-	cpu_s = measure_cpu_s(pid);
+	cpu_s = cpu_of_gateways_s(sc);
 	go_on(f, window, &due_ns, seconds_from_now(f->scenario->seconds));
-	cpu_s = measure_cpu_s(pid) - cpu_s;
+	cpu_s = cpu_of_gateways_s(sc) - cpu_s;
 	answered = sender_answered(f->sender) - answered;
 	seconds = (double) (measure_now_ns() - began_ns) / 1e9;
 	f->measuring = false;
@@ -206,6 +212,7 @@ fanout_run(const struct scenario *sc)
 {
 	struct fanout f = {.scenario = sc, .nsubscribers = sc->count};
 	struct swarm_options o = {.port = sc->measured.port,
+							  .second_port = sc->second_port,
 							  .count = sc->count + 1,
 							  .tokens = sc->tokens,
 							  .on_packet = on_packet,

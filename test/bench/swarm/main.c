@@ -39,6 +39,10 @@ take_option(struct scenario *sc, const char *name, const char *value)
 		sc->mode = value;
 	else if (strcmp(name, "--pid") == 0)
 		sc->pid = (pid_t) atoi(value);
+	else if (strcmp(name, "--second-port") == 0)
+		sc->second_port = atoi(value);
+	else if (strcmp(name, "--second-pid") == 0)
+		sc->second_pid = (pid_t) atoi(value);
 	else if (strcmp(name, "--connections") == 0)
 		sc->connections = atoi(value);
 	else if (strcmp(name, "--size") == 0)

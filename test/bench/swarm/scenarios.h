@@ -15,6 +15,8 @@ struct scenario
 	double rate;    /* a second */
 	const char *mode;
 	pid_t pid;           /* the process whose CPU and memory count */
+	int second_port;     /* of a second gateway, which has every other client; 0: none */
+	pid_t second_pid;    /* its process: the CPU of both counts */
 	int connections;     /* that send */
 	int size;            /* of a message's text or an RTP packet, in bytes */
 	int pps;             /* RTP packets a second */

@@ -285,7 +285,9 @@ void
 swarm_dial(struct swarm *s, struct swarm_client *c)
 {
 	struct sockaddr_in from = {.sin_family = AF_INET};
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t) s->options.port)};
+	bool is_second = s->options.second_port != 0 && c->index % 2 == 1;
+	struct sockaddr_in to = {.sin_family = AF_INET,
+							 .sin_port = htons((uint16_t) (is_second ? s->options.second_port : s->options.port))};
 	int one = 1;
 
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -43,6 +43,7 @@ typedef void (*swarm_fd_cb)(void *arg);
 struct swarm_options
 {
 	int port;
+	int second_port; /* of every other client; 0: none */
 	int count;
 	const char *tokens; /* a file with one a line; client i takes line i, then from the start again */
 	swarm_packet_cb on_packet;
