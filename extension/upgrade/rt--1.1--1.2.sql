@@ -2365,7 +2365,7 @@ $$;
 COMMENT ON FUNCTION rt.decline_invitation(bigint, text) IS 'declines an invitation; the room cannot invite that user again';
 
 CREATE FUNCTION rt_private.search_vector(content text) RETURNS tsvector
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rt_search_vector';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'rt_search_vector';
 
 COMMENT ON FUNCTION rt_private.search_vector(text) IS 'the search index entry of a text';
 
