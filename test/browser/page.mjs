@@ -2,6 +2,7 @@
 // What the tests may ask of it is on window.peer.
 import { Device } from 'mediasoup-client';
 import { io } from 'socket.io-client';
+import { clockTrack, coughs, listen, quietTalk, readClock, soundClockTrack } from './lib/clock.mjs';
 import { steadyVoice } from './lib/voice.mjs';
 import { sendingRed, withRed } from '../../clients/js/src/red.js';
 
@@ -135,6 +136,41 @@ class Peer {
     return this.produceTrack(await steadyVoice(), 'microphone');
   }
 
+  // What shows and sounds how old it is: see lib/clock.mjs.
+  async produceClock({ encodings, ...picture }) {
+    const codec = this.device.sendRtpCapabilities.codecs.find(({ mimeType }) => mimeType === 'video/VP8');
+    await this.produceTrack(clockTrack(picture), 'camera', { codec, encodings, codecOptions: { videoGoogleMinBitrate: 1500 } });
+    // A busy machine makes fewer pictures of that, not smaller ones, and believes no less of its link.
+    const { rtpSender } = this.producers.camera.producer;
+    await rtpSender.setParameters({ ...rtpSender.getParameters(), degradationPreference: 'maintain-resolution' });
+  }
+
+  async produceSoundClock() {
+    return this.produceTrack(await soundClockTrack(), 'microphone');
+  }
+
+  async produceQuietTalk() {
+    return this.produceTrack(await quietTalk(), 'microphone');
+  }
+
+  async produceCoughs() {
+    return this.produceTrack(await coughs(), 'microphone');
+  }
+
+  // A screen that changes when changeScreen() is called, and never else.
+  async produceStillScreen() {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+    const context = canvas.getContext('2d');
+    const [track] = canvas.captureStream(0).getVideoTracks();
+    track.contentHint = 'detail';
+    this.changeScreen = () => {
+      context.fillStyle = `hsl(${Date.now() % 360} 80% 50%)`;
+      context.fillRect(0, 0, 640, 480);
+      track.requestFrame();
+    };
+    await this.produceTrack(track, 'screen');
+  }
+
   // A canvas that changes all the time stands for a screen.
   async produceScreen(options) {
     const canvas = Object.assign(document.createElement('canvas'), { width: 400, height: 300 });
@@ -170,13 +206,15 @@ class Peer {
     });
     const consumer = await this.recv.consume(reply);
     const element = document.createElement(consumer.kind);
-    const entry = { consumer, element, participantId, source, longestGapMs: 0, shown: new Set(), shownTwice: 0 };
+    const entry = { consumer, element, participantId, source, longestGapMs: 0, shown: new Set(), shownTwice: 0, seen: [], heard: [] };
     this.consumers.set(producerId, entry);
     Object.assign(element, { autoplay: true, muted: consumer.kind === 'video', srcObject: new MediaStream([consumer.track]) });
     document.body.append(element);
     element.play().catch(() => {});
     if (consumer.kind === 'video') this.watchFrames(entry);
+    else if (this.options.clocks) await listen(consumer.track, (age) => entry.heard.push({ at: Date.now(), age }));
     await this.ask('resume-consumer', { consumerId: consumer.id });
+    entry.resumedAt = performance.now();
   }
 
   // The longest time between two shown frames, since it was set to 0 last, and the frames that were shown before: each
@@ -184,6 +222,8 @@ class Peer {
   watchFrames(entry) {
     let last;
     const onFrame = (now, { rtpTimestamp }) => {
+      entry.firstShownAt ??= now;
+      if (this.options.clocks) this.readFrame(entry);
       if (last) entry.longestGapMs = Math.max(entry.longestGapMs, now - last);
       last = now;
       if (entry.shown.has(rtpTimestamp)) entry.shownTwice++;
@@ -191,6 +231,25 @@ class Peer {
       entry.element.requestVideoFrameCallback(onFrame);
     };
     entry.element.requestVideoFrameCallback(onFrame);
+  }
+
+  // entry.seen: when a picture was shown, and when it had been drawn.
+  readFrame({ element, seen }) {
+    const drawn = readClock(element);
+    if (drawn) seen.push({ at: Date.now(), age: Date.now() - drawn });
+  }
+
+  // What was seen and heard since a time: { at, age } of each.
+  ages(since) {
+    const later = ({ at }) => at >= since;
+    const all = [...this.consumers.values()];
+    return { seen: all.flatMap(({ seen }) => seen).filter(later), heard: all.flatMap(({ heard }) => heard).filter(later) };
+  }
+
+  // Milliseconds from when a stream was resumed until its first picture was shown.
+  firstPictureMs(source) {
+    const entry = [...this.consumers.values()].find((one) => one.source === source);
+    return entry?.firstShownAt && entry.firstShownAt - entry.resumedAt;
   }
 
   forget(producerId) {
@@ -218,6 +277,7 @@ class Peer {
         videoWidth: element.videoWidth, codec: codec?.mimeType, frames: rtp.framesDecoded ?? 0, frameWidth: rtp.frameWidth,
         packets: rtp.packetsReceived ?? 0, lost: rtp.packetsLost, nacks: rtp.nackCount, repaired: rtp.retransmittedPacketsReceived,
         energy: rtp.totalAudioEnergy ?? 0, concealed: rtp.concealedSamples ?? 0, samples: rtp.totalSamplesReceived ?? 0,
+        waitedS: rtp.jitterBufferDelay ?? 0, emitted: rtp.jitterBufferEmittedCount ?? 0,
         freezes: rtp.freezeCount, frozenS: rtp.totalFreezesDuration ?? 0, received: rtp.bytesReceived ?? 0, decoder: rtp.decoderImplementation, fps: rtp.framesPerSecond,
       });
     }

@@ -1094,6 +1094,35 @@ send_by_rid(struct peer *p, const char *mid, const char *rid, uint32_t ssrc, uin
 	settle();
 }
 
+/* A browser sends before its `produce` has arrived; of a picture that does not change nothing more comes. */
+static void
+test_early_media(struct peer *a, struct peer *b)
+{
+	uint64_t unknown = total(RT_HUB_UNKNOWN_SSRC);
+	struct rt_producer *producer;
+	struct rt_consumer *c;
+	int before = b->n;
+
+	memset(a->roc, 0, sizeof(a->roc));
+	ssrc_in += 100;
+	ssrc_out += 10;
+	send_frame(a, 0, 900, true, 0, 77);
+	ok(UNTIL(total(RT_HUB_UNKNOWN_SSRC) == unknown + 1), "a picture of a producer that is not announced yet");
+	producer = produce(a, 1);
+	ok(stats_of(producer, 0).packets == 0, "is not taken while the producer has no settings");
+	rt_endpoint_announced(rt_engine_endpoint(engine, a->id));
+	ok(stats_of(producer, 0).packets == 1, "and then it is");
+	rt_endpoint_announced(rt_engine_endpoint(engine, a->id));
+	ok(stats_of(producer, 0).packets == 1, "once");
+	c = consume(b, producer, "early");
+	rt_engine_touch(engine);
+	rt_consumer_pause(c, false);
+	ok(UNTIL(b->n == before + 1) && b->got[before].mark == 77, "a viewer who comes later gets it");
+	ssrc_in += 100;
+	ssrc_out += 10;
+	rt_producer_close(producer);
+}
+
 /* A camera, and then a screen, with the same names of their streams. */
 static void
 test_two_tracks(struct peer *a)
@@ -1347,6 +1376,7 @@ main(void)
 	test_many_streams(a);
 	test_silent_streams(a);
 	test_two_tracks(a);
+	test_early_media(a, b);
 	memset(a->roc, 0, sizeof(a->roc));
 	producer = produce(a, 2);
 	consumer = consume(b, producer, "c");

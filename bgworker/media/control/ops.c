@@ -195,6 +195,7 @@ op_produce(const struct rt_ops *ops, const json_t *req, struct rt_ops_error *e)
 	rt_producer_pause(p, rt_json_bool(req, "paused", false));
 	rt_producer_mute(p, rt_json_bool(req, "muted", false));
 	rt_producer_set_screen(p, source != NULL && strcmp(source, "screen") == 0);
+	rt_endpoint_announced(t);
 	return json_pack("{s:s}", "type", rt_params_type_name(rt_producer_parameters(p)->type));
 }
 

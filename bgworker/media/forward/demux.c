@@ -1,6 +1,7 @@
 /* demux.c: see demux.h.  The engine hands it each datagram that is RTP or RTCP (RFC 7983, RFC 5761 section 4).
  *
  *   datagram ──> opened (SRTP) ──> RTP ──> SSRC known, or learnt by MID and RID ──> producer
+ *                              │       └─> of nobody: kept for a producer that is about to be announced
  *                              └─> RTCP ──> each packet of the compound ──> producer, consumer or egress
  *
  * All that comes here is the peer's, and authentic, but not friendly: what one packet can cause is bounded
@@ -15,11 +16,28 @@
 
 #define MAX_RESENDS 256 /* that one RTCP packet can cause */
 #define RTCP_ROOM 1200
+/* A browser sends as soon as it has its answer, while `produce` is on its way.  A key frame of a screen has up to 100
+ * kB. */
+#define EARLY_BYTES (128 * 1024)
+#define EARLY_US 2000000
 
+/* An opened packet of a stream that no producer has. */
+struct early
+{
+	struct early *next;
+	size_t len;
+	uint8_t data[];
+};
+
+/* Invariant: early_bytes is the sum of the lengths in early, at most EARLY_BYTES.  What came first stays: a stream
+ * begins with its key frame. */
 struct rt_demux
 {
 	struct rt_demux_parts parts;
 	struct rt_twcc *twcc; /* of what comes; NULL: nothing has */
+	struct early *early, **early_end;
+	size_t early_bytes;
+	uint64_t early_us; /* when the first of them came */
 };
 
 struct rt_demux *
@@ -28,7 +46,31 @@ rt_demux_new(const struct rt_demux_parts *parts)
 	struct rt_demux *d = rt_alloc(sizeof(*d));
 
 	d->parts = *parts;
+	d->early_end = &d->early;
 	return d;
+}
+
+static void
+free_early(struct early *list)
+{
+	struct early *next;
+
+	for (; list != NULL; list = next)
+	{
+		next = list->next;
+		free(list);
+	}
+}
+
+static struct early *
+take_early(struct rt_demux *d)
+{
+	struct early *list = d->early;
+
+	d->early = NULL;
+	d->early_end = &d->early;
+	d->early_bytes = 0;
+	return list;
 }
 
 void
@@ -36,6 +78,7 @@ rt_demux_free(struct rt_demux *d)
 {
 	if (d == NULL)
 		return;
+	free_early(d->early);
 	free(d->twcc);
 	free(d);
 }
@@ -139,11 +182,73 @@ unwrap_rtx(struct rt_rtp *rtp, const struct rt_producer_params *q)
 	return true;
 }
 
+static bool
+is_stale(const struct rt_demux *d)
+{
+	return d->early != NULL && rt_hub_now_us(d->parts.hub) - d->early_us > EARLY_US;
+}
+
+void
+rt_demux_forget_stale(struct rt_demux *d)
+{
+	if (is_stale(d))
+		free_early(take_early(d));
+}
+
+static void
+keep_early(struct rt_demux *d, const struct rt_rtp *rtp, const uint8_t *data, size_t len)
+{
+	struct early *kept;
+
+	rt_demux_forget_stale(d);
+	if (rtp->payload_len == 0 || d->early_bytes + len > EARLY_BYTES)
+		return;
+	if (d->early == NULL)
+		d->early_us = rt_hub_now_us(d->parts.hub);
+	kept = rt_alloc(sizeof(*kept) + len);
+	kept->len = len;
+	memcpy(kept->data, data, len);
+	*d->early_end = kept;
+	d->early_end = &kept->next;
+	d->early_bytes += len;
+}
+
+/* False: it is of no producer that was announced. */
+static bool
+deliver(struct rt_demux *d, struct rt_rtp *rtp)
+{
+	const struct rt_producer_params *q;
+	const struct rt_ssrc *stream = rt_ssrc_table_find(d->parts.ssrcs, rtp->ssrc);
+
+	if (stream == NULL)
+		stream = learn_stream(d, rtp);
+	if (stream == NULL)
+		return false;
+	q = rt_producer_parameters(stream->producer);
+	if (!stream->rtx && is_red(q, rtp))
+		rt_producer_redundant(stream->producer, stream->layer, rtp);
+	else if (rtp->pt == (stream->rtx ? q->rtx_pt : q->pt) && (!stream->rtx || unwrap_rtx(rtp, q)))
+		rt_producer_packet(stream->producer, stream->layer, rtp, stream->rtx);
+	return true;
+}
+
+void
+rt_demux_announced(struct rt_demux *d)
+{
+	struct early *list;
+	struct rt_rtp rtp;
+
+	rt_demux_forget_stale(d);
+	list = take_early(d);
+	for (struct early *kept = list; kept != NULL; kept = kept->next)
+		if (rt_rtp_parse(kept->data, kept->len, &rtp) == RT_OK && !deliver(d, &rtp))
+			keep_early(d, &rtp, kept->data, kept->len);
+	free_early(list);
+}
+
 void
 rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len)
 {
-	const struct rt_producer_params *q;
-	const struct rt_ssrc *stream;
 	struct rt_rtp rtp;
 
 	if (!rt_webrtc_transport_open_rtp(d->parts.transport, data, &len))
@@ -154,21 +259,10 @@ rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len)
 		return;
 	}
 	note_twcc(d, &rtp);
-	stream = rt_ssrc_table_find(d->parts.ssrcs, rtp.ssrc);
-	if (stream == NULL)
-		stream = learn_stream(d, &rtp);
-	if (stream == NULL)
-	{
-		rt_hub_count(d->parts.hub, RT_HUB_UNKNOWN_SSRC, 1);
+	if (deliver(d, &rtp))
 		return;
-	}
-	q = rt_producer_parameters(stream->producer);
-	if (!stream->rtx && is_red(q, &rtp))
-		rt_producer_redundant(stream->producer, stream->layer, &rtp);
-	else if (rtp.pt != (stream->rtx ? q->rtx_pt : q->pt))
-		return;
-	else if (!stream->rtx || unwrap_rtx(&rtp, q))
-		rt_producer_packet(stream->producer, stream->layer, &rtp, stream->rtx);
+	rt_hub_count(d->parts.hub, RT_HUB_UNKNOWN_SSRC, 1);
+	keep_early(d, &rtp, data, len);
 }
 
 /* ---- RTCP ---- */

@@ -26,6 +26,11 @@ void rt_demux_free(struct rt_demux *d); /* NULL is fine */
 void rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len);
 void rt_demux_rtcp(struct rt_demux *d, uint8_t *data, size_t len);
 
+/* A producer has been announced, and has its settings: packets of it that came before are taken now.  What belongs to
+ * no producer is kept for 2 s, at most 128 kB. */
+void rt_demux_announced(struct rt_demux *d);
+void rt_demux_forget_stale(struct rt_demux *d);
+
 /* Tells the sender which of its packets have come, by transport-wide feedback. */
 void rt_demux_send_feedback(struct rt_demux *d);
 

@@ -214,6 +214,12 @@ rt_endpoint_produce(struct rt_producer **pp, struct rt_endpoint *e, const char *
 }
 
 void
+rt_endpoint_announced(struct rt_endpoint *e)
+{
+	rt_demux_announced(e->demux);
+}
+
+void
 rt_endpoint_name_next(const struct rt_endpoint *e, char mid[RT_ENDPOINT_MID], uint32_t *ssrc)
 {
 	snprintf(mid, RT_ENDPOINT_MID, "%u", e->next_mid);
@@ -381,7 +387,10 @@ rt_endpoint_tick(struct rt_endpoint *e, uint64_t tick)
 	if (tick % FEEDBACK_TICKS == 0)
 		rt_demux_send_feedback(e->demux);
 	if (second)
+	{
+		rt_demux_forget_stale(e->demux);
 		tick_second(e);
+	}
 	if (tick % (SECOND_TICKS / 5) == 0)
 		send_sender_reports(e);
 }

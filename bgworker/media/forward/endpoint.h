@@ -42,6 +42,9 @@ const char *rt_endpoint_cname(const struct rt_endpoint *e);
 enum rt_result rt_endpoint_produce(struct rt_producer **pp, struct rt_endpoint *e, const char *id,
 								   struct rt_producer_params *params);
 
+/* Its settings are made: packets of it that came before it was announced are taken now. */
+void rt_endpoint_announced(struct rt_endpoint *e);
+
 /* What names the next consumer: a MID, an SSRC and the one behind it for RTX.  None is used twice under one SRTP key.
  */
 #define RT_ENDPOINT_MID 16
