@@ -105,8 +105,8 @@ bare_table()
 
 bench_n()
 {
-	local rate mode round channel
-	declare -A p50=() p99=() mid=()
+	local rate mode round channel before
+	declare -A p50=() p99=() mid=() cpu=()
 	gcc -O2 -Wall -Wextra -Werror -I"$(pg_config --includedir)" -o "$BUILD/latency" "$BENCH/latency.c" -lpq || die 'cannot build latency'
 	[ -n "$(sql -c "SELECT to_regclass('bare.messages')")" ] || bare_table || die 'cannot make the table to compare with'
 	FIRST_ROOM=$(sql -c "SELECT min(id) FROM rt.rooms WHERE name LIKE 'bench %'")
@@ -119,7 +119,10 @@ bench_n()
 				progress "latency, $rate/s over $LATENCY_ROOMS rooms, $mode, round $round"
 				channel=$mode
 				[ "$mode" != rt ] || channel=rt_events
+				before=$(server_ticks)
 				"$BUILD/latency" "$mode.messages" "$channel" "$FIRST_ROOM" "$LATENCY_ROOMS" "$rate" "$LATENCY_SECONDS" > "$SCRATCH/figures" || die 'no figure'
+				cpu[$mode.$rate]+=" $(awk -v ticks=$(($(server_ticks) - before)) -v hz="$(getconf CLK_TCK)" -v n=$((rate * LATENCY_SECONDS)) \
+					'BEGIN { printf "%.0f", 1e6 * ticks / hz / n }')"
 				[ "$mode" = bare ] || expect missing 0 'messages did not arrive'
 				p50[$mode.$rate]+=" $(figure p50_us)"
 				p99[$mode.$rate]+=" $(figure p99_us)"
@@ -134,8 +137,12 @@ bench_n()
 		do
 			mid[$mode.50]=$(median ${p50[$mode.$rate]})
 			mid[$mode.99]=$(median ${p99[$mode.$rate]})
+			mid[$mode.cpu]=$(median ${cpu[$mode.$rate]})
 		done
 		row "n due to LISTEN, $rate/s, trigger with pg_notify: p50, p99" "$(in_ms "${mid[bare.50]}"), $(in_ms "${mid[bare.99]}") ms"
-		row "n due to LISTEN, $rate/s, rt: p50, p99; ratio of p50" "$(in_ms "${mid[rt.50]}"), $(in_ms "${mid[rt.99]}") ms" '<= 1.2' "$(ratio "${mid[rt.50]}" "${mid[bare.50]}")"
+		row "n due to LISTEN, $rate/s, rt: p50, p99; ratios" "$(in_ms "${mid[rt.50]}"), $(in_ms "${mid[rt.99]}") ms" '<= 1.2' \
+			"$(ratio "${mid[rt.50]}" "${mid[bare.50]}"),$(ratio "${mid[rt.99]}" "${mid[bare.99]}")"
+		row "n CPU of PostgreSQL a message, $rate/s, rt : trigger with pg_notify" "${mid[rt.cpu]} us" "$([ "$rate" != 100 ] || echo '<= 1.3')" \
+			"$(ratio "${mid[rt.cpu]}" "${mid[bare.cpu]}")"
 	done
 }

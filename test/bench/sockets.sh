@@ -100,14 +100,16 @@ report_fanout()
 
 bench_d()
 {
-	local round rates=()
+	local round rates=() cost=()
 	for round in $(seq "$ROUNDS")
 	do
 		progress "one hot room by REST, 32 senders, round $round"
 		load_gateway fanout --count 1 --mode rest --connections 32 --windows 32 --seconds 4
 		rates+=("$(figure w32_messages_s)")
+		cost+=("$(figure w32_us_a_delivery)")
 	done
 	row 'd one room by REST, 32 senders, durable messages' "$(printf '%.0f/s' "$(median "${rates[@]}")")" '>= 5000/s'
+	row 'd one room by REST, CPU of the gateway a message, with its one delivery' "$(printf '%.1f us' "$(median "${cost[@]}")")" '<= 60 us'
 }
 
 # The gateway is a fresh one, so that no memory of earlier parts is counted, or hides what is needed.
