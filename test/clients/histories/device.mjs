@@ -2,7 +2,8 @@
 //
 // It joins some of its user's rooms, and of these has all messages, members and pins.  Of the others it has a badge, from
 // notifications, and of all the level of notifications.  After a drop it relies on recovery where the server says `recovered`; else it lists the rooms, joins,
-// and syncs with what it has.  Whatever it keeps wrong for good is a fault of the server, or of the contract.
+// and syncs with what it has.  Presence and typing are not recovered: after each connect it asks who is online in the rooms that it
+// has joined, and nobody types.  Whatever it keeps wrong for good is a fault of the server, or of the contract.
 import { io } from 'socket.io-client';
 
 const ASK_MS = 60_000;
@@ -22,6 +23,7 @@ class Room {
     this.badge = undefined; // { lastReadSeq, unread, mentions, upTo }
     this.later = new Map(); // seq → { own, mention }: beyond what the badge counts
     this.queue = undefined; // events that wait for an answer that they follow
+    this.typing = new Map(); // userId → when it began
   }
 }
 
@@ -29,6 +31,7 @@ export class Device {
   constructor(history, user, name, random, options) {
     Object.assign(this, { history, user, name, random });
     this.rooms = new Map();
+    this.statuses = new Map(); // userId → status, since the last connect
     this.lines = [];
     this.busy = 0; // answers that are under way
     this.socket = io(history.cluster.url, {
@@ -87,9 +90,16 @@ export class Device {
   onConnect() {
     this.note(`connect ${this.socket.id} recovered=${this.socket.recovered}`);
     this.history.count(this.socket.recovered ? 'recovered' : 'fresh');
+    this.statuses.clear();
+    for (const room of this.rooms.values()) room.typing.clear();
     if (!this.socket.recovered || this.listing) this.during(() => this.resync());
     // What was under way when the connection broke has had no answer.
-    else for (const room of [...this.rooms.values()]) if (room.joins && (room.queue || !room.joined)) this.during(() => this.enter(room));
+    else {
+      for (const room of [...this.rooms.values()]) {
+        if (room.joins && (room.queue || !room.joined)) this.during(() => this.enter(room));
+        else if (room.joined) this.askOnline(room);
+      }
+    }
   }
 
   async resync() {
@@ -144,6 +154,7 @@ export class Device {
     room.queue = undefined;
     for (const event of waiting) this.apply(...event);
     this.refreshBadge(room);
+    this.askOnline(room);
   }
 
   async sync(room, attempt) {
@@ -206,8 +217,11 @@ export class Device {
   // ---- events -----------------------------------------------------------------------
 
   onEvent(event, payload) {
-    if (event === 'chat-user-status-update' || event === 'chat-user-typing' || event === 'chat-message-delivered') return;
+    if (event === 'chat-message-delivered') return;
     this.note(`< ${event} ${JSON.stringify(payload)}`);
+    if (event === 'chat-user-status-update') this.onStatus(payload);
+    if (event === 'chat-user-typing') this.onTyping(payload);
+    if (event === 'chat-user-status-update' || event === 'chat-user-typing') return;
     if (this.listing) this.listing.push([event, payload]);
     else this.apply(event, payload);
   }
@@ -289,6 +303,49 @@ export class Device {
       else room.members.set(userId, role);
     }
     room.memberCount = memberCount;
+    if (action === 'added') this.askOnline(room);
+  }
+
+  // ---- presence and typing -----------------------------------------------------------
+
+  // Of an answer and an event the order is not known, so it is asked again.
+  onStatus({ userId, status }) {
+    this.statuses.set(userId, status);
+    for (const room of this.rooms.values()) if (room.asking) room.askAgain = true;
+  }
+
+  askOnline(room) {
+    if (room.asking) {
+      room.askAgain = true;
+      return;
+    }
+    room.asking = true;
+    this.during(async () => {
+      do {
+        room.askAgain = false;
+        const reply = await this.ask('get-room-online-users', { roomId: room.id });
+        if (this.rooms.get(room.id) !== room || !reply) break; // gone, or the next connect asks
+        if (reply.success) this.onOnline(room, reply.users);
+      } while (room.askAgain);
+      room.asking = false;
+    });
+  }
+
+  onOnline(room, users) {
+    this.note(`online ${room.id} ${users.map(({ userId, status }) => `${userId} ${status}`)} again=${room.askAgain}`);
+    for (const userId of room.members.keys()) this.statuses.set(userId, 'offline');
+    for (const { userId, status } of users) this.statuses.set(userId, status);
+  }
+
+  onTyping({ roomId, userId, isTyping }) {
+    const room = this.rooms.get(roomId);
+    if (isTyping) room?.typing.set(userId, Date.now());
+    else room?.typing.delete(userId);
+  }
+
+  // A gateway that was killed ends nobody's typing at another one.
+  whoTypes(room) {
+    return [...room.typing].filter(([, since]) => since > (this.history.killedAt ?? 0) + 5000).map(([userId]) => userId);
   }
 
   onLevel(room, { level }) {

@@ -95,6 +95,7 @@ export class History {
     if (!pid) return;
     this.did('kill -9 gateway');
     this.count('kill');
+    this.killedAt = Date.now();
     process.kill(pid, random.chance(0.8) ? 'SIGKILL' : 'SIGTERM');
     await until(async () => {
       const now = await this.cluster.pid('gateway');
