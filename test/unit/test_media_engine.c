@@ -1118,6 +1118,13 @@ test_early_media(struct peer *a, struct peer *b)
 	rt_engine_touch(engine);
 	rt_consumer_pause(c, false);
 	ok(UNTIL(b->n == before + 1) && b->got[before].mark == 77, "a viewer who comes later gets it");
+	rt_producer_close(producer);
+	before = (int) total(RT_HUB_UNKNOWN_SSRC);
+	send_frame(a, 0, 901, true, 0, 78);
+	ok(UNTIL(total(RT_HUB_UNKNOWN_SSRC) == (uint64_t) before + 1), "its sender does not know yet that it has ended");
+	producer = produce(a, 1);
+	rt_endpoint_announced(rt_engine_endpoint(engine, a->id));
+	ok(stats_of(producer, 0).packets == 0, "that is no packet of the next one");
 	ssrc_in += 100;
 	ssrc_out += 10;
 	rt_producer_close(producer);

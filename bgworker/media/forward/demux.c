@@ -203,6 +203,9 @@ keep_early(struct rt_demux *d, const struct rt_rtp *rtp, const uint8_t *data, si
 	rt_demux_forget_stale(d);
 	if (rtp->payload_len == 0 || d->early_bytes + len > EARLY_BYTES)
 		return;
+	/* A browser gives the MID of a track that has ended to the next one. */
+	if (rt_ssrc_table_had(d->parts.ssrcs, rtp->ssrc))
+		return;
 	if (d->early == NULL)
 		d->early_us = rt_hub_now_us(d->parts.hub);
 	kept = rt_alloc(sizeof(*kept) + len);

@@ -10,12 +10,15 @@
 #include "bgworker/common/alloc.h"
 
 #define FIRST_ROOM 4 /* a power of two, as RT_SSRC_TABLE_SIZE is */
+#define FORMER 16    /* SSRCs of producers that have ended; beyond that the oldest is forgotten */
 
 struct rt_ssrc_table
 {
 	int n;
 	int room;
 	struct rt_ssrc *entries; /* room, up to RT_SSRC_TABLE_SIZE; a peer that only receives has none */
+	uint32_t former[FORMER];
+	unsigned nformer; /* all there were */
 };
 
 struct rt_ssrc_table *
@@ -73,7 +76,20 @@ rt_ssrc_table_forget(struct rt_ssrc_table *t, const struct rt_producer *p)
 	int kept = 0;
 
 	for (int i = 0; i < t->n; i++)
+	{
 		if (t->entries[i].producer != p)
 			t->entries[kept++] = t->entries[i];
+		else
+			t->former[t->nformer++ % FORMER] = t->entries[i].ssrc;
+	}
 	t->n = kept;
+}
+
+bool
+rt_ssrc_table_had(const struct rt_ssrc_table *t, uint32_t ssrc)
+{
+	for (unsigned i = 0; i < FORMER && i < t->nformer; i++)
+		if (t->former[i] == ssrc)
+			return true;
+	return false;
 }

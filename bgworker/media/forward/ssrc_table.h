@@ -26,5 +26,7 @@ const struct rt_ssrc *rt_ssrc_table_find(const struct rt_ssrc_table *t, uint32_t
 /* NULL: it is full. */
 const struct rt_ssrc *rt_ssrc_table_add(struct rt_ssrc_table *t, const struct rt_ssrc *entry);
 void rt_ssrc_table_forget(struct rt_ssrc_table *t, const struct rt_producer *p);
+/* Whether it was among the last 16 of producers that have ended. */
+bool rt_ssrc_table_had(const struct rt_ssrc_table *t, uint32_t ssrc);
 
 #endif
