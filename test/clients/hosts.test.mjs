@@ -8,6 +8,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -195,6 +196,28 @@ describe('two gateways on hosts of their own', () => {
         return Number(text.match(/^rt_gateway_connections\{[^}]*\} (\d+)/m)[1]) <= 2;
       }, 'no connection is left');
     }
+  });
+
+  test('while the database cannot say where gateways are, requests are passed on to where they were', async () => {
+    const client = io(await balance(roundRobinRequests, one.port, two.port), { auth: { token }, forceNew: true, reconnection: false, transports: ['polling'] });
+    const seen = [];
+    client.on('new-chat-message', ({ data }) => seen.push(data.content));
+    await connected(client);
+    await client.timeout(60_000).emitWithAck('join-chat-rooms', { roomIds: [roomId] });
+    const holder = await cluster.pool.connect();
+    try {
+      await holder.query('BEGIN');
+      await holder.query('LOCK TABLE rt_private.gateways');
+      for (let i = 0; i < 10; i++) {
+        await cluster.insert(roomId, 'alice', `told nothing ${i}`);
+        await until(() => seen.includes(`told nothing ${i}`), 'the message', 10_000);
+        await delay(400); // so that all of it outlasts what was kept for some seconds
+      }
+    } finally {
+      await holder.query('ROLLBACK');
+      holder.release();
+    }
+    client.disconnect();
   });
 
   test('the client of a passed request keeps its address', async () => {

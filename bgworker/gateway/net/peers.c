@@ -2,7 +2,7 @@
  *
  *     LOOKING ──addresses──> CONNECTING ──> GREETING ──"S"──> SHAKING ──the other one has the secret──> OPEN
  *        │                        ^              │               │
- *        └── none ──> refuse()    └──── next address ────────────┘   none left ──> refuse()
+ *        └── none ──> refuse()    └──── next address ────────────┘   none left ──> LOOKING, once; then refuse()
  *
  * What must stay true:
  *
@@ -13,7 +13,9 @@
  * PASSAGE_COST beside the client's own, ARRIVAL_COST beside the one that was accepted.
  *
  * The answer of the other gateway ends the connection, unless it became a websocket: the next request may be for
- * another. Addresses are asked for anew after FRESH_MS. */
+ * another.  Addresses are kept for as long as the gateway is found there, whatever the database says meanwhile:
+ * during a failover it says nothing, and then that it knows no gateway.  A passage that does not get through asks it.
+ */
 #include "peers.h"
 
 #include <arpa/inet.h>
@@ -40,8 +42,7 @@
 
 #define CLIENT_BYTES 48
 #define STEP_MS 3000 /* for a connection to one address, and its greeting */
-#define FRESH_MS 3000
-#define CACHED 64 /* numbers whose addresses are kept */
+#define CACHED 64    /* numbers whose addresses are kept */
 #define MAX_ADDRESSES 16
 #define PASSAGE_COST 1
 #define ARRIVAL_COST 2
@@ -62,6 +63,7 @@ struct passage
 	int fd; /* -1: there is none, or TLS has it */
 	bool greeting;
 	bool looking; /* the database is asked */
+	bool asked;   /* it has been */
 	struct rt_watch *watch;
 	struct rt_wheel_entry timeout;
 };
@@ -76,8 +78,7 @@ struct cached
 {
 	int number;
 	int port;
-	json_t *addresses;
-	uint64_t until_ms; /* 0: nothing is cached */
+	json_t *addresses; /* NULL: nothing is cached */
 };
 
 struct rt_peers
@@ -95,6 +96,7 @@ struct rt_peers
 };
 
 static void try_next(struct passage *p);
+static void ask(struct passage *p);
 
 /* ---- the end of a passage -------------------------------------------------------------------- */
 
@@ -270,7 +272,10 @@ try_next(struct passage *p)
 			return;
 	}
 	rt_log(RT_LOG_DEBUG, "peers", "gateway %d cannot be reached", p->number);
-	refuse(p);
+	if (p->asked)
+		refuse(p);
+	else
+		ask(p);
 }
 
 /* ---- where it is -------------------------------------------------------------------------------- */
@@ -278,19 +283,30 @@ try_next(struct passage *p)
 static void
 go(struct passage *p, json_t *addresses, int port)
 {
+	json_decref(p->addresses);
 	p->addresses = json_incref(addresses);
 	p->port = port;
+	p->at = 0;
 	try_next(p);
 }
 
+/* addresses: the caller's reference. */
 static void
 keep(struct rt_peers *peers, int number, json_t *addresses, int port)
 {
 	struct cached *c = &peers->cached[number % CACHED];
 
 	json_decref(c->addresses);
-	*c = (struct cached){
-		.number = number, .port = port, .addresses = addresses, .until_ms = rt_loop_now_ms(peers->loop) + FRESH_MS};
+	*c = (struct cached){.number = number, .port = port, .addresses = addresses};
+}
+
+static void
+forget(struct rt_peers *peers, int number)
+{
+	struct cached *c = &peers->cached[number % CACHED];
+
+	if (c->number == number)
+		keep(peers, number, NULL, 0);
 }
 
 static void
@@ -308,7 +324,11 @@ on_found(void *arg, const struct rt_db_reply *reply)
 	}
 	p->looking = false;
 	if (addresses == NULL)
+	{
+		if (reply->ok)
+			forget(peers, p->number);
 		refuse(p);
+	}
 	else
 	{
 		int port = (int) rt_json_int(found, "port", 0);
@@ -320,20 +340,25 @@ on_found(void *arg, const struct rt_db_reply *reply)
 }
 
 static void
-look_up(struct passage *p)
+ask(struct passage *p)
 {
-	struct rt_peers *peers = p->peers;
-	struct cached *c = &peers->cached[p->number % CACHED];
 	char req[40];
 
-	if (c->number == p->number && c->until_ms > rt_loop_now_ms(peers->loop))
-	{
-		go(p, c->addresses, c->port);
-		return;
-	}
 	snprintf(req, sizeof(req), "{\"number\":%d}", p->number);
 	p->looking = true;
-	rt_db_call(peers->db, RT_DB_FAST, "gateway_peer", NULL, req, strlen(req), on_found, p);
+	p->asked = true;
+	rt_db_call(p->peers->db, RT_DB_FAST, "gateway_peer", NULL, req, strlen(req), on_found, p);
+}
+
+static void
+look_up(struct passage *p)
+{
+	const struct cached *c = &p->peers->cached[p->number % CACHED];
+
+	if (c->number == p->number && c->addresses != NULL)
+		go(p, c->addresses, c->port);
+	else
+		ask(p);
 }
 
 bool
