@@ -73,6 +73,12 @@ for my $statement ("SELECT rt.send_message(1, 'ann', 'x')", "INSERT INTO rt.mess
 	my (undef, $err) = $subscriber->try_sql($statement);
 	like($err, qr/is written by another server: \Q$place\E/, "refused: $statement");
 }
+# A row of its own would stop the subscription once the publisher has it, too.
+$subscriber->sql("SELECT rt_private.claim_admin('ann', true, 1)");
+is($subscriber->sql('SELECT count(*) FROM rt_private.admin_claims'), 0, 'what a token says of an administrator is left to the publisher');
+$publisher->sql("SELECT rt_private.claim_admin('ann', true, 2)");
+$subscriber->poll_sql(q{SELECT u.is_admin FROM rt.users AS u JOIN rt_private.admin_claims AS c ON c.user_id = u.id}, 't', 'and comes from there');
+$publisher->sql("SELECT rt_private.claim_admin('ann', false, 3)");
 my $refused;
 wait_until(
 	sub {
