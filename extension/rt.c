@@ -16,6 +16,7 @@
 #include "extension/server/hooks.h"
 #include "extension/changes/change.h"
 #include "extension/changes/member_count.h"
+#include "extension/changes/thread_place.h"
 #include "extension/messages/number.h"
 #include "extension/server/rt_shmem.h"
 #include "extension/config/settings.h"
@@ -53,6 +54,7 @@ _PG_init(void)
 	rt_number_install();
 	rt_change_install();
 	rt_member_count_install();
+	rt_thread_place_install();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	rt_shmem_install();
