@@ -146,14 +146,25 @@ put_notification(struct rt_batch *b, const struct rt_batch_event *e, int64 pos)
 	return text;
 }
 
-/* Any role that may connect can LISTEN.  Commands to the programs tell nothing of what people write; soft state has
- * no place in the log. */
+/* Soft state tells who is where and types; of these alone it has a text of somebody's own. */
+static bool
+is_soft_with_text(const struct rt_batch_event *e)
+{
+	if (strcmp(e->name, "chat-user-status-update") == 0)
+		return strstr(e->payload, "\"statusMessage\" : null") == NULL;
+	return strcmp(e->name, "participant-reaction") == 0;
+}
+
+/* Any role that may connect can LISTEN.  Commands to the programs tell nothing of what people write; other soft state
+ * has no place in the log. */
 static bool
 is_by_reference(const struct rt_batch_event *e, const struct rt_event_text *text)
 {
 	if (rt_event_text_is_private(text))
 		return true;
-	return !rt_notify_content && e->logged && strncmp(e->name, "rt:", 3) != 0 && strcmp(e->name, MEDIA_EVENT) != 0;
+	if (rt_notify_content || strncmp(e->name, "rt:", 3) == 0)
+		return false;
+	return e->logged || is_soft_with_text(e);
 }
 
 void

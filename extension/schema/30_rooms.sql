@@ -319,7 +319,8 @@ COMMENT ON FUNCTION rt.broadcast(bigint, text, jsonb) IS 'sends an event of your
 
 CREATE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id,
+		'reason', CASE WHEN pg_catalog.current_setting('rt.notify_content', true) IS DISTINCT FROM 'off' THEN reason END), false)
 $$;
 COMMENT ON FUNCTION rt_private.disconnect(text, text) IS 'has the gateways close every connection of a user';
 

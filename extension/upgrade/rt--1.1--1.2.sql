@@ -1935,7 +1935,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION rt_private.disconnect(user_id text, reason text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id, 'reason', reason), false)
+	SELECT rt_private.emit('rt:disconnect', '{"gateway":true}', pg_catalog.json_build_object('userId', user_id,
+		'reason', CASE WHEN pg_catalog.current_setting('rt.notify_content', true) IS DISTINCT FROM 'off' THEN reason END), false)
 $$;
 
 COMMENT ON TABLE rt_private.room_sizes IS 'number of members, within a tenth, of rooms that have had 200 or more';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { closeAll, connect, event, join, received, settled, until } from './lib/client.mjs';
+import { askOk, closeAll, connect, event, join, received, settled, until } from './lib/client.mjs';
 
 let cluster, alice, bob;
 let roomNumber = 0;
@@ -137,8 +137,17 @@ test('rt.notify_content = off: no notification has text, and clients get all of 
     assert.equal((await event(client, 'chat-notification', ({ type }) => type === 'mention')).data.content, 'confidential @bob');
     await discreet.sql("UPDATE rt.messages SET content = 'confidential too' WHERE room_id = $1", [roomId]);
     assert.equal((await event(client, 'chat-message-edited')).data.newContent, 'confidential too');
+    await askOk(client, 'update-chat-status', { status: 'busy', statusMessage: 'confidential status' });
+    assert.equal((await event(client, 'chat-user-status-update', ({ status }) => status === 'busy')).statusMessage, 'confidential status');
+    const meetingId = await discreet.value("SELECT rt.create_meeting('confidential title', 'bob')");
+    await askOk(client, 'join-meeting', { meetingId });
+    await askOk(client, 'send-reaction', { meetingId, reaction: 'confidential reaction' });
+    assert.equal((await event(client, 'participant-reaction')).reaction, 'confidential reaction');
+    await discreet.sql("SELECT rt.disconnect_user('bob', 'confidential reason')");
+    await until(() => client.disconnected, 'the end');
     const told = (name) => seen.some((payload) => JSON.parse(payload).event === name);
-    await until(() => ['new-chat-message', 'chat-notification', 'chat-message-edited'].every(told), 'notifications');
+    await until(() => ['new-chat-message', 'chat-notification', 'chat-message-edited', 'chat-user-status-update', 'participant-reaction', 'rt:disconnect'].every(told),
+      'notifications');
     assert.deepEqual(seen.filter((payload) => /confidential/.test(payload)), []);
   } finally {
     listener?.release(true);
