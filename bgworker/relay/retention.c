@@ -1,12 +1,13 @@
 /* retention.c: removes old events, messages and audit entries, a page at a time; see retention.h.  When, and in
  * which transaction, is relay.c's.
  *
- * A table of the application's may refer to old messages by a foreign key.  Then a page of rooms fails as a whole
- * and is gone through room by room, each in a subtransaction; a room that is held is skipped until the next pass,
- * counted, and told once an hour.
+ * The application may hold old messages: a table refers to them by a foreign key, a trigger raises or keeps the
+ * row.  Then a page of rooms fails as a whole and is gone through room by room, each in a subtransaction; a room that
+ * is held is skipped until the next pass, counted, and told once an hour.  Rows that somebody has locked wait for the
+ * next pass.
  *
- * Runs in the relay, inside the caller's transaction, and may raise; of a page only a violated foreign key is
- * caught.  Row locks are those of DELETE, and last until that transaction ends.  `pass` is the process's, and a
+ * Runs in the relay, inside the caller's transaction, and may raise; of a page only errors are caught that may be a
+ * room's alone.  Row locks are those of DELETE, and last until that transaction ends.  `pass` is the process's, and a
  * rollback does not take it back: the next pass finds the rooms whose messages are still there. */
 #include "postgres.h"
 
@@ -44,23 +45,25 @@ static struct rt_query purge_log = {
  * Of each room of a page (rooms above $3, $4 of them) those that precede the first young one; $1 at most.
  * Answers that stay lose their reference to what goes. */
 static struct rt_query purge_messages = {
-	.sql = "WITH page AS MATERIALIZED (SELECT r.id FROM rt.rooms r WHERE r.id > $3 ORDER BY r.id LIMIT $4), "
-		   "heads AS MATERIALIZED (SELECT p.id FROM page p WHERE "
-		   "(SELECT m.created_at FROM rt.messages m WHERE m.room_id = p.id ORDER BY m.seq LIMIT 1) < $2), "
-		   "ends AS MATERIALIZED (SELECT h.id, coalesce("
-		   "(SELECT f.seq FROM (SELECT m.seq, m.created_at FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq "
-		   "LIMIT $1) f "
-		   "WHERE f.created_at >= $2 LIMIT 1), "
-		   "(SELECT max(f.seq) + 1 FROM (SELECT m.seq FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq LIMIT "
-		   "$1) f)) "
-		   "AS seq FROM heads h), "
-		   "old AS MATERIALIZED (SELECT m.room_id, m.seq FROM ends e CROSS JOIN LATERAL (SELECT o.room_id, o.seq "
-		   "FROM rt.messages o WHERE o.room_id = e.id AND o.seq < e.seq ORDER BY o.seq LIMIT $1) m LIMIT $1), "
-		   "answers AS (UPDATE rt.messages a SET reply_to = NULL FROM old "
-		   "WHERE a.room_id = old.room_id AND a.reply_to = old.seq "
-		   "AND NOT EXISTS (SELECT FROM old o WHERE o.room_id = a.room_id AND o.seq = a.seq)), "
-		   "gone AS (DELETE FROM rt.messages m USING old WHERE m.room_id = old.room_id AND m.seq = old.seq) "
-		   "SELECT (SELECT count(*) FROM old), (SELECT max(p.id) FROM page p)",
+	.sql =
+		"WITH page AS MATERIALIZED (SELECT r.id FROM rt.rooms r WHERE r.id > $3 ORDER BY r.id LIMIT $4), "
+		"heads AS MATERIALIZED (SELECT p.id FROM page p WHERE "
+		"(SELECT m.created_at FROM rt.messages m WHERE m.room_id = p.id ORDER BY m.seq LIMIT 1) < $2), "
+		"ends AS MATERIALIZED (SELECT h.id, coalesce("
+		"(SELECT f.seq FROM (SELECT m.seq, m.created_at FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq "
+		"LIMIT $1) f "
+		"WHERE f.created_at >= $2 LIMIT 1), "
+		"(SELECT max(f.seq) + 1 FROM (SELECT m.seq FROM rt.messages m WHERE m.room_id = h.id ORDER BY m.seq LIMIT "
+		"$1) f)) "
+		"AS seq FROM heads h), "
+		"old AS MATERIALIZED (SELECT m.room_id, m.seq FROM ends e CROSS JOIN LATERAL (SELECT o.room_id, o.seq "
+		"FROM rt.messages o WHERE o.room_id = e.id AND o.seq < e.seq ORDER BY o.seq LIMIT $1 "
+		"FOR UPDATE SKIP LOCKED) m LIMIT $1), "
+		"answers AS (UPDATE rt.messages a SET reply_to = NULL FROM old "
+		"WHERE a.room_id = old.room_id AND a.reply_to = old.seq "
+		"AND NOT EXISTS (SELECT FROM old o WHERE o.room_id = a.room_id AND o.seq = a.seq)), "
+		"gone AS (DELETE FROM rt.messages m USING old WHERE m.room_id = old.room_id AND m.seq = old.seq RETURNING 1) "
+		"SELECT (SELECT count(*) FROM old), (SELECT max(p.id) FROM page p), (SELECT count(*) FROM gone)",
 	.nargs = 4,
 	.types = {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID},
 };
@@ -124,26 +127,36 @@ static struct
 	TimestampTz told; /* when the log was told last */
 } pass;
 
-/* Removes from up to so many rooms.  Sets *last to the last of them, 0: there is none.  True: some of their messages
- * are still there. */
-static bool
-purge_page(int64 rooms, int64 *last)
+/* What a page of rooms came to. */
+struct page
+{
+	int64 last; /* the last room, 0: there is none */
+	bool more;  /* some of their old messages are still there */
+	bool kept;  /* a trigger has kept some of those that were to go */
+};
+
+/* Removes from up to so many rooms. */
+static struct page
+purge_page(int64 rooms)
 {
 	Datum values[4] = {Int64GetDatum(MESSAGE_ROWS), before(rt_retain_messages_s), Int64GetDatum(pass.room_id),
 					   Int64GetDatum(rooms)};
+	struct page p = {0};
 	HeapTuple row;
+	int64 old;
 	bool isnull;
-	bool more;
 
 	SPI_connect();
 	rt_query_run(&purge_messages, values, NULL, false);
 	row = SPI_tuptable->vals[0];
-	more = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull)) >= MESSAGE_ROWS;
-	*last = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+	old = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+	p.more = old >= MESSAGE_ROWS;
+	p.kept = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull)) < old;
+	p.last = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 	if (isnull)
-		*last = 0;
+		p.last = 0;
 	SPI_finish();
-	return more;
+	return p;
 }
 
 static int64
@@ -160,23 +173,45 @@ last_room_of_page(int64 rooms)
 	return isnull ? 0 : last;
 }
 
+/* error: NULL where a trigger has kept rows. */
 static void
 complain(const ErrorData *error, int64 room_id)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool refers = error != NULL && error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION;
 
 	if (pass.told != 0 && !TimestampDifferenceExceeds(pass.told, now, COMPLAIN_EVERY_MS))
 		return;
 	pass.told = now;
-	ereport(WARNING, (errcode(error->sqlerrcode),
-					  errmsg("old messages of room " INT64_FORMAT " cannot be removed: %s", room_id, error->message),
-					  error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-					  errhint("Give the foreign key an ON DELETE action. Other rooms are not affected.")));
+	ereport(WARNING, (errcode(error != NULL ? error->sqlerrcode : ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					  errmsg("old messages of room " INT64_FORMAT " cannot be removed: %s", room_id,
+							 error != NULL ? error->message : "a trigger keeps them"),
+					  error != NULL && error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+					  refers ? errhint("Give the foreign key an ON DELETE action. Other rooms are not affected.")
+							 : errhint("Other rooms are not affected.")));
 }
 
-/* As purge_page(), in a subtransaction.  False: a foreign key holds one of the rows, and nothing was removed. */
+/* Not so: what the server or an operator stops, and locks, which whole tables may wait for. */
 static bool
-try_page(int64 rooms, int64 *last, bool *more)
+may_be_of_one_room(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+		case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
+		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* As purge_page(), in a subtransaction.  False: something holds one of the rows, and they are still there. */
+static bool
+try_page(int64 rooms, struct page *page)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -186,7 +221,7 @@ try_page(int64 rooms, int64 *last, bool *more)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		*more = purge_page(rooms, last);
+		*page = purge_page(rooms);
 		ReleaseCurrentSubTransaction();
 		done = true;
 	}
@@ -198,19 +233,21 @@ try_page(int64 rooms, int64 *last, bool *more)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION)
+		if (!may_be_of_one_room(error->sqlerrcode))
 			ReThrowError(error);
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		*last = last_room_of_page(rooms);
+		page->last = last_room_of_page(rooms);
 		if (rooms == 1)
-			complain(error, *last);
+			complain(error, page->last);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return done;
+	if (done && page->kept && rooms == 1)
+		complain(NULL, page->last);
+	return done && !page->kept;
 }
 
 /* False: the pass is over. */
@@ -218,22 +255,21 @@ static bool
 purge_some(void)
 {
 	int64 rooms = pass.room_id < pass.one_by_one ? 1 : PAGE_ROOMS;
-	int64 last = 0;
-	bool more = false;
+	struct page page = {0};
 
-	if (try_page(rooms, &last, &more))
+	if (try_page(rooms, &page))
 	{
-		if (last == 0)
+		if (page.last == 0)
 			return false;
-		if (!more)
-			pass.room_id = last;
+		if (!page.more)
+			pass.room_id = page.last;
 	}
 	else if (rooms > 1)
-		pass.one_by_one = last;
+		pass.one_by_one = page.last;
 	else
 	{
 		pass.held++;
-		pass.room_id = last;
+		pass.room_id = page.last;
 	}
 	return true;
 }

@@ -223,7 +223,7 @@ COMMENT ON COLUMN rt.stat_relay.notify_failures IS 'batches logged without notif
 COMMENT ON COLUMN rt.stat_relay.oldest_wait IS 'age of the oldest unsent event; null if none waits. See rt.max_relay_wait';
 COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'process id of the session whose commit that event waits for; null if the relay itself is behind';
 COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
-COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
+COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them or a trigger keeps them';
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
 -- Locks that no writer gets past, held or waited for: whoever comes later waits behind a waiter, too.  Reads catalogs alone, so it answers

@@ -6590,7 +6590,7 @@ COMMENT ON COLUMN rt.stat_relay.blocker_pid IS 'process id of the session whose 
 
 COMMENT ON COLUMN rt.stat_relay.waits_for IS 'wait event of that session, or of the relay';
 
-COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them';
+COMMENT ON COLUMN rt.stat_relay.rooms_held IS 'rooms whose old messages rt.retain_messages could not remove, because another table refers to them or a trigger keeps them';
 
 COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: rt.reset_stats() or the server''s start';
 
