@@ -563,14 +563,27 @@ describe('other issuers', () => {
       [issuer, [AUDIENCE], { keys: [{ ...await jose.exportJWK(keys.other.publicKey), kid: 'o' }] }]);
     const by = (sub, claims) => token({ key: 'other', header: { kid: 'o' }, claims: { iss: issuer, sub, ...claims } });
     await cluster.users('anka');
-    const admin = await until(async () => {
-      const answer = await me(await by('anka', { admin: true }));
-      return answer.status === 200 && answer;
-    }, 'the gateways know the issuer');
-    assert.equal(admin.body.data.isAdmin, true);
+    const known = async (made) => {
+      for (let i = 0; i < 8; i++) if ((await cluster.rest('GET', '/api/users/me', made, undefined, { connection: 'close' })).status !== 200) return false;
+      return true;
+    };
+    const anka = await by('anka', { admin: true });
+    await until(() => known(anka), 'each worker of the gateway knows the issuer');
+    assert.equal((await me(anka)).body.data.isAdmin, true);
     assert.equal((await cluster.rest('GET', '/api/admin/stats', await by('anka', { admin: true }))).status, 200);
     assert.equal((await cluster.rest('GET', '/api/admin/stats', await by('anka', { admin: 'yes' }))).status, 403);
     assert.equal((await me(await by('nobody-yet', { admin: true }))).status, 401);
+    // A claim within another, as Keycloak has it.
+    await cluster.sql('SELECT rt.remove_issuer($1)', [issuer]);
+    await cluster.sql("SELECT rt.add_issuer($1, $2, $3, admin_claim => '/realm~0/roles~1of', admin_value => 'chief')",
+      [issuer, [AUDIENCE], { keys: [{ ...await jose.exportJWK(keys.other.publicKey), kid: 'o' }] }]);
+    await cluster.users('kim');
+    const within = (roles) => by('kim', { 'realm~': { 'roles/of': roles } });
+    const chief = await within(['staff', 'chief']);
+    await until(async () => await known(chief) && (await me(chief)).body.data.isAdmin, 'each knows it again');
+    for (const made of [await within(['staff']), await within({ chief: true }), await by('kim', { 'realm~': 'chief' }), await by('kim', { 'realm~': ['chief'] }), await by('kim')]) {
+      await until(async () => !(await me(made)).body.data.isAdmin, 'an administrator no longer');
+    }
   });
 
   test('a username that is taken, too long or none keeps nobody out; an id that is none is refused', async () => {

@@ -459,6 +459,43 @@ is_value(const json_t *given, const char *value)
 	return (json_is_string(given) && strcmp(json_string_value(given), value) == 0) || has_text(given, value);
 }
 
+/* RFC 6901: of what the pointer's next token names, in len bytes.  A member's name is at most as long as the pointer.
+ */
+static const json_t *
+find_member(const json_t *in, const char *token, size_t len)
+{
+	char *name = rt_alloc(len + 1);
+	const json_t *found;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		bool escape = token[i] == '~' && i + 1 < len && (token[i + 1] == '0' || token[i + 1] == '1');
+
+		name[n++] = (char) (!escape ? token[i] : token[i + 1] == '0' ? '~' : '/');
+		i += escape;
+	}
+	found = json_object_get(in, name); /* NULL: not in an object */
+	free(name);
+	return found;
+}
+
+/* A claim by its name, or by a JSON pointer, as Keycloak's roles are: "/realm_access/roles". */
+static const json_t *
+find_claim(const json_t *claims, const char *claim)
+{
+	const json_t *found = json_object_get(claims, claim);
+
+	if (found != NULL || *claim != '/')
+		return found;
+	for (found = claims; found != NULL && *claim == '/'; claim += strcspn(claim, "/"))
+	{
+		claim++;
+		found = find_member(found, claim, strcspn(claim, "/"));
+	}
+	return found;
+}
+
 enum rt_provisioned_admin
 rt_keyring_admin(const struct rt_keyring_token *t)
 {
@@ -467,7 +504,7 @@ rt_keyring_admin(const struct rt_keyring_token *t)
 
 	if (value == NULL)
 		return RT_PROVISIONED_UNSAID;
-	return is_value(json_object_get(t->claims, claim), value) ? RT_PROVISIONED_ADMIN : RT_PROVISIONED_ORDINARY;
+	return is_value(find_claim(t->claims, claim), value) ? RT_PROVISIONED_ADMIN : RT_PROVISIONED_ORDINARY;
 }
 
 static const char *
