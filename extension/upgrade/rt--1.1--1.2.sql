@@ -10870,7 +10870,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid JOIN pg_class AS c ON c.oid = i.indexrelid
 	WHERE NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 	UNION ALL
-	SELECT 'trigger', t.name, g.tgname::text, pg_get_triggerdef(g.oid), obj_description(g.oid, 'pg_trigger') IS NOT NULL
+	SELECT 'trigger', t.name, g.tgname::text, pg_get_triggerdef(g.oid)
+			|| CASE WHEN g.tgenabled = 'O' THEN '' ELSE format(E';\nALTER TABLE %s %s TRIGGER %I', t.name,
+				CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, g.tgname) END,
+		obj_description(g.oid, 'pg_trigger') IS NOT NULL
 	FROM tables AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND g.tgparentid = 0
 	UNION ALL
 	SELECT 'policy', t.name, p.polname::text, concat_ws(' ', format('CREATE POLICY %I ON %s', p.polname, t.name),

@@ -149,14 +149,16 @@ is($cluster->sql("INSERT INTO rt.messages (room_id, seq, sender_id, content, cre
 
 is($cluster->sql('SELECT * FROM rt.extra_ddl()'), '', 'nothing of rt\'s own is extra');
 $cluster->sql("CREATE INDEX mine ON rt.messages (created_at); CREATE POLICY \"my own\" ON rt.rooms FOR SELECT TO reporting USING (kind = 'group');
-	CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER mine AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop()");
+	CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER mine AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop();
+	CREATE TRIGGER off AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop(); ALTER TABLE rt.rooms DISABLE TRIGGER off;
+	CREATE TRIGGER \"for replicas\" AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop(); ALTER TABLE rt.rooms ENABLE REPLICA TRIGGER \"for replicas\"");
 my $extra = $cluster->sql('SELECT * FROM rt.extra_ddl()');
 my @extra = split /\n/, $extra;
-is(scalar @extra, 3, 'what was added is') || diag($extra);
-$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms');
+is(scalar @extra, 7, 'what was added is, and that a trigger does not fire') || diag($extra);
+$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms; DROP TRIGGER off ON rt.rooms; DROP TRIGGER "for replicas" ON rt.rooms');
 $cluster->sql($extra);
 is($cluster->sql('SELECT * FROM rt.extra_ddl()'), $extra, 'and its statements make it again');
-$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms');
+$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms; DROP TRIGGER off ON rt.rooms; DROP TRIGGER "for replicas" ON rt.rooms');
 
 # ---- a cancelled statement ----------------------------------------------------------------------------
 
