@@ -13,6 +13,8 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
@@ -274,10 +276,32 @@ purge_some(void)
 	return true;
 }
 
+static void
+set_constraints(List *names, bool deferred)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	stmt->constraints = names;
+	stmt->deferred = deferred;
+	AfterTriggerSetState(stmt);
+}
+
+/* A deferred foreign key must fail with the page that violates it, not with the whole transaction at its end.  Our
+ * own deferred triggers lock the rooms' counters of changes, which is still for the end. */
+static void
+check_at_once(void)
+{
+	set_constraints(NIL, false);
+	if (rt_version_has_places())
+		set_constraints(list_make2(makeRangeVar("rt", "rt_changed", -1), makeRangeVar("rt_private", "rt_number", -1)),
+						true);
+}
+
 /* Many at a time where they are single rooms: a transaction for each would take long. */
 bool
 rt_retention_purge_messages(rt_database *db)
 {
+	check_at_once();
 	for (int i = 0; rt_retain_messages_s > 0 && i < 100; i++)
 	{
 		if (!purge_some())
