@@ -267,7 +267,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'the token has no session here' USING ERRCODE = 'RT401';
 	END IF;
-	RETURN '{"status": 200}';
+	RETURN json_build_object('status', 200, 'ended', ARRAY[req ->> 'session']);
 END
 $$;
 COMMENT ON FUNCTION rt_api.auth_logout(text, jsonb) IS 'POST /auth/logout';
@@ -297,7 +297,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'session not found' USING ERRCODE = 'RT404';
 	END IF;
-	RETURN json_build_object('status', 200, 'data', json_build_object('id', req ->> 'sessionId'));
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', req ->> 'sessionId'), 'ended', ARRAY[req ->> 'sessionId']);
 END
 $$;
 COMMENT ON FUNCTION rt_api.session_delete(text, jsonb) IS 'DELETE /api/users/me/sessions/:sessionId';
@@ -310,6 +310,7 @@ DECLARE
 	u rt.users;
 	account text;
 	wait integer;
+	others text[];
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	SELECT t.* INTO u FROM rt.users AS t WHERE t.id = actor;
@@ -323,10 +324,11 @@ BEGIN
 		RETURN '{"status": 401, "error": {"code": "wrong_password", "message": "Wrong password"}}';
 	END IF;
 	PERFORM rt_private.act_as(actor);
+	others := ARRAY(SELECT s.id FROM rt.sessions AS s WHERE s.user_id = actor AND s.revoked_at IS NULL AND s.id <> req ->> 'session');
 	INSERT INTO rt_private.password_updates (user_id, keep_sid, is_rehash) VALUES (actor, req ->> 'session', false)
 	ON CONFLICT (user_id) DO UPDATE SET keep_sid = excluded.keep_sid, is_rehash = false;
 	UPDATE rt.users AS t SET password_hash = rt_private.hash_password(new_password) WHERE t.id = actor;
-	RETURN json_build_object('status', 200, 'data', json_build_object('id', actor));
+	RETURN json_build_object('status', 200, 'data', json_build_object('id', actor), 'ended', others);
 END
 $$;
 COMMENT ON FUNCTION rt_api.password_change(text, jsonb) IS 'PUT /api/users/me/password';

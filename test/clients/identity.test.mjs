@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import http, { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import * as jose from 'jose';
 import { closeAll, connect, connected, dial, refusal, until } from './lib/client.mjs';
@@ -63,6 +63,35 @@ describe('sessions', () => {
     assert.equal((await cluster.rest('POST', '/auth/logout', one)).status, 401);
     assert.equal((await me(two)).status, 200);
     assert.equal(other.connected, true);
+  });
+
+  test('what one has ended is over at the next request', async () => {
+    await cluster.users('leif');
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 }); // one connection is one worker's
+    const ask = (method, path, token, body) => new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+      const request = http.request(new URL(path, cluster.url), { method, agent, headers }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      });
+      request.on('error', reject).end(body && JSON.stringify(body));
+    });
+    const stays = await cluster.token('leif');
+    for (let i = 0; i < 20; i++) {
+      const [one, two] = [await cluster.token('leif'), await cluster.token('leif')];
+      assert.equal(await ask('POST', '/auth/logout', one), 200);
+      assert.equal(await ask('GET', '/api/users/me', one), 401);
+      assert.equal(await ask('DELETE', `/api/users/me/sessions/${sidOf(two)}`, stays), 200);
+      assert.equal(await ask('GET', '/api/users/me', two), 401);
+      assert.equal(await ask('DELETE', '/api/users/me/sessions/none', stays), 404);
+      assert.equal(await ask('GET', '/api/users/me', stays), 200);
+    }
+    for (let i = 0; i < 3; i++) {
+      const another = await cluster.token('leif');
+      assert.equal(await ask('PUT', '/api/users/me/password', stays, { old: `${i ? i - 1 : 'leif'}-password`, new: `${i}-password` }), 200);
+      assert.equal(await ask('GET', '/api/users/me', another), 401);
+      assert.equal(await ask('GET', '/api/users/me', stays), 200);
+    }
+    agent.destroy();
   });
 
   test('a session that is deleted from the list or the table is over', async () => {

@@ -20,6 +20,8 @@
 #include "revoked.h"
 
 #define RETRY_MS 500
+/* By rt:revoked, which says until when the session's tokens are to be known. */
+#define TOLD_WITHIN_S 60
 #define FORGET_EVERY 1000 /* notifications of revocations */
 
 struct rt_auth
@@ -252,6 +254,12 @@ rt_auth_revoke(struct rt_auth *a, const json_t *payload)
 		rt_revoked_forget(a->revoked, (double) time(NULL));
 	if (user != NULL && json_is_number(after))
 		rt_revoked_add_floor(a->revoked, user, json_number_value(after));
+}
+
+void
+rt_auth_end_session(struct rt_auth *a, const char *sid)
+{
+	rt_revoked_add_session(a->revoked, sid, (double) (time(NULL) + TOLD_WITHIN_S));
 }
 
 bool

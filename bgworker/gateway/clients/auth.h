@@ -54,6 +54,8 @@ const char *rt_auth_message(enum rt_auth_verdict v); /* the contract's texts */
 
 /* The payload of rt:revoked is remembered. */
 void rt_auth_revoke(struct rt_auth *a, const json_t *payload);
+/* A session that has ended, as rt:revoked is about to say. */
+void rt_auth_end_session(struct rt_auth *a, const char *sid);
 bool rt_auth_is_revoked(const struct rt_auth *a, const struct rt_auth_token *t);
 bool rt_auth_is_withdrawn(const struct rt_auth *a,
 						  const struct rt_auth_token *t); /* its key, or its issuer's rules */

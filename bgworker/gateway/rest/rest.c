@@ -150,22 +150,43 @@ headers_of(char *headers, size_t size, long status, const char *json, size_t len
 	json_decref(body);
 }
 
-/* The database's `{"status":n,"data":…}` as `{"success":true,"data":…}` with that status. */
+/* What has ended is told to all gateways, but the client's next request may be here before that.  ended: an array of
+ * sids. */
+static void
+end_sessions(struct rt_rest *rest, const struct rt_json_span *ended)
+{
+	json_t *sids = json_loadb(ended->text, ended->len, 0, NULL);
+	json_t *sid;
+	size_t i;
+
+	json_array_foreach(sids, i, sid)
+	{
+		if (json_is_string(sid))
+			rt_auth_end_session(rest->uses.auth, json_string_value(sid));
+	}
+	json_decref(sids);
+}
+
+/* The database's `{"status":n,"data":…}` as `{"success":true,"data":…}` with that status.  Its key `ended`, sids, is
+ * for the gateway. */
 static void
 reply_result(struct rt_rest *rest, uint64_t id, const char *json, size_t len)
 {
-	struct rt_json_pick picked = {.key = "status", .cut = true};
+	struct rt_json_pick picks[] = {{.key = "status", .cut = true}, {.key = "ended", .cut = true}};
+	const struct rt_json_pick *picked = &picks[0], *ended = &picks[1];
 	struct rt_json_rest others;
 	char headers[sizeof(PRIVATE) + 60];
 	struct rt_text t;
 	long status = 200;
 
-	if (rt_json_scan_split(json, len, &picked, 1, &others) != RT_OK ||
-		(picked.value.text != NULL && !rt_json_scan_int(&picked.value, &status)))
+	if (rt_json_scan_split(json, len, picks, 2, &others) != RT_OK ||
+		(picked->value.text != NULL && !rt_json_scan_int(&picked->value, &status)))
 	{
 		reply_error(rest, id, 500, "internal", "Internal error", NULL);
 		return;
 	}
+	if (ended->value.text != NULL)
+		end_sessions(rest, &ended->value);
 	rt_text_init(&t);
 	rt_text_add(&t, status < 400 ? "{\"success\":true" : "{\"success\":false");
 	for (int i = 0; i < others.n; i++)
