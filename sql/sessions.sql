@@ -36,7 +36,7 @@ SELECT rt_api.auth_refresh('se-ann', '{}');
 
 -- Logging out ends this one, and none of another user's.
 SELECT rt_api.auth_logout('se-bob', jsonb_build_object('session', sid(:'two')));
-SELECT rt_api.auth_logout('se-ann', jsonb_build_object('session', sid(:'two')));
+SELECT r ->> 'status' AS status, r -> 'ended' ->> 0 = sid(:'two') AS ended FROM rt_api.auth_logout('se-ann', jsonb_build_object('session', sid(:'two'))) AS r;
 SELECT rt_api.auth_logout('se-ann', jsonb_build_object('session', sid(:'two')));
 SELECT rt.verify_token(:'two');
 SELECT rt_api.auth_refresh('se-ann', jsonb_build_object('session', sid(:'two')));
@@ -72,7 +72,8 @@ SELECT count(*) FROM json_array_elements(rt_api.revocations(NULL, '{}') -> 'sids
 SELECT log_in('first password') ->> 'token' AS six \gset
 SELECT log_in('first password') ->> 'token' AS seven \gset
 SELECT rt_api.password_change('se-ann', jsonb_build_object('session', sid(:'six'), 'old', 'wrong', 'new', 'second password'));
-SELECT rt_api.password_change('se-ann', jsonb_build_object('session', sid(:'six'), 'old', 'first password', 'new', 'second password'));
+SELECT r ->> 'status' AS status, (r -> 'ended')::jsonb ? sid(:'six') AS six, (r -> 'ended')::jsonb ? sid(:'seven') AS seven
+FROM rt_api.password_change('se-ann', jsonb_build_object('session', sid(:'six'), 'old', 'first password', 'new', 'second password')) AS r;
 SELECT rt.verify_token(:'six');
 SELECT rt.verify_token(:'seven');
 SELECT count(*) FROM rt_private.password_updates;

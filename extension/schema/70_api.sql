@@ -1,7 +1,8 @@
 -- The API of the gateways, first part: connections, sessions, logging in.
 --
 -- Every function is rt_api.<name>(actor text, req jsonb) RETURNS json.  Event functions return the bare result of the
--- acknowledgement; REST functions {"status": n, "data": …, further top-level keys}.  Errors are SQLSTATEs of class RT.
+-- acknowledgement; REST functions {"status": n, "data": …, further top-level keys}, of which "ended", sids, is the
+-- gateway's: what the answer says has ended is refused from now on.  Errors are SQLSTATEs of class RT.
 -- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
 --
 --   connect            {requests: [{user, sid, pid?, offset?, recovery?, gateway, serial, peer, transport}]} -> {results: [
