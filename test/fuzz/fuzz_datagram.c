@@ -5,8 +5,9 @@
  * The input is a series of records: a byte that says what, a byte of length, and so many bytes.
  *   0 RTP of the sender, completed with a stream's payload type and SSRC  1 RTCP of the sender  2 RTCP of the
  * receiver 3 RTP as it is  4 time goes on by so many milliseconds  5 the receiver pauses, resumes or prefers a layer
- *   6 a redundant packet (RED) */
+ *   6 a redundant packet (RED)  7 a track is announced of which packets may have come, and ends */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,10 +143,41 @@ read_red(const uint8_t *data, size_t len)
 		assert(rt_red_write(out, sizeof(out), blocks, n) <= sizeof(out));
 }
 
+/* Its payload type, its SSRC or the ids of the extensions that tell its streams are the input's. */
+static void
+announce(const uint8_t *data, size_t len)
+{
+	struct rt_producer_params in = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000};
+	struct rt_endpoint *e = rt_engine_endpoint(sim_engine, sender->id);
+	struct rt_producer *producer;
+
+	if (len < 8)
+		return;
+	in.type = RT_PRODUCER_SIMULCAST;
+	in.pt = data[0] & 0x7f;
+	in.rtx_pt = data[1] & 0x7f;
+	in.red_pt = RT_NO_PT;
+	in.ext.id[RT_EXT_MID] = data[2];
+	in.ext.id[RT_EXT_RID] = data[3];
+	in.ext.id[RT_EXT_REPAIRED_RID] = data[4];
+	in.n_encodings = 1 + data[5] % RT_PARAMS_MAX_ENCODINGS;
+	snprintf(in.mid, sizeof(in.mid), "%c", data[6]);
+	for (int i = 0; i < in.n_encodings; i++)
+	{
+		in.encodings[i] = (struct rt_encoding){.ssrc = data[7] ? data[7] + (uint32_t) i : 0, .layers = {1, 1, false}};
+		snprintf(in.encodings[i].rid, sizeof(in.encodings[i].rid), "%d", i);
+	}
+	rt_engine_touch(sim_engine);
+	if (rt_endpoint_produce(&producer, e, "late", &in) != RT_OK)
+		return;
+	rt_endpoint_announced(e);
+	rt_producer_close(producer);
+}
+
 static void
 take_record(uint8_t what, const uint8_t *data, size_t len)
 {
-	switch (what % 7)
+	switch (what % 8)
 	{
 		case 0:
 			send_media(data, len, true);
@@ -167,6 +199,9 @@ take_record(uint8_t what, const uint8_t *data, size_t len)
 			break;
 		case 6:
 			read_red(data, len);
+			break;
+		case 7:
+			announce(data, len);
 			break;
 	}
 	sim_run_until(sim_now_us);

@@ -1,4 +1,5 @@
 /* test_media_dtls.c: two endpoints in memory: handshakes, also over a bad network; fingerprints; keys. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -270,6 +271,43 @@ test_hears(bool server)
 	tear_down(&a, &b);
 }
 
+/* A fragment of handshake message `number`, of which it says that it has so many bytes (RFC 6347 section 4.2.2). */
+static size_t
+write_fragment(uint8_t *out, uint8_t number, size_t says)
+{
+	static const uint8_t record[] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0};
+	uint8_t *message = out + 13;
+
+	memset(out, 0, 13 + 12 + 16);
+	memcpy(out, record, sizeof(record));
+	out[10] = number; /* of the record */
+	out[12] = 12 + 16;
+	message[0] = 11; /* a certificate */
+	message[1] = (uint8_t) (says >> 16);
+	message[2] = (uint8_t) (says >> 8);
+	message[3] = (uint8_t) says;
+	message[5] = number;
+	message[11] = 16; /* the fragment's length */
+	return 13 + 12 + 16;
+}
+
+/* Messages that begin, and never end. */
+static void
+test_fragments(void)
+{
+	static struct end a, b;
+	uint8_t out[64];
+	size_t before, took;
+
+	set_up(&a, &b);
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	for (int i = 1; i <= 200; i++)
+		rt_dtls_receive(a.dtls, out, write_fragment(out, (uint8_t) i, 100000));
+	took = mallinfo2().uordblks + mallinfo2().hblkhd - before;
+	ok(took < 400000, "200 beginnings of messages of 100 kB take %zu kB", took / 1024);
+	tear_down(&a, &b);
+}
+
 #ifndef __SANITIZE_ADDRESS__
 #define PAIRS 150
 
@@ -331,6 +369,7 @@ main(void)
 	test_fingerprints();
 	test_loss();
 	test_garbage();
+	test_fragments();
 #ifndef __SANITIZE_ADDRESS__
 	test_memory();
 #endif

@@ -12,6 +12,7 @@
 #include "bgworker/common/clock.h"
 #include "bgworker/media/control/stats.h"
 #include "bgworker/media/forward/allot.h"
+#include "bgworker/media/forward/budget.h"
 #include "bgworker/media/forward/engine.h"
 #include "bgworker/media/rtp/rtcp.h"
 #include "stun_request.h"
@@ -54,6 +55,7 @@ static struct rt_dtls_context *certificate;
 static struct peer *peers[MAX_PEERS];
 static char events[8192];
 static int port;
+static uint64_t engine_ns; /* processor time of the engine alone */
 /* Others for each producer: SRTP remembers the numbers of an SSRC. */
 static uint32_t ssrc_in = 1000; /* of the lower layer; the upper one is the next */
 static uint32_t ssrc_out = 5000;
@@ -191,7 +193,10 @@ turn(void)
 	uint8_t data[2048];
 	ssize_t n;
 
+	uint64_t began_ns = rt_budget_clock_ns();
+
 	uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	engine_ns += rt_budget_clock_ns() - began_ns;
 	for (int i = 0; i < MAX_PEERS; i++)
 		while (peers[i] != NULL && (n = recv(peers[i]->fd, data, sizeof(data), 0)) > 0)
 			take(peers[i], data, (size_t) n);
@@ -365,7 +370,7 @@ send_nack(struct peer *p, uint16_t seq)
 }
 
 static struct rt_producer *
-produce(struct peer *p, int layers)
+produce_with(struct peer *p, int layers, struct rt_feedback feedback)
 {
 	struct rt_producer_params params = {.kind = RT_KIND_VIDEO, .codec = RT_CODEC_VP8, .clock_rate = 90000, .pt = 96};
 	static int number;
@@ -375,7 +380,7 @@ produce(struct peer *p, int layers)
 	params.type = layers > 1 ? RT_PRODUCER_SIMULCAST : RT_PRODUCER_SIMPLE;
 	params.rtx_pt = RT_NO_PT;
 	params.red_pt = RT_NO_PT;
-	params.feedback = (struct rt_feedback){.nack = true, .pli = true};
+	params.feedback = feedback;
 	params.n_encodings = layers;
 	params.ext.id[RT_EXT_ABS_CAPTURE_TIME] = CAPTURE_IN;
 	for (int i = 0; i < layers; i++)
@@ -383,6 +388,12 @@ produce(struct peer *p, int layers)
 	snprintf(id, sizeof(id), "p%d", number++);
 	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, p->id), id, &params);
 	return producer;
+}
+
+static struct rt_producer *
+produce(struct peer *p, int layers)
+{
+	return produce_with(p, layers, (struct rt_feedback){.nack = true, .pli = true});
 }
 
 static struct rt_consumer_params
@@ -1130,6 +1141,227 @@ test_early_media(struct peer *a, struct peer *b)
 	rt_producer_close(producer);
 }
 
+/* ---- what an authentic but hostile sender sends ---- */
+
+/* Of no producer, with the extensions given. */
+static void
+send_stray(struct peer *p, uint32_t ssrc, uint16_t seq, const uint8_t *exts, size_t len, size_t payload_len)
+{
+	uint8_t payload[1400] = {0x10, 1};
+	size_t n = rt_rtp_write_header(p->sent, 96, true, seq, seq * 3000u, ssrc, NULL, 0);
+
+	if (len)
+	{
+		p->sent[0] |= 0x10;
+		rt_bytes_put16(p->sent + n, 0xBEDE);
+		rt_bytes_put16(p->sent + n + 2, (uint16_t) (len / 4));
+		memcpy(p->sent + n + 4, exts, len);
+		n += 4 + len;
+	}
+	p->sent_len = rt_srtp_protect(p->srtp, &(struct rt_srtp_roc){0}, p->sent, n, NULL, 0, payload, payload_len);
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+}
+
+/* The processor time that one packet takes: the least of many, for the machine may be busy. */
+static uint64_t
+stray_ns(struct peer *p, uint32_t ssrc, const uint8_t *exts, size_t len, size_t payload_len)
+{
+	uint64_t least_ns = UINT64_MAX;
+
+	for (uint16_t i = 0; i < 300; i++)
+	{
+		uint64_t before_ns = engine_ns, unknown = total(RT_HUB_UNKNOWN_SSRC);
+
+		send_stray(p, ssrc, i, exts, len, payload_len);
+		for (uint64_t end_us = rt_clock_us() + 60000000;
+			 total(RT_HUB_UNKNOWN_SSRC) == unknown && rt_clock_us() < end_us;)
+			turn();
+		if (engine_ns - before_ns < least_ns)
+			least_ns = engine_ns - before_ns;
+	}
+	return least_ns;
+}
+
+/* A block of extensions is read once, however many streams the packet could be of. */
+static void
+test_costly_extensions(struct peer *a)
+{
+	static const uint8_t zeros[1200];
+	uint64_t plain_ns, costly_ns;
+	struct rt_producer *producers[30];
+	char mid[8];
+
+	for (int i = 0; i < 30; i++)
+	{
+		snprintf(mid, sizeof(mid), "m%d", i);
+		producers[i] = produce_by_rid(a, mid);
+	}
+	plain_ns = stray_ns(a, ssrc_in + 60, zeros, 0, 1204);
+	costly_ns = stray_ns(a, ssrc_in + 61, zeros, sizeof(zeros), 1);
+	ok(costly_ns < 4 * plain_ns, "a packet of 1,200 bytes of extensions costs %.1f times what others do",
+	   (double) costly_ns / (double) plain_ns);
+	for (int i = 0; i < 30; i++)
+		rt_producer_close(producers[i]);
+	ssrc_in += 100;
+}
+
+/* The numbers begin anew, so that all viewers wait for a key frame.  It comes before another frame; or behind that,
+ * though it is older by `late` numbers.  The processor time that both take. */
+static uint64_t
+jump_ns(struct peer *p, const struct rt_producer *producer, uint16_t late)
+{
+	static uint16_t at = 5000;
+	uint64_t before_ns = engine_ns, packets = stats_of(producer, 0).packets;
+
+	at = (uint16_t) (at + 20000);
+	for (int i = 0; i < 2; i++)
+	{
+		send_frame(p, 0, (uint16_t) (late ? at - i * late : at + i), late ? i == 1 : i == 0, 0, 1);
+		packets++;
+		for (uint64_t end_us = rt_clock_us() + 60000000;
+			 stats_of(producer, 0).packets < packets && rt_clock_us() < end_us;)
+			turn();
+	}
+	return engine_ns - before_ns;
+}
+
+/* A late key frame is followed by what came since, not by all that could have come. */
+static void
+test_costly_jumps(struct peer *a, struct peer *b)
+{
+	const int viewers = 200;
+	struct rt_producer *producer = produce_with(a, 1, (struct rt_feedback){.pli = true});
+	uint64_t least_ns[2] = {UINT64_MAX, UINT64_MAX};
+	char id[16];
+
+	ssrc_out += 1000;
+	for (int i = 0; i < viewers; i++)
+	{
+		struct rt_consumer_params params = consumer_params();
+
+		snprintf(id, sizeof(id), "viewer-%d", i);
+		params.ssrc += 2u * (uint32_t) i;
+		params.rtx_ssrc = params.ssrc + 1;
+		rt_consumer_pause(consume_as(b, producer, id, params), false);
+	}
+	for (int i = 0; i < 40; i++)
+		for (int late = 0; late < 2; late++)
+		{
+			uint64_t ns = jump_ns(a, producer, late ? 1000 : 0);
+
+			least_ns[late] = ns < least_ns[late] ? ns : least_ns[late];
+		}
+	ok(2 * least_ns[1] < 3 * least_ns[0], "a key frame that is late by 1,000 numbers costs %.2f times what others do",
+	   (double) least_ns[1] / (double) least_ns[0]);
+	rt_producer_close(producer);
+	memset(a->roc, 0, sizeof(a->roc));
+	b->n = 0;
+	events[0] = '\0';
+	ssrc_in += 100;
+	ssrc_out += 1000;
+}
+
+/* One redundant block, whose header says this type and length, and a last one of this type. */
+static void
+send_red(struct peer *p, uint16_t seq, uint8_t first, uint16_t says, uint8_t last)
+{
+	uint8_t payload[] = {0x80 | first, 0, 0, 0, last, 'f', 'i', 'r', 's', 't', 'l', (uint8_t) seq};
+	size_t n = rt_rtp_write_header(p->sent, 63, false, seq, seq * 960u, ssrc_in, NULL, 0);
+
+	rt_bytes_put24(payload + 1, 960u << 10 | says);
+	p->sent_len = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, sizeof(payload));
+	(void) !send(p->fd, p->sent, p->sent_len, 0);
+}
+
+/* Redundant sound whose blocks are of another type, or longer than the packet. */
+static void
+test_odd_red(struct peer *a, struct peer *b)
+{
+	struct rt_producer_params in = {.kind = RT_KIND_AUDIO, .codec = RT_CODEC_OPUS, .clock_rate = 48000, .pt = 111};
+	struct rt_consumer_params out = {.kind = RT_KIND_AUDIO, .codec = RT_CODEC_OPUS, .clock_rate = 48000, .pt = 100};
+	struct rt_producer *producer = NULL;
+	uint64_t bad = total(RT_HUB_BAD_RTP);
+
+	in.type = RT_PRODUCER_SIMPLE;
+	in.rtx_pt = out.rtx_pt = out.red_pt = RT_NO_PT;
+	in.red_pt = 63;
+	in.n_encodings = 1;
+	in.encodings[0] = (struct rt_encoding){.ssrc = ssrc_in, .layers = {1, 1, false}};
+	out.ssrc = ssrc_out;
+	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, a->id), "red", &in);
+	rt_consumer_pause(consume_as(b, producer, "red", out), false);
+	b->n = 0;
+	send_red(a, 10, 111, 5, 111);
+	ok(UNTIL(b->n == 1) && b->got[0].mark == 10, "redundant sound");
+	send_red(a, 12, 111, 5, 111);
+	ok(UNTIL(b->n == 3) && b->got[1].mark == 't' && b->got[2].mark == 12, "what was lost is in it");
+	send_red(a, 13, 111, 8, 111);
+	ok(UNTIL(total(RT_HUB_BAD_RTP) == bad + 1) && b->n == 3, "a block that is longer than the packet");
+	send_red(a, 15, 63, 5, 111);
+	ok(UNTIL(b->n == 4) && b->got[3].mark == 15, "one of RED within RED is left out");
+	send_red(a, 16, 111, 5, 63);
+	send_red(a, 18, 111, 5, 111);
+	ok(UNTIL(b->n == 6) && b->got[5].mark == 18, "and so is a packet of nothing else");
+	rt_producer_close(producer);
+	memset(a->roc, 0, sizeof(a->roc));
+	ssrc_in += 100;
+	ssrc_out += 10;
+}
+
+/* What comes before its producer has its limits: bytes, packets and time. */
+static void
+test_early_limits(struct peer *a, struct peer *b)
+{
+	struct rt_producer *producer;
+	size_t before, kept;
+
+	for (int tiny = 0; tiny < 2; tiny++)
+	{
+		uint64_t unknown = total(RT_HUB_UNKNOWN_SSRC);
+		int n = tiny ? 3000 : 300;
+
+		rt_hub_set_now(rt_engine_hub(engine), rt_clock_us() + 3000000);
+		rt_endpoint_announced(rt_engine_endpoint(engine, a->id)); /* of what was kept before, nothing is left */
+		settle();
+		before = mallinfo2().uordblks;
+		for (int i = 0; i < n; i++)
+		{
+			send_stray(a, ssrc_in, (uint16_t) i, NULL, 0, tiny ? 2 : 1000);
+			turn();
+		}
+		ok(UNTIL(total(RT_HUB_UNKNOWN_SSRC) == unknown + (uint64_t) n), "%d early packets", n);
+		kept = mallinfo2().uordblks - before;
+		ok(kept < 140000, "of them %zu kB are kept", kept / 1024);
+		producer = produce(a, 1);
+		rt_endpoint_announced(rt_engine_endpoint(engine, a->id));
+		kept = stats_of(producer, 0).packets;
+		ok(kept > 100 && kept <= (tiny ? 512 : 130), "the first %zu are taken", kept);
+		rt_producer_close(producer);
+		ssrc_in += 100;
+	}
+	kept = total(RT_HUB_UNKNOWN_SSRC);
+	send_stray(a, ssrc_in, 1, NULL, 0, 100);
+	ok(UNTIL(total(RT_HUB_UNKNOWN_SSRC) == kept + 1), "an early packet");
+	rt_hub_set_now(rt_engine_hub(engine), rt_clock_us() + 2500000);
+	producer = produce(a, 1);
+	rt_endpoint_announced(rt_engine_endpoint(engine, a->id));
+	ok(stats_of(producer, 0).packets == 0, "after 2.5 s it is forgotten");
+	rt_engine_touch(engine);
+	rt_producer_close(producer);
+	ssrc_in += 100;
+	settle();
+	kept = total(RT_HUB_UNKNOWN_SSRC);
+	before = mallinfo2().uordblks;
+	for (uint16_t i = 0; i < 100; i++)
+	{
+		send_stray(b, ssrc_in, i, NULL, 0, 1000);
+		turn();
+	}
+	ok(UNTIL(total(RT_HUB_UNKNOWN_SSRC) == kept + 100) && mallinfo2().uordblks - before < 20000,
+	   "of who only receives nothing is kept");
+	ssrc_in += 100;
+}
+
 /* A camera, and then a screen, with the same names of their streams. */
 static void
 test_two_tracks(struct peer *a)
@@ -1382,6 +1614,10 @@ main(void)
 	another(a, producer);
 	test_many_streams(a);
 	test_silent_streams(a);
+	test_costly_extensions(a);
+	test_early_limits(a, b);
+	test_costly_jumps(a, b);
+	test_odd_red(a, b);
 	test_two_tracks(a);
 	test_early_media(a, b);
 	memset(a->roc, 0, sizeof(a->roc));

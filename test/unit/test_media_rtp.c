@@ -95,6 +95,42 @@ test_two_byte(void)
 	ok(!rt_rtp_ext(&r, 200, &n), "of an unknown profile nothing is read");
 }
 
+/* Of random blocks, many of them malformed, both ways of reading say the same. */
+static void
+test_index(void)
+{
+	int same = 0, found = 0;
+
+	srandom(7);
+	for (int round = 0; round < 4000; round++)
+	{
+		size_t words = (size_t) random() % 12, len = RT_RTP_HEADER + 4 + 4 * words;
+		uint8_t *p = malloc(len); /* of its size, for the sanitizer */
+		struct rt_rtp_exts x;
+		struct rt_rtp r;
+		bool ok = true;
+
+		for (size_t i = 0; i < len; i++)
+			p[i] = (uint8_t) (random() % 4 ? random() : random() % 4);
+		p[0] = 0x90;
+		rt_bytes_put16(p + RT_RTP_HEADER, round % 2 ? 0xBEDE : round % 4 ? 0x1003 : (uint16_t) random());
+		rt_bytes_put16(p + RT_RTP_HEADER + 2, (uint16_t) words);
+		ok &= rt_rtp_parse(p, len, &r) == RT_OK;
+		rt_rtp_exts_read(&x, &r);
+		for (int id = 0; id < 256; id++)
+		{
+			size_t n, m;
+			const uint8_t *v = rt_rtp_ext(&r, (uint8_t) id, &n);
+
+			ok &= v == rt_rtp_exts_find(&x, (uint8_t) id, &m) && n == m;
+			found += v != NULL;
+		}
+		same += ok;
+		free(p);
+	}
+	ok(same == 4000 && found > 1000, "read at once, %d blocks have the same %d values", same, found);
+}
+
 static void
 test_malformed_one_byte(void)
 {
@@ -134,6 +170,7 @@ main(void)
 	test_kinds();
 	test_parse();
 	test_two_byte();
+	test_index();
 	test_malformed_one_byte();
 	test_write();
 	return tap_done();

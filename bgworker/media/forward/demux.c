@@ -19,6 +19,7 @@
 /* A browser sends as soon as it has its answer, while `produce` is on its way.  A key frame of a screen has up to 100
  * kB. */
 #define EARLY_BYTES (128 * 1024)
+#define EARLY_PACKETS 512 /* each is looked at again with each producer that is announced */
 #define EARLY_US 2000000
 
 /* An opened packet of a stream that no producer has. */
@@ -29,14 +30,14 @@ struct early
 	uint8_t data[];
 };
 
-/* Invariant: early_bytes is the sum of the lengths in early, at most EARLY_BYTES.  What came first stays: a stream
- * begins with its key frame. */
+/* Invariant: early_packets is the number of those in early, at most EARLY_PACKETS, and early_bytes the sum of their
+ * lengths, at most EARLY_BYTES.  What came first stays: a stream begins with its key frame. */
 struct rt_demux
 {
 	struct rt_demux_parts parts;
 	struct rt_twcc *twcc; /* of what comes; NULL: nothing has */
 	struct early *early, **early_end;
-	size_t early_bytes;
+	size_t early_bytes, early_packets;
 	uint64_t early_us; /* when the first of them came */
 };
 
@@ -69,7 +70,7 @@ take_early(struct rt_demux *d)
 
 	d->early = NULL;
 	d->early_end = &d->early;
-	d->early_bytes = 0;
+	d->early_bytes = d->early_packets = 0;
 	return list;
 }
 
@@ -86,10 +87,10 @@ rt_demux_free(struct rt_demux *d)
 /* ---- RTP ---- */
 
 static bool
-ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
+ext_equals(const struct rt_rtp_exts *exts, uint8_t id, const char *text)
 {
 	size_t len;
-	const uint8_t *v = rt_rtp_ext(rtp, id, &len);
+	const uint8_t *v = rt_rtp_exts_find(exts, id, &len);
 
 	return v != NULL && text[0] && strlen(text) == len && memcmp(v, text, len) == 0;
 }
@@ -97,28 +98,28 @@ ext_equals(const struct rt_rtp *rtp, uint8_t id, const char *text)
 /* Tracks have the same names for their streams: where there is a MID, it tells whose the RID is (RFC 9143
  * section 9.2). */
 static bool
-is_of_another(const struct rt_producer_params *q, const struct rt_rtp *rtp)
+is_of_another(const struct rt_producer_params *q, const struct rt_rtp_exts *exts)
 {
 	size_t len;
 
-	return q->mid[0] && rt_rtp_ext(rtp, q->ext.id[RT_EXT_MID], &len) != NULL &&
-		   !ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid);
+	return q->mid[0] && rt_rtp_exts_find(exts, q->ext.id[RT_EXT_MID], &len) != NULL &&
+		   !ext_equals(exts, q->ext.id[RT_EXT_MID], q->mid);
 }
 
 /* Which of the producer's streams this is; -1: none. */
 static int
-match_layer(const struct rt_producer_params *q, const struct rt_rtp *rtp, bool rtx)
+match_layer(const struct rt_producer_params *q, const struct rt_rtp_exts *exts, bool rtx)
 {
 	for (int i = 0; i < q->n_encodings; i++)
-		if (rtp->ssrc == (rtx ? q->encodings[i].rtx_ssrc : q->encodings[i].ssrc))
+		if (exts->of->ssrc == (rtx ? q->encodings[i].rtx_ssrc : q->encodings[i].ssrc))
 			return i;
-	if (is_of_another(q, rtp))
+	if (is_of_another(q, exts))
 		return -1;
 	for (int i = 0; i < q->n_encodings; i++)
-		if (ext_equals(rtp, q->ext.id[rtx ? RT_EXT_REPAIRED_RID : RT_EXT_RID], q->encodings[i].rid))
+		if (ext_equals(exts, q->ext.id[rtx ? RT_EXT_REPAIRED_RID : RT_EXT_RID], q->encodings[i].rid))
 			return i;
 	/* one stream without an SSRC of its own is known by its MID alone */
-	if (q->n_encodings == 1 && !q->encodings[0].ssrc && ext_equals(rtp, q->ext.id[RT_EXT_MID], q->mid))
+	if (q->n_encodings == 1 && !q->encodings[0].ssrc && ext_equals(exts, q->ext.id[RT_EXT_MID], q->mid))
 		return 0;
 	return -1;
 }
@@ -133,6 +134,9 @@ is_red(const struct rt_producer_params *q, const struct rt_rtp *rtp)
 static const struct rt_ssrc *
 learn_stream(struct rt_demux *d, const struct rt_rtp *rtp)
 {
+	struct rt_rtp_exts exts;
+
+	rt_rtp_exts_read(&exts, rtp);
 	for (struct rt_producer *p = *d->parts.producers; p != NULL; p = rt_producer_next(p))
 	{
 		const struct rt_producer_params *q = rt_producer_parameters(p);
@@ -141,7 +145,7 @@ learn_stream(struct rt_demux *d, const struct rt_rtp *rtp)
 
 		if (!rtx && !media)
 			continue;
-		layer = match_layer(q, rtp, rtx);
+		layer = match_layer(q, &exts, rtx);
 		if (layer >= 0)
 			return rt_ssrc_table_add(d->parts.ssrcs, &(struct rt_ssrc){rtp->ssrc, p, (uint8_t) layer, rtx});
 	}
@@ -201,8 +205,10 @@ keep_early(struct rt_demux *d, const struct rt_rtp *rtp, const uint8_t *data, si
 	struct early *kept;
 
 	rt_demux_forget_stale(d);
-	if (rtp->payload_len == 0 || d->early_bytes + len > EARLY_BYTES)
+	if (rtp->payload_len == 0 || d->early_bytes + len > EARLY_BYTES || d->early_packets == EARLY_PACKETS)
 		return;
+	if (d->parts.egress != NULL)
+		return; /* the peer only receives: no producer of its will ever be announced here */
 	/* A browser gives the MID of a track that has ended to the next one. */
 	if (rt_ssrc_table_had(d->parts.ssrcs, rtp->ssrc))
 		return;
@@ -214,6 +220,7 @@ keep_early(struct rt_demux *d, const struct rt_rtp *rtp, const uint8_t *data, si
 	*d->early_end = kept;
 	d->early_end = &kept->next;
 	d->early_bytes += len;
+	d->early_packets++;
 }
 
 /* False: it is of no producer that was announced. */

@@ -27,7 +27,7 @@ void rt_demux_rtp(struct rt_demux *d, uint8_t *data, size_t len);
 void rt_demux_rtcp(struct rt_demux *d, uint8_t *data, size_t len);
 
 /* A producer has been announced, and has its settings: packets of it that came before are taken now.  What belongs to
- * no producer is kept for 2 s, at most 128 kB. */
+ * no producer is kept for 2 s, at most 128 kB and 512 packets. */
 void rt_demux_announced(struct rt_demux *d);
 void rt_demux_forget_stale(struct rt_demux *d);
 

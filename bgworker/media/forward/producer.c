@@ -424,18 +424,37 @@ resync_layer(struct rt_producer *p, int layer)
 			rt_consumer_resync(p->consumers[i]);
 }
 
-/* A stream began with a packet that came late: those behind it are here already, and were not wanted then. */
-static void
-catch_up(const struct rt_producer *p, struct rt_consumer *c, struct layer *l, uint16_t seq)
+/* What of a layer is here behind one number: looked up once, however many consumers begin with that. */
+struct behind
 {
-	while (l->store != NULL && seq++ != l->recv.highest)
-	{
-		const struct rt_packet *stored = rt_store_find(l->store, seq);
-		struct rt_packet packet;
+	bool known;
+	int n;
+	uint16_t seqs[RT_STORE_PACKETS];
+};
 
-		if (stored == NULL)
-			continue;
-		packet = *stored;
+static void
+find_behind(const struct layer *l, uint16_t seq, struct behind *b)
+{
+	b->known = true;
+	b->n = 0;
+	if ((uint16_t) (l->recv.highest - seq) > RT_STORE_PACKETS)
+		seq = (uint16_t) (l->recv.highest - RT_STORE_PACKETS); /* the store has nothing older */
+	while (l->store != NULL && seq++ != l->recv.highest)
+		if (rt_store_find(l->store, seq) != NULL)
+			b->seqs[b->n++] = seq;
+}
+
+/* A stream began with the packet `seq`, that came late: those behind it are here already, and were not wanted then.
+ */
+static void
+catch_up(const struct rt_producer *p, struct rt_consumer *c, struct layer *l, uint16_t seq, struct behind *b)
+{
+	if (!b->known)
+		find_behind(l, seq, b);
+	for (int i = 0; i < b->n; i++)
+	{
+		struct rt_packet packet = *rt_store_find(l->store, b->seqs[i]);
+
 		packet.arrival_us = rt_hub_now_us(p->home.hub);
 		if (packet.descriptor_len && !packet.has_dd)
 			read_descriptor(l, &packet); /* its structure was late */
@@ -449,6 +468,7 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	struct layer *l = &p->layers[rt_consumer_wanted(c)];
 	const struct rt_packet *first;
 	struct rt_packet packet;
+	struct behind behind;
 	uint64_t now_us = rt_hub_now_us(p->home.hub);
 
 	if (l->store == NULL || !l->keyframe_us ||
@@ -462,7 +482,8 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 	packet.arrival_us = now_us;
 	if (!rt_consumer_forward(c, &packet))
 		return false;
-	catch_up(p, c, l, packet.seq);
+	behind.known = false;
+	catch_up(p, c, l, packet.seq, &behind);
 	rt_port_flush(rt_hub_port(p->home.hub));
 	return true;
 }
@@ -570,6 +591,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	uint64_t now_us = rt_hub_now_us(p->home.hub);
 	bool video = p->params.kind == RT_KIND_VIDEO, first = !l->recv.started;
 	struct rt_packet packet;
+	struct behind behind;
 	enum rt_recv_result rc;
 
 	if (video && l->store == NULL)
@@ -615,9 +637,10 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		resync_layer(p, layer);
 	if ((rc == RT_RECV_OVERRUN && video) || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer, false);
+	behind.known = false;
 	for (int i = 0; i < p->nconsumers; i++)
 		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
-			catch_up(p, p->consumers[i], l, packet.seq);
+			catch_up(p, p->consumers[i], l, packet.seq, &behind);
 }
 
 /* A number that has not come, and is not older than the run of numbers. */
@@ -634,7 +657,8 @@ lacks(const struct rt_recv *r, uint32_t ssrc, uint16_t seq)
 	return false;
 }
 
-/* RFC 2198 does not number its blocks.  Senders put the packets right before this one into it, the oldest first. */
+/* RFC 2198 does not number its blocks.  Senders put the packets right before this one into it, the oldest first.  One
+ * of another payload type, RED itself included, is not the track's. */
 void
 rt_producer_redundant(struct rt_producer *p, int layer, struct rt_rtp *rtp)
 {
@@ -649,6 +673,8 @@ rt_producer_redundant(struct rt_producer *p, int layer, struct rt_rtp *rtp)
 		struct rt_rtp one = *rtp;
 
 		one.seq = (uint16_t) (rtp->seq - (n - 1 - i));
+		if (blocks[i].pt != p->params.pt)
+			continue;
 		if (!last && (blocks[i].len == 0 || !lacks(&p->layers[layer].recv, rtp->ssrc, one.seq)))
 			continue;
 		one.ts -= blocks[i].ts_offset;

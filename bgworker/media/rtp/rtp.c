@@ -136,6 +136,53 @@ rt_rtp_ext(const struct rt_rtp *p, uint8_t id, size_t *len)
 	return NULL;
 }
 
+/* The first one of an id counts.  Ids that rt_rtp_ext() never finds are noted too. */
+static void
+note_ext(struct rt_rtp_exts *x, uint8_t id, size_t at, size_t len)
+{
+	if (x->at[id])
+		return;
+	x->at[id] = (uint16_t) at;
+	x->len[id] = (uint8_t) len;
+}
+
+void
+rt_rtp_exts_read(struct rt_rtp_exts *x, const struct rt_rtp *p)
+{
+	const uint8_t *e = p->data + p->ext_off;
+	bool two_byte = (p->ext_profile & 0xfff0) == 0x1000;
+	size_t header = two_byte ? 2 : 1, len;
+
+	x->of = p;
+	memset(x->at, 0, sizeof(x->at));
+	if (!two_byte && p->ext_profile != 0xBEDE)
+		return;
+	for (size_t i = 0; i < p->ext_len; i += header + len)
+	{
+		if (e[i] == 0)
+		{
+			len = 1 - header; /* one byte of padding */
+			continue;
+		}
+		if ((!two_byte && e[i] >> 4 == 15) || i + header > p->ext_len)
+			return;
+		len = two_byte ? e[i + 1] : (size_t) (e[i] & 0x0f) + 1;
+		if (i + header + len > p->ext_len)
+			return;
+		note_ext(x, two_byte ? e[i] : e[i] >> 4, p->ext_off + i + header, len);
+	}
+}
+
+const uint8_t *
+rt_rtp_exts_find(const struct rt_rtp_exts *x, uint8_t id, size_t *len)
+{
+	*len = 0;
+	if (id == 0 || x->at[id] == 0)
+		return NULL;
+	*len = x->len[id];
+	return x->of->data + x->at[id];
+}
+
 size_t
 rt_rtp_write_header(uint8_t *out, uint8_t pt, bool marker, uint16_t seq, uint32_t ts, uint32_t ssrc,
 					const struct rt_rtp_ext_out *ext, int n)

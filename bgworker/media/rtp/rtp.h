@@ -37,6 +37,17 @@ enum rt_result rt_rtp_parse(uint8_t *data, size_t len, struct rt_rtp *p);
 /* The value of extension `id` (1 to 255), one-byte or two-byte form; NULL if absent.  Stops at malformed ones. */
 const uint8_t *rt_rtp_ext(const struct rt_rtp *p, uint8_t id, size_t *len);
 
+/* Where each value is, for who asks for many: one pass over the block, however large.  Same answers as rt_rtp_ext().
+ */
+struct rt_rtp_exts
+{
+	const struct rt_rtp *of;
+	uint16_t at[256]; /* by id, from the packet's begin; 0: absent */
+	uint8_t len[256];
+};
+void rt_rtp_exts_read(struct rt_rtp_exts *x, const struct rt_rtp *p);
+const uint8_t *rt_rtp_exts_find(const struct rt_rtp_exts *x, uint8_t id, size_t *len);
+
 /* What goes into an outgoing header's extension block; a zero id leaves the value out. */
 struct rt_rtp_ext_out
 {

@@ -1,6 +1,7 @@
 /* store.c: see store.h.  producer.c owns one for each incoming video stream; an audio stream has none.
  *
- * A slot is valid if it was filled for the present stream: clearing counts the streams instead of touching 1.6 MB. */
+ * A slot is valid if it was filled for the present stream: clearing counts the streams instead of touching 1.6 MB.
+ * What is in a slot is said beside them, so that looking for many that are not there touches 8 kB. */
 #include "store.h"
 
 #include <stdlib.h>
@@ -8,9 +9,14 @@
 
 #include "bgworker/common/alloc.h"
 
-struct slot
+struct label
 {
 	uint32_t stream; /* the store's when it was put; 0: empty */
+	uint16_t seq;
+};
+
+struct slot
+{
 	struct rt_packet packet;
 	uint8_t payload[RT_STORE_PAYLOAD];
 };
@@ -18,6 +24,7 @@ struct slot
 struct rt_store
 {
 	uint32_t stream; /* counts them from 1 on */
+	struct label labels[RT_STORE_PACKETS];
 	struct slot slots[RT_STORE_PACKETS];
 };
 
@@ -47,9 +54,10 @@ void
 rt_store_put(struct rt_store *s, const struct rt_packet *p)
 {
 	struct slot *slot = &s->slots[p->seq % RT_STORE_PACKETS];
+	bool fits = p->payload_len + p->descriptor_len <= RT_STORE_PAYLOAD;
 
-	slot->stream = p->payload_len + p->descriptor_len <= RT_STORE_PAYLOAD ? s->stream : 0;
-	if (!slot->stream)
+	s->labels[p->seq % RT_STORE_PACKETS] = (struct label){fits ? s->stream : 0, p->seq};
+	if (!fits)
 		return;
 	slot->packet = *p;
 	slot->packet.payload = slot->payload;
@@ -62,7 +70,7 @@ rt_store_put(struct rt_store *s, const struct rt_packet *p)
 const struct rt_packet *
 rt_store_find(const struct rt_store *s, uint16_t seq)
 {
-	const struct slot *slot = &s->slots[seq % RT_STORE_PACKETS];
+	const struct label *label = &s->labels[seq % RT_STORE_PACKETS];
 
-	return slot->stream == s->stream && slot->packet.seq == seq ? &slot->packet : NULL;
+	return label->stream == s->stream && label->seq == seq ? &s->slots[seq % RT_STORE_PACKETS].packet : NULL;
 }

@@ -28,6 +28,9 @@
 #include "bgworker/common/log.h"
 
 #define RECORD_HEADER 13 /* bytes */
+/* Of one handshake message.  libssl makes room for all of it at the first fragment, and for ten messages at once; its
+ * own limit is 100 kB.  Browsers' certificates have some hundred bytes. */
+#define MAX_MESSAGE 16384
 
 struct rt_dtls_context
 {
@@ -203,6 +206,7 @@ set_up_ssl(struct rt_dtls_context *c)
 						SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_ECDH_USE);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_max_cert_list(c->ssl, MAX_MESSAGE);
 	SSL_CTX_set_cert_verify_callback(c->ssl, on_verify_chain, NULL);
 	return SSL_CTX_use_certificate(c->ssl, c->cert) == 1 && SSL_CTX_use_PrivateKey(c->ssl, c->key) == 1 &&
 		   SSL_CTX_set_cipher_list(c->ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
