@@ -13,12 +13,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 read_extensions(const struct rt_rtp *rtp)
 {
+	struct rt_rtp_exts all;
+
+	rt_rtp_exts_read(&all, rtp);
 	for (int id = 0; id < 256; id++)
 	{
-		size_t len;
+		size_t len, same;
 		const uint8_t *v = rt_rtp_ext(rtp, (uint8_t) id, &len);
 
 		assert(v || len == 0);
+		assert(rt_rtp_exts_find(&all, (uint8_t) id, &same) == v && same == len);
 		assert(!v || (v >= rtp->data + rtp->ext_off && v + len <= rtp->data + rtp->ext_off + rtp->ext_len));
 	}
 }
