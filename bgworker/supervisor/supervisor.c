@@ -2,9 +2,8 @@
  *
  * What should run follows from the settings and from the ports that the launcher gave (plans.c); a runner (runner.c)
  * makes it so for one program.  One wait set has the latch, the postmaster's death and the programs'
- * logs.  It holds no transaction open and, but for the roles' passwords, the extension's version and a look at who
- * holds rooms, does nothing in its database: it is connected to it so that the server counts it as one of its
- * sessions.
+ * logs.  It holds no transaction open.  In its database it sets the roles' passwords, reads the extension's version,
+ * looks at who holds rooms, and empties the search index's pending list.
  *
  * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock.  Invariant: a slot has one
  * supervisor at most; a second one sees the pid, and ends.
@@ -35,6 +34,7 @@
 #include "bgworker/worker/clock.h"
 #include "credential.h"
 #include "holders.h"
+#include "pending_list.h"
 #include "plans.h"
 #include "runner.h"
 #include "bgworker/worker/session.h"
@@ -63,6 +63,7 @@ struct supervisor
 	char *database;
 	struct rt_plans *plans;
 	struct rt_holders *holders;
+	struct rt_pending_list *pending_list;
 	bool matched;                                 /* the database has the extension in the library's version */
 	bool planned;                                 /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
@@ -452,7 +453,10 @@ run(struct supervisor *s)
 		next = tend_runners(s);
 		publish(s);
 		if (s->matched && !s->stopping)
+		{
 			rt_holders_turn(s->holders);
+			rt_pending_list_turn(s->pending_list);
+		}
 		if (ShutdownRequestPending && !is_any_running(s))
 			return;
 		if (s->waits == NULL || log_changes(s) != s->waits_changes)
@@ -498,6 +502,7 @@ rt_supervisor_main(Datum main_arg)
 	store_credentials();
 	s->plans = rt_plans_new(s->db, s->database);
 	s->holders = rt_holders_new();
+	s->pending_list = rt_pending_list_new();
 	run(s);
 	proc_exit(0);
 }
