@@ -74,7 +74,7 @@ async function roundTrips(what, person, url, forget) {
   const near = await firstMessage(person, url, 0);
   await forget();
   const far = await firstMessage(person, url, LATENCY_MS);
-  row(`round trips until the first message, ${what}`, `${((far - near) / LATENCY_MS).toFixed(1)} (${Math.round(near)} ms)`, '<= 3');
+  row(`round trips until the first message, ${what}`, `${Math.max(0, (far - near) / LATENCY_MS).toFixed(1)} (${Math.round(near)} ms)`, '<= 3');
 }
 
 async function opening(room) {

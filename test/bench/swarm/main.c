@@ -11,9 +11,9 @@ static const struct
 	const char *name;
 	void (*run)(const struct scenario *sc);
 } scenarios[] = {
-	{"connect", connect_run},   {"fanout", fanout_run},     {"idle", idle_run},
-	{"receipts", receipts_run}, {"presence", presence_run}, {"reconnect", reconnect_run},
-	{"meetings", meetings_run}, {"watchers", watchers_run}, {"forward", forward_run},
+	{"connect", connect_run},   {"fanout", fanout_run},     {"idle", idle_run},           {"crowd", crowd_run},
+	{"receipts", receipts_run}, {"presence", presence_run}, {"reconnect", reconnect_run}, {"meetings", meetings_run},
+	{"watchers", watchers_run}, {"forward", forward_run},
 };
 
 static void
@@ -39,6 +39,8 @@ take_option(struct scenario *sc, const char *name, const char *value)
 		sc->mode = value;
 	else if (strcmp(name, "--pid") == 0)
 		sc->pid = (pid_t) atoi(value);
+	else if (strcmp(name, "--pids") == 0)
+		sc->pids = value;
 	else if (strcmp(name, "--second-port") == 0)
 		sc->second_port = atoi(value);
 	else if (strcmp(name, "--second-pid") == 0)

@@ -15,6 +15,7 @@ struct scenario
 	double rate;    /* a second */
 	const char *mode;
 	pid_t pid;           /* the process whose CPU and memory count */
+	const char *pids;    /* the same where they are several, with commas between; NULL: none */
 	int second_port;     /* of a second gateway, which has every other client; 0: none */
 	pid_t second_pid;    /* its process: the CPU of both counts */
 	int connections;     /* that send */
@@ -32,6 +33,10 @@ void idle_run(const struct scenario *sc);
 
 /* Users connect as fast as they are let in; "connections" are on their way at a time. */
 void connect_run(const struct scenario *sc);
+
+/* A crowd connects, stays idle for "seconds", loses the network and comes back; "connections" are on their way at a
+ * time. */
+void crowd_run(const struct scenario *sc);
 
 /* Members mark messages as seen, batch after batch.  Modes: forward, scattered. */
 void receipts_run(const struct scenario *sc);

@@ -404,14 +404,15 @@ swarm_run(struct swarm *s, double seconds)
 void
 swarm_gather(struct swarm *s, int n)
 {
-	uint64_t end_ns = measure_now_ns() + GATHER_SECONDS * 1000000000ull;
+	int seconds = s->options.gather_s > 0 ? s->options.gather_s : GATHER_SECONDS;
+	uint64_t end_ns = measure_now_ns() + (uint64_t) seconds * 1000000000;
 	int at_a_time = s->options.at_a_time > 0 ? s->options.at_a_time : AT_A_TIME;
 	int dialled = 0;
 
 	while (s->connected < n)
 	{
 		if (measure_now_ns() > end_ns)
-			errx(1, "%d of %d are connected after %d s", s->connected, n, GATHER_SECONDS);
+			errx(1, "%d of %d are connected after %d s", s->connected, n, seconds);
 		while (dialled < n && dialled - s->connected < at_a_time)
 			swarm_dial(s, &s->clients[dialled++]);
 		swarm_turn(s, end_ns);
@@ -484,9 +485,9 @@ swarm_new(const struct swarm_options *o)
 		err(1, "epoll_create1");
 	for (int i = 0; i < o->count; i++)
 	{
-		s->clients[i].index = i;
+		s->clients[i].index = o->first + i;
 		s->clients[i].fd = s->clients[i].old_fd = -1;
-		s->clients[i].token = s->tokens[i % s->ntokens];
+		s->clients[i].token = s->tokens[(o->first + i) % s->ntokens];
 	}
 	return s;
 }

@@ -44,12 +44,14 @@ struct swarm_options
 {
 	int port;
 	int second_port; /* of every other client; 0: none */
+	int first;       /* index of the first client, where several swarms share the work */
 	int count;
 	const char *tokens; /* a file with one a line; client i takes line i, then from the start again */
 	swarm_packet_cb on_packet;
 	swarm_connected_cb on_connected; /* may be NULL */
 	void *arg;
 	int at_a_time;   /* that swarm_gather() has on their way; 0: 200 */
+	int gather_s;    /* that it waits for all of them; 0: 120 */
 	unsigned nap_us; /* 0: wakes for each event; else sleeps so long between two looks, so that no send of the
 					  * server's pays for waking us */
 };
