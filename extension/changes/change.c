@@ -4,9 +4,9 @@
  * be found behind all before it.  So changes are noted here as they happen.  Each has a deferred trigger's event
  * queued for it, too: the first of these events that fires numbers all that is noted, and the others find nothing.
  *
- * Invariants: the first `done` of `count` changes have their numbers.  `saved` says what both were before each open
- * subtransaction that noted or numbered a change, by rising levels.  When one aborts, what it noted is gone; so are
- * the numbers that it gave, and the server fires those events again.
+ * Invariants: the first `done` of `count` changes have their numbers.  `marks` says what both were before each open
+ * subtransaction that noted or numbered a change.  When one aborts, what it noted is gone; so are the numbers that it
+ * gave, and the server fires those events again.
  *
  * Locks: the rows of the rooms' counters, in the order of the rooms, until the transaction has ended.
  *
@@ -23,6 +23,7 @@
 
 #include "change.h"
 #include "extension/messages/query.h"
+#include "marks.h"
 
 PG_FUNCTION_INFO_V1(rt_note_change);
 PG_FUNCTION_INFO_V1(rt_note_changes);
@@ -40,13 +41,6 @@ struct change
 	int64 seq;
 };
 
-struct saved
-{
-	int level; /* nesting level of the subtransaction; above 1 */
-	Size count;
-	Size done;
-};
-
 /* The open transaction's. */
 static struct
 {
@@ -54,10 +48,9 @@ static struct
 	Size size;
 	Size count;
 	Size done;
-	struct saved *saved;
-	int saved_size;
-	int saved_count;
 } noted;
+
+static struct rt_marks marks;
 
 /* A copy of a change while it gets its number. */
 struct numbered
@@ -85,23 +78,7 @@ static struct rt_query number_many = {
 static void
 save(void)
 {
-	int level = GetCurrentTransactionNestLevel();
-
-	if (level == 1 || (noted.saved_count > 0 && noted.saved[noted.saved_count - 1].level == level))
-		return;
-	if (noted.saved_count == noted.saved_size)
-	{
-		int size = Max(noted.saved_size * 2, FIRST_SIZE);
-
-		if (noted.saved == NULL)
-			noted.saved = MemoryContextAlloc(TopTransactionContext, size * sizeof(*noted.saved));
-		else
-			noted.saved = repalloc(noted.saved, size * sizeof(*noted.saved));
-		noted.saved_size = size;
-	}
-	noted.saved[noted.saved_count].level = level;
-	noted.saved[noted.saved_count].count = noted.count;
-	noted.saved[noted.saved_count++].done = noted.done;
+	rt_marks_save(&marks, noted.count, noted.done);
 }
 
 static void
@@ -247,49 +224,22 @@ rt_row_changed(PG_FUNCTION_ARGS)
 }
 
 static void
-on_commit_sub(int level)
+take_back(const Size *sizes)
 {
-	struct saved *last = noted.saved_count > 0 ? &noted.saved[noted.saved_count - 1] : NULL;
-
-	if (last == NULL || last->level < level)
-		return;
-	last->level = level - 1;
-	if (level == 2 || (noted.saved_count > 1 && last[-1].level == level - 1))
-		noted.saved_count--; /* the older one says what was before both; and if all aborts, nothing stays */
+	noted.count = sizes[0];
+	noted.done = sizes[1];
 }
 
 static void
-on_abort_sub(int level)
+forget(void)
 {
-	while (noted.saved_count > 0 && noted.saved[noted.saved_count - 1].level >= level)
-	{
-		noted.saved_count--;
-		noted.count = noted.saved[noted.saved_count].count;
-		noted.done = noted.saved[noted.saved_count].done;
-	}
-}
-
-static void
-on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
-{
-	if (noted.saved_count == 0)
-		return;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		on_commit_sub(GetCurrentTransactionNestLevel());
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		on_abort_sub(GetCurrentTransactionNestLevel());
-}
-
-static void
-on_transaction(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		memset(&noted, 0, sizeof(noted));
+	memset(&noted, 0, sizeof(noted));
 }
 
 void
 rt_change_install(void)
 {
-	RegisterXactCallback(on_transaction, NULL);
-	RegisterSubXactCallback(on_subtransaction, NULL);
+	marks.take_back = take_back;
+	marks.forget = forget;
+	rt_marks_install(&marks);
 }

@@ -6,21 +6,21 @@
  * removes is added to it.  What others commit meanwhile is seen at the next count, which a large room has after
  * changes for a 64th of it, and a small one (below 64) each time.
  *
- * Invariants: `log` holds each change that the transaction made, in order.  `saved` says how long it was before each
- * open subtransaction that appended to it, by rising levels.  When one aborts, its changes are taken back from the
- * counts; a count that was made within it holds them, too.
+ * Invariants: `log` holds each change that the transaction made, in order.  `marks` says how long it was before each
+ * open subtransaction that appended to it.  When one aborts, its changes are taken back from the counts; a count that
+ * was made within it holds them, too.
  *
  * Runs in the backend that writes, in its transaction; its memory is in TopTransactionContext.  Counting may raise.
  * What runs at the end of a subtransaction neither allocates nor raises. */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
 
 #include "extension/messages/query.h"
+#include "marks.h"
 #include "member_count.h"
 
 PG_FUNCTION_INFO_V1(rt_count_members);
@@ -55,12 +55,6 @@ struct change
 	int64 delta;
 };
 
-struct saved
-{
-	int level; /* nesting level of the subtransaction; above 1 */
-	Size logged;
-};
-
 /* The open transaction's. */
 static struct
 {
@@ -68,10 +62,9 @@ static struct
 	struct change *log;
 	Size size;
 	Size logged;
-	struct saved *saved;
-	int saved_size;
-	int saved_count;
 } counts;
+
+static struct rt_marks marks;
 
 static struct rt_query count = {
 	"SELECT pg_catalog.count(*) FROM rt.room_members AS m WHERE m.room_id OPERATOR(pg_catalog.=) $1",
@@ -86,31 +79,12 @@ begin(void)
 	counts.rooms = counts_create(TopTransactionContext, FIRST_ROOMS, NULL);
 	counts.size = FIRST_SIZE;
 	counts.log = MemoryContextAlloc(TopTransactionContext, counts.size * sizeof(*counts.log));
-	counts.saved_size = FIRST_SIZE;
-	counts.saved = MemoryContextAlloc(TopTransactionContext, counts.saved_size * sizeof(*counts.saved));
-}
-
-/* To be called before `logged` changes. */
-static void
-save(void)
-{
-	int level = GetCurrentTransactionNestLevel();
-
-	if (level == 1 || (counts.saved_count > 0 && counts.saved[counts.saved_count - 1].level == level))
-		return;
-	if (counts.saved_count == counts.saved_size)
-	{
-		counts.saved = repalloc(counts.saved, counts.saved_size * 2 * sizeof(*counts.saved));
-		counts.saved_size *= 2;
-	}
-	counts.saved[counts.saved_count].level = level;
-	counts.saved[counts.saved_count++].logged = counts.logged;
 }
 
 static void
 append(int64 room_id, int64 delta)
 {
-	save();
+	rt_marks_save(&marks, counts.logged, 0);
 	if (counts.logged == counts.size)
 	{
 		counts.log = repalloc_huge(counts.log, counts.size * 2 * sizeof(*counts.log));
@@ -181,21 +155,9 @@ rt_forget_member_counts(PG_FUNCTION_ARGS)
 }
 
 static void
-on_commit_sub(int level)
+take_back(const Size *sizes)
 {
-	struct saved *last = counts.saved_count > 0 ? &counts.saved[counts.saved_count - 1] : NULL;
-
-	if (last == NULL || last->level < level)
-		return;
-	last->level = level - 1;
-	if (level == 2 || (counts.saved_count > 1 && last[-1].level == level - 1))
-		counts.saved_count--; /* the older one says what was before both; and if all aborts, nothing stays */
-}
-
-static void
-take_back(Size logged)
-{
-	while (counts.logged > logged)
+	while (counts.logged > sizes[0])
 	{
 		struct change *c = &counts.log[--counts.logged];
 		struct room *room = counts_lookup(counts.rooms, c->room_id);
@@ -206,33 +168,15 @@ take_back(Size logged)
 }
 
 static void
-on_abort_sub(int level)
+forget(void)
 {
-	while (counts.saved_count > 0 && counts.saved[counts.saved_count - 1].level >= level)
-		take_back(counts.saved[--counts.saved_count].logged);
-}
-
-static void
-on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
-{
-	if (counts.saved_count == 0)
-		return;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		on_commit_sub(GetCurrentTransactionNestLevel());
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		on_abort_sub(GetCurrentTransactionNestLevel());
-}
-
-static void
-on_transaction(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		memset(&counts, 0, sizeof(counts));
+	memset(&counts, 0, sizeof(counts));
 }
 
 void
 rt_member_count_install(void)
 {
-	RegisterXactCallback(on_transaction, NULL);
-	RegisterSubXactCallback(on_subtransaction, NULL);
+	marks.take_back = take_back;
+	marks.forget = forget;
+	rt_marks_install(&marks);
 }

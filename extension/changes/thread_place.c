@@ -8,9 +8,9 @@
  * A place is a hint: whoever uses it checks that the row there is visible, and the thread's.  The row may have been
  * deleted or written anew by other means, and then it is looked for by its key.
  *
- * Invariants: `log` holds what each place was before an open subtransaction changed it, in order.  `saved` says how
- * long the log was before each open subtransaction that appended to it, by rising levels.  When one aborts, the
- * versions that it wrote are gone, and the places before them are restored.
+ * Invariants: `log` holds what each place was before an open subtransaction changed it, in order.  `marks` says how
+ * long the log was before each open subtransaction that appended to it.  When one aborts, the versions that it wrote
+ * are gone, and the places before them are restored.
  *
  * Runs in the backend that writes, in its transaction; its memory is in TopTransactionContext.  Noting may raise.
  * What runs at the end of a subtransaction neither allocates nor raises. */
@@ -22,6 +22,7 @@
 #include "storage/itemptr.h"
 #include "utils/memutils.h"
 
+#include "marks.h"
 #include "thread_place.h"
 
 PG_FUNCTION_INFO_V1(rt_thread_place);
@@ -62,12 +63,6 @@ struct former
 	SubTransactionId writer;
 };
 
-struct saved
-{
-	int level; /* nesting level of the subtransaction; above 1 */
-	Size logged;
-};
-
 /* The open transaction's. */
 static struct
 {
@@ -75,40 +70,22 @@ static struct
 	struct former *log;
 	Size size;
 	Size logged;
-	struct saved *saved;
-	int saved_size;
-	int saved_count;
 } places;
+
+static struct rt_marks marks;
 
 static void
 begin(void)
 {
 	places.size = FIRST_SIZE;
 	places.log = MemoryContextAlloc(TopTransactionContext, places.size * sizeof(*places.log));
-	places.saved_size = FIRST_SIZE;
-	places.saved = MemoryContextAlloc(TopTransactionContext, places.saved_size * sizeof(*places.saved));
 	places.threads = threads_create(TopTransactionContext, FIRST_THREADS, NULL);
 }
 
-/* To be called before `logged` changes. */
 static void
-save(int level)
+append(const struct thread *thread)
 {
-	if (places.saved_count > 0 && places.saved[places.saved_count - 1].level == level)
-		return;
-	if (places.saved_count == places.saved_size)
-	{
-		places.saved = repalloc(places.saved, places.saved_size * 2 * sizeof(*places.saved));
-		places.saved_size *= 2;
-	}
-	places.saved[places.saved_count].level = level;
-	places.saved[places.saved_count++].logged = places.logged;
-}
-
-static void
-append(int level, const struct thread *thread)
-{
-	save(level);
+	rt_marks_save(&marks, places.logged, 0);
 	if (places.logged == places.size)
 	{
 		places.log = repalloc_huge(places.log, places.size * 2 * sizeof(*places.log));
@@ -123,7 +100,6 @@ static void
 note(struct key key, ItemPointer place)
 {
 	SubTransactionId me = GetCurrentSubTransactionId();
-	int level = GetCurrentTransactionNestLevel();
 	struct thread *thread;
 	bool found;
 
@@ -135,8 +111,8 @@ note(struct key key, ItemPointer place)
 		ItemPointerSetInvalid(&thread->place);
 		thread->writer = InvalidSubTransactionId;
 	}
-	if (level > 1 && thread->writer != me)
-		append(level, thread);
+	if (GetCurrentTransactionNestLevel() > 1 && thread->writer != me)
+		append(thread);
 	thread->place = *place;
 	thread->writer = me;
 }
@@ -167,23 +143,9 @@ rt_thread_place(PG_FUNCTION_ARGS)
 }
 
 static void
-on_commit_sub(int level)
+take_back(const Size *sizes)
 {
-	struct saved *last = &places.saved[places.saved_count - 1];
-
-	if (last->level < level)
-		return;
-	last->level = level - 1;
-	if (level == 2 || (places.saved_count > 1 && last[-1].level == level - 1))
-		places.saved_count--; /* the older one says what was before both; and if all aborts, nothing stays */
-	if (places.saved_count == 0)
-		places.logged = 0;
-}
-
-static void
-take_back(Size logged)
-{
-	while (places.logged > logged)
+	while (places.logged > sizes[0])
 	{
 		const struct former *f = &places.log[--places.logged];
 		struct thread *thread = threads_lookup(places.threads, f->key);
@@ -196,33 +158,22 @@ take_back(Size logged)
 }
 
 static void
-on_abort_sub(int level)
+settle(void)
 {
-	while (places.saved_count > 0 && places.saved[places.saved_count - 1].level >= level)
-		take_back(places.saved[--places.saved_count].logged);
+	places.logged = 0;
 }
 
 static void
-on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+forget(void)
 {
-	if (places.saved_count == 0)
-		return;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		on_commit_sub(GetCurrentTransactionNestLevel());
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		on_abort_sub(GetCurrentTransactionNestLevel());
-}
-
-static void
-on_transaction(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		memset(&places, 0, sizeof(places));
+	memset(&places, 0, sizeof(places));
 }
 
 void
 rt_thread_place_install(void)
 {
-	RegisterXactCallback(on_transaction, NULL);
-	RegisterSubXactCallback(on_subtransaction, NULL);
+	marks.take_back = take_back;
+	marks.settle = settle;
+	marks.forget = forget;
+	rt_marks_install(&marks);
 }
