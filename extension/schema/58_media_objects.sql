@@ -100,10 +100,12 @@ COMMENT ON FUNCTION rt_private.media_pick_worker(text) IS 'the least loaded live
 
 -- A region that no worker is in is nobody's.
 CREATE FUNCTION rt_private.media_region(req jsonb) RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(
 		(SELECT w.region FROM rt_private.media_workers AS w WHERE w.region = media_region.req ->> 'region' AND rt_private.media_alive(w) LIMIT 1),
-		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'))
+		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'));
+END
 $$;
 COMMENT ON FUNCTION rt_private.media_region(jsonb) IS 'the region of a request: the one that the client names, or its gateway''s; or null';
 
@@ -129,6 +131,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
+
+-- Only who comes first has a say where.
+CREATE FUNCTION rt_private.media_place_for(meeting_id bigint, req jsonb) RETURNS rt_private.media_routers
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place_for.meeting_id;
+	IF NOT FOUND THEN
+		r := rt_private.media_place(meeting_id, rt_private.media_region(req));
+	END IF;
+	RETURN r;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_place_for(bigint, jsonb) IS 'the router of a meeting, placed in the region of a request if it has none';
 
 -- ---- producers speak -----------------------------------------------------------------------------------
 

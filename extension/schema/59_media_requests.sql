@@ -128,7 +128,7 @@ DECLARE
 	router rt_private.media_routers;
 	transport text := gen_random_uuid()::text;
 BEGIN
-	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
+	router := rt_private.media_place_for(p.meeting_id, req);
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;

@@ -328,7 +328,7 @@ BEGIN
 		PERFORM rt_private.soft_commit();
 	END IF;
 	p := rt_private.meeting_take_place(m, actor, req);
-	router := rt_private.media_place(m.id, rt_private.media_region(req));
+	router := rt_private.media_place_for(m.id, req);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
 		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(actor, router.id),

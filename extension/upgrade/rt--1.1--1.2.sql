@@ -5448,10 +5448,12 @@ $$;
 COMMENT ON FUNCTION rt_private.media_pick_worker(text) IS 'the least loaded live worker, of the region if one there has room; or null';
 
 CREATE FUNCTION rt_private.media_region(req jsonb) RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(
 		(SELECT w.region FROM rt_private.media_workers AS w WHERE w.region = media_region.req ->> 'region' AND rt_private.media_alive(w) LIMIT 1),
-		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'))
+		(SELECT nullif(g.region, '') FROM rt_private.gateways AS g WHERE g.name = media_region.req ->> 'gateway'));
+END
 $$;
 
 COMMENT ON FUNCTION rt_private.media_region(jsonb) IS 'the region of a request: the one that the client names, or its gateway''s; or null';
@@ -5478,6 +5480,21 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
+
+CREATE FUNCTION rt_private.media_place_for(meeting_id bigint, req jsonb) RETURNS rt_private.media_routers
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r rt_private.media_routers;
+BEGIN
+	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place_for.meeting_id;
+	IF NOT FOUND THEN
+		r := rt_private.media_place(meeting_id, rt_private.media_region(req));
+	END IF;
+	RETURN r;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.media_place_for(bigint, jsonb) IS 'the router of a meeting, placed in the region of a request if it has none';
 
 CREATE OR REPLACE FUNCTION rt_private.producer_json(d rt_private.media_producers) RETURNS json
 LANGUAGE sql STABLE
@@ -5924,7 +5941,7 @@ DECLARE
 	router rt_private.media_routers;
 	transport text := gen_random_uuid()::text;
 BEGIN
-	router := rt_private.media_place(p.meeting_id, rt_private.media_region(req));
+	router := rt_private.media_place_for(p.meeting_id, req);
 	IF router.id IS NULL THEN
 		PERFORM rt_private.media_unavailable();
 	END IF;
@@ -9219,7 +9236,7 @@ BEGIN
 		PERFORM rt_private.soft_commit();
 	END IF;
 	p := rt_private.meeting_take_place(m, actor, req);
-	router := rt_private.media_place(m.id, rt_private.media_region(req));
+	router := rt_private.media_place_for(m.id, req);
 	SELECT t.* INTO m FROM rt.meetings AS t WHERE t.id = m.id;
 	RETURN json_build_object('meeting', rt_private.meeting_json(m), 'participantId', p.id::text,
 		'participants', rt_private.participants_json(m.id), 'webrtcConfig', rt_private.webrtc_config(actor, router.id),
