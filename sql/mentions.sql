@@ -28,9 +28,11 @@ INSERT INTO cases (content, expected) VALUES
 	('@李明你好', '李明'), ('谢谢@李明。', '李明'), ('@李明bob', ''), ('@李', ''), ('@田中さん', '田中'), ('@นารีครับ', 'นารี'),
 	-- code and URLs
 	('`@bob`', ''), ('`` `@bob` ``', ''), ('`a` @bob `b`', 'bob'), ('`@bob', 'bob'), ('\`@bob\`', 'bob'), (E'```\n@bob\n```', ''), (E'```\n@bob', ''), (E'~~~ sql\n@bob\n~~~\n@o''neil', 'o''neil'),
-	(E'```\nx\n```\n@bob', 'bob'), (E'````\n```\n@bob\n````', ''), (E'    @bob', ''), (E'\t@bob', ''), (E'text\n    @bob', 'bob'), (E'text\n\n    @bob', ''), (E'# title\n    @bob', ''),
+	(E'```\nx\n```\n@bob', 'bob'), (E'````\n```\n@bob\n````', ''), (E'    @bob', ''), (E'\t@bob', ''), (E'text\n    @bob', 'bob'), (E'text\n\n    @bob', ''), (E'# title\n    @bob', ''), (E'---\n    @bob', ''), (E'* * *\n    @bob', ''), (E'title\n===\n    @bob', ''),
+	(E'title\n-\n    @bob', ''), (E'- item\n---\n    @bob', ''), (E'- item\n===\n    @bob', 'bob'), (E'--- x\n    @bob', 'bob'), (E'===\n    @bob', 'bob'), (E'`a\n---\n@bob`', 'bob'),
 	(E'- item\n\n    @bob', 'bob'), (E'- item\n\n      @bob', ''), (E'> `@bob`', ''), (E'> ```\n> @bob\n@o''neil', 'o''neil'), (E'`a\n@bob`', ''), (E'`a\n\n@bob`', 'bob'), ('``` @bob ```', ''),
 	('http://h/@bob', ''), ('https://h/?q=@bob', ''), ('http://h/ @bob', 'bob'), ('<http://h/?@bob>', ''), ('[x](https://h/?a=,@bob)', ''), ('www.example.com/?@bob', ''), ('http://h。@bob', 'bob'),
+	('[x](http://h/y)@bob', 'bob'), ('(http://h/y)@bob', 'bob'), ('[www.h.com]@bob', 'bob'), ('http://h/y_(z)?@bob', ''), ('http://[::1]/?@bob', ''),
 	('see:// @bob', 'bob'), ('bob@bob.com', ''), ('mailto:@bob', 'bob'),
 	-- others
 	('@outsider', ''), ('@sender', ''), ('@nobody', ''), ('@', ''), ('@ bob', ''), ('@bob @bob @BOB', 'bob'), ('@bob @o''neil', 'bob o''neil'), ('', '');

@@ -96,6 +96,43 @@ SELECT rt_api.rooms_list('r-ann', '{}');
 RESET ROLE;
 DROP ROLE r_stranger;
 
+-- what a room's settings and blocks forbid, they forbid to applications too
+SELECT rt.create_room('Rules', ARRAY['r-ann', 'r-bob']) AS rules \gset
+INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES (:rules, 'r-ann', 'old', NULL), (:rules, 'r-bob', 'reply', 1);
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:rules, 1, 'r-ann', 'x');
+INSERT INTO rt.pins (room_id, seq, pinned_by) VALUES (:rules, 1, 'r-ann');
+INSERT INTO rt.blocks (user_id, blocked_id) VALUES ('r-eve', 'r-ann');
+SET ROLE rt_app;
+SET rt.user_id = 'r-ann';
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:rules, 'r-eve'); -- who has blocked ann
+SET rt.user_id = 'r-bob';
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:rules, 'r-eve');
+SELECT rt.set_notifications(:rules, 'r-bob', 'mentions');
+SELECT rt.set_notifications(:rules, 'r-bob', 'loud');
+SELECT rt.set_notifications(:rules, 'r-ann', 'none');
+SELECT rt.set_notifications(:other, 'r-bob', 'none');
+RESET ROLE;
+UPDATE rt.rooms SET who_may_add = 'members', history = 'joined' WHERE id = :rules;
+SET ROLE rt_app;
+INSERT INTO rt.room_members (room_id, user_id, role) VALUES (:rules, 'r-eve', 'admin');
+INSERT INTO rt.room_members (room_id, user_id) VALUES (:rules, 'r-eve') RETURNING role;
+SET rt.user_id = 'r-eve';
+SELECT (SELECT count(*) FROM rt.messages WHERE room_id = :rules) AS messages, (SELECT count(*) FROM rt.reactions WHERE room_id = :rules) AS reactions,
+    (SELECT count(*) FROM rt.pins WHERE room_id = :rules) AS pins, (SELECT count(*) FROM rt.threads WHERE room_id = :rules) AS threads;
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:rules, 1, 'r-eve', 'y');
+INSERT INTO rt.pins (room_id, seq, pinned_by) VALUES (:rules, 2, 'r-eve');
+RESET ROLE;
+UPDATE rt.rooms SET archived = true WHERE id = :rules;
+SET ROLE rt_app;
+SET rt.user_id = 'r-bob';
+INSERT INTO rt.reactions (room_id, seq, user_id, emoji) VALUES (:rules, 1, 'r-bob', 'y');
+UPDATE rt.messages SET content = 'changed' WHERE room_id = :rules AND seq = 2;
+UPDATE rt.messages SET deleted_at = now() WHERE room_id = :rules AND seq = 2 RETURNING content;
+SET rt.user_id = 'r-ann';
+DELETE FROM rt.reactions WHERE room_id = :rules RETURNING emoji;
+RESET ROLE;
+RESET rt.user_id;
+
 -- what was written in spite of all
 SELECT seq, sender_id, content, deleted_at IS NOT NULL AS deleted FROM rt.messages WHERE room_id = :room ORDER BY seq;
 DELETE FROM rt.rooms WHERE id IN (:room, :other) OR created_by LIKE 'r-%';

@@ -221,6 +221,24 @@ CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
 	EXECUTE FUNCTION rt_private.level_changed();
 COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user about the notification level of a room';
 
+CREATE FUNCTION rt.set_notifications(room bigint, user_id text, level text, muted_until timestamptz DEFAULT NULL) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+BEGIN
+	PERFORM rt_private.check_self(set_notifications.user_id);
+	IF set_notifications.level NOT IN ('all', 'mentions', 'none') OR set_notifications.level IS NULL THEN
+		RAISE EXCEPTION 'level must be one of all, mentions, none' USING ERRCODE = 'RT400';
+	END IF;
+	m := rt_private.lock_member(room, set_notifications.user_id);
+	UPDATE rt.room_members AS t SET notify = set_notifications.level, muted_until = set_notifications.muted_until
+	WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	RETURN rt_private.notification_level(m);
+END
+$$;
+COMMENT ON FUNCTION rt.set_notifications(bigint, text, text, timestamptz) IS
+	'sets which messages of a room notify a member, and until when the member has muted the room';
+
 -- ---- for the policies of applications --------------------------------------------------
 
 CREATE FUNCTION rt_private.may_send(room_id bigint, user_id text) RETURNS boolean
@@ -239,6 +257,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.may_pin(bigint, text) IS 'whether a user may pin messages of a room';
+
+-- As the API does: a room that is archived takes no edit and no reaction, and what the history hides takes nothing.
+CREATE FUNCTION rt_private.may_touch(room_id bigint, seq bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+		WHERE r.id = may_touch.room_id AND m.user_id = may_touch.user_id AND NOT r.archived AND (r.history = 'all' OR may_touch.seq > m.first_seq));
+END
+$$;
+COMMENT ON FUNCTION rt_private.may_touch(bigint, bigint, text) IS 'whether a user may edit, react to or pin a message: it is not hidden, and its room is not archived';
+
+CREATE FUNCTION rt_private.may_add_as(room_id bigint, actor text, user_id text, role text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+			WHERE r.id = may_add_as.room_id AND m.user_id = may_add_as.actor
+				AND (m.role = 'admin' OR (r.who_may_add = 'members' AND may_add_as.role = 'member')))
+		AND rt_private.may_add(may_add_as.actor, may_add_as.user_id) AND NOT rt_private.has_blocked(may_add_as.user_id, may_add_as.actor);
+END
+$$;
+COMMENT ON FUNCTION rt_private.may_add_as(bigint, text, text, text) IS 'whether one user may add another to a room, in a role';
 
 CREATE FUNCTION rt_private.own_hidden() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -215,10 +215,11 @@ BEGIN
 	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
 		RETURN NULL;
 	END IF;
-	IF jsonb_typeof(req -> key) NOT IN ('string', 'number') OR req ->> key !~ '^[0-9]{1,18}$' THEN
+	IF jsonb_typeof(req -> key) NOT IN ('string', 'number') OR req ->> key !~ '^[0-9]{1,255}$' THEN
 		RAISE EXCEPTION '% must be a number', key USING ERRCODE = 'RT400';
 	END IF;
-	RETURN (req ->> key)::bigint;
+	-- No message has a number beyond 64 bits, nor comes behind the highest.
+	RETURN least((req ->> key)::numeric, 9223372036854775807)::bigint;
 END
 $$;
 COMMENT ON FUNCTION rt_private.req_seq(jsonb, text) IS 'a message''s number in a request, or null';

@@ -28,7 +28,7 @@ GRANT USAGE ON SCHEMA rt TO rt_app, pg_monitor;
 GRANT USAGE ON SCHEMA rt_private TO rt_app;
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
-	rt_private.own_hidden(), rt_private.may_add(text, text) TO rt_app;
+	rt_private.own_hidden(), rt_private.may_touch(bigint, bigint, text), rt_private.may_add_as(bigint, text, text, text) TO rt_app;
 -- what SECURITY INVOKER triggers and functions need
 GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -49,7 +49,7 @@ GRANT SELECT (user_id, status, status_message, last_seen), UPDATE (status, statu
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.accept_invitation(bigint, text), rt.decline_invitation(bigint, text),
-	rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.set_read(bigint, text, bigint), rt.set_notifications(bigint, text, text, timestamptz), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rt.rooms ENABLE ROW LEVEL SECURITY;
@@ -75,10 +75,10 @@ COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
 CREATE POLICY members_read ON rt.room_members FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
 COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
 CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
-	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()) AND rt_private.may_add(rt_private.actor(), user_id));
-COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
+	WITH CHECK (rt_private.may_add_as(room_id, rt_private.actor(), user_id, role));
+COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room, or members if the room allows it; not users who have blocked them';
 CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
-	USING (rt_private.is_room_admin(room_id, rt_private.actor()));
+	USING (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id));
 COMMENT ON POLICY members_change ON rt.room_members IS 'admins of the room';
 CREATE POLICY members_remove ON rt.room_members FOR DELETE TO rt_app
 	USING (user_id = rt_private.actor() OR (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id)));
@@ -88,38 +88,44 @@ CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id =
 	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY messages_read ON rt.messages IS 'users may read what is in their own rooms';
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
-	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+		AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'users may read what is in their own rooms';
 CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 	WITH CHECK (sender_id = rt_private.actor() AND rt_private.may_send(room_id, rt_private.actor()));
 COMMENT ON POLICY messages_send ON rt.messages IS 'users may send as themselves, to their own rooms';
 CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
-	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms';
+	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
+	WITH CHECK (deleted_at IS NOT NULL OR rt_private.may_touch(room_id, seq, rt_private.actor()));
+COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms; only delete them in archived ones';
 CREATE POLICY messages_delete ON rt.messages FOR DELETE TO rt_app
 	USING ((sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
 		OR rt_private.is_room_admin(room_id, rt_private.actor()));
 COMMENT ON POLICY messages_delete ON rt.messages IS 'users may delete their own; admins may delete any';
 
-CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY reactions_read ON rt.reactions IS 'users may read what is in their own rooms';
 CREATE POLICY reactions_add ON rt.reactions FOR INSERT TO rt_app
-	WITH CHECK (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms';
+	WITH CHECK (user_id = rt_private.actor() AND rt_private.may_touch(room_id, seq, rt_private.actor()));
+COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms, if these are not archived';
 CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
-	USING (user_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()));
-COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may access their own';
+	USING (user_id = rt_private.actor() AND rt_private.may_touch(room_id, seq, rt_private.actor()));
+COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may remove their own, in rooms that are not archived';
 
 ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
-CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY pins_read ON rt.pins IS 'users may read what is in their own rooms';
 CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
-	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
+	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor())
+		AND rt_private.may_touch(room_id, seq, rt_private.actor()));
 COMMENT ON POLICY pins_add ON rt.pins IS 'users may add as themselves, if the room allows it';
 CREATE POLICY pins_remove ON rt.pins FOR DELETE TO rt_app USING (rt_private.may_pin(room_id, rt_private.actor()));
 COMMENT ON POLICY pins_remove ON rt.pins IS 'users may remove, if the room allows it';
 ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
-CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 COMMENT ON POLICY threads_read ON rt.threads IS 'users may read what is in their own rooms';
 ALTER TABLE rt.blocks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY blocks_own ON rt.blocks FOR ALL TO rt_app USING (user_id = rt_private.actor()) WITH CHECK (user_id = rt_private.actor());

@@ -120,11 +120,21 @@ ends_url(pg_wchar c)
 		   (c >= 0xFF01 && c <= 0xFF0F) || (c >= 0xFF1A && c <= 0xFF1F);
 }
 
+/* A closing bracket that the URL has not opened stands behind it: [text](URL), (URL). */
 static int
 end_of_url(const struct scan *s, int at, int end)
 {
-	while (at < end && !ends_url(s->chars[at]))
-		at++;
+	int depth = 0;
+
+	for (; at < end && !ends_url(s->chars[at]); at++)
+	{
+		pg_wchar c = s->chars[at];
+
+		if (c == '(' || c == '[')
+			depth++;
+		else if ((c == ')' || c == ']') && depth-- == 0)
+			break;
+	}
 	return at;
 }
 
@@ -259,13 +269,58 @@ marker_width(const struct scan *s, const struct line *l)
 	return i - l->at + (spaces > CODE_INDENT ? 1 : spaces);
 }
 
-/* A heading or a thematic break ends a paragraph with its line (4.1, 4.2). */
+/* A heading ends a paragraph with its line (4.2). */
 static bool
 is_heading(const struct scan *s, const struct line *l)
 {
 	int run = l->at < l->end && s->chars[l->at] == '#' ? run_length(s, l->at, l->end) : 0;
 
 	return run >= 1 && run <= 6 && (l->at + run == l->end || is_space(s->chars[l->at + run]));
+}
+
+/* A thematic break: three or more of one character, and spaces (4.1). */
+static bool
+is_rule(const struct scan *s, const struct line *l)
+{
+	pg_wchar c = l->at < l->end ? s->chars[l->at] : 0;
+	int count = 0;
+
+	if (c != '-' && c != '*' && c != '_')
+		return false;
+	for (int i = l->at; i < l->end; i++)
+	{
+		if (s->chars[i] != c && !is_space(s->chars[i]))
+			return false;
+		count += s->chars[i] == c;
+	}
+	return count >= 3;
+}
+
+/* What makes the paragraph above it a heading (4.3). */
+static bool
+is_underline(const struct scan *s, const struct line *l)
+{
+	pg_wchar c = l->at < l->end ? s->chars[l->at] : 0;
+
+	if (!s->in_paragraph || l->indent < s->list_indent || l->indent - s->list_indent >= CODE_INDENT ||
+		(c != '=' && c != '-'))
+		return false;
+	for (int i = l->at + run_length(s, l->at, l->end); i < l->end; i++)
+	{
+		if (!is_space(s->chars[i]))
+			return false;
+	}
+	return true;
+}
+
+/* A rule that stands further left than the content of a list item ends the list too. */
+static void
+end_paragraph(struct scan *s, const struct line *l)
+{
+	end_segment(s, l->start);
+	s->in_paragraph = false;
+	if (l->indent < s->list_indent)
+		s->list_indent = 0;
 }
 
 /* Text, maybe the first of a list item, whose content may be code itself. */
@@ -275,6 +330,11 @@ take_text(struct scan *s, const struct line *l)
 	int width;
 	struct line item = *l;
 
+	if (is_underline(s, l) || (is_rule(s, l) && l->indent - s->list_indent < CODE_INDENT))
+	{
+		end_paragraph(s, l);
+		return;
+	}
 	while ((width = marker_width(s, &item)) > 0)
 	{
 		end_segment(s, item.at);

@@ -64,9 +64,14 @@ DROP TRIGGER rt_after_insert ON rt.presence;
 DROP TRIGGER rt_after_update ON rt.presence;
 DROP TRIGGER audit_users_changed ON rt.users;
 DROP POLICY members_add ON rt.room_members;
+DROP POLICY members_change ON rt.room_members;
 DROP POLICY members_remove ON rt.room_members;
 DROP POLICY messages_read ON rt.messages;
 DROP POLICY messages_send ON rt.messages;
+DROP POLICY messages_change ON rt.messages;
+DROP POLICY reactions_read ON rt.reactions;
+DROP POLICY reactions_add ON rt.reactions;
+DROP POLICY reactions_remove ON rt.reactions;
 DROP INDEX rt.messages_search_idx;
 DROP INDEX rt.audit_logins;
 DROP FUNCTION rt_private.jwt_is_signed(text, text, text);
@@ -3947,6 +3952,25 @@ CREATE TRIGGER rt_level_changed AFTER UPDATE ON rt.room_members FOR EACH ROW
 
 COMMENT ON TRIGGER rt_level_changed ON rt.room_members IS 'tells all sockets of a user about the notification level of a room';
 
+CREATE FUNCTION rt.set_notifications(room bigint, user_id text, level text, muted_until timestamptz DEFAULT NULL) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m rt.room_members;
+BEGIN
+	PERFORM rt_private.check_self(set_notifications.user_id);
+	IF set_notifications.level NOT IN ('all', 'mentions', 'none') OR set_notifications.level IS NULL THEN
+		RAISE EXCEPTION 'level must be one of all, mentions, none' USING ERRCODE = 'RT400';
+	END IF;
+	m := rt_private.lock_member(room, set_notifications.user_id);
+	UPDATE rt.room_members AS t SET notify = set_notifications.level, muted_until = set_notifications.muted_until
+	WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	RETURN rt_private.notification_level(m);
+END
+$$;
+
+COMMENT ON FUNCTION rt.set_notifications(bigint, text, text, timestamptz) IS
+	'sets which messages of a room notify a member, and until when the member has muted the room';
+
 CREATE FUNCTION rt_private.may_send(room_id bigint, user_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -3965,6 +3989,28 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.may_pin(bigint, text) IS 'whether a user may pin messages of a room';
+
+CREATE FUNCTION rt_private.may_touch(room_id bigint, seq bigint, user_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+		WHERE r.id = may_touch.room_id AND m.user_id = may_touch.user_id AND NOT r.archived AND (r.history = 'all' OR may_touch.seq > m.first_seq));
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.may_touch(bigint, bigint, text) IS 'whether a user may edit, react to or pin a message: it is not hidden, and its room is not archived';
+
+CREATE FUNCTION rt_private.may_add_as(room_id bigint, actor text, user_id text, role text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM rt.rooms AS r JOIN rt.room_members AS m ON m.room_id = r.id
+			WHERE r.id = may_add_as.room_id AND m.user_id = may_add_as.actor
+				AND (m.role = 'admin' OR (r.who_may_add = 'members' AND may_add_as.role = 'member')))
+		AND rt_private.may_add(may_add_as.actor, may_add_as.user_id) AND NOT rt_private.has_blocked(may_add_as.user_id, may_add_as.actor);
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.may_add_as(bigint, text, text, text) IS 'whether one user may add another to a room, in a role';
 
 CREATE FUNCTION rt_private.own_hidden() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -8573,6 +8619,20 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.req_seq(req jsonb, key text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(jsonb_typeof(req -> key), 'null') = 'null' THEN
+		RETURN NULL;
+	END IF;
+	IF jsonb_typeof(req -> key) NOT IN ('string', 'number') OR req ->> key !~ '^[0-9]{1,255}$' THEN
+		RAISE EXCEPTION '% must be a number', key USING ERRCODE = 'RT400';
+	END IF;
+	-- No message has a number beyond 64 bits, nor comes behind the highest.
+	RETURN least((req ->> key)::numeric, 9223372036854775807)::bigint;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.page_after(room_id bigint, after bigint, before bigint, most integer, bytes bigint,
 	OUT page json, OUT has_more boolean, OUT size bigint, OUT last_seq bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -10535,7 +10595,7 @@ $$;
 
 GRANT EXECUTE ON FUNCTION rt_private.actor(), rt_private.is_member(bigint, text), rt_private.own_rooms(),
 	rt_private.is_room_admin(bigint, text), rt_private.is_direct(bigint), rt_private.may_send(bigint, text), rt_private.may_pin(bigint, text),
-	rt_private.own_hidden(), rt_private.may_add(text, text) TO rt_app;
+	rt_private.own_hidden(), rt_private.may_touch(bigint, bigint, text), rt_private.may_add_as(bigint, text, text, text) TO rt_app;
 
 GRANT EXECUTE ON FUNCTION rt_private.is_applying(), rt_private.max_message_size(), rt_private.message_fault(text, jsonb, text), rt_private.trusted(), rt_private.caller() TO rt_app;
 
@@ -10555,7 +10615,7 @@ GRANT SELECT ON rt.room_invitations TO rt_app;
 GRANT EXECUTE ON FUNCTION rt.create_room(text, text[]), rt.create_direct_room(text, text),
 	rt.send_message(bigint, text, text, text, jsonb, bigint, text), rt.mark_seen(bigint, text, bigint[]),
 	rt.mark_delivered(bigint, text, bigint[]), rt.leave_direct(bigint, text), rt.accept_invitation(bigint, text), rt.decline_invitation(bigint, text),
-	rt.set_read(bigint, text, bigint), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
+	rt.set_read(bigint, text, bigint), rt.set_notifications(bigint, text, text, timestamptz), rt.set_status(text, text, text), rt.broadcast(bigint, text, jsonb) TO rt_app;
 
 ALTER TABLE rt.deleted_messages ENABLE ROW LEVEL SECURITY;
 
@@ -10572,9 +10632,12 @@ COMMENT ON POLICY rooms_delete ON rt.rooms IS 'admins of the room';
 COMMENT ON POLICY members_read ON rt.room_members IS 'users may read what is in their own rooms';
 
 CREATE POLICY members_add ON rt.room_members FOR INSERT TO rt_app
-	WITH CHECK (rt_private.is_room_admin(room_id, rt_private.actor()) AND rt_private.may_add(rt_private.actor(), user_id));
+	WITH CHECK (rt_private.may_add_as(room_id, rt_private.actor(), user_id, role));
 
-COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room';
+COMMENT ON POLICY members_add ON rt.room_members IS 'admins of the room, or members if the room allows it; not users who have blocked them';
+
+CREATE POLICY members_change ON rt.room_members FOR UPDATE TO rt_app
+	USING (rt_private.is_room_admin(room_id, rt_private.actor()) AND NOT rt_private.is_direct(room_id));
 
 COMMENT ON POLICY members_change ON rt.room_members IS 'admins of the room';
 
@@ -10589,7 +10652,8 @@ CREATE POLICY messages_read ON rt.messages FOR SELECT TO rt_app USING (room_id =
 COMMENT ON POLICY messages_read ON rt.messages IS 'users may read what is in their own rooms';
 
 CREATE POLICY deleted_messages_read ON rt.deleted_messages FOR SELECT TO rt_app
-	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+	USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+		AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 
 COMMENT ON POLICY deleted_messages_read ON rt.deleted_messages IS 'users may read what is in their own rooms';
 
@@ -10598,24 +10662,39 @@ CREATE POLICY messages_send ON rt.messages FOR INSERT TO rt_app
 
 COMMENT ON POLICY messages_send ON rt.messages IS 'users may send as themselves, to their own rooms';
 
-COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms';
+CREATE POLICY messages_change ON rt.messages FOR UPDATE TO rt_app
+	USING (sender_id = rt_private.actor() AND rt_private.is_member(room_id, rt_private.actor()))
+	WITH CHECK (deleted_at IS NOT NULL OR rt_private.may_touch(room_id, seq, rt_private.actor()));
+
+COMMENT ON POLICY messages_change ON rt.messages IS 'users may change their own, in their own rooms; only delete them in archived ones';
 
 COMMENT ON POLICY messages_delete ON rt.messages IS 'users may delete their own; admins may delete any';
 
+CREATE POLICY reactions_read ON rt.reactions FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
+
 COMMENT ON POLICY reactions_read ON rt.reactions IS 'users may read what is in their own rooms';
 
-COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms';
+CREATE POLICY reactions_add ON rt.reactions FOR INSERT TO rt_app
+	WITH CHECK (user_id = rt_private.actor() AND rt_private.may_touch(room_id, seq, rt_private.actor()));
 
-COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may access their own';
+COMMENT ON POLICY reactions_add ON rt.reactions IS 'users may add as themselves, in their own rooms, if these are not archived';
+
+CREATE POLICY reactions_remove ON rt.reactions FOR DELETE TO rt_app
+	USING (user_id = rt_private.actor() AND rt_private.may_touch(room_id, seq, rt_private.actor()));
+
+COMMENT ON POLICY reactions_remove ON rt.reactions IS 'users may remove their own, in rooms that are not archived';
 
 ALTER TABLE rt.pins ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY pins_read ON rt.pins FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 
 COMMENT ON POLICY pins_read ON rt.pins IS 'users may read what is in their own rooms';
 
 CREATE POLICY pins_add ON rt.pins FOR INSERT TO rt_app
-	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor()));
+	WITH CHECK (pinned_by = rt_private.actor() AND rt_private.may_pin(room_id, rt_private.actor())
+		AND rt_private.may_touch(room_id, seq, rt_private.actor()));
 
 COMMENT ON POLICY pins_add ON rt.pins IS 'users may add as themselves, if the room allows it';
 
@@ -10625,7 +10704,8 @@ COMMENT ON POLICY pins_remove ON rt.pins IS 'users may remove, if the room allow
 
 ALTER TABLE rt.threads ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[]));
+CREATE POLICY threads_read ON rt.threads FOR SELECT TO rt_app USING (room_id = ANY ((SELECT rt_private.own_rooms())::bigint[])
+	AND seq > coalesce(((SELECT rt_private.own_hidden()) ->> room_id::text)::bigint, 0));
 
 COMMENT ON POLICY threads_read ON rt.threads IS 'users may read what is in their own rooms';
 

@@ -192,6 +192,11 @@ describe('changes', () => {
     const bob = await connect(cluster, tokens.bob);
     const { rooms: [beyond] } = await askOk(bob, 'sync-rooms', { rooms: [{ roomId, afterChange: 1000 }] });
     assert.deepEqual([beyond.changed, beyond.lastChange, beyond.hasMoreChanges], [[], 2, false]);
+    for (const huge of [Number.MAX_SAFE_INTEGER, 1e20, '9223372036854775807', '9'.repeat(40)]) {
+      const { rooms: [part] } = await askOk(bob, 'sync-rooms', { rooms: [{ roomId, afterSeq: huge, afterChange: huge }] });
+      assert.deepEqual([part.messages, part.lastSeq, part.hasMore, part.changed, part.lastChange], [[], 3, false, [], 2]);
+    }
+    assert.equal((await ok('PUT', `/api/chat/rooms/${roomId}/read`, 'bob', { seq: 1e20 })).data.lastReadSeq, 3);
     await ok('PATCH', `/api/chat/rooms/${roomId}`, 'alice', { history: 'joined' });
     await ok('POST', `/api/chat/rooms/${roomId}/members`, 'alice', { userIds: [idOf('müller')] });
     await cluster.insert(roomId, idOf('alice'), 'seen');
