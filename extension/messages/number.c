@@ -5,8 +5,15 @@
  *
  * Invariants: `versions` is sorted by level, highest first.  A room has one version at most for each level, and
  * its top has the highest.  Only a room's top is in `open`, and it is there if, and only if, it is held.  While
- * held, `pending` is 0 or `last`.  No version is held between statements: rt_number_settle() writes last_seq at
- * the end of each, and the commit is refused where it did not run.
+ * held, `pending` is 0 or `row.last`.  No version is held between statements: rt_number_settle() ends that at the end
+ * of each, and the commit is refused where it did not run.
+ *
+ * rt_number_settle() writes last_seq, too, until the transaction has written MOST_WRITTEN versions of the room's row:
+ * whoever looks for the row by its key walks through all of them.  From then on the row is left behind: it gets the
+ * last number before the commit or PREPARE TRANSACTION, and rt_private.last_seq() tells it until then.  A row that is
+ * not held says `row.stored`, unless somebody else has changed it in this transaction, and is to say `row.last`;
+ * these differ only where `row.behind` is set.  A row that somebody has changed is read and written anew with the
+ * next number.
  *
  * Locks: the room's row, from the first number until the transaction has ended.  That makes numbers follow the
  * order of commits, and senders to one room wait for each other.  A transaction that writes to several rooms
@@ -19,14 +26,18 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
+#include "fmgr.h"
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "number.h"
 #include "order.h"
 #include "room.h"
 #include "row.h"
+
+PG_FUNCTION_INFO_V1(rt_last_seq);
 
 struct version
 {
@@ -34,20 +45,15 @@ struct version
 	int level;             /* nesting level of the subtransaction that made it */
 	struct version *older; /* of a lower level, or NULL */
 	dlist_node by_age;
-	dlist_node by_open;        /* in `open` if held */
-	bool held;                 /* numbers are counted here; else in rt.rooms */
-	int64 stored;              /* held: last_seq of rt.rooms */
-	int64 last;                /* held: the last number given out */
-	int64 pending;             /* held: the number of which it is not known whether it was used; 0: none */
-	int64 first;               /* the first number that the transaction gave out; 0: none */
-	int64 known;               /* the room has got at least so far */
-	TimestampTz stored_newest; /* held: newest_at of rt.rooms, */
-	TimestampTz newest;        /* and what it is with the numbers that were used, as in order.h; */
-	TimestampTz pending_at;    /* the time of the pending message */
-	TimestampTz reached;       /* known > 0: newest_at is at least this */
-	int64 confirmed;           /* the highest number that rt_number_confirm() was told of */
-	bool has_left;             /* the room's has_left, not acted upon yet */
-	ItemPointerData place;     /* the room's row, as written last at this level or a lower one; invalid: not yet */
+	dlist_node by_open;     /* in `open` if held */
+	bool held;              /* numbers are counted here, in row.last; else it is as above */
+	int64 pending;          /* held: the number of which it is not known whether it was used; 0: none */
+	int64 first;            /* the first number that the transaction gave out; 0: none */
+	int64 known;            /* the room has got at least so far */
+	TimestampTz pending_at; /* the time of the pending message */
+	TimestampTz reached;    /* known > 0: newest_at is at least this */
+	int64 confirmed;        /* the highest number that rt_number_confirm() was told of */
+	struct rt_room_row row; /* has_left: not acted upon yet */
 };
 
 struct room
@@ -71,12 +77,17 @@ struct room
 /* Mostly a transaction writes to one. */
 #define FIRST_ROOMS 2
 
+/* Versions of a room's row: few enough to walk through for each statement that looks for the row, and so many that
+ * the row is never behind in most transactions. */
+#define MOST_WRITTEN 100
+
 /* The open transaction's; its memory is the transaction's. */
 static struct
 {
 	rooms_hash *rooms;   /* NULL: no message yet */
 	dlist_head versions; /* newest first, and so levels fall */
 	dlist_head open;     /* those that rt_number_settle() must look at */
+	bool behind;         /* there are, or have been, rows that are behind */
 } numbers;
 
 static void
@@ -85,6 +96,7 @@ start_rooms(void)
 	numbers.rooms = rooms_create(TopTransactionContext, FIRST_ROOMS, NULL);
 	dlist_init(&numbers.versions);
 	dlist_init(&numbers.open);
+	numbers.behind = false;
 }
 
 static struct version *
@@ -113,7 +125,6 @@ own_version(int64 room_id)
 	if (numbers.rooms == NULL)
 		start_rooms();
 	own = MemoryContextAllocZero(TopTransactionContext, sizeof(*own));
-	ItemPointerSetInvalid(&own->place);
 	room = rooms_insert(numbers.rooms, room_id, &found);
 	if (v != NULL)
 	{
@@ -161,43 +172,49 @@ is_used(Relation messages, int64 room_id, int64 seq)
 	return used;
 }
 
-static int64
-take_first(int64 room_id, TimestampTz *created_at)
+static void
+hold(struct version *v, int64 seq, TimestampTz created_at)
 {
-	struct version *before = find_version(room_id);
-	struct version *v;
-	struct rt_room_row row = {0};
-	int64 seq;
-
-	if (before != NULL)
-		row.place = before->place;
-	else
-		ItemPointerSetInvalid(&row.place);
-	seq = rt_room_take_seq(room_id, created_at, &row);
-	v = own_version(room_id);
-	v->place = row.place;
-
 	v->held = true;
-	v->stored = seq;
-	v->last = seq;
 	v->pending = seq;
+	v->pending_at = created_at;
 	v->known = seq;
-	v->newest = row.newest;
-	v->reached = row.newest;
-	v->stored_newest = rt_order_add(row.newest, *created_at);
-	v->pending_at = *created_at;
-	v->has_left = row.has_left;
+	v->reached = v->row.newest;
 	if (v->first == 0)
 		v->first = seq;
 	dlist_push_head(&numbers.open, &v->by_open);
-	return seq;
+}
+
+/* The row has been written often enough: the number is counted here alone. */
+static void
+leave_behind(struct version *v, TimestampTz *created_at)
+{
+	if (*created_at == RT_ORDER_NONE)
+		*created_at = rt_order_now(v->row.newest);
+	v->row.behind = true;
+	v->row.last++;
+	v->row.last_at = GetCurrentTimestamp();
+	numbers.behind = true;
+}
+
+static int64
+take_first(int64 room_id, TimestampTz *created_at)
+{
+	struct version *v = own_version(room_id);
+
+	if (v->row.written >= MOST_WRITTEN && rt_room_is_unchanged(room_id, &v->row, &v->row.has_left))
+		leave_behind(v, created_at);
+	else
+		(void) rt_room_take_seq(room_id, created_at, &v->row);
+	hold(v, v->row.last, *created_at);
+	return v->row.last;
 }
 
 static void
 use_pending(struct version *v)
 {
 	v->pending = 0;
-	v->newest = rt_order_add(v->newest, v->pending_at);
+	v->row.newest = rt_order_add(v->row.newest, v->pending_at);
 }
 
 int64
@@ -211,10 +228,10 @@ rt_number_take(Relation messages, int64 room_id, TimestampTz *created_at)
 	if (v->pending != 0 && is_used(messages, room_id, v->pending))
 		use_pending(v);
 	if (v->pending == 0)
-		v->last++;
+		v->row.last++;
 	if (*created_at == RT_ORDER_NONE)
-		*created_at = rt_order_now(v->newest);
-	v->pending = v->last;
+		*created_at = rt_order_now(v->row.newest);
+	v->pending = v->row.last;
 	v->pending_at = *created_at;
 	return v->pending;
 }
@@ -234,25 +251,21 @@ rt_number_take_used(int64 room_id, TimestampTz created_at)
 	else
 	{
 		v = own_version(room_id);
-		v->last++;
+		v->row.last++;
 		v->pending_at = created_at;
 	}
 	use_pending(v);
-	return v->last;
+	return v->row.last;
 }
 
 static void
 lose_order(struct version *v)
 {
 	v->reached = RT_ORDER_LOST;
-	v->newest = RT_ORDER_LOST;
-	if (!v->held) /* else it is written with the numbers */
-	{
-		struct rt_room_row row = {.place = v->place};
-
-		rt_room_lose_order(v->room_id, &row);
-		v->place = row.place;
-	}
+	if (v->held)
+		v->row.newest = RT_ORDER_LOST; /* it is written with the numbers */
+	else
+		rt_room_lose_order(v->room_id, &v->row);
 }
 
 static void
@@ -261,6 +274,14 @@ check_order(Relation messages, struct version *v, int64 seq, TimestampTz created
 	if (v->reached < RT_ORDER_UNKNOWN &&
 		(created_at > v->reached || !rt_order_fits(messages, v->room_id, seq, created_at)))
 		lose_order(own_version(v->room_id));
+}
+
+/* The reference to a room whose number was taken is not looked at (reference.c), but it may have been deleted since.
+ */
+static bool
+is_still_there(const struct version *v)
+{
+	return v->first == 0 || rt_room_is_unchanged(v->room_id, &v->row, NULL);
 }
 
 void
@@ -272,12 +293,12 @@ rt_number_check(Relation messages, int64 room_id, int64 seq, TimestampTz created
 
 	if (seq <= 0)
 		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("seq of a message must be positive")));
-	if (v != NULL && seq <= Max(v->known, v->held ? v->last : 0) && created_at <= v->reached)
+	if (v != NULL && seq <= Max(v->known, v->held ? v->row.last : 0) && created_at <= v->reached && is_still_there(v))
 	{
 		check_order(messages, v, seq, created_at);
 		return;
 	}
-	last = rt_room_read(room_id, &newest);
+	last = rt_room_read(room_id, v != NULL ? &v->row : NULL, &newest);
 	if (seq > last)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("message number " INT64_FORMAT " is above the last one of its room", seq),
@@ -287,6 +308,24 @@ rt_number_check(Relation messages, int64 room_id, int64 seq, TimestampTz created
 	v->known = last;
 	v->reached = newest;
 	check_order(messages, v, seq, created_at);
+}
+
+int64
+rt_number_last(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	return rt_room_read(room_id, v != NULL ? &v->row : NULL, NULL);
+}
+
+/* rt_private.last_seq(room_id bigint, stored bigint) */
+Datum
+rt_last_seq(PG_FUNCTION_ARGS)
+{
+	const struct version *v = find_version(PG_GETARG_INT64(0));
+	int64 stored = PG_GETARG_INT64(1);
+
+	PG_RETURN_INT64(v != NULL && v->row.behind && v->row.stored == stored ? v->row.last : stored);
 }
 
 bool
@@ -302,9 +341,9 @@ rt_number_take_has_left(int64 room_id)
 {
 	struct version *v = find_version(room_id);
 
-	if (v == NULL || !v->has_left)
+	if (v == NULL || !v->row.has_left)
 		return false;
-	own_version(room_id)->has_left = false;
+	own_version(room_id)->row.has_left = false;
 	return true;
 }
 
@@ -327,6 +366,29 @@ rt_number_confirm(int64 room_id, int64 seq, bool *late)
 	return true;
 }
 
+/* The search reads of the row that the order is lost, so that does not wait. */
+static bool
+may_stay_behind(const struct rt_room_row *row)
+{
+	return row->written >= MOST_WRITTEN && row->last >= row->stored &&
+		   (row->newest != RT_ORDER_LOST || row->stored_newest == RT_ORDER_LOST);
+}
+
+static void
+settle_row(int64 room_id, struct rt_room_row *row)
+{
+	if (row->last == row->stored && row->newest == row->stored_newest)
+		row->behind = false;
+	else if (!may_stay_behind(row))
+		rt_room_set(room_id, row);
+	else if (!row->behind)
+	{
+		row->behind = true;
+		row->last_at = GetCurrentTimestamp();
+		numbers.behind = true;
+	}
+}
+
 static void
 settle_room(Relation messages, struct version *v)
 {
@@ -334,18 +396,12 @@ settle_room(Relation messages, struct version *v)
 	if (v->pending != 0 && is_used(messages, v->room_id, v->pending))
 		use_pending(v);
 	else if (v->pending != 0)
-		v->last = v->pending - 1;
+		v->row.last = v->pending - 1;
 	v->pending = 0;
-	if (v->last != v->stored || v->newest != v->stored_newest)
-	{
-		struct rt_room_row row = {.place = v->place};
-
-		rt_room_set(v->room_id, v->last, v->newest, &row);
-		v->place = row.place;
-	}
+	settle_row(v->room_id, &v->row);
 	v->held = false;
-	v->known = v->last;
-	v->reached = v->newest;
+	v->known = v->row.last;
+	v->reached = v->row.newest;
 	dlist_delete(&v->by_open);
 }
 
@@ -413,20 +469,41 @@ drop_aborted(int level)
 	}
 }
 
+/* The transaction has no subtransaction any more. */
+static void
+catch_up(void)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &numbers.versions)
+	{
+		struct version *v = dlist_container(struct version, by_age, iter.cur);
+
+		if (v->row.behind)
+			rt_room_catch_up(v->room_id, &v->row);
+	}
+}
+
+static void
+before_commit(void)
+{
+	if (!dlist_is_empty(&numbers.open))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("message numbers were assigned but not confirmed"),
+						errhint("Enable all triggers of table rt.messages, or none.")));
+	if (numbers.behind)
+		catch_up();
+}
+
 static void
 on_transaction(XactEvent event, void *arg)
 {
 	if (numbers.rooms == NULL)
 		return;
 	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-	{
-		if (!dlist_is_empty(&numbers.open))
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("message numbers were assigned but not confirmed"),
-							errhint("Enable all triggers of table rt.messages, or none.")));
-		return;
-	}
-	numbers.rooms = NULL;
+		before_commit();
+	else
+		numbers.rooms = NULL;
 }
 
 static void

@@ -27,10 +27,13 @@ extern bool rt_number_confirm(int64 room_id, int64 seq, bool *late);
 /* Whether somebody has left the room, a direct one, by what its row said when its number was taken; true once. */
 extern bool rt_number_take_has_left(int64 room_id);
 
+/* The last number of the room, as a statement of the transaction sees it.  Raises RT404 if there is no such room. */
+extern int64 rt_number_last(int64 room_id);
+
 /* Whether the transaction has taken a number in the room, and so holds the lock of its row. */
 extern bool rt_number_is_taken_in(int64 room_id);
 
-/* The statement has ended: rt.rooms gets the numbers and times as they are. */
+/* The statement has ended: rt.rooms gets the numbers and times as they are, or will get them before the commit. */
 extern void rt_number_settle(Relation messages);
 
 /* For _PG_init. */

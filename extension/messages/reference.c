@@ -108,7 +108,7 @@ rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, bool 
 	PushActiveSnapshot(GetLatestSnapshot());
 	found = is_seen("messages", GetActiveSnapshot(), keys) || is_seen("deleted_messages", GetActiveSnapshot(), keys);
 	PopActiveSnapshot();
-	if (!found && !(restored && reply_to > 0 && reply_to <= rt_room_read(room_id, NULL)))
+	if (!found && !(restored && reply_to > 0 && reply_to <= rt_number_last(room_id)))
 		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 						errmsg("message " INT64_FORMAT " that is answered does not exist in room " INT64_FORMAT,
 							   reply_to, room_id),

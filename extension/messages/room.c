@@ -11,8 +11,11 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
+#include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #if PG_VERSION_NUM >= 160000
@@ -80,6 +83,23 @@ newest_of(Relation rooms, TupleTableSlot *slot)
 	return last_seq_of(rooms, slot) > 0 ? RT_ORDER_UNKNOWN : RT_ORDER_NONE;
 }
 
+/* As the columns say it, or as they are to: where somebody else has changed them, that counts. */
+static int64
+true_last_seq(Relation rooms, TupleTableSlot *slot, const struct rt_room_row *r)
+{
+	int64 last_seq = last_seq_of(rooms, slot);
+
+	return r != NULL && r->behind && last_seq == r->stored ? r->last : last_seq;
+}
+
+static TimestampTz
+true_newest(Relation rooms, TupleTableSlot *slot, const struct rt_room_row *r)
+{
+	TimestampTz newest = newest_of(rooms, slot);
+
+	return r != NULL && r->behind && newest == r->stored_newest ? r->newest : newest;
+}
+
 /* What is to be written, and what was there. */
 struct change
 {
@@ -87,37 +107,46 @@ struct change
 	{
 		TAKE,      /* a message gets the next number */
 		SET,       /* last_seq and newest are given */
+		CATCH_UP,  /* as the row is to be */
 		LOSE_ORDER /* newest_at alone */
 	} kind;
 	int64 last_seq;
 	TimestampTz newest;
 	TimestampTz created_at; /* TAKE: -infinity is replaced */
+	TimestampTz last_at;    /* 0: it stays as it is */
 	TimestampTz newest_before;
 	bool has_left;
+	bool is_current; /* the table is not one of 1.1 */
 };
 
 /* Under READ COMMITTED the version in slot may turn out not to be the newest: then this is called again. */
 static void
-decide(Relation rooms, TupleTableSlot *slot, struct change *c, bool given)
+decide(Relation rooms, TupleTableSlot *slot, struct change *c, const struct rt_room_row *r, bool given)
 {
+	c->last_at = r->behind ? r->last_at : 0;
 	if (c->kind == SET)
 		return;
-	c->newest_before = newest_of(rooms, slot);
-	c->last_seq = last_seq_of(rooms, slot) + (c->kind == TAKE ? 1 : 0);
-	if (c->kind == TAKE && !given)
+	c->newest_before = true_newest(rooms, slot, r);
+	c->last_seq = true_last_seq(rooms, slot, r);
+	c->newest = c->kind == LOSE_ORDER ? RT_ORDER_LOST : c->newest_before;
+	if (c->kind != TAKE)
+		return;
+	if (!given)
 		c->created_at = rt_order_now(c->newest_before);
-	c->newest = c->kind == TAKE ? rt_order_add(c->newest_before, c->created_at) : RT_ORDER_LOST;
+	c->last_seq++;
+	c->newest = rt_order_add(c->newest_before, c->created_at);
+	c->last_at = GetCurrentTimestamp();
 }
 
 /* Writes the version in slot anew, with the time where a message is sent.  A table of 1.1 has no columns for the
  * times. */
 static TM_Result
-update_row(Relation rooms, TupleTableSlot *slot, const struct change *c, ItemPointer place)
+update_row(Relation rooms, TupleTableSlot *slot, struct change *c, ItemPointer place)
 {
 	TupleDesc desc = RelationGetDescr(rooms);
 	TupleTableSlot *changed = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-	int last_at = c->kind == TAKE ? SPI_fnumber(desc, "last_at") : 0;
-	int newest_at = c->newest == RT_ORDER_UNKNOWN ? 0 : SPI_fnumber(desc, "newest_at");
+	int last_at = c->last_at != 0 ? SPI_fnumber(desc, "last_at") : 0;
+	int newest_at = SPI_fnumber(desc, "newest_at");
 	int columns[3] = {rt_row_column(desc, "last_seq")};
 	Datum values[3] = {Int64GetDatum(c->last_seq)};
 	bool nulls[3] = {false, false, false};
@@ -132,14 +161,15 @@ update_row(Relation rooms, TupleTableSlot *slot, const struct change *c, ItemPoi
 	if (last_at > 0)
 	{
 		columns[n] = last_at;
-		values[n++] = TimestampTzGetDatum(GetCurrentTimestamp());
+		values[n++] = TimestampTzGetDatum(c->last_at);
 	}
-	if (newest_at > 0)
+	if (newest_at > 0 && c->newest != RT_ORDER_UNKNOWN)
 	{
 		columns[n] = newest_at;
 		values[n++] = TimestampTzGetDatum(c->newest);
 	}
 	ExecStoreHeapTuple(heap_modify_tuple_by_cols(tuple, desc, n, columns, values, nulls), changed, true);
+	c->is_current = newest_at > 0;
 	result = table_tuple_update(rooms, &slot->tts_tid, changed, GetCurrentCommandId(true), GetActiveSnapshot(),
 								InvalidSnapshot, true, &failure, &mode, &which);
 	if (result == TM_Ok)
@@ -181,24 +211,37 @@ has_left_of(Relation rooms, TupleTableSlot *slot)
 	return !isnull && DatumGetBool(value);
 }
 
-/* The version that this transaction has written last, if it still is the newest: a transaction that writes to a room
- * again and again would otherwise walk through all its former versions each time.  It is locked, so nobody else can
- * have written a newer one. */
+/* The version that this transaction has written last, if it still is the newest.  It is locked, so nobody else can
+ * have written a newer one.  Another row may lie at its place where the table was emptied, or written anew. */
 static bool
-change_at_place(Relation rooms, struct change *c, ItemPointer place)
+fetch_at_place(Relation rooms, TupleTableSlot *slot, int64 room_id, const struct rt_room_row *r)
+{
+	ItemPointerData place = r->place;
+	bool isnull;
+
+	if (!ItemPointerIsValid(&place) || ItemPointerGetBlockNumber(&place) >= RelationGetNumberOfBlocks(rooms) ||
+		!table_tuple_fetch_row_version(rooms, &place, SnapshotSelf, slot))
+		return false;
+	return DatumGetInt64(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), "id"), &isnull)) == room_id;
+}
+
+/* A transaction that writes to a room again and again would otherwise walk through all its former versions each
+ * time. */
+static bool
+change_at_place(Relation rooms, int64 room_id, struct change *c, struct rt_room_row *r)
 {
 	bool given = c->created_at != RT_ORDER_NONE;
 	TupleTableSlot *slot;
 	bool done = false;
 
-	if (!ItemPointerIsValid(place))
+	if (!ItemPointerIsValid(&r->place))
 		return false;
 	CommandCounterIncrement();
 	slot = table_slot_create(rooms, NULL);
-	if (table_tuple_fetch_row_version(rooms, place, SnapshotSelf, slot))
+	if (fetch_at_place(rooms, slot, room_id, r))
 	{
-		decide(rooms, slot, c, given);
-		done = update_row(rooms, slot, c, place) == TM_Ok;
+		decide(rooms, slot, c, r, given);
+		done = update_row(rooms, slot, c, &r->place) == TM_Ok;
 		c->has_left = has_left_of(rooms, slot);
 	}
 	if (!done && !given)
@@ -207,18 +250,25 @@ change_at_place(Relation rooms, struct change *c, ItemPointer place)
 	return done;
 }
 
-static void
-change_found(Relation rooms, int64 room_id, struct change *c, ItemPointer place)
+/* False: there is no such room, of which CATCH_UP makes nothing. */
+static bool
+change_found(Relation rooms, int64 room_id, struct change *c, struct rt_room_row *r)
 {
 	bool given = c->created_at != RT_ORDER_NONE;
 	struct rt_row row;
 	TM_Result result;
 
-	find_room(&row, rooms, room_id);
+	if (c->kind != CATCH_UP)
+		find_room(&row, rooms, room_id);
+	else if (!look_for_room(&row, rooms, room_id))
+	{
+		leave_room(&row);
+		return false;
+	}
 	do
 	{
-		decide(rooms, row.slot, c, given);
-		result = update_row(rooms, row.slot, c, place);
+		decide(rooms, row.slot, c, r, given);
+		result = update_row(rooms, row.slot, c, &r->place);
 		if (result == TM_Updated || result == TM_Deleted)
 			fetch_newest(rooms, row.slot);
 		else if (result != TM_Ok)
@@ -226,15 +276,32 @@ change_found(Relation rooms, int64 room_id, struct change *c, ItemPointer place)
 	} while (result != TM_Ok);
 	c->has_left = has_left_of(rooms, row.slot);
 	leave_room(&row);
+	return true;
+}
+
+/* Leaves in r what is now in the row. */
+static void
+change(Relation rooms, int64 room_id, struct change *c, struct rt_room_row *r)
+{
+	if (!change_at_place(rooms, room_id, c, r) && !change_found(rooms, room_id, c, r))
+		return;
+	if (c->kind == TAKE)
+		r->has_left = c->has_left;
+	if (c->is_current)
+		r->written++;
+	r->behind = false;
+	r->stored = c->last_seq;
+	r->last = c->last_seq;
+	r->stored_newest = c->newest;
+	r->newest = c->kind == TAKE ? c->newest_before : c->newest;
 }
 
 static void
-change(int64 room_id, struct change *c, struct rt_room_row *r)
+open_and_change(int64 room_id, struct change *c, struct rt_room_row *r)
 {
 	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
 
-	if (!change_at_place(rooms, c, &r->place))
-		change_found(rooms, room_id, c, &r->place);
+	change(rooms, room_id, c, r);
 	table_close(rooms, NoLock);
 }
 
@@ -243,19 +310,17 @@ rt_room_take_seq(int64 room_id, TimestampTz *created_at, struct rt_room_row *row
 {
 	struct change c = {.kind = TAKE, .created_at = *created_at};
 
-	change(room_id, &c, row);
+	open_and_change(room_id, &c, row);
 	*created_at = c.created_at;
-	row->has_left = c.has_left;
-	row->newest = c.newest_before;
 	return c.last_seq;
 }
 
 void
-rt_room_set(int64 room_id, int64 last_seq, TimestampTz newest, struct rt_room_row *row)
+rt_room_set(int64 room_id, struct rt_room_row *row)
 {
-	struct change c = {.kind = SET, .last_seq = last_seq, .newest = newest};
+	struct change c = {.kind = SET, .last_seq = row->last, .newest = row->newest};
 
-	change(room_id, &c, row);
+	open_and_change(room_id, &c, row);
 }
 
 void
@@ -263,20 +328,52 @@ rt_room_lose_order(int64 room_id, struct rt_room_row *row)
 {
 	struct change c = {.kind = LOSE_ORDER};
 
-	change(room_id, &c, row);
+	open_and_change(room_id, &c, row);
+}
+
+/* Called as the transaction commits, which may have dropped the table. */
+void
+rt_room_catch_up(int64 room_id, struct rt_room_row *row)
+{
+	struct change c = {.kind = CATCH_UP};
+	Oid schema = get_namespace_oid("rt", true);
+	Oid table = OidIsValid(schema) ? get_relname_relid("rooms", schema) : InvalidOid;
+	Relation rooms;
+
+	if (!OidIsValid(table))
+		return;
+	rooms = table_open(table, RowExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	change(rooms, room_id, &c, row);
+	PopActiveSnapshot();
+	table_close(rooms, NoLock);
+}
+
+bool
+rt_room_is_unchanged(int64 room_id, const struct rt_room_row *row, bool *has_left)
+{
+	Relation rooms = rt_row_open_table("rooms", RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(rooms, NULL);
+	bool unchanged = fetch_at_place(rooms, slot, room_id, row);
+
+	if (unchanged && has_left != NULL)
+		*has_left = has_left_of(rooms, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rooms, NoLock);
+	return unchanged;
 }
 
 int64
-rt_room_read(int64 room_id, TimestampTz *newest)
+rt_room_read(int64 room_id, const struct rt_room_row *r, TimestampTz *newest)
 {
 	Relation rooms = rt_row_open_table("rooms", AccessShareLock);
 	struct rt_row row;
 	int64 last_seq;
 
 	find_room(&row, rooms, room_id);
-	last_seq = last_seq_of(rooms, row.slot);
+	last_seq = true_last_seq(rooms, row.slot, r);
 	if (newest != NULL)
-		*newest = newest_of(rooms, row.slot);
+		*newest = true_newest(rooms, row.slot, r);
 	leave_room(&row);
 	table_close(rooms, NoLock);
 	return last_seq;

@@ -10,29 +10,41 @@
 
 #define RT_ERRCODE_NOT_FOUND MAKE_SQLSTATE('R', 'T', '4', '0', '4')
 
-/* What a transaction knows of a room's row that it has written. */
+/* What a transaction knows of a room's row; zeroed: nothing.  The functions that write keep it up to date. */
 struct rt_room_row
 {
-	ItemPointerData place; /* of the version that it has written last; invalid: none yet */
-	bool has_left;         /* the column, as rt_room_take_seq() has read it */
-	TimestampTz newest;    /* newest_at, as in order.h, as rt_room_take_seq() has read it */
+	ItemPointerData place;     /* of the version that it has written last; invalid: none yet */
+	int written;               /* versions that it has written; 0 in a table of 1.1, whose functions ask it alone */
+	bool has_left;             /* the column, as it was read last */
+	bool behind;               /* the row is to say otherwise than it does: rt_room_catch_up() */
+	int64 stored;              /* last_seq, as it was written last, */
+	int64 last;                /* and as it is to be */
+	TimestampTz stored_newest; /* newest_at, as in order.h, as it was written last, */
+	TimestampTz newest;        /* and as it is to be */
+	TimestampTz last_at;       /* behind: as it is to be */
 };
 
-/* All raise RT404 if there is no such room.  row->place is where the row is looked for first, and where it was
- * written. */
+/* All raise RT404 if there is no such room, but where it says otherwise.  row->place is where the row is looked for
+ * first, and where it was written.  Where the row is behind, what it says counts only if others have changed it. */
 
 /* Raises last_seq by one, and returns it; newest_at is written as it is with a message of this time, which is set if
- * it is -infinity.  The row stays locked until the transaction ends. */
+ * it is -infinity, and row->newest is as it is without.  The row stays locked until the transaction ends. */
 extern int64 rt_room_take_seq(int64 room_id, TimestampTz *created_at, struct rt_room_row *row);
 
-/* For a room whose row the transaction has locked. */
-extern void rt_room_set(int64 room_id, int64 last_seq, TimestampTz newest, struct rt_room_row *row);
+/* Writes last and newest.  For a room whose row the transaction has locked. */
+extern void rt_room_set(int64 room_id, struct rt_room_row *row);
 
 /* Its times do not rise with the numbers.  The row stays locked until the transaction ends. */
 extern void rt_room_lose_order(int64 room_id, struct rt_room_row *row);
 
-/* Gives back last_seq; newest may be NULL. */
-extern int64 rt_room_read(int64 room_id, TimestampTz *newest);
+/* For a row that is behind.  Where the transaction has deleted it, there is nothing to do. */
+extern void rt_room_catch_up(int64 room_id, struct rt_room_row *row);
+
+/* Whether the row is as the transaction has written it; then *has_left is set, which may be NULL. */
+extern bool rt_room_is_unchanged(int64 room_id, const struct rt_room_row *row, bool *has_left);
+
+/* Gives back last_seq; row and newest may be NULL. */
+extern int64 rt_room_read(int64 room_id, const struct rt_room_row *row, TimestampTz *newest);
 
 /* What decides who may send to a room. */
 struct rt_room_rules

@@ -28,7 +28,7 @@ COMMENT ON COLUMN rt.rooms.name IS 'the room''s name; null in a direct room, whe
 COMMENT ON COLUMN rt.rooms.kind IS 'direct: two users, one such room for each pair; group: any number of users';
 COMMENT ON COLUMN rt.rooms.created_by IS 'the user who created it';
 COMMENT ON COLUMN rt.rooms.created_at IS 'when it was created';
-COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages';
+COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages; a transaction that sends to a room by more than 50 statements may see an older number until it commits';
 COMMENT ON COLUMN rt.rooms.direct_key IS 'the two users of a direct room';
 COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room; the next message brings both back';
 COMMENT ON COLUMN rt.rooms.last_at IS 'when the last message was sent; null if there is none';
@@ -71,6 +71,11 @@ COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has mute
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
 COMMENT ON INDEX rt.room_members_joined_at_idx IS 'pages of the list of members';
 SELECT pg_catalog.pg_extension_config_dump('rt.room_members', '');
+
+-- The row waits for the commit of a transaction that has written it very often (extension/messages/number.c).
+CREATE FUNCTION rt_private.last_seq(room_id bigint, stored bigint) RETURNS bigint
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rt_last_seq';
+COMMENT ON FUNCTION rt_private.last_seq(bigint, bigint) IS 'number of a room''s newest message, which its row says, or will say at the commit';
 
 -- Two ids in an order of their own; a NUL cannot stand in either, but neither can it in a text: hence the lengths.
 CREATE FUNCTION rt_private.direct_key(a text, b text) RETURNS text

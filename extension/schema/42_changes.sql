@@ -139,7 +139,7 @@ COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed re
 CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	last_seq bigint := coalesce((SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = NEW.room_id), 0);
+	last_seq bigint := coalesce((SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = NEW.room_id), 0);
 BEGIN
 	NEW.last_read_seq := coalesce(NEW.last_read_seq, last_seq);
 	NEW.first_seq := coalesce(NEW.first_seq, last_seq);

@@ -27,7 +27,7 @@ CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (SELECT json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', u.messages,
-			'mentionCount', u.mentions, 'lastSeq', r.last_seq, 'timestamp', rt_private.iso(clock_timestamp()))
+			'mentionCount', u.mentions, 'lastSeq', rt_private.last_seq(r.id, r.last_seq), 'timestamp', rt_private.iso(clock_timestamp()))
 		FROM rt_private.unread AS u JOIN rt.rooms AS r ON r.id = u.room_id WHERE u.room_id = m.room_id AND u.user_id = m.user_id);
 END
 $$;
@@ -59,7 +59,7 @@ BEGIN
 	END IF;
 	m := rt_private.lock_member(room, set_read.user_id);
 	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
-	target := greatest(least(set_read.seq, r.last_seq), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
+	target := greatest(least(set_read.seq, rt_private.last_seq(r.id, r.last_seq)), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
 	IF target <> m.last_read_seq THEN
 		UPDATE rt.room_members AS t SET last_read_seq = target
 		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;

@@ -50,7 +50,7 @@ BEGIN
 			'role', (u.m).role, 'notifications', json_build_object('level', (u.m).notify, 'mutedUntil', rt_private.iso((u.m).muted_until)),
 			'createdBy', r.created_by,
 			'memberCount', CASE r.kind WHEN 'direct' THEN 2 ELSE (SELECT count(*) FROM rt.room_members AS o WHERE o.room_id = r.id) END,
-			'lastSeq', r.last_seq,
+			'lastSeq', rt_private.last_seq(r.id, r.last_seq),
 			'lastChange', coalesce((SELECT c.last_change FROM rt_private.change_counters AS c WHERE c.room_id = r.id), 0),
 			'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
 				WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN (u.m).first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),

@@ -233,7 +233,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
-		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
+		(SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = page_after.room_id)
 	INTO page, has_more, size, last_seq
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT h.m, row_number() OVER w AS n,
@@ -251,7 +251,7 @@ CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigi
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
-		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
+		(SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = page_before.room_id)
 	INTO page, has_more, last_seq
 	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
 		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807) AND h.seq > above

@@ -94,7 +94,7 @@ BEGIN
 		size := found_page.size;
 		parts := parts || jsonb_build_object('messages', rt_private.with_reactions(room, found_page.page), 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
 	ELSE
-		parts := parts || jsonb_build_object('lastSeq', r.last_seq, 'hasMore', false);
+		parts := parts || jsonb_build_object('lastSeq', rt_private.last_seq(r.id, r.last_seq), 'hasMore', false);
 	END IF;
 	IF after_change IS NOT NULL OR after IS NULL THEN
 		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), hidden, most, bytes - size);

@@ -1717,7 +1717,7 @@ COMMENT ON COLUMN rt.rooms.created_by IS 'the user who created it';
 
 COMMENT ON COLUMN rt.rooms.created_at IS 'when it was created';
 
-COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages';
+COMMENT ON COLUMN rt.rooms.last_seq IS 'number of the newest message, 0 if there is none; the row lock orders the room''s messages; a transaction that sends to a room by more than 50 statements may see an older number until it commits';
 
 COMMENT ON COLUMN rt.rooms.has_left IS 'whether a user has left this direct room; the next message brings both back';
 
@@ -1762,6 +1762,11 @@ COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has mute
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';
 
 COMMENT ON INDEX rt.room_members_joined_at_idx IS 'pages of the list of members';
+
+CREATE FUNCTION rt_private.last_seq(room_id bigint, stored bigint) RETURNS bigint
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rt_last_seq';
+
+COMMENT ON FUNCTION rt_private.last_seq(bigint, bigint) IS 'number of a room''s newest message, which its row says, or will say at the commit';
 
 CREATE OR REPLACE FUNCTION rt_private.direct_key(a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -2978,7 +2983,7 @@ COMMENT ON TRIGGER rt_changed ON rt.reactions IS 'numbers an added or removed re
 CREATE FUNCTION rt_private.room_members_before_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	last_seq bigint := coalesce((SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = NEW.room_id), 0);
+	last_seq bigint := coalesce((SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = NEW.room_id), 0);
 BEGIN
 	NEW.last_read_seq := coalesce(NEW.last_read_seq, last_seq);
 	NEW.first_seq := coalesce(NEW.first_seq, last_seq);
@@ -3109,7 +3114,9 @@ COMMENT ON TRIGGER rt_after_delete ON rt.messages IS 'stores tombstones of delet
 CREATE FUNCTION rt_private.messages_after_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	TRUNCATE rt.deleted_messages, rt.threads, rt_private.room_changes;
+	IF EXISTS (SELECT FROM rt.deleted_messages) OR EXISTS (SELECT FROM rt.threads) OR EXISTS (SELECT FROM rt_private.room_changes) THEN
+		TRUNCATE rt.deleted_messages, rt.threads, rt_private.room_changes;
+	END IF;
 	RETURN NULL;
 END
 $$;
@@ -4050,7 +4057,7 @@ CREATE FUNCTION rt_private.read_state(m rt.room_members) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (SELECT json_build_object('roomId', m.room_id::text, 'lastReadSeq', m.last_read_seq, 'unreadCount', u.messages,
-			'mentionCount', u.mentions, 'lastSeq', r.last_seq, 'timestamp', rt_private.iso(clock_timestamp()))
+			'mentionCount', u.mentions, 'lastSeq', rt_private.last_seq(r.id, r.last_seq), 'timestamp', rt_private.iso(clock_timestamp()))
 		FROM rt_private.unread AS u JOIN rt.rooms AS r ON r.id = u.room_id WHERE u.room_id = m.room_id AND u.user_id = m.user_id);
 END
 $$;
@@ -4086,7 +4093,7 @@ BEGIN
 	END IF;
 	m := rt_private.lock_member(room, set_read.user_id);
 	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
-	target := greatest(least(set_read.seq, r.last_seq), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
+	target := greatest(least(set_read.seq, rt_private.last_seq(r.id, r.last_seq)), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
 	IF target <> m.last_read_seq THEN
 		UPDATE rt.room_members AS t SET last_read_seq = target
 		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
@@ -8111,7 +8118,7 @@ BEGIN
 			'role', (u.m).role, 'notifications', json_build_object('level', (u.m).notify, 'mutedUntil', rt_private.iso((u.m).muted_until)),
 			'createdBy', r.created_by,
 			'memberCount', CASE r.kind WHEN 'direct' THEN 2 ELSE (SELECT count(*) FROM rt.room_members AS o WHERE o.room_id = r.id) END,
-			'lastSeq', r.last_seq,
+			'lastSeq', rt_private.last_seq(r.id, r.last_seq),
 			'lastChange', coalesce((SELECT c.last_change FROM rt_private.change_counters AS c WHERE c.room_id = r.id), 0),
 			'lastMessage', (SELECT rt_private.message_json(h.m) FROM rt_private.history AS h
 				WHERE h.room_id = r.id AND h.seq > CASE r.history WHEN 'joined' THEN (u.m).first_seq ELSE 0 END ORDER BY h.seq DESC LIMIT 1),
@@ -8639,7 +8646,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n) FILTER (WHERE t.fits), '[]'),
 		count(*) > count(*) FILTER (WHERE t.fits), coalesce(max(t.upto) FILTER (WHERE t.fits), 0),
-		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_after.room_id)
+		(SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = page_after.room_id)
 	INTO page, has_more, size, last_seq
 	FROM (SELECT s.m, s.n, s.upto, s.n <= most AND bytes > 0 AND (s.n = 1 OR s.upto <= bytes) AS fits
 		FROM (SELECT h.m, row_number() OVER w AS n,
@@ -8658,7 +8665,7 @@ CREATE FUNCTION rt_private.page_before(room_id bigint, before bigint, above bigi
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT coalesce(json_agg(rt_private.message_json(t.m) ORDER BY t.n DESC) FILTER (WHERE t.n <= most), '[]'), count(*) > most,
-		(SELECT r.last_seq FROM rt.rooms AS r WHERE r.id = page_before.room_id)
+		(SELECT rt_private.last_seq(r.id, r.last_seq) FROM rt.rooms AS r WHERE r.id = page_before.room_id)
 	INTO page, has_more, last_seq
 	FROM (SELECT h.m, row_number() OVER (ORDER BY h.seq DESC) AS n FROM rt_private.history AS h
 		WHERE h.room_id = page_before.room_id AND h.seq < coalesce(before, 9223372036854775807) AND h.seq > above
@@ -8984,7 +8991,7 @@ BEGIN
 		size := found_page.size;
 		parts := parts || jsonb_build_object('messages', rt_private.with_reactions(room, found_page.page), 'lastSeq', found_page.last_seq, 'hasMore', found_page.has_more);
 	ELSE
-		parts := parts || jsonb_build_object('lastSeq', r.last_seq, 'hasMore', false);
+		parts := parts || jsonb_build_object('lastSeq', rt_private.last_seq(r.id, r.last_seq), 'hasMore', false);
 	END IF;
 	IF after_change IS NOT NULL OR after IS NULL THEN
 		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), hidden, most, bytes - size);
