@@ -30,6 +30,7 @@
 #include "bgworker/gateway/chat/send.h"
 #include "bgworker/gateway/chat/typing.h"
 #include "bgworker/gateway/clients/auth.h"
+#include "bgworker/gateway/clients/dbclock.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/counters.h"
 #include "bgworker/gateway/clients/client_event.h"
@@ -105,6 +106,7 @@ struct gateway
 	struct rt_users *users;
 	struct rt_rooms *rooms;
 	struct rt_joins *joins;
+	struct rt_dbclock *clock;
 	struct rt_auth *auth;
 	struct rt_rates *writers;
 	struct rt_client_events *events;
@@ -413,7 +415,8 @@ make_clients(struct gateway *g)
 	g->users = rt_users_new();
 	g->rooms = rt_rooms_new();
 	g->joins = rt_joins_new();
-	g->auth = rt_auth_new(g->loop, g->db, g->commands);
+	g->clock = rt_dbclock_new();
+	g->auth = rt_auth_new(g->loop, g->db, g->clock, g->commands);
 	g->writers = rt_rates_new();
 	g->events = rt_client_events_new(&(struct rt_client_events_uses){
 		.loop = g->loop,
@@ -545,6 +548,7 @@ make_reports(struct gateway *g)
 	g->report = rt_report_new(&(struct rt_report_uses){
 		.loop = g->loop,
 		.db = g->db,
+		.clock = g->clock,
 		.bus = g->bus,
 		.self = &g->self,
 		.network = g->network,
@@ -606,7 +610,7 @@ make_ways_in_and_out(struct gateway *g)
 		.commands = g->commands,
 		.settings = &g->settings.leave,
 	});
-	g->expiry = rt_expiry_new(g->loop, g->clients, g->auth, g->commands, &g->settings.expiry);
+	g->expiry = rt_expiry_new(g->loop, g->clients, g->auth, g->clock, g->commands, &g->settings.expiry);
 }
 
 static void
@@ -794,6 +798,7 @@ stop(struct gateway *g)
 	rt_client_events_free(g->events);
 	rt_rates_free(g->writers);
 	rt_auth_free(g->auth);
+	rt_dbclock_free(g->clock);
 	rt_joins_free(g->joins);
 	rt_rooms_free(g->rooms);
 	rt_users_free(g->users);

@@ -226,6 +226,7 @@ COMMENT ON FUNCTION rt.remove_issuer(text) IS 'removes an identity provider; its
 CREATE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object(
+		'now', extract(epoch FROM clock_timestamp()),
 		'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', coalesce(k.secret, k.public_key))
 			ORDER BY k.created_at DESC, k.kid), '[]')
 			FROM rt_private.keys AS k WHERE k.retired_at IS NULL),
@@ -238,4 +239,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM rt_private.issuers AS i))
 $$;
 COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
-	'keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';
+	'keys that verify tokens, and the time of day: {now, keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';

@@ -1050,6 +1050,7 @@ COMMENT ON FUNCTION rt.remove_issuer(text) IS 'removes an identity provider; its
 CREATE OR REPLACE FUNCTION rt_api.keys(actor text, req jsonb) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT json_build_object(
+		'now', extract(epoch FROM clock_timestamp()),
 		'keys', (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'alg', k.alg, 'key', coalesce(k.secret, k.public_key))
 			ORDER BY k.created_at DESC, k.kid), '[]')
 			FROM rt_private.keys AS k WHERE k.retired_at IS NULL),
@@ -1063,7 +1064,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 COMMENT ON FUNCTION rt_api.keys(text, jsonb) IS
-	'keys that verify tokens: {keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';
+	'keys that verify tokens, and the time of day: {now, keys: [{kid, alg, key}], issuers: [{issuer, audiences, keys, …}]}, with own keys newest first';
 
 CREATE TABLE rt.sessions (
 	id text PRIMARY KEY DEFAULT 'rt-' || rt_private.random_text(15),
@@ -7968,7 +7969,7 @@ BEGIN
 		PERFORM rt_private.tell_large_rooms();
 	END IF;
 	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'media', rt_private.media_totals(),
-		'stamp', rt_private.settings_stamp(),
+		'stamp', rt_private.settings_stamp(), 'now', extract(epoch FROM clock_timestamp()),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
 END

@@ -12,6 +12,7 @@
 #include "bgworker/gateway/bus/command.h"
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/auth.h"
+#include "bgworker/gateway/clients/dbclock.h"
 #include "tap.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
@@ -378,11 +379,45 @@ test_malformed(void)
 	ok(verdict(without_end(hs(good), 44), NULL) == RT_AUTH_INVALID, "two parts");
 }
 
+/* The database's clock applies, and not this host's. */
+static void
+test_clock(void)
+{
+	char *kept = keys_json;
+	json_t *keys = json_loads(kept, 0, NULL);
+	static const struct
+	{
+		int ahead_s;
+		int lives_s; /* by this host's clock */
+		enum rt_auth_verdict verdict;
+		const char *name;
+	} cases[] = {
+		{7200, 3600, RT_AUTH_EXPIRED, "expired two hours ago by the database's clock"},
+		{7200, 7260, RT_AUTH_OK, "has not, by that clock"},
+		{-7200, -3600, RT_AUTH_OK, "the database is behind: it lives for another hour"},
+		{-7200, -7260, RT_AUTH_EXPIRED, "or does not"},
+		{0, 60, RT_AUTH_OK, "the clocks agree again"},
+		{0, -60, RT_AUTH_EXPIRED, "in both ways"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		json_object_set_new(keys, "now", json_real((double) time(NULL) + cases[i].ahead_s));
+		keys_json = json_dumps(keys, 0);
+		rt_auth_refresh(auth);
+		free(keys_json);
+		ok(verdict(hs(claims("\"alice\"", cases[i].lives_s, "")), NULL) == cases[i].verdict, "%s", cases[i].name);
+	}
+	json_decref(keys);
+	keys_json = kept;
+}
+
 int
 main(void)
 {
 	const struct rt_self self = {.name = "g0"};
 	struct rt_commands *commands = rt_commands_new(&self);
+	struct rt_dbclock *clock = rt_dbclock_new();
 	char *rsa_private, *rsa_public, *ec_private, *ec_public;
 	json_t *keys;
 
@@ -395,7 +430,7 @@ main(void)
 		"userClaim", "mail", "createUsers", 1, "keys", "kid", "i", "alg", "ES256", "key", ec_public);
 	keys_json = json_dumps(keys, 0);
 	json_decref(keys);
-	auth = rt_auth_new(NULL, NULL, commands);
+	auth = rt_auth_new(NULL, NULL, clock, commands);
 	ok(!rt_auth_ready(auth), "not ready without keys");
 	rt_auth_refresh(auth);
 	ok(rt_auth_ready(auth) && asked == 1, "ready with them");
@@ -406,11 +441,13 @@ main(void)
 	test_issuers(ec_private);
 	test_revoked();
 	test_withdrawn(ec_private);
+	test_clock();
 	free(keys_json);
 	keys_json = strdup("{\"keys\":[]}");
 	rt_auth_refresh(auth);
 	ok(verdict(hs(claims("\"alice\"", 60, "")), NULL) == RT_AUTH_INVALID, "a key that was retired");
 	rt_auth_free(auth);
+	rt_dbclock_free(clock);
 	rt_commands_free(commands);
 	free(keys_json);
 	free(rsa_private);

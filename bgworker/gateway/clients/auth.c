@@ -6,15 +6,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bgworker/common/alloc.h"
+#include "bgworker/common/clock.h"
 #include "bgworker/common/db/db.h"
 #include "bgworker/common/json.h"
 #include "bgworker/common/log.h"
 #include "bgworker/common/loop.h"
 #include "bgworker/common/text.h"
 #include "bgworker/gateway/bus/command.h"
+#include "dbclock.h"
 #include "keyring.h"
 #include "provisioned.h"
 #include "revoked.h"
@@ -27,6 +28,8 @@
 struct rt_auth
 {
 	struct rt_db *db;
+	struct rt_dbclock *clock;
+	uint64_t asked_us;          /* by rt_clock_us(): when the keys were asked for */
 	struct rt_keyring *keyring; /* NULL: not read yet */
 	struct rt_revoked *revoked;
 	bool knows_revoked;
@@ -66,7 +69,7 @@ on_revocations(void *arg, const struct rt_db_reply *reply)
 	bool ok = answer != NULL && rt_revoked_add_answer(a->revoked, answer);
 
 	json_decref(answer);
-	rt_revoked_forget(a->revoked, (double) time(NULL));
+	rt_revoked_forget(a->revoked, rt_dbclock_s(a->clock));
 	a->knows_revoked |= ok;
 	tell_watcher(a);
 	end_reading(a, ok);
@@ -79,6 +82,7 @@ on_keys(void *arg, const struct rt_db_reply *reply)
 	json_t *answer = reply->ok ? rt_json_parse_object(reply->json, reply->json_len) : NULL;
 	struct rt_keyring *keyring = answer == NULL ? NULL : rt_keyring_new(answer);
 
+	rt_dbclock_note(a->clock, answer, a->asked_us);
 	json_decref(answer);
 	if (keyring == NULL)
 	{
@@ -100,6 +104,7 @@ rt_auth_refresh(struct rt_auth *a)
 	if (a->reading)
 		return;
 	a->reading = true;
+	a->asked_us = rt_clock_us();
 	rt_db_call(a->db, RT_DB_OWN, "keys", NULL, "{}", 2, on_keys, a);
 }
 
@@ -129,11 +134,12 @@ run_admin(void *owner, const json_t *payload)
 static const struct rt_command_def commands[] = {{"rt:keys", run_keys}, {"rt:admin", run_admin}};
 
 struct rt_auth *
-rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *cs)
+rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_dbclock *clock, struct rt_commands *cs)
 {
 	struct rt_auth *a = rt_alloc(sizeof(*a));
 
 	a->db = db;
+	a->clock = clock;
 	a->revoked = rt_revoked_new();
 	a->provisioned = rt_provisioned_new();
 	a->retry = rt_timer_new(l, on_retry, a);
@@ -191,7 +197,7 @@ rt_auth_verify(struct rt_auth *a, const char *token, struct rt_auth_token *t)
 	memset(t, 0, sizeof(*t));
 	if (token == NULL || *token == '\0')
 		return RT_AUTH_MISSING;
-	v = rt_keyring_verify(a->keyring, token, (double) time(NULL), &k, &why);
+	v = rt_keyring_verify(a->keyring, token, rt_dbclock_s(a->clock), &k, &why);
 	if (v != RT_KEYRING_OK)
 		return refuse(v == RT_KEYRING_EXPIRED ? RT_AUTH_EXPIRED : RT_AUTH_INVALID, why);
 	if (rt_revoked_has(a->revoked, k.sid, k.user, k.issued_s))
@@ -251,7 +257,7 @@ rt_auth_revoke(struct rt_auth *a, const json_t *payload)
 								   json_number_value(json_object_get(payload, "until")));
 	}
 	if (++a->nrevoked % FORGET_EVERY == 0)
-		rt_revoked_forget(a->revoked, (double) time(NULL));
+		rt_revoked_forget(a->revoked, rt_dbclock_s(a->clock));
 	if (user != NULL && json_is_number(after))
 		rt_revoked_add_floor(a->revoked, user, json_number_value(after));
 }
@@ -259,7 +265,7 @@ rt_auth_revoke(struct rt_auth *a, const json_t *payload)
 void
 rt_auth_end_session(struct rt_auth *a, const char *sid)
 {
-	rt_revoked_add_session(a->revoked, sid, (double) (time(NULL) + TOLD_WITHIN_S));
+	rt_revoked_add_session(a->revoked, sid, rt_dbclock_s(a->clock) + TOLD_WITHIN_S);
 }
 
 bool

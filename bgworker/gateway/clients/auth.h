@@ -15,6 +15,7 @@
 struct rt_auth;
 struct rt_commands;
 struct rt_db;
+struct rt_dbclock;
 struct rt_loop;
 
 enum rt_auth_verdict
@@ -38,7 +39,8 @@ struct rt_auth_token
 };
 
 /* Obeys rt:keys, the keys have changed, and rt:admin, what is known of a user's rights has. */
-struct rt_auth *rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_commands *commands);
+struct rt_auth *rt_auth_new(struct rt_loop *l, struct rt_db *db, struct rt_dbclock *clock,
+							struct rt_commands *commands);
 void rt_auth_free(struct rt_auth *a); /* NULL is fine */
 
 void rt_auth_refresh(struct rt_auth *a);     /* reads keys and revocations again; when the bus has (re)started */

@@ -5,7 +5,6 @@
 #include "expiry.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/conf.h"
@@ -14,12 +13,14 @@
 #include "bgworker/gateway/clients/auth.h"
 #include "bgworker/gateway/socketio/socket.h"
 #include "bgworker/gateway/clients/client.h"
+#include "bgworker/gateway/clients/dbclock.h"
 
 #define LOOK_MS 1000
 
 struct rt_expiry
 {
 	struct rt_auth *auth;
+	const struct rt_dbclock *clock;
 	const struct rt_clients *clients;
 	const struct rt_expiry_settings *settings;
 	struct rt_timer *timer;
@@ -34,7 +35,7 @@ rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c)
 static void
 look(struct rt_expiry *e)
 {
-	double now_s = (double) time(NULL);
+	double now_s = rt_dbclock_s(e->clock);
 	struct rt_client *c;
 	size_t pos = 0;
 
@@ -103,13 +104,14 @@ on_timer(void *arg)
 }
 
 struct rt_expiry *
-rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth, struct rt_commands *cs,
-			  const struct rt_expiry_settings *settings)
+rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth,
+			  const struct rt_dbclock *clock, struct rt_commands *cs, const struct rt_expiry_settings *settings)
 {
 	struct rt_expiry *e = rt_alloc(sizeof(*e));
 
 	e->clients = clients;
 	e->auth = auth;
+	e->clock = clock;
 	e->settings = settings;
 	e->timer = rt_timer_new(l, on_timer, e);
 	rt_timer_start(e->timer, LOOK_MS);

@@ -13,6 +13,7 @@ struct rt_auth;
 struct rt_clients;
 struct rt_commands;
 struct rt_conf;
+struct rt_dbclock;
 struct rt_expiry;
 struct rt_loop;
 
@@ -25,7 +26,8 @@ void rt_expiry_read_settings(struct rt_expiry_settings *s, struct rt_conf *c);
 
 /* All is lent.  Obeys rt:revoked, and watches auth. */
 struct rt_expiry *rt_expiry_new(struct rt_loop *l, const struct rt_clients *clients, struct rt_auth *auth,
-								struct rt_commands *commands, const struct rt_expiry_settings *settings);
+								const struct rt_dbclock *clock, struct rt_commands *commands,
+								const struct rt_expiry_settings *settings);
 void rt_expiry_free(struct rt_expiry *e); /* NULL is fine */
 
 #endif

@@ -35,6 +35,7 @@
 #include "bgworker/gateway/bus/self.h"
 #include "bgworker/gateway/clients/client.h"
 #include "bgworker/gateway/clients/counters.h"
+#include "bgworker/gateway/clients/dbclock.h"
 
 #define REPORT_EVERY_MS 1000
 #define ROOMS_MAX 1000       /* told of in one report: those with joined clients, no matter which */
@@ -49,6 +50,7 @@ struct rt_report
 	uint64_t seen_pos; /* 0: none since the last report */
 	uint64_t seen_at_us;
 	bool asking;
+	uint64_t asked_us; /* by rt_clock_us() */
 	bool starting;     /* what is asked is gateway_start */
 	bool known_before; /* it was, and was given up */
 };
@@ -164,7 +166,7 @@ rt_report_note_event(struct rt_report *rp, uint64_t pos)
 	if (rp->seen_pos != 0)
 		return;
 	rp->seen_pos = pos;
-	rp->seen_at_us = rt_clock_of_day_us();
+	rp->seen_at_us = rt_dbclock_us(rp->uses.clock);
 }
 
 static void
@@ -184,6 +186,7 @@ take_answer(struct rt_report *rp, json_t *answer)
 
 	if (answer == NULL)
 		return;
+	rt_dbclock_note(rp->uses.clock, answer, rp->asked_us);
 	json_decref(rp->answer);
 	rp->answer = answer;
 	if (delay_us >= 0)
@@ -293,6 +296,7 @@ tell(struct rt_report *rp, const char *fn)
 	write_seen(rp, &t);
 	rt_text_add(&t, "}");
 	rp->asking = true;
+	rp->asked_us = rt_clock_us();
 	rp->starting = strcmp(fn, "gateway_start") == 0;
 	rt_db_call(rp->uses.db, RT_DB_OWN, fn, NULL, t.data, t.len, on_told, rp);
 	rt_text_fini(&t);

@@ -12,6 +12,7 @@ struct rt_clients;
 struct rt_conf;
 struct rt_counters;
 struct rt_db;
+struct rt_dbclock;
 struct rt_gauges_uses;
 struct rt_host;
 struct rt_loop;
@@ -26,6 +27,7 @@ struct rt_report_uses
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
+	struct rt_dbclock *clock;
 	const struct rt_bus *bus;
 	const struct rt_self *self;
 	struct rt_network *network;

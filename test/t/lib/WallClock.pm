@@ -1,4 +1,4 @@
-# The time of day of a cluster's server, as a test sets it.
+# The time of day of a cluster's server, or of another program, as a test sets it.
 package WallClock;
 use strict;
 use warnings;
@@ -28,6 +28,13 @@ sub set
 	open($file, '+<:raw', $self->{file}) or die $!;
 	print $file pack('q', $seconds);
 	close $file;
+}
+
+# In front of a command, which has this clock then.
+sub with
+{
+	my ($self) = @_;
+	return ('env', "LD_PRELOAD=$self->{library}", "WALL_CLOCK=$self->{file}");
 }
 
 # With this clock from then on.
