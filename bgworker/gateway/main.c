@@ -494,6 +494,7 @@ make_delivery(struct gateway *g)
 		.settings = &g->settings.recovery,
 	});
 	g->dispatch = rt_dispatch_new(&(struct rt_dispatch_uses){
+		.loop = g->loop,
 		.sockets = rt_network_sockets(g->network),
 		.bus = g->bus,
 		.commands = g->commands,

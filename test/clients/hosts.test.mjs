@@ -15,7 +15,8 @@ import { promisify } from 'node:util';
 import { io } from 'socket.io-client';
 import { Cluster } from './lib/cluster.mjs';
 import { Gateway } from './lib/gateway.mjs';
-import { closeAll, connected, until } from './lib/client.mjs';
+import { askOk, closeAll, connect, connected, join, received, settled, until } from './lib/client.mjs';
+import { createMeeting } from './lib/meeting.mjs';
 import { freePort } from './lib/ports.mjs';
 
 const run = promisify(execFile);
@@ -91,6 +92,8 @@ function listening(port) {
     client.pipe(upstream).pipe(client);
   });
   server.numbers = new Set();
+  // Nothing more comes or goes, and nobody is told.
+  server.cut = () => { for (const socket of sockets) socket.unpipe().removeAllListeners('data').pause(); };
   server.stop = () => { server.close(); for (const socket of sockets) socket.destroy(); };
   return new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server)); });
 }
@@ -304,6 +307,65 @@ describe('two gateways on hosts of their own', () => {
       });
     }
   }
+
+  // Their gateways do not tell that it has ended.
+  test('gateways that are killed, stopped or cut off while their users type: it ends for the others, once', async () => {
+    const link = await listening(Number(cluster.env.PGPORT));
+    balancers.push(link);
+    const faults = {
+      killed: (gateway) => gateway.stop('SIGKILL'),
+      stopped: (gateway) => gateway.process.kill('SIGSTOP'),
+      cut: () => link.cut(),
+    };
+    const names = Object.keys(faults);
+    const gateways = {};
+    try {
+      const [watcherToken, ...tokens] = await cluster.users('watcher', ...names);
+      const place = await cluster.room('typing', 'watcher', ...names);
+      const meetingId = await createMeeting({ rest: cluster.rest.bind({ url: `http://127.0.0.1:${one.port}` }) }, watcherToken);
+      const enter = async (gateway, userToken) => {
+        const client = await connect({ url: `http://127.0.0.1:${gateway.port}` }, userToken);
+        await join(client, place);
+        await askOk(client, 'join-meeting', { meetingId });
+        return client;
+      };
+      const watcher = await enter(one, watcherToken);
+      const typists = {};
+      for (const [i, name] of names.entries()) {
+        const port = name === 'cut' ? link.address().port : cluster.env.PGPORT;
+        gateways[name] = await Gateway.start(cluster, folder, name, { conninfo: `host=127.0.0.1 port=${port} dbname=rt user=gw password=pw` });
+        typists[name] = await enter(gateways[name], tokens[i]);
+      }
+      const told = (name) => [
+        received(watcher, 'chat-user-typing', ({ userId }) => userId === name).map(({ isTyping }) => isTyping),
+        received(watcher, 'user-typing', ({ userId }) => userId === name).map(({ typing }) => typing),
+      ];
+      for (const [name, begin] of Object.entries(faults)) {
+        typists[name].emit('chat-typing', { roomId: place, isTyping: true });
+        typists[name].emit('typing', { meetingId, typing: true });
+        await until(() => told(name).every((all) => all.includes(true)), `${name} types`);
+        await begin(gateways[name]);
+      }
+      for (const name of names) {
+        await until(() => told(name).every((all) => !all.at(-1)), `it ends: ${name}`);
+      }
+      const [last] = received(watcher, 'chat-user-typing', ({ userId }) => userId === 'killed').slice(-1);
+      assert.equal(last.roomId, place);
+      assert.equal(last.userName, 'Killed');
+      assert.ok(Math.abs(new Date(last.timestamp) - Date.now()) < 600_000, last.timestamp);
+      gateways.stopped.process.kill('SIGCONT');
+      await join(typists.stopped, place);
+      await settled(cluster, watcher);
+      for (const name of names) {
+        for (const all of told(name)) assert.deepEqual(all, all.map((_, i) => i % 2 === 0), `${name} is told of in turn`);
+      }
+    } finally {
+      for (const name of names) {
+        gateways[name]?.process.kill('SIGCONT');
+        await gateways[name]?.stop('SIGKILL');
+      }
+    }
+  });
 
   test('a gateway that ends: its clients go on at the other one', async () => {
     const url = await balance(roundRobin, one.port, two.port);

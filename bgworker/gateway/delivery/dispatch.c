@@ -23,11 +23,15 @@
 #include "bgworker/gateway/socketio/socket.h"
 #include "presence.h"
 #include "route.h"
+#include "typists.h"
 
 struct rt_dispatch
 {
 	struct rt_dispatch_uses uses;
+	struct rt_typists *typists;
 };
+
+static void on_typed(void *arg, const struct rt_route *r, const struct rt_notice *n);
 
 struct rt_dispatch *
 rt_dispatch_new(const struct rt_dispatch_uses *uses)
@@ -35,12 +39,16 @@ rt_dispatch_new(const struct rt_dispatch_uses *uses)
 	struct rt_dispatch *d = rt_alloc(sizeof(*d));
 
 	d->uses = *uses;
+	d->typists = rt_typists_new(uses->loop, on_typed, d);
 	return d;
 }
 
 void
 rt_dispatch_free(struct rt_dispatch *d)
 {
+	if (d == NULL)
+		return;
+	rt_typists_free(d->typists);
 	free(d);
 }
 
@@ -249,6 +257,13 @@ send_event(struct rt_dispatch *d, const struct rt_route *r, const struct rt_noti
 	rt_frame_unref(f);
 }
 
+/* Somebody types no longer, though no gateway has told it. */
+static void
+on_typed(void *arg, const struct rt_route *r, const struct rt_notice *n)
+{
+	send_event(arg, r, n);
+}
+
 void
 rt_dispatch_event(struct rt_dispatch *d, const struct rt_notice *n)
 {
@@ -257,7 +272,7 @@ rt_dispatch_event(struct rt_dispatch *d, const struct rt_notice *n)
 	rt_route_parse(&r, n->route.text, n->route.len);
 	if (r.kind == RT_ROUTE_GATEWAY)
 		rt_commands_run(d->uses.commands, n, rt_json_str(r.json, "to"));
-	else if (r.kind != RT_ROUTE_NONE)
+	else if (r.kind != RT_ROUTE_NONE && rt_typists_note(d->typists, &r, n))
 		send_event(d, &r, n);
 	rt_route_fini(&r);
 }

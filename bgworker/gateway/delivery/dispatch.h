@@ -6,6 +6,7 @@ struct rt_bus;
 struct rt_commands;
 struct rt_dispatch;
 struct rt_joins;
+struct rt_loop;
 struct rt_meetings;
 struct rt_notice;
 struct rt_presence;
@@ -17,6 +18,7 @@ struct rt_users;
 /* What it uses; all is lent, and must live as long. */
 struct rt_dispatch_uses
 {
+	struct rt_loop *loop;
 	struct rt_sockets *sockets;
 	const struct rt_bus *bus;
 	struct rt_commands *commands;
