@@ -174,6 +174,9 @@ async function runSeed(seed) {
     if (programs !== 4) history.fault(`${programs} of 4 programs on other hosts are known to the new server`);
     database.drop();
     return judge(history, { name, begun, promotion, lost, phantoms });
+  } catch (error) {
+    history.fault(error.stack);
+    return { faults: history.faults, figures: name, log: history.log, counts: history.counts };
   } finally {
     history.close();
     await Promise.all(writing);
@@ -206,7 +209,12 @@ function judge(history, { name, begun, promotion, lost, phantoms }) {
   return { faults: history.faults, figures: figures.join(', '), log: history.log, counts: history.counts };
 }
 
+// The end of a long log matters most; the fault is near its beginning.
+const ENDS = [15, 45];
+const shorten = (log) => log.length <= ENDS[0] + ENDS[1] ? log : [...log.slice(0, ENDS[0]), '…', ...log.slice(-ENDS[1])];
+
 let failed = 0;
+const reasons = [];
 for (let seed = first; seed < first + seeds; seed++) {
   const { faults: found, figures, log, counts } = await runSeed(seed).catch((error) => ({ faults: [error.stack], figures: '', log: [], counts: {} }));
   const isOk = found.length === 0;
@@ -214,8 +222,10 @@ for (let seed = first; seed < first + seeds; seed++) {
   console.log(`${isOk ? 'ok' : 'not ok'} ${seed} - ${figures}`);
   if (!isOk) {
     for (const text of found.slice(0, 10)) console.log(`    ${text}`);
-    console.log(`    ${JSON.stringify(counts)}\n${log.slice(0, 40).map((line) => `    # ${line}`).join('\n')}`);
+    console.log(`    ${JSON.stringify(counts)}\n${shorten(log).map((line) => `    # ${line}`).join('\n')}`);
+    reasons.push(`seed ${seed} failed: ${found.slice(0, 3).map((text) => text.split('\n')[0]).join('; ')}${found.length > 3 ? `, and ${found.length - 3} more` : ''}`);
   }
 }
+for (const reason of reasons) console.log(reason);
 console.log(`${seeds - failed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
