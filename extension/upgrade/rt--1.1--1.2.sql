@@ -10156,6 +10156,10 @@ BEGIN
 		END IF;
 		PERFORM pg_sleep(0.001);
 	END LOOP;
+	-- Promoted meanwhile, it may never get to that position.
+	IF NOT pg_is_in_recovery() AND rt_private.lineage() IS DISTINCT FROM req -> 'at' ->> 'lineage' THEN
+		RAISE EXCEPTION 'it has been promoted' USING ERRCODE = 'RT503';
+	END IF;
 	EXECUTE format('SELECT rt_api.%I($1, $2)', fn) INTO result USING actor, req -> 'req';
 	RETURN result;
 END

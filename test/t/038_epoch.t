@@ -40,6 +40,15 @@ sub write_message
 	return $seq;
 }
 
+# Result: a function that gives what it said when it has ended.
+sub start_reading
+{
+	my ($server, $statement) = @_;
+	open(my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', 'psql', '-XAtq', '-h', $server->host, '-p', $server->port, '-U', 'postgres', '-d', 'rt', '-c', $statement) or die $!;
+	wait_for(sub { $server->sql(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %replica_read%'}) > 0 });
+	return sub { my $text = join('', <$out>); close $out; return $text };
+}
+
 # ---- restarts ------------------------------------------------------------------------
 
 my $epoch = $primary->sql('SELECT rt.epoch()');
@@ -93,8 +102,26 @@ is($recovered->{pos}, $kept_pos, 'from where it was');
 my @twins = map { RtStandby->new($standby) } 1 .. 2;
 my $lsn = $standby->sql('SELECT pg_current_wal_flush_lsn()');
 wait_for(sub { $_->sql("SELECT pg_last_wal_replay_lsn() >= '$lsn'") eq 't' }) for @twins;
+
+# Reads that wait for a position when the standby is promoted: it may never get there, so it must not answer.
+my $lineage = $twins[0]->sql('SELECT rt_private.lineage()');
+my $reading = "DO \$\$ BEGIN
+	LOOP
+		BEGIN
+			PERFORM rt_api.replica_read('ann', '{\"fn\": \"rooms_list\", \"req\": {}, \"at\": {\"lsn\": \"FFFFFFFF/0\", \"lineage\": \"$lineage\"}}');
+			RAISE NOTICE 'answered';
+			RETURN;
+		EXCEPTION WHEN SQLSTATE 'RT503' THEN
+			IF NOT pg_is_in_recovery() THEN
+				RETURN;
+			END IF;
+		END;
+	END LOOP; END \$\$";
+my @reads = map { start_reading($twins[0], $reading) } 1 .. 4;
+
 $standby->stop;
 $_->promote for @twins;
+is($_->(), '', 'a read that waits at a standby is not answered when that is promoted') for @reads;
 my @epochs = map { my $twin = $_; wait_for(sub { $twin->http('GET', '/readyz')->{status} == 200 }); $twin->sql('SELECT rt.epoch()') } @twins;
 isnt($epochs[0], $epochs[1], 'two servers promoted at the same point have different epochs');
 isnt($_, $new, 'and neither the one of before') for @epochs;
