@@ -167,6 +167,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION rt_private.after_jump(timestamptz, interval) IS 'converts a time from before a clock jump';
 
+-- At the start of a server that was behind: set back while it was down, or promoted, with another clock than the primary's.  What
+-- lies in the future would last until then, and one who has gone stay online.
+CREATE FUNCTION rt_private.forget_future() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	now_at timestamptz := clock_timestamp();
+BEGIN
+	UPDATE rt_private.gateways AS g SET reported_at = now_at WHERE g.reported_at > now_at;
+	UPDATE rt_private.connections AS c SET connected_at = now_at WHERE c.connected_at > now_at;
+	UPDATE rt_private.sessions AS s SET ended_at = now_at WHERE s.ended_at > now_at;
+	UPDATE rt_private.media_workers AS w SET heartbeat_at = now_at WHERE w.heartbeat_at > now_at;
+	IF NOT rt_private.is_foreign('rt.presence') THEN
+		UPDATE rt.presence AS p SET last_seen = now_at WHERE p.last_seen > now_at;
+	END IF;
+	IF NOT rt_private.is_foreign('rt.meeting_participants') THEN
+		UPDATE rt.meeting_participants AS p SET disconnected_at = now_at WHERE p.left_at IS NULL AND p.disconnected_at > now_at;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION rt_private.forget_future() IS 'moves deadlines from before a server''s start that lie in the future';
+
 CREATE FUNCTION rt_private.follow_clock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -182,7 +203,10 @@ BEGIN
 	INSERT INTO rt_private.clock AS c VALUES (seen.*)
 	ON CONFLICT (one) DO UPDATE SET server_start = excluded.server_start, ahead = excluded.ahead, seen_at = excluded.seen_at
 	WHERE c.server_start <> excluded.server_start OR abs(c.ahead - excluded.ahead) >= 1;
-	IF NOT FOUND OR was.server_start IS DISTINCT FROM seen.server_start THEN
+	IF NOT FOUND THEN
+		RETURN;
+	ELSIF was.server_start IS DISTINCT FROM seen.server_start THEN
+		PERFORM rt_private.forget_future();
 		RETURN;
 	END IF;
 	jump := make_interval(secs => seen.ahead - was.ahead);
@@ -190,8 +214,10 @@ BEGIN
 	UPDATE rt_private.media_workers AS w SET heartbeat_at = rt_private.after_jump(w.heartbeat_at, jump);
 	UPDATE rt_private.media_routers AS r SET former_until = rt_private.after_jump(r.former_until, jump) WHERE r.former IS NOT NULL;
 	UPDATE rt_private.sessions AS s SET ended_at = rt_private.after_jump(s.ended_at, jump) WHERE s.ended_at IS NOT NULL;
-	UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
-	WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+	IF NOT rt_private.is_foreign('rt.meeting_participants') THEN
+		UPDATE rt.meeting_participants AS p SET disconnected_at = rt_private.after_jump(p.disconnected_at, jump)
+		WHERE p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION rt_private.follow_clock() IS 'moves deadlines after the system clock was set; called before each check of a deadline';

@@ -1,4 +1,5 @@
-# A gateway on a host whose clock is wrong: tokens live by the database's clock, also when the host's is set while it serves.
+# Hosts whose clocks differ.  A gateway's: tokens live by the database's clock, also when the host's is set while it serves.  A standby's:
+# who has gone when it is promoted is not there until its clock has caught up.
 use strict;
 use warnings;
 
@@ -9,6 +10,7 @@ use Test::More;
 
 use lib dirname(__FILE__) . '/lib';
 use HostProgram;
+use RtStandby;
 use RtTest;
 use WallClock;
 
@@ -62,5 +64,23 @@ $clock->set(0);
 warns(qr/clock: this host's clock agrees with the database's again/, 'it is right');
 tokens_live('right');
 is($gateway->end('TERM'), 0, 'it ends');
+
+# ---- a standby whose clock is an hour behind the primary's ------------------------------------
+
+$clock->set($HOUR);
+$clock->restart_server;
+$cluster->sql(q{SELECT rt.create_meeting('Talk', 'ann', access => 'anyone')});
+$cluster->sql(q{SELECT rt_api.connect(NULL, '{"requests": [{"user": "ann", "sid": "s1", "serial": 1, "peer": "", "transport": "websocket",
+	"gateway": "gone", "recoverable": true}]}')});
+$cluster->sql(q{SELECT rt_api.meeting_join('ann', '{"meetingId": "1", "sid": "s1", "gateway": "gone"}')});
+$cluster->sql(q{SELECT rt_api.meeting_disconnected('ann', '{"sid": "s1", "gateway": "gone"}')});
+$cluster->sql(q{SELECT rt_api.disconnect(NULL, '{"gateway": "gone", "connections": [{"user": "ann", "sid": "s1", "serial": 1, "recoverable": true}]}')});
+my $there = q{SELECT (SELECT count(*) FROM rt.presence WHERE status <> 'offline') || ' ' || (SELECT count(*) FROM rt.meeting_participants WHERE left_at IS NULL)};
+is($cluster->sql($there), '1 1', 'a user is there, and in a meeting');
+my $standby = RtStandby->new($cluster, settings => { 'rt.gateway_workers' => 1, 'rt.meeting_grace' => '3s' });
+$standby->catch_up;
+$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-m', 'immediate', '-w', 'stop');
+$standby->promote;
+wait_until(sub { $standby->sql($there) eq '0 0' }, 'not at the new server, whose clock is an hour behind') or diag($standby->sql($there));
 
 done_testing();

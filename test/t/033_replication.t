@@ -92,6 +92,10 @@ like($subscriber->sql(q{SELECT rt_api.connect(NULL, '{"requests":[{"user":"ann",
 	qr/"ok" ?: true/, 'clients connect');
 is($subscriber->sql(q{SELECT status FROM rt.presence WHERE user_id = 'ann'}), 'online', 'and are present there');
 
+# As if the system's clock had been set: meetings are the publisher's.
+$subscriber->sql('UPDATE rt_private.clock SET ahead = ahead + 100');
+$subscriber->poll_sql('SELECT abs(ahead - rt_private.clock_offset()) < 1 FROM rt_private.clock', 't', 'gateways of the subscriber follow its clock');
+
 # ---- triggers that are always enabled ------------------------------------------------------
 
 $subscriber->sql(q{DO $$ DECLARE t record; BEGIN
