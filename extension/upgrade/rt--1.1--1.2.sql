@@ -4666,6 +4666,9 @@ COMMENT ON TRIGGER participants_promoted ON rt.meeting_participants IS 'tells a 
 CREATE FUNCTION rt_private.lobby_disconnected() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF rt_private.is_foreign('rt.meeting_waiting') THEN
+		RETURN NULL; -- their gateways are the writer's
+	END IF;
 	DELETE FROM rt.meeting_waiting AS w USING gone
 	WHERE w.socket_id = gone.sid AND w.status = 'waiting';
 	RETURN NULL;

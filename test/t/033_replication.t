@@ -91,6 +91,8 @@ like($refused->{content}, qr/\Q$place\E/, 'and says where the writer is');
 like($subscriber->sql(q{SELECT rt_api.connect(NULL, '{"requests":[{"user":"ann","sid":"s","serial":1,"gateway":"g","peer":"","transport":"websocket"}]}')}),
 	qr/"ok" ?: true/, 'clients connect');
 is($subscriber->sql(q{SELECT status FROM rt.presence WHERE user_id = 'ann'}), 'online', 'and are present there');
+like($subscriber->sql(q{SELECT rt_api.disconnect(NULL, '{"gateway":"g","connections":[{"user":"ann","sid":"s","serial":1,"recoverable":false}]}')}),
+	qr/\{\}/, 'and disconnect');
 
 # As if the system's clock had been set: meetings are the publisher's.
 $subscriber->sql('UPDATE rt_private.clock SET ahead = ahead + 100');
