@@ -120,6 +120,23 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_check_room(bigint, integer, text) IS 'refuses what exceeds a participant''s limit';
 
+-- What goes to the worker as the client wrote it.  The worker reads whole numbers of 64 bits: one that is larger would spoil
+-- all requests that are handed out with it.
+CREATE FUNCTION rt_private.media_object(req jsonb, key text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	value jsonb := rt_private.req_object(req, key);
+BEGIN
+	IF pg_column_size(value) > 100000 THEN
+		RAISE EXCEPTION '% is too long', key USING ERRCODE = 'RT400';
+	ELSIF value @? 'strict $.** ? (@ > 9007199254740992 || @ < -9007199254740992)' THEN
+		RAISE EXCEPTION '% has a number that is out of range', key USING ERRCODE = 'RT400';
+	END IF;
+	RETURN value;
+END
+$$;
+COMMENT ON FUNCTION rt_private.media_object(jsonb, text) IS 'reads an object that a media worker can read, too';
+
 CREATE FUNCTION rt_private.media_ask_create_transport(actor text, req jsonb) RETURNS rt_private.media_requests
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -151,7 +168,7 @@ BEGIN
 	END IF;
 	RETURN rt_private.media_row('connect-transport', t.worker, t.meeting_id, t.participant_id, t.id,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id,
-			'dtlsParameters', rt_private.req_object(req, 'dtlsParameters')));
+			'dtlsParameters', rt_private.media_object(req, 'dtlsParameters')));
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_ask_connect_transport(text, jsonb) IS 'connect-transport';
@@ -200,7 +217,7 @@ BEGIN
 	RETURN rt_private.media_row('produce', t.worker, t.meeting_id, t.participant_id, producer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'producerId', producer, 'kind', kind,
 			'source', rt_private.media_source(req, kind),
-			'rtpParameters', rt_private.req_object(req, 'rtpParameters'),
+			'rtpParameters', rt_private.media_object(req, 'rtpParameters'),
 			'paused', rt_private.req_bool(req, 'paused', false),
 			'muted', CASE kind WHEN 'audio' THEN p.audio_muted ELSE p.video_muted END));
 END
@@ -254,7 +271,7 @@ BEGIN
 		(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.transport_id = t.id), 2000, 'consumers');
 	RETURN rt_private.media_row('consume', t.worker, t.meeting_id, t.participant_id, consumer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'consumerId', consumer, 'producerId', d.id,
-			'rtpCapabilities', rt_private.req_object(req, 'rtpCapabilities')));
+			'rtpCapabilities', rt_private.media_object(req, 'rtpCapabilities')));
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_ask_consume(text, jsonb) IS 'consume';

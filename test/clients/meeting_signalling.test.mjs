@@ -277,6 +277,35 @@ describe('refusals', () => {
       await askError(bob.client, 'bad_request', 'connect-transport', { transportId: bob.recv.id, dtlsParameters });
   });
 
+  // Short requests travel in a notification; long ones are fetched, together with those of others.
+  test('numbers that are too large for the media worker are refused, and spoil no other request', async () => {
+    const { meetingId, alice, bob } = await pair();
+    const codec = { mimeType: 'video/VP8', payloadType: 96, clockRate: 90000, rtcpFeedback: [], parameters: {} };
+    const good = { mid: '0', codecs: [codec], headerExtensions: [], encodings: [{ ssrc: 1111 }], rtcp: {} };
+    const wrong = [2 ** 53 + 2, -1e20, 1e300].flatMap((number) => [
+      { ...good, encodings: [{ ssrc: number }] },
+      { ...good, codecs: [{ ...codec, parameters: { x: number } }], msid: 'x'.repeat(7000) },
+      { ...good, unknown: [[{ deep: [number] }]] },
+    ]);
+    const produce = (rtpParameters) =>
+      ask(alice.client, 'produce', { meetingId, transportId: alice.send.id, kind: 'video', rtpParameters });
+    const asked = [
+      ...wrong.map(produce),
+      ask(bob.client, 'connect-transport', { transportId: bob.recv.id,
+        dtlsParameters: { role: 'client', fingerprints: [{ algorithm: 'sha-256', value: 1e20 }] } }),
+      ask(bob.client, 'consume', { meetingId, transportId: bob.recv.id, producerParticipantId: alice.client.participantId,
+        kind: 'video', rtpCapabilities: { codecs: [{ ...codec, kind: 'video', preferredPayloadType: 1e19 }] } }),
+    ];
+    const others = Array.from({ length: 5 }, () => ask(bob.client, 'get-stats', { transportId: bob.send.id }));
+    for (const reply of await Promise.all(asked.slice(0, -1))) assert.equal(reply.error?.code, 'bad_request', JSON.stringify(reply));
+    assert.notEqual((await asked.at(-1)).error?.code, 'unavailable');
+    for (const reply of await Promise.all(others)) assert.equal(reply.success, true, JSON.stringify(reply));
+    for (const huge of [{ ...good, msid: 'x'.repeat(300_000) },
+      { ...good, headerExtensions: Array.from({ length: 10_000 }, (_, i) => ({ uri: `urn:x:${i}`, id: i % 14 + 1 })) }])
+      assert.equal((await produce(huge)).error?.code, 'bad_request');
+    assert.equal((await produce({ ...good, codecs: [{ ...codec, parameters: { x: 2 ** 53, y: 0.5, z: -1 } }] })).success, true);
+  });
+
   test('a transport is connected once', async () => {
     const { alice } = await pair();
     await alice.produce('audio');
