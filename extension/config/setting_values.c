@@ -52,6 +52,7 @@ int rt_max_connections_per_user;
 int rt_max_meetings_per_user;
 int rt_max_transports_per_user;
 int rt_max_producers_per_user;
+int rt_max_consumers_per_user;
 int rt_max_rooms_per_connection;
 int rt_presence_room_limit;
 int rt_db_connections;

@@ -84,6 +84,7 @@ extern int rt_max_connections_per_user;
 extern int rt_max_meetings_per_user;
 extern int rt_max_transports_per_user;
 extern int rt_max_producers_per_user;
+extern int rt_max_consumers_per_user;
 extern int rt_max_rooms_per_connection;
 extern int rt_presence_room_limit;
 extern int rt_db_connections;

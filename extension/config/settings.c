@@ -169,6 +169,8 @@ static const struct int_setting int_settings[] = {
 	 "Sets the maximum number of media transports per user, across all meetings.", NULL},
 	{"rt.max_producers_per_user", &rt_max_producers_per_user, 64, 1, 1000000, PGC_SIGHUP, 0, NOT_TOLD,
 	 "Sets the maximum number of media streams that a user may send, across all meetings.", NULL},
+	{"rt.max_consumers_per_user", &rt_max_consumers_per_user, 4000, 1, 1000000, PGC_SIGHUP, 0, NOT_TOLD,
+	 "Sets the maximum number of media streams that a user may receive, across all meetings.", NULL},
 	{"rt.presence_room_limit", &rt_presence_room_limit, 1000, 0, 1000000, PGC_SIGHUP, 0, NOT_TOLD,
 	 "Sets the largest number of members of a room that tells them each other's status.",
 	 "Larger rooms tell how many members are online, with chat-room-presence. 0: all rooms do."},

@@ -1,4 +1,4 @@
--- What one user may have of meetings, transports and producers, in all meetings together.
+-- What one user may have of meetings, transports, producers and consumers, in all meetings together.
 --
 -- Each count is made with the user's row locked, so that of two requests at once the second one sees the first.  Where the meeting is
 -- locked too, it is locked first.
@@ -6,9 +6,9 @@
 -- A session that has not loaded the library yet, as happens without preloading, does not know the settings.
 CREATE FUNCTION rt_private.quota(what text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(current_setting(format('rt.max_%s_per_user', what), true)::integer, CASE what WHEN 'meetings' THEN 100 ELSE 64 END)
+	SELECT coalesce(current_setting(format('rt.max_%s_per_user', what), true)::integer, CASE what WHEN 'meetings' THEN 100 WHEN 'consumers' THEN 4000 ELSE 64 END)
 $$;
-COMMENT ON FUNCTION rt_private.quota(text) IS 'how many meetings, transports or producers one user may have';
+COMMENT ON FUNCTION rt_private.quota(text) IS 'how many meetings, transports, producers or consumers one user may have';
 
 CREATE FUNCTION rt_private.lock_user(user_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -79,3 +79,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.check_producers(text) IS 'refuses more producers than rt.max_producers_per_user';
+
+-- A large meeting has many: two requests of one user at once may not see each other, rather than wait.
+CREATE FUNCTION rt_private.check_consumers(actor text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	held bigint;
+BEGIN
+	WITH here AS (SELECT p.id FROM rt.meeting_participants AS p WHERE p.user_id = actor AND p.left_at IS NULL)
+	SELECT (SELECT count(*) FROM here JOIN rt_private.media_transports AS t ON t.participant_id = here.id
+			JOIN rt_private.media_routers AS r ON r.id = t.router_id
+			JOIN rt_private.media_consumers AS c ON c.transport_id = t.id)
+		+ (SELECT count(*) FROM here JOIN rt_private.media_requests AS q ON q.participant_id = here.id
+			WHERE q.op = 'consume' AND q.answer IS NULL) INTO held;
+	PERFORM rt_private.check_quota(held, 'consumers');
+END
+$$;
+COMMENT ON FUNCTION rt_private.check_consumers(text) IS 'refuses more consumers than rt.max_consumers_per_user';

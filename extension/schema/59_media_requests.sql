@@ -269,6 +269,7 @@ BEGIN
 	d := rt_private.media_find_producer(p.meeting_id, t.worker, req);
 	PERFORM rt_private.media_check_room(
 		(SELECT count(*) FROM rt_private.media_consumers AS c WHERE c.transport_id = t.id), 2000, 'consumers');
+	PERFORM rt_private.check_consumers(actor);
 	RETURN rt_private.media_row('consume', t.worker, t.meeting_id, t.participant_id, consumer,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id, 'consumerId', consumer, 'producerId', d.id,
 			'rtpCapabilities', rt_private.media_object(req, 'rtpCapabilities')));

@@ -1,4 +1,4 @@
-// What one user may have of meetings, transports and producers in all.
+// What one user may have of meetings, transports, producers and consumers in all.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ask, askOk, closeAll } from './lib/client.mjs';
@@ -10,8 +10,9 @@ let users;
 before(async () => {
   cluster = await Cluster.start({
     'rt.max_meetings_per_user': '4', 'rt.max_transports_per_user': '5', 'rt.max_producers_per_user': '3',
+    'rt.max_consumers_per_user': '3',
   });
-  users = await cluster.users('ann', 'ben', 'cat');
+  users = await cluster.users('ann', 'ben', 'cat', 'dan', 'eve');
 });
 after(async () => { await cluster?.stop(); });
 
@@ -82,5 +83,27 @@ describe('quotas of a user', () => {
     await askOk(owner, 'close-producer', { producerId });
     assert.equal((await produce(calls[0], 2001)).success, true);
     assert.equal((await produce(calls[1], 2002)).error.code, 'rate_limited');
+  });
+
+  test('consumers, over meetings and devices', async () => {
+    const meetings = [await createMeeting(cluster, users[3]), await createMeeting(cluster, users[3])];
+    const senders = await Promise.all(meetings.map(async (id) => {
+      const it = await new Call(await enter(cluster, users[3], id)).load();
+      await it.open('send');
+      return it.produce('audio');
+    }));
+    const devices = await Promise.all([0, 1, 1].map(async (i) => {
+      const it = await new Call(await enter(cluster, users[4], meetings[i])).load();
+      await it.open('recv');
+      return { it, producerId: senders[i].id };
+    }));
+    const consume = ({ it, producerId }) => ask(it.client, 'consume', {
+      meetingId: it.meetingId, transportId: it.recv.id, producerId, rtpCapabilities: it.device.rtpCapabilities });
+    const replies = [];
+    for (const device of [...devices, ...devices]) replies.push(await consume(device));
+    assert.deepEqual(replies.map((r) => r.error?.code), [undefined, undefined, undefined, 'rate_limited', 'rate_limited', 'rate_limited']);
+    await askOk(devices[1].it.client, 'close-consumer', { consumerId: replies[1].consumerId });
+    assert.equal((await consume(devices[0])).success, true);
+    assert.equal((await consume(devices[2])).error?.code, 'rate_limited');
   });
 });
