@@ -109,6 +109,12 @@ rt_port_forget(struct rt_port *p, struct rt_outlet *o)
 	(void) p, (void) o;
 }
 
+void
+rt_port_hang_up(struct rt_port *p, const struct rt_tuple *to)
+{
+	(void) p, (void) to;
+}
+
 const struct rt_port_stats *
 rt_port_totals(const struct rt_port *p)
 {

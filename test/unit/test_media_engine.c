@@ -1403,6 +1403,111 @@ test_moving(struct peer *a, struct peer *b)
 	close(old);
 }
 
+/* Peers choose their SSRCs as they like, each for its own transport. */
+static void
+test_same_ssrc(struct peer *b)
+{
+	struct rt_consumer_params params = consumer_params();
+	struct rt_producer *producers[2];
+	struct peer *senders[2];
+	int before = b->n;
+
+	for (int i = 0; i < 2; i++)
+	{
+		senders[i] = new_peer(2 + i, true);
+		ok(join(senders[i]), "sender %d", i + 1);
+		producers[i] = produce(senders[i], 1);
+		params.ssrc = ssrc_out + 20 + 2u * (uint32_t) i;
+		params.rtx_ssrc = params.ssrc + 1;
+		rt_consumer_pause(consume_as(b, producers[i], i ? "same" : "one", params), false);
+	}
+	ok(produce(senders[0], 1) == NULL, "an SSRC that is in use on the transport is refused");
+	for (int i = 0; i < 2; i++)
+	{
+		send_frame(senders[i], 0, 700, true, 0, (uint8_t) (50 + i));
+		ok(UNTIL(b->n == before + 1 + i) && b->got[before + i].ssrc == ssrc_out + 20 + 2u * (uint32_t) i &&
+			   b->got[before + i].mark == 50 + i,
+		   "on another transport it is that peer's: %d", i + 1);
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		rt_endpoint_close(rt_engine_endpoint(engine, senders[i]->id));
+		free_peer(2 + i);
+	}
+}
+
+/* A peer whose packets bear another one's address: here by the other one's socket. */
+static void
+test_forged_address(struct peer *a, struct peer *b)
+{
+	struct peer *thief = new_peer(2, false), forged = {.fd = b->fd};
+	uint64_t bad = total(RT_HUB_BAD_STUN);
+	struct rt_webrtc_transport_stats s;
+	int before = b->n;
+
+	strcpy(forged.ufrag, thief->ufrag);
+	strcpy(forged.pwd, thief->pwd);
+	check(b, true);
+	check(&forged, true);
+	ok(UNTIL(total(RT_HUB_BAD_STUN) == bad + 1), "a check under an address that is another peer's is refused");
+	rt_webrtc_transport_read_stats(transport_of(thief), &s);
+	send_frame(a, 0, 301, false, 0, 12);
+	ok(UNTIL(b->n == before + 1) && s.tuples == 0, "whose call goes on");
+	rt_endpoint_close(rt_engine_endpoint(engine, thief->id));
+	free_peer(2);
+}
+
+static int
+dial_tcp(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *) &to, sizeof(to)) == 0 ? fd : -1;
+}
+
+/* RFC 4571 section 2. */
+static void
+check_tcp(const struct peer *p, int fd)
+{
+	struct stun_request r;
+	char username[64];
+	uint8_t head[2];
+
+	snprintf(username, sizeof(username), "%.31s:them", p->ufrag);
+	stun_check(&r, username);
+	stun_integrity(&r, p->pwd);
+	stun_fingerprint(&r);
+	rt_bytes_put16(head, (uint16_t) r.len);
+	(void) !write(fd, head, 2);
+	(void) !write(fd, r.data, r.len);
+}
+
+/* A peer has as many connections as it has addresses: what it opens beyond that is at the cost of its own. */
+static void
+test_connections(void)
+{
+	const struct rt_port_stats *stats = rt_port_totals(rt_hub_port(rt_engine_hub(engine)));
+	struct peer *p = new_peer(2, false);
+	int fds[40];
+	char c;
+
+	for (int i = 0; i < 40; i++)
+	{
+		fds[i] = dial_tcp();
+		check_tcp(p, fds[i]);
+		ok(i % 10 || UNTIL(recv(fds[i], &c, 1, MSG_DONTWAIT) == 1), "connection %d of a peer is answered", i + 1);
+	}
+	ok(UNTIL(stats->tcp_connections == 8), "of 40 connections of a peer 8 stay: %d", (int) stats->tcp_connections);
+	ok(recv(fds[39], &c, 1, MSG_DONTWAIT) != 0, "the newest among them");
+	rt_endpoint_close(rt_engine_endpoint(engine, p->id));
+	ok(UNTIL(stats->tcp_connections == 0), "and none when its transport is closed");
+	for (int i = 0; i < 40; i++)
+		close(fds[i]);
+	free_peer(2);
+}
+
 static void
 test_strangers(struct peer *a, struct peer *b)
 {
@@ -1432,12 +1537,12 @@ test_strangers(struct peer *a, struct peer *b)
 	ok(total(RT_HUB_BAD_STUN) >= bad + 4000 && total(RT_HUB_STRAY) > stray + 4000,
 	   "12,000 packets of a stranger are counted");
 	ok(s.tuples == 2, "and none has made its address known");
-	send_frame(a, 0, 301, false, 0, 10);
+	send_frame(a, 0, 302, false, 0, 10);
 	ok(UNTIL(b->n == before + 1), "the call goes on");
 	for (int i = 0; i < 4000; i++)
 		(void) !send(a->fd, a->sent, a->sent_len, 0);
 	settle();
-	send_frame(a, 0, 302, false, 0, 11);
+	send_frame(a, 0, 303, false, 0, 11);
 	ok(UNTIL(b->n == before + 2) && b->got[b->n - 1].mark == 11, "4,000 replays change nothing");
 	rt_dtls_free(stranger.dtls);
 	close(stranger.fd);
@@ -1626,6 +1731,9 @@ main(void)
 	test_simulcast(a, b, consumer);
 	rt_consumer_prefer(consumer, 0, 1);
 	test_moving(a, b);
+	test_same_ssrc(b);
+	test_forged_address(a, b);
+	test_connections();
 	test_strangers(a, b);
 	test_wrong_certificate();
 	test_early_handshake();

@@ -162,7 +162,37 @@ test_refusals(void)
 	stun_check(&r, "evtj:h6vY");
 	r.data[1] = 0x11; /* indication */
 	ok(send_request(&r, RT_AGAIN) == -1, "an indication is not answered");
-	ok(answer_len <= r.len + 100, "no answer is much longer than its question");
+}
+
+/* The address may be forged: who is there gets no more than was sent to us. */
+static void
+test_reflection(void)
+{
+	static const size_t names[] = {0, 1, 9, 40, 400};
+	struct stun_request r;
+	uint8_t name[400];
+	int longer = 0, answered = 0;
+
+	memset(name, 'x', sizeof(name));
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		for (int kind = 0; kind < 8; kind++)
+		{
+			stun_begin(&r);
+			if (names[i])
+				stun_add(&r, 0x0006, name, names[i]);
+			for (int unknown = 0; kind & 1 && unknown < 5; unknown++)
+				stun_add(&r, (uint16_t) (0x7ab0 + unknown), NULL, 0);
+			if (kind & 2)
+				stun_integrity(&r, "another password");
+			if (kind & 4)
+				stun_fingerprint(&r);
+			else
+				stun_set_length(&r, r.len - 20);
+			ask(r.data, r.len, RT_BAD_INPUT);
+			longer += answer_len > r.len;
+			answered += answer_len > 0;
+		}
+	ok(longer == 0 && answered > 0, "no refusal is longer than its question: %d of %d", longer, answered);
 }
 
 static void
@@ -188,6 +218,7 @@ main(void)
 	test_damage();
 	test_success();
 	test_refusals();
+	test_reflection();
 	test_random();
 	rt_ice_free(ice);
 	return tap_done();

@@ -70,6 +70,44 @@ test_framing(void)
 	close(fds[1]);
 }
 
+static int frames;
+
+static void
+on_tiny(void *arg, struct rt_tcp *t, uint8_t *data, size_t len)
+{
+	frames++;
+}
+
+/* Tiny and empty frames cost their sender little: one connection gets no further than others in a turn. */
+static void
+test_tiny_frames(void)
+{
+	enum
+	{
+		PAIRS = 10000
+	};
+	static uint8_t data[5 * PAIRS]; /* one of a byte, and an empty one */
+	struct rt_tuple peer = {.tcp_id = 1};
+	struct rt_tcp *t;
+	ssize_t sent;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
+		return;
+	for (int i = 0; i < PAIRS; i++)
+		data[5 * i + 1] = 1;
+	closed = 0;
+	t = rt_tcp_new(loop, fds[0], &peer, on_tiny, on_closed, NULL);
+	sent = write(fds[1], data, sizeof(data));
+	while (frames == 0)
+		uv_run(rt_loop_uv(loop), UV_RUN_NOWAIT);
+	ok(sent >= 25000 && frames < 1000, "of %zd bytes in tiny frames %d are taken in a turn", sent, frames);
+	ok(UNTIL(frames == sent / 5), "and then the others");
+	rt_tcp_close(t);
+	UNTIL(closed == 1);
+	close(fds[1]);
+}
+
 /* The peer reads nothing. */
 static void
 test_slow_peer(void)
@@ -310,6 +348,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 	ok(rt_loop_new(&loop) == RT_OK, "a loop");
 	test_framing();
+	test_tiny_frames();
 	test_slow_peer();
 	test_port();
 	test_strangers();

@@ -17,7 +17,8 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 
-#define MAX_TUPLES 8 /* of one peer; the one that was silent longest makes room */
+#define MAX_TUPLES 8    /* of one peer; the one that was silent longest makes room */
+#define HELD_US 8000000 /* a peer checks each 6 s at the longest: RFC 7675 section 5.1 */
 
 struct rt_webrtc_transport_table
 {
@@ -185,6 +186,7 @@ drop_tuple(struct peer_tuple *p)
 		rt_port_forget(rt_hub_port(t->hub), &t->outlet);
 		t->selected = false;
 	}
+	rt_port_hang_up(rt_hub_port(t->hub), &p->tuple);
 }
 
 /* A place for one more: a free one, or that of the one that was silent longest and is not in use. */
@@ -208,14 +210,18 @@ take_slot(struct rt_webrtc_transport *t)
 	return oldest;
 }
 
-static struct peer_tuple *
+/* False: it is another peer's, who was heard from there a moment ago.  Whoever claims it has forged its address; a
+ * port that was given to another peer since is silent for longer. */
+static bool
 add_tuple(struct rt_webrtc_transport *t, const struct rt_tuple *from)
 {
 	struct peer_tuple *p = find_tuple(t->table, from);
 
 	if (p != NULL && p->transport != t)
 	{
-		drop_tuple(p); /* the port was given to another peer since */
+		if (rt_hub_now_us(t->hub) - p->seen_us < HELD_US)
+			return false;
+		drop_tuple(p);
 		p = NULL;
 	}
 	if (p == NULL)
@@ -228,7 +234,7 @@ add_tuple(struct rt_webrtc_transport *t, const struct rt_tuple *from)
 		rt_map_put(t->table->tuples, &p->key, sizeof(p->key), p);
 	}
 	p->seen_us = rt_hub_now_us(t->hub);
-	return p;
+	return true;
 }
 
 static void
@@ -259,12 +265,16 @@ rt_webrtc_transport_stun(struct rt_webrtc_transport_table *table, const struct r
 	{
 		struct rt_webrtc_transport *t = u->transport;
 
+		if (!add_tuple(t, from))
+		{
+			rt_hub_count(table->hub, RT_HUB_BAD_STUN, 1);
+			return; /* the answer would go to the other peer */
+		}
 		if (u == t->credentials)
 			free_credentials(t, &t->old_credentials);
 		t->stun_us = rt_hub_now_us(table->hub);
 		if (!t->reached_us)
 			t->reached_us = rt_hub_now_us(table->hub);
-		add_tuple(t, from);
 		if (!t->selected || (check.nominate && check.nomination >= t->nomination))
 		{
 			select_tuple(t, from);

@@ -286,6 +286,14 @@ rt_port_send(struct rt_port *p, const struct rt_tuple *to, const uint8_t *data, 
 	p->stats.bytes_out += len;
 }
 
+void
+rt_port_hang_up(struct rt_port *p, const struct rt_tuple *to)
+{
+	(void) p;
+	if (to->tcp != NULL)
+		rt_tcp_close(to->tcp);
+}
+
 uint8_t *
 rt_port_buffer(struct rt_port *p)
 {

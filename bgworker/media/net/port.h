@@ -58,6 +58,8 @@ uint8_t *rt_port_buffer(struct rt_port *p);
 /* Queues what was written to the lent buffer. */
 void rt_port_queue(struct rt_port *p, struct rt_outlet *o, size_t len);
 void rt_port_flush(struct rt_port *p);
+/* Nothing more is expected from there: closes the connection, if it is TCP. */
+void rt_port_hang_up(struct rt_port *p, const struct rt_tuple *to);
 /* Forgets what waits for an outlet that is about to be freed. */
 void rt_port_forget(struct rt_port *p, struct rt_outlet *o);
 

@@ -20,6 +20,7 @@
 #include "bgworker/media/rtp/rtp.h"
 
 #define FRAME_MAX 1500
+#define FRAMES_A_TURN 128 /* then the rest of the loop has its turn */
 
 struct rt_tcp
 {
@@ -60,36 +61,43 @@ rt_tcp_close(struct rt_tcp *t)
 	rt_loop_defer(t->loop, on_gone, t);
 }
 
-/* Hands up each whole packet that lies at the front of the buffer; an empty frame is none (RFC 4571 section 2). */
-static void
+/* Hands up each whole packet of the buffer, and returns how many frames there were; an empty one is no packet (RFC
+ * 4571 section 2). */
+static int
 take_packets(struct rt_tcp *t)
 {
 	uint8_t packet[RT_TCP_BUFFER];
+	size_t at = 0;
+	int frames = 0;
 
-	while (t->in_len >= 2 && !t->closed)
+	while (t->in_len - at >= 2 && !t->closed)
 	{
-		size_t n = rt_bytes_get16(t->in);
+		size_t n = rt_bytes_get16(t->in + at);
 
 		if (n > FRAME_MAX)
 		{
 			rt_log(RT_LOG_DEBUG, "tcp", "frame of %zu bytes", n);
 			rt_tcp_close(t);
-			return;
+			break;
 		}
-		if (t->in_len < 2 + n)
-			return;
-		memcpy(packet, t->in + 2, n);
-		t->in_len -= 2 + n;
-		memmove(t->in, t->in + 2 + n, t->in_len);
+		if (t->in_len - at < 2 + n)
+			break;
+		memcpy(packet, t->in + at + 2, n);
+		at += 2 + n;
+		frames++;
 		if (n > 0)
 			t->on_packet(t->arg, t, packet, n);
 	}
+	t->in_len -= at;
+	memmove(t->in, t->in + at, t->in_len);
+	return frames;
 }
 
+/* Packets of full size fill the buffer one by one; of the smallest it holds 500. */
 static void
 read_some(struct rt_tcp *t)
 {
-	for (int turn = 0; turn < 64 && !t->closed; turn++)
+	for (int frames = 0; frames < FRAMES_A_TURN && !t->closed;)
 	{
 		ssize_t n = recv(t->fd, t->in + t->in_len, sizeof(t->in) - t->in_len, MSG_DONTWAIT);
 
@@ -101,7 +109,7 @@ read_some(struct rt_tcp *t)
 			return;
 		}
 		t->in_len += (size_t) n;
-		take_packets(t);
+		frames += 1 + take_packets(t);
 	}
 }
 

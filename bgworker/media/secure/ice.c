@@ -4,7 +4,9 @@
  *   attributes: | type (2) | length (2) | value, to a multiple of 4 |  ...  MESSAGE-INTEGRITY, FINGERPRINT last
  *
  * Reading, checking and writing is libnice's; here is what ICE-lite adds (RFC 8445 section 7.3): the username is
- * "<ours>:<theirs>", PRIORITY must be there, and we are always controlled. */
+ * "<ours>:<theirs>", PRIORITY must be there, and we are always controlled.
+ *
+ * A stranger's request may bear anybody's address: its refusal is no longer than it, so nobody is flooded by us. */
 #include "ice.h"
 
 #include <stdlib.h>
@@ -92,6 +94,28 @@ answer_error(struct rt_ice *ice, const StunMessage *req, uint8_t *out, size_t ca
 	return stun_agent_finish_message(&ice->agent, &resp, NULL, 0);
 }
 
+/* What ICE asks of an authentic request; 0: nothing is wrong. */
+static int
+find_fault(const StunMessage *req)
+{
+	if (!stun_message_has_attribute(req, STUN_ATTRIBUTE_PRIORITY))
+		return STUN_ERROR_BAD_REQUEST;
+	return stun_message_has_attribute(req, STUN_ATTRIBUTE_ICE_CONTROLLED) ? STUN_ERROR_ROLE_CONFLICT : 0;
+}
+
+static size_t
+answer_fault(struct rt_ice *ice, const StunMessage *req, StunValidationStatus status, uint8_t *out, size_t cap)
+{
+	StunMessage resp;
+
+	if (status == STUN_VALIDATION_UNKNOWN_REQUEST_ATTRIBUTE)
+		return stun_agent_build_unknown_attributes_error(&ice->agent, &resp, out, cap, req);
+	if (status == STUN_VALIDATION_SUCCESS)
+		return answer_error(ice, req, out, cap, (StunError) find_fault(req));
+	return answer_error(ice, req, out, cap,
+						status == STUN_VALIDATION_UNAUTHORIZED ? STUN_ERROR_UNAUTHORIZED : STUN_ERROR_BAD_REQUEST);
+}
+
 static size_t
 answer_success(struct rt_ice *ice, const StunMessage *req, const char *pwd, const struct sockaddr *from,
 			   socklen_t from_len, uint8_t *out, size_t cap)
@@ -142,21 +166,13 @@ rt_ice_answer(struct rt_ice *ice, const uint8_t *data, size_t len, const struct 
 		return RT_BAD_INPUT;
 	if (stun_message_get_class(&req) != STUN_REQUEST)
 		return RT_AGAIN;
-	if (status == STUN_VALIDATION_UNKNOWN_REQUEST_ATTRIBUTE)
+	if (status != STUN_VALIDATION_SUCCESS || find_fault(&req))
 	{
-		StunMessage resp;
-
-		*out_len = stun_agent_build_unknown_attributes_error(&ice->agent, &resp, out, cap, &req);
+		if (status != STUN_VALIDATION_SUCCESS && cap > len)
+			cap = len;
+		*out_len = answer_fault(ice, &req, status, out, cap);
 		return RT_BAD_INPUT;
 	}
-	if (status == STUN_VALIDATION_UNAUTHORIZED)
-		*out_len = answer_error(ice, &req, out, cap, STUN_ERROR_UNAUTHORIZED);
-	else if (status != STUN_VALIDATION_SUCCESS || !stun_message_has_attribute(&req, STUN_ATTRIBUTE_PRIORITY))
-		*out_len = answer_error(ice, &req, out, cap, STUN_ERROR_BAD_REQUEST);
-	else if (stun_message_has_attribute(&req, STUN_ATTRIBUTE_ICE_CONTROLLED)) /* we are lite: always controlled */
-		*out_len = answer_error(ice, &req, out, cap, STUN_ERROR_ROLE_CONFLICT);
-	if (*out_len)
-		return RT_BAD_INPUT;
 	username = stun_message_find(&req, STUN_ATTRIBUTE_USERNAME, &username_len);
 	n = username != NULL ? local_part(username, username_len) : 0;
 	pwd = n && n <= RT_ICE_UFRAG_LEN ? ice->password(ice->arg, (const char *) username, n) : NULL;
