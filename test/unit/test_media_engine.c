@@ -1308,6 +1308,73 @@ test_odd_red(struct peer *a, struct peer *b)
 	ssrc_out += 10;
 }
 
+/* Takes the packet as if it had come; the clock stands still. */
+static void
+feed(struct peer *p, uint8_t pt, uint16_t seq, size_t payload_len)
+{
+	static const uint8_t payload[1200] = {0x10, 0}; /* VP8: of a key frame */
+	size_t n = rt_rtp_write_header(p->sent, pt, false, seq, seq * 960u, ssrc_in, NULL, 0);
+
+	n = rt_srtp_protect(p->srtp, &p->roc[0], p->sent, n, NULL, 0, payload, payload_len);
+	rt_endpoint_rtp(rt_engine_endpoint(engine, p->id), p->sent, n);
+}
+
+/* So many packets are given to a receiver of this producer. */
+static uint64_t
+forwarded(struct peer *a, struct peer *b, struct rt_producer *producer, struct rt_consumer_params out, uint8_t pt,
+		  uint16_t packets, size_t payload_len)
+{
+	struct rt_consumer *c = consume_as(b, producer, "flooded", out);
+	struct rt_consumer_stats s;
+
+	rt_consumer_pause(c, false);
+	rt_endpoint_tick(rt_engine_endpoint(engine, a->id), 0); /* a second begins */
+	for (uint16_t i = 0; i < packets; i++)
+		feed(a, pt, (uint16_t) (100 + i), payload_len);
+	rt_consumer_read_stats(c, &s);
+	rt_producer_close(producer);
+	memset(a->roc, 0, sizeof(a->roc));
+	ssrc_in += 100;
+	ssrc_out += 10;
+	rt_endpoint_tick(rt_engine_endpoint(engine, a->id), 0); /* and the next one */
+	settle();
+	b->n = 0;
+	return s.packets;
+}
+
+static struct rt_producer *
+produce_sound(struct peer *a, const char *id)
+{
+	struct rt_producer_params in = {.kind = RT_KIND_AUDIO, .codec = RT_CODEC_OPUS, .clock_rate = 48000, .pt = 111};
+	struct rt_producer *producer = NULL;
+
+	in.type = RT_PRODUCER_SIMPLE;
+	in.rtx_pt = in.red_pt = RT_NO_PT;
+	in.n_encodings = 1;
+	in.encodings[0] = (struct rt_encoding){.ssrc = ssrc_in, .layers = {1, 1, false}};
+	rt_endpoint_produce(&producer, rt_engine_endpoint(engine, a->id), id, &in);
+	return producer;
+}
+
+/* Who sends without end takes neither the worker nor its receivers' links. */
+static void
+test_floods(struct peer *a, struct peer *b)
+{
+	struct rt_consumer_params sound = {.kind = RT_KIND_AUDIO, .codec = RT_CODEC_OPUS, .clock_rate = 48000, .pt = 100};
+	uint64_t n, bad;
+
+	sound.rtx_pt = sound.red_pt = RT_NO_PT;
+	sound.ssrc = ssrc_out;
+	n = forwarded(a, b, produce_sound(a, "large"), sound, 111, 500, 1200);
+	ok(n > 200 && n * 1200 <= 320000, "of 4.8 Mbit/s of sound %d kbit/s go out", (int) (n * 1200 * 8 / 1000));
+	sound.ssrc = ssrc_out;
+	n = forwarded(a, b, produce_sound(a, "dense"), sound, 111, 3000, 20);
+	ok(n > 400 && n < 1010, "of 3,000 packets of sound in a second %d", (int) n);
+	bad = total(RT_HUB_BAD_RTP);
+	n = forwarded(a, b, produce(a, 1), consumer_params(), 96, 12000, 20);
+	ok(n > 3000 && n <= 5000 && total(RT_HUB_BAD_RTP) >= bad + 7000, "of 12,000 of pictures %d", (int) n);
+}
+
 /* What comes before its producer has its limits: bytes, packets and time. */
 static void
 test_early_limits(struct peer *a, struct peer *b)
@@ -1721,6 +1788,7 @@ main(void)
 	test_silent_streams(a);
 	test_costly_extensions(a);
 	test_early_limits(a, b);
+	test_floods(a, b);
 	test_costly_jumps(a, b);
 	test_odd_red(a, b);
 	test_two_tracks(a);

@@ -29,6 +29,9 @@
 #define MAX_REPORTS 31    /* of one packet: RFC 3550 section 6.4.1 */
 #define LOSSY 25          /* of 256 */
 #define MIN_REMB_BPS 300000
+/* RTP packets that one peer may send in a second: three cameras and screens in layers have 3,000.  A call that was
+ * held up over TCP comes in one burst. */
+#define MAX_RTP 5000
 
 struct rt_endpoint
 {
@@ -46,6 +49,7 @@ struct rt_endpoint
 	char cname[RT_PARAMS_MAX_CNAME + 1];
 	uint32_t next_mid, next_ssrc; /* of a consumer */
 	struct rt_budget rtcp;        /* of what the peer reports and asks for */
+	unsigned rtp;                 /* packets in this second */
 };
 
 /* ---- life ---- */
@@ -247,7 +251,10 @@ rt_endpoint_consume(struct rt_consumer **cp, struct rt_endpoint *e, struct rt_pr
 void
 rt_endpoint_rtp(struct rt_endpoint *e, uint8_t *data, size_t len)
 {
-	rt_demux_rtp(e->demux, data, len);
+	if (++e->rtp > MAX_RTP)
+		rt_hub_count(e->home.hub, RT_HUB_BAD_RTP, 1);
+	else
+		rt_demux_rtp(e->demux, data, len);
 }
 
 void
@@ -375,6 +382,8 @@ rt_endpoint_tick(struct rt_endpoint *e, uint64_t tick)
 		rt_endpoint_end(e, overdue);
 		return;
 	}
+	if (second)
+		e->rtp = 0;
 	if (!rt_webrtc_transport_ready(e->transport))
 		return;
 	for (struct rt_producer *p = e->producers; p != NULL; p = rt_producer_next(p))

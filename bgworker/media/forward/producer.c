@@ -37,6 +37,10 @@
 #define MAX_TEMPORAL 4
 #define PARTS_US 1000000 /* the window of the rates below */
 #define MAX_NACK 64
+/* Sound goes out before all else, whatever a receiver's path carries: so a second of it has its limits.  opus has 400
+ * packets and 510 kbit/s at the most (RFC 6716 section 2.1), thrice that with RED. */
+#define MAX_SOUND_PACKETS 1000
+#define MAX_SOUND_BYTES 320000
 #define RTCP_ROOM 1200
 
 /* What of a stream is in which of its layers: bytes by spatial and temporal layer, each second anew, and when a
@@ -584,6 +588,13 @@ rt_producer_recent(const struct rt_producer *p, uint16_t seq, uint32_t *ts, cons
 	return r->len;
 }
 
+static bool
+is_flood(const struct rt_producer *p, const struct rt_recv *r)
+{
+	return p->params.kind == RT_KIND_AUDIO &&
+		   (r->window_packets > MAX_SOUND_PACKETS || r->window_bytes > MAX_SOUND_BYTES);
+}
+
 void
 rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool repair)
 {
@@ -600,7 +611,7 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 		follow_ssrc(l, rtp->ssrc);
 	rc = rt_recv_packet(&l->recv, rtp->seq, rtp->ts, rtp->len, now_us,
 						p->params.feedback.nack || p->params.red_pt != RT_NO_PT, repair);
-	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p))
+	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p) || is_flood(p, &l->recv))
 		return;
 	memset(&packet, 0, offsetof(struct rt_packet, orientation));
 	packet.orientation.len = packet.audio_level.len = packet.playout_delay.len = packet.capture_time.len = 0;
