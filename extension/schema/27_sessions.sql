@@ -12,7 +12,7 @@ CREATE TABLE rt.sessions (
 	user_agent text,
 	revoked_at timestamptz,
 	token_expires_at timestamptz NOT NULL DEFAULT 'infinity'
-);
+) WITH (fillfactor = 85);
 CREATE INDEX sessions_user_id ON rt.sessions (user_id);
 CREATE INDEX sessions_expires_at ON rt.sessions (expires_at);
 COMMENT ON TABLE rt.sessions IS 'sessions: one for each login; a token is valid only as long as its session';
@@ -191,6 +191,9 @@ COMMENT ON TRIGGER user_renamed ON rt.users IS 'ends the sessions of a user who 
 CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF NOT EXISTS (SELECT FROM is_now AS s WHERE s.revoked_at IS NOT NULL) THEN
+		RETURN NULL; -- as in a storm of users who connect
+	END IF;
 	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
 	SELECT s.id, rt_private.last_use(s.token_expires_at) FROM is_now AS s JOIN was ON was.id = s.id
 	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND rt_private.last_use(s.token_expires_at) > clock_timestamp()

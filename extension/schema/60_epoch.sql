@@ -28,11 +28,13 @@ COMMENT ON COLUMN rt_private.epochs.began_at IS 'when';
 -- Between a promotion and the relay's beginning the last row is of another lineage: then the epoch is neither the old one nor the
 -- new one, and changes once more.
 CREATE FUNCTION rt.epoch() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce((SELECT e.epoch FROM (SELECT t.* FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1) AS e
-			WHERE e.lineage = l.lineage),
-		'x' || left(md5(l.lineage || coalesce((SELECT max(t.from_pos) FROM rt_private.epochs AS t), 0)), 12))
-	FROM rt_private.lineage() AS l (lineage)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce((SELECT e.epoch FROM (SELECT t.* FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1) AS e
+				WHERE e.lineage = l.lineage),
+			'x' || left(md5(l.lineage || coalesce((SELECT max(t.from_pos) FROM rt_private.epochs AS t), 0)), 12))
+		FROM rt_private.lineage() AS l (lineage));
+END
 $$;
 COMMENT ON FUNCTION rt.epoch() IS
 	'changes when a server with possibly fewer messages has taken over: numbers of messages and positions mean the same only within one';

@@ -6,7 +6,7 @@
 -- req has the client's keys, and of the gateway's own "sid" and "gateway" where a socket asks.
 --
 --   connect            {requests: [{user, sid, pid?, offset?, recovery?, gateway, serial, peer, transport}]} -> {results: [
---                        {ok: true, sid, pid | null, pos?, user: {id, username, name}, rooms: [{id, lastSeq}], joined: [id], recovered,
+--                        {ok: true, sid, pid | null, pos?, user: {id, username, name}, rooms: [id], joined: [id], recovered,
 --                         meetings: [id] | null}
 --                        | {ok: false, code, message}], epoch}
 --   disconnect         {gateway, connections: [{sid, user, serial, recoverable}]} -> {}
@@ -81,25 +81,29 @@ $$;
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
 
 -- All in one statement, whose plan must be good for one client and for a storm of them, whatever the tables held when it was made.
--- Two requests of a batch can resume the same session: the later one has the connection then.
-CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint) RETURNS json
+-- The users are locked, in the order of their ids: of one that is deleted meanwhile, presence would refuse the whole batch.  Two requests
+-- of a batch can resume the same session: the later one has the connection then.
+CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint, OUT results json, OUT users text[], OUT sessions text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	is_on boolean := current_setting('rt.recovery_window')::interval > interval '0';
-	results json;
 BEGIN
 	WITH asked AS MATERIALIZED (
-		SELECT r.*, u AS u, u.id AS user_id, is_on AND coalesce(r.recovery, true) AS recoverable,
-			CASE WHEN is_on AND coalesce(r.recovery, true) AND r.pid IS NOT NULL THEN rt_private.session_find(r.pid, u.id, r."offset") END AS s
-		FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
+		SELECT r.* FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
 			gateway text, serial bigint, peer text, transport text)) WITH ORDINALITY
 			AS r ("user", sid, pid, "offset", recovery, session, gateway, serial, peer, transport, n)
-		LEFT JOIN rt.users AS u ON u.id = r."user"
+	), known AS MATERIALIZED (
+		SELECT u.id, u.username, u.name FROM (SELECT DISTINCT a."user" AS id FROM asked AS a) AS a JOIN rt.users AS u ON u.id = a.id
+		ORDER BY u.id FOR KEY SHARE OF u
+	), found AS MATERIALIZED (
+		SELECT a.*, u.id AS user_id, u.username, u.name, is_on AND coalesce(a.recovery, true) AS recoverable,
+			CASE WHEN is_on AND coalesce(a.recovery, true) AND a.pid IS NOT NULL THEN rt_private.session_find(a.pid, u.id, a."offset") END AS s
+		FROM asked AS a LEFT JOIN known AS u ON u.id = a."user"
 	), entering AS MATERIALIZED (
-		SELECT a.n, a.u, a.user_id, a.gateway, a.serial, a.peer, a.transport, a.session, (a.s).pos, (a.s).joined,
-			(a.s).pid IS NOT NULL AS recovered, coalesce((a.s).sid, a.sid) AS sid,
-			CASE WHEN a.recoverable THEN coalesce((a.s).pid, rt_private.random_text(15)) END AS pid
-		FROM asked AS a
+		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined,
+			(f.s).pid IS NOT NULL AS recovered, coalesce((f.s).sid, f.sid) AS sid,
+			CASE WHEN f.recoverable THEN coalesce((f.s).pid, rt_private.random_text(15)) END AS pid
+		FROM found AS f
 	), resumed AS (
 		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = e.joined FROM entering AS e WHERE e.recovered AND t.pid = e.pid
 	), begun AS (
@@ -118,55 +122,59 @@ BEGIN
 			'joined', coalesce((SELECT json_agg(j::text) FROM unnest(e.joined) AS j), '[]'),
 			'meetings', CASE WHEN e.recovered THEN (SELECT json_agg(p.meeting_id::text)
 				FROM rt.meeting_participants AS p WHERE p.socket_id = e.sid AND p.left_at IS NULL) END,
-			'user', rt_private.user_json(e.u),
-			'rooms', coalesce((SELECT json_agg(json_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
-				FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = e.user_id), '[]'))
-		END ORDER BY e.n) INTO results
-	FROM entering AS e;
-	-- A statement of its own: a replica refuses one on a table of its publisher's, whatever rows it finds.
-	IF NOT rt_private.is_foreign('rt.sessions') THEN
-		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-		WHERE t.id IN (SELECT r ->> 'session' FROM jsonb_array_elements(requests) AS r) AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	END IF;
-	RETURN coalesce(results, '[]');
+			'user', json_build_object('id', e.user_id, 'username', e.username, 'name', e.name),
+			'rooms', coalesce((SELECT json_agg(m.room_id::text) FROM rt.room_members AS m WHERE m.user_id = e.user_id), '[]'))
+		END ORDER BY e.n), array_agg(e.user_id) FILTER (WHERE e.user_id IS NOT NULL), array_agg(e.session) FILTER (WHERE e.session IS NOT NULL)
+	INTO results, users, sessions FROM entering AS e;
 END
 $$;
-COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect()';
+COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect(), their users, and the sessions of their tokens';
 
--- The users are locked: of one that is deleted meanwhile, presence would refuse the whole batch.
 CREATE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_bitmapscan = off AS $$
 DECLARE
 	requests jsonb := rt_private.req_array(req, 'requests', 2000);
-	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
-	results json;
+	done record;
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	PERFORM FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id FOR KEY SHARE OF u;
-	results := rt_private.connect_all(requests, rt_private.log_last_pos());
-	PERFORM rt_private.come_online(users);
-	RETURN json_build_object('results', results, 'epoch', rt.epoch());
+	SELECT c.* INTO done FROM rt_private.connect_all(requests, rt_private.log_last_pos()) AS c;
+	-- A replica refuses a statement on a table of its publisher's, whatever rows it finds.
+	IF done.sessions IS NOT NULL AND NOT rt_private.is_foreign('rt.sessions') THEN
+		UPDATE rt.sessions AS s SET last_used_at = clock_timestamp()
+		WHERE s.id = ANY (done.sessions) AND s.last_used_at < clock_timestamp() - interval '1 minute';
+	END IF;
+	PERFORM rt_private.come_online(done.users);
+	RETURN json_build_object('results', coalesce(done.results, '[]'), 'epoch', rt.epoch());
 END
 $$;
 COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'connects clients, in batches';
 
+-- Plans that are good for many, whatever the tables held when they were made.
 CREATE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
 	gone jsonb := rt_private.req_array(req, 'connections', 10000);
+	resumable text[];
+	ended text[];
+	users text[];
 BEGIN
 	PERFORM rt_private.soft_commit();
 	-- just these: the client may be back already, through another gateway or the same one
-	DELETE FROM rt_private.connections AS c USING jsonb_array_elements(gone) AS g
-	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway' AND c.serial = coalesce((g ->> 'serial')::bigint, 0);
-	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM jsonb_array_elements(gone) AS g
-	WHERE s.sid = g ->> 'sid' AND (g ->> 'recoverable')::boolean
-		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
-	DELETE FROM rt_private.sessions AS s USING jsonb_array_elements(gone) AS g
-	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
-		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
-	PERFORM rt_private.follow_connections(ARRAY(SELECT DISTINCT g ->> 'user' FROM jsonb_array_elements(gone) AS g));
+	DELETE FROM rt_private.connections AS c USING jsonb_to_recordset(gone) AS g (sid text, serial bigint)
+	WHERE c.sid = g.sid AND c.gateway = req ->> 'gateway' AND c.serial = coalesce(g.serial, 0);
+	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable), array_agg(DISTINCT g."user")
+	INTO resumable, ended, users FROM jsonb_to_recordset(gone) AS g (sid text, "user" text, recoverable boolean);
+	IF resumable IS NOT NULL THEN
+		UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() WHERE s.sid = ANY (resumable)
+			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	END IF;
+	IF ended IS NOT NULL THEN
+		DELETE FROM rt_private.sessions AS s WHERE s.sid = ANY (ended)
+			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	END IF;
+	PERFORM rt_private.follow_connections(users);
 	RETURN '{}';
 END
 $$;
@@ -192,10 +200,11 @@ DECLARE
 	asked jsonb := rt_private.req_array(req, 'connections', 1000);
 	own_name text := rt_private.req_text(req, 'gateway');
 	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(asked) AS r ORDER BY 1);
+	known text[]; -- those of the users that exist
 	mine text[];
 BEGIN
 	PERFORM rt_private.soft_commit();
-	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	known := ARRAY(SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE);
 	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
 	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
 	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
@@ -217,7 +226,7 @@ BEGIN
 		UPDATE rt.meeting_participants AS p SET disconnected_at = NULL, gateway = own_name
 		WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
 	END IF;
-	PERFORM rt_private.come_online(users);
+	PERFORM rt_private.come_online(known);
 	RETURN json_build_object(
 		'standings', (SELECT coalesce(json_agg(rt_private.standing(u.id)), '[]') FROM unnest(users) AS u (id)),
 		'elsewhere', (SELECT coalesce(json_agg(r ->> 'sid'), '[]') FROM jsonb_array_elements(asked) AS r

@@ -73,6 +73,7 @@ DROP POLICY reactions_read ON rt.reactions;
 DROP POLICY reactions_add ON rt.reactions;
 DROP POLICY reactions_remove ON rt.reactions;
 DROP INDEX rt.messages_search_idx;
+DROP INDEX rt_private.sessions_ended_at_idx;
 DROP INDEX rt.audit_logins;
 DROP FUNCTION rt_private.jwt_is_signed(text, text, text);
 DROP FUNCTION rt_private.make_token(text, interval);
@@ -1076,7 +1077,7 @@ CREATE TABLE rt.sessions (
 	user_agent text,
 	revoked_at timestamptz,
 	token_expires_at timestamptz NOT NULL DEFAULT 'infinity'
-);
+) WITH (fillfactor = 85);
 
 CREATE INDEX sessions_user_id ON rt.sessions (user_id);
 
@@ -1295,6 +1296,9 @@ COMMENT ON TRIGGER user_renamed ON rt.users IS 'ends the sessions of a user who 
 CREATE FUNCTION rt_private.sessions_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF NOT EXISTS (SELECT FROM is_now AS s WHERE s.revoked_at IS NOT NULL) THEN
+		RETURN NULL; -- as in a storm of users who connect
+	END IF;
 	INSERT INTO rt_private.revoked_sessions AS r (sid, until)
 	SELECT s.id, rt_private.last_use(s.token_expires_at) FROM is_now AS s JOIN was ON was.id = s.id
 	WHERE s.revoked_at IS NOT NULL AND was.revoked_at IS NULL AND rt_private.last_use(s.token_expires_at) > clock_timestamp()
@@ -3439,6 +3443,8 @@ CREATE INDEX sessions_user_id_idx ON rt_private.sessions (user_id);
 
 COMMENT ON INDEX rt_private.sessions_user_id_idx IS 'finds the sessions of a user who leaves a room';
 
+CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at) WHERE ended_at IS NOT NULL;
+
 COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
 
 COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';
@@ -3553,7 +3559,8 @@ $$;
 COMMENT ON FUNCTION rt_private.status_rooms(text) IS 'the rooms whose members hear of a user''s status';
 
 CREATE OR REPLACE FUNCTION rt_private.presence_after_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_nestloop = on AS $$
 DECLARE
 	changed text[];
 	came text[];
@@ -3576,11 +3583,11 @@ BEGIN
 	END IF;
 	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
-		CASE WHEN EXISTS (SELECT FROM rt.room_members AS m WHERE m.user_id = p.user_id OFFSET 50) THEN json_build_object('contacts', p.user_id)
-			ELSE json_build_object('contacts', p.user_id, 'rooms', (SELECT coalesce(json_agg(m.room_id::text), '[]') FROM rt.room_members AS m
-				WHERE m.user_id = p.user_id
-					AND NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = m.room_id AND s.members > most)
-					AND (most >= 200 OR NOT rt_private.is_large(m.room_id)))) END,
+		(SELECT CASE WHEN count(*) > 50 THEN json_build_object('contacts', p.user_id)
+				ELSE json_build_object('contacts', p.user_id, 'rooms', coalesce(json_agg(m.room_id::text) FILTER (
+					WHERE NOT EXISTS (SELECT FROM rt_private.room_sizes AS s WHERE s.room_id = m.room_id AND s.members > most)
+						AND (most >= 200 OR NOT rt_private.is_large(m.room_id))), '[]')) END
+			FROM (SELECT t.room_id FROM rt.room_members AS t WHERE t.user_id = p.user_id LIMIT 51) AS m),
 		json_build_object('userId', p.user_id, 'userName', u.name, 'status', p.status, 'isOnline', p.status <> 'offline',
 			'lastSeen', rt_private.iso(p.last_seen), 'statusMessage', p.status_message, 'timestamp', rt_private.iso(clock_timestamp())), false)
 	FROM unnest(changed) AS c (id) JOIN rt.presence AS p ON p.user_id = c.id JOIN rt.users AS u ON u.id = p.user_id;
@@ -3648,16 +3655,23 @@ $$;
 COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many of their members are online, where that has changed';
 
 CREATE OR REPLACE FUNCTION rt_private.come_online(users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+	others text[];
 BEGIN
-	IF rt_private.is_foreign('rt.presence') THEN
+	IF users IS NULL OR rt_private.is_foreign('rt.presence') THEN
 		RETURN;
 	END IF;
-	WITH asked AS MATERIALIZED (
-		SELECT DISTINCT u.id FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id
+	WITH came AS (
+		UPDATE rt.presence AS p SET status = p.chosen, last_seen = clock_timestamp()
+		WHERE p.user_id = ANY (users) AND p.status = 'offline' RETURNING p.user_id
 	)
+	SELECT array_agg(o.id ORDER BY o.id) INTO others FROM (SELECT unnest(users) EXCEPT SELECT c.user_id FROM came AS c) AS o (id);
+	IF others IS NULL THEN
+		RETURN;
+	END IF;
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
-	SELECT a.id, 'online', clock_timestamp() FROM asked AS a
+	SELECT a.id, 'online', clock_timestamp() FROM unnest(others) AS a (id)
 	ON CONFLICT (user_id) DO UPDATE SET status = CASE p.status WHEN 'offline' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
 		last_seen = CASE p.status WHEN 'offline' THEN clock_timestamp() ELSE p.last_seen END
 	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
@@ -3682,14 +3696,22 @@ $$;
 COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a connection offline';
 
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+	connected text[];
 BEGIN
 	IF rt_private.is_foreign('rt.presence') THEN
 		RETURN;
 	END IF;
-	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
+	-- Of most the last connection has gone.  One that comes meanwhile sets the status itself.
+	SELECT array_agg(u.id) INTO connected FROM unnest(users) AS u (id)
+	WHERE EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = u.id OFFSET 0);
+	IF connected IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM FROM rt.presence AS p WHERE p.user_id = ANY (connected) AND p.status IN ('online', 'away') ORDER BY p.user_id FOR UPDATE;
 	UPDATE rt.presence AS p SET status = rt_private.present_status(p.user_id, p.chosen)
-	WHERE p.user_id = ANY (users) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)
+	WHERE p.user_id = ANY (connected) AND p.status IN ('online', 'away') AND p.status <> rt_private.present_status(p.user_id, p.chosen)
 		AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id);
 END
 $$;
@@ -6451,11 +6473,13 @@ COMMENT ON COLUMN rt_private.epochs.is_new IS 'false: the same epoch goes on aft
 COMMENT ON COLUMN rt_private.epochs.began_at IS 'when';
 
 CREATE FUNCTION rt.epoch() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce((SELECT e.epoch FROM (SELECT t.* FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1) AS e
-			WHERE e.lineage = l.lineage),
-		'x' || left(md5(l.lineage || coalesce((SELECT max(t.from_pos) FROM rt_private.epochs AS t), 0)), 12))
-	FROM rt_private.lineage() AS l (lineage)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT coalesce((SELECT e.epoch FROM (SELECT t.* FROM rt_private.epochs AS t ORDER BY t.from_pos DESC LIMIT 1) AS e
+				WHERE e.lineage = l.lineage),
+			'x' || left(md5(l.lineage || coalesce((SELECT max(t.from_pos) FROM rt_private.epochs AS t), 0)), 12))
+		FROM rt_private.lineage() AS l (lineage));
+END
 $$;
 
 COMMENT ON FUNCTION rt.epoch() IS
@@ -7743,24 +7767,27 @@ $$;
 
 COMMENT ON FUNCTION rt_private.take_over(jsonb) IS 'ends old sockets of clients that have reconnected here';
 
-CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint) RETURNS json
+CREATE FUNCTION rt_private.connect_all(requests jsonb, last_pos bigint, OUT results json, OUT users text[], OUT sessions text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	is_on boolean := current_setting('rt.recovery_window')::interval > interval '0';
-	results json;
 BEGIN
 	WITH asked AS MATERIALIZED (
-		SELECT r.*, u AS u, u.id AS user_id, is_on AND coalesce(r.recovery, true) AS recoverable,
-			CASE WHEN is_on AND coalesce(r.recovery, true) AND r.pid IS NOT NULL THEN rt_private.session_find(r.pid, u.id, r."offset") END AS s
-		FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
+		SELECT r.* FROM ROWS FROM (jsonb_to_recordset(requests) AS ("user" text, sid text, pid text, "offset" text, recovery boolean, session text,
 			gateway text, serial bigint, peer text, transport text)) WITH ORDINALITY
 			AS r ("user", sid, pid, "offset", recovery, session, gateway, serial, peer, transport, n)
-		LEFT JOIN rt.users AS u ON u.id = r."user"
+	), known AS MATERIALIZED (
+		SELECT u.id, u.username, u.name FROM (SELECT DISTINCT a."user" AS id FROM asked AS a) AS a JOIN rt.users AS u ON u.id = a.id
+		ORDER BY u.id FOR KEY SHARE OF u
+	), found AS MATERIALIZED (
+		SELECT a.*, u.id AS user_id, u.username, u.name, is_on AND coalesce(a.recovery, true) AS recoverable,
+			CASE WHEN is_on AND coalesce(a.recovery, true) AND a.pid IS NOT NULL THEN rt_private.session_find(a.pid, u.id, a."offset") END AS s
+		FROM asked AS a LEFT JOIN known AS u ON u.id = a."user"
 	), entering AS MATERIALIZED (
-		SELECT a.n, a.u, a.user_id, a.gateway, a.serial, a.peer, a.transport, a.session, (a.s).pos, (a.s).joined,
-			(a.s).pid IS NOT NULL AS recovered, coalesce((a.s).sid, a.sid) AS sid,
-			CASE WHEN a.recoverable THEN coalesce((a.s).pid, rt_private.random_text(15)) END AS pid
-		FROM asked AS a
+		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined,
+			(f.s).pid IS NOT NULL AS recovered, coalesce((f.s).sid, f.sid) AS sid,
+			CASE WHEN f.recoverable THEN coalesce((f.s).pid, rt_private.random_text(15)) END AS pid
+		FROM found AS f
 	), resumed AS (
 		UPDATE rt_private.sessions AS t SET ended_at = NULL, joined = e.joined FROM entering AS e WHERE e.recovered AND t.pid = e.pid
 	), begun AS (
@@ -7779,56 +7806,60 @@ BEGIN
 			'joined', coalesce((SELECT json_agg(j::text) FROM unnest(e.joined) AS j), '[]'),
 			'meetings', CASE WHEN e.recovered THEN (SELECT json_agg(p.meeting_id::text)
 				FROM rt.meeting_participants AS p WHERE p.socket_id = e.sid AND p.left_at IS NULL) END,
-			'user', rt_private.user_json(e.u),
-			'rooms', coalesce((SELECT json_agg(json_build_object('id', m.room_id::text, 'lastSeq', room.last_seq))
-				FROM rt.room_members AS m JOIN rt.rooms AS room ON room.id = m.room_id WHERE m.user_id = e.user_id), '[]'))
-		END ORDER BY e.n) INTO results
-	FROM entering AS e;
-	-- A statement of its own: a replica refuses one on a table of its publisher's, whatever rows it finds.
-	IF NOT rt_private.is_foreign('rt.sessions') THEN
-		UPDATE rt.sessions AS t SET last_used_at = clock_timestamp()
-		WHERE t.id IN (SELECT r ->> 'session' FROM jsonb_array_elements(requests) AS r) AND t.last_used_at < clock_timestamp() - interval '1 minute';
-	END IF;
-	RETURN coalesce(results, '[]');
+			'user', json_build_object('id', e.user_id, 'username', e.username, 'name', e.name),
+			'rooms', coalesce((SELECT json_agg(m.room_id::text) FROM rt.room_members AS m WHERE m.user_id = e.user_id), '[]'))
+		END ORDER BY e.n), array_agg(e.user_id) FILTER (WHERE e.user_id IS NOT NULL), array_agg(e.session) FILTER (WHERE e.session IS NOT NULL)
+	INTO results, users, sessions FROM entering AS e;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect()';
+COMMENT ON FUNCTION rt_private.connect_all(jsonb, bigint) IS 'the clients of rt_api.connect(), their users, and the sessions of their tokens';
 
 CREATE OR REPLACE FUNCTION rt_api.connect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_bitmapscan = off AS $$
 DECLARE
 	requests jsonb := rt_private.req_array(req, 'requests', 2000);
-	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(requests) AS r ORDER BY 1);
-	results json;
+	done record;
 BEGIN
 	PERFORM rt_private.soft_commit();
 	PERFORM rt_private.take_over(requests);
-	PERFORM FROM unnest(users) AS a (id) JOIN rt.users AS u ON u.id = a.id ORDER BY u.id FOR KEY SHARE OF u;
-	results := rt_private.connect_all(requests, rt_private.log_last_pos());
-	PERFORM rt_private.come_online(users);
-	RETURN json_build_object('results', results, 'epoch', rt.epoch());
+	SELECT c.* INTO done FROM rt_private.connect_all(requests, rt_private.log_last_pos()) AS c;
+	-- A replica refuses a statement on a table of its publisher's, whatever rows it finds.
+	IF done.sessions IS NOT NULL AND NOT rt_private.is_foreign('rt.sessions') THEN
+		UPDATE rt.sessions AS s SET last_used_at = clock_timestamp()
+		WHERE s.id = ANY (done.sessions) AND s.last_used_at < clock_timestamp() - interval '1 minute';
+	END IF;
+	PERFORM rt_private.come_online(done.users);
+	RETURN json_build_object('results', coalesce(done.results, '[]'), 'epoch', rt.epoch());
 END
 $$;
 
 COMMENT ON FUNCTION rt_api.connect(text, jsonb) IS 'connects clients, in batches';
 
 CREATE OR REPLACE FUNCTION rt_api.disconnect(actor text, req jsonb) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
 	gone jsonb := rt_private.req_array(req, 'connections', 10000);
+	resumable text[];
+	ended text[];
+	users text[];
 BEGIN
 	PERFORM rt_private.soft_commit();
 	-- just these: the client may be back already, through another gateway or the same one
-	DELETE FROM rt_private.connections AS c USING jsonb_array_elements(gone) AS g
-	WHERE c.sid = g ->> 'sid' AND c.gateway = req ->> 'gateway' AND c.serial = coalesce((g ->> 'serial')::bigint, 0);
-	UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() FROM jsonb_array_elements(gone) AS g
-	WHERE s.sid = g ->> 'sid' AND (g ->> 'recoverable')::boolean
-		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
-	DELETE FROM rt_private.sessions AS s USING jsonb_array_elements(gone) AS g
-	WHERE s.sid = g ->> 'sid' AND NOT (g ->> 'recoverable')::boolean
-		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
-	PERFORM rt_private.follow_connections(ARRAY(SELECT DISTINCT g ->> 'user' FROM jsonb_array_elements(gone) AS g));
+	DELETE FROM rt_private.connections AS c USING jsonb_to_recordset(gone) AS g (sid text, serial bigint)
+	WHERE c.sid = g.sid AND c.gateway = req ->> 'gateway' AND c.serial = coalesce(g.serial, 0);
+	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable), array_agg(DISTINCT g."user")
+	INTO resumable, ended, users FROM jsonb_to_recordset(gone) AS g (sid text, "user" text, recoverable boolean);
+	IF resumable IS NOT NULL THEN
+		UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() WHERE s.sid = ANY (resumable)
+			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	END IF;
+	IF ended IS NOT NULL THEN
+		DELETE FROM rt_private.sessions AS s WHERE s.sid = ANY (ended)
+			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
+	END IF;
+	PERFORM rt_private.follow_connections(users);
 	RETURN '{}';
 END
 $$;
@@ -7853,10 +7884,11 @@ DECLARE
 	asked jsonb := rt_private.req_array(req, 'connections', 1000);
 	own_name text := rt_private.req_text(req, 'gateway');
 	users text[] := ARRAY(SELECT DISTINCT r ->> 'user' FROM jsonb_array_elements(asked) AS r ORDER BY 1);
+	known text[]; -- those of the users that exist
 	mine text[];
 BEGIN
 	PERFORM rt_private.soft_commit();
-	PERFORM FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE;
+	known := ARRAY(SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE);
 	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
 	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
 	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
@@ -7878,7 +7910,7 @@ BEGIN
 		UPDATE rt.meeting_participants AS p SET disconnected_at = NULL, gateway = own_name
 		WHERE p.socket_id = ANY (mine) AND p.left_at IS NULL AND p.disconnected_at IS NOT NULL;
 	END IF;
-	PERFORM rt_private.come_online(users);
+	PERFORM rt_private.come_online(known);
 	RETURN json_build_object(
 		'standings', (SELECT coalesce(json_agg(rt_private.standing(u.id)), '[]') FROM unnest(users) AS u (id)),
 		'elsewhere', (SELECT coalesce(json_agg(r ->> 'sid'), '[]') FROM jsonb_array_elements(asked) AS r
