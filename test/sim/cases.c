@@ -420,6 +420,52 @@ case_red_up_10(unsigned seed)
 	far_audio_loss(seed, true, 0.1, 1.5, 25000);
 }
 
+/* Receivers of opus alone, by a long way too. */
+static void
+plain_audio_loss(unsigned seed, int red, double up, double down, double concealed)
+{
+	struct call *c = new_call(seed);
+
+	c->sender.has_video = false;
+	c->sender.red = red;
+	c->viewer.red = c->viewer.nack_audio = false;
+	c->viewer.peer.up.delay_us = c->viewer.peer.down.delay_us = 150000;
+	begin(c);
+	until(c, 3);
+	c->sender.peer.up.loss = up;
+	c->viewer.peer.down.loss = down;
+	until(c, 124);
+	at_most("audio concealed, %", 100 * sim_concealed(&c->viewer, AT(8), AT(122)), concealed);
+	at_most("age of the sound, s", sim_audio_age_s(&c->viewer, AT(8), AT(122)), 0.25);
+	at_most("offered, kbit/s", sim_offered_bps(&c->viewer.peer, AT(8), AT(122)) / 1000, 215);
+	expect_numbers();
+	end(c);
+}
+
+static void
+case_plain_down_5(unsigned seed)
+{
+	plain_audio_loss(seed, 0, 0, 0.05, 0.5);
+}
+
+static void
+case_plain_down_10(unsigned seed)
+{
+	plain_audio_loss(seed, 0, 0, 0.1, 1.5);
+}
+
+static void
+case_red_to_plain_up_10(unsigned seed)
+{
+	plain_audio_loss(seed, 2, 0.1, 0, 1.5);
+}
+
+static void
+case_red_to_plain_down_10(unsigned seed)
+{
+	plain_audio_loss(seed, 1, 0, 0.1, 1.5);
+}
+
 /* Without a loss nothing is sent twice. */
 static void
 case_red_free(unsigned seed)
@@ -1238,6 +1284,10 @@ static const struct row
 	{"red-up-5", case_red_up_5},
 	{"red-up-10", case_red_up_10},
 	{"red-free", case_red_free},
+	{"plain-down-5", case_plain_down_5},
+	{"plain-down-10", case_plain_down_10},
+	{"red-to-plain-up-10", case_red_to_plain_up_10},
+	{"red-to-plain-down-10", case_red_to_plain_down_10},
 	{"vp9-two-of-three", case_vp9_two_of_three},
 	{"vp9-drops-top", case_vp9_drops_top},
 	{"simulcast-drops-top", case_simulcast_drops_top},

@@ -390,6 +390,14 @@ take_red(struct sim_receiver *r, const struct rt_rtp *rtp)
 	}
 }
 
+/* Of one packet SRTP lets the first copy through: RFC 3711 section 3.3.2. */
+static bool
+is_replay(const struct sim_receiver *r, uint16_t seq)
+{
+	return r->started && !rt_seq_newer(seq, r->highest) && (uint16_t) (r->highest - seq) < SEEN &&
+		   r->seen[seq % SEEN];
+}
+
 static void
 take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 {
@@ -403,10 +411,12 @@ take_rtp(struct sim_viewer *v, uint8_t *data, size_t len)
 
 	if (rt_rtp_parse(data, len, &rtp) != RT_OK)
 		abort();
-	if ((ext = rt_rtp_ext(&rtp, TWCC_EXT, &n)) != NULL)
-		note_twcc(v->twcc, rt_bytes_get16(ext), len);
 	rtx = rtp.pt == PT_RTX;
 	r = find_receiver(v, rtp.ssrc - rtx);
+	if (r != NULL && !rtx && is_replay(r, rtp.seq))
+		return;
+	if ((ext = rt_rtp_ext(&rtp, TWCC_EXT, &n)) != NULL)
+		note_twcc(v->twcc, rt_bytes_get16(ext), len);
 	if (r == NULL)
 		return;
 	r->packet_us = sim_now_us;
@@ -505,6 +515,7 @@ report(struct sim_receiver *r, struct rt_rtcp_report *out)
 	lost = interval - (int32_t) (r->received - r->received_prior);
 	*out = (struct rt_rtcp_report){.ssrc = r->ssrc, .highest_seq = (uint32_t) r->extended, .lsr = r->lsr};
 	out->fraction_lost = (uint8_t) (interval > 0 && lost > 0 ? lost * 255 / interval : 0);
+	out->lost = (int32_t) (expected - r->received);
 	out->dlsr = r->lsr ? (uint32_t) ((sim_now_us - r->sr_us) * 65536 / 1000000) : 0;
 	r->expected_prior = expected;
 	r->received_prior = r->received;

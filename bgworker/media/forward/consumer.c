@@ -47,8 +47,11 @@
 #define PADDING 255    /* bytes of a padding packet: RFC 3550 section 5.1 has room for no more */
 #define KEPT 32        /* packets of sound that can be asked for again: 640 ms */
 #define KEPT_BYTES 320
-#define RED_US 10000000 /* sound goes out twice for so long after a loss */
-#define RED_TWICE 13    /* of 256 lost: and three times beyond that */
+#define RED_US 10000000    /* sound goes out twice for so long after a loss */
+#define COPIES_US 60000000 /* and so long without RED: what a copy replaces is not reported as lost */
+#define LOSS_UNIT 4096
+#define COPIES_FROM (LOSS_UNIT / 100)
+#define RED_TWICE 13 /* of 256 lost: and three times beyond that */
 
 /* What went out, to be able to send it again.  Timestamp and TL0PICIDX have one offset from sync_seq on, and what is
  * older is not sent again. */
@@ -117,6 +120,8 @@ struct rt_consumer
 	uint64_t window_bytes, window_from_us, bitrate_bps;
 	uint32_t window_packets, packets_per_s;
 	uint8_t fraction_lost;
+	int usual_loss; /* in parts of LOSS_UNIT */
+	uint32_t reported_seq;
 	uint32_t jitter;
 	int32_t lost;
 	uint8_t score, told_score;
@@ -666,6 +671,35 @@ write_red(const struct rt_consumer *c, const struct rt_packet *p, uint8_t *out, 
 	return from < 2 ? rt_red_write(out, cap, blocks + from, 3 - from) : 0;
 }
 
+/* A receiver that takes no RED, and cannot ask in time for what was lost. */
+static bool
+wants_copies(const struct rt_consumer *c)
+{
+	return c->params.kind == RT_KIND_AUDIO && c->params.red_pt == RT_NO_PT &&
+		   !(c->params.feedback.nack && rt_resend_helps_audio(rt_egress_rtt_ms(c->egress)));
+}
+
+/* The one or two packets of sound before this one go out once more, as they were: SRTP takes each once. */
+static void
+send_copies(struct rt_consumer *c, const struct rt_packet *p, uint16_t seq)
+{
+	int n = p->arrival_us < c->red_twice_until_us ? 2 : 1;
+
+	if (rt_egress_has_video(c->egress) && rt_egress_congested(c->egress))
+		return;
+	if (c->kept == NULL)
+		c->kept = rt_alloc(KEPT * sizeof(*c->kept));
+	for (int i = 1; i <= n; i++)
+	{
+		const struct kept *k = &c->kept[(uint16_t) (seq - i) % KEPT];
+
+		if (k->len == 0 || k->seq != (uint16_t) (seq - i) || !rt_egress_repeat(c->egress, k->data, k->len))
+			continue;
+		c->retransmitted++;
+		rt_hub_count(c->hub, RT_HUB_RETRANSMITTED, 1);
+	}
+}
+
 bool
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
@@ -708,6 +742,8 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		send_packet(c, p, &h, &c->roc, prefix, prefix_len, p->payload + skip, p->payload_len - skip);
 	if (seq == c->seq.highest_out)
 	{
+		if (p->arrival_us < c->red_until_us && wants_copies(c))
+			send_copies(c, p, seq);
 		c->last_ts = ts;
 		c->last_sent_us = p->arrival_us;
 		c->last_pid = pid;
@@ -931,12 +967,28 @@ rt_consumer_on_fir(struct rt_consumer *c)
 	rt_consumer_want_keyframe(c);
 }
 
+/* What the sender has lost, and we have of its redundancy a moment later, is no loss in the end: so the sum counts,
+ * over some reports. */
+static void
+note_loss(struct rt_consumer *c, const struct rt_rtcp_report *r)
+{
+	uint64_t now_us = rt_hub_now_us(c->hub);
+	int32_t expected = (int32_t) (r->highest_seq - c->reported_seq), lost = r->lost - c->lost;
+
+	if (c->reported_seq && expected > 0 && expected < 65536 && abs(lost) <= expected)
+		c->usual_loss += (LOSS_UNIT * lost / expected - c->usual_loss) / 8;
+	c->reported_seq = r->highest_seq;
+	if (c->params.red_pt != RT_NO_PT && r->fraction_lost)
+		c->red_until_us = now_us + RED_US;
+	else if (c->params.red_pt == RT_NO_PT && (c->usual_loss >= COPIES_FROM || (now_us < c->red_until_us && lost > 0)))
+		c->red_until_us = now_us + COPIES_US;
+}
+
 void
 rt_consumer_on_report(struct rt_consumer *c, const struct rt_rtcp_report *r)
 {
 	c->fraction_lost = r->fraction_lost;
-	if (r->fraction_lost)
-		c->red_until_us = rt_hub_now_us(c->hub) + RED_US;
+	note_loss(c, r);
 	if (r->fraction_lost >= RED_TWICE)
 		c->red_twice_until_us = c->red_until_us;
 	c->lost = r->lost;
