@@ -5,8 +5,11 @@
  * timers defer runs after one look at the descriptors. */
 #include "loop.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "activity.h"
@@ -42,6 +45,10 @@ struct rt_loop
 	uint64_t busy_ms; /* of this turn, until its descriptors and deferred work were done */
 	uint64_t slow_turns;
 	struct rt_histogram turns;
+	struct rt_watch *signals; /* NULL: they do what they do without us; signal_fd is open if not */
+	int signal_fd;
+	rt_signal_cb on_signal;
+	void *signal_arg;
 };
 
 struct rt_timer
@@ -158,6 +165,11 @@ rt_loop_free(struct rt_loop *l)
 		return;
 	while (l->waiting.count > 0)
 		run_deferred(l);
+	if (l->signals != NULL)
+	{
+		rt_watch_free(l->signals);
+		close(l->signal_fd);
+	}
 	uv_close((uv_handle_t *) &l->check, NULL);
 	uv_close((uv_handle_t *) &l->idle, NULL);
 	uv_close((uv_handle_t *) &l->prepare, NULL);
@@ -344,4 +356,40 @@ uint64_t
 rt_loop_slow_turns(const struct rt_loop *l)
 {
 	return l->slow_turns;
+}
+
+static void
+on_signals(void *arg, int events)
+{
+	struct rt_loop *l = arg;
+	struct signalfd_siginfo info;
+
+	(void) events;
+	while (read(l->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
+		l->on_signal(l->signal_arg, (int) info.ssi_signo);
+}
+
+enum rt_result
+rt_loop_watch_signals(struct rt_loop *l, rt_signal_cb fn, void *arg)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	l->on_signal = fn;
+	l->signal_arg = arg;
+	l->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (l->signal_fd < 0)
+		return RT_INTERNAL;
+	l->signals = rt_watch_new(l, l->signal_fd, on_signals, l);
+	if (l->signals == NULL)
+	{
+		close(l->signal_fd);
+		return RT_INTERNAL;
+	}
+	rt_watch_set(l->signals, RT_READABLE);
+	return RT_OK;
 }

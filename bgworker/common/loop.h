@@ -1,4 +1,4 @@
-/* loop.h: the one event loop of a program: descriptors, timers, deferred work, lag.  Wraps libuv, which
+/* loop.h: the one event loop of a program: descriptors, timers, signals, deferred work, lag.  Wraps libuv, which
  * libwebsockets shares.  Single-threaded; everything here is called from the loop's own turn. */
 #ifndef RT_LOOP_H
 #define RT_LOOP_H
@@ -15,6 +15,7 @@ struct uv_loop_s;
 
 typedef void (*rt_loop_cb)(void *arg);
 typedef void (*rt_watch_cb)(void *arg, int events);
+typedef void (*rt_signal_cb)(void *arg, int signo);
 
 #define RT_READABLE 1
 #define RT_WRITABLE 2
@@ -23,6 +24,9 @@ enum rt_result rt_loop_new(struct rt_loop **lp);
 void rt_loop_free(struct rt_loop *l); /* frees what is deferred; timers and watches must be gone */
 void rt_loop_run(struct rt_loop *l);  /* until rt_loop_stop() */
 void rt_loop_stop(struct rt_loop *l);
+/* SIGTERM, SIGINT and SIGHUP are blocked, and each calls fn from a turn of the loop.  Once a loop, before the program
+ * has other threads. */
+enum rt_result rt_loop_watch_signals(struct rt_loop *l, rt_signal_cb fn, void *arg);
 struct uv_loop_s *rt_loop_uv(struct rt_loop *l); /* lent, for the library that shares it */
 
 uint64_t rt_loop_now_ms(const struct rt_loop *l); /* monotonic, as of this turn */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bgworker/common/activity.h"
@@ -134,8 +133,6 @@ struct gateway
 	struct rt_rest *rest;
 	struct rt_timer *ready_look;
 	struct rt_timer *end_look;
-	struct rt_watch *signal_watch;
-	int signal_fd;
 	uint64_t end_limit_ms;
 	bool refused;  /* by the database: it runs another version */
 	bool farewell; /* the connections are gone, the database is being told */
@@ -234,20 +231,16 @@ drain_for_good(struct gateway *g)
 }
 
 static void
-on_signal(void *arg, int events)
+on_signal(void *arg, int signo)
 {
 	struct gateway *g = arg;
-	struct signalfd_siginfo info;
 
-	while (read(g->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
-	{
-		if (info.ssi_signo == SIGHUP)
-			rt_host_reread(g->host);
-		else if (g->host != NULL && info.ssi_signo == SIGTERM && !rt_drain_begun(g->drain))
-			drain_for_good(g);
-		else
-			end(g);
-	}
+	if (signo == SIGHUP)
+		rt_host_reread(g->host);
+	else if (g->host != NULL && signo == SIGTERM && !rt_drain_begun(g->drain))
+		drain_for_good(g);
+	else
+		end(g);
 }
 
 /* Another version of it may be installed, so the unit's restart is worth a try. */
@@ -689,26 +682,6 @@ make_modules(struct gateway *g)
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
 
-static enum rt_result
-watch_signals(struct gateway *g)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (g->signal_fd < 0)
-		return RT_INTERNAL;
-	g->signal_watch = rt_watch_new(g->loop, g->signal_fd, on_signal, g);
-	if (g->signal_watch == NULL)
-		return RT_INTERNAL;
-	rt_watch_set(g->signal_watch, RT_READABLE);
-	return RT_OK;
-}
-
 static void
 choose_name(struct rt_self *self, int worker)
 {
@@ -755,7 +728,8 @@ start(struct gateway *g)
 	choose_name(&g->self, rt_conf_number(g->conf));
 	g->ready_look = rt_timer_new(g->loop, on_ready_look, g);
 	g->end_look = rt_timer_new(g->loop, on_end_look, g);
-	if ((rc = watch_signals(g)) != RT_OK || (rc = make_modules(g)) != RT_OK || (rc = listen_for_clients(g)) != RT_OK)
+	if ((rc = rt_loop_watch_signals(g->loop, on_signal, g)) != RT_OK || (rc = make_modules(g)) != RT_OK ||
+		(rc = listen_for_clients(g)) != RT_OK)
 		return rc;
 	rt_timer_start(g->ready_look, READY_LOOK_MS);
 	rc = rt_conf_watch(g->conf, g->loop, on_reload, on_supervisor_gone, g);
@@ -809,7 +783,6 @@ stop(struct gateway *g)
 	rt_commands_free(g->commands);
 	rt_timer_free(g->ready_look);
 	rt_timer_free(g->end_look);
-	rt_watch_free(g->signal_watch);
 	rt_conf_free(g->conf);
 	rt_host_free(g->host);
 	rt_loop_free(g->loop);
@@ -847,7 +820,7 @@ read_configuration(struct gateway *g, const char *path)
 int
 main(int argc, char **argv)
 {
-	struct gateway g = {.signal_fd = -1};
+	struct gateway g = {.loop = NULL};
 	const char *path;
 	enum rt_result rc;
 	int status = rt_host_arguments(&program, argc, argv, &path);

@@ -3,8 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "bgworker/common/activity.h"
 #include "bgworker/common/conf.h"
@@ -28,8 +26,6 @@ struct media
 	struct rt_db *db;
 	struct rt_engine *engine;
 	struct rt_control *control;
-	struct rt_watch *signals;
-	int signal_fd;
 	bool draining, stopping;
 	bool refused; /* by the database: it runs another version */
 };
@@ -67,21 +63,16 @@ drain(struct media *m)
 }
 
 static void
-on_signal(void *arg, int events)
+on_signal(void *arg, int signo)
 {
 	struct media *m = arg;
-	struct signalfd_siginfo info;
 
-	(void) events;
-	while (read(m->signal_fd, &info, sizeof(info)) == (ssize_t) sizeof(info))
-	{
-		if (info.ssi_signo == SIGHUP)
-			rt_host_reread(m->host);
-		else if (m->host != NULL && info.ssi_signo == SIGTERM && !m->draining)
-			drain(m);
-		else
-			stop(m);
-	}
+	if (signo == SIGHUP)
+		rt_host_reread(m->host);
+	else if (m->host != NULL && signo == SIGTERM && !m->draining)
+		drain(m);
+	else
+		stop(m);
 }
 
 static void
@@ -120,21 +111,6 @@ on_ready(void *arg)
 {
 	(void) arg;
 	rt_log(RT_LOG_INFO, NULL, "ready");
-}
-
-static void
-watch_signals(struct media *m)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	m->signals = rt_watch_new(m->loop, m->signal_fd, on_signal, m);
-	rt_watch_set(m->signals, RT_READABLE);
 }
 
 static void
@@ -226,14 +202,14 @@ main(int argc, char **argv)
 		rt_confine_no_ring();
 	if (rt_loop_new(&m.loop) != RT_OK)
 		return 1;
-	watch_signals(&m);
-	rc = start(&m);
+	rc = rt_loop_watch_signals(m.loop, on_signal, &m);
+	if (rc == RT_OK)
+		rc = start(&m);
 	if (rc == RT_OK)
 		rt_loop_run(m.loop);
 	rt_db_free(m.db);
 	rt_engine_free(m.engine);
 	rt_loop_defer(m.loop, free_control, m.control); /* after what it deferred itself */
-	rt_watch_free(m.signals);
 	rt_conf_free(m.conf);
 	rt_host_free(m.host);
 	rt_loop_free(m.loop);

@@ -1,4 +1,5 @@
-/* test_loop.c: the loop, its watches and timers, the wheel, buffers. */
+/* test_loop.c: the loop, its watches, timers and signals, the wheel, buffers. */
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +43,32 @@ test_deferred(void)
 	rt_loop_run(loop);
 	is_str(order, "abcd", "deferred work runs in order, and what it defers in the next turn");
 	rt_timer_free(t);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	*(int *) arg = signo;
+	rt_loop_stop(loop);
+}
+
+static void
+test_signals(void)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	struct rt_timer *deadline = rt_timer_new(loop, stop, NULL);
+	int got = 0;
+
+	ok(rt_loop_watch_signals(loop, on_signal, &got) == RT_OK, "signals are watched");
+	for (int i = 0; i < 3; i++)
+	{
+		rt_timer_start(deadline, 60000);
+		raise(signals[i]);
+		ok(got != signals[i], "signal %d waits for a turn of the loop", signals[i]);
+		rt_loop_run(loop);
+		ok(got == signals[i], "which tells of it");
+	}
+	rt_timer_free(deadline);
 }
 
 struct end
@@ -187,6 +214,7 @@ main(void)
 	if (rt_loop_new(&loop) != RT_OK)
 		return 1;
 	test_deferred();
+	test_signals();
 	test_watch();
 	test_wheel();
 	test_buf();

@@ -305,6 +305,17 @@ end_value(struct scan *s)
 	return RT_OK;
 }
 
+static bool
+begin_span(struct scan *s, struct rt_json_span *value)
+{
+	skip_space(s);
+	if (s->p == s->end)
+		return false;
+	value->text = s->p;
+	value->kind = kind_of(*s->p);
+	return true;
+}
+
 static enum rt_result
 scan_value(const char **p, const char *end, int outer, struct rt_json_span *value)
 {
@@ -312,11 +323,8 @@ scan_value(const char **p, const char *end, int outer, struct rt_json_span *valu
 	enum rt_result rc;
 	bool whole;
 
-	skip_space(&s);
-	if (s.p == end)
+	if (!begin_span(&s, value))
 		return RT_BAD_INPUT;
-	value->text = s.p;
-	value->kind = kind_of(*s.p);
 	do
 	{
 		rc = begin_value(&s, &whole);
@@ -396,11 +404,8 @@ skip_value(const char **p, const char *end, struct rt_json_span *value)
 	struct scan s = {.p = *p, .end = end};
 	bool whole;
 
-	skip_space(&s);
-	if (s.p == end)
+	if (!begin_span(&s, value))
 		return RT_BAD_INPUT;
-	value->text = s.p;
-	value->kind = kind_of(*s.p);
 	if (value->kind == RT_JSON_STRING)
 		whole = skip_string(&s);
 	else
