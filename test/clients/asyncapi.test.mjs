@@ -63,11 +63,7 @@ async function ok(client, name, payload) {
   return ack;
 }
 
-const rest = async (method, path, user, body) => {
-  const reply = await cluster.rest(method, path, tokens[user], body);
-  assert.ok(reply.status < 300, `${method} ${path}: ${JSON.stringify(reply.body)}`);
-  return reply.body.data;
-};
+const rest = async (method, path, user, body) => (await cluster.restOk(method, path, tokens[user], body)).data;
 
 async function sources(folder) {
   const names = await readdir(new URL(`../../${folder}/`, import.meta.url), { recursive: true });

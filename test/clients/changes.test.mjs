@@ -23,11 +23,7 @@ async function scene(...more) {
 
 const path = (roomId, seq, rest = '') => `/api/chat/rooms/${roomId}/msgs/${roomId}-${seq}${rest}`;
 
-async function ok(method, where, token, body) {
-  const reply = await cluster.rest(method, where, token, body);
-  assert.ok(reply.status < 300, `${method} ${where}: ${JSON.stringify(reply.body)}`);
-  return reply.body;
-}
+const ok = (method, where, token, body) => cluster.restOk(method, where, token, body);
 
 async function sync(client, room, more = {}) {
   const { rooms: [answer] } = await askOk(client, 'sync-rooms', { rooms: [room], ...more });

@@ -14,11 +14,7 @@ before(async () => {
 after(() => cluster?.stop());
 afterEach(closeAll);
 
-async function ok(method, path, user, body) {
-  const reply = await cluster.rest(method, path, tokens[user], body);
-  assert.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-  return reply.body.data;
-}
+const ok = async (method, path, user, body) => (await cluster.restOk(method, path, tokens[user], body)).data;
 
 const room = (...members) => cluster.room(`devices ${++roomNumber}`, ...members);
 const notices = (client, roomId, type) => received(client, 'chat-notification', (payload) => payload.data.roomId === roomId && (!type || payload.type === type));

@@ -15,18 +15,8 @@ before(async () => {
 after(() => cluster?.stop());
 afterEach(closeAll);
 
-const rest = (method, path, user, body) => cluster.rest(method, `/api/chat/rooms${path}`, tokens[user], body);
-
-async function ok(method, path, user, body) {
-  const reply = await rest(method, path, user, body);
-  assert.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-  return reply.body.data;
-}
-
-async function refused(code, method, path, user, body) {
-  const reply = await rest(method, path, user, body);
-  assert.equal(reply.body.error?.code, code, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-}
+const ok = async (method, path, user, body) => (await cluster.restOk(method, `/api/chat/rooms${path}`, tokens[user], body)).data;
+const refused = (code, method, path, user, body) => cluster.restRefused(code, method, `/api/chat/rooms${path}`, tokens[user], body);
 
 // A fresh room of alice, who is its admin, and bob, with a joined client of each.
 async function scene(...more) {

@@ -14,16 +14,9 @@ before(async () => {
 after(() => cluster?.stop());
 afterEach(closeAll);
 
-async function ok(method, path, user, body) {
-  const reply = await cluster.rest(method, path, tokens[user], body);
-  assert.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-  return reply.body.data;
-}
+const ok = async (method, path, user, body) => (await cluster.restOk(method, path, tokens[user], body)).data;
 
-async function refused(code, method, path, user, body) {
-  const reply = await cluster.rest(method, path, tokens[user], body);
-  assert.equal(reply.body.error?.code, code, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-}
+const refused = (code, method, path, user, body) => cluster.restRefused(code, method, path, tokens[user], body);
 
 // A fresh room of alice, who is its admin, and bob, with three messages.
 async function scene() {

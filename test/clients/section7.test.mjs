@@ -27,11 +27,7 @@ async function rest(method, path, name, body) {
   return cluster.rest(method, path, tokens[name], body);
 }
 
-async function ok(method, path, name, body) {
-  const reply = await rest(method, path, name, body);
-  assert.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
-  return reply.body;
-}
+const ok = (method, path, name, body) => cluster.restOk(method, path, tokens[name], body);
 
 async function refused(status, code, method, path, name, body) {
   const reply = await rest(method, path, name, body);

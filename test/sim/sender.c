@@ -8,6 +8,7 @@
 #include "bgworker/media/rtp/dd.h"
 #include "bgworker/media/rtp/red.h"
 #include "sim.h"
+#include "test/unit/media/bits.h"
 
 #define PAYLOAD 1100
 #define KEY_FACTOR 4      /* a key frame is so many times as large as the others */
@@ -87,23 +88,6 @@ write_vp9(const struct sim_encoder *e, const struct picture *p, bool first, bool
 }
 
 /* ---- AV1: the dependency descriptor ---- */
-
-struct writer
-{
-	uint8_t data[RT_DD_MAX_LEN];
-	size_t bits;
-};
-
-static void
-put(struct writer *w, uint32_t value, int n)
-{
-	while (n-- > 0)
-	{
-		if (value >> n & 1)
-			w->data[w->bits / 8] |= (uint8_t) (0x80 >> w->bits % 8);
-		w->bits++;
-	}
-}
 
 /* Templates by spatial layer: a key frame's, then one for each temporal layer.  Targets: the highest layers first.
  * Frame numbers count the announced spatial layers of each picture. */

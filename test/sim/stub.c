@@ -8,7 +8,7 @@
 #include "bgworker/common/log.h"
 #include "bgworker/media/secure/srtp.h"
 #include "sim.h"
-#include "test/unit/stun_request.h"
+#include "test/unit/media/stun_request.h"
 
 #define MAX_PEERS 64
 #define PWD "abcdefghijklmnopqrstuvwx"

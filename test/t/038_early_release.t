@@ -90,17 +90,6 @@ my $INSERT = q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 
 
 sub count { return $cluster->sql('SELECT count(*) FROM rt.messages WHERE room_id = 1'); }
 
-sub session
-{
-	my (%option) = @_;
-	my $session = $cluster->psql_start;
-	print { $session->{in} } "$option{before}\n" if $option{before};
-	print { $session->{in} } "SELECT 'pid ' || pg_backend_pid();\n";
-	wait_for(sub { $session->{read}->() =~ /^pid \d+$/m }) || die 'no session';
-	($session->{backend}) = $session->{read}->() =~ /^pid (\d+)$/m;
-	return $session;
-}
-
 sub acknowledged { my ($session) = @_; return $session->{read}->() =~ /^seq (\d+)$/mg; }
 
 # psql reads notifications when it has run something.
@@ -115,16 +104,16 @@ sub delivered
 
 sub two_writers
 {
-	my (%option) = @_;
-	my @writers = map { session(%option) } 1 .. 2;
+	my ($before) = @_;
+	my @writers = map { $cluster->psql_session($before) } 1 .. 2;
 	close_gate();
 	print { $writers[0]{in} } "$INSERT\n";
 	return @writers;
 }
 
 my $before = count();
-my $listener = session(before => 'LISTEN rt_events;');
-my $reader = session(before => 'SET SESSION AUTHORIZATION rt_gateway;');
+my $listener = $cluster->psql_session('LISTEN rt_events;');
+my $reader = $cluster->psql_session('SET SESSION AUTHORIZATION rt_gateway;');
 my @writers = two_writers();
 $cluster->poll_sql('SELECT count(*) FROM rt.messages WHERE room_id = 1', $before + 1, 'a message is visible that is not flushed');
 print { $writers[1]{in} } "$INSERT\n";
@@ -156,7 +145,7 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint % 8192};
-$reader = session(before => 'SET SESSION AUTHORIZATION rt_gateway;');
+$reader = $cluster->psql_session('SET SESSION AUTHORIZATION rt_gateway;');
 @writers = two_writers();
 $cluster->poll_sql('SELECT count(*) FROM rt.messages WHERE room_id = 1', $before + 3, 'another message that is not flushed');
 is($cluster->sql($AT_PAGE_START), 24, 'at the start of a page');
@@ -168,7 +157,7 @@ unlike($cluster->log, qr/past end of generated WAL/, 'it flushes what was writte
 $_->{finish}->() for @writers, $reader;
 
 $before = count();
-@writers = two_writers(before => 'SET rt.early_lock_release = off;');
+@writers = two_writers('SET rt.early_lock_release = off;');
 $cluster->poll_sql("SELECT wait_event_type IN ('IO', 'LWLock') FROM pg_stat_activity WHERE pid = $writers[0]{backend}", 't', 'off: the first waits for its flush');
 print { $writers[1]{in} } "$INSERT\n";
 $cluster->poll_sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $writers[1]{backend}", 'Lock', 'off: the second waits for the first');
@@ -179,7 +168,7 @@ $_->{finish}->() for @writers;
 
 # Listeners of an application's own notification read it as soon as its transaction counts as ended.
 $before = count();
-my $notifier = session();
+my $notifier = $cluster->psql_session();
 close_gate();
 print { $notifier->{in} } "BEGIN; INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'x'); SELECT pg_notify('own', 'x'); COMMIT; SELECT 'seq 0';\n";
 $cluster->poll_sql("SELECT query FROM pg_stat_activity WHERE pid = $notifier->{backend} AND wait_event IS NOT NULL AND wait_event <> 'ClientRead'", 'COMMIT;',
@@ -200,7 +189,7 @@ is($cluster->sql(q{BEGIN; INSERT INTO rt.messages (room_id, sender_id, content) 
 
 # ---- the power goes ----------------------------------------------------------------------
 
-my @lost = (session(), session(before => 'SET synchronous_commit = off;'));
+my @lost = ($cluster->psql_session(), $cluster->psql_session('SET synchronous_commit = off;'));
 $before = count();
 close_gate();
 print { $_->{in} } "$INSERT\n" for @lost;
@@ -216,8 +205,8 @@ $_->{finish}->() for @lost, $listener;
 my $taken = 0;
 for my $round (1 .. $ROUNDS)
 {
-	my $listens = session(before => 'LISTEN rt_events;');
-	my @load = map { session() } 1 .. $WRITERS;
+	my $listens = $cluster->psql_session('LISTEN rt_events;');
+	my @load = map { $cluster->psql_session() } 1 .. $WRITERS;
 	my $from = count();
 	my %acknowledged;
 	my %delivered;

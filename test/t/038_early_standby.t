@@ -20,16 +20,6 @@ $primary->poll_sql(q{SELECT sync_state FROM pg_stat_replication}, 'sync', 'commi
 my $INSERT = q{INSERT INTO rt.messages (room_id, sender_id, content) VALUES (1, 'ann', 'one') RETURNING 'seq ' || seq;};
 my $COUNT = 'SELECT count(*) FROM rt.messages WHERE room_id = 1';
 
-sub session
-{
-	my ($before) = @_;
-	my $session = $primary->psql_start;
-	print { $session->{in} } "$before\nSELECT 'pid ' || pg_backend_pid();\n";
-	wait_for(sub { $session->{read}->() =~ /^pid \d+$/m }) || die 'no session';
-	($session->{backend}) = $session->{read}->() =~ /^pid (\d+)$/m;
-	return $session;
-}
-
 sub acknowledged { my ($session) = @_; return $session->{read}->() =~ /^seq (\d+)$/mg; }
 
 sub delivered
@@ -47,10 +37,10 @@ END { kill 'CONT', $receiver if $stopped; }
 sub stop_standby { $stopped = kill 'STOP', $receiver; }
 sub go_on { kill 'CONT', $receiver; $stopped = 0; }
 
-my $listener = session('LISTEN rt_events;');
+my $listener = $primary->psql_session('LISTEN rt_events;');
 
 # The default: all as it is without rt.
-my @local = map { session('') } 1 .. 2;
+my @local = map { $primary->psql_session('') } 1 .. 2;
 stop_standby();
 print { $local[0]{in} } "$INSERT\n";
 waits($local[0], 'SyncRep', 'local: a writer waits for the standby');
@@ -61,8 +51,8 @@ go_on();
 wait_until(sub { join(' ', map { acknowledged($_) } @local) eq '1 2' }, 'local: once it is, both are acknowledged');
 wait_until(sub { join(' ', delivered($listener)) eq '1 2' }, 'local: and delivered');
 
-my @early = map { session('SET rt.early_lock_release = on;') } 1 .. 2;
-my $reader = session("SET SESSION AUTHORIZATION rt_gateway; SET statement_timeout = '1s';");
+my @early = map { $primary->psql_session('SET rt.early_lock_release = on;') } 1 .. 2;
+my $reader = $primary->psql_session("SET SESSION AUTHORIZATION rt_gateway; SET statement_timeout = '1s';");
 stop_standby();
 print { $_->{in} } "$INSERT\n" for @early;
 waits($_, 'SyncRep', 'on: a writer waits for the standby') for @early;

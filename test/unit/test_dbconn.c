@@ -17,6 +17,7 @@
 #define POOL 8 /* connections of test_pool() */
 /* Not a multiple of POOL: those who came before the promotion are to follow, too. */
 #define LOGINS_OF_STANDBY 36
+#define CONNINFO_SIZE 300
 #define TOGETHER_MS 200 /* less than the shortest pause after so many attempts */
 
 /* It speaks as much of the protocol as a login and a query without a result need. */
@@ -155,6 +156,16 @@ stop(struct server *s)
 	close(s->fd);
 }
 
+static const char *
+start_both(char conninfo[CONNINFO_SIZE])
+{
+	snprintf(conninfo, CONNINFO_SIZE,
+			 "host=127.0.0.1,127.0.0.1 port=%d,%d dbname=x user=x target_session_attrs=read-write sslmode=disable "
+			 "gssencmode=disable",
+			 start(&one), start(&two));
+	return conninfo;
+}
+
 static void
 on_notify(void *arg, int pid, const char *payload, size_t len)
 {
@@ -195,17 +206,13 @@ test_several(void)
 	struct rt_db_options o = {.fast_connections = 1, .max_waiting = 100};
 	struct rt_timer *deadline = rt_timer_new(loop, give_up, NULL);
 	struct rt_timer *soon = rt_timer_new(loop, look, NULL);
-	char conninfo[300];
+	char conninfo[CONNINFO_SIZE];
 	struct rt_db *db;
 	uint64_t began_ms;
 
 	one.silent = true;
 	two.standby_for = 8;
-	snprintf(conninfo, sizeof(conninfo),
-			 "host=127.0.0.1,127.0.0.1 port=%d,%d dbname=x user=x target_session_attrs=read-write sslmode=disable "
-			 "gssencmode=disable",
-			 start(&one), start(&two));
-	o.conninfo = conninfo;
+	o.conninfo = start_both(conninfo);
 	rt_timer_start(deadline, DEADLINE_MS);
 	rt_db_new(&db, loop, &o);
 	rt_db_listen(db, "x", on_notify, on_listen, NULL);
@@ -258,17 +265,13 @@ test_pool(void)
 {
 	struct rt_db_options o = {.fast_connections = POOL, .max_waiting = 100};
 	struct rt_timer *deadline = rt_timer_new(loop, give_up, NULL);
-	char conninfo[300];
+	char conninfo[CONNINFO_SIZE];
 	struct rt_db *db;
 	int took_ms;
 
 	one = two = (struct server){.standby_for = 0};
 	one.standby_for = 1000000;
-	snprintf(conninfo, sizeof(conninfo),
-			 "host=127.0.0.1,127.0.0.1 port=%d,%d dbname=x user=x target_session_attrs=read-write sslmode=disable "
-			 "gssencmode=disable",
-			 start(&one), start(&two));
-	o.conninfo = conninfo;
+	o.conninfo = start_both(conninfo);
 	rt_timer_start(deadline, DEADLINE_MS);
 	rt_db_new(&db, loop, &o);
 	rt_loop_run(loop);

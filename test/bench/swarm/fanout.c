@@ -240,8 +240,7 @@ void
 idle_run(const struct scenario *sc)
 {
 	struct fanout f = {.scenario = sc, .nsubscribers = sc->count};
-	struct swarm_options o = {
-		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = &f};
+	struct swarm_options o = scenario_clients(sc, on_packet, &f);
 	double before = measure_resident_bytes(sc->pid);
 
 	f.swarm = swarm_new(&o);

@@ -16,6 +16,13 @@ static const struct
 	{"watchers", watchers_run}, {"forward", forward_run},
 };
 
+struct swarm_options
+scenario_clients(const struct scenario *sc, swarm_packet_cb on_packet, void *arg)
+{
+	return (struct swarm_options){
+		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = arg};
+}
+
 static void
 take_option(struct scenario *sc, const char *name, const char *value)
 {

@@ -192,8 +192,7 @@ meetings_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct meetings m = {.scenario = sc};
-	struct swarm_options o = {
-		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = &m};
+	struct swarm_options o = scenario_clients(sc, on_packet, &m);
 	struct measure_reading start, joined, made, end;
 	uint64_t began_ns;
 

@@ -181,8 +181,7 @@ presence_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct presence p = {sc, NULL, calloc(n, n), calloc(n, sizeof(int)), calloc(n, sizeof(int)), 0, 0, 0, 0};
-	struct swarm_options o = {
-		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = &p};
+	struct swarm_options o = scenario_clients(sc, on_packet, &p);
 	bool login = strcmp(sc->mode, "login") == 0;
 	struct measure_reading before, after;
 	uint64_t began_ns;

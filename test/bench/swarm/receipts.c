@@ -84,15 +84,11 @@ void
 receipts_run(const struct scenario *sc)
 {
 	struct receipts r = {.scenario = sc, .done = calloc((size_t) sc->count, sizeof(int))};
-	struct swarm_options o = {.port = sc->measured.port,
-							  .count = sc->count,
-							  .tokens = sc->tokens,
-							  .on_packet = on_packet,
-							  .on_connected = on_connected,
-							  .arg = &r};
+	struct swarm_options o = scenario_clients(sc, on_packet, &r);
 	struct measure_reading before, after;
 	uint64_t began_ns, end_ns;
 
+	o.on_connected = on_connected;
 	r.swarm = swarm_new(&o);
 	swarm_gather(r.swarm, sc->count);
 	while (r.joined < sc->count)

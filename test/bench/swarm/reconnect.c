@@ -210,17 +210,13 @@ reconnect_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct reconnect r = {.scenario = sc};
-	struct swarm_options o = {.port = sc->measured.port,
-							  .count = sc->count,
-							  .tokens = sc->tokens,
-							  .on_packet = on_packet,
-							  .on_connected = on_connected,
-							  .arg = &r};
+	struct swarm_options o = scenario_clients(sc, on_packet, &r);
 	struct measure_reading before, after;
 
 	r.seq = calloc(n, sizeof(*r.seq));
 	r.needed = calloc((size_t) sc->rooms, sizeof(*r.needed));
 	r.caught_up_s = calloc(n, sizeof(*r.caught_up_s));
+	o.on_connected = on_connected;
 	r.swarm = swarm_new(&o);
 	begin(&r);
 	lose_network(&r);

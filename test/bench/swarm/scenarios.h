@@ -3,6 +3,7 @@
 #define SWARM_SCENARIOS_H
 
 #include "measure.h"
+#include "swarm.h"
 
 struct scenario
 {
@@ -24,6 +25,9 @@ struct scenario
 	unsigned nap_us;     /* see swarm.h */
 	const char *windows; /* how many messages are under way, one measurement after the other; 0: "rate" a second */
 };
+
+/* The scenario's clients; what else they need is set in the result. */
+struct swarm_options scenario_clients(const struct scenario *sc, swarm_packet_cb on_packet, void *arg);
 
 /* Messages to one room that all clients are in.  Modes: insert, rest, floor. */
 void fanout_run(const struct scenario *sc);

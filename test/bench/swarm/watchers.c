@@ -151,8 +151,7 @@ watchers_run(const struct scenario *sc)
 {
 	size_t n = (size_t) sc->count;
 	struct watchers w = {.scenario = sc, .at_once = (int) sc->rate};
-	struct swarm_options o = {
-		.port = sc->measured.port, .count = sc->count, .tokens = sc->tokens, .on_packet = on_packet, .arg = &w};
+	struct swarm_options o = scenario_clients(sc, on_packet, &w);
 	struct measure_reading start, end;
 	uint64_t began_ns;
 

@@ -1,4 +1,5 @@
 // A running server for the tests of one file, its database, its users and its REST interface.
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -133,6 +134,19 @@ export class Cluster {
     const content = await reply.text();
     const isJson = (reply.headers.get('content-type') ?? '').startsWith('application/json');
     return { status: reply.status, headers: reply.headers, body: isJson && content ? JSON.parse(content) : content };
+  }
+
+  // The body of the answer to a request that must succeed.
+  async restOk(method, path, token, body) {
+    const reply = await this.rest(method, path, token, body);
+    assert.ok(reply.status < 300, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
+    return reply.body;
+  }
+
+  // A request that must be refused with this code.
+  async restRefused(code, method, path, token, body) {
+    const reply = await this.rest(method, path, token, body);
+    assert.equal(reply.body.error?.code, code, `${method} ${path}: ${reply.status} ${JSON.stringify(reply.body)}`);
   }
 }
 

@@ -224,6 +224,17 @@ sub psql_start
 	};
 }
 
+# The same; ->{backend} is the server's process.  It runs $before first.
+sub psql_session
+{
+	my ($self, $before) = @_;
+	my $session = $self->psql_start;
+	print { $session->{in} } $before // '', "\nSELECT 'pid ' || pg_backend_pid();\n";
+	wait_for(sub { $session->{read}->() =~ /^pid \d+$/m }) || die 'no session';
+	($session->{backend}) = $session->{read}->() =~ /^pid (\d+)$/m;
+	return $session;
+}
+
 # ---- HTTP --------------------------------------------------------------------
 
 sub http

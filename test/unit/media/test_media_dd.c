@@ -2,26 +2,10 @@
 #include <stdlib.h>
 
 #include "bgworker/media/rtp/dd.h"
+#include "bits.h"
 #include "tap.h"
 
 /* ---- an encoder, bit by bit as section A.4.1 has it ---- */
-
-struct writer
-{
-	uint8_t data[RT_DD_MAX_LEN];
-	size_t bits;
-};
-
-static void
-put(struct writer *w, uint32_t value, int n)
-{
-	while (n-- > 0)
-	{
-		if (value >> n & 1)
-			w->data[w->bits / 8] |= (uint8_t) (0x80 >> w->bits % 8);
-		w->bits++;
-	}
-}
 
 static void
 put_below(struct writer *w, uint32_t value, uint32_t n)
