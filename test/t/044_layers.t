@@ -82,6 +82,24 @@ finds(
 	'arrow: bgworker/gateway/text/planted.c -> bgworker/gateway/clients/high.h: includes it',
 	'bgworker/gateway/text/planted.c' => "#include \"bgworker/gateway/clients/high.h\"\nint rt_planted;\n");
 finds(
+	'an include that points up, by another path',
+	'arrow: bgworker/gateway/text/planted.c -> bgworker/gateway/clients/high.h: includes it',
+	'bgworker/gateway/text/planted.c' => "  # include \"../clients/./high.h\"\nint rt_planted;\n");
+finds(
+	'an include that points up, in angle brackets',
+	'arrow: bgworker/gateway/text/planted.h -> bgworker/gateway/clients/high.h: includes it',
+	'bgworker/gateway/text/planted.h' => "#include <bgworker/gateway/clients/high.h>\n");
+finds(
+	'a circle of headers',
+	'circle: 2 modules know one another: bgworker/gateway/text/one bgworker/gateway/text/two',
+	'bgworker/gateway/text/one.h' => "#include \"two.h\"\n",
+	'bgworker/gateway/text/two.h' => "#include \"one.h\"\n");
+finds(
+	'a weak reference that points up',
+	'arrow: bgworker/gateway/text/planted.c -> bgworker/gateway/clients/high.c: refers to rt_high_do',
+	'bgworker/gateway/text/planted.c' =>
+		"void rt_high_do(void) __attribute__((weak));\nvoid rt_planted_call(void) { if (rt_high_do) rt_high_do(); }\n");
+finds(
 	'a call that points up, without an include',
 	'arrow: bgworker/gateway/text/planted.c -> bgworker/gateway/clients/high.c: refers to rt_high_do',
 	'bgworker/gateway/text/planted.c' => "void rt_high_do(void);\nvoid rt_planted_call(void) { rt_high_do(); }\n");
@@ -127,6 +145,10 @@ finds(
 	'a folder with too many files',
 	'folder: bgworker/gateway/ops has 31 C files and headers; the limit is 30',
 	map { ("bgworker/gateway/ops/h$_.h" => "#ifndef RT_H${_}_H\n#define RT_H${_}_H\n#endif\n") } 1 .. 31);
+finds(
+	'a folder of tests with too many files',
+	'folder: test/unit has 31 C files and headers; the limit is 30',
+	map { ("test/unit/h$_.h" => "int h$_;\n") } 1 .. 31);
 is(check()->{status}, 0, 'without what was planted it passes');
 
 done_testing();
