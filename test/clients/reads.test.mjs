@@ -1,5 +1,6 @@
 // rt.conninfo_read: hot standbys answer reads, and nobody notices but them.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { askOk, closeAll, connect, until } from './lib/client.mjs';
@@ -37,6 +38,14 @@ async function allAnswer() {
     return is.every((n, i) => n > was[i]);
   }, 'both standbys answer');
 }
+
+test('a standby takes the calls that the tables of paths and events mark as reads, and no others', async () => {
+  const source = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const paths = (await source('bgworker/gateway/rest/rest_table.c')).matchAll(/"(\w+)", RT_DB_\w+,[^}]*RT_REST_READS/g);
+  const events = (await source('bgworker/gateway/chat/chat.c')).matchAll(/\.fn = "(\w+)"[^}]*\.reads = true/g);
+  const [, list] = (await source('extension/schema/78_api_reads.sql')).match(/fn NOT IN \(([^)]*)\)/);
+  assert.deepEqual([...list.matchAll(/'(\w+)'/g)].map(([, name]) => name).sort(), [...paths, ...events].map(([, name]) => name).sort());
+});
 
 test('history, search, lists and sync-rooms are what the primary would say', async () => {
   await send('needle in a haystack');

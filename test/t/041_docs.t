@@ -79,6 +79,12 @@ my %private = map { $_ => 1 } split /\n/, $cluster->sql(q{
 });
 my $files = qx{cd '$root' && git ls-files 2>/dev/null} || qx{cd '$root' && find . -type f | sed 's,^./,,'};
 my %file = map { $_ => 1 } split /\n/, $files;
+my %folder;
+for (keys %file)
+{
+	my $dir = $_;
+	$folder{$dir} = 1 while $dir =~ s{/[^/]*$}{};
+}
 my %basename = map { s{.*/}{}r => 1 } keys %file;
 my $code = join "\n", map { slurp("$root/$_") } grep { m{^(?:bgworker|extension|test)/.*\.(?:[ch]|sql|pm|mjs|js)$} && !m{/node_modules/} } keys %file;
 my %defined = map { $_ => 1 } $code =~ /^(?:static |extern |async |export |sub |function )*(?:[\w*]+ )*\*?(\w+)(?:\(|$)/mg;
@@ -90,6 +96,16 @@ for my $page (@pages)
 	# A path from the top of the tree, or a name alone; what a build makes is not there yet.
 	my @lost = grep { !(m{/} ? $file{$_} || /^build\// : $basename{$_}) } $text =~ /`([\w.\/-]+\.(?:[ch]|sql|t|pm|mjs|txt|yml))`/g;
 	is("@lost", '', "$page names only files that are there");
+	my @gone = grep { !$file{$_} && !$folder{ s{/$}{}r } && !/\*/ }
+		$text =~ m{`((?:bgworker|extension|test|docs|clients|examples|container|monitoring|debian)/[\w./*-]*)`}g;
+	is("@gone", '', "$page names only folders and programs that are there");
+	my @elsewhere;
+	while ($text =~ /`(\w+)\(\)`\s+in\s+`([\w.\/-]+\/[\w.-]+)`/g)
+	{
+		my ($function, $in) = ($1, $2);
+		push @elsewhere, "$function in $in" if !$file{$in} || slurp("$root/$in") !~ /^(?:[\w* ]*\W)?$function\(/m;
+	}
+	is("@elsewhere", '', "$page names the files that functions are in");
 	my @unknown = grep { !$defined{$_} && !/^pg_/ } $text =~ /(?<![.\w])`(\w+)\(\)`/g;
 	is("@unknown", '', "$page names only functions that are there");
 }
