@@ -146,7 +146,7 @@ put_notification(struct rt_batch *b, const struct rt_batch_event *e, int64 pos)
 	return text;
 }
 
-/* Soft state tells who is where and types; of these alone it has a text of somebody's own. */
+/* Soft state says who is where, and who types; only status messages and reactions have a user's own text. */
 static bool
 is_soft_with_text(const struct rt_batch_event *e)
 {

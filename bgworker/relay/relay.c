@@ -5,8 +5,8 @@
  * has seen is never dropped.  What a crash takes with the ring, the next relay finds in the tables (rescan.c).
  *
  * Runs in worker "rt relay", one for each served database.  It holds no lock while it waits, and waits for none
- * longer than LOCK_TIMEOUT, so that whoever wants to drop or alter its tables gets by.  Of LWLocks it holds one
- * at a time, and none while it runs SQL.  Transactions run under rt_tx_try(), which catches their errors.  An
+ * longer than LOCK_TIMEOUT, so that a session that drops or alters its tables gets its locks.  Of LWLocks it holds
+ * one at a time, and none while it runs SQL.  Transactions run under rt_tx_try(), which catches their errors.  An
  * error outside of it ends the worker, and the launcher starts another.  What lives longer than a transaction is
  * in context "rt relay".
  *
@@ -348,7 +348,7 @@ static void
 set_session(void)
 {
 	static const char *const options[][2] = {
-		{"rt.suppress_events", "on"}, /* what retention removes is nobody's news */
+		{"rt.suppress_events", "on"}, /* clients are not told of what retention removes */
 		{"application_name", "rt relay"},
 	};
 
@@ -507,7 +507,7 @@ loop(struct relay *r)
 {
 	while (!ShutdownRequestPending)
 	{
-		/* Before looking: who publishes after the look sets the latch again. */
+		/* Before looking: a backend that publishes after the look sets the latch again. */
 		ResetLatch(MyLatch);
 		pg_atomic_write_u32(&r->db->relay_wakeup, 0);
 		pg_memory_barrier();

@@ -10,7 +10,7 @@
 
 #define RT_BACKOFF_MIN_MS 100
 #define RT_BACKOFF_MAX_MS 10000
-#define RT_BACKOFF_STEADY_MS 1000 /* who lived that long after coming up did not die of coming up */
+#define RT_BACKOFF_STEADY_MS 1000 /* a program that ran this long after it was ready did not fail at its start */
 #define RT_BACKOFF_RESET_MS 30000
 
 struct rt_backoff

@@ -129,5 +129,5 @@ rt_role_settings_reset(Oid role, const char *name)
 	table_close(rel, NoLock);
 	if (others.len > 0)
 		ereport(LOG, (errmsg("removed settings of role \"%s\"", name), errdetail("%s", others.data),
-					  errhint("Set for the database what is meant for the programs: ALTER DATABASE … SET.")));
+					  errhint("To change a setting of the programs, use ALTER DATABASE … SET.")));
 }

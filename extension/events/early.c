@@ -171,8 +171,9 @@ check_for_end(TimestampTz since)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("shutting down while messages wait for replication")));
 	if (StatementTimeout > 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), StatementTimeout))
-		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to statement timeout"),
-						errdetail("What it has read waits for a synchronous standby.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to statement timeout"),
+				 errdetail("The statement has read messages that a synchronous standby has not confirmed yet.")));
 }
 
 bool

@@ -244,7 +244,7 @@ BEGIN
 	IF octet_length(name) > 512 OR name ~ U&'[[:cntrl:]\202A-\202E\2066-\2069]' THEN
 		RAISE EXCEPTION '% must have 512 bytes at most, and no control characters', key USING ERRCODE = 'RT400';
 	ELSIF NOT rt_private.can_be_seen(name) THEN
-		RAISE EXCEPTION '% has nothing that can be seen', key USING ERRCODE = 'RT400';
+		RAISE EXCEPTION '% must have a visible character', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN name;
 END

@@ -33,7 +33,7 @@ COMMENT ON FUNCTION rt_private.username_form(text) IS 'normalizes a username for
 CREATE FUNCTION rt_private.precis_fault(value text, is_identifier boolean) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_precis_fault';
 COMMENT ON FUNCTION rt_private.precis_fault(text, boolean) IS
-	'what keeps a text out of the IdentifierClass, with the Bidi Rule, or the FreeformClass of PRECIS (RFC 8264); NULL: nothing';
+	'why a text is not in the IdentifierClass, with the Bidi Rule, or in the FreeformClass of PRECIS (RFC 8264); NULL: it is';
 
 CREATE FUNCTION rt_private.username_fault(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -117,7 +117,7 @@ BEGIN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
 	END IF;
 	IF fault IS NOT NULL THEN
-		RAISE EXCEPTION 'a password must not have characters that cannot be seen' USING ERRCODE = 'RT400', DETAIL = fault;
+		RAISE EXCEPTION 'a password must not have invisible characters' USING ERRCODE = 'RT400', DETAIL = fault;
 	END IF;
 	-- bcrypt looks at 72 bytes alone: a longer one is digested first
 	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),

@@ -112,15 +112,23 @@ END
 $$;
 COMMENT ON FUNCTION rt.retire_key(text) IS 'retires a key: tokens that were signed with it become invalid';
 
-CREATE FUNCTION rt_private.keys_changed() RETURNS trigger
+CREATE FUNCTION rt_private.tell_gateways(command text, payload json) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:keys', '{"gateway":true}', '{}', true);
-	RETURN NULL;
+	PERFORM rt_private.emit(command, '{"gateway":true}', payload, true);
 EXCEPTION
 	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
 	WHEN object_not_in_prerequisite_state THEN
-		RETURN NULL;
+		RETURN;
+END
+$$;
+COMMENT ON FUNCTION rt_private.tell_gateways(text, json) IS 'sends a command to all gateways; does nothing if rt is not preloaded';
+
+CREATE FUNCTION rt_private.keys_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.tell_gateways('rt:keys', '{}');
+	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to reload the keys';
@@ -134,7 +142,6 @@ CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON rt_private.keys
 FOR EACH ROW EXECUTE FUNCTION rt_private.keys_changed();
 COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 ALTER TABLE rt_private.keys ENABLE ALWAYS TRIGGER keys_changed;
-COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 CREATE TRIGGER keys_truncated AFTER TRUNCATE ON rt_private.keys
 FOR EACH STATEMENT EXECUTE FUNCTION rt_private.keys_changed();
 COMMENT ON TRIGGER keys_truncated ON rt_private.keys IS 'tells the gateways to reload the keys';

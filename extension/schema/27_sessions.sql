@@ -81,13 +81,9 @@ COMMENT ON FUNCTION rt_private.last_use(timestamptz) IS 'after this, nobody take
 CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:revoked', '{"gateway":true}', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
+	PERFORM rt_private.tell_gateways('rt:revoked', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
 		'until', ceil(extract(epoch FROM least(tell_revoked.until, now() + interval '10 years'))),
-		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))), true);
-EXCEPTION
-	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
-	WHEN object_not_in_prerequisite_state THEN
-		RETURN;
+		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))));
 END
 $$;
 COMMENT ON FUNCTION rt_private.tell_revoked(text, text[], timestamptz, timestamptz) IS 'tells the gateways which tokens are refused from now on';

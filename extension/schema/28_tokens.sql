@@ -193,7 +193,7 @@ BEGIN
 	RETURN coalesce((claims ->> 'iat')::numeric, greatest((claims ->> 'nbf')::numeric, at_the_earliest));
 END
 $$;
-COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or what else its times say';
+COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or a bound from its other times';
 
 -- A session that has been revoked, or a token from before all of the user's were refused.  Which sessions are kept then is known of
 -- ours alone.

@@ -79,7 +79,7 @@ BEGIN
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id JOIN rt.users AS u ON u.id = m.user_id GROUP BY r.id, r
 	LOOP
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
-			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
 		delta := cardinality(room.users);
 		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
@@ -166,7 +166,7 @@ BEGIN
 		WHERE o.role <> n.role GROUP BY n.room_id ORDER BY n.room_id
 	LOOP
 		IF room.demotes AND NOT rt_private.has_admin(room.id) THEN
-			RAISE EXCEPTION 'A room needs an admin' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'a room needs an admin' USING ERRCODE = 'RT409';
 		END IF;
 		PERFORM rt_private.tell_members(room.id, 'role', room.members, 0);
 	END LOOP;

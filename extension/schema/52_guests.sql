@@ -38,7 +38,7 @@ CREATE FUNCTION rt_private.refuse_guest(user_id text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF rt_private.is_guest(user_id) THEN
-		RAISE EXCEPTION 'guests may do nothing but take part in their meeting' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'guests can only take part in their meeting' USING ERRCODE = 'RT403';
 	END IF;
 END
 $$;

@@ -219,7 +219,7 @@ BEGIN
 	IF EXISTS (SELECT FROM rt.meeting_waiting AS w WHERE w.meeting_id = m.id AND w.user_id = actor
 		AND w.status = 'refused' AND w.decided_at > clock_timestamp() - interval '30 s')
 	THEN
-		RAISE EXCEPTION 'a host has refused you' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'a host has refused to let you in' USING ERRCODE = 'RT403';
 	ELSIF (SELECT count(*) FROM rt.meeting_waiting AS w WHERE w.meeting_id = m.id AND w.status = 'waiting' AND w.user_id <> actor)
 		>= m.max_participants
 	THEN
@@ -249,7 +249,7 @@ BEGIN
 	WHERE w.meeting_id = m.id AND w.status = 'waiting' AND (lobby_decide.waiting IS NULL OR w.id = lobby_decide.waiting);
 	GET DIAGNOSTICS decided = ROW_COUNT;
 	IF decided = 0 AND lobby_decide.waiting IS NOT NULL THEN
-		RAISE EXCEPTION 'nobody waits under this id' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'nobody with this id is waiting' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN decided;
 END

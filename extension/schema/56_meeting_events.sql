@@ -74,7 +74,7 @@ COMMENT ON FUNCTION rt_private.meeting_message_json(rt.meeting_messages) IS 'the
 CREATE FUNCTION rt_private.meeting_socket() RETURNS text
 LANGUAGE sql STABLE
 	RETURN nullif(pg_catalog.current_setting('rt_private.socket_id', true), '');
-COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket that asked for what this transaction does; null for SQL clients';
+COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket whose request this transaction carries out; null for SQL clients';
 
 -- Participants and the private mark go into the route, see docs/protocols.md.
 CREATE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
@@ -101,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_emit_member(rt.meeting_participants, text, boolean)
-	IS 'tells the gateways that a socket is in a meeting, or no longer';
+	IS 'tells the gateways that a socket has joined or left a meeting';
 
 -- ---- meetings ----------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ BEGIN
 	ELSIF OLD.status = 'ended' AND NEW.status <> 'ended' THEN
 		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	ELSIF OLD.status = 'live' AND NEW.status = 'scheduled' THEN
-		RAISE EXCEPTION 'meeting is live already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'meeting is already live' USING ERRCODE = 'RT409';
 	END IF;
 	IF NEW.status = 'live' THEN
 		NEW.started_at := coalesce(NEW.started_at, clock_timestamp());
@@ -217,7 +217,7 @@ BEGIN
 		NEW.display_name := coalesce(NEW.display_name, rt_private.user_name(NEW.user_id));
 		NEW.guest := rt_private.is_guest(NEW.user_id);
 	ELSIF OLD.left_at IS NOT NULL AND NEW.left_at IS NULL THEN
-		RAISE EXCEPTION 'who has left a meeting joins it anew' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'a participant who has left the meeting must join it again' USING ERRCODE = 'RT409';
 	END IF;
 	IF NEW.left_at IS NOT NULL THEN
 		NEW.left_reason := coalesce(NEW.left_reason, 'left');
@@ -273,7 +273,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.participant_gone(rt.meeting_participants, text)
-	IS 'frees the media of who has left, and emits participant-left';
+	IS 'frees the media of a participant who has left, and emits participant-left';
 
 -- Who may not come back is put out on their other devices too, and loses the places that are kept for them.
 CREATE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
@@ -338,7 +338,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.participant_mute(rt.meeting_participants, text, boolean)
-	IS 'tells a participant that it was muted or unmuted, and the forwarder to see to it';
+	IS 'mutes or unmutes a participant at the forwarder, and tells the participant';
 
 -- A mute is told to all; what a client says of itself, to the others.
 CREATE FUNCTION rt_private.participants_media() RETURNS trigger

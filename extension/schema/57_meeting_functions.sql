@@ -130,7 +130,7 @@ DECLARE
 	meeting bigint;
 BEGIN
 	IF NOT rt_private.trusted() AND host_id IS DISTINCT FROM rt_private.actor() THEN
-		RAISE EXCEPTION 'a meeting is made in one''s own name' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'you can only create meetings as yourself' USING ERRCODE = 'RT403';
 	END IF;
 	IF who_may = 'room' AND room IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
@@ -254,7 +254,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.participant_check_user(rt.meeting_participants, text)
-	IS 'refuses who may not do something to a participant';
+	IS 'refuses users who may not act on a participant';
 
 CREATE FUNCTION rt.kick_participant(participant bigint, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

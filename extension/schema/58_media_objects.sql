@@ -513,7 +513,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_abandon(text, text)
-	IS 'places the meetings of a worker that is gone anew, and answers those who wait for it';
+	IS 'moves the meetings of a worker that is gone to other workers, and answers the requests that wait for it';
 
 CREATE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

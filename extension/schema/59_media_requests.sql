@@ -164,7 +164,7 @@ DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
 	IF t.connected THEN
-		RAISE EXCEPTION 'the transport is connected already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'the transport is already connected' USING ERRCODE = 'RT409';
 	END IF;
 	RETURN rt_private.media_row('connect-transport', t.worker, t.meeting_id, t.participant_id, t.id,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id,

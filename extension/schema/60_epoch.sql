@@ -63,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean, boolean) IS
-	'for the relay when it begins: the position behind which it goes on; begins an epoch where the lineage is another one, and after a crash if anew';
+	'for the relay at its start: returns the position after which it continues; begins an epoch if the lineage has changed, or after a crash if anew is true';
 
 -- After a crash a client may have positions of the gap; what these stood for is told again.
 CREATE FUNCTION rt_private.is_lost(pos bigint) RETURNS boolean

@@ -345,7 +345,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF rt_private.needs_code(actor) THEN
-		RAISE EXCEPTION 'two factors are on already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'two-factor authentication is already on' USING ERRCODE = 'RT409';
 	END IF;
 	INSERT INTO rt_private.two_factor AS f (user_id, secret) VALUES (actor, new_secret)
 	ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = 0, recovery_codes = '{}';
@@ -372,7 +372,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF NOT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = actor AND f.confirmed_at IS NULL) THEN
-		RAISE EXCEPTION 'two factors were not started, or are on already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'two-factor authentication was not started, or is already on' USING ERRCODE = 'RT409';
 	END IF;
 	IF NOT rt_private.take_code(actor, rt_private.req_text(req, 'code')) THEN
 		RAISE EXCEPTION 'wrong code' USING ERRCODE = 'RT400', HINT = 'Check that the clock of the device is right.';
@@ -442,18 +442,14 @@ COMMENT ON FUNCTION rt_private.claim_admin(text, boolean, numeric) IS 'makes or 
 CREATE FUNCTION rt_private.admin_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:admin', '{"gateway":true}', json_build_object('userId', NEW.id), true);
+	PERFORM rt_private.tell_gateways('rt:admin', json_build_object('userId', NEW.id));
 	RETURN NULL;
-EXCEPTION
-	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
-	WHEN object_not_in_prerequisite_state THEN
-		RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is one no longer';
+COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is no longer one';
 CREATE TRIGGER admin_changed AFTER UPDATE OF is_admin ON rt.users FOR EACH ROW
 	WHEN (OLD.is_admin <> NEW.is_admin) EXECUTE FUNCTION rt_private.admin_changed();
-COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is one no longer';
+COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is no longer one';
 
 -- What the issuer says, else the id, else what nobody else can have taken: a username that is taken or cannot be one keeps nobody out.
 CREATE FUNCTION rt_private.free_username(wanted text, actor text) RETURNS text

@@ -312,7 +312,7 @@ DECLARE
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member']);
 BEGIN
 	IF r.kind = 'direct' THEN
-		RAISE EXCEPTION 'both of a direct room are its admins' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'both members of a direct room are its admins' USING ERRCODE = 'RT409';
 	END IF;
 	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = whom AND m.role <> new_role;
 	IF NOT rt_private.is_member(r.id, whom) THEN
@@ -330,7 +330,7 @@ DECLARE
 	whom text := rt_private.req_name(req, 'userId');
 BEGIN
 	IF whom <> actor AND r.kind = 'direct' THEN
-		RAISE EXCEPTION 'nobody removes the other from a direct room' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'you cannot remove the other member of a direct room' USING ERRCODE = 'RT403';
 	ELSIF whom <> actor THEN
 		r := rt_private.api_admin_room(actor, req);
 	END IF;

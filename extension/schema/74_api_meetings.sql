@@ -110,7 +110,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_member(text, jsonb, text, boolean)
-	IS 'the participant that asks, checked for what it asks; action null: anything';
+	IS 'the calling participant, after a check that the role allows the action; null: any action';
 
 CREATE FUNCTION rt_private.meeting_target(p rt.meeting_participants, req jsonb) RETURNS rt.meeting_participants
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -126,7 +126,7 @@ BEGIN
 	RETURN target;
 END
 $$;
-COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS 'the participant of the same meeting to whom something is to be done';
+COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS 'the participant of the same meeting that a request acts on';
 
 -- ---- joining ----------------------------------------------------------------------------------------------
 

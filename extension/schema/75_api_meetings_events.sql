@@ -54,7 +54,7 @@ DECLARE
 	m rt.meeting_messages;
 BEGIN
 	IF NOT req ? 'meetingId' AND req ? 'roomId' THEN
-		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings, messages of a room are sent by POST /api/chat/rooms/:roomId/msgs'
+		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings; send messages of a room with POST /api/chat/rooms/:roomId/msgs'
 			USING ERRCODE = 'RT400';
 	END IF;
 	said := rt_private.req_text(req, 'message');
@@ -261,7 +261,7 @@ BEGIN
 	PERFORM rt_private.meeting_act(actor, req);
 	p := rt_private.meeting_member(actor, req, 'record');
 	IF NOT rt_private.meeting_can_record(p.meeting_id) THEN
-		RAISE EXCEPTION 'nothing here can record' USING ERRCODE = 'RT503';
+		RAISE EXCEPTION 'recording is not available on this server' USING ERRCODE = 'RT503';
 	END IF;
 	PERFORM rt_private.meeting_set_recording(p, start);
 	RETURN json_build_object('meetingId', p.meeting_id::text, 'recording', start, 'startedBy', (

@@ -22,7 +22,7 @@ BEGIN
 		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
 	END IF;
 	IF NOT coalesce(req ->> 'mayAdminister', 'true') = 'true' THEN
-		RAISE EXCEPTION 'this token''s issuer makes no administrators' USING ERRCODE = 'RT403',
+		RAISE EXCEPTION 'the issuer of this token cannot make users administrators' USING ERRCODE = 'RT403',
 			HINT = 'Give the issuer an admin_claim, or sign in with a password.';
 	ELSIF rt_private.needs_second_factor(actor) THEN
 		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',

@@ -26,7 +26,7 @@ DECLARE
 BEGIN
 	IF fn NOT IN ('rooms_list', 'room_get', 'members_list', 'message_list', 'message_get', 'pins_list', 'replies_list', 'receipts', 'search',
 		'sync_rooms', 'users_search', 'meetings_list', 'meeting_messages') THEN
-		RAISE EXCEPTION 'rt_api.% is not for standbys', fn USING ERRCODE = 'RT503';
+		RAISE EXCEPTION 'rt_api.% cannot run on a standby', fn USING ERRCODE = 'RT503';
 	END IF;
 	IF rt_private.lineage() IS DISTINCT FROM req -> 'at' ->> 'lineage' THEN
 		RAISE EXCEPTION 'it follows another server' USING ERRCODE = 'RT503';

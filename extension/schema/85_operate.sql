@@ -19,8 +19,8 @@ BEGIN
 		RAISE EXCEPTION 'spread must be between 0 and one hour' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF drain.gateway IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = drain.gateway) THEN
-		RAISE EXCEPTION 'gateway "%" does not run', drain.gateway
-			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_gateway has the names of those that do.';
+		RAISE EXCEPTION 'gateway "%" is not running', drain.gateway
+			USING ERRCODE = 'undefined_object', HINT = 'The view rt.stat_gateway has the names of running gateways.';
 	END IF;
 	WITH draining AS (
 		UPDATE rt_private.gateways AS g SET draining_until = least(g.draining_until, clock_timestamp() + spread)
@@ -45,8 +45,8 @@ DECLARE
 		WHERE drain_media.name IN (w.host, w.slot, w.id) AND rt_private.media_alive(w));
 BEGIN
 	IF cardinality(chosen) = 0 THEN
-		RAISE EXCEPTION 'media worker or host "%" does not run', drain_media.name
-			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_media_workers has the workers that do.';
+		RAISE EXCEPTION 'media worker or host "%" is not running', drain_media.name
+			USING ERRCODE = 'undefined_object', HINT = 'The view rt.stat_media_workers has the workers that are running.';
 	ELSIF NOT rt_private.media_drain(chosen) THEN
 		RAISE EXCEPTION 'no other media worker could take the meetings' USING ERRCODE = 'object_not_in_prerequisite_state',
 			HINT = 'Start another one first, or raise rt.media_workers.';

@@ -390,7 +390,7 @@ BEGIN
 	IF octet_length(name) > 512 OR name ~ U&'[[:cntrl:]\202A-\202E\2066-\2069]' THEN
 		RAISE EXCEPTION '% must have 512 bytes at most, and no control characters', key USING ERRCODE = 'RT400';
 	ELSIF NOT rt_private.can_be_seen(name) THEN
-		RAISE EXCEPTION '% has nothing that can be seen', key USING ERRCODE = 'RT400';
+		RAISE EXCEPTION '% must have a visible character', key USING ERRCODE = 'RT400';
 	END IF;
 	RETURN name;
 END
@@ -511,7 +511,7 @@ CREATE FUNCTION rt_private.precis_fault(value text, is_identifier boolean) RETUR
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'rt_precis_fault';
 
 COMMENT ON FUNCTION rt_private.precis_fault(text, boolean) IS
-	'what keeps a text out of the IdentifierClass, with the Bidi Rule, or the FreeformClass of PRECIS (RFC 8264); NULL: nothing';
+	'why a text is not in the IdentifierClass, with the Bidi Rule, or in the FreeformClass of PRECIS (RFC 8264); NULL: it is';
 
 CREATE FUNCTION rt_private.username_fault(username text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -600,7 +600,7 @@ BEGIN
 		RAISE EXCEPTION 'a password must have 1 to 1024 bytes and no control characters' USING ERRCODE = 'RT400';
 	END IF;
 	IF fault IS NOT NULL THEN
-		RAISE EXCEPTION 'a password must not have characters that cannot be seen' USING ERRCODE = 'RT400', DETAIL = fault;
+		RAISE EXCEPTION 'a password must not have invisible characters' USING ERRCODE = 'RT400', DETAIL = fault;
 	END IF;
 	-- bcrypt looks at 72 bytes alone: a longer one is digested first
 	RETURN rt_private.crypt(rt_private.password_bytes(rt_private.password_form(password)),
@@ -782,21 +782,28 @@ $$;
 
 COMMENT ON FUNCTION rt.retire_key(text) IS 'retires a key: tokens that were signed with it become invalid';
 
-CREATE OR REPLACE FUNCTION rt_private.keys_changed() RETURNS trigger
+CREATE FUNCTION rt_private.tell_gateways(command text, payload json) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:keys', '{"gateway":true}', '{}', true);
-	RETURN NULL;
+	PERFORM rt_private.emit(command, '{"gateway":true}', payload, true);
 EXCEPTION
 	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
 	WHEN object_not_in_prerequisite_state THEN
-		RETURN NULL;
+		RETURN;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.tell_gateways(text, json) IS 'sends a command to all gateways; does nothing if rt is not preloaded';
+
+CREATE OR REPLACE FUNCTION rt_private.keys_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.tell_gateways('rt:keys', '{}');
+	RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION rt_private.keys_changed() IS 'tells the gateways to reload the keys';
-
-COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 
 COMMENT ON TRIGGER keys_changed ON rt_private.keys IS 'tells the gateways to reload the keys';
 
@@ -1172,13 +1179,9 @@ COMMENT ON FUNCTION rt_private.last_use(timestamptz) IS 'after this, nobody take
 CREATE FUNCTION rt_private.tell_revoked(user_id text, sids text[], until timestamptz, issued_after timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:revoked', '{"gateway":true}', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
+	PERFORM rt_private.tell_gateways('rt:revoked', json_build_object('userId', tell_revoked.user_id, 'sids', sids,
 		'until', ceil(extract(epoch FROM least(tell_revoked.until, now() + interval '10 years'))),
-		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))), true);
-EXCEPTION
-	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
-	WHEN object_not_in_prerequisite_state THEN
-		RETURN;
+		'issuedAfter', floor(extract(epoch FROM tell_revoked.issued_after))));
 END
 $$;
 
@@ -1638,7 +1641,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or what else its times say';
+COMMENT ON FUNCTION rt_private.issued_at(jsonb, interval) IS 'when a token was issued, in seconds since 1970: iat, or a bound from its other times';
 
 CREATE FUNCTION rt_private.check_revoked(user_id text, claims jsonb, token_lifetime interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -2032,7 +2035,7 @@ BEGIN
 		FROM added AS m JOIN rt.rooms AS r ON r.id = m.room_id JOIN rt.users AS u ON u.id = m.user_id GROUP BY r.id, r
 	LOOP
 		IF (room.row).kind = 'direct' AND NOT room.users <@ rt_private.direct_users((room.row).direct_key) THEN
-			RAISE EXCEPTION 'A direct room has two members' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'a direct room has two members' USING ERRCODE = 'RT409';
 		END IF;
 		delta := cardinality(room.users);
 		-- Of very many, those who are here, or may come back to their session: the others find the room when they connect.
@@ -2118,7 +2121,7 @@ BEGIN
 		WHERE o.role <> n.role GROUP BY n.room_id ORDER BY n.room_id
 	LOOP
 		IF room.demotes AND NOT rt_private.has_admin(room.id) THEN
-			RAISE EXCEPTION 'A room needs an admin' USING ERRCODE = 'RT409';
+			RAISE EXCEPTION 'a room needs an admin' USING ERRCODE = 'RT409';
 		END IF;
 		PERFORM rt_private.tell_members(room.id, 'role', room.members, 0);
 	END LOOP;
@@ -4317,7 +4320,7 @@ CREATE FUNCTION rt_private.refuse_guest(user_id text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF rt_private.is_guest(user_id) THEN
-		RAISE EXCEPTION 'guests may do nothing but take part in their meeting' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'guests can only take part in their meeting' USING ERRCODE = 'RT403';
 	END IF;
 END
 $$;
@@ -4756,7 +4759,7 @@ BEGIN
 	IF EXISTS (SELECT FROM rt.meeting_waiting AS w WHERE w.meeting_id = m.id AND w.user_id = actor
 		AND w.status = 'refused' AND w.decided_at > clock_timestamp() - interval '30 s')
 	THEN
-		RAISE EXCEPTION 'a host has refused you' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'a host has refused to let you in' USING ERRCODE = 'RT403';
 	ELSIF (SELECT count(*) FROM rt.meeting_waiting AS w WHERE w.meeting_id = m.id AND w.status = 'waiting' AND w.user_id <> actor)
 		>= m.max_participants
 	THEN
@@ -4785,7 +4788,7 @@ BEGIN
 	WHERE w.meeting_id = m.id AND w.status = 'waiting' AND (lobby_decide.waiting IS NULL OR w.id = lobby_decide.waiting);
 	GET DIAGNOSTICS decided = ROW_COUNT;
 	IF decided = 0 AND lobby_decide.waiting IS NOT NULL THEN
-		RAISE EXCEPTION 'nobody waits under this id' USING ERRCODE = 'RT404';
+		RAISE EXCEPTION 'nobody with this id is waiting' USING ERRCODE = 'RT404';
 	END IF;
 	RETURN decided;
 END
@@ -5070,6 +5073,8 @@ CREATE OR REPLACE FUNCTION rt_private.meeting_socket() RETURNS text
 LANGUAGE sql STABLE
 	RETURN nullif(pg_catalog.current_setting('rt_private.socket_id', true), '');
 
+COMMENT ON FUNCTION rt_private.meeting_socket() IS 'the socket whose request this transaction carries out; null for SQL clients';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_emit(event text, meeting_id bigint, payload json, except_socket text DEFAULT NULL,
 	participants bigint[] DEFAULT NULL, private boolean DEFAULT false, logged boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5092,6 +5097,9 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_emit_member(rt.meeting_participants, text, boolean)
+	IS 'tells the gateways that a socket has joined or left a meeting';
+
 CREATE OR REPLACE FUNCTION rt_private.meetings_before() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -5103,7 +5111,7 @@ BEGIN
 	ELSIF OLD.status = 'ended' AND NEW.status <> 'ended' THEN
 		RAISE EXCEPTION 'meeting has ended' USING ERRCODE = 'RT410';
 	ELSIF OLD.status = 'live' AND NEW.status = 'scheduled' THEN
-		RAISE EXCEPTION 'meeting is live already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'meeting is already live' USING ERRCODE = 'RT409';
 	END IF;
 	IF NEW.status = 'live' THEN
 		NEW.started_at := coalesce(NEW.started_at, clock_timestamp());
@@ -5153,7 +5161,7 @@ BEGIN
 		NEW.display_name := coalesce(NEW.display_name, rt_private.user_name(NEW.user_id));
 		NEW.guest := rt_private.is_guest(NEW.user_id);
 	ELSIF OLD.left_at IS NOT NULL AND NEW.left_at IS NULL THEN
-		RAISE EXCEPTION 'who has left a meeting joins it anew' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'a participant who has left the meeting must join it again' USING ERRCODE = 'RT409';
 	END IF;
 	IF NEW.left_at IS NOT NULL THEN
 		NEW.left_reason := coalesce(NEW.left_reason, 'left');
@@ -5183,6 +5191,9 @@ BEGIN
 	PERFORM rt_private.media_close_if_empty(p.meeting_id);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.participant_gone(rt.meeting_participants, text)
+	IS 'frees the media of a participant who has left, and emits participant-left';
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_ban(p rt.meeting_participants) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -5214,6 +5225,9 @@ BEGIN
 	PERFORM rt_private.media_mute(p.id, participant_mute.kind, participant_mute.muted);
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.participant_mute(rt.meeting_participants, text, boolean)
+	IS 'mutes or unmutes a participant at the forwarder, and tells the participant';
 
 CREATE OR REPLACE FUNCTION rt_private.media_updated_json(p rt.meeting_participants) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -5393,7 +5407,7 @@ DECLARE
 	meeting bigint;
 BEGIN
 	IF NOT rt_private.trusted() AND host_id IS DISTINCT FROM rt_private.actor() THEN
-		RAISE EXCEPTION 'a meeting is made in one''s own name' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'you can only create meetings as yourself' USING ERRCODE = 'RT403';
 	END IF;
 	IF who_may = 'room' AND room IS NULL THEN
 		RAISE EXCEPTION 'access for a room''s members needs a room' USING ERRCODE = 'RT400';
@@ -5482,6 +5496,9 @@ BEGIN
 	END IF;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.participant_check_user(rt.meeting_participants, text)
+	IS 'refuses users who may not act on a participant';
 
 COMMENT ON FUNCTION rt.kick_participant(bigint, text) IS 'removes a participant from a meeting; that user may not return unless invited again';
 
@@ -5934,6 +5951,9 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.media_abandon(text, text)
+	IS 'moves the meetings of a worker that is gone to other workers, and answers the requests that wait for it';
+
 CREATE OR REPLACE FUNCTION rt_private.media_worker_lost(worker text, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -6096,7 +6116,7 @@ DECLARE
 	t rt_private.media_transports := rt_private.media_own_transport(actor, req);
 BEGIN
 	IF t.connected THEN
-		RAISE EXCEPTION 'the transport is connected already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'the transport is already connected' USING ERRCODE = 'RT409';
 	END IF;
 	RETURN rt_private.media_row('connect-transport', t.worker, t.meeting_id, t.participant_id, t.id,
 		jsonb_build_object('routerId', t.router_id, 'transportId', t.id,
@@ -6510,7 +6530,7 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean, boolean) IS
-	'for the relay when it begins: the position behind which it goes on; begins an epoch where the lineage is another one, and after a crash if anew';
+	'for the relay at its start: returns the position after which it continues; begins an epoch if the lineage has changed, or after a crash if anew is true';
 
 CREATE FUNCTION rt_private.is_lost(pos bigint) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -7236,7 +7256,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF rt_private.needs_code(actor) THEN
-		RAISE EXCEPTION 'two factors are on already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'two-factor authentication is already on' USING ERRCODE = 'RT409';
 	END IF;
 	INSERT INTO rt_private.two_factor AS f (user_id, secret) VALUES (actor, new_secret)
 	ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = 0, recovery_codes = '{}';
@@ -7265,7 +7285,7 @@ DECLARE
 BEGIN
 	PERFORM rt_private.check_user(actor);
 	IF NOT EXISTS (SELECT FROM rt_private.two_factor AS f WHERE f.user_id = actor AND f.confirmed_at IS NULL) THEN
-		RAISE EXCEPTION 'two factors were not started, or are on already' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'two-factor authentication was not started, or is already on' USING ERRCODE = 'RT409';
 	END IF;
 	IF NOT rt_private.take_code(actor, rt_private.req_text(req, 'code')) THEN
 		RAISE EXCEPTION 'wrong code' USING ERRCODE = 'RT400', HINT = 'Check that the clock of the device is right.';
@@ -7337,21 +7357,17 @@ COMMENT ON FUNCTION rt_private.claim_admin(text, boolean, numeric) IS 'makes or 
 CREATE FUNCTION rt_private.admin_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM rt_private.emit('rt:admin', '{"gateway":true}', json_build_object('userId', NEW.id), true);
+	PERFORM rt_private.tell_gateways('rt:admin', json_build_object('userId', NEW.id));
 	RETURN NULL;
-EXCEPTION
-	-- Where rt is not preloaded, as in a restore into a bare server, there is no gateway to tell.
-	WHEN object_not_in_prerequisite_state THEN
-		RETURN NULL;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is one no longer';
+COMMENT ON FUNCTION rt_private.admin_changed() IS 'tells the gateways that a user has become an administrator, or is no longer one';
 
 CREATE TRIGGER admin_changed AFTER UPDATE OF is_admin ON rt.users FOR EACH ROW
 	WHEN (OLD.is_admin <> NEW.is_admin) EXECUTE FUNCTION rt_private.admin_changed();
 
-COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is one no longer';
+COMMENT ON TRIGGER admin_changed ON rt.users IS 'tells the gateways that a user has become an administrator, or is no longer one';
 
 CREATE FUNCTION rt_private.free_username(wanted text, actor text) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -8423,7 +8439,7 @@ DECLARE
 	new_role text := rt_private.req_choice(req, 'role', ARRAY['admin', 'member']);
 BEGIN
 	IF r.kind = 'direct' THEN
-		RAISE EXCEPTION 'both of a direct room are its admins' USING ERRCODE = 'RT409';
+		RAISE EXCEPTION 'both members of a direct room are its admins' USING ERRCODE = 'RT409';
 	END IF;
 	UPDATE rt.room_members AS m SET role = new_role WHERE m.room_id = r.id AND m.user_id = whom AND m.role <> new_role;
 	IF NOT rt_private.is_member(r.id, whom) THEN
@@ -8442,7 +8458,7 @@ DECLARE
 	whom text := rt_private.req_name(req, 'userId');
 BEGIN
 	IF whom <> actor AND r.kind = 'direct' THEN
-		RAISE EXCEPTION 'nobody removes the other from a direct room' USING ERRCODE = 'RT403';
+		RAISE EXCEPTION 'you cannot remove the other member of a direct room' USING ERRCODE = 'RT403';
 	ELSIF whom <> actor THEN
 		r := rt_private.api_admin_room(actor, req);
 	END IF;
@@ -9187,6 +9203,9 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION rt_private.meeting_member(text, jsonb, text, boolean)
+	IS 'the calling participant, after a check that the role allows the action; null: any action';
+
 CREATE OR REPLACE FUNCTION rt_private.meeting_target(p rt.meeting_participants, req jsonb) RETURNS rt.meeting_participants
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -9201,6 +9220,8 @@ BEGIN
 	RETURN target;
 END
 $$;
+
+COMMENT ON FUNCTION rt_private.meeting_target(rt.meeting_participants, jsonb) IS 'the participant of the same meeting that a request acts on';
 
 CREATE FUNCTION rt_private.meeting_check_access(m rt.meetings, actor text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -9560,7 +9581,7 @@ DECLARE
 	m rt.meeting_messages;
 BEGIN
 	IF NOT req ? 'meetingId' AND req ? 'roomId' THEN
-		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings, messages of a room are sent by POST /api/chat/rooms/:roomId/msgs'
+		RAISE EXCEPTION 'meetingId is missing: send-message is for meetings; send messages of a room with POST /api/chat/rooms/:roomId/msgs'
 			USING ERRCODE = 'RT400';
 	END IF;
 	said := rt_private.req_text(req, 'message');
@@ -9614,6 +9635,23 @@ BEGIN
 		FROM rt_private.media_routers AS r
 		WHERE r.meeting_id = p.meeting_id;
 	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION rt_api.meeting_record(actor text, req jsonb) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p rt.meeting_participants;
+	start boolean := rt_private.req_bool(req, 'start');
+BEGIN
+	PERFORM rt_private.meeting_act(actor, req);
+	p := rt_private.meeting_member(actor, req, 'record');
+	IF NOT rt_private.meeting_can_record(p.meeting_id) THEN
+		RAISE EXCEPTION 'recording is not available on this server' USING ERRCODE = 'RT503';
+	END IF;
+	PERFORM rt_private.meeting_set_recording(p, start);
+	RETURN json_build_object('meetingId', p.meeting_id::text, 'recording', start, 'startedBy', (
+		SELECT r.started_by FROM rt.meeting_recordings AS r WHERE r.meeting_id = p.meeting_id ORDER BY r.id DESC LIMIT 1));
 END
 $$;
 
@@ -10150,7 +10188,7 @@ BEGIN
 		RAISE EXCEPTION 'only administrators may do that' USING ERRCODE = 'RT403';
 	END IF;
 	IF NOT coalesce(req ->> 'mayAdminister', 'true') = 'true' THEN
-		RAISE EXCEPTION 'this token''s issuer makes no administrators' USING ERRCODE = 'RT403',
+		RAISE EXCEPTION 'the issuer of this token cannot make users administrators' USING ERRCODE = 'RT403',
 			HINT = 'Give the issuer an admin_claim, or sign in with a password.';
 	ELSIF rt_private.needs_second_factor(actor) THEN
 		RAISE EXCEPTION 'administrators need a second factor on this server' USING ERRCODE = 'RT403',
@@ -10239,7 +10277,7 @@ DECLARE
 BEGIN
 	IF fn NOT IN ('rooms_list', 'room_get', 'members_list', 'message_list', 'message_get', 'pins_list', 'replies_list', 'receipts', 'search',
 		'sync_rooms', 'users_search', 'meetings_list', 'meeting_messages') THEN
-		RAISE EXCEPTION 'rt_api.% is not for standbys', fn USING ERRCODE = 'RT503';
+		RAISE EXCEPTION 'rt_api.% cannot run on a standby', fn USING ERRCODE = 'RT503';
 	END IF;
 	IF rt_private.lineage() IS DISTINCT FROM req -> 'at' ->> 'lineage' THEN
 		RAISE EXCEPTION 'it follows another server' USING ERRCODE = 'RT503';
@@ -10658,6 +10696,29 @@ REVOKE ALL ON FUNCTION rt_private.replicated(), rt.serve_replica(boolean) FROM P
 COMMENT ON FUNCTION rt.reset_stats() IS
 	'resets the counters of rt.stat_relay and rt.stat_gateway, as pg_stat_reset() does; those of /metrics go on';
 
+CREATE OR REPLACE FUNCTION rt.drain(spread interval DEFAULT '30 s', gateway text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told integer;
+BEGIN
+	IF spread IS NULL OR spread < interval '0' OR spread > interval '1 hour' THEN
+		RAISE EXCEPTION 'spread must be between 0 and one hour' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF drain.gateway IS NOT NULL AND NOT EXISTS (SELECT FROM rt_private.gateways AS g WHERE g.name = drain.gateway) THEN
+		RAISE EXCEPTION 'gateway "%" is not running', drain.gateway
+			USING ERRCODE = 'undefined_object', HINT = 'The view rt.stat_gateway has the names of running gateways.';
+	END IF;
+	WITH draining AS (
+		UPDATE rt_private.gateways AS g SET draining_until = least(g.draining_until, clock_timestamp() + spread)
+		WHERE g.name = coalesce(drain.gateway, g.name)
+		RETURNING g.name
+	)
+	SELECT count(*) INTO told FROM draining AS d, LATERAL rt_private.emit('rt:drain', '{"gateway":true}',
+		json_build_object('gateway', d.name, 'spreadMs', (extract(epoch FROM spread) * 1000)::bigint)) AS e;
+	RETURN told;
+END
+$$;
+
 CREATE FUNCTION rt.drain_media(name text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -10666,8 +10727,8 @@ DECLARE
 		WHERE drain_media.name IN (w.host, w.slot, w.id) AND rt_private.media_alive(w));
 BEGIN
 	IF cardinality(chosen) = 0 THEN
-		RAISE EXCEPTION 'media worker or host "%" does not run', drain_media.name
-			USING ERRCODE = 'undefined_object', HINT = 'rt.stat_media_workers has the workers that do.';
+		RAISE EXCEPTION 'media worker or host "%" is not running', drain_media.name
+			USING ERRCODE = 'undefined_object', HINT = 'The view rt.stat_media_workers has the workers that are running.';
 	ELSIF NOT rt_private.media_drain(chosen) THEN
 		RAISE EXCEPTION 'no other media worker could take the meetings' USING ERRCODE = 'object_not_in_prerequisite_state',
 			HINT = 'Start another one first, or raise rt.media_workers.';

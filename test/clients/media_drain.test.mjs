@@ -97,7 +97,7 @@ test('a running meeting is on two workers until clients have new transports', as
 });
 
 test('who may drain, and what', async () => {
-  await assert.rejects(cluster.sql("SELECT rt.drain_media('nobody')"), { code: '42704', message: 'media worker or host "nobody" does not run' });
+  await assert.rejects(cluster.sql("SELECT rt.drain_media('nobody')"), { code: '42704', message: 'media worker or host "nobody" is not running' });
   await assert.rejects(cluster.sql("SET ROLE pg_monitor; SELECT rt.drain_media('nobody')"), { code: '42501' });
 });
 

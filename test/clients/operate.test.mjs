@@ -227,7 +227,7 @@ describe('rt.drain', () => {
     cluster = await Cluster.start({ 'rt.media_workers': 0 });
     await assert.rejects(cluster.sql("SELECT rt.drain('2 hours')"), /between 0 and one hour/);
     await assert.rejects(cluster.sql("SELECT rt.drain('-1 s')"), /between 0 and one hour/);
-    await assert.rejects(cluster.sql("SELECT rt.drain('1 s', 'nobody')"), /gateway "nobody" does not run/);
+    await assert.rejects(cluster.sql("SELECT rt.drain('1 s', 'nobody')"), /gateway "nobody" is not running/);
     await assert.rejects(cluster.sql("SET ROLE pg_monitor; SELECT rt.drain('1 s')"), /permission denied/);
     const [{ pid }] = await gateways(cluster);
     await cluster.sql("BEGIN; SELECT rt.drain('0 s'); ROLLBACK");

@@ -157,7 +157,7 @@ describe('TLS', () => {
     await writeFile(cert, '-----BEGIN CERTIFICATE-----\n\u00fc\u0000 no base64 \n-----END CERTIFICATE-----\n');
     await reload();
     await until(async () => await complaints(/tls: cannot use the certificate of rt\.ssl_cert_file: /g) >= 2, 'both workers complain');
-    assert.ok(await complaints(/tls: the certificate stays that was there before/g) >= 2);
+    assert.ok(await complaints(/tls: keeping the previous certificate/g) >= 2);
     assert.equal((await subject(url)).name, 'second');
     await rm(cert);
     await reload();

@@ -136,7 +136,7 @@ $cluster->sql('SELECT pg_reload_conf()');
 wait_until(sub { handshake($_) =~ /"pingInterval":7000/ }, 'ALTER SYSTEM reaches it') foreach $one, $two;
 $cluster->sql(q{ALTER SYSTEM SET rt.db_connections = 3});
 $cluster->sql('SELECT pg_reload_conf()');
-wait_until(sub { $one->log =~ /WARNING: conf: the new rt.db_connections is in force when rt_gateway is restarted/ },
+wait_until(sub { $one->log =~ /WARNING: conf: the new rt.db_connections takes effect when rt_gateway is restarted/ },
 	'a setting that needs a restart is told');
 
 # ---- SIGHUP -----------------------------------------------------------------------------
@@ -172,7 +172,7 @@ kill HUP => $secure->pid;
 wait_until(sub { $secure->log =~ /nothing is changed: .*unrecognized parameter "nonsense"/ }, 'a wrong file changes nothing');
 $secure->configure({ %secure, port => free_port() });
 kill HUP => $secure->pid;
-wait_until(sub { $secure->log =~ /rt_gateway\.conf:\d+: the new port is in force when rt_gateway is restarted/ }, 'another port needs a restart');
+wait_until(sub { $secure->log =~ /rt_gateway\.conf:\d+: the new port takes effect when rt_gateway is restarted/ }, 'another port needs a restart');
 
 # The password changes: sessions that begin later have it from the file.
 $cluster->sql(q{ALTER ROLE gw1 PASSWORD 'another'});

@@ -46,7 +46,7 @@ void rt_db_call(struct rt_db *db, enum rt_db_lane lane, const char *fn, const ch
 void rt_db_call_held(struct rt_db *db, enum rt_db_lane lane, const char *fn, const char *req, size_t req_len,
 					 rt_db_cb cb, void *arg);
 
-/* Whether a lock was not to be had in time. */
+/* Whether a call did not get a lock in time. */
 bool rt_db_reply_is_held(const struct rt_db_reply *reply);
 
 /* The same for a call that checks a password: half of the lane's connections take such calls at the most.  Not the

@@ -60,7 +60,7 @@ struct rt_dbcall
 	bool is_heavy;        /* keeps a processor busy: see db.c */
 	bool has_heavy_place; /* from when it is sent until it is over */
 	bool retried;
-	int lock_waits;  /* times that it gave its connection up, because a lock was not to be had in time; > 0: held */
+	int lock_waits;  /* times that it gave its connection up, because it did not get a lock in time; > 0: held */
 	uint64_t due_ms; /* after one: when it is tried again */
 	bool prepares;   /* its Prepare has not succeeded yet */
 };

@@ -20,7 +20,7 @@ void rt_dbecho_free(struct rt_dbecho *e); /* NULL is fine; the database's callba
 /* A LISTEN is in force, or its connection was lost. */
 void rt_dbecho_set_listening(struct rt_dbecho *e, bool listening);
 
-/* False if the notification is nobody's echo. */
+/* False if the notification is no echo. */
 bool rt_dbecho_take(struct rt_dbecho *e, const char *payload, size_t len);
 
 /* The relay was heard: as good as an echo. */

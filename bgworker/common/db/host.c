@@ -661,7 +661,8 @@ tell_restart(const struct rt_host *h, const json_t *before)
 
 	for (const char *const *name = h->program->once; *name != NULL; name++)
 		if (!json_equal(json_object_get(before, *name), json_object_get(now, *name)))
-			rt_log(RT_LOG_WARNING, "conf", "the new rt.%s is in force when %s is restarted", *name, h->program->name);
+			rt_log(RT_LOG_WARNING, "conf", "the new rt.%s takes effect when %s is restarted", *name,
+				   h->program->name);
 }
 
 static void
@@ -726,7 +727,7 @@ keep_from_start(struct rt_host *h, struct rt_hostfile *f)
 			if (strcmp(f->keys[k], fixed[i]) != 0)
 				continue;
 			if (strcmp(rt_hostfile_get(f, fixed[i]), rt_hostfile_get(&h->file, fixed[i])) != 0)
-				rt_log(RT_LOG_WARNING, "conf", "%s:%d: the new %s is in force when %s is restarted", h->path,
+				rt_log(RT_LOG_WARNING, "conf", "%s:%d: the new %s takes effect when %s is restarted", h->path,
 					   f->lines[k], fixed[i], h->program->name);
 			f->values[k] = h->file.values[k];
 			f->lines[k] = h->file.lines[k];

@@ -205,7 +205,7 @@ on_notify(void *arg, int pid, const char *payload, size_t len)
 	if (!rt_notice_parse(&n, payload, len))
 	{
 		b->stats.bad_notices++;
-		rt_log(RT_LOG_DEBUG, "bus", "ignoring a notification of %zu bytes that has not the relay's form", len);
+		rt_log(RT_LOG_DEBUG, "bus", "ignoring a notification of %zu bytes that does not have the relay's form", len);
 		return;
 	}
 	if (!n.logged)

@@ -1,4 +1,4 @@
-/* typing.h: who is typing where, as long as they say so again: soft state that ends by itself. */
+/* typing.h: who is typing where: soft state that ends by itself unless the client repeats it. */
 #ifndef RT_TYPING_H
 #define RT_TYPING_H
 

@@ -50,7 +50,7 @@ bool rt_auth_ready(const struct rt_auth *a); /* both have been read */
  * Which check failed is in the log at debug, and never the client's to know. */
 enum rt_auth_verdict rt_auth_verify(struct rt_auth *a, const char *token, struct rt_auth_token *t);
 void rt_auth_token_fini(struct rt_auth_token *t);
-/* Whether the token's issuer may speak for administrators: we, and who is to make some. */
+/* Whether the token's issuer may make administrators: rt itself, or an issuer with an admin_claim. */
 bool rt_auth_may_administer(const struct rt_auth_token *t);
 const char *rt_auth_message(enum rt_auth_verdict v); /* the contract's texts */
 

@@ -176,7 +176,7 @@ void rt_eio_session_set_probe(struct rt_eio_session *s, struct rt_websocket *ws)
 void rt_eio_session_drop_probe(struct rt_eio_session *s); /* closes its websocket; none is fine */
 void rt_eio_session_move(struct rt_eio_session *s);       /* onto the probe's websocket */
 
-/* A request of the session: it is at the expense of whom the session is. */
+/* A request of the session: it counts against the session's user or address. */
 void rt_eio_session_own(struct rt_eio_session *s, struct rt_httpconn *c);
 
 void rt_eio_session_refuse(struct rt_httpconn *c, enum rt_eio_error error); /* {"code":n,"message":"…"} */

@@ -1,4 +1,5 @@
-/* outq.h: frames that wait for one socket.  Bounded in bytes: who reads too slowly is cut off, never buffered for.
+/* outq.h: frames that wait for one socket.  Bounded in bytes: a client that reads too slowly is cut off, never
+ * buffered for.
  *
  * There is one for each connected client, so it lies in the client's struct and takes no memory of its own until
  * more than RT_OUTQ_INLINE frames wait. */

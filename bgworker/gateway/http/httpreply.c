@@ -116,7 +116,7 @@ put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt
 		put_headers(r, "Vary: Accept-Encoding\r\n");
 	if (x->gzip)
 		put_headers(r, "Content-Encoding: gzip\r\n");
-	/* A refusal is nobody's to keep, and nothing that a browser may take for a script. */
+	/* No cache may store a refusal, and no browser may take it for a script. */
 	if (a->status >= 400 && !has_header(a->headers, "Cache-Control:"))
 		put_headers(r, "Cache-Control: no-store\r\n");
 	if (a->status >= 400 && !has_header(a->headers, "X-Content-Type-Options:"))

@@ -262,7 +262,7 @@ rt_renewal_begin(struct rt_renewal *r)
 	collect_clients(r);
 	if (r->count > 0)
 		rt_log(RT_LOG_INFO, "renewal",
-			   "the database did not know this gateway any more: telling it of %zu connections", r->count);
+			   "the database no longer knew this gateway: registering its %zu connections again", r->count);
 	ask(r);
 }
 

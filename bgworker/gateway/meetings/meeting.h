@@ -38,7 +38,7 @@ void rt_meetings_leave_all(struct rt_meetings *ms, struct rt_client *c);
 void rt_meetings_review(struct rt_meetings *ms, struct rt_client *c, const json_t *participants);
 bool rt_meeting_is_seated(const struct rt_meetings *ms, const char *id, const struct rt_client *c);
 
-/* participants: an array of ids; NULL: to all.  except: NULL, or who gets nothing. */
+/* participants: an array of ids; NULL: to all.  except: NULL, or the socket that gets nothing. */
 void rt_meeting_send(struct rt_meetings *ms, const char *id, const json_t *participants, struct rt_frame *f,
 					 const struct rt_socket *except);
 

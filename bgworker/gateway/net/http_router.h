@@ -34,7 +34,7 @@ struct rt_http_router_request
 
 typedef void (*rt_http_router_cb)(void *arg, const struct rt_http_router_request *r);
 
-/* Whose token the header has, which may be NULL; allocated.  NULL: nobody's that is good. */
+/* The user of the header's token, allocated; the header may be NULL.  NULL: there is no valid token. */
 typedef char *(*rt_http_router_user_cb)(void *arg, const char *authorization);
 
 struct rt_http_router_app

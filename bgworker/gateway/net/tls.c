@@ -300,7 +300,7 @@ open_guest(struct tls_conn *c)
 	return RT_OK;
 }
 
-/* False: nothing is to be moved yet, or any more. */
+/* False: there is nothing to move yet, or no longer. */
 static bool
 is_open(struct tls_conn *c)
 {
@@ -544,7 +544,7 @@ new_context(const struct rt_network_settings *o)
 
 	if (o->tls_cert == NULL || o->tls_key == NULL)
 	{
-		rt_log(RT_LOG_ERROR, "tls", "there is no certificate with its key that could be read");
+		rt_log(RT_LOG_ERROR, "tls", "could not read a certificate with its key");
 		return NULL;
 	}
 	ctx = SSL_CTX_new(TLS_server_method());
@@ -592,7 +592,7 @@ rt_tls_reload(struct rt_tls *t, const struct rt_network_settings *o)
 
 	if (ctx == NULL)
 	{
-		rt_log(RT_LOG_WARNING, "tls", "the certificate stays that was there before");
+		rt_log(RT_LOG_WARNING, "tls", "keeping the previous certificate");
 		return RT_INTERNAL;
 	}
 	SSL_CTX_free(t->ctx); /* connections hold references of their own */

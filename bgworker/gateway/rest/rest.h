@@ -37,7 +37,7 @@ struct rt_rest_uses
 struct rt_rest *rt_rest_new(const struct rt_rest_uses *uses);
 void rt_rest_free(struct rt_rest *r); /* the database's callbacks must have ended; NULL is fine */
 
-/* Whose token an Authorization header has, allocated; NULL: nobody's that is good. */
+/* The user of an Authorization header's token, allocated; NULL: there is no valid token. */
 char *rt_rest_user_of(struct rt_rest *rest, const char *authorization);
 
 /* Answers a request, now or later. */

@@ -114,7 +114,7 @@ await_connect(struct rt_socket *s)
 	rt_wheel_set(s->set->wheel, &s->connect_timeout, s->set->settings->connect_timeout_ms);
 }
 
-/* A session without a CONNECT costs nobody a login, so it must not keep out who has one. */
+/* A session without a CONNECT needs no login, so it must not keep out clients that have one. */
 static bool
 end_guest(struct rt_share_guest *g)
 {

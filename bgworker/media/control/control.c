@@ -148,7 +148,7 @@ on_beaten(void *arg, const struct rt_db_reply *r)
 	rt_host_note_stamp(c->options.host, rt_json_str(reply, "stamp"));
 	if (reply != NULL && !rt_json_bool(reply, "known", true))
 	{
-		rt_log(RT_LOG_WARNING, "control", "given up by the database, starting afresh");
+		rt_log(RT_LOG_WARNING, "control", "the database gave up this worker: registering again");
 		c->registered = false;
 		rt_work_pause(c->work);
 		rt_figures_pause(c->figures);

@@ -130,7 +130,7 @@ op_connect_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_
 	if (rc != RT_OK)
 		return fail_params(e, rc);
 	if (rt_webrtc_transport_connect(rt_endpoint_transport(t), &dtls) != RT_OK)
-		return fail(e, "conflict", "Transport is connected already");
+		return fail(e, "conflict", "Transport is already connected");
 	return json_object();
 }
 

@@ -20,7 +20,7 @@ void rt_work_begin(struct rt_work *w, struct rt_engine *e, const char *worker);
 /* Forgets what waits. */
 void rt_work_pause(struct rt_work *w);
 
-/* Whose notifications carry requests; 0: nobody's are believed. */
+/* The process whose notifications carry requests; 0: none is trusted. */
 void rt_work_trust(struct rt_work *w, int relay_pid);
 /* A notification of that process. */
 void rt_work_notify(struct rt_work *w, int pid, const char *payload, size_t len);

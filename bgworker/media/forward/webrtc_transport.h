@@ -63,7 +63,7 @@ const char *rt_webrtc_transport_pwd(const struct rt_webrtc_transport *t);
 /* RT_BAD_INPUT: it was told already, or the digest is of no known kind. */
 enum rt_result rt_webrtc_transport_connect(struct rt_webrtc_transport *t, const struct rt_dtls_params *p);
 
-/* Why it is to be closed by now: the peer never came, or is silent.  NULL: it is not.  Static. */
+/* Why it must be closed now: the peer never came, or is silent.  NULL: it stays.  Static. */
 const char *rt_webrtc_transport_overdue(const struct rt_webrtc_transport *t);
 
 bool rt_webrtc_transport_ready(const struct rt_webrtc_transport *t); /* packets can be sent */

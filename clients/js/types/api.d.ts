@@ -406,7 +406,7 @@ export interface JoinChatRoomsAck {
   error?: RtError;
 }
 
-/** Leaves a room: none of its events comes any more. */
+/** Leaves a room: no further events of it arrive. */
 export interface LeaveChatRoomRequest {
   roomId: Id;
 }
@@ -859,7 +859,7 @@ export interface SetPreferredLayersRequest {
   consumerId: string;
   spatialLayer: number;
   temporalLayer?: number;
-  /** Of the pictures that a receiver gets, those with more come first. 1 at first. */
+  /** Among the pictures that a receiver gets, those with a higher value come first. The default is 1. */
   priority?: number | null;
 }
 
@@ -1509,7 +1509,7 @@ export interface ClientToServerEvents {
   'join-chat-rooms': (payload: JoinChatRoomsRequest, ack: (reply: JoinChatRoomsAck | Failure) => void) => void;
   /** Another name of join-chat-rooms. */
   'join-rooms': (payload: JoinChatRoomsRequest, ack: (reply: JoinChatRoomsAck | Failure) => void) => void;
-  /** Leaves a room: none of its events comes any more. */
+  /** Leaves a room: no further events of it arrive. */
   'leave-chat-room': (payload: LeaveChatRoomRequest, ack: (reply: LeaveChatRoomAck | Failure) => void) => void;
   /** Tells the room that the user is typing. The server ends it after 3 s without another one. */
   'chat-typing': (payload: ChatTypingRequest, ack: (reply: ChatTypingAck | Failure) => void) => void;
@@ -1646,7 +1646,7 @@ export interface Operations {
       };
     };
   };
-  /** Change one's own password, which ends all other sessions */
+  /** Change the caller's password, which ends all other sessions */
   changePassword: {
     params: unknown;
     query: unknown;
@@ -1674,7 +1674,7 @@ export interface Operations {
       };
     };
   };
-  /** Turn two factors on, by a code of the authenticator */
+  /** Turn on two-factor authentication, with a code of the authenticator */
   confirmTwoFactor: {
     params: unknown;
     query: unknown;
@@ -1688,7 +1688,7 @@ export interface Operations {
       };
     };
   };
-  /** Turn two factors off */
+  /** Turn off two-factor authentication */
   endTwoFactor: {
     params: unknown;
     query: unknown;
@@ -1702,7 +1702,7 @@ export interface Operations {
       };
     };
   };
-  /** Whom the caller has blocked */
+  /** List the users whom the caller has blocked */
   listBlocks: {
     params: unknown;
     query: unknown;
@@ -1853,7 +1853,7 @@ export interface Operations {
       invited?: string[];
     };
   };
-  /** Rename a room, or change its settings (its admins); what is left out stays */
+  /** Rename a room, or change its settings (for its admins); omitted keys stay as they are */
   changeRoom: {
     params: {
       roomId: Id;
@@ -1891,7 +1891,7 @@ export interface Operations {
       };
     };
   };
-  /** Set one's read mark, backwards too; beyond the last message it is cut */
+  /** Set the caller's read mark, also backwards; a number above the last message counts as the last message */
   setRead: {
     params: {
       roomId: Id;
@@ -1905,7 +1905,7 @@ export interface Operations {
       data: ReadState;
     };
   };
-  /** What to be notified of in a room; what is left out stays */
+  /** Set what the caller is notified of in a room; omitted keys stay as they are */
   setNotifications: {
     params: {
       roomId: Id;
@@ -2023,7 +2023,7 @@ export interface Operations {
       lastSeq: number;
       /** The number of the room's last change, for sync-rooms */
       lastChange: number;
-      /** Changes when a server with possibly fewer messages has taken over: drop what you hold beyond `lastSeq` */
+      /** Changes when a server with possibly fewer messages has taken over: drop the messages above `lastSeq` */
       epoch: string;
       /** Reactions to the messages of the page */
       reactions: Reactions[];
@@ -2138,7 +2138,7 @@ export interface Operations {
       messageId: MessageId;
     };
     query: {
-      /** At most 200; more is cut */
+      /** At most 200; a larger value means 200 */
       limit?: number;
       /** nextCursor of the page before */
       cursor?: string;
@@ -2148,9 +2148,9 @@ export interface Operations {
       success: true;
       data: Message[];
       count: number;
-      /** null: that was the last page */
+      /** null: this was the last page */
       nextCursor: string | null;
-      /** All of them; deleted ones left out */
+      /** Number of replies without deleted ones */
       replyCount: number;
       lastReplySeq: number | null;
       lastReplyAt: TimeOrNull;
@@ -2293,7 +2293,7 @@ export interface Operations {
       access?: "invited" | "room" | "anyone" | null;
       /** Whether people without an account may take part; only with `access: anyone` */
       guests?: boolean | null;
-      /** Whether who joins waits until a host admits them */
+      /** Whether users who join wait until a host admits them */
       lobby?: boolean | null;
     };
     reply: {
@@ -2329,7 +2329,7 @@ export interface Operations {
       access?: "invited" | "room" | "anyone";
       /** Another `access` than `anyone` switches it off */
       guests?: boolean;
-      /** Switched off, it admits who waits */
+      /** Switching it off admits everybody who waits */
       lobby?: boolean;
       locked?: boolean;
       /** Users to invite in addition, including removed ones */
