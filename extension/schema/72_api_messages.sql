@@ -117,9 +117,10 @@ $$;
 COMMENT ON FUNCTION rt_private.req_emoji(jsonb) IS 'a reaction in a request';
 
 CREATE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
-LANGUAGE sql STABLE
-	RETURN pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
-		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
+LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::pg_catalog.text, 'userId', actor, 'emoji', emoji))
+$$;
 COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'the response to a reaction';
 
 CREATE FUNCTION rt_api.reaction_add(actor text, req jsonb) RETURNS json

@@ -70,11 +70,14 @@ sub update_from
 		is($status, 0, "$view can be read") || diag($err);
 	}
 	my $token = $cluster->sql("SELECT rt.issue_token('ann')");
+	$cluster->sql('ALTER TABLE rt.users ADD CONSTRAINT mine CHECK (length(name) < 100)');
 	my $query = columns_query();
 	my $before = $cluster->sql($query);
 	like($before, qr/message 20/, 'there are data');
 
 	$cluster->sql('ALTER EXTENSION rt UPDATE');
+	is($cluster->sql('SELECT * FROM rt.extra_ddl()'), 'ALTER TABLE rt.users ADD CONSTRAINT mine CHECK ((length(name) < 100));', 'a constraint of before is told from those of rt');
+	$cluster->sql('ALTER TABLE rt.users DROP CONSTRAINT mine');
 	my @differences = RtCatalog::differences(\@fresh, [ RtCatalog::lines($cluster, 'rt') ]);
 	is(scalar @differences, 0, 'the catalog is that of a fresh install (else: extension/upgrade/draft)') || diag(join("\n", map { tr/\x01/\n/r } @differences));
 	is($cluster->sql($query), $before, 'the data are as they were');

@@ -152,13 +152,44 @@ $cluster->sql("CREATE INDEX mine ON rt.messages (created_at); CREATE POLICY \"my
 	CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER mine AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop();
 	CREATE TRIGGER off AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop(); ALTER TABLE rt.rooms DISABLE TRIGGER off;
 	CREATE TRIGGER \"for replicas\" AFTER INSERT ON rt.rooms FOR EACH ROW EXECUTE FUNCTION public.noop(); ALTER TABLE rt.rooms ENABLE REPLICA TRIGGER \"for replicas\"");
+# A foreign key sorts before the index that it needs.
+$cluster->sql('ALTER TABLE rt.users ADD CONSTRAINT "short names" CHECK (length(name) < 200); ALTER TABLE rt.room_members ADD CONSTRAINT once UNIQUE (user_id, room_id);
+	ALTER TABLE rt.rooms ADD CONSTRAINT one_topic EXCLUDE USING hash (topic WITH =) WHERE (topic <> \'any\');
+	CREATE TABLE public.teams (id bigint PRIMARY KEY); CREATE UNIQUE INDEX mine_too ON rt.messages (seq, room_id);
+	ALTER TABLE rt.rooms ADD CONSTRAINT a_team FOREIGN KEY (id) REFERENCES public.teams DEFERRABLE NOT VALID;
+	ALTER TABLE rt.reactions ADD CONSTRAINT a_message FOREIGN KEY (seq, room_id) REFERENCES rt.messages (seq, room_id) ON DELETE CASCADE');
+my $drop = 'DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms; DROP TRIGGER off ON rt.rooms; DROP TRIGGER "for replicas" ON rt.rooms;
+	ALTER TABLE rt.users DROP CONSTRAINT "short names"; ALTER TABLE rt.room_members DROP CONSTRAINT once; ALTER TABLE rt.rooms DROP CONSTRAINT one_topic, DROP CONSTRAINT a_team;
+	ALTER TABLE rt.reactions DROP CONSTRAINT a_message; DROP INDEX rt.mine_too';
 my $extra = $cluster->sql('SELECT * FROM rt.extra_ddl()');
 my @extra = split /\n/, $extra;
-is(scalar @extra, 7, 'what was added is, and that a trigger does not fire') || diag($extra);
-$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms; DROP TRIGGER off ON rt.rooms; DROP TRIGGER "for replicas" ON rt.rooms');
+is(scalar @extra, 13, 'what was added is, and that a trigger does not fire') || diag($extra);
+$cluster->sql($drop);
+is($cluster->sql('SELECT * FROM rt.extra_ddl()'), '', 'and without it there is nothing');
 $cluster->sql($extra);
 is($cluster->sql('SELECT * FROM rt.extra_ddl()'), $extra, 'and its statements make it again');
-$cluster->sql('DROP INDEX rt.mine; DROP POLICY "my own" ON rt.rooms; DROP TRIGGER mine ON rt.rooms; DROP TRIGGER off ON rt.rooms; DROP TRIGGER "for replicas" ON rt.rooms');
+$cluster->sql("$drop; DROP TABLE public.teams");
+
+# Columns with a default, in all tables: the row types of these are in functions and views.
+my @tables = split /\n/, $cluster->sql("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'rt'::regnamespace AND relkind = 'r' ORDER BY 1");
+for my $table (@tables)
+{
+	my (undef, $err, $status) = $cluster->try_sql("ALTER TABLE $table ADD COLUMN mine int DEFAULT 1, ADD COLUMN at_times timestamptz DEFAULT clock_timestamp();
+		ALTER TABLE $table ALTER COLUMN mine TYPE bigint");
+	is($status, 0, "$table takes columns with a default") || diag($err);
+}
+my ($made_it, $sent) = as('ann', 'POST', "/api/chat/rooms/$room/msgs", { content => 'with a column' });
+is($made_it, 201, 'a message can be sent');
+my $gone = $sent->{data}{seq};
+is((as('bob', 'PUT', "/api/chat/rooms/$room/msgs/$room-$gone/reactions/x"))[0], 200, 'and reacted to');
+is($cluster->sql("SELECT mine FROM rt.messages WHERE room_id = $room AND seq = $gone"), 1, 'with the default');
+$cluster->sql("DELETE FROM rt.messages WHERE room_id = $room AND seq = $gone");
+my (undef, $page) = as('bob', 'GET', "/api/chat/rooms/$room/msgs?limit=1");
+is_deeply([@{ $page->{data}[0] }{qw(seq content senderId metadata)}, defined $page->{data}[0]{deletedAt}], [$gone, '', 'ann', undef, 1], 'what is removed is in the history, without its text')
+	|| diag(encode_json($page));
+is((as('ann', 'POST', '/api/meetings', { title => 'with a column' }))[0], 201, 'a meeting can be made');
+$cluster->sql("ALTER TABLE $_ DROP COLUMN mine, DROP COLUMN at_times") for @tables;
+is((as('ann', 'POST', "/api/chat/rooms/$room/msgs", { content => 'without it' }))[0], 201, 'and the columns dropped');
 
 # ---- a cancelled statement ----------------------------------------------------------------------------
 
