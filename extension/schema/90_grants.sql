@@ -219,9 +219,9 @@ COMMENT ON COLUMN rt.stat_connections.transport IS 'websocket or polling';
 COMMENT ON COLUMN rt.stat_connections.gateway IS 'name of its gateway';
 COMMENT ON COLUMN rt.stat_connections.connected_at IS 'when it connected';
 COMMENT ON COLUMN rt.stat_connections.rooms IS 'number of rooms it has joined';
-COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in the gateway; at rt.max_queued_bytes it is disconnected';
+COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in the gateway, within 4 kB; at rt.max_queued_bytes it is disconnected';
 COMMENT ON COLUMN rt.stat_connections.latency IS
-	'round trip of the last heartbeat, see rt.ping_interval; null before the first one';
+	'round trip of the last heartbeat, within 50 ms or half of it, see rt.ping_interval; null before the first one';
 
 CREATE FUNCTION rt_private.stat_room_holder(place tid) RETURNS integer
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_room_holder';

@@ -7,6 +7,10 @@
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/map.h"
 
+/* Of what was told: less is no news. */
+#define LATENCY_NEWS_US 50000 /* or half of it */
+#define QUEUED_NEWS_BYTES 4096
+
 struct rt_clients
 {
 	struct rt_map *by_serial;
@@ -69,6 +73,24 @@ struct rt_client *
 rt_clients_next(const struct rt_clients *cs, size_t *pos)
 {
 	return rt_map_next(cs->by_serial, pos);
+}
+
+static bool
+is_far(int64_t told, int64_t now, int64_t least)
+{
+	return llabs(now - told) >= least;
+}
+
+bool
+rt_client_told_is_old(const struct rt_told *told, const struct rt_told *now)
+{
+	int64_t latency_us = told->latency_us / 2 > LATENCY_NEWS_US ? told->latency_us / 2 : LATENCY_NEWS_US;
+
+	if (told->websocket != now->websocket || (told->latency_us < 0) != (now->latency_us < 0) ||
+		(told->queued_bytes > 0 && now->queued_bytes == 0))
+		return true;
+	return is_far(told->latency_us, now->latency_us, latency_us) ||
+		   is_far((int64_t) told->queued_bytes, (int64_t) now->queued_bytes, QUEUED_NEWS_BYTES);
 }
 
 uint64_t

@@ -22,7 +22,7 @@ struct rt_socket;
 struct rt_typing;
 struct rt_user;
 
-/* What the database knows of a client's connection. */
+/* What the database knows of a client's connection; likewise, what there is to know. */
 struct rt_told
 {
 	int64_t latency_us; /* -1: none yet */
@@ -64,6 +64,10 @@ struct rt_client *rt_client_find(const struct rt_clients *cs, uint64_t serial); 
 /* Walks all clients, from *pos on, which begins with 0; NULL at the end.  They may change between two calls: one is
  * then left out or met twice. */
 struct rt_client *rt_clients_next(const struct rt_clients *cs, size_t *pos);
+
+/* Whether the database should learn of what has changed since.  A row is written for each, and idle clients answer 4
+ * heartbeats a second for every hundred of them: small changes are left out, but not that nothing waits any more. */
+bool rt_client_told_is_old(const struct rt_told *told, const struct rt_told *now);
 
 /* Up to where the client has got everything, the bus being at live_pos: what an event for it alone carries as its
  * offset. */

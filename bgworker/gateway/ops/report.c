@@ -4,12 +4,13 @@
  *
  * - One call is under way at a time, on the lane that no client's load can fill: a report that waits would make this
  *   gateway look dead.
- * - Only what has changed of a connection is told, and c->told is what the database knows of it.
+ * - Only what has changed of a connection (rt_client_told_is_old()) is told, and c->told is what the database knows
+ * of it.
  * - A report that finds no gateway (`not_found`: another server has taken over, it has crashed, or gave us up) starts
  * it anew, at once; and then whoever knows the connections tells them again (on_renewed).
  *
- * Limits: ROOMS_MAX rooms and CONNECTIONS_MAX connections a report; the next report goes on behind the last
- * connection. */
+ * Limits: ROOMS_MAX rooms and CONNECTIONS_MAX connections a report, and LOOKS_MAX looked at; the next report goes on
+ * behind the last one of these. */
 #include "report.h"
 
 #include <inttypes.h>
@@ -40,6 +41,7 @@
 #define REPORT_EVERY_MS 1000
 #define ROOMS_MAX 1000       /* told of in one report: those with joined clients, no matter which */
 #define CONNECTIONS_MAX 1000 /* likewise: those whose figures have changed */
+#define LOOKS_MAX 4000       /* at a connection, which is several cache misses */
 
 struct rt_report
 {
@@ -109,23 +111,17 @@ write_rooms(struct rt_report *rp, struct rt_text *t)
 	rt_text_add(t, "]");
 }
 
-/* Only what the database does not know yet. */
-static bool
-has_news(const struct rt_client *c)
+static struct rt_told
+look_at(const struct rt_client *c)
 {
-	const struct rt_told *t = &c->told;
-
-	return c->user != NULL && (t->latency_us != rt_socket_latency_us(c->socket) ||
-							   t->queued_bytes != rt_socket_queued_bytes(c->socket) ||
-							   t->websocket != rt_socket_is_websocket(c->socket));
+	return (struct rt_told){.latency_us = rt_socket_latency_us(c->socket),
+							.queued_bytes = rt_socket_queued_bytes(c->socket),
+							.websocket = rt_socket_is_websocket(c->socket)};
 }
 
 static void
-write_connection(struct rt_text *t, struct rt_client *c)
+write_connection(struct rt_text *t, const struct rt_client *c)
 {
-	c->told = (struct rt_told){.latency_us = rt_socket_latency_us(c->socket),
-							   .queued_bytes = rt_socket_queued_bytes(c->socket),
-							   .websocket = rt_socket_is_websocket(c->socket)};
 	rt_text_add(t, "{\"sid\":");
 	rt_text_quote(t, rt_socket_id(c->socket));
 	rt_text_addf(t, ",\"serial\":%" PRIu64 ",\"transport\":\"%s\",\"queuedBytes\":%zu", c->serial,
@@ -135,7 +131,18 @@ write_connection(struct rt_text *t, struct rt_client *c)
 	rt_text_add(t, "}");
 }
 
-/* All are looked at in each report; where too many have changed, the next one goes on behind the last. */
+static struct rt_client *
+next_client(struct rt_report *rp)
+{
+	struct rt_client *c = rt_clients_next(rp->uses.clients, &rp->next_client);
+
+	if (c != NULL)
+		return c;
+	rp->next_client = 0;
+	return rt_clients_next(rp->uses.clients, &rp->next_client);
+}
+
+/* The next report goes on behind the last one that was looked at. */
 static void
 write_connections(struct rt_report *rp, struct rt_text *t)
 {
@@ -143,17 +150,19 @@ write_connections(struct rt_report *rp, struct rt_text *t)
 	int n = 0;
 
 	rt_text_add(t, ",\"connections\":[");
+	if (left > LOOKS_MAX)
+		left = LOOKS_MAX;
 	for (; left > 0 && n < CONNECTIONS_MAX; left--)
 	{
-		struct rt_client *c = rt_clients_next(rp->uses.clients, &rp->next_client);
+		struct rt_client *c = next_client(rp);
+		struct rt_told now;
 
-		if (c == NULL)
-		{
-			rp->next_client = 0;
-			c = rt_clients_next(rp->uses.clients, &rp->next_client);
-		}
-		if (c == NULL || !has_news(c))
+		if (c == NULL || c->user == NULL)
 			continue;
+		now = look_at(c);
+		if (!rt_client_told_is_old(&c->told, &now))
+			continue;
+		c->told = now;
 		rt_text_add(t, n++ == 0 ? "" : ",");
 		write_connection(t, c);
 	}
