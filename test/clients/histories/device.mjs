@@ -24,6 +24,7 @@ class Room {
     this.later = new Map(); // seq → { own, mention }: beyond what the badge counts
     this.queue = undefined; // events that wait for an answer that they follow
     this.typing = new Map(); // userId → when it began
+    this.heard = new Map(); // userId → when it was last told that they type
   }
 }
 
@@ -89,6 +90,7 @@ export class Device {
 
   onConnect() {
     this.note(`connect ${this.socket.id} recovered=${this.socket.recovered}`);
+    this.connectedAt = Date.now();
     this.history.count(this.socket.recovered ? 'recovered' : 'fresh');
     this.statuses.clear();
     for (const room of this.rooms.values()) room.typing.clear();
@@ -339,13 +341,15 @@ export class Device {
 
   onTyping({ roomId, userId, isTyping }) {
     const room = this.rooms.get(roomId);
-    if (isTyping) room?.typing.set(userId, Date.now());
-    else room?.typing.delete(userId);
+    if (!room) return;
+    if (isTyping) room.heard.set(userId, Date.now());
+    if (isTyping) room.typing.set(userId, Date.now());
+    else room.typing.delete(userId);
   }
 
   // A gateway that was killed ends nobody's typing at another one.
   whoTypes(room) {
-    return [...room.typing].filter(([, since]) => since > (this.history.killedAt ?? 0) + 5000).map(([userId]) => userId);
+    return [...room.typing].filter(([, since]) => since > this.history.typingEndsSince).map(([userId]) => userId);
   }
 
   onLevel(room, { level }) {

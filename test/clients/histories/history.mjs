@@ -15,13 +15,14 @@ const SETTLE_MS = 120_000;
 const CALM = { actEveryMs: 120, sqlEveryMs: 150, dropEveryMs: 700, killEveryMs: 9000 };
 
 export class History {
-  constructor({ seed, seconds, pace = CALM }) {
-    Object.assign(this, { seed, seconds, pace });
+  constructor({ seed, seconds, pace = CALM, settleMs = SETTLE_MS, fault: plant }) {
+    Object.assign(this, { seed, seconds, pace, settleMs, plant });
     this.random = new Random(seed);
     this.faults = [];
     this.counts = {};
     this.actions = [];
     this.over = false;
+    this.typingEndsSince = 0; // what was told to begin later must have ended
   }
 
   count(what) {
@@ -65,6 +66,7 @@ export class History {
     }
     this.devices = this.users.flatMap(({ devices }) => devices);
     await until(() => this.devices.every(({ socket, busy }) => socket.connected && busy === 0), 'all devices have begun');
+    await this.plant?.(this.cluster);
   }
 
   // Each with a source of its own, so that one's choices do not depend on another's pace.
@@ -95,7 +97,7 @@ export class History {
     if (!pid) return;
     this.did('kill -9 gateway');
     this.count('kill');
-    this.killedAt = Date.now();
+    this.typingEndsSince = Date.now() + 5000;
     process.kill(pid, random.chance(0.8) ? 'SIGKILL' : 'SIGTERM');
     await until(async () => {
       const now = await this.cluster.pid('gateway');
@@ -123,14 +125,96 @@ export class History {
     return this;
   }
 
-  // Until nothing is under way and all agree; what differs then is the result.
+  // Until nothing is under way and all agree.  On a slow machine little has happened by then, so some of each kind follows, at rest;
+  // what differs is the result.
   async settle() {
-    const deadline = Date.now() + SETTLE_MS;
     for (const { socket } of this.devices) if (!socket.active) socket.connect();
+    for (const round of [undefined, 'there', 'listed', 'back']) {
+      if (round) await this[round]();
+      await this.agree();
+      if (this.differences.length > 0) return;
+    }
+  }
+
+  async agree() {
+    const deadline = Date.now() + this.settleMs;
     do {
       await delay(250);
       const ready = this.devices.every(({ socket, busy }) => socket.connected && busy === 0);
       this.differences = ready ? await differences(this) : ['devices are not connected, or wait'];
     } while (this.differences.length > 0 && Date.now() < deadline);
+  }
+
+  // Rooms with two of their members.
+  places() {
+    // All agree: no badge is in doubt.
+    for (const { rooms } of this.devices) for (const room of rooms.values()) room.doubtAt = 0;
+    const ids = new Set(this.devices.flatMap(({ rooms }) => [...rooms.keys()]));
+    return [...ids].map((id) => {
+      const devices = this.devices.filter(({ rooms }) => rooms.has(id));
+      const { user: one } = this.random.pick(devices);
+      const { user: other } = this.random.pick(devices.filter(({ user }) => user !== one)) ?? { user: one };
+      return { id, one, other, path: `/api/chat/rooms/${id}` };
+    });
+  }
+
+  setLevel({ id, path, one }, from) {
+    const level = from.get(one.devices[0].rooms.get(id)?.level) ?? 'all';
+    return this.rest('PUT', `${path}/notifications`, one, { level });
+  }
+
+  // A mention, unread and pinned; a level; everybody away or busy.
+  async there() {
+    this.probes = this.places();
+    await Promise.all([
+      ...this.probes.map(async (place) => {
+        const sent = await this.rest('POST', `${place.path}/msgs`, place.one, { content: `@${place.other.id} probe` });
+        if (sent?.status !== 201) return;
+        place.seq = sent.body.data.seq;
+        await this.rest('PUT', `${place.path}/msgs/${sent.body.data.id}/pin`, place.one);
+        await this.rest('PUT', `${place.path}/read`, place.other, { seq: place.seq });
+        await this.rest('PUT', `${place.path}/read`, place.other, { seq: place.seq - 1 });
+        await this.setLevel(place, new Map([['all', 'mentions'], ['mentions', 'none']]));
+      }),
+      ...this.devices.map((device) => device.ask('update-chat-status', { status: device.user.id > 'user4' ? 'away' : 'busy' })),
+    ]);
+  }
+
+  // What lists say of it.
+  listed() {
+    for (const device of this.devices) for (const room of device.rooms.values()) if (room.joined) device.askOnline(room);
+  }
+
+  // And back.  Somebody types in each room: all others hear it, and of every fourth seed that the server ends it.
+  async back() {
+    this.typingEndsSince = Date.now() - 1;
+    await Promise.all([
+      ...this.probes.map(async (place) => {
+        if (place.seq) await this.rest('DELETE', `${place.path}/msgs/${place.id}-${place.seq}/pin`, place.one);
+        if (place.seq) await this.rest('PUT', `${place.path}/read`, place.other, { seq: place.seq });
+        await this.setLevel(place, new Map([['all', 'none'], ['none', 'mentions']]));
+        await this.typeIn(place.id);
+      }),
+      ...this.devices.map((device) => device.ask('update-chat-status', { status: 'online' })),
+    ]);
+  }
+
+  async typeIn(roomId) {
+    const devices = this.devices.filter(({ rooms }) => rooms.get(roomId)?.joined);
+    if (devices.length === 0) return;
+    const typist = this.random.pick(devices);
+    const begun = Date.now() - 1;
+    const reply = await typist.ask('chat-typing', { roomId, isTyping: true });
+    if (!reply) return; // the connection broke
+    if (!reply.success) {
+      this.fault(`${typist.name} may not type in room ${roomId}: ${JSON.stringify(reply)}`);
+      return;
+    }
+    // Whoever connects meanwhile may miss it.
+    const hears = (device) => device.rooms.get(roomId)?.heard.get(typist.user.id) > begun || device.connectedAt > begun;
+    const deaf = () => devices.filter((device) => device !== typist && device.socket.connected && !hears(device));
+    await until(() => deaf().length === 0, 'all hear it', this.settleMs)
+      .catch(() => this.fault(`${deaf().map(({ name }) => name)} room ${roomId}: not told that ${typist.user.id} types`));
+    if (this.seed % 4 !== 1) await typist.ask('chat-typing', { roomId, isTyping: false });
   }
 }

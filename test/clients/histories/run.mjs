@@ -2,6 +2,7 @@
 // Runs random histories, one after another or some at a time, and says what differed.
 //
 //   node test/clients/histories/run.mjs [--seed N] [--seeds COUNT] [--seconds S] [--jobs J] [--hours H]
+//   node test/clients/histories/run.mjs --faults          plants faults, of which each must be found
 //
 // With --hours it goes on with one seed after another for so long.  What a device saw, and what was done, is written to
 // build/histories/SEED.log where something differed.
@@ -9,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { faults } from './faults.mjs';
 import { History } from './history.mjs';
 
 const LOGS = join(dirname(fileURLToPath(import.meta.url)), '../../../build/histories');
@@ -33,8 +35,19 @@ export async function failureOf(options) {
   return `seed ${history.seed}, ${wrong.length} wrong, see ${written(history)}:\n${wrong.slice(0, 12).map((text) => `  ${text.slice(0, 400)}`).join('\n')}`;
 }
 
+// Those that the checker does not find are failures.
+async function tryFaults() {
+  for (const [name, fault] of Object.entries(faults)) {
+    const failure = await failureOf({ seed: 1, seconds: 3, settleMs: 20_000, fault });
+    console.log(`${name}: ${failure ? 'found' : 'NOT FOUND'}`);
+    if (!failure) process.exitCode = 1;
+  }
+}
+
 async function main() {
-  const { values } = parseArgs({ options: Object.fromEntries(['seed', 'seeds', 'seconds', 'jobs', 'hours'].map((name) => [name, { type: 'string' }])) });
+  const strings = ['seed', 'seeds', 'seconds', 'jobs', 'hours'].map((name) => [name, { type: 'string' }]);
+  const { values } = parseArgs({ options: { ...Object.fromEntries(strings), faults: { type: 'boolean' } } });
+  if (values.faults) return tryFaults();
   const first = Number(values.seed ?? 1);
   const endsAt = values.hours && Date.now() + Number(values.hours) * 3_600_000;
   const last = first + Number(values.seeds ?? 1);
@@ -49,7 +62,7 @@ async function main() {
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs ?? 1) }, work));
-  process.exitCode = failures > 0 ? 1 : 0;
+  if (failures > 0) process.exitCode = 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
