@@ -5,10 +5,11 @@
  * (order.h), so the bound is the time of what was seen last.  Once a page is full and all bounds are older than its
  * last hit, the page is exact.
  *
- * At first each message is read and compared.  That fills the page of a word that is in each fiftieth message.  Of
- * a rarer one the index tells the places (a bitmap), and only entries of the primary key are compared with these: an
- * entry costs a fraction of a microsecond, and a message is read only if it matches.  A word that is so rare that
- * reading all matches is cheaper is left to rt_private.search_index(), as are rooms whose times do not rise.
+ * At first each message is read and compared, for as long as that has taken less than the index would, as far as
+ * what was compared tells.  That fills the page of a word that is in each thousandth message.  Of a rarer one the
+ * index tells the places (a bitmap), and only entries of the primary key are compared with these: an entry costs a
+ * fraction of a microsecond, and a message is read only if it matches.  A word that is so rare that reading all
+ * matches is cheaper is left to rt_private.search_index(), as are rooms whose times do not rise.
  *
  * Runs in the backend that searches, under its active snapshot, and reads only.  Locks: AccessShareLock on the table
  * and two of its indexes, until the transaction ends.  Allocates in the caller's context: an entry of 48 bytes for
@@ -54,10 +55,12 @@
 #define COST_BYTES 64   /* of a long one so many bytes cost as an entry */
 #define COST_MATCH 10   /* what search_index() spends on a match */
 #define COST_INDEX 5000 /* and besides */
-#define COST_PLACE 0.2  /* to read an entry of the search index and intersect it */
-/* What is spent before it is asked whether the page fills up so, and on filling it. */
-#define COST_TRIAL (300 * COST_MESSAGE)
-#define COST_READING (4000 * COST_MESSAGE)
+#define COST_PLACE 1    /* to read an entry of the search index and intersect it */
+#define COST_BITMAP 3   /* to read an entry of the search index and keep its place */
+
+#define TRIAL_MESSAGES 300 /* are compared before anything is estimated */
+#define READING_SHARE 0.8
+#define PLACES_SKIPPED 8 /* to a place of the rarest word so many of the others are read at most */
 
 /* By how much the walk must promise to be cheaper than search_index(): the promise is an estimate, and what was spent
  * in vain comes on top. */
@@ -518,39 +521,52 @@ walking_cost(const struct walk *w, double messages, double hits, double candidat
 	return messages / hits * (w->most - w->nhits) * (1 + candidates / messages * COST_MESSAGE);
 }
 
-/* Whether it may pay to ask the index, by what was compared.  To ask takes about as long as search_index() does for
- * several words of which each is frequent but few messages have all.  A word that was not seen counts as seen once,
- * so that only the index tells how rare it is. */
-static bool
-is_worth_asking(const struct walk *w, double messages)
+/* What the index would take, by what was compared: to walk by it, or to read all matches. */
+struct estimate
 {
-	double share = 1;
+	double walking;
+	double matching; /* what search_index() takes */
+};
+
+/* A word that was not seen counts as seen half a time, so that only the index tells how rare it is.  Words occur
+ * together as if by chance, until hits tell more. */
+static struct estimate
+estimate(const struct walk *w, double messages)
+{
+	double chance = 1;
 	double sum = 0;
 	double rarest = 1;
-	int words = 0;
+	double share;
 
 	for (int i = 0; i < w->filter.words->size; i++)
 		if (is_word(w, i))
 		{
-			double frequency = (double) Max(w->counts[i], 1) / Max(w->compared, 1);
+			double frequency = Max(w->counts[i], 0.5) / Max(w->compared, 1);
 
-			words++;
-			share *= frequency;
+			chance *= frequency;
 			sum += frequency;
 			rarest = Min(rarest, frequency);
 		}
-	if (words < 2 || w->compared == 0)
-		return true;
-	share = Max(share, (double) w->nhits / w->compared);
-	return walking_cost(w, messages, messages * share, messages * rarest) <
-		   COST_INDEX + messages * (share * COST_MATCH + sum * COST_PLACE);
+	share = (w->nhits + chance * TRIAL_MESSAGES) / (w->compared + TRIAL_MESSAGES);
+	return (struct estimate){
+		COST_INDEX + messages * rarest * COST_BITMAP + walking_cost(w, messages, messages * share, messages * rarest),
+		COST_INDEX + messages * (share * COST_MATCH + Min(sum, rarest * PLACES_SKIPPED) * COST_PLACE)};
+}
+
+/* To ask takes about as long as search_index() does for several words of which each is frequent but few messages have
+ * all. */
+static bool
+is_worth_asking(const struct walk *w, double messages)
+{
+	struct estimate e = estimate(w, messages);
+
+	return w->filter.words->size == 1 || w->compared == 0 || e.walking < e.matching;
 }
 
 /* Goes on by the index, if that is cheaper than reading all matches. */
 static void
-go_on_by_index(struct walk *w)
+go_on_by_index(struct walk *w, double messages)
 {
-	double messages = count_messages(w->messages);
 	double share;
 	double frequency;
 	double candidates;
@@ -623,18 +639,29 @@ start_rooms(struct walk *w, ArrayType *ids, ArrayType *hidden)
 	binaryheap_build(w->heap);
 }
 
-/* Reads messages, as long as that promises to fill the page; then goes by the index. */
+/* Reads messages until that has taken a good part of what the index would, so in vain it costs no more than that;
+ * then goes by the index. */
 static void
 fill_page(struct walk *w)
 {
+	double messages = count_messages(w->messages);
 	int64 begin = w->spent;
+	int64 enough = TRIAL_MESSAGES * COST_MESSAGE;
 
 	w->step = READING_STEP;
-	go_on(w, begin + COST_TRIAL);
-	if (w->nhits > 0 && (w->spent - begin) / w->nhits * w->most <= COST_READING)
-		go_on(w, begin + COST_READING);
+	while (w->spent - begin < enough && !w->disordered && !is_done(w))
+	{
+		struct estimate e;
+
+		go_on(w, begin + Min(enough, Max(2 * (w->spent - begin), TRIAL_MESSAGES * COST_MESSAGE)));
+		/* Where a filter leaves out most of what is read, nothing can be told of the words. */
+		if (w->compared * COST_MESSAGE * 2 < w->spent - begin)
+			break;
+		e = estimate(w, messages);
+		enough = (int64) (READING_SHARE * Min(e.walking, e.matching));
+	}
 	if (!w->disordered && !is_done(w))
-		go_on_by_index(w);
+		go_on_by_index(w, messages);
 }
 
 static ArrayType *
