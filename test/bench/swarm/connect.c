@@ -11,22 +11,12 @@
 #include "scenarios.h"
 #include "swarm.h"
 
-static void
-on_packet(void *arg, struct swarm_client *c, const char *text, size_t len)
-{
-	(void) arg;
-	(void) c;
-	(void) text;
-	(void) len;
-}
-
 void
 connect_run(const struct scenario *sc)
 {
 	struct swarm_options o = {.port = sc->measured.port,
 							  .count = sc->count,
 							  .tokens = sc->tokens,
-							  .on_packet = on_packet,
 							  .at_a_time = sc->connections,
 							  .nap_us = sc->nap_us};
 	struct swarm *s = swarm_new(&o);

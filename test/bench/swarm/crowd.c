@@ -55,15 +55,6 @@ struct cost
 /* ---- a part ------------------------------------------------------------------------------- */
 
 static void
-on_packet(void *arg, struct swarm_client *c, const char *text, size_t len)
-{
-	(void) arg;
-	(void) c;
-	(void) text;
-	(void) len;
-}
-
-static void
 on_order(void *arg)
 {
 	struct part *p = arg;
@@ -93,7 +84,6 @@ run_part(const struct crowd *crowd, int n, int socket)
 							  .first = first,
 							  .count = (int) ((long long) sc->count * (n + 1) / crowd->nprocesses) - first,
 							  .tokens = sc->tokens,
-							  .on_packet = on_packet,
 							  .at_a_time = sc->connections / crowd->nprocesses,
 							  .gather_s = GATHER_S};
 	struct part p = {.swarm = swarm_new(&o), .socket = socket};

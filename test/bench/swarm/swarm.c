@@ -106,7 +106,8 @@ take_packet(struct swarm *s, struct swarm_client *c, const char *text, size_t le
 	{
 		if (text[1] == '2')
 			take_offset(c, text, len);
-		s->options.on_packet(s->options.arg, c, text, len);
+		if (s->options.on_packet != NULL)
+			s->options.on_packet(s->options.arg, c, text, len);
 	}
 	else
 		errx(1, "client %d got %.*s", c->index, (int) len, text);

@@ -46,8 +46,8 @@ struct swarm_options
 	int second_port; /* of every other client; 0: none */
 	int first;       /* index of the first client, where several swarms share the work */
 	int count;
-	const char *tokens; /* a file with one a line; client i takes line i, then from the start again */
-	swarm_packet_cb on_packet;
+	const char *tokens;              /* a file with one a line; client i takes line i, then from the start again */
+	swarm_packet_cb on_packet;       /* may be NULL */
 	swarm_connected_cb on_connected; /* may be NULL */
 	void *arg;
 	int at_a_time;   /* that swarm_gather() has on their way; 0: 200 */
