@@ -105,6 +105,7 @@ try {
   await new Promise((resolve) => { setTimeout(resolve, 4000); }); // the larger layers have come
   await picture(alice, 'meeting');
 
+  await alice.button('Leave').click(); // the others go on
   await alice.page.emulateMedia({ colorScheme: 'dark' });
   await alice.go('#/admin');
   await talk(bob, BUSY_S);

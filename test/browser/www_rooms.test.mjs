@@ -233,6 +233,23 @@ async function mayAddUsers(value) {
   await until('the setting', async () => (await cluster.value("SELECT current_setting('rt.may_add_users')")) === value);
 }
 
+test('another server has taken over: what it does not have goes, and what it has instead is shown', async () => {
+  const room = await cluster.room('Elsewhere', 'anna', 'ben');
+  for (const text of ['kept', 'lost']) await cluster.insert(room, 'ben', text);
+  await anna.openRoom('Elsewhere');
+  await anna.bubble('lost').waitFor();
+  // As the page sees a standby that was promoted before it had the second message, and has another one now.
+  await cluster.sql(`SET session_replication_role = replica; DELETE FROM rt.messages WHERE room_id = ${room} AND seq = 2;
+    UPDATE rt.rooms SET last_seq = 1 WHERE id = ${room}; UPDATE rt_private.epochs SET epoch = 'another'; RESET session_replication_role`);
+  await cluster.insert(room, 'ben', 'of the new server');
+  await cluster.sql('DELETE FROM rt_private.sessions'); // none can be recovered
+  process.kill(await cluster.pid('gateway'), 'SIGKILL');
+  await until('what the new one has', async () => (await anna.texts()).join() === 'kept,of the new server');
+  await cluster.insert(room, 'ben', 'next');
+  await until('what comes', async () => (await anna.texts()).join() === 'kept,of the new server,next');
+  await anna.openRoom('General');
+});
+
 test('a list of several pages: the open room need not wait for the others, and one of a later page opens when it is known', async (t) => {
   await cluster.users('dora');
   await cluster.sql("SELECT rt.create_room('Many ' || i, ARRAY['dora']) FROM generate_series(1, 201) AS i");

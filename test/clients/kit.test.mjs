@@ -12,13 +12,13 @@ const require = createRequire(import.meta.url);
 const { FakeHandler } = require('mediasoup-client/lib/handlers/FakeHandler');
 const fakeParameters = require('mediasoup-client/lib/test/fakeParameters');
 
-let cluster, kit, Client, RtError, Session, tokens;
+let cluster, kit, Client, Messages, RtError, Session, changes, tokens;
 const open = new Set();
 const ways = new Set();
 
 before(async () => {
   kit = await install();
-  ({ Client, RtError, Session } = await kit.load());
+  ({ Client, Messages, RtError, Session, changes } = await kit.load());
   cluster = await Cluster.start({ 'rt.meeting_grace': '20s', 'rt.presence_grace': '100ms' });
   tokens = await cluster.tokens('alice', 'bob', 'carol');
 });
@@ -254,6 +254,25 @@ describe('a room', () => {
     });
   }
 
+  test('what is changed while earlier messages are on their way', async () => {
+    const roomId = await cluster.room('overtaken history', 'alice', 'bob');
+    await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'bob', 'n' || n FROM generate_series(1, 60) AS n", [roomId]);
+    const client = await started('alice');
+    const room = await watch(client, roomId);
+    const call = client.call.bind(client);
+    client.call = async (name, options) => {
+      const reply = await call(name, options);
+      if (name !== 'listMessages') return reply;
+      const told = new Promise((resolve) => { client.socket.once('chat-message-edited', resolve); });
+      await cluster.sql("UPDATE rt.messages SET content = 'after' WHERE room_id = $1 AND seq = 1", [roomId]);
+      await told;
+      return reply;
+    };
+    assert.equal(await room.loadOlder(), true);
+    assert.equal(room.state.messages.length, 60);
+    assert.equal(contents(room)[0], 'after');
+  });
+
   test('without recovery by the server: more than a page is missed', async () => {
     const roomId = await cluster.room('long away', 'alice', 'bob');
     const path = await way();
@@ -377,6 +396,138 @@ describe('a room', () => {
     await cluster.insert(roomId, 'bob', 'meanwhile');
     await watch(client, roomId);
     await shows(room, ['meanwhile']);
+  });
+});
+
+describe('messages without a room', () => {
+  const fill = (roomId, count) => cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'bob', 'n' || n FROM generate_series(1, $2::int) AS n", [roomId, count]);
+  const numbers = (messages) => messages.map(({ seq }) => seq);
+  const range = (first, last) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+  // As an application with a state of its own does it.
+  async function listening(client, roomId, taken) {
+    const messages = new Messages(roomId, (...args) => client.call(...args), taken);
+    const mine = (handle) => (event) => { if (event.roomId === roomId) handle(event.data); };
+    client.socket.on('new-chat-message', mine((data) => messages.add(data)));
+    for (const name of Object.keys(changes)) client.socket.on(name, mine((data) => messages.onChange(name, data)));
+    await client.ask('join-chat-rooms', { roomIds: [roomId] });
+    await messages.loadLatest();
+    return messages;
+  }
+
+  test('pages leave holes, which are filled where somebody looks', async () => {
+    const roomId = await cluster.room('pages', 'alice', 'bob');
+    await fill(roomId, 130);
+    const session = new Session({ url: cluster.url, token: tokens.alice });
+    const messages = new Messages(roomId, (...args) => session.call(...args));
+    await messages.loadLatest();
+    assert.deepEqual(numbers(messages.run()), range(81, 130));
+    assert.deepEqual([messages.newest, messages.first, messages.isBehind], [130, null, false]);
+    assert.equal(await messages.loadAround(20), true);
+    assert.deepEqual(numbers(messages.run(Infinity, 44)), range(1, 44));
+    assert.deepEqual([messages.newer(44), messages.older(81), messages.older(44)], [undefined, undefined, 43]);
+    assert.equal(messages.after(40, 100), 44);
+    assert.deepEqual(numbers(messages.run()), range(81, 130));
+    await messages.loadAfter(44);
+    assert.deepEqual(numbers(messages.run()), range(1, 130));
+    assert.deepEqual(numbers(messages.run(3)), range(128, 130));
+    assert.deepEqual(numbers(messages.since(127)), range(128, 130));
+    await messages.loadBefore(1);
+    assert.equal(messages.first, 1);
+    assert.equal(await messages.loadAround(999), false);
+    // What is far from the end and from what is shown goes, and comes back.
+    const later = new Messages(roomId, (...args) => session.call(...args));
+    await cluster.sql("INSERT INTO rt.messages (room_id, sender_id, content) SELECT $1, 'bob', 'm' || n FROM generate_series(131, 1300) AS n", [roomId]);
+    await later.loadLatest();
+    while (later.first === null) await later.loadBefore(later.run()[0].seq);
+    assert.equal(later.size, 1300);
+    assert.equal(later.forgetFar(1, 100), true);
+    assert.deepEqual(numbers(later.run()), range(1101, 1300));
+    assert.deepEqual(numbers(later.run(Infinity, 400)), range(1, 400));
+    assert.deepEqual([later.has(401), later.newer(400), later.older(1101)], [false, undefined, undefined]);
+    await later.loadBefore(1101);
+    assert.deepEqual(numbers(later.run()), range(1051, 1300));
+  });
+
+  test('replies, reactions, pins and deletions, by events and by pages alike; each change is another object', async () => {
+    const roomId = await cluster.room('alike', 'alice', 'bob');
+    const client = await started('alice');
+    await cluster.insert(roomId, 'bob', 'asked');
+    const taken = [];
+    const messages = await listening(client, roomId, ({ clientId }) => taken.push(clientId));
+    const asked = messages.get(1);
+    const params = { roomId, messageId: asked.id };
+    const say = async (content) => (await client.call('sendMessage', { params: { roomId }, body: { content, replyTo: asked.id, clientId: `of ${content}` } })).data;
+    await say('one');
+    const two = await say('two');
+    await until(() => messages.get(1).replyCount === 2 && messages.newest === 3, 'two replies');
+    assert.ok(taken.includes('of one') && taken.includes('of two'), taken.join());
+    assert.equal(messages.add(two), undefined); // it is there
+    assert.equal(messages.get(1).replyCount, 2);
+    await client.call('addReaction', { params: { ...params, emoji: '👍' } });
+    await client.call('pinMessage', { params });
+    await client.call('deleteMessage', { params: { roomId, messageId: two.id } });
+    const says = (it) => { const { reactions, pinned, replyCount } = it.get(1) ?? {}; return JSON.stringify([reactions, pinned, replyCount, it.get(3)?.content]); };
+    const expected = JSON.stringify([[{ emoji: '👍', count: 1, userIds: ['alice'] }], true, 1, '']);
+    await until(() => says(messages) === expected, expected);
+    assert.ok(messages.get(1) !== asked && asked.reactions.length === 0);
+    const again = new Messages(roomId, (...args) => client.call(...args));
+    await again.loadLatest();
+    assert.equal(says(again), expected);
+    const { replies, nextCursor } = await again.loadReplies(asked.id);
+    assert.deepEqual([numbers(replies), nextCursor], [[2], null]); // without those that are deleted
+    assert.deepEqual(numbers(await again.loadPins()), [1]);
+    await client.call('removeReaction', { params: { ...params, emoji: '👍' } });
+    await until(() => messages.get(1).reactions.length === 0, 'none any more');
+  });
+
+  test('several rooms are brought up to date in one request', async () => {
+    const path = await way();
+    const client = await started('alice', { url: path.url, socket: { query: { recovery: '0' }, reconnectionDelay: 50, reconnectionDelayMax: 100 } });
+    const ids = [];
+    for (const name of ['up', 'to', 'date']) ids.push(await cluster.room(name, 'alice', 'bob'));
+    await fill(ids[0], 3);
+    const all = [];
+    for (const id of ids) all.push(await listening(client, id));
+    path.cut();
+    await until(() => !client.isConnected, 'it is offline');
+    await fill(ids[0], 250);
+    await fill(ids[1], 1);
+    await cluster.sql("UPDATE rt.messages SET content = 'edited' WHERE room_id = $1 AND seq = 2", [ids[0]]);
+    path.open();
+    await until(() => client.isConnected, 'it is back');
+    await client.ask('join-chat-rooms', { roomIds: ids });
+    await cluster.insert(ids[2], 'bob', 'live');
+    await cluster.insert(ids[0], 'bob', 'live');
+    await until(() => all[0].isBehind && all[2].newest === 1, 'what is new comes');
+    assert.equal(all[0].newest, 3);
+    let asked = 0;
+    const ask = (...args) => { asked++; return client.ask(...args); };
+    const { rooms, epoch } = await Messages.sync(all, ask);
+    assert.equal(asked, 1);
+    assert.ok(epoch);
+    assert.deepEqual(rooms.map(({ hasMore }) => hasMore), [true, false, false]); // 200 at a time
+    assert.deepEqual(rooms[0].changed.map(({ seq, content }) => [seq, content]), [[2, 'edited']]);
+    assert.deepEqual((await Messages.sync([all[0]], ask)).rooms, [{ changed: [], hasMore: false }]);
+    assert.deepEqual(all.map((one) => numbers(one.run())), [range(1, 254), [1], [1]]);
+    assert.ok(!all[0].isBehind);
+    assert.deepEqual((await Messages.sync(all, ask)).rooms, all.map(() => ({ changed: [], hasMore: false })));
+  });
+
+  test('what was kept is shown until the latest page is there, which replaces it', async () => {
+    const roomId = await cluster.room('kept', 'alice', 'bob');
+    await fill(roomId, 3);
+    const session = new Session({ url: cluster.url, token: tokens.alice });
+    const make = () => new Messages(roomId, (...args) => session.call(...args));
+    const before = make();
+    await before.loadLatest();
+    await fill(roomId, 60);
+    const messages = make();
+    messages.restore(JSON.parse(JSON.stringify(before.run())));
+    messages.add({ ...before.get(3), id: `${roomId}-63`, seq: 63 });
+    assert.deepEqual([numbers(messages.run()), messages.isKept, messages.isBehind], [[1, 2, 3], true, false]);
+    await messages.loadLatest();
+    assert.deepEqual([numbers(messages.run()), messages.isKept], [range(14, 63), false]);
   });
 });
 

@@ -66,6 +66,18 @@ for (const [what, without] of [['with all', ''], ['without crypto.randomUUID', '
   });
 }
 
+test('clients/js: a state of one\'s own', async () => {
+  await cluster.insert('1', 'bob', 'from before');
+  await writeFile(join(kit.folder, 'own.mjs'), await block('clients/js/README.md', '## State of your own', 'js'));
+  const child = start(process.execPath, [join(kit.folder, 'own.mjs')]);
+  await prints(child, 'Bob: from before');
+  await cluster.insert('1', 'bob', 'from now');
+  await prints(child, 'Bob: from now');
+  await cluster.sql("UPDATE rt.messages SET content = 'edited' WHERE room_id = 1 AND content = 'from before'");
+  await cluster.insert('1', 'bob', 'after the edit');
+  await prints(child, 'Bob: edited');
+});
+
 test('clients/python: a bot', async () => {
   const file = join(folder, 'bot.py');
   await writeFile(file, await block('clients/python/README.md', 'Copy [rt_client.py](rt_client.py) beside your program.', 'python'));

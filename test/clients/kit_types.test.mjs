@@ -57,7 +57,7 @@ async function compile(module, sources) {
 
 // A line below "@ts-expect-error" must be an error, any other must be none.
 const CHAT = `
-import { Client, RtError, Session, type Message } from '@pg-rt/client';
+import { changes, Client, Messages, RtError, Session, Typing, type ChangeName, type Message, type RoomMessage } from '@pg-rt/client';
 
 const client = new Client({ url: 'http://localhost:4501', getToken: async () => 'token' });
 export async function main(): Promise<void> {
@@ -112,6 +112,15 @@ export async function main(): Promise<void> {
   console.log(me.name, (await session.call('getMe', { token: 'another' })).data.id, roomIds.length);
   // @ts-expect-error a meeting is named
   await session.call('getMeeting', { token: 'another' });
+  const messages = new Messages('1', (...args) => session.call(...args), ({ clientId }) => console.log(clientId));
+  const parent: RoomMessage | undefined = messages.add(sent);
+  client.socket.on('chat-message-edited', ({ data }) => messages.onChange('chat-message-edited', data));
+  for (const name of Object.keys(changes) as ChangeName[]) console.log(name);
+  const { rooms: [missed] } = await Messages.sync([messages], (...args) => client.connection.ask(...args));
+  console.log(parent?.replyCount, missed?.changed[0]?.reactions.length, (await messages.loadLatest()).hasMore, messages.run(5)[0]?.content);
+  // @ts-expect-error messages have numbers
+  messages.get('1-1');
+  new Typing((isTyping: boolean) => console.log(isTyping)).set();
   const meeting = client.meeting('1');
   await meeting.join({ password: 'sesame', receive: ({ source }) => source !== 'screen' });
   const [track] = (await navigator.mediaDevices.getUserMedia({ audio: true })).getTracks();

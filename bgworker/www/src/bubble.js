@@ -90,8 +90,8 @@ function failure(room, m) {
 
 // How many answer it, and when the last one came.
 function thread(m, onThread) {
-  if (!m.replies || m.deletedAt || !onThread) return null;
-  const words = tn(m.replies, '1 reply', '{n} replies');
+  if (!m.replyCount || m.deletedAt || !onThread) return null;
+  const words = tn(m.replyCount, '1 reply', '{n} replies');
   return h(
     'button',
     { type: 'button', class: 'thread', 'data-key': `thread ${m.id}`, onclick: () => onThread(m) },
@@ -116,28 +116,27 @@ function meta(room, m) {
 // ---- what it says -----------------------------------------------------------------
 
 function reactions(m) {
-  const given = [...(m.reactions ?? [])].filter(([, users]) => users.size);
-  if (!given.length || m.deletedAt) return null;
-  const button = ([emoji, users]) => {
-    const isMine = users.has(state.me.id);
+  if (!m.reactions?.length || m.deletedAt) return null;
+  const button = ({ emoji, count, userIds }) => {
+    const isMine = userIds.includes(state.me.id);
     return h(
       'button',
       {
         type: 'button',
         'aria-pressed': String(isMine),
-        'aria-label': `${emoji} ${users.size}`,
-        title: nameAll(m.roomId, users),
+        'aria-label': `${emoji} ${count}`,
+        title: nameAll(m.roomId, userIds),
         onclick: () => guarded(() => react(m, emoji, !isMine)),
       },
-      `${emoji} ${users.size}`,
+      `${emoji} ${count}`,
     );
   };
-  return h('div', { class: 'reactions' }, given.map(button));
+  return h('div', { class: 'reactions' }, m.reactions.map(button));
 }
 
 function nameAll(roomId, userIds) {
   const members = state.members.get(roomId);
-  return [...userIds].map((id) => members?.get(id)?.name ?? t('unknown user')).join(', ');
+  return userIds.map((id) => members?.get(id)?.name ?? t('unknown user')).join(', ');
 }
 
 function quote(room, m, onQuote) {

@@ -1,14 +1,14 @@
 // The line to write in, under a conversation.
+import { Typing } from '../../../clients/js/src/typing.js';
 import { t } from './i18n.js';
 import { forget, keep } from './disk.js';
 import { h, iconButton, replace } from './dom.js';
 import { MentionOffer } from './mention.js';
 import { send } from './outbox.js';
-import { emit } from './socket.js';
+import { connection } from './socket.js';
 import { membersOf, state } from './state.js';
 import { wordsOf } from './words.js';
 
-const TYPING_AGAIN_MS = 1500;
 const KEEP_DRAFT_MS = 300;
 const TALLEST_PX = 160;
 
@@ -25,7 +25,8 @@ function everyone(room) {
 export class Compose {
   // onSent() is called when something was sent.  In the thread of a message all that is written answers it.
   constructor(room, onSent, thread = null) {
-    Object.assign(this, { room, onSent, thread, answered: thread, typingSent: 0 });
+    Object.assign(this, { room, onSent, thread, answered: thread });
+    this.typing = new Typing((isTyping) => connection.tell('chat-typing', { roomId: room.id, isTyping }));
     this.input = h('textarea', {
       rows: 1,
       'aria-label': thread ? t('Reply in thread') : t('Message'),
@@ -60,7 +61,7 @@ export class Compose {
   onInput() {
     this.grow();
     this.saving ??= setTimeout(() => this.saveDraft(), KEEP_DRAFT_MS);
-    this.tellTyping(this.input.value !== '');
+    this.typing.set(this.input.value !== '');
   }
 
   onKey(event) {
@@ -98,12 +99,6 @@ export class Compose {
     this.input.focus();
   }
 
-  tellTyping(isTyping) {
-    if (isTyping ? Date.now() - this.typingSent < TYPING_AGAIN_MS : !this.typingSent) return;
-    this.typingSent = isTyping ? Date.now() : 0;
-    emit('chat-typing', { roomId: this.room.id, isTyping }).catch(() => {});
-  }
-
   submit(event) {
     event.preventDefault();
     const content = this.input.value.trim();
@@ -114,7 +109,7 @@ export class Compose {
     this.saveDraft();
     send(this.room.id, content, this.answered ? { replyTo: this.answered.id } : {});
     this.replyTo(null);
-    this.tellTyping(false);
+    this.typing.set(false);
     this.onSent();
   }
 
@@ -132,6 +127,6 @@ export class Compose {
   close() {
     this.saveDraft();
     removeEventListener('pagehide', this.onHide);
-    this.tellTyping(false);
+    this.typing.set(false);
   }
 }

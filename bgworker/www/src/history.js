@@ -5,7 +5,7 @@
 import { t } from './i18n.js';
 import { bubble, refreshTicks } from './bubble.js';
 import { dayOf, h, iconButton, keepFocus, toast } from './dom.js';
-import { after, forgetFar, loadAfter, loadAround, loadBefore, loadOne, run, seqOf } from './messages.js';
+import { seqOf } from './messages.js';
 import { firstUnread } from './receipts.js';
 import { state } from './state.js';
 import { Walk } from './walk.js';
@@ -59,16 +59,21 @@ export class History {
     this.views.disconnect();
   }
 
+  // Others, once another server has taken over.
+  get messages() {
+    return this.room.messages;
+  }
+
   // ---- drawing -----------------------------------------------------------------------
 
   shown() {
-    return run(this.room, this.count, this.last ?? this.room.newest);
+    return this.messages.run(this.count, this.last ?? this.messages.newest);
   }
 
   // What stands in the list, in order: { key, make() }.
   *entries(messages) {
     let former = null;
-    if (messages[0] && messages[0].seq <= this.room.first)
+    if (messages[0] && messages[0].seq <= this.messages.first)
       yield { key: 'start', make: () => line('start', t('This is the beginning of the conversation.')) };
     for (const m of messages) {
       const day = dayOf(m.createdAt);
@@ -83,7 +88,7 @@ export class History {
       yield {
         key: 'empty',
         make: () =>
-          line('empty', this.room.first === null ? t('Loading…') : t('No messages yet. Say hello.')),
+          line('empty', this.messages.first === null ? t('Loading…') : t('No messages yet. Say hello.')),
       };
   }
 
@@ -94,10 +99,10 @@ export class History {
 
   async findQuoted(m) {
     const seq = m.replyTo && seqOf(m.replyTo);
-    if (!seq || this.room.messages.has(seq) || this.quoted.has(seq)) return;
+    if (!seq || this.messages.has(seq) || this.quoted.has(seq)) return;
     this.quoted.add(seq);
-    await loadOne(this.room, seq).catch(() => {}); // then it says so
-    if (this.room.messages.has(seq)) this.redraw(this.room.messages.get(seq));
+    await this.messages.loadOne(seq).catch(() => {}); // then it says so
+    if (this.messages.has(seq)) this.redraw(this.messages.get(seq));
   }
 
   // Only what is new is made anew, so that a click, the focus or a selection is not lost under a busy list.
@@ -162,7 +167,7 @@ export class History {
   }
 
   refreshTicks() {
-    for (const m of run(this.room, TICKS_REFRESHED, this.last ?? this.room.newest)) {
+    for (const m of this.messages.run(TICKS_REFRESHED, this.last ?? this.messages.newest)) {
       const node = this.nodes.get(m.seq);
       if (node && m.senderId === state.me.id) refreshTicks(node, this.room, m);
     }
@@ -267,7 +272,7 @@ export class History {
 
   forgetFar() {
     const shown = this.shown();
-    if (shown.length && forgetFar(this.room, shown[0].seq, shown.at(-1).seq)) this.quoted.clear();
+    if (shown.length && this.messages.forgetFar(shown[0].seq, shown.at(-1).seq)) this.quoted.clear();
   }
 
   keepPlace(work) {
@@ -284,9 +289,10 @@ export class History {
   // Result of both: whether the window has moved.
   async moveUp() {
     const [oldest] = this.shown();
-    if (!oldest || oldest.seq <= this.room.first) return false;
-    if (!oldest.older) await loadBefore(this.room, oldest.seq);
-    if (!oldest.older) return true; // it was the first; now we know
+    if (!oldest || oldest.seq <= this.messages.first) return false;
+    const isKnown = () => this.messages.older(oldest.seq) !== undefined;
+    if (!isKnown()) await this.messages.loadBefore(oldest.seq);
+    if (!isKnown()) return true; // it was the first; now we know
     const { length } = this.shown();
     this.count = Math.max(this.count, length) + STEP;
     if (this.count > MOST && !this.stuck) this.dropBelow();
@@ -302,17 +308,17 @@ export class History {
 
   async moveDown() {
     const { last } = this;
-    if (!this.room.messages.get(last)?.newer && last < this.room.newest) await loadAfter(this.room, last);
-    const to = after(this.room, last, STEP);
+    if (!this.messages.newer(last) && last < this.messages.newest) await this.messages.loadAfter(last);
+    const to = this.messages.after(last, STEP);
     this.count = Math.min(MOST, this.count + STEP);
-    this.last = to === this.room.newest ? null : to;
+    this.last = to === this.messages.newest ? null : to;
     return true;
   }
 
   // Brings a message into sight, loaded or not, and points it out.
   async jump(seq) {
     try {
-      if (!this.nodes.has(seq) && !(await loadAround(this.room, seq))) {
+      if (!this.nodes.has(seq) && !(await this.messages.loadAround(seq))) {
         toast(t('That message no longer exists.'));
         return;
       }
@@ -344,8 +350,8 @@ export class History {
   async openAtUnread() {
     if (this.unreadFrom === Infinity) return;
     this.unreadFrom = firstUnread(this.room);
-    if (!this.room.messages.has(this.unreadFrom)) await loadAround(this.room, this.unreadFrom);
-    const seq = Math.min(...[...this.room.messages.keys()].filter((one) => one >= this.unreadFrom));
+    if (!this.messages.has(this.unreadFrom)) await this.messages.loadAround(this.unreadFrom);
+    const seq = Math.min(...[...this.messages.keys()].filter((one) => one >= this.unreadFrom));
     if (seq === Infinity) return;
     this.stuck = false;
     if (!this.nodes.has(seq)) this.moveTo(seq);
@@ -371,8 +377,8 @@ export class History {
   }
 
   moveTo(seq) {
-    const last = after(this.room, seq, STEP / 2);
-    this.last = last === this.room.newest ? null : last;
+    const last = this.messages.after(seq, STEP / 2);
+    this.last = last === this.messages.newest ? null : last;
     this.count = MOST;
     const position = this.shown().findIndex((m) => m.seq === seq);
     this.count = this.shown().length - Math.max(0, position - STEP / 2);

@@ -2,7 +2,7 @@
 // the server has answered, and without a network.  Signing out removes it.
 import { isSignedIn } from './api.js';
 import { kept } from './disk.js';
-import { emptyRoom, putKept, run } from './messages.js';
+import { emptyRoom } from './messages.js';
 import { changed, listen, state } from './state.js';
 
 const KEEP_MS = 2000;
@@ -13,8 +13,8 @@ const stale = new Set(); // ids of rooms whose messages have changed
 
 // What the server tells of a room, without what the page keeps beside it.
 function plain(room) {
-  const { messages, pending, typing, seen, mentioned, behind, draft, isShown, isKept, ...told } = room;
-  return { ...told, newest: null, first: null, held: false };
+  const { messages, pending, typing, seen, mentioned, behind, draft, isShown, ...told } = room;
+  return { ...told, held: false };
 }
 
 async function keepNow() {
@@ -23,11 +23,12 @@ async function keepNow() {
   const rooms = [...state.rooms.values()];
   await kept.put('rooms', rooms.map(plain));
   const last = (room) => room.lastMessage?.createdAt ?? '';
-  const recent = rooms.filter((room) => room.newest !== null).sort((a, b) => (last(a) < last(b) ? 1 : -1));
+  const recent = rooms
+    .filter(({ messages }) => messages.newest !== null)
+    .sort((a, b) => (last(a) < last(b) ? 1 : -1));
   for (const room of recent.slice(0, ROOMS)) {
     if (!stale.delete(room.id)) continue;
-    const messages = run(room, MESSAGES).map(({ older, newer, ...m }) => m);
-    if (isSignedIn()) await kept.put(room.id, messages);
+    if (isSignedIn()) await kept.put(room.id, room.messages.run(MESSAGES));
   }
 }
 
@@ -35,6 +36,9 @@ const keepSoon = (id) => {
   if (typeof id === 'string') stale.add(id);
   timer ??= setTimeout(() => keepNow().catch(() => {}), KEEP_MS);
 };
+
+// An earlier version has kept reactions in another form.
+const asNow = ({ reactions, ...m }) => ({ ...m, reactions: Array.isArray(reactions) ? reactions : [] });
 
 // Fills the state with what was kept, unless the server was faster.
 export async function loadKept() {
@@ -45,7 +49,7 @@ export async function loadKept() {
   rooms.forEach((told, i) => {
     const room = emptyRoom(told);
     state.rooms.set(room.id, room);
-    if (messages[i]?.length) putKept(room, messages[i]);
+    if (messages[i]?.length) room.messages.restore(messages[i].map(asNow));
   });
   changed('rooms');
 }

@@ -2,7 +2,6 @@
 import { Outbox } from '../../../clients/js/src/outbox.js';
 import { TabStorage } from '../../../clients/js/src/storage.js';
 import { call } from './api.js';
-import { put } from './messages.js';
 import { PROFILE } from './profile.js';
 import { changed, listen, state } from './state.js';
 
@@ -23,8 +22,9 @@ function onChanged(id, item) {
 // The answer may overtake the events of the messages before it; then what is sent stays where it is until these are there.
 function take(message) {
   const room = state.rooms.get(message.roomId);
-  if (!room || message.seq > (room.newest ?? Infinity) + 1) return !room;
-  put(room, message);
+  if (!room || message.seq > (room.messages.newest ?? Infinity) + 1) return !room;
+  const answered = room.messages.add(message);
+  if (answered) changed('messages', { id: room.id, changed: answered });
   return true;
 }
 

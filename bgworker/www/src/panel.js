@@ -3,7 +3,7 @@ import { bubble } from './bubble.js';
 import { Compose } from './compose.js';
 import { avatar, briefOf, guarded, h, iconButton, keepFocus, replace } from './dom.js';
 import { t, tn } from './i18n.js';
-import { loadPins, loadReplies, pin, seqOf } from './messages.js';
+import { pin, seqOf } from './messages.js';
 import { listen, whyClosed } from './state.js';
 import { Walk } from './walk.js';
 import { wordsOf } from './words.js';
@@ -64,7 +64,9 @@ export class ThreadPanel extends Panel {
   }
 
   async load() {
-    const { replies, nextCursor } = await loadReplies(this.room, this.m, this.nextCursor);
+    const { messages } = this.room;
+    const { replies, nextCursor } = await messages.loadReplies(this.m.id, this.nextCursor);
+    this.m = messages.get(this.m.seq) ?? this.m;
     for (const one of replies) this.replies.set(one.seq, one);
     this.nextCursor = nextCursor;
     this.more.hidden = !nextCursor;
@@ -77,6 +79,7 @@ export class ThreadPanel extends Panel {
     const fresh = message?.replyTo === this.m.id && !this.nextCursor && this.room.messages.get(message.seq);
     if (fresh) this.replies.set(fresh.seq, fresh);
     if (changed?.seq === this.m.seq) this.m = changed;
+    if (this.replies.has(changed?.seq)) this.replies.set(changed.seq, changed);
     if (!fresh && changed && changed.seq !== this.m.seq && !this.replies.has(changed.seq)) {
       if (!changed.clientId) return;
     }
@@ -98,7 +101,7 @@ export class ThreadPanel extends Panel {
     };
     const said = [...this.replies.values()].sort((a, b) => a.seq - b.seq);
     const { length } = said.filter((one) => !one.deletedAt);
-    const count = Math.max(length, this.m.replies ?? 0);
+    const count = Math.max(length, this.m.replyCount ?? 0);
     const { scrollHeight, scrollTop, clientHeight } = this.body;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
     keepFocus(this.list, () =>
@@ -136,7 +139,7 @@ export class PinsPanel extends Panel {
   }
 
   load() {
-    return guarded(async () => this.draw(await loadPins(this.room)));
+    return guarded(async () => this.draw(await this.room.messages.loadPins()));
   }
 
   row(m) {

@@ -1,7 +1,7 @@
 // Who got and who saw what: telling it of ourselves, and knowing it of others.
 import { delay } from './delay.js';
 import { atMostEvery } from './frame.js';
-import { receipts, run, tellDelivered } from './messages.js';
+import { receipts, tellDelivered } from './messages.js';
 import { emit } from './socket.js';
 import { changed, membersOf, state } from './state.js';
 
@@ -14,14 +14,17 @@ const isNothingToRead = (m) => m.senderId === state.me.id || Boolean(m.deletedAt
 
 // The first message behind the mark, as far as that is loaded.  Retention may have removed what stood at the mark.
 function afterMark(room) {
-  const { messages, lastReadSeq, first } = room;
-  const next = messages.get(lastReadSeq)?.newer ?? (first > lastReadSeq ? first : lastReadSeq + 1);
+  const { messages, lastReadSeq } = room;
+  const { first } = messages;
+  const next = messages.newer(lastReadSeq) ?? (first > lastReadSeq ? first : lastReadSeq + 1);
   return messages.get(next) ?? unreadAtEnd(room);
 }
 
 // One's own messages do not move the server's mark: all that is unread may be far behind it, at the end of the room.
 function unreadAtEnd(room) {
-  const unread = run(room, SEEN_AT_ONCE).filter((m) => m.seq > room.lastReadSeq && !isNothingToRead(m));
+  const unread = room.messages
+    .run(SEEN_AT_ONCE)
+    .filter((m) => m.seq > room.lastReadSeq && !isNothingToRead(m));
   return unread.length >= room.unreadCount ? unread[0] : undefined;
 }
 
@@ -85,7 +88,7 @@ async function tellSeen(room, messages) {
 
 // Without having looked: a receipt for the last message moves the mark over all before it.
 export async function markAllRead(room) {
-  const last = run(room, SEEN_AT_ONCE).findLast((m) => !isNothingToRead(m));
+  const last = room.messages.run(SEEN_AT_ONCE).findLast((m) => !isNothingToRead(m));
   if (!last) return;
   await emit('mark-msgs-seen', { roomId: room.id, messageIds: [last.id] });
   room.held = false;
@@ -120,7 +123,7 @@ async function deliverAll() {
 
 // What others got while we were not here: of our last message, which stands for those before it.
 export async function loadDelivered(room) {
-  const own = run(room, SEEN_AT_ONCE).findLast((m) => m.senderId === state.me.id && !m.deletedAt);
+  const own = room.messages.run(SEEN_AT_ONCE).findLast((m) => m.senderId === state.me.id && !m.deletedAt);
   if (!own || own.seq <= room.deliveredSeq) return;
   const { data } = await receipts(own);
   if (!data.some((receipt) => receipt.userId !== state.me.id && receipt.deliveredAt)) return;

@@ -28,7 +28,7 @@ export class RoomView {
   constructor(view, id) {
     this.id = id;
     this.room = state.rooms.get(id);
-    this.stale = new Set(); // messages that were changed since the last drawing
+    this.stale = new Map(); // messages that were changed since the last drawing, by number or clientId
     this.tail = null; // the newest message while somebody watches the end
     this.isPlaced = false; // until it was opened at the first unread message
     this.compose = new Compose(this.room, () => this.history.toNewest());
@@ -159,11 +159,7 @@ export class RoomView {
   // Both at once; what was kept from last time is shown until then.
   async load() {
     const { room } = this;
-    await Promise.all([
-      room.newest === null || room.isKept ? loadLatest(room) : null,
-      loadMembers(this.id),
-      roomsKnown(),
-    ]);
+    await Promise.all([loadLatest(room), loadMembers(this.id), roomsKnown()]);
     this.history.unreadFrom = room.unreadCount ? room.lastReadSeq + 1 : Infinity;
     this.draw();
     if (!this.target) await this.history.openAtUnread();
@@ -189,9 +185,9 @@ export class RoomView {
   passedBy() {
     const { tail, room, history } = this;
     const isWatched = history.stuck && state.isCurrent; // what was missed while offline was not watched
-    this.tail = isWatched ? room.newest : null;
+    this.tail = isWatched ? room.messages.newest : null;
     if (tail === null || !isWatched) return [];
-    return Array.from({ length: room.newest - tail }, (_, i) => tail + 1 + i);
+    return Array.from({ length: room.messages.newest - tail }, (_, i) => tail + 1 + i);
   }
 
   // Only once it is known what is in view: what has just come in sight needs no hint.
@@ -295,7 +291,7 @@ export class RoomView {
 
   // Once a frame: a burst of a thousand messages is drawn once.
   onMessages({ message, changed }) {
-    if (changed) this.stale.add(changed);
+    if (changed) this.stale.set(changed.seq ?? changed.clientId, changed);
     if (message && message.senderId !== state.me.id)
       announce(`${message.userName}: ${wordsOf(message.content)}`);
     nextFrame(this.jobs.draw);

@@ -2,7 +2,7 @@
 import { t } from './i18n.js';
 import { all, call, isTransient, session } from './api.js';
 import { loadDrafts, openDisk } from './disk.js';
-import { catchUp, countReply, emptyRoom, forgetFar, put, renew, seqOf } from './messages.js';
+import { catchUp, changes, emptyRoom, fill, renew, seqOf } from './messages.js';
 import { loadKept, startKeeping } from './kept.js';
 import { adopt, startOutbox } from './outbox.js';
 import { delivered } from './receipts.js';
@@ -125,8 +125,9 @@ function onMessage({ roomId, data }) {
   const room = state.rooms.get(roomId);
   for (const heard of underWay) heard.add(roomId);
   if (!room || (data.seq <= room.lastSeq && room.messages.has(data.seq))) return;
-  put(room, data);
-  if (!room.isShown) forgetFar(room);
+  const answered = room.messages.add(data);
+  if (!room.isShown) room.messages.forgetFar();
+  if (room.messages.isBehind && state.isCurrent) fill(room);
   room.lastSeq = Math.max(room.lastSeq, data.seq);
   room.lastMessage = data;
   room.typing.delete(data.senderId);
@@ -134,46 +135,20 @@ function onMessage({ roomId, data }) {
     if (data.seq > room.counted) room.unreadCount += 1;
     delivered(room);
   }
-  changed('messages', { id: roomId, message: data, changed: countReply(room, data, 1) });
+  changed('messages', { id: roomId, message: data, changed: answered });
   changed('rooms', roomId);
 }
 
-function onChange(event, apply) {
-  socket.on(event, ({ roomId, data }) => {
-    const room = state.rooms.get(roomId);
-    if (room) room.changes += 1;
-    const isLast = room?.lastMessage?.id === data.messageId;
-    const message = room?.messages.get(seqOf(data.messageId)) ?? (isLast ? room.lastMessage : null);
-    if (!message) return;
-    apply(message, data);
-    if (isLast) room.lastMessage = message;
-    changed('messages', { id: roomId, changed: message });
-    if (isLast) changed('rooms', roomId);
-  });
-}
-
-function onDeleted(message, { timestamp, roomId }) {
-  const wasThere = !message.deletedAt;
-  Object.assign(message, { content: '', metadata: null, deletedAt: timestamp, pinned: false });
-  const parent = wasThere && countReply(state.rooms.get(roomId), message, -1);
-  if (parent) changed('messages', { id: roomId, changed: parent });
-}
-
-function onPinned({ roomId, data }) {
+// The list of rooms may have a message that is not loaded.
+function onChange(name, { roomId, data }) {
   const room = state.rooms.get(roomId);
-  const message = room?.messages.get(seqOf(data.messageId));
-  if (room) room.changes += 1;
-  if (message) message.pinned = data.pinned;
-  changed('messages', { id: roomId, changed: message });
-  changed('pins', roomId);
-}
-
-function onReaction(message, { emoji, userId, action }) {
-  if (!message.reactions) return; // known from the list of rooms alone
-  const users = message.reactions.get(emoji) ?? new Set();
-  if (action === 'add') users.add(userId);
-  else users.delete(userId);
-  message.reactions.set(emoji, users);
+  if (!room) return;
+  const isLast = room.lastMessage?.id === data.messageId;
+  const [message, ...others] = room.messages.onChange(name, data);
+  if (isLast) room.lastMessage = message ?? { ...room.lastMessage, ...changes[name](room.lastMessage, data) };
+  for (const one of [message, ...others]) if (one) changed('messages', { id: roomId, changed: one });
+  if (isLast) changed('rooms', roomId);
+  if (name === 'chat-message-pinned') changed('pins', roomId);
 }
 
 function onDelivered({ roomId, data }) {
@@ -348,14 +323,9 @@ export function startStore(me) {
   firstRooms.catch(() => {});
   addEventListener('focus', () => state.online && adopt());
   socket.on('new-chat-message', onMessage);
-  onChange('chat-message-edited', (m, data) =>
-    Object.assign(m, { content: data.newContent, editedAt: data.timestamp }),
-  );
-  onChange('chat-message-deleted', onDeleted);
-  onChange('chat-message-reaction', onReaction);
+  for (const name of Object.keys(changes)) socket.on(name, (event) => onChange(name, event));
   socket.on('chat-message-delivered', onDelivered);
   socket.on('messages-seen', onSeen);
-  socket.on('chat-message-pinned', onPinned);
   socket.on('chat-read-state', onReadState);
   socket.on('chat-room-notifications', onLevel);
   socket.on('chat-user-blocked', onBlocked);

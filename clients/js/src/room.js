@@ -5,10 +5,10 @@
 // away comes by the room's own count of changes.
 import { Again } from './again.js';
 import { isTransient } from './errors.js';
+import { Messages, seqOf } from './messages.js';
 import { Store } from './store.js';
+import { Typing } from './typing.js';
 
-const PAGE = 50;
-const TYPING_MS = 2000;
 const LINGER_MS = 1000;
 
 const EMPTY = {
@@ -25,17 +25,14 @@ const EMPTY = {
   readBy: {},
 };
 
-const seqOf = (messageId) => Number(messageId.slice(messageId.lastIndexOf('-') + 1));
-
 export class Room extends Store {
   #client;
-  #lastChange = 0;
-  #early = new Map(); // messages that came before those in front of them, by seq
+  #messages; // also those that came before those in front of them
   #isCatchingUp = false;
   #mustCatchUp = false;
   #again = new Again(() => this.#catchUp());
   #lingering;
-  #typing = { is: false, at: 0, timer: undefined };
+  #typing = new Typing((isTyping) => this.#client.tell('chat-typing', { roomId: this.id, isTyping }));
   #seen = new Set(); // what the server is to be told of
   #isTellingSeen = false;
   #seenAgain = new Again(() => this.#tellSeen());
@@ -44,6 +41,7 @@ export class Room extends Store {
     super({ ...EMPTY, id });
     this.#client = client;
     this.id = id;
+    this.#forget();
   }
 
   // ---- being watched ------------------------------------------------------------------------
@@ -70,9 +68,10 @@ export class Room extends Store {
     this.#client.disconnectRoom(this);
   }
 
+  // An answer that is still on its way comes to the former object.
   #forget() {
-    this.#early.clear();
-    this.#lastChange = 0;
+    const settle = (message) => this.#client.outbox?.settle(message.clientId, message);
+    this.#messages = new Messages(this.id, (...args) => this.#client.call(...args), settle);
   }
 
   // ---- what the client tells it ----------------------------------------------------------------
@@ -116,32 +115,17 @@ export class Room extends Store {
   }
 
   onMessage(message) {
-    if (message.clientId) this.#client.outbox?.settle(message.clientId, message);
-    if (this.state.status === 'closed') return;
-    this.#early.set(message.seq, message);
-    this.#take();
-    if (this.#early.size > 0 && !this.#isCatchingUp) this.#catchUp();
+    if (this.state.status === 'closed') {
+      if (message.clientId) this.#client.outbox?.settle(message.clientId, message);
+      return;
+    }
+    const parent = this.#messages.add(message);
+    this.#show(parent ? [parent] : []);
+    if ((this.#messages.newest === null || this.#messages.isBehind) && !this.#isCatchingUp) this.#catchUp();
   }
 
-  onEdited({ messageId, newContent, metadata, timestamp }) {
-    this.#onChange(messageId, () => ({ content: newContent, editedAt: timestamp, ...(metadata === undefined ? {} : { metadata }) }));
-  }
-
-  onDeleted({ messageId, timestamp }) {
-    this.#onChange(messageId, () => ({ content: '', metadata: null, deletedAt: timestamp, reactions: [] }));
-  }
-
-  onReaction({ messageId, emoji, userId, action }) {
-    this.#onChange(messageId, ({ reactions = [] }) => {
-      const others = reactions.filter((reaction) => reaction.emoji !== emoji);
-      const before = reactions.find((reaction) => reaction.emoji === emoji)?.userIds ?? [];
-      const userIds = action === 'add' ? [...new Set([...before, userId])] : before.filter((id) => id !== userId);
-      return { reactions: userIds.length > 0 ? [...others, { emoji, count: userIds.length, userIds }] : others };
-    });
-  }
-
-  onPinned({ messageId, pinned }) {
-    this.#change(messageId, () => ({ pinned }));
+  onChange(name, data) {
+    this.#show(this.#messages.onChange(name, data));
   }
 
   onTyping({ userId, userName, isTyping }) {
@@ -156,31 +140,17 @@ export class Room extends Store {
 
   // ---- the window -----------------------------------------------------------------------------------
 
-  // What is on its way may be from before the change, and would undo it: it is asked for again.
-  #onChange(messageId, change) {
-    if (this.#isCatchingUp) this.#mustCatchUp = true;
-    this.#change(messageId, change);
-  }
-
-  #change(messageId, change) {
-    const early = this.#early.get(seqOf(messageId));
-    if (early) this.#early.set(early.seq, { ...early, ...change(early) });
-    const messages = this.state.messages;
-    const at = messages.findIndex(({ id }) => id === messageId);
-    if (at >= 0) this.set({ messages: messages.with?.(at, { ...messages[at], ...change(messages[at]) }) ?? messages.map((m, i) => (i === at ? { ...m, ...change(m) } : m)) });
-  }
-
-  // Takes what fits behind the last message.
-  #take() {
-    if (this.state.status === 'loading') return;
-    const fresh = [];
-    let next = this.state.lastSeq + 1;
-    for (const seq of this.#early.keys()) if (seq < next) this.#early.delete(seq);
-    for (; this.#early.has(next); next++) {
-      fresh.push(this.#early.get(next));
-      this.#early.delete(next);
+  // What fits behind the last message, and messages that are others now.
+  #show(changed) {
+    if (this.state.status === 'loading' || this.#messages.newest === null) return;
+    const fresh = this.#messages.since(this.state.lastSeq);
+    if (fresh.length === 0 && changed.length === 0) return;
+    const messages = [...this.state.messages, ...fresh];
+    for (const message of changed) {
+      const at = indexOf(messages, message.seq);
+      if (at >= 0) messages[at] = message;
     }
-    if (fresh.length > 0) this.set({ messages: [...this.state.messages, ...fresh], lastSeq: next - 1 });
+    this.set({ messages, lastSeq: this.#messages.newest });
   }
 
   // One at a time; what comes up meanwhile is done behind it.
@@ -207,37 +177,27 @@ export class Room extends Store {
   }
 
   async #loadNewest() {
-    const [page, room] = await Promise.all([
-      this.#client.call('listMessages', { params: { roomId: this.id }, query: { limit: PAGE } }),
-      this.#client.call('getRoom', { params: { roomId: this.id } }),
-    ]);
-    if (this.#client.noteEpoch(page.epoch)) return;
-    const { lastReadSeq, unreadCount, mentionCount } = room.data;
-    const messages = withExtras(page);
-    // Reading the changes of before would only repeat what the page has.
-    this.#lastChange = page.lastChange ?? room.data.lastChange ?? 0;
-    this.set({
-      status: 'live', error: undefined, messages, hasMore: page.hasMore, lastSeq: messages.at(-1)?.seq ?? 0,
-      lastReadSeq, unreadCount, mentionCount,
-    });
-    this.#take();
-    if (this.#early.size > 0) this.#mustCatchUp = true;
+    const messages = this.#messages;
+    const [page, { data }] = await Promise.all([messages.loadLatest(), this.#client.call('getRoom', { params: { roomId: this.id } })]);
+    if (this.#client.noteEpoch(page.epoch) || messages !== this.#messages) return;
+    const { lastReadSeq, unreadCount, mentionCount } = data;
+    this.set({ status: 'live', error: undefined, lastReadSeq, unreadCount, mentionCount, ...this.#window() });
+    if (messages.isBehind) this.#mustCatchUp = true;
+  }
+
+  #window() {
+    const messages = this.#messages.run();
+    const { first, newest } = this.#messages;
+    return { messages, lastSeq: newest, hasMore: messages.length > 0 && (first === null || messages[0].seq > first) };
   }
 
   async #sync() {
-    const reply = await this.#client.ask('sync-rooms', { rooms: [{ roomId: this.id, afterSeq: this.state.lastSeq, afterChange: this.#lastChange }] });
-    if (this.#client.noteEpoch(reply.epoch)) return;
-    const [room] = reply.rooms;
-    for (const message of room.messages) {
-      if (message.clientId) this.#client.outbox?.settle(message.clientId, message);
-      this.#early.set(message.seq, message);
-    }
-    if (this.state.status !== 'closed') this.set({ status: 'live', error: undefined });
-    this.#take();
-    // A message that the page has is as it is now; one that was taken just now may be newer than the changes.
-    for (const message of room.changed) this.#change(message.id, () => message);
-    this.#lastChange = room.lastChange;
-    if (room.hasMore || room.hasMoreChanges) this.#mustCatchUp = true;
+    const messages = this.#messages;
+    const { epoch, rooms: [{ changed, hasMore }] } = await Messages.sync([messages], (...args) => this.#client.ask(...args));
+    if (this.#client.noteEpoch(epoch) || messages !== this.#messages) return;
+    this.set({ status: 'live', error: undefined });
+    this.#show(changed);
+    if (hasMore) this.#mustCatchUp = true;
   }
 
   // ---- what the application asks for ---------------------------------------------------------------
@@ -246,10 +206,9 @@ export class Room extends Store {
   async loadOlder() {
     const [first] = this.state.messages;
     if (!first || !this.state.hasMore) return false;
-    const page = await this.#client.call('listMessages', { params: { roomId: this.id }, query: { beforeSeq: first.seq, limit: PAGE } });
-    const known = this.state.messages;
-    // The window may have been replaced meanwhile.
-    if (known[0]?.id === first.id) this.set({ messages: [...withExtras(page), ...known], hasMore: page.hasMore });
+    const messages = this.#messages;
+    const page = await messages.loadBefore(first.seq);
+    if (messages === this.#messages) this.set(this.#window());
     return page.data.length > 0;
   }
 
@@ -282,15 +241,7 @@ export class Room extends Store {
 
   // Call it on each key: it tells others at most every two seconds, and that it is over.
   setTyping(isTyping = true) {
-    clearTimeout(this.#typing.timer);
-    if (isTyping) {
-      this.#typing.timer = setTimeout(() => this.setTyping(false), TYPING_MS + 1000);
-      this.#typing.timer.unref?.();
-      if (this.#typing.is && Date.now() - this.#typing.at < TYPING_MS) return;
-    } else if (!this.#typing.is) return;
-    this.#typing.is = isTyping;
-    this.#typing.at = Date.now();
-    this.#client.tell('chat-typing', { roomId: this.id, isTyping });
+    this.#typing.set(isTyping);
   }
 
   // Messages that the user has seen: ids, or a number up to which all in the window are.  Those of one turn go together.
@@ -328,13 +279,13 @@ export class Room extends Store {
   }
 }
 
-// In a list, reactions and pins stand beside the messages.
-function withExtras({ data, reactions = [], pinned = [] }) {
-  const of = new Map();
-  for (const { messageId, emoji, userIds, count } of reactions) {
-    if (!of.has(messageId)) of.set(messageId, []);
-    of.get(messageId).push({ emoji, userIds, count: count ?? userIds.length });
+// By number, in messages that rise.
+function indexOf(messages, seq) {
+  let [low, high] = [0, messages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (messages[middle].seq < seq) low = middle + 1;
+    else high = middle;
   }
-  const pins = new Set(pinned.map((pin) => pin.messageId ?? pin));
-  return data.map((message) => ({ ...message, reactions: of.get(message.id) ?? message.reactions ?? [], ...(pins.has(message.id) ? { pinned: true } : {}) }));
+  return messages[low]?.seq === seq ? low : -1;
 }

@@ -196,6 +196,74 @@ export interface RoomsState {
   error?: Error;
 }
 
+/** A message of a room, with what the server keeps beside it. */
+export interface RoomMessage extends Message {
+  reactions: NonNullable<Message['reactions']>;
+  lastReplyAt?: string | null;
+}
+
+/** Events that change messages. */
+export type ChangeName = 'chat-message-edited' | 'chat-message-deleted' | 'chat-message-reaction' | 'chat-message-pinned';
+
+type ChangeData<K extends ChangeName> = Parameters<ServerToClientEvents[K]>[0]['data'];
+
+/** By the name of an event: what it changes in a message. */
+export const changes: { readonly [K in ChangeName]: (message: Message, data: ChangeData<K>) => Partial<RoomMessage> };
+
+/**
+ * The messages of a room, as far as they are known: runs without holes, which grow where pages are loaded. A `Room` has them for its
+ * window; for applications that keep their own state. Numbers are `seq`. A message is never changed, but replaced.
+ */
+export class Messages {
+  /** `call`: a `Session`'s or a `Client`'s. `taken` is called for each message with a `clientId`. */
+  constructor(roomId: string, call: (name: 'listMessages' | 'listReplies' | 'listPins', options: any) => Promise<any>, taken?: (message: Message) => void);
+  readonly roomId: string;
+  /** The end of the run that reaches to now; null until the latest page is there. */
+  readonly newest: number | null;
+  /** The room's first message, once it is known. */
+  readonly first: number | null;
+  /** They are from an earlier time, until the latest page is there. */
+  readonly isKept: boolean;
+  /** Something has come behind a hole: `sync` brings what is missing. */
+  readonly isBehind: boolean;
+  readonly size: number;
+  get(seq: number): RoomMessage | undefined;
+  has(seq: number): boolean;
+  keys(): IterableIterator<number>;
+  /** The number of its neighbour; undefined at a hole, and at the end. */
+  older(seq: number): number | undefined;
+  newer(seq: number): number | undefined;
+  /** Up to `count` messages without a hole, rising, of which `last` is the last. */
+  run(count?: number, last?: number | null): RoomMessage[];
+  /** Those of the newest run behind a number. */
+  since(seq: number): RoomMessage[];
+  /** The number of the message that is `count` behind another one, or as near to it as what is known reaches. */
+  after(seq: number, count: number): number;
+  /** A message as it is now. */
+  put(message: Message): void;
+  /** A message that an event or an answer has brought. Returns the message that it answers, if that counts a reply more now. */
+  add(message: Message): RoomMessage | undefined;
+  /** An event that changes a message. Returns the messages that are others now. */
+  onChange<K extends ChangeName>(name: K, data: ChangeData<K>): RoomMessage[];
+  /** What `run` gave at an earlier time. */
+  restore(messages: RoomMessage[]): void;
+  /** Forgets what is far from `from` to `to` and from the newest, if that is more than 1,200 messages. */
+  forgetFar(from?: number, to?: number): boolean;
+  loadLatest(): Promise<Operations['listMessages']['reply']>;
+  loadBefore(seq: number): Promise<Operations['listMessages']['reply']>;
+  loadAfter(seq: number): Promise<Operations['listMessages']['reply']>;
+  loadOne(seq: number): Promise<Operations['listMessages']['reply']>;
+  /** Loads it and some before and after it. False: there is no such message. */
+  loadAround(seq: number): Promise<boolean>;
+  loadReplies(messageId: string, cursor?: string | null): Promise<{ replies: RoomMessage[]; nextCursor: string | null }>;
+  loadPins(): Promise<RoomMessage[]>;
+  /**
+   * Asks in one request what several rooms, whose latest pages are there, have missed. `ask`: a `Connection`'s or a `Client`'s.
+   * `hasMore`: ask again.
+   */
+  static sync(all: Messages[], ask: (name: 'sync-rooms', payload: Request<'sync-rooms'>) => Promise<Ack<'sync-rooms'>>): Promise<{ epoch: string; rooms: { changed: RoomMessage[]; hasMore: boolean }[] }>;
+}
+
 /** A message that waits to be sent, or, with `error`, was refused. */
 export interface PendingMessage {
   clientId: string;
@@ -232,7 +300,7 @@ export interface RoomState {
   status: 'closed' | 'loading' | 'live' | 'offline' | 'error';
   error?: Error;
   /** From some message on up to the newest, without holes. */
-  messages: Message[];
+  messages: RoomMessage[];
   pending: PendingMessage[];
   /** Whether there are earlier messages. */
   hasMore: boolean;
@@ -243,6 +311,13 @@ export interface RoomState {
   typing: { userId: string; userName: string }[];
   /** Up to which message others have read, as far as was heard. */
   readBy: Record<string, number>;
+}
+
+/** Tells the others that the user types, at most every two seconds, and that it is over. A `Room` has one. */
+export class Typing {
+  constructor(tell: (isTyping: boolean) => void);
+  /** Call it on each key, and with false when what was written is sent or removed. */
+  set(isTyping?: boolean): void;
 }
 
 export interface SendOptions {
