@@ -11,6 +11,8 @@
  * - A batch is one transaction.  If the database refuses it as a whole (a trigger of the application did), all
  *   of its messages go again, each alone, so that one bad message does not refuse the others.  After a broken
  *   connection they do not: the batch may have been stored.
+ * - While the database is away, a batch is refused after some seconds.  What has come since waits for the same, so it
+ * is refused too: else it would wait once more as long for its own batch.
  * - A room whose row somebody's transaction holds is remembered for HELD_MS, so that its next batches take few of the
  *   connections; those of all rooms are forgotten together.
  *
@@ -34,6 +36,7 @@
 #define WAITING_MAX 2000 /* messages a room */
 #define HELD_MS 30000
 #define HELD_MAX 1000
+#define AWAY_MS 5000 /* unavailable after so long: the database is away */
 
 struct message
 {
@@ -53,6 +56,7 @@ struct queue
 	struct message *head, **tail; /* wait for the next batch */
 	size_t waiting;
 	struct message *batch; /* under way, in the order of the request */
+	uint64_t began_ms;     /* when the batch began, by rt_clock_us() */
 	size_t alone;          /* so many of those that wait go one by one, since together they were refused */
 };
 
@@ -194,6 +198,31 @@ put_back(struct queue *q, const struct rt_db_reply *reply)
 	return true;
 }
 
+static bool
+shows_database_away(const struct queue *q, const struct rt_db_reply *reply)
+{
+	return !reply->ok && strcmp(reply->code, "unavailable") == 0 && !rt_db_reply_is_held(reply) &&
+		   rt_clock_us() / 1000 - q->began_ms >= AWAY_MS;
+}
+
+static void
+refuse_waiting(struct queue *q, const struct rt_db_reply *reply)
+{
+	struct message *m = q->head;
+
+	q->head = NULL;
+	q->tail = &q->head;
+	q->waiting = 0;
+	q->alone = 0;
+	while (m != NULL)
+	{
+		struct message *next = m->next;
+
+		answer(m, NULL, reply->code, reply->message);
+		m = next;
+	}
+}
+
 static void
 on_sent(void *arg, const struct rt_db_reply *reply)
 {
@@ -203,6 +232,8 @@ on_sent(void *arg, const struct rt_db_reply *reply)
 		note_held(q->send, q->room, !reply->ok);
 	if (!put_back(q, reply))
 		answer_batch(q, reply);
+	if (shows_database_away(q, reply))
+		refuse_waiting(q, reply);
 	if (q->head != NULL)
 	{
 		begin_batch(q);
@@ -249,6 +280,7 @@ begin_batch(struct queue *q)
 	if (q->head == NULL)
 		q->tail = &q->head;
 	q->alone -= q->alone > 0;
+	q->began_ms = rt_clock_us() / 1000;
 	rt_text_add(&t, "]}");
 	rt_counters_add(q->send->counters, RT_COUNT_SEND_BATCHES, 1);
 	rt_counters_add(q->send->counters, RT_COUNT_SENT_MESSAGES, (uint64_t) n);
