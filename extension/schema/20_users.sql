@@ -210,9 +210,11 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.user_name(text) IS 'a user''s display name';
 
--- Here and elsewhere: a body as a text, and not as an expression, lets a DBA add columns with a default to the table whose rows it takes.
+-- Here and elsewhere: a body that is parsed only when it is called lets a DBA add columns with a default to the table whose rows it takes.
 CREATE FUNCTION rt_private.user_json(u rt.users) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('id', u.id, 'username', u.username, 'name', u.name)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('id', u.id, 'username', u.username, 'name', u.name);
+END
 $$;
 COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user as clients get it';

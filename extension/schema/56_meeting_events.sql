@@ -19,24 +19,26 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_json(rt.meetings) IS 'a meeting as clients see it';
 
--- These are without settings of their own, so that the planner puts them into the query: a join tells of hundreds.
-
 CREATE FUNCTION rt_private.participant_media_json(p rt.meeting_participants) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
-		'screenSharing', p.screen_sharing)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
+		'screenSharing', p.screen_sharing);
+END
 $$;
 COMMENT ON FUNCTION rt_private.participant_media_json(rt.meeting_participants) IS 'what a participant sends; what a host has muted is off';
 
 CREATE FUNCTION rt_private.participant_json(p rt.meeting_participants, producers json) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object(
-		'meetingId', p.meeting_id::pg_catalog.text, 'participantId', p.id::pg_catalog.text, 'userId', p.user_id, 'userName', p.display_name,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
 		'guest', p.guest, 'role', p.role, 'media', rt_private.participant_media_json(p),
 		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
 		'permissions', rt_private.meeting_permissions(p.role),
-		'producers', coalesce(producers, '[]'))
+		'producers', coalesce(producers, '[]'));
+END
 $$;
 COMMENT ON FUNCTION rt_private.participant_json(rt.meeting_participants, json) IS 'PARTICIPANT of the wire contract';
 

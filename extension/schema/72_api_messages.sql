@@ -117,9 +117,11 @@ $$;
 COMMENT ON FUNCTION rt_private.req_emoji(jsonb) IS 'a reaction in a request';
 
 CREATE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
-		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::pg_catalog.text, 'userId', actor, 'emoji', emoji))
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('status', 200, 'data', json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
+END
 $$;
 COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'the response to a reaction';
 

@@ -319,11 +319,13 @@ $$;
 COMMENT ON FUNCTION rt_api.meeting_participants(text, jsonb) IS 'GET /api/meetings/:id/participants: who is in it now';
 
 CREATE FUNCTION rt_private.meeting_message_visible(g rt.meeting_messages, actor text, hosts boolean) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT g.recipient_type OPERATOR(pg_catalog.=) 'all'
-		OR coalesce(g.sender_id OPERATOR(pg_catalog.=) actor, false)
-		OR coalesce(g.recipient_id OPERATOR(pg_catalog.=) actor, false)
-		OR (g.recipient_type OPERATOR(pg_catalog.=) 'host' AND hosts)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN g.recipient_type = 'all'
+		OR coalesce(g.sender_id = actor, false)
+		OR coalesce(g.recipient_id = actor, false)
+		OR (g.recipient_type = 'host' AND hosts);
+END
 $$;
 COMMENT ON FUNCTION rt_private.meeting_message_visible(rt.meeting_messages, text, boolean)
 	IS 'may be read by a user; hosts: they are, or were, a host or co-host';

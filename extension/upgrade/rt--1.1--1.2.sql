@@ -690,6 +690,13 @@ $$;
 
 COMMENT ON FUNCTION rt_private.user_name(text) IS 'a user''s display name';
 
+CREATE OR REPLACE FUNCTION rt_private.user_json(u rt.users) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('id', u.id, 'username', u.username, 'name', u.name);
+END
+$$;
+
 COMMENT ON FUNCTION rt_private.user_json(rt.users) IS 'a user as clients get it';
 
 COMMENT ON TABLE rt_private.keys IS 'keys that sign and verify tokens; pg_dump includes them and their secrets';
@@ -5024,15 +5031,25 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION rt_private.participant_media_json(p rt.meeting_participants) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('video', p.video AND NOT p.video_muted, 'audio', p.audio AND NOT p.audio_muted,
+		'screenSharing', p.screen_sharing);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION rt_private.participant_json(p rt.meeting_participants, producers json) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object(
-		'meetingId', p.meeting_id::pg_catalog.text, 'participantId', p.id::pg_catalog.text, 'userId', p.user_id, 'userName', p.display_name,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object(
+		'meetingId', p.meeting_id::text, 'participantId', p.id::text, 'userId', p.user_id, 'userName', p.display_name,
 		'guest', p.guest, 'role', p.role, 'media', rt_private.participant_media_json(p),
 		'handRaised', p.hand_raised_at IS NOT NULL, 'handRaisedAt', rt_private.iso(p.hand_raised_at),
 		'audioMuted', p.audio_muted, 'videoMuted', p.video_muted, 'joinedAt', rt_private.iso(p.joined_at),
 		'permissions', rt_private.meeting_permissions(p.role),
-		'producers', coalesce(producers, '[]'))
+		'producers', coalesce(producers, '[]'));
+END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_private.participants_json(meeting_id bigint) RETURNS json
@@ -8681,9 +8698,11 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_private.reaction_data(m rt.messages, actor text, emoji text) RETURNS json
-LANGUAGE sql STABLE AS $$
-	SELECT pg_catalog.json_build_object('status', 200, 'data', pg_catalog.json_build_object(
-		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::pg_catalog.text, 'userId', actor, 'emoji', emoji))
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN json_build_object('status', 200, 'data', json_build_object(
+		'messageId', rt_private.message_id(m.room_id, m.seq), 'roomId', m.room_id::text, 'userId', actor, 'emoji', emoji));
+END
 $$;
 
 COMMENT ON FUNCTION rt_private.reaction_data(rt.messages, text, text) IS 'the response to a reaction';
@@ -10127,11 +10146,13 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_message_visible(g rt.meeting_messages, actor text, hosts boolean) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT g.recipient_type OPERATOR(pg_catalog.=) 'all'
-		OR coalesce(g.sender_id OPERATOR(pg_catalog.=) actor, false)
-		OR coalesce(g.recipient_id OPERATOR(pg_catalog.=) actor, false)
-		OR (g.recipient_type OPERATOR(pg_catalog.=) 'host' AND hosts)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN g.recipient_type = 'all'
+		OR coalesce(g.sender_id = actor, false)
+		OR coalesce(g.recipient_id = actor, false)
+		OR (g.recipient_type = 'host' AND hosts);
+END
 $$;
 
 CREATE OR REPLACE FUNCTION rt_private.meeting_is_host(meeting_id bigint, user_id text) RETURNS boolean
