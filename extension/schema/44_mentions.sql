@@ -75,9 +75,9 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
 
--- For a message that is new and for one that was changed: those added hear of it.
+-- For a message that is new and for one that was changed: those added hear of it.  Plans may have been made while the tables were empty.
 CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	m rt.messages;
 	old_users text[];

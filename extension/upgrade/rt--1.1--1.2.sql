@@ -3278,7 +3278,7 @@ $$;
 COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
 
 CREATE OR REPLACE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
 	m rt.messages;
 	old_users text[];
