@@ -52,6 +52,28 @@ test('missed messages come in order, without holes and doubles, and the rooms ar
   assert.deepEqual(contents(client, roomId), ['before', ...Array.from({ length: 50 }, (_, i) => `missed ${i}`), 'after']);
 });
 
+test('what the log has before a notification tells it comes once', async () => {
+  const { client, roomId } = await joinedClient();
+  const sent = ['before'];
+  const send = async (content) => { sent.push(content); await cluster.insert(roomId, 'bob', content); };
+  cut(client);
+  await send('missed');
+  await cluster.killGateway(); // its successor has to read the log
+  const listens = await until(() => cluster.value("SELECT pid FROM pg_stat_activity WHERE usename = 'rt_gateway' AND query ~ '^LISTEN'"), 'its LISTEN');
+  process.kill(Number(listens), 'SIGSTOP');
+  try {
+    client.io.reconnection(true);
+    client.connect();
+    while (contents(client, roomId).length < 3) await send(`early ${sent.length}`);
+  } finally {
+    process.kill(Number(listens), 'SIGCONT');
+  }
+  assert.equal(client.recovered, true);
+  await send('after');
+  await event(client, 'new-chat-message', ({ data }) => data.content === 'after');
+  assert.deepEqual(contents(client, roomId), sent);
+});
+
 test('what is sent late does not lead a client back', async () => {
   const { client, roomId } = await joinedClient();
   const other = await connect(cluster, bob);

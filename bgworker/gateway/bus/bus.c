@@ -411,6 +411,13 @@ rt_bus_is_deaf(const struct rt_bus *b)
 	return rt_dbecho_is_deaf(b->echo);
 }
 
+void
+rt_bus_look(struct rt_bus *b)
+{
+	if (b->state == LIVE)
+		read_page(b);
+}
+
 bool
 rt_bus_live(const struct rt_bus *b)
 {

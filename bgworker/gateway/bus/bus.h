@@ -40,6 +40,7 @@ bool rt_bus_started(const struct rt_bus *b);
 bool rt_bus_hears(const struct rt_bus *b);
 bool rt_bus_is_deaf(const struct rt_bus *b);
 bool rt_bus_live(const struct rt_bus *b);
+void rt_bus_look(struct rt_bus *b); /* the log has more than was dispatched: it is read, if it is not already */
 uint64_t rt_bus_pos(const struct rt_bus *b); /* of the last event that was dispatched */
 const struct rt_bus_stats *rt_bus_stats(const struct rt_bus *b);
 

@@ -9,10 +9,11 @@
  *
  * - Order: a client gets everything up to r->pos before anything behind it.  Until it is live nothing else
  *   sends to it events of the bus, and a barrier holds its own events.
- * - No hole: it goes live in the same turn in which r->pos has reached the bus's position.  The bus dispatches in the
- *   same loop, so nothing falls in between.
+ * - No hole: it goes live in a turn in which r->pos is the bus's position.  The bus dispatches in the same loop, so
+ *   nothing falls in between.
  * - Nothing twice: r->pos is the offset that the client gets with each event (rt_client_pos()).  If it breaks
- *   off here, it comes back with that offset.
+ *   off here, it comes back with that offset.  The log, or the gateway that the client was at, may have been ahead of
+ *   the bus: then the client waits until the bus is there.
  * - A membership that has ended since is not searched, and its room is not joined again: what the room says is
  *   not for this client any more, even if it said it while the user was a member.
  *
@@ -46,7 +47,7 @@
 enum progress
 {
 	DONE,
-	MORE,   /* the client must first take what it was sent */
+	MORE,   /* the client must first take what it was sent, or the bus dispatch what the client has */
 	TOO_OLD /* rt_recent has moved on past it */
 };
 
@@ -199,7 +200,14 @@ step(const struct rt_recover_uses *uses, struct rt_recovery *r)
 			return MORE;
 		space_bytes = rt_recovery_space_bytes(uses->settings, r->client);
 	}
-	return r->pos < rt_bus_pos(uses->bus) ? MORE : DONE;
+	if (r->pos == rt_bus_pos(uses->bus))
+		return DONE;
+	if (r->pos > rt_bus_pos(uses->bus) && !r->is_awaited)
+	{
+		r->is_awaited = true;
+		rt_bus_look(uses->bus);
+	}
+	return MORE;
 }
 
 static void

@@ -25,7 +25,7 @@ struct rt_recover_uses
 {
 	struct rt_loop *loop;
 	struct rt_db *db;
-	const struct rt_bus *bus;
+	struct rt_bus *bus;
 	const struct rt_recent *recent;
 	struct rt_rooms *rooms;
 	struct rt_client_events *events;

@@ -24,6 +24,7 @@ struct rt_recovery
 	struct rt_map *joined;    /* the same, by id */
 	uint64_t pos;
 	bool in_run;              /* replay.c: pages are handed out to it */
+	bool is_awaited;          /* recover.c: the bus has been told that the log has more */
 	struct rt_recovery *next; /* of the list that owns it */
 };
 
