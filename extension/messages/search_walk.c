@@ -59,7 +59,7 @@
 #define COST_BITMAP 3   /* to read an entry of the search index and keep its place */
 
 #define TRIAL_MESSAGES 300 /* are compared before anything is estimated */
-#define READING_SHARE 0.8
+#define READING_SHARE 0.5
 #define PLACES_SKIPPED 8 /* to a place of the rarest word so many of the others are read at most */
 
 /* By how much the walk must promise to be cheaper than search_index(): the promise is an estimate, and what was spent
