@@ -8,7 +8,7 @@ INSERT INTO rt.rooms (id, name, history) OVERRIDING SYSTEM VALUE
 SELECT 9100 + i, 'search ' || i, CASE i WHEN 7 THEN 'joined' ELSE 'all' END FROM generate_series(1, 12) AS i;
 INSERT INTO rt.room_members (room_id, user_id) SELECT 9100 + i, 'sp-' || u FROM generate_series(1, 12) AS i, generate_series(2, 5) AS u;
 CREATE TABLE searched AS SELECT 9101 + h % 12 AS room_id, 'sp-' || 2 + h % 4 AS sender_id, timestamptz '2026-01-01T00:00:00Z' + i * interval '1 minute' AS created_at,
-	concat_ws(' ', 'Every', CASE WHEN h % 2 = 0 THEN 'second' END, CASE WHEN h % 7 = 0 THEN 'séventh' END, CASE WHEN h % 40 = 0 THEN 'fortieth' END, CASE WHEN h % 80 = 0 THEN 'rather-seldom' END,
+	concat_ws(' ', 'Every', CASE WHEN h % 2 = 0 THEN 'second' END, CASE WHEN h % 7 = 0 THEN 'séventh' END, CASE WHEN h % 20 = 0 THEN 'twentieth' END, CASE WHEN h % 80 = 0 THEN 'rather-seldom' END,
 		CASE WHEN h % 83 = 0 THEN '我的爸爸' END, CASE WHEN h % 211 = 0 THEN 'deployments' END, CASE WHEN i % 4999 = 0 THEN 'rare' END,
 		CASE WHEN h % 300 < 2 THEN 'one two three' END, CASE WHEN h % 300 = 2 THEN 'two one' END, 'm' || i) AS content
 FROM generate_series(1, 16000) AS i, LATERAL (SELECT hashint4(i) & 2147483647 AS h) AS hashed;
@@ -55,11 +55,11 @@ CREATE FUNCTION check_searches() RETURNS TABLE (req jsonb, found integer, same b
 	SELECT f.req, cardinality(f.ids), f.ids = f.compared[1:4 * f.most]
 	FROM (SELECT r.req, coalesce((r.req ->> 'limit')::integer, 50) AS most, paged(r.req, 4) AS ids, coalesce(compared(r.req), '{}') AS compared
 		FROM (SELECT jsonb_build_object('q', w) || filter AS req
-			FROM unnest(ARRAY['every', 'seventh', 'seldom', '我的爸爸', 'depl', 'rare', 'edited', 'nowhere', 'second seventh', 'every fortieth', 'every seldom', '"one two"', 'm12']) AS w,
+			FROM unnest(ARRAY['every', 'seventh', 'seldom', '我的爸爸', 'depl', 'rare', 'edited', 'nowhere', 'second seventh', 'every twentieth', 'every seldom', '"one two"', 'm12']) AS w,
 				unnest(ARRAY['{}', '{"from": "sp-2", "before": "2026-01-09T00:00:00Z", "limit": 7}', '{"after": "2026-01-09T00:00:00Z", "limit": 7}',
 					'{"roomId": "9107", "limit": 3}']::jsonb[]) AS filter) AS r) AS f
 $$;
-SELECT q, walks(q) FROM unnest(ARRAY['every', 'second', 'seldom', '爸爸', 'second seventh', 'every fortieth', 'every seldom', 'rare', 'nowhere']) AS q;
+SELECT q, walks(q) FROM unnest(ARRAY['every', 'second', 'seldom', '爸爸', 'second seventh', 'every twentieth', 'every seldom', 'rare', 'nowhere']) AS q;
 SELECT count(*), sum(found) AS found, count(*) FILTER (WHERE NOT same) AS wrong FROM check_searches();
 SELECT * FROM check_searches() WHERE NOT same;
 
