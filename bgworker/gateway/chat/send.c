@@ -12,7 +12,7 @@
  *   of its messages go again, each alone, so that one bad message does not refuse the others.  After a broken
  *   connection they do not: the batch may have been stored.
  * - While the database is away, a batch is refused after some seconds.  What has come since waits for the same, so it
- * is refused too: else it would wait once more as long for its own batch.
+ *   is refused too: else it would wait once more as long for its own batch.
  * - A room whose row somebody's transaction holds is remembered for HELD_MS, so that its next batches take few of the
  *   connections; those of all rooms are forgotten together.
  *

@@ -279,14 +279,12 @@ write_key(struct rt_text *key, enum what what, const char *place, const struct r
 }
 
 static void
-keep(struct rt_typists *ts, struct typist *t, enum what what, const struct rt_route *r, const struct rt_notice *n,
-	 struct rt_text *payload)
+keep(struct rt_typists *ts, struct typist *t, enum what what, const struct rt_notice *n, struct rt_text *payload)
 {
 	t->event = kinds[what].event;
 	t->flag = kinds[what].flag;
 	free(t->route);
-	t->route = rt_alloc(n->route.len + 1);
-	memcpy(t->route, n->route.text, n->route.len);
+	t->route = rt_strndup(n->route.text, n->route.len);
 	free(t->payload);
 	t->payload = payload->data;
 	rt_text_init(payload);
@@ -294,8 +292,8 @@ keep(struct rt_typists *ts, struct typist *t, enum what what, const struct rt_ro
 }
 
 static void
-go_on(struct rt_typists *ts, struct typist *t, const struct rt_text *key, enum what what, const struct rt_route *r,
-	  const struct rt_notice *n, struct rt_text *payload)
+go_on(struct rt_typists *ts, struct typist *t, const struct rt_text *key, enum what what, const struct rt_notice *n,
+	  struct rt_text *payload)
 {
 	if (t != NULL)
 		unlink_typist(t);
@@ -306,7 +304,7 @@ go_on(struct rt_typists *ts, struct typist *t, const struct rt_text *key, enum w
 		rt_map_put_str(ts->by_key, t->key, t);
 	}
 	if (t != NULL)
-		keep(ts, t, what, r, n, payload);
+		keep(ts, t, what, n, payload);
 }
 
 /* False: its end was told already. */
@@ -340,7 +338,7 @@ rt_typists_note(struct rt_typists *ts, const struct rt_route *r, const struct rt
 		write_key(&key, what, r->room, &who);
 		t = rt_map_find_str(ts->by_key, key.data);
 		if (goes_on)
-			go_on(ts, t, &key, what, r, n, &payload);
+			go_on(ts, t, &key, what, n, &payload);
 		else if (t != NULL)
 			send = end(ts, t) || what == LEFT;
 	}
