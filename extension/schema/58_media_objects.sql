@@ -109,17 +109,13 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.media_region(jsonb) IS 'the region of a request: the one that the client names, or its gateway''s; or null';
 
--- The meeting is locked.  Null where there is no worker.
+-- The meeting is locked, and has no router.  Null where there is no worker.
 CREATE FUNCTION rt_private.media_place(meeting_id bigint, region text) RETURNS rt_private.media_routers
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r rt_private.media_routers;
 	worker text;
 BEGIN
-	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place.meeting_id;
-	IF FOUND THEN
-		RETURN r;
-	END IF;
 	worker := rt_private.media_pick_worker(media_place.region);
 	IF worker IS NULL THEN
 		RETURN NULL;
@@ -130,7 +126,7 @@ BEGIN
 	RETURN r;
 END
 $$;
-COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
+COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'places a meeting that has no router';
 
 -- Only who comes first has a say where.
 CREATE FUNCTION rt_private.media_place_for(meeting_id bigint, req jsonb) RETURNS rt_private.media_routers

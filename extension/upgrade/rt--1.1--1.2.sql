@@ -5615,10 +5615,6 @@ DECLARE
 	r rt_private.media_routers;
 	worker text;
 BEGIN
-	SELECT t.* INTO r FROM rt_private.media_routers AS t WHERE t.meeting_id = media_place.meeting_id;
-	IF FOUND THEN
-		RETURN r;
-	END IF;
 	worker := rt_private.media_pick_worker(media_place.region);
 	IF worker IS NULL THEN
 		RETURN NULL;
@@ -5630,7 +5626,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'the router of a meeting, placed if it has none';
+COMMENT ON FUNCTION rt_private.media_place(bigint, text) IS 'places a meeting that has no router';
 
 CREATE FUNCTION rt_private.media_place_for(meeting_id bigint, req jsonb) RETURNS rt_private.media_routers
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
