@@ -76,9 +76,10 @@ static struct rt_query count = {
 static void
 begin(void)
 {
-	counts.rooms = counts_create(TopTransactionContext, FIRST_ROOMS, NULL);
 	counts.size = FIRST_SIZE;
 	counts.log = MemoryContextAlloc(TopTransactionContext, counts.size * sizeof(*counts.log));
+	/* Last: it says that all is there. */
+	counts.rooms = counts_create(TopTransactionContext, FIRST_ROOMS, NULL);
 }
 
 static void
@@ -123,15 +124,16 @@ count_members(int64 room_id, int64 delta)
 
 	if (counts.rooms == NULL)
 		begin();
-	append(room_id, delta);
 	room = counts_lookup(counts.rooms, room_id);
 	if (room != NULL && is_recent(room))
 	{
+		append(room_id, delta);
 		room->members += delta;
 		room->since++;
 		return room->members;
 	}
-	members = count_all(room_id); /* may raise; then nothing is known that is wrong */
+	members = count_all(room_id); /* may raise; then there must be no change yet to take back */
+	append(room_id, delta);
 	room = counts_insert(counts.rooms, room_id, &found);
 	room->members = members;
 	room->since = 0;
