@@ -27,8 +27,7 @@
 
 #define GATHER_MOST_US 2000
 
-/* From so many events on.  Eight writers on two processors make batches of three to four without it, and are held up
- * by them: a seventh fewer messages a second. */
+/* What counts as larger.  With 8, eight writers on two processors made batches of four and wrote an eighth less. */
 #define MANY_EVENTS 3
 
 /* Waits below this are those of any wake-up. */
