@@ -209,13 +209,14 @@ check_references(Relation messages, HeapTuple row, const struct rt_message_colum
 {
 	TupleDesc desc = RelationGetDescr(messages);
 	int64 room_id = room_of(row, desc, c);
-	bool isnull;
-	Datum value = heap_getattr(row, c->reply_to, desc, &isnull);
+	bool answers_none;
+	Datum reply_to = heap_getattr(row, c->reply_to, desc, &answers_none);
+	bool no_sender;
+	Datum sender = heap_getattr(row, c->sender_id, desc, &no_sender);
 
-	if (!isnull)
-		rt_reference_check_reply(messages, room_id, DatumGetInt64(value), restored);
-	value = heap_getattr(row, c->sender_id, desc, &isnull);
-	return isnull ? NULL : rt_reference_check_sender(messages, value);
+	if (!answers_none)
+		rt_reference_check_reply(messages, room_id, DatumGetInt64(reply_to), no_sender ? NULL : &sender, restored);
+	return no_sender ? NULL : rt_reference_check_sender(messages, sender);
 }
 
 /* NULL: there is no such user. */

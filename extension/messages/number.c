@@ -337,6 +337,14 @@ rt_number_is_taken_in(int64 room_id)
 }
 
 bool
+rt_number_hides(int64 room_id)
+{
+	struct version *v = find_version(room_id);
+
+	return v != NULL && v->row.hides;
+}
+
+bool
 rt_number_take_has_left(int64 room_id)
 {
 	struct version *v = find_version(room_id);

@@ -27,6 +27,9 @@ extern bool rt_number_confirm(int64 room_id, int64 seq, bool *late);
 /* Whether somebody has left the room, a direct one, by what its row said when its number was taken; true once. */
 extern bool rt_number_take_has_left(int64 room_id);
 
+/* Whether members do not see what was before they joined, by what its row said when its number was taken. */
+extern bool rt_number_hides(int64 room_id);
+
 /* The last number of the room, as a statement of the transaction sees it.  Raises RT404 if there is no such room. */
 extern int64 rt_number_last(int64 room_id);
 

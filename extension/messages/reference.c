@@ -95,11 +95,32 @@ is_seen(const char *table_name, Snapshot snapshot, const Datum *keys)
 	return found;
 }
 
+/* As rt_private.hidden_seq() says it. */
+bool
+rt_reference_is_hidden(int64 room_id, Datum user_id, int64 seq)
+{
+	Relation members = rt_row_open_table("room_members", AccessShareLock);
+	Datum keys[2] = {Int64GetDatum(room_id), user_id};
+	struct rt_row row;
+	bool hidden = false;
+	bool isnull;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
+	if (rt_row_find(&row, members, GetActiveSnapshot(), 2, keys))
+		hidden = seq <= DatumGetInt64(
+							slot_getattr(row.slot, rt_row_column(RelationGetDescr(members), "first_seq"), &isnull));
+	rt_row_done(&row);
+	PopActiveSnapshot();
+	table_close(members, NoLock);
+	return hidden;
+}
+
 /* Nothing is locked: a DELETE leaves the place of what is answered (43_deletions.sql).  One snapshot for both tables,
  * or a message that is being deleted might be seen in neither.  A restore may load the places later, so for its rows
  * it is enough that the room has given that number out. */
 void
-rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, bool restored)
+rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, const Datum *sender_id, bool restored)
 {
 	Datum keys[2] = {Int64GetDatum(room_id), Int64GetDatum(reply_to)};
 	bool found;
@@ -108,6 +129,8 @@ rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, bool 
 	PushActiveSnapshot(GetLatestSnapshot());
 	found = is_seen("messages", GetActiveSnapshot(), keys) || is_seen("deleted_messages", GetActiveSnapshot(), keys);
 	PopActiveSnapshot();
+	if (found && !restored && sender_id != NULL && rt_number_hides(room_id))
+		found = !rt_reference_is_hidden(room_id, *sender_id, reply_to);
 	if (!found && !(restored && reply_to > 0 && reply_to <= rt_number_last(room_id)))
 		ereport(ERROR, (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 						errmsg("message " INT64_FORMAT " that is answered does not exist in room " INT64_FORMAT,

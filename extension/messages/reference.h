@@ -13,9 +13,13 @@
 /* Raises foreign_key_violation unless the row is there.  It cannot be deleted then until the transaction ends. */
 extern void rt_reference_check_room(Relation messages, int64 room_id);
 
-/* What is answered must be a message of the room, which may have been deleted; restored: the row has brought its
- * number along. */
-extern void rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, bool restored);
+/* What is answered must be a message of the room, which may have been deleted, and not one that is hidden from the
+ * sender; *sender_id: NULL if there is none; restored: the row has brought its number along. */
+extern void rt_reference_check_reply(Relation messages, int64 room_id, int64 reply_to, const Datum *sender_id,
+									 bool restored);
+
+/* For a room whose history is 'joined': whether the member has joined after this message. */
+extern bool rt_reference_is_hidden(int64 room_id, Datum user_id, int64 seq);
 
 /* A message with a number of its own has come, perhaps one that was deleted before. */
 extern void rt_reference_drop_place(int64 room_id, int64 seq);

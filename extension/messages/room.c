@@ -116,6 +116,7 @@ struct change
 	TimestampTz last_at;    /* 0: it stays as it is */
 	TimestampTz newest_before;
 	bool has_left;
+	bool hides;
 	bool is_current; /* the table is not one of 1.1 */
 };
 
@@ -211,6 +212,23 @@ has_left_of(Relation rooms, TupleTableSlot *slot)
 	return !isnull && DatumGetBool(value);
 }
 
+static bool
+text_column_is(Relation rooms, TupleTableSlot *slot, const char *name, const char *text)
+{
+	bool isnull;
+	const struct varlena *value =
+		PG_DETOAST_DATUM_PACKED(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), name), &isnull));
+
+	return VARSIZE_ANY_EXHDR(value) == strlen(text) && memcmp(VARDATA_ANY(value), text, strlen(text)) == 0;
+}
+
+/* Of a table that has the column: not one of 1.1. */
+static bool
+hides_of(Relation rooms, TupleTableSlot *slot)
+{
+	return text_column_is(rooms, slot, "history", "joined");
+}
+
 /* The version that this transaction has written last, if it still is the newest.  It is locked, so nobody else can
  * have written a newer one.  Another row may lie at its place where the table was emptied, or written anew. */
 static bool
@@ -243,6 +261,7 @@ change_at_place(Relation rooms, int64 room_id, struct change *c, struct rt_room_
 		decide(rooms, slot, c, r, given);
 		done = update_row(rooms, slot, c, &r->place) == TM_Ok;
 		c->has_left = has_left_of(rooms, slot);
+		c->hides = c->is_current && hides_of(rooms, slot);
 	}
 	if (!done && !given)
 		c->created_at = RT_ORDER_NONE;
@@ -275,6 +294,7 @@ change_found(Relation rooms, int64 room_id, struct change *c, struct rt_room_row
 			elog(ERROR, "could not update a room: %d", result);
 	} while (result != TM_Ok);
 	c->has_left = has_left_of(rooms, row.slot);
+	c->hides = c->is_current && hides_of(rooms, row.slot);
 	leave_room(&row);
 	return true;
 }
@@ -287,6 +307,7 @@ change(Relation rooms, int64 room_id, struct change *c, struct rt_room_row *r)
 		return;
 	if (c->kind == TAKE)
 		r->has_left = c->has_left;
+	r->hides = c->hides;
 	if (c->is_current)
 		r->written++;
 	r->behind = false;
@@ -387,16 +408,6 @@ bool_column(Relation rooms, TupleTableSlot *slot, const char *name)
 	return DatumGetBool(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), name), &isnull));
 }
 
-static bool
-text_column_is(Relation rooms, TupleTableSlot *slot, const char *name, const char *text)
-{
-	bool isnull;
-	const struct varlena *value =
-		PG_DETOAST_DATUM_PACKED(slot_getattr(slot, rt_row_column(RelationGetDescr(rooms), name), &isnull));
-
-	return VARSIZE_ANY_EXHDR(value) == strlen(text) && memcmp(VARDATA_ANY(value), text, strlen(text)) == 0;
-}
-
 bool
 rt_room_lock(int64 room_id, struct rt_room_rules *rules)
 {
@@ -422,6 +433,7 @@ rt_room_lock(int64 room_id, struct rt_room_rules *rules)
 		rules->archived = bool_column(rooms, row.slot, "archived");
 		rules->direct = text_column_is(rooms, row.slot, "kind", "direct");
 		rules->admins_only = text_column_is(rooms, row.slot, "who_may_post", "admins");
+		rules->hides = hides_of(rooms, row.slot);
 	}
 	leave_room(&row);
 	table_close(rooms, NoLock);

@@ -16,6 +16,7 @@ struct rt_room_row
 	ItemPointerData place;     /* of the version that it has written last; invalid: none yet */
 	int written;               /* versions that it has written; 0 in a table of 1.1, whose functions ask it alone */
 	bool has_left;             /* the column, as it was read last */
+	bool hides;                /* history is 'joined', as it was read last */
 	bool behind;               /* the row is to say otherwise than it does: rt_room_catch_up() */
 	int64 stored;              /* last_seq, as it was written last, */
 	int64 last;                /* and as it is to be */
@@ -46,12 +47,13 @@ extern bool rt_room_is_unchanged(int64 room_id, const struct rt_room_row *row, b
 /* Gives back last_seq; row and newest may be NULL. */
 extern int64 rt_room_read(int64 room_id, const struct rt_room_row *row, TimestampTz *newest);
 
-/* What decides who may send to a room. */
+/* What decides who may send to a room, and answer what. */
 struct rt_room_rules
 {
 	bool archived;
 	bool direct;
 	bool admins_only;
+	bool hides; /* history is 'joined' */
 };
 
 /* Locks the room's row as FOR NO KEY UPDATE does, and reads its newest version.  False: there is no such room. */

@@ -34,6 +34,7 @@
 #endif
 
 #include "query.h"
+#include "reference.h"
 #include "room.h"
 #include "row.h"
 #include "sent.h"
@@ -386,7 +387,9 @@ check(const struct sending *s, bool has_room, const struct rt_room_rules *rules,
 	{
 		Datum values[2] = {Int64GetDatum(s->room_id), o->columns[COL_REPLY_TO].value};
 
-		if (rt_query_run(&find_message, values, NULL, false) == 0)
+		if ((rules->hides && rt_reference_is_hidden(s->room_id, o->columns[COL_SENDER].value,
+													DatumGetInt64(o->columns[COL_REPLY_TO].value))) ||
+			rt_query_run(&find_message, values, NULL, false) == 0)
 			refuse(o, 404, "message not found");
 	}
 }

@@ -207,6 +207,10 @@ CREATE FUNCTION rt_private.rooms_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM rt_private.notify_users(rt_private.room_members_of(NEW.id), 'room-updated', rt_private.room_data(NEW), NEW.id);
+	-- What is hidden now is not unread.
+	IF NEW.history = 'joined' AND OLD.history <> 'joined' AND NOT rt_private.is_applying() THEN
+		UPDATE rt.room_members AS m SET last_read_seq = m.first_seq WHERE m.room_id = NEW.id AND m.last_read_seq < m.first_seq;
+	END IF;
 	RETURN NULL;
 END
 $$;

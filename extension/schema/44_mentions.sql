@@ -40,10 +40,12 @@ SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions_all', '');
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	may_all boolean := (SELECT r.who_may_mention_all = 'members' OR rt_private.is_room_admin(r.id, m.sender_id)
-		FROM rt.rooms AS r WHERE r.id = m.room_id);
+	may_all boolean;
+	is_seen_by_all boolean;
 	groups text[];
 BEGIN
+	SELECT r.who_may_mention_all = 'members' OR rt_private.is_room_admin(r.id, m.sender_id), r.history = 'all' INTO may_all, is_seen_by_all
+	FROM rt.rooms AS r WHERE r.id = m.room_id;
 	WITH names AS MATERIALIZED (
 		SELECT t.at, t.key FROM rt_private.mention_names(m.content) AS n, LATERAL unnest(n.at, n.keys) AS t (at, key)
 	), named AS (
@@ -58,7 +60,7 @@ BEGIN
 			THEN m.metadata -> 'mentions' ELSE '[]' END) AS e
 	)
 	SELECT (SELECT array_agg(t.user_id) FROM rt.room_members AS t JOIN wanted AS w ON w.user_id = t.user_id
-			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id),
+			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)),
 		(SELECT array_agg(DISTINCT n.key) FROM names AS n WHERE n.key IN ('all', 'here')
 			AND NOT EXISTS (SELECT FROM named WHERE named.at = n.at)
 			AND NOT EXISTS (SELECT FROM names AS o WHERE o.at = n.at AND o.key = n.key || '_'))
@@ -69,11 +71,12 @@ BEGIN
 		users := ARRAY(SELECT unnest(users)
 			UNION
 			SELECT t.user_id FROM rt.room_members AS t JOIN rt.presence AS p ON p.user_id = t.user_id
-			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id);
+			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id
+				AND (is_seen_by_all OR m.seq > t.first_seq));
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender and those from whom it is hidden';
 
 -- For a message that is new and for one that was changed: those added hear of it.  Plans may have been made while the tables were empty.
 CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
@@ -82,6 +85,7 @@ DECLARE
 	m rt.messages;
 	old_users text[];
 	old_everybody boolean;
+	is_seen_by_all boolean;
 	now_mentioned record;
 	told text[];
 BEGIN
@@ -100,8 +104,9 @@ BEGIN
 	IF old_everybody THEN
 		RETURN; -- all have been told
 	END IF;
+	is_seen_by_all := (SELECT r.history = 'all' FROM rt.rooms AS r WHERE r.id = m.room_id);
 	told := ARRAY(SELECT t.user_id FROM rt.room_members AS t
-		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id
+		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)
 			AND (now_mentioned.everybody OR t.user_id = ANY (now_mentioned.users)) AND t.user_id <> ALL (old_users)
 			AND t.notify <> 'none' AND (t.muted_until IS NULL OR t.muted_until < clock_timestamp())
 			AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id)

@@ -1853,6 +1853,18 @@ $$;
 
 COMMENT ON TRIGGER room_members_before_truncate ON rt.room_members IS 'ends delivery to all members of all rooms';
 
+CREATE OR REPLACE FUNCTION rt_private.rooms_after_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM rt_private.notify_users(rt_private.room_members_of(NEW.id), 'room-updated', rt_private.room_data(NEW), NEW.id);
+	-- What is hidden now is not unread.
+	IF NEW.history = 'joined' AND OLD.history <> 'joined' AND NOT rt_private.is_applying() THEN
+		UPDATE rt.room_members AS m SET last_read_seq = m.first_seq WHERE m.room_id = NEW.id AND m.last_read_seq < m.first_seq;
+	END IF;
+	RETURN NULL;
+END
+$$;
+
 COMMENT ON FUNCTION rt_private.rooms_after_update() IS 'tells the members of a new name or setting';
 
 CREATE TRIGGER rooms_after_update AFTER UPDATE OF name, topic, archived, history, who_may_post, who_may_add, who_may_pin, who_may_mention_all
@@ -3241,10 +3253,12 @@ SELECT pg_catalog.pg_extension_config_dump('rt_private.mentions_all', '');
 CREATE FUNCTION rt_private.mentioned(m rt.messages, OUT users text[], OUT everybody boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	may_all boolean := (SELECT r.who_may_mention_all = 'members' OR rt_private.is_room_admin(r.id, m.sender_id)
-		FROM rt.rooms AS r WHERE r.id = m.room_id);
+	may_all boolean;
+	is_seen_by_all boolean;
 	groups text[];
 BEGIN
+	SELECT r.who_may_mention_all = 'members' OR rt_private.is_room_admin(r.id, m.sender_id), r.history = 'all' INTO may_all, is_seen_by_all
+	FROM rt.rooms AS r WHERE r.id = m.room_id;
 	WITH names AS MATERIALIZED (
 		SELECT t.at, t.key FROM rt_private.mention_names(m.content) AS n, LATERAL unnest(n.at, n.keys) AS t (at, key)
 	), named AS (
@@ -3259,7 +3273,7 @@ BEGIN
 			THEN m.metadata -> 'mentions' ELSE '[]' END) AS e
 	)
 	SELECT (SELECT array_agg(t.user_id) FROM rt.room_members AS t JOIN wanted AS w ON w.user_id = t.user_id
-			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id),
+			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)),
 		(SELECT array_agg(DISTINCT n.key) FROM names AS n WHERE n.key IN ('all', 'here')
 			AND NOT EXISTS (SELECT FROM named WHERE named.at = n.at)
 			AND NOT EXISTS (SELECT FROM names AS o WHERE o.at = n.at AND o.key = n.key || '_'))
@@ -3270,12 +3284,13 @@ BEGIN
 		users := ARRAY(SELECT unnest(users)
 			UNION
 			SELECT t.user_id FROM rt.room_members AS t JOIN rt.presence AS p ON p.user_id = t.user_id
-			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id);
+			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id
+				AND (is_seen_by_all OR m.seq > t.first_seq));
 	END IF;
 END
 $$;
 
-COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender';
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender and those from whom it is hidden';
 
 CREATE OR REPLACE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -3283,6 +3298,7 @@ DECLARE
 	m rt.messages;
 	old_users text[];
 	old_everybody boolean;
+	is_seen_by_all boolean;
 	now_mentioned record;
 	told text[];
 BEGIN
@@ -3301,8 +3317,9 @@ BEGIN
 	IF old_everybody THEN
 		RETURN; -- all have been told
 	END IF;
+	is_seen_by_all := (SELECT r.history = 'all' FROM rt.rooms AS r WHERE r.id = m.room_id);
 	told := ARRAY(SELECT t.user_id FROM rt.room_members AS t
-		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id
+		WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)
 			AND (now_mentioned.everybody OR t.user_id = ANY (now_mentioned.users)) AND t.user_id <> ALL (old_users)
 			AND t.notify <> 'none' AND (t.muted_until IS NULL OR t.muted_until < clock_timestamp())
 			AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id)

@@ -81,6 +81,7 @@ describe('settings', () => {
     assert.deepEqual(await ok('GET', `${room}/pins`, 'carol'), []);
     await refused('not_found', 'GET', message(2), 'carol');
     await refused('not_found', 'PUT', `${message(2)}/reactions/x`, 'carol');
+    for (const seq of [2, 3, 99]) await refused('not_found', 'POST', `${room}/msgs`, 'carol', { content: 'yes', replyTo: `${roomId}-${seq}` });
     assert.deepEqual(await ok('GET', `/api/chat/search?q=m2&roomId=${roomId}`, 'carol'), []);
     const carol = await connect(cluster, tokens.carol);
     const { rooms: [answer] } = await askOk(carol, 'sync-rooms', { rooms: [{ roomId }] });
@@ -90,10 +91,35 @@ describe('settings', () => {
     try {
       await app.query("SET ROLE rt_app; SET rt.user_id = 'carol'");
       assert.deepEqual((await app.query('SELECT content FROM rt.messages WHERE room_id = $1', [roomId])).rows, [{ content: 'm4' }]);
+      const reply = (seq) =>
+        app.query("INSERT INTO rt.messages (room_id, sender_id, content, reply_to) VALUES ($1, 'carol', 'yes', $2)", [roomId, seq]);
+      for (const seq of [2, 3, 99])
+        await assert.rejects(reply(seq), { code: '23503', message: `message ${seq} that is answered does not exist in room ${roomId}` });
+      await reply(4);
     } finally {
       await app.query('RESET ROLE; RESET rt.user_id');
       app.release(true);
     }
+    await ok('POST', `${room}/msgs`, 'carol', { content: 'yes', replyTo: `${roomId}-4` });
+    await ok('POST', `${room}/msgs`, 'bob', { content: 'yes', replyTo: `${roomId}-2` });
+  });
+
+  test('history: joined: an edit mentions nobody who may not see the message, and marks move on', async () => {
+    const { roomId, room, message } = await scene();
+    await ok('PATCH', room, 'alice', { history: 'joined' });
+    await ok('POST', `${room}/members`, 'alice', { userIds: ['carol'] });
+    const [bob, carol] = [await connect(cluster, tokens.bob), await connect(cluster, tokens.carol)];
+    await ok('PATCH', message(1), 'alice', { content: '@carol @bob @all the secret', metadata: { mentions: ['carol'] } });
+    assertHas((await event(bob, 'chat-notification', ({ type }) => type === 'mention')).data, { messageId: `${roomId}-1` });
+    await settled(cluster, carol);
+    assert.deepEqual(received(carol, 'chat-notification').filter(({ type }) => type === 'mention'), []);
+    assertHas(await ok('GET', room, 'carol'), { mentionCount: 0, unreadCount: 0 });
+
+    await ok('PATCH', room, 'alice', { history: 'all' });
+    assertHas(await ok('PUT', `${room}/read`, 'carol', { seq: 0 }), { unreadCount: 3 });
+    await ok('PATCH', room, 'alice', { history: 'joined' });
+    assertHas(await event(carol, 'chat-read-state', ({ lastReadSeq }) => lastReadSeq === 3), { unreadCount: 0, mentionCount: 0 });
+    assertHas(await ok('GET', room, 'carol'), { mentionCount: 0, unreadCount: 0, lastReadSeq: 3 });
   });
 });
 
