@@ -162,6 +162,15 @@ describe('bodies that do not end', () => {
     assert.match(socket.text, /^HTTP\/1\.1 413 /);
   });
 
+  test('a chunk that is too large is refused by its size line', async () => {
+    const chunks = (extra) => `POST /api/chat/rooms/${roomId}/msgs HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n${extra}Transfer-Encoding: chunked\r\n\r\n`;
+    for (const text of [`${chunks(bearer(alice))}10000000\r\n`, `${chunks(bearer(alice))}a\r\n0123456789\r\nf4240;a=b\r\n`, `${chunks('')}4001\r\n`]) {
+      const socket = neighbour(text);
+      await until(() => socket.text.includes('\r\n\r\n'), 'an answer to the size line');
+      assert.match(socket.text, /^HTTP\/1\.1 413 /);
+    }
+  });
+
   test('nor by a session that has not connected', async () => {
     const socket = await rawSocket(cluster);
     socket.send(`40${JSON.stringify({ token: 'x'.repeat(20_000) })}`);

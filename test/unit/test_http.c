@@ -183,6 +183,12 @@ test_chunks(void)
 	rt_buf_init(&body, 8);
 	ok(feed("5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n", 3, &body, &rest) == RT_LIMIT, "a body beyond its limit");
 	rt_buf_fini(&body);
+	ok(feed("8\r\n", 1, &body, &rest) == RT_AGAIN, "a chunk as large as the body may be");
+	ok(feed("9\r\n", 1, &body, &rest) == RT_LIMIT, "a larger one, before its bytes");
+	ok(feed("9;x=y\r\nhel", 100, &body, &rest) == RT_LIMIT, "with an extension");
+	ok(feed("fffffffffffffff\r\n", 1, &body, &rest) == RT_LIMIT, "the largest one");
+	ok(feed("5\r\nhello\r\n4\r\n", 1, &body, &rest) == RT_LIMIT, "one that is too large behind others");
+	rt_buf_fini(&body);
 }
 
 static void

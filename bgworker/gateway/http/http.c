@@ -510,8 +510,9 @@ feed_skipped(struct rt_http_chunks *c, char ch)
 	return RT_AGAIN;
 }
 
+/* A chunk that the body has no room for is refused by its size line: its bytes need not come. */
 static enum rt_result
-feed_line_end(struct rt_http_chunks *c, char ch)
+feed_line_end(struct rt_http_chunks *c, char ch, const struct rt_buf *body)
 {
 	bool empty = c->line_len == 0;
 
@@ -521,6 +522,8 @@ feed_line_end(struct rt_http_chunks *c, char ch)
 	switch (c->state)
 	{
 		case CHUNK_SIZE_LF:
+			if (rt_buf_len(body) + c->remaining > body->limit_bytes)
+				return RT_LIMIT;
 			c->state = c->remaining > 0 ? CHUNK_DATA : CHUNK_TRAILER;
 			return RT_AGAIN;
 		case CHUNK_DATA_LF:
@@ -533,7 +536,7 @@ feed_line_end(struct rt_http_chunks *c, char ch)
 }
 
 static enum rt_result
-feed_char(struct rt_http_chunks *c, char ch)
+feed_char(struct rt_http_chunks *c, char ch, const struct rt_buf *body)
 {
 	switch (c->state)
 	{
@@ -546,7 +549,7 @@ feed_char(struct rt_http_chunks *c, char ch)
 			c->state = CHUNK_DATA_LF;
 			return ch == '\r' ? RT_AGAIN : RT_BAD_INPUT;
 		default:
-			return feed_line_end(c, ch);
+			return feed_line_end(c, ch, body);
 	}
 }
 
@@ -573,7 +576,7 @@ rt_http_chunks_feed(struct rt_http_chunks *c, const char *data, size_t len, size
 				c->state = CHUNK_DATA_CR;
 		}
 		else
-			rc = feed_char(c, data[pos++]);
+			rc = feed_char(c, data[pos++], body);
 	}
 	*used = pos;
 	return rc;

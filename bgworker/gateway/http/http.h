@@ -79,7 +79,7 @@ struct rt_http_chunks
 };
 
 /* Takes bytes, puts the body's into body.  RT_OK: complete; RT_AGAIN: all was taken, more is needed; RT_LIMIT: the
- * body is larger than the buffer may get; RT_BAD_INPUT. *used bytes were taken. */
+ * body is larger than the buffer may get, or a size line says that it will be; RT_BAD_INPUT. *used were taken. */
 enum rt_result rt_http_chunks_feed(struct rt_http_chunks *c, const char *data, size_t len, size_t *used,
 								   struct rt_buf *body);
 
