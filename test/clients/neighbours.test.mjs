@@ -171,6 +171,30 @@ describe('bodies that do not end', () => {
     }
   });
 
+  test('a frame that is too large is refused by its header', async () => {
+    const header = (length, first = 0x81) => {
+      const bytes = Buffer.alloc(14);
+      bytes[0] = first;
+      bytes[1] = 0xff;
+      bytes.writeBigUInt64BE(length, 2);
+      return bytes;
+    };
+    const handshake = 'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
+    // The library looks up after 256 bytes.
+    const some = Buffer.alloc(300, 'x');
+    const frames = {
+      'whole': [header(1n << 28n), some],
+      'the last fragment': [header(8_000n, 0x01), Buffer.alloc(8_000, 'x'), header(1n << 28n, 0x80), some],
+      'the largest number': [header((1n << 63n) - 1n), some],
+      'beyond what strangers may send': [header(16_385n), some],
+    };
+    for (const [name, parts] of Object.entries(frames)) {
+      const socket = neighbour(Buffer.concat([Buffer.from(handshake), ...parts]));
+      await until(() => socket.ended || socket.text.includes('\x03\xf1'), `${name}: close 1009`);
+      assert.ok(socket.text.includes('\x03\xf1'), name);
+    }
+  });
+
   test('nor by a session that has not connected', async () => {
     const socket = await rawSocket(cluster);
     socket.send(`40${JSON.stringify({ token: 'x'.repeat(20_000) })}`);

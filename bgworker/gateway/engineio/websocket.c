@@ -181,8 +181,10 @@ hold_message(struct rt_websocket *ws, size_t bytes)
 static int
 keep_chunk(struct rt_websocket *ws, const char *data, size_t len)
 {
+	/* What the frame's header announces counts: its bytes need not come. */
 	ws->message.limit_bytes = max_message(ws);
-	if (rt_buf_len(&ws->message) + len > ws->message.limit_bytes)
+	if (rt_buf_len(&ws->message) + len > ws->message.limit_bytes ||
+		lws_remaining_packet_payload(ws->wsi) > ws->message.limit_bytes - rt_buf_len(&ws->message) - len)
 		return refuse(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "too large");
 	if (hold_message(ws, rt_buf_len(&ws->message) + len) != RT_OK)
 	{
