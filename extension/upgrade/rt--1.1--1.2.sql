@@ -6800,8 +6800,9 @@ COMMENT ON COLUMN rt.stat_relay.stats_reset IS 'since when all this is counted: 
 CREATE FUNCTION rt_private.stat_table_locks()
 RETURNS TABLE (pid integer, table_name text, mode text, granted boolean, since timestamptz, waiting bigint, blocked_by integer[], query text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH locks AS MATERIALIZED (
-		SELECT l.pid, l.relation, l.mode, l.granted, l.waitstart, l.virtualtransaction FROM pg_locks AS l
+	WITH all_locks AS MATERIALIZED (SELECT * FROM pg_locks),
+	locks AS MATERIALIZED (
+		SELECT l.pid, l.relation, l.mode, l.granted, l.waitstart, l.virtualtransaction FROM all_locks AS l
 		WHERE l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 	)
 	SELECT l.pid, n.nspname || '.' || c.relname, l.mode, l.granted, CASE WHEN l.granted THEN coalesce(a.xact_start, p.prepared) ELSE l.waitstart END,
@@ -6809,7 +6810,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		CASE WHEN l.granted THEN '{}' ELSE pg_blocking_pids(l.pid) END, coalesce(a.query, 'PREPARE TRANSACTION ' || quote_literal(p.gid))
 	FROM locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
 	LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(l.pid) WHERE l.pid IS NOT NULL) AS a ON true
-	LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+	-- It keeps the name of its session's transaction until a restart.  The lock on its own number says which it is.
+	LEFT JOIN all_locks AS x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock'
+		AND x.virtualtransaction = l.virtualtransaction
+	LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid
 	WHERE n.nspname IN ('rt', 'rt_private') AND c.relkind = 'r'
 		AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 $$;

@@ -12,7 +12,7 @@ use Time::HiRes qw(time);
 use lib dirname(__FILE__) . '/lib';
 use RtTest;
 
-my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0, 'rt.max_relay_wait' => '2s' });
+my $cluster = RtTest->start(settings => { 'rt.media_workers' => 0, 'rt.max_relay_wait' => '2s', 'max_prepared_transactions' => 2 });
 $cluster->sql(q{SELECT rt.create_user(u, u) FROM unnest(ARRAY['ann', 'bob', 'cat']) AS u});
 $cluster->sql(q{SELECT rt.create_room('r' || i, ARRAY['ann', 'bob', 'cat']) FROM generate_series(1, 8) i});
 my %token = map { $_ => $cluster->sql("SELECT rt.issue_token('$_')") } qw(ann bob cat);
@@ -129,6 +129,16 @@ for my $table (qw(rt.rooms rt.messages))
 	wait_until(sub { $cluster->http('GET', '/readyz')->{content} =~ /a session has locked a table/ }, '/readyz says so');
 	$locker->{finish}->();
 }
+
+# A prepared transaction has no session: it is named by its identifier.
+$cluster->sql("BEGIN; SAVEPOINT a; CREATE TABLE app (); RELEASE a; LOCK TABLE rt.rooms; PREPARE TRANSACTION 'probe'");
+is($cluster->sql(q{SELECT pid IS NULL, table_name, since < now(), query FROM rt.stat_locks}), "t|rt.rooms|t|PREPARE TRANSACTION 'probe'",
+	'rt.stat_locks names a prepared transaction');
+ok(wait_for(sub { $cluster->log =~ /LOG:  a prepared transaction has locked rt.rooms since .*: others wait\n.*It is PREPARE TRANSACTION 'probe'/ }), 'so does the log');
+wait_until(sub { (metric('rt_table_lock_seconds') // 0) > 2 && metric('rt_locked_tables') == 1 }, '/metrics has its age');
+wait_until(sub { $cluster->http('GET', '/readyz')->{content} =~ /a session has locked a table/ }, '/readyz says so');
+$cluster->sql("ROLLBACK PREPARED 'probe'");
+
 my $reader = $cluster->psql_start;
 print { $reader->{in} } "BEGIN; SELECT count(*) AS seen FROM rt.messages; SELECT 'read';\n";
 wait_until(sub { $reader->{read}->() =~ /read/ }, 'somebody has read');
