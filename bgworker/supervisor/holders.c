@@ -1,4 +1,4 @@
-/* holders.c: logs each session that has held rooms, or a table of rt, for 5 s, once; see holders.h.  rt.stat_rooms
+/* holders.c: logs each transaction that has held rooms, or a table of rt, for 5 s, once; see holders.h. rt.stat_rooms
  * shows the rooms as they are now.
  *
  * Invariant: `told` has the transactions that the last look found, so each is told of once, however long it lasts,
@@ -48,7 +48,7 @@ struct rt_holders
 };
 
 static struct rt_query looking_at_rooms = {
-	.sql = "SELECT h.pid, h.since, h.rooms, h.ids, h.query FROM rt_private.room_holders('5 s') AS h"};
+	.sql = "SELECT coalesce(h.pid, 0), h.since, h.rooms, h.ids, h.query FROM rt_private.room_holders('5 s') AS h"};
 
 static struct rt_query looking_at_tables = {
 	.sql =
@@ -100,11 +100,22 @@ column(int row, int number)
 static void
 tell_of_rooms(int row, const struct holder *one)
 {
-	ereport(LOG, (errmsg("process %d has held " INT64_FORMAT " rooms since %s: nobody else can send there", one->pid,
-						 DatumGetInt64(column(row, 3)), timestamptz_to_str(one->since)),
-				  errdetail("Rooms: %s. Last statement: %s", TextDatumGetCString(column(row, 4)),
-							TextDatumGetCString(column(row, 5))),
-				  errhint("End its transaction, or SELECT pg_terminate_backend(%d).", one->pid)));
+	const char *since = timestamptz_to_str(one->since);
+	int64 rooms = DatumGetInt64(column(row, 3));
+	char *ids = TextDatumGetCString(column(row, 4));
+	char *query = TextDatumGetCString(column(row, 5));
+
+	if (one->pid == 0)
+		ereport(LOG,
+				(errmsg("a prepared transaction has held " INT64_FORMAT " rooms since %s: nobody else can send there",
+						rooms, since),
+				 errdetail("Rooms: %s. It is %s.", ids, query),
+				 errhint("COMMIT PREPARED or ROLLBACK PREPARED ends it.")));
+	else
+		ereport(LOG, (errmsg("process %d has held " INT64_FORMAT " rooms since %s: nobody else can send there",
+							 one->pid, rooms, since),
+					  errdetail("Rooms: %s. Last statement: %s", ids, query),
+					  errhint("End its transaction, or SELECT pg_terminate_backend(%d).", one->pid)));
 }
 
 static void

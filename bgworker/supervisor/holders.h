@@ -1,4 +1,4 @@
-/* holders.h: tells the log of sessions that keep others from sending to rooms, or from tables of rt. */
+/* holders.h: tells the log of transactions that keep others from sending to rooms, or from tables of rt. */
 #ifndef RT_HOLDERS_H
 #define RT_HOLDERS_H
 

@@ -1,5 +1,5 @@
-/* room_holder.c: which session holds a room, which is to say that it has written a message to it, or locked its row,
- * in a transaction that has not ended.  Others who send there wait for it.
+/* room_holder.c: which transaction holds a room, which is to say that it has written a message to it, or locked its
+ * row, and has not ended.  Others who send there wait for it.
  *
  * Runs in any backend, for rt.stat_rooms and the supervisor.  Reads a row's header under AccessShareLock: who updated
  * or locked the version that the snapshot sees.  A lock for a foreign key does not count, since it keeps nobody from
@@ -75,16 +75,15 @@ find_holder(Relation rooms, ItemPointer place)
 	return TransactionIdIsValid(xid) ? SubTransGetTopmostTransaction(xid) : xid;
 }
 
-/* rt_private.stat_room_holder(place tid): its process id; null: nobody, or a prepared transaction */
+/* rt_private.stat_room_holder(place tid): its number; null: nobody */
 Datum
 rt_room_holder(PG_FUNCTION_ARGS)
 {
 	Relation rooms = table_open(get_relname_relid("rooms", get_namespace_oid("rt", false)), AccessShareLock);
 	TransactionId xid = find_holder(rooms, (ItemPointer) PG_GETARG_POINTER(0));
-	int pid = TransactionIdIsValid(xid) ? BackendXidGetPid(xid) : 0;
 
 	table_close(rooms, AccessShareLock);
-	if (pid == 0)
+	if (!TransactionIdIsValid(xid))
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(pid);
+	PG_RETURN_TRANSACTIONID(xid);
 }

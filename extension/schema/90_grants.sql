@@ -223,43 +223,53 @@ COMMENT ON COLUMN rt.stat_connections.queued_bytes IS 'bytes queued for it in th
 COMMENT ON COLUMN rt.stat_connections.latency IS
 	'round trip of the last heartbeat, within 50 ms or half of it, see rt.ping_interval; null before the first one';
 
-CREATE FUNCTION rt_private.stat_room_holder(place tid) RETURNS integer
+CREATE FUNCTION rt_private.stat_room_holder(place tid) RETURNS xid
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'rt_room_holder';
 COMMENT ON FUNCTION rt_private.stat_room_holder(tid) IS
-	'process id of the session whose open transaction keeps others from sending to a room, given the place of its row in rt.rooms';
+	'number of the open or prepared transaction that keeps others from sending to a room, given the place of its row in rt.rooms';
+
+CREATE FUNCTION rt_private.stat_writers()
+RETURNS TABLE (xid xid, pid integer, since timestamptz, query text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT a.backend_xid, a.pid, a.xact_start, a.query FROM pg_stat_get_activity(NULL) AS a WHERE a.backend_xid IS NOT NULL
+	UNION ALL
+	SELECT p.transaction, NULL, p.prepared, 'PREPARE TRANSACTION ' || quote_literal(p.gid) FROM pg_prepared_xacts AS p
+	WHERE p.database = current_database()
+$$;
+COMMENT ON FUNCTION rt_private.stat_writers() IS 'transactions that have written or locked rows: of sessions, and prepared ones';
 
 -- Whoever holds a room has a lock on the table: without one of that age the rooms are not looked at.
 CREATE FUNCTION rt_private.room_holders(older interval)
 RETURNS TABLE (pid integer, since timestamptz, rooms bigint, ids text, query text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH sessions AS MATERIALIZED (
-		SELECT a.pid, a.xact_start, a.query
-		FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE l.relation = 'rt.rooms'::regclass
+	WITH locks AS MATERIALIZED (
+		SELECT DISTINCT coalesce(l.pid, 0) AS pid FROM pg_locks AS l WHERE l.relation = 'rt.rooms'::regclass
 			AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-			AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted) AS l,
-			LATERAL pg_stat_get_activity(l.pid) AS a
-		WHERE a.xact_start < clock_timestamp() - older
+			AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
+	), holders AS MATERIALIZED (
+		SELECT w.* FROM rt_private.stat_writers() AS w
+		WHERE w.since < clock_timestamp() - older AND EXISTS (SELECT FROM locks AS l WHERE l.pid = coalesce(w.pid, 0))
 	), held AS MATERIALIZED (
-		SELECT r.id, rt_private.stat_room_holder(r.ctid) AS pid FROM rt.rooms AS r
-		WHERE r.xmax <> '0'::xid AND EXISTS (SELECT FROM sessions)
+		SELECT r.id, rt_private.stat_room_holder(r.ctid) AS xid FROM rt.rooms AS r
+		WHERE r.xmax <> '0'::xid AND EXISTS (SELECT FROM holders)
 	)
-	SELECT s.pid, s.xact_start, count(*),
+	SELECT w.pid, w.since, count(*),
 		array_to_string((array_agg(h.id ORDER BY h.id))[1:10], ', ') || CASE WHEN count(*) > 10 THEN ', …' ELSE '' END,
-		left(regexp_replace(s.query, E'\\s+', ' ', 'g'), 200)
-	FROM sessions AS s JOIN held AS h ON h.pid = s.pid
-	GROUP BY s.pid, s.xact_start, s.query
+		left(regexp_replace(w.query, E'\\s+', ' ', 'g'), 200)
+	FROM holders AS w JOIN held AS h ON h.xid = w.xid
+	GROUP BY w.pid, w.since, w.query
 $$;
-COMMENT ON FUNCTION rt_private.room_holders(interval) IS 'sessions that have held rooms for so long, with what they did last';
+COMMENT ON FUNCTION rt_private.room_holders(interval) IS
+	'transactions that have held rooms for so long, with what they did last; pid is null for a prepared one';
 
 CREATE VIEW rt.stat_rooms AS
 	SELECT r.id AS room_id, r.name, r.kind, r.last_seq,
 		(SELECT count(*) FROM rt.room_members AS m WHERE m.room_id = r.id) AS members,
-		coalesce(j.joined, 0) AS joined, a.pid AS holder_pid, a.query AS holder_query, a.xact_start AS holder_since
+		coalesce(j.joined, 0) AS joined, w.pid AS holder_pid, w.query AS holder_query, w.since AS holder_since
 	FROM rt.rooms AS r
 	LEFT JOIN (SELECT (t ->> 'roomId')::bigint AS room_id, sum((t ->> 'joined')::bigint) AS joined
 		FROM rt_private.gateways AS g, jsonb_array_elements(g.rooms) AS t GROUP BY 1) AS j ON j.room_id = r.id
-	LEFT JOIN LATERAL (SELECT rt_private.stat_room_holder(r.ctid) AS pid WHERE r.xmax <> '0'::xid) AS h ON true
-	LEFT JOIN LATERAL (SELECT * FROM pg_stat_get_activity(h.pid) WHERE h.pid IS NOT NULL) AS a ON true;
+	LEFT JOIN rt_private.stat_writers() AS w ON w.xid = CASE WHEN r.xmax <> '0'::xid THEN rt_private.stat_room_holder(r.ctid) END;
 COMMENT ON VIEW rt.stat_rooms IS 'rooms, with the number of sockets that have joined';
 COMMENT ON COLUMN rt.stat_rooms.room_id IS 'the room';
 COMMENT ON COLUMN rt.stat_rooms.name IS 'name; null for a direct room';
@@ -267,10 +277,10 @@ COMMENT ON COLUMN rt.stat_rooms.kind IS 'direct or group';
 COMMENT ON COLUMN rt.stat_rooms.last_seq IS 'number of the last message';
 COMMENT ON COLUMN rt.stat_rooms.members IS 'number of members';
 COMMENT ON COLUMN rt.stat_rooms.joined IS 'number of sockets that have joined; each gateway reports at most 1,000 rooms';
-COMMENT ON COLUMN rt.stat_rooms.holder_pid IS 'process id of the session whose open transaction keeps others from sending to the room; null: none';
-COMMENT ON COLUMN rt.stat_rooms.holder_query IS 'last statement of that session';
-COMMENT ON COLUMN rt.stat_rooms.holder_since IS 'when its transaction began';
+COMMENT ON COLUMN rt.stat_rooms.holder_pid IS 'process id of the session whose open transaction keeps others from sending to the room; null: none, or a prepared transaction';
+COMMENT ON COLUMN rt.stat_rooms.holder_query IS 'last statement of that session; PREPARE TRANSACTION with its identifier for a prepared transaction';
+COMMENT ON COLUMN rt.stat_rooms.holder_since IS 'when its transaction began, or was prepared';
 
-REVOKE ALL ON FUNCTION rt_private.stat_room_holder(tid), rt_private.room_holders(interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text), rt_private.stat_room_holder(tid) TO pg_monitor;
+REVOKE ALL ON FUNCTION rt_private.stat_room_holder(tid), rt_private.stat_writers(), rt_private.room_holders(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rt_private.since_reset(rt_private.gateways, text), rt_private.stat_room_holder(tid), rt_private.stat_writers() TO pg_monitor;
 GRANT SELECT ON rt.stat_gateway, rt.stat_connections, rt.stat_rooms TO pg_monitor;

@@ -112,6 +112,24 @@ print { $holder->{in} } "COMMIT;\n";
 is(refused(@senders), 0, 'these go through as well');
 $holder->{finish}->();
 
+# Held by a prepared transaction: it has no session, and is named by its identifier.  A subtransaction has written.
+$cluster->sql("SET rt.suppress_events = on; BEGIN; SAVEPOINT a; INSERT INTO rt.messages (room_id, sender_id, content) SELECT id, 'ann', 'x' FROM rt.rooms WHERE id <= 2; RELEASE a;"
+	. " PREPARE TRANSACTION 'o''clock'");
+is($cluster->sql('SELECT room_id, holder_pid IS NULL, holder_query, holder_since < now() FROM rt.stat_rooms WHERE holder_query IS NOT NULL ORDER BY 1'),
+	"1|t|PREPARE TRANSACTION 'o''clock'|t\n2|t|PREPARE TRANSACTION 'o''clock'|t", 'rt.stat_rooms names a prepared transaction');
+ok(wait_for(sub { $cluster->log =~ /LOG:  a prepared transaction has held 2 rooms since .*: nobody else can send there\n.*Rooms: 1, 2. It is PREPARE TRANSACTION 'o''clock'\./ }),
+	'so does the log');
+my $vain = $cluster->http('POST', '/api/chat/rooms/1/msgs', headers => { authorization => "Bearer $token{bob}", 'content-type' => 'application/json' },
+	content => '{"content":"in vain"}');
+is($vain->{status}, 503, 'a send there is refused');
+like($vain->{content}, qr/Another transaction has locked it/, 'which says why');
+$cluster->server_command('pg_ctl', '-D', $cluster->data_dir, '-l', $cluster->dir . '/server.log', '-m', 'fast', '-w', 'restart');
+is($cluster->sql('SELECT count(*), min(holder_query) FROM rt.stat_rooms WHERE holder_query IS NOT NULL'), "2|PREPARE TRANSACTION 'o''clock'",
+	'it is named after a restart, too');
+$cluster->sql("ROLLBACK PREPARED 'o''clock'");
+is($cluster->sql('SELECT count(*) FROM rt.stat_rooms WHERE holder_query IS NOT NULL'), 0, 'until it ends');
+wait_until(sub { (rest('bob', 'POST', '/api/chat/rooms/1/msgs', '{"content":"free"}'))[0] == 201 }, 'a send goes through again');
+
 # ---- tables -------------------------------------------------------------------------------
 
 # One has a table, another waits behind a reader and so keeps later ones waiting.

@@ -25,7 +25,7 @@ void
 rt_dbcall_refuse(struct rt_dbcall *call)
 {
 	struct rt_db_reply reply = {
-		.code = "unavailable", .message = rt_dberror_message("unavailable"), .sqlstate = "08006"};
+		.code = "unavailable", .message = rt_dberror_message("unavailable", "08006"), .sqlstate = "08006"};
 
 	rt_dbcall_answer(call, &reply);
 }

@@ -98,8 +98,10 @@ rt_dberror_show(char *out, size_t size, const char *message)
 }
 
 const char *
-rt_dberror_message(const char *code)
+rt_dberror_message(const char *code, const char *sqlstate)
 {
+	if (rt_dberror_is_lock_timeout(sqlstate))
+		return "Another transaction has locked it. Try again later.";
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 	{
 		if (strcmp(code, texts[i].code) == 0)

@@ -13,6 +13,6 @@ bool rt_dberror_is_ours(const char *sqlstate);         /* raised for the client:
 
 /* What SQL raised as clients read it: "meeting not found" becomes "Meeting not found"; cut at size. */
 void rt_dberror_show(char *out, size_t size, const char *message);
-const char *rt_dberror_message(const char *code); /* static; for errors whose own message stays here */
+const char *rt_dberror_message(const char *code, const char *sqlstate); /* static; where the error's own stays here */
 
 #endif

@@ -79,7 +79,7 @@ answer_failure(struct rt_dbcall *call, PGresult *result)
 	reply.code = rt_dberror_code(reply.sqlstate);
 	if (rt_dberror_is_ours(reply.sqlstate) && primary != NULL)
 		rt_dberror_show(shown, sizeof(shown), primary);
-	reply.message = shown[0] != '\0' ? shown : rt_dberror_message(reply.code);
+	reply.message = shown[0] != '\0' ? shown : rt_dberror_message(reply.code, reply.sqlstate);
 	if (strcmp(reply.code, "internal") == 0)
 		rt_log(RT_LOG_ERROR, "db", "rt_api.%s: %s: %s", call->fn, reply.sqlstate, primary != NULL ? primary : "");
 	else
