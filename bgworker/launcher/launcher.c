@@ -437,6 +437,7 @@ on_exit_launcher(int code, Datum arg)
 	LWLockAcquire(&rt_shared_state->lock, LW_EXCLUSIVE);
 	rt_shared_state->launcher_pid = 0;
 	rt_shared_state->launcher_latch = NULL;
+	pg_atomic_write_u64(&rt_shared_state->launcher_turned, 0);
 	LWLockRelease(&rt_shared_state->lock);
 }
 
@@ -455,6 +456,7 @@ announce(void)
 static void
 turn(struct launcher *l)
 {
+	pg_atomic_write_u64(&rt_shared_state->launcher_turned, rt_clock_us());
 	l->next_turn = rt_candidates_turn(&l->candidates);
 	assign_slots(l);
 	for (int i = 0; i < rt_shared_state->ndatabases; i++)
@@ -495,8 +497,8 @@ rt_launcher_main(Datum main_arg)
 		}
 		turn(&l);
 		timeout_ms = TimestampDifferenceMilliseconds(rt_clock_now(), l.next_turn);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Max(timeout_ms, 1),
-						 rt_wait_event(RT_WAIT_LAUNCHER));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(Max(timeout_ms, 1), RT_TURN_MS), rt_wait_event(RT_WAIT_LAUNCHER));
 		ResetLatch(MyLatch);
 	}
 	/* After an exit code of 0 the postmaster would not start us again, should somebody have terminated us. */

@@ -5,7 +5,7 @@
  * logs.  It holds no transaction open.  In its database it sets the roles' passwords, reads the extension's version,
  * looks at who holds rooms, and empties the search index's pending list.
  *
- * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock.  Invariant: a slot has one
+ * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock, and when it last turned.  Invariant: a slot has one
  * supervisor at most; a second one sees the pid, and ends.
  *
  * Runs in worker "rt supervisor".  What it keeps is in TopMemoryContext.  An error ends it, and its exit hook kills
@@ -292,6 +292,7 @@ on_exit_supervisor(int code, Datum arg)
 	}
 	LWLockAcquire(&s->db->lock, LW_EXCLUSIVE);
 	memset(s->db->programs, 0, sizeof(s->db->programs));
+	pg_atomic_write_u64(&s->db->supervisor_turned, 0);
 	s->db->supervisor_pid = 0;
 	LWLockRelease(&s->db->lock);
 }
@@ -446,6 +447,7 @@ run(struct supervisor *s)
 	for (;;)
 	{
 		RT_SESSION_CHECK_INTERRUPTS();
+		pg_atomic_write_u64(&s->db->supervisor_turned, rt_clock_us());
 		notice_changes(s);
 		if (child_ended)
 			reap(s);

@@ -396,7 +396,7 @@ BEGIN
 		PERFORM rt_private.sweep_guests();
 		PERFORM rt_private.tell_large_rooms();
 	END IF;
-	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'media', rt_private.media_totals(),
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'workers', rt_private.worker_figures(), 'media', rt_private.media_totals(),
 		'stamp', rt_private.settings_stamp(), 'now', extract(epoch FROM clock_timestamp()),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));

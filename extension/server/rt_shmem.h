@@ -17,6 +17,8 @@
 #define RT_MAX_PROGRAMS 96 /* children of one supervisor: gateways, media workers, and gateways that drain */
 #define RT_SECRET_LEN 43   /* base64url of 32 random bytes */
 #define RT_LAG_BUCKETS 12  /* of the relay's lag; the last one has no upper bound */
+#define RT_TURN_MS 2000    /* the launcher and the supervisors turn as often, at the least */
+#define RT_SILENT_MS 10000 /* one that has not turned for so long hangs, or was stopped */
 #define RT_MAX_RECHECK 32  /* databases that wait for the launcher's look; more of them: it looks at all */
 
 /* States of a ring record.  RESERVED -> COMMITTED or ABORTED by the backend that reserved it. */
@@ -73,6 +75,7 @@ typedef struct rt_database
 	int media_port;                /* launcher: the first media worker's; likewise.  rt_shared.lock */
 	int relay_pid;                 /* 0: not running.  lock */
 	int supervisor_pid;            /* lock */
+	pg_atomic_uint64 supervisor_turned; /* when, by clock.h; 0: it does not run.  supervisor writes */
 	Latch *relay_latch;            /* NULL: not running.  lock; set by backends without it through relay_procno */
 	pg_atomic_uint32 relay_procno; /* the relay's pgprocno + 1, 0: none.  relay writes */
 	pg_atomic_uint32 relay_wakeup; /* 1: a backend has set the latch and the relay has not looked yet */
@@ -107,6 +110,7 @@ typedef struct rt_shared
 	int ndatabases;                         /* constant: rt.max_databases */
 	int launcher_pid;                       /* lock */
 	Latch *launcher_latch;                  /* lock */
+	pg_atomic_uint64 launcher_turned;       /* when, by clock.h; 0: it does not run.  launcher writes */
 	ConditionVariable changed;              /* broadcast when workers come or go */
 	Oid recheck[RT_MAX_RECHECK];            /* CREATE or DROP EXTENSION committed there.  lock */
 	int nrecheck;                           /* above RT_MAX_RECHECK: look at every database.  lock */

@@ -136,6 +136,7 @@ static void
 reset_slot(rt_database *db)
 {
 	reset_ring(&db->ring);
+	pg_atomic_write_u64(&db->supervisor_turned, 0);
 	pg_atomic_write_u64(&db->last_pos, 0);
 	pg_atomic_write_u64(&db->rooms_held, 0);
 	pg_atomic_write_u64(&db->lag_us, 0);
@@ -162,6 +163,7 @@ init_shared(void)
 	LWLockInitialize(&rt_shared_state->lock, shared_tranche);
 	ConditionVariableInit(&rt_shared_state->changed);
 	rt_shared_state->ndatabases = rt_max_databases;
+	pg_atomic_init_u64(&rt_shared_state->launcher_turned, 0);
 	make_secret(rt_shared_state->gateway_secret);
 	make_secret(rt_shared_state->media_secret);
 	for (int i = 0; i < rt_max_databases; i++)

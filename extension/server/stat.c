@@ -1,8 +1,9 @@
-/* stat.c: what shared memory tells of rt's workers and programs.  The supervisor writes it; here is only the SQL
- * function rt.stat_programs().  It runs in any backend, and copies the slot's programs under rt_database.lock, so
- * that rows are made, and may raise, without it. */
+/* stat.c: what shared memory tells of rt's workers and programs.  The workers write it; here are the SQL functions
+ * that show it.  They run in any backend.  The slot's programs are copied under rt_database.lock, so that rows are
+ * made, and may raise, without it. */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -11,15 +12,30 @@
 #include "utils/tuplestore.h"
 
 #include "rt_shmem.h"
+#include "bgworker/worker/clock.h"
 
 #define PROGRAM_COLUMNS 6
+#define SILENCE_COLUMNS 2
 #define KIND_MEDIA 1
 
 PG_FUNCTION_INFO_V1(rt_stat_programs);
+PG_FUNCTION_INFO_V1(rt_stat_silence);
 
-static const char *
-state_name(const rt_program *program)
+/* For how long a worker has not turned; -1: it does not run. */
+static int64
+silence_us(pg_atomic_uint64 *turned)
 {
+	uint64 at = pg_atomic_read_u64(turned);
+
+	return at == 0 ? -1 : Max((int64) (rt_clock_us() - at), 0);
+}
+
+/* What a supervisor that hangs has written last may be over. */
+static const char *
+state_name(const rt_program *program, bool watched)
+{
+	if (!watched && program->pid != 0)
+		return "unwatched";
 	switch (program->state)
 	{
 		case 0:
@@ -36,7 +52,7 @@ state_name(const rt_program *program)
 }
 
 static void
-put_program(ReturnSetInfo *rsinfo, const rt_program *program)
+put_program(ReturnSetInfo *rsinfo, const rt_program *program, bool watched)
 {
 	Datum values[PROGRAM_COLUMNS];
 	bool nulls[PROGRAM_COLUMNS] = {false};
@@ -45,7 +61,7 @@ put_program(ReturnSetInfo *rsinfo, const rt_program *program)
 	values[1] = Int32GetDatum(program->worker);
 	values[2] = Int32GetDatum(program->pid);
 	nulls[2] = program->pid == 0;
-	values[3] = CStringGetTextDatum(state_name(program));
+	values[3] = CStringGetTextDatum(state_name(program, watched));
 	values[4] = Int32GetDatum(program->restarts);
 	values[5] = TimestampTzGetDatum(program->since);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -80,6 +96,7 @@ rt_stat_programs(PG_FUNCTION_ARGS)
 {
 	rt_database *db = rt_shared_state == NULL ? NULL : rt_database_find(MyDatabaseId, false);
 	rt_program programs[RT_MAX_PROGRAMS];
+	bool watched;
 
 	start_rows(fcinfo);
 	if (db == NULL)
@@ -87,10 +104,39 @@ rt_stat_programs(PG_FUNCTION_ARGS)
 	LWLockAcquire(&db->lock, LW_SHARED);
 	memcpy(programs, db->programs, sizeof(programs));
 	LWLockRelease(&db->lock);
+	watched = silence_us(&db->supervisor_turned) < RT_SILENT_MS * INT64CONST(1000);
 	for (int i = 0; i < RT_MAX_PROGRAMS; i++)
 	{
 		if (programs[i].used)
-			put_program((ReturnSetInfo *) fcinfo->resultinfo, &programs[i]);
+			put_program((ReturnSetInfo *) fcinfo->resultinfo, &programs[i], watched);
 	}
 	PG_RETURN_NULL();
+}
+
+static void
+put_silence(pg_atomic_uint64 *turned, Datum *value, bool *isnull)
+{
+	int64 us = silence_us(turned);
+
+	*isnull = us < 0;
+	*value = Int64GetDatum(us);
+}
+
+/* rt_private.stat_silence() */
+Datum
+rt_stat_silence(PG_FUNCTION_ARGS)
+{
+	rt_database *db = rt_shared_state == NULL ? NULL : rt_database_find(MyDatabaseId, false);
+	Datum values[SILENCE_COLUMNS];
+	bool nulls[SILENCE_COLUMNS] = {true, true};
+	TupleDesc desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (db != NULL)
+	{
+		put_silence(&rt_shared_state->launcher_turned, &values[0], &nulls[0]);
+		put_silence(&db->supervisor_turned, &values[1], &nulls[1]);
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -8108,7 +8108,7 @@ BEGIN
 		PERFORM rt_private.sweep_guests();
 		PERFORM rt_private.tell_large_rooms();
 	END IF;
-	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'media', rt_private.media_totals(),
+	RETURN json_build_object('relay', rt_private.relay_figures(), 'locks', locks, 'workers', rt_private.worker_figures(), 'media', rt_private.media_totals(),
 		'stamp', rt_private.settings_stamp(), 'now', extract(epoch FROM clock_timestamp()),
 		'delayUs', (SELECT greatest(((req ->> 'seenAtUs')::bigint - extract(epoch FROM e.at) * 1000000)::bigint, 0)
 			FROM rt.events AS e WHERE e.pos = (req ->> 'seenPos')::bigint));
@@ -10441,6 +10441,21 @@ COMMENT ON TRIGGER audit_recordings_started ON rt.meeting_recordings IS 'audits 
 
 COMMENT ON TRIGGER audit_recordings_stopped ON rt.meeting_recordings IS 'audits recordings';
 
+CREATE FUNCTION rt_private.stat_silence(OUT launcher_us bigint, OUT supervisor_us bigint) RETURNS record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'rt_stat_silence';
+
+COMMENT ON FUNCTION rt_private.stat_silence() IS
+	'for how many microseconds the launcher and this database''s supervisor have done nothing; they turn at least every 2 s; null: it does not run';
+
+CREATE FUNCTION rt_private.worker_figures() RETURNS json
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object('launcherUs', s.launcher_us, 'supervisorUs', s.supervisor_us,
+		'silent', CASE WHEN s.supervisor_us > 10000000 THEN 'supervisor' WHEN s.launcher_us > 10000000 THEN 'launcher' END)
+	FROM rt_private.stat_silence() AS s
+$$;
+
+COMMENT ON FUNCTION rt_private.worker_figures() IS 'whether the launcher and the supervisor work, for metrics';
+
 CREATE OR REPLACE VIEW rt.stat_programs AS
 	SELECT s.kind, s.worker, s.pid, s.state, s.restarts, s.since, NULL::text AS host, NULL::text AS region
 	FROM rt_private.stat_programs() AS s
@@ -10462,7 +10477,7 @@ COMMENT ON COLUMN rt.stat_programs.worker IS 'number of the worker, from 0; of a
 
 COMMENT ON COLUMN rt.stat_programs.pid IS 'process id; null while it is not running';
 
-COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (see rt.drain and rt.drain_media), silent (it does not answer, see rt.watchdog_timeout), or stopping; on another host: ready, draining, or lost (it does not report)';
+COMMENT ON COLUMN rt.stat_programs.state IS 'waiting (for its next start), starting, ready, draining (see rt.drain and rt.drain_media), silent (it does not answer, see rt.watchdog_timeout), stopping, or unwatched (the supervisor hangs, and does not know); on another host: ready, draining, or lost (it does not report)';
 
 COMMENT ON COLUMN rt.stat_programs.restarts IS 'number of restarts since the supervisor started; null on another host';
 
@@ -10471,6 +10486,8 @@ COMMENT ON COLUMN rt.stat_programs.since IS 'when it started; while it is not ru
 COMMENT ON COLUMN rt.stat_programs.host IS 'name of its host; null: it runs beside the server';
 
 COMMENT ON COLUMN rt.stat_programs.region IS 'region of that host, from its configuration file';
+
+REVOKE ALL ON FUNCTION rt_private.stat_programs(), rt_private.stat_silence(), rt_private.worker_figures() FROM PUBLIC;
 
 COMMENT ON VIEW rt.stat_meetings IS 'live meetings, with numbers of participants and media streams';
 

@@ -91,6 +91,24 @@ my $turns = time;
 wait_until(sub { time - $turns > $TIMEOUT }, 'and for as long as the watchdog waits');
 is_deeply({ map { $_ => $cluster->sql(program($_)) } qw(gateway media) }, \%before, 'nobody was restarted for having stood still');
 
+# ---- a worker of the server hangs -----------------------------------------------
+
+# It cannot tell of itself: the gateway does, which serves on.
+for my $worker (qw(supervisor launcher))
+{
+	my $silence = sub { $cluster->http('GET', '/metrics')->{content} =~ /^rt_${worker}_silence_seconds\S* ([\d.]+)/m ? $1 : -1 };
+	my $pid = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rt $worker'");
+	wait_until(sub { my $s = $silence->(); $s >= 0 && $s < 5 && $cluster->http('GET', '/readyz')->{content} eq '{"status":"ok"}' }, "the $worker works");
+	kill 'STOP', $pid;
+	wait_until(sub { $cluster->http('GET', '/readyz')->{content} =~ /"status":"ok","warning":"the $worker hangs/ }, '/readyz tells that it hangs, and is ready');
+	wait_until(sub { $silence->() > 10 }, '/metrics has since when');
+	is($cluster->sql("SELECT string_agg(DISTINCT state, ', ') FROM rt.stat_programs"), $worker eq 'supervisor' ? 'unwatched' : 'ready',
+		'rt.stat_programs says whether the programs are watched');
+	kill 'CONT', $pid;
+	wait_until(sub { $silence->() < 5 && $cluster->http('GET', '/readyz')->{content} eq '{"status":"ok"}' }, 'it goes on');
+	$cluster->poll_sql("SELECT string_agg(DISTINCT state, ', ') FROM rt.stat_programs", 'ready', 'and the programs have been left alone');
+}
+
 # ---- off, and with core files --------------------------------------------------
 
 set('rt.watchdog_timeout', 0);

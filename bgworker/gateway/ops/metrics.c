@@ -226,6 +226,25 @@ write_locks(const json_t *locks, struct rt_text *out, const char *labels)
 	rt_metric_write_double(out, "rt_table_lock_seconds", labels, (double) rt_json_int(locks, "oldestUs", 0) / 1e6);
 }
 
+/* Nothing is written of one that does not run. */
+static void
+write_silence(struct rt_text *out, const char *labels, const char *name, const char *help, int64_t us)
+{
+	if (us < 0)
+		return;
+	rt_metric_write_head(out, name, help, "gauge");
+	rt_metric_write_double(out, name, labels, (double) us / 1e6);
+}
+
+static void
+write_workers(const json_t *workers, struct rt_text *out, const char *labels)
+{
+	write_silence(out, labels, "rt_launcher_silence_seconds", "Time since the launcher did anything.",
+				  rt_json_int(workers, "launcherUs", -1));
+	write_silence(out, labels, "rt_supervisor_silence_seconds", "Time since the supervisor did anything.",
+				  rt_json_int(workers, "supervisorUs", -1));
+}
+
 static void
 write_all(const struct rt_metrics *m, struct rt_text *out)
 {
@@ -243,6 +262,7 @@ write_all(const struct rt_metrics *m, struct rt_text *out)
 	rt_process_write(m->process, out, labels);
 	rt_relaystat_write(rt_report_relay(u->report), out, m->database.data);
 	write_locks(rt_report_locks(u->report), out, m->database.data);
+	write_workers(rt_report_workers(u->report), out, m->database.data);
 	rt_media_metrics_write(rt_report_media(u->report), out, m->database.data);
 }
 

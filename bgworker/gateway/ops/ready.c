@@ -2,6 +2,7 @@
 #include "ready.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bgworker/common/alloc.h"
 #include "bgworker/common/db/db.h"
@@ -19,6 +20,7 @@ struct rt_ready
 	bool stalled;
 	bool locked;
 	bool standby; /* the database writes nothing */
+	const char *warning;
 };
 
 struct rt_ready *
@@ -70,6 +72,20 @@ void
 rt_ready_set_standby(struct rt_ready *r, bool standby)
 {
 	r->standby = standby;
+}
+
+void
+rt_ready_set_silent(struct rt_ready *r, const char *worker)
+{
+	r->warning = worker == NULL                        ? NULL
+				 : strcmp(worker, "supervisor") == 0 ? "the supervisor hangs: no program is restarted or reloaded"
+													 : "the launcher hangs: no worker of rt is restarted";
+}
+
+const char *
+rt_ready_warning(const struct rt_ready *r)
+{
+	return r->warning;
 }
 
 /* In this order: the first one is what has to be mended. */

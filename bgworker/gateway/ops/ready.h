@@ -42,6 +42,11 @@ void rt_ready_set_stalled(struct rt_ready *r, bool stalled);
 /* Somebody has locked a table that all need for longer than rt.max_relay_wait. */
 void rt_ready_set_locked(struct rt_ready *r, bool locked);
 
+/* A worker of the server hangs: "supervisor", "launcher"; NULL: none. */
+void rt_ready_set_silent(struct rt_ready *r, const char *worker);
+/* What does not keep this gateway from serving, and is wrong: a static text as below.  NULL: nothing. */
+const char *rt_ready_warning(const struct rt_ready *r);
+
 /* New clients are let in: the database, the bus and the relay work, and it is not about to end. */
 bool rt_ready_is(const struct rt_ready *r);
 /* What is missing, for people: a static text without anything that JSON quotes.  NULL if nothing is. */

@@ -209,6 +209,12 @@ rt_report_locks(const struct rt_report *rp)
 }
 
 json_t *
+rt_report_workers(const struct rt_report *rp)
+{
+	return rt_json_object(rp->answer, "workers");
+}
+
+json_t *
 rt_report_relay(const struct rt_report *rp)
 {
 	return rt_json_object(rp->answer, "relay");
@@ -263,6 +269,7 @@ on_told(void *arg, const struct rt_db_reply *reply)
 		rt_host_note_stamp(rp->uses.host, rt_json_str(rp->answer, "stamp"));
 		rt_ready_set_stalled(rp->uses.ready, json_is_true(json_object_get(rt_report_relay(rp), "stalled")));
 		rt_ready_set_locked(rp->uses.ready, json_is_true(json_object_get(rt_report_locks(rp), "locked")));
+		rt_ready_set_silent(rp->uses.ready, rt_json_str(rt_report_workers(rp), "silent"));
 	}
 	else if (strcmp(reply->code, "not_found") == 0)
 	{

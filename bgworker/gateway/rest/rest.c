@@ -250,21 +250,18 @@ on_sent(void *arg, const char *item, size_t len, const char *code, const char *m
 /* ---- what needs no database --------------------------------------------------------------- */
 
 static void
-reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, const char *why_not)
+reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, const char *why_not, const char *warning)
 {
-	static const char ok[] = "{\"status\":\"ok\"}";
-	char not_ready[200];
-	int len;
+	bool ready = why_not == NULL;
+	char body[200] = "{\"status\":\"ok\"}";
 
-	if (why_not == NULL)
-	{
-		rt_http_router_reply(rest->uses.http, r->id, 200, JSON_TYPE, "Cache-Control: no-store\r\n", ok,
-							 sizeof(ok) - 1);
-		return;
-	}
-	len = snprintf(not_ready, sizeof(not_ready), "{\"status\":\"not ready\",\"reason\":\"%s\"}", why_not);
-	rt_http_router_reply(rest->uses.http, r->id, 503, JSON_TYPE, "Cache-Control: no-store\r\nRetry-After: 1\r\n",
-						 not_ready, (size_t) len);
+	if (!ready)
+		snprintf(body, sizeof(body), "{\"status\":\"not ready\",\"reason\":\"%s\"}", why_not);
+	else if (warning != NULL)
+		snprintf(body, sizeof(body), "{\"status\":\"ok\",\"warning\":\"%s\"}", warning);
+	rt_http_router_reply(rest->uses.http, r->id, ready ? 200 : 503, JSON_TYPE,
+						 ready ? "Cache-Control: no-store\r\n" : "Cache-Control: no-store\r\nRetry-After: 1\r\n", body,
+						 strlen(body));
 }
 
 static bool
@@ -277,8 +274,10 @@ reply_health(struct rt_rest *rest, const struct rt_http_router_request *r)
 		return false;
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
 		reply_error(rest, r->id, 405, "bad_request", "Method not allowed", "Allow: GET, HEAD\r\n");
-	else if (live || ready)
-		reply_ready(rest, r, live ? NULL : rt_ready_why_not(rest->uses.ready));
+	else if (live)
+		reply_ready(rest, r, NULL, NULL);
+	else if (ready)
+		reply_ready(rest, r, rt_ready_why_not(rest->uses.ready), rt_ready_warning(rest->uses.ready));
 	else
 		rt_metrics_reply(rest->uses.metrics, rest->uses.http, r->id);
 	return true;
