@@ -202,6 +202,25 @@ test('refusals are kept by nobody, and are nothing but what they say', async () 
   assert.match(socket.text, /^HTTP\/1\.1 400[^]*Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n/);
 });
 
+test('no browser takes any answer for anything but what it says it is', async () => {
+  const authorization = `Bearer ${alice}`;
+  const answers = [
+    ['GET', '/healthz', 200], ['GET', '/readyz', 200], ['GET', '/metrics', 200], ['HEAD', '/metrics', 200], ['GET', '/', 200], ['GET', '/openapi.yaml', 200],
+    ['GET', '/reference', 200], ['GET', '/assets/settings.json', 200], ['GET', '/api/chat/rooms', 200, { authorization }],
+    ['OPTIONS', '/api/chat/rooms', 204, { origin: cluster.url, 'access-control-request-method': 'GET' }], ['GET', '/socket.io/?EIO=4&transport=polling', 200],
+    ['POST', '/auth/login', 400], ['POST', '/metrics', 405],
+  ];
+  for (const [method, path, status, headers = {}] of answers) {
+    const reply = await fetch(cluster.url + path, { method, headers });
+    assert.equal(reply.status, status, `${method} ${path}`);
+    assert.equal(reply.headers.get('x-content-type-options'), 'nosniff', `${method} ${path}`);
+    await reply.arrayBuffer();
+  }
+  const etag = (await fetch(`${cluster.url}/openapi.yaml`)).headers.get('etag');
+  const same = await fetch(`${cluster.url}/openapi.yaml`, { headers: { 'if-none-match': etag } });
+  assert.deepEqual([same.status, same.headers.get('x-content-type-options')], [304, 'nosniff']);
+});
+
 test('the application page talks to its own server, and to what is configured', async () => {
   const policy = async () => (await fetch(cluster.url)).headers.get('content-security-policy');
   assert.match(await policy(), /; connect-src 'self'; /);

@@ -136,6 +136,11 @@ describe('TLS', () => {
     await useAll(cluster, url, alice, roomId);
     assert.deepEqual(await subject(url), { name: 'first', alpn: 'http/1.1' });
     for (const path of ['/healthz', '/nothing']) assert.equal((await headersOf(url + path))['strict-transport-security'], 'max-age=31536000');
+    const handshake = https.get(`${url}/socket.io/?EIO=4&transport=websocket`, { rejectUnauthorized: false, agent: false,
+      headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'sec-websocket-protocol': 'mine' } });
+    const [opened, websocket] = await once(handshake, 'upgrade');
+    assert.deepEqual([opened.headers['strict-transport-security'], opened.headers['sec-websocket-protocol']], ['max-age=31536000', 'mine']);
+    websocket.destroy();
     const before = io(url, { auth: { token: alice }, forceNew: true, reconnection: false, transports: ['websocket'], rejectUnauthorized: false });
     await connected(before);
     let seen = 0;

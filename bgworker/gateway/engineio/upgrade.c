@@ -133,6 +133,7 @@ rt_upgrade_begin(struct rt_eio_sessions *set, struct rt_websocket_server *server
 		return RT_HTTP_ANSWERED;
 	}
 	choose_subprotocol(h, &r);
+	r.headers = rt_httpconn_always(c);
 	if (!probing)
 		s = rt_eio_session_new(set, h, query, c);
 	fd = rt_httpconn_take(c, false, &r.rest, &r.rest_len);

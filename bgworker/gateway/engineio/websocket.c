@@ -73,6 +73,7 @@ struct rt_websocket_server
 	struct rt_websocket *adopting; /* while the library does its handshake */
 	const char *protocol;          /* that it confirms then */
 	size_t protocol_len;
+	const char *headers;
 	char joined[JOIN_BYTES];
 };
 
@@ -262,14 +263,13 @@ on_closed(struct rt_websocket *ws)
 
 /* The library would confirm only subprotocols that it knows by name. */
 static int
-add_subprotocol(struct rt_websocket_server *s, struct lws_process_html_args *args)
+add_headers(struct rt_websocket_server *s, struct lws_process_html_args *args)
 {
-	int n;
+	bool confirms = s->protocol != NULL;
+	int n = snprintf(args->p, (size_t) args->max_len, "%s%s%.*s%s", s->headers == NULL ? "" : s->headers,
+					 confirms ? "Sec-WebSocket-Protocol: " : "", confirms ? (int) s->protocol_len : 0,
+					 confirms ? s->protocol : "", confirms ? "\r\n" : "");
 
-	if (s->protocol == NULL)
-		return 0;
-	n = snprintf(args->p, (size_t) args->max_len, "Sec-WebSocket-Protocol: %.*s\r\n", (int) s->protocol_len,
-				 s->protocol);
 	if (n < 0 || n >= args->max_len)
 		return -1;
 	args->p += n;
@@ -300,7 +300,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 	switch (reason)
 	{
 		case LWS_CALLBACK_ADD_HEADERS:
-			return add_subprotocol(server_of(wsi), in);
+			return add_headers(server_of(wsi), in);
 		case LWS_CALLBACK_ESTABLISHED:
 			return on_established(wsi);
 		case LWS_CALLBACK_HTTP:
@@ -442,6 +442,7 @@ rt_websocket_adopt(struct rt_websocket_server *s, int fd, const struct rt_websoc
 	s->adopting = ws;
 	s->protocol = r->protocol;
 	s->protocol_len = r->protocol_len;
+	s->headers = r->headers;
 	/* The whole handshake happens in this call, or fails in it. */
 	lws_adopt_socket_vhost_readbuf(s->vhost, fd, bytes, len + r->rest_len);
 	s->adopting = NULL;

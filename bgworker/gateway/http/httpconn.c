@@ -1084,6 +1084,12 @@ rt_httpconn_set_headers(struct rt_httpconn *c, char *headers)
 	c->headers = headers;
 }
 
+const char *
+rt_httpconn_always(const struct rt_httpconn *c)
+{
+	return c->server->headers;
+}
+
 uint64_t
 rt_httpconn_id(const struct rt_httpconn *c)
 {

@@ -51,6 +51,8 @@ struct rt_httpconn_server *rt_httpconn_server_new(struct rt_loop *l, struct rt_w
 												  const struct rt_httpconn_handler *handler);
 /* Headers of every reply; lent until they are set anew. */
 void rt_httpconn_server_set_headers(struct rt_httpconn_server *s, const char *headers);
+/* What was set; for a reply that somebody else writes. */
+const char *rt_httpconn_always(const struct rt_httpconn *c);
 /* Closes idle connections, the others after their reply. */
 void rt_httpconn_server_drain(struct rt_httpconn_server *s);
 void rt_httpconn_server_free(struct rt_httpconn_server *s); /* closes all; NULL is fine */

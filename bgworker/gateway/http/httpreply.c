@@ -116,12 +116,11 @@ put_head(struct rt_httpreply *r, const struct rt_http_answer *a, const struct rt
 		put_headers(r, "Vary: Accept-Encoding\r\n");
 	if (x->gzip)
 		put_headers(r, "Content-Encoding: gzip\r\n");
-	/* No cache may store a refusal, and no browser may take it for a script. */
+	/* No cache may store a refusal. */
 	if (a->status >= 400 && !has_header(a->headers, "Cache-Control:"))
 		put_headers(r, "Cache-Control: no-store\r\n");
-	if (a->status >= 400 && !has_header(a->headers, "X-Content-Type-Options:"))
-		put_headers(r, "X-Content-Type-Options: nosniff\r\n");
-	rt_buf_put_str(&r->out, "\r\n");
+	/* No browser may take an answer for anything but what it says it is. */
+	rt_buf_put_str(&r->out, "X-Content-Type-Options: nosniff\r\n\r\n");
 }
 
 void

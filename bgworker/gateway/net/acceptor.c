@@ -75,6 +75,7 @@ static void
 refuse_full(struct rt_acceptor *a, int fd)
 {
 	static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n"
+								"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 								"Retry-After: 5\r\n\r\n";
 
 	a->traffic->refused_full++;

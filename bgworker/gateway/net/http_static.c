@@ -29,7 +29,7 @@
 	"worker-src 'self'; manifest-src 'self'; connect-src 'self'%s; object-src 'none'; base-uri 'none'; form-action " \
 	"'none'; " \
 	"frame-ancestors 'none'\r\n" \
-	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+	"Referrer-Policy: no-referrer\r\n"
 #define MAX_SOURCES 1024 /* bytes of them in a header */
 #define SETTINGS_PATH "/assets/settings.json"
 

@@ -142,6 +142,7 @@ static void
 refuse(struct passage *p)
 {
 	static const char reply[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+								"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 								"Content-Length: 41\r\n\r\n{\"code\":1,\"message\":\"Session ID unknown\"}";
 
 	if (p->client >= 0)

@@ -40,8 +40,8 @@
 
 #define MAX_ACCOUNT 512 /* bytes of a username, for turns; of a longer one the address alone counts */
 #define JSON_TYPE "application/json; charset=utf-8"
-/* Of one user, tokens among it: nobody keeps it, and no browser takes it for anything but what it says it is. */
-#define PRIVATE "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+/* Of one user, tokens among it: nobody keeps it. */
+#define PRIVATE "Cache-Control: no-store\r\n"
 
 struct rt_rest
 {
