@@ -29,6 +29,7 @@
 #include "utils/varlena.h"
 
 #include "extension/server/rt_shmem.h"
+#include "bgworker/common/db/session_settings.h"
 #include "extension/config/settings.h"
 #include "credential.h"
 #include "role_settings.h"
@@ -142,6 +143,14 @@ rt_credential_store(enum rt_program_kind kind)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
+}
+
+bool
+rt_credential_is_set_right(enum rt_program_kind kind)
+{
+	Oid role = get_role_oid(rt_program_role(kind), true);
+
+	return !OidIsValid(role) || rt_role_settings_are_right(role);
 }
 
 /* ---- the connection string ----------------------------------------------------- */
@@ -265,6 +274,34 @@ socket_directory(void)
 	return linitial(directories);
 }
 
+/* From the session's first moment on, and stronger than what is set for the role meanwhile (ALTER ROLE … SET), such
+ * as idle_session_timeout = '1ms'.  A pooler may refuse options, so a connection string of the DBA's has none. */
+static void
+append_options(StringInfo out)
+{
+	static const char *const OPTIONS[][2] = {
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"role", "none"},
+		RT_SESSION_SETTINGS,
+#if PG_VERSION_NUM >= 170000
+		RT_SESSION_SETTINGS_17,
+#endif
+		RT_PROGRAM_SETTINGS,
+	};
+	StringInfoData options;
+
+	initStringInfo(&options);
+	for (size_t i = 0; i < lengthof(OPTIONS); i++)
+	{
+		appendStringInfo(&options, "%s-c %s=", i > 0 ? " " : "", OPTIONS[i][0]);
+		for (const char *p = OPTIONS[i][1]; *p != '\0'; p++)
+			appendStringInfo(&options, "%s%c", *p == ' ' ? "\\" : "", *p);
+	}
+	append_pair(out, "options", options.data);
+	pfree(options.data);
+}
+
 static void
 local_pairs(StringInfo out, enum rt_program_kind kind, const char *database)
 {
@@ -280,6 +317,8 @@ local_pairs(StringInfo out, enum rt_program_kind kind, const char *database)
 	append_pair(out, "sslmode", "allow");
 	append_pair(out, "gssencmode", "disable");
 	append_pair(out, "connect_timeout", "10");
+	append_pair(out, "client_encoding", "UTF8");
+	append_options(out);
 }
 
 void

@@ -23,6 +23,9 @@ extern const char *rt_program_role(enum rt_program_kind kind); /* "rt_gateway"; 
  * role's settings; an error of the server's is logged. */
 extern void rt_credential_store(enum rt_program_kind kind);
 
+/* False where somebody has changed the settings of the role since.  In the caller's transaction. */
+extern bool rt_credential_is_set_right(enum rt_program_kind kind);
+
 /* The connection string, with the secret in it: not for any log. */
 extern void rt_credential_conninfo(StringInfo out, enum rt_program_kind kind, const char *database);
 

@@ -74,16 +74,25 @@ append_others(StringInfo out, Datum settings)
 	}
 }
 
-/* True where the row is as it should be; others are removed. */
 static bool
-keep_or_remove(Relation rel, HeapTuple tuple, ArrayType *wanted, StringInfo others)
+is_as_wanted(Relation rel, HeapTuple tuple, ArrayType *wanted)
 {
 	bool everywhere = ((Form_pg_db_role_setting) GETSTRUCT(tuple))->setdatabase == InvalidOid;
 	bool isnull;
 	Datum settings = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, RelationGetDescr(rel), &isnull);
 
-	if (everywhere && !isnull &&
-		datumIsEqual(PointerGetDatum(DatumGetArrayTypeP(settings)), PointerGetDatum(wanted), false, -1))
+	return everywhere && !isnull &&
+		   datumIsEqual(PointerGetDatum(DatumGetArrayTypeP(settings)), PointerGetDatum(wanted), false, -1);
+}
+
+/* True where the row is as it should be; others are removed. */
+static bool
+keep_or_remove(Relation rel, HeapTuple tuple, ArrayType *wanted, StringInfo others)
+{
+	bool isnull;
+	Datum settings = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, RelationGetDescr(rel), &isnull);
+
+	if (is_as_wanted(rel, tuple, wanted))
 		return true;
 	if (!isnull)
 		append_others(others, settings);
@@ -103,6 +112,33 @@ insert(Relation rel, Oid role, ArrayType *wanted)
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 }
 
+/* The index begins with the database, so it is no help. */
+static SysScanDesc
+begin_scan(Relation rel, Oid role)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	return systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+}
+
+bool
+rt_role_settings_are_right(Oid role)
+{
+	Relation rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	ArrayType *wanted = make_wanted();
+	SysScanDesc scan = begin_scan(rel, role);
+	bool right = true;
+	int rows = 0;
+	HeapTuple tuple;
+
+	for (; HeapTupleIsValid(tuple = systable_getnext(scan)); rows++)
+		right = right && is_as_wanted(rel, tuple, wanted);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return right && rows == 1;
+}
+
 void
 rt_role_settings_reset(Oid role, const char *name)
 {
@@ -110,14 +146,11 @@ rt_role_settings_reset(Oid role, const char *name)
 	ArrayType *wanted = make_wanted();
 	bool kept = false;
 	StringInfoData others;
-	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
 
 	initStringInfo(&others);
-	/* The index begins with the database. */
-	ScanKeyInit(&key, Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	scan = begin_scan(rel, role);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		kept = keep_or_remove(rel, tuple, wanted, &others) || kept;
 	systable_endscan(scan);

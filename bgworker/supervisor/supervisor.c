@@ -5,8 +5,8 @@
  * logs.  It holds no transaction open.  In its database it sets the roles' passwords, reads the extension's version,
  * looks at who holds rooms, and empties the search index's pending list.
  *
- * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock, and when it last turned.  Invariant: a slot has one
- * supervisor at most; a second one sees the pid, and ends.
+ * Shared memory: its pid and the programs' figures in the slot, under rt_database.lock, and when it last turned.
+ * Invariant: a slot has one supervisor at most; a second one sees the pid, and ends.
  *
  * Runs in worker "rt supervisor".  What it keeps is in TopMemoryContext.  An error ends it, and its exit hook kills
  * the programs; the launcher starts it again after a pause. */
@@ -39,6 +39,7 @@
 #include "runner.h"
 #include "bgworker/worker/session.h"
 #include "supervisor.h"
+#include "bgworker/worker/tx.h"
 #include "bgworker/worker/version.h"
 #include "extension/server/rt_shmem.h"
 #include "extension/server/wait.h"
@@ -48,6 +49,7 @@
 #define IDLE_MS 1000        /* how soon a smart shutdown is noticed */
 #define HINT_FIRST_MS 60000 /* between two hints on failed logins; doubles from one to the next */
 #define HINT_MOST_MS 3600000
+#define SETTINGS_LOOK_MS 2000
 #define EVENTS_PER_WAIT 16
 #define SETS (RT_PROGRAM_KINDS + 1) /* of runners: one a kind, and those that leave */
 #define LEAVING RT_PROGRAM_KINDS
@@ -67,6 +69,8 @@ struct supervisor
 	bool matched;                                 /* the database has the extension in the library's version */
 	bool planned;                                 /* the plans are those of the settings and ports of now */
 	struct rt_runner *runners[SETS][MAX_WORKERS]; /* NULL until first wanted */
+	struct rt_tx settings_tx;
+	TimestampTz settings_due; /* when to look at those of the roles again */
 	TimestampTz hinted[RT_PROGRAM_KINDS];
 	int hint_pause_ms[RT_PROGRAM_KINDS]; /* 0: begins anew, since a program of the kind is ready */
 	WaitEventSet *waits;
@@ -412,6 +416,31 @@ store_credentials(void)
 }
 
 static void
+look_at_settings(void *arg)
+{
+	bool *right = arg;
+
+	for (int kind = 0; kind < RT_PROGRAM_KINDS; kind++)
+		*right = *right && rt_credential_is_set_right(kind);
+}
+
+/* Who has the role's password, or a superuser, may have set something for the role: it is taken away before it is in
+ * many sessions. */
+static void
+watch_settings(struct supervisor *s)
+{
+	bool right = true;
+
+	if (s->settings_due > rt_clock_now())
+		return;
+	s->settings_due = TimestampTzPlusMilliseconds(rt_clock_now(), SETTINGS_LOOK_MS);
+	(void) rt_tx_try(&s->settings_tx, "looks at the settings of the roles", look_at_settings, &right,
+					 ERRCODE_LOCK_NOT_AVAILABLE);
+	if (!right)
+		store_credentials();
+}
+
+static void
 notice_changes(struct supervisor *s)
 {
 	if (ConfigReloadPending)
@@ -456,6 +485,7 @@ run(struct supervisor *s)
 		publish(s);
 		if (s->matched && !s->stopping)
 		{
+			watch_settings(s);
 			rt_holders_turn(s->holders);
 			rt_pending_list_turn(s->pending_list);
 		}
@@ -502,6 +532,8 @@ rt_supervisor_main(Datum main_arg)
 	if (s->db == NULL || !learn_name(s) || !announce(s))
 		proc_exit(0);
 	store_credentials();
+	s->settings_tx.context = TopMemoryContext;
+	s->settings_tx.name = "rt supervisor";
 	s->plans = rt_plans_new(s->db, s->database);
 	s->holders = rt_holders_new();
 	s->pending_list = rt_pending_list_new();

@@ -65,16 +65,16 @@ typedef struct rt_program
 
 typedef struct rt_database
 {
-	LWLock lock;                   /* protects what does not name another writer */
-	Oid oid;                       /* InvalidOid: slot is free.  rt_shared.lock */
-	bool wanted;                   /* launcher: workers should run.  rt_shared.lock */
-	int suspended;                 /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
-	bool quiet;                    /* launcher: suspended, and nothing runs nor starts.  rt_shared.lock */
-	bool absent;                   /* a worker looked: no extension rt here.  rt_shared.lock */
-	int port;                      /* launcher: the gateway's; 0: another database has it.  rt_shared.lock */
-	int media_port;                /* launcher: the first media worker's; likewise.  rt_shared.lock */
-	int relay_pid;                 /* 0: not running.  lock */
-	int supervisor_pid;            /* lock */
+	LWLock lock;                        /* protects what does not name another writer */
+	Oid oid;                            /* InvalidOid: slot is free.  rt_shared.lock */
+	bool wanted;                        /* launcher: workers should run.  rt_shared.lock */
+	int suspended;                      /* sessions that want the workers gone (DROP DATABASE).  rt_shared.lock */
+	bool quiet;                         /* launcher: suspended, and nothing runs nor starts.  rt_shared.lock */
+	bool absent;                        /* a worker looked: no extension rt here.  rt_shared.lock */
+	int port;                           /* launcher: the gateway's; 0: another database has it.  rt_shared.lock */
+	int media_port;                     /* launcher: the first media worker's; likewise.  rt_shared.lock */
+	int relay_pid;                      /* 0: not running.  lock */
+	int supervisor_pid;                 /* lock */
 	pg_atomic_uint64 supervisor_turned; /* when, by clock.h; 0: it does not run.  supervisor writes */
 	Latch *relay_latch;            /* NULL: not running.  lock; set by backends without it through relay_procno */
 	pg_atomic_uint32 relay_procno; /* the relay's pgprocno + 1, 0: none.  relay writes */

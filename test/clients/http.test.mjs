@@ -208,7 +208,7 @@ test('no browser takes any answer for anything but what it says it is', async ()
     ['GET', '/healthz', 200], ['GET', '/readyz', 200], ['GET', '/metrics', 200], ['HEAD', '/metrics', 200], ['GET', '/', 200], ['GET', '/openapi.yaml', 200],
     ['GET', '/reference', 200], ['GET', '/assets/settings.json', 200], ['GET', '/api/chat/rooms', 200, { authorization }],
     ['OPTIONS', '/api/chat/rooms', 204, { origin: cluster.url, 'access-control-request-method': 'GET' }], ['GET', '/socket.io/?EIO=4&transport=polling', 200],
-    ['POST', '/auth/login', 400], ['POST', '/metrics', 405],
+    ['POST', '/auth', 400], ['POST', '/metrics', 405],
   ];
   for (const [method, path, status, headers = {}] of answers) {
     const reply = await fetch(cluster.url + path, { method, headers });

@@ -132,6 +132,9 @@ calm("ALTER ROLE rt_gateway SET statement_timeout = '2ms'");
 calm('SELECT pg_reload_conf()');
 ok(wait_for(sub { calm("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
 	WHERE r.rolname = 'rt_gateway' AND c = 'statement_timeout=2ms'") == 0 }), 'a reload takes such a setting away, too');
+calm("ALTER ROLE rt_gateway SET statement_timeout = '2ms'; ALTER ROLE rt_media IN DATABASE rt SET work_mem = '1MB'");
+ok(wait_for(sub { calm("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+	WHERE r.rolname IN ('rt_gateway', 'rt_media') AND c IN ('statement_timeout=2ms', 'work_mem=1MB')") == 0 }), 'so does the supervisor by itself');
 like($cluster->log, qr/LOG: .*removed settings of role "rt_gateway"\n.*DETAIL:  (?=.*statement_timeout=1ms)/, 'the log tells of it');
 my ($status, $answer) = request('POST', '/auth', { username => 'ann', password => $old });
 is($status, 200, 'a login');
@@ -144,6 +147,35 @@ my $room = $answer->{data}{id} // $answer->{data}{roomId};
 ok($status < 300, 'a message') or diag(explain($answer));
 ok(wait_for(sub { calm('SELECT count(*) FROM rt.events') > $events }), 'which is an event');
 calm("ALTER DATABASE rt RESET ALL");
+
+# New sessions are not stopped by what somebody sets for the role, even before the supervisor sees it: it is stopped here.
+my ($supervisor) = $cluster->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rt supervisor'");
+kill 'STOP', $supervisor;
+my %hostile = (statement_timeout => '1ms', lock_timeout => '1ms', idle_session_timeout => '1ms', idle_in_transaction_session_timeout => '1ms',
+	default_transaction_read_only => 'on', default_transaction_isolation => 'serializable', search_path => 'nowhere', row_security => 'off',
+	exit_on_error => 'on', client_encoding => 'LATIN1', 'plpgsql.extra_errors' => 'all', TimeZone => 'Asia/Kolkata', DateStyle => 'German',
+	IntervalStyle => 'sql_standard', bytea_output => 'escape', extra_float_digits => '-15', array_nulls => 'off', standard_conforming_strings => 'off',
+	transform_null_equals => 'on', role => 'rt_media');
+$hostile{transaction_timeout} = '1ms' if $cluster->sql('SHOW server_version_num') >= 170000;
+$cluster->sql('GRANT rt_media TO rt_gateway');
+for my $place ('', ' IN DATABASE rt')
+{
+	$cluster->sql("ALTER ROLE rt_gateway$place SET $_ = '$hostile{$_}'") for sort keys %hostile;
+	my $old = $cluster->sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'rt_gateway'");
+	cmp_ok($old, '>', 3, 'sessions end');
+	ok(wait_for(sub { !$cluster->is_ready }), 'the gateway sees it');
+	ok(wait_for(sub { $cluster->is_ready }), "new ones are as they should be: ALTER ROLE$place");
+	($status, $answer) = request('POST', "/api/chat/rooms/$room/msgs", { content => "h\xe9llo$place" }, $token);
+	is($status, 201, 'a message') or diag(explain($answer));
+	is($cluster->sql("SELECT content = U&'h\\00e9llo$place' FROM rt.messages WHERE room_id = $room ORDER BY seq DESC LIMIT 1"), 't', 'as it was sent');
+	like($answer->{data}{createdAt} // '', qr/^20\d\d-\d\d-\d\dT[\d:.]+Z$/, 'with its time') or diag(explain($answer));
+}
+is($cluster->sql("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+	WHERE r.rolname = 'rt_gateway' AND c = 'exit_on_error=on'"), 2, 'and nobody has taken it away meanwhile');
+$cluster->sql('REVOKE rt_media FROM rt_gateway');
+kill 'CONT', $supervisor;
+ok(wait_for(sub { $cluster->sql("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+	WHERE r.rolname = 'rt_gateway' AND c = 'exit_on_error=on'") == 0 }), 'the supervisor does when it goes on');
 
 # ---- roles that were there --------------------------------------------------------------
 

@@ -75,6 +75,8 @@ struct rt_dbconn
 	int statement_timeout_ms;
 	int lock_timeout_ms;
 	enum state state;
+	bool lifted; /* while SETTING: statement_timeout is off */
+	bool again;  /* it is to be tried again */
 	struct attempt attempts[RT_DBHOSTS_MOST];
 	int nhosts;
 	int host; /* the one that is connected, or was */
@@ -274,7 +276,7 @@ rt_dbconn_flush(struct rt_dbconn *c)
 		set_watch(c, rc == 0 ? RT_READABLE : RT_READABLE | RT_WRITABLE);
 }
 
-static const char *const SETTINGS[][2] = {RT_SESSION_SETTINGS, RT_SESSION_SETTINGS_17};
+static const char *const SETTINGS[][2] = {RT_SESSION_SETTINGS, RT_SESSION_SETTINGS_17, RT_PROGRAM_SETTINGS};
 
 /* Rows of name and value, each with a comma in front of it. */
 static void
@@ -289,29 +291,43 @@ write_settings(char *out, size_t size)
 	}
 }
 
-/* A server that does not know a setting is spared it. */
 static void
-send_settings(struct rt_dbconn *c)
+send_sql(struct rt_dbconn *c, const char *sql)
 {
-	char sql[1000];
-	char settings[600];
-	char role[100] = "";
-
-	write_settings(settings, sizeof(settings));
-	/* Last, since the others may need rights of the role that has logged in. */
-	if (c->login->role != NULL)
-		snprintf(role, sizeof(role), ", ('role', '%s')", c->login->role);
-	snprintf(sql, sizeof(sql),
-			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
-			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d')%s%s) AS s (name, value)"
-			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
-			 c->statement_timeout_ms, c->lock_timeout_ms, settings, role);
-	c->state = SETTING;
-	PQsetnonblocking(c->pg, 1);
 	if (!PQsendQuery(c->pg, sql))
 		rt_dbconn_drop(c, PQerrorMessage(c->pg));
 	else
 		rt_dbconn_flush(c);
+}
+
+/* By itself: what follows would take longer than the timeout of a millisecond that may be set for the role. */
+static void
+lift_timeout(struct rt_dbconn *c)
+{
+	c->state = SETTING;
+	c->lifted = c->again = false;
+	send_sql(c, "SET statement_timeout = 0");
+}
+
+/* A server that does not know a setting is spared it. */
+static void
+send_settings(struct rt_dbconn *c)
+{
+	char sql[1200];
+	char settings[800];
+	char role[100] = "none";
+
+	write_settings(settings, sizeof(settings));
+	/* Last, since the others may need rights of the role that has logged in. */
+	if (c->login->role != NULL)
+		snprintf(role, sizeof(role), "%s", c->login->role);
+	snprintf(sql, sizeof(sql),
+			 "SELECT pg_catalog.set_config(s.name, s.value, false)"
+			 " FROM (VALUES ('statement_timeout', '%d'), ('lock_timeout', '%d')%s, ('role', '%s')) AS s (name, value)"
+			 " WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL",
+			 c->statement_timeout_ms, c->lock_timeout_ms, settings, role);
+	c->lifted = true;
+	send_sql(c, sql);
 }
 
 /* An attempt that the server has answered goes on.  One that is older than the one which was let in, and without an
@@ -346,34 +362,52 @@ call_others(const struct rt_dbconn *c)
 }
 
 static void
+become_up(struct rt_dbconn *c)
+{
+	rt_timer_stop(c->timer);
+	PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
+	c->state = UP;
+	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
+	{
+		c->attempts[i].backoff_ms = BACKOFF_FIRST_MS;
+		c->attempts[i].complained_ms = 0;
+	}
+	call_others(c);
+	c->user.on_up(c->user.arg);
+}
+
+static bool
+is_canceled(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate != NULL && strcmp(sqlstate, "57014") == 0;
+}
+
+/* The server was too slow to lift its timeout: it is asked again, until the attempt's own time is over. */
+static void
 finish_settings(struct rt_dbconn *c)
 {
-	PGresult *result;
-
 	while (!PQisBusy(c->pg))
 	{
-		result = PQgetResult(c->pg);
+		PGresult *result = PQgetResult(c->pg);
+		ExecStatusType status = PQresultStatus(result);
+
+		if (result == NULL && c->lifted)
+			become_up(c);
+		else if (result == NULL && c->again)
+			lift_timeout(c);
+		else if (result == NULL)
+			send_settings(c);
 		if (result == NULL)
-		{
-			rt_timer_stop(c->timer);
-			PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
-			c->state = UP;
-			for (int i = 0; i < RT_DBHOSTS_MOST; i++)
-			{
-				c->attempts[i].backoff_ms = BACKOFF_FIRST_MS;
-				c->attempts[i].complained_ms = 0;
-			}
-			call_others(c);
-			c->user.on_up(c->user.arg);
 			return;
-		}
-		if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		c->again = c->again || (!c->lifted && is_canceled(result));
+		PQclear(result);
+		if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && !c->again)
 		{
-			PQclear(result);
 			rt_dbconn_drop(c, PQerrorMessage(c->pg));
 			return;
 		}
-		PQclear(result);
 	}
 }
 
@@ -429,7 +463,8 @@ take(struct attempt *a)
 	for (int i = 0; i < RT_DBHOSTS_MOST; i++)
 		close_attempt(&c->attempts[i]);
 	rt_timer_start(c->timer, LIMIT_MS);
-	send_settings(c);
+	PQsetnonblocking(c->pg, 1);
+	lift_timeout(c);
 }
 
 /* libpq may close its descriptor and open another one between two polls, so the watch is made anew. */

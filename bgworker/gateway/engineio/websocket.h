@@ -39,7 +39,7 @@ struct rt_websocket_request
 	const char *protocol; /* the subprotocol to confirm, or NULL */
 	size_t protocol_len;
 	const char *headers; /* lines for the answer, or NULL */
-	const char *rest; /* bytes that followed the request */
+	const char *rest;    /* bytes that followed the request */
 	size_t rest_len;
 };
 

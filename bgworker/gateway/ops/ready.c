@@ -77,7 +77,7 @@ rt_ready_set_standby(struct rt_ready *r, bool standby)
 void
 rt_ready_set_silent(struct rt_ready *r, const char *worker)
 {
-	r->warning = worker == NULL                        ? NULL
+	r->warning = worker == NULL                      ? NULL
 				 : strcmp(worker, "supervisor") == 0 ? "the supervisor hangs: no program is restarted or reloaded"
 													 : "the launcher hangs: no worker of rt is restarted";
 }

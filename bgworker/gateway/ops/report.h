@@ -55,9 +55,9 @@ bool rt_report_asking(const struct rt_report *rp); /* a call is under way */
  */
 void rt_report_note_event(struct rt_report *rp, uint64_t pos);
 
-json_t *rt_report_relay(const struct rt_report *rp); /* the relay's figures; lent; NULL before the first answer */
-json_t *rt_report_locks(const struct rt_report *rp); /* figures of rt.stat_locks; likewise */
+json_t *rt_report_relay(const struct rt_report *rp);   /* the relay's figures; lent; NULL before the first answer */
+json_t *rt_report_locks(const struct rt_report *rp);   /* figures of rt.stat_locks; likewise */
 json_t *rt_report_workers(const struct rt_report *rp); /* how long the server's workers hang; likewise */
-json_t *rt_report_media(const struct rt_report *rp); /* [{ slot, totals }], a media worker each; likewise */
+json_t *rt_report_media(const struct rt_report *rp);   /* [{ slot, totals }], a media worker each; likewise */
 
 #endif

@@ -260,8 +260,8 @@ reply_ready(struct rt_rest *rest, const struct rt_http_router_request *r, const 
 	else if (warning != NULL)
 		snprintf(body, sizeof(body), "{\"status\":\"ok\",\"warning\":\"%s\"}", warning);
 	rt_http_router_reply(rest->uses.http, r->id, ready ? 200 : 503, JSON_TYPE,
-						 ready ? "Cache-Control: no-store\r\n" : "Cache-Control: no-store\r\nRetry-After: 1\r\n", body,
-						 strlen(body));
+						 ready ? "Cache-Control: no-store\r\n" : "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+						 body, strlen(body));
 }
 
 static bool
