@@ -297,6 +297,7 @@ keep_house(struct relay *r)
 	struct purge purges[] = {
 		{.db = r->db, .activity = "removing old events", .rows = rt_retention_purge_log},
 		{.db = r->db, .activity = "removing old messages", .rows = rt_retention_purge_messages},
+		{.db = r->db, .activity = "removing what is left of old messages", .rows = rt_retention_purge_places},
 		{.db = r->db, .activity = "removing old entries of the audit", .rows = rt_retention_purge_audit},
 	};
 

@@ -4,7 +4,8 @@
  * The application may hold old messages: a table refers to them by a foreign key, a trigger raises or keeps the
  * row.  Then a page of rooms fails as a whole and is gone through room by room, each in a subtransaction; a room that
  * is held is skipped until the next pass, counted, and told once an hour.  Rows that somebody has locked wait for the
- * next pass.
+ * next pass; so does a room whose messages take rows of other tables along, where somebody has locked one of those.
+ * Since a whole table may be locked, and the relay waits each time, a pass waits for few of these.
  *
  * Runs in the relay, inside the caller's transaction, and may raise; of a page only errors are caught that may be a
  * room's alone.  Row locks are those of DELETE, and last until that transaction ends.  `pass` is the process's, and a
@@ -29,6 +30,7 @@
 #define LOG_MIN_S 60
 #define MESSAGE_ROWS 1000
 #define PAGE_ROOMS 1000
+#define MOST_LOCKED 5 /* rooms and pages of a pass */
 #define COMPLAIN_EVERY_MS 3600000
 #define AUDIT_ROWS 10000
 
@@ -126,6 +128,7 @@ static struct
 	int64 room_id;    /* rooms up to this one are done */
 	int64 one_by_one; /* up to this room each is a page of its own: the page that ends with it has failed */
 	uint64 held;      /* rooms of this pass that could not be emptied */
+	int locked;       /* how often this pass waited for a lock in vain */
 	TimestampTz told; /* when the log was told last */
 } pass;
 
@@ -161,6 +164,15 @@ purge_page(int64 rooms)
 	return p;
 }
 
+static void
+begin_pass(void)
+{
+	pass.room_id = 0;
+	pass.one_by_one = 0;
+	pass.held = 0;
+	pass.locked = 0;
+}
+
 static int64
 last_room_of_page(int64 rooms)
 {
@@ -193,10 +205,15 @@ complain(const ErrorData *error, int64 room_id)
 							 : errhint("Other rooms are not affected.")));
 }
 
-/* Not so: what the server or an operator stops, and locks, which whole tables may wait for. */
+/* Not so: what the server or an operator stops, and locks, once there are many of them. */
 static bool
 may_be_of_one_room(int sqlstate)
 {
+	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && pass.locked < MOST_LOCKED)
+	{
+		pass.locked++;
+		return true;
+	}
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
 		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
@@ -236,7 +253,10 @@ try_page(int64 rooms, struct page *page)
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		if (!may_be_of_one_room(error->sqlerrcode))
+		{
+			pass.locked = 0; /* the next attempt goes on with this page */
 			ReThrowError(error);
+		}
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		page->last = last_room_of_page(rooms);
@@ -310,9 +330,13 @@ rt_retention_purge_messages(rt_database *db)
 			return true;
 	}
 	pg_atomic_write_u64(&db->rooms_held, pass.held);
-	pass.room_id = 0;
-	pass.one_by_one = 0;
-	pass.held = 0;
+	begin_pass();
+	return false;
+}
+
+bool
+rt_retention_purge_places(rt_database *db)
+{
 	return rt_retain_messages_s > 0 && rt_version_has_places() &&
 		   purge(&purge_places, MESSAGE_ROWS, rt_retain_messages_s);
 }

@@ -8,6 +8,7 @@
  * more. */
 extern bool rt_retention_purge_log(rt_database *db);      /* rt.recovery_window */
 extern bool rt_retention_purge_messages(rt_database *db); /* rt.retain_messages */
+extern bool rt_retention_purge_places(rt_database *db);   /* the same: of deleted messages */
 extern bool rt_retention_purge_audit(rt_database *db);    /* rt.retain_audit */
 
 #endif

@@ -130,4 +130,18 @@ $cluster->poll_sql(q{SELECT string_agg(room_id || ':' || n, ' ' ORDER BY room_id
 $cluster->poll_sql('SELECT rooms_held FROM rt.stat_relay', 2, 'and counts the rooms');
 $locking->{finish}->();
 
+# What goes takes rows of other tables along, of which somebody has locked some.
+$cluster->sql($_) for 'DROP TRIGGER hold ON rt.messages', q{ALTER SYSTEM SET rt.retain_messages = 0}, 'SELECT pg_reload_conf()', 'DELETE FROM rt.messages WHERE room_id > 100',
+	q{INSERT INTO rt.messages (room_id, sender_id, content, created_at) SELECT r, 'ann', 'old', now() - interval '2 days' FROM generate_series(101, 110) r, generate_series(1, 30) i},
+	q{CREATE TABLE taken (room_id bigint, seq bigint, FOREIGN KEY (room_id, seq) REFERENCES rt.messages ON DELETE CASCADE)},
+	'INSERT INTO taken SELECT room_id, max(seq) FROM rt.messages WHERE room_id > 100 GROUP BY 1';
+$locking = $cluster->psql_start;
+print { $locking->{in} } "BEGIN; SELECT 'locked' FROM taken WHERE room_id IN (103, 105) FOR UPDATE;\n";
+wait_until(sub { $locking->{read}->() =~ /locked/ }, 'somebody locks rows of another table');
+$cluster->sql($_) for q{ALTER SYSTEM SET rt.retain_messages = '1 d'}, 'SELECT pg_reload_conf()';
+$cluster->poll_sql(q{SELECT string_agg(room_id || ':' || n, ' ' ORDER BY room_id) FROM (SELECT room_id, count(*) AS n FROM rt.messages WHERE room_id > 100 GROUP BY 1) AS r},
+	'103:30 105:30', 'retention goes on where rows that it takes along are locked');
+$cluster->poll_sql('SELECT rooms_held FROM rt.stat_relay', 2, 'and counts the rooms');
+$locking->{finish}->();
+
 done_testing();
