@@ -4,7 +4,9 @@
  * an ICE password.  A DBA who looks for slow statements must see the statement and not the value.  There are four
  * ways into the log:
  *
- * - Parameters: the settings of the roles turn them off (bgworker/supervisor/role_settings.c).
+ * - Parameters: settings turn them off.  The programs' roles have these (bgworker/supervisor/role_settings.c), and
+ * each session that calls gets them here, whatever is set for its role: a gateway on another host has a role of its
+ * own.
  * - Plans (auto_explain): a custom plan has the values in it as constants.  Here such a statement is planned without
  *   them, as a generic plan is; where the request may hold a secret, so are the statements inside of the function.
  * - Details and context of an error: "Failing row contains (…)", "JSON data, line 1: …".  Left out here, for errors
@@ -18,6 +20,7 @@
 #include "optimizer/planner.h"
 #include "tcop/tcopprot.h"
 #include "utils/elog.h"
+#include "utils/guc.h"
 
 #include "discretion.h"
 #include "extension/config/settings.h"
@@ -64,9 +67,30 @@ is_to_hide(const char *query)
 	return is_call() && (query == debug_query_string || may_hold_secret());
 }
 
+/* Known to this server or not; what a session has set by itself is a superuser's, and stays.  As a default of the
+ * session, which no rollback takes back. */
+static void
+turn_parameters_off(void)
+{
+	static const char *const OFF[][2] = {{"log_parameter_max_length", "0"},
+										 {"log_parameter_max_length_on_error", "0"},
+										 {"pgaudit.log_parameter", "off"},
+										 {"auto_explain.log_parameter_max_length", "0"}};
+
+	for (int i = 0; i < lengthof(OFF); i++)
+	{
+		const char *value = GetConfigOption(OFF[i][0], true, false);
+
+		if (value != NULL && strcmp(value, OFF[i][1]) != 0)
+			SetConfigOption(OFF[i][0], OFF[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
+}
+
 static PlannedStmt *
 on_plan(Query *parse, const char *query, int cursor_options, ParamListInfo params)
 {
+	if (query == debug_query_string && is_call())
+		turn_parameters_off();
 	if (params != NULL && is_to_hide(query))
 		params = NULL;
 	if (previous_planner_hook != NULL)

@@ -177,6 +177,25 @@ kill 'CONT', $supervisor;
 ok(wait_for(sub { $cluster->sql("SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
 	WHERE r.rolname = 'rt_gateway' AND c = 'exit_on_error=on'") == 0 }), 'the supervisor does when it goes on');
 
+# ---- a role of the DBA's ------------------------------------------------------------------
+
+# As gateways on other hosts have: nothing is set for it.
+$cluster->sql("CREATE ROLE gw LOGIN PASSWORD 'gw' IN ROLE rt_gateway");
+my $behind = length $cluster->log;
+my $conninfo = "host=127.0.0.1 port=@{[$cluster->port]} user=gw password=gw";
+$cluster->sql("ALTER SYSTEM SET rt.conninfo = '$conninfo'");
+$cluster->sql('SELECT pg_reload_conf()');
+$cluster->poll_sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'gw'", 't', 'the gateway logs in by it');
+wait_until(sub { $cluster->is_ready && $cluster->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'rt_gateway'") == 0 }, 'and serves');
+my $wrong = secret();
+is((request('POST', '/auth', { username => 'ann', password => $wrong }))[0], 401, 'a wrong password') for 1 .. 7;
+is((request('POST', '/auth', { username => 'ann', password => $old }))[0], 200, 'the right one');
+$log = substr($cluster->log, $behind);
+like($log, qr/gw.*LOG:  |LOG:  .*duration: [\d.]+ ms +(?:bind|execute) auth: SELECT rt_api\.auth/, 'the statement is logged');
+unlike($log, qr/\Q$_\E/, 'without what the client sent') for $wrong, $old;
+$cluster->sql('ALTER SYSTEM RESET rt.conninfo');
+$cluster->sql('SELECT pg_reload_conf()');
+
 # ---- roles that were there --------------------------------------------------------------
 
 sub create_with
