@@ -20,7 +20,7 @@ SET LOCAL statement_timeout = '5s';
 SELECT rt_private.sweep_gateways();
 SELECT status, count(*) FROM rt.presence WHERE user_id LIKE 'p-%' GROUP BY 1 ORDER BY 1;
 SELECT user_id FROM rt.presence WHERE user_id LIKE 'p-%' AND status = 'online' ORDER BY 1;
--- Whoever comes online has all connections online, or away if that was chosen; set by hand too.
+-- Whoever comes online is as present as the connections, or away if that was chosen. What is set by hand is set for all of them.
 INSERT INTO rt_private.connections (sid, user_id, gateway, status) VALUES ('p-3', 'p-3', 'p-gw', 'away'), ('p-4', 'p-4', 'p-gw', 'online'),
 	('p-5', 'p-5', 'p-gw', 'away');
 UPDATE rt.presence SET chosen = 'away' WHERE user_id = 'p-4';

@@ -115,20 +115,22 @@ CREATE TABLE rt_private.sessions (
 	user_id text NOT NULL,
 	joined bigint[] NOT NULL DEFAULT '{}',
 	ended_at timestamptz,
-	pos bigint NOT NULL DEFAULT 0
+	pos bigint NOT NULL DEFAULT 0,
+	status text NOT NULL DEFAULT 'online'
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN rt_private.sessions.pid IS 'private id (pid) with which the client reconnects';
 COMMENT ON COLUMN rt_private.sessions.sid IS 'the socket''s id, which survives a reconnect';
 COMMENT ON COLUMN rt_private.sessions.user_id IS 'the user it belongs to';
 COMMENT ON COLUMN rt_private.sessions.joined IS 'rooms that the socket had joined';
 COMMENT ON COLUMN rt_private.sessions.pos IS 'last position of the log at connect: recovery starts there if nothing was delivered';
+COMMENT ON COLUMN rt_private.sessions.status IS 'status of the connection, which the next one of the session takes over';
 COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null if connected';
 CREATE INDEX sessions_sid_idx ON rt_private.sessions (sid);
 COMMENT ON INDEX rt_private.sessions_sid_idx IS 'finds the session of a socket';
 CREATE INDEX sessions_user_id_idx ON rt_private.sessions (user_id);
 COMMENT ON INDEX rt_private.sessions_user_id_idx IS 'finds the sessions of a user who leaves a room';
 CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at) WHERE ended_at IS NOT NULL;
-COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
+COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms and its status';
 COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';
 
 CREATE FUNCTION rt_private.gateway_alive(gateway text) RETURNS boolean
@@ -235,6 +237,18 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'status of a connected user; relies on "online" sorting after "away"';
 
+-- Of those that have gone too: they may come back.
+CREATE FUNCTION rt_private.set_all_statuses(user_id text, status text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.connections AS c SET status = set_all_statuses.status
+	WHERE c.user_id = set_all_statuses.user_id AND c.status <> set_all_statuses.status;
+	UPDATE rt_private.sessions AS s SET status = set_all_statuses.status
+	WHERE s.user_id = set_all_statuses.user_id AND s.status <> set_all_statuses.status;
+END
+$$;
+COMMENT ON FUNCTION rt_private.set_all_statuses(text, text) IS 'sets the status of all connections of a user: online or away';
+
 -- A status that does not follow from the connections was set by hand, for all of them.
 CREATE FUNCTION rt_private.presence_before_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -242,7 +256,9 @@ BEGIN
 	IF NEW.status NOT IN ('offline', OLD.status) AND NEW.status <> rt_private.present_status(NEW.user_id, NEW.chosen) THEN
 		NEW.chosen := NEW.status;
 		NEW.busy_by := NULL;
-		UPDATE rt_private.connections AS c SET status = NEW.status WHERE c.user_id = NEW.user_id AND NEW.status <> 'busy';
+		IF NEW.status <> 'busy' THEN
+			PERFORM rt_private.set_all_statuses(NEW.user_id, NEW.status);
+		END IF;
 	END IF;
 	RETURN NEW;
 END
@@ -281,11 +297,9 @@ BEGIN
 	IF changed IS NULL THEN
 		RETURN NULL; -- as for each offline user that is deleted
 	END IF;
-	-- What rt_before_update left out.  The connections of somebody who comes are new, and online.
-	IF EXISTS (SELECT FROM unnest(came) AS u (id)
-			WHERE EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = u.id AND c.status <> 'online' OFFSET 0)) THEN
-		UPDATE rt_private.connections AS c SET status = 'online' WHERE c.user_id = ANY (came) AND c.status <> 'online';
-	END IF;
+	-- What rt_before_update left out.
+	PERFORM rt_private.set_all_statuses(u.id, 'online') FROM unnest(came) AS u (id)
+	WHERE (SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = u.id) = 'away';
 	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
 		(SELECT CASE WHEN count(*) > 50 THEN json_build_object('contacts', p.user_id)
@@ -353,7 +367,9 @@ $$;
 COMMENT ON FUNCTION rt_private.tell_large_rooms() IS 'tells large rooms how many of their members are online, where that has changed';
 
 -- Of users that exist, and that the caller has locked.  In the order of the ids, so that two gateways do not lock each other out: a scan of
--- the index looks for them so.  In a storm nearly all have been offline, and an UPDATE takes half of an INSERT that finds a row.
+-- the index looks for them so.  In a storm nearly all have been offline, and an UPDATE takes half of an INSERT that finds a row.  Of
+-- somebody who comes back, all connections may have been away.  That makes nobody less present who was not offline: the rest may come
+-- back too, and else sweep_gateways() finds it.
 CREATE FUNCTION rt_private.come_online(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -363,7 +379,8 @@ BEGIN
 		RETURN;
 	END IF;
 	WITH came AS (
-		UPDATE rt.presence AS p SET status = p.chosen, last_seen = clock_timestamp()
+		UPDATE rt.presence AS p SET last_seen = clock_timestamp(), status = CASE p.chosen WHEN 'online'
+			THEN coalesce((SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = p.user_id), 'online') ELSE p.chosen END
 		WHERE p.user_id = ANY (users) AND p.status = 'offline' RETURNING p.user_id
 	)
 	SELECT array_agg(o.id ORDER BY o.id) INTO others FROM (SELECT unnest(users) EXCEPT SELECT c.user_id FROM came AS c) AS o (id);
@@ -372,9 +389,9 @@ BEGIN
 	END IF;
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM unnest(others) AS a (id)
-	ON CONFLICT (user_id) DO UPDATE SET status = CASE p.status WHEN 'offline' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
+	ON CONFLICT (user_id) DO UPDATE SET status = CASE WHEN p.status = 'offline' AND p.chosen <> 'online' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
 		last_seen = CASE p.status WHEN 'offline' THEN clock_timestamp() ELSE p.last_seen END
-	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
+	WHERE p.status = 'offline' OR (p.status = 'away' AND rt_private.present_status(p.user_id, p.chosen) = 'online');
 END
 $$;
 COMMENT ON FUNCTION rt_private.come_online(text[]) IS 'sets users online';
@@ -394,7 +411,7 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.go_offline(text[]) IS 'sets users without a connection offline';
 
--- When connections have come or gone, but not the last one.
+-- When connections have gone, but not the last one.
 CREATE FUNCTION rt_private.follow_connections(users text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
@@ -422,9 +439,12 @@ CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.presence;
+	own_status text := CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END;
 BEGIN
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = set_connection_status.user_id FOR UPDATE;
-	UPDATE rt_private.connections AS c SET status = CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END
+	UPDATE rt_private.sessions AS s SET status = own_status
+	WHERE s.sid = set_connection_status.sid AND s.user_id = set_connection_status.user_id AND s.status <> own_status;
+	UPDATE rt_private.connections AS c SET status = own_status
 	WHERE c.sid = set_connection_status.sid AND c.user_id = set_connection_status.user_id;
 	IF NOT FOUND OR p.user_id IS NULL OR p.status = 'offline' THEN
 		PERFORM rt.set_status(set_connection_status.user_id, set_connection_status.status, set_connection_status.status_message);
@@ -453,8 +473,9 @@ BEGIN
 		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
 	END IF;
 	PERFORM rt_private.check_users(ARRAY[set_status.user_id]);
-	UPDATE rt_private.connections AS c SET status = set_status.status
-	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
+	IF set_status.status <> 'busy' THEN
+		PERFORM rt_private.set_all_statuses(set_status.user_id, set_status.status);
+	END IF;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
 	VALUES (set_status.user_id, set_status.status, set_status.status_message)
 	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, busy_by = NULL, status_message = set_status.status_message,

@@ -100,7 +100,7 @@ BEGIN
 			CASE WHEN is_on AND coalesce(a.recovery, true) AND a.pid IS NOT NULL THEN rt_private.session_find(a.pid, u.id, a."offset") END AS s
 		FROM asked AS a LEFT JOIN known AS u ON u.id = a."user"
 	), entering AS MATERIALIZED (
-		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined,
+		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined, (f.s).status,
 			(f.s).pid IS NOT NULL AS recovered, coalesce((f.s).sid, f.sid) AS sid,
 			CASE WHEN f.recoverable THEN coalesce((f.s).pid, rt_private.random_text(15)) END AS pid
 		FROM found AS f
@@ -110,8 +110,8 @@ BEGIN
 		INSERT INTO rt_private.sessions (pid, sid, user_id, pos)
 		SELECT e.pid, e.sid, e.user_id, connect_all.last_pos FROM entering AS e WHERE NOT e.recovered AND e.pid IS NOT NULL AND e.user_id IS NOT NULL
 	), connected AS (
-		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport
+		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport, status)
+		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport, coalesce(e.status, 'online')
 		FROM entering AS e WHERE e.user_id IS NOT NULL ORDER BY e.sid, e.n DESC
 		ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 			connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL
@@ -164,7 +164,8 @@ BEGIN
 	-- just these: the client may be back already, through another gateway or the same one
 	DELETE FROM rt_private.connections AS c USING jsonb_to_recordset(gone) AS g (sid text, serial bigint)
 	WHERE c.sid = g.sid AND c.gateway = req ->> 'gateway' AND c.serial = coalesce(g.serial, 0);
-	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable), array_agg(DISTINCT g."user")
+	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable),
+		array_agg(DISTINCT g."user") FILTER (WHERE NOT g.recoverable)
 	INTO resumable, ended, users FROM jsonb_to_recordset(gone) AS g (sid text, "user" text, recoverable boolean);
 	IF resumable IS NOT NULL THEN
 		UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() WHERE s.sid = ANY (resumable)
@@ -174,6 +175,7 @@ BEGIN
 		DELETE FROM rt_private.sessions AS s WHERE s.sid = ANY (ended)
 			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	END IF;
+	-- For those that may come back there is a grace: sweep_gateways().
 	PERFORM rt_private.follow_connections(users);
 	RETURN '{}';
 END
@@ -205,8 +207,9 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	known := ARRAY(SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE);
-	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport, status)
+	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport, coalesce((SELECT max(s.status) FROM rt_private.sessions AS s
+		WHERE s.sid = r.sid AND s.user_id = u.id), 'online')
 	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
 	JOIN rt.users AS u ON u.id = r."user"
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport
@@ -272,7 +275,8 @@ END
 $$;
 COMMENT ON FUNCTION rt_private.lost_gateways() IS 'gateways that have connections, but do not report';
 
--- Connections of gateways that are no more, and users that have had none for longer than any grace.
+-- Connections of gateways that are no more, users that have had none for longer than any grace, and users whose devices in use have
+-- not come back.
 --
 -- Runs each second.  What looks at all that is connected does so only while a gateway is gone or has just started, and after a start of
 -- the server; else there is nothing to find, and it looks every third second.  It must be linear whatever the statistics say: joins by
@@ -308,6 +312,12 @@ BEGIN
 	IF users IS NOT NULL THEN
 		PERFORM rt_private.go_offline(users);
 	END IF;
+	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
+	WHERE p.status = 'online' AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id AND c.status = 'away')
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id AND c.status = 'online')
+		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s WHERE s.user_id = p.user_id
+			AND s.ended_at > swept_at - pg_catalog.current_setting('rt.presence_grace')::interval);
+	PERFORM rt_private.follow_connections(users);
 END
 $$;
 COMMENT ON FUNCTION rt_private.sweep_gateways() IS 'cleans up after dead gateways';

@@ -220,7 +220,7 @@ ALTER TABLE rt_private.keys DROP CONSTRAINT keys_kid_check, DROP CONSTRAINT keys
 ALTER TABLE rt.users DROP CONSTRAINT users_username_check,
 	ADD CONSTRAINT users_username_check CHECK (octet_length(username) BETWEEN 1 AND 128 AND username !~ '[[:cntrl:][:space:]]');
 -- done: TABLE rt_private.sessions
-ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0;
+ALTER TABLE rt_private.sessions ADD COLUMN pos bigint NOT NULL DEFAULT 0, ADD COLUMN status text NOT NULL DEFAULT 'online';
 ALTER TABLE rt_private.sessions SET LOGGED;
 ALTER TABLE rt.messages ALTER COLUMN seq SET DEFAULT (-9223372036854775808), ALTER COLUMN created_at SET DEFAULT '-infinity';
 -- done: TABLE rt_private.room_sizes
@@ -3462,6 +3462,8 @@ COMMENT ON COLUMN rt_private.sessions.joined IS 'rooms that the socket had joine
 
 COMMENT ON COLUMN rt_private.sessions.pos IS 'last position of the log at connect: recovery starts there if nothing was delivered';
 
+COMMENT ON COLUMN rt_private.sessions.status IS 'status of the connection, which the next one of the session takes over';
+
 COMMENT ON COLUMN rt_private.sessions.ended_at IS 'when the connection ended; null if connected';
 
 COMMENT ON INDEX rt_private.sessions_sid_idx IS 'finds the session of a socket';
@@ -3472,7 +3474,7 @@ COMMENT ON INDEX rt_private.sessions_user_id_idx IS 'finds the sessions of a use
 
 CREATE INDEX sessions_ended_at_idx ON rt_private.sessions (ended_at) WHERE ended_at IS NOT NULL;
 
-COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms';
+COMMENT ON TABLE rt_private.sessions IS 'state that a client gets back when it reconnects: its rooms and its status';
 
 COMMENT ON INDEX rt_private.sessions_ended_at_idx IS 'finds sessions that are too old to recover';
 
@@ -3557,13 +3559,27 @@ $$;
 
 COMMENT ON FUNCTION rt_private.present_status(text, text) IS 'status of a connected user; relies on "online" sorting after "away"';
 
+CREATE FUNCTION rt_private.set_all_statuses(user_id text, status text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE rt_private.connections AS c SET status = set_all_statuses.status
+	WHERE c.user_id = set_all_statuses.user_id AND c.status <> set_all_statuses.status;
+	UPDATE rt_private.sessions AS s SET status = set_all_statuses.status
+	WHERE s.user_id = set_all_statuses.user_id AND s.status <> set_all_statuses.status;
+END
+$$;
+
+COMMENT ON FUNCTION rt_private.set_all_statuses(text, text) IS 'sets the status of all connections of a user: online or away';
+
 CREATE OR REPLACE FUNCTION rt_private.presence_before_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NEW.status NOT IN ('offline', OLD.status) AND NEW.status <> rt_private.present_status(NEW.user_id, NEW.chosen) THEN
 		NEW.chosen := NEW.status;
 		NEW.busy_by := NULL;
-		UPDATE rt_private.connections AS c SET status = NEW.status WHERE c.user_id = NEW.user_id AND NEW.status <> 'busy';
+		IF NEW.status <> 'busy' THEN
+			PERFORM rt_private.set_all_statuses(NEW.user_id, NEW.status);
+		END IF;
 	END IF;
 	RETURN NEW;
 END
@@ -3603,11 +3619,9 @@ BEGIN
 	IF changed IS NULL THEN
 		RETURN NULL; -- as for each offline user that is deleted
 	END IF;
-	-- What rt_before_update left out.  The connections of somebody who comes are new, and online.
-	IF EXISTS (SELECT FROM unnest(came) AS u (id)
-			WHERE EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = u.id AND c.status <> 'online' OFFSET 0)) THEN
-		UPDATE rt_private.connections AS c SET status = 'online' WHERE c.user_id = ANY (came) AND c.status <> 'online';
-	END IF;
+	-- What rt_before_update left out.
+	PERFORM rt_private.set_all_statuses(u.id, 'online') FROM unnest(came) AS u (id)
+	WHERE (SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = u.id) = 'away';
 	-- Rooms without a row in room_sizes have fewer than 200 members.
 	PERFORM rt_private.emit('chat-user-status-update',
 		(SELECT CASE WHEN count(*) > 50 THEN json_build_object('contacts', p.user_id)
@@ -3690,7 +3704,8 @@ BEGIN
 		RETURN;
 	END IF;
 	WITH came AS (
-		UPDATE rt.presence AS p SET status = p.chosen, last_seen = clock_timestamp()
+		UPDATE rt.presence AS p SET last_seen = clock_timestamp(), status = CASE p.chosen WHEN 'online'
+			THEN coalesce((SELECT max(c.status) FROM rt_private.connections AS c WHERE c.user_id = p.user_id), 'online') ELSE p.chosen END
 		WHERE p.user_id = ANY (users) AND p.status = 'offline' RETURNING p.user_id
 	)
 	SELECT array_agg(o.id ORDER BY o.id) INTO others FROM (SELECT unnest(users) EXCEPT SELECT c.user_id FROM came AS c) AS o (id);
@@ -3699,9 +3714,9 @@ BEGIN
 	END IF;
 	INSERT INTO rt.presence AS p (user_id, status, last_seen)
 	SELECT a.id, 'online', clock_timestamp() FROM unnest(others) AS a (id)
-	ON CONFLICT (user_id) DO UPDATE SET status = CASE p.status WHEN 'offline' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
+	ON CONFLICT (user_id) DO UPDATE SET status = CASE WHEN p.status = 'offline' AND p.chosen <> 'online' THEN p.chosen ELSE rt_private.present_status(p.user_id, p.chosen) END,
 		last_seen = CASE p.status WHEN 'offline' THEN clock_timestamp() ELSE p.last_seen END
-	WHERE p.status = 'offline' OR p.status <> rt_private.present_status(p.user_id, p.chosen);
+	WHERE p.status = 'offline' OR (p.status = 'away' AND rt_private.present_status(p.user_id, p.chosen) = 'online');
 END
 $$;
 
@@ -3749,9 +3764,12 @@ CREATE FUNCTION rt_private.set_connection_status(sid text, user_id text, status 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p rt.presence;
+	own_status text := CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END;
 BEGIN
 	SELECT t.* INTO p FROM rt.presence AS t WHERE t.user_id = set_connection_status.user_id FOR UPDATE;
-	UPDATE rt_private.connections AS c SET status = CASE set_connection_status.status WHEN 'away' THEN 'away' ELSE 'online' END
+	UPDATE rt_private.sessions AS s SET status = own_status
+	WHERE s.sid = set_connection_status.sid AND s.user_id = set_connection_status.user_id AND s.status <> own_status;
+	UPDATE rt_private.connections AS c SET status = own_status
 	WHERE c.sid = set_connection_status.sid AND c.user_id = set_connection_status.user_id;
 	IF NOT FOUND OR p.user_id IS NULL OR p.status = 'offline' THEN
 		PERFORM rt.set_status(set_connection_status.user_id, set_connection_status.status, set_connection_status.status_message);
@@ -3781,8 +3799,9 @@ BEGIN
 		RAISE EXCEPTION 'status must be one of online, away, busy' USING ERRCODE = 'RT400';
 	END IF;
 	PERFORM rt_private.check_users(ARRAY[set_status.user_id]);
-	UPDATE rt_private.connections AS c SET status = set_status.status
-	WHERE c.user_id = set_status.user_id AND set_status.status IN ('online', 'away') AND c.status <> set_status.status;
+	IF set_status.status <> 'busy' THEN
+		PERFORM rt_private.set_all_statuses(set_status.user_id, set_status.status);
+	END IF;
 	INSERT INTO rt.presence AS p (user_id, chosen, status_message)
 	VALUES (set_status.user_id, set_status.status, set_status.status_message)
 	ON CONFLICT ON CONSTRAINT presence_pkey DO UPDATE SET chosen = set_status.status, busy_by = NULL, status_message = set_status.status_message,
@@ -7830,7 +7849,7 @@ BEGIN
 			CASE WHEN is_on AND coalesce(a.recovery, true) AND a.pid IS NOT NULL THEN rt_private.session_find(a.pid, u.id, a."offset") END AS s
 		FROM asked AS a LEFT JOIN known AS u ON u.id = a."user"
 	), entering AS MATERIALIZED (
-		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined,
+		SELECT f.n, f.user_id, f.username, f.name, f.gateway, f.serial, f.peer, f.transport, f.session, (f.s).pos, (f.s).joined, (f.s).status,
 			(f.s).pid IS NOT NULL AS recovered, coalesce((f.s).sid, f.sid) AS sid,
 			CASE WHEN f.recoverable THEN coalesce((f.s).pid, rt_private.random_text(15)) END AS pid
 		FROM found AS f
@@ -7840,8 +7859,8 @@ BEGIN
 		INSERT INTO rt_private.sessions (pid, sid, user_id, pos)
 		SELECT e.pid, e.sid, e.user_id, connect_all.last_pos FROM entering AS e WHERE NOT e.recovered AND e.pid IS NOT NULL AND e.user_id IS NOT NULL
 	), connected AS (
-		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport
+		INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport, status)
+		SELECT DISTINCT ON (e.sid) e.sid, e.user_id, e.gateway, coalesce(e.serial, 0), e.peer, e.transport, coalesce(e.status, 'online')
 		FROM entering AS e WHERE e.user_id IS NOT NULL ORDER BY e.sid, e.n DESC
 		ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport,
 			connected_at = excluded.connected_at, queued_bytes = 0, latency = NULL
@@ -7895,7 +7914,8 @@ BEGIN
 	-- just these: the client may be back already, through another gateway or the same one
 	DELETE FROM rt_private.connections AS c USING jsonb_to_recordset(gone) AS g (sid text, serial bigint)
 	WHERE c.sid = g.sid AND c.gateway = req ->> 'gateway' AND c.serial = coalesce(g.serial, 0);
-	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable), array_agg(DISTINCT g."user")
+	SELECT array_agg(g.sid) FILTER (WHERE g.recoverable), array_agg(g.sid) FILTER (WHERE NOT g.recoverable),
+		array_agg(DISTINCT g."user") FILTER (WHERE NOT g.recoverable)
 	INTO resumable, ended, users FROM jsonb_to_recordset(gone) AS g (sid text, "user" text, recoverable boolean);
 	IF resumable IS NOT NULL THEN
 		UPDATE rt_private.sessions AS s SET ended_at = clock_timestamp() WHERE s.sid = ANY (resumable)
@@ -7905,6 +7925,7 @@ BEGIN
 		DELETE FROM rt_private.sessions AS s WHERE s.sid = ANY (ended)
 			AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.sid = s.sid);
 	END IF;
+	-- For those that may come back there is a grace: sweep_gateways().
 	PERFORM rt_private.follow_connections(users);
 	RETURN '{}';
 END
@@ -7935,8 +7956,9 @@ DECLARE
 BEGIN
 	PERFORM rt_private.soft_commit();
 	known := ARRAY(SELECT u.id FROM rt.users AS u WHERE u.id = ANY (users) ORDER BY u.id FOR KEY SHARE);
-	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport)
-	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport
+	INSERT INTO rt_private.connections AS c (sid, user_id, gateway, serial, peer, transport, status)
+	SELECT r.sid, u.id, own_name, r.serial, r.peer, r.transport, coalesce((SELECT max(s.status) FROM rt_private.sessions AS s
+		WHERE s.sid = r.sid AND s.user_id = u.id), 'online')
 	FROM jsonb_to_recordset(asked) AS r (sid text, "user" text, serial bigint, peer text, transport text)
 	JOIN rt.users AS u ON u.id = r."user"
 	ON CONFLICT (sid) DO UPDATE SET gateway = excluded.gateway, serial = excluded.serial, peer = excluded.peer, transport = excluded.transport
@@ -8025,6 +8047,12 @@ BEGIN
 	IF users IS NOT NULL THEN
 		PERFORM rt_private.go_offline(users);
 	END IF;
+	SELECT array_agg(p.user_id) INTO users FROM rt.presence AS p
+	WHERE p.status = 'online' AND EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id AND c.status = 'away')
+		AND NOT EXISTS (SELECT FROM rt_private.connections AS c WHERE c.user_id = p.user_id AND c.status = 'online')
+		AND NOT EXISTS (SELECT FROM rt_private.sessions AS s WHERE s.user_id = p.user_id
+			AND s.ended_at > swept_at - pg_catalog.current_setting('rt.presence_grace')::interval);
+	PERFORM rt_private.follow_connections(users);
 END
 $$;
 

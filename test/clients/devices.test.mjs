@@ -1,6 +1,7 @@
 // Contract, section 7: a user's devices; offsets, and recovery as things are now.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import pg from 'pg';
 import { Cluster } from './lib/cluster.mjs';
 import { askOk, assertHas, closeAll, connect, dial, connected, event, join, rawSocket, packet, received, settled, until } from './lib/client.mjs';
 
@@ -160,6 +161,102 @@ describe('presence is kept per connection', () => {
     await until(async () => (await status()) === 'offline', 'nobody is there');
     await connect(cluster, tokens.alice);
     await until(async () => (await status()) === 'online', 'back, and not busy');
+  });
+
+  // Every status of alice that anybody is told, in order, whatever becomes of gateways.
+  const tellings = async () => {
+    const { PGHOST, PGPORT, PGUSER, PGDATABASE } = cluster.env;
+    const listener = new pg.Client({ host: PGHOST, port: Number(PGPORT), user: PGUSER, database: PGDATABASE });
+    const told = [];
+    listener.on('notification', ({ payload }) => {
+      const { event: name, userId, status: now } = JSON.parse(payload);
+      if (name === 'chat-user-status-update' && userId === 'alice') told.push(now);
+    });
+    await listener.connect();
+    await listener.query('LISTEN rt_events');
+    return { listener, told };
+  };
+
+  const devices = async () => {
+    const desk = await connect(cluster, tokens.alice);
+    const tab = await connect(cluster, tokens.alice);
+    for (const client of [desk, tab]) await join(client, await room('alice', 'bob'));
+    await askOk(tab, 'update-chat-status', { status: 'away' });
+    return [desk, tab];
+  };
+  const gone = (n) => until(async () => (await cluster.value("SELECT count(*)::int FROM rt_private.connections WHERE user_id = 'alice'")) === n, `${n} connections`);
+  const cut = (client) => client.io.engine.transport.ws.terminate();
+  const resume = async (client) => {
+    if (!client.connected) client.connect();
+    await connected(client);
+    assert.equal(client.recovered, true);
+  };
+  const away = async (sid) => (await cluster.value('SELECT status FROM rt_private.connections WHERE sid = $1', [sid])) === 'away';
+
+  for (const [name, lose] of [['dropped', async (desk, tab) => {
+    cut(tab);
+    await gone(1);
+  }], ['taken over before the server notices', async (desk, tab) => {
+    tab.io.engine.transport.ws._socket.pause();
+    tab.io.engine._onClose('network');
+  }], ['whose gateway was killed', () => cluster.killGateway()]]) {
+    test(`a tab that is away stays so: ${name}`, async () => {
+      await until(async () => [undefined, 'offline'].includes(await status()), 'nobody is there');
+      const [desk, tab] = await devices();
+      const { listener, told } = await tellings();
+      try {
+        await lose(desk, tab);
+        await until(() => !tab.connected, 'the tab has noticed');
+        await resume(tab);
+        await until(() => away(tab.id), 'the tab is away');
+        if (!desk.connected) await resume(desk);
+        assert.equal(await status(), 'online');
+        assert.ok(await away(tab.id), 'the tab is away still');
+        cut(desk);
+        await gone(1);
+        await resume(desk);
+        await settled(cluster, desk);
+        assert.deepEqual(told, told.filter((one) => one === 'online'), 'nobody heard of it');
+        cut(desk);
+        await until(() => told.includes('away'), 'the desk has not come back');
+        await resume(desk);
+        await until(() => told.at(-1) === 'online', 'it has');
+        await askOk(desk, 'update-chat-status', { status: 'away' });
+        await until(() => told.at(-1) === 'away', 'all are away');
+        cut(tab);
+        await gone(1);
+        await resume(tab);
+        assert.equal(await status(), 'away');
+        cut(desk);
+        cut(tab);
+        await until(() => told.includes('offline'), 'nobody is there');
+        await resume(tab);
+        await until(() => told.at(-1) === 'away', 'back, and away');
+        await resume(desk);
+        await askOk(desk, 'update-chat-status', { status: 'online' });
+        await until(() => told.at(-1) === 'online', 'the desk is in use');
+        assert.deepEqual(told.filter((one, i) => one !== told[i - 1] && (i || one !== 'online')), ['away', 'online', 'away', 'offline', 'away', 'online']);
+        assert.ok(await away(tab.id));
+      } finally {
+        await listener.end();
+      }
+    });
+  }
+
+  test('what was set by psql while a tab was gone holds when it comes back', async () => {
+    const [desk, tab] = await devices();
+    cut(tab);
+    await gone(1);
+    await cluster.sql("SELECT rt.set_status('alice', 'online')");
+    await resume(tab);
+    assert.ok(!await away(tab.id));
+    cut(tab);
+    await gone(1);
+    await cluster.sql("UPDATE rt.presence SET status = 'away' WHERE user_id = 'alice'");
+    await resume(tab);
+    assert.ok(await away(tab.id));
+    assert.ok(await away(desk.id));
+    assert.equal(await status(), 'away');
   });
 
   test('by psql, for all connections', async () => {
