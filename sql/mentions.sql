@@ -31,6 +31,8 @@ INSERT INTO cases (content, expected) VALUES
 	(E'```\nx\n```\n@bob', 'bob'), (E'````\n```\n@bob\n````', ''), (E'    @bob', ''), (E'\t@bob', ''), (E'text\n    @bob', 'bob'), (E'text\n\n    @bob', ''), (E'# title\n    @bob', ''), (E'---\n    @bob', ''), (E'* * *\n    @bob', ''), (E'title\n===\n    @bob', ''),
 	(E'title\n-\n    @bob', ''), (E'- item\n---\n    @bob', ''), (E'- item\n===\n    @bob', 'bob'), (E'--- x\n    @bob', 'bob'), (E'===\n    @bob', 'bob'), (E'`a\n---\n@bob`', 'bob'),
 	(E'- item\n\n    @bob', 'bob'), (E'- item\n\n      @bob', ''), (E'> `@bob`', ''), (E'> ```\n> @bob\n@o''neil', 'o''neil'), (E'`a\n@bob`', ''), (E'`a\n\n@bob`', 'bob'), ('``` @bob ```', ''),
+	(E'- ```\n@bob', 'bob'), (E'- ```\n  @bob', ''), (E'- ```\n\n  @bob', ''), (E'- ```\n  x\n\n@bob', 'bob'), (E'- x\n  ```\n  @bob\n  ```\n@o''neil', 'o''neil'), (E'1. ~~~\n   @bob\n- @o''neil', 'o''neil'),
+	(E'- x\n```\n@bob\n```', ''), (E'- a\n  - ```\n    @bob\n  @o''neil', 'o''neil'),
 	('http://h/@bob', ''), ('https://h/?q=@bob', ''), ('http://h/ @bob', 'bob'), ('<http://h/?@bob>', ''), ('[x](https://h/?a=,@bob)', ''), ('www.example.com/?@bob', ''), ('http://h。@bob', 'bob'),
 	('[x](http://h/y)@bob', 'bob'), ('(http://h/y)@bob', 'bob'), ('[www.h.com]@bob', 'bob'), ('http://h/y_(z)?@bob', ''), ('http://[::1]/?@bob', ''),
 	('see:// @bob', 'bob'), ('bob@bob.com', ''), ('mailto:@bob', 'bob'),

@@ -60,7 +60,8 @@ BEGIN
 			THEN m.metadata -> 'mentions' ELSE '[]' END) AS e
 	)
 	SELECT (SELECT array_agg(t.user_id) FROM rt.room_members AS t JOIN wanted AS w ON w.user_id = t.user_id
-			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)),
+			WHERE t.room_id = m.room_id AND t.user_id IS DISTINCT FROM m.sender_id AND (is_seen_by_all OR m.seq > t.first_seq)
+				AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id)),
 		(SELECT array_agg(DISTINCT n.key) FROM names AS n WHERE n.key IN ('all', 'here')
 			AND NOT EXISTS (SELECT FROM named WHERE named.at = n.at)
 			AND NOT EXISTS (SELECT FROM names AS o WHERE o.at = n.at AND o.key = n.key || '_'))
@@ -72,11 +73,12 @@ BEGIN
 			UNION
 			SELECT t.user_id FROM rt.room_members AS t JOIN rt.presence AS p ON p.user_id = t.user_id
 			WHERE t.room_id = m.room_id AND p.status <> 'offline' AND t.user_id IS DISTINCT FROM m.sender_id
-				AND (is_seen_by_all OR m.seq > t.first_seq));
+				AND (is_seen_by_all OR m.seq > t.first_seq)
+				AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = t.user_id AND b.blocked_id = m.sender_id));
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender and those from whom it is hidden';
+COMMENT ON FUNCTION rt_private.mentioned(rt.messages) IS 'the members whom a message mentions, except its sender and those who have blocked the sender or may not see the message';
 
 -- For a message that is new and for one that was changed: those added hear of it.  Plans may have been made while the tables were empty.
 CREATE FUNCTION rt_private.on_mention(room_id bigint, seq bigint) RETURNS void

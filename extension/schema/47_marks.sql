@@ -13,6 +13,7 @@ CREATE VIEW rt_private.unread AS
 			UNION
 			SELECT a.seq FROM rt_private.mentions_all AS a JOIN rt.messages AS s ON s.room_id = a.room_id AND s.seq = a.seq
 			WHERE a.room_id = m.room_id AND a.seq > greatest(m.last_read_seq, m.first_seq) AND s.sender_id IS DISTINCT FROM m.user_id
+				AND NOT EXISTS (SELECT FROM rt.blocks AS b WHERE b.user_id = m.user_id AND b.blocked_id = s.sender_id)
 			LIMIT 1000) AS few) AS mentions
 	FROM rt.room_members AS m;
 COMMENT ON VIEW rt_private.unread IS 'what members have not read, counted up to 1,000';

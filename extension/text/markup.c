@@ -21,7 +21,8 @@ struct scan
 	bool *quiet;
 	pg_wchar fence;    /* the character of the open fence; 0: none */
 	int fence_len;     /* its length */
-	int fence_quotes;  /* how many quote markers its lines have */
+	int fence_quotes;  /* how many quote markers its lines have, */
+	int fence_indent;  /* and where the content of its list item begins */
 	bool in_paragraph; /* an indented line goes on with it and is no code (4.4) */
 	int list_indent;   /* where the content of the innermost list item begins; 0: in no list */
 	int segment;       /* where the text began that goes on; -1: none */
@@ -245,6 +246,17 @@ closes_fence(const struct scan *s, const struct line *l)
 	return true;
 }
 
+static void
+open_fence(struct scan *s, const struct line *l)
+{
+	s->fence = s->chars[l->at];
+	s->fence_len = run_length(s, l->at, l->end);
+	s->fence_quotes = l->quotes;
+	s->fence_indent = s->list_indent;
+	s->in_paragraph = false;
+	silence(s, l->at, l->end);
+}
+
 /* Columns that the marker of a list item takes with the spaces behind it; 0: there is none (5.2). */
 static int
 marker_width(const struct scan *s, const struct line *l)
@@ -354,10 +366,7 @@ take_text(struct scan *s, const struct line *l)
 		}
 		if (opens_fence(s, &item))
 		{
-			s->fence = s->chars[item.at];
-			s->fence_len = run_length(s, item.at, item.end);
-			s->fence_quotes = item.quotes;
-			silence(s, item.at, item.end);
+			open_fence(s, &item);
 			return;
 		}
 	}
@@ -375,7 +384,8 @@ take_line(struct scan *s, const struct line *l)
 {
 	bool blank = l->at >= l->end;
 
-	if (s->fence != 0 && l->quotes >= s->fence_quotes)
+	/* A fence ends with the quote or the list item that it stands in (4.5). */
+	if (s->fence != 0 && l->quotes >= s->fence_quotes && (blank || l->indent >= s->fence_indent))
 	{
 		if (closes_fence(s, l))
 			s->fence = 0;
@@ -399,11 +409,9 @@ take_line(struct scan *s, const struct line *l)
 	if (l->indent - s->list_indent < CODE_INDENT && opens_fence(s, l))
 	{
 		end_segment(s, l->start);
-		s->fence = s->chars[l->at];
-		s->fence_len = run_length(s, l->at, l->end);
-		s->fence_quotes = l->quotes;
-		s->in_paragraph = false;
-		silence(s, l->start, l->end);
+		if (l->indent < s->list_indent)
+			s->list_indent = 0;
+		open_fence(s, l);
 		return;
 	}
 	take_text(s, l);

@@ -205,10 +205,12 @@ test('blocked: no direct messages, no being added, no mentions', async () => {
   const { id } = await ok('POST', '/api/chat/rooms', 'dave', { kind: 'group', name: 'x', memberIds: ['bob'] });
   await refused('forbidden', 'POST', `/api/chat/rooms/${id}/members`, 'dave', { userIds: ['alice'] });
   const both = await cluster.room('both', 'bob', 'alice', 'dave');
-  await ok('POST', `/api/chat/rooms/${both}/msgs`, 'dave', { content: '@alice' });
+  await ok('PATCH', `/api/chat/rooms/${both}`, 'bob', { whoMayMentionAll: 'members' });
+  for (const content of ['@alice', '@all', '@here']) await ok('POST', `/api/chat/rooms/${both}/msgs`, 'dave', { content });
   await ok('POST', `/api/chat/rooms/${both}/msgs`, 'bob', { content: 'and @alice' });
   await event(alice, 'chat-notification', ({ type, data }) => type === 'mention' && data.content === 'and @alice');
   assert.equal(received(alice, 'chat-notification', ({ type }) => type === 'mention').length, 1);
+  assertHas(await ok('GET', `/api/chat/rooms/${both}`, 'alice'), { unreadCount: 4, mentionCount: 1 });
   await ok('DELETE', '/api/users/me/blocks/dave', 'alice');
   await ok('POST', `/api/chat/rooms/${direct}/msgs`, 'dave', { content: 'hello' });
   await refused('not_found', 'PUT', '/api/users/me/blocks/nobody', 'alice');
