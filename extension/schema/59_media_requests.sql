@@ -153,7 +153,7 @@ BEGIN
 		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id AND t.router_id = router.id), 8, 'transports');
 	PERFORM rt_private.check_transports(actor);
 	RETURN rt_private.media_row('create-transport', router.worker, p.meeting_id, p.id, transport,
-		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction));
+		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction, 'userId', actor));
 END
 $$;
 COMMENT ON FUNCTION rt_private.media_ask_create_transport(text, jsonb) IS 'create-transport';

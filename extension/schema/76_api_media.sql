@@ -71,7 +71,7 @@
 --   set-preferred-layers  consumerId, spatialLayer, temporalLayer, priority (each or null) -
 --   get-stats             transportId | producerId | consumerId                   stats: [..]
 --
---   commands: create-transport { routerId, transportId, direction, iceParameters }, close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
+--   commands: create-transport { routerId, transportId, direction, userId, iceParameters }, close-transports { transportIds: [..] }, close-producers { producerIds: [..] },
 --             mute-producer { producerId, muted } (stops it whatever `paused` says), close-router { routerId },
 --             record { routerId, recording } (to workers alone that said canRecord)
 --   A router comes into being with the first request that names it.  Closing a transport closes what is on it, and

@@ -47,6 +47,7 @@ CREATE VIEW rt.stat_media AS
 		(o.stats ->> 'temporalLayer')::integer AS temporal_layer,
 		(o.stats ->> 'score')::integer AS score,
 		o.stats ->> 'reason' AS reason,
+		(o.stats ->> 'copiesPerSecond')::bigint AS copies_per_second,
 		o.created_at
 	FROM (
 		SELECT t.worker, t.meeting_id, t.participant_id, 'transport' AS object, t.id, NULL AS kind, NULL AS source,
@@ -85,7 +86,8 @@ COMMENT ON COLUMN rt.stat_media.plis IS 'PLIs: requests for a key frame';
 COMMENT ON COLUMN rt.stat_media.spatial_layer IS 'current spatial layer of a consumer';
 COMMENT ON COLUMN rt.stat_media.temporal_layer IS 'current temporal layer of a consumer';
 COMMENT ON COLUMN rt.stat_media.score IS 'quality from 0 to 10';
-COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer';
+COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer; why a producer is limited';
+COMMENT ON COLUMN rt.stat_media.copies_per_second IS 'packets of a producer that its worker sends a second, to all receivers together';
 COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
 
 CREATE VIEW rt.stat_media_workers AS

@@ -56,6 +56,7 @@ REVOKE EXECUTE ON FUNCTION
 	rt_api.media_start(text, jsonb), rt_api.media_stop(text, jsonb), rt_api.media_heartbeat(text, jsonb),
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) FROM rt_media;
 DROP VIEW rt.stat_relay;
+DROP VIEW rt.stat_media;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
@@ -6154,7 +6155,7 @@ BEGIN
 		(SELECT count(*) FROM rt_private.media_transports AS t WHERE t.participant_id = p.id AND t.router_id = router.id), 8, 'transports');
 	PERFORM rt_private.check_transports(actor);
 	RETURN rt_private.media_row('create-transport', router.worker, p.meeting_id, p.id, transport,
-		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction));
+		jsonb_build_object('routerId', router.id, 'transportId', transport, 'direction', direction, 'userId', actor));
 END
 $$;
 
@@ -10538,15 +10539,68 @@ COMMENT ON COLUMN rt.stat_meetings.media_worker IS 'its media worker; null if no
 
 COMMENT ON COLUMN rt.stat_meetings.router_id IS 'its router';
 
+CREATE VIEW rt.stat_media AS
+	SELECT o.worker, o.meeting_id, o.participant_id, o.object, o.id, o.kind, o.source, o.type, o.state,
+		(o.stats ->> 'packets')::bigint AS packets,
+		(o.stats ->> 'bytes')::bigint AS bytes,
+		(o.stats ->> 'lost')::bigint AS lost,
+		(o.stats ->> 'jitterMs')::float8 AS jitter_ms,
+		(o.stats ->> 'rttMs')::float8 AS rtt_ms,
+		(o.stats ->> 'bitrateBps')::bigint AS bitrate_bps,
+		(o.stats ->> 'estimateBps')::bigint AS estimate_bps,
+		(o.stats ->> 'nacks')::bigint AS nacks,
+		(o.stats ->> 'plis')::bigint AS plis,
+		(o.stats ->> 'spatialLayer')::integer AS spatial_layer,
+		(o.stats ->> 'temporalLayer')::integer AS temporal_layer,
+		(o.stats ->> 'score')::integer AS score,
+		o.stats ->> 'reason' AS reason,
+		(o.stats ->> 'copiesPerSecond')::bigint AS copies_per_second,
+		o.created_at
+	FROM (
+		SELECT t.worker, t.meeting_id, t.participant_id, 'transport' AS object, t.id, NULL AS kind, NULL AS source,
+			t.direction AS type,
+			coalesce(t.stats ->> 'dtlsState', t.stats ->> 'iceState', CASE WHEN t.connected THEN 'connecting' ELSE 'new' END) AS state,
+			t.stats, t.created_at
+		FROM rt_private.media_transports AS t
+		UNION ALL
+		SELECT d.worker, d.meeting_id, d.participant_id, 'producer', d.id, d.kind, d.source, d.type,
+			CASE WHEN d.muted THEN 'muted' WHEN d.paused THEN 'paused' ELSE 'live' END, d.stats, d.created_at
+		FROM rt_private.media_producers AS d
+		UNION ALL
+		SELECT c.worker, c.meeting_id, c.participant_id, 'consumer', c.id, c.kind, d.source, d.type,
+			CASE WHEN c.paused THEN 'paused' WHEN d.paused OR d.muted THEN 'producer paused' ELSE 'live' END, c.stats, c.created_at
+		FROM rt_private.media_consumers AS c
+		JOIN rt_private.media_producers AS d ON d.id = c.producer_id) AS o;
+
 COMMENT ON VIEW rt.stat_media IS 'one row for each transport, producer and consumer';
 
+COMMENT ON COLUMN rt.stat_media.worker IS 'media worker';
+
+COMMENT ON COLUMN rt.stat_media.meeting_id IS 'the meeting';
+
 COMMENT ON COLUMN rt.stat_media.participant_id IS 'the user it belongs to';
+
+COMMENT ON COLUMN rt.stat_media.object IS 'transport, producer or consumer';
+
+COMMENT ON COLUMN rt.stat_media.id IS 'its id, as clients know it';
+
+COMMENT ON COLUMN rt.stat_media.kind IS 'audio or video; null for a transport';
+
+COMMENT ON COLUMN rt.stat_media.source IS 'camera, microphone, screen or screen-audio; null for a transport';
 
 COMMENT ON COLUMN rt.stat_media.type IS 'transports: send or recv; others: simple, simulcast or svc';
 
 COMMENT ON COLUMN rt.stat_media.state IS 'transports: state of the connection; others: live, paused, muted or producer paused';
 
 COMMENT ON COLUMN rt.stat_media.packets IS 'packets so far; this and the following columns are null where they do not apply';
+
+COMMENT ON COLUMN rt.stat_media.bytes IS 'bytes so far';
+
+COMMENT ON COLUMN rt.stat_media.lost IS 'packets lost so far';
+
+COMMENT ON COLUMN rt.stat_media.jitter_ms IS 'jitter in milliseconds';
+
+COMMENT ON COLUMN rt.stat_media.rtt_ms IS 'round trip in milliseconds';
 
 COMMENT ON COLUMN rt.stat_media.bitrate_bps IS 'current bits per second';
 
@@ -10560,7 +10614,11 @@ COMMENT ON COLUMN rt.stat_media.spatial_layer IS 'current spatial layer of a con
 
 COMMENT ON COLUMN rt.stat_media.temporal_layer IS 'current temporal layer of a consumer';
 
-COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer';
+COMMENT ON COLUMN rt.stat_media.score IS 'quality from 0 to 10';
+
+COMMENT ON COLUMN rt.stat_media.reason IS 'why a consumer gets its current layer; why a producer is limited';
+
+COMMENT ON COLUMN rt.stat_media.copies_per_second IS 'packets of a producer that its worker sends a second, to all receivers together';
 
 COMMENT ON COLUMN rt.stat_media.created_at IS 'when it was created';
 
@@ -11180,6 +11238,8 @@ GRANT EXECUTE ON FUNCTION
 	rt.admit_waiting(bigint, bigint), rt.refuse_waiting(bigint, bigint),
 	rt.start_meeting(bigint), rt.end_meeting(bigint), rt.set_meeting_password(bigint, text),
 	rt.kick_participant(bigint, text), rt.mute_participant(bigint, boolean, text) TO rt_app;
+
+GRANT SELECT ON rt.stat_meetings, rt.stat_media, rt.stat_media_workers TO pg_monitor;
 
 GRANT EXECUTE ON FUNCTION
 	rt_api.meeting_join(text, jsonb), rt_api.meeting_leave(text, jsonb), rt_api.meeting_media(text, jsonb),

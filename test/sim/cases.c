@@ -1262,6 +1262,194 @@ case_changing_link(unsigned seed)
 	end(c);
 }
 
+/* ---- a worker that cannot carry all ---- */
+
+#define CROWD 30
+
+/* A call, and beside it one user's meeting on the same worker, with many who only receive. */
+struct crowd
+{
+	struct call *call;
+	struct sim_sender *senders[MAX_SENDERS];
+	int n;
+	struct sim_viewer *viewers[CROWD];
+};
+
+static void
+ignore(struct sim_peer *p, uint8_t *data, size_t len)
+{
+	(void) p, (void) data, (void) len;
+}
+
+static struct crowd *
+new_crowd(unsigned seed, double worker_packets_per_s)
+{
+	struct crowd *w = calloc(1, sizeof(*w));
+
+	w->call = new_call(seed);
+	set_layers(w->call, 3, 100e3, 300e3, 900e3);
+	sim_worker_packets_per_s = worker_packets_per_s;
+	begin(w->call);
+	for (int i = 0; i < CROWD; i++)
+	{
+		w->viewers[i] = calloc(1, sizeof(*w->viewers[i]));
+		w->viewers[i]->peer.router = "crowd";
+		sim_viewer_begin(w->viewers[i]);
+		w->viewers[i]->peer.on_packet = ignore;
+	}
+	until(w->call, 5);
+	return w;
+}
+
+static struct sim_sender *
+add_to_crowd(struct crowd *w, struct sim_video video, bool has_video, uint64_t audio_us)
+{
+	struct sim_sender *s = calloc(1, sizeof(*s));
+
+	s->peer.router = "crowd";
+	s->peer.user = "one";
+	s->has_video = has_video;
+	s->has_audio = true;
+	s->audio_us = audio_us;
+	s->video = video;
+	w->senders[w->n++] = s;
+	sim_sender_begin(s);
+	for (int i = 0; i < CROWD; i++)
+		sim_viewer_consume(w->viewers[i], s);
+	return s;
+}
+
+static double
+packets_of_crowd(const struct crowd *w)
+{
+	double packets = 0;
+
+	for (int i = 0; i < CROWD; i++)
+		packets += (double) w->viewers[i]->peer.packets;
+	return packets;
+}
+
+static void
+expect_calm_call(struct crowd *w, double to_s)
+{
+	struct sim_viewer *v = &w->call->viewer;
+
+	at_most("the call: frozen, s", sim_frozen_s(v, AT(5), AT(to_s)), 2);
+	at_most("the call: frozen after 3 s, s", sim_frozen_s(v, AT(8), AT(to_s)), 0);
+	at_least("the call: top layer after 5 s", sim_layer_share(v, 2, AT(10), AT(to_s)), 0.99);
+	at_most("the call: audio concealed, %", 100 * sim_concealed(v, AT(5), AT(to_s)), 2.5);
+	at_most("the call: audio concealed after 3 s, %", 100 * sim_concealed(v, AT(8), AT(to_s - 1)), 0.2);
+}
+
+static void
+end_crowd(struct crowd *w)
+{
+	struct call *c = w->call;
+
+	expect_numbers();
+	if (svg_dir != NULL)
+		draw(c);
+	sim_engine_end();
+	for (int i = 0; i < CROWD; i++)
+	{
+		sim_viewer_end(w->viewers[i]);
+		free(w->viewers[i]);
+	}
+	for (int i = 0; i < w->n; i++)
+	{
+		sim_sender_end(w->senders[i]);
+		free(w->senders[i]);
+	}
+	sim_viewer_end(&c->viewer);
+	sim_sender_end(&c->sender);
+	free(c);
+	free(w);
+}
+
+static const struct sim_video fast = {.codec = RT_CODEC_VP8, .nstreams = 1, .rate_bps = {9e6}, .fps = 30};
+
+/* Thrice what the worker can do. */
+static void
+case_worker_fast_sender(unsigned seed)
+{
+	struct crowd *w = new_crowd(seed, 10000);
+	uint64_t missed;
+	double before;
+
+	add_to_crowd(w, fast, true, 0);
+	until(w->call, 7);
+	missed = sim_worker_missed;
+	before = packets_of_crowd(w);
+	until(w->call, 35);
+	expect_calm_call(w, 35);
+	at_most("packets missed after 2 s", (double) (sim_worker_missed - missed), 0);
+	at_least("told that the video is paused", (double) sim_nulls, CROWD);
+	at_most("told so again", (double) sim_nulls, 1.5 * CROWD);
+	at_least("the crowd still hears, packets a second of 50", (packets_of_crowd(w) - before) / 28 / CROWD, 49);
+	w->senders[0]->video.rate_bps[0] = 600e3;
+	until(w->call, 45);
+	before = packets_of_crowd(w);
+	until(w->call, 55);
+	at_least("and sees when less is sent, packets a second", (packets_of_crowd(w) - before) / 10 / CROWD, 100);
+	expect_calm_call(w, 55);
+	end_crowd(w);
+}
+
+/* The same by many transports of one user. */
+static void
+case_worker_fast_user(unsigned seed)
+{
+	struct crowd *w = new_crowd(seed, 16000);
+	struct sim_video video = fast;
+
+	video.rate_bps[0] = 2e6;
+	for (int i = 0; i < MAX_SENDERS - 1; i++)
+		add_to_crowd(w, video, true, 0);
+	until(w->call, 35);
+	expect_calm_call(w, 35);
+	end_crowd(w);
+}
+
+/* And by sound, which goes out before all else. */
+static void
+case_worker_fast_sound(unsigned seed)
+{
+	struct crowd *w = new_crowd(seed, 10000);
+	double before;
+
+	add_to_crowd(w, fast, false, 1100);
+	until(w->call, 7);
+	before = packets_of_crowd(w);
+	until(w->call, 35);
+	expect_calm_call(w, 35);
+	at_most("packets a second to each of the crowd", (packets_of_crowd(w) - before) / 28 / CROWD, 260);
+	at_least("and at least", (packets_of_crowd(w) - before) / 28 / CROWD, 240);
+	end_crowd(w);
+}
+
+/* A talk before many, which needs a little more than the worker has: smaller, not dark, and its sound whole. */
+static void
+case_worker_large_meeting(unsigned seed)
+{
+	struct crowd *w = new_crowd(seed, 5000);
+	struct sim_video video = {.codec = RT_CODEC_VP8, .nstreams = 3, .rate_bps = {100e3, 300e3, 1.2e6}, .fps = 30};
+	double before;
+
+	add_to_crowd(w, video, true, 0);
+	until(w->call, 7);
+	before = packets_of_crowd(w);
+	until(w->call, 35);
+	expect_calm_call(w, 35);
+	at_most("told that the video is paused", (double) sim_nulls, 0);
+	at_least("packets a second to each of the crowd", (packets_of_crowd(w) - before) / 28 / CROWD, 75);
+	sim_worker_packets_per_s = 20000;
+	until(w->call, 50);
+	before = packets_of_crowd(w);
+	until(w->call, 60);
+	at_least("and when there is room", (packets_of_crowd(w) - before) / 10 / CROWD, 180);
+	end_crowd(w);
+}
+
 static const struct row
 {
 	const char *name;
@@ -1327,6 +1515,10 @@ static const struct row
 	{"tcp-layers", case_tcp_layers},
 	{"deep-queue", case_deep_queue},
 	{"changing-link", case_changing_link},
+	{"worker-fast-sender", case_worker_fast_sender},
+	{"worker-fast-user", case_worker_fast_user},
+	{"worker-fast-sound", case_worker_fast_sound},
+	{"worker-large-meeting", case_worker_large_meeting},
 };
 
 static unsigned first_seed = 1;

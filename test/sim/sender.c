@@ -364,7 +364,7 @@ on_audio(void *arg, uint8_t *data, size_t len)
 		n = add_redundancy(s, out, n);
 	s->audio_seq++;
 	sim_peer_send(&s->peer, out, n + AUDIO_BYTES);
-	sim_at(sim_now_us + AUDIO_US, on_audio, s, NULL, 0);
+	sim_at(sim_now_us + (s->audio_us ? s->audio_us : AUDIO_US), on_audio, s, NULL, 0);
 }
 
 /* ---- what comes back ---- */

@@ -65,6 +65,7 @@ struct sim_peer
 {
 	char id[16];
 	bool sends, tcp;
+	const char *router, *user; /* NULL: the one that all have, and one of its own */
 	struct rt_tuple tuple;
 	struct sim_link up, down;
 	sim_packet_cb on_packet; /* in the clear */
@@ -75,9 +76,11 @@ struct sim_peer
 };
 
 extern struct rt_engine *sim_engine;
-extern uint64_t sim_reused_numbers; /* a number went out twice under AES-GCM, with another packet */
-extern uint64_t sim_nulls;          /* layers-changed events that told of a paused consumer */
-extern uint64_t sim_speakers;       /* active-speaker events */
+extern uint64_t sim_reused_numbers;     /* a number went out twice under AES-GCM, with another packet */
+extern uint64_t sim_nulls;              /* layers-changed events that told of a paused consumer */
+extern uint64_t sim_speakers;           /* active-speaker events */
+extern double sim_worker_packets_per_s; /* in and out, that the worker's CPU can do; 0: all */
+extern uint64_t sim_worker_missed;      /* packets that were beyond that, and came to nothing */
 
 void sim_engine_begin(void);
 void sim_engine_end(void);
@@ -117,6 +120,7 @@ struct sim_sender
 	uint16_t audio_seq;
 	uint32_t audio_frame;
 	uint64_t audio_from_us;
+	uint64_t audio_us;                 /* of sound in a packet; 0: 20 ms */
 	uint8_t *audio_sent;               /* for what is asked for again */
 	uint8_t (*level)(uint64_t now_us); /* of the sound, in -dBov; NULL: 30 always */
 };

@@ -15,7 +15,8 @@
 #define CHECK_US 2500000 /* between two checks for consent */
 
 struct rt_engine *sim_engine;
-uint64_t sim_reused_numbers, sim_nulls, sim_speakers;
+uint64_t sim_reused_numbers, sim_nulls, sim_speakers, sim_worker_missed;
+double sim_worker_packets_per_s;
 static struct rt_loop *loop;
 static struct sim_peer *peers[MAX_PEERS];
 static int npeers;
@@ -55,6 +56,52 @@ rt_port_address(const struct rt_port *p, int i)
 	return i == 0 ? "10.0.0.1" : NULL;
 }
 
+/* ---- the worker's CPU: so many packets a second, and what waits for it for longer than SOCKET_S is lost ---- */
+
+#define SOCKET_S 0.05
+#define SHARE_US 250000
+
+static double cpu_waits, cpu_done; /* packets */
+static uint64_t cpu_us;
+
+static void
+cpu_works(void)
+{
+	double most = sim_worker_packets_per_s, did = (double) (sim_now_us - cpu_us) / 1e6 * most;
+
+	if (did > cpu_waits)
+		did = cpu_waits;
+	cpu_waits -= did;
+	cpu_done += did;
+	cpu_us = sim_now_us;
+}
+
+/* False: the socket's buffer is full. */
+static bool
+cpu_takes(void)
+{
+	cpu_works();
+	if (sim_worker_packets_per_s > 0 && cpu_waits > SOCKET_S * sim_worker_packets_per_s)
+	{
+		sim_worker_missed++;
+		return false;
+	}
+	cpu_waits += sim_worker_packets_per_s > 0;
+	return true;
+}
+
+/* As control.c does, with rt.media_max_cpu at 85. */
+static void
+on_share(void *arg, uint8_t *data, size_t len)
+{
+	(void) arg, (void) data, (void) len;
+	cpu_works();
+	if (sim_worker_packets_per_s > 0)
+		rt_engine_share(sim_engine, cpu_done / (sim_worker_packets_per_s * SHARE_US / 1e6) / 0.925);
+	cpu_done = 0;
+	sim_at(sim_now_us + SHARE_US, on_share, NULL, NULL, 0);
+}
+
 static void
 on_arrival(void *arg, uint8_t *data, size_t len)
 {
@@ -72,6 +119,7 @@ rt_port_send(struct rt_port *s, const struct rt_tuple *to, const uint8_t *data, 
 {
 	s->stats.packets_out++;
 	s->stats.bytes_out += len;
+	cpu_waits += sim_worker_packets_per_s > 0;
 	for (int i = 0; i < npeers; i++)
 		if (rt_tuple_same(&peers[i]->tuple, to))
 		{
@@ -375,10 +423,12 @@ sim_engine_begin(void)
 	rt_log_set_level(RT_LOG_ERROR);
 	npeers = 0;
 	next_port = 5000;
-	sim_reused_numbers = sim_nulls = sim_speakers = 0;
+	sim_reused_numbers = sim_nulls = sim_speakers = sim_worker_missed = 0;
+	cpu_waits = cpu_done = sim_worker_packets_per_s = 0;
 	rt_loop_new(&loop);
 	if (rt_engine_new(&sim_engine, loop, &o, on_event, NULL) != RT_OK)
 		abort();
+	sim_at(sim_now_us + SHARE_US, on_share, NULL, NULL, 0);
 }
 
 void
@@ -404,6 +454,8 @@ on_engine_packet(void *arg, uint8_t *data, size_t len)
 	(void) arg;
 	memcpy(&from, data, sizeof(from));
 	memmove(data, data + sizeof(from), len - sizeof(from));
+	if (!cpu_takes())
+		return;
 	port->handler.on_packet(port->handler.arg, &from, data, len - sizeof(from), sim_now_us);
 }
 
@@ -473,7 +525,8 @@ sim_peer_join(struct sim_peer *p)
 	peers[npeers++] = p;
 	take_address(p);
 	rt_engine_touch(sim_engine);
-	t = rt_endpoint_transport(rt_engine_new_endpoint(sim_engine, "router", p->id, p->sends));
+	t = rt_endpoint_transport(rt_engine_new_endpoint(sim_engine, p->router != NULL ? p->router : "router", p->id,
+													 p->user != NULL ? p->user : p->id, p->sends));
 	if (rt_webrtc_transport_set_ice(t, p->id, PWD) != RT_OK || rt_webrtc_transport_connect(t, &params) != RT_OK)
 		abort();
 	memset(&p->up, 0, sizeof(p->up));

@@ -23,6 +23,8 @@ static const struct
 	{"tcpConnections", "rt_media_tcp_connections", "Open TCP connections.", RT_GAUGE},
 	{"cpuPercent", "rt_media_cpu_percent", "Percent of a core that the worker uses.", RT_GAUGE},
 	{"packetsPerSecond", "rt_media_packets_per_second", "Packets that the worker sends a second.", RT_GAUGE},
+	{"limitedUsers", "rt_media_limited_users",
+	 "Users whose media the worker limits because it is overloaded and they use more than their share.", RT_GAUGE},
 	{"packetsIn", "rt_media_packets_in_total", "Packets received, of all kinds.", RT_COUNTER},
 	{"bytesIn", "rt_media_bytes_in_total", "Bytes received.", RT_COUNTER},
 	{"packetsOut", "rt_media_packets_out_total", "Packets sent, of all kinds.", RT_COUNTER},

@@ -33,6 +33,7 @@
 #define DRAIN_ASK_MS 500
 #define DRAIN_ANSWER_MS 3000 /* a database that is silent for longer cannot move meetings */
 #define DRAIN_MOST_MS 30000
+#define SHARE_MS 250
 #define CHANNEL "rt_media"
 
 struct rt_control
@@ -48,7 +49,7 @@ struct rt_control
 	rt_control_cb on_ready;
 	void *arg;
 	bool registered, was_ready, starting, beating, stopping;
-	struct rt_timer *beat, *retry, *goodbye;
+	struct rt_timer *beat, *share, *retry, *goodbye;
 	int64_t beat_ms;
 	struct rt_work *work;
 	struct rt_figures *figures;
@@ -182,6 +183,18 @@ on_beat(void *arg)
 	if (!c->beating)
 		beat(c);
 	rt_timer_start(c->beat, (uint64_t) c->beat_ms);
+}
+
+/* ---- sharing ---- */
+
+static void
+on_share(void *arg)
+{
+	struct rt_control *c = arg;
+	const struct rt_port_stats *p = rt_port_totals(rt_hub_port(rt_engine_hub(c->engine)));
+
+	rt_engine_share(c->engine, rt_meter_used(&c->meter, p->packets_out));
+	rt_timer_start(c->share, SHARE_MS);
 }
 
 /* ---- notifications ---- */
@@ -337,6 +350,7 @@ rt_control_stop(struct rt_control *c, rt_control_cb done, void *arg)
 	c->drained = NULL;
 	rt_timer_stop(c->drain);
 	rt_timer_stop(c->beat);
+	rt_timer_stop(c->share);
 	rt_timer_stop(c->retry);
 	rt_timer_start(c->goodbye, STOP_MS);
 	rt_dbjson_call(c->db, "media_stop", json_pack("{s:s}", "worker", c->worker), on_stopped, c);
@@ -367,6 +381,7 @@ rt_control_new(struct rt_loop *l, struct rt_db *db, const struct rt_control_opti
 	c->work = rt_work_new(l, db, c->caps, &c->meter);
 	c->figures = rt_figures_new(l, db);
 	c->beat = rt_timer_new(l, on_beat, c);
+	c->share = rt_timer_new(l, on_share, c);
 	c->retry = rt_timer_new(l, on_retry, c);
 	c->goodbye = rt_timer_new(l, on_goodbye_timeout, c);
 	c->drain = rt_timer_new(l, on_drain, c);
@@ -386,6 +401,7 @@ rt_control_set_engine(struct rt_control *c, struct rt_engine *e)
 	c->engine = e;
 	c->addresses = rt_addresses_list(c->announced, rt_hub_port(rt_engine_hub(e)));
 	rt_db_listen(c->db, CHANNEL, on_notify, on_listen, c);
+	rt_timer_start(c->share, SHARE_MS);
 }
 
 void
@@ -395,6 +411,7 @@ rt_control_free(struct rt_control *c)
 		return;
 	rt_dbecho_free(c->echo);
 	rt_timer_free(c->beat);
+	rt_timer_free(c->share);
 	rt_timer_free(c->retry);
 	rt_timer_free(c->goodbye);
 	rt_timer_free(c->drain);

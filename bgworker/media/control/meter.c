@@ -8,7 +8,8 @@
 
 #define COUNTS 0.5 /* below that only objects count: CPU says little of what is to come */
 #define SHORTEST_US 100000
-#define MOST 20 /* times the capacity: sound of many who are silent costs memory only, 50 kB a receiver */
+#define OVERLOAD 1.2 /* times rt.media_max_packets */
+#define MOST 20      /* times the capacity: sound of many who are silent costs memory only, 50 kB a receiver */
 
 static uint64_t
 read_us(clockid_t clock)
@@ -35,6 +36,22 @@ rt_meter_read(struct rt_meter *m, uint64_t packets)
 	m->cpu_us = cpu_us;
 	m->wall_us = wall_us;
 	m->packets = packets;
+}
+
+double
+rt_meter_used(struct rt_meter *m, uint64_t packets)
+{
+	uint64_t cpu_us = read_us(CLOCK_PROCESS_CPUTIME_ID), wall_us = read_us(CLOCK_MONOTONIC);
+	double took_us = (double) (wall_us - m->used_wall_us), cpu = 0, sent = 0;
+
+	if (m->used_wall_us && m->max_cpu > 0)
+		cpu = (double) (cpu_us - m->used_cpu_us) / took_us / ((1 + m->max_cpu) / 2);
+	if (m->used_wall_us && m->max_packets_per_s)
+		sent = (double) (packets - m->used_packets) * 1e6 / took_us / ((double) m->max_packets_per_s * OVERLOAD);
+	m->used_cpu_us = cpu_us;
+	m->used_wall_us = wall_us;
+	m->used_packets = packets;
+	return cpu > sent ? cpu : sent;
 }
 
 size_t

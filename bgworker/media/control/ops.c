@@ -100,18 +100,18 @@ op_create_transport(const struct rt_ops *ops, const json_t *req, struct rt_ops_e
 {
 	const char *router = id_of(req, "routerId"), *id = id_of(req, "transportId"),
 			   *direction = rt_json_str(req, "direction");
-	const char *participant = id_of(req, "participantId");
+	const char *participant = id_of(req, "participantId"), *user = rt_json_str(req, "userId");
 	const json_t *ice = rt_json_object(req, "iceParameters");
 	const char *ufrag = rt_json_str(ice, "usernameFragment"), *pwd = rt_json_str(ice, "password");
 	struct rt_endpoint *t;
 
-	if (router == NULL || id == NULL || participant == NULL || direction == NULL ||
+	if (router == NULL || id == NULL || participant == NULL || user == NULL || direction == NULL ||
 		(strcmp(direction, "send") && strcmp(direction, "recv")))
 		return fail(e, "bad_request",
-					"create-transport: routerId, transportId, participantId and direction are needed");
+					"create-transport: routerId, transportId, participantId, userId and direction are needed");
 	if (rt_engine_endpoint(ops->engine, id) != NULL)
 		return json_object(); /* handed out again */
-	t = rt_engine_new_endpoint(ops->engine, router, id, strcmp(direction, "send") == 0);
+	t = rt_engine_new_endpoint(ops->engine, router, id, user, strcmp(direction, "send") == 0);
 	if (ufrag == NULL || pwd == NULL || rt_webrtc_transport_set_ice(rt_endpoint_transport(t), ufrag, pwd) != RT_OK)
 		rt_endpoint_end(t, "no ICE parameters"); /* the client has them already */
 	return json_object();

@@ -225,6 +225,9 @@ producer_row(const struct rt_producer *p)
 	set_int(o, "nacks", nacks);
 	set_int(o, "plis", plis);
 	set_int(o, "score", rt_producer_score(p));
+	set_int(o, "copiesPerSecond", rt_producer_copies(p));
+	if (rt_producer_limit(p) != RT_FANOUT_ALL)
+		json_object_set_new(o, "reason", json_string(RT_FANOUT_REASON));
 	return o;
 }
 
@@ -292,6 +295,7 @@ rt_stats_totals(const struct rt_engine *e)
 	set_int(o, "transports", rt_hub_size(h, RT_HUB_ENDPOINTS));
 	set_int(o, "producers", rt_hub_size(h, RT_HUB_PRODUCERS));
 	set_int(o, "consumers", rt_hub_size(h, RT_HUB_CONSUMERS));
+	set_int(o, "limitedUsers", rt_engine_limited(e));
 	set_int(o, "tcpConnections", p->tcp_connections);
 	set_int(o, "packetsIn", p->packets_in);
 	set_int(o, "bytesIn", p->bytes_in);

@@ -69,6 +69,8 @@ struct share
 	const struct rt_layers *layers;
 	const struct rt_producer *producer;
 	struct rt_level level;
+	struct rt_level most; /* what the client prefers, or less where the sender is limited */
+	enum rt_fanout_limit limit;
 	bool has_choice; /* a picture: it may be given less, or nothing */
 	int rank;        /* higher ranks come first, */
 	int order;       /* and in a rank whoever is there longer */
@@ -97,20 +99,6 @@ is_live(const struct share *s, int spatial)
 {
 	return s->layers->simulcast ? rt_producer_layer_live(s->producer, spatial)
 								: rt_producer_spatial_live(s->producer, spatial);
-}
-
-static void
-begin_share(struct share *s, struct rt_consumer *c)
-{
-	s->consumer = c;
-	s->layers = rt_consumer_layers(c);
-	s->producer = rt_consumer_producer(c);
-	s->has_choice = s->layers->video && !rt_consumer_is_paused(c);
-	s->rank = RANK_PRIORITY * rt_consumer_priority(c);
-	if (s->has_choice && rt_producer_is_screen(s->producer))
-		s->rank += RANK_SCREEN;
-	else if (s->has_choice && rt_producer_speaks(s->producer))
-		s->rank += RANK_SPEAKER;
 }
 
 /* The higher rank first; within it as they were. */
@@ -188,10 +176,30 @@ lowest(const struct share *s)
 	return (struct rt_level){0, 0};
 }
 
+static void
+begin_share(struct share *s, struct rt_consumer *c)
+{
+	s->consumer = c;
+	s->layers = rt_consumer_layers(c);
+	s->producer = rt_consumer_producer(c);
+	s->limit = rt_producer_limit(s->producer);
+	s->most = s->layers->preferred;
+	if (s->limit == RT_FANOUT_LOWEST)
+		s->most = lowest(s);
+	else if (s->limit == RT_FANOUT_NONE)
+		s->most = (struct rt_level){-1, -1};
+	s->has_choice = s->layers->video && !rt_consumer_is_paused(c);
+	s->rank = RANK_PRIORITY * rt_consumer_priority(c);
+	if (s->has_choice && rt_producer_is_screen(s->producer))
+		s->rank += RANK_SCREEN;
+	else if (s->has_choice && rt_producer_speaks(s->producer))
+		s->rank += RANK_SPEAKER;
+}
+
 static int
 next_live(const struct share *s, int above)
 {
-	for (int i = above + 1; i <= s->layers->preferred.spatial; i++)
+	for (int i = above + 1; i <= s->most.spatial; i++)
 		if (is_live(s, i))
 			return i;
 	return -1;
@@ -205,10 +213,10 @@ find_next(const struct share *s, struct rt_level l, struct rt_level *next)
 	int spatial;
 
 	*next = (struct rt_level){l.spatial, (int8_t) (l.temporal + 1)};
-	if (l.temporal < s->layers->preferred.temporal)
+	if (l.temporal < s->most.temporal)
 		return true;
 	spatial = next_live(s, l.spatial);
-	*next = (struct rt_level){(int8_t) spatial, s->layers->preferred.temporal > 0};
+	*next = (struct rt_level){(int8_t) spatial, s->most.temporal > 0};
 	return spatial >= 0;
 }
 
@@ -269,6 +277,8 @@ begin_level(struct rt_allot *a, struct share *s, uint64_t *budget)
 	uint64_t cost;
 
 	s->level = lowest(s);
+	if (s->limit == RT_FANOUT_NONE)
+		s->level = s->most;
 	cost = cost_of(s, s->level);
 	if (cost > *budget && (rt_consumer_is_suspended(s->consumer) || !is_calm(a)))
 		s->level = (struct rt_level){-1, -1};
@@ -346,6 +356,8 @@ why(const struct share *s)
 {
 	struct rt_level next;
 
+	if (s->limit != RT_FANOUT_ALL)
+		return RT_FANOUT_REASON;
 	if (is_preferred(s, s->level))
 		return "preferred";
 	return find_next(s, s->level, &next) ? "bandwidth" : "the sender does not send more";
@@ -401,6 +413,8 @@ find_trial(const struct share *s, struct rt_level *l)
 {
 	struct rt_level target = s->layers->target;
 
+	if (s->limit == RT_FANOUT_NONE)
+		return false;
 	if (target.spatial < 0)
 	{
 		*l = lowest(s);
@@ -408,7 +422,7 @@ find_trial(const struct share *s, struct rt_level *l)
 	}
 	if (!find_next(s, target, l))
 		return false;
-	l->temporal = s->layers->preferred.temporal;
+	l->temporal = s->most.temporal;
 	return true;
 }
 
@@ -428,10 +442,10 @@ only_bursts(const struct rt_allot *a)
 static bool
 flows_well(const struct rt_allot *a, const struct share *s)
 {
-	struct rt_level target = s->layers->target, preferred = s->layers->preferred;
+	struct rt_level target = s->layers->target, most = s->most;
 
 	return (is_calm(a) || only_bursts(a)) && target.spatial >= 0 && is_live(s, target.spatial) &&
-		   target.spatial <= preferred.spatial && target.temporal <= preferred.temporal;
+		   target.spatial <= most.spatial && target.temporal <= most.temporal;
 }
 
 /* What was given with little to spare is taken back: it takes longer until that is tried again. */
@@ -484,13 +498,13 @@ choose(struct rt_allot *a, const struct share *s, int rising, bool may_try, uint
 		return true;
 	}
 	if (up && !may_step_up(a, now) && is_live(s, target.spatial < 0 ? 0 : target.spatial) &&
-		target.spatial <= s->layers->preferred.spatial)
+		target.spatial <= s->most.spatial)
 		return false; /* later */
 	if (up)
 		note_step(a, s->consumer, now);
 	else if (is_below(s->level, target) && a->close_us && !flows_well(a, s))
 		end_close(a, now);
-	if (!up && is_below(s->level, target) && is_innocent(a, s, now))
+	if (!up && is_below(s->level, target) && s->limit == RT_FANOUT_ALL && is_innocent(a, s, now))
 		return false;
 	rt_consumer_aim(s->consumer,
 					is_below(s->level, target) && s->rank >= rising && flows_well(a, s) ? target : s->level, why(s));
@@ -515,6 +529,8 @@ want_more(struct rt_allot *a, const struct share *shares, int n, uint64_t sound_
 		if (padder == NULL && rt_consumer_can_pad(s->consumer))
 			padder = s->consumer;
 		next = lowest(s);
+		if (s->limit == RT_FANOUT_NONE)
+			continue;
 		if (target.spatial < 0 || (find_next(s, target, &next) && cost_of(s, next) > cost_of(s, target)))
 			step = cost_of(s, next) - cost_of(s, target);
 		if (step && (!least || step < least))

@@ -325,6 +325,12 @@ rt_consumer_set_priority(struct rt_consumer *c, int priority)
 	rt_egress_want_allotment(c->egress);
 }
 
+void
+rt_consumer_want_allotment(struct rt_consumer *c)
+{
+	rt_egress_want_allotment(c->egress);
+}
+
 int
 rt_consumer_priority(const struct rt_consumer *c)
 {
@@ -347,7 +353,7 @@ rt_consumer_aim(struct rt_consumer *c, struct rt_level target, const char *reaso
 		rt_media_event_layers(c->hub, c->id, -1, -1);
 		rt_consumer_tell_score(c);
 	}
-	else if (!c->suspended && rt_layers_aim(&c->layers, target, reason))
+	else if (rt_layers_aim(&c->layers, target, reason) && !c->suspended)
 	{
 		if (was)
 			rt_consumer_begin(c);
@@ -700,7 +706,7 @@ send_copies(struct rt_consumer *c, const struct rt_packet *p, uint16_t seq)
 	}
 }
 
-bool
+enum rt_forwarded
 rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 {
 	uint8_t prefix[8], red[RT_STORE_PAYLOAD];
@@ -712,21 +718,21 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 	bool waits;
 
 	if (c->paused || c->suspended || !rt_egress_ready(c->egress))
-		return false;
+		return RT_FORWARDED_NOT;
 	verdict = rt_layers_judge(&c->layers, p, c->need_sync, c->seq.highest_in);
 	if (rt_layers_take_change(&c->layers))
 		tell_layers(c);
 	if (verdict == RT_LAYERS_IGNORE)
-		return false;
+		return RT_FORWARDED_NOT;
 	if (verdict == RT_LAYERS_BEGIN)
 		begin_stream(c, p);
 	if (verdict == RT_LAYERS_DROP || p->payload_len == 0)
 	{
 		drop(c, p);
-		return false;
+		return RT_FORWARDED_NOT;
 	}
 	if (!rt_seq_map(&c->seq, p->seq, &seq, &pid_offset))
-		return false;
+		return RT_FORWARDED_NOT;
 	ts = p->ts + c->ts_offset;
 	pid = (p->info.picture_id + pid_offset) & 0x7fff;
 	prefix_len = rewrite_payload(c, p, pid, prefix, &skip);
@@ -751,7 +757,7 @@ rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p)
 		c->has_last_pid = p->info.has_picture_id;
 	}
 	count(c, p->payload_len, p->arrival_us);
-	return verdict == RT_LAYERS_BEGIN;
+	return verdict == RT_LAYERS_BEGIN ? RT_FORWARDED_BEGAN : RT_FORWARDED;
 }
 
 /* ---- again ---- */

@@ -84,11 +84,18 @@ void rt_consumer_read_stats(const struct rt_consumer *c, struct rt_consumer_stat
 
 /* ---- for producer.c alone: see the end of producer.h ---- */
 
-/* True: it began a stream. */
-bool rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p);
+enum rt_forwarded
+{
+	RT_FORWARDED_NOT,
+	RT_FORWARDED,
+	RT_FORWARDED_BEGAN /* and it began a stream */
+};
+
+enum rt_forwarded rt_consumer_forward(struct rt_consumer *c, const struct rt_packet *p);
 /* The next packet begins the stream anew, with a key frame if it is video. */
 void rt_consumer_resync(struct rt_consumer *c);
-int rt_consumer_outgoing(const struct rt_consumer *c); /* index of the stream that goes out; -1: none does */
-int rt_consumer_wanted(const struct rt_consumer *c);   /* of the one that is wanted */
+void rt_consumer_want_allotment(struct rt_consumer *c); /* its producer is limited, or no more */
+int rt_consumer_outgoing(const struct rt_consumer *c);  /* index of the stream that goes out; -1: none does */
+int rt_consumer_wanted(const struct rt_consumer *c);    /* of the one that is wanted */
 
 #endif

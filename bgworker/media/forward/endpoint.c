@@ -39,6 +39,7 @@ struct rt_endpoint
 	struct rt_endpoint_home home;
 	struct rt_endpoint *next; /* of the meeting */
 	bool sends, closing;
+	struct rt_fanout_user *user;
 	struct rt_webrtc_transport *transport;
 	struct rt_ssrc_table *ssrcs;
 	struct rt_demux *demux;
@@ -89,7 +90,7 @@ add_demux(struct rt_endpoint *e)
 }
 
 struct rt_endpoint *
-rt_endpoint_new(const struct rt_endpoint_home *home, const char *id, bool sends)
+rt_endpoint_new(const struct rt_endpoint_home *home, const char *id, const char *user, bool sends)
 {
 	struct rt_endpoint *e = rt_alloc(sizeof(*e));
 	struct rt_webrtc_transport_handler handler = {on_connected, on_ended, e};
@@ -97,6 +98,7 @@ rt_endpoint_new(const struct rt_endpoint_home *home, const char *id, bool sends)
 	strncpy(e->id, id, RT_OBJECT_ID - 1);
 	e->home = *home;
 	e->sends = sends;
+	e->user = rt_fanout_join(home->fanout, user);
 	e->transport = rt_webrtc_transport_new(home->table, &handler);
 	e->ssrcs = rt_ssrc_table_new();
 	e->egress = sends ? NULL : rt_egress_new(home->hub, e->transport);
@@ -135,6 +137,7 @@ rt_endpoint_close(struct rt_endpoint *e)
 		rt_consumer_close(e->consumers);
 	rt_webrtc_transport_close(e->transport);
 	rt_hub_take(e->home.hub, RT_HUB_ENDPOINTS, e->id);
+	rt_fanout_leave(e->home.fanout, e->user);
 	while (*at != e)
 		at = &(*at)->next;
 	*at = e->next;
@@ -203,7 +206,7 @@ rt_endpoint_cname(const struct rt_endpoint *e)
 enum rt_result
 rt_endpoint_produce(struct rt_producer **pp, struct rt_endpoint *e, const char *id, struct rt_producer_params *params)
 {
-	struct rt_producer_home home = {e->home.hub, e->transport, e->ssrcs, e->home.speaker, &e->producers};
+	struct rt_producer_home home = {e->home.hub, e->transport, e->ssrcs, e->home.speaker, e->user, &e->producers};
 	enum rt_result rc;
 	int n = 0;
 

@@ -18,11 +18,13 @@ struct rt_endpoint_home
 	struct rt_hub *hub;
 	struct rt_webrtc_transport_table *table;
 	struct rt_speaker *speaker; /* of its meeting */
-	struct rt_endpoint **list;  /* the first of the meeting; the endpoint links itself in, and out again */
+	struct rt_fanout *fanout;
+	struct rt_endpoint **list; /* the first of the meeting; the endpoint links itself in, and out again */
 };
 
-/* sends: the peer does. */
-struct rt_endpoint *rt_endpoint_new(const struct rt_endpoint_home *home, const char *id, bool sends);
+/* user: whose it is; sends: the peer does. */
+struct rt_endpoint *rt_endpoint_new(const struct rt_endpoint_home *home, const char *id, const char *user,
+									bool sends);
 /* Closes what is on it, without a word: who asked knows.  Freed at the end of the turn. */
 void rt_endpoint_close(struct rt_endpoint *e);
 /* Tells why, and closes it. */

@@ -29,6 +29,7 @@ struct router
 struct rt_engine
 {
 	struct rt_hub *hub;
+	struct rt_fanout *fanout;
 	struct rt_webrtc_transport_table *transports;
 	struct rt_map *routers; /* by id */
 	struct rt_timer *tick;
@@ -45,6 +46,19 @@ struct rt_hub *
 rt_engine_hub(const struct rt_engine *e)
 {
 	return e->hub;
+}
+
+void
+rt_engine_share(struct rt_engine *e, double used)
+{
+	rt_engine_touch(e);
+	rt_fanout_turn(e->fanout, used, rt_hub_now_us(e->hub));
+}
+
+size_t
+rt_engine_limited(const struct rt_engine *e)
+{
+	return rt_fanout_limited(e->fanout);
 }
 
 /* ---- packets ---- */
@@ -138,6 +152,7 @@ rt_engine_new(struct rt_engine **ep, struct rt_loop *l, const struct rt_engine_o
 		return RT_INTERNAL;
 	e = rt_alloc(sizeof(*e));
 	e->hub = hub;
+	e->fanout = rt_fanout_new();
 	e->transports = rt_webrtc_transport_table_new(hub);
 	e->routers = rt_map_new();
 	e->tick = rt_timer_new(l, on_tick, e);
@@ -161,6 +176,7 @@ free_engine(void *arg)
 
 	rt_webrtc_transport_table_free(e->transports);
 	rt_hub_free(e->hub);
+	rt_fanout_free(e->fanout);
 	rt_map_free(e->routers);
 	free(e);
 }
@@ -198,12 +214,12 @@ need_router(struct rt_engine *e, const char *id)
 }
 
 struct rt_endpoint *
-rt_engine_new_endpoint(struct rt_engine *e, const char *router_id, const char *id, bool sends)
+rt_engine_new_endpoint(struct rt_engine *e, const char *router_id, const char *id, const char *user, bool sends)
 {
 	struct router *r = need_router(e, router_id);
-	struct rt_endpoint_home home = {e->hub, e->transports, r->speaker, &r->endpoints};
+	struct rt_endpoint_home home = {e->hub, e->transports, r->speaker, e->fanout, &r->endpoints};
 
-	return rt_endpoint_new(&home, id, sends);
+	return rt_endpoint_new(&home, id, user, sends);
 }
 
 static void

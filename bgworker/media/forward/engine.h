@@ -22,9 +22,13 @@ void rt_engine_set_idle_timeout(struct rt_engine *e, uint64_t ms);
 /* Brings the clock up to date before calls that do not come from the port or the tick. */
 void rt_engine_touch(struct rt_engine *e);
 struct rt_hub *rt_engine_hub(const struct rt_engine *e); /* for counters and figures */
+/* How busy the worker is: see rt_fanout_turn(). */
+void rt_engine_share(struct rt_engine *e, double used);
+size_t rt_engine_limited(const struct rt_engine *e); /* users with more than their share */
 
-/* A router is a meeting; it is made at need.  The id of an endpoint is new. */
-struct rt_endpoint *rt_engine_new_endpoint(struct rt_engine *e, const char *router_id, const char *id, bool sends);
+/* A router is a meeting; it is made at need.  The id of an endpoint is new; user: whose it is. */
+struct rt_endpoint *rt_engine_new_endpoint(struct rt_engine *e, const char *router_id, const char *id,
+										   const char *user, bool sends);
 void rt_engine_close_router(struct rt_engine *e, const char *id);
 void rt_engine_close_all(struct rt_engine *e);
 

@@ -13,6 +13,7 @@
 #include "producer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@
 #define MAX_SOUND_PACKETS 1000
 #define MAX_SOUND_BYTES 320000
 #define RTCP_ROOM 1200
+#define USUAL_LOWEST 0.25 /* of the packets of all layers */
 
 /* What of a stream is in which of its layers: bytes by spatial and temporal layer, each second anew, and when a
  * spatial layer came last. */
@@ -94,6 +96,7 @@ struct rt_producer
 	bool paused; /* by the client */
 	bool muted;  /* by the host */
 	bool screen;
+	struct rt_fanout_track track;
 	struct layer layers[RT_PARAMS_MAX_ENCODINGS];
 	struct recent *recent;          /* opus: RECENT, by number; NULL: nothing has come */
 	struct rt_consumer **consumers; /* an array: a packet goes through it from end to end */
@@ -130,10 +133,39 @@ init_layer(struct layer *l, const struct rt_producer_params *params)
 		l->dd = rt_alloc(sizeof(*l->dd));
 }
 
+/* Of the lowest stream that flows, or of a stream's lowest layers; 1: it has one. */
+static double
+lowest_part(void *arg)
+{
+	const struct rt_producer *p = arg;
+	uint64_t all = 0, bps;
+	int i = 0;
+
+	for (int k = 0; k < p->params.n_encodings; k++)
+		all += rt_producer_packet_rate(p, k);
+	while (i < p->params.n_encodings - 1 && !rt_producer_layer_live(p, i))
+		i++;
+	bps = rt_producer_bitrate(p, i);
+	if (all == 0 || bps == 0)
+		return p->params.type == RT_PRODUCER_SIMPLE ? 1 : USUAL_LOWEST; /* not known yet */
+	return (double) rt_producer_packet_rate(p, i) / (double) all *
+		   (p->layers[i].parts.known ? fmin((double) rt_producer_cost(p, i, 0, 0, false) / (double) bps, 1) : 1);
+}
+
+static void
+on_limit(void *arg)
+{
+	struct rt_producer *p = arg;
+
+	for (int i = 0; i < p->nconsumers; i++)
+		rt_consumer_want_allotment(p->consumers[i]);
+}
+
 enum rt_result
 rt_producer_new(struct rt_producer **pp, const struct rt_producer_home *home, const char *id,
 				struct rt_producer_params *params)
 {
+	struct rt_fanout_handler handler = {lowest_part, on_limit, NULL};
 	struct rt_producer *p;
 
 	if (mid_in_use(home, params->mid))
@@ -150,6 +182,9 @@ rt_producer_new(struct rt_producer **pp, const struct rt_producer_home *home, co
 		init_layer(&p->layers[i], params);
 	p->next = *home->list;
 	*home->list = p;
+	p->track.sound = params->kind == RT_KIND_AUDIO;
+	handler.arg = p;
+	rt_fanout_add(home->user, &p->track, &handler);
 	rt_hub_put(home->hub, RT_HUB_PRODUCERS, p->id, p);
 	*pp = p;
 	return RT_OK;
@@ -183,6 +218,7 @@ rt_producer_close(struct rt_producer *p)
 		at = &(*at)->next;
 	*at = p->next;
 	rt_hub_take(p->home.hub, RT_HUB_PRODUCERS, p->id);
+	rt_fanout_remove(&p->track);
 	rt_speaker_remove(p->home.speaker, p->id);
 	rt_loop_defer(rt_hub_loop(p->home.hub), free_producer, p);
 }
@@ -196,6 +232,7 @@ rt_producer_attach(struct rt_producer *p, struct rt_consumer *c)
 		p->consumers = rt_realloc(p->consumers, (size_t) p->room * sizeof(*p->consumers));
 	}
 	p->consumers[p->nconsumers++] = c;
+	p->track.receivers = (uint32_t) p->nconsumers;
 }
 
 void
@@ -206,6 +243,7 @@ rt_producer_detach(struct rt_producer *p, struct rt_consumer *c)
 	while (p->consumers[i] != c)
 		i++;
 	p->consumers[i] = p->consumers[--p->nconsumers];
+	p->track.receivers = (uint32_t) p->nconsumers;
 }
 
 const char *
@@ -236,6 +274,18 @@ bool
 rt_producer_flows(const struct rt_producer *p)
 {
 	return !p->paused && !p->muted;
+}
+
+enum rt_fanout_limit
+rt_producer_limit(const struct rt_producer *p)
+{
+	return p->track.limit;
+}
+
+uint64_t
+rt_producer_copies(const struct rt_producer *p)
+{
+	return rt_fanout_copies(&p->track);
 }
 
 void
@@ -484,7 +534,7 @@ rt_producer_replay(struct rt_producer *p, struct rt_consumer *c)
 		return false;
 	packet = *first;
 	packet.arrival_us = now_us;
-	if (!rt_consumer_forward(c, &packet))
+	if (rt_consumer_forward(c, &packet) != RT_FORWARDED_BEGAN)
 		return false;
 	behind.known = false;
 	catch_up(p, c, l, packet.seq, &behind);
@@ -613,6 +663,9 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 						p->params.feedback.nack || p->params.red_pt != RT_NO_PT, repair);
 	if (rc == RT_RECV_DUPLICATE || !rt_producer_flows(p) || is_flood(p, &l->recv))
 		return;
+	p->track.in++;
+	if (!video && !rt_fanout_takes_sound(&p->track, now_us))
+		return;
 	memset(&packet, 0, offsetof(struct rt_packet, orientation));
 	packet.orientation.len = packet.audio_level.len = packet.playout_delay.len = packet.capture_time.len = 0;
 	packet.seq = rtp->seq;
@@ -649,9 +702,16 @@ rt_producer_packet(struct rt_producer *p, int layer, struct rt_rtp *rtp, bool re
 	if ((rc == RT_RECV_OVERRUN && video) || (first && video && l->keyframe_wanted))
 		rt_producer_want_keyframe(p, layer, false);
 	behind.known = false;
+	if (p->track.limit == RT_FANOUT_NONE)
+		return; /* nobody gets it: the allotment has told them, or will at once */
 	for (int i = 0; i < p->nconsumers; i++)
-		if (rt_consumer_forward(p->consumers[i], &packet) && packet.seq != l->recv.highest)
+	{
+		enum rt_forwarded forwarded = rt_consumer_forward(p->consumers[i], &packet);
+
+		p->track.out += forwarded != RT_FORWARDED_NOT;
+		if (forwarded == RT_FORWARDED_BEGAN && packet.seq != l->recv.highest)
 			catch_up(p, p->consumers[i], l, packet.seq, &behind);
+	}
 }
 
 /* A number that has not come, and is not older than the run of numbers. */

@@ -7,6 +7,7 @@
 #include "bgworker/media/rtp/packet.h"
 #include "bgworker/media/rtp/rtcp.h"
 #include "bgworker/media/rtp/rtp.h"
+#include "fanout.h"
 #include "hub.h"
 #include "speaker.h"
 #include "ssrc_table.h"
@@ -22,7 +23,8 @@ struct rt_producer_home
 	struct rt_webrtc_transport *transport;
 	struct rt_ssrc_table *ssrcs;
 	struct rt_speaker *speaker; /* of its meeting */
-	struct rt_producer **list;  /* the first of its transport; the producer links itself in, and out again */
+	struct rt_fanout_user *user;
+	struct rt_producer **list; /* the first of its transport; the producer links itself in, and out again */
 };
 
 struct rt_producer_layer_stats
@@ -50,6 +52,10 @@ bool rt_producer_is_heard_by(const struct rt_producer *p, const struct rt_speake
 bool rt_producer_flows(const struct rt_producer *p);        /* neither paused nor muted */
 void rt_producer_pause(struct rt_producer *p, bool paused); /* by the client */
 void rt_producer_mute(struct rt_producer *p, bool muted);   /* by the host */
+
+/* Its user takes more than a share of the worker. */
+enum rt_fanout_limit rt_producer_limit(const struct rt_producer *p);
+uint64_t rt_producer_copies(const struct rt_producer *p); /* packets a second, to all receivers */
 
 /* Where a receiver has not room for all, a screen comes before other pictures, and then whoever speaks. */
 void rt_producer_set_screen(struct rt_producer *p, bool screen);

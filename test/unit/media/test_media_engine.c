@@ -268,7 +268,7 @@ new_peer(int place, bool sends)
 	struct rt_webrtc_transport *t;
 
 	snprintf(p->id, sizeof(p->id), "t%d", place);
-	t = rt_endpoint_transport(rt_engine_new_endpoint(engine, "router", p->id, sends));
+	t = rt_endpoint_transport(rt_engine_new_endpoint(engine, "router", p->id, p->id, sends));
 	strcpy(p->ufrag, rt_webrtc_transport_ufrag(t));
 	strcpy(p->pwd, rt_webrtc_transport_pwd(t));
 	p->fd = open_socket();
@@ -1730,7 +1730,7 @@ test_stats(void)
 	for (int i = 0; i < transports; i++)
 	{
 		snprintf(id, sizeof(id), "many-%d", i);
-		rt_engine_new_endpoint(engine, "many", id, false);
+		rt_engine_new_endpoint(engine, "many", id, id, false);
 	}
 	do
 	{

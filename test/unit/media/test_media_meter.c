@@ -28,6 +28,7 @@ int
 main(void)
 {
 	struct rt_meter m = {.capacity = 100, .max_cpu = 0.85};
+	double used;
 
 	rt_meter_read(&m, 0);
 	ok(rt_meter_fault(&m, 150) == NULL && rt_meter_load(&m, 150) == 150,
@@ -53,5 +54,18 @@ main(void)
 	ok(rt_meter_fault(&m, 3) == NULL && rt_meter_load(&m, 3) == 50, "half of the packets are half of the load");
 	m.packets_per_s = 10000;
 	ok(is_full(&m, "rt.media_max_packets") && rt_meter_load(&m, 3) == 100, "all of them, and it is full");
+	m = (struct rt_meter){.capacity = 100, .max_cpu = 0.5};
+	ok(rt_meter_used(&m, 0) == 0, "of the first reading nothing is known");
+	burn();
+	used = rt_meter_used(&m, 100);
+	ok(used > 0 && used < 1.5, "of its CPU, by half as much again: %.2f", used);
+	m.max_packets_per_s = 10;
+	burn();
+	used = rt_meter_used(&m, 100000);
+	ok(used > 100, "of its packets: %.0f", used);
+	m.max_cpu = 0;
+	m.max_packets_per_s = 0;
+	burn();
+	ok(rt_meter_used(&m, 200000) == 0, "without limits none");
 	return tap_done();
 }
