@@ -379,19 +379,20 @@ check(const struct sending *s, bool has_room, const struct rt_room_rules *rules,
 		return;
 	why = has_room ? refusal(s, rules, o) : "room not found";
 	if (why != NULL)
-	{
 		refuse(o, strcmp(why, "room not found") == 0 ? 404 : 403, why);
-		return;
-	}
-	if (!o->columns[COL_REPLY_TO].isnull)
-	{
-		Datum values[2] = {Int64GetDatum(s->room_id), o->columns[COL_REPLY_TO].value};
+}
 
-		if ((rules->hides && rt_reference_is_hidden(s->room_id, o->columns[COL_SENDER].value,
-													DatumGetInt64(o->columns[COL_REPLY_TO].value))) ||
-			rt_query_run(&find_message, values, NULL, false) == 0)
-			refuse(o, 404, "message not found");
-	}
+static void
+check_reply(const struct sending *s, const struct rt_room_rules *rules, struct outgoing *o)
+{
+	Datum values[2] = {Int64GetDatum(s->room_id), o->columns[COL_REPLY_TO].value};
+
+	if (o->columns[COL_REPLY_TO].isnull)
+		return;
+	if ((rules->hides &&
+		 rt_reference_is_hidden(s->room_id, o->columns[COL_SENDER].value, DatumGetInt64(values[1]))) ||
+		rt_query_run(&find_message, values, NULL, false) == 0)
+		refuse(o, 404, "message not found");
 }
 
 /* ---- sending --------------------------------------------------------------------- */
@@ -563,9 +564,10 @@ take_repeated(const struct sending *s, struct outgoing *o)
 	o->status = 200;
 }
 
-/* The first of those with the same clientId goes. */
+/* The first of those with the same clientId goes.  What was sent before is found, even if what it answers is hidden
+ * by now. */
 static int
-choose(struct sending *s, struct outgoing **last)
+choose(struct sending *s, const struct rt_room_rules *rules, struct outgoing **last)
 {
 	int n = 0;
 
@@ -575,6 +577,8 @@ choose(struct sending *s, struct outgoing **last)
 
 		if (o->problem == NULL)
 			look_for_sent(s, o);
+		if (is_to_be_inserted(o))
+			check_reply(s, rules, o);
 		if (!is_to_be_inserted(o))
 			continue;
 		*last = o;
@@ -593,7 +597,7 @@ send_all(struct sending *s)
 
 	for (int i = 0; i < s->n; i++)
 		check(s, has_room, &rules, &s->out[i]);
-	n = choose(s, &only);
+	n = choose(s, &rules, &only);
 	if (n == 1)
 		send_alone(s, only);
 	else if (n > 1)

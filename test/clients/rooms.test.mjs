@@ -104,6 +104,18 @@ describe('settings', () => {
     await ok('POST', `${room}/msgs`, 'bob', { content: 'yes', replyTo: `${roomId}-2` });
   });
 
+  test('history: joined: what was sent before comes again by its clientId', async () => {
+    const { roomId, room } = await scene();
+    const body = { content: 'yes', replyTo: `${roomId}-1`, clientId: 'once' };
+    const { id } = await ok('POST', `${room}/msgs`, 'bob', body);
+    await ok('PATCH', room, 'alice', { history: 'joined' });
+    await ok('DELETE', `${room}/members/bob`, 'bob');
+    await ok('POST', `${room}/members`, 'alice', { userIds: ['bob'] });
+    const { status, body: { data } } = await cluster.rest('POST', `${room}/msgs`, tokens.bob, body);
+    assert.deepEqual([status, data?.id], [200, id]);
+    await refused('not_found', 'POST', `${room}/msgs`, 'bob', { ...body, clientId: 'twice' });
+  });
+
   test('history: joined: an edit mentions nobody who may not see the message, and marks move on', async () => {
     const { roomId, room, message } = await scene();
     await ok('PATCH', room, 'alice', { history: 'joined' });
