@@ -76,6 +76,19 @@ rt_map_free(struct rt_map *m)
 	free(m);
 }
 
+void
+rt_map_free_all(struct rt_map *m)
+{
+	void *value;
+	size_t pos = 0;
+
+	if (m == NULL)
+		return;
+	while ((value = rt_map_next(m, &pos)) != NULL)
+		free(value);
+	rt_map_free(m);
+}
+
 /* The slot that holds the key, or the empty one where it belongs. */
 static struct slot *
 slot_of(const struct rt_map *m, const void *key, size_t len, uint32_t hash)

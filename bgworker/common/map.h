@@ -10,7 +10,8 @@
 struct rt_map;
 
 struct rt_map *rt_map_new(void);
-void rt_map_free(struct rt_map *m); /* not the values; NULL is fine */
+void rt_map_free(struct rt_map *m);     /* not the values; NULL is fine */
+void rt_map_free_all(struct rt_map *m); /* with the values, each by free(); NULL is fine */
 
 void *rt_map_find(const struct rt_map *m, const void *key, size_t len);      /* NULL if it is not there */
 bool rt_map_put(struct rt_map *m, const void *key, size_t len, void *value); /* false: the key was there already */

@@ -295,9 +295,10 @@ CREATE FUNCTION rt_private.is_own_event(event text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT event LIKE 'chat-%' OR event IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener',
 		'error', 'new-chat-message', 'messages-seen', 'messages-seen-acknowledged', 'room-online-users',
-		'meeting-joined', 'meeting-updated', 'meeting-ended', 'participant-joined', 'participant-left', 'participant-media-updated',
-		'participant-reaction', 'participant-role-updated', 'new-message', 'user-typing', 'hand-raised', 'muted-by-host',
-		'removed-from-meeting', 'recording-status-changed',
+		'meeting-joined', 'meeting-updated', 'meeting-ended', 'meeting-admitted', 'meeting-refused', 'participant-waiting',
+		'participant-waiting-left', 'participant-joined', 'participant-left', 'participant-media-updated', 'participant-reaction',
+		'participant-role-updated', 'new-message', 'user-typing', 'hand-raised', 'muted-by-host', 'removed-from-meeting',
+		'recording-status-changed',
 		'transport-created', 'transport-connected', 'transport-closed', 'ice-restarted', 'produced', 'new-producer', 'producer-paused',
 		'producer-resumed', 'producer-closed', 'consumed', 'consumer-paused', 'consumer-resumed', 'consumer-closed', 'consumer-score',
 		'layers-changed', 'active-speaker')

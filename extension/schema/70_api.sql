@@ -28,9 +28,7 @@
 --   sync_rooms         {rooms: [{roomId, afterSeq?, afterChange?}], limit?} -> {success, rooms: [{roomId, messages?, lastSeq, hasMore,
 --                        changed?, lastChange, hasMoreChanges} | {roomId, error}], epoch, error?}
 --
--- REST: rooms_list, room_create, room_get, room_update, room_delete, members_list, members_add, member_remove,
--- message_send, message_list, message_edit, message_delete, reaction_add, reaction_remove, message_delivered, receipts,
--- search, me, users_search.
+-- bgworker/gateway/rest/rest_table.c has the functions of REST.
 --
 --   message_send_batch {roomId, requests: [{actor, req}]} -> {results: [{status, data} | {status, error: {code, message}}]}
 

@@ -90,6 +90,11 @@ describe('the page', () => {
     assert.deepEqual(emitted.filter((name) => !sent.includes(name)), []);
   });
 
+  test('rt.broadcast refuses to send an event of that name', async () => {
+    const roomId = await cluster.room('broadcasts', 'alice');
+    for (const name of sent) await assert.rejects(cluster.sql("SELECT rt.broadcast($1, $2, '{}')", [roomId, name]), { code: 'RT400' }, name);
+  });
+
   test('its references lead somewhere', () => {
     const find = (ref) => ref.slice(2).split('/').reduce((value, key) => value?.[key], { ...api, components: { ...api.components, schemas: { ...openapi.components.schemas, ...api.components.schemas } } });
     const lost = [];

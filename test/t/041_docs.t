@@ -22,6 +22,26 @@ for my $page (qw(settings views))
 	unlike($out, qr/\| *\|/, "docs/$page.md leaves nothing undescribed");
 }
 
+# docs/api.md has each path of REST, in the order of the gateway's table, with its methods.
+{
+	my $table = slurp("$root/bgworker/gateway/rest/rest_table.c");
+	my %macro = $table =~ /^#define (\w+) (.+)$/mg;
+	my (@paths, %methods);
+	while ($table =~ /^\t\{"(\w+)", ([^,]+), "\w+"/mg)
+	{
+		my ($method, $path) = ($1, $2);
+		1 while $path =~ s/\b([A-Z]+)\b(?=\s*(?:"|$))/$macro{$1}/;
+		$path =~ s/[" ]//g;
+		$path =~ s/msgs\|messages/msgs/;
+		push @paths, $path unless $methods{$path};
+		push @{ $methods{$path} }, $method;
+	}
+	cmp_ok(scalar @paths, '>', 40, 'the table of paths was read');
+	my ($rows) = slurp("$root/docs/api.md") =~ /^\| path \| methods \|\n\| --- \| --- \|\n((?:\|.*\n)+)/m;
+	is(join('', grep { m{^\| `/(?:api|auth)} } split /^/, $rows), join('', map { "| `$_` | " . join(', ', @{ $methods{$_} }) . " |\n" } @paths),
+		'docs/api.md has the paths of bgworker/gateway/rest/rest_table.c');
+}
+
 # SQL that a page marks "run" runs, as the superuser; "run rt_app" as such a role.  Alice, Bob and a room are there.
 $cluster->sql(q{
 	SELECT rt.create_user('alice', 'Alice', 'wonderland'), rt.create_user('bob', 'Bob', 'can-we-fix-it');

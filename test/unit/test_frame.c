@@ -179,6 +179,10 @@ test_utf8(void)
 		ok(rt_utf8_valid(good[i], strlen(good[i])), "well-formed, %zu", i);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(!rt_utf8_valid(bad[i], strlen(bad[i])), "malformed, %zu", i);
+	ok(rt_utf8_cut("abc", 3) == 3 && rt_utf8_cut("abc", 2) == 2 && rt_utf8_cut("", 0) == 0, "cut: bytes of ASCII");
+	ok(rt_utf8_cut("a\xe2\x82\xac", 4) == 4, "cut: all of it fits");
+	ok(rt_utf8_cut("a\xe2\x82\xac", 3) == 1 && rt_utf8_cut("a\xe2\x82\xac", 2) == 1, "cut: no part of a character");
+	ok(rt_utf8_cut("\xe2\x82\xac", 2) == 0, "cut: nothing fits");
 }
 
 int

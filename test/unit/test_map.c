@@ -85,9 +85,29 @@ test_binary_keys(void)
 	rt_map_free(m);
 }
 
+static void
+test_values(void)
+{
+	struct rt_map *m = rt_map_new();
+
+	rt_map_free_all(m);
+	m = rt_map_new();
+	for (char key = 'a'; key <= 'z'; key++)
+	{
+		char *value = malloc(1);
+
+		*value = key;
+		rt_map_put(m, value, 1, value);
+	}
+	ok(rt_map_count(m) == 26, "one for each letter");
+	rt_map_free_all(m); /* a leak fails under SANITIZE=1 */
+	rt_map_free_all(NULL);
+}
+
 int
 main(void)
 {
+	test_values();
 	test_random_changes();
 	test_binary_keys();
 	return tap_done();

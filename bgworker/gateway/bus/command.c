@@ -40,14 +40,9 @@ rt_commands_new(const struct rt_self *self)
 void
 rt_commands_free(struct rt_commands *cs)
 {
-	struct command *c;
-	size_t at = 0;
-
 	if (cs == NULL)
 		return;
-	while ((c = rt_map_next(cs->by_name, &at)) != NULL)
-		free(c);
-	rt_map_free(cs->by_name);
+	rt_map_free_all(cs->by_name);
 	free(cs);
 }
 

@@ -84,12 +84,7 @@ rt_send_new(struct rt_db *db, struct rt_counters *counters)
 static void
 forget_held(struct rt_send *s)
 {
-	size_t pos = 0;
-	char *room;
-
-	while ((room = rt_map_next(s->held, &pos)) != NULL)
-		free(room);
-	rt_map_free(s->held);
+	rt_map_free_all(s->held);
 	s->held = rt_map_new();
 }
 

@@ -88,14 +88,9 @@ rt_client_events_new(const struct rt_client_events_uses *uses)
 void
 rt_client_events_free(struct rt_client_events *es)
 {
-	struct entry *entry;
-	size_t at = 0;
-
 	if (es == NULL)
 		return;
-	while ((entry = rt_map_next(es->by_name, &at)) != NULL)
-		free(entry);
-	rt_map_free(es->by_name);
+	rt_map_free_all(es->by_name);
 	free(es);
 }
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgworker/gateway/text/utf8.h"
+
 #define NAME_SHOWN_BYTES 64
 #define NAME_COMPARED_BYTES 40
 
@@ -148,26 +150,13 @@ find_hint(const char *name)
 	return NULL;
 }
 
-/* As many whole characters of a name as are shown. */
-static int
-shown_bytes(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len <= NAME_SHOWN_BYTES)
-		return (int) len;
-	for (len = NAME_SHOWN_BYTES; len > 0 && ((unsigned char) name[len] & 0xc0) == 0x80; len--)
-		continue;
-	return (int) len;
-}
-
 void
 rt_event_hint_unknown(char out[RT_EVENT_HINT_BYTES], const char *name,
 					  const char *(*near)(void *arg, const char *name), void *arg)
 {
 	const char *hint = find_hint(name);
 	const char *known = hint == NULL ? near(arg, name) : NULL;
-	int shown = shown_bytes(name);
+	int shown = (int) rt_utf8_cut(name, NAME_SHOWN_BYTES);
 
 	if (hint != NULL)
 		snprintf(out, RT_EVENT_HINT_BYTES, "Unknown event \"%.*s\". %s", shown, name, hint);

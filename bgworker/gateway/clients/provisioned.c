@@ -35,23 +35,12 @@ rt_provisioned_new(void)
 	return p;
 }
 
-static void
-free_users(struct rt_map *users)
-{
-	struct entry *e;
-	size_t pos = 0;
-
-	while ((e = rt_map_next(users, &pos)) != NULL)
-		free(e);
-	rt_map_free(users);
-}
-
 void
 rt_provisioned_free(struct rt_provisioned *p)
 {
 	if (p == NULL)
 		return;
-	free_users(p->users);
+	rt_map_free_all(p->users);
 	free(p);
 }
 
@@ -114,6 +103,6 @@ void
 rt_provisioned_forget_all(struct rt_provisioned *p)
 {
 	p->revision++;
-	free_users(p->users);
+	rt_map_free_all(p->users);
 	p->users = rt_map_new();
 }

@@ -35,24 +35,13 @@ rt_revoked_new(void)
 	return r;
 }
 
-static void
-free_entries(struct rt_map *m)
-{
-	struct entry *e;
-	size_t pos = 0;
-
-	while ((e = rt_map_next(m, &pos)) != NULL)
-		free(e);
-	rt_map_free(m);
-}
-
 void
 rt_revoked_free(struct rt_revoked *r)
 {
 	if (r == NULL)
 		return;
-	free_entries(r->sessions);
-	free_entries(r->floors);
+	rt_map_free_all(r->sessions);
+	rt_map_free_all(r->floors);
 	free(r);
 }
 

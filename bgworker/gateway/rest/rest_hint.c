@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "bgworker/gateway/text/span.h"
+#include "bgworker/gateway/text/utf8.h"
 #include "rest_request.h"
 
 #define PATH_SHOWN_BYTES 120
@@ -47,19 +48,6 @@ moved_to(const char *path)
 	return NULL;
 }
 
-/* The whole characters of a path that are shown. */
-static int
-shown_bytes(const char *path)
-{
-	size_t len = strlen(path);
-
-	if (len <= PATH_SHOWN_BYTES)
-		return (int) len;
-	for (len = PATH_SHOWN_BYTES; len > 0 && ((unsigned char) path[len] & 0xc0) == 0x80; len--)
-		continue;
-	return (int) len;
-}
-
 void
 rt_rest_hint_path(char out[RT_REST_HINT_BYTES], const char *path)
 {
@@ -69,7 +57,7 @@ rt_rest_hint_path(char out[RT_REST_HINT_BYTES], const char *path)
 	if (hint == NULL && len > 1 && path[len - 1] == '/')
 		hint = "Leave out the slash at the end";
 	snprintf(out, RT_REST_HINT_BYTES, hint == NULL ? "No such path: %.*s" : "No such path: %.*s. %s",
-			 shown_bytes(path), path, hint);
+			 (int) rt_utf8_cut(path, PATH_SHOWN_BYTES), path, hint);
 }
 
 static bool

@@ -65,3 +65,15 @@ rt_utf8_valid(const char *text, size_t len)
 	}
 	return true;
 }
+
+size_t
+rt_utf8_cut(const char *text, size_t max_bytes)
+{
+	size_t len = strnlen(text, max_bytes + 1);
+
+	if (len <= max_bytes)
+		return len;
+	for (len = max_bytes; len > 0 && is_continuation((unsigned char) text[len]); len--)
+		continue;
+	return len;
+}

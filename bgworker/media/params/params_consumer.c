@@ -9,6 +9,7 @@
 #include "params_codec.h"
 #include "params_field.h"
 #include "params_match.h"
+#include "params_rtp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -276,22 +277,6 @@ read_codecs(struct rt_consumer_params *c, const json_t *params)
 }
 
 static void
-read_extensions(struct rt_consumer_params *c, const json_t *params)
-{
-	json_t *list = json_object_get(params, "headerExtensions");
-	enum rt_ext ext;
-	size_t i;
-
-	for (i = 0; i < json_array_size(list); i++)
-	{
-		json_t *item = json_array_get(list, i);
-
-		if (rt_params_find_ext(json_string_value(json_object_get(item, "uri")), &ext))
-			c->ext.id[ext] = rt_params_codec_int(item, "id");
-	}
-}
-
-static void
 read_encoding(struct rt_consumer_params *c, const json_t *params)
 {
 	json_t *encoding = json_array_get(json_object_get(params, "encodings"), 0);
@@ -308,7 +293,7 @@ read_params(struct rt_consumer_params *c, const json_t *params)
 	const char *cname = json_string_value(json_object_get(json_object_get(params, "rtcp"), "cname"));
 
 	read_codecs(c, params);
-	read_extensions(c, params);
+	rt_params_rtp_read_ids(&c->ext, params);
 	read_encoding(c, params);
 	snprintf(c->mid, sizeof(c->mid), "%s", json_string_value(json_object_get(params, "mid")));
 	snprintf(c->cname, sizeof(c->cname), "%s", cname != NULL ? cname : "");

@@ -89,22 +89,6 @@ read_codecs(struct rt_producer_params *p, const json_t *params, struct rt_params
 }
 
 static void
-read_extensions(struct rt_producer_params *p, const json_t *params)
-{
-	json_t *list = json_object_get(params, "headerExtensions");
-	enum rt_ext ext;
-	size_t i;
-
-	for (i = 0; i < json_array_size(list); i++)
-	{
-		json_t *item = json_array_get(list, i);
-
-		if (rt_params_find_ext(json_string_value(json_object_get(item, "uri")), &ext) && p->ext.id[ext] == 0)
-			p->ext.id[ext] = rt_params_codec_int(item, "id");
-	}
-}
-
-static void
 read_encoding(struct rt_encoding *out, const json_t *encoding, uint32_t mapped_ssrc)
 {
 	out->ssrc = rt_params_codec_int(encoding, "ssrc");
@@ -222,7 +206,7 @@ read_params(struct rt_producer_params *p, json_t *params, const struct rt_produc
 		rc = find_type(p, e);
 	if (rc == RT_OK)
 	{
-		read_extensions(p, params);
+		rt_params_rtp_read_ids(&p->ext, params);
 		read_mapping(p, mapping);
 		p->consumable = rt_params_map_consumable(p->kind, params, ctx->caps, mapping);
 	}

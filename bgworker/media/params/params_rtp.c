@@ -209,3 +209,18 @@ rt_params_rtp_check(json_t **out, const json_t *params, struct rt_params_error *
 	*out = copy;
 	return RT_OK;
 }
+
+void
+rt_params_rtp_read_ids(struct rt_ext_ids *ids, const json_t *params)
+{
+	json_t *list = json_object_get(params, "headerExtensions");
+	enum rt_ext ext;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		if (rt_params_find_ext(json_string_value(json_object_get(item, "uri")), &ext) && ids->id[ext] == 0)
+			ids->id[ext] = (uint8_t) rt_params_codec_int(item, "id");
+	}
+}
