@@ -213,7 +213,7 @@ describe('two gateways on hosts of their own', () => {
       await holder.query('LOCK TABLE rt_private.gateways');
       for (let i = 0; i < 10; i++) {
         await cluster.insert(roomId, 'alice', `told nothing ${i}`);
-        await until(() => seen.includes(`told nothing ${i}`), 'the message', 10_000);
+        await until(() => seen.includes(`told nothing ${i}`), 'the message');
         await delay(400); // so that all of it outlasts what was kept for some seconds
       }
     } finally {
