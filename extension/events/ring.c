@@ -15,7 +15,7 @@
  * - R, behind H, was found committed.  All statements of R had ended when it was reserved.
  * - After that, H's transaction was found in its PGPROC, under ProcArrayLock: no snapshot saw it as committed until
  *   then, so R has not seen it.  H still has its locks, so R has not waited for them: R has none of H's rows, and
- * none of the rooms that H has written a message to.
+ *   none of the rooms that H has written a message to.
  * - H was reserved before R, so H has not seen R either.  Nothing orders the two.
  *
  * With early_lock_release H has left its PGPROC before it waits.  Then nothing passes.

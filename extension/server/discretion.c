@@ -10,7 +10,7 @@
  * - Plans (auto_explain): a custom plan has the values in it as constants.  Here such a statement is planned without
  *   them, as a generic plan is; where the request may hold a secret, so are the statements inside of the function.
  * - Details and context of an error: "Failing row contains (…)", "JSON data, line 1: …".  Left out here, for errors
- * of data and of constraints.  The client gets them as ever.
+ *   of data and of constraints.  The client gets them as ever.
  * - Refusals (SQLSTATE RT…): they are answers, which clients cause as often as they like, and are logged only where
  *   rt.log_min_messages asks for debug lines.
  *

@@ -6,13 +6,13 @@
  * What must stay true:
  *
  * - The echo is asked for over the program's own lane, never over the listening connection: behind a pooler in
- * transaction mode both have sessions of others, and what the listener's session hears goes to whoever has that
- * session then.
+ *   transaction mode both have sessions of others, and what the listener's session hears goes to whoever has that
+ *   session then.
  * - A database that refuses or does not answer proves nothing about the listener, so the state stays, and it is asked
- * again.
+ *   again.
  * - Only the last token counts: an echo that comes too late is of an older one.
  * - A connection that becomes deaf is made anew at once; one that never heard, once in RENEW_MS: the pooler's mode
- * may have changed.
+ *   may have changed.
  *
  * Every program that listens on the channel hears every echo.  A cluster of n gateways without any event hears n * n
  * echoes in QUIET_MS, and the database commits n small transactions; while the relay speaks it is none at all. */

@@ -7,11 +7,11 @@
  * What must stay true:
  *
  * - A read is sent only with a position that the primary was asked for after the read had come.  One question is
- * under way at a time; all reads that came before it share its answer.
+ *   under way at a time; all reads that came before it share its answer.
  * - A call is answered once.  One that the primary has answered in a standby's place stays with the standby's pool
- * until that has done with it, as `abandoned`.
+ *   until that has done with it, as `abandoned`.
  * - A standby begins as OUT.  It is IN from a probe that it answers until it fails; the pause before the next probe
- * doubles from OUT_FIRST_MS to OUT_MOST_MS, and begins anew once it has answered a read. */
+ *   doubles from OUT_FIRST_MS to OUT_MOST_MS, and begins anew once it has answered a read. */
 #include "dbread.h"
 
 #include <libpq-fe.h>

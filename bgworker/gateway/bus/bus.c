@@ -12,7 +12,7 @@
  *   leaves some out after a crash.  If it does not reach back, events are lost and everything starts afresh
  *   (on_reset).  So it does if our position is of events that a promoted server never had.
  * - A page counts only while a relay runs, which begins an epoch before anything else: a server that was just
- * promoted still has the positions of its predecessor.  Until then the bus waits.
+ *   promoted still has the positions of its predecessor.  Until then the bus waits.
  * - While the log is read, notifications are held, up to HELD_MAX and HELD_BYTES_MAX; beyond that all are
  *   dropped, because the log has them.  They are offered again behind each page.
  * - One page is under way at a time.  LIVE is left at once when something is missing, and reached again when

@@ -9,7 +9,7 @@
  *   A user who is back by then is not told of.  The database decides whether they are offline: they may be at
  *   another gateway.
  * - unknown: statuses of users in many rooms, whose event does not name these.  The database is asked for the rooms
- * of up to ASK_MAX users at once, one call at a time (asked).  Of several of one user the last counts.
+ *   of up to ASK_MAX users at once, one call at a time (asked).  Of several of one user the last counts.
  * - waiting: statuses that wait for the end of the window.  Of several of one user the last counts.
  *
  * What must stay true: a status that waited carries the bus's position of when it is sent, not its own: with its own

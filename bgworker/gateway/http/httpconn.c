@@ -14,7 +14,7 @@
  *   connection is in `requests`; so an answer that comes too late finds nothing.
  * - `reply` is empty but in WRITING (and for a moment in READING_BODY, for 100 Continue).
  * - `hold` is this connection's part of the memory that all bodies share, `unsent` of traffic->unsent_bytes; both go
- * back when the request or the reply ends, whatever ended it.
+ *   back when the request or the reply ends, whatever ended it.
  * - An owner hears on_abandoned() of each request that ends otherwise than by the owner's answer.
  * - `guest` is among the guests of `address` until a user has used the connection; then it is neither throttled nor
  *   closed for others.

@@ -6,7 +6,7 @@
  * What must stay true:
  *
  * - The database reads a standing before we read its answer, and the bus may tell of changes in between.  So changes
- * are noted while a call is under way, and applied again behind its answer.
+ *   are noted while a call is under way, and applied again behind its answer.
  * - Clients go while a call is under way, so they are kept by serial.  One that came later tells of itself.
  * - A socket that another gateway has by now is ended here, without an end of its session.
  *

@@ -7,10 +7,10 @@
  * What must stay true:
  *
  * - A client's bytes leave this host only over a connection whose other end has proved to be the gateway of that
- * number.
+ *   number.
  * - What came from another gateway is never passed on again to a host (http_router.c), so nothing goes in circles.
  * - A descriptor of ours counts in traffic.connections, so rt.max_connections limits what is passed on, too:
- * PASSAGE_COST beside the client's own, ARRIVAL_COST beside the one that was accepted.
+ *   PASSAGE_COST beside the client's own, ARRIVAL_COST beside the one that was accepted.
  *
  * The answer of the other gateway ends the connection, unless it became a websocket: the next request may be for
  * another.  Addresses are kept for as long as the gateway is found there, whatever the database says meanwhile:

@@ -5,9 +5,9 @@
  * - One call is under way at a time, on the lane that no client's load can fill: a report that waits would make this
  *   gateway look dead.
  * - Only what has changed of a connection (rt_client_told_is_old()) is told, and c->told is what the database knows
- * of it.
+ *   of it.
  * - A report that finds no gateway (`not_found`: another server has taken over, it has crashed, or gave us up) starts
- * it anew, at once; and then whoever knows the connections tells them again (on_renewed).
+ *   it anew, at once; and then whoever knows the connections tells them again (on_renewed).
  *
  * Limits: ROOMS_MAX rooms and CONNECTIONS_MAX connections a report, and LOOKS_MAX looked at; the next report goes on
  * behind the last one of these. */

@@ -19,7 +19,7 @@
  *   to that: they close the session, which ends with the turn.
  * - The connect timer runs while there is no accepted CONNECT: from the session's beginning, and from a DISCONNECT.
  *
- * How a packet looks is sio_sio_packet.c's business, which room or user a socket has is that of clients/. Attachments
+ * How a packet looks is sio_packet.c's business, which room or user a socket has is that of clients/. Attachments
  * are counted and thrown away: nobody here wants to know what is in one. */
 #include "socket.h"
 
