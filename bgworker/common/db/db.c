@@ -10,7 +10,7 @@
  * - Calls of one user on one lane begin in their order.
  * - A heavy call, which checks a password, keeps a processor of the server busy as long as it runs.  So heavy calls
  *   have half of a lane's connections at the most, one call on each.  Those that had to wait for their turn, and
- * those that had not, begin alternately: who logs in once does not wait behind all addresses that try passwords.
+ *   those that had not, begin alternately: who logs in once does not wait behind all addresses that try passwords.
  * - A call that has waited for a lock before is held: it is under way on half of a lane's connections at the most.
  *   Others go by the other half as long as that takes any, so they do not wait for what somebody's transaction locks.
  * - waiting and waiting_bytes count what no pipe has: in a lane's queues, or with dbturns.c.
