@@ -52,18 +52,21 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.room_members;
 	r rt.rooms;
-	target bigint;
+	last bigint;
 BEGIN
 	PERFORM rt_private.check_self(set_read.user_id);
 	IF set_read.seq IS NULL OR set_read.seq < 0 THEN
 		RAISE EXCEPTION 'seq must be a number' USING ERRCODE = 'RT400';
 	END IF;
-	m := rt_private.lock_member(room, set_read.user_id);
-	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
-	target := greatest(least(set_read.seq, rt_private.last_seq(r.id, r.last_seq)), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
-	IF target <> m.last_read_seq THEN
-		UPDATE rt.room_members AS t SET last_read_seq = target
-		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = room;
+	last := least(set_read.seq, rt_private.last_seq(r.id, r.last_seq));
+	-- Not locked before: see lock_member().
+	UPDATE rt.room_members AS t SET last_read_seq = greatest(last, CASE WHEN r.history = 'joined' THEN t.first_seq ELSE 0 END)
+	WHERE t.room_id = room AND t.user_id = set_read.user_id
+		AND t.last_read_seq <> greatest(last, CASE WHEN r.history = 'joined' THEN t.first_seq ELSE 0 END)
+	RETURNING t.* INTO m;
+	IF NOT FOUND THEN
+		m := rt_private.lock_member(room, set_read.user_id);
 	END IF;
 	RETURN rt_private.read_state(m);
 END

@@ -55,7 +55,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses guests in this table';
-CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
+-- A membership's user never changes, and a trigger BEFORE UPDATE has its price: see room_members_key.
+CREATE TRIGGER keep_guests_out BEFORE INSERT ON rt.room_members
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
 CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_invitations

@@ -57,6 +57,7 @@ REVOKE EXECUTE ON FUNCTION
 	rt_api.media_fetch(text, jsonb), rt_api.media_answer(text, jsonb), rt_api.media_event(text, jsonb) FROM rt_media;
 DROP VIEW rt.stat_relay;
 DROP VIEW rt.stat_media;
+DROP TRIGGER room_members_before_update ON rt.room_members;
 DROP TRIGGER rt_before_delete ON rt.messages;
 DROP TRIGGER rooms_after_update ON rt.rooms;
 DROP TRIGGER rt_after_delete ON rt.messages;
@@ -79,6 +80,7 @@ DROP INDEX rt.audit_logins;
 DROP FUNCTION rt_private.jwt_is_signed(text, text, text);
 DROP FUNCTION rt_private.make_token(text, interval);
 DROP FUNCTION rt_private.signed_claims(text);
+DROP FUNCTION rt_private.room_members_before_update();
 DROP FUNCTION rt_private.mentioned(text, jsonb, bigint, text);
 DROP FUNCTION rt_private.messages_before_delete();
 DROP FUNCTION rt_private.import_number(bigint);
@@ -1829,9 +1831,21 @@ $$;
 
 COMMENT ON FUNCTION rt_private.member_changed(bigint, text, boolean) IS 'tells the gateways about a change of membership';
 
-COMMENT ON FUNCTION rt_private.room_members_before_update() IS 'refuses to change the key of a membership';
+CREATE FUNCTION rt_private.room_members_key() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'a membership cannot be moved to another room or user'
+		USING ERRCODE = 'RT400', HINT = 'Delete it and insert a new one.';
+END
+$$;
 
-COMMENT ON TRIGGER room_members_before_update ON rt.room_members IS 'refuses to change the key of a membership';
+COMMENT ON FUNCTION rt_private.room_members_key() IS 'refuses to change the key of a membership';
+
+CREATE TRIGGER room_members_key AFTER UPDATE ON rt.room_members FOR EACH ROW
+	WHEN (OLD.room_id <> NEW.room_id OR OLD.user_id <> NEW.user_id)
+	EXECUTE FUNCTION rt_private.room_members_key();
+
+COMMENT ON TRIGGER room_members_key ON rt.room_members IS 'refuses to change the key of a membership';
 
 CREATE OR REPLACE FUNCTION rt_private.room_members_of(room_id bigint) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2739,6 +2753,30 @@ END
 $$;
 
 COMMENT ON FUNCTION rt_private.lock_member(bigint, text) IS 'locks and returns a membership; RT404 if there is none';
+
+CREATE OR REPLACE FUNCTION rt_private.mark_seen(room bigint, user_id text, seqs bigint[], except_socket text) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fresh bigint[];
+	highest bigint := (SELECT max(s) FROM unnest(seqs) AS s);
+BEGIN
+	-- One that is not the room's is refused below.
+	UPDATE rt.room_members AS t SET last_read_seq = highest
+	WHERE t.room_id = room AND t.user_id = mark_seen.user_id AND t.last_read_seq < highest;
+	IF NOT FOUND THEN
+		PERFORM rt_private.lock_member(room, mark_seen.user_id);
+	END IF;
+	fresh := rt_private.receipts_missing(room, mark_seen.user_id, 's', rt_private.receipts_check(room, mark_seen.user_id, seqs));
+	IF cardinality(fresh) > 0 THEN
+		PERFORM rt_private.receipts_add(room, mark_seen.user_id, 's', fresh);
+		PERFORM rt_private.emit('messages-seen', rt_private.room_route(room, except_socket),
+			json_build_object('userId', mark_seen.user_id, 'roomId', room::text,
+				'messageIds', (SELECT json_agg(rt_private.message_id(room, s) ORDER BY s) FROM unnest(fresh) AS s),
+				'timestamp', rt_private.iso(clock_timestamp())), true, room);
+	END IF;
+	RETURN fresh;
+END
+$$;
 
 COMMENT ON FUNCTION rt_private.mark_seen(bigint, text, bigint[], text) IS 'marks messages as seen and tells the room; returns those that were not yet';
 
@@ -4196,18 +4234,21 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m rt.room_members;
 	r rt.rooms;
-	target bigint;
+	last bigint;
 BEGIN
 	PERFORM rt_private.check_self(set_read.user_id);
 	IF set_read.seq IS NULL OR set_read.seq < 0 THEN
 		RAISE EXCEPTION 'seq must be a number' USING ERRCODE = 'RT400';
 	END IF;
-	m := rt_private.lock_member(room, set_read.user_id);
-	SELECT t.* INTO STRICT r FROM rt.rooms AS t WHERE t.id = room;
-	target := greatest(least(set_read.seq, rt_private.last_seq(r.id, r.last_seq)), CASE WHEN r.history = 'joined' THEN m.first_seq ELSE 0 END);
-	IF target <> m.last_read_seq THEN
-		UPDATE rt.room_members AS t SET last_read_seq = target
-		WHERE t.room_id = m.room_id AND t.user_id = m.user_id RETURNING t.* INTO m;
+	SELECT t.* INTO r FROM rt.rooms AS t WHERE t.id = room;
+	last := least(set_read.seq, rt_private.last_seq(r.id, r.last_seq));
+	-- Not locked before: see lock_member().
+	UPDATE rt.room_members AS t SET last_read_seq = greatest(last, CASE WHEN r.history = 'joined' THEN t.first_seq ELSE 0 END)
+	WHERE t.room_id = room AND t.user_id = set_read.user_id
+		AND t.last_read_seq <> greatest(last, CASE WHEN r.history = 'joined' THEN t.first_seq ELSE 0 END)
+	RETURNING t.* INTO m;
+	IF NOT FOUND THEN
+		m := rt_private.lock_member(room, set_read.user_id);
 	END IF;
 	RETURN rt_private.read_state(m);
 END
@@ -4399,7 +4440,7 @@ $$;
 
 COMMENT ON FUNCTION rt_private.keep_guests_out() IS 'refuses guests in this table';
 
-CREATE TRIGGER keep_guests_out BEFORE INSERT OR UPDATE OF user_id ON rt.room_members
+CREATE TRIGGER keep_guests_out BEFORE INSERT ON rt.room_members
 	FOR EACH ROW WHEN (starts_with(NEW.user_id, 'guest-')) EXECUTE FUNCTION rt_private.keep_guests_out('user_id');
 
 COMMENT ON TRIGGER keep_guests_out ON rt.room_members IS 'refuses guests in rooms';
