@@ -232,12 +232,6 @@ rt_batch_count(const struct rt_batch *b)
 	return b->count;
 }
 
-bool
-rt_batch_has_rows(const struct rt_batch *b)
-{
-	return b->nrows > 0;
-}
-
 int64
 rt_batch_last_pos(const struct rt_batch *b)
 {

@@ -34,7 +34,6 @@ extern int64 rt_batch_add_range(struct rt_batch *b, int64 room_id, int64 from, i
 
 extern bool rt_batch_is_full(const struct rt_batch *b);
 extern int rt_batch_count(const struct rt_batch *b);
-extern bool rt_batch_has_rows(const struct rt_batch *b);
 extern int64 rt_batch_last_pos(const struct rt_batch *b);
 
 /* Memory that lives until rt_batch_reset(). */

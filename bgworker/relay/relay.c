@@ -10,18 +10,11 @@
  * error outside of it ends the worker, and the launcher starts another.  What lives longer than a transaction is
  * in context "rt relay".
  *
- * Nobody hears of an event before its row in the log is durable: after a crash the next relay would find the event
- * missing, and tell it again at another position.  So a batch with rows waits for its flush.  With it everything is
- * durable that the events tell of.  Only where the server has synchronous_commit off no batch waits; a crash there
- * begins an epoch, which no session is recovered from.
- *
- * All other transactions have synchronous_commit off.  WAL is written in order, so a crash that loses rows of the log
- * also loses every horizon that was stored after them.
- *
- * Where the server waits for synchronous standbys, so do batches, while one is connected: nobody hears of an event
- * before the standbys have its position, and after a failover everybody's offset is known there.  Without one, what
- * has committed for others is told: sessions that wait for none, and commits whose wait was canceled.  A server that
- * is promoted then begins an epoch, and knows of no such offset. */
+ * synchronous_commit is off.  WAL is written in order, so a crash that loses rows of the log also loses every
+ * horizon that was stored after them.  Where the server waits for synchronous standbys, so do batches, while one is
+ * connected: nobody hears of an event before the standbys have its position, and after a failover everybody's offset
+ * is known there.  Without one, what has committed for others is told: sessions that wait for none, and commits whose
+ * wait was canceled.  A server that is promoted then begins an epoch, and knows of no such offset. */
 #include "postgres.h"
 
 #include <signal.h>
@@ -131,21 +124,16 @@ has_standby(void)
 	return found;
 }
 
-/* At the end none is waited for: one that is gone must not keep the server from stopping. */
-static bool
-waits_for_standby(void)
-{
-	return !ShutdownRequestPending && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0' && has_standby();
-}
-
-/* Of this transaction: what the server is configured to, not this session. */
+/* What the server is configured to, not this session.  At the end nothing waits: a standby that is gone must not keep
+ * the server from stopping. */
 static void
 follow_synchronous_commit(void)
 {
 	const char *level = GetConfigOptionResetString("synchronous_commit");
 
-	if (strcmp(level, "off") != 0 && !waits_for_standby())
-		level = "local";
+	if (ShutdownRequestPending || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0' ||
+		strcmp(level, "off") == 0 || strcmp(level, "local") == 0 || !has_standby())
+		return;
 	(void) set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 							 false);
 }
@@ -156,12 +144,11 @@ write_batch(void *arg)
 	struct relay *r = arg;
 
 	may_wait = true;
+	follow_synchronous_commit();
 	open_horizon(r);
 	if (!r->filled)
 		rt_feed_fill(r->feed, r->batch);
 	r->filled = true;
-	if (rt_batch_has_rows(r->batch))
-		follow_synchronous_commit();
 	rt_batch_log(r->batch);
 	if (!r->without_notify)
 		rt_batch_notify(r->batch);

@@ -65,7 +65,7 @@ $$;
 COMMENT ON FUNCTION rt_private.begin_epoch(bigint, boolean, boolean) IS
 	'for the relay at its start: returns the position after which it continues; begins an epoch if the lineage has changed, or after a crash if anew is true';
 
--- After a crash with fsync off a client may have positions of the gap; what these stood for is told again.
+-- After a crash a client may have positions of the gap; what these stood for is told again.
 CREATE FUNCTION rt_private.is_lost(pos bigint) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM rt_private.epochs AS e WHERE e.is_new AND e.after_pos < is_lost.pos AND is_lost.pos < e.from_pos)
