@@ -161,8 +161,10 @@ export class Client extends Store {
     if (!epoch || epoch === this.#epoch) return false;
     const isOther = this.#epoch !== undefined;
     this.#epoch = epoch;
-    if (isOther) for (const room of this.#rooms.values()) room.onEpoch();
-    return isOther;
+    if (!isOther) return false;
+    this.rooms.onEpoch();
+    for (const room of this.#rooms.values()) room.onEpoch();
+    return true;
   }
 
   // ---- rooms and meetings ----------------------------------------------------------------------------
@@ -236,14 +238,19 @@ export class Client extends Store {
     connection.on('connected', (info) => this.#onConnect(info));
     connection.on('disconnected', (reason) => this.#onDisconnect(reason));
     const toRoom = (name, method) => socket.on(name, (event) => this.#rooms.get(event.roomId)?.[method](event.data ?? event));
-    for (const name of Object.keys(changes)) socket.on(name, ({ roomId, data }) => this.#rooms.get(roomId)?.onChange(name, data));
+    const toList = (event, name) => socket.on(event, (it) => this.rooms.hear(it.roomId, name, it.data ?? it));
+    for (const name of Object.keys(changes)) {
+      socket.on(name, ({ roomId, data }) => this.#rooms.get(roomId)?.onChange(name, data));
+      toList(name, name);
+    }
     toRoom('chat-user-typing', 'onTyping');
     toRoom('messages-seen', 'onSeen');
     toRoom('chat-read-state', 'onReadState');
     toRoom('new-chat-message', 'onMessage');
-    socket.on('new-chat-message', ({ data }) => this.rooms.onMessage(data));
-    socket.on('chat-read-state', (event) => this.rooms.onReadState(event));
-    socket.on('chat-room-notifications', (event) => this.rooms.onNotificationLevel(event));
+    toList('new-chat-message', 'message');
+    toList('chat-read-state', 'read');
+    toList('chat-room-notifications', 'level');
+    toList('chat-room-members', 'members');
     socket.on('chat-user-status-update', (event) => this.presence.onUpdate(event));
     socket.on('chat-room-members', (event) => this.presence.onMembers(event));
     socket.on('chat-notification', (event) => this.#onNotification(event));

@@ -7,6 +7,7 @@ export class Presence extends Store {
   #client;
   #rooms = new Map(); // how often each is watched
   #asking = new Set(); // rooms that are asked for soon
+  #requests = new Set(); // for each that is under way, what was heard since, by user: it may have overtaken the answer
 
   constructor(client) {
     super({ users: {}, rooms: {} });
@@ -34,6 +35,7 @@ export class Presence extends Store {
 
   onUpdate({ userId, userName, status, isOnline, lastSeen, statusMessage }) {
     const user = { userId, userName, status, isOnline, lastSeen, statusMessage };
+    for (const heard of this.#requests) heard.set(userId, user);
     const wasOnline = this.get(userId)?.isOnline;
     const rooms = { ...this.state.rooms };
     for (const roomId of this.#rooms.keys()) {
@@ -62,12 +64,17 @@ export class Presence extends Store {
 
   async #ask(roomId) {
     if (!this.#client.isConnected) return;
+    const heard = new Map();
+    this.#requests.add(heard);
     try {
       const { users } = await this.#client.ask('get-room-online-users', { roomId });
       const known = Object.fromEntries(users.map((user) => [user.userId, { ...user, isOnline: true }]));
       this.set({ rooms: { ...this.state.rooms, [roomId]: users }, users: { ...this.state.users, ...known } });
+      for (const user of heard.values()) this.onUpdate(user);
     } catch {
       // Asked again with the next connection.
+    } finally {
+      this.#requests.delete(heard);
     }
   }
 }

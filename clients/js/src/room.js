@@ -178,7 +178,7 @@ export class Room extends Store {
 
   async #loadNewest() {
     const messages = this.#messages;
-    const [page, { data }] = await Promise.all([messages.loadLatest(), this.#client.call('getRoom', { params: { roomId: this.id } })]);
+    const [page, data] = await Promise.all([messages.loadLatest(), this.#client.rooms.ask(this.id)]);
     if (this.#client.noteEpoch(page.epoch) || messages !== this.#messages) return;
     const { lastReadSeq, unreadCount, mentionCount } = data;
     this.set({ status: 'live', error: undefined, lastReadSeq, unreadCount, mentionCount, ...this.#window() });
