@@ -2,16 +2,15 @@
 import { call, findUsers } from './api.js';
 import { ask, avatar, briefOf, h, openDialog, toast } from './dom.js';
 import { t, tn } from './i18n.js';
+import { list } from './list.js';
 import { emit } from './socket.js';
 import { state, title } from './state.js';
-import { joinRoom, loadRooms } from './store.js';
 import { wordsOf } from './words.js';
 
 // ---- beginning something ------------------------------------------------------------
 
 async function enter(id) {
-  await loadRooms();
-  await joinRoom(id);
+  await list.ask(id);
   location.hash = `#/room/${id}`;
 }
 

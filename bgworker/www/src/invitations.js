@@ -2,8 +2,8 @@
 import { call } from './api.js';
 import { announce, ask, avatar, guarded, h, keepFocus, replace, rove } from './dom.js';
 import { t } from './i18n.js';
+import { list as rooms } from './list.js';
 import { changed, listen, state } from './state.js';
-import { joinRoom, loadRooms } from './store.js';
 import { socket } from './socket.js';
 
 const AGAIN_MS = 5000;
@@ -61,8 +61,7 @@ async function answer(roomId, work) {
 
 async function accept({ roomId }) {
   await answer(roomId, () => call('acceptInvitation', { params: { roomId } }));
-  await loadRooms();
-  await joinRoom(roomId);
+  await rooms.ask(roomId);
   location.hash = `#/room/${roomId}`;
 }
 

@@ -2,7 +2,7 @@
 // the server has answered, and without a network.  Signing out removes it.
 import { isSignedIn } from './api.js';
 import { kept } from './disk.js';
-import { emptyRoom } from './messages.js';
+import { list } from './list.js';
 import { changed, listen, state } from './state.js';
 
 const KEEP_MS = 2000;
@@ -13,7 +13,7 @@ const stale = new Set(); // ids of rooms whose messages have changed
 
 // What the server tells of a room, without what the page keeps beside it.
 function plain(room) {
-  const { messages, pending, typing, seen, mentioned, behind, draft, isShown, ...told } = room;
+  const { messages, pending, typing, seen, behind, draft, isShown, ...told } = room;
   return { ...told, held: false };
 }
 
@@ -46,10 +46,9 @@ export async function loadKept() {
   if (!rooms || state.rooms.size) return;
   const messages = await Promise.all(rooms.map(({ id }) => kept.get(id)));
   if (state.rooms.size) return;
-  rooms.forEach((told, i) => {
-    const room = emptyRoom(told);
-    state.rooms.set(room.id, room);
-    if (messages[i]?.length) room.messages.restore(messages[i].map(asNow));
+  list.restore(rooms);
+  rooms.forEach(({ id }, i) => {
+    if (messages[i]?.length) state.rooms.get(id).messages.restore(messages[i].map(asNow));
   });
   changed('rooms');
 }

@@ -4,9 +4,10 @@ import { call, findUsers } from './api.js';
 import { tellInvited } from './begin.js';
 import { ask, avatar, guarded, h, iconButton, openDialog } from './dom.js';
 import { lastSeen } from './presence.js';
+import { list } from './list.js';
 import { dot } from './rooms.js';
 import { membersOf, state, title } from './state.js';
-import { loadMembers, loadRooms } from './store.js';
+import { loadMembers } from './store.js';
 
 const ROLES = ['member', 'admin'];
 
@@ -25,7 +26,7 @@ function rename(id) {
   };
   return ask(t('Rename room'), fields, t('Rename'), async ({ name }) => {
     await call('changeRoom', { params: { roomId: id }, body: { name } });
-    await loadRooms();
+    await list.ask(id);
   });
 }
 

@@ -21,8 +21,6 @@ export function emptyRoom(data) {
     typing: new Map(),
     seen: new Set(), // numbers of messages that were in view, until the server knows it
     held: false, // marked as unread: what is in view is not seen until the room is opened again
-    counted: data.lastSeq, // the last message that unreadCount and mentionCount have counted at the server
-    mentioned: new Set(), // numbers of messages that mention us, of those we heard of since
     deliveredSeq: 0,
   };
 }
@@ -83,10 +81,7 @@ export async function fill(room) {
 // Nothing that was loaded can be trusted: the rooms begin anew from their latest pages.
 export async function renew() {
   const loaded = [...state.rooms.values()].filter(({ messages }) => messages.newest !== null);
-  for (const room of state.rooms.values()) {
-    room.messages = noMessages(room.id);
-    room.lastSeq = 0;
-  }
+  for (const room of state.rooms.values()) room.messages = noMessages(room.id);
   for (const room of loaded) {
     await loadLatest(room);
     changed('renewed', room.id);

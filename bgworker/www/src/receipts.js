@@ -1,6 +1,9 @@
 // Who got and who saw what: telling it of ourselves, and knowing it of others.
+import { Again } from '../../../clients/js/src/again.js';
+import { isTransient } from './api.js';
 import { delay } from './delay.js';
 import { atMostEvery } from './frame.js';
+import { list } from './list.js';
 import { receipts, tellDelivered } from './messages.js';
 import { emit } from './socket.js';
 import { changed, membersOf, state } from './state.js';
@@ -13,24 +16,22 @@ const SEEN_MS = 1000; // between two events of a room
 const isNothingToRead = (m) => m.senderId === state.me.id || Boolean(m.deletedAt);
 
 // The first message behind the mark, as far as that is loaded.  Retention may have removed what stood at the mark.
-function afterMark(room) {
-  const { messages, lastReadSeq } = room;
+function afterMark(room, lastReadSeq) {
+  const { messages } = room;
   const { first } = messages;
   const next = messages.newer(lastReadSeq) ?? (first > lastReadSeq ? first : lastReadSeq + 1);
-  return messages.get(next) ?? unreadAtEnd(room);
+  return messages.get(next) ?? unreadAtEnd(room, lastReadSeq);
 }
 
 // One's own messages do not move the server's mark: all that is unread may be far behind it, at the end of the room.
-function unreadAtEnd(room) {
-  const unread = room.messages
-    .run(SEEN_AT_ONCE)
-    .filter((m) => m.seq > room.lastReadSeq && !isNothingToRead(m));
+function unreadAtEnd(room, lastReadSeq) {
+  const unread = room.messages.run(SEEN_AT_ONCE).filter((m) => m.seq > lastReadSeq && !isNothingToRead(m));
   return unread.length >= room.unreadCount ? unread[0] : undefined;
 }
 
 // Where a reader goes on.
 export function firstUnread(room) {
-  return unreadAtEnd(room)?.seq ?? room.lastReadSeq + 1;
+  return unreadAtEnd(room, room.lastReadSeq)?.seq ?? room.lastReadSeq + 1;
 }
 
 // A message is seen when it was in view while somebody looked at the page.  The mark moves only over messages that were
@@ -38,15 +39,12 @@ export function firstUnread(room) {
 export function markSeen(room, seqs) {
   if (room.held) return;
   for (const seq of seqs) if (seq > room.lastReadSeq) room.seen.add(seq);
-  const before = room.lastReadSeq;
+  let mark = room.lastReadSeq;
   const fresh = [];
-  for (let m; (m = afterMark(room)) && (isNothingToRead(m) || room.seen.has(m.seq)); room.lastReadSeq = m.seq)
+  for (let m; (m = afterMark(room, mark)) && (isNothingToRead(m) || room.seen.has(m.seq)); mark = m.seq)
     if (!isNothingToRead(m)) fresh.push(m);
-  if (room.lastReadSeq === before) return;
-  const isAll = room.lastReadSeq >= room.lastSeq;
-  room.unreadCount = isAll ? 0 : Math.max(0, room.unreadCount - fresh.length);
-  if (isAll) room.mentionCount = 0;
-  changed('rooms', room.id);
+  if (mark === room.lastReadSeq) return;
+  list.hear(room.id, 'seen', { seq: mark, fresh: fresh.map(({ seq }) => seq), isAll: mark >= room.lastSeq });
   unsaid.set(room.id, [...(unsaid.get(room.id) ?? []), ...fresh]);
   tellSoon(room.id);
 }
@@ -76,13 +74,17 @@ const tellNow = () => telling.forEach(({ now }) => now());
 addEventListener('pagehide', tellNow);
 document.addEventListener('visibilitychange', () => document.hidden && tellNow());
 
-// What could not be told is told with the next ones: it stays in `seen`.
+// What could not be told stays in `seen`, and is told again in a while.
+const tellAgain = new Again(() => unsaid.forEach((messages, id) => tellSoon(id)));
+
 async function tellSeen(room, messages) {
   try {
     await emit('mark-msgs-seen', { roomId: room.id, messageIds: messages.map((m) => m.id) });
     messages.forEach((m) => room.seen.delete(m.seq));
-  } catch {
-    // the list of rooms that comes with the next connection says how far the server knows it
+    tellAgain.stop();
+  } catch (error) {
+    if (isTransient(error)) unsaid.set(room.id, [...messages, ...(unsaid.get(room.id) ?? [])]);
+    tellAgain.after(error);
   }
 }
 
@@ -92,10 +94,7 @@ export async function markAllRead(room) {
   if (!last) return;
   await emit('mark-msgs-seen', { roomId: room.id, messageIds: [last.id] });
   room.held = false;
-  room.lastReadSeq = Math.max(room.lastReadSeq, last.seq);
-  room.unreadCount = 0;
-  room.mentionCount = 0;
-  changed('rooms', room.id);
+  list.hear(room.id, 'seen', { seq: last.seq, fresh: [], isAll: true });
 }
 
 // A receipt for the last message of a room stands for those before it.  Rooms take turns, so that a burst in many of them costs no

@@ -5,12 +5,13 @@ import { Compose } from './compose.js';
 import { announce, avatar, backLink, guarded, h, iconButton, replace } from './dom.js';
 import { nextFrame, setText } from './frame.js';
 import { History } from './history.js';
+import { roomsKnown } from './list.js';
 import { lastSeen } from './presence.js';
 import { loadLatest } from './messages.js';
 import { send } from './outbox.js';
 import { loadDelivered, markAllRead, markSeen } from './receipts.js';
 import { isInFront, listen, state, title, whyClosed } from './state.js';
-import { loadMembers, roomsKnown } from './store.js';
+import { loadMembers } from './store.js';
 import { wordsOf } from './words.js';
 
 const RETRY_MS = 2000;

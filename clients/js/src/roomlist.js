@@ -24,7 +24,7 @@ export class RoomList {
   #options;
 
   // call, pages: as of a Session.  me(): the user's id.  make(told): the object to keep of a room that was not known.  changed(id):
-  // that room is other, or without an id any may be.  removed(id, event): it was known, and is no longer the user's.
+  // that room is other, or without an id any may be.  removed(room, event): it is no longer the user's; the event's data, if one told it.
   constructor({ rooms = new Map(), call, pages, me, make = (told) => ({ ...told }), changed, removed = () => {} }) {
     this.rooms = rooms;
     this.#options = { call, pages, me, make, changed, removed };
@@ -82,7 +82,8 @@ export class RoomList {
     });
   }
 
-  #askSoon(id) {
+  // Together with others that come up in the same moment.
+  askSoon(id) {
     this.#wanted.add(id);
     this.#asking ??= setTimeout(() => this.#askWanted(), ASK_MS);
     this.#asking.unref?.();
@@ -124,7 +125,6 @@ export class RoomList {
   // As they were at an earlier time, until load() has brought what is.
   restore(all) {
     for (const told of all) this.#take(told, new Map());
-    this.#options.changed();
   }
 
   #take(told, heard) {
@@ -143,20 +143,21 @@ export class RoomList {
   #remove(id, event) {
     this.#wanted.delete(id);
     this.#counts.delete(id);
-    if (this.rooms.delete(id)) this.#options.removed(id, event);
+    const room = this.rooms.get(id);
+    if (this.rooms.delete(id)) this.#options.removed(room, event);
   }
 
   // ---- hearing ------------------------------------------------------------------------------
 
   // An event, by its name and data: "message", "removed", "added", "updated", "mention", "read", "members", "level", "seen" (what
-  // the user has read just now: { seq, fresh }, the numbers of messages that were unread), or one that changes a message.
+  // the user has read just now: { seq, fresh, isAll }, fresh being numbers of messages that were unread), or one that changes a message.
   hear(id, name, data) {
     for (const heard of this.#requests) heard.set(id, [...heard.get(id) ?? [], [name, data]]);
     const room = this.rooms.get(id);
     if (name === 'removed') this.#remove(id, data);
-    else if (name === 'added') this.#askSoon(id);
+    else if (name === 'added') this.askSoon(id);
     else if (room) this.#apply(room, name, data);
-    else if (this.#lists === 0 && name !== 'seen') this.#askSoon(id);
+    else if (this.#lists === 0 && name !== 'seen') this.askSoon(id);
     if (room) this.#options.changed(name === 'removed' ? undefined : id);
   }
 
@@ -174,7 +175,7 @@ export class RoomList {
 
   #onEditedElsewhere({ roomId, messageId }) {
     const { lastMessage } = this.rooms.get(roomId) ?? {};
-    if (lastMessage?.id === messageId || this.#requests.size > 0) this.#askSoon(roomId);
+    if (lastMessage?.id === messageId || this.#requests.size > 0) this.askSoon(roomId);
   }
 
   #apply(room, name, data) {
@@ -206,7 +207,7 @@ export class RoomList {
   #onDeleted(room, seq) {
     const { heard, upTo } = this.#counts.get(room.id);
     if (seq > upTo) heard.set(seq, { isUnread: false, isMention: false });
-    else if (seq > room.lastReadSeq) this.#askSoon(room.id);
+    else if (seq > room.lastReadSeq) this.askSoon(room.id);
     this.#recount(room);
   }
 
@@ -214,7 +215,7 @@ export class RoomList {
   #onMention(room, { seq }) {
     const { heard, upTo } = this.#counts.get(room.id);
     if (seq > upTo) heard.set(seq, { ...heard.get(seq), isMention: true });
-    else if (seq > room.lastReadSeq) this.#askSoon(room.id);
+    else if (seq > room.lastReadSeq) this.askSoon(room.id);
     this.#recount(room);
   }
 
@@ -228,12 +229,11 @@ export class RoomList {
     this.#recount(room);
   }
 
-  #onOwnSeen(room, { seq, fresh }) {
+  #onOwnSeen(room, { seq, fresh, isAll }) {
     const counts = this.#counts.get(room.id);
     if (seq <= room.lastReadSeq) return;
     const counted = fresh.filter((one) => one > room.lastReadSeq && one <= counts.upTo).length;
     room.lastReadSeq = seq;
-    const isAll = seq >= room.lastSeq;
     counts.unread = isAll ? 0 : Math.max(0, counts.unread - counted);
     if (isAll) counts.mentions = 0;
     this.#recount(room);
@@ -251,6 +251,6 @@ export class RoomList {
     }
     if (heard.size <= MOST_HEARD) return;
     for (const seq of heard.keys()) if (seq <= after) heard.delete(seq);
-    if (heard.size > MOST_HEARD) this.#askSoon(room.id);
+    if (heard.size > MOST_HEARD) this.askSoon(room.id);
   }
 }
