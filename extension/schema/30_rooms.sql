@@ -65,7 +65,7 @@ COMMENT ON COLUMN rt.room_members.role IS 'admin (may rename and delete the room
 COMMENT ON COLUMN rt.room_members.joined_at IS 'since when it applies';
 COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: messages up to it count as read';
 COMMENT ON COLUMN rt.room_members.first_seq IS 'number of the room''s last message when the member joined';
-COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients get later ones';
+COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients that hold nothing of the room get later ones';
 COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: all, mentions, none';
 COMMENT ON COLUMN rt.room_members.muted_until IS 'until when the member has muted the room';
 COMMENT ON INDEX rt.room_members_user_id_idx IS 'finds the rooms of a user';

@@ -1767,7 +1767,7 @@ COMMENT ON COLUMN rt.room_members.last_read_seq IS 'the member''s read mark: mes
 
 COMMENT ON COLUMN rt.room_members.first_seq IS 'number of the room''s last message when the member joined';
 
-COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients get later ones';
+COMMENT ON COLUMN rt.room_members.first_change IS 'number of the room''s last change when the member joined; clients that hold nothing of the room get later ones';
 
 COMMENT ON COLUMN rt.room_members.notify IS 'which messages notify the member: all, mentions, none';
 
@@ -9224,7 +9224,10 @@ BEGIN
 		parts := parts || jsonb_build_object('lastSeq', rt_private.last_seq(r.id, r.last_seq), 'hasMore', false);
 	END IF;
 	IF after_change IS NOT NULL OR after IS NULL THEN
-		SELECT * INTO changes FROM rt_private.changes_after(room, greatest(coalesce(after_change, 0), m.first_change), hidden, most, bytes - size);
+		-- Who holds messages may hold them from an earlier membership.
+		SELECT * INTO changes FROM rt_private.changes_after(room,
+			CASE WHEN coalesce(after, 0) > 0 OR after_change > 0 THEN coalesce(after_change, 0) ELSE m.first_change END,
+			hidden, most, bytes - size);
 		size := size + changes.size;
 		parts := parts || jsonb_build_object('changed', changes.page, 'lastChange', changes.upto, 'hasMoreChanges', changes.has_more);
 	ELSE

@@ -85,6 +85,21 @@ describe('afterChange', () => {
     assertHas(await sync(alice, { roomId, afterChange: 0 }), { changed: [], lastChange: 0 });
   });
 
+  test('a device that was away while its user left and came back hears of what changed in between', async () => {
+    const { roomId, alice } = await scene('carol');
+    const { lastChange } = await sync(alice, { roomId, afterSeq: 5, afterChange: 0 });
+    assert.equal(lastChange, 0);
+    await ok('DELETE', path(roomId, 3), tokens.bob);
+    await change(roomId, "DELETE FROM rt.room_members WHERE room_id = $1 AND user_id = 'alice'");
+    await ok('PATCH', path(roomId, 2), tokens.bob, { content: 'second' });
+    await change(roomId, "INSERT INTO rt.room_members (room_id, user_id) VALUES ($1, 'alice')");
+    const changed = async (asked) => (await sync(alice, { roomId, ...asked })).changed.map(({ seq, content }) => [seq, content]);
+    assert.deepEqual(await changed({ afterSeq: 5, afterChange: 0 }), [[3, ''], [2, 'second']]);
+    assert.deepEqual(await changed({ afterSeq: 5, afterChange: 1 }), [[2, 'second']]);
+    assert.deepEqual(await changed({ afterChange: 1 }), [[2, 'second']]);
+    assert.deepEqual(await changed({ afterSeq: 0, afterChange: 0 }), [], 'whoever holds nothing gets the messages as they are now');
+  });
+
   test('pages: lastChange is that of the page', async () => {
     const { roomId, alice } = await scene();
     for (let seq = 1; seq <= 5; seq++) await change(roomId, `UPDATE rt.messages SET content = 'new ${seq}' WHERE room_id = $1 AND seq = ${seq}`);
