@@ -205,23 +205,19 @@ complain(const ErrorData *error, int64 room_id)
 							 : errhint("Other rooms are not affected.")));
 }
 
-/* Not so: what the server or an operator stops, and locks, once there are many of them. */
+/* Not so: what the server or an operator stops, and locks, once there are many of them.  A trigger may raise what it
+ * likes, and what is broken in one room's rows keeps the others' from nothing. */
 static bool
 may_be_of_one_room(int sqlstate)
 {
-	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && pass.locked < MOST_LOCKED)
-	{
-		pass.locked++;
-		return true;
-	}
+	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+		return pass.locked++ < MOST_LOCKED;
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
 		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
 		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
-		case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
 		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
 		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
 			return false;
 		default:
 			return true;

@@ -110,24 +110,30 @@ $cluster->sql('DROP TABLE held, held_later');
 $cluster->sql('SELECT pg_reload_conf()');
 $cluster->poll_sql(q{SELECT count(*) FROM rt.messages WHERE room_id > 100}, 0, 'they go when nothing holds them');
 
-# The same where triggers of the application's do, and where a row is locked: room 101 raises, 102 keeps its rows.
+# The same where triggers of the application's do, and where a row is locked: rooms 101, 103 and 104 raise, 102 keeps its rows.
 my $locking = $cluster->psql_start;
 $cluster->sql($_) for q{CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
 	BEGIN
 		IF OLD.room_id = 101 THEN
 			RAISE 'legal hold';
 		END IF;
+		IF OLD.room_id = 103 THEN
+			RAISE 'legal hold' USING ERRCODE = 'object_in_use';
+		END IF;
+		IF OLD.room_id = 104 THEN
+			RAISE 'broken' USING ERRCODE = 'internal_error';
+		END IF;
 		RETURN CASE WHEN OLD.room_id <> 102 THEN OLD END;
 	END $$},
-	q{CREATE TRIGGER hold BEFORE DELETE ON rt.messages FOR EACH ROW WHEN (OLD.room_id BETWEEN 101 AND 102) EXECUTE FUNCTION hold()},
+	q{CREATE TRIGGER hold BEFORE DELETE ON rt.messages FOR EACH ROW WHEN (OLD.room_id BETWEEN 101 AND 104) EXECUTE FUNCTION hold()},
 	q{ALTER SYSTEM SET rt.retain_messages = 0}, 'SELECT pg_reload_conf()',
 	q{INSERT INTO rt.messages (room_id, sender_id, content, created_at) SELECT r, 'ann', 'old', now() - interval '2 days' FROM generate_series(101, 110) r, generate_series(1, 30) i};
 print { $locking->{in} } "BEGIN; SELECT 'locked' FROM rt.messages WHERE room_id = 105 ORDER BY seq LIMIT 1 FOR UPDATE;\n";
 wait_until(sub { $locking->{read}->() =~ /locked/ }, 'somebody locks a message');
 $cluster->sql($_) for q{ALTER SYSTEM SET rt.retain_messages = '1 d'}, 'SELECT pg_reload_conf()';
 $cluster->poll_sql(q{SELECT string_agg(room_id || ':' || n, ' ' ORDER BY room_id) FROM (SELECT room_id, count(*) AS n FROM rt.messages WHERE room_id > 100 GROUP BY 1) AS r},
-	'101:30 102:30 105:1', 'retention goes on where a trigger raises or keeps rows, and where one is locked');
-$cluster->poll_sql('SELECT rooms_held FROM rt.stat_relay', 2, 'and counts the rooms');
+	'101:30 102:30 103:30 104:30 105:1', 'retention goes on where a trigger raises or keeps rows, and where one is locked');
+$cluster->poll_sql('SELECT rooms_held FROM rt.stat_relay', 4, 'and counts the rooms');
 $locking->{finish}->();
 
 # What goes takes rows of other tables along, of which somebody has locked some.
